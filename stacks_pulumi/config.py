@@ -1,0 +1,168 @@
+"""
+Pulumi configuration and environment, read into one frozen value.
+
+Nothing here imports Pulumi: the provider hands in the configuration that the engine gave it, a program that uses
+the client alone hands in nothing, and the environment fills the gaps.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from stacks_pulumi.errors import ConfigError
+
+__all__ = ["ADOPT_MODES", "DEFAULT_BASE_URL", "NAMESPACE", "Settings", "check_api_key", "check_base_url", "load"]
+
+NAMESPACE: Final = "stacks"
+"""The namespace of our keys in a stack's configuration: `pulumi config set stacks:apiKey --secret`."""
+
+DEFAULT_BASE_URL: Final = "https://api.stackshosting.cloud/api/v1"
+"""Where the API is (guide, "Overview")."""
+
+ADOPT_MODES: Final = ("never", "if_matching")
+"""What to do when the thing to create exists already: refuse and say so, or take it over if it is equal."""
+
+_KEY: Final = re.compile(r"sk_stacks_[0-9a-fA-F]{64}")
+_HOW_TO_SET_KEY: Final = (
+    "run `pulumi config set stacks:apiKey --secret` or set the environment variable STACKS_API_KEY; "
+    "a key is made in the STACKS dashboard under Account Settings, API Keys"
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    How to reach the API, and as whom.
+
+    Attributes:
+        api_key: `sk_stacks_` and 64 hexadecimal digits; never shown in `repr`. `None` if none was given, which
+            is an error only once something has to be asked of the API.
+        base_url: Where the API is, without a trailing slash.
+        adopt: `never` or `if_matching`; a resource's own `adopt` goes first.
+        requests_per_minute: The budget to keep to until an answer's headers say otherwise.
+        max_concurrency: How many operations one provider process carries out at once.
+    """
+
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str = DEFAULT_BASE_URL
+    adopt: str = "never"
+    requests_per_minute: int = 60
+    max_concurrency: int = 64
+
+    def require_key(self) -> str:
+        """
+        The key.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        if self.api_key is None:
+            msg = f"no STACKS API key is configured: {_HOW_TO_SET_KEY}"
+            raise ConfigError(msg)
+        return self.api_key
+
+
+def load(config: Mapping[str, str | None] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """
+    Settings from a stack's configuration, with the environment for what it leaves out.
+
+    Args:
+        config: Keys with their namespace (`stacks:apiKey`), as the engine hands them to a provider.
+        environ: `os.environ` unless given. `STACKS_API_KEY` and `STACKS_BASE_URL` are read.
+
+    Raises:
+        ConfigError: A value is malformed. The message names the key of the configuration, never an API key.
+    """
+    given = config or {}
+    environ = os.environ if environ is None else environ
+
+    def value(key: str, variable: str | None = None) -> str | None:
+        found = given.get(f"{NAMESPACE}:{key}")
+        if found is None and variable is not None:
+            found = environ.get(variable)
+        return found.strip() or None if found is not None else None
+
+    api_key = value("apiKey", "STACKS_API_KEY")
+    adopt = value("adopt") or Settings.adopt
+    if adopt not in ADOPT_MODES:
+        msg = f"stacks:adopt is {adopt!r}: it is one of {', '.join(ADOPT_MODES)}"
+        raise ConfigError(msg)
+    return Settings(
+        api_key=None if api_key is None else check_api_key(api_key),
+        base_url=check_base_url(value("baseUrl", "STACKS_BASE_URL") or DEFAULT_BASE_URL),
+        adopt=adopt,
+        requests_per_minute=_count("requestsPerMinute", value("requestsPerMinute"), Settings.requests_per_minute),
+        max_concurrency=_count("maxConcurrency", value("maxConcurrency"), Settings.max_concurrency),
+    )
+
+
+def check_api_key(api_key: str) -> str:
+    """
+    The key as it was given, if it has the form of one (guide, "API Key Format").
+
+    Raises:
+        ConfigError: It has not; the message describes the form and never repeats the key.
+    """
+    if _KEY.fullmatch(api_key):
+        return api_key
+    if not api_key.startswith("sk_stacks_"):
+        seen = "it does not start with sk_stacks_"
+    else:
+        seen = f"it has {len(api_key) - len('sk_stacks_')} characters after sk_stacks_, or some are not hexadecimal"
+    msg = f"the STACKS API key is malformed ({seen}): it is sk_stacks_ and 64 hexadecimal digits; {_HOW_TO_SET_KEY}"
+    raise ConfigError(msg)
+
+
+def check_base_url(base_url: str) -> str:
+    """
+    The address without a trailing slash, if it is one that a key may be sent to.
+
+    Raises:
+        ConfigError: It is no address, it carries credentials, a query or a fragment, or it is plain `http://` to
+            anything but this machine. The message leaves out what stands before an `@`.
+    """
+    try:
+        parts = urlsplit(base_url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    shown = base_url.rsplit("@", 1)[-1]
+    if parts.scheme not in {"https", "http"} or not host:
+        msg = f"stacks:baseUrl {shown!r} is no address of an API: it looks like {DEFAULT_BASE_URL}"
+        raise ConfigError(msg)
+    if parts.username is not None or parts.password is not None:
+        msg = f"stacks:baseUrl holds credentials before {shown!r}: take them out, the API key is the credential"
+        raise ConfigError(msg)
+    if parts.query or parts.fragment:
+        msg = f"stacks:baseUrl {shown!r} has a query or a fragment: give the address alone"
+        raise ConfigError(msg)
+    if parts.scheme == "http" and not _is_loopback(host):
+        msg = f"stacks:baseUrl {shown!r} would send the API key in clear text: use https:// (http:// is for this machine)"
+        raise ConfigError(msg)
+    return base_url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _count(key: str, text: str | None, default: int) -> int:
+    if text is None:
+        return default
+    # An explicit provider's inputs pass through the engine, where a whole number may become "60.0".
+    digits = text.removesuffix(".0")
+    if not (digits.isascii() and digits.isdigit() and int(digits) >= 1):
+        msg = f"stacks:{key} is {text!r}: it is a whole number, 1 or more"
+        raise ConfigError(msg)
+    return int(digits)

@@ -1,0 +1,261 @@
+"""
+Everything that can go wrong, as types.
+
+StacksError
+├── ConfigError               the key, the address or another setting is missing or malformed
+├── ApiError                  the API answered, and the answer is an error
+│   ├── BadRequestError           400, with the field it is about
+│   ├── InvalidApiKeyError        401
+│   ├── PaymentRequiredError      402 without a cap: no payment method
+│   │   └── SpendingCapError          402 with the key's cap and what is spent
+│   ├── ForbiddenError            403
+│   │   ├── MissingScopeError         the scope needed and the scopes that the key has
+│   │   └── DashboardOnlyError        an operation that no API key may do
+│   ├── NotFoundError             404
+│   ├── ConflictError             409 (the guide names no such code; read tolerantly)
+│   ├── RateLimitedError          429
+│   └── ServerError               5xx
+│       └── NoCapacityError           503: the account was put on the waitlist
+├── ConnectionFailedError     no answer: the request may or may not have been carried out
+├── UnreadableAnswerError     an answer that cannot be understood
+├── ExistsError               what was to be made is there already, and was there before we asked
+└── WaitError                 waiting for a state ended without it
+    ├── UnexpectedStateError      a state that cannot lead to the wanted one
+    ├── WaitTimeoutError          the time is up
+    ├── VanishedError             what was waited for is gone
+    └── WaitCancelledError        whoever asked is no longer there
+
+`str(error)` is one line that stands alone: what was asked, what came back, and what to do about it. It never
+holds the API key. Errors survive pickling.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "ApiError",
+    "BadRequestError",
+    "ConfigError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "DashboardOnlyError",
+    "ExistsError",
+    "ForbiddenError",
+    "InvalidApiKeyError",
+    "MissingScopeError",
+    "NoCapacityError",
+    "NotFoundError",
+    "PaymentRequiredError",
+    "RateLimitedError",
+    "ServerError",
+    "SpendingCapError",
+    "StacksError",
+    "UnexpectedStateError",
+    "UnreadableAnswerError",
+    "VanishedError",
+    "WaitCancelledError",
+    "WaitError",
+    "WaitTimeoutError",
+]
+
+
+class StacksError(Exception):
+    """
+    The root of all errors that this package raises.
+
+    Keyword arguments become attributes, and the pair (message, attributes) is what is pickled.
+    """
+
+    def __init__(self, message: str, **attributes: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self._attributes = attributes
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.message, self._attributes))
+
+
+def _rebuild(kind: type[StacksError], message: str, attributes: dict[str, Any]) -> StacksError:
+    return kind(message, **attributes)
+
+
+class ConfigError(StacksError):
+    """A setting is missing or malformed; nothing was sent."""
+
+
+class ApiError(StacksError):
+    """
+    The API answered with an error.
+
+    Attributes:
+        status: HTTP status code.
+        operation: What was asked, for instance `create container`.
+        text: The API's own words, or an empty string.
+        body: The whole answer as it was decoded, with nothing secret in it; an empty mapping if it was none.
+    """
+
+    status: int = 0
+    operation: str = ""
+    text: str = ""
+    body: dict[str, Any] = {}  # noqa: RUF012  (a default for readers; every raise sets its own)
+
+
+class BadRequestError(ApiError):
+    """
+    400: the request was refused as it stands.
+
+    Attributes:
+        field: The field of the request that the API named, or `None`.
+    """
+
+    field: str | None = None
+
+
+class InvalidApiKeyError(ApiError):
+    """401: the key is missing, malformed or revoked."""
+
+
+class PaymentRequiredError(ApiError):
+    """402: the account cannot pay for it."""
+
+
+class SpendingCapError(PaymentRequiredError):
+    """
+    402: the key's monthly spending cap would be passed.
+
+    Attributes:
+        spending_cap: The cap in US dollars, if the answer told.
+        amount_spent: What is spent this month in US dollars, if the answer told.
+    """
+
+    spending_cap: float | None = None
+    amount_spent: float | None = None
+
+
+class ForbiddenError(ApiError):
+    """403: the key may not do this."""
+
+
+class MissingScopeError(ForbiddenError):
+    """
+    403: the key lacks a scope.
+
+    Attributes:
+        required_scope: The scope that the operation needs.
+        key_scopes: The scopes that the key has.
+    """
+
+    required_scope: str = ""
+    key_scopes: tuple[str, ...] = ()
+
+
+class DashboardOnlyError(ForbiddenError):
+    """
+    403: no API key may do this; a person does it in the dashboard.
+
+    Attributes:
+        hint: The API's hint, or an empty string.
+    """
+
+    hint: str = ""
+
+
+class NotFoundError(ApiError):
+    """404: it does not exist, or belongs to another account."""
+
+
+class ConflictError(ApiError):
+    """409: it exists already, or is not in a state that allows the operation."""
+
+
+class RateLimitedError(ApiError):
+    """
+    429, and the retries are used up.
+
+    Attributes:
+        retry_after: Seconds that the API asked to wait, or `None`.
+    """
+
+    retry_after: float | None = None
+
+
+class ServerError(ApiError):
+    """5xx: the API failed."""
+
+
+class NoCapacityError(ServerError):
+    """503: no capacity; the account is on the waitlist now. Never retried: every try would join again."""
+
+
+class ConnectionFailedError(StacksError):
+    """
+    No answer came back.
+
+    Attributes:
+        operation: What was asked.
+        sent: False if the request certainly never reached the API (no connection was made); True if it may have.
+    """
+
+    operation: str = ""
+    sent: bool = True
+
+
+class UnreadableAnswerError(StacksError):
+    """
+    The answer could not be understood: not JSON, cut short, or of another shape.
+
+    Attributes:
+        operation: What was asked.
+        status: HTTP status code.
+    """
+
+    operation: str = ""
+    status: int = 0
+
+
+class ExistsError(StacksError):
+    """
+    What was to be made is there already, and was there before we asked for it.
+
+    Attributes:
+        existing: The model of what is there (`models.Container`, `models.Connection` ...).
+    """
+
+    existing: Any = None
+
+
+class WaitError(StacksError):
+    """
+    Waiting ended without the wanted state.
+
+    Attributes:
+        subject: What was waited for, for instance `container usr-abc12345-web`.
+        last_state: The state seen last, or `None` if none was seen.
+        elapsed: Seconds waited.
+    """
+
+    subject: str = ""
+    last_state: str | None = None
+    elapsed: float = 0.0
+
+
+class UnexpectedStateError(WaitError):
+    """The state is one that cannot lead to the wanted one."""
+
+
+class WaitTimeoutError(WaitError):
+    """The time is up and the state is still one to wait in."""
+
+
+class VanishedError(WaitError):
+    """What was waited for is no longer there."""
+
+
+class WaitCancelledError(WaitError):
+    """Whoever asked for the wait is no longer there."""
