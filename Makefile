@@ -1,0 +1,76 @@
+# The names people guess. `make` alone lists them.
+# Needed beforehand: make, and Python 3.10 or newer as python3; `make test PYTHON=python3.12` takes another.
+
+SHELL   := /bin/sh
+PYTHON  ?= python3
+VENV    ?= .venv
+ARGS    ?=
+
+# Always used inside quotes: the checkout's path may have spaces in it.
+venv    := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
+python  := "$(venv)/bin/python"
+
+# A Python that was asked for by name is taken at its word: an environment made with another is made again.
+exact   := $(if $(filter file,$(origin PYTHON)),,--exact)
+
+# The venv goes first, because an engine that was found on PATH may have another Python beside it.
+# An engine that was built here ignores Pulumi.yaml's `virtualenv` and relies on these two.
+with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
+	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
+
+.DEFAULT_GOAL := help
+.PHONY: help python setup engine demo test unit chaos bench lint format docs clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
+
+python:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+		echo "There is no $(PYTHON): install Python 3.10 or newer, or name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "$(PYTHON) is older than Python 3.10: name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) lacks its venv module: install it (Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
+
+setup: python ## make the environment .venv; quick when nothing changed
+	@$(PYTHON) tools/venv.py "$(venv)" $(exact)
+
+engine: python ## find a Pulumi engine, or install or build one (once; about 4 minutes)
+	@$(PYTHON) tools/engine/ensure.py
+
+demo: setup ## the tour: a stack, its policies and its prices, on this machine, without an account
+	@$(with_engine) $(python) tools/demo $(ARGS)
+
+test: setup ## every test, on a real engine; ARGS="-k backup" goes to pytest
+	@$(with_engine) $(python) -m pytest $(ARGS)
+
+unit: setup ## the fast tests, without the engine
+	@$(python) -m pytest -m "not engine and not chaos and not slow" \
+		--ignore=tests/engine --ignore=tests/chaos --ignore=tests/bench $(ARGS)
+
+chaos: setup ## the tests that kill processes and cut connections
+	@$(with_engine) $(python) -m pytest tests/chaos $(ARGS)
+
+bench: setup ## measure: calls and seconds for many containers, time to import
+	@$(with_engine) $(python) tests/bench $(ARGS)
+
+lint: setup ## style, types and the layers of the package
+	@echo "Checking style." >&2
+	@$(python) -m ruff check --quiet .
+	@$(python) -m ruff format --quiet --check .
+	@echo "Checking types." >&2
+	@$(python) -m mypy
+	@echo "Checking layers." >&2
+	@"$(venv)/bin/lint-imports"
+
+format: setup ## put the code into its style
+	@$(python) -m ruff check --quiet --fix .
+	@$(python) -m ruff format .
+
+docs: setup ## write the generated tables of the documentation again
+	@$(python) tools/docs $(ARGS)
+
+clean: ## remove what was made here; the engine stays in its cache
+	@rm -rf .venv .venv.lock build dist .coverage .coverage.* htmlcov
+	@rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

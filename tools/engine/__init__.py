@@ -1,0 +1,6 @@
+"""
+Finds a real Pulumi engine, or makes one.
+
+`ensure` holds the order of the three ways; each way is a module of its own
+(`search`, `installer`, `build`). `pins` holds what is pinned and where it is kept.
+"""

@@ -1,0 +1,37 @@
+"""What is pinned, and where the engine is kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+VERSION = "3.259.0"
+"""The engine that is installed or built. Newer is not built: from 3.265 on, some of its modules are not served."""
+
+OLDEST = (3, 200)
+"""The oldest engine on PATH that is used."""
+
+CLI = "pulumi"
+LANGUAGE_HOST = "pulumi-language-python"
+LAUNCHER = "pulumi-language-python-exec"
+DYNAMIC_PROVIDER = "pulumi-resource-pulumi-python"
+
+COMPANIONS = (LANGUAGE_HOST, LAUNCHER, DYNAMIC_PROVIDER)
+"""What the engine starts to run a Python program with dynamic providers."""
+
+MODULES = Path(__file__).resolve().parent / "modules"
+"""The pinned Go modules, one folder for each binary."""
+
+
+def cache() -> Path:
+    """Return the folder that holds engines; outside the checkout, so that a fresh clone finds them."""
+    # The XDG rules say that a relative path is to be ignored.
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():
+        base = Path.home() / ".cache"
+    return base / "stacks-pulumi" / "engine"
+
+
+def home() -> Path:
+    """Return the folder of the pinned engine; its `bin` has the executables, and its marker stands beside them."""
+    return cache() / VERSION

@@ -1,0 +1,10 @@
+"""Progress, on stderr, because stdout carries the answer alone."""
+
+from __future__ import annotations
+
+import sys
+
+
+def say(sentence: str) -> None:
+    """Tell the user one thing."""
+    print(f"engine: {sentence}", file=sys.stderr, flush=True)

@@ -1,0 +1,68 @@
+"""The first way: an engine that is on PATH already."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from tools.engine import pins
+from tools.engine.engine import Engine, is_executable, load
+from tools.engine.say import say
+
+VERSION_SECONDS = 30
+
+
+def search() -> Engine | None:
+    """Return the engine on PATH, or None with a sentence when the one there cannot be used."""
+    command = shutil.which(pins.CLI)
+    if command is None:
+        return None
+    folder = Path(command).absolute().parent
+    # Under `make test` the engine on PATH is the one that this tool made: its marker says how.
+    own = load(folder.parent)
+    if own is not None and own.bin == folder:
+        return own
+    version = version_of(Path(command))
+    if version is None:
+        say(f"{command} does not tell its version, so it is not used.")
+        return None
+    if numbers(version) < pins.OLDEST:
+        wanted = ".".join(map(str, pins.OLDEST))
+        say(f"{command} is version {version}, older than {wanted}, so it is not used.")
+        return None
+    missing = [name for name in pins.COMPANIONS if not reachable(name, Path(command))]
+    if missing:
+        say(f"{command} has no {missing[0]} beside it or on PATH, so it is not used.")
+        return None
+    return Engine(folder, version, "path")
+
+
+def version_of(command: Path) -> str | None:
+    """Ask an engine for its version, such as `3.259.0`."""
+    try:
+        answer = subprocess.run(
+            [command, "version"],
+            capture_output=True,
+            text=True,
+            timeout=VERSION_SECONDS,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r"^v?(\d+\.\d+\.\d+\S*)", answer.stdout, re.MULTILINE)
+    return match and match[1]
+
+
+def numbers(version: str) -> tuple[int, int]:
+    """Return major and minor."""
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+def reachable(name: str, command: Path) -> bool:
+    """Say whether the engine `command` will find its companion: on PATH, or beside the file that it really is."""
+    beside = (command.absolute().parent, command.resolve().parent)
+    return shutil.which(name) is not None or any(is_executable(folder / name) for folder in beside)

@@ -1,0 +1,85 @@
+"""
+Make the virtual environment, or bring it up to date; do nothing when it is.
+
+    python3 tools/venv.py FOLDER [--exact]
+
+`--exact` makes it again when it was made with another version of Python. Needs the standard library alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# A script's own folder comes first on the path, and the package `tools` is not in it.
+sys.path[0] = str(ROOT)
+
+from tools.engine.lock import alone  # noqa: E402 - needs the line above
+
+STAMP = "stacks-pulumi.stamp"
+PIP = "pip>=25.1"  # the first that installs dependency groups
+PROJECT = ".[emulator,policy,cli]"
+PYTHON = "{}.{}".format(*sys.version_info)
+
+
+def say(sentence: str) -> None:
+    """Tell the user one thing."""
+    print(f"setup: {sentence}", file=sys.stderr, flush=True)
+
+
+def bring_up(folder: Path, *, exact: bool) -> None:
+    """
+    Make `folder` what pyproject.toml asks for.
+
+    The stamp is removed first and written last. So a folder without one was left by an interruption, and is
+    made anew rather than trusted.
+    """
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    stamp = folder / STAMP
+    python, found = stamp.read_text(encoding="utf-8").split() if stamp.exists() else ("", "")
+    fresh = not python or (exact and python != PYTHON)
+    if found == wanted and not fresh:
+        return
+    stamp.unlink(missing_ok=True)
+    if fresh:
+        say(f"making {folder.name} with Python {PYTHON}; this takes about a minute.")
+        run(sys.executable, "-m", "venv", "--clear", folder)
+        python = PYTHON
+    else:
+        say(f"pyproject.toml changed; bringing {folder.name} up to date.")
+    pip = (folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    run(*pip, PIP)
+    run(*pip, "--editable", PROJECT, "--group", "dev")
+    stamp.write_text(f"{python} {wanted}\n", encoding="utf-8")
+
+
+def run(*command: str | Path) -> None:
+    """Run a command in the checkout; its output is the user's, as progress, so stdout stays free."""
+    subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=True)
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="venv.py", description="Make the virtual environment.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--exact", action="store_true", help="make it again for another version of Python")
+    options = parser.parse_args()
+    folder: Path = options.folder.absolute()
+    try:
+        with alone(folder.with_name(f"{folder.name}.lock"), "setting up the environment"):
+            bring_up(folder, exact=options.exact)
+    except subprocess.CalledProcessError:
+        say("it failed; the reason stands above. Then run `make setup` again.")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; just run it again.")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
