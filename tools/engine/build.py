@@ -1,11 +1,10 @@
-"""The third way: building the engine from Go's module proxy."""
+"""The third way: building the engine from Go modules, which can be had where nothing else is reached."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 from tools.engine import pins
@@ -15,19 +14,22 @@ from tools.engine.say import say
 
 SDK = "github.com/pulumi/pulumi/sdk/v3"
 CLI_PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
-HOST_PACKAGE = f"{SDK}/python/cmd/pulumi-language-python"
+HOST_PACKAGE = f"{SDK}/python/cmd/{pins.LANGUAGE_HOST}"
 SCRIPTS = (f"python/cmd/{pins.LAUNCHER}", f"python/dist/{pins.DYNAMIC_PROVIDER}")
 
-USUAL_GO = ("/usr/local/go/bin/go", "/opt/homebrew/bin/go")
+# Without this `pulumi version` prints nothing.
+STAMP = f"-X {SDK}/go/common/version.Version=v{pins.VERSION}"
 
-OTHERWISE = (
-    "install Pulumi (https://www.pulumi.com/docs/install/) so that `pulumi` is on PATH, and run this again"
-)
+# Go's own package puts it here without touching PATH.
+USUAL_GO = ("/usr/local/go/bin/go",)
+
+INSTALL_GO = "install Go 1.25 or newer"
+INSTALL_PULUMI = "install Pulumi (https://www.pulumi.com/docs/install/) so that `pulumi` is on PATH"
 
 OLD_GO = re.compile(r"requires go >=|invalid go version|unknown directive|toolchain not available")
 NO_NETWORK = re.compile(
     r"dial tcp|no such host|i/o timeout|connection re(?:fused|set)|TLS handshake|deadline exceeded"
-    r"|lookup disabled|network is unreachable|unexpected EOF|\b50[234] "
+    r"|lookup disabled|network is unreachable|proxyconnect|unexpected EOF|: 50[234] "
 )
 
 
@@ -36,19 +38,21 @@ def build(root: Path, log: Path) -> None:
     Build the pinned engine into `root`/bin.
 
     Raises:
-        EngineUnavailableError: There is no Go, Go is too old, its modules cannot be had, or a build fails.
+        EngineUnavailableError: There is no Go, it is too old, the modules cannot be had, or a build fails.
     """
     go = find_go()
+    say(
+        f"building pulumi {pins.VERSION} with Go; the first time this takes about 4 minutes "
+        "and 1.4 GB of Go's module cache."
+    )
     folder = root / "bin"
     folder.mkdir(parents=True, exist_ok=True)
-    say(f"building pulumi {pins.VERSION} with Go; the first time this takes about 4 minutes and 1.4 GB of Go's module cache.")
-    flags = f"-s -w -X {SDK}/go/common/version.Version=v{pins.VERSION}"
     try:
-        compile_binary(go, "cli", CLI_PACKAGE, folder / pins.CLI, flags, log)
-        compile_binary(go, "language_host", HOST_PACKAGE, folder / pins.LANGUAGE_HOST, "-s -w", log)
+        compile_binary(go, "cli", CLI_PACKAGE, folder / pins.CLI, log=log)
+        compile_binary(go, "language_host", HOST_PACKAGE, folder / pins.LANGUAGE_HOST, log=log)
+        copy_scripts(go, folder, log)
     except CommandFailedError as error:
         raise EngineUnavailableError(explain(error.output, log)) from None
-    copy_scripts(go, folder)
 
 
 def find_go() -> str:
@@ -58,39 +62,38 @@ def find_go() -> str:
     Raises:
         EngineUnavailableError: There is none.
     """
-    go = shutil.which("go") or next((path for path in USUAL_GO if shutil.which(path)), None)
-    if go is None:
-        message = f"no Pulumi engine, no way to download one, and no Go to build one: {OTHERWISE}; or install Go 1.25 or newer."
-        raise EngineUnavailableError(message)
-    return go
+    for candidate in ("go", *USUAL_GO):
+        go = shutil.which(candidate)
+        if go is not None:
+            return go
+    message = (
+        "there is no Pulumi engine here, the official installer cannot be used, and there is no Go to build one: "
+        f"{INSTALL_PULUMI}, or {INSTALL_GO}, and run this again."
+    )
+    raise EngineUnavailableError(message)
 
 
-def compile_binary(go: str, module: str, package: str, target: Path, flags: str, log: Path) -> None:
+def compile_binary(go: str, module: str, package: str, target: Path, *, log: Path) -> None:
     """Compile one package of one pinned module."""
-    what = "building the engine" if module == "cli" else "building the Python language host"
-    command = [go, "build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", flags, "-o", str(target), package]
-    run(what, command, cwd=pins.MODULES / module, env=environment(), log=log)
+    # -s -w: without debug information the engine is a third smaller.
+    options = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", f"-s -w {STAMP}"]
+    command = [go, "build", *options, "-o", str(target), package]
+    run(f"building {target.name}", command, cwd=pins.MODULES / module, env=environment(), log=log)
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for Go: no C compiler needed, and no workspace file above the checkout obeyed."""
+    """Return Go's environment: no C compiler is needed, and no workspace file above the checkout is obeyed."""
     return {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
 
 
-def copy_scripts(go: str, folder: Path) -> None:
+def copy_scripts(go: str, folder: Path, log: Path) -> None:
     """Copy the two scripts that ship inside the SDK's module, which the build has just downloaded."""
-    answer = subprocess.run(
-        [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", SDK],
-        cwd=pins.MODULES / "cli",
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    module = Path(answer.stdout.strip())
+    command = [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", SDK]
+    answer = run("finding scripts", command, cwd=pins.MODULES / "cli", env=environment(), log=log)
+    module = Path(answer.splitlines()[-1])
     for script in SCRIPTS:
         target = folder / Path(script).name
-        # Not `copy`: files of the module cache are read-only and may lack the run bit.
+        # Contents alone: the module cache is read-only and need not keep a run bit.
         shutil.copyfile(module / script, target)
         target.chmod(0o755)
 
@@ -99,10 +102,15 @@ def explain(output: str, log: Path) -> str:
     """
     Turn Go's output into one sentence with the next step.
 
-    The output itself stays in the log: it may name hosts that are nobody's business.
+    The output itself stays in the log: it names hosts that say nothing to the user.
     """
     if OLD_GO.search(output):
-        return f"this Go is too old to build the engine: install Go 1.25 or newer; or {OTHERWISE}."
+        return (
+            f"this Go is too old to build the engine: {INSTALL_GO}, or {INSTALL_PULUMI}, and run this again."
+        )
     if NO_NETWORK.search(output):
-        return f"Go cannot download the engine's modules: check the network or GOPROXY and run this again; or {OTHERWISE}."
-    return f"the build of the engine failed ({log} has Go's output): {OTHERWISE}."
+        return (
+            "Go cannot download the engine's modules: check the network (or GOPROXY) and run this again, "
+            f"or {INSTALL_PULUMI}."
+        )
+    return f"building the engine failed, and Go's output is in {log}: {INSTALL_PULUMI}, and run this again."

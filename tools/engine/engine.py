@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from tools.engine import pins
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Origin = Literal["path", "installer", "built"]
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 VERSION = "3.259.0"
-"""The engine that is installed or built. Newer is not built: from 3.265 on, some of its modules are not served."""
+"""The engine that is installed or built. From 3.265 on, module proxies lack some of its dependencies."""
 
 OLDEST = (3, 200)
 """The oldest engine on PATH that is used."""
@@ -33,5 +33,5 @@ def cache() -> Path:
 
 
 def home() -> Path:
-    """Return the folder of the pinned engine; its `bin` has the executables, and its marker stands beside them."""
+    """Return the folder of the pinned engine: `bin` with the executables, and the marker beside it."""
     return cache() / VERSION

@@ -16,38 +16,47 @@ HEARTBEAT_SECONDS = 30
 
 
 class CommandFailedError(Exception):
-    """The command ended badly; `output` is what it wrote."""
+    """The command could not be started or ended badly; `output` is what is known of it."""
 
     def __init__(self, command: str, output: str) -> None:
         super().__init__(command)
         self.output = output
 
 
-def run(what: str, command: Sequence[str], *, cwd: Path, env: dict[str, str], log: Path) -> None:
+def run(what: str, command: Sequence[str], *, cwd: Path, env: dict[str, str], log: Path) -> str:
     """
-    Run `command`, appending its output to `log`.
+    Run `command`, append its output to `log` and return it.
 
     Raises:
-        CommandFailedError: It ended with another code than 0.
+        CommandFailedError: It could not be started, or ended with another code than 0.
     """
-    started = time.monotonic()
     with log.open("a+b") as output:
-        start = output.tell()
-        process = subprocess.Popen(
-            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
+        start = output.seek(0, 2)
         try:
-            while True:
-                try:
-                    code = process.wait(HEARTBEAT_SECONDS)
-                    break
-                except subprocess.TimeoutExpired:
-                    say(f"still {what} ({time.monotonic() - started:.0f} s).")
+            process = subprocess.Popen(
+                command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+        except OSError as error:
+            raise CommandFailedError(command[0], str(error)) from error
+        try:
+            code = wait(process, what)
         finally:
             # Reached with a live process only when this one is being interrupted.
             if process.poll() is None:
                 process.terminate()
                 process.wait()
-        if code:
-            output.seek(start)
-            raise CommandFailedError(command[0], output.read().decode("utf-8", "replace"))
+        output.seek(start)
+        text = output.read().decode("utf-8", "replace")
+    if code:
+        raise CommandFailedError(command[0], text)
+    return text
+
+
+def wait(process: subprocess.Popen[bytes], what: str) -> int:
+    """Wait for the process, with a sign of life now and then."""
+    started = time.monotonic()
+    while True:
+        try:
+            return process.wait(HEARTBEAT_SECONDS)
+        except subprocess.TimeoutExpired:
+            say(f"still {what} ({time.monotonic() - started:.0f} s).")

@@ -63,6 +63,6 @@ def numbers(version: str) -> tuple[int, int]:
 
 
 def reachable(name: str, command: Path) -> bool:
-    """Say whether the engine `command` will find its companion: on PATH, or beside the file that it really is."""
+    """Say whether the engine finds its companion: on PATH, or beside the file that it really is."""
     beside = (command.absolute().parent, command.resolve().parent)
     return shutil.which(name) is not None or any(is_executable(folder / name) for folder in beside)
