@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# A script's own folder comes first on the path, and the package `tools` is not in it.
-sys.path[0] = str(ROOT)
+if not __package__:
+    # A script's own folder comes first on the path, and the package `tools` is not in it.
+    sys.path[0] = str(ROOT)
 
 from tools.engine.lock import alone  # noqa: E402 - needs the line above
 

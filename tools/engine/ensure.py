@@ -41,7 +41,17 @@ def ensure() -> Engine:
     Raises:
         EngineUnavailableError: There is none, and none of the ways to get one works here.
     """
-    return find() or obtain()
+    engine = find()
+    if engine is not None:
+        return engine
+    try:
+        return obtain()
+    except OSError as error:
+        message = (
+            f"{pins.cache()} cannot be used ({error.strerror}): "
+            "set XDG_CACHE_HOME to a folder that can be written and has 2 GB free, and run this again."
+        )
+        raise EngineUnavailableError(message) from error
 
 
 def obtain() -> Engine:

@@ -1,0 +1,121 @@
+"""The command as a user runs it, on a machine whose only way to an engine is a fake `go`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.tools.fakes import executable
+from tools.engine import build, ensure, pins
+from tools.engine.engine import Engine, load
+
+SCRIPT = Path(ensure.__file__)
+
+FAKE_GO = """#!/bin/sh
+case "$1" in
+list) echo "{module}" ;;
+build)
+    while [ "$1" != -o ]; do shift; done
+    printf '#!/bin/sh\\necho v{version}\\n' > "$2"
+    chmod +x "$2" ;;
+esac
+"""
+
+STUCK_GO = """#!/bin/sh
+touch "{started}"
+exec sleep 60
+"""
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start the tool as a user does, on a machine whose only way is a `go` with the given text."""
+    module = tmp_path / "module"
+    for script in build.SCRIPTS:
+        (module / script).parent.mkdir(parents=True, exist_ok=True)
+        (module / script).write_text("#!/bin/sh\n", encoding="utf-8")
+    bin_folder = tmp_path / "bin"
+
+    def start(go: str, *arguments: str) -> subprocess.Popen[str]:
+        executable(
+            bin_folder / "go", go.format(module=module, version=pins.VERSION, started=tmp_path / "started")
+        )
+        for name in ("sh", "chmod", "touch", "sleep"):
+            command = shutil.which(name, path=os.defpath)
+            if command and not (bin_folder / name).exists():
+                (bin_folder / name).symlink_to(command)
+        env = {
+            "HOME": str(tmp_path / "home"),
+            "PATH": str(bin_folder),
+            # Nothing listens there, so the official installer is out of reach at once.
+            "https_proxy": "http://127.0.0.1:9",
+        }
+        return subprocess.Popen(
+            [sys.executable, SCRIPT, *arguments],
+            env=env,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
+
+
+def test_the_tool_prints_the_folder_alone(tool: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    home = tmp_path / "home" / ".cache" / "stacks-pulumi" / "engine" / pins.VERSION
+
+    out, err = (first := tool(FAKE_GO)).communicate()
+
+    assert (first.returncode, out) == (0, f"{home / 'bin'}\n"), err
+    told = err.splitlines()
+    assert told[0] == "engine: the official installer cannot be reached."
+    assert told[1].startswith(
+        f"engine: building pulumi {pins.VERSION} with Go; the first time this takes about 4 minutes"
+    )
+    assert Engine(home / "bin", pins.VERSION, "built") == load(home)
+
+    out, err = tool("#!/bin/sh\nexit 1\n").communicate()
+
+    assert (out, err) == (f"{home / 'bin'}\n", "")
+
+
+def test_checking_builds_nothing(tool: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    out, err = (process := tool(FAKE_GO, "--check")).communicate()
+
+    assert (process.returncode, out, err) == (1, "", "engine: there is none yet: `make engine` gets one.\n")
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_after_a_kill_the_next_run_starts_clean(
+    tool: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: signal.Signals
+) -> None:
+    cache = tmp_path / "home" / ".cache" / "stacks-pulumi" / "engine"
+    process = tool(STUCK_GO)
+    while not (tmp_path / "started").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, number)
+    out, err = process.communicate()
+
+    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert out == ""
+    assert (number == signal.SIGINT) == ("interrupted; nothing half done is left" in err)
+    assert load(cache / pins.VERSION) is None
+
+    out, err = tool(FAKE_GO).communicate()
+
+    assert out == f"{cache / pins.VERSION / 'bin'}\n", err
+    assert [pins.VERSION, f"{pins.VERSION}.lock", f"{pins.VERSION}.log"] == sorted(
+        path.name for path in cache.iterdir()
+    )

@@ -1,0 +1,181 @@
+"""Installing and building: which way is taken, what an interruption leaves, and what the user is told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tools.fakes import engine_in, make_engine
+from tools.engine import build, ensure, installer, pins
+from tools.engine.engine import Engine, EngineUnavailableError
+from tools.engine.lock import alone
+from tools.engine.run import CommandFailedError, run
+
+INSTALLER = f"""#!/bin/sh
+[ "$1 $2 $3 $5" = "--version {pins.VERSION} --install-root --no-edit-path" ] || exit 1
+mkdir -p "$4/bin"
+for name in {" ".join((pins.CLI, *pins.COMPANIONS))}; do
+    printf '#!/bin/sh\\necho v{pins.VERSION}\\n' > "$4/bin/$name"
+    chmod +x "$4/bin/$name"
+done
+"""
+
+
+def test_the_installer_is_preferred_to_building(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installer, "download", INSTALLER.encode)
+    monkeypatch.setenv("PATH", os.defpath)
+
+    assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "installer") == ensure.obtain()
+
+
+@pytest.mark.parametrize("text", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\n"])
+def test_an_installer_that_fails_leads_to_building(
+    cache: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installer, "download", text.encode)
+    monkeypatch.setattr(ensure, "build", make_engine)
+    monkeypatch.setenv("PATH", os.defpath)
+
+    assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "built") == ensure.obtain()
+
+
+def test_without_any_way_the_message_has_the_next_step(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = ensure.main([])
+    told = capsys.readouterr()
+
+    assert code == 1
+    assert told.out == ""
+    assert told.err.splitlines()[-1] == (
+        "engine: there is no Pulumi engine here, the official installer cannot be used, and there is no Go to build "
+        "one: install Pulumi (https://www.pulumi.com/docs/install/) so that `pulumi` is on PATH, or install Go 1.25 "
+        "or newer, and run this again."
+    )
+    assert [f"{pins.VERSION}.lock", f"{pins.VERSION}.log"] == sorted(path.name for path in cache.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        ("go: go.mod requires go >= 1.25.11 (running go 1.22.1; GOTOOLCHAIN=local)", "this Go is too old"),
+        (
+            "go: errors parsing go.mod:\ngo.mod:3: invalid go version '1.25.11': must match",
+            "this Go is too old",
+        ),
+        (
+            'Get "https://modules.example/x": dial tcp: lookup modules.example: no such host',
+            "Go cannot download",
+        ),
+        ("reading https://modules.example/x: 502 Bad Gateway", "Go cannot download"),
+        ("x.go:1:1: undefined: y", "building the engine failed, and Go's output is in"),
+    ],
+)
+def test_what_go_says_becomes_one_sentence(output: str, sentence: str) -> None:
+    told = build.explain(output, Path("/logs/engine.log"))
+
+    assert told.startswith(sentence)
+    assert told.endswith(".")
+    assert "\n" not in told
+    assert "example" not in told
+    assert build.INSTALL_PULUMI in told
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, EngineUnavailableError, OSError])
+def test_an_interrupted_build_leaves_nothing(
+    cache: Path, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(root: Path, log: Path) -> None:
+        make_engine(root, log)
+        raise error
+
+    monkeypatch.setattr(ensure, "build", break_off)
+
+    with pytest.raises(error):
+        ensure.obtain()
+    assert [f"{pins.VERSION}.lock", f"{pins.VERSION}.log"] == sorted(path.name for path in cache.iterdir())
+
+    monkeypatch.setattr(ensure, "build", make_engine)
+
+    assert ensure.obtain().origin == "built"
+
+
+def test_what_is_built_must_run(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del cache
+
+    def build_another(root: Path, _log: Path) -> None:
+        engine_in(root / "bin", "1.2.3")
+
+    monkeypatch.setattr(ensure, "build", build_another)
+
+    with pytest.raises(EngineUnavailableError, match="was built but does not run"):
+        ensure.obtain()
+
+
+def test_two_at_once_build_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del cache
+    built: list[Path] = []
+    got: list[Engine] = []
+
+    def build_slowly(root: Path, log: Path) -> None:
+        time.sleep(0.1)
+        built.append(root)
+        make_engine(root, log)
+
+    monkeypatch.setattr(ensure, "build", build_slowly)
+    threads = [threading.Thread(target=lambda: got.append(ensure.obtain())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(built) == 1
+    assert len(got) == 4
+    assert len(set(got)) == 1
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from tools.engine.lock import alone\n"
+        "with alone(Path(sys.argv[1]), 'waiting'): print('locked', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, tmp_path / "lock"],
+        cwd=Path(ensure.__file__).parents[2],
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"locked\n"
+        holder.kill()
+
+    with alone(tmp_path / "lock", "testing"):
+        pass
+
+
+def test_a_command_that_takes_long_gives_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tools.engine.run.HEARTBEAT_SECONDS", 0.05)
+
+    answer = run("waiting", ["sh", "-c", "sleep 0.2; echo done"], cwd=tmp_path, env={}, log=tmp_path / "log")
+
+    assert answer == "done\n"
+    assert "engine: still waiting (0 s).\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "output"), [(["sh", "-c", "echo no; exit 3"], "no\n"), (["/nowhere"], "No such")]
+)
+def test_a_command_that_fails_tells_its_output(tmp_path: Path, command: list[str], output: str) -> None:
+    (tmp_path / "log").write_text("what came before\n", encoding="utf-8")
+
+    with pytest.raises(CommandFailedError) as caught:
+        run("failing", command, cwd=tmp_path, env={}, log=tmp_path / "log")
+    assert output in caught.value.output
+    assert "before" not in caught.value.output
