@@ -25,18 +25,18 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
 
 python:
-	@command -v $(PYTHON) >/dev/null 2>&1 || { \
-		echo "There is no $(PYTHON): install Python 3.10 or newer, or name one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	@"$(PYTHON)" -c '' 2>/dev/null || { \
+		echo "$(PYTHON) does not run: install Python 3.10 or newer, or name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 		echo "$(PYTHON) is older than Python 3.10: name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) lacks its venv module: install it (Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
 
 setup: python ## make the environment .venv; quick when nothing changed
-	@$(PYTHON) tools/venv.py "$(venv)" $(exact)
+	@"$(PYTHON)" tools/venv.py "$(venv)" $(exact)
 
 engine: python ## find a Pulumi engine, or install or build one (once; about 4 minutes)
-	@$(PYTHON) tools/engine/ensure.py
+	@"$(PYTHON)" tools/engine/ensure.py
 
 demo: setup ## the tour: a stack, its policies and its prices, on this machine, without an account
 	@$(with_engine) $(python) tools/demo $(ARGS)
