@@ -1,0 +1,121 @@
+"""External access and the addresses that may connect (guide, "External Access & IP Restrictions")."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any
+
+from stacks_pulumi.emulator.refusals import bad_request, not_found
+from stacks_pulumi.emulator.world import AllowedIp, Container, digest
+
+if TYPE_CHECKING:
+    from stacks_pulumi.emulator.state import State
+
+__all__ = ["add_ip", "remove_ip", "set_access"]
+
+AUTO_ADDED = "Your IP (Auto-added)"
+SERVICE_TYPES = ("http", "tcp", "both")
+
+
+def set_access(state: State, container: Container, enabled: Any) -> None:
+    """
+    Enable or disable public access.
+
+    Enabling gives the container a subdomain and allows the caller's address; disabling takes both away.
+
+    Raises:
+        Refusal: 400 when `enabled` is no boolean.
+    """
+    if not isinstance(enabled, bool):
+        raise bad_request("The field enabled must be true or false", "enabled")
+    container.updated_at = state.clock.now()
+    container.external_access = enabled
+    if not enabled:
+        container.subdomain = None
+        container.allowed_ips.clear()
+        return
+    # assumed: enabling again keeps the subdomain, and works in any status.
+    if container.subdomain is None:
+        container.exposures += 1
+        container.subdomain = _subdomain(state.world.derive("subdomain", container.id, container.exposures))
+    if not _known(container, state.your_ip):
+        _append(state, container, state.your_ip, AUTO_ADDED, "both")
+
+
+def add_ip(state: State, container: Container, body: dict[str, Any]) -> AllowedIp:
+    """
+    Allow an address.
+
+    Raises:
+        Refusal: 400 for a field that is wrong, for an address that is allowed already, and while external access
+            is off.
+    """
+    address, service = body.get("ip_address"), body.get("service_type")
+    description = body.get("description")
+    if address is None or address == "":
+        raise bad_request("IP address is required", "ip_address")
+    if not isinstance(address, str) or canonical(address) is None:
+        raise bad_request("Invalid IPv4 or IPv6 address, or CIDR range", "ip_address")
+    if service is not None and service not in SERVICE_TYPES:
+        raise bad_request(f"Service type must be one of: {', '.join(SERVICE_TYPES)}", "service_type")
+    if description is not None and not isinstance(description, str):
+        raise bad_request("Description must be text", "description")
+    if not container.external_access:
+        # assumed: refused rather than kept for later, since disabling clears the list.
+        raise bad_request("External access is not enabled for this container")
+    if not state.duplicate_ips and _known(container, address):
+        # assumed: one address can be in the list once, whatever its service type.
+        raise bad_request("IP address is already allowed", "ip_address")
+    return _append(state, container, address, description or "Custom IP", service or "both")
+
+
+def remove_ip(container: Container, ip_id: str, *, force: bool = False) -> None:
+    """
+    Take an address off the list.
+
+    Args:
+        container: Whose list.
+        ip_id: Which entry.
+        force: Also the last one, which the API never does.
+
+    Raises:
+        Refusal: 404, or 400 for the last address (guide, "Remove Allowed IP").
+    """
+    entry = next((ip for ip in container.allowed_ips if ip.id == ip_id), None)
+    if entry is None:
+        raise not_found("IP address")
+    if len(container.allowed_ips) == 1 and not force:
+        raise bad_request("Cannot remove the last IP address")
+    container.allowed_ips.remove(entry)
+
+
+def canonical(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """The network that an address or a range stands for; `None` if it is neither."""
+    # assumed: a range whose host bits are set is taken, as most firewalls take it.
+    try:
+        return ipaddress.ip_network(address, strict=False)
+    except ValueError:
+        return None
+
+
+def _known(container: Container, address: str) -> bool:
+    wanted = canonical(address)
+    return any(canonical(ip.ip_address) == wanted for ip in container.allowed_ips)
+
+
+def _append(state: State, container: Container, address: str, description: str, service: str) -> AllowedIp:
+    number = state.world.count(f"ip:{container.id}")
+    raw = digest(state.world.seed, "ip", container.id, number)
+    entry = AllowedIp(as_uuid(raw), address, description, service, state.clock.now())
+    container.allowed_ips.append(entry)
+    container.updated_at = entry.added_at
+    return entry
+
+
+def as_uuid(digits: str) -> str:
+    """Hexadecimal digits in the form of a UUID."""
+    return "-".join((digits[:8], digits[8:12], f"4{digits[13:16]}", f"a{digits[17:20]}", digits[20:32]))
+
+
+def _subdomain(digits: str) -> str:
+    return digits[:6]

@@ -1,0 +1,210 @@
+"""
+One request from its bytes to its answer.
+
+The order: whose key is it, is there room in its window, what is asked for, does a fault meet it, may the key do
+it, and then the rule. Whatever the rule says goes through the shape and the fault on its way out.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from stacks_pulumi.emulator import keys
+from stacks_pulumi.emulator.delivery import Delivery, encode, instead, spoil
+from stacks_pulumi.emulator.faults import Fault, Faults
+from stacks_pulumi.emulator.ratelimit import RateLimiter
+from stacks_pulumi.emulator.refusals import Refusal, bad_request
+from stacks_pulumi.emulator.requestlog import RequestLog
+from stacks_pulumi.emulator.routes._ask import Ask
+from stacks_pulumi.emulator.routes.table import DASHBOARD_ONLY, OPERATIONS, match
+from stacks_pulumi.emulator.shapes import Open, Shapes, render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stacks_pulumi.emulator.state import State
+    from stacks_pulumi.emulator.world import ApiKey
+
+__all__ = ["BASE_PATH", "Api", "Incoming"]
+
+BASE_PATH = "/api/v1"
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """
+    A request as it came in.
+
+    Attributes:
+        method: HTTP method.
+        path: The path as it was sent, still percent-encoded, without the query.
+        query: The first value of each parameter of the query.
+        authorization: The header of that name.
+        payload: The body.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    authorization: str | None
+    payload: bytes = b""
+
+
+class Api:
+    """
+    The thirty operations over one state.
+
+    Attributes:
+        state: The platform.
+        faults: What is to go wrong.
+        limiter: Requests a minute.
+        shapes: How open answers look.
+        log: What was asked.
+        ending: Set when the server stops, so that no slow answer holds it up.
+        changed: Called, with the lock held, after a request that may have changed something.
+    """
+
+    def __init__(
+        self, state: State, limiter: RateLimiter | None = None, shapes: Shapes | None = None
+    ) -> None:
+        self.state = state
+        self.faults = Faults()
+        self.faults.know(frozenset(OPERATIONS))
+        self.limiter = limiter or RateLimiter()
+        self.shapes = shapes or Shapes()
+        self.log = RequestLog()
+        self.ending = threading.Event()
+        self.changed: Callable[[], None] = _nothing
+
+    def respond(self, incoming: Incoming) -> Delivery:
+        """Answer a request, and log it before the answer is on its way."""
+        visit = _Visit(self, incoming)
+        delivery = visit.run()
+        self.log.append(
+            at=visit.began,
+            method=incoming.method,
+            path=incoming.path,
+            operation=visit.operation,
+            status=delivery.status,
+            fault=visit.fault.kind if visit.fault is not None and visit.fault.kind != "pass" else None,
+            key=visit.key.label if visit.key is not None else None,
+            seconds=time.monotonic() - visit.started,
+            subject=visit.subject,
+        )
+        return delivery
+
+
+class _Visit:
+    """What is learnt about one request on its way through."""
+
+    def __init__(self, api: Api, incoming: Incoming) -> None:
+        self.api = api
+        self.incoming = incoming
+        self.began, self.started = time.time(), time.monotonic()
+        self.key: ApiKey | None = None
+        self.operation: str | None = None
+        self.fault: Fault | None = None
+        self.subject = ""
+
+    def run(self) -> Delivery:
+        rate_headers: dict[str, str] = {}
+        try:
+            with self.api.state.lock:
+                self.key = keys.authenticate(self.api.state.world, self.incoming.authorization)
+                limit = self.key.rate_limit
+            verdict = self.api.limiter.take(self.key.label, limit)
+            rate_headers = verdict.headers()
+            args = self._find(allowed=verdict.allowed)
+            delivery = self._meet(args)
+        except Refusal as refusal:
+            delivery = encode(refusal.status, refusal.body, refusal.headers)
+        return replace(delivery, headers={**rate_headers, **delivery.headers})
+
+    def _find(self, *, allowed: bool) -> dict[str, str]:
+        unknown: Refusal | None = None
+        args: dict[str, str] = {}
+        try:
+            self.operation, args = match(self.incoming.method, self.incoming.path.removeprefix(BASE_PATH))
+        except Refusal as refusal:
+            unknown = refusal
+        if not allowed:
+            # assumed: the body; the guide gives code and header.
+            raise Refusal(429, {"error": "Rate limit exceeded"})
+        if unknown is not None:
+            raise unknown
+        self.subject = args.get("container_id") or args.get("source_id") or ""
+        return args
+
+    def _meet(self, args: dict[str, str]) -> Delivery:
+        body = _parsed(self.incoming.payload)
+        name = body.get("name") if isinstance(body, dict) else None
+        named = name if isinstance(name, str) else ""
+        self.subject = self.subject or named
+        self.fault = fault = self.api.faults.take(str(self.operation), self.incoming.path, named)
+        if fault is None:
+            return self._carry_out(args, body)
+        put = instead(fault)
+        done = fault.kind == "drop_after" or fault.options.get("done", fault.kind != "drop_before")
+        if fault.kind == "slow" and not done:
+            self.api.ending.wait(fault.options["seconds"])
+        right = self._carry_out(args, body) if done or put is None else Delivery(0)
+        if fault.kind == "slow" and done:
+            self.api.ending.wait(fault.options["seconds"])
+        return put if put is not None else spoil(fault, right)
+
+    def _carry_out(self, args: dict[str, str], body: Any) -> Delivery:
+        try:
+            return self._rule(args, body)
+        except Refusal as refusal:
+            return encode(refusal.status, refusal.body, refusal.headers)
+
+    def _rule(self, args: dict[str, str], body: Any) -> Delivery:
+        if self.operation == DASHBOARD_ONLY:
+            raise Refusal(
+                403,
+                {
+                    "error": "This endpoint requires dashboard access (JWT authentication)",
+                    "hint": "This operation requires human approval via the dashboard.",
+                },
+            )
+        operation = OPERATIONS[str(self.operation)]
+        state, key = self.api.state, self.key
+        if key is None:  # pragma: no cover  (whoever has no key was sent away before)
+            raise Refusal(401, {"error": "Invalid API key"})
+        keys.require(key, operation.scope)
+        if not isinstance(body, dict):
+            raise bad_request("The request body must be a JSON object")
+        with state.lock:
+            state.settle()
+            answer = operation.handler(Ask(state, key, args, self.incoming.query, body))
+            if operation.method != "GET":
+                self.api.changed()
+        if isinstance(answer, Open):
+            shaped = render(answer, self.api.shapes.of(operation.name))
+            return encode(204 if shaped is None else 200, shaped)
+        return encode(answer.status, answer.body)
+
+
+def _parsed(payload: bytes) -> Any:
+    """The JSON that was sent; an empty object for no body; `None` for what is no JSON or cannot be stored as text."""
+    if not payload.strip():
+        return {}
+    try:
+        value = json.loads(payload, parse_constant=_refuse)
+        # Half a surrogate pair is JSON, but no text that could ever be written down.
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,64 @@
+"""The time that containers, backups and caps live by: the wall clock, and what a test adds to it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+
+__all__ = ["DAY", "DrivenClock", "iso", "month"]
+
+DAY = 86400.0
+"""Seconds of a day."""
+
+
+class DrivenClock:
+    """
+    A wall clock that can be driven forward.
+
+    Args:
+        start: Seconds since the Unix epoch to begin at; now unless given.
+        running: Whether it also goes by itself. If not, only `advance` moves it.
+    """
+
+    def __init__(self, start: float | None = None, *, running: bool = True) -> None:
+        self._lock = threading.Lock()
+        self._running = running
+        self._origin = time.monotonic()
+        self._start = time.time() if start is None else start
+        self._driven = 0.0
+
+    def now(self) -> float:
+        """Seconds since the Unix epoch, as the emulated platform sees them."""
+        with self._lock:
+            passed = time.monotonic() - self._origin if self._running else 0.0
+            return self._start + self._driven + passed
+
+    def advance(self, seconds: float) -> float:
+        """
+        Drive it forward.
+
+        Returns:
+            The new time.
+
+        Raises:
+            ValueError: `seconds` is negative or no number; time does not run backwards.
+        """
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"the clock can be advanced by 0 seconds or more, not by {seconds}")
+        with self._lock:
+            self._driven += seconds
+        return self.now()
+
+
+def iso(moment: float | None) -> str | None:
+    """A moment as the API writes it: UTC, milliseconds, `Z`. `None` stays `None`."""
+    if moment is None:
+        return None
+    text = dt.datetime.fromtimestamp(moment, dt.timezone.utc).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def month(moment: float) -> str:
+    """The calendar month of a moment in UTC, as `2026-05`: what spending caps are counted by."""
+    return dt.datetime.fromtimestamp(moment, dt.timezone.utc).strftime("%Y-%m")

@@ -1,0 +1,174 @@
+"""Connections: how one container learns to reach another (guide, "Container Connections")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stacks_pulumi import catalog
+from stacks_pulumi.emulator import containers
+from stacks_pulumi.emulator.access import as_uuid
+from stacks_pulumi.emulator.refusals import bad_request, not_found
+from stacks_pulumi.emulator.world import Connection, Container
+
+if TYPE_CHECKING:
+    from stacks_pulumi.emulator.state import State
+
+__all__ = [
+    "create",
+    "delete",
+    "environment",
+    "find",
+    "group",
+    "incoming",
+    "kind",
+    "outgoing",
+    "targets",
+    "uri",
+]
+
+MASK = "****"
+_CACHES = frozenset({"redis", "redis-micro"})
+_LOAD_BALANCERS = frozenset({"stacks-loadbalancer", "loadbalancer-micro"})
+
+# assumed: every user and database but those of PostgreSQL.
+_LOGINS = {
+    "postgresql": ("POSTGRES", "postgres", "postgres"),
+    "mysql": ("MYSQL", "root", "mysql"),
+    "mongodb": ("MONGODB", "admin", "admin"),
+}
+
+
+def create(state: State, source: Container, target: Container, name: Any) -> Connection:
+    """
+    Connect two containers.
+
+    Args:
+        state: The platform.
+        source: Who gets the variables.
+        target: Who is reached.
+        name: What was sent as `connectionName`, if anything.
+
+    Raises:
+        Refusal: 400 for a name that is taken or no name, for a container that does not run, and for itself.
+    """
+    # assumed: the target's name where none is sent, and all four refusals.
+    name = target.name if name is None else name
+    if not isinstance(name, str) or not 1 <= len(name) <= 64:
+        raise bad_request("Connection name must be 1 to 64 characters of text", "connectionName")
+    if source.id == target.id:
+        raise bad_request("A container cannot be connected to itself")
+    for container in (source, target):
+        if container.status != "running":
+            raise bad_request(f"Container {container.name} must be running to be connected")
+    if any(connection.name == name for connection in outgoing(state, source)):
+        raise bad_request(f"A connection named {name} already exists", "connectionName")
+    number = state.world.count("connection")
+    connection = Connection(
+        id=as_uuid(state.world.derive("connection", number)),
+        account=source.account,
+        source=source.id,
+        target=target.id,
+        name=name,
+        created_at=state.clock.now(),
+    )
+    state.world.connections[connection.id] = connection
+    source.env_pending = True
+    return connection
+
+
+def find(state: State, account: str, connection_id: str) -> Connection:
+    """
+    A connection of an account.
+
+    Raises:
+        Refusal: 404.
+    """
+    found = state.world.connections.get(connection_id)
+    if found is None or found.account != account:
+        raise not_found("Connection")
+    return found
+
+
+def delete(state: State, connection: Connection) -> None:
+    """End a connection; the source runs with its old variables until it restarts."""
+    del state.world.connections[connection.id]
+    state.world.containers[connection.source].env_pending = True
+
+
+def outgoing(state: State, container: Container) -> list[Connection]:
+    """Connections in which it is the source."""
+    return [found for found in state.world.connections.values() if found.source == container.id]
+
+
+def incoming(state: State, container: Container) -> list[Connection]:
+    """Connections in which it is the target."""
+    return [found for found in state.world.connections.values() if found.target == container.id]
+
+
+def targets(state: State, container: Container) -> dict[str, list[Container]]:
+    """What it can be connected to, by group."""
+    # assumed: everything else in the account that is not being deleted, whether it runs or not.
+    others = [
+        found
+        for found in containers.of_account(state, container.account)
+        if found.id != container.id and found.status != "deleting"
+    ]
+    groups: dict[str, list[Container]] = {
+        "databases": [],
+        "caches": [],
+        "loadBalancers": [],
+        "applications": [],
+    }
+    for found in others:
+        groups[group(found)].append(found)
+    return {**groups, "all": others}
+
+
+def kind(container: Container) -> str:
+    """The type of a connection to a container."""
+    # assumed: a micro service is reached like its bigger sister.
+    return container.template.removesuffix("-micro")
+
+
+def environment(target: Container) -> dict[str, str]:
+    """The variables that a connection puts into the source, with the password masked as the API masks it."""
+    port = str(port_of(target))
+    login = _LOGINS.get(kind(target))
+    if login is not None:
+        prefix, user, database = login
+        return {
+            f"{prefix}_HOST": target.id,
+            f"{prefix}_PORT": port,
+            f"{prefix}_USER": user,
+            f"{prefix}_PASSWORD": MASK,
+            f"{prefix}_DB": database,
+        }
+    # assumed: host and port for everything, and a password for Redis.
+    prefix = kind(target).upper().replace("-", "_")
+    variables = {f"{prefix}_HOST": target.id, f"{prefix}_PORT": port}
+    return {**variables, f"{prefix}_PASSWORD": MASK} if target.template in _CACHES else variables
+
+
+def uri(target: Container) -> str:
+    """The connection string, with the password masked."""
+    host = f"{target.id}:{port_of(target)}"
+    login = _LOGINS.get(kind(target))
+    if login is not None:
+        _, user, database = login
+        return f"{kind(target)}://{user}:{MASK}@{host}/{database}"
+    return f"redis://:{MASK}@{host}" if target.template in _CACHES else f"http://{host}"
+
+
+def port_of(container: Container) -> int:
+    """The port of a container's service inside the network."""
+    # assumed: 8080 where the guide and the service's own habit name none.
+    return catalog.TEMPLATES[container.template].port or 8080
+
+
+def group(container: Container) -> str:
+    """The group in which a container is offered as a target."""
+    if container.template in _CACHES:
+        return "caches"
+    if container.template in _LOAD_BALANCERS:
+        return "loadBalancers"
+    return "databases" if catalog.is_database(container.template) else "applications"

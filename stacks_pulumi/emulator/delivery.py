@@ -1,0 +1,111 @@
+"""How an answer goes out: as it should, or as a fault wants it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from stacks_pulumi.emulator.faults import Fault
+from stacks_pulumi.emulator.shapes import PlainText
+
+__all__ = ["Delivery", "instead", "spoil"]
+
+_TEXTS = {
+    500: "Internal server error",
+    502: "Bad gateway",
+    503: "No capacity available",
+    504: "Gateway timeout",
+}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """
+    An answer, ready to be sent.
+
+    Attributes:
+        status: HTTP status code.
+        payload: The body.
+        headers: Headers beside `Content-Length` and `Date`.
+        end: `keep` the connection; `hang_up` after the answer; `cut` the answer in half; `drop` it whole; `reset`.
+    """
+
+    status: int
+    payload: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    end: str = "keep"
+
+
+def encode(status: int, body: Any, headers: dict[str, str] | None = None) -> Delivery:
+    """A body as JSON, as plain text, or, for `None`, none at all."""
+    headers = dict(headers or {})
+    if body is None:
+        return Delivery(status, b"", headers)
+    if isinstance(body, PlainText):
+        return Delivery(status, body.encode(), {"Content-Type": "text/plain; charset=utf-8", **headers})
+    payload = json.dumps(body).encode()
+    return Delivery(status, payload, {"Content-Type": "application/json; charset=utf-8", **headers})
+
+
+def instead(fault: Fault) -> Delivery | None:
+    """The answer that a fault puts in place of the right one; `None` if it only spoils that."""
+    options = fault.options
+    if fault.kind in {"drop_before", "drop_after"}:
+        return Delivery(0, end="reset" if options["reset"] else "drop")
+    if fault.kind == "rate_limited":
+        after = options["retry_after"]
+        # assumed: the body; the guide gives code and header.
+        body = {"error": "Rate limit exceeded"}
+        return encode(429, body, {} if after is None else {"Retry-After": str(after)})
+    if fault.kind == "status":
+        code = options["code"]
+        text = _TEXTS.get(code, "Request failed")
+        return encode(code, options["body"] or {"success": False, "error": text})
+    if fault.kind == "html":
+        page = b"<!DOCTYPE html><html><head><title>Gateway</title></head><body><h1>Please wait</h1></body></html>"
+        return Delivery(options["code"], page, {"Content-Type": "text/html; charset=utf-8"})
+    if fault.kind == "redirect":
+        return Delivery(options["code"], b"", {"Location": options["location"]})
+    if fault.kind == "answer":
+        body = options["body"]
+        payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        return Delivery(options["code"], payload, {"Content-Type": options["content_type"]})
+    return None
+
+
+def spoil(fault: Fault, right: Delivery) -> Delivery:
+    """The right answer as a fault lets it through."""
+    payload, headers = right.payload, right.headers
+    if fault.kind == "hang_up":
+        return replace(right, end="hang_up")
+    if fault.kind == "truncated":
+        return replace(right, payload=payload[: max(1, len(payload) // 2)])
+    if fault.kind == "cut":
+        return replace(right, end="cut")
+    if fault.kind == "empty":
+        return Delivery(fault.options["code"] or right.status, b"", headers)
+    if fault.kind == "wrong_code":
+        return replace(right, status=fault.options["code"])
+    if fault.kind == "wrong_types" and payload:
+        try:
+            body = json.loads(payload)
+        except ValueError:
+            return right
+        return replace(right, payload=json.dumps(_other_types(body, fault.options["field"])).encode())
+    return right
+
+
+def _other_types(value: Any, only: str | None, *, here: bool = False) -> Any:
+    here = here or only is None
+    if isinstance(value, dict):
+        return {key: _other_types(inner, only, here=here or key == only) for key, inner in value.items()}
+    if isinstance(value, list) and value:
+        return [_other_types(inner, only, here=here) for inner in value]
+    if not here:
+        return value
+    if isinstance(value, bool) or value is None:
+        return {"unexpected": True}
+    if isinstance(value, (int, float)):
+        return [str(value)]
+    return len(value)

@@ -1,0 +1,179 @@
+"""
+What somebody does behind a program's back: in the dashboard, or by accident.
+
+None of it asks for a key, a scope or a cap, and all of it happens at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stacks_pulumi import catalog
+from stacks_pulumi.emulator import access, backups, connections, containers, vpn
+from stacks_pulumi.emulator.world import AllowedIp, Connection, Container
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stacks_pulumi.emulator.state import State
+
+__all__ = ["Drift"]
+
+
+class Drift:
+    """
+    Changes that no request made.
+
+    Containers are named by name or id. Every method raises `KeyError` for what is not there, and `Refusal` where
+    the platform would refuse the dashboard too.
+
+    Args:
+        state: The platform.
+        changed: Called after every change.
+    """
+
+    def __init__(self, state: State, changed: Callable[[], None]) -> None:
+        self._state = state
+        self._changed = changed
+
+    def stop(self, container: str) -> None:
+        """Stop it."""
+        self._enter(container, "stopped")
+
+    def start(self, container: str) -> None:
+        """Start it."""
+        self._enter(container, "running")
+
+    def fail(self, container: str, error: str = "the process was killed: out of memory") -> None:
+        """Let it crash: status `error`."""
+        with self._state.lock:
+            self._state.container(container).error = error
+            self._enter(container, "error")
+
+    def delete(self, container: str) -> None:
+        """Delete it with its backups and connections; it is gone at once."""
+        with self._state.lock:
+            found = self._state.container(container)
+            containers.delete(self._state, found)
+            containers.remove(self._state, found)
+            self._changed()
+
+    def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
+        """Change its plan and additional storage, which no API key may."""
+        if plan not in catalog.PLANS or additional_storage_tier not in {None, *catalog.STORAGE_TIERS}:
+            raise KeyError(plan)
+        with self._state.lock:
+            found = self._state.container(container)
+            found.plan, found.storage_tier = plan, additional_storage_tier
+            found.updated_at = self._state.clock.now()
+            self._changed()
+
+    def set_external_access(self, container: str, *, enabled: bool) -> None:
+        """Switch external access."""
+        with self._state.lock:
+            access.set_access(self._state, self._state.container(container), enabled)
+            self._changed()
+
+    def allow_ip(self, container: str, ip_address: str, **fields: str) -> AllowedIp:
+        """Allow an address; `description` and `service_type` may be given."""
+        with self._state.lock:
+            body = {"ip_address": ip_address, **fields}
+            entry = access.add_ip(self._state, self._state.container(container), body)
+            self._changed()
+            return entry
+
+    def remove_ip(self, container: str, ip_address: str) -> None:
+        """Take an address off the list, even the last one."""
+        with self._state.lock:
+            found = self._state.container(container)
+            entry = next((ip for ip in found.allowed_ips if ip.ip_address == ip_address), None)
+            if entry is None:
+                raise KeyError(ip_address)
+            access.remove_ip(found, entry.id, force=True)
+            self._changed()
+
+    def connect(self, source: str, target: str, name: str) -> Connection:
+        """Connect two running containers."""
+        with self._state.lock:
+            made = connections.create(
+                self._state, self._state.container(source), self._state.container(target), name
+            )
+            self._changed()
+            return made
+
+    def disconnect(self, source: str, name: str) -> None:
+        """End a connection of a source by its name."""
+        with self._state.lock:
+            for made in connections.outgoing(self._state, self._state.container(source)):
+                if made.name == name:
+                    connections.delete(self._state, made)
+                    self._changed()
+                    return
+        raise KeyError(name)
+
+    def unpin(self, backup: int) -> None:
+        """Unpin a backup."""
+        with self._state.lock:
+            backups.pin(self._state.backups[backup], pinned=False)
+            self._changed()
+
+    def delete_backup(self, backup: int) -> None:
+        """Delete a backup."""
+        with self._state.lock:
+            backups.delete(self._state, self._state.backups[backup])
+            self._changed()
+
+    def add_vpn_client(self, container: str, name: str) -> None:
+        """Add a device to a VPN."""
+        with self._state.lock:
+            vpn.add(self._state, self._state.container(container), name)
+            self._changed()
+
+    def remove_vpn_client(self, container: str, name: str) -> None:
+        """Take a device off a VPN."""
+        with self._state.lock:
+            vpn.remove(self._state.container(container), name)
+            self._changed()
+
+    def revoke_key(self, label: str) -> None:
+        """Revoke a key, at once and for good."""
+        with self._state.lock:
+            self._state.key(label).revoked = True
+            self._changed()
+
+    def set_payment_method(self, account: str, *, present: bool) -> None:
+        """Give an account a payment method, or take it away."""
+        with self._state.lock:
+            self._state.accounts[account].payment_method = present
+            self._changed()
+
+    def set_capacity(self, containers_left: int | None) -> None:
+        """Let only so many more containers be made, on all accounts; `None` for any number."""
+        with self._state.lock:
+            self._state.world.capacity = containers_left
+            self._changed()
+
+    def run(self, action: str, arguments: dict[str, Any]) -> None:
+        """
+        One of the above by name.
+
+        Raises:
+            ValueError: There is no such action, or it does not take these arguments.
+        """
+        method = getattr(self, action, None)
+        if action.startswith("_") or action == "run" or method is None:
+            known = ", ".join(
+                sorted(name for name in vars(Drift) if not name.startswith("_") and name != "run")
+            )
+            raise ValueError(f"no such action: {action}; there are {known}")
+        try:
+            method(**arguments)
+        except TypeError as exc:
+            raise ValueError(str(exc).replace("Drift.", "")) from None
+
+    def _enter(self, container: str, status: str) -> None:
+        with self._state.lock:
+            found: Container = self._state.container(container)
+            containers.enter(found, status, self._state.clock.now())
+            found.next, found.booting = None, False
+            self._changed()

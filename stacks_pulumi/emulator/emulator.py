@@ -1,0 +1,259 @@
+"""The emulator as Python code uses it: one object that serves the API and lets a test look and reach inside."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stacks_pulumi.emulator import keys
+from stacks_pulumi.emulator.app import BASE_PATH, Api
+from stacks_pulumi.emulator.clock import DrivenClock
+from stacks_pulumi.emulator.drift import Drift
+from stacks_pulumi.emulator.persistence import load, save
+from stacks_pulumi.emulator.ratelimit import RateLimiter
+from stacks_pulumi.emulator.server import Server
+from stacks_pulumi.emulator.shapes import Shapes
+from stacks_pulumi.emulator.state import State
+from stacks_pulumi.emulator.transitions import Pace
+from stacks_pulumi.emulator.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from stacks_pulumi.emulator.faults import Faults
+    from stacks_pulumi.emulator.requestlog import Record
+
+__all__ = ["Emulator"]
+
+
+class Emulator:
+    """
+    The STACKS API on the loopback interface.
+
+    Args:
+        port: Where to listen; 0 takes a free port.
+        boot_seconds: How long a container is `pending`.
+        boot_reads: Let this many reads see it `pending` instead of counting seconds.
+        action_seconds: How long a stop, start or restart takes.
+        delete_seconds: How long a deleted container is still listed.
+        backup_seconds: How long a backup takes.
+        rate_limit: Requests a window for `key`, and for other keys unless they say; `None` for no limit.
+        rate_window: Seconds of that window, in real time.
+        spending_cap: US dollars a calendar month for `key`; `None` for no cap.
+        key: The key to accept; derived from the seed unless given.
+        seed: What ids, passwords and keys are derived from.
+        your_ip: The address that callers seem to come from.
+        duplicate_ips: Whether an address may be allowed twice.
+        shapes: How to answer where the guide leaves it open: one of `SHAPES`, or operation -> shape.
+        clock: A clock of one's own.
+        state_file: Where to keep everything; read at the start, written after every change.
+
+    Attributes:
+        state: Direct access to what it holds.
+        clock: The time that it lives by; `clock.advance(seconds)` drives it.
+        faults: What is to go wrong.
+        shapes: How open answers look.
+        drift: What happens behind a program's back.
+        key: A key with every scope.
+        account: Id of that key's account.
+
+    Raises:
+        StateFileError: The state file holds something else.
+        PortTakenError: When it is started: somebody else listens there.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        boot_seconds: float = 0.05,
+        boot_reads: int | None = None,
+        action_seconds: float = 0.02,
+        delete_seconds: float = 0.02,
+        backup_seconds: float = 0.05,
+        rate_limit: int | None = None,
+        rate_window: float = 60.0,
+        spending_cap: Decimal | float | None = None,
+        key: str | None = None,
+        seed: int = 0,
+        your_ip: str = "203.0.113.45",
+        duplicate_ips: bool = False,
+        shapes: str | dict[str, str] = "guide",
+        clock: DrivenClock | None = None,
+        state_file: str | Path | None = None,
+    ) -> None:
+        self._port = port
+        self._server: Server | None = None
+        self._file = None if state_file is None else Path(state_file)
+        self._rate_limit = rate_limit
+        self.clock = clock or DrivenClock()
+        held = load(self._file) if self._file is not None else None
+        pace = Pace(boot_seconds, boot_reads, action_seconds, delete_seconds, backup_seconds)
+        self.state = State(
+            held or World(seed=seed), self.clock, pace, your_ip=your_ip, duplicate_ips=duplicate_ips
+        )
+        self._api = Api(self.state, RateLimiter(rate_window), Shapes(shapes))
+        self._api.changed = self._save
+        self.faults: Faults = self._api.faults
+        self.shapes = self._api.shapes
+        self.drift = Drift(self.state, self._save)
+        self.key = self._first_key(key, spending_cap)
+        self.account = keys.authenticate(self.state.world, f"Bearer {self.key}").account
+        self._save()
+
+    @property
+    def port(self) -> int:
+        """Where it listens; 0 before it was first started on a free port."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The base URL for clients."""
+        return f"{self.page_url}{BASE_PATH.removeprefix('/')}"
+
+    @property
+    def page_url(self) -> str:
+        """The page to look at."""
+        return f"http://127.0.0.1:{self._port}/"
+
+    @property
+    def requests(self) -> list[Record]:
+        """The requests to the API, oldest first."""
+        return self._api.log.all()
+
+    def calls(self, operation: str | None = None) -> int:
+        """How many requests there were; of one operation if it is named."""
+        return self._api.log.count(operation)
+
+    def start(self) -> None:
+        """
+        Begin to listen; after a stop, on the same port as before.
+
+        Raises:
+            PortTakenError: Somebody else listens there.
+        """
+        if self._server is not None:
+            return
+        self._api.ending.clear()
+        self._server = Server(lambda incoming, _headers: self._api.respond(incoming), self._port)
+        self._port = self._server.port
+        self._server.start()
+
+    def stop(self) -> None:
+        """Stop listening and close every connection. What it holds stays."""
+        if self._server is None:
+            return
+        self._api.ending.set()
+        self._server.stop()
+        self._server = None
+        with self.state.lock:
+            self.state.settle()
+            self._save()
+
+    def __enter__(self) -> Emulator:  # noqa: PYI034  (typing.Self is newer than Python 3.10)
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def new_account(self) -> str:
+        """Open another account; the id, which its containers' ids begin with."""
+        with self.state.lock:
+            account = keys.open_account(self.state.world)
+            self._save()
+            return account.id
+
+    def new_key(
+        self,
+        *,
+        account: str | None = None,
+        scopes: Iterable[str] = keys.SCOPES,
+        spending_cap: Decimal | float | None = None,
+        rate_limit: int | None = -1,
+        label: str | None = None,
+    ) -> str:
+        """
+        Make another key.
+
+        Args:
+            account: Whose; the first account's unless given.
+            scopes: What it may do.
+            spending_cap: US dollars a calendar month; `None` for no cap.
+            rate_limit: Requests a window; `None` for no limit. The emulator's own unless given.
+            label: What it is called in logs.
+
+        Raises:
+            ValueError: A scope or an account that does not exist.
+        """
+        with self.state.lock:
+            secret = keys.issue(
+                self.state.world,
+                account or self.account,
+                scopes=scopes,
+                spending_cap=_money(spending_cap),
+                rate_limit=self._rate_limit if rate_limit == -1 else rate_limit,
+                label=label,
+            )
+            self._save()
+            return secret
+
+    def set_rate_limit(self, rate_limit: int | None, label: str | None = None) -> None:
+        """Change the requests a window of one key, or of all, from now on."""
+        with self.state.lock:
+            for key in self.state.keys:
+                if label in {None, key.label}:
+                    key.rate_limit = rate_limit
+
+    def fail_boot(self, name_or_template: str, times: int | None = 1) -> None:
+        """
+        Let the next boots of a container end in `error`; also those of containers that are made later.
+
+        Args:
+            name_or_template: A container's name, or a template for all of its containers.
+            times: How many boots; `None` for all, so that starting it again does not help either.
+        """
+        with self.state.lock:
+            self.state.world.boot_failures[name_or_template] = times
+            self._save()
+
+    def fail_backup(self, name: str, message: str = "snapshot failed: no space left on device") -> None:
+        """Let the next backup that is triggered of a container fail."""
+        with self.state.lock:
+            self.state.world.backup_failures.setdefault(name, []).append(message)
+            self._save()
+
+    def reset(self) -> None:
+        """Take everything away but accounts and keys: containers, faults, requests, spending, rate windows."""
+        with self.state.lock:
+            self.state.empty()
+            self.faults.clear()
+            self._api.log.clear()
+            self._api.limiter.forget()
+            self._save()
+
+    def _first_key(self, given: str | None, spending_cap: Decimal | float | None) -> str:
+        world = self.state.world
+        if not world.accounts:
+            keys.open_account(world)
+        secret = given or keys.first_secret(world)
+        known = keys.lookup(world, secret)
+        if known is None:
+            account = next(iter(world.accounts))
+            keys.issue(world, account, label="default" if not world.keys else None, secret=secret)
+            known = world.keys[-1]
+        # What was asked for now goes before what a state file remembers.
+        known.spending_cap, known.rate_limit = _money(spending_cap), self._rate_limit
+        return secret
+
+    def _save(self) -> None:
+        if self._file is not None:
+            save(self._file, self.state.world)
+
+
+def _money(amount: Decimal | float | None) -> Decimal | None:
+    return None if amount is None else Decimal(str(amount))

@@ -1,0 +1,208 @@
+"""
+Faults: what goes wrong with which request, in which order, and whether it did.
+
+A fault waits in the queue of its operation until a request comes that it matches; the first that matches is used
+up first. A test ends with `assert_none_left`, so that a fault which never fired cannot pass for one that was
+survived.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["KINDS", "Fault", "Faults", "Fired"]
+
+KINDS: dict[str, dict[str, Any]] = {
+    "pass": {},
+    "drop_before": {"reset": False},
+    "drop_after": {"reset": False},
+    "hang_up": {},
+    "rate_limited": {"retry_after": None, "done": False},
+    "status": {"code": 500, "body": None, "done": False},
+    "slow": {"seconds": 1.0, "done": True},
+    "truncated": {"done": True},
+    "cut": {"done": True},
+    "html": {"code": 200, "done": True},
+    "empty": {"code": None, "done": True},
+    "wrong_code": {"code": 200},
+    "wrong_types": {"field": None},
+    "answer": {"code": 200, "body": None, "content_type": "application/json", "done": True},
+    "redirect": {"code": 307, "location": "http://localhost:9/elsewhere", "done": False},
+}
+"""
+Every kind with its options and their defaults. `done` says whether the request is carried out all the same.
+
+`pass`: nothing goes wrong; it lets one request through to the next fault in the queue.
+`drop_before`: the connection is closed and nothing is done. `reset` closes it the hard way.
+`drop_after`: it is done, and then the connection is closed in place of the answer.
+`hang_up`: answered, and the connection closed without a word, so that keeping it alive fails.
+`rate_limited`: 429, with `Retry-After` if `retry_after` is given.
+`status`: the status `code`, with `body` or one that fits. Also to be had as the number alone: `add(op, 503)`.
+`slow`: the answer takes `seconds`, after it is done or (not `done`) before it is begun.
+`truncated`: the first half of the JSON as a whole answer.
+`cut`: the first half of the answer, then the connection is closed.
+`html`: a web page in place of JSON, with the status `code`.
+`empty`: no body, with the status `code` or the one it would have been.
+`wrong_code`: the right body with another status, for instance 200 where 202 was due.
+`wrong_types`: every value in the body is of another type; with `field` only those under that key.
+`answer`: the given body as it stands (text, or anything for JSON), with the status `code`.
+`redirect`: to `location`, another host.
+"""
+
+
+@dataclass
+class Fault:
+    """
+    One entry of the queue.
+
+    Attributes:
+        operation: Operation name, or `*` for any.
+        kind: One of `KINDS`.
+        options: Every option of the kind.
+        times: For how many requests; `None` for good.
+        match: Fires only if the request's path or the name in its body holds this text.
+        fired: How often it fired.
+    """
+
+    operation: str
+    kind: str
+    options: dict[str, Any]
+    times: int | None = 1
+    match: str | None = None
+    fired: int = 0
+
+    def is_left(self) -> bool:
+        """Whether it still owes something: firing so many times, or, if it is for good, firing at all."""
+        return self.fired == 0 if self.times is None else self.fired < self.times
+
+    def fits(self, operation: str, subject: str) -> bool:
+        """Whether it fires for a request."""
+        spent = self.times is not None and self.fired >= self.times
+        return (
+            not spent and self.operation in {operation, "*"} and (self.match is None or self.match in subject)
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """All of it as JSON can hold it."""
+        return {
+            "operation": self.operation,
+            "kind": self.kind,
+            "options": self.options,
+            "times": self.times,
+            "match": self.match,
+            "fired": self.fired,
+        }
+
+    def __str__(self) -> str:
+        times = "for good" if self.times is None else f"{self.fired} of {self.times} times"
+        where = f" matching {self.match!r}" if self.match else ""
+        return f"{self.kind} on {self.operation}{where} (fired {times})"
+
+
+@dataclass(frozen=True)
+class Fired:
+    """That a fault fired: for which operation, of which kind, on which path."""
+
+    operation: str
+    kind: str
+    path: str
+
+
+@dataclass
+class Faults:
+    """The queues of one emulator."""
+
+    _queue: list[Fault] = field(default_factory=list)
+    _fired: list[Fired] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _operations: frozenset[str] = frozenset()
+
+    def know(self, operations: frozenset[str]) -> None:
+        """Refuse faults for any other operation from now on: a misspelt one would never fire."""
+        self._operations = operations
+
+    def add(
+        self,
+        operation: str,
+        kind: str | int,
+        times: int | None = 1,
+        *,
+        match: str | None = None,
+        **options: Any,
+    ) -> Fault:
+        """
+        Queue a fault.
+
+        Args:
+            operation: Operation name, or `*` for any.
+            kind: One of `KINDS`, or a status code.
+            times: For how many requests; `None` for good.
+            match: Only for requests whose path, or the name in whose body, holds this text.
+            **options: What the kind takes.
+
+        Raises:
+            ValueError: There is no such operation, kind or option.
+        """
+        if isinstance(kind, int) or kind.isdigit():
+            code, kind = int(kind), "rate_limited" if int(kind) == 429 else "status"
+            if kind == "status":
+                options.setdefault("code", code)
+        if kind not in KINDS:
+            raise ValueError(f"no such fault: {kind}; there are {', '.join(KINDS)}, and status codes")
+        if operation != "*" and self._operations and operation not in self._operations:
+            raise ValueError(
+                f"no such operation: {operation}; there are {', '.join(sorted(self._operations))}"
+            )
+        unknown = set(options) - set(KINDS[kind])
+        if unknown:
+            known = ", ".join(KINDS[kind]) or "none"
+            raise ValueError(f"{kind} has no option {', '.join(sorted(unknown))}; it has {known}")
+        if times is not None and times < 1:
+            raise ValueError(f"a fault fires 1 or more times, not {times}")
+        fault = Fault(operation, kind, {**KINDS[kind], **options}, times, match)
+        with self._lock:
+            self._queue.append(fault)
+        return fault
+
+    def take(self, operation: str, path: str, name: str = "") -> Fault | None:
+        """The fault that a request meets, which is used up by that."""
+        with self._lock:
+            for fault in self._queue:
+                if fault.fits(operation, f"{path} {name}"):
+                    fault.fired += 1
+                    self._fired.append(Fired(operation, fault.kind, path))
+                    return fault
+        return None
+
+    def all(self) -> list[Fault]:
+        """Every fault that was queued, also those that are used up."""
+        with self._lock:
+            return list(self._queue)
+
+    def left(self) -> list[Fault]:
+        """Those that still owe something."""
+        return [fault for fault in self.all() if fault.is_left()]
+
+    def fired(self, operation: str | None = None) -> list[Fired]:
+        """What fired, oldest first; of one operation if it is named."""
+        with self._lock:
+            return [entry for entry in self._fired if operation in {None, entry.operation}]
+
+    def assert_none_left(self) -> None:
+        """
+        See that every fault fired as often as it was to.
+
+        Raises:
+            AssertionError: Naming those that did not.
+        """
+        left = self.left()
+        if left:
+            raise AssertionError(f"faults that did not fire: {'; '.join(map(str, left))}")
+
+    def clear(self) -> None:
+        """Take all faults away, and forget what fired."""
+        with self._lock:
+            self._queue.clear()
+            self._fired.clear()

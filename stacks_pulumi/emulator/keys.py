@@ -1,0 +1,178 @@
+"""Keys: whose they are, what they may do, what they may spend (guide, "Permissions", "Spending Caps")."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from stacks_pulumi.emulator.clock import month
+from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.world import Account, ApiKey, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "CREATE",
+    "DELETE",
+    "MANAGE",
+    "READ",
+    "SCOPES",
+    "authenticate",
+    "charge",
+    "check_cap",
+    "first_secret",
+    "issue",
+    "lookup",
+    "open_account",
+    "require",
+    "spent",
+]
+
+READ = "containers:read"
+CREATE = "containers:create"
+MANAGE = "containers:manage"
+DELETE = "containers:delete"
+SCOPES = (READ, CREATE, MANAGE, DELETE)
+"""Every scope, in the guide's order."""
+
+_PREFIX = "sk_stacks_"
+
+
+def open_account(world: World, account_id: str | None = None) -> Account:
+    """
+    A new account.
+
+    Args:
+        world: Where.
+        account_id: Its id; derived from the seed unless given.
+    """
+    number = world.count("account")
+    account = Account(account_id or f"usr-{world.derive('account', number)[:8]}")
+    world.accounts[account.id] = account
+    return account
+
+
+def issue(
+    world: World,
+    account: str,
+    *,
+    scopes: Iterable[str] = SCOPES,
+    spending_cap: Decimal | None = None,
+    rate_limit: int | None = None,
+    label: str | None = None,
+    secret: str | None = None,
+) -> str:
+    """
+    A new key of an account, as the dashboard makes one.
+
+    Args:
+        world: Where.
+        account: Id of the account.
+        scopes: What it may do.
+        spending_cap: US dollars a calendar month.
+        rate_limit: Requests a window.
+        label: What it is called in logs; `key-N` unless given.
+        secret: The key itself; derived from the seed unless given.
+
+    Returns:
+        The key. It is not kept and cannot be asked for again.
+
+    Raises:
+        ValueError: A scope that does not exist, or an account that does not.
+    """
+    wanted = list(dict.fromkeys(scopes))
+    unknown = [scope for scope in wanted if scope not in SCOPES]
+    if unknown:
+        raise ValueError(f"no such scope: {', '.join(unknown)}; there are {', '.join(SCOPES)}")
+    if account not in world.accounts:
+        raise ValueError(f"no such account: {account}; there are {', '.join(world.accounts)}")
+    number = world.count("key")
+    secret = secret or _PREFIX + world.derive("key", number)
+    key = ApiKey(label or f"key-{number}", _sha256(secret), account, wanted, spending_cap, rate_limit)
+    world.keys.append(key)
+    return secret
+
+
+def authenticate(world: World, authorization: str | None) -> ApiKey:
+    """
+    The key that a request carries.
+
+    Raises:
+        Refusal: 401 with the guide's body, which is the same for a missing, a malformed and a revoked key.
+    """
+    scheme, _, secret = (authorization or "").partition(" ")
+    key = lookup(world, secret.strip())
+    if scheme.lower() == "bearer" and key is not None and not key.revoked:
+        return key
+    # assumed: a request without a key gets the body that the guide shows for an invalid one.
+    raise Refusal(401, {"error": "Invalid API key"})
+
+
+def lookup(world: World, secret: str) -> ApiKey | None:
+    """What is known of a key."""
+    sha256 = _sha256(secret)
+    return next((key for key in world.keys if key.sha256 == sha256), None)
+
+
+def first_secret(world: World) -> str:
+    """The key that an emulator of this seed begins with, the same on every start."""
+    return _PREFIX + world.derive("key", "first")
+
+
+def require(key: ApiKey, scope: str) -> None:
+    """
+    Check a scope.
+
+    Raises:
+        Refusal: 403 with the scope needed and the scopes held (guide, "Common Error Responses").
+    """
+    if scope not in key.scopes:
+        raise Refusal(
+            403,
+            {
+                "error": f"API key lacks required scope: {scope}",
+                "required_scope": scope,
+                "key_scopes": list(key.scopes),
+            },
+        )
+
+
+def spent(key: ApiKey, now: float) -> Decimal:
+    """What was spent through a key in the calendar month of `now`."""
+    return key.spent.get(month(now), Decimal(0))
+
+
+def check_cap(key: ApiKey, price: Decimal, now: float) -> None:
+    """
+    Check that a price still fits under the cap.
+
+    Raises:
+        Refusal: 402 with cap and spending (guide, "Common Error Responses").
+    """
+    if key.spending_cap is None or spent(key, now) + price <= key.spending_cap:
+        return
+    raise Refusal(
+        402,
+        {
+            "error": "Monthly spending cap reached",
+            "spending_cap": float(key.spending_cap),
+            "amount_spent": float(spent(key, now)),
+            "message": f"Your API key spending cap of ${key.spending_cap:.2f}/month has been reached.",
+        },
+    )
+
+
+def charge(key: ApiKey, price: Decimal, now: float) -> None:
+    """
+    Count a new container against the key's month.
+
+    A deletion gives nothing back: the cap is on what is created in a month.
+    """
+    # assumed: what counts is the container's whole monthly price, from the moment it is created.
+    key.spent[month(now)] = spent(key, now) + price
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,43 @@
+"""
+What the platform answers when it refuses.
+
+The wording is the guide's where the guide has an example ("Common Error Responses", "Create Container"), else it
+is ours and marked as assumed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["Refusal", "bad_request", "not_found"]
+
+
+class Refusal(Exception):  # noqa: N818  (not an error of the emulator: a regular answer that ends a rule early)
+    """
+    An answer that is an error.
+
+    Attributes:
+        status: HTTP status code.
+        body: The JSON body.
+        headers: Headers beside the usual ones.
+    """
+
+    def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        super().__init__(f"{status} {body.get('error')}")
+        self.status = status
+        self.body = body
+        self.headers = headers or {}
+
+
+def bad_request(text: str, field: str | None = None) -> Refusal:
+    """400, with the field it is about when there is one (guide, "Create Container")."""
+    body: dict[str, Any] = {"success": False, "error": text}
+    if field is not None:
+        body["field"] = field
+    return Refusal(400, body)
+
+
+def not_found(what: str) -> Refusal:
+    """404: it is not there, or belongs to another account, which looks the same (guide, "Error Codes")."""
+    # assumed: the body; the guide gives the code only.
+    return Refusal(404, {"success": False, "error": f"{what} not found"})

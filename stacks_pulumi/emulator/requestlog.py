@@ -1,0 +1,84 @@
+"""What was asked, newest last. A key appears by its label, never as itself."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Record", "RequestLog"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """
+    One request.
+
+    Attributes:
+        number: From 1, in the order of the answers.
+        at: Seconds since the Unix epoch, real time, when it came in.
+        method: HTTP method.
+        path: The path as it was sent, without the query.
+        operation: Operation name; `None` if the path is none of the API's.
+        status: HTTP status code; 0 if the connection was dropped.
+        fault: Kind of the fault that it met, or `None`.
+        key: Label of the key, or `None`.
+        seconds: How long it took.
+        subject: The container's name or id that it was about, as far as path and body tell.
+    """
+
+    number: int
+    at: float
+    method: str
+    path: str
+    operation: str | None
+    status: int
+    fault: str | None
+    key: str | None
+    seconds: float
+    subject: str = ""
+
+    def describe(self) -> dict[str, Any]:
+        """All of it as JSON can hold it."""
+        return asdict(self)
+
+
+class RequestLog:
+    """
+    The newest requests, and how many there were of each operation.
+
+    Args:
+        keep: How many requests are kept whole; the counts are of all.
+    """
+
+    def __init__(self, keep: int = 20_000) -> None:
+        self._lock = threading.Lock()
+        self._records: deque[Record] = deque(maxlen=keep)
+        self._counts: Counter[str | None] = Counter()
+        self._number = 0
+
+    def append(self, **what: Any) -> None:
+        """Keep one more; takes the attributes of `Record` but its number."""
+        with self._lock:
+            self._number += 1
+            record = Record(self._number, **what)
+            self._records.append(record)
+            self._counts[record.operation] += 1
+
+    def all(self) -> list[Record]:
+        """The requests that are kept, oldest first."""
+        with self._lock:
+            return list(self._records)
+
+    def count(self, operation: str | None = None) -> int:
+        """How many requests there were; of one operation if it is named."""
+        with self._lock:
+            return self._number if operation is None else self._counts[operation]
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._records.clear()
+            self._counts.clear()
+            self._number = 0

@@ -1,0 +1,59 @@
+"""The three operations on allowed addresses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stacks_pulumi.emulator import access
+from stacks_pulumi.emulator.clock import iso
+from stacks_pulumi.emulator.routes._ask import Ask, Reply
+from stacks_pulumi.emulator.shapes import Open
+
+if TYPE_CHECKING:
+    from stacks_pulumi.emulator.world import AllowedIp
+
+
+def list_(ask: Ask) -> Reply:
+    """`GET /containers/{container_id}/allowed-ips`."""
+    container = ask.container()
+    return Reply(
+        {
+            "success": True,
+            "data": {
+                "external_access_enabled": container.external_access,
+                "subdomain": container.subdomain,
+                "url": container.url,
+                "allowed_ips": [_entry(ip) for ip in container.allowed_ips],
+                "your_current_ip": ask.state.your_ip,
+            },
+        }
+    )
+
+
+def add(ask: Ask) -> Open:
+    """`POST /containers/{container_id}/allowed-ips`."""
+    entry = access.add_ip(ask.state, ask.container(), ask.body)
+    return Open("allowed_ip", _entry(entry), "IP address added")
+
+
+def remove(ask: Ask) -> Open:
+    """`DELETE /containers/{container_id}/allowed-ips/{ip_id}`."""
+    access.remove_ip(ask.container(), ask.args["ip_id"])
+    return Open("result", message="IP address removed")
+
+
+def _entry(ip: AllowedIp) -> dict[str, Any]:
+    return {
+        "id": ip.id,
+        "ip_address": ip.ip_address,
+        "description": ip.description,
+        "service_type": ip.service_type,
+        "added_at": iso(ip.added_at),
+    }
+
+
+HANDLERS: dict[str, Any] = {
+    "allowed_ips.list": list_,
+    "allowed_ips.add": add,
+    "allowed_ips.remove": remove,
+}

@@ -1,0 +1,217 @@
+"""The twelve operations on containers."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from stacks_pulumi import catalog
+from stacks_pulumi.emulator import access, connections, containers, fakes
+from stacks_pulumi.emulator.clock import iso
+from stacks_pulumi.emulator.refusals import bad_request
+from stacks_pulumi.emulator.routes import _bodies
+from stacks_pulumi.emulator.routes._ask import Ask, Reply
+from stacks_pulumi.emulator.shapes import Open
+
+if TYPE_CHECKING:
+    from stacks_pulumi.emulator.world import Container
+
+
+def list_(ask: Ask) -> Reply:
+    """`GET /containers`."""
+    now = ask.state.clock.now()
+    mine = containers.of_account(ask.state, ask.key.account)
+    for container in mine:
+        containers.seen(ask.state, container)
+    return Reply(
+        {"success": True, "count": len(mine), "data": [_bodies.listed(found, now) for found in mine]}
+    )
+
+
+def status(ask: Ask) -> Reply:
+    """`GET /containers/status/{container_id}`."""
+    container = ask.container()
+    containers.seen(ask.state, container)
+    return Reply(_bodies.status(container, ask.state.clock.now()))
+
+
+def create(ask: Ask) -> Reply:
+    """`POST /containers`."""
+    fresh = containers.create(ask.state, ask.key, ask.body)
+    return Reply(
+        {
+            "success": True,
+            "message": "Container is being created. Poll GET /containers/status/{id} to track progress.",
+            "data": _bodies.created(fresh),
+        },
+        202,
+    )
+
+
+def set_status(ask: Ask) -> Open:
+    """`PUT /containers/{container_id}/status`."""
+    container = ask.container()
+    containers.set_status(ask.state, container, ask.body.get("status"))
+    return Open("container", {"id": container.id, "status": container.status}, "Container status updated")
+
+
+def delete(ask: Ask) -> Open:
+    """`DELETE /containers/{container_id}`."""
+    containers.delete(ask.state, ask.container())
+    return Open("result", message="Container is being deleted")
+
+
+def credentials(ask: Ask) -> Reply:
+    """`GET /containers/{container_id}/credentials`."""
+    container = ask.container()
+    password = fakes.password(ask.state.world, container)
+    ssh = _bodies.is_compute(container)
+    # assumed: the user of everything but PostgreSQL, what the list `credentials` holds, and where SSH connects to.
+    username = container.account if ssh else "admin"
+    kind = "ssh" if ssh else _bodies.credential_kind(container)
+    return Reply(
+        {
+            "success": True,
+            "credentials": [{"type": kind, "username": username, "password": password}],
+            "data": {
+                "containerName": container.name,
+                "type": container.template,
+                "mainCredentials": {"username": username, "password": password},
+                "connectionInfo": {
+                    "host": "stacks.hosting" if ssh else container.ip_address,
+                    "port": container.port if ssh else connections.port_of(container),
+                    "internalHost": container.id,
+                },
+            },
+        }
+    )
+
+
+def logs(ask: Ask) -> Open:
+    """`GET /containers/{container_id}/logs`."""
+    container = ask.container()
+    lines = _log_lines(container)[-ask.whole_number("lines", 100, 500) :]
+    return Open("logs", {"container_id": container.id, "lines": lines}, text="\n".join(lines), names=lines)
+
+
+def metrics(ask: Ask) -> Open:
+    """`GET /containers/{container_id}/metrics`."""
+    container = ask.container()
+    now = ask.state.clock.now() // 60 * 60
+    moments = [now - 60 * back for back in range(9, -1, -1)]
+    ceilings = {
+        "cpu": 100.0,
+        "memory": container.size.memory_mb,
+        "disk": container.storage_mb,
+        "network_in": 1000.0,
+        "network_out": 1000.0,
+    }
+    # assumed: what one point looks like, and the units: percent, MB, MB, kB/s, kB/s.
+    series = {
+        name: [{"timestamp": iso(at), "value": _wave(at, ceiling, index)} for at in moments]
+        for index, (name, ceiling) in enumerate(ceilings.items())
+    }
+    return Open("metrics", series)
+
+
+def certificate(ask: Ask) -> Open:
+    """`GET /containers/{container_id}/certificate`."""
+    container = ask.container()
+    _check_compute(container)
+    return _certificate(ask, container)
+
+
+def regenerate_certificate(ask: Ask) -> Open:
+    """`POST /containers/{container_id}/certificate/regenerate`."""
+    container = ask.container()
+    _check_compute(container)
+    container.certificate_serial += 1
+    # assumed: the new key is not in the answer; it is downloaded like the first one.
+    return Open("result", message="SSH key pair regenerated")
+
+
+def templates(ask: Ask) -> Open:  # noqa: ARG001  (handlers are all called alike)
+    """`GET /containers/templates`."""
+    # assumed: the names of the fields; the guide says descriptions, categories and pricing.
+    found = []
+    for template in catalog.TEMPLATES.values():
+        size = template.plan or catalog.VPN_PLAN
+        found.append(
+            {
+                "id": template.id,
+                "name": template.title,
+                "category": template.category.value,
+                "description": template.description,
+                "plan": size.name,
+                "price": float(size.usd),
+                "cpu": float(size.cpu),
+                "memory": size.memory_mb,
+                "storage": size.storage_mb,
+            }
+        )
+    return Open("templates", found, names=list(catalog.TEMPLATES))
+
+
+def external_access(ask: Ask) -> Reply | Open:
+    """`PUT /containers/{container_id}/external-access`."""
+    container = ask.container()
+    access.set_access(ask.state, container, ask.body.get("enabled"))
+    if not container.external_access:
+        return Open("result", message="External access disabled")
+    return Reply(
+        {
+            "success": True,
+            "message": f"External access enabled. Your container is available at: {container.url}",
+            "your_ip": ask.state.your_ip,
+            "subdomain": container.subdomain,
+            "url": container.url,
+        }
+    )
+
+
+def _certificate(ask: Ask, container: Container) -> Open:
+    pem = fakes.private_key(ask.state.world, container)
+    return Open("certificate", {"filename": f"{container.id}.pem", "private_key": pem}, text=pem)
+
+
+def _check_compute(container: Container) -> None:
+    if not _bodies.is_compute(container):
+        # assumed: the code and the wording; the guide says for which containers there is one.
+        raise bad_request("SSH certificates are only available for compute containers")
+
+
+def _log_lines(container: Container) -> list[str]:
+    # assumed: that lines are text with a moment in front.
+    started = iso(container.created_at)
+    lines = [
+        f"{started} pulling stackshosting/{container.template}:latest",
+        f"{started} starting {container.name}",
+    ]
+    if container.error is not None:
+        lines.append(f"{iso(container.updated_at)} ERROR {container.error}")
+        lines.append(f"{iso(container.updated_at)} exited with code 1")
+    elif container.running_since is not None:
+        lines.append(f"{iso(container.running_since)} ready to accept connections")
+    if container.status == "stopped":
+        lines.append(f"{iso(container.stopped_at)} received SIGTERM, shutting down")
+    return lines
+
+
+def _wave(at: float, ceiling: float, phase: int) -> float:
+    return round(ceiling * (0.3 + 0.1 * math.sin(at / 600 + phase)), 2)
+
+
+HANDLERS: dict[str, Any] = {
+    "containers.list": list_,
+    "containers.status": status,
+    "containers.credentials": credentials,
+    "containers.logs": logs,
+    "containers.metrics": metrics,
+    "containers.create": create,
+    "containers.set_status": set_status,
+    "containers.delete": delete,
+    "containers.certificate": certificate,
+    "containers.regenerate_certificate": regenerate_certificate,
+    "containers.templates": templates,
+    "containers.external_access": external_access,
+}

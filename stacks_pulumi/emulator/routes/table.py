@@ -1,0 +1,145 @@
+"""
+Every operation: how it is asked for, which scope it needs, and who answers it.
+
+Paths are matched as they were sent, before percent-decoding, so that a slash inside a name stays inside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import Map, Rule
+
+from stacks_pulumi.emulator import keys
+from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.routes import access, backups, connections, containers, vpn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["DASHBOARD_ONLY", "OPERATIONS", "Operation", "match"]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """
+    One endpoint.
+
+    Attributes:
+        name: `noun.verb`; also the `operationId` in `openapi.yaml` and the key of faults.
+        method: HTTP method.
+        path: Below the base URL, with `<name>` for what varies.
+        scope: What the key needs.
+        handler: Who answers.
+    """
+
+    name: str
+    method: str
+    path: str
+    scope: str
+    handler: Callable[..., Any]
+
+
+_HANDLERS = {
+    **containers.HANDLERS,
+    **access.HANDLERS,
+    **connections.HANDLERS,
+    **backups.HANDLERS,
+    **vpn.HANDLERS,
+}
+_ONE = "/containers/<container_id>"
+# assumed: the scopes of the VPN operations; the guide states none for them.
+_TABLE = (
+    ("containers.list", "GET", "/containers", keys.READ),
+    ("containers.create", "POST", "/containers", keys.CREATE),
+    ("containers.templates", "GET", "/containers/templates", keys.READ),
+    ("containers.status", "GET", "/containers/status/<container_id>", keys.READ),
+    ("containers.delete", "DELETE", _ONE, keys.DELETE),
+    ("containers.set_status", "PUT", f"{_ONE}/status", keys.MANAGE),
+    ("containers.credentials", "GET", f"{_ONE}/credentials", keys.READ),
+    ("containers.logs", "GET", f"{_ONE}/logs", keys.READ),
+    ("containers.metrics", "GET", f"{_ONE}/metrics", keys.READ),
+    ("containers.certificate", "GET", f"{_ONE}/certificate", keys.READ),
+    ("containers.regenerate_certificate", "POST", f"{_ONE}/certificate/regenerate", keys.MANAGE),
+    ("containers.external_access", "PUT", f"{_ONE}/external-access", keys.MANAGE),
+    ("allowed_ips.list", "GET", f"{_ONE}/allowed-ips", keys.READ),
+    ("allowed_ips.add", "POST", f"{_ONE}/allowed-ips", keys.MANAGE),
+    ("allowed_ips.remove", "DELETE", f"{_ONE}/allowed-ips/<ip_id>", keys.MANAGE),
+    ("connections.targets", "GET", f"{_ONE}/available-targets", keys.READ),
+    ("connections.create", "POST", "/containers/<source_id>/connect/<target_id>", keys.MANAGE),
+    ("connections.list", "GET", f"{_ONE}/connections", keys.READ),
+    ("connections.delete", "DELETE", "/containers/connections/<connection_id>", keys.MANAGE),
+    ("backups.list", "GET", f"{_ONE}/backups", keys.READ),
+    ("backups.trigger", "POST", f"{_ONE}/backup", keys.MANAGE),
+    ("backups.stats", "GET", "/backups/stats", keys.READ),
+    ("backups.restore", "POST", "/backups/<backup_id>/restore", keys.MANAGE),
+    ("backups.pin", "POST", "/backups/<backup_id>/pin", keys.MANAGE),
+    ("backups.unpin", "POST", "/backups/<backup_id>/unpin", keys.MANAGE),
+    ("backups.delete", "DELETE", "/backups/<backup_id>", keys.DELETE),
+    ("vpn_clients.list", "GET", f"{_ONE}/vpn-clients", keys.READ),
+    ("vpn_clients.add", "POST", f"{_ONE}/vpn-clients", keys.MANAGE),
+    ("vpn_clients.config", "GET", f"{_ONE}/vpn-config", keys.READ),
+    ("vpn_clients.remove", "DELETE", f"{_ONE}/vpn-clients/<client_name>", keys.MANAGE),
+)
+
+OPERATIONS: dict[str, Operation] = {
+    name: Operation(name, method, path, scope, _HANDLERS[name]) for name, method, path, scope in _TABLE
+}
+"""The thirty operations by name."""
+
+DASHBOARD_ONLY = "dashboard_only"
+"""The name that requests for what no key may do have in the log."""
+
+# assumed: the paths. The guide names what needs the dashboard, not where it is.
+_DASHBOARD_PATHS = (
+    f"{_ONE}/resize",
+    f"{_ONE}/ssh-password",
+    f"{_ONE}/database",
+    f"{_ONE}/database/<path:rest>",
+    f"{_ONE}/files",
+    f"{_ONE}/files/<path:rest>",
+    "/billing",
+    "/billing/<path:rest>",
+    "/account",
+    "/account/<path:rest>",
+    "/api-keys",
+    "/api-keys/<path:rest>",
+)
+
+_MAP = Map(
+    [
+        *(Rule(found.path, methods=[found.method], endpoint=found.name) for found in OPERATIONS.values()),
+        *(Rule(path, endpoint=DASHBOARD_ONLY) for path in _DASHBOARD_PATHS),
+    ],
+    strict_slashes=False,
+    merge_slashes=False,
+)
+_ADAPTER = _MAP.bind("localhost")
+
+
+def match(method: str, raw_path: str) -> tuple[str, dict[str, str]]:
+    """
+    The operation that a request asks for.
+
+    Args:
+        method: HTTP method.
+        raw_path: The path below the base URL as it was sent, still percent-encoded.
+
+    Returns:
+        Its name, or `DASHBOARD_ONLY`, and what the path names, decoded.
+
+    Raises:
+        Refusal: 404 or 405.
+    """
+    try:
+        name, args = _ADAPTER.match(raw_path, method)
+    except MethodNotAllowed as exc:
+        allowed = ", ".join(sorted(set(exc.valid_methods or ()) - {"HEAD"}))
+        # assumed: the body of both.
+        raise Refusal(405, {"success": False, "error": "Method not allowed"}, {"Allow": allowed}) from None
+    except NotFound:
+        raise Refusal(404, {"success": False, "error": "Not found"}) from None
+    return name, {key: unquote(value) for key, value in args.items()}

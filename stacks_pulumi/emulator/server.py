@@ -1,0 +1,205 @@
+"""
+The server: HTTP/1.1 with connections that stay open, on the loopback interface only.
+
+Werkzeug's handler closes every connection after one answer, because it cannot know whether the request was read to
+its end. Here it always is, before it is answered, so the connection can be kept, as clients do with the real API.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from werkzeug.exceptions import NotFound
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+from stacks_pulumi.emulator.app import Incoming
+from stacks_pulumi.emulator.delivery import Delivery, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PortTakenError", "Server"]
+
+_LOG = logging.getLogger(__name__)
+_MAX_BODY = 1_000_000
+_IDLE_SECONDS = 75.0
+
+
+class PortTakenError(Exception):
+    """The port is taken; `str` is one line that says what to do."""
+
+
+class _Handler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Head and body of an answer go out in one packet.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    timeout = _IDLE_SECONDS
+
+    def setup(self) -> None:
+        super().setup()
+        self._server.opened(self.connection)
+
+    def finish(self) -> None:
+        self._server.closed(self.connection)
+        super().finish()
+
+    @property
+    def _server(self) -> Server:
+        return cast("_Threaded", self.server).owner
+
+    def run_wsgi(self) -> None:
+        """Read the whole request, answer it, and keep the connection unless the answer's end says otherwise."""
+        environ = self.make_environ()
+        payload = self._read(environ)
+        if payload is None:
+            self.close_connection = True
+            self._send(encode(413, {"success": False, "error": "Request body too large"}))
+            return
+        url = urlsplit(self.path)
+        incoming = Incoming(
+            method=self.command,
+            path=url.path,
+            query=dict(reversed(parse_qsl(url.query, keep_blank_values=True))),
+            authorization=self.headers.get("Authorization"),
+            payload=payload,
+        )
+        try:
+            delivery = self._server.respond(incoming, self.headers)
+        except Exception:  # noqa: BLE001  (the last boundary: whatever it is, the client gets an answer)
+            _LOG.exception("the emulator failed on %s %s", incoming.method, incoming.path)
+            delivery = encode(500, {"success": False, "error": "The emulator failed; its log says why"})
+        self._send(delivery)
+
+    def _read(self, environ: dict[str, Any]) -> bytes | None:
+        if environ.get("wsgi.input_terminated"):
+            payload: bytes = environ["wsgi.input"].read(_MAX_BODY + 1)
+            return payload if len(payload) <= _MAX_BODY else None
+        length = self.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdigit()) or int(length) > _MAX_BODY:
+            return None
+        return self.rfile.read(int(length))
+
+    def _send(self, delivery: Delivery) -> None:
+        if delivery.end in {"drop", "reset"}:
+            self._drop(hard=delivery.end == "reset")
+            return
+        self.send_response(delivery.status)
+        for name, value in delivery.headers.items():
+            self.send_header(name, value)
+        if delivery.status != 204:
+            self.send_header("Content-Length", str(len(delivery.payload)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        payload = b"" if self.command == "HEAD" or delivery.status == 204 else delivery.payload
+        if delivery.end == "cut":
+            payload = payload[: len(payload) // 2]
+        self.wfile.write(payload)
+        self.wfile.flush()
+        if delivery.end in {"cut", "hang_up"}:
+            self._drop()
+
+    def _drop(self, *, hard: bool = False) -> None:
+        self.close_connection = True
+        if hard:
+            # Lingering for no time makes the kernel send a reset when the socket is closed.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return
+        # Closing alone would not end it: the handler's files hold the socket open.
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def version_string(self) -> str:
+        return "stacks-emulator"
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  (the name that werkzeug gave it)
+        """Say nothing: the emulator has a log of its own."""
+
+
+class _Threaded(ThreadedWSGIServer):
+    owner: Server
+    # A client that keeps its connection open must not keep the process.
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that went away in the middle."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class Server:
+    """
+    A server thread.
+
+    Args:
+        respond: Who answers what comes in; gets the headers too.
+        port: 0 takes a free one.
+
+    Raises:
+        PortTakenError: Somebody else listens there.
+    """
+
+    def __init__(self, respond: Callable[[Incoming, Any], Delivery], port: int = 0) -> None:
+        self.respond = respond
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(("127.0.0.1", port))
+            listening.listen(128)
+        except OSError as exc:
+            listening.close()
+            raise PortTakenError(
+                f"port {port} cannot be used ({exc.strerror}): stop what listens there, or give another --port, "
+                "or 0 for a free one"
+            ) from None
+        with listening:
+            self._server = _Threaded("127.0.0.1", port, NotFound(), _Handler, fd=listening.fileno())
+        self._server.owner = self
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.02},
+            name="stacks-emulator",
+            daemon=True,
+        )
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._server.port
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening, and close every connection that clients keep."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        with self._lock:
+            open_connections = list(self._connections)
+        for connection in open_connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                # The client was faster.
+                continue
+
+    def opened(self, connection: socket.socket) -> None:
+        """Remember a connection."""
+        with self._lock:
+            self._connections.add(connection)
+
+    def closed(self, connection: socket.socket) -> None:
+        """Forget a connection."""
+        with self._lock:
+            self._connections.discard(connection)

@@ -1,0 +1,151 @@
+"""
+The platform: what it holds, the time it lives by, and what happens by itself.
+
+The rules of each noun are functions beside this file (`containers`, `access`, `connections`, `backups`, `vpn`);
+they take the state first and know nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from stacks_pulumi.emulator import backups, containers
+from stacks_pulumi.emulator.clock import DrivenClock
+from stacks_pulumi.emulator.transitions import Pace
+from stacks_pulumi.emulator.world import Account, ApiKey, Backup, Connection, Container, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["State"]
+
+
+class State:
+    """
+    Direct access to what the emulator holds.
+
+    Every attribute is the real thing, not a copy: take `lock` around whatever reads more than one value while
+    requests are under way. Looking things up through the methods takes it for you.
+
+    Args:
+        world: What it holds at the start; an empty world with its seed unless given.
+        clock: The driven clock.
+        pace: How long things take.
+
+    Attributes:
+        lock: Held while a request reads or changes anything.
+        your_ip: The address that callers seem to come from; every real one is a loopback address here.
+        duplicate_ips: Whether an address may be allowed twice.
+    """
+
+    def __init__(
+        self,
+        world: World | None = None,
+        clock: DrivenClock | None = None,
+        pace: Pace | None = None,
+        *,
+        your_ip: str = "203.0.113.45",
+        duplicate_ips: bool = False,
+    ) -> None:
+        self.clock = clock or DrivenClock()
+        self.world = world or World()
+        self.pace = pace or Pace()
+        self.lock = threading.RLock()
+        self.your_ip = your_ip
+        self.duplicate_ips = duplicate_ips
+        if not self.world.scheduled_until:
+            self.world.scheduled_until = self.clock.now()
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """Accounts by id."""
+        return self.world.accounts
+
+    @property
+    def keys(self) -> list[ApiKey]:
+        """Keys, oldest first."""
+        return self.world.keys
+
+    @property
+    def containers(self) -> dict[str, Container]:
+        """Containers by id, oldest first, of every account."""
+        self.settle()
+        return self.world.containers
+
+    @property
+    def connections(self) -> dict[str, Connection]:
+        """Connections by id, oldest first."""
+        return self.world.connections
+
+    @property
+    def backups(self) -> dict[int, Backup]:
+        """Backups by id, oldest first."""
+        self.settle()
+        return self.world.backups
+
+    def key(self, label: str) -> ApiKey:
+        """
+        A key by its label.
+
+        Raises:
+            KeyError: There is none.
+        """
+        with self.lock:
+            for key in self.world.keys:
+                if key.label == label:
+                    return key
+        raise KeyError(label)
+
+    def container(self, name_or_id: str) -> Container:
+        """
+        A container by its id or by its name in any account.
+
+        Raises:
+            KeyError: There is none.
+        """
+        with self.lock:
+            self.settle()
+            for found in self.world.containers.values():
+                if name_or_id in {found.id, found.name}:
+                    return found
+        raise KeyError(name_or_id)
+
+    def names(self) -> list[str]:
+        """The names of all containers, sorted; those that are being deleted count until they are gone."""
+        with self.lock:
+            self.settle()
+            return sorted(found.name for found in self.world.containers.values())
+
+    def settle(self) -> float:
+        """
+        Let everything happen that was due by now.
+
+        Returns:
+            The time that it was settled for.
+        """
+        with self.lock:
+            now = self.clock.now()
+            containers.settle(self, now)
+            backups.settle(self, now)
+            return now
+
+    def empty(self) -> None:
+        """Take away everything but accounts and keys, and forgive what was spent."""
+        with self.lock:
+            fresh = World(seed=self.world.seed, accounts=self.world.accounts, keys=self.world.keys)
+            fresh.counters = {
+                kind: n for kind, n in self.world.counters.items() if kind in {"account", "key"}
+            }
+            fresh.scheduled_until = self.clock.now()
+            for account in fresh.accounts.values():
+                account.payment_method, account.waitlisted = True, 0
+            for key in fresh.keys:
+                key.spent.clear()
+            self.world = fresh
+
+    def do(self, rule: Callable[[State], object]) -> None:
+        """Run something with the lock held and everything settled."""
+        with self.lock:
+            self.settle()
+            rule(self)

@@ -1,0 +1,65 @@
+"""
+When a container moves on by itself.
+
+A transition is due at a moment of the driven clock, or after a number of reads (whichever the emulator was told to
+go by), so that a test can wait, drive the clock, or count polls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Pace", "Transition"]
+
+
+@dataclass
+class Transition:
+    """
+    What comes next.
+
+    Attributes:
+        to: The status that follows; `gone` removes the container.
+        due: When, on the driven clock; `None` when reads are counted instead.
+        reads: How many more reads still show the present status.
+    """
+
+    to: str
+    due: float | None = None
+    reads: int | None = None
+
+    def is_due(self, now: float) -> bool:
+        """Whether the time for it has come."""
+        return self.due is not None and now >= self.due
+
+    def read(self) -> bool:
+        """Count one read; whether it is one too many, so that the next status must be shown."""
+        if self.reads is None:
+            return False
+        self.reads -= 1
+        return self.reads < 0
+
+
+@dataclass
+class Pace:
+    """
+    How long things take, in seconds of the driven clock.
+
+    Attributes:
+        boot_seconds: From `pending` to `running` (guide, "Create Container": 10 to 30 seconds).
+        boot_reads: Count this many reads of a booting container instead of seconds; `None` for seconds.
+        action_seconds: A stop, start or restart.
+        delete_seconds: From an accepted deletion until the container is gone.
+        backup_seconds: A backup.
+    """
+
+    boot_seconds: float = 0.05
+    boot_reads: int | None = None
+    action_seconds: float = 0.02
+    delete_seconds: float = 0.02
+    backup_seconds: float = 0.05
+
+    def boot(self, now: float) -> Transition:
+        """The end of a boot that begins now."""
+        if self.boot_reads is not None:
+            return Transition("running", reads=self.boot_reads)
+        return Transition("running", due=now + self.boot_seconds)

@@ -1,0 +1,234 @@
+"""
+What the platform holds, as plain data.
+
+Everything here can be written to a file and read again (`persistence`), so it is numbers, text and lists of them.
+Moments are seconds since the Unix epoch on the driven clock. Nothing is secret: of an API key only the digest is
+kept, and passwords and private keys are derived when they are asked for (`secrets`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from stacks_pulumi import catalog
+from stacks_pulumi.emulator.transitions import Transition
+
+__all__ = [
+    "Account",
+    "AllowedIp",
+    "ApiKey",
+    "Backup",
+    "Connection",
+    "Container",
+    "VpnClient",
+    "World",
+    "digest",
+]
+
+
+@dataclass
+class Account:
+    """
+    Whose things they are.
+
+    Attributes:
+        id: `usr-` and eight characters: what every id of its containers begins with.
+        payment_method: Whether the account can be charged. Without one, creating is answered with 402.
+        waitlisted: How often it was put on the waitlist for capacity.
+    """
+
+    id: str
+    payment_method: bool = True
+    waitlisted: int = 0
+
+
+@dataclass
+class ApiKey:
+    """
+    A key, without the key itself.
+
+    Attributes:
+        label: What people see instead of the key.
+        sha256: The digest that a presented key is compared with.
+        account: Id of the account.
+        scopes: What it may do (guide, "Permissions").
+        spending_cap: US dollars a calendar month; `None` for no cap.
+        rate_limit: Requests a window; `None` for no limit.
+        spent: US dollars by month (`2026-05`).
+        revoked: Whether it was revoked in the dashboard.
+    """
+
+    label: str
+    sha256: str
+    account: str
+    scopes: list[str]
+    spending_cap: Decimal | None = None
+    rate_limit: int | None = None
+    spent: dict[str, Decimal] = field(default_factory=dict)
+    revoked: bool = False
+
+
+@dataclass
+class AllowedIp:
+    """An address that may connect."""
+
+    id: str
+    ip_address: str
+    description: str
+    service_type: str
+    added_at: float
+
+
+@dataclass
+class VpnClient:
+    """A device that may use a VPN; its keys are derived from its serial, which a new client of one name changes."""
+
+    name: str
+    created_at: float
+    serial: int
+
+
+@dataclass
+class Container:
+    """
+    A container.
+
+    Attributes:
+        id: The account's prefix and the name.
+        plan: A plan of the catalogue, or `vpn` for the tier of `stacks-vpn`.
+        port: The port that is forwarded to it from outside.
+        running_since: When it last began to run, while it runs.
+        stopped_at: When it last ended to run, while it does not.
+        next: What happens to it by itself next, if anything.
+        boots: How many boots were begun.
+        booting: Whether `next` ends a boot, which can fail.
+        env_pending: Whether connections changed since its last (re)start, so that it runs with old variables.
+        certificate_serial: Goes up with every new key pair.
+        error: Why the last boot failed; `None` once one succeeded.
+        restored: The backups restored into it, oldest first.
+        created_by: Label of the key that made it.
+    """
+
+    id: str
+    account: str
+    name: str
+    template: str
+    plan: str
+    port: int
+    ip_address: str
+    created_at: float
+    updated_at: float
+    status: str = "pending"
+    storage_tier: int | None = None
+    discount_code: str | None = None
+    running_since: float | None = None
+    stopped_at: float | None = None
+    next: Transition | None = None
+    boots: int = 0
+    booting: bool = False
+    env_pending: bool = False
+    certificate_serial: int = 1
+    error: str | None = None
+    external_access: bool = False
+    subdomain: str | None = None
+    exposures: int = 0
+    allowed_ips: list[AllowedIp] = field(default_factory=list)
+    vpn_clients: list[VpnClient] = field(default_factory=list)
+    restored: list[int] = field(default_factory=list)
+    created_by: str = ""
+
+    @property
+    def size(self) -> catalog.Plan:
+        """What the plan holds."""
+        return catalog.VPN_PLAN if self.plan == catalog.VPN_PLAN.name else catalog.PLANS[self.plan]
+
+    @property
+    def storage_mb(self) -> int:
+        """Storage of the plan and of the additional tier together."""
+        extra = catalog.STORAGE_TIERS[self.storage_tier].storage_mb if self.storage_tier is not None else 0
+        return self.size.storage_mb + extra
+
+    @property
+    def price(self) -> Decimal:
+        """US dollars a month."""
+        extra = catalog.STORAGE_TIERS[self.storage_tier].usd if self.storage_tier is not None else Decimal(0)
+        return self.size.usd + extra
+
+    @property
+    def url(self) -> str | None:
+        """Where it can be reached from outside, while external access is on."""
+        return None if self.subdomain is None else f"{self.name}-{self.subdomain}.stackshosting.cloud"
+
+
+@dataclass
+class Connection:
+    """A source container that knows how to reach a target."""
+
+    id: str
+    account: str
+    source: str
+    target: str
+    name: str
+    created_at: float
+
+
+@dataclass
+class Backup:
+    """A backup of a container; `due` is when the background work on it ends."""
+
+    id: int
+    account: str
+    container_id: str
+    container_name: str
+    backup_type: str
+    created_at: float
+    due: float
+    status: str = "in_progress"
+    snapshot_id: str | None = None
+    size_bytes: int = 0
+    completed_at: float | None = None
+    error_message: str | None = None
+    pinned: bool = False
+
+
+@dataclass
+class World:
+    """
+    Everything.
+
+    Attributes:
+        seed: What ids, passwords and the first key are derived from.
+        counters: How many ids of each kind were given out.
+        scheduled_until: Up to when the nightly backups were made.
+        boot_failures: Container name or template -> how many more of its boots fail; `None` for all.
+        backup_failures: Container name -> the message of each of its next backups that fail.
+        capacity: How many more containers can be made; `None` for any number.
+    """
+
+    seed: int = 0
+    accounts: dict[str, Account] = field(default_factory=dict)
+    keys: list[ApiKey] = field(default_factory=list)
+    containers: dict[str, Container] = field(default_factory=dict)
+    connections: dict[str, Connection] = field(default_factory=dict)
+    backups: dict[int, Backup] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    scheduled_until: float = 0.0
+    boot_failures: dict[str, int | None] = field(default_factory=dict)
+    backup_failures: dict[str, list[str]] = field(default_factory=dict)
+    capacity: int | None = None
+
+    def count(self, kind: str) -> int:
+        """The next number of a kind, from 1."""
+        self.counters[kind] = self.counters.get(kind, 0) + 1
+        return self.counters[kind]
+
+    def derive(self, *parts: object) -> str:
+        """64 hexadecimal digits that depend on the seed and the parts alone."""
+        return digest(self.seed, *parts)
+
+
+def digest(*parts: object) -> str:
+    """64 hexadecimal digits of the parts."""
+    return hashlib.sha256(":".join(map(str, parts)).encode()).hexdigest()
