@@ -53,6 +53,7 @@ def build(root: Path, log: Path) -> None:
         copy_scripts(go, folder, log)
     except CommandFailedError as error:
         raise EngineUnavailableError(explain(error.output, log)) from None
+    shutil.rmtree(object_files(), ignore_errors=True)
 
 
 def find_go() -> str:
@@ -83,7 +84,12 @@ def compile_binary(go: str, module: str, package: str, target: Path, *, log: Pat
 
 def environment() -> dict[str, str]:
     """Return Go's environment: no C compiler is needed, and no workspace file above the checkout is obeyed."""
-    return {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
+    return {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOCACHE": str(object_files())}
+
+
+def object_files() -> Path:
+    """Return where Go keeps object files: an interrupted build goes on from there, a finished one needs none."""
+    return pins.cache() / f"{pins.VERSION}.go-build"
 
 
 def copy_scripts(go: str, folder: Path, log: Path) -> None:
