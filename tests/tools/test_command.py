@@ -80,7 +80,7 @@ def test_the_tool_prints_the_folder_alone(tool: Callable[..., subprocess.Popen[s
     told = err.splitlines()
     assert told[0] == "engine: the official installer cannot be reached."
     assert told[1].startswith(
-        f"engine: building pulumi {pins.VERSION} with Go; the first time this takes about 4 minutes"
+        f"engine: building pulumi {pins.VERSION} with Go; this is done once and takes about 4 minutes"
     )
     assert Engine(home / "bin", pins.VERSION, "built") == load(home)
 

@@ -42,8 +42,8 @@ def build(root: Path, log: Path) -> None:
     """
     go = find_go()
     say(
-        f"building pulumi {pins.VERSION} with Go; the first time this takes about 4 minutes "
-        "and 1.4 GB of Go's module cache."
+        f"building pulumi {pins.VERSION} with Go; this is done once and takes about 4 minutes "
+        "and 3 GB of disk, 1.7 GB of it in Go's module cache."
     )
     folder = root / "bin"
     folder.mkdir(parents=True, exist_ok=True)

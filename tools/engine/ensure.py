@@ -49,7 +49,7 @@ def ensure() -> Engine:
     except OSError as error:
         message = (
             f"{pins.cache()} cannot be used ({error.strerror}): "
-            "set XDG_CACHE_HOME to a folder that can be written and has 2 GB free, and run this again."
+            "set XDG_CACHE_HOME to a folder that can be written and has 3 GB free, and run this again."
         )
         raise EngineUnavailableError(message) from error
 
