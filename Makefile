@@ -54,14 +54,16 @@ chaos: setup ## the tests that kill processes and cut connections
 bench: setup ## measure: calls and seconds for many containers, time to import
 	@$(with_engine) $(python) tests/bench $(ARGS)
 
-lint: setup ## style, types and the layers of the package
-	@echo "Checking style." >&2
-	@$(python) -m ruff check --quiet .
-	@$(python) -m ruff format --quiet --check .
-	@echo "Checking types." >&2
-	@$(python) -m mypy
-	@echo "Checking layers." >&2
-	@"$(venv)/bin/lint-imports"
+lint: setup ## style, types and the layers of the package; shows all there is to mend
+	@status=0; \
+	echo "Checking style." >&2; \
+	$(python) -m ruff check --quiet . || status=1; \
+	$(python) -m ruff format --quiet --check . || status=1; \
+	echo "Checking types." >&2; \
+	$(python) -m mypy || status=1; \
+	echo "Checking layers." >&2; \
+	"$(venv)/bin/lint-imports" || status=1; \
+	exit $$status
 
 format: setup ## put the code into its style
 	@$(python) -m ruff check --quiet --fix .
