@@ -207,7 +207,9 @@ def default_plan(template: str) -> str | None:
     return _MICRO.name if is_micro(template, None) else DEFAULT_PLAN
 
 
-def monthly_price(template: str, plan: str | None, additional_storage_tier: int | None = None) -> Decimal | None:
+def monthly_price(
+    template: str, plan: str | None, additional_storage_tier: int | None = None
+) -> Decimal | None:
     """
     What a container costs for a whole month.
 
@@ -217,10 +219,14 @@ def monthly_price(template: str, plan: str | None, additional_storage_tier: int 
         additional_storage_tier: Tier number; `None` for none.
 
     Returns:
-        US dollars, before any discount code. `None` if the catalogue does not know the plan or the tier.
+        US dollars, before any discount code. `None` if the catalogue does not know the plan or the tier, or where
+        neither the plan is given nor the template known.
     """
     if template == VPN_TEMPLATE:
         size: Plan | None = VPN_PLAN
+    elif plan is None and template not in TEMPLATES:
+        # It may be a tier of its own, as `stacks-vpn` is.
+        size = None
     else:
         size = PLANS.get(plan or default_plan(template) or DEFAULT_PLAN)
     if size is None:

@@ -17,7 +17,19 @@ from urllib.parse import urlsplit
 
 from stacks_pulumi.errors import ConfigError
 
-__all__ = ["ADOPT_MODES", "DEFAULT_BASE_URL", "NAMESPACE", "Settings", "check_api_key", "check_base_url", "load"]
+__all__ = [
+    "ADOPT_MODES",
+    "DEFAULT_BASE_URL",
+    "KEYS",
+    "NAMESPACE",
+    "Settings",
+    "check_api_key",
+    "check_base_url",
+    "load",
+]
+
+KEYS: Final = ("apiKey", "baseUrl", "adopt", "requestsPerMinute", "maxConcurrency", "account")
+"""What is read; `account` is set by an explicit provider alone."""
 
 NAMESPACE: Final = "stacks"
 """The namespace of our keys in a stack's configuration: `pulumi config set stacks:apiKey --secret`."""
@@ -47,6 +59,7 @@ class Settings:
         adopt: `never` or `if_matching`; a resource's own `adopt` goes first.
         requests_per_minute: The budget to keep to until an answer's headers say otherwise.
         max_concurrency: How many operations one provider process carries out at once.
+        account: What the program calls the account; `None` for the stack's own.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -54,6 +67,7 @@ class Settings:
     adopt: str = "never"
     requests_per_minute: int = 60
     max_concurrency: int = 64
+    account: str | None = None
 
     def require_key(self) -> str:
         """
@@ -68,7 +82,9 @@ class Settings:
         return self.api_key
 
 
-def load(config: Mapping[str, str | None] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def load(
+    config: Mapping[str, str | None] | None = None, environ: Mapping[str, str] | None = None
+) -> Settings:
     """
     Settings from a stack's configuration, with the environment for what it leaves out.
 
@@ -97,8 +113,11 @@ def load(config: Mapping[str, str | None] | None = None, environ: Mapping[str, s
         api_key=None if api_key is None else check_api_key(api_key),
         base_url=check_base_url(value("baseUrl", "STACKS_BASE_URL") or DEFAULT_BASE_URL),
         adopt=adopt,
-        requests_per_minute=_count("requestsPerMinute", value("requestsPerMinute"), Settings.requests_per_minute),
+        requests_per_minute=_count(
+            "requestsPerMinute", value("requestsPerMinute"), Settings.requests_per_minute
+        ),
         max_concurrency=_count("maxConcurrency", value("maxConcurrency"), Settings.max_concurrency),
+        account=value("account"),
     )
 
 
@@ -137,13 +156,15 @@ def check_base_url(base_url: str) -> str:
         msg = f"stacks:baseUrl {shown!r} is no address of an API: it looks like {DEFAULT_BASE_URL}"
         raise ConfigError(msg)
     if parts.username is not None or parts.password is not None:
-        msg = f"stacks:baseUrl holds credentials before {shown!r}: take them out, the API key is the credential"
+        msg = (
+            f"stacks:baseUrl holds credentials before {shown!r}: take them out, the API key is the credential"
+        )
         raise ConfigError(msg)
     if parts.query or parts.fragment:
         msg = f"stacks:baseUrl {shown!r} has a query or a fragment: give the address alone"
         raise ConfigError(msg)
     if parts.scheme == "http" and not _is_loopback(host):
-        msg = f"stacks:baseUrl {shown!r} would send the API key in clear text: use https:// (http:// is for this machine)"
+        msg = f"stacks:baseUrl {shown!r} sends the API key in clear text: use https:// (http:// is for this machine)"
         raise ConfigError(msg)
     return base_url.rstrip("/")
 

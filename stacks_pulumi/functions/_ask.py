@@ -1,0 +1,71 @@
+"""How a data function gets its answer: from the client of the account, once for each run of the program."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pulumi
+
+from stacks_pulumi import config
+from stacks_pulumi.api import StacksClient
+from stacks_pulumi.config import NAMESPACE
+from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.resources._session import session_for
+from stacks_pulumi.resources.provider import Provider
+
+__all__ = ["ask", "later"]
+
+_T = TypeVar("_T")
+
+
+def ask(provider: Provider | None, *question: Any, how: Callable[[StacksClient], _T]) -> _T:
+    """
+    The answer to a question.
+
+    Args:
+        provider: Whose account; the stack's own unless given.
+        question: The function's name and its arguments; the same question is asked once.
+        how: Asks the client.
+
+    Raises:
+        StacksError: As drawn in `stacks_pulumi.errors`.
+    """
+    session = session_for(config.load(_settings(provider)))
+    return session.reads.get(*map(str, question), ask=lambda: how(session.client))
+
+
+def later(
+    function: Callable[..., _T], *arguments: Any, provider: Provider | None = None, secret: bool = False
+) -> pulumi.Output[_T]:
+    """
+    The answer once the arguments are known; unknown as long as one of them is.
+
+    Args:
+        function: The function that answers at once.
+        arguments: Its positional arguments.
+        provider: Whose account; the stack's own unless given.
+        secret: Whether the answer is.
+    """
+
+    async def answer(values: list[Any]) -> _T:
+        # In a thread of its own: the program goes on declaring resources meanwhile.
+        return await asyncio.to_thread(function, *values, provider=provider)
+
+    known: list[Any] = [*arguments] if provider is None else [*arguments, provider.ready]
+    answers: pulumi.Output[_T] = pulumi.Output.all(*known).apply(lambda values: answer(values[: len(arguments)]))
+    return pulumi.Output.secret(answers) if secret else answers
+
+
+def _settings(provider: Provider | None) -> dict[str, str | None]:
+    if provider is None:
+        given = pulumi.Config(NAMESPACE)
+        return {f"{NAMESPACE}:{key}": given.get(key) for key in config.KEYS}
+    if provider.settings is None:
+        msg = (
+            "the provider's key or address is an output that is not known yet: call the function's `_output` twin, "
+            "which waits for it"
+        )
+        raise ConfigError(msg)
+    return provider.settings

@@ -1,0 +1,270 @@
+"""
+The boundary between the engine and our resources.
+
+Every call of the engine comes in here and leaves here: unknowns are sorted out, the field table turns into
+check and diff, an operation with a deadline is opened, and an error becomes one clean line. A noun's provider
+implements the `on_*` methods and knows nothing of all that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, NoReturn, TypeVar
+
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from stacks_pulumi import config
+from stacks_pulumi.config import Settings
+from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.resources import _host
+from stacks_pulumi.resources._fields import Change, Field, changed, checked
+from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._session import Session, session_for
+
+__all__ = ["HalfDone", "Provider"]
+
+_T = TypeVar("_T")
+
+
+class HalfDone(StacksError):  # noqa: N818  (it says what there is, not what went wrong)
+    """
+    The object exists, but is not what was asked for.
+
+    Attributes:
+        id: The object's id.
+        outs: What is known of it.
+    """
+
+    id: str
+    outs: Mapping[str, Any]
+
+
+class Provider(ResourceProvider):
+    """
+    What all our providers have in common.
+
+    A provider has no state but its settings, which `configure` brings; pickled it is a reference to
+    `stacks_pulumi.provider_for`, so that no key and no byte code gets into a stack's state, and a class may move.
+
+    Attributes:
+        kind: The resource's name, as in `stacks_pulumi.provider_for(kind)`.
+        fields: The inputs.
+        create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` goes first.
+        delete_timeout: The same for a delete.
+    """
+
+    kind: ClassVar[str]
+    fields: ClassVar[tuple[Field, ...]]
+    create_timeout: ClassVar[float] = 600.0
+    delete_timeout: ClassVar[float] = 300.0
+
+    # Nothing of the provider is secret (see __reduce__), and encrypting it costs time for every resource.
+    serialize_as_secret_always = False
+
+    _settings: Settings | ConfigError = Settings()
+
+    def __reduce__(self) -> tuple[Callable[[str], ResourceProvider], tuple[str]]:
+        # Imported here: the package's own module imports this one.
+        from stacks_pulumi import provider_for  # noqa: PLC0415
+
+        return provider_for, (self.kind,)
+
+    # --- what the engine calls ---
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Take the settings. A malformed one is reported by the first operation that needs the API."""
+        names = [f"{config.NAMESPACE}:{key}" for key in config.KEYS]
+        given = {name: req.config.get(name) for name in names}
+        texts = {key: str(value) for key, value in given.items() if isinstance(value, str | int | float)}
+        try:
+            self._settings = config.load(texts)
+            _host.widen_worker_pool(self._settings.max_concurrency)
+        except ConfigError as error:
+            self._settings = error
+
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Validate the inputs, offline; everything that is wrong at once, each on its property."""
+
+        def work() -> CheckResult:
+            inputs, failures = checked(self.fields, news)
+            for name, reason in (*self.rules(inputs), *self.guards(_host.plain(olds), inputs)):
+                failures.setdefault(name, reason)
+            if not failures:
+                inputs.update(self.derived(inputs))
+            return CheckResult(inputs, [CheckFailure(name, reason) for name, reason in failures.items()])
+
+        return self._guarded(work)
+
+    def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Compare field by field; always says whether anything changes."""
+
+        def work() -> DiffResult:
+            differing = changed(self.fields, olds, news)
+            replaces = [field.name for field in differing if self.replaces(field, olds, news)]
+            return DiffResult(
+                changes=bool(differing) or self.needs_update(olds, news),
+                replaces=replaces,
+                delete_before_replace=bool(replaces) and self.delete_first(olds, news),
+            )
+
+        return self._guarded(work)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make the object."""
+        return self._operate(
+            self.create_timeout,
+            lambda session, op: CreateResult(*self.on_create(session, op, self._inputs(props))),
+            changes=True,
+        )
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Look the object up: outputs and inputs; an empty id if it is certainly gone."""
+
+        def work(session: Session, op: Operation) -> ReadResult:
+            outs = self.on_read(session, op, id_, self._stored(props))
+            if outs is None:
+                return ReadResult("", {})
+            return ReadResult(id_, outs, self._inputs(_host.plain(outs)))
+
+        return self._operate(self.delete_timeout, work)
+
+    def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Bring the object to what the inputs say."""
+        return self._operate(
+            self.create_timeout,
+            lambda session, op: UpdateResult(
+                self.on_update(session, op, id_, self._stored(olds), self._inputs(news))
+            ),
+            changes=True,
+        )
+
+    def delete(self, id_: str, props: dict[str, Any]) -> None:
+        """Remove the object."""
+        self._operate(
+            self.delete_timeout,
+            lambda session, op: self.on_delete(session, op, id_, self._stored(props)),
+            changes=True,
+        )
+
+    # --- what a noun adds ---
+
+    def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """Rules over several inputs: pairs of a property and what is wrong. Unknown inputs are to be skipped."""
+        del inputs
+        return ()
+
+    def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """Changes that are refused, given the inputs of the last time (empty for a new resource)."""
+        del olds, inputs
+        return ()
+
+    def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What `check` adds to sound inputs, for previews and policies to see."""
+        del inputs
+        return {}
+
+    def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """Whether a changed field replaces the object."""
+        del olds, news
+        return field.on_change in {Change.REPLACE, Change.REFUSED}
+
+    def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """Whether a replacement has to delete the old object before it makes the new one."""
+        del olds, news
+        return False
+
+    def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """Whether there is something to do although no input differs."""
+        del olds, news
+        return False
+
+    def on_create(
+        self, session: Session, op: Operation, inputs: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """Make the object; returns its id and outputs. Raises `HalfDone` once there is something to keep."""
+        raise NotImplementedError
+
+    def on_read(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Look the object up; returns its outputs, or `None` if it is certainly gone."""
+        raise NotImplementedError
+
+    def on_update(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Change the object; returns all of its outputs."""
+        raise NotImplementedError
+
+    def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
+        """Remove the object; it is no error if it is gone."""
+        raise NotImplementedError
+
+    # --- how calls are carried out ---
+
+    def _operate(
+        self, timeout: float, work: Callable[[Session, Operation], _T], *, changes: bool = False
+    ) -> _T:
+        call = _host.current_call()
+
+        def operate() -> _T:
+            if isinstance(self._settings, ConfigError):
+                raise self._settings
+            session = session_for(self._settings)
+            now = session.clock.now()
+            op = Operation(call, session.clock, now, now + (call.timeout or timeout))
+            with op.running(), session.reads.changing() if changes else contextlib.nullcontext():
+                return work(session, op)
+
+        return self._guarded(operate, call)
+
+    def _guarded(self, work: Callable[[], _T], call: _host.Call | None = None) -> _T:
+        call = call or _host.current_call()
+        end: Callable[[], NoReturn]
+        try:
+            return work()
+        except HalfDone as error:
+            end = functools.partial(call.fail_keeping_id, error.id, error.outs, [self._scrubbed(str(error))])
+        except StacksError as error:
+            end = functools.partial(call.fail, self._scrubbed(str(error)))
+        except Exception as error:  # noqa: BLE001  (the last line of defence: whatever it is, no traceback at the user)
+            _host.engine().debug(call.urn, self._scrubbed(traceback.format_exc()))
+            message = (
+                f"internal error in stacks-pulumi ({type(error).__name__}: {error}); run `pulumi refresh` to see what "
+                "there is, then try again; please report it with what `--debug` shows"
+            )
+            end = functools.partial(call.fail, self._scrubbed(message))
+        # Outside of the `except` block, or the SDK's traceback would show our error a second time, as its context.
+        return end()
+
+    def _scrubbed(self, text: str) -> str:
+        """The text without the key, and with the account where the program has several."""
+        if isinstance(self._settings, ConfigError):
+            return text
+        if self._settings.api_key:
+            text = text.replace(self._settings.api_key, "sk_stacks_[hidden]")
+        return f"{text} (account {self._settings.account})" if self._settings.account else text
+
+    def _inputs(self, props: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs among the properties, in their normal form."""
+        names = {field.name for field in self.fields}
+        inputs, _ = checked(self.fields, {name: value for name, value in props.items() if name in names})
+        return {**inputs, **self.derived(inputs)}
+
+    def _stored(self, props: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs of the last time, without what belongs to the SDK."""
+        stored: dict[str, Any] = _host.plain(dict(props))
+        stored.pop(_host.PROVIDER_KEY, None)
+        return stored

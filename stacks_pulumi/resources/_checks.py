@@ -1,0 +1,176 @@
+"""
+Small validators for the inputs: each returns the normal form or raises ValueError with what is wrong and what to do.
+
+Numbers reach a provider as floats, whatever the program wrote (`5` is `5.0`): the normal form of a whole number is
+`int`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Collection
+from typing import Any, Final
+
+from stacks_pulumi import catalog
+
+__all__ = [
+    "backup_number",
+    "boolean",
+    "container_name",
+    "ip_network",
+    "one_of",
+    "storage_tier",
+    "strings",
+    "text",
+    "unknown_word",
+]
+
+_NAME_LENGTH: Final = range(3, 33)
+_NAME_CHARACTERS: Final = re.compile(r"[A-Za-z0-9-]+")
+
+
+def text(value: Any) -> str:
+    """Text that is not empty."""
+    if not isinstance(value, str):
+        msg = f"it is {_kind(value)}, and text is needed"
+        raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+    if not value.strip():
+        msg = "it is empty"
+        raise ValueError(msg)
+    return value
+
+
+def boolean(value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        msg = f"it is {_kind(value)}, and true or false is needed"
+        raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+    return value
+
+
+def strings(value: Any) -> list[str]:
+    """A list of whatever, each as text: triggers are compared and never looked into."""
+    if not isinstance(value, list):
+        msg = f"it is {_kind(value)}, and a list is needed"
+        raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+    return [item if isinstance(item, str) else _whole(item) for item in value]
+
+
+def one_of(choices: Collection[str]) -> Callable[[Any], str]:
+    """A validator for one of a closed set of words."""
+
+    def parse(value: Any) -> str:
+        word = text(value)
+        if word not in choices:
+            msg = f"{word!r} is not one of {', '.join(choices)}{_did_you_mean(word, choices)}"
+            raise ValueError(msg)
+        return word
+
+    return parse
+
+
+def container_name(value: Any) -> str:
+    """
+    A container's name: 3 to 32 letters, digits and hyphens, with a letter or digit at both ends and no two hyphens
+    in a row (guide, "Create Container").
+    """
+    name = text(value)
+    faults = []
+    if len(name) not in _NAME_LENGTH:
+        faults.append(f"it has {len(name)} characters, and 3 to 32 are allowed")
+    if not _NAME_CHARACTERS.fullmatch(name):
+        faults.append("only letters, digits and hyphens are allowed")
+    if name.startswith("-") or name.endswith("-"):
+        faults.append("it must start and end with a letter or a digit")
+    if "--" in name:
+        faults.append("two hyphens in a row are not allowed")
+    if faults:
+        proposal = (
+            re.sub(r"-+", "-", re.sub(r"[^A-Za-z0-9-]", "-", name)).strip("-")[: _NAME_LENGTH[-1]].strip("-")
+        )
+        hint = f"; {proposal!r} would do" if len(proposal) in _NAME_LENGTH else ""
+        msg = f"{name!r}: {' and '.join(faults)}{hint}"
+        raise ValueError(msg)
+    return name
+
+
+def storage_tier(value: Any) -> int:
+    """An additional storage tier (guide, "Additional Storage")."""
+    known = ", ".join(
+        f"{t.tier} ({t.storage_mb // 1024} GB, ${t.usd}/month)" for t in catalog.STORAGE_TIERS.values()
+    )
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        msg = f"it is {_kind(value)}, and a whole number is needed: {known}"
+        raise ValueError(msg)
+    if int(value) not in catalog.STORAGE_TIERS:
+        msg = f"there is no tier {int(value)}: {known}"
+        raise ValueError(msg)
+    return int(value)
+
+
+def ip_network(value: Any) -> str:
+    """
+    An IPv4 or IPv6 address or network, in canonical form: no /32 or /128, IPv6 compressed and in lower case.
+
+    A network with host bits set is refused: `10.0.0.7/24` means one address or the whole network, and which of the
+    two must not be guessed for something that opens a door.
+    """
+    given = text(value).strip()
+    try:
+        interface = ipaddress.ip_interface(given)
+    except ValueError:
+        msg = f"{given!r} is neither an IPv4 or IPv6 address nor a network such as 198.51.100.0/24"
+        raise ValueError(msg) from None
+    network, alone = interface.network, interface.network.prefixlen == interface.max_prefixlen
+    if alone:
+        return str(interface.ip)
+    if interface.ip != network.network_address:
+        msg = f"{given!r} has host bits set: write {network} for the network, or {interface.ip} for the address alone"
+        raise ValueError(msg)
+    return str(network)
+
+
+def backup_number(value: Any) -> int:
+    """A backup's number, also as the last part of the id of a PinnedBackup."""
+    number = value.rpartition("/")[2] if isinstance(value, str) else value
+    try:
+        parsed = float(number)
+    except (TypeError, ValueError):
+        parsed = -1.0
+    if isinstance(value, bool) or not parsed.is_integer() or parsed < 1:
+        msg = (
+            f"it is {value!r}, and a backup's number is needed, for instance 178 or the id of a PinnedBackup"
+        )
+        raise ValueError(msg)
+    return int(parsed)
+
+
+def unknown_word(word: str, known: Collection[str], what: str) -> str:
+    """The warning for a name that the catalogue does not know, which is let through: the platform grows."""
+    hint = _did_you_mean(word, known)
+    return f"the catalogue does not know the {what} {word!r}{hint}; it is passed on as it is, its price is unknown"
+
+
+def _did_you_mean(word: str, choices: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, choices, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _kind(value: Any) -> str:
+    names = {
+        bool: "true or false",
+        float: "a number",
+        int: "a number",
+        str: "text",
+        list: "a list",
+        dict: "a mapping",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def _whole(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,267 @@
+"""What is done to a container, step by step: one object for one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stacks_pulumi import catalog
+from stacks_pulumi.api import models
+from stacks_pulumi.api.wait import CREATED, GONE, STARTED, STOPPED, Wait
+from stacks_pulumi.errors import (
+    ExistsError,
+    NotFoundError,
+    SpendingCapError,
+    StacksError,
+    VanishedError,
+    WaitCancelledError,
+    WaitError,
+)
+from stacks_pulumi.resources._base import HalfDone
+from stacks_pulumi.resources._container_view import (
+    STATUS_ERROR,
+    STATUS_RUNNING,
+    STATUS_STOPPED,
+    differences_to,
+    observed,
+    outputs,
+)
+from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._session import Session
+
+__all__ = ["Lifecycle", "find_container"]
+
+_LOG_LINES: Final = 5
+_USUALLY: Final = "usually 10-30 s"
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """
+    The life of a container, as far as one operation of the engine goes.
+
+    Attributes:
+        session: The account.
+        op: The operation.
+    """
+
+    session: Session
+    op: Operation
+
+    def create(self, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """
+        Make the container and wait until it is as the inputs say.
+
+        Raises:
+            HalfDone: It exists and does not run, or not as asked; the state keeps its id.
+            StacksError: Nothing was made (or what was made has been deleted again).
+        """
+        container, adopted = self._obtain(inputs)
+        try:
+            container = self._wait(CREATED, container).merge(container)
+            outs = self._settle(container, {}, inputs, new=not adopted)
+        except WaitCancelledError:
+            if not adopted:
+                self._undo(container)
+            raise
+        except StacksError as error:
+            raise self._half_done(error, container, inputs) from None
+        return container.id, outs
+
+    def read(self, id_: str, olds: Mapping[str, Any]) -> dict[str, Any] | None:
+        """
+        The outputs as the API has them now; `None` if the container is certainly gone.
+
+        Refresh of any number of containers costs one list call, and one more for each whose external access
+        this program decides.
+        """
+        container = find_container(self.session, id_)
+        if container is None:
+            return None
+        access = None
+        if olds.get("external_access") is not None:
+            access = self.session.reads.get(
+                "allowed_ips", id_, ask=lambda: self.session.client.allowed_ips.list(id_)
+            )
+        return outputs(container, olds, observed(container, olds, access), access)
+
+    def update(self, id_: str, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
+        """Bring the container to what the inputs say; also the one of which the creation was done half way."""
+        container = find_container(self.session, id_, fresh=True)
+        if container is None:
+            msg = (
+                f"container {id_} is gone: it was deleted outside of this program. Run `pulumi refresh` and then "
+                "`pulumi up`, which makes it anew"
+            )
+            raise VanishedError(msg, subject=f"container {id_}")
+        if container.status not in {STATUS_RUNNING, STATUS_STOPPED, STATUS_ERROR}:
+            container = self._wait(CREATED, container)
+        return self._settle(container, olds, inputs, new=False)
+
+    def delete(self, id_: str) -> None:
+        """Delete the container and wait until its name is free."""
+        self.op.progress("deleting")
+        try:
+            self.session.client.containers.delete(id_)
+        except NotFoundError:
+            return
+        self.session.client.feed.wait(
+            GONE,
+            id_,
+            deadline=self.op.deadline,
+            on_tick=lambda _container, elapsed: self.op.progress(f"deleting ({elapsed:.0f} s)"),
+            cancelled=self.op.cancelled,
+        )
+
+    # --- creation ---
+
+    def _obtain(self, inputs: Mapping[str, Any]) -> tuple[models.Container, bool]:
+        """The new container, or the one that was taken over; and which of the two."""
+        name = inputs["name"]
+        price = catalog.monthly_price(
+            inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
+        )
+        self.session.spending.admit(name, price)
+        self.op.progress("creating" if price is None else f"creating (${price:.2f} a month)")
+        try:
+            created = self.session.client.containers.create(
+                name=name,
+                template=inputs["template"],
+                plan=inputs.get("plan"),
+                additional_storage_tier=inputs.get("additional_storage_tier"),
+                discount_code=inputs.get("discount_code"),
+            )
+        except ExistsError as error:
+            return self._adopt(error.existing, inputs), True
+        except SpendingCapError as error:
+            raise self.session.spending.learn(name, price, error) from None
+        return created, False
+
+    def _adopt(self, found: models.Container, inputs: Mapping[str, Any]) -> models.Container:
+        mode = inputs.get("adopt") or self.session.settings.adopt
+        differences = differences_to(inputs, found)
+        if mode == "if_matching" and not differences:
+            self.op.inform(
+                f"took over the existing container {found.id}; from now on this program deletes it"
+            )
+            return found
+        name, label = inputs["name"], self.op.label or inputs["name"]
+        if differences:
+            msg = (
+                f'the name "{name}" is taken by {found.id}, which is not what the program asks for: '
+                f"{'; '.join(differences)}. Change the program to match, or give this container another name"
+            )
+        else:
+            msg = (
+                f'the name "{name}" is taken by {found.id}, which this program did not make. To take it over, write '
+                f'stacks.Container("{label}", ..., adopt="if_matching"); else give this container another name'
+            )
+        raise ExistsError(msg, existing=found)
+
+    def _undo(self, container: models.Container) -> None:
+        # Nobody is left to tell the id to. What nobody knows must not go on costing money.
+        self.session.client.containers.delete(container.id)
+
+    def _half_done(
+        self, error: StacksError, container: models.Container, inputs: Mapping[str, Any]
+    ) -> HalfDone:
+        seen = error.last_state if isinstance(error, WaitError) else None
+        status = seen or container.status
+        msg = (
+            f'container "{inputs["name"]}" ({container.id}) was made but is not ready: {error}. '
+            f"{self._last_log_lines(container.id)}It is in the state and it is billed: `pulumi up` tries to start "
+            "it again, `pulumi destroy` deletes it"
+        )
+        return HalfDone(msg, id=container.id, outs={**outputs(container, {}, inputs, None), "status": status})
+
+    def _last_log_lines(self, id_: str) -> str:
+        try:
+            lines = (
+                self.session.client.containers.logs(id_, lines=_LOG_LINES).strip().splitlines()[-_LOG_LINES:]
+            )
+        except StacksError:
+            # The reason of the failure is what matters; its logs are an extra.
+            return ""
+        return f"Its last log lines: {' | '.join(line.strip() for line in lines)}. " if lines else ""
+
+    # --- from what is to what should be ---
+
+    def _settle(
+        self, container: models.Container, olds: Mapping[str, Any], inputs: Mapping[str, Any], *, new: bool
+    ) -> dict[str, Any]:
+        """Start, external access, restart, stop: in the order in which each can work."""
+        desired = inputs.get("desired_status")
+        fresh = new
+        if container.status == STATUS_ERROR or (
+            container.status == STATUS_STOPPED and desired == STATUS_RUNNING
+        ):
+            container = self._set_status(container, STATUS_RUNNING, STARTED)
+            fresh = True
+        access = self._settle_access(container, inputs.get("external_access"), new=new)
+        if olds and not fresh and inputs.get("restart_triggers") != olds.get("restart_triggers"):
+            container = self._restart(container, desired)
+        if desired == STATUS_STOPPED and container.status != STATUS_STOPPED:
+            container = self._set_status(container, STATUS_STOPPED, STOPPED)
+        return outputs(container, olds, inputs, access)
+
+    def _settle_access(
+        self, container: models.Container, wanted: bool | None, *, new: bool
+    ) -> models.ExternalAccess | None:
+        if wanted is None or (new and not wanted):
+            return None
+        access = None if new else self.session.client.allowed_ips.list(container.id)
+        if access is None or access.enabled is not wanted:
+            self.op.progress("turning external access on" if wanted else "turning external access off")
+            access = self.session.client.containers.external_access(container.id, enabled=wanted)
+        return access
+
+    def _restart(self, container: models.Container, desired: str | None) -> models.Container:
+        if desired == STATUS_STOPPED:
+            return container
+        if container.status == STATUS_STOPPED:
+            self.op.warn(
+                "restart_triggers changed, but the container is stopped: it takes effect when it is started"
+            )
+            return container
+        return self._set_status(container, "restart", STARTED)
+
+    def _set_status(self, container: models.Container, status: str, wait: Wait) -> models.Container:
+        self.op.progress({STATUS_RUNNING: "starting", STATUS_STOPPED: "stopping"}.get(status, "restarting"))
+        self.session.client.containers.set_status(container.id, status)
+        return self._wait(wait, container).merge(container)
+
+    # --- looking and waiting ---
+
+    def _wait(self, wait: Wait, container: models.Container) -> models.Container:
+        def on_tick(seen: models.Container | None, elapsed: float) -> None:
+            status = container.status if seen is None else seen.status
+            self.op.progress(f"{status} ({elapsed:.0f} s), {_USUALLY}")
+
+        found = self.session.client.feed.wait(
+            wait, container.id, deadline=self.op.deadline, on_tick=on_tick, cancelled=self.op.cancelled
+        )
+        if found is None:
+            msg = f"container {container.id} vanished"
+            raise VanishedError(msg, subject=f"container {container.id}")
+        return found
+
+
+def find_container(session: Session, id_: str, *, fresh: bool = False) -> models.Container | None:
+    """
+    A container, from a list that the reads of this moment share; `None` only if it is certainly gone.
+
+    Whoever is about to act on what it sees asks for a fresh list.
+
+    A list that comes back empty by mistake must not make the engine forget what is billed, so an absence is
+    confirmed by asking for the container itself.
+    """
+    snapshot = session.client.feed.snapshot
+    listed = snapshot() if fresh else session.reads.get("containers", ask=snapshot)
+    found = next((container for container in listed if container.id == id_), None)
+    if found is not None:
+        return found
+    try:
+        return session.client.containers.status(id_)
+    except NotFoundError:
+        return None

@@ -1,0 +1,111 @@
+"""What the API says of a container, as properties in the state; and whether it is what a program asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from stacks_pulumi import catalog
+from stacks_pulumi.api import models
+
+__all__ = [
+    "ANSWERED",
+    "STATUS_ERROR",
+    "STATUS_RUNNING",
+    "STATUS_STOPPED",
+    "differences_to",
+    "observed",
+    "outputs",
+]
+
+STATUS_RUNNING: Final = "running"
+STATUS_STOPPED: Final = "stopped"
+STATUS_ERROR: Final = "error"
+_SETTLED: Final = frozenset({STATUS_RUNNING, STATUS_STOPPED, STATUS_ERROR})
+
+ANSWERED: Final = (
+    "status",
+    "internal_host",
+    "ip_address",
+    "cpu",
+    "memory_mb",
+    "storage_mb",
+    "port",
+    "ssh_user",
+    "ssh_host",
+    "ssh_port",
+    "has_ssh_access",
+    "has_web_ui",
+    "vpc_network",
+    "version",
+    "version_major",
+    "image_tag",
+    "created_at",
+)
+"""Outputs that bear the name of the model's attribute. What changes by itself (uptime text) is not among them."""
+
+
+def outputs(
+    container: models.Container,
+    olds: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    access: models.ExternalAccess | None,
+) -> dict[str, Any]:
+    """
+    All outputs of a container.
+
+    Args:
+        container: What the API says now.
+        olds: The outputs of the last time, for what only the answer to the creation says (how to log in by SSH).
+        inputs: The inputs, which are outputs as well.
+        access: Its external access, where that was looked at.
+    """
+    answered = {name: getattr(container, name) for name in ANSWERED}
+    outs = {name: olds.get(name) if value is None else value for name, value in answered.items()}
+    outs.update(inputs)
+    if access is not None and access.enabled:
+        outs.update(url=access.url, subdomain=access.subdomain)
+    return {name: value for name, value in outs.items() if value is not None}
+
+
+def observed(
+    container: models.Container, olds: Mapping[str, Any], access: models.ExternalAccess | None
+) -> dict[str, Any]:
+    """
+    The inputs as the API shows them, where it shows them; what differs from the program is drift.
+
+    Args:
+        container: What the API says now.
+        olds: The outputs of the last time; empty for a look-up.
+        access: Its external access, if this program decides that.
+    """
+    not_inputs = {*ANSWERED, "url", "subdomain"}
+    inputs = {name: value for name, value in olds.items() if name not in not_inputs}
+    inputs["name"] = container.name or inputs.get("name")
+    template = inputs["template"] = inputs.get("template") or container.template or ""
+    if template != catalog.VPN_TEMPLATE:
+        inputs["plan"] = container.plan or inputs.get("plan")
+    tier = inputs.get("additional_storage_tier")
+    price = catalog.monthly_price(template, inputs.get("plan"), None if tier is None else int(tier))
+    inputs["monthly_price_usd"] = None if price is None else float(price)
+    if inputs.get("desired_status") is not None and container.status in _SETTLED:
+        # On its way from one to the other (pending, restarting) is not drift; only what stays is.
+        inputs["desired_status"] = container.status
+    if access is not None:
+        inputs["external_access"] = access.enabled
+    return inputs
+
+
+def differences_to(inputs: Mapping[str, Any], found: models.Container) -> list[str]:
+    """What speaks against taking a container over that bears the name; only what the program states is compared."""
+    differences = []
+    template, plan, tier = inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
+    if found.template is not None and found.template != template:
+        differences.append(f"its template is {found.template!r}, not {template!r}")
+    if plan is not None and found.plan is not None and found.plan != plan:
+        differences.append(f"its plan is {found.plan!r}, not {plan!r}")
+    if tier is not None and plan in catalog.PLANS and found.storage_mb is not None:
+        wanted = catalog.PLANS[plan].storage_mb + catalog.STORAGE_TIERS[tier].storage_mb
+        if found.storage_mb != wanted:
+            differences.append(f"it has {found.storage_mb} MB of storage, not {wanted} MB")
+    return differences

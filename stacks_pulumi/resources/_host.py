@@ -1,0 +1,273 @@
+"""
+The process that runs our providers (`python -m pulumi.dynamic`), and all we know of its insides.
+
+The public interface of a dynamic provider hands over properties and nothing else. What users miss because of that
+is within reach from where we are called: which resource it is, how long it may take, whether the engine still
+listens, a line of progress, an error without a traceback, a failed create that keeps its id. None of it is a
+public interface of the SDK, so all of it is in this file, and each piece loses the nicety and not the operation
+where the SDK looks different: `missing()` names what was not found, and `tests/host/test_canary.py` fails with
+the SDK's version in its name.
+
+| piece | where it is | without it |
+|---|---|---|
+| `current_call` | the caller's frame: `request`, `context` | no urn, default time-outs, no progress, no roll-back |
+| `Call.fail` | rich gRPC status in the trailing metadata | the SDK's own text around our message |
+| `Call.fail_keeping_id` | `ErrorResourceInitFailed` in that status | the error tells the id; `adopt` takes it over |
+| `Engine.log` | the engine's address in `sys.argv[1]` | no progress on the resource's line |
+| `secret` | the wire form of a secret | `additional_secret_outputs`, which the resources set as well |
+| `provider_of` | an attribute of the resource | the program names the provider of a child itself |
+| `widen_worker_pool` | the thread pool in the worker's frame | 4 operations at once |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Final, NoReturn, Protocol, cast
+
+import grpc
+import pulumi
+from pulumi.output import Unknown
+from pulumi.runtime import rpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
+
+__all__ = [
+    "Call",
+    "current_call",
+    "engine",
+    "is_unknown",
+    "missing",
+    "plain",
+    "provider_of",
+    "secret",
+    "widen_worker_pool",
+]
+
+PROVIDER_KEY: Final = "__provider"
+"""The property in which the SDK stores the pickled provider."""
+
+_METHODS: Final = frozenset({"Check", "Create", "Delete", "Diff", "Read", "Update"})
+_STATUS_KEY: Final = "grpc-status-details-bin"
+_missing: Final[set[str]] = set()
+
+
+def missing() -> frozenset[str]:
+    """The pieces that were looked for in this process and not found."""
+    return frozenset(_missing)
+
+
+class Context(Protocol):
+    """What we use of `grpc.ServicerContext`."""
+
+    def is_active(self) -> bool:
+        """Whether the other side still waits for the answer."""
+
+    def set_trailing_metadata(self, trailing_metadata: tuple[tuple[str, bytes], ...]) -> None:
+        """Send this with the status."""
+
+    def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
+        """End the call with an error."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """
+    The gRPC call that we are in.
+
+    Attributes:
+        urn: The resource's URN; empty if it could not be had.
+        timeout: Seconds from `CustomTimeouts`, or `None` if the program set none.
+        properties: The properties that came with the call, for what has to be sent back as it was.
+    """
+
+    urn: str = ""
+    timeout: float | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    _context: Context | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The resource's name in the program; empty if it could not be had."""
+        return self.urn.rpartition("::")[2]
+
+    def is_active(self) -> bool:
+        """Whether the engine still waits for the answer. True where that cannot be known."""
+        return self._context is None or self._context.is_active()
+
+    def fail(self, message: str) -> NoReturn:
+        """End the call; the user sees the message and nothing around it."""
+        self._abort(message, ())
+
+    def fail_keeping_id(self, id_: str, outs: Mapping[str, Any], reasons: Sequence[str]) -> NoReturn:
+        """
+        End a create or an update that was done half way: the resource stays in the state, with its id.
+
+        The engine shows the reasons, calls `update` in the next `up` even where nothing differs, and `destroy`
+        deletes the resource.
+        """
+        if self._context is None:
+            # The id must not get lost with the nicety.
+            self.fail("; ".join(reasons) + f" (it exists as {id_}: take it over with adopt, or delete it)")
+        detail = provider_pb2.ErrorResourceInitFailed(
+            id=id_,
+            properties=_to_struct({**outs, PROVIDER_KEY: self.properties.get(PROVIDER_KEY, "")}),
+            reasons=list(reasons),
+        )
+        self._abort("; ".join(reasons), (detail,))
+
+    def _abort(self, message: str, details: Sequence[Any]) -> NoReturn:
+        if self._context is None:
+            raise HostError(message)
+        code = grpc.StatusCode.UNKNOWN
+        status = status_pb2.Status(code=code.value[0], message=message)
+        for detail in details:
+            status.details.add().Pack(detail)
+        self._context.set_trailing_metadata(((_STATUS_KEY, status.SerializeToString()),))
+        self._context.abort(code, message)
+
+
+class HostError(Exception):
+    """What the user has to read, where there is no way to hand it over but an exception."""
+
+
+def current_call() -> Call:
+    """The call that the engine made to get here; an empty one where it cannot be found."""
+    for frame in _frames():
+        if frame.f_code.co_name not in _METHODS:
+            continue
+        request, context = frame.f_locals.get("request"), frame.f_locals.get("context")
+        urn = getattr(request, "urn", None)
+        if isinstance(urn, str) and hasattr(context, "is_active") and hasattr(context, "abort"):
+            return Call(
+                urn=urn,
+                timeout=getattr(request, "timeout", 0) or None,
+                properties=_properties(request),
+                _context=cast("Context", context),
+            )
+    _missing.add("current_call")
+    return Call()
+
+
+def widen_worker_pool(workers: int) -> bool:
+    """
+    Let the host carry out this many operations at once instead of four.
+
+    A waiting create holds a worker thread for its whole wait; the pool starts a new thread for the next operation
+    as long as it is below its limit, so raising the limit is all there is to do.
+
+    Returns:
+        Whether the pool was found.
+    """
+    for frame in _frames():
+        reference = frame.f_locals.get("executor_reference")
+        pool = reference() if callable(reference) else None
+        if isinstance(getattr(pool, "_max_workers", None), int):
+            pool._max_workers = max(pool._max_workers, workers)  # type: ignore[union-attr]  # noqa: SLF001  (the point of this function)
+            return True
+    _missing.add("widen_worker_pool")
+    return False
+
+
+class Engine:
+    """The engine's log service: lines that the user sees while the operation runs, or after it."""
+
+    def __init__(self, address: str | None) -> None:
+        self._stub: Any = None
+        if address:
+            self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
+
+    def status(self, urn: str, message: str) -> None:
+        """Show a line beside the resource while its operation runs; it leaves nothing behind."""
+        self._log(engine_pb2.INFO, urn, message, ephemeral=True)
+
+    def info(self, urn: str, message: str) -> None:
+        """Show a line that stays in the output of the operation."""
+        self._log(engine_pb2.INFO, urn, message, ephemeral=False)
+
+    def warn(self, urn: str, message: str) -> None:
+        """Show a warning that stays in the output of the operation."""
+        self._log(engine_pb2.WARNING, urn, message, ephemeral=False)
+
+    def debug(self, urn: str, message: str) -> None:
+        """Show what only `--debug` shows."""
+        self._log(engine_pb2.DEBUG, urn, message, ephemeral=False)
+
+    def _log(self, severity: Any, urn: str, message: str, *, ephemeral: bool) -> None:
+        if self._stub is None:
+            return
+        request = engine_pb2.LogRequest(severity=severity, urn=urn, message=message, ephemeral=ephemeral)
+        try:
+            self._stub.Log(request, timeout=2)
+        except grpc.RpcError:
+            # The engine is gone or too busy to listen. What matters is the operation, not the line about it.
+            _missing.add("Engine.log")
+
+
+@functools.cache
+def engine() -> Engine:
+    """The engine that started this process. Says nothing to nobody where the process is not a host."""
+    address = sys.argv[1] if len(sys.argv) > 1 else ""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        return Engine(address)
+    _missing.add("engine")
+    return Engine(None)
+
+
+def provider_of(resource: pulumi.Resource) -> pulumi.ProviderResource | None:
+    """The explicit provider of a resource; what belongs to it is in the same account."""
+    found = getattr(resource, "_provider", None)
+    return found if isinstance(found, pulumi.ProviderResource) else None
+
+
+def secret(value: Any) -> Any:
+    """
+    A value for `outs` that the engine stores encrypted and shows as `[secret]`, at any depth.
+
+    `Output.secret` cannot be used there: the host serializes plain values only.
+    """
+    return {rpc._special_sig_key: rpc._special_secret_sig, "value": value}  # noqa: SLF001  (there is no public way)
+
+
+def plain(value: Any) -> Any:
+    """The value without the marks of secrets, at any depth."""
+    if isinstance(value, dict):
+        if value.get(rpc._special_sig_key) == rpc._special_secret_sig:  # noqa: SLF001  (there is no public way)
+            return plain(value.get("value"))
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether a value, or anything in it, is not known yet at preview."""
+    if isinstance(value, Unknown) or value == rpc.UNKNOWN:
+        return True
+    if isinstance(value, dict):
+        return any(is_unknown(item) for item in value.values())
+    return isinstance(value, list) and any(is_unknown(item) for item in value)
+
+
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  (inspect.stack reads source files; this is called often)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _properties(request: Any) -> Mapping[str, Any]:
+    for name in ("news", "properties"):
+        found = getattr(request, name, None)
+        if found is not None and PROVIDER_KEY in found:
+            return cast("Mapping[str, Any]", found)
+    return {}
+
+
+def _to_struct(values: Mapping[str, Any]) -> Any:
+    serialize: Callable[[], Any] = functools.partial(rpc.serialize_properties, dict(values), {})
+    return asyncio.run(serialize())

@@ -1,0 +1,92 @@
+"""One operation of the engine on one resource: how long it may take, who listens, and what they see meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from stacks_pulumi._clock import Clock
+from stacks_pulumi.errors import WaitCancelledError
+from stacks_pulumi.resources import _host
+
+__all__ = ["Operation", "current_operation"]
+
+_PROGRESS_INTERVAL: Final = 1.0
+"""Seconds between two lines of progress: the engine redraws no faster, and each line is a call to it."""
+
+_local: Final = threading.local()
+
+
+@dataclass
+class Operation:
+    """
+    What a provider's method needs to know of the call that it serves.
+
+    Attributes:
+        call: The gRPC call.
+        clock: Time.
+        started: When it began, on the clock.
+        deadline: When it has to end, on the clock.
+    """
+
+    call: _host.Call
+    clock: Clock
+    started: float
+    deadline: float
+    _last_progress: float | None = field(default=None, repr=False)
+
+    @property
+    def label(self) -> str:
+        """The resource's name in the program."""
+        return self.call.name
+
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return self.clock.now() - self.started
+
+    def cancelled(self) -> bool:
+        """Whether the engine went away or called it off."""
+        return not self.call.is_active()
+
+    def check_active(self) -> None:
+        """
+        Go on only if somebody still waits for the result.
+
+        Raises:
+            WaitCancelledError: Nobody does.
+        """
+        if self.cancelled():
+            msg = f"the engine is gone; {self.label} was given up after {self.elapsed():.0f} s"
+            raise WaitCancelledError(msg, subject=self.label, elapsed=self.elapsed())
+
+    def progress(self, text: str) -> None:
+        """Show a line beside the resource until the operation ends; not more than one a second."""
+        now = self.clock.now()
+        if self._last_progress is None or now - self._last_progress >= _PROGRESS_INTERVAL:
+            self._last_progress = now
+            _host.engine().status(self.call.urn, text)
+
+    def warn(self, text: str) -> None:
+        """Show a warning that stays."""
+        _host.engine().warn(self.call.urn, text)
+
+    def inform(self, text: str) -> None:
+        """Show a line that stays."""
+        _host.engine().info(self.call.urn, text)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Operation]:
+        """Make it the thread's current operation, so that a wait deep in the client can say for whom it waits."""
+        _local.operation = self
+        try:
+            yield self
+        finally:
+            _local.operation = None
+
+
+def current_operation() -> Operation | None:
+    """The operation that this thread is busy with."""
+    return getattr(_local, "operation", None)

@@ -1,0 +1,70 @@
+"""
+How a resource refers to the container that it belongs to.
+
+A program hands in a Container or an id. Given a Container, two options follow from it unless the program set them:
+`deleted_with`, because a container takes everything with it, and `provider`, because a part of it is in the same
+account. A child's id is `<container id>/<its own name>`, so that a look-up needs nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from stacks_pulumi.resources import _checks, _host
+
+if TYPE_CHECKING:
+    from stacks_pulumi.resources.container import Container
+
+__all__ = ["child_id", "child_options", "container_id", "input_id", "own_name", "parent_id"]
+
+
+def input_id(container: Container | pulumi.Input[str] | None) -> pulumi.Input[str] | None:
+    """The id of what a program handed in."""
+    return container.id if isinstance(container, pulumi.CustomResource) else container
+
+
+def child_options(
+    opts: pulumi.ResourceOptions | None, container: Any, *, secrets: Sequence[str] = ()
+) -> pulumi.ResourceOptions:
+    """
+    The program's options, completed by what belonging to a container means.
+
+    Args:
+        opts: The program's options, which go first.
+        container: What the program handed in.
+        secrets: Outputs that are secrets, for SDKs that do not pass on the mark that the provider puts on them.
+    """
+    options = pulumi.ResourceOptions.merge(None, opts)
+    if isinstance(container, pulumi.CustomResource) and options.id is None:
+        options.deleted_with = options.deleted_with or container
+        options.provider = options.provider or _host.provider_of(container)
+    if secrets:
+        options.additional_secret_outputs = [*(options.additional_secret_outputs or []), *secrets]
+    return options
+
+
+def container_id(value: Any) -> str:
+    """A container's id as an input: any text without a slash, because the API alone knows their form."""
+    text = _checks.text(value)
+    if "/" in text:
+        msg = f"{text!r} is not a container's id, which looks like usr-abc12345-web"
+        raise ValueError(msg)
+    return text
+
+
+def child_id(container: str, own: str) -> str:
+    """The id of something that belongs to a container."""
+    return f"{container}/{own}"
+
+
+def parent_id(id_: str) -> str:
+    """The container's id in a child's id."""
+    return id_.partition("/")[0]
+
+
+def own_name(id_: str) -> str:
+    """What comes after the container's id: all of it, as a name may have slashes itself."""
+    return id_.partition("/")[2]

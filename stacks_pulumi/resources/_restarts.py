@@ -1,0 +1,99 @@
+"""
+One restart for all connections that are made to a source at the same time.
+
+A source has to be restarted to see the variables of a new connection. Ten connections would be ten restarts; a
+restart that waits until nobody is about to make another connection to the same source is one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from stacks_pulumi._clock import Clock
+
+__all__ = ["Restarts"]
+
+GRACE: Final = 1.0
+"""Seconds to wait for one more connection: the engine hands over operations one by one, though quickly."""
+
+PATIENCE: Final = 60.0
+"""Seconds after which a restart goes ahead although another connection is still on its way."""
+
+
+@dataclass
+class _Source:
+    condition: threading.Condition = field(default_factory=threading.Condition)
+    arriving: int = 0
+    """Operations that are about to make a connection."""
+    asked: int = 0
+    """Number of the newest request for a restart."""
+    done: int = 0
+    """Number of the newest request that a restart has served."""
+    restarting: bool = False
+
+
+class Restarts:
+    """Merges the restarts of each source. One for all operations of a process on one account."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._sources: dict[str, _Source] = {}
+
+    @contextlib.contextmanager
+    def connecting(self, source: str) -> Iterator[None]:
+        """While inside, no restart of the source begins: another connection to it is being made."""
+        state = self._source(source)
+        with state.condition:
+            state.arriving += 1
+        try:
+            yield
+        finally:
+            with state.condition:
+                state.arriving -= 1
+                state.condition.notify_all()
+
+    def restart(self, source: str, restart: Callable[[], None], on_wait: Callable[[], None]) -> bool:
+        """
+        Have the source restarted, by this thread or by another one that asked at the same time.
+
+        Args:
+            source: Its id.
+            restart: Does it, and returns when it is done. What it raises reaches the thread that ran it; the others
+                try for themselves.
+            on_wait: Called about once a second while waiting for others; what it raises ends the wait.
+
+        Returns:
+            Whether it was this thread that did it.
+        """
+        state = self._source(source)
+        with state.condition:
+            state.asked += 1
+            mine = state.asked
+        self._clock.sleep(GRACE)
+        patient_until = self._clock.now() + PATIENCE
+        with state.condition:
+            while state.restarting or (state.arriving and self._clock.now() < patient_until):
+                self._clock.wait(state.condition, GRACE)
+                on_wait()
+            if state.done >= mine:
+                return False
+            state.restarting = True
+            serves = state.asked
+        try:
+            restart()
+            with state.condition:
+                state.done = serves
+        finally:
+            with state.condition:
+                state.restarting = False
+                state.condition.notify_all()
+        return True
+
+    def _source(self, source: str) -> _Source:
+        with self._lock:
+            return self._sources.setdefault(source, _Source())

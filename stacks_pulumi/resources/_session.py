@@ -1,0 +1,103 @@
+"""
+One client for an account in this process, whatever the number of resources and provider classes.
+
+The limiter, the connections and the shared feed are in the client, so sharing the client is what makes one poll
+serve every waiter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import pulumi
+
+from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi.api import StacksClient
+from stacks_pulumi.config import Settings
+from stacks_pulumi.resources._operation import current_operation
+from stacks_pulumi.resources._reads import Reads
+from stacks_pulumi.resources._restarts import Restarts
+from stacks_pulumi.resources._spending import SpendGuard
+
+__all__ = ["Session", "session_for"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """
+    What all operations on one account share.
+
+    Attributes:
+        settings: Whose account it is, and how it is used.
+        client: The client.
+        clock: Time.
+        spending: What is known of the key's spending cap.
+        reads: Answers that many resources share.
+        restarts: Restarts that many connections share.
+    """
+
+    settings: Settings
+    client: StacksClient
+    clock: Clock
+    spending: SpendGuard
+    reads: Reads
+    restarts: Restarts
+    _turns: dict[str, threading.Lock] = field(default_factory=dict, repr=False)
+
+    @contextlib.contextmanager
+    def turn(self, subject: str) -> Iterator[None]:
+        """One operation at a time on a subject: for what has to look before it acts."""
+        with _lock:
+            lock = self._turns.setdefault(subject, threading.Lock())
+        with lock:
+            yield
+
+
+_sessions: Final[dict[tuple[str, str], Session]] = {}
+_lock: Final = threading.Lock()
+
+
+def session_for(settings: Settings) -> Session:
+    """
+    The session of an account, made on first use.
+
+    Raises:
+        ConfigError: No API key is configured.
+    """
+    api_key = settings.require_key()
+    account = (settings.base_url, hashlib.sha256(api_key.encode()).hexdigest())
+    with _lock:
+        session = _sessions.get(account)
+        if session is None:
+            client = StacksClient(
+                api_key,
+                base_url=settings.base_url,
+                requests_per_minute=settings.requests_per_minute,
+                on_limit=_report_limit,
+            )
+            session = _sessions[account] = Session(
+                settings,
+                client,
+                SYSTEM_CLOCK,
+                spending=SpendGuard(SYSTEM_CLOCK),
+                reads=Reads(SYSTEM_CLOCK),
+                restarts=Restarts(SYSTEM_CLOCK),
+            )
+    return session
+
+
+def _report_limit(seconds: float, queued: int) -> None:
+    requests = "1 request" if queued == 1 else f"{queued} requests"
+    text = f"waiting {seconds:.0f} s for the rate limit, {requests} queued"
+    operation = current_operation()
+    if operation is None:
+        # A data function, which is called by the program itself.
+        pulumi.log.info(text, ephemeral=True)
+        return
+    operation.check_active()
+    operation.progress(text)

@@ -1,0 +1,147 @@
+"""AllowedIp: one address or network that may reach a container from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from stacks_pulumi.config import ADOPT_MODES
+from stacks_pulumi.resources import _checks
+from stacks_pulumi.resources._allowed_ip_list import AllowedIpList
+from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._lookup import lookup_options
+from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._references import (
+    child_id,
+    child_options,
+    container_id,
+    input_id,
+    own_name,
+    parent_id,
+)
+from stacks_pulumi.resources._session import Session
+
+if TYPE_CHECKING:
+    from stacks_pulumi.resources.container import Container
+
+__all__ = ["AllowedIp", "AllowedIpProvider"]
+
+
+class AllowedIp(Resource, module="stacks", name="AllowedIp"):
+    """
+    An entry in a container's list of addresses that may connect (guide, "External Access & IP Restrictions").
+
+    The container's external access has to be on. Its id is `<container id>/<address>`.
+    """
+
+    container: pulumi.Output[str]
+    """The container's id."""
+    ip_address: pulumi.Output[str]
+    """The address or network, in canonical form."""
+    description: pulumi.Output[str]
+    """What it is, for people."""
+    service_type: pulumi.Output[str]
+    """`http`, `tcp` or `both`."""
+    revoke_auto_added: pulumi.Output[bool]
+    """Whether the caller's own address is kept out of the list."""
+    entry_id: pulumi.Output[str]
+    """The entry's id at the API; changes when description or service type change."""
+    added_at: pulumi.Output[str | None]
+    """When it was added, ISO 8601."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        container: Container | pulumi.Input[str],
+        ip_address: pulumi.Input[str],
+        description: pulumi.Input[str] | None = None,
+        service_type: pulumi.Input[str] | None = None,
+        revoke_auto_added: pulumi.Input[bool] | None = None,
+        adopt: pulumi.Input[str] | None = None,
+    ) -> None:
+        """
+        Declare an allowed address.
+
+        Args:
+            resource_name: Name in the program.
+            opts: Pulumi's options. Given a Container, `deleted_with` is set to it.
+            container: The container, with external access on.
+            ip_address: IPv4 or IPv6, an address or a network in CIDR notation.
+            description: For people (default "Custom IP").
+            service_type: `http`, `tcp` or `both` (default).
+            revoke_auto_added: Once this entry is in, remove the address that turning external access on put into the
+                list: that of whoever ran the deployment, such as a CI runner's (default false).
+            adopt: `never` (default) or `if_matching`: take over an entry for the same address that exists already.
+        """
+        super().__init__(
+            AllowedIpProvider(),
+            resource_name,
+            {
+                "container": input_id(container),
+                "ip_address": ip_address,
+                "description": description,
+                "service_type": service_type,
+                "revoke_auto_added": revoke_auto_added,
+                "adopt": adopt,
+                "entry_id": None,
+                "added_at": None,
+            },
+            child_options(opts, container),
+        )
+
+    @staticmethod
+    def get(
+        resource_name: str, id: pulumi.Input[str], opts: pulumi.ResourceOptions | None = None
+    ) -> AllowedIp:
+        """
+        Look up an entry that this program does not manage.
+
+        Args:
+            resource_name: Name in the program.
+            id: `<container id>/<address>`.
+            opts: Pulumi's options.
+        """
+        return AllowedIp(resource_name, lookup_options(id, opts), container="", ip_address="")
+
+
+class AllowedIpProvider(Provider):
+    """Check, create, read, diff, update and delete an allowed address."""
+
+    kind: ClassVar = "AllowedIp"
+    fields: ClassVar = (
+        Field("container", container_id, Change.REPLACE, required=True),
+        Field("ip_address", _checks.ip_network, Change.REPLACE, required=True),
+        Field("description", _checks.text, Change.UPDATE, default="Custom IP"),
+        Field("service_type", _checks.one_of(("http", "tcp", "both")), Change.UPDATE, default="both"),
+        Field("revoke_auto_added", _checks.boolean, Change.UPDATE, default=False),
+        Field("adopt", _checks.one_of(ADOPT_MODES), Change.NONE),
+    )
+
+    def on_create(
+        self, session: Session, op: Operation, inputs: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """Put the address in, and take the caller's out if that is asked for."""
+        entry = AllowedIpList(session, op, inputs["container"]).add(inputs)
+        return child_id(inputs["container"], inputs["ip_address"]), {**inputs, **entry}
+
+    def on_read(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Look it up in the container's list; one call for all entries of one container."""
+        return AllowedIpList(session, op, parent_id(id_)).read(own_name(id_), olds)
+
+    def on_update(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Put the changed entry in and take the old one out, in an order in which the list is never empty."""
+        return {**inputs, **AllowedIpList(session, op, inputs["container"]).change(olds, inputs)}
+
+    def on_delete(self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
+        """Take it out; if it is the last one, turn external access off."""
+        AllowedIpList(session, op, parent_id(id_)).remove(own_name(id_), olds)

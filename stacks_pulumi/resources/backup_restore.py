@@ -1,0 +1,87 @@
+"""BackupRestore: put a backup's data back into its container, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from stacks_pulumi.resources import _checks
+from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._session import Session
+
+__all__ = ["BackupRestore", "BackupRestoreProvider"]
+
+
+class BackupRestore(Resource, module="stacks", name="BackupRestore"):
+    """
+    A restore (guide, "Restore Backup"): what the container holds is replaced by what the backup holds.
+
+    It happens when the resource is created and whenever `backup_id` or `triggers` change, and at no other time.
+    Taking it out of the program undoes nothing.
+    """
+
+    backup_id: pulumi.Output[int]
+    """The backup's number."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        backup_id: pulumi.Input[int | str],
+        triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
+    ) -> None:
+        """
+        Declare a restore.
+
+        Args:
+            resource_name: Name in the program.
+            opts: Pulumi's options.
+            backup_id: The number of a completed backup (or the id of a PinnedBackup); its container has to run.
+            triggers: When any value in this list changes, it is restored again.
+        """
+        super().__init__(
+            BackupRestoreProvider(), resource_name, {"backup_id": backup_id, "triggers": triggers}, opts
+        )
+
+
+class BackupRestoreProvider(Provider):
+    """Check, create, read, diff, update and delete a restore."""
+
+    kind: ClassVar = "BackupRestore"
+    fields: ClassVar = (
+        Field("backup_id", _checks.backup_number, Change.UPDATE, required=True),
+        Field("triggers", _checks.strings, Change.UPDATE),
+    )
+
+    def on_create(
+        self, session: Session, op: Operation, inputs: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """Restore."""
+        self._restore(session, op, inputs)
+        return str(inputs["backup_id"]), dict(inputs)
+
+    def on_read(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """What was done stays done; there is nothing to look at."""
+        return olds
+
+    def on_update(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Restore again."""
+        self._restore(session, op, inputs)
+        return dict(inputs)
+
+    def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
+        """Nothing: the data stays as it is."""
+
+    def _restore(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
+        op.progress(f"restoring backup {inputs['backup_id']}")
+        session.client.backups.restore(inputs["backup_id"])

@@ -1,0 +1,283 @@
+"""Container: one container, from its creation to its deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from stacks_pulumi import catalog
+from stacks_pulumi.config import ADOPT_MODES
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.resources import _checks, _host
+from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._container_lifecycle import Lifecycle
+from stacks_pulumi.resources._container_view import ANSWERED, STATUS_RUNNING, STATUS_STOPPED
+from stacks_pulumi.resources._fields import Change, Field, changed
+from stacks_pulumi.resources._lookup import lookup_options
+from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._session import Session
+
+__all__ = ["Container", "ContainerProvider"]
+
+
+class Container(Resource, module="stacks", name="Container"):
+    """
+    A container (guide, "Create Container").
+
+    `name`, `template`, `plan` and `additional_storage_tier` cannot change in place, because no API key may resize.
+    A change is refused at preview unless `replace_on_change` is true: a replacement destroys the container with
+    all its data and backups.
+    """
+
+    name: pulumi.Output[str]
+    """The container's name at STACKS."""
+    template: pulumi.Output[str]
+    """Template id."""
+    plan: pulumi.Output[str | None]
+    """Plan; none for `stacks-vpn`, which is a tier of its own."""
+    additional_storage_tier: pulumi.Output[int | None]
+    """Additional storage tier."""
+    monthly_price_usd: pulumi.Output[float | None]
+    """List price of a whole month in US dollars, known at preview; none if the catalogue does not know it."""
+    desired_status: pulumi.Output[str | None]
+    """`running` or `stopped` if this program decides that; none if it does not."""
+    external_access: pulumi.Output[bool | None]
+    """Whether the container can be reached from outside, if this program decides that; none if it does not."""
+    status: pulumi.Output[str]
+    """What the API says the container does, for instance `running`."""
+    internal_host: pulumi.Output[str]
+    """Host name inside of the account's network."""
+    ip_address: pulumi.Output[str | None]
+    """Address inside of the account's network."""
+    cpu: pulumi.Output[float | None]
+    """Virtual CPUs."""
+    memory_mb: pulumi.Output[int | None]
+    """Memory in MB."""
+    storage_mb: pulumi.Output[int | None]
+    """Storage in MB."""
+    port: pulumi.Output[int | None]
+    """Port at the public host that leads to the container."""
+    ssh_user: pulumi.Output[str | None]
+    """Who to log in as by SSH."""
+    ssh_host: pulumi.Output[str | None]
+    """Where to log in by SSH."""
+    ssh_port: pulumi.Output[int | None]
+    """Port for SSH at `ssh_host`."""
+    has_ssh_access: pulumi.Output[bool | None]
+    """Whether people can log in by SSH."""
+    has_web_ui: pulumi.Output[bool | None]
+    """Whether there is a web interface."""
+    vpc_network: pulumi.Output[str | None]
+    """The account's network."""
+    version: pulumi.Output[str | None]
+    """Version of what the template runs."""
+    version_major: pulumi.Output[str | None]
+    """Its first part."""
+    image_tag: pulumi.Output[str | None]
+    """Image that the container runs."""
+    created_at: pulumi.Output[str | None]
+    """When it was made, ISO 8601."""
+    url: pulumi.Output[str | None]
+    """Public host name while `external_access` is true."""
+    subdomain: pulumi.Output[str | None]
+    """The part of `url` that the API chose."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        template: pulumi.Input[str],
+        name: pulumi.Input[str] | None = None,
+        plan: pulumi.Input[str] | None = None,
+        additional_storage_tier: pulumi.Input[int] | None = None,
+        discount_code: pulumi.Input[str] | None = None,
+        desired_status: pulumi.Input[str] | None = None,
+        external_access: pulumi.Input[bool] | None = None,
+        restart_triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
+        replace_on_change: pulumi.Input[bool] | None = None,
+        adopt: pulumi.Input[str] | None = None,
+    ) -> None:
+        """
+        Declare a container.
+
+        Args:
+            resource_name: Name in the program; also the container's name unless `name` is given.
+            opts: Pulumi's options. `protect=True` is wise for anything that holds data; `custom_timeouts` bounds
+                the wait for the container to run (default 10 minutes).
+            template: Template id, for instance `postgresql` (guide, "Available Templates").
+            name: 3 to 32 letters, digits and hyphens.
+            plan: `micro`, `basic`, `standard` or `premium`. Default: `micro` for a `-micro` template, else `basic`;
+                `stacks-vpn` takes none.
+            additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB); not for micro and not for databases.
+            discount_code: A promotional code; only looked at when the container is made.
+            desired_status: `running` or `stopped`. Unset: whoever starts and stops it is left alone.
+            external_access: True or false. Unset: left alone.
+            restart_triggers: When any value in this list changes, the container is restarted.
+            replace_on_change: Allow that a change of name, template, plan or storage destroys the container and
+                makes a new, empty one.
+            adopt: `never` (default) or `if_matching`: take over a container of the same name that exists already, if
+                template, and plan and storage if given, match.
+        """
+        super().__init__(
+            ContainerProvider(),
+            resource_name,
+            {
+                "name": resource_name if name is None and not (opts and opts.id) else name,
+                "template": template,
+                "plan": plan,
+                "additional_storage_tier": additional_storage_tier,
+                "discount_code": discount_code,
+                "desired_status": desired_status,
+                "external_access": external_access,
+                "restart_triggers": restart_triggers,
+                "replace_on_change": replace_on_change,
+                "adopt": adopt,
+                "monthly_price_usd": None,
+                **dict.fromkeys((*ANSWERED, "url", "subdomain")),
+            },
+            opts,
+        )
+
+    @staticmethod
+    def get(
+        resource_name: str, id: pulumi.Input[str], opts: pulumi.ResourceOptions | None = None
+    ) -> Container:
+        """
+        Look up a container that this program does not manage; it is never changed or deleted.
+
+        Args:
+            resource_name: Name in the program.
+            id: The container's id, for instance `usr-abc12345-web`.
+            opts: Pulumi's options.
+        """
+        # A look-up goes by the id; the template comes back with what is read.
+        return Container(resource_name, lookup_options(id, opts), template="")
+
+
+class ContainerProvider(Provider):
+    """Check, create, read, diff, update and delete a container."""
+
+    kind: ClassVar = "Container"
+    fields: ClassVar = (
+        Field("name", _checks.container_name, Change.REFUSED, required=True),
+        Field("template", _checks.text, Change.REFUSED, required=True),
+        Field("plan", _checks.text, Change.REFUSED),
+        Field("additional_storage_tier", _checks.storage_tier, Change.REFUSED),
+        Field("discount_code", _checks.text, Change.NONE),
+        Field("desired_status", _checks.one_of((STATUS_RUNNING, STATUS_STOPPED)), Change.UPDATE),
+        Field("external_access", _checks.boolean, Change.UPDATE),
+        Field("restart_triggers", _checks.strings, Change.UPDATE),
+        Field("replace_on_change", _checks.boolean, Change.NONE),
+        Field("adopt", _checks.one_of(ADOPT_MODES), Change.NONE),
+    )
+
+    def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """What the guide says of combinations, and a warning for names that the catalogue does not know."""
+        template, plan = _known(inputs, "template"), _known(inputs, "plan")
+        urn = _host.current_call().urn
+        if template is not None and template not in catalog.TEMPLATES:
+            _host.engine().warn(urn, _checks.unknown_word(template, catalog.TEMPLATES, "template"))
+        if plan is not None and template == catalog.VPN_TEMPLATE:
+            price = catalog.monthly_price(catalog.VPN_TEMPLATE, None)
+            yield (
+                "plan",
+                f"{catalog.VPN_TEMPLATE} is a tier of its own (${price}/month) and takes no plan: leave it out",
+            )
+        elif plan is not None and plan not in catalog.PLANS:
+            _host.engine().warn(urn, _checks.unknown_word(plan, catalog.PLANS, "plan"))
+        if inputs.get("additional_storage_tier") is not None and template is not None:
+            if catalog.is_database(template):
+                yield (
+                    "additional_storage_tier",
+                    f"a database ({template}) takes no additional storage: leave it out",
+                )
+            elif not _host.is_unknown(inputs.get("plan")) and catalog.is_micro(template, plan):
+                yield (
+                    "additional_storage_tier",
+                    "a micro container takes no additional storage: leave it out, or take the plan basic or above",
+                )
+
+    def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """Refuse a change that would destroy the container, unless the program opts in."""
+        if not olds or inputs.get("replace_on_change") is True:
+            return
+        wanted = {**inputs, **self.derived(inputs)}
+        for field in changed(self.fields, olds, wanted):
+            old, new = olds.get(field.name), wanted.get(field.name)
+            if field.on_change is Change.REFUSED and not _host.is_unknown(new):
+                yield field.name, _refusal(field.name, old, new)
+
+    def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """A change that `guards` would refuse never becomes a replacement, also where `check` could not see it."""
+        if field.on_change is not Change.REFUSED:
+            return False
+        if news.get("replace_on_change") is True:
+            return True
+        old, new = _host.plain(olds.get(field.name)), _host.plain(news.get(field.name))
+        if _host.is_unknown(new):
+            # Known at `up`, where it is either the same or refused.
+            return False
+        raise StacksError(_refusal(field.name, old, new))
+
+    def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The plan that the API gets when the program names none, and the price."""
+        template = _known(inputs, "template")
+        if template is None or any(
+            _host.is_unknown(inputs.get(name)) for name in ("plan", "additional_storage_tier")
+        ):
+            return {}
+        plan = inputs.get("plan") or catalog.default_plan(template)
+        price = catalog.monthly_price(template, plan, inputs.get("additional_storage_tier"))
+        return {
+            **({} if plan is None else {"plan": plan}),
+            **({} if price is None else {"monthly_price_usd": float(price)}),
+        }
+
+    def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """The old container has to go first where the new one bears its name."""
+        return bool(olds.get("name") == news.get("name"))
+
+    def on_create(
+        self, session: Session, op: Operation, inputs: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """Make the container, or take over an equal one, and wait until it runs."""
+        return Lifecycle(session, op).create(inputs)
+
+    def on_read(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Look the container up in the list that all reads of this moment share."""
+        return Lifecycle(session, op).read(id_, olds)
+
+    def on_update(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Bring status and external access to what the inputs say, and restart where a trigger changed."""
+        return Lifecycle(session, op).update(id_, olds, inputs)
+
+    def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
+        """Delete the container and wait until it is gone, so that its name is free."""
+        del olds
+        Lifecycle(session, op).delete(id_)
+
+
+def _known(inputs: Mapping[str, Any], name: str) -> str | None:
+    value = inputs.get(name)
+    return value if isinstance(value, str) and not _host.is_unknown(value) else None
+
+
+def _refusal(name: str, old: Any, new: Any) -> str:
+    what = (
+        f"{name} would change from {old!r} to {new!r}"
+        if new is not None
+        else f"{name} {old!r} would be taken away"
+    )
+    return (
+        f"{what}, which an API key can only do by replacing: that destroys the container, its volumes and its backups. "
+        f"To resize and keep the data, do it in the STACKS dashboard, run `pulumi refresh`, and write the new {name} "
+        "here. To replace it all the same, set replace_on_change=True"
+    )

@@ -1,0 +1,237 @@
+"""PinnedBackup: a backup that the platform's clean-up leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from stacks_pulumi.api import models
+from stacks_pulumi.errors import NotFoundError, StacksError
+from stacks_pulumi.resources import _checks
+from stacks_pulumi.resources._base import HalfDone, Provider
+from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._lookup import lookup_options
+from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._references import (
+    child_id,
+    child_options,
+    container_id,
+    input_id,
+    own_name,
+    parent_id,
+)
+from stacks_pulumi.resources._running import wait_until_running
+from stacks_pulumi.resources._session import Session
+
+if TYPE_CHECKING:
+    from stacks_pulumi.resources.container import Container
+
+__all__ = ["PinnedBackup", "PinnedBackupProvider"]
+
+_NEWEST: Final = 100
+"""The most that one list shows (guide, "List Backups"); what is older cannot be looked up."""
+
+
+class PinnedBackup(Resource, module="stacks", name="PinnedBackup"):
+    """
+    A backup of a container, protected from the clean-up after seven days (guide, "Backups").
+
+    Deleting the container deletes its backups, pinned or not. Its id is `<container id>/<number>`.
+    """
+
+    container: pulumi.Output[str]
+    """The container's id."""
+    backup_id: pulumi.Output[int]
+    """The backup's number, which BackupRestore takes."""
+    on_delete: pulumi.Output[str]
+    """What happens to the backup when this resource goes."""
+    pinned: pulumi.Output[bool]
+    """Whether it is protected."""
+    status: pulumi.Output[str | None]
+    """`completed`, for one that can be restored."""
+    size_bytes: pulumi.Output[int | None]
+    """Size in bytes."""
+    created_at: pulumi.Output[str | None]
+    """When it was started, ISO 8601."""
+    completed_at: pulumi.Output[str | None]
+    """When it was completed, ISO 8601."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        container: Container | pulumi.Input[str],
+        triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
+        backup_id: pulumi.Input[int] | None = None,
+        on_delete: pulumi.Input[str] | None = None,
+    ) -> None:
+        """
+        Declare a pinned backup.
+
+        Args:
+            resource_name: Name in the program.
+            opts: Pulumi's options. Given a Container, `deleted_with` is set to it.
+            container: The container, which has to run.
+            triggers: When any value in this list changes, a new backup is made, and then the old one goes.
+            backup_id: Pin this existing backup instead of making one.
+            on_delete: What to do with the backup when this resource goes: `unpin` (default), `delete` or `keep`.
+        """
+        super().__init__(
+            PinnedBackupProvider(),
+            resource_name,
+            {
+                "container": input_id(container),
+                "triggers": triggers,
+                "backup_id": backup_id,
+                "on_delete": on_delete,
+                "pinned": None,
+                "status": None,
+                "size_bytes": None,
+                "created_at": None,
+                "completed_at": None,
+            },
+            child_options(opts, container),
+        )
+
+    @staticmethod
+    def get(
+        resource_name: str, id: pulumi.Input[str], opts: pulumi.ResourceOptions | None = None
+    ) -> PinnedBackup:
+        """
+        Look up a backup that this program does not manage.
+
+        Args:
+            resource_name: Name in the program.
+            id: `<container id>/<number>`.
+            opts: Pulumi's options.
+        """
+        return PinnedBackup(resource_name, lookup_options(id, opts), container="")
+
+
+class PinnedBackupProvider(Provider):
+    """Check, create, read, diff, update and delete a pinned backup."""
+
+    kind: ClassVar = "PinnedBackup"
+    # A backup of a large volume takes its time.
+    create_timeout: ClassVar = 1800.0
+    fields: ClassVar = (
+        Field("container", container_id, Change.REPLACE, required=True),
+        Field("triggers", _checks.strings, Change.REPLACE),
+        # Unset it is whichever backup was made, which is no change.
+        Field("backup_id", _checks.backup_number, Change.REPLACE, computed=True),
+        Field("on_delete", _checks.one_of(("unpin", "delete", "keep")), Change.UPDATE, default="unpin"),
+    )
+
+    def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """It was unpinned outside of this program."""
+        return olds.get("pinned") is False
+
+    def on_create(
+        self, session: Session, op: Operation, inputs: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """Make a backup (or take the one that was named), wait until it is complete, and pin it."""
+        container = inputs["container"]
+        number = inputs.get("backup_id")
+        if number is None:
+            number = self._start(session, op, container).id
+        backup = session.client.backups.wait(
+            container, number, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
+        )
+        id_ = child_id(container, str(number))
+        try:
+            return id_, _outputs(self._pin(session, op, container, backup), inputs)
+        except StacksError as error:
+            msg = f"backup {number} of {container} is not pinned: {error}. `pulumi up` tries again"
+            raise HalfDone(msg, id=id_, outs=_outputs(backup, inputs)) from None
+
+    def on_read(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Look it up among the container's backups; one call for all of one container."""
+        container, number = parent_id(id_), int(own_name(id_))
+        try:
+            listed = session.reads.get(
+                "backups", container, ask=lambda: session.client.backups.list(container, limit=_NEWEST)
+            )
+        except NotFoundError:
+            return None
+        found = next((backup for backup in listed if backup.id == number), None)
+        if found is not None:
+            return _outputs(found, {**olds, "container": container})
+        if len(listed) < _NEWEST:
+            return None
+        op.warn(
+            f"backup {number} of {container} is not among the newest {_NEWEST}, which is all that can be looked up: "
+            "it is taken to be as it was"
+        )
+        return olds
+
+    def on_update(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Pin it again where it is not, and remember what to do with it in the end."""
+        container, number = parent_id(id_), int(own_name(id_))
+        if olds.get("pinned") is True:
+            return {**olds, **inputs, "backup_id": number}
+        backup = _find(session, container, number)
+        return _outputs(self._pin(session, op, container, backup), inputs)
+
+    def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
+        """Unpin it, delete it, or leave it as it is."""
+        number, backups = int(own_name(id_)), session.client.backups
+        act = {"unpin": backups.unpin, "delete": backups.delete}.get(olds.get("on_delete", "unpin"))
+        if act is None:
+            op.inform(f"backup {number} stays pinned: on_delete is 'keep'")
+            return
+        try:
+            act(number)
+        except NotFoundError:
+            return
+
+    def _start(self, session: Session, op: Operation, container: str) -> models.Backup:
+        wait_until_running(session, op, container, "a backup")
+        op.progress("starting a backup")
+        return session.client.backups.start(
+            container, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
+        )
+
+    def _pin(self, session: Session, op: Operation, container: str, backup: models.Backup) -> models.Backup:
+        op.progress(f"pinning backup {backup.id}")
+        session.client.backups.pin(backup.id)
+        pinned = _find(session, container, backup.id)
+        if not pinned.pinned:
+            msg = f"the API accepted to pin backup {backup.id} of {container}, and its list says that it is not pinned"
+            raise StacksError(msg)
+        return pinned
+
+
+def _find(session: Session, container: str, number: int) -> models.Backup:
+    for backup in session.client.backups.list(container, limit=_NEWEST):
+        if backup.id == number:
+            return backup
+    msg = f"backup {number} is not among the newest {_NEWEST} of {container}: run `pulumi refresh` to see what there is"
+    raise StacksError(msg)
+
+
+def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    outs = {
+        **inputs,
+        "backup_id": backup.id,
+        "pinned": bool(backup.pinned),
+        "status": backup.status,
+        "size_bytes": backup.size_bytes,
+        "created_at": backup.created_at,
+        "completed_at": backup.completed_at,
+    }
+    return {name: value for name, value in outs.items() if value is not None}
+
+
+def _progress(op: Operation) -> Any:
+    def on_tick(backup: models.Backup | None, elapsed: float) -> None:
+        op.progress(f"backup {'not listed yet' if backup is None else backup.status} ({elapsed:.0f} s)")
+
+    return on_tick

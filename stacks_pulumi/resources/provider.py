@@ -1,0 +1,70 @@
+"""Provider: an account of its own for some of a program's resources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+
+from stacks_pulumi.config import NAMESPACE
+
+__all__ = ["Provider"]
+
+
+class Provider(pulumi.ProviderResource):
+    """
+    A STACKS account, handed to resources as `opts=pulumi.ResourceOptions(provider=...)`.
+
+    Resources without one use the account of the stack's configuration. What belongs to a container (a connection,
+    an allowed address ...) is in the container's account without being told. The key is a secret in the state.
+    """
+
+    def __init__(
+        self,
+        resource_name: str,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        api_key: pulumi.Input[str],
+        base_url: pulumi.Input[str] | None = None,
+        adopt: pulumi.Input[str] | None = None,
+        requests_per_minute: pulumi.Input[int] | None = None,
+        max_concurrency: pulumi.Input[int] | None = None,
+    ) -> None:
+        """
+        Declare an account.
+
+        Args:
+            resource_name: Name in the program; errors name the account by it.
+            opts: Pulumi's options.
+            api_key: `sk_stacks_` and 64 hexadecimal digits.
+            base_url: Where the API is. Default: as for the stack (`stacks:baseUrl`).
+            adopt: `never` (default) or `if_matching`, for all resources of the account.
+            requests_per_minute: Budget until the API's headers say otherwise (default 60).
+            max_concurrency: How many operations to carry out at once (default 64).
+        """
+        given: dict[str, Any] = {
+            "apiKey": pulumi.Output.secret(api_key),
+            "baseUrl": base_url or pulumi.Config(NAMESPACE).get("baseUrl"),
+            "adopt": adopt,
+            "requestsPerMinute": _text(requests_per_minute),
+            "maxConcurrency": _text(max_concurrency),
+            "account": resource_name,
+        }
+        inputs = {f"{NAMESPACE}:{name}": value for name, value in given.items() if value is not None}
+        super().__init__("pulumi-python", resource_name, inputs, opts)
+        self.settings: dict[str, str | None] | None = None
+        """Its settings, for data functions, once they are known."""
+        self.ready: pulumi.Output[bool] = pulumi.Output.all(**inputs).apply(self._keep)
+        """Resolves when `settings` is known."""
+        if all(value is None or isinstance(value, str | int) for value in (api_key, base_url, adopt)):
+            self._keep({**inputs, f"{NAMESPACE}:apiKey": api_key})
+
+    def _keep(self, settings: dict[str, Any]) -> bool:
+        names = ("apiKey", "baseUrl", "adopt", "account")
+        self.settings = {f"{NAMESPACE}:{name}": settings.get(f"{NAMESPACE}:{name}") for name in names}
+        return True
+
+
+def _text(value: pulumi.Input[int] | None) -> pulumi.Output[str] | None:
+    """A provider's inputs are text."""
+    return None if value is None else pulumi.Output.from_input(value).apply(str)

@@ -1,0 +1,315 @@
+"""
+The real dynamic-provider host, driven over gRPC as the engine drives it.
+
+It is the same process that a `pulumi up` starts, so what the SDK does to our values, errors and threads is in the
+test; without the engine a call takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from concurrent import futures
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf import empty_pb2, json_format, struct_pb2
+from pulumi.dynamic.dynamic import serialize_provider
+from pulumi.runtime import rpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
+
+import stacks_pulumi
+
+PROVIDER = "__provider"
+SECRET = {rpc._special_sig_key: rpc._special_secret_sig}
+UNKNOWN = rpc.UNKNOWN
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line that a provider asked the engine to show."""
+
+    severity: str
+    urn: str
+    text: str
+    ephemeral: bool
+
+
+class FakeEngine(engine_pb2_grpc.EngineServicer):
+    """The engine as far as a host can tell: something that takes lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
+        engine_pb2_grpc.add_EngineServicer_to_server(self, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def Log(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: N802  (gRPC's name)
+        """Keep the line."""
+        severity = engine_pb2.LogSeverity.Name(request.severity)
+        self.lines.append(Line(severity, request.urn, request.message, request.ephemeral))
+        return empty_pb2.Empty()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._server.stop(0).wait()
+
+
+class CallFailedError(Exception):
+    """
+    The host ended a call with an error.
+
+    Attributes:
+        message: What the engine would show.
+        kept_id: The id that stays in the state, for something that was done half way.
+        kept: Its properties.
+    """
+
+    def __init__(self, error: grpc.RpcError) -> None:
+        self.kept_id: str | None = None
+        self.kept: dict[str, Any] = {}
+        self.message = error.details()
+        for key, value in error.trailing_metadata() or ():
+            if key == "grpc-status-details-bin":
+                status = status_pb2.Status.FromString(value)
+                # The engine reads the rich status and lets go of the plain one.
+                self.message = status.message
+                for detail in status.details:
+                    failed = provider_pb2.ErrorResourceInitFailed()
+                    if detail.Unpack(failed):
+                        self.kept_id, self.kept = failed.id, _to_dict(failed.properties)
+                        self.message = "; ".join(failed.reasons)
+        super().__init__(self.message)
+
+
+@dataclass
+class Host:
+    """
+    A host process.
+
+    Args:
+        config: The stack's configuration.
+        python_path: Put first on the host's module path: another version of the SDK, for instance.
+    """
+
+    config: Mapping[str, str]
+    python_path: str | None = None
+    engine: FakeEngine = field(default_factory=FakeEngine)
+
+    def __post_init__(self) -> None:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
+        if self.python_path is not None:
+            env["PYTHONPATH"] = self.python_path
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "pulumi.dynamic", self.engine.address],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        port = self.process.stdout.readline().strip()
+        self._channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self.stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
+        self.stub.Configure(provider_pb2.ConfigureRequest(args=_to_struct(self.config)))
+
+    def stop(self) -> str:
+        """End the process; what it wrote to stderr."""
+        self._channel.close()
+        self.process.terminate()
+        try:
+            _, errors = self.process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            _, errors = self.process.communicate()
+        self.engine.stop()
+        return errors
+
+    def resource(self, kind: str, name: str = "it") -> HostedResource:
+        """A resource as the engine would keep it."""
+        return HostedResource(self, kind, name)
+
+
+@dataclass
+class HostedResource:
+    """
+    One resource, from its first check to its deletion, with the state that the engine would keep of it.
+
+    Attributes:
+        id: Its id, once it has one.
+        inputs: The checked inputs of the last time.
+        outs: The outputs of the last time, without marks of secrets.
+        raw: The outputs as they came over the wire, marks and all.
+    """
+
+    host: Host
+    kind: str
+    name: str
+    id: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    outs: dict[str, Any] = field(default_factory=dict)
+    raw: dict[str, Any] = field(default_factory=dict)
+    timeout: float = 0
+
+    @property
+    def urn(self) -> str:
+        """Its URN."""
+        return f"urn:pulumi:dev::tests::pulumi-python:dynamic/stacks:{self.kind}::{self.name}"
+
+    def check(self, **inputs: Any) -> dict[str, str]:
+        """Check inputs against those of the last time; the failures by property."""
+        return self._check(inputs)[1]
+
+    def checked(self, **inputs: Any) -> dict[str, Any]:
+        """Check inputs, which have to be sound; their normal form."""
+        found, failures = self._check(inputs)
+        assert failures == {}, failures
+        return found
+
+    def up(self, **inputs: Any) -> list[str]:
+        """What an `up` does: check, diff, and create, update or replace. The operations that were carried out."""
+        checked = self.checked(**inputs)
+        if not self.id:
+            self.create(checked)
+            return ["create"]
+        diff = self.diff(checked)
+        if diff.replaces:
+            if diff.deleteBeforeReplace:
+                self.delete()
+                self.create(self.checked(**inputs))
+            else:
+                old_id, old = self.id, self.outs
+                self.create(checked)
+                new_id, new = self.id, self.outs
+                self.id, self.outs = old_id, old
+                self.delete()
+                self.id, self.outs = new_id, new
+            return ["replace"]
+        if diff.changes == provider_pb2.DiffResponse.DIFF_SOME:
+            self.update(checked)
+            return ["update"]
+        self.inputs = checked
+        return []
+
+    def create(self, checked: Mapping[str, Any]) -> None:
+        """Create with checked inputs."""
+        request = provider_pb2.CreateRequest(
+            urn=self.urn, properties=self._struct(checked), timeout=self.timeout
+        )
+        try:
+            answer = self._call("Create", request)
+        except CallFailedError as error:
+            if error.kept_id is not None:
+                self._keep(error.kept_id, checked, error.kept)
+            raise
+        self._keep(answer.id, checked, _to_dict(answer.properties))
+
+    def diff(self, checked: Mapping[str, Any]) -> Any:
+        """The host's answer to a diff against the state."""
+        request = provider_pb2.DiffRequest(
+            id=self.id, urn=self.urn, olds=self._struct(self.outs), news=self._struct(checked)
+        )
+        return self._call("Diff", request)
+
+    def update(self, checked: Mapping[str, Any]) -> None:
+        """Update to checked inputs."""
+        request = provider_pb2.UpdateRequest(
+            id=self.id,
+            urn=self.urn,
+            olds=self._struct(self.outs),
+            news=self._struct(checked),
+            timeout=self.timeout,
+        )
+        answer = self._call("Update", request)
+        self._keep(self.id, checked, _to_dict(answer.properties))
+
+    def read(self) -> bool:
+        """What a refresh does; False if the resource is gone (and forgotten)."""
+        request = provider_pb2.ReadRequest(id=self.id, urn=self.urn, properties=self._struct(self.outs))
+        answer = self._call("Read", request)
+        if not answer.id:
+            self.id, self.inputs, self.outs = "", {}, {}
+            return False
+        self._keep(answer.id, _plain(_to_dict(answer.inputs)), _to_dict(answer.properties))
+        return True
+
+    def delete(self) -> None:
+        """Delete it."""
+        request = provider_pb2.DeleteRequest(
+            id=self.id, urn=self.urn, properties=self._struct(self.outs), timeout=self.timeout
+        )
+        self._call("Delete", request)
+        self.id, self.outs = "", {}
+
+    def lines(self) -> list[str]:
+        """What the engine was asked to show for it."""
+        return [line.text for line in self.host.engine.lines if line.urn == self.urn]
+
+    def _check(self, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        given = {name: value for name, value in inputs.items() if value is not None}
+        olds = self._struct(self.inputs) if self.id else None
+        request = provider_pb2.CheckRequest(urn=self.urn, olds=olds, news=self._struct(given))
+        answer = self._call("Check", request)
+        found = _to_dict(answer.inputs)
+        found.pop(PROVIDER, None)
+        return found, {failure.property: failure.reason for failure in answer.failures}
+
+    def _struct(self, properties: Mapping[str, Any]) -> struct_pb2.Struct:
+        blob = serialize_provider(stacks_pulumi.provider_for(self.kind))
+        return _to_struct({**properties, PROVIDER: blob})
+
+    def _keep(self, id_: str, inputs: Mapping[str, Any], raw: dict[str, Any]) -> None:
+        raw.pop(PROVIDER, None)
+        plain = dict(inputs)
+        plain.pop(PROVIDER, None)
+        self.id, self.inputs, self.raw, self.outs = id_, plain, raw, _plain(raw)
+
+    def _call(self, method: str, request: Any) -> Any:
+        try:
+            return getattr(self.host.stub, method)(request, timeout=60)
+        except grpc.RpcError as error:
+            raise CallFailedError(error) from None
+
+
+def in_parallel(*work: Any) -> list[BaseException | None]:
+    """Do all of it at once; what each raised."""
+    raised: list[BaseException | None] = [None] * len(work)
+
+    def run(index: int) -> None:
+        try:
+            work[index]()
+        except BaseException as error:  # noqa: BLE001  (handed to the test)
+            raised[index] = error
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(work))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+def _to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
+    struct = struct_pb2.Struct()
+    struct.update(dict(values))
+    return struct
+
+
+def _to_dict(struct: struct_pb2.Struct) -> dict[str, Any]:
+    found: dict[str, Any] = json_format.MessageToDict(struct)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        if SECRET.items() <= value.items():
+            return _plain(value["value"])
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,251 @@
+"""
+A stack on a real Pulumi engine: one verb, one method.
+
+Every `up` and every `refresh` that succeeds is checked to be quiet afterwards: a second `up` changes nothing, a
+preview after a refresh is empty.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+PASSPHRASE = "a passphrase for tests"
+SAME = frozenset({"same", "read", "refresh"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """
+    What a run of the engine came to.
+
+    Attributes:
+        code: Exit code.
+        text: All that a person would see.
+        events: The engine's events, in order.
+    """
+
+    code: int
+    text: str
+    events: list[dict[str, Any]]
+
+    @property
+    def changes(self) -> dict[str, int]:
+        """Operations by kind, from the engine's own summary; what stays the same is left out."""
+        for event in reversed(self.events):
+            if "summaryEvent" in event:
+                changes = event["summaryEvent"].get("resourceChanges") or {}
+                return {kind: count for kind, count in changes.items() if count and kind not in SAME}
+        return {}
+
+    def steps(self, name: str) -> list[str]:
+        """What was done to a resource, in order."""
+        return [op for urn, op in self._operations() if urn.endswith(f"::{name}")]
+
+    def order(self) -> list[tuple[str, str]]:
+        """All that was done to our resources: pairs of operation and name, in order."""
+        return [(op, urn.rpartition("::")[2]) for urn, op in self._operations() if "stacks:" in urn]
+
+    def _operations(self) -> Iterator[tuple[str, str]]:
+        for event in self.events:
+            if "resOutputsEvent" in event or "resourcePreEvent" in event:
+                metadata = event.get("resourcePreEvent", {}).get("metadata")
+                if metadata and metadata["op"] not in SAME:
+                    yield metadata["urn"], metadata["op"]
+
+    @property
+    def errors(self) -> list[str]:
+        """The errors that a person sees, colours and white space at the ends taken off."""
+        return self._diagnostics("error")
+
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings that a person sees."""
+        return self._diagnostics("warning")
+
+    def status_lines(self) -> list[str]:
+        """The lines that were shown beside a resource while it was worked on."""
+        found = [event["diagnosticEvent"] for event in self.events if "diagnosticEvent" in event]
+        return [_plain(line["message"]) for line in found if line.get("ephemeral")]
+
+    def _diagnostics(self, severity: str) -> list[str]:
+        found = [event["diagnosticEvent"] for event in self.events if "diagnosticEvent" in event]
+        return [
+            _plain(line["message"])
+            for line in found
+            if line["severity"] == severity and not line.get("ephemeral") and line["message"].strip()
+        ]
+
+
+class Stack:
+    """
+    A project with one stack, in a folder of its own.
+
+    Args:
+        folder: Where the project and its state are kept.
+        engine: Folder of the engine's binaries.
+        config: The stack's configuration; a value under a key that ends with `apiKey` is set as a secret.
+        python: The interpreter that runs programs and providers.
+    """
+
+    def __init__(
+        self, folder: Path, engine: Path, config: dict[str, str], *, python: Path | None = None
+    ) -> None:
+        self.folder = folder
+        self._events = folder / "events.json"
+        state = folder / "state"
+        state.mkdir(parents=True)
+        venv = Path(sys.prefix) if python is None else python.parent.parent
+        self.env = {
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("PULUMI_", "STACKS_"))
+            },
+            "PATH": os.pathsep.join([str(venv / "bin"), str(engine), os.environ["PATH"]]),
+            "VIRTUAL_ENV": str(venv),
+            "PULUMI_BACKEND_URL": f"file://{state}",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_HOME": str(folder / "home"),
+            "PULUMI_SKIP_UPDATE_CHECK": "1",
+            # The programs under test and the bytecode of this package are compiled once, not once for each run.
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
+        (folder / "Pulumi.yaml").write_text("name: tests\nruntime: python\n", encoding="utf-8")
+        self.program("")
+        self._run("stack", "init", "dev")
+        for key, value in config.items():
+            self.set(key, value)
+
+    def set(self, key: str, value: str) -> None:
+        """Set a value of the configuration."""
+        self._run("config", "set", key, value, *(["--secret"] if key.endswith("apiKey") else []))
+
+    def program(self, source: str) -> None:
+        """Make this the program."""
+        text = "import pulumi\nimport stacks_pulumi as stacks\n\n" + textwrap.dedent(source)
+        (self.folder / "__main__.py").write_text(text, encoding="utf-8")
+
+    def up(self, *arguments: str, quiet_afterwards: bool = True) -> Result:
+        """`pulumi up`; has to succeed. Unless told otherwise, a second one has to change nothing."""
+        result = _succeeded(self.engine("up", "--yes", "--skip-preview", *arguments))
+        if quiet_afterwards:
+            again = _succeeded(self.engine("up", "--yes", "--skip-preview", *arguments))
+            assert again.changes == {}, f"a second up changed something:\n{again.text}"
+        return result
+
+    def up_fails(self, *arguments: str) -> Result:
+        """`pulumi up`; has to fail, with no traceback."""
+        return _failed(self.engine("up", "--yes", "--skip-preview", *arguments))
+
+    def preview(self, *arguments: str) -> Result:
+        """`pulumi preview`; has to succeed."""
+        return _succeeded(self.engine("preview", "--diff", *arguments))
+
+    def preview_fails(self, *arguments: str) -> Result:
+        """`pulumi preview`; has to fail, with no traceback."""
+        return _failed(self.engine("preview", "--diff", *arguments))
+
+    def refresh(self, *arguments: str, drift: bool = False) -> Result:
+        """`pulumi refresh`; has to succeed. Without drift the preview after it has to be empty."""
+        result = _succeeded(self.engine("refresh", "--yes", "--skip-preview", *arguments))
+        if not drift:
+            preview = self.preview()
+            assert preview.changes == {}, f"not empty after a refresh:\n{preview.text}"
+        return result
+
+    def destroy(self, *arguments: str) -> Result:
+        """`pulumi destroy`; has to succeed."""
+        return _succeeded(self.engine("destroy", "--yes", "--skip-preview", *arguments))
+
+    def destroy_fails(self, *arguments: str) -> Result:
+        """`pulumi destroy`; has to fail, with no traceback."""
+        return _failed(self.engine("destroy", "--yes", "--skip-preview", *arguments))
+
+    def engine(self, verb: str, *arguments: str) -> Result:
+        """Run the engine, whatever comes of it."""
+        self._events.unlink(missing_ok=True)
+        command = [verb, *arguments, "--non-interactive", "--color=never", "--event-log", str(self._events)]
+        done = self._command(*command)
+        return Result(done.returncode, done.stdout + done.stderr, self._read_events())
+
+    def start(self, verb: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start the engine and do not wait for it."""
+        command = ["pulumi", verb, *arguments, "--non-interactive", "--color=never"]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def export(self) -> str:
+        """The state, as text."""
+        return self._run("stack", "export").stdout
+
+    def resources(self) -> dict[str, dict[str, Any]]:
+        """The state's resources of ours by name."""
+        found = json.loads(self.export())["deployment"].get("resources") or []
+        return {item["urn"].rpartition("::")[2]: item for item in found if "stacks:" in item["type"]}
+
+    def outputs(self, *, secrets: bool = False) -> dict[str, Any]:
+        """The stack's outputs."""
+        text = self._run("stack", "output", "--json", *(["--show-secrets"] if secrets else [])).stdout
+        values: dict[str, Any] = json.loads(text)
+        return values
+
+    def cli(self, *arguments: str) -> str:
+        """Any other command of the engine; has to succeed. Its standard output."""
+        return self._run(*arguments).stdout
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        done = self._command(*arguments, "--non-interactive")
+        assert done.returncode == 0, f"pulumi {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
+        return done
+
+    def _command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["pulumi", *arguments],
+            cwd=self.folder,
+            env=self.env,
+            text=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=110,
+            check=False,
+        )
+
+    def _read_events(self) -> list[dict[str, Any]]:
+        if not self._events.exists():
+            return []
+        return [
+            json.loads(line) for line in self._events.read_text(encoding="utf-8").splitlines() if line.strip()
+        ]
+
+
+def _succeeded(result: Result) -> Result:
+    assert result.code == 0, result.text
+    return result
+
+
+def _failed(result: Result) -> Result:
+    assert result.code != 0, f"it should have failed:\n{result.text}"
+    assert "Traceback" not in result.text, result.text
+    assert "Exception calling application" not in result.text, result.text
+    return result
+
+
+def _plain(message: str) -> str:
+    return re.sub(r"<\{%[^%]*%\}>", "", message).strip()
