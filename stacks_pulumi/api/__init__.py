@@ -1,0 +1,11 @@
+"""
+The STACKS API as a typed client. It knows HTTP and nothing of Pulumi, and is pleasant on its own.
+"""
+
+from __future__ import annotations
+
+from stacks_pulumi.api.client import StacksClient
+from stacks_pulumi.api.feed import Feed
+from stacks_pulumi.api.wait import BACKED_UP, CREATED, GONE, STARTED, STOPPED, Wait
+
+__all__ = ["BACKED_UP", "CREATED", "GONE", "STARTED", "STOPPED", "Feed", "StacksClient", "Wait"]

@@ -1,0 +1,178 @@
+"""
+Reading answers that are more than one model or a list of one: credentials, keys, templates, connections, targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from stacks_pulumi.api._shapes import ShapeError, items, mapping, record, snake, text_of, unwrap
+from stacks_pulumi.api.models import (
+    AllowedIp,
+    Connection,
+    Connections,
+    Credentials,
+    ExternalAccess,
+    Target,
+    Targets,
+    Template,
+)
+
+__all__ = [
+    "allowed_ips",
+    "connection",
+    "connections",
+    "credentials",
+    "private_key",
+    "private_key_if_any",
+    "targets",
+    "templates",
+]
+
+_ENVELOPE: Final = frozenset({"success", "message", "data"})
+_PEM: Final = "-----BEGIN "
+_ADDRESS: Final = ("id", "ip_address")
+
+
+def credentials(body: Any) -> Credentials:
+    """
+    The main login and where to use it, with all that was told in `raw`.
+
+    They come nested (`mainCredentials`, `connectionInfo`) and, for some templates, as a list of logins.
+    """
+    data, path = unwrap(body)
+    raw: dict[str, Any] = {}
+    if isinstance(body, Mapping):
+        raw.update({name: value for name, value in body.items() if name not in _ENVELOPE})
+    if isinstance(data, list):
+        raw["credentials"] = data
+    elif data is not body:
+        raw.update(mapping(data, path))
+    # The first to say something is believed: the main login, then the address, then whatever else there is.
+    flat: dict[str, Any] = {}
+    for part in _parts(raw):
+        for name, value in part.items():
+            if not isinstance(value, (Mapping, list)):
+                flat.setdefault(snake(name), value)
+    return msgspec.structs.replace(record(Credentials, flat, path), raw=raw)
+
+
+def _parts(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    given = {snake(name): value for name, value in raw.items()}
+    for name in ("main_credentials", "ssh_credentials", "ssh", "connection_info"):
+        if isinstance(given.get(name), Mapping):
+            yield given[name]
+    yield given
+    listed = given.get("credentials")
+    for part in listed if isinstance(listed, list) else [listed]:
+        if isinstance(part, Mapping):
+            yield part
+
+
+def private_key(body: Any) -> str:
+    """
+    A private key, bare or wrapped.
+
+    Raises:
+        ShapeError: There is none.
+    """
+    text = text_of(body)
+    if _PEM not in text:
+        raise ShapeError("body", "a private key in PEM form was expected")
+    return text
+
+
+def private_key_if_any(body: Any) -> str | None:
+    """A private key, or `None` if the answer only says that there is a new one."""
+    try:
+        return private_key(body)
+    except ShapeError:
+        return None
+
+
+def templates(body: Any) -> tuple[Template, ...]:
+    """Templates: a list, a mapping by id, or lists by category."""
+    value, path = unwrap(body, "templates")
+    if isinstance(value, Mapping) and value and all(isinstance(entry, list) for entry in value.values()):
+        grouped = [
+            {"category": category, **entry}
+            if isinstance(entry, Mapping)
+            else {"category": category, "id": entry}
+            for category, entries in value.items()
+            for entry in entries
+        ]
+        return _templates(grouped, path)
+    return _templates(value, path)
+
+
+def _templates(value: Any, path: str) -> tuple[Template, ...]:
+    found = items(Template, value, path=path, bare=("id",))
+    raws = list(value.values()) if isinstance(value, Mapping) else value
+    return tuple(
+        msgspec.structs.replace(template, raw=dict(raw) if isinstance(raw, Mapping) else {})
+        for template, raw in zip(found, raws, strict=True)
+    )
+
+
+def allowed_ips(body: Any) -> ExternalAccess:
+    """Who may connect, with or without the state of the access around it."""
+    value, path = unwrap(body)
+    if not isinstance(value, Mapping):
+        return ExternalAccess(allowed_ips=items(AllowedIp, value, path=path, bare=_ADDRESS))
+    given = {snake(name): entry for name, entry in value.items()}
+    entries = given.pop("allowed_ips", None) or given.pop("ips", None) or []
+    listed = items(AllowedIp, entries, path=f"{path}.allowed_ips", bare=_ADDRESS)
+    return msgspec.structs.replace(record(ExternalAccess, given, path), allowed_ips=listed)
+
+
+def connection(body: Any) -> Connection:
+    """One connection, as the answer to a create request tells it."""
+    return _connection(*unwrap(body, "connection"))
+
+
+def connections(body: Any) -> Connections:
+    """Both directions; a bare list is the outgoing one."""
+    value, path = unwrap(body, "connections")
+    if isinstance(value, list):
+        value = {"outgoing": value}
+    given = mapping(value, path)
+    directions = {
+        name: tuple(
+            _connection(entry, f"{path}.{name}[{index}]")
+            for index, entry in enumerate(_listed(given.get(name), f"{path}.{name}"))
+        )
+        for name in Connections.__struct_fields__
+    }
+    return Connections(**directions)
+
+
+def _connection(value: Any, path: str) -> Connection:
+    given = {snake(name): entry for name, entry in mapping(value, path).items()}
+    variables = given.get("environment_variables")
+    if isinstance(variables, Mapping):
+        given["environment_variables"] = {name: str(entry) for name, entry in variables.items()}
+    return record(Connection, given, path)
+
+
+def targets(body: Any) -> Targets:
+    """Targets by kind; a bare list is all of them."""
+    value, path = unwrap(body, "targets")
+    if isinstance(value, list):
+        value = {"all": value}
+    given = {snake(name): entry for name, entry in mapping(value, path).items()}
+    kinds = {
+        name: items(Target, _listed(given.get(name), f"{path}.{name}"), path=f"{path}.{name}", bare=("id",))
+        for name in Targets.__struct_fields__
+    }
+    return Targets(**kinds)
+
+
+def _listed(value: Any, path: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ShapeError(path, "a list was expected")
+    return value

@@ -1,0 +1,131 @@
+"""
+What passes along the chain: a `Call` in, an `Answer` back.
+
+A call is plain data. It knows how to read its own answer (`parse`), and nothing of time, threads or sockets.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+from urllib.parse import quote
+
+__all__ = ["Answer", "Call", "Handler", "Priority", "Pulse", "Scope", "Sender", "path"]
+
+T = TypeVar("T")
+
+Pulse = Callable[[], None]
+"""Called at least twice a second while a call waits for its turn; what it raises ends the call before it is sent."""
+
+
+class Scope:
+    """The permissions of a key (guide, "Permissions (Scopes)")."""
+
+    READ: Final = "containers:read"
+    CREATE: Final = "containers:create"
+    MANAGE: Final = "containers:manage"
+    DELETE: Final = "containers:delete"
+
+
+class Priority(enum.IntEnum):
+    """Who goes first when the rate limit makes calls queue: the smaller number."""
+
+    WRITE = 0
+    READ = 1
+    POLL = 2
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """
+    One request, before it is sent.
+
+    Attributes:
+        operation: Its name in logs, errors and the emulator, for instance `containers.create`.
+        what: The same for people, for instance `create container "web"`: how an error's message begins.
+        method: The HTTP method.
+        path: Below the base URL, made by `path()`.
+        scope: What the key needs.
+        parse: Reads the decoded body: JSON as Python objects, or text if `text` is set.
+        query: What goes behind the question mark.
+        json: The body.
+        text: Whether the answer may be plain text instead of JSON (logs, certificate, VPN configuration, nothing).
+        poll: Whether it only looks whether something has happened yet; such a call lets all others go first.
+        again: Whether it may be sent twice although it is a POST, because the second does no more than the first.
+        pulse: See `Pulse`.
+    """
+
+    operation: str
+    what: str
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    scope: str
+    parse: Callable[[Any], T]
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    json: Mapping[str, Any] | None = None
+    text: bool = False
+    poll: bool = False
+    again: bool = False
+    pulse: Pulse | None = None
+
+    @property
+    def priority(self) -> Priority:
+        """Its place in the queue."""
+        if self.poll:
+            return Priority.POLL
+        return Priority.READ if self.method == "GET" else Priority.WRITE
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent again when nobody knows what became of it."""
+        return self.again or self.method != "POST"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    One response, before it is understood.
+
+    Attributes:
+        status: HTTP status code.
+        headers: With lower-case names.
+        body: The bytes, no longer compressed.
+        received: When it came, in seconds since the Unix epoch by our clock.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    received: float = 0.0
+
+
+class Sender(Protocol):
+    """The inner part of the chain: a call becomes an answer."""
+
+    def __call__(self, call: Call[Any], /) -> Answer:
+        """Send it."""
+
+
+class Handler(Protocol):
+    """The outer part of the chain: a call becomes the value that it asked for."""
+
+    def __call__(self, call: Call[T], /) -> T:
+        """Carry it out."""
+
+
+def path(*segments: str | int) -> str:
+    """
+    A path of these segments, each quoted so that it stays one segment.
+
+    Raises:
+        ValueError: A segment is empty, `.` or `..`: the request would go to another endpoint (`DELETE` of an empty
+            id to the whole collection).
+    """
+    texts = [str(segment) for segment in segments]
+    for text in texts:
+        if text in {"", ".", ".."}:
+            msg = f"{text!r} is no id or name of the STACKS API"
+            raise ValueError(msg)
+    return "".join(f"/{quote(text, safe='')}" for text in texts)

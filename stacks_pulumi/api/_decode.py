@@ -1,0 +1,109 @@
+"""
+Status and body become the value that was asked for, or a typed error.
+
+This handler sits inside the retry: an answer that was cut short is asked for again, where that is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from stacks_pulumi.api._call import Answer, Call, Sender
+from stacks_pulumi.api._problems import problem
+from stacks_pulumi.api._shapes import ShapeError
+from stacks_pulumi.api._words import scrub
+from stacks_pulumi.errors import UnreadableAnswerError
+
+__all__ = ["Decode"]
+
+T = TypeVar("T")
+
+_SUCCESS: Final = range(200, 300)
+_REDIRECT: Final = range(300, 400)
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class Decode:
+    """The handler."""
+
+    def __init__(self, send: Sender) -> None:
+        self._send = send
+
+    def __call__(self, call: Call[T]) -> T:
+        """
+        Send the call and read its answer.
+
+        Raises:
+            ApiError: The answer is an error.
+            UnreadableAnswerError: It is none that can be understood.
+        """
+        answer = self._send(call)
+        if answer.status in _REDIRECT:
+            raise _unreadable(call, answer, _redirect(answer))
+        if answer.status not in _SUCCESS:
+            raise problem(call, answer, _body_of_error(answer))
+        try:
+            body = _body(call, answer)
+            if _says_no(body):
+                raise problem(call, answer, body)
+            return call.parse(body)
+        except ShapeError as error:
+            raise _unreadable(call, answer, f"its {scrub(str(error))}") from None
+        except RecursionError:
+            raise _unreadable(call, answer, "its JSON is nested too deeply") from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise _unreadable(
+                call, answer, f"it is no whole JSON document ({len(answer.body)} bytes)"
+            ) from None
+
+
+def _body(call: Call[Any], answer: Answer) -> Any:
+    content = answer.body.removeprefix(_BOM)
+    if not call.text:
+        return msgspec.json.decode(content)
+    # A line of a log may look like JSON. Only the header, or a body that is one object, makes it a wrapper.
+    if "json" in answer.headers.get("content-type", "") or content.lstrip()[:1] == b"{":
+        try:
+            return msgspec.json.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+    return content.decode("utf-8", "replace")
+
+
+def _body_of_error(answer: Answer) -> Any:
+    # The status has said already that it is an error; a body that cannot be read takes nothing from that.
+    try:
+        return msgspec.json.decode(answer.body.removeprefix(_BOM))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return answer.body.decode("utf-8", "replace")
+
+
+def _says_no(body: Any) -> bool:
+    if not isinstance(body, Mapping):
+        return False
+    if "success" in body:
+        return body["success"] is False
+    # A container has a field `error` as well; an answer that is nothing but an error has no id and no data.
+    return bool(body.get("error")) and not body.keys() & {"id", "data"}
+
+
+def _redirect(answer: Answer) -> str:
+    try:
+        host = urlsplit(answer.headers.get("location", "")).hostname
+    except ValueError:
+        host = None
+    where = f" to {scrub(host, 100)}" if host else ""
+    return f"it is a redirect{where}, which is not followed because the API key would go along (check the base URL)"
+
+
+def _unreadable(call: Call[Any], answer: Answer, why: str) -> UnreadableAnswerError:
+    effect = "" if call.method == "GET" else "; it may have been carried out: look before asking again"
+    return UnreadableAnswerError(
+        f"{scrub(call.what)}: the API's answer ({answer.status}) cannot be understood: {why}{effect}",
+        operation=call.operation,
+        status=answer.status,
+    )

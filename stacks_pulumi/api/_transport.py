@@ -1,0 +1,187 @@
+"""
+Bytes to the API and back. No retries, no meaning: one attempt, and whether it was sent if it failed.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from stacks_pulumi._clock import Clock
+from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.api._words import scrub
+from stacks_pulumi.errors import ConnectionFailedError, UnreadableAnswerError
+
+__all__ = ["LARGEST_BODY", "Transport"]
+
+LARGEST_BODY: Final = 16 * 1024 * 1024
+"""Bytes of the longest answer that is read."""
+
+_CONNECT_SECONDS: Final = 5.0
+_READ_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 10.0
+_WHOLE_SECONDS: Final = 120.0
+_CHUNK: Final = 64 * 1024
+
+_LOG: Final = logging.getLogger("stacks_pulumi.api")
+
+
+class _Bearer(requests.auth.AuthBase):
+    """
+    The key, as the one thing that authenticates.
+
+    As an `auth` object and not as a header, because requests would let an entry in `~/.netrc` replace a header.
+    """
+
+    def __init__(self, api_key: str) -> None:
+        self._api_key = api_key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._api_key}"
+        return request
+
+
+class Transport:
+    """
+    The innermost handler.
+
+    `requests.Session` is not promised to be safe for threads. So there is a stack of sessions, each with a connection
+    that is kept alive; a call takes the one used last, or makes one. The limiter bounds how many are out at once.
+    """
+
+    def __init__(self, base_url: str, api_key: str, clock: Clock) -> None:
+        self._base_url = base_url
+        self._auth = _Bearer(api_key)
+        self._clock = clock
+        self._idle: list[requests.Session] = []
+        self._agent = f"stacks-pulumi/{_version()}"
+        # Proxies and certificates from the environment are for the world outside. Plain http is accepted for this
+        # machine only, and a proxy in between would carry the key in clear text over the network.
+        self._trust_env = urlsplit(base_url).scheme == "https"
+
+    def __call__(self, call: Call[Any]) -> Answer:
+        """
+        Send the call once.
+
+        Raises:
+            ConnectionFailedError: No whole answer came.
+            UnreadableAnswerError: The answer is too long, or garbled by its compression.
+        """
+        session = self._take()
+        began = self._clock.now()
+        try:
+            answer = self._exchange(session, call, began)
+        except requests.RequestException as error:
+            session.close()
+            _LOG.debug("%s %s: %s", call.method, call.path, type(error).__name__)
+            raise _failure(call, error) from None
+        except BaseException:
+            session.close()
+            raise
+        self._idle.append(session)
+        _LOG.debug("%s %s: %d in %.3f s", call.method, call.path, answer.status, self._clock.now() - began)
+        return answer
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        while self._idle:
+            self._take().close()
+
+    def _take(self) -> requests.Session:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._session()
+
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        session.auth = self._auth
+        session.trust_env = self._trust_env
+        session.headers["User-Agent"] = self._agent
+        session.headers["Accept"] = "application/json, text/plain;q=0.9, */*;q=0.1"
+        adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        return session
+
+    def _exchange(self, session: requests.Session, call: Call[Any], began: float) -> Answer:
+        response = session.request(
+            call.method,
+            self._base_url + call.path,
+            params=dict(call.query),
+            json=call.json,
+            timeout=(_CONNECT_SECONDS, _POLL_SECONDS if call.poll else _READ_SECONDS),
+            allow_redirects=False,  # the key must not follow
+            stream=True,
+        )
+        body = bytearray()
+        for chunk in response.iter_content(_CHUNK):
+            body += chunk
+            if len(body) > LARGEST_BODY:
+                raise _unreadable(call, response.status_code, f"it is longer than {LARGEST_BODY} bytes")
+            if self._clock.now() - began > _WHOLE_SECONDS:
+                raise requests.ReadTimeout
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, headers, bytes(body), self._clock.wall())
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("stacks-pulumi")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
+
+
+def _failure(
+    call: Call[Any], error: requests.RequestException
+) -> ConnectionFailedError | UnreadableAnswerError:
+    if isinstance(error, requests.exceptions.ContentDecodingError):
+        return _unreadable(call, 0, "it was garbled on the way")
+    sent = not _never_sent(error)
+    if isinstance(error, requests.Timeout):
+        reason = "no answer came in time" if sent else "no connection came about in time"
+    elif isinstance(error, requests.exceptions.SSLError):
+        reason = f"no secure connection ({_innermost(error)})"
+    else:
+        reason = f"{'the connection broke' if sent else 'no connection'} ({_innermost(error)})"
+    if not sent:
+        effect = "nothing was sent"
+    elif call.method == "GET":
+        effect = "nothing was changed"
+    else:
+        effect = "it may have been carried out, so look before asking again"
+    return ConnectionFailedError(
+        f"{scrub(call.what)}: {reason}; {effect}; check the network, the proxy and the base URL",
+        operation=call.operation,
+        sent=sent,
+    )
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    # Whatever fails before there is a connection: name, refusal, time-out, certificate, proxy.
+    if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(error, requests.exceptions.SSLError):
+        return "certificate" in str(error).lower()
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def _innermost(error: BaseException) -> str:
+    """The short reason inside the nested errors, without addresses of objects."""
+    inner: Any = getattr(error.args[0], "reason", error.args[0]) if error.args else error
+    text = str(inner.args[-1] if isinstance(inner, BaseException) and inner.args else inner)
+    return scrub(text.rpartition(": ")[2] or type(inner).__name__, 120)
+
+
+def _unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
+    return UnreadableAnswerError(
+        f"{scrub(call.what)}: the API's answer cannot be understood: {why}",
+        operation=call.operation,
+        status=status,
+    )

@@ -1,0 +1,190 @@
+"""
+One waiter: what it looks for, what it has seen, and how its wait ends.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from stacks_pulumi._clock import Clock
+from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api.wait import Verdict, Wait, verdict
+from stacks_pulumi.errors import (
+    StacksError,
+    UnexpectedStateError,
+    VanishedError,
+    WaitCancelledError,
+    WaitError,
+    WaitTimeoutError,
+)
+
+__all__ = ["StateWatch", "Tracked", "Watch"]
+
+_TICK: Final = 0.5
+
+
+class Tracked(Protocol):
+    """What can be waited for: containers and backups."""
+
+    @property
+    def id(self) -> Any:
+        """Its id."""
+
+    @property
+    def status(self) -> str | None:
+        """Its state."""
+
+    @property
+    def error_message(self) -> str | None:
+        """Why it failed."""
+
+
+T = TypeVar("T", bound=Tracked)
+
+
+class Watch(ABC, Generic[T]):
+    """
+    A waiter.
+
+    Args:
+        subject: What is waited for, for instance `container usr-abc12345-web`.
+        wanted: What should become of it.
+        clock: Time.
+        deadline: When to give up, by `clock.now()`.
+        on_tick: Called at least once a second with what was seen last and the seconds waited.
+        cancelled: Asked at least twice a second whether the wait is still wanted.
+    """
+
+    delay: float = 1.0
+
+    def __init__(
+        self,
+        subject: str,
+        wanted: str,
+        *,
+        clock: Clock,
+        deadline: float,
+        on_tick: Callable[[T | None, float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self.subject = subject
+        self.wanted = wanted
+        self.found: T | None = None
+        self.trouble: StacksError | None = None
+        self._clock = clock
+        self._deadline = deadline
+        self._on_tick = on_tick
+        self._cancelled = cancelled
+        self._started = clock.now()
+        self._tick_at = -math.inf
+
+    @abstractmethod
+    def judge(self, things: Sequence[T]) -> bool:
+        """Whether a new list ends the wait well; raises if it ends it badly."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds waited."""
+        return self._clock.now() - self._started
+
+    def pulse(self) -> None:
+        """
+        Called at least twice a second.
+
+        Raises:
+            WaitCancelledError: Nobody wants the wait any more.
+            WaitTimeoutError: Its time is up.
+        """
+        now = self._clock.now()
+        if self._cancelled is not None and self._cancelled():
+            raise self._end(WaitCancelledError, "the wait was cancelled", "it goes on without us")
+        if now >= self._deadline:
+            raise self._end(WaitTimeoutError, f"{self._seen} when the time was up", self._advice)
+        if self._on_tick is not None and now >= self._tick_at:
+            self._tick_at = now + _TICK
+            self._on_tick(self.found, now - self._started)
+
+    @property
+    def _seen(self) -> str:
+        return "not there" if self.found is None else f'still "{scrub(self.found.status or "unknown", 40)}"'
+
+    @property
+    def _advice(self) -> str:
+        if self.trouble is not None:
+            return f"the last look failed: {self.trouble}"
+        return "look at it in the dashboard or at its logs, then wait for longer"
+
+    def _end(self, kind: type[WaitError], what_is: str, next_step: str) -> WaitError:
+        return kind(
+            f"{self.subject}: {what_is} after {self.elapsed:.0f} s, wanted {self.wanted}; {next_step}",
+            subject=self.subject,
+            last_state=None if self.found is None else self.found.status,
+            elapsed=self.elapsed,
+        )
+
+
+class StateWatch(Watch[T]):
+    """
+    Waits until one thing is in a state.
+
+    Args:
+        wait: What to wait for.
+        id: Of what.
+        noun: What it is, for messages.
+        confirm: Looks for it alone, or says `None`: asked before it is called vanished, in case the list leaves it out.
+        others: See `Watch`.
+    """
+
+    def __init__(
+        self,
+        wait: Wait,
+        id: Any,
+        noun: str,
+        *,
+        confirm: Callable[[Any], T | None] | None = None,
+        **others: Any,
+    ) -> None:
+        super().__init__(f"{noun} {scrub(str(id), 80)}", wait.name, **others)
+        self.delay = wait.delay
+        self._wait = wait
+        self._id = id
+        self._confirm = confirm
+        self._state: str | None = ""
+        self._looks = 0
+
+    def judge(self, things: Sequence[T]) -> bool:
+        """
+        Whether the thing is in the wanted state.
+
+        Raises:
+            UnexpectedStateError: It is in a failed one.
+            VanishedError: It is not there any more.
+        """
+        self.trouble = None
+        meaning = self._look(next((thing for thing in things if thing.id == self._id), None))
+        if meaning is Verdict.VANISHED and self._confirm is not None:
+            meaning = self._look(self._confirm(self._id))
+        if meaning is Verdict.FAILED:
+            raise self._end(
+                UnexpectedStateError, f"{self._seen}{self._why}", "look at its logs, then repair or delete it"
+            )
+        if meaning is Verdict.VANISHED:
+            raise self._end(
+                VanishedError, "no longer there", "somebody deleted it, or the API did: create it again"
+            )
+        return meaning is Verdict.REACHED
+
+    def _look(self, thing: T | None) -> Verdict:
+        state = None if thing is None else thing.status or ""
+        self._looks = self._looks + 1 if state == self._state else 1
+        self._state = state
+        self.found = thing
+        return verdict(self._wait, state, self._looks)
+
+    @property
+    def _why(self) -> str:
+        message = None if self.found is None else self.found.error_message
+        return f" ({scrub(message)})" if message else ""

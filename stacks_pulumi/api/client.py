@@ -1,0 +1,98 @@
+"""
+The client: one object for one API key, for any number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi.api._chain import assemble
+from stacks_pulumi.api._limiter import Limiter, OnLimit
+from stacks_pulumi.api._transport import Transport
+from stacks_pulumi.api.allowed_ips import AllowedIps
+from stacks_pulumi.api.backups import Backups
+from stacks_pulumi.api.connections import Connections
+from stacks_pulumi.api.containers import Containers
+from stacks_pulumi.api.vpn_clients import VpnClients
+from stacks_pulumi.config import DEFAULT_BASE_URL, Settings, check_api_key, check_base_url
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from stacks_pulumi.api.feed import Feed
+    from stacks_pulumi.api.models import Container
+
+__all__ = ["StacksClient"]
+
+
+class StacksClient:
+    """
+    The STACKS API (`api-guide`), typed: one attribute for each noun, one method for each endpoint.
+
+        with StacksClient(api_key) as stacks:
+            web = stacks.containers.create(name="web", template="nodejs")
+            web = stacks.feed.wait(CREATED, web.id, deadline=SYSTEM_CLOCK.now() + 300)
+
+    It keeps to the key's rate limit, tries again what is safe to try again, and creates nothing twice. All of it may
+    be used by many threads at once; use one client per key and process, as its limiter and feed are what they share.
+
+    Args:
+        api_key: `sk_stacks_` and 64 hexadecimal digits.
+        base_url: Where the API is.
+        requests_per_minute: The budget to keep to until an answer's headers say otherwise.
+        max_connections: How many requests may be in flight at once.
+        clock: Time; for tests.
+        on_limit: Called in a thread that waits for the rate limit or a free connection, at once and then at least
+            once a second, with the seconds until the limit opens (0 if it is open) and how many requests wait. What
+            it raises ends the request before it is sent.
+
+    Attributes:
+        containers: Containers, their keys, credentials, logs and metrics.
+        allowed_ips: Who may reach a container from outside.
+        connections: Connections between containers.
+        backups: Backups.
+        vpn_clients: Clients of VPN containers.
+        feed: The list of containers, shared by all that wait for one.
+
+    Raises:
+        ConfigError: The key or the address is malformed.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        base_url: str = DEFAULT_BASE_URL,
+        requests_per_minute: int = Settings.requests_per_minute,
+        max_connections: int = 16,
+        clock: Clock = SYSTEM_CLOCK,
+        on_limit: OnLimit | None = None,
+    ) -> None:
+        self._base_url = check_base_url(base_url)
+        self._transport = Transport(self._base_url, check_api_key(api_key), clock)
+        limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
+        send = assemble(self._transport, limiter, clock)
+        self.containers = Containers(send, clock)
+        self.feed: Feed[Container] = self.containers.feed
+        self.allowed_ips = AllowedIps(send, clock)
+        self.connections = Connections(send, clock, self.feed)
+        self.backups = Backups(send, clock)
+        self.vpn_clients = VpnClients(send, clock)
+
+    def __repr__(self) -> str:
+        return f"StacksClient(base_url={self._base_url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are not in use. The client stays usable; it would open new ones."""
+        self._transport.close()

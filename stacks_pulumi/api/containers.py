@@ -1,0 +1,281 @@
+"""
+Containers: list, look at, create, start and stop, open, delete (guide, "Endpoints").
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from stacks_pulumi._clock import Clock
+from stacks_pulumi.api import _bodies, _metrics
+from stacks_pulumi.api._call import Call, Handler, Pulse, Scope, path
+from stacks_pulumi.api._shapes import item, items, nothing, text_of
+from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api.feed import Feed
+from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Metrics, Template
+from stacks_pulumi.api.once import once
+from stacks_pulumi.errors import BadRequestError, ConflictError, NotFoundError
+
+__all__ = ["Containers"]
+
+_STATES: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
+
+
+class Containers:
+    """
+    What can be done with containers. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`.
+
+    Attributes:
+        feed: The list of containers, shared by all threads that wait for one.
+    """
+
+    def __init__(self, send: Handler, clock: Clock) -> None:
+        self._send = send
+        self._clock = clock
+        self.feed: Feed[Container] = Feed(self._fetch, clock, noun="container", confirm=self._confirm)
+
+    def list(self) -> tuple[Container, ...]:
+        """All containers of the account (guide, "List Containers")."""
+        return self._fetch(poll=False, pulse=None)
+
+    def _fetch(self, *, poll: bool, pulse: Pulse | None) -> tuple[Container, ...]:
+        return self._send(
+            Call(
+                "containers.list",
+                "list containers",
+                "GET",
+                path("containers"),
+                Scope.READ,
+                lambda body: items(Container, body, "containers"),
+                poll=poll,
+                pulse=pulse,
+            )
+        )
+
+    def status(self, container_id: str) -> Container:
+        """
+        One container (guide, "Get Container Status").
+
+        Raises:
+            NotFoundError: There is none with that id.
+        """
+        return self._send(
+            Call(
+                "containers.status",
+                f"look at container {container_id}",
+                "GET",
+                path("containers", "status", container_id),
+                Scope.READ,
+                lambda body: item(Container, body, "container").merge(Container(id=container_id)),
+            )
+        )
+
+    def _confirm(self, container_id: str) -> Container | None:
+        try:
+            return self.status(container_id)
+        except NotFoundError:
+            return None
+
+    def credentials(self, container_id: str) -> Credentials:
+        """How to log in to a container; secret (guide, "Get Container Credentials")."""
+        return self._send(
+            Call(
+                "containers.credentials",
+                f"read the credentials of container {container_id}",
+                "GET",
+                path("containers", container_id, "credentials"),
+                Scope.READ,
+                _bodies.credentials,
+            )
+        )
+
+    def logs(self, container_id: str, lines: int = 100) -> str:
+        """
+        The last lines of a container's log (guide, "Get Container Logs").
+
+        Args:
+            container_id: Whose log.
+            lines: How many lines, 500 at most.
+        """
+        return self._send(
+            Call(
+                "containers.logs",
+                f"read the logs of container {container_id}",
+                "GET",
+                path("containers", container_id, "logs"),
+                Scope.READ,
+                text_of,
+                query={"lines": lines},
+                text=True,
+            )
+        )
+
+    def metrics(self, container_id: str) -> Metrics:
+        """Measurements of a container over time (guide, "Get Container Metrics")."""
+        return self._send(
+            Call(
+                "containers.metrics",
+                f"read the metrics of container {container_id}",
+                "GET",
+                path("containers", container_id, "metrics"),
+                Scope.READ,
+                _metrics.parse,
+            )
+        )
+
+    def create(
+        self,
+        *,
+        name: str,
+        template: str,
+        plan: str | None = None,
+        additional_storage_tier: int | None = None,
+        discount_code: str | None = None,
+    ) -> Container:
+        """
+        Create a container, once (guide, "Create Container"). It is `pending` at first: wait for it with the feed.
+
+        Args:
+            name: 3 to 32 letters, digits and hyphens.
+            template: Template id.
+            plan: Plan name; the API takes `basic` if there is none.
+            additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB).
+            discount_code: A promotional code.
+
+        Raises:
+            ExistsError: The account had a container of that name before.
+            BadRequestError: A field is refused.
+            PaymentRequiredError: The account or the key's spending cap does not allow it.
+            NoCapacityError: The account is on the waitlist now.
+        """
+        what = f'create container "{scrub(name, 80)}"'
+        asked = {
+            "name": name,
+            "template": template,
+            "plan": plan,
+            "additional_storage_tier": additional_storage_tier,
+            "discount_code": discount_code,
+        }
+        call = Call(
+            "containers.create",
+            what,
+            "POST",
+            path("containers"),
+            Scope.CREATE,
+            lambda body: item(Container, body, "container"),
+            json={field: value for field, value in asked.items() if value is not None},
+        )
+        made = once(
+            what=what,
+            before=self.feed.snapshot(),
+            taken=lambda container: container.name == name,
+            post=lambda: self._send(call),
+            look=self.feed.snapshot,
+            # Of the same name but another template: somebody else was faster. It must not be taken for ours.
+            ours=lambda container: container.name == name and container.template in {template, None},
+            clock=self._clock,
+        )
+        return made.merge(Container(id=made.id, name=name, template=template, plan=plan))
+
+    def set_status(self, container_id: str, status: Literal["running", "stopped", "restart"]) -> None:
+        """
+        Start, stop or restart a container (guide, "Start / Stop / Restart Container").
+
+        A container that is in that state already is success, also where the API refuses to do it again.
+        """
+        try:
+            self._send(
+                Call(
+                    "containers.set_status",
+                    f"{_STATES[status]} container {container_id}",
+                    "PUT",
+                    path("containers", container_id, "status"),
+                    Scope.MANAGE,
+                    nothing,
+                    json={"status": status},
+                    text=True,
+                )
+            )
+        except (BadRequestError, ConflictError):
+            if status == "restart" or self.status(container_id).status != status:
+                raise
+
+    def delete(self, container_id: str) -> None:
+        """
+        Delete a container, its volumes and its backups for good (guide, "Delete Container").
+
+        Raises:
+            NotFoundError: There was none with that id when this was called.
+        """
+        self._send(
+            Call(
+                "containers.delete",
+                f"delete container {container_id}",
+                "DELETE",
+                path("containers", container_id),
+                Scope.DELETE,
+                nothing,
+                text=True,
+            )
+        )
+
+    def certificate(self, container_id: str) -> str:
+        """The SSH private key of a compute container, as PEM; secret (guide, "Download SSH Certificate")."""
+        return self._send(
+            Call(
+                "containers.certificate",
+                f"download the SSH key of container {container_id}",
+                "GET",
+                path("containers", container_id, "certificate"),
+                Scope.READ,
+                _bodies.private_key,
+                text=True,
+            )
+        )
+
+    def regenerate_certificate(self, container_id: str) -> str:
+        """A new SSH private key for a compute container, as PEM; secret (guide, "Regenerate SSH Certificate")."""
+        made = self._send(
+            Call(
+                "containers.regenerate_certificate",
+                f"make a new SSH key for container {container_id}",
+                "POST",
+                path("containers", container_id, "certificate", "regenerate"),
+                Scope.MANAGE,
+                _bodies.private_key_if_any,
+                text=True,
+                again=True,  # nobody has seen the first new key, so a second one is as good
+            )
+        )
+        return made or self.certificate(container_id)
+
+    def templates(self) -> tuple[Template, ...]:
+        """All templates (guide, "List Available Templates")."""
+        return self._send(
+            Call(
+                "containers.templates",
+                "list templates",
+                "GET",
+                path("containers", "templates"),
+                Scope.READ,
+                _bodies.templates,
+            )
+        )
+
+    def external_access(self, container_id: str, enabled: bool) -> ExternalAccess:
+        """
+        Open a container to the public, or close it (guide, "Toggle External Access").
+
+        Opening puts the caller's address on the list of allowed ones; closing drops the subdomain and that list.
+        """
+        return self._send(
+            Call(
+                "containers.external_access",
+                f"{'enable' if enabled else 'disable'} external access to container {container_id}",
+                "PUT",
+                path("containers", container_id, "external-access"),
+                Scope.MANAGE,
+                lambda body: item(ExternalAccess, body).merge(ExternalAccess(enabled=enabled)),
+                json={"enabled": enabled},
+            )
+        )

@@ -1,0 +1,224 @@
+"""
+One list call for everybody who waits.
+
+Whoever needs a newer list than there is, and finds no call under way, makes it (the leader); the others sleep until
+it is published. There is no thread of its own. Three rules keep it true:
+
+1. A waiter trusts only a list whose call began after the waiter came: an older one may show the time before the
+   waiter's own request. Calls are numbered as they begin; a waiter's ticket is the first number that it trusts.
+2. What goes wrong with a call is told to all who would have trusted it, except for what concerns the leader alone
+   (it was cancelled, its time is up): then the next one leads.
+3. A wait outlives every failed call but those that no waiting can mend (401, 403).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from stacks_pulumi._clock import Clock
+from stacks_pulumi.api._call import Pulse
+from stacks_pulumi.api._watch import StateWatch, Tracked, Watch
+from stacks_pulumi.api.wait import Wait
+from stacks_pulumi.errors import (
+    ApiError,
+    ConnectionFailedError,
+    ForbiddenError,
+    InvalidApiKeyError,
+    StacksError,
+    UnreadableAnswerError,
+)
+
+__all__ = ["Feed", "Fetch", "interval"]
+
+T = TypeVar("T", bound=Tracked)
+T_co = TypeVar("T_co", bound=Tracked, covariant=True)
+
+_SHARED: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)
+_FATAL: Final = (InvalidApiKeyError, ForbiddenError)
+_STEP: Final = 0.5
+_SHORTEST: Final = 2.0
+_LONGEST: Final = 10.0
+
+
+class Fetch(Protocol[T_co]):
+    """How a feed gets its list."""
+
+    def __call__(self, *, poll: bool, pulse: Pulse | None) -> Sequence[T_co]:
+        """The whole list, by a call of that priority and with that pulse."""
+
+
+def interval(age: float) -> float:
+    """
+    Seconds between the looks for a waiter that has waited for so long.
+
+    Two seconds for as long as containers usually take to boot (10 to 30 s); then a twelfth of the time waited, so
+    that what takes long costs few calls and still is seen soon in proportion.
+    """
+    return min(max(age / 12, _SHORTEST), _LONGEST)
+
+
+@dataclass(frozen=True)
+class _Look(Generic[T]):
+    number: int
+    things: tuple[T, ...] = ()
+    error: StacksError | None = None
+
+
+class Feed(Generic[T]):
+    """
+    A list that many threads look at.
+
+    Args:
+        fetch: Gets the list.
+        clock: Time.
+        noun: What is in it, for messages.
+        confirm: Looks for one thing alone; asked before something is called vanished.
+    """
+
+    def __init__(
+        self, fetch: Fetch[T], clock: Clock, *, noun: str, confirm: Callable[[Any], T | None] | None = None
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._noun = noun
+        self._confirm = confirm
+        self._changed = threading.Condition()
+        self._begun = 0
+        self._began_at = -math.inf
+        self._busy = False
+        self._latest: _Look[T] = _Look(0)
+
+    def snapshot(self) -> tuple[T, ...]:
+        """
+        The list, by a call that began after this was called.
+
+        Raises:
+            StacksError: That call failed.
+        """
+        with self._changed:
+            ticket = self._begun + 1
+        while True:
+            with self._changed:
+                look = self._latest
+                number = None
+                if look.number < ticket:
+                    number = self._begin()
+                    if number is None:
+                        self._clock.wait(self._changed, _STEP)
+                        continue
+            if number is not None:
+                self._lead(number, poll=False, pulse=None)
+            elif look.error is not None:
+                raise copy.copy(look.error) from None
+            else:
+                return look.things
+
+    def find(self, id: Any) -> T | None:
+        """
+        The thing with that id in a new list, or `None` if it is not there.
+
+        Raises:
+            StacksError: The list call failed.
+        """
+        return next((thing for thing in self.snapshot() if thing.id == id), None)
+
+    def wait(
+        self,
+        wait: Wait,
+        id: Any,
+        *,
+        deadline: float,
+        on_tick: Callable[[T | None, float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> T | None:
+        """
+        Wait for a state of one thing.
+
+        Args:
+            wait: What to wait for.
+            id: Of which one.
+            deadline: When to give up, in seconds of the clock's `now()`.
+            on_tick: Called at least once a second, also between looks, with what was seen last (`None`: nothing) and
+                the seconds waited.
+            cancelled: Asked at least twice a second; true ends the wait. While a list call is under way in this very
+                thread, both pause for as long as it takes, 10 s at most per attempt.
+
+        Returns:
+            The thing as it was seen; `None` if being gone was the target.
+
+        Raises:
+            UnexpectedStateError: It is in a state that does not lead to the wanted one.
+            VanishedError: It is not there any more.
+            WaitTimeoutError: The time is up.
+            WaitCancelledError: `cancelled()` was true.
+            InvalidApiKeyError: The key was revoked meanwhile.
+            ForbiddenError: The key may not list.
+        """
+        return self.follow(
+            StateWatch(
+                wait,
+                id,
+                self._noun,
+                confirm=self._confirm,
+                clock=self._clock,
+                deadline=deadline,
+                on_tick=on_tick,
+                cancelled=cancelled,
+            )
+        )
+
+    def follow(self, watch: Watch[T]) -> T | None:
+        """Wait until the watch is content; what it raises ends the wait. Returns what it found."""
+        with self._changed:
+            ticket = self._begun + 1
+        while True:
+            with self._changed:
+                look = self._latest
+                fresh = look.number >= ticket
+                due = max(
+                    watch.delay - watch.elapsed, self._began_at + interval(watch.elapsed) - self._clock.now()
+                )
+                number = None if fresh or due > 0 else self._begin()
+            if number is not None:
+                self._lead(number, poll=True, pulse=watch.pulse)
+            elif not fresh:
+                watch.pulse()
+                with self._changed:
+                    if self._latest is look:
+                        self._clock.wait(self._changed, min(due, _STEP) if due > 0 else _STEP)
+            elif look.error is None:
+                ticket = look.number + 1
+                if watch.judge(look.things):
+                    return watch.found
+            elif isinstance(look.error, _FATAL):
+                raise copy.copy(look.error) from None
+            else:
+                ticket = look.number + 1
+                watch.trouble = look.error
+
+    def _begin(self) -> int | None:
+        """With the lock held: the number of the call that the caller is to make now, or `None` if one is under way."""
+        if self._busy:
+            return None
+        self._busy = True
+        self._begun += 1
+        self._began_at = self._clock.now()
+        return self._begun
+
+    def _lead(self, number: int, *, poll: bool, pulse: Pulse | None) -> None:
+        look: _Look[T] | None = None
+        try:
+            look = _Look(number, tuple(self._fetch(poll=poll, pulse=pulse)))
+        except _SHARED as error:
+            look = _Look(number, error=error)
+        finally:
+            with self._changed:
+                self._busy = False
+                if look is not None:
+                    self._latest = look
+                self._changed.notify_all()

@@ -1,0 +1,30 @@
+"""
+What the API tells, as types: frozen, in snake_case, with `None` where an answer did not say.
+"""
+
+from __future__ import annotations
+
+from stacks_pulumi.api.models.access import AllowedIp, ExternalAccess
+from stacks_pulumi.api.models.backup import Backup, BackupStats
+from stacks_pulumi.api.models.connection import Connection, Connections, Target, Targets
+from stacks_pulumi.api.models.container import Container, Template
+from stacks_pulumi.api.models.credentials import Credentials
+from stacks_pulumi.api.models.metrics import Metrics, Point
+from stacks_pulumi.api.models.vpn import VpnClient
+
+__all__ = [
+    "AllowedIp",
+    "Backup",
+    "BackupStats",
+    "Connection",
+    "Connections",
+    "Container",
+    "Credentials",
+    "ExternalAccess",
+    "Metrics",
+    "Point",
+    "Target",
+    "Targets",
+    "Template",
+    "VpnClient",
+]

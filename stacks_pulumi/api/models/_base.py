@@ -1,0 +1,40 @@
+"""
+What all models share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+from typing_extensions import Self
+
+__all__ = ["Amount", "Id", "Model"]
+
+Id = Annotated[str, msgspec.Meta(min_length=1)]
+"""An id. Never empty: an empty one in a path would address a whole collection."""
+
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+"""A quantity. The bounds keep out `nan` and `inf`, which no state file can hold."""
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Something that the API told. `None` means that the answer did not say; fields we do not know are left out.
+    """
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Other spellings of a field, in snake_case, best first."""
+
+    def merge(self, other: Self) -> Self:
+        """This one, with what it does not say taken from the other."""
+        gaps = {
+            name: getattr(other, name)
+            for name in self.__struct_fields__
+            if getattr(self, name) is None and getattr(other, name) is not None
+        }
+        return msgspec.structs.replace(self, **gaps) if gaps else self

@@ -1,0 +1,116 @@
+"""
+Containers, and the templates that they are made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from stacks_pulumi.api.models._base import Amount, Id, Model
+
+__all__ = ["Container", "Template"]
+
+
+class Container(Model, frozen=True, kw_only=True):
+    """
+    A container (guide, "List Containers", "Get Container Status" and "Create Container").
+
+    Attributes:
+        id: For instance `usr-abc12345-web`; also its host name inside the network.
+        name: What it was created as.
+        status: `pending`, `running`, `stopped`, `error`; the guide does not list all.
+        template: Template id. The list calls it `type`.
+        plan: Plan name.
+        cpu: Virtual CPUs.
+        memory_mb: Memory in MB.
+        storage_mb: Storage in MB, additional storage included.
+        ip_address: Inside the network.
+        port: Public port.
+        ssh_user: Who logs in by SSH.
+        ssh_host: Where to log in by SSH from outside.
+        ssh_port: The port for that.
+        has_ssh_access: Whether one can.
+        has_web_ui: Whether it has a web page of its own.
+        vpc_network: The network that it is in.
+        version: Version of the software inside.
+        version_major: The major part of it.
+        image_tag: The image that it runs.
+        created_at: ISO 8601, UTC.
+        updated_at: ISO 8601, UTC.
+        raw_status: What the container runtime says, for instance `Up 2 hours (healthy)`.
+        external_access: Whether it is open to the public.
+        error_message: Why its status is `error`.
+    """
+
+    id: Id
+    name: str | None = None
+    status: str | None = None
+    template: str | None = None
+    plan: str | None = None
+    cpu: Amount | None = None
+    memory_mb: int | None = None
+    storage_mb: int | None = None
+    ip_address: str | None = None
+    port: int | None = None
+    ssh_user: str | None = None
+    ssh_host: str | None = None
+    ssh_port: int | None = None
+    has_ssh_access: bool | None = None
+    has_web_ui: bool | None = None
+    vpc_network: str | None = None
+    version: str | None = None
+    version_major: str | None = None
+    image_tag: str | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    raw_status: str | None = None
+    external_access: bool | None = None
+    error_message: str | None = None
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "id": ("container_id",),
+        "template": ("type",),
+        "cpu": ("cpu_allocated",),
+        "memory_mb": ("memory_allocated",),
+        "storage_mb": ("storage_allocated", "storage"),
+        "ssh_host": ("public_host",),
+        "raw_status": ("raw_docker_status",),
+        "external_access": ("external_access_enabled",),
+    }
+
+    @property
+    def internal_host(self) -> str:
+        """The host name inside the network: its id (guide, "Get Container Credentials")."""
+        return self.id
+
+
+class Template(Model, frozen=True, kw_only=True):
+    """
+    A kind of container (guide, "List Available Templates"; the fields are not spelled out there).
+
+    Attributes:
+        id: What a create request names.
+        name: What people call it.
+        description: One line.
+        category: What it is for.
+        plan: The plan that it is listed under.
+        monthly_usd: Price of a month in US dollars.
+        raw: The whole entry as the API told it.
+    """
+
+    id: Id
+    name: str | None = None
+    description: str | None = None
+    category: str | None = None
+    plan: str | None = None
+    monthly_usd: Amount | None = None
+    raw: dict[str, Any] | None = None
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "id": ("template_id", "template"),
+        "name": ("title", "display_name"),
+        "category": ("type",),
+        "plan": ("tier",),
+        "monthly_usd": ("monthly_price", "price_monthly", "price_per_month", "price"),
+    }

@@ -1,0 +1,104 @@
+"""
+Creating something exactly once, over a network that loses answers.
+
+A POST that is repeated may create twice, and one that is given up may have created. So: look, POST, and whenever it
+is not known what became of it, look again before anything else is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+from stacks_pulumi._clock import Clock
+from stacks_pulumi.api._retry import in_doubt
+from stacks_pulumi.errors import (
+    BadRequestError,
+    ConflictError,
+    ExistsError,
+    StacksError,
+    UnreadableAnswerError,
+)
+
+__all__ = ["once"]
+
+
+class _Named(Protocol):
+    @property
+    def id(self) -> Any: ...
+
+
+T = TypeVar("T", bound=_Named)
+
+PAUSES: Final = (1.0, 3.0, 8.0)
+
+
+def once(
+    *,
+    what: str,
+    before: Iterable[T],
+    taken: Callable[[T], bool],
+    post: Callable[[], T],
+    look: Callable[[], Iterable[T]],
+    ours: Callable[[T], bool],
+    clock: Clock,
+    pauses: Sequence[float] = PAUSES,
+) -> T:
+    """
+    Create something once, and say what it is.
+
+    Args:
+        what: What is done, for messages, for instance `create container "web"`.
+        before: What was there before.
+        taken: Whether one of those stands in the way.
+        post: Asks for the thing; raises `UnreadableAnswerError` if the answer does not tell what was made.
+        look: Lists what is there now.
+        ours: Whether a thing that was not there before is what was asked for.
+        clock: Time.
+        pauses: Seconds before the look that follows the first, second ... doubtful attempt; one attempt for each.
+
+    Raises:
+        ExistsError: It was there before it was asked for.
+        StacksError: What the API said; of an outcome that could not be found out, the first doubtful answer.
+    """
+    known = set()
+    for thing in before:
+        known.add(thing.id)
+        if taken(thing):
+            msg = f"{what}: it exists already, as {thing.id}; choose another name, or take that one over"
+            raise ExistsError(msg, existing=thing)
+
+    def appeared() -> T | None:
+        return next((thing for thing in look() if thing.id not in known and ours(thing)), None)
+
+    doubt: StacksError | None = None
+    for attempt in range(len(pauses)):
+        try:
+            return post()
+        except (BadRequestError, ConflictError):
+            # After a doubtful attempt a refusal may be about our own: "the name is taken".
+            if doubt is not None and (found := appeared()) is not None:
+                return found
+            raise
+        except StacksError as error:
+            if not in_doubt(error):
+                raise
+            doubt = error
+        if (found := _find(appeared, doubt, pauses[attempt:], clock)) is not None:
+            return found
+    raise doubt if doubt is not None else AssertionError
+
+
+def _find(
+    appeared: Callable[[], T | None], doubt: StacksError, pauses: Sequence[float], clock: Clock
+) -> T | None:
+    """What appeared; `None` if a look showed that nothing did. Raises the doubt if no look came about."""
+    done = isinstance(doubt, UnreadableAnswerError)
+    for pause in pauses:
+        # A success that does not tell the id is there to be seen. Of anything else, the API may still be at it.
+        clock.sleep(0 if done else pause)
+        try:
+            return appeared()
+        except StacksError:
+            done = False
+    raise doubt

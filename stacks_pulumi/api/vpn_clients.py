@@ -1,0 +1,97 @@
+"""
+Clients of a VPN container (guide, "VPN Management").
+"""
+
+from __future__ import annotations
+
+from stacks_pulumi._clock import Clock
+from stacks_pulumi.api._call import Call, Handler, Scope, path
+from stacks_pulumi.api._shapes import item, items, nothing, text_of
+from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api.models import VpnClient
+from stacks_pulumi.api.once import once
+
+__all__ = ["VpnClients"]
+
+
+class VpnClients:
+    """What can be done with VPN clients. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
+
+    def __init__(self, send: Handler, clock: Clock) -> None:
+        self._send = send
+        self._clock = clock
+
+    def list(self, container_id: str) -> tuple[VpnClient, ...]:
+        """All clients of a VPN container (guide, "List VPN Clients")."""
+        return self._send(
+            Call(
+                "vpn_clients.list",
+                f"list the VPN clients of container {container_id}",
+                "GET",
+                path("containers", container_id, "vpn-clients"),
+                Scope.READ,
+                lambda body: items(VpnClient, body, "clients", "vpn_clients", bare=("name",)),
+            )
+        )
+
+    def add(self, container_id: str, name: str) -> VpnClient:
+        """
+        Add a client, once (guide, "Add VPN Client"). Its configuration comes from `config`.
+
+        Raises:
+            ExistsError: The container had a client of that name before.
+            BadRequestError: The name is refused.
+        """
+        what = f'add the VPN client "{scrub(name, 80)}" to container {container_id}'
+        call = Call(
+            "vpn_clients.add",
+            what,
+            "POST",
+            path("containers", container_id, "vpn-clients"),
+            Scope.MANAGE,
+            lambda body: item(VpnClient, body, "client", "vpn_client"),
+            json={"name": name},
+        )
+        return once(
+            what=what,
+            before=self.list(container_id),
+            taken=lambda client: client.name == name,
+            post=lambda: self._send(call),
+            look=lambda: self.list(container_id),
+            ours=lambda client: client.name == name,
+            clock=self._clock,
+        )
+
+    def config(self, container_id: str, name: str = "default") -> str:
+        """The WireGuard configuration of a client, private key included; secret (guide, "Download VPN Config")."""
+        return self._send(
+            Call(
+                "vpn_clients.config",
+                f'download the configuration of the VPN client "{scrub(name, 80)}" of container {container_id}',
+                "GET",
+                path("containers", container_id, "vpn-config"),
+                Scope.READ,
+                text_of,
+                query={"client": name},
+                text=True,
+            )
+        )
+
+    def remove(self, container_id: str, name: str) -> None:
+        """
+        Remove a client (guide, "Remove VPN Client").
+
+        Raises:
+            NotFoundError: There was none of that name when this was called.
+        """
+        self._send(
+            Call(
+                "vpn_clients.remove",
+                f'remove the VPN client "{scrub(name, 80)}" of container {container_id}',
+                "DELETE",
+                path("containers", container_id, "vpn-clients", name),
+                Scope.MANAGE,
+                nothing,
+                text=True,
+            )
+        )
