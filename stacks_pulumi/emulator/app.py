@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["BASE_PATH", "Api", "Incoming"]
 
 BASE_PATH = "/api/v1"
+"""What stands before every path of the API."""
+
+_ABOUT = ("container_id", "source_id", "vpn_container_id")
 
 
 @dataclass(frozen=True)
@@ -136,11 +139,11 @@ class _Visit:
             raise Refusal(429, {"error": "Rate limit exceeded"})
         if unknown is not None:
             raise unknown
-        self.subject = args.get("container_id") or args.get("source_id") or ""
+        self.subject = next((args[name] for name in _ABOUT if name in args), "")
         return args
 
     def _meet(self, args: dict[str, str]) -> Delivery:
-        body = _parsed(self.incoming.payload)
+        body = _parsed(self.incoming.payload) if self.incoming.method in {"POST", "PUT"} else {}
         name = body.get("name") if isinstance(body, dict) else None
         named = name if isinstance(name, str) else ""
         self.subject = self.subject or named

@@ -34,6 +34,12 @@ class DrivenClock:
             passed = time.monotonic() - self._origin if self._running else 0.0
             return self._start + self._driven + passed
 
+    @property
+    def driven(self) -> float:
+        """Seconds that were added so far."""
+        with self._lock:
+            return self._driven
+
     def advance(self, seconds: float) -> float:
         """
         Drive it forward.

@@ -69,8 +69,8 @@ def instead(fault: Fault) -> Delivery | None:
         return Delivery(options["code"], b"", {"Location": options["location"]})
     if fault.kind == "answer":
         body = options["body"]
-        payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        return Delivery(options["code"], payload, {"Content-Type": options["content_type"]})
+        text = body if isinstance(body, str) else "" if body is None else json.dumps(body)
+        return Delivery(options["code"], text.encode(), {"Content-Type": options["content_type"]})
     return None
 
 

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from stacks_pulumi.emulator import keys
-from stacks_pulumi.emulator.app import BASE_PATH, Api
+from stacks_pulumi.emulator.app import BASE_PATH, Api, Incoming
 from stacks_pulumi.emulator.clock import DrivenClock
+from stacks_pulumi.emulator.control import Control
 from stacks_pulumi.emulator.drift import Drift
 from stacks_pulumi.emulator.persistence import load, save
 from stacks_pulumi.emulator.ratelimit import RateLimiter
 from stacks_pulumi.emulator.server import Server
 from stacks_pulumi.emulator.shapes import Shapes
+from stacks_pulumi.emulator.snapshot import snapshot
 from stacks_pulumi.emulator.state import State
 from stacks_pulumi.emulator.transitions import Pace
 from stacks_pulumi.emulator.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
+    from stacks_pulumi.emulator.delivery import Delivery
     from stacks_pulumi.emulator.faults import Faults
     from stacks_pulumi.emulator.requestlog import Record
 
@@ -51,8 +54,9 @@ class Emulator:
         state_file: Where to keep everything; read at the start, written after every change.
 
     Attributes:
+        api: The HTTP side: log, limiter, and how a request is answered.
         state: Direct access to what it holds.
-        clock: The time that it lives by; `clock.advance(seconds)` drives it.
+        clock: The time that it lives by; `advance` drives it.
         faults: What is to go wrong.
         shapes: How open answers look.
         drift: What happens behind a program's back.
@@ -91,14 +95,17 @@ class Emulator:
         self.clock = clock or DrivenClock()
         held = load(self._file) if self._file is not None else None
         pace = Pace(boot_seconds, boot_reads, action_seconds, delete_seconds, backup_seconds)
+        if held is not None:
+            self.clock.advance(held.driven)
         self.state = State(
             held or World(seed=seed), self.clock, pace, your_ip=your_ip, duplicate_ips=duplicate_ips
         )
-        self._api = Api(self.state, RateLimiter(rate_window), Shapes(shapes))
-        self._api.changed = self._save
-        self.faults: Faults = self._api.faults
-        self.shapes = self._api.shapes
+        self.api = Api(self.state, RateLimiter(rate_window), Shapes(shapes))
+        self.api.changed = self._save
+        self.faults: Faults = self.api.faults
+        self.shapes = self.api.shapes
         self.drift = Drift(self.state, self._save)
+        self._control = Control(self)
         self.key = self._first_key(key, spending_cap)
         self.account = keys.authenticate(self.state.world, f"Bearer {self.key}").account
         self._save()
@@ -121,11 +128,11 @@ class Emulator:
     @property
     def requests(self) -> list[Record]:
         """The requests to the API, oldest first."""
-        return self._api.log.all()
+        return self.api.log.all()
 
     def calls(self, operation: str | None = None) -> int:
         """How many requests there were; of one operation if it is named."""
-        return self._api.log.count(operation)
+        return self.api.log.count(operation)
 
     def start(self) -> None:
         """
@@ -136,8 +143,8 @@ class Emulator:
         """
         if self._server is not None:
             return
-        self._api.ending.clear()
-        self._server = Server(lambda incoming, _headers: self._api.respond(incoming), self._port)
+        self.api.ending.clear()
+        self._server = Server(self._respond, self._port)
         self._port = self._server.port
         self._server.start()
 
@@ -145,7 +152,7 @@ class Emulator:
         """Stop listening and close every connection. What it holds stays."""
         if self._server is None:
             return
-        self._api.ending.set()
+        self.api.ending.set()
         self._server.stop()
         self._server = None
         with self.state.lock:
@@ -174,7 +181,7 @@ class Emulator:
         account: str | None = None,
         scopes: Iterable[str] = keys.SCOPES,
         spending_cap: Decimal | float | None = None,
-        rate_limit: int | None = -1,
+        rate_limit: int | Literal["same"] | None = "same",
         label: str | None = None,
     ) -> str:
         """
@@ -188,7 +195,7 @@ class Emulator:
             label: What it is called in logs.
 
         Raises:
-            ValueError: A scope or an account that does not exist.
+            ValueError: A scope or an account that does not exist, or a label that does.
         """
         with self.state.lock:
             secret = keys.issue(
@@ -196,7 +203,7 @@ class Emulator:
                 account or self.account,
                 scopes=scopes,
                 spending_cap=_money(spending_cap),
-                rate_limit=self._rate_limit if rate_limit == -1 else rate_limit,
+                rate_limit=self._rate_limit if rate_limit == "same" else rate_limit,
                 label=label,
             )
             self._save()
@@ -232,9 +239,20 @@ class Emulator:
         with self.state.lock:
             self.state.empty()
             self.faults.clear()
-            self._api.log.clear()
-            self._api.limiter.forget()
+            self.api.log.clear()
+            self.api.limiter.forget()
             self._save()
+
+    def advance(self, seconds: float) -> None:
+        """Drive the clock forward, and let everything happen that is due by then."""
+        self.clock.advance(seconds)
+        with self.state.lock:
+            self.state.settle()
+            self._save()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that it holds, as the page shows it: plain values, nothing secret."""
+        return snapshot(self.api)
 
     def _first_key(self, given: str | None, spending_cap: Decimal | float | None) -> str:
         world = self.state.world
@@ -252,7 +270,13 @@ class Emulator:
 
     def _save(self) -> None:
         if self._file is not None:
+            self.state.world.driven = self.clock.driven
             save(self._file, self.state.world)
+
+    def _respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Delivery:
+        if incoming.path.startswith(f"{BASE_PATH}/"):
+            return self.api.respond(incoming)
+        return self._control.respond(incoming, headers)
 
 
 def _money(amount: Decimal | float | None) -> Decimal | None:

@@ -51,6 +51,17 @@ Every kind with its options and their defaults. `done` says whether the request 
 `redirect`: to `location`, another host.
 """
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    "code": (int,),
+    "content_type": (str,),
+    "done": (bool,),
+    "field": (str,),
+    "location": (str,),
+    "reset": (bool,),
+    "retry_after": (int, float, str),
+    "seconds": (int, float),
+}
+
 
 @dataclass
 class Fault:
@@ -159,6 +170,9 @@ class Faults:
         if unknown:
             known = ", ".join(KINDS[kind]) or "none"
             raise ValueError(f"{kind} has no option {', '.join(sorted(unknown))}; it has {known}")
+        for name, value in options.items():
+            if value != KINDS[kind][name] and not isinstance(value, _TYPES.get(name, (object,))):
+                raise ValueError(f"the option {name} of {kind} cannot be {value!r}")
         if times is not None and times < 1:
             raise ValueError(f"a fault fires 1 or more times, not {times}")
         fault = Fault(operation, kind, {**KINDS[kind], **options}, times, match)

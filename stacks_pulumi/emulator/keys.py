@@ -80,7 +80,7 @@ def issue(
         The key. It is not kept and cannot be asked for again.
 
     Raises:
-        ValueError: A scope that does not exist, or an account that does not.
+        ValueError: A scope or an account that does not exist, or a label that does.
     """
     wanted = list(dict.fromkeys(scopes))
     unknown = [scope for scope in wanted if scope not in SCOPES]
@@ -88,6 +88,8 @@ def issue(
         raise ValueError(f"no such scope: {', '.join(unknown)}; there are {', '.join(SCOPES)}")
     if account not in world.accounts:
         raise ValueError(f"no such account: {account}; there are {', '.join(world.accounts)}")
+    if label is not None and any(key.label == label for key in world.keys):
+        raise ValueError(f"there is a key labelled {label} already")
     number = world.count("key")
     secret = secret or _PREFIX + world.derive("key", number)
     key = ApiKey(label or f"key-{number}", _sha256(secret), account, wanted, spending_cap, rate_limit)

@@ -76,6 +76,11 @@ class RequestLog:
         with self._lock:
             return self._number if operation is None else self._counts[operation]
 
+    def counts(self) -> dict[str, int]:
+        """How many requests there were of each operation; what was none is under `unknown`."""
+        with self._lock:
+            return {operation or "unknown": number for operation, number in self._counts.items()}
+
     def clear(self) -> None:
         """Forget all."""
         with self._lock:

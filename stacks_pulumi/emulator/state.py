@@ -8,15 +8,11 @@ they take the state first and know nothing of HTTP.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 from stacks_pulumi.emulator import backups, containers
 from stacks_pulumi.emulator.clock import DrivenClock
 from stacks_pulumi.emulator.transitions import Pace
 from stacks_pulumi.emulator.world import Account, ApiKey, Backup, Connection, Container, World
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["State"]
 
@@ -143,9 +139,3 @@ class State:
             for key in fresh.keys:
                 key.spent.clear()
             self.world = fresh
-
-    def do(self, rule: Callable[[State], object]) -> None:
-        """Run something with the lock held and everything settled."""
-        with self.lock:
-            self.settle()
-            rule(self)

@@ -201,6 +201,7 @@ class World:
     Attributes:
         seed: What ids, passwords and the first key are derived from.
         counters: How many ids of each kind were given out.
+        driven: By how many seconds the clock was driven forward.
         scheduled_until: Up to when the nightly backups were made.
         boot_failures: Container name or template -> how many more of its boots fail; `None` for all.
         backup_failures: Container name -> the message of each of its next backups that fail.
@@ -214,6 +215,7 @@ class World:
     connections: dict[str, Connection] = field(default_factory=dict)
     backups: dict[int, Backup] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    driven: float = 0.0
     scheduled_until: float = 0.0
     boot_failures: dict[str, int | None] = field(default_factory=dict)
     backup_failures: dict[str, list[str]] = field(default_factory=dict)

@@ -51,6 +51,7 @@ _HANDLERS = {
     **vpn.HANDLERS,
 }
 _ONE = "/containers/<container_id>"
+_VPN = "/containers/<vpn_container_id>"
 # assumed: the scopes of the VPN operations; the guide states none for them.
 _TABLE = (
     ("containers.list", "GET", "/containers", keys.READ),
@@ -79,10 +80,10 @@ _TABLE = (
     ("backups.pin", "POST", "/backups/<backup_id>/pin", keys.MANAGE),
     ("backups.unpin", "POST", "/backups/<backup_id>/unpin", keys.MANAGE),
     ("backups.delete", "DELETE", "/backups/<backup_id>", keys.DELETE),
-    ("vpn_clients.list", "GET", f"{_ONE}/vpn-clients", keys.READ),
-    ("vpn_clients.add", "POST", f"{_ONE}/vpn-clients", keys.MANAGE),
-    ("vpn_clients.config", "GET", f"{_ONE}/vpn-config", keys.READ),
-    ("vpn_clients.remove", "DELETE", f"{_ONE}/vpn-clients/<client_name>", keys.MANAGE),
+    ("vpn_clients.list", "GET", f"{_VPN}/vpn-clients", keys.READ),
+    ("vpn_clients.add", "POST", f"{_VPN}/vpn-clients", keys.MANAGE),
+    ("vpn_clients.config", "GET", f"{_VPN}/vpn-config", keys.READ),
+    ("vpn_clients.remove", "DELETE", f"{_VPN}/vpn-clients/<client_name>", keys.MANAGE),
 )
 
 OPERATIONS: dict[str, Operation] = {

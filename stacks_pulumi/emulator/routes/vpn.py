@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def list_(ask: Ask) -> Open:
     """`GET /containers/{vpn_container_id}/vpn-clients`."""
-    container = ask.container()
+    container = ask.container("vpn_container_id")
     vpn.check(container)
     clients = container.vpn_clients
     return Open("clients", [_entry(client) for client in clients], names=[client.name for client in clients])
@@ -23,13 +23,13 @@ def list_(ask: Ask) -> Open:
 
 def add(ask: Ask) -> Open:
     """`POST /containers/{vpn_container_id}/vpn-clients`."""
-    client = vpn.add(ask.state, ask.container(), ask.body.get("name"))
+    client = vpn.add(ask.state, ask.container("vpn_container_id"), ask.body.get("name"))
     return Open("client", _entry(client), "VPN client added")
 
 
 def config(ask: Ask) -> Open:
     """`GET /containers/{vpn_container_id}/vpn-config`."""
-    container = ask.container()
+    container = ask.container("vpn_container_id")
     client = vpn.find(container, ask.query.get("client", "default"))
     text = fakes.wireguard(ask.state.world, container, client)
     return Open("config", {"client": client.name, "config": text}, text=text)
@@ -37,7 +37,7 @@ def config(ask: Ask) -> Open:
 
 def remove(ask: Ask) -> Open:
     """`DELETE /containers/{vpn_container_id}/vpn-clients/{client_name}`."""
-    vpn.remove(ask.container(), ask.args["client_name"])
+    vpn.remove(ask.container("vpn_container_id"), ask.args["client_name"])
     return Open("result", message="VPN client removed")
 
 

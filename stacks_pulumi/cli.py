@@ -1,0 +1,39 @@
+"""`stacks-pulumi`: the commands that are no part of a Pulumi program."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_COMMANDS: Final = {"emulator": "stacks_pulumi.commands.emulator"}
+"""Subcommand -> its module, which `stacks_pulumi.commands` describes."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run a subcommand.
+
+    Args:
+        argv: What follows the program's name; that of this process unless given.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    modules = {name: importlib.import_module(path) for name, path in _COMMANDS.items()}
+    for name, module in modules.items():
+        module.add_arguments(subparsers.add_parser(name, help=module.HELP))
+    arguments = parser.parse_args(argv)
+    return int(modules[arguments.command].run(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

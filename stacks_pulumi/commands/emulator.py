@@ -1,0 +1,178 @@
+"""`stacks-pulumi emulator`: serve the API on this machine until it is interrupted."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from stacks_pulumi.config import check_api_key
+from stacks_pulumi.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "serve an emulated STACKS API on this machine"
+
+_UNLIMITED = 6000
+"""What a client is told to keep to when there is no limit; a hundred a second is more than it needs."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.description = (
+        "Serve an emulated STACKS API on the loopback interface until it is interrupted. "
+        "Nothing is billed and no account is needed. The page at / shows what it holds."
+    )
+    parser.add_argument("--port", type=int, default=0, help="where to listen (default: a free port)")
+    parser.add_argument("--key", help="the API key to accept (default: one derived from the seed)")
+    parser.add_argument("--state", metavar="FILE", help="keep everything in this JSON file and go on from it")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="what ids and the key are derived from (default: 0)"
+    )
+    _duration(parser, "boot", 12, "a container is pending")
+    _duration(parser, "action", 2, "a start, stop or restart takes")
+    _duration(parser, "delete", 2, "a deleted container is still listed")
+    _duration(parser, "backup", 5, "a backup takes")
+    parser.add_argument(
+        "--rate-limit",
+        type=_limit,
+        default=60,
+        metavar="N",
+        help="requests a minute, or none (default: 60)",
+    )
+    parser.add_argument(
+        "--spending-cap",
+        type=_dollars,
+        default=Decimal(50),
+        metavar="USD",
+        help="what the key may spend a month, or none (default: 50)",
+    )
+    parser.add_argument(
+        "--your-ip",
+        default="203.0.113.45",
+        metavar="ADDRESS",
+        help="the address that callers seem to come from (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fail-boot",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="let the next boot of this container, or of this template, fail; may be repeated",
+    )
+    parser.add_argument("--shapes", default="guide", help="how to answer where the guide leaves it open")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Serve until SIGINT or SIGTERM.
+
+    Returns:
+        0 after an interruption; 2 if it could not start, or could not write its state at the end.
+    """
+    try:
+        from stacks_pulumi import emulator  # noqa: PLC0415  (its packages come with an extra)
+    except ModuleNotFoundError as exc:
+        return _refuse(f"{exc.name} is not installed: pip install 'stacks-pulumi[emulator]'")
+    try:
+        key = None if arguments.key is None else check_api_key(arguments.key)
+        server = emulator.Emulator(
+            port=arguments.port,
+            key=key,
+            seed=arguments.seed,
+            state_file=arguments.state,
+            boot_seconds=arguments.boot_seconds,
+            action_seconds=arguments.action_seconds,
+            delete_seconds=arguments.delete_seconds,
+            backup_seconds=arguments.backup_seconds,
+            rate_limit=arguments.rate_limit,
+            spending_cap=arguments.spending_cap,
+            your_ip=arguments.your_ip,
+            shapes=arguments.shapes,
+        )
+        for name in arguments.fail_boot:
+            server.fail_boot(name)
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: ended.set())
+        server.start()
+    except (ConfigError, ValueError, emulator.PortTakenError, emulator.StateFileError) as exc:
+        return _refuse(str(exc))
+    _say(_greeting(server, arguments.rate_limit))
+    ended.wait()
+    try:
+        server.stop()
+    except emulator.StateFileError as exc:
+        return _refuse(str(exc))
+    _say(f"\nStopped after {server.calls()} requests.")
+    return 0
+
+
+def _greeting(server: object, rate_limit: int | None) -> str:
+    url, page, key = (getattr(server, name) for name in ("url", "page_url", "key"))
+    return "\n".join(
+        (
+            "The STACKS emulator is running. Ctrl-C stops it.",
+            "",
+            f"  API   {url}",
+            f"  Page  {page}",
+            f"  Key   {key}",
+            "",
+            "In a Pulumi project:",
+            "",
+            f"  pulumi config set stacks:baseUrl {url}",
+            f"  pulumi config set stacks:apiKey {key} --secret",
+            f"  pulumi config set stacks:requestsPerMinute {rate_limit or _UNLIMITED}",
+        )
+    )
+
+
+def _duration(parser: argparse.ArgumentParser, name: str, default: float, what: str) -> None:
+    parser.add_argument(
+        f"--{name}-seconds",
+        type=_seconds,
+        default=default,
+        metavar="N",
+        help=f"how long {what} (default: {default})",
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def _limit(text: str) -> int | None:
+    if text == "none":
+        return None
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def _dollars(text: str) -> Decimal | None:
+    if text == "none":
+        return None
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(text) from None
+    if not value.is_finite() or value < 0:
+        raise ValueError(text)
+    return value
+
+
+def _refuse(text: str) -> int:
+    sys.stderr.write(f"stacks-pulumi emulator: {text}\n")
+    return 2
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
