@@ -116,6 +116,8 @@ class Stack:
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
+            # Lets the engine write its events to a file, as the Automation API has it do.
+            "PULUMI_DEBUG_COMMANDS": "true",
             # The programs under test and the bytecode of this package are compiled once, not once for each run.
             "PYTHONDONTWRITEBYTECODE": "",
         }

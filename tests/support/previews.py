@@ -1,0 +1,103 @@
+"""What Pulumi writes, in the shapes that it writes it in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+CONTAINER = "pulumi-python:dynamic/stacks:Container"
+CONNECTION = "pulumi-python:dynamic/stacks:Connection"
+BUCKET = "aws:s3/bucket:Bucket"
+STACK = "pulumi:pulumi:Stack"
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+SECRET = "[secret]"
+
+Inputs = dict[str, Any]
+
+
+def urn(name: str, type: str = CONTAINER) -> str:
+    return f"urn:pulumi:dev::shop::{type}::{name}"
+
+
+def web(plan: Any = "basic", template: Any = "nodejs", **more: Any) -> Inputs:
+    """Inputs of a container, as its check leaves them."""
+    return {"__provider": SECRET, "name": "web", "template": template, "plan": plan, **more}
+
+
+def state(name: str, inputs: Inputs, type: str = CONTAINER, **more: Any) -> dict[str, Any]:
+    return {"urn": urn(name, type), "custom": type != STACK, "type": type, "inputs": inputs, **more}
+
+
+def step(
+    op: str, name: str, old: Inputs | None = None, new: Inputs | None = None, type: str = CONTAINER, **more: Any
+) -> dict[str, Any]:
+    """A step of a preview; `more` goes into the states."""
+    result: dict[str, Any] = {"op": op, "urn": urn(name, type), "detailedDiff": None}
+    if old is not None:
+        result["oldState"] = state(name, old, type, id=f"id-{name}", **more)
+    if new is not None:
+        result["newState"] = state(name, new, type, **more)
+    return result
+
+
+def preview(*steps: dict[str, Any], same: int | None = None, errors: tuple[str, ...] = ()) -> bytes:
+    """`pulumi preview --json`; `same` is what the summary says of unchanged resources, by default the truth."""
+    root = step("same", "shop-dev", {}, {}, STACK)
+    listed = [root, *steps]
+    summary: dict[str, int] = {}
+    for one in listed:
+        summary[one["op"]] = summary.get(one["op"], 0) + 1
+    if same is not None:
+        summary["same"] = same
+    diagnostics = [{"message": f"error: {text}\n", "severity": "error"} for text in errors]
+    return json.dumps(
+        {"config": {}, "steps": listed, "diagnostics": diagnostics, "duration": 1, "changeSummary": summary}
+    ).encode()
+
+
+def events(
+    *steps: dict[str, Any],
+    policies: tuple[dict[str, Any], ...] = (),
+    errors: tuple[str, ...] = (),
+    finished: bool = True,
+) -> bytes:
+    """The streaming events of the same."""
+    lines: list[dict[str, Any]] = [{"preludeEvent": {"config": {}}}]
+    for one in (step("same", "shop-dev", {}, {}, STACK), *steps):
+        metadata = {
+            "op": one["op"],
+            "urn": one["urn"],
+            "type": one["urn"].split("::")[2],
+            "old": one.get("oldState"),
+            "new": one.get("newState"),
+            "detailedDiff": None,
+        }
+        lines += [{"resourcePreEvent": {"metadata": metadata, "planning": True}}]
+        lines += [{"resOutputsEvent": {"metadata": metadata, "planning": True}}]
+    lines += [{"policyEvent": policy} for policy in policies]
+    lines += [{"diagnosticEvent": {"message": f"{text}\n", "severity": "error", "color": "never"}} for text in errors]
+    if finished:
+        result = "failed" if errors else "succeeded"
+        lines += [{"summaryEvent": {"isPreview": True, "result": result, "resourceChanges": {}}}, {"cancelEvent": {}}]
+    return "".join(
+        json.dumps({"sequence": number, "timestamp": 0, **line}) + "\n" for number, line in enumerate(lines)
+    ).encode()
+
+
+def violation(policy: str, resource: str, message: str, level: str = "mandatory", pack: str = "stacks") -> dict[str, Any]:
+    """A policy event."""
+    return {
+        "resourceUrn": urn(resource),
+        "message": message,
+        "policyName": policy,
+        "policyPackName": pack,
+        "policyPackVersion": "0.1.0",
+        "enforcementLevel": level,
+        "severity": "high",
+    }
+
+
+def export(*states: dict[str, Any]) -> bytes:
+    """`pulumi stack export`."""
+    resources = [state("shop-dev", {}, STACK), *states]
+    return json.dumps({"version": 3, "deployment": {"manifest": {}, "resources": resources}}).encode()
