@@ -62,7 +62,7 @@ lint: setup ## style, types and the layers of the package; shows all there is to
 	echo "Checking types." >&2; \
 	$(python) -m mypy || status=1; \
 	echo "Checking layers." >&2; \
-	"$(venv)/bin/lint-imports" || status=1; \
+	"$(venv)/bin/lint-imports" --no-logo || status=1; \
 	exit $$status
 
 format: setup ## put the code into its style
