@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_COMMANDS: Final = {"emulator": "stacks_pulumi.commands.emulator"}
+_COMMANDS: Final = {
+    "cost": "stacks_pulumi.cost.command",
+    "emulator": "stacks_pulumi.commands.emulator",
+}
 """Subcommand -> its module, which `stacks_pulumi.commands` describes."""
 
 

@@ -29,7 +29,12 @@ def state(name: str, inputs: Inputs, type: str = CONTAINER, **more: Any) -> dict
 
 
 def step(
-    op: str, name: str, old: Inputs | None = None, new: Inputs | None = None, type: str = CONTAINER, **more: Any
+    op: str,
+    name: str,
+    old: Inputs | None = None,
+    new: Inputs | None = None,
+    type: str = CONTAINER,
+    **more: Any,
 ) -> dict[str, Any]:
     """A step of a preview; `more` goes into the states."""
     result: dict[str, Any] = {"op": op, "urn": urn(name, type), "detailedDiff": None}
@@ -75,16 +80,24 @@ def events(
         lines += [{"resourcePreEvent": {"metadata": metadata, "planning": True}}]
         lines += [{"resOutputsEvent": {"metadata": metadata, "planning": True}}]
     lines += [{"policyEvent": policy} for policy in policies]
-    lines += [{"diagnosticEvent": {"message": f"{text}\n", "severity": "error", "color": "never"}} for text in errors]
+    lines += [
+        {"diagnosticEvent": {"message": f"{text}\n", "severity": "error", "color": "never"}}
+        for text in errors
+    ]
     if finished:
         result = "failed" if errors else "succeeded"
-        lines += [{"summaryEvent": {"isPreview": True, "result": result, "resourceChanges": {}}}, {"cancelEvent": {}}]
+        lines += [
+            {"summaryEvent": {"isPreview": True, "result": result, "resourceChanges": {}}},
+            {"cancelEvent": {}},
+        ]
     return "".join(
         json.dumps({"sequence": number, "timestamp": 0, **line}) + "\n" for number, line in enumerate(lines)
     ).encode()
 
 
-def violation(policy: str, resource: str, message: str, level: str = "mandatory", pack: str = "stacks") -> dict[str, Any]:
+def violation(
+    policy: str, resource: str, message: str, level: str = "mandatory", pack: str = "stacks"
+) -> dict[str, Any]:
     """A policy event."""
     return {
         "resourceUrn": urn(resource),

@@ -1,0 +1,3 @@
+from stacks_pulumi.policy import PLANS, StacksGuard
+
+StacksGuard("stacks-plans", PLANS).run()

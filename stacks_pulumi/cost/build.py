@@ -1,0 +1,207 @@
+"""From what Pulumi wrote to a report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from stacks_pulumi import catalog
+from stacks_pulumi.cost import tokens
+from stacks_pulumi.cost.documents import Event, Metadata, Preview, Stack, State, read
+from stacks_pulumi.cost.money import count
+from stacks_pulumi.cost.pricing import MonthlyPrice
+from stacks_pulumi.cost.report import Action, Item, Line, NotPriced, Report, Violation, item
+
+__all__ = ["report_of"]
+
+_GOES: Final = frozenset(
+    {"delete", "delete-replaced", "discard", "discard-replaced", "remove-pending-replace"}
+)
+_ORDER: Final[dict[Action, int]] = {"create": 0, "replace": 1, "update": 2, "delete": 3, "same": 4}
+_POLICIES_ONLY: Final = "preview failed"
+
+
+def report_of(data: bytes, monthly: MonthlyPrice = catalog.monthly_price) -> Report:
+    """
+    The report on a preview, a preview's events, or a stack's state.
+
+    Args:
+        data: What Pulumi wrote.
+        monthly: Where prices come from.
+
+    Raises:
+        InputError: It cannot be priced.
+    """
+    document = read(data)
+    if isinstance(document, Stack):
+        return _stack(document, monthly)
+    if isinstance(document, Preview):
+        steps = [Metadata(step.op, step.urn, step.old_state, step.new_state) for step in document.steps]
+        errors = [said.message for said in document.diagnostics if said.severity == "error"]
+        missing = document.change_summary.get("same", 0) - sum(step.op == "same" for step in steps)
+        return _preview(steps, monthly, errors, _unfinished(errors) or _without_sames(missing), ())
+    return _events(document, monthly)
+
+
+def _without_sames(missing: int) -> str:
+    if missing <= 0:
+        return ""
+    return (
+        f"the preview leaves out what does not change ({count(missing, 'resource')}), so its totals are wrong: "
+        "run `pulumi preview --json --show-sames`"
+    )
+
+
+def _unfinished(errors: list[str]) -> str:
+    others = [error for error in errors if _POLICIES_ONLY not in error]
+    if not others:
+        return ""
+    first = others[0].removeprefix("error: ").strip().splitlines()
+    return f"the preview failed and shows only a part ({first[0] if first else 'no reason given'}): put it right first"
+
+
+def _events(events: list[Event], monthly: MonthlyPrice) -> Report:
+    steps = [
+        event.metadata
+        for line in events
+        # The second of a resource's two events knows more, but is missing when the operation failed.
+        for event in (line.resource_pre_event, line.res_outputs_event)
+        if event is not None
+    ]
+    errors = [
+        line.diagnostic_event.message
+        for line in events
+        if line.diagnostic_event is not None and line.diagnostic_event.severity == "error"
+    ]
+    violations = [
+        Violation(
+            event.policy_name,
+            event.policy_pack_name,
+            event.enforcement_level,
+            event.resource_urn.rpartition("::")[2],
+            event.message.strip(),
+        )
+        for event in (line.policy_event for line in events)
+        if event is not None
+    ]
+    mandatory_first = sorted(dict.fromkeys(violations), key=lambda violation: violation.level != "mandatory")
+    ended = any(line.summary_event is not None for line in events)
+    incomplete = _unfinished(errors) or (
+        "" if ended else "the events end before the preview does: run it again"
+    )
+    return _preview(steps, monthly, errors, incomplete, tuple(mandatory_first))
+
+
+def _preview(
+    steps: Iterable[Metadata],
+    monthly: MonthlyPrice,
+    errors: list[str],
+    incomplete: str,
+    violations: tuple[Violation, ...],
+) -> Report:
+    before: dict[str, State] = {}
+    after: dict[str, State] = {}
+    actions: dict[str, str] = {}
+    notes: list[str] = []
+    for step in steps:
+        # What an earlier replacement has left to be deleted is a thing of its own, under the same URN.
+        key = f"{step.urn}#leftover" if step.old is not None and step.old.delete else step.urn
+        if step.old is not None:
+            before.setdefault(key, step.old)
+        if step.op in _GOES:
+            actions.setdefault(key, "delete")
+        elif step.new is not None:
+            after[key] = step.new
+            actions[key] = step.op
+        if (
+            step.op == "delete"
+            and step.old is not None
+            and step.old.retain_on_delete
+            and step.old.type == tokens.CONTAINER
+        ):
+            notes.append(
+                f"{_name(step.urn)!r} leaves the stack but is kept (retain_on_delete): it goes on costing"
+            )
+    lines = [
+        _line(key, before.get(key), after.get(key), action, monthly)
+        for key, action in actions.items()
+        if _is_ours(before.get(key), after.get(key))
+    ]
+    lines.sort(key=lambda line: (_ORDER[line.action], line.name))
+    blocked = _blocked(errors, violations) if not incomplete else ""
+    not_priced = _not_priced(after.values())
+    return Report(
+        "preview", tuple(lines), not_priced, violations, tuple(dict.fromkeys(notes)), blocked, incomplete
+    )
+
+
+def _blocked(errors: list[str], violations: tuple[Violation, ...]) -> str:
+    mandatory = [violation for violation in violations if violation.level == "mandatory"]
+    if mandatory:
+        return f"{count(len(mandatory), 'violation')} of mandatory policies"
+    if errors:
+        return (
+            "the preview failed, as it does when a mandatory policy is violated; this format does not say which: "
+            "set PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true to have them listed"
+        )
+    return ""
+
+
+def _is_ours(before: State | None, after: State | None) -> bool:
+    state = after or before
+    return state is not None and state.type == tokens.CONTAINER and not state.external
+
+
+def _line(key: str, old: State | None, new: State | None, op: str, monthly: MonthlyPrice) -> Line:
+    before = None if old is None else item(old.inputs or {}, monthly)
+    after = None if new is None else item(new.inputs or {}, monthly)
+    action = _action(op, before, after)
+    if action == "same" and before is not None and after is not None:
+        # The engine says that nothing changes, so whichever side shows a price shows that of both.
+        before = after = after if after.price.exact else before
+    name = _name(key.removesuffix("#leftover"))
+    if key.endswith("#leftover"):
+        name += " (left over from a replacement)"
+    return Line(name, key.removesuffix("#leftover"), action, before, after)
+
+
+def _action(op: str, before: Item | None, after: Item | None) -> Action:
+    if after is None:
+        return "delete"
+    if before is None:
+        return "create"
+    if "replace" in op:
+        return "replace"
+    return "update" if op in {"update", "import"} else "same"
+
+
+def _not_priced(states: Iterable[State]) -> tuple[NotPriced, ...]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for state in states:
+        if not state.custom or state.type.startswith("pulumi:providers:"):
+            continue
+        if state.type == tokens.CONTAINER:
+            if state.external:
+                counts[state.type, "read"] += 1
+        else:
+            counts[state.type, "free" if state.type.startswith(tokens.PREFIX) else "elsewhere"] += 1
+    return tuple(
+        NotPriced(type_, count, "free" if reason == "free" else "read" if reason == "read" else "elsewhere")
+        for (type_, reason), count in sorted(counts.items())
+    )
+
+
+def _stack(stack: Stack, monthly: MonthlyPrice) -> Report:
+    resources = stack.deployment.resources
+    lines = [
+        _line(f"{state.urn}#leftover" if state.delete else state.urn, state, state, "same", monthly)
+        for state in resources
+        if _is_ours(state, None)
+    ]
+    lines.sort(key=lambda line: line.name)
+    return Report("stack", tuple(lines), _not_priced(resources))
+
+
+def _name(urn: str) -> str:
+    return urn.rpartition("::")[2]

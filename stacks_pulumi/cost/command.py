@@ -1,0 +1,158 @@
+"""`stacks-pulumi cost`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import io
+import shutil
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Final, TextIO
+
+from stacks_pulumi import catalog
+from stacks_pulumi.cost.build import report_of
+from stacks_pulumi.cost.documents import InputError
+from stacks_pulumi.cost.limits import Limit, Measure, judge
+from stacks_pulumi.cost.month import rest_of_month
+from stacks_pulumi.cost.pricing import MonthlyPrice
+from stacks_pulumi.cost.render.words import Result
+from stacks_pulumi.cost.report import Report
+from stacks_pulumi.errors import StacksError
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP: Final = "say what a change costs before it is made, and what a stack or the account costs now"
+
+_EXIT_CODES: Final = """\
+exit codes:
+  0  within all limits
+  1  an error, or the figures are not the whole (no --show-sames, a preview that failed)
+  2  blocked: a --max limit is passed, or the preview violates a mandatory policy
+  3  a price is not exact (--strict)
+"""
+
+_MEASURES: Final[tuple[tuple[Measure, str, str], ...]] = (
+    ("total", "USD", "the planned total a month"),
+    ("increase", "USD", "the increase a month"),
+    ("increase-pct", "PERCENT", "the increase in percent of what is paid now"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.description = "Price a preview, a stack or the account, and compare it with limits."
+    parser.epilog = _EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "input",
+        nargs="?",
+        default="-",
+        metavar="FILE",
+        help="what `pulumi preview --json --show-sames`, the same with PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true, "
+        "or `pulumi stack export` wrote; - is standard input (default)",
+    )
+    parser.add_argument(
+        "--account", action="store_true", help="price the live account instead (STACKS_API_KEY)"
+    )
+    parser.add_argument("--live-prices", action="store_true", help="ask the API for prices (STACKS_API_KEY)")
+    parser.add_argument(
+        "--format", choices=("table", "json", "markdown"), default="table", help="default: table"
+    )
+    parser.add_argument(
+        "--name", default="default", help="tells several Markdown comments apart (project/stack)"
+    )
+    parser.add_argument("--rest-of-month", action="store_true", help="also estimate the rest of this month")
+    for measure, unit, help_text in _MEASURES:
+        parser.add_argument(
+            f"--max-{measure}", type=_number, metavar=unit, help=f"block if {help_text} is more"
+        )
+        parser.add_argument(
+            f"--warn-{measure}", type=_number, metavar=unit, help=f"warn if {help_text} is more"
+        )
+    parser.add_argument("--strict", action="store_true", help="fail if a price is not exact")
+
+
+def _number(text: str) -> Decimal:
+    try:
+        number = Decimal(text.removeprefix("$").removesuffix("%"))
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return number
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out the command; the exit code is one of those that `--help` lists."""
+    try:
+        report = _report(options)
+    except (StacksError, OSError) as error:
+        sys.stderr.write(f"stacks-pulumi cost: {error}\n")
+        return 1
+    now = datetime.datetime.now(datetime.timezone.utc)
+    rest = rest_of_month(now) if options.rest_of_month else None
+    result = Result(report, judge(report, _limits(options)), rest, options.strict)
+    _write(_rendered(result, options, sys.stdout))
+    return result.exit_code
+
+
+def _limits(options: argparse.Namespace) -> tuple[Limit, ...]:
+    limits = []
+    for measure, _, _ in _MEASURES:
+        for action in ("max", "warn"):
+            most = getattr(options, f"{action}_{measure.replace('-', '_')}")
+            if most is not None:
+                limits.append(Limit(measure, most, block=action == "max"))
+    return tuple(limits)
+
+
+def _report(options: argparse.Namespace) -> Report:
+    monthly: MonthlyPrice = catalog.monthly_price
+    notes: tuple[str, ...] = ()
+    if not (options.account or options.live_prices):
+        return report_of(_read(options.input), monthly)
+    if options.account and options.input != "-":
+        raise InputError("--account prices the account and takes no file: leave one of the two out")
+    from stacks_pulumi.cost import live  # noqa: PLC0415  (pricing a file needs no HTTP)
+
+    with live.connect() as client:
+        if options.live_prices:
+            monthly, notes = live.prices(client)
+        report = (
+            live.account(client, monthly) if options.account else report_of(_read(options.input), monthly)
+        )
+    return dataclasses.replace(report, notes=(*report.notes, *notes))
+
+
+def _read(name: str) -> bytes:
+    if name != "-":
+        return Path(name).read_bytes()
+    if sys.stdin.isatty():
+        sys.stderr.write("reading from standard input; `stacks-pulumi cost --help` says what to hand in\n")
+    return sys.stdin.buffer.read()
+
+
+def _write(text: str) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a sign gets a question mark, not a crash.
+        sys.stdout.reconfigure(errors="replace")
+    sys.stdout.write(text)
+
+
+def _rendered(result: Result, options: argparse.Namespace, out: TextIO) -> str:
+    if options.format == "json":
+        from stacks_pulumi.cost.render.document import document  # noqa: PLC0415  (one of three is needed)
+
+        return document(result)
+    if options.format == "markdown":
+        from stacks_pulumi.cost.render.markdown import markdown  # noqa: PLC0415  (as above)
+
+        return markdown(result, options.name)
+    from stacks_pulumi.cost.render.table import plain, rich_text  # noqa: PLC0415  (as above)
+
+    if not out.isatty():
+        return plain(result)
+    return rich_text(result, width=shutil.get_terminal_size().columns, color=True) or plain(result)

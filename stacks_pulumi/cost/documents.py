@@ -1,0 +1,161 @@
+"""
+Reading what Pulumi writes: a preview, the events of a preview, or a stack's state.
+
+Only what pricing needs is decoded, so a preview of thousands of resources takes no time to speak of.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from stacks_pulumi.errors import StacksError
+
+__all__ = ["Event", "InputError", "Metadata", "PolicyEvent", "Preview", "Stack", "State", "Step", "read"]
+
+
+class InputError(StacksError):
+    """What was handed in cannot be priced; the text says what to hand in instead."""
+
+
+class State(msgspec.Struct, rename="camel"):
+    """A resource at one point in time."""
+
+    type: str = ""
+    urn: str = ""
+    id: str = ""
+    custom: bool = False
+    delete: bool = False
+    external: bool = False
+    retain_on_delete: bool = False
+    inputs: dict[str, Any] | None = None
+
+
+class Step(msgspec.Struct, rename="camel"):
+    """What happens to a resource, in a preview."""
+
+    op: str
+    urn: str
+    old_state: State | None = None
+    new_state: State | None = None
+
+
+class Diagnostic(msgspec.Struct):
+    """Something that the engine said."""
+
+    message: str = ""
+    severity: str = ""
+
+
+class Metadata(msgspec.Struct):
+    """What happens to a resource, in an event."""
+
+    op: str
+    urn: str
+    old: State | None = None
+    new: State | None = None
+
+
+class ResourceEvent(msgspec.Struct):
+    """An event about a resource."""
+
+    metadata: Metadata
+
+
+class PolicyEvent(msgspec.Struct, rename="camel"):
+    """A policy violation."""
+
+    policy_name: str
+    resource_urn: str = ""
+    message: str = ""
+    policy_pack_name: str = ""
+    enforcement_level: str = ""
+
+
+class SummaryEvent(msgspec.Struct, rename="camel"):
+    """The end of an operation."""
+
+    is_preview: bool = False
+    result: str = ""
+
+
+class Event(msgspec.Struct, rename="camel"):
+    """One line of the events; exactly one field is set, or none that matters here."""
+
+    sequence: int
+    resource_pre_event: ResourceEvent | None = None
+    res_outputs_event: ResourceEvent | None = None
+    diagnostic_event: Diagnostic | None = None
+    policy_event: PolicyEvent | None = None
+    summary_event: SummaryEvent | None = None
+
+
+class Preview(msgspec.Struct, rename="camel"):
+    """`pulumi preview --json`."""
+
+    steps: list[Step]
+    change_summary: dict[str, int] = {}
+    diagnostics: list[Diagnostic] = []
+
+
+class Deployment(msgspec.Struct):
+    """What a stack holds."""
+
+    resources: list[State] = []
+
+
+class Stack(msgspec.Struct):
+    """`pulumi stack export`."""
+
+    deployment: Deployment
+
+
+class _Any(msgspec.Struct, rename="camel"):
+    """Enough of a document to tell which it is."""
+
+    steps: Any = msgspec.UNSET
+    change_summary: Any = msgspec.UNSET
+    deployment: Any = msgspec.UNSET
+    sequence: Any = msgspec.UNSET
+
+
+_HELP = (
+    "hand in what one of these writes: `pulumi preview --json --show-sames`, "
+    "`PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json`, `pulumi stack export`"
+)
+
+
+def read(data: bytes) -> Preview | list[Event] | Stack:
+    """
+    What a file or standard input holds.
+
+    Raises:
+        InputError: It is none of what can be priced.
+    """
+    if not data.strip():
+        raise InputError(f"there is nothing to read: {_HELP}")
+    try:
+        kind = msgspec.json.decode(data, type=_Any)
+    except msgspec.DecodeError:
+        return _events(data)
+    try:
+        if kind.sequence is not msgspec.UNSET:
+            return _events(data)
+        if kind.deployment is not msgspec.UNSET:
+            return msgspec.json.decode(data, type=Stack)
+        # A stack without a resource makes a preview without steps.
+        if kind.steps is msgspec.UNSET and kind.change_summary is not msgspec.UNSET:
+            return Preview(steps=[])
+        return msgspec.json.decode(data, type=Preview)
+    except msgspec.ValidationError as error:
+        raise InputError(f"this JSON is not what Pulumi writes ({error}): {_HELP}") from None
+
+
+def _events(data: bytes) -> list[Event]:
+    try:
+        return msgspec.json.Decoder(Event).decode_lines(data)
+    except msgspec.DecodeError as error:
+        raise InputError(
+            f"this is neither JSON nor JSON lines that Pulumi writes ({error}): {_HELP}"
+        ) from None

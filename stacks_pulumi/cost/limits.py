@@ -1,0 +1,81 @@
+"""Limits on what a change may cost: each one warns or blocks. What is not known counts at its worst."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+from stacks_pulumi.cost.money import signed, usd
+from stacks_pulumi.cost.report import Report
+
+__all__ = ["Limit", "Measure", "Verdict", "judge"]
+
+Measure: TypeAlias = Literal["total", "increase", "increase-pct"]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """
+    A limit.
+
+    Attributes:
+        measure: What is measured: the planned total, the increase, or the increase in percent of what is paid now.
+        most: The most that is allowed, in US dollars a month or in percent.
+        block: Whether passing it blocks; else it warns.
+    """
+
+    measure: Measure
+    most: Decimal
+    block: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    A limit, and how a report stands to it.
+
+    Attributes:
+        limit: The limit.
+        passed: Whether the report is within it.
+        text: Both, in words.
+    """
+
+    limit: Limit
+    passed: bool
+    text: str
+
+
+def judge(report: Report, limits: tuple[Limit, ...]) -> tuple[Verdict, ...]:
+    """What each limit says of a report."""
+    return tuple(_judge(report, limit) for limit in limits)
+
+
+def _judge(report: Report, limit: Limit) -> Verdict:
+    if limit.measure == "total":
+        return _verdict(limit, report.planned.high, "the total", usd)
+    increase = report.difference.high
+    if limit.measure == "increase":
+        return _verdict(limit, increase, "the increase", signed)
+    before = report.past.low
+    if before > 0:
+        share = None if increase is None else increase * 100 / before
+        return _verdict(limit, share, "the increase", lambda percent: f"{percent:+.1f} %")
+    # A share of nothing is no figure: a stack that is new has to be limited by one of the other two.
+    if increase is not None and increase <= 0:
+        return Verdict(limit, passed=True, text="the increase is nothing, of nothing")
+    text = "nothing is paid now, so an increase has no percentage: limit the total or the increase for a new stack"
+    return Verdict(limit, passed=True, text=text)
+
+
+def _verdict(limit: Limit, worst: Decimal | None, what: str, show: Callable[[Decimal], str]) -> Verdict:
+    most = f"{limit.most:f} %" if limit.measure == "increase-pct" else usd(limit.most)
+    if worst is None:
+        return Verdict(limit, passed=False, text=f"{what} has no known upper bound, the limit is {most}")
+    passed = worst <= limit.most
+    return Verdict(
+        limit,
+        passed,
+        f"{what} is {show(worst)} at most, {'within' if passed else 'over'} the limit of {most}",
+    )

@@ -1,0 +1,169 @@
+"""The account itself: its containers and its price list. The only part of the cost command that asks the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from stacks_pulumi import catalog, config
+from stacks_pulumi.cost.money import Price, count, usd
+from stacks_pulumi.cost.pricing import MonthlyPrice, describe, price
+from stacks_pulumi.cost.report import Item, Line, Report
+from stacks_pulumi.cost.values import UNKNOWN, Unknown
+
+if TYPE_CHECKING:
+    from stacks_pulumi.api import StacksClient
+    from stacks_pulumi.api.models import Container, Template
+
+__all__ = ["AccountContainer", "account", "connect", "containers", "prices"]
+
+
+@dataclass(frozen=True)
+class AccountContainer:
+    """
+    A container of the account.
+
+    Attributes:
+        name: Its name.
+        id: Its id.
+        item: What it is and what it costs.
+    """
+
+    name: str
+    id: str
+    item: Item
+
+    @property
+    def price(self) -> Price:
+        """What it costs in a month."""
+        return self.item.price
+
+
+def connect() -> StacksClient:
+    """
+    A client for the account that the environment names (`STACKS_API_KEY`, `STACKS_BASE_URL`).
+
+    Raises:
+        ConfigError: There is no key, or a value is malformed.
+    """
+    from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (pricing a file needs no HTTP)
+
+    settings = config.load()
+    return StacksClient(settings.require_key(), base_url=settings.base_url)
+
+
+def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price) -> Report:
+    """
+    The report on everything that the account holds.
+
+    Raises:
+        StacksError: The account cannot be read.
+    """
+    found = sorted(
+        (_container(container, monthly) for container in client.containers.list()), key=lambda one: one.name
+    )
+    return Report("account", tuple(Line(one.name, one.id, "same", one.item, one.item) for one in found))
+
+
+def prices(client: StacksClient) -> tuple[MonthlyPrice, tuple[str, ...]]:
+    """
+    The price list of the account, and in what it differs from the catalogue.
+
+    The API lists a price by template, which is that of the plan it is listed under; a price that it does not tell
+    stays that of the catalogue.
+
+    Raises:
+        StacksError: It cannot be read.
+    """
+    listed = {template.id: template for template in client.containers.templates()}
+    notes = [
+        f"live prices: {template.id} costs {usd(live)} a month, the catalogue says {_says(template)}"
+        for template in listed.values()
+        if (live := _live(template)) is not None
+        and live != catalog.monthly_price(template.id, _listed_plan(template))
+    ]
+    silent = sum(_live(template) is None for template in listed.values())
+    if silent:
+        notes.append(f"live prices: {count(silent, 'template')} without one; there the catalogue's is used")
+
+    def monthly(template: str, plan: str | None, tier: int | None) -> Decimal | None:
+        live = _live(listed[template]) if template in listed else None
+        if live is None or plan not in (None, _listed_plan(listed[template])):
+            return catalog.monthly_price(template, plan, tier)
+        if tier is None:
+            return live
+        storage = catalog.STORAGE_TIERS.get(tier)
+        return None if storage is None else live + storage.usd
+
+    return monthly, tuple(notes)
+
+
+def _live(template: Template) -> Decimal | None:
+    return None if template.monthly_usd is None else Decimal(str(template.monthly_usd))
+
+
+def _listed_plan(template: Template) -> str | None:
+    return template.plan if template.plan in catalog.PLANS else catalog.default_plan(template.id)
+
+
+def _says(template: Template) -> str:
+    known = (
+        catalog.monthly_price(template.id, _listed_plan(template))
+        if template.id in catalog.TEMPLATES
+        else None
+    )
+    return "nothing of it" if known is None else usd(known)
+
+
+def containers(timeout_s: float) -> list[AccountContainer]:
+    """
+    The account's containers, for the policy `account-headroom`.
+
+    Args:
+        timeout_s: How long to wait at most, in seconds.
+
+    Raises:
+        StacksError: The account cannot be read.
+        TimeoutError: It took too long.
+    """
+    from concurrent import futures  # noqa: PLC0415  (only this policy needs it)
+
+    pool = futures.ThreadPoolExecutor(max_workers=1)
+    try:
+        return pool.submit(_list).result(timeout_s)
+    except futures.TimeoutError:
+        raise TimeoutError(f"the account did not answer within {timeout_s:g} s") from None
+    finally:
+        # A request that hangs must not hold up the answer; it ends with its own time-out.
+        pool.shutdown(wait=False)
+
+
+def _list() -> list[AccountContainer]:
+    with connect() as client:
+        return [_container(container, catalog.monthly_price) for container in client.containers.list()]
+
+
+def _container(container: Container, monthly: MonthlyPrice) -> AccountContainer:
+    template = UNKNOWN if container.template is None else container.template
+    plan: str | Unknown | None = UNKNOWN if container.plan is None else container.plan
+    # The VPN tier is called by many names; it has one price.
+    if template == catalog.VPN_TEMPLATE:
+        plan = None
+    tier = _tier(container)
+    cost = Item(describe(template, plan, tier), price(template, plan, tier, monthly))
+    return AccountContainer(container.name or container.id, container.id, cost)
+
+
+def _tier(container: Container) -> int | Unknown | None:
+    """The API tells the sum of a plan's storage and the additional tier's."""
+    size = (
+        catalog.VPN_PLAN
+        if container.template == catalog.VPN_TEMPLATE
+        else catalog.PLANS.get(container.plan or "")
+    )
+    if container.storage_mb is None or size is None:
+        return UNKNOWN
+    more = container.storage_mb - size.storage_mb
+    tiers = {0: None, **{tier.storage_mb: tier.tier for tier in catalog.STORAGE_TIERS.values()}}
+    return tiers.get(more, UNKNOWN)

@@ -1,0 +1,103 @@
+"""For a terminal: with rich if it is installed, else in plain columns."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Final
+
+from stacks_pulumi.cost.render.words import MARKS, Result, headline, kind, not_priced, remarks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["plain", "rich_text"]
+
+_STYLES: Final = {"create": "green", "delete": "red", "update": "yellow", "replace": "magenta", "same": "dim"}
+_WEIGHTS: Final = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+def _rows(result: Result) -> tuple[list[str], list[list[str]]]:
+    report = result.report
+    if report.source != "preview":
+        rows = [[" ", line.name, kind(line), str(line.planned)] for line in report.lines]
+        return ["", "Container", "Kind", "A month"], [*rows, ["", "Total", "", str(report.planned)]]
+    rows = [
+        [MARKS[line.action], line.name, kind(line), str(line.past), str(line.planned), str(line.difference)]
+        for line in report.lines
+    ]
+    last = ["", "Total", "", str(report.past), str(report.planned), str(report.difference)]
+    return ["", "Container", "Kind", "Now", "Planned", "Difference"], [*rows, last]
+
+
+def plain(result: Result) -> str:
+    """The report in columns, without anything but text."""
+    head, rows = _rows(result)
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = [headline(result.report), ""]
+    if result.report.lines:
+        lines += [_columns(row, widths) for row in (head, ["-" * width for width in widths], *rows)]
+        lines.append("")
+    lines += [f"{weight}: {text}" for weight, text in remarks(result)]
+    lines += [f"also: {text}" for text in not_priced(result.report)]
+    for violation in result.report.violations:
+        lines.append(f"{violation.level} policy {violation.policy} on {violation.resource}:")
+        lines += [f"    {line}" for line in violation.message.splitlines()]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _columns(row: Sequence[str], widths: Sequence[int]) -> str:
+    # Names and kinds to the left, figures to the right.
+    cells = [
+        text.ljust(width) if column < 3 else text.rjust(width)
+        for column, (text, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def rich_text(result: Result, *, width: int, color: bool) -> str | None:
+    """
+    The report with lines and colours; `None` if rich is not installed.
+
+    Args:
+        result: What to show.
+        width: Columns of the terminal.
+        color: Whether it shows colours.
+    """
+    try:
+        from rich.console import Console  # noqa: PLC0415  (an extra)
+        from rich.table import Table  # noqa: PLC0415  (as above)
+        from rich.text import Text  # noqa: PLC0415  (as above)
+    except ImportError:
+        return None
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer,
+        width=width,
+        force_terminal=color,
+        no_color=not color,
+        highlight=False,
+        legacy_windows=False,
+    )
+    console.print(Text(headline(result.report), style="bold"))
+    head, rows = _rows(result)
+    if result.report.lines:
+        table = Table()
+        for column, title in enumerate(head):
+            table.add_column(title, justify="left" if column < 3 else "right")
+        for line, row in zip(result.report.lines, rows, strict=False):
+            # Text, not markup: a name may hold brackets.
+            table.add_row(*map(Text, row), style=_STYLES[line.action])
+        table.add_section()
+        table.add_row(*map(Text, rows[-1]), style="bold")
+        console.print(table)
+    for weight, text in remarks(result):
+        console.print(Text.assemble((weight, _WEIGHTS[weight]), f": {text}"))
+    for text in not_priced(result.report):
+        console.print(Text(f"also: {text}", style="dim"))
+    for violation in result.report.violations:
+        style = _WEIGHTS["error" if violation.level == "mandatory" else "warning"]
+        console.print(
+            Text.assemble((violation.level, style), f" policy {violation.policy} on {violation.resource}:")
+        )
+        console.print(Text("\n".join(f"    {line}" for line in violation.message.splitlines())))
+    return buffer.getvalue()

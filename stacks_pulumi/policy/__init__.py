@@ -1,0 +1,59 @@
+"""
+Policy packs for STACKS: which containers may be made, what they may cost, and who may connect.
+
+`policies/plans`, `policies/spend` and `policies/exposure` are ready to use; `StacksGuard` builds a pack of your own
+in three lines; `stacks_pulumi.policy.testing` runs either on plain data. `docs/policies.md` has the whole table.
+
+Needs the extra `policy` (`pip install 'stacks-pulumi[policy]'`).
+"""
+
+from __future__ import annotations
+
+from stacks_pulumi.cost.tokens import (
+    ALLOWED_IP,
+    BACKUP_RESTORE,
+    CONNECTION,
+    CONTAINER,
+    PINNED_BACKUP,
+    SSH_CERTIFICATE,
+    VPN_CLIENT,
+)
+from stacks_pulumi.cost.values import UNKNOWN
+from stacks_pulumi.policy.findings import Deferred, NotApplicable, Violation
+from stacks_pulumi.policy.guard import StacksGuard
+from stacks_pulumi.policy.options import Settings
+from stacks_pulumi.policy.registry import EXPOSURE, PLANS, SPEND
+from stacks_pulumi.policy.rule import ResourceRule, StackRule
+from stacks_pulumi.policy.views import (
+    AllowedIpView,
+    ContainerView,
+    PinnedBackupView,
+    StackView,
+    VpnClientView,
+)
+
+__all__ = [
+    "ALLOWED_IP",
+    "BACKUP_RESTORE",
+    "CONNECTION",
+    "CONTAINER",
+    "EXPOSURE",
+    "PINNED_BACKUP",
+    "PLANS",
+    "SPEND",
+    "SSH_CERTIFICATE",
+    "UNKNOWN",
+    "VPN_CLIENT",
+    "AllowedIpView",
+    "ContainerView",
+    "Deferred",
+    "NotApplicable",
+    "PinnedBackupView",
+    "ResourceRule",
+    "Settings",
+    "StackRule",
+    "StackView",
+    "StacksGuard",
+    "Violation",
+    "VpnClientView",
+]

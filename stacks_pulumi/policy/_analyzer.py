@@ -1,0 +1,239 @@
+"""
+The SDK's analyzer in this process, and what the engine does around it.
+
+The analyzer is a private class of the SDK: there is no official way to test a pack. This is the only place that
+touches it, and a test names the version that it was written for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import pulumi_policy
+from google.protobuf import json_format
+from pulumi.runtime import proto
+from pulumi_policy.policy import _PolicyAnalyzerServicer
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
+
+from stacks_pulumi.cost.values import UNKNOWN, is_unknown
+
+__all__ = ["Analyzer", "Finding", "Resource", "Secret"]
+
+# How Pulumi's resource protocol writes a secret.
+_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (the protocol's mark of a secret, not one)
+
+_LEVELS: Final = {level.value: level for level in pulumi_policy.EnforcementLevel}
+_TO_WIRE: Final = {
+    "advisory": proto.ADVISORY,
+    "mandatory": proto.MANDATORY,
+    "remediate": proto.REMEDIATE,
+    "disabled": proto.DISABLED,
+}
+_FROM_WIRE: Final = {number: level for level, number in _TO_WIRE.items()}
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A property's value that is a secret."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Resource:
+    """
+    A resource of a program.
+
+    Attributes:
+        type: Its type token.
+        name: Its name in the program.
+        properties: Its checked inputs; `UNKNOWN` and `Secret` are allowed at the top level.
+        protect: Whether the engine refuses to delete it.
+        sources: By property, the names of the resources that its value came from.
+    """
+
+    type: str
+    name: str
+    properties: Mapping[str, Any]
+    protect: bool = False
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def urn(self) -> str:
+        """Its URN in the stack `dev` of the project `test`."""
+        return f"urn:pulumi:dev::test::{self.type}::{self.name}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """
+    What a policy reported.
+
+    Attributes:
+        policy: The policy's name.
+        level: `advisory` or `mandatory`.
+        message: The text, with the policy's description above it.
+        resource: The name of the resource it is about; `None` for the whole stack.
+    """
+
+    policy: str
+    level: str
+    message: str
+    resource: str | None
+
+    def __str__(self) -> str:
+        return f"[{self.level}] {self.policy} on {self.resource or 'the stack'}: {self.message}"
+
+
+class Analyzer:
+    """
+    A pack that has been configured as the engine configures one.
+
+    Args:
+        name: The pack's name.
+        policies: Its policies.
+        initial: The pack's own configuration.
+        config: The configuration of whoever uses the pack; goes first.
+        tags: The stack's tags.
+
+    Attributes:
+        not_applicable: By policy, why it had nothing to judge by.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policies: Sequence[pulumi_policy.Policy],
+        initial: Mapping[str, Any],
+        config: Mapping[str, str | Mapping[str, Any]],
+        tags: Mapping[str, str],
+    ) -> None:
+        self.not_applicable: dict[str, str] = {}
+        self._servicer = _PolicyAnalyzerServicer(
+            name, "0.0.1", list(policies), pulumi_policy.EnforcementLevel.ADVISORY, dict(initial)
+        )
+        request = proto.ConfigureAnalyzerRequest()
+        for policy, (level, properties) in _reconciled(policies, initial, config).items():
+            request.policyConfig[policy].enforcementLevel = _TO_WIRE[level]
+            request.policyConfig[policy].properties.update(properties)
+        self._servicer.Configure(request, None)
+        self._servicer.ConfigureStack(
+            proto.AnalyzerStackConfigureRequest(stack="dev", project="test", tags=tags), None
+        )
+
+    def remediate(self, resource: Resource) -> Resource:
+        """The resource after the policies of level `remediate` put it right."""
+        request = proto.AnalyzeRequest(type=resource.type, urn=resource.urn, name=resource.name)
+        request.options.protect = resource.protect
+        # Only here the engine marks secrets.
+        request.properties.update(
+            {name: _to_wire(value, secrets=True) for name, value in resource.properties.items()}
+        )
+        response = self._servicer.Remediate(request, None)
+        for remediation in response.remediations:
+            properties = json_format.MessageToDict(remediation.properties)
+            resource = replace(
+                resource, properties={name: _from_wire(value) for name, value in properties.items()}
+            )
+        return resource
+
+    def analyze(self, resource: Resource) -> list[Finding]:
+        """What the policies of single resources report."""
+        request = proto.AnalyzeRequest(type=resource.type, urn=resource.urn, name=resource.name)
+        request.options.protect = resource.protect
+        request.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
+        return self._findings(self._servicer.Analyze(request, None), {}, resource.name)
+
+    def analyze_stack(self, resources: Sequence[Resource]) -> list[Finding]:
+        """What the policies of the whole stack report."""
+        names = {resource.urn: resource.name for resource in resources}
+        request = proto.AnalyzeStackRequest()
+        for resource in resources:
+            message = request.resources.add(type=resource.type, urn=resource.urn, name=resource.name)
+            message.options.protect = resource.protect
+            message.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
+            for property_name, sources in resource.sources.items():
+                urns = [urn for urn, name in names.items() if name in sources]
+                message.propertyDependencies[property_name].urns.extend(urns)
+                message.dependencies.extend(urns)
+        return self._findings(self._servicer.AnalyzeStack(request, None), names, None)
+
+    def _findings(self, response: Any, names: Mapping[str, str], name: str | None) -> list[Finding]:
+        for skipped in response.not_applicable:
+            self.not_applicable[skipped.policy_name] = skipped.reason
+        return [
+            Finding(
+                found.policyName,
+                _FROM_WIRE[found.enforcementLevel],
+                found.message,
+                names.get(found.urn, name),
+            )
+            for found in response.diagnostics
+        ]
+
+
+def _reconciled(
+    policies: Iterable[pulumi_policy.Policy],
+    initial: Mapping[str, Any],
+    config: Mapping[str, str | Mapping[str, Any]],
+) -> dict[str, tuple[str, dict[str, Any]]]:
+    """
+    Level and properties of each policy.
+
+    The engine takes the defaults of the schemas, then the pack's own configuration, then the user's; in each of the
+    two, `all` sets a level that a policy's own entry goes before.
+    """
+    levels: dict[str, str] = {}
+    properties: dict[str, dict[str, Any]] = {}
+    for policy in policies:
+        levels[policy.name] = (policy.enforcement_level or pulumi_policy.EnforcementLevel.ADVISORY).value
+        schema = policy.config_schema.properties if policy.config_schema is not None else {}
+        properties[policy.name] = {
+            name: option["default"] for name, option in schema.items() if "default" in option
+        }
+    for given in (initial, config):
+        entries = {name: _entry(entry) for name, entry in given.items()}
+        if "all" in entries and entries["all"][0] is not None:
+            levels = dict.fromkeys(levels, entries["all"][0])
+        for name, (level, values) in entries.items():
+            if name == "all":
+                continue
+            if name not in levels:
+                msg = f"the configuration names {name!r}, which is no policy of the pack: there are {', '.join(levels)}"
+                raise ValueError(msg)
+            levels[name] = level or levels[name]
+            properties[name] |= values
+    return {name: (level, properties[name]) for name, level in levels.items()}
+
+
+def _entry(entry: Any) -> tuple[str | None, dict[str, Any]]:
+    if not isinstance(entry, Mapping):
+        return _level(entry), {}
+    level = entry.get("enforcementLevel")
+    rest = {name: value for name, value in entry.items() if name != "enforcementLevel"}
+    return None if level is None else _level(level), rest
+
+
+def _level(level: Any) -> str:
+    value = level.value if isinstance(level, pulumi_policy.EnforcementLevel) else level
+    if value not in _LEVELS:
+        msg = f"{value!r} is no enforcement level: there are {', '.join(_LEVELS)}"
+        raise ValueError(msg)
+    return str(value)
+
+
+def _to_wire(value: Any, *, secrets: bool = False) -> Any:
+    if value is UNKNOWN:
+        return UNKNOWN_STRING_VALUE
+    if isinstance(value, Secret):
+        return {_SIGNATURE: _SECRET, "value": value.value} if secrets else value.value
+    return value
+
+
+def _from_wire(value: Any) -> Any:
+    if isinstance(value, dict) and value.get(_SIGNATURE) == _SECRET:
+        return Secret(value["value"])
+    return UNKNOWN if is_unknown(value) else value

@@ -1,0 +1,87 @@
+"""Exemptions from a rule: by name, for a reason, until a day."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stacks_pulumi.policy.options import Option, OptionError
+
+__all__ = ["EXEMPT", "Exemption", "covering"]
+
+_KEYS: Final = ("urn", "name", "reason", "expires")
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """
+    A resource that a rule leaves alone.
+
+    Attributes:
+        name: The resource's name in the program, or `None` if `urn` is given.
+        urn: The resource's URN, or `None` if `name` is given.
+        reason: Why. Required: whoever reads it later has nobody to ask.
+        expires: The last day, in UTC. Required: an exemption without an end is a rule that nobody has.
+    """
+
+    name: str | None
+    urn: str | None
+    reason: str
+    expires: datetime.date
+
+    def covers(self, urn: str, name: str) -> bool:
+        """Whether it is about this resource."""
+        return self.urn == urn if self.urn is not None else self.name == name
+
+
+def _parse(raw: Any) -> tuple[Exemption, ...]:
+    if not isinstance(raw, list | tuple):
+        raise OptionError("is no list")
+    return tuple(_one(number, item) for number, item in enumerate(raw, 1))
+
+
+def _one(number: int, raw: Any) -> Exemption:
+    if not isinstance(raw, Mapping) or not all(isinstance(value, str) for value in raw.values()):
+        raise OptionError(f"no. {number} is no object of texts ({', '.join(_KEYS)})")
+    unknown = [key for key in raw if key not in _KEYS]
+    if unknown:
+        raise OptionError(f"no. {number} has {unknown[0]!r}: it takes {', '.join(_KEYS)}")
+    if ("urn" in raw) == ("name" in raw):
+        raise OptionError(f"no. {number} takes exactly one of urn and name")
+    if not raw.get("reason", "").strip():
+        raise OptionError(f"no. {number} has no reason")
+    try:
+        expires = datetime.date.fromisoformat(raw.get("expires", ""))
+    except ValueError:
+        raise OptionError(f"no. {number} has no day in expires, such as 2030-12-31") from None
+    return Exemption(raw.get("name"), raw.get("urn"), raw["reason"].strip(), expires)
+
+
+EXEMPT: Final = Option(
+    "exempt",
+    {
+        "type": "array",
+        "description": "resources that the rule leaves alone, each with a reason and a last day (UTC)",
+        "items": {
+            "type": "object",
+            "properties": {key: {"type": "string"} for key in _KEYS},
+            "required": ["reason", "expires"],
+            "additionalProperties": False,
+        },
+    },
+    _parse,
+    "resources that the rule leaves alone, each with a reason and a last day (UTC)",
+)
+"""The option that every rule has."""
+
+
+def covering(
+    exemptions: tuple[Exemption, ...], urn: str, name: str, today: datetime.date
+) -> tuple[Exemption | None, Exemption | None]:
+    """The exemption of a resource that is in force, and the one that has expired; `None` where there is none."""
+    ours = [exemption for exemption in exemptions if exemption.covers(urn, name)]
+    live = [exemption for exemption in ours if exemption.expires >= today]
+    ended = [exemption for exemption in ours if exemption.expires < today]
+    return (live[0] if live else None), (ended[-1] if ended else None)

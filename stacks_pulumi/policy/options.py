@@ -1,0 +1,211 @@
+"""
+The configuration of a rule: what may be set, what it must look like, and what was set.
+
+The engine checks a pack's configuration against the schemas, but lets misspelt names pass without a word, and
+whoever runs a pack in another way may check nothing. So everything is checked here again, and what is wrong becomes
+a violation: a limit that was meant to be set and is not must never look like one that is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from stacks_pulumi.cost.money import usd
+
+__all__ = [
+    "Option",
+    "Settings",
+    "choice",
+    "money",
+    "names",
+    "names_by_tag",
+    "pattern",
+    "percent",
+    "tag",
+    "whole",
+]
+
+Schema: TypeAlias = dict[str, Any]
+
+
+class OptionError(Exception):
+    """A value is not what its option takes; the text continues a sentence that names the option."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """
+    One thing that can be set.
+
+    Attributes:
+        name: Its key in the configuration.
+        schema: JSON schema, for the engine and for documentation; with the default, if there is one.
+        parse: Raw value to typed value. Raises `OptionError`.
+        help: What it does, in one line.
+    """
+
+    name: str
+    schema: Schema
+    parse: Callable[[Any], Any]
+    help: str
+
+    @property
+    def default(self) -> Any:
+        """The raw default; `None` if unset means something of its own."""
+        return self.schema.get("default")
+
+
+def money(name: str, help: str, default: Decimal | None = None, least: Decimal = Decimal(0)) -> Option:
+    """A sum in US dollars a month."""
+
+    def parse(raw: Any) -> Decimal:
+        if isinstance(raw, bool) or not isinstance(raw, int | float) or not Decimal(str(raw)).is_finite():
+            raise OptionError("is no number of US dollars")
+        # By way of its text, 19.99 stays 19.99.
+        amount = Decimal(str(raw))
+        if amount < least:
+            raise OptionError(f"is less than {usd(least)}")
+        return amount
+
+    return Option(
+        name, _schema("number", help, default and float(default), minimum=float(least)), parse, help
+    )
+
+
+def whole(name: str, help: str, default: int | None = None, most: int = 1_000_000) -> Option:
+    """A whole number, not negative."""
+
+    def parse(raw: Any) -> int:
+        if isinstance(raw, bool) or not isinstance(raw, int | float) or raw != raw // 1:
+            raise OptionError("is no whole number")
+        if not 0 <= raw <= most:
+            raise OptionError(f"is not between 0 and {most}")
+        return int(raw)
+
+    return Option(name, _schema("integer", help, default, minimum=0, maximum=most), parse, help)
+
+
+def percent(name: str, help: str, default: int) -> Option:
+    """A whole percentage, 1 to 100."""
+    option = whole(name, help, default, most=100)
+    return Option(name, {**option.schema, "minimum": 1}, option.parse, help)
+
+
+def choice(name: str, help: str, *words: str) -> Option:
+    """One of several words; the first is the default."""
+
+    def parse(raw: Any) -> str:
+        if raw not in words:
+            raise OptionError(f"is none of {', '.join(words)}")
+        return str(raw)
+
+    return Option(name, _schema("string", help, words[0], enum=list(words)), parse, help)
+
+
+def names(name: str, help: str, default: tuple[str, ...] | None = None) -> Option:
+    """A list of names."""
+    default_list = None if default is None else list(default)
+    return Option(name, _schema("array", help, default_list, items={"type": "string"}), _names, help)
+
+
+def names_by_tag(name: str, help: str) -> Option:
+    """Lists of names by stack tag: `{"env=prod": [...]}`."""
+
+    def parse(raw: Any) -> dict[str, tuple[str, ...]]:
+        if not isinstance(raw, Mapping):
+            raise OptionError('is no object such as {"env=prod": ["standard"]}')
+        return {_tag(key): _names(value) for key, value in raw.items()}
+
+    lists = {"type": "array", "items": {"type": "string"}}
+    return Option(name, _schema("object", help, None, additionalProperties=lists), parse, help)
+
+
+def tag(name: str, help: str) -> Option:
+    """A stack tag with its value: `env=prod`."""
+    return Option(name, _schema("string", help, None, pattern="^[^=]+=.*$"), _tag, help)
+
+
+def pattern(name: str, help: str) -> Option:
+    """A regular expression."""
+
+    def parse(raw: Any) -> re.Pattern[str]:
+        try:
+            return re.compile(raw)
+        except (re.error, TypeError):
+            raise OptionError("is no regular expression") from None
+
+    return Option(name, _schema("string", help, None), parse, help)
+
+
+def _schema(kind: str, description: str, default: Any, **more: Any) -> Schema:
+    schema = {"type": kind, "description": description, **more}
+    return schema if default is None else {**schema, "default": default}
+
+
+def _names(raw: Any) -> tuple[str, ...]:
+    if not isinstance(raw, list | tuple) or not all(isinstance(item, str) for item in raw):
+        raise OptionError("is no list of names")
+    return tuple(raw)
+
+
+def _tag(raw: Any) -> str:
+    if not isinstance(raw, str) or not raw.partition("=")[0] or "=" not in raw:
+        raise OptionError("is no stack tag with its value, such as env=prod")
+    return raw
+
+
+_NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Settings:
+    """
+    What a rule was told: its configuration with defaults filled in, and the tags of the stack.
+
+    Attributes:
+        problems: What is wrong with the configuration, one text each. A rule is not run while there are any.
+        tags: The tags of the stack.
+    """
+
+    def __init__(
+        self,
+        options: tuple[Option, ...],
+        raw: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] = _NO_TAGS,
+    ) -> None:
+        self.tags = tags
+        self.problems: list[str] = []
+        self._values: dict[str, Any] = {}
+        raw = raw or {}
+        known = [option.name for option in options]
+        self.problems += [
+            f"{key!r} is no option of it: it has {', '.join(known)}" for key in raw if key not in known
+        ]
+        for option in options:
+            value = raw.get(option.name)
+            value = option.default if value is None else value
+            try:
+                self._values[option.name] = None if value is None else option.parse(value)
+            except OptionError as error:
+                self.problems.append(f"{option.name!r} {error}")
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def money(self, name: str) -> Decimal | None:
+        """An option made by `money`."""
+        value = self._values[name]
+        return value if isinstance(value, Decimal) else None
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """An option made by `names`; empty if it is not set."""
+        return self._values[name] or ()
+
+    def tagged(self, tag: str) -> bool:
+        """Whether the stack has a tag with this value (`env=prod`)."""
+        key, _, value = tag.partition("=")
+        return self.tags.get(key) == value

@@ -1,0 +1,55 @@
+"""All rules, and the packs that they come in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from stacks_pulumi.policy.rule import Rule
+from stacks_pulumi.policy.rules import account, exposure, plans, report, spend
+
+__all__ = ["EXPOSURE", "PLANS", "SPEND", "rules"]
+
+PLANS: Final = (
+    "allowed-plans",
+    "allowed-templates",
+    "allowed-storage",
+    "resource-price-cap",
+    "max-resources",
+    "naming",
+    "clamp-plan",
+)
+"""Which containers may be made, and how many."""
+
+SPEND: Final = (
+    "monthly-budget",
+    "budget-warning",
+    "spend-gate",
+    "cost-report",
+    "account-headroom",
+)
+"""What the stack may cost."""
+
+EXPOSURE: Final = (
+    "open-allowed-ip",
+    "protect-paid",
+    "protect-data",
+    "backup-required",
+)
+"""Who may connect, and what is kept from being lost."""
+
+
+def rules(account_reader: account.Account | None = None) -> dict[str, Rule]:
+    """
+    Every rule by name; made anew, because `spend-gate` keeps a running total.
+
+    Args:
+        account_reader: Lists the account's containers, for `account-headroom`; `None` if no rule may ask.
+    """
+    everything: tuple[Rule, ...] = (
+        *plans.RULES,
+        *spend.rules(),
+        *exposure.RULES,
+        *report.RULES,
+        *account.rules(account_reader),
+    )
+    return {rule.name: rule for rule in everything}

@@ -1,0 +1,96 @@
+"""The whole account against a key's spending cap: the one rule that asks the network."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import Protocol, TypeAlias
+
+from stacks_pulumi.cost.money import Price, total, usd
+from stacks_pulumi.policy.findings import Finding, NotApplicable, Violation
+from stacks_pulumi.policy.options import Settings, choice, money, whole
+from stacks_pulumi.policy.rule import StackRule
+from stacks_pulumi.policy.rules.spend import up_to
+from stacks_pulumi.policy.views import StackView
+
+__all__ = ["Account", "Priced", "rules"]
+
+
+class Priced(Protocol):
+    """A container of the account."""
+
+    @property
+    def name(self) -> str:
+        """Its name; names are unique in an account."""
+
+    @property
+    def price(self) -> Price:
+        """What it costs in a month."""
+
+
+Account: TypeAlias = Callable[[float], Iterable[Priced]]
+"""
+Lists the account's containers, within so many seconds; what it raises is a failure to do so.
+
+A function and not an import: policies judge plain data, and only who builds the pack decides what may be asked.
+`stacks_pulumi.cost.live.containers` is one.
+"""
+
+
+class _Headroom:
+    def __init__(self, account: Account | None) -> None:
+        self._account = account
+
+    def __call__(self, stack: StackView, settings: Settings) -> Iterator[Finding]:
+        """The account's other containers and this stack together stay within the cap."""
+        cap: Decimal | None = settings.money("cap_usd")
+        if cap is None or self._account is None:
+            yield NotApplicable(
+                "cap_usd is not set" if cap is None else "the pack was built without an account"
+            )
+            return
+        # A container of this stack whose name is not known may be counted twice: too much, never too little.
+        ours = {container.container_name for container in stack.containers}
+        try:
+            others = [
+                container
+                for container in self._account(float(settings["timeout_s"]))
+                if container.name not in ours
+            ]
+        except Exception as error:  # noqa: BLE001  (whatever a user's own function raises is a failure to tell)
+            text = (
+                f"the account could not be read ({type(error).__name__}), so it is not known whether the stack fits "
+                f"under the cap of {usd(cap)}. Set STACKS_API_KEY where the policies run, or set on_error to warn."
+            )
+            if settings["on_error"] == "deny":
+                yield Violation(text)
+            else:
+                sys.stderr.write(f"account-headroom: {text}\n")
+            return
+        elsewhere = total(container.price for container in others)
+        both = elsewhere + stack.price
+        if both.high is None or both.high > cap:
+            yield Violation(
+                f"the account would cost {up_to(both)} a month: this stack {up_to(stack.price)}, {len(others)} other "
+                f"containers {up_to(elsewhere)}; the cap is {usd(cap)}. Take something out, or have the cap raised."
+            )
+
+
+def rules(account: Account | None) -> tuple[StackRule, ...]:
+    """The rules of this file, for an account."""
+    return (
+        StackRule(
+            "account-headroom",
+            "The whole account stays within the API key's spending cap.",
+            "disabled",
+            "high",
+            "Take something out, or have the cap raised in the dashboard.",
+            options=(
+                money("cap_usd", "the spending cap of the key, in US dollars a month; unset for none"),
+                choice("on_error", "what to do when the account cannot be read", "deny", "warn"),
+                whole("timeout_s", "how long to wait for the account, in seconds", 10, 60),
+            ),
+            check=_Headroom(account),
+        ),
+    )

@@ -1,0 +1,181 @@
+"""Who may connect, and what is kept from being lost."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from decimal import Decimal
+
+from stacks_pulumi import catalog
+from stacks_pulumi.cost.money import usd
+from stacks_pulumi.cost.values import Unknown
+from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable, Violation
+from stacks_pulumi.policy.options import Settings, choice, money, names, tag, whole
+from stacks_pulumi.policy.rule import ResourceRule, StackRule
+from stacks_pulumi.policy.rules.spend import up_to
+from stacks_pulumi.policy.views import AllowedIpView, ContainerView, StackView
+
+__all__ = ["RULES"]
+
+_DATABASES = tuple(template for template in catalog.TEMPLATES if catalog.is_database(template))
+_TEMPLATES = names("templates", "templates whose containers hold data", _DATABASES)
+_TAG = tag("tag", "only in stacks that have this tag, such as env=prod; unset for every stack")
+
+
+def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Finding]:
+    """An AllowedIp lets in a network of limited size, not the world."""
+    address, service = allowed.ip_address, allowed.service_type
+    if isinstance(service, str) and service in settings.names("open_services"):
+        return
+    if isinstance(address, Unknown):
+        if settings["unknown"] == "defer":
+            yield Deferred("ip_address")
+        else:
+            yield Violation(
+                f"allowed address {allowed.name!r} is not known at preview, and unknown values are denied here. "
+                "Write it as a plain value, or set unknown to defer."
+            )
+        return
+    try:
+        network = ipaddress.ip_network(address or "", strict=False)
+    except ValueError:
+        yield Violation(f"allowed address {allowed.name!r} is neither an address nor a network. Write one.")
+        return
+    version, prefix = _size(network)
+    least: int = settings["min_prefix" if version == 4 else "min_prefix_v6"]
+    if prefix < least:
+        what = "the whole internet" if prefix == 0 else f"an IPv{version} network of /{prefix}"
+        yield Violation(
+            f"allowed address {allowed.name!r} lets in {what}; the widest network allowed here is /{least}. "
+            "Name the networks that need it, or reach the container through a VpnClient."
+        )
+
+
+def _size(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[int, int]:
+    """IP version and prefix length; an IPv4 network in IPv6 clothes (`::ffff:0.0.0.0/96`) is an IPv4 network."""
+    if (
+        isinstance(network, ipaddress.IPv6Network)
+        and network.network_address.ipv4_mapped
+        and network.prefixlen >= 96
+    ):
+        return 4, network.prefixlen - 96
+    return network.version, network.prefixlen
+
+
+def _in_scope(settings: Settings) -> bool:
+    return settings["tag"] is None or settings.tagged(settings["tag"])
+
+
+def _elsewhere(settings: Settings) -> NotApplicable:
+    return NotApplicable(f"the stack has no tag {settings['tag']}")
+
+
+def protect_paid(container: ContainerView, settings: Settings) -> Iterator[Finding]:
+    """A costly container cannot be deleted by mistake."""
+    least, price = settings.money("min_usd"), container.price
+    if not _in_scope(settings):
+        yield _elsewhere(settings)
+    elif not container.protect and least is not None and (price.high is None or price.high >= least):
+        yield Violation(
+            f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month and is not protected; "
+            f"from {usd(least)} on it should be. Add opts=pulumi.ResourceOptions(protect=True)."
+        )
+
+
+def protect_data(container: ContainerView, settings: Settings) -> Iterator[Finding]:
+    """A container that holds data cannot be deleted by mistake: its volumes and backups would go with it."""
+    if not _in_scope(settings):
+        yield _elsewhere(settings)
+    elif container.protect:
+        return
+    elif isinstance(container.template, Unknown):
+        yield Deferred("template")
+    elif container.template in settings.names("templates"):
+        yield Violation(
+            f"container {container.name!r} holds data ({container.kind}) and is not protected: deleting it deletes "
+            "its volumes and all its backups. Add opts=pulumi.ResourceOptions(protect=True)."
+        )
+
+
+def backup_required(stack: StackView, settings: Settings) -> Iterator[Finding]:
+    """A container that holds data has a pinned backup."""
+    if not _in_scope(settings):
+        yield _elsewhere(settings)
+        return
+    made_from = frozenset[str]().union(*(backup.made_from for backup in stack.pinned_backups))
+    ids = {backup.container for backup in stack.pinned_backups if isinstance(backup.container, str)}
+    for container in stack.containers:
+        unknown = isinstance(container.template, Unknown)
+        if not unknown and container.template not in settings.names("templates"):
+            continue
+        if container.urn in made_from or container.id in ids:
+            continue
+        what = "may hold data (template unknown)" if unknown else f"holds data ({container.kind})"
+        yield Violation(
+            f"container {container.name!r} {what} and has no pinned backup in this stack. "
+            f"Add stacks.PinnedBackup(..., container=...) for it.",
+            container.urn,
+        )
+
+
+RULES = (
+    ResourceRule(
+        "open-allowed-ip",
+        "No allowed address opens a container to the world.",
+        "mandatory",
+        "critical",
+        "Name the networks that need access, or use a VPN.",
+        options=(
+            whole(
+                "min_prefix",
+                "the shortest IPv4 prefix that is allowed: 24 lets in at most 256 addresses",
+                16,
+                32,
+            ),
+            whole("min_prefix_v6", "the shortest IPv6 prefix that is allowed", 48, 128),
+            names(
+                "open_services",
+                "service types that may be open to anybody, such as http for a public site",
+                (),
+            ),
+            choice(
+                "unknown",
+                "what a preview does with an address that is not known yet: defer warns, and the update decides",
+                "defer",
+                "deny",
+            ),
+        ),
+        view=AllowedIpView,
+        check=open_allowed_ip,
+    ),
+    ResourceRule(
+        "protect-paid",
+        "Costly containers are protected from deletion.",
+        "advisory",
+        "medium",
+        "Add opts=pulumi.ResourceOptions(protect=True).",
+        options=(money("min_usd", "from what price a month on", Decimal(10)), _TAG),
+        view=ContainerView,
+        check=protect_paid,
+    ),
+    ResourceRule(
+        "protect-data",
+        "Containers that hold data are protected from deletion.",
+        "advisory",
+        "high",
+        "Add opts=pulumi.ResourceOptions(protect=True).",
+        options=(_TEMPLATES, _TAG),
+        view=ContainerView,
+        check=protect_data,
+    ),
+    StackRule(
+        "backup-required",
+        "Containers that hold data have a pinned backup.",
+        "advisory",
+        "high",
+        "Add a PinnedBackup for the container.",
+        options=(_TEMPLATES, _TAG),
+        check=backup_required,
+    ),
+)
+"""The rules of this file."""

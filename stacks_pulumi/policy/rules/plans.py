@@ -1,0 +1,212 @@
+"""Which containers may be made: plan, template, storage and name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from stacks_pulumi import catalog
+from stacks_pulumi.cost.money import usd
+from stacks_pulumi.cost.values import UNKNOWN, Unknown
+from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable, Violation
+from stacks_pulumi.policy.options import Settings, choice, money, names, names_by_tag, pattern
+from stacks_pulumi.policy.rule import Remediation, ResourceRule
+from stacks_pulumi.policy.views import ContainerView
+
+__all__ = ["RULES"]
+
+_ALLOWED = names("allowed", "plans that a container may have", tuple(catalog.PLANS))
+_WHEN_UNKNOWN = choice(
+    "unknown",
+    "what a preview does with a value that is not known yet: defer warns, and the update decides; deny refuses",
+    "defer",
+    "deny",
+)
+
+
+def _not_known(container: ContainerView, value: str, settings: Settings) -> Finding:
+    if settings["unknown"] == "defer":
+        return Deferred(value)
+    return Violation(
+        f"container {container.name!r}: the {value} is not known at preview, and unknown values are denied here. "
+        f"Write the {value} as a plain value, or set unknown to defer."
+    )
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return ", ".join(words) if words else "none"
+
+
+def plans_for(settings: Settings) -> tuple[str, ...]:
+    """The plans that the stack's tags leave: where several tags match, those that all of them allow."""
+    matching = [plans for tag, plans in (settings["by_tag"] or {}).items() if settings.tagged(tag)]
+    if not matching:
+        return settings.names("allowed")
+    return tuple(plan for plan in matching[0] if all(plan in plans for plans in matching))
+
+
+def allowed_plans(container: ContainerView, settings: Settings) -> Iterator[Finding]:
+    """The plan is one of a list. A `stacks-vpn` container has none and is left to `allowed-templates`."""
+    if container.template == catalog.VPN_TEMPLATE:
+        return
+    if container.plan is UNKNOWN:
+        yield _not_known(container, "plan", settings)
+        return
+    allowed, plan = plans_for(settings), container.plan
+    if plan is None:
+        if container.template is UNKNOWN:
+            yield _not_known(container, "template", settings)
+            return
+        plan = catalog.default_plan(container.template or "")
+    if plan not in allowed:
+        known = catalog.PLANS.get(plan or "")
+        what = "a plan that the catalogue does not know" if known is None else f"plan {known}"
+        yield Violation(
+            f"container {container.name!r} has {what}; allowed here: {_listed(allowed)}. Choose one of them."
+        )
+
+
+def allowed_templates(container: ContainerView, settings: Settings) -> Iterator[Finding]:
+    """The template is one of a list, or at least not one of another."""
+    allowed, denied = settings["allowed"], settings.names("denied")
+    if allowed is None and not denied:
+        yield NotApplicable("neither allowed nor denied is set")
+    elif container.template is None or isinstance(container.template, Unknown):
+        yield _not_known(container, "template", settings)
+    elif container.template in denied or (allowed is not None and container.template not in allowed):
+        known = container.template in catalog.TEMPLATES
+        what = f"template {container.template}" if known else "a template that the catalogue does not know"
+        rest = (
+            f"allowed here: {_listed(allowed)}" if allowed is not None else f"denied here: {_listed(denied)}"
+        )
+        yield Violation(f"container {container.name!r} has {what}; {rest}. Choose another template.")
+
+
+def allowed_storage(container: ContainerView, settings: Settings) -> Iterator[Finding]:
+    """Additional storage costs no more than a limit."""
+    limit, tier = settings.money("max_usd"), container.tier
+    if limit is None:
+        yield NotApplicable("max_usd is not set")
+    elif isinstance(tier, Unknown):
+        # A limit that no tier passes decides without the value.
+        if limit < max(known.usd for known in catalog.STORAGE_TIERS.values()):
+            yield _not_known(container, "additional_storage_tier", settings)
+    elif tier is not None:
+        known = catalog.STORAGE_TIERS.get(tier)
+        if known is None:
+            yield Violation(
+                f"container {container.name!r} has a storage tier that the catalogue does not know, so its price is "
+                f"unknown; the limit is {usd(limit)} a month. "
+                f"Choose one of {', '.join(map(str, catalog.STORAGE_TIERS))}."
+            )
+        elif known.usd > limit:
+            yield Violation(
+                f"container {container.name!r} has {known.storage_mb // 1024} GB of additional storage for "
+                f"{usd(known.usd)} a month; the limit is {usd(limit)}. Choose a smaller tier, or none."
+            )
+
+
+def naming(container: ContainerView, settings: Settings) -> Iterator[Finding]:
+    """The name in the account follows a pattern."""
+    expression, name = settings["pattern"], container.container_name
+    if expression is None:
+        yield NotApplicable("pattern is not set")
+    elif isinstance(name, Unknown):
+        yield _not_known(container, "name", settings)
+    elif expression.fullmatch(name or "") is None:
+        yield Violation(
+            f"container {container.name!r}: its name does not match {expression.pattern!r}. Give it one that does."
+        )
+
+
+def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
+    """A plan that is not allowed becomes `to`, if that is cheaper; what is not known is left to allowed-plans."""
+    wanted = catalog.PLANS.get(settings["to"])
+    plan = container.plan if isinstance(container.plan, str) else None
+    present = catalog.PLANS.get(plan or "")
+    if wanted is None or present is None or plan in settings.names("allowed") or wanted.usd >= present.usd:
+        return {}
+    if container.template == catalog.VPN_TEMPLATE or isinstance(container.template, Unknown):
+        return {}
+    # A micro container takes no additional storage: the API would refuse what came out of this.
+    if container.tier is not None and catalog.is_micro(container.template or "", wanted.name):
+        return {}
+    return {"plan": wanted.name}
+
+
+RULES = (
+    ResourceRule(
+        "allowed-plans",
+        "Containers have one of the allowed plans.",
+        "mandatory",
+        "high",
+        "Choose one of the allowed plans, or have it added to `allowed`.",
+        options=(
+            _ALLOWED,
+            names_by_tag(
+                "by_tag", 'plans by stack tag, such as {"env=prod": ["standard"]}, in place of allowed'
+            ),
+            _WHEN_UNKNOWN,
+        ),
+        view=ContainerView,
+        check=allowed_plans,
+    ),
+    ResourceRule(
+        "allowed-templates",
+        "Containers have one of the allowed templates.",
+        "mandatory",
+        "medium",
+        "Choose another template, or have it added to `allowed`.",
+        options=(
+            names("allowed", "templates that a container may have; unset for any"),
+            names("denied", "templates that no container may have"),
+            _WHEN_UNKNOWN,
+        ),
+        view=ContainerView,
+        check=allowed_templates,
+    ),
+    ResourceRule(
+        "allowed-storage",
+        "Additional storage stays within its limit.",
+        "mandatory",
+        "medium",
+        "Choose a smaller storage tier, or none.",
+        options=(
+            money(
+                "max_usd", "the most that additional storage of one container may cost a month; unset for any"
+            ),
+            _WHEN_UNKNOWN,
+        ),
+        view=ContainerView,
+        check=allowed_storage,
+    ),
+    ResourceRule(
+        "naming",
+        "Containers are named by the house rule.",
+        "advisory",
+        "low",
+        "Give the container a name that matches the pattern.",
+        options=(
+            pattern(
+                "pattern", "regular expression that the whole name in the account must match; unset for any"
+            ),
+            _WHEN_UNKNOWN,
+        ),
+        view=ContainerView,
+        check=naming,
+    ),
+    Remediation(
+        "clamp-plan",
+        "A plan that is not allowed is lowered to one that is.",
+        "disabled",
+        "medium",
+        "Write the lower plan into the program.",
+        options=(
+            _ALLOWED,
+            choice("to", "the plan that takes its place, if it is cheaper", "basic", "micro", "standard"),
+        ),
+        view=ContainerView,
+        changes=clamp_plan,
+    ),
+)
+"""The rules of this file."""

@@ -1,0 +1,252 @@
+"""
+Test policies without an engine: rules and whole packs on plain properties, values that are not known included.
+
+```python
+from stacks_pulumi.policy import UNKNOWN, StacksGuard
+from stacks_pulumi.policy.testing import PackTester, container
+
+def test_an_unknown_plan_counts_at_its_worst():
+    pack = PackTester(StacksGuard(max_monthly_usd=19))
+
+    outcome = pack.preview(container("a", plan="premium"), container("b", plan=UNKNOWN))
+
+    outcome.assert_blocked_by("monthly-budget", "'b'")
+```
+
+The SDK's own analyzer does the work, in this process, from the same protobuf messages that the engine sends, so
+what it does to unknown values, secrets, levels and configuration happens here too. Works for packs of any origin.
+"""
+
+from __future__ import annotations
+
+import datetime
+import runpy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pulumi_policy
+
+from stacks_pulumi import catalog
+from stacks_pulumi.cost import tokens
+from stacks_pulumi.cost.values import UNKNOWN
+from stacks_pulumi.policy._analyzer import Analyzer, Finding, Resource, Secret
+from stacks_pulumi.policy.guard import StacksGuard
+
+__all__ = [
+    "UNKNOWN",
+    "Finding",
+    "Outcome",
+    "PackTester",
+    "Resource",
+    "Secret",
+    "allowed_ip",
+    "container",
+    "load_pack",
+    "pinned_backup",
+    "resource",
+    "vpn_client",
+]
+
+
+def resource(type: str, name: str, /, *, protect: bool = False, **properties: Any) -> Resource:
+    """A resource of any type, with exactly these properties."""
+    return Resource(type, name, properties, protect)
+
+
+def container(
+    name: str, /, template: Any = "nodejs", *, protect: bool = False, **properties: Any
+) -> Resource:
+    """
+    A Container as its provider's `check` leaves it: with its name, its default plan and its price.
+
+    Args:
+        name: The resource's name in the program.
+        template: Template id, `UNKNOWN` or a `Secret`.
+        protect: Whether the engine refuses to delete it.
+        properties: More inputs: `plan`, `additional_storage_tier` ...
+    """
+    inputs = {"name": name, "template": template, **properties}
+    if inputs.get("plan") is None:
+        inputs.pop("plan", None)
+        default = catalog.default_plan(template) if isinstance(template, str) else None
+        if default is not None:
+            inputs["plan"] = default
+    tier = inputs.get("additional_storage_tier")
+    if (
+        isinstance(template, str)
+        and not isinstance(inputs.get("plan"), Secret)
+        and UNKNOWN not in inputs.values()
+    ):
+        price = catalog.monthly_price(template, inputs.get("plan"), tier if isinstance(tier, int) else None)
+        inputs |= {} if price is None else {"monthly_price_usd": float(price)}
+    return Resource(tokens.CONTAINER, name, inputs, protect)
+
+
+def allowed_ip(name: str, /, ip_address: Any, service_type: Any = "both", **properties: Any) -> Resource:
+    """An AllowedIp; its container's id is not known unless it is given."""
+    inputs = {"container": UNKNOWN, "ip_address": ip_address, "service_type": service_type, **properties}
+    return Resource(tokens.ALLOWED_IP, name, inputs)
+
+
+def pinned_backup(
+    name: str, /, of: str | None = None, container: Any = UNKNOWN, **properties: Any
+) -> Resource:
+    """
+    A PinnedBackup.
+
+    Args:
+        name: The resource's name in the program.
+        of: The name of the Container resource that it is given.
+        container: The container's id, if it is known.
+        properties: More inputs.
+    """
+    sources = {} if of is None else {"container": [of]}
+    return Resource(tokens.PINNED_BACKUP, name, {"container": container, **properties}, sources=sources)
+
+
+def vpn_client(name: str, /, **properties: Any) -> Resource:
+    """A VpnClient."""
+    return Resource(tokens.VPN_CLIENT, name, {"container": UNKNOWN, "name": name, **properties})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    How an operation ended.
+
+    Attributes:
+        findings: Everything that was reported, in order.
+        made: The names of the resources that an update made; a preview makes none.
+        properties: By resource name, its properties after remediation; secrets are `Secret`.
+        not_applicable: By policy, why it had nothing to judge by.
+    """
+
+    findings: tuple[Finding, ...]
+    made: tuple[str, ...]
+    properties: Mapping[str, Mapping[str, Any]]
+    not_applicable: Mapping[str, str]
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a mandatory policy was violated: the engine's exit code is 1."""
+        return any(finding.level == "mandatory" for finding in self.findings)
+
+    def of(self, policy: str) -> tuple[Finding, ...]:
+        """What one policy reported."""
+        return tuple(finding for finding in self.findings if finding.policy == policy)
+
+    def assert_passes(self) -> None:
+        """Nothing was reported, not even a warning."""
+        assert not self.findings, f"expected no finding, got:\n{self}"  # noqa: S101  (an assertion is its purpose)
+
+    def assert_blocked_by(self, policy: str, *texts: str) -> None:
+        """This policy was violated, mandatory, and its messages hold these texts."""
+        self._assert(policy, "mandatory", texts)
+
+    def assert_warned_by(self, policy: str, *texts: str) -> None:
+        """This policy was violated, advisory, and its messages hold these texts."""
+        self._assert(policy, "advisory", texts)
+
+    def _assert(self, policy: str, level: str, texts: tuple[str, ...]) -> None:
+        messages = "\n".join(finding.message for finding in self.of(policy) if finding.level == level)
+        assert messages, f"expected a {level} violation of {policy}, got:\n{self}"  # noqa: S101  (its purpose)
+        for text in texts:
+            assert text in messages, f"expected {text!r} in:\n{messages}"  # noqa: S101  (its purpose)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.findings)) or "no finding"
+
+
+def load_pack(directory: str | Path) -> tuple[str, list[pulumi_policy.Policy], dict[str, Any]]:
+    """
+    Run a pack's `__main__.py` and return the name, policies and configuration that it would serve.
+
+    Raises:
+        ValueError: It serves none.
+    """
+    served: list[tuple[str, list[pulumi_policy.Policy], dict[str, Any]]] = []
+
+    def serve(name: str, policies: list[pulumi_policy.Policy], *_: Any, **more: Any) -> None:
+        served.append((name, policies, more.get("initial_config") or {}))
+
+    with mock.patch.object(pulumi_policy, "PolicyPack", serve):
+        runpy.run_path(str(Path(directory) / "__main__.py"), run_name="__main__")
+    if not served:
+        msg = f"{directory} serves no policy pack: its __main__.py has to call StacksGuard(...).run()"
+        raise ValueError(msg)
+    return served[0]
+
+
+class PackTester:
+    """
+    A policy pack, and operations that it is part of.
+
+    Args:
+        pack: A `StacksGuard`, a pack's folder, or policies made with Pulumi's SDK.
+        config: What `--policy-pack-config` would hold: by policy (or `all`), a level or an object.
+        tags: The stack's tags.
+        today: The day in UTC that exemptions are judged by; only for a `StacksGuard`.
+    """
+
+    def __init__(
+        self,
+        pack: StacksGuard | str | Path | Iterable[pulumi_policy.Policy],
+        config: Mapping[str, str | Mapping[str, Any]] | None = None,
+        *,
+        tags: Mapping[str, str] | None = None,
+        today: datetime.date | None = None,
+    ) -> None:
+        self._pack = pack if isinstance(pack, StacksGuard | str | Path) else list(pack)
+        self._config, self._tags, self._today = config or {}, dict(tags or {}), today
+
+    def preview(self, *resources: Resource) -> Outcome:
+        """What `pulumi preview` shows: every resource, then the stack."""
+        return self._run(resources, preview=True)
+
+    def update(self, *resources: Resource) -> Outcome:
+        """
+        What `pulumi up --skip-preview` does: one resource after the other, until one is refused; then the stack.
+
+        Raises:
+            ValueError: A value is `UNKNOWN`: in an update there is none.
+        """
+        unknown = [resource.name for resource in resources if UNKNOWN in resource.properties.values()]
+        if unknown:
+            msg = f"{unknown[0]!r} has an unknown value: an update knows all values by the time a policy sees them"
+            raise ValueError(msg)
+        return self._run(resources, preview=False)
+
+    def _analyzer(self) -> Analyzer:
+        """A new one for each operation, as the engine starts a new process."""
+        if isinstance(self._pack, StacksGuard):
+            today = self._today
+            policies = self._pack.policies() if today is None else self._pack.policies(lambda: today)
+            return Analyzer(self._pack.name, policies, self._pack.initial_config(), self._config, self._tags)
+        if isinstance(self._pack, list):
+            return Analyzer("pack", self._pack, {}, self._config, self._tags)
+        return Analyzer(*load_pack(self._pack), self._config, self._tags)
+
+    def _run(self, resources: Sequence[Resource], *, preview: bool) -> Outcome:
+        analyzer = self._analyzer()
+        findings: list[Finding] = []
+        made: list[str] = []
+        ready: list[Resource] = []
+        refused = False
+        for given in (Resource(tokens.STACK, "test-dev", {}), *resources):
+            ready.append(analyzer.remediate(given))
+            found = analyzer.analyze(ready[-1])
+            findings += found
+            refused = not preview and any(finding.level == "mandatory" for finding in found)
+            if refused:
+                break
+            if not preview and given.type != tokens.STACK:
+                made.append(given.name)
+        if not refused:
+            findings += analyzer.analyze_stack(ready)
+        properties = {
+            resource.name: resource.properties for resource in ready if resource.type != tokens.STACK
+        }
+        return Outcome(tuple(findings), tuple(made), properties, analyzer.not_applicable)

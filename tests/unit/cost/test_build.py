@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from stacks_pulumi.cost.build import report_of
+from stacks_pulumi.cost.documents import InputError
+from stacks_pulumi.cost.money import Change, Price
+from stacks_pulumi.cost.report import Line, Report
+from tests.support import previews
+from tests.support.previews import (
+    BUCKET,
+    CONNECTION,
+    SECRET,
+    UNKNOWN,
+    events,
+    export,
+    preview,
+    state,
+    step,
+    web,
+)
+
+CHANGES = (
+    step("create", "new", None, web("standard")),
+    step("update", "grown", web("basic"), web("premium")),
+    step("replace", "swapped", web("basic", "mysql"), web("basic", "postgresql")),
+    step("delete", "gone", web("premium")),
+    step("same", "kept", web("micro"), web("micro")),
+)
+
+
+def line(report: Report, name: str) -> Line:
+    [found] = [line for line in report.lines if line.name == name]
+    return found
+
+
+def dollars(low: int, high: int | None = None) -> Price:
+    return Price(Decimal(low), Decimal(low if high is None else high))
+
+
+@pytest.mark.parametrize("write", [preview, events])
+def test_a_preview_has_past_planned_and_difference(write: Callable[..., bytes]) -> None:
+    report = report_of(write(*CHANGES))
+
+    assert [(one.name, one.action) for one in report.lines] == [
+        ("new", "create"),
+        ("swapped", "replace"),
+        ("grown", "update"),
+        ("gone", "delete"),
+        ("kept", "same"),
+    ]
+    assert (report.past, report.planned) == (dollars(4 + 4 + 10 + 1), dollars(5 + 10 + 4 + 1))
+    assert report.difference == Change(Decimal(1), Decimal(1))
+    assert line(report, "gone").difference == Change(Decimal(-10), Decimal(-10))
+    assert not report.incomplete
+    assert not report.blocked
+
+
+def test_the_steps_of_a_replacement_are_one_line() -> None:
+    old, new = web("basic"), web("standard")
+    steps = (
+        step("delete-replaced", "web", old),
+        step("replace", "web", old, new),
+        step("create-replacement", "web", old, new),
+    )
+
+    [one] = report_of(events(*steps)).lines
+
+    assert (one.action, one.past, one.planned) == ("replace", dollars(4), dollars(5))
+
+
+def test_an_unknown_plan_is_a_range_and_not_free() -> None:
+    report = report_of(preview(step("create", "new", None, web(UNKNOWN))))
+
+    assert (report.planned.low, report.planned.high) == (Decimal(1), Decimal(10))
+    assert line(report, "new").unknown == ("plan",)
+    assert report.unknown == report.lines
+
+
+def test_a_secret_plan_is_a_range_unless_it_stays_what_it_was() -> None:
+    created = report_of(preview(step("create", "new", None, web(SECRET))))
+    same = report_of(preview(step("same", "kept", web("basic"), web(SECRET))))
+
+    assert not created.planned.exact
+    assert same.planned == dollars(4)
+
+
+def test_what_stays_unknown_makes_no_difference() -> None:
+    report = report_of(preview(step("same", "kept", web(SECRET), web(SECRET))))
+
+    assert not report.planned.exact
+    assert report.difference.none
+
+
+def test_a_plan_that_the_catalogue_does_not_know_has_no_upper_bound() -> None:
+    report = report_of(
+        preview(step("create", "new", None, web("colossal")), step("create", "two", None, web()))
+    )
+
+    assert report.planned == Price(Decimal(4), None, ("price",))
+    assert report.difference == Change(Decimal(4), None)
+
+
+def test_totals_without_unchanged_resources_are_not_the_whole() -> None:
+    report = report_of(preview(step("create", "new", None, web()), same=9))
+
+    assert "8 resources" in report.incomplete
+    assert "pulumi preview --json --show-sames" in report.incomplete
+
+
+def test_other_clouds_are_listed_and_not_priced() -> None:
+    report = report_of(
+        preview(
+            step("create", "bucket", None, {}, BUCKET),
+            step("create", "other", None, {}, BUCKET),
+            step("create", "link", None, {}, CONNECTION),
+            step("same", "default", {}, {}, "pulumi:providers:aws"),
+            step("create", "new", None, web()),
+        )
+    )
+
+    assert [(other.type, other.count, other.reason) for other in report.not_priced] == [
+        (BUCKET, 2, "elsewhere"),
+        (CONNECTION, 1, "free"),
+    ]
+    assert report.planned == dollars(4)
+
+
+def test_a_container_that_is_only_looked_up_is_not_priced() -> None:
+    report = report_of(preview(step("read", "shared", None, web(), external=True)))
+
+    assert report.lines == ()
+    assert [other.reason for other in report.not_priced] == ["read"]
+
+
+def test_what_a_replacement_has_left_over_is_a_line_of_its_own() -> None:
+    report = report_of(
+        preview(
+            step("same", "web", web("basic"), web("basic")),
+            {
+                **step("delete-replaced", "web", web("premium")),
+                "oldState": state("web", web("premium"), delete=True),
+            },
+        )
+    )
+
+    assert (report.past, report.planned) == (dollars(14), dollars(4))
+    assert line(report, "web (left over from a replacement)").action == "delete"
+
+
+def test_what_is_kept_on_deletion_goes_on_costing_and_is_said() -> None:
+    report = report_of(preview(step("delete", "kept", web("premium"), retainOnDelete=True)))
+
+    assert "'kept' leaves the stack but is kept" in report.notes[0]
+
+
+def test_a_preview_that_broke_off_is_not_the_whole() -> None:
+    for document in (
+        preview(step("create", "new", None, web()), errors=("Program failed:\nTraceback",)),
+        events(step("create", "new", None, web()), errors=("Program failed:\nTraceback",)),
+    ):
+        assert "shows only a part (Program failed:)" in report_of(document).incomplete
+
+
+def test_events_that_break_off_are_not_the_whole() -> None:
+    assert "end before" in report_of(events(step("create", "new", None, web()), finished=False)).incomplete
+
+
+def test_a_preview_that_policies_stopped_is_the_whole_and_blocked() -> None:
+    plain = report_of(preview(step("create", "new", None, web()), errors=("preview failed",)))
+
+    assert not plain.incomplete
+    assert "PULUMI_ENABLE_STREAMING_JSON_PREVIEW" in plain.blocked
+
+
+def test_events_bring_policy_violations_mandatory_ones_first() -> None:
+    soft = previews.violation("naming", "new", "Names.\nwrong name\n", "advisory")
+    hard = previews.violation("allowed-plans", "new", "Plans.\ntoo large\n")
+
+    report = report_of(
+        events(step("create", "new", None, web()), policies=(soft, hard, hard), errors=("preview failed",))
+    )
+
+    assert [(found.policy, found.level, found.resource) for found in report.violations] == [
+        ("allowed-plans", "mandatory", "new"),
+        ("naming", "advisory", "new"),
+    ]
+    assert report.violations[0].message == "Plans.\ntoo large"
+    assert report.blocked == "1 violation of mandatory policies"
+    assert not report.incomplete
+
+
+def test_advisory_violations_block_nothing() -> None:
+    soft = previews.violation("naming", "new", "wrong name", "advisory")
+
+    assert not report_of(events(step("create", "new", None, web()), policies=(soft,))).blocked
+
+
+def test_a_stack_costs_what_it_holds() -> None:
+    report = report_of(
+        export(
+            state("web", web("basic"), id="usr-web"),
+            state("db", web("premium", "postgresql"), id="usr-db"),
+            state("old", web("micro"), id="usr-old", delete=True),
+            state("shared", web("premium"), id="usr-shared", external=True),
+            state("bucket", {}, BUCKET, id="b"),
+        )
+    )
+
+    assert report.source == "stack"
+    assert report.planned == dollars(15)
+    assert [one.name for one in report.lines] == ["db", "old (left over from a replacement)", "web"]
+
+
+def test_a_secret_of_a_stack_is_a_range() -> None:
+    ciphertext = {
+        "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
+        "ciphertext": "v1:x",
+    }
+
+    assert not report_of(export(state("web", web(ciphertext)))).planned.exact
+
+
+def test_an_empty_stack_costs_nothing() -> None:
+    for document in (b'{"changeSummary": {"same": 0}}', export(), b'{"version":3,"deployment":{}}'):
+        assert report_of(document).planned == dollars(0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"  \n",
+        b"Previewing update (dev):",
+        b"[]",
+        b"{}",
+        b'{"steps": 5}',
+        b'{"sequence": "x"}',
+        b"\xff\xfe",
+        b'{"a":',
+    ],
+)
+def test_anything_else_is_refused_with_what_to_hand_in(data: bytes) -> None:
+    with pytest.raises(InputError, match="pulumi preview --json --show-sames"):
+        report_of(data)

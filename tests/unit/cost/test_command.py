@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.cli import main
+from tests.support.previews import UNKNOWN, preview, step, web
+
+PREVIEW = preview(step("create", "new", None, web(UNKNOWN)), step("same", "kept", web(), web()))
+
+
+def cost(*arguments: str) -> int:
+    return main(["cost", *arguments])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "preview.json"
+    path.write_bytes(PREVIEW)
+    return str(path)
+
+
+def test_a_file_is_priced(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cost(file) == 0
+
+    assert "from $4.00 to $5.00" in capsys.readouterr().out
+
+
+def test_standard_input_is_priced(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(PREVIEW)))
+
+    assert cost("--format", "json") == 0
+
+    assert json.loads(capsys.readouterr().out)["source"] == "preview"
+
+
+def test_markdown_carries_its_name(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cost(file, "--format", "markdown", "--name", "shop/dev") == 0
+
+    assert capsys.readouterr().out.startswith("<!-- stacks-pulumi cost: shop/dev -->")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--max-total", "14"], 0),
+        (["--max-total", "13.99"], 2),
+        (["--max-total", "$13.99"], 2),
+        (["--warn-total", "1"], 0),
+        (["--max-increase", "9.99"], 2),
+        (["--max-increase-pct", "250%"], 0),
+        (["--max-increase-pct", "249"], 2),
+        (["--strict"], 3),
+    ],
+)
+def test_limits_set_the_exit_code(file: str, arguments: list[str], code: int) -> None:
+    assert cost(file, *arguments) == code
+
+
+@pytest.mark.parametrize("value", ["ten", "-1", "NaN", "Infinity", ""])
+def test_a_limit_that_is_no_number_is_refused(
+    file: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cost(file, f"--max-total={value}")
+
+    assert "is no number from 0 on" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cost(str(tmp_path / "none.json")) == 1
+
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_file_that_is_none_of_pulumis_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("Previewing update (dev):\n", encoding="utf-8")
+
+    assert cost(str(path)) == 1
+
+    error = capsys.readouterr().err
+    assert "hand in what one of these writes" in error
+    assert error.count("\n") == 1
+
+
+def test_the_account_takes_no_file(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cost(file, "--account") == 1
+
+    assert "takes no file" in capsys.readouterr().err
+
+
+def test_the_account_needs_a_key(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("STACKS_API_KEY", raising=False)
+
+    assert cost("--account") == 1
+
+    assert "STACKS_API_KEY" in capsys.readouterr().err
+
+
+def test_help_gives_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cost("--help")
+
+    assert "2  blocked" in capsys.readouterr().out
+
+
+def test_pricing_a_file_imports_neither_pulumi_nor_http_nor_rich(file: str) -> None:
+    program = (
+        "import sys\n"
+        "from stacks_pulumi.cli import main\n"
+        f"main(['cost', {file!r}])\n"
+        "heavy = {'pulumi', 'pulumi_policy', 'requests', 'rich', 'werkzeug'} & set(sys.modules)\n"
+        "sys.exit(repr(heavy) if heavy else 0)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_terminal_that_cannot_show_a_sign_gets_another(file: str) -> None:
+    environment = {"PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "stacks_pulumi", "cost", file]
+
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert b"$1.00?$10.00" in done.stdout

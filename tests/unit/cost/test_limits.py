@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import get_args
+
+import pytest
+
+from stacks_pulumi.cost.build import report_of
+from stacks_pulumi.cost.limits import Limit, Measure, judge
+from stacks_pulumi.cost.report import Report
+from tests.support.previews import UNKNOWN, preview, step, web
+
+
+def priced(before: str | None, after: str | None) -> Report:
+    op = "create" if before is None else "delete" if after is None else "update"
+    old, new = (None if plan is None else web(plan) for plan in (before, after))
+    return report_of(preview(step(op, "web", old, new)))
+
+
+def passes(report: Report, measure: Measure, most: str) -> bool:
+    [verdict] = judge(report, (Limit(measure, Decimal(most), block=True),))
+    return verdict.passed
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "measure", "at", "below"),
+    [
+        ("basic", "premium", "total", "10", "9.99"),
+        ("basic", "premium", "increase", "6", "5.99"),
+        ("basic", "premium", "increase-pct", "150", "149.9"),
+        (None, "premium", "total", "10", "9.99"),
+        (None, "premium", "increase", "10", "9.99"),
+        ("basic", UNKNOWN, "total", "10", "9.99"),
+        ("basic", UNKNOWN, "increase", "6", "5.99"),
+        (UNKNOWN, "premium", "increase", "9", "8.99"),
+        (UNKNOWN, "premium", "increase-pct", "900", "899"),
+    ],
+)
+def test_a_limit_holds_at_its_figure_and_not_below_unknown_at_its_worst(
+    before: str | None, after: str, measure: Measure, at: str, below: str
+) -> None:
+    report = priced(before, after)
+
+    assert passes(report, measure, at)
+    assert not passes(report, measure, below)
+
+
+@pytest.mark.parametrize("measure", get_args(Measure))
+def test_a_saving_passes_every_limit_of_an_increase(measure: Measure) -> None:
+    assert passes(priced("premium", None), measure, "0")
+
+
+@pytest.mark.parametrize("measure", get_args(Measure))
+def test_no_upper_bound_passes_no_limit(measure: Measure) -> None:
+    [verdict] = judge(priced("basic", "colossal"), (Limit(measure, Decimal(10_000), block=True),))
+
+    assert not verdict.passed
+    assert "no known upper bound" in verdict.text
+
+
+def test_a_percentage_of_nothing_is_said_to_be_none() -> None:
+    [verdict] = judge(priced(None, "premium"), (Limit("increase-pct", Decimal(10), block=True),))
+
+    assert verdict.passed
+    assert "limit the total or the increase for a new stack" in verdict.text
+
+
+def test_nothing_of_nothing_passes() -> None:
+    [verdict] = judge(report_of(preview()), (Limit("increase-pct", Decimal(0), block=True),))
+
+    assert verdict.passed
+
+
+def test_a_verdict_says_figure_and_limit() -> None:
+    limits = (Limit("total", Decimal(5), block=True), Limit("increase-pct", Decimal("12.5"), block=False))
+
+    assert [verdict.text for verdict in judge(priced("basic", "premium"), limits)] == [
+        "the total is $10.00 at most, over the limit of $5.00",
+        "the increase is +150.0 % at most, over the limit of 12.5 %",
+    ]

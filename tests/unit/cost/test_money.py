@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stacks_pulumi.cost.money import FREE, Change, Price, count, signed, total, usd
+
+amounts = st.decimals(0, 1000, places=2)
+
+
+@st.composite
+def prices(draw: st.DrawFn) -> Price:
+    low = draw(amounts)
+    more = draw(st.none() | amounts)
+    return Price(low, None if more is None else low + more)
+
+
+def inside(price: Price) -> Decimal:
+    """A price that the container may turn out to have."""
+    return price.low if price.high is None else (price.low + price.high) / 2
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("0", "$0.00"),
+        ("4", "$4.00"),
+        ("1234.5", "$1,234.50"),
+        ("-1", "-$1.00"),
+        ("0.005", "$0.01"),
+        ("-0.001", "$0.00"),
+    ],
+)
+def test_a_sum_is_shown_to_the_cent(amount: str, text: str) -> None:
+    assert usd(Decimal(amount)) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [("4", "+$4.00"), ("-4", "-$4.00"), ("0", "$0.00"), ("0.001", "$0.00")]
+)
+def test_a_difference_is_shown_with_its_sign(amount: str, text: str) -> None:
+    assert signed(Decimal(amount)) == text
+
+
+def test_a_price_shows_what_is_known_of_it() -> None:
+    assert str(Price(Decimal(4), Decimal(4))) == "$4.00"
+    assert str(Price(Decimal(1), Decimal(10))) == "$1.00\N{EN DASH}$10.00"
+    assert str(Price(Decimal(1), None)) == "$1.00 or more"
+
+
+def test_a_change_shows_what_is_known_of_it() -> None:
+    assert str(Change(Decimal(-1), Decimal(-1))) == "-$1.00"
+    assert str(Change(Decimal(-1), Decimal(2))) == "-$1.00 to +$2.00"
+    assert str(Change(Decimal(1), None)) == "+$1.00 or more"
+    assert str(Change(None, Decimal(1))) == "at most +$1.00"
+    assert str(Change(None, None)) == "unknown"
+
+
+def test_a_missing_upper_bound_is_contagious() -> None:
+    assert total([Price(Decimal(1), Decimal(2)), Price(Decimal(1), None)]) == Price(Decimal(2), None)
+
+
+def test_sums_are_exact() -> None:
+    assert total([Price(Decimal("0.10"), Decimal("0.10"))] * 3).high == Decimal("0.30")
+
+
+def test_a_sum_names_each_unknown_property_once() -> None:
+    one = Price(Decimal(1), Decimal(2), ("plan",))
+
+    assert (one + one).unknown == ("plan",)
+
+
+@given(prices(), prices())
+def test_whatever_the_prices_turn_out_to_be_the_difference_lies_within_the_change(
+    before: Price, after: Price
+) -> None:
+    difference = inside(after) - inside(before)
+    change = Change.between(before, after)
+
+    assert change.low is None or change.low <= difference
+    assert change.high is None or difference <= change.high
+
+
+@given(prices())
+def test_nothing_added_changes_nothing(price: Price) -> None:
+    assert price + FREE == price
+
+
+def test_one_thing_has_no_plural() -> None:
+    assert [count(number, "container") for number in (0, 1, 2)] == [
+        "0 containers",
+        "1 container",
+        "2 containers",
+    ]

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import sys
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from stacks_pulumi.cost.build import report_of
+from stacks_pulumi.cost.limits import Limit, judge
+from stacks_pulumi.cost.month import rest_of_month
+from stacks_pulumi.cost.render.document import document
+from stacks_pulumi.cost.render.markdown import markdown, marker
+from stacks_pulumi.cost.render.table import plain, rich_text
+from stacks_pulumi.cost.render.words import Result
+from tests.support import previews
+from tests.support.previews import BUCKET, UNKNOWN, events, preview, step, web
+
+STEPS = (
+    step("create", "new", None, web(UNKNOWN)),
+    step("update", "grown", web("basic"), web("premium")),
+    step("delete", "gone", web("premium")),
+    step("same", "kept", web("micro"), web("micro")),
+    step("same", "bucket", {}, {}, BUCKET),
+)
+HARD = previews.violation("allowed-plans", "grown", "Plans are limited.\ncontainer 'grown' has plan premium.")
+NOON = datetime.datetime(2026, 6, 16, tzinfo=datetime.timezone.utc)
+
+
+def result(*limits: Limit, data: bytes | None = None, strict: bool = False) -> Result:
+    report = report_of(data or events(*STEPS, policies=(HARD,), errors=("preview failed",)))
+    return Result(report, judge(report, limits), rest_of_month(NOON), strict)
+
+
+def html(text: str) -> str:
+    return str(MarkdownIt("gfm-like", {"linkify": False}).render(text))
+
+
+def test_the_plain_table_says_everything() -> None:
+    text = plain(result(Limit("total", Decimal(10), block=True)))
+
+    assert text.startswith(
+        "The monthly cost changes by -$3.00 to +$6.00: from $15.00 to $12.00\N{EN DASH}$21.00.\n"
+    )
+    assert re.search(
+        r"^\+  new +nodejs, plan unknown +\$0\.00 +\$1\.00.\$10\.00 +\+\$1\.00 to \+\$10\.00$", text, re.M
+    )
+    assert re.search(
+        r"^~  grown +nodejs, basic → nodejs, premium +\$4\.00 +\$10\.00 +\+\$6\.00$", text, re.MULTILINE
+    )
+    assert "error: the total is $21.00 at most, over the limit of $10.00" in text
+    assert "warning: not known yet, so a range: 'new' (plan)" in text
+    assert "about -$1.50 to +$3.00 (15 days 0 hours of 30 days are left)" in text
+    assert "also: 1 \N{MULTIPLICATION SIGN} aws:s3/bucket:Bucket (not of STACKS, not priced)" in text
+    assert "mandatory policy allowed-plans on grown:\n    Plans are limited.\n    container" in text
+
+
+def test_rich_says_the_same_in_a_frame() -> None:
+    text = rich_text(result(), width=120, color=False)
+
+    assert text is not None
+    assert "│ new " in text
+    assert "mandatory policy allowed-plans on grown:" in text
+
+
+def test_without_rich_there_is_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+
+    assert rich_text(result(), width=120, color=False) is None
+
+
+def test_names_are_no_markup_for_rich() -> None:
+    shown = result(data=preview(step("create", "[red]web[/nope]", None, web())))
+
+    assert "[red]web[/nope]" in (rich_text(shown, width=120, color=False) or "")
+
+
+def test_json_holds_amounts_as_text() -> None:
+    data = json.loads(document(result(Limit("increase", Decimal(1), block=False))))
+
+    assert data["past"] == {"low": "15.00", "high": "15.00"}
+    assert data["planned"] == {"low": "12.00", "high": "21.00"}
+    assert data["difference"] == {"low": "-3.00", "high": "6.00"}
+    assert data["resources"][0] == {
+        "name": "new",
+        "id": previews.urn("new"),
+        "action": "create",
+        "past": None,
+        "planned": {"kind": "nodejs, plan unknown", "low": "1.00", "high": "10.00"},
+        "difference": {"low": "1.00", "high": "10.00"},
+        "unknown": ["plan"],
+    }
+    assert data["not_priced"] == [{"type": BUCKET, "count": 1, "reason": "elsewhere"}]
+    assert data["limits"][0]["passed"] is False
+    assert data["violations"][0]["policy"] == "allowed-plans"
+    assert data["result"] == "blocked"
+    assert data["rest_of_month"]["difference"] == {"low": "-1.50", "high": "3.00"}
+
+
+def test_a_bound_that_is_not_known_is_null_in_json() -> None:
+    data = json.loads(document(result(data=preview(step("create", "new", None, web("colossal"))))))
+
+    assert data["planned"] == {"low": "0.00", "high": None}
+
+
+def test_markdown_begins_with_its_marker_and_holds_the_table() -> None:
+    text = markdown(result(Limit("total", Decimal(10), block=True)), "shop/dev")
+
+    assert text.startswith("<!-- stacks-pulumi cost: shop/dev -->\n")
+    page = html(text)
+    assert page.count("<table>") == 2
+    assert (
+        "<td>changed</td>\n<td><strong>grown</strong></td>\n<td>nodejs, basic → nodejs, premium</td>" in page
+    )
+    assert "<strong>+$1.00 to +$10.00</strong>" in page
+    assert "❌ the total is $21.00 at most, over the limit of $10.00" in page
+    assert "<strong>allowed-plans</strong> on <strong>grown</strong> (mandatory): Plans are limited." in page
+    assert "<summary>1 unchanged container</summary>" in page
+
+
+def test_dollars_begin_no_mathematics() -> None:
+    assert not re.search(r"(?<!\\)\$", markdown(result()))
+
+
+@given(
+    st.text(
+        st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Zl", "Zp", "Zs"]),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_a_name_from_the_program_is_never_markup(name: str) -> None:
+    hostile = f"{name}|<img src=x>`a`[b](http://c)*d*"
+
+    page = html(markdown(result(data=preview(step("create", hostile, None, web())))))
+
+    assert "<img" not in page
+    assert "<a " not in page
+    assert "<code>" not in page
+    assert "<em>" not in page
+    assert page.count("<tr>") == 2
+
+
+def test_nobody_is_mentioned_and_no_issue_linked() -> None:
+    shown = markdown(result(data=preview(step("create", "@everyone #12", None, web()))))
+
+    assert "@everyone" not in shown
+    assert "#12" not in shown
+
+
+@pytest.mark.parametrize("name", ["a --> b", "--", "<!--", "x\ny"])
+def test_a_marker_cannot_be_broken_out_of(name: str) -> None:
+    assert re.fullmatch(r"<!-- stacks-pulumi cost: [A-Za-z0-9_./-]+ -->", marker(name))
+    assert "--" not in marker(name)[4:-3]
+
+
+def test_a_long_comment_stays_below_what_a_comment_may_hold() -> None:
+    many = [step("create", f"container-{number}", None, web()) for number in range(3000)]
+
+    text = markdown(result(data=preview(*many)))
+
+    assert len(text) < 65_000
+    assert "and 2900 more" in text
+
+
+def test_a_change_without_cost_says_that_it_stays() -> None:
+    assert plain(result(data=preview(step("same", "kept", web(), web())))).startswith(
+        "The monthly cost stays at $4.00."
+    )
+
+
+def test_a_stack_has_one_column() -> None:
+    text = plain(result(data=previews.export(previews.state("web", web()))))
+
+    assert text.startswith("The stack costs $4.00 a month.")
+    assert "Planned" not in text
+    assert "the rest of this month: about $2.00" in text
+
+
+@pytest.mark.parametrize(
+    ("data", "limits", "strict", "code"),
+    [
+        (preview(step("create", "new", None, web())), (), False, 0),
+        (preview(step("create", "new", None, web())), (Limit("total", Decimal(4), block=True),), True, 0),
+        (preview(step("create", "new", None, web())), (Limit("total", Decimal(3), block=False),), True, 0),
+        (preview(step("create", "new", None, web())), (Limit("total", Decimal(3), block=True),), False, 2),
+        (preview(step("create", "new", None, web(UNKNOWN))), (), False, 0),
+        (preview(step("create", "new", None, web(UNKNOWN))), (), True, 3),
+        (
+            preview(step("create", "new", None, web(UNKNOWN))),
+            (Limit("total", Decimal(3), block=True),),
+            True,
+            2,
+        ),
+        (preview(same=9), (Limit("total", Decimal(3), block=True),), True, 1),
+        (events(policies=(HARD,), errors=("preview failed",)), (), False, 2),
+        (preview(errors=("preview failed",)), (), False, 2),
+        (preview(errors=("boom",)), (), False, 1),
+    ],
+)
+def test_the_exit_code_says_what_came_of_it(
+    data: bytes, limits: tuple[Limit, ...], strict: bool, code: int
+) -> None:
+    assert result(*limits, data=data, strict=strict).exit_code == code

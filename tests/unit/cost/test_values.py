@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.cost.values import UNKNOWN, boolean, is_unknown, text, whole
+from tests.support import previews
+
+CIPHERTEXT = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:abc"}
+
+
+@pytest.mark.parametrize("value", [previews.UNKNOWN, previews.SECRET, CIPHERTEXT, UNKNOWN])
+def test_what_the_engine_hides_or_does_not_know_is_unknown(value: Any) -> None:
+    assert is_unknown(value)
+    assert text({"plan": value}, "plan") is UNKNOWN
+    assert whole({"tier": value}, "tier") is UNKNOWN
+    assert boolean({"on": value}, "on") is UNKNOWN
+
+
+@pytest.mark.parametrize("value", ["", "basic", 0, 1.0, False, {}, {"a": 1}, []])
+def test_a_value_is_known(value: Any) -> None:
+    assert not is_unknown(value)
+
+
+def test_absent_is_not_unknown() -> None:
+    assert text({}, "plan") is None
+    assert whole({"tier": None}, "tier") is None
+    assert boolean({}, "on") is None
+
+
+@pytest.mark.parametrize("value", [True, "3", 1.5, float("nan"), float("inf"), [3]])
+def test_what_no_whole_number_can_be_is_unknown(value: Any) -> None:
+    assert whole({"tier": value}, "tier") is UNKNOWN
+
+
+@pytest.mark.parametrize("value", [5, 1.0, ["basic"], True])
+def test_what_no_text_can_be_is_unknown(value: Any) -> None:
+    assert text({"plan": value}, "plan") is UNKNOWN
+
+
+def test_the_engine_makes_floats_of_whole_numbers() -> None:
+    assert whole({"tier": 3.0}, "tier") == 3
+
+
+def test_a_text_is_no_boolean() -> None:
+    assert boolean({"on": "true"}, "on") is UNKNOWN
+    assert boolean({"on": False}, "on") is False
