@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from stacks_pulumi import catalog
 from stacks_pulumi.api import models
@@ -14,9 +14,11 @@ from stacks_pulumi.errors import (
     NotFoundError,
     SpendingCapError,
     StacksError,
+    UnexpectedStateError,
     VanishedError,
     WaitCancelledError,
     WaitError,
+    WaitTimeoutError,
 )
 from stacks_pulumi.resources._base import HalfDone
 from stacks_pulumi.resources._container_view import (
@@ -166,10 +168,9 @@ class Lifecycle:
     def _half_done(
         self, error: StacksError, container: models.Container, inputs: Mapping[str, Any]
     ) -> HalfDone:
-        seen = error.last_state if isinstance(error, WaitError) else None
-        status = seen or container.status
+        status = (error.last_state if isinstance(error, WaitError) else None) or container.status
         msg = (
-            f'container "{inputs["name"]}" ({container.id}) was made but is not ready: {error}. '
+            f'container "{inputs["name"]}" ({container.id}) was made but is not ready: {_reason(error)}. '
             f"{self._last_log_lines(container.id)}It is in the state and it is billed: `pulumi up` tries to start "
             "it again, `pulumi destroy` deletes it"
         )
@@ -226,8 +227,10 @@ class Lifecycle:
             return container
         return self._set_status(container, "restart", STARTED)
 
-    def _set_status(self, container: models.Container, status: str, wait: Wait) -> models.Container:
-        self.op.progress({STATUS_RUNNING: "starting", STATUS_STOPPED: "stopping"}.get(status, "restarting"))
+    def _set_status(
+        self, container: models.Container, status: Literal["running", "stopped", "restart"], wait: Wait
+    ) -> models.Container:
+        self.op.progress({"running": "starting", "stopped": "stopping", "restart": "restarting"}[status])
         self.session.client.containers.set_status(container.id, status)
         return self._wait(wait, container).merge(container)
 
@@ -245,6 +248,17 @@ class Lifecycle:
             msg = f"container {container.id} vanished"
             raise VanishedError(msg, subject=f"container {container.id}")
         return found
+
+
+def _reason(error: StacksError) -> str:
+    if isinstance(error, WaitTimeoutError):
+        return (
+            f'it is still "{error.last_state}" after {error.elapsed:.0f} s, which is all the time that it had '
+            "(custom_timeouts gives it more)"
+        )
+    if isinstance(error, UnexpectedStateError):
+        return f'its status is "{error.last_state}" after {error.elapsed:.0f} s'
+    return str(error)
 
 
 def find_container(session: Session, id_: str, *, fresh: bool = False) -> models.Container | None:

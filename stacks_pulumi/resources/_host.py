@@ -81,12 +81,12 @@ class Call:
     Attributes:
         urn: The resource's URN; empty if it could not be had.
         timeout: Seconds from `CustomTimeouts`, or `None` if the program set none.
-        properties: The properties that came with the call, for what has to be sent back as it was.
+        provider: The pickled provider that came with the call, which has to be sent back as it was.
     """
 
     urn: str = ""
     timeout: float | None = None
-    properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    provider: str = field(default="", repr=False)
     _context: Context | None = field(default=None, repr=False)
 
     @property
@@ -114,7 +114,7 @@ class Call:
             self.fail("; ".join(reasons) + f" (it exists as {id_}: take it over with adopt, or delete it)")
         detail = provider_pb2.ErrorResourceInitFailed(
             id=id_,
-            properties=_to_struct({**outs, PROVIDER_KEY: self.properties.get(PROVIDER_KEY, "")}),
+            properties=_to_struct({**outs, PROVIDER_KEY: self.provider}),
             reasons=list(reasons),
         )
         self._abort("; ".join(reasons), (detail,))
@@ -145,7 +145,7 @@ def current_call() -> Call:
             return Call(
                 urn=urn,
                 timeout=getattr(request, "timeout", 0) or None,
-                properties=_properties(request),
+                provider=_provider(request),
                 _context=cast("Context", context),
             )
     _missing.add("current_call")
@@ -260,12 +260,12 @@ def _frames() -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _properties(request: Any) -> Mapping[str, Any]:
+def _provider(request: Any) -> str:
     for name in ("news", "properties"):
-        found = getattr(request, name, None)
-        if found is not None and PROVIDER_KEY in found:
-            return cast("Mapping[str, Any]", found)
-    return {}
+        properties = getattr(request, name, None)
+        if properties is not None and PROVIDER_KEY in properties:
+            return str(properties[PROVIDER_KEY])
+    return ""
 
 
 def _to_struct(values: Mapping[str, Any]) -> Any:
