@@ -77,23 +77,22 @@ def money(name: str, help: str, default: Decimal | None = None, least: Decimal =
     )
 
 
-def whole(name: str, help: str, default: int | None = None, most: int = 1_000_000) -> Option:
-    """A whole number, not negative."""
+def whole(name: str, help: str, default: int | None = None, most: int = 1_000_000, least: int = 0) -> Option:
+    """A whole number from `least` to `most`."""
 
     def parse(raw: Any) -> int:
         if isinstance(raw, bool) or not isinstance(raw, int | float) or raw != raw // 1:
             raise OptionError("is no whole number")
-        if not 0 <= raw <= most:
-            raise OptionError(f"is not between 0 and {most}")
+        if not least <= raw <= most:
+            raise OptionError(f"is not between {least} and {most}")
         return int(raw)
 
-    return Option(name, _schema("integer", help, default, minimum=0, maximum=most), parse, help)
+    return Option(name, _schema("integer", help, default, minimum=least, maximum=most), parse, help)
 
 
 def percent(name: str, help: str, default: int) -> Option:
     """A whole percentage, 1 to 100."""
-    option = whole(name, help, default, most=100)
-    return Option(name, {**option.schema, "minimum": 1}, option.parse, help)
+    return whole(name, help, default, most=100, least=1)
 
 
 def choice(name: str, help: str, *words: str) -> Option:

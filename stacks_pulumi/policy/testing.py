@@ -24,7 +24,7 @@ import runpy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from unittest import mock
 
 import pulumi_policy
@@ -49,6 +49,8 @@ __all__ = [
     "resource",
     "vpn_client",
 ]
+
+_APP: Final = "usr-00000000-app"
 
 
 def resource(type: str, name: str, /, *, protect: bool = False, **properties: Any) -> Resource:
@@ -86,21 +88,19 @@ def container(
 
 
 def allowed_ip(name: str, /, ip_address: Any, service_type: Any = "both", **properties: Any) -> Resource:
-    """An AllowedIp; its container's id is not known unless it is given."""
-    inputs = {"container": UNKNOWN, "ip_address": ip_address, "service_type": service_type, **properties}
+    """An AllowedIp, of a container that is there already."""
+    inputs = {"container": _APP, "ip_address": ip_address, "service_type": service_type, **properties}
     return Resource(tokens.ALLOWED_IP, name, inputs)
 
 
-def pinned_backup(
-    name: str, /, of: str | None = None, container: Any = UNKNOWN, **properties: Any
-) -> Resource:
+def pinned_backup(name: str, /, of: str | None = None, container: Any = _APP, **properties: Any) -> Resource:
     """
     A PinnedBackup.
 
     Args:
         name: The resource's name in the program.
-        of: The name of the Container resource that it is given.
-        container: The container's id, if it is known.
+        of: The name of the Container resource that it is given; `None` if it is given an id.
+        container: That id; `UNKNOWN` for a container that the same operation makes.
         properties: More inputs.
     """
     sources = {} if of is None else {"container": [of]}
@@ -108,8 +108,8 @@ def pinned_backup(
 
 
 def vpn_client(name: str, /, **properties: Any) -> Resource:
-    """A VpnClient."""
-    return Resource(tokens.VPN_CLIENT, name, {"container": UNKNOWN, "name": name, **properties})
+    """A VpnClient, of a container that is there already."""
+    return Resource(tokens.VPN_CLIENT, name, {"container": _APP, "name": name, **properties})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Protocol, TypeAlias
 
-from stacks_pulumi.cost.money import Price, total, usd
+from stacks_pulumi.cost.money import Price, count, total, usd
 from stacks_pulumi.policy.findings import Finding, NotApplicable, Violation
 from stacks_pulumi.policy.options import Settings, choice, money, whole
 from stacks_pulumi.policy.rule import StackRule
@@ -71,9 +71,10 @@ class _Headroom:
         elsewhere = total(container.price for container in others)
         both = elsewhere + stack.price
         if both.high is None or both.high > cap:
+            beside = f"{count(len(others), 'other container')} {up_to(elsewhere)}"
             yield Violation(
-                f"the account would cost {up_to(both)} a month: this stack {up_to(stack.price)}, {len(others)} other "
-                f"containers {up_to(elsewhere)}; the cap is {usd(cap)}. Take something out, or have the cap raised."
+                f"the account would cost {up_to(both)} a month: this stack {up_to(stack.price)}, {beside}; "
+                f"the cap is {usd(cap)}. Take something out, or have the cap raised."
             )
 
 

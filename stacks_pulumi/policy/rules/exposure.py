@@ -20,6 +20,8 @@ __all__ = ["RULES"]
 _DATABASES = tuple(template for template in catalog.TEMPLATES if catalog.is_database(template))
 _TEMPLATES = names("templates", "templates whose containers hold data", _DATABASES)
 _TAG = tag("tag", "only in stacks that have this tag, such as env=prod; unset for every stack")
+# All of IPv4 in IPv6's notation.
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Finding]:
@@ -52,13 +54,12 @@ def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Find
 
 
 def _size(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[int, int]:
-    """IP version and prefix length; an IPv4 network in IPv6 clothes (`::ffff:0.0.0.0/96`) is an IPv4 network."""
-    if (
-        isinstance(network, ipaddress.IPv6Network)
-        and network.network_address.ipv4_mapped
-        and network.prefixlen >= 96
-    ):
-        return 4, network.prefixlen - 96
+    """IP version and prefix length; IPv4 addresses can also be written as IPv6 ones, and are no narrower for it."""
+    if isinstance(network, ipaddress.IPv6Network):
+        if network.subnet_of(_MAPPED):
+            return 4, network.prefixlen - _MAPPED.prefixlen
+        if network.supernet_of(_MAPPED):
+            return 4, 0
     return network.version, network.prefixlen
 
 

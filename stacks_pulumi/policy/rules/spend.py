@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from decimal import Decimal
 
-from stacks_pulumi.cost.money import FREE, Price, total, usd
+from stacks_pulumi.cost.money import FREE, Price, count, total, usd
 from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable, Violation
 from stacks_pulumi.policy.options import Settings, choice, money, percent, whole
 from stacks_pulumi.policy.rule import ResourceRule, StackRule
@@ -65,7 +65,7 @@ def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
     unknown = tuple(container for container in stack.containers if not container.price.exact)
     if mode == "deny" and unknown:
         yield Violation(
-            f"the price of {len(unknown)} containers is not known, and unknown prices are denied here: "
+            f"the price of {count(len(unknown), 'container')} is not known, and unknown prices are denied here: "
             f"{breakdown(unknown)}. Write their plan, template and storage as plain values."
         )
     if mode == "ignore":
@@ -143,19 +143,19 @@ class SpendGate:
 
 def max_resources(stack: StackView, settings: Settings) -> Iterator[Finding]:
     """There are no more resources of a kind than a limit."""
-    counts = (
-        ("containers", stack.containers),
-        ("vpn_clients", stack.vpn_clients),
-        ("pinned_backups", stack.pinned_backups),
+    kinds = (
+        ("containers", "container", stack.containers),
+        ("vpn_clients", "VPN client", stack.vpn_clients),
+        ("pinned_backups", "pinned backup", stack.pinned_backups),
     )
-    for option, resources in counts:
+    for option, noun, resources in kinds:
         limit = settings[option]
         if limit is not None and len(resources) > limit:
             yield Violation(
-                f"the stack has {len(resources)} {option.replace('_', ' ')}; the limit is {limit}. "
+                f"the stack has {count(len(resources), noun)}; the limit is {limit}. "
                 f"Take some out, or have {option} raised."
             )
-    if all(settings[option] is None for option, _ in counts):
+    if all(settings[option] is None for option, *_ in kinds):
         yield NotApplicable("no limit is set")
 
 

@@ -48,7 +48,9 @@ def test_the_plain_table_says_everything() -> None:
         "The monthly cost changes by -$3.00 to +$6.00: from $15.00 to $12.00\N{EN DASH}$21.00.\n"
     )
     assert re.search(
-        r"^\+  new +nodejs, plan unknown +\$0\.00 +\$1\.00.\$10\.00 +\+\$1\.00 to \+\$10\.00$", text, re.M
+        r"^\+  new +nodejs, plan unknown +\$0\.00 +\$1\.00.\$10\.00 +\+\$1\.00 to \+\$10\.00$",
+        text,
+        re.MULTILINE,
     )
     assert re.search(
         r"^~  grown +nodejs, basic → nodejs, premium +\$4\.00 +\$10\.00 +\+\$6\.00$", text, re.MULTILINE

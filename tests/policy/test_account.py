@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.policy import StacksGuard
+from stacks_pulumi.policy.testing import PackTester, container
+from tests.support.policy_cases import account
+
+
+def broken(_timeout_s: float) -> list[Any]:
+    raise ConnectionError("sk_stacks_secret at 10.0.0.1")
+
+
+def headroom(reader: Any, **config: Any) -> PackTester:
+    guard = StacksGuard("test", ["account-headroom"], account=reader)
+    return PackTester(guard, {"account-headroom": {"enforcementLevel": "mandatory", "cap_usd": 10, **config}})
+
+
+def test_an_account_that_cannot_be_read_is_a_violation() -> None:
+    outcome = headroom(broken).preview(container("web"))
+
+    outcome.assert_blocked_by("account-headroom", "could not be read (ConnectionError)", "STACKS_API_KEY")
+    assert "sk_stacks" not in str(outcome)
+
+
+def test_an_account_that_cannot_be_read_can_be_a_warning(capfd: pytest.CaptureFixture[str]) -> None:
+    headroom(broken, on_error="warn").preview(container("web")).assert_passes()
+
+    assert "account-headroom: the account could not be read" in capfd.readouterr().err
+
+
+def test_a_container_of_the_stack_is_not_counted_twice() -> None:
+    headroom(account, cap_usd=4).preview(container("elsewhere")).assert_passes()
+
+
+def test_the_reader_is_given_its_time() -> None:
+    seen: list[float] = []
+
+    def reader(seconds: float) -> list[Any]:
+        seen.append(seconds)
+        return []
+
+    headroom(reader, timeout_s=3).preview(container("web")).assert_passes()
+
+    assert seen == [3.0]
+
+
+def test_a_pack_without_an_account_says_so() -> None:
+    assert "without an account" in headroom(None).preview(container("web")).not_applicable["account-headroom"]
+
+
+def test_without_a_cap_nothing_is_asked() -> None:
+    guard = StacksGuard("test", ["account-headroom"], account=broken)
+
+    PackTester(guard, {"account-headroom": "mandatory"}).preview(container("web")).assert_passes()

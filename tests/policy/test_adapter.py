@@ -1,0 +1,143 @@
+"""What stands between the SDK and the rules: nothing fails open, nothing is repeated that may be a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stacks_pulumi.policy import (
+    ContainerView,
+    Deferred,
+    ResourceRule,
+    Settings,
+    StackRule,
+    StacksGuard,
+    StackView,
+    Violation,
+)
+from stacks_pulumi.policy.findings import Finding
+from stacks_pulumi.policy.rule import Remediation
+from stacks_pulumi.policy.testing import UNKNOWN, PackTester, Secret, allowed_ip, container, resource
+
+PASSWORD = "hunter2-hunter2"
+
+
+def crash(view: Any, _settings: Settings) -> list[Finding]:
+    raise ZeroDivisionError(f"{PASSWORD} {view}")
+
+
+def resource_rule(check: Any) -> ResourceRule[ContainerView]:
+    return ResourceRule("own", "Our own.", "mandatory", "high", "Fix it.", view=ContainerView, check=check)
+
+
+def pack(rule: Any) -> PackTester:
+    return PackTester(StacksGuard("test", [], extra=[rule]))
+
+
+def test_a_rule_that_crashes_names_itself_and_the_resource_and_blocks() -> None:
+    outcome = pack(resource_rule(crash)).update(container("web", discount_code=Secret(PASSWORD)))
+
+    outcome.assert_blocked_by("own", "own crashed on 'web' (ZeroDivisionError in test_adapter.py, line")
+    assert outcome.made == ()
+    assert PASSWORD not in str(outcome)
+
+
+def test_a_stack_rule_that_crashes_names_itself_and_blocks() -> None:
+    rule = StackRule("own", "Our own.", "mandatory", "high", "Fix it.", check=crash)
+
+    outcome = pack(rule).preview(container("web"))
+
+    outcome.assert_blocked_by("own", "own crashed on the stack (ZeroDivisionError")
+    assert PASSWORD not in str(outcome)
+
+
+def test_a_remediation_that_crashes_ends_the_operation_with_its_name() -> None:
+    def changes(_view: ContainerView, _settings: Settings) -> dict[str, Any]:
+        raise ZeroDivisionError(PASSWORD)
+
+    rule = Remediation("own", "Our own.", "remediate", "high", "Fix it.", view=ContainerView, changes=changes)
+
+    with pytest.raises(RuntimeError, match="own crashed on 'web'") as caught:
+        pack(rule).preview(container("web"))
+    assert PASSWORD not in str(caught.value)
+
+
+def test_a_value_that_a_rule_left_open_is_a_warning_that_names_it() -> None:
+    def check(_view: ContainerView, _settings: Settings) -> Iterator[Finding]:
+        yield Violation("first")
+        yield Deferred("plan")
+
+    outcome = pack(resource_rule(check)).preview(container("web"))
+
+    outcome.assert_blocked_by("own", "first")
+    outcome.assert_warned_by("own", "the plan of 'web' is not known yet")
+
+
+def test_a_stack_rule_cannot_put_anything_off() -> None:
+    def check(_stack: StackView, _settings: Settings) -> Iterator[Finding]:
+        yield Deferred("plan")
+
+    pack(StackRule("own", "Our own.", "mandatory", "high", "Fix it.", check=check)).preview(
+        container("web")
+    ).assert_blocked_by("own", "left a value open")
+
+
+def test_resources_of_others_are_left_alone() -> None:
+    pack(resource_rule(crash)).preview(
+        resource("aws:s3/bucket:Bucket", "files", acl=UNKNOWN),
+        resource("pulumi:providers:pulumi-python", "default"),
+    ).assert_passes()
+
+
+def test_a_wrong_configuration_is_told_even_if_there_is_no_resource() -> None:
+    guard = StacksGuard("test", ["allowed-plans"])
+
+    outcome = PackTester(guard, {"allowed-plans": {"alowed": []}}).preview()
+
+    outcome.assert_blocked_by(
+        "allowed-plans", "allowed-plans is misconfigured, so nothing passes it: 'alowed' is no option"
+    )
+
+
+word = st.text(st.characters(codec="ascii", min_codepoint=97, max_codepoint=122), min_size=9, max_size=12)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(st.tuples(word, word, word, word), st.booleans())
+def test_no_value_of_a_property_is_ever_repeated(
+    capfd: pytest.CaptureFixture[str], values: tuple[str, str, str, str], preview: bool
+) -> None:
+    """Secrets reach a policy in clear text and without a mark, so any value may be one."""
+    plan, template, name, address = values
+    guard = StacksGuard(
+        "test",
+        all="mandatory",
+        max_monthly_usd=1,
+        max_container_usd=1,
+        allowed_plans=["micro"],
+        allowed_templates=["nodejs"],
+        config={
+            "naming": {"pattern": "x"},
+            "allowed-storage": {"max_usd": 0},
+            "max-resources": {"containers": 0},
+        },
+    )
+    resources = (
+        container(
+            "one", template, plan=plan, name=name, additional_storage_tier=4711, discount_code=Secret(address)
+        ),
+        container("two", "mysql", plan=plan, name=name, additional_storage_tier=template),
+        allowed_ip("three", address, name, description=plan),
+    )
+    pack = PackTester(guard)
+
+    outcome = pack.preview(*resources) if preview else pack.update(*resources)
+
+    said = str(outcome) + capfd.readouterr().err
+    assert outcome.blocked
+    for value in (*values, "4711"):
+        assert value not in said

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pulumi_policy
+import pytest
+
+from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND, StacksGuard
+from stacks_pulumi.policy.registry import rules
+from stacks_pulumi.policy.testing import PackTester, container
+
+
+def test_one_limit_reaches_every_policy_that_keeps_it() -> None:
+    config = StacksGuard(
+        max_monthly_usd=Decimal("19.99"),
+        max_container_usd=5,
+        allowed_plans=["micro"],
+        allowed_templates=["nodejs"],
+    ).initial_config()
+
+    assert config == {
+        "monthly-budget": {"max_monthly_usd": 19.99},
+        "budget-warning": {"max_monthly_usd": 19.99},
+        "spend-gate": {"max_monthly_usd": 19.99},
+        "resource-price-cap": {"max_usd": 5.0},
+        "allowed-plans": {"allowed": ["micro"]},
+        "clamp-plan": {"allowed": ["micro"]},
+        "allowed-templates": {"allowed": ["nodejs"]},
+    }
+
+
+def test_a_policys_own_configuration_goes_before_the_limit_for_all() -> None:
+    guard = StacksGuard(
+        max_monthly_usd=10, config={"budget-warning": {"max_monthly_usd": 5}, "naming": "disabled"}
+    )
+
+    assert guard.initial_config()["budget-warning"] == {"max_monthly_usd": 5}
+    assert guard.initial_config()["naming"] == {"enforcementLevel": pulumi_policy.EnforcementLevel.DISABLED}
+
+
+def test_the_users_configuration_goes_before_the_packs() -> None:
+    guard = StacksGuard(max_monthly_usd=1, only=["monthly-budget"])
+
+    assert PackTester(guard).preview(container("web")).blocked
+    assert not PackTester(guard, {"monthly-budget": {"max_monthly_usd": 9}}).preview(container("web")).blocked
+
+
+def test_a_level_for_all_is_overruled_by_a_policys_own() -> None:
+    guard = StacksGuard(
+        "test",
+        ["monthly-budget", "resource-price-cap"],
+        all="advisory",
+        max_monthly_usd=1,
+        max_container_usd=1,
+        config={"resource-price-cap": "mandatory"},
+    )
+
+    outcome = PackTester(guard).preview(container("web"))
+
+    outcome.assert_warned_by("monthly-budget")
+    outcome.assert_blocked_by("resource-price-cap")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"only": ["monthly-bugdet"]}, "only names 'monthly-bugdet', which is no policy of this pack"),
+        ({"config": {"monthly-bugdet": "disabled"}}, "config names 'monthly-bugdet'"),
+        ({"config": {"monthly-budget": "madnatory"}}, "the level of 'monthly-budget' is 'madnatory'"),
+        (
+            {"config": {"monthly-budget": {"enforcementLevel": "off"}}},
+            "the level of 'monthly-budget' is 'off'",
+        ),
+        ({"all": "strict"}, "the level of 'all' is 'strict'"),
+        (
+            {"only": ["naming"], "max_monthly_usd": 5},
+            "max_monthly_usd is set, but none of the policies that keep it",
+        ),
+    ],
+)
+def test_what_is_not_there_is_refused_when_the_pack_is_made(arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        StacksGuard(**arguments)
+
+
+def test_every_policy_is_in_one_of_the_packs() -> None:
+    names = [*PLANS, *SPEND, *EXPOSURE]
+
+    assert sorted(names) == sorted(rules())
+
+
+def test_a_pack_can_hold_policies_made_with_the_sdk() -> None:
+    own = pulumi_policy.ResourceValidationPolicy(
+        "own", "Our own.", lambda _args, report: report("no", None), pulumi_policy.EnforcementLevel.MANDATORY
+    )
+
+    PackTester(StacksGuard("test", ["naming"], extra=[own])).preview().assert_blocked_by("own", "no")
+
+
+def test_running_serves_everything_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: dict[str, Any] = {}
+    monkeypatch.setattr(pulumi_policy, "PolicyPack", lambda **given: served.update(given))
+
+    StacksGuard("ours", SPEND, max_monthly_usd=5).run()
+
+    assert served["name"] == "ours"
+    assert [policy.name for policy in served["policies"]] == list(SPEND)
+    assert served["initial_config"]["spend-gate"] == {"max_monthly_usd": 5.0}
+
+
+@pytest.mark.parametrize("rule", rules().values(), ids=lambda rule: rule.name)
+def test_every_policy_tells_people_what_it_is(rule: Any) -> None:
+    [policy] = StacksGuard("test", [rule.name]).policies()
+
+    assert policy.description.endswith(".")
+    assert policy.remediation_steps
+    assert policy.severity is not None
+    schema = policy.config_schema
+    assert schema is not None
+    assert "exempt" in schema.properties
+    assert all(option["description"] for option in schema.properties.values())

@@ -1,0 +1,125 @@
+"""Every policy: passes, violates at preview and in an update, unknown, misconfigured, exempt, exemption ended."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.policy import StacksGuard
+from stacks_pulumi.policy.registry import rules
+from stacks_pulumi.policy.testing import UNKNOWN, PackTester, Resource
+from tests.support.policy_cases import CASES, Case, account
+
+TODAY = datetime.date(2026, 6, 1)
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.policy)
+
+
+def pack_of(case: Case, **config: Any) -> PackTester:
+    guard = StacksGuard("test", [case.policy], account=account)
+    settings = {**case.config, **config, "enforcementLevel": "mandatory"}
+    return PackTester(guard, {case.policy: settings}, today=TODAY)
+
+
+def known(resources: tuple[Resource, ...]) -> tuple[Resource, ...]:
+    """As they are in an update, where every value is known."""
+    return tuple(
+        replace(
+            one,
+            properties={key: "usr-1" if value is UNKNOWN else value for key, value in one.properties.items()},
+        )
+        for one in resources
+    )
+
+
+def exemption(case: Case, expires: str) -> dict[str, Any]:
+    return {"exempt": [{"name": case.culprit, "reason": "agreed with finance", "expires": expires}]}
+
+
+def test_no_policy_is_left_out() -> None:
+    assert {case.policy for case in CASES} | {"clamp-plan"} == set(rules())
+
+
+@each_case
+def test_what_is_allowed_passes(case: Case) -> None:
+    pack_of(case).preview(*case.passes).assert_passes()
+
+    outcome = pack_of(case).update(*known(case.passes))
+    assert not outcome.blocked, outcome
+    assert outcome.made == tuple(resource.name for resource in known(case.passes))
+
+
+@each_case
+def test_a_violation_blocks_the_preview_and_says_what_price_limit_and_fix(case: Case) -> None:
+    outcome = pack_of(case).preview(*case.violates)
+
+    outcome.assert_blocked_by(case.policy, *case.says)
+    assert len(outcome.of(case.policy)) == 1
+
+
+@each_case
+def test_what_is_not_known_at_preview_never_passes_in_silence(case: Case) -> None:
+    outcome = pack_of(case).preview(*case.unknown)
+
+    if case.then == "violates":
+        outcome.assert_blocked_by(case.policy)
+    else:
+        outcome.assert_warned_by(
+            case.policy, "is not known yet; the update checks it before the resource is made"
+        )
+        assert not outcome.blocked
+
+
+@each_case
+def test_an_update_makes_nothing_that_violates(case: Case) -> None:
+    outcome = pack_of(case).update(*case.violates)
+
+    outcome.assert_blocked_by(case.policy)
+    if case.stack:
+        # The engine asks about the stack when all has been made; so these have to judge by the preview.
+        assert outcome.made == tuple(resource.name for resource in case.violates)
+    else:
+        assert outcome.made == tuple(resource.name for resource in case.violates[:-1])
+
+
+@each_case
+def test_a_configuration_that_is_wrong_lets_nothing_pass(case: Case) -> None:
+    guard = StacksGuard("test", [case.policy], account=account)
+    outcome = PackTester(guard, {case.policy: {**case.misspelt, "enforcementLevel": "mandatory"}}).preview(
+        *case.passes
+    )
+
+    [wrong] = case.misspelt
+    outcome.assert_blocked_by(case.policy, f"{case.policy} is misconfigured", f"'{wrong}'")
+
+
+@each_case
+def test_an_exemption_in_force_lets_its_resource_pass_and_is_told(
+    case: Case, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pack_of(case, **exemption(case, "2026-06-01")).preview(*case.violates).assert_passes()
+
+    assert (
+        f"{case.policy}: '{case.culprit}' is exempt until 2026-06-01: agreed with finance"
+        in capfd.readouterr().err
+    )
+
+
+@each_case
+def test_an_exemption_that_has_ended_is_none_and_is_told(case: Case) -> None:
+    outcome = pack_of(case, **exemption(case, "2026-05-31")).preview(*case.violates)
+
+    outcome.assert_blocked_by(
+        case.policy, *case.says, "Its exemption ended on 2026-05-31: agreed with finance."
+    )
+
+
+@each_case
+def test_a_resource_that_this_operation_does_not_make_is_left_alone(case: Case) -> None:
+    """A new resource outside of --target reaches the policies without any property."""
+    untargeted = [replace(resource, properties={}) for resource in case.violates]
+
+    pack_of(case).preview(*untargeted).assert_passes()

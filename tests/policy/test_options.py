@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stacks_pulumi.policy.options import Settings
+from stacks_pulumi.policy.registry import rules
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def problems(policy: str, **config: Any) -> list[str]:
+    return Settings(rules()[policy].all_options, config).problems
+
+
+@pytest.mark.parametrize(
+    ("policy", "config", "text"),
+    [
+        (
+            "monthly-budget",
+            {"max_montly": 10},
+            "'max_montly' is no option of it: it has max_monthly_usd, unknown, exempt",
+        ),
+        ("monthly-budget", {"max_monthly_usd": "10"}, "'max_monthly_usd' is no number of US dollars"),
+        ("monthly-budget", {"max_monthly_usd": float("nan")}, "'max_monthly_usd' is no number of US dollars"),
+        ("monthly-budget", {"max_monthly_usd": -0.01}, "'max_monthly_usd' is less than $0.00"),
+        ("monthly-budget", {"unknown": "worst"}, "'unknown' is none of worst-case, deny, ignore"),
+        ("budget-warning", {"pct": 0}, "'pct' is not between 1 and 100"),
+        ("max-resources", {"containers": 2.5}, "'containers' is no whole number"),
+        ("allowed-plans", {"allowed": "basic"}, "'allowed' is no list of names"),
+        (
+            "allowed-plans",
+            {"by_tag": {"prod": ["basic"]}},
+            "'by_tag' is no stack tag with its value, such as env=prod",
+        ),
+        ("allowed-plans", {"by_tag": {"env=prod": "basic"}}, "'by_tag' is no list of names"),
+        ("allowed-plans", {"by_tag": ["basic"]}, "'by_tag' is no object such as"),
+        ("naming", {"pattern": "["}, "'pattern' is no regular expression"),
+        ("naming", {"pattern": 5}, "'pattern' is no regular expression"),
+        ("naming", {"exempt": {}}, "'exempt' is no list"),
+        ("naming", {"exempt": ["web"]}, "'exempt' no. 1 is no object of texts"),
+        (
+            "naming",
+            {"exempt": [{"name": "a", "reason": "b"}]},
+            "'exempt' no. 1 has no day in expires, such as 2030-12-31",
+        ),
+        ("naming", {"exempt": [{"name": "a", "expires": "2030-01-01"}]}, "'exempt' no. 1 has no reason"),
+        (
+            "naming",
+            {"exempt": [{"name": "a", "reason": " ", "expires": "2030-01-01"}]},
+            "'exempt' no. 1 has no reason",
+        ),
+        (
+            "naming",
+            {"exempt": [{"reason": "b", "expires": "2030-01-01"}]},
+            "'exempt' no. 1 takes exactly one of urn and name",
+        ),
+        (
+            "naming",
+            {"exempt": [{"nmae": "a", "reason": "b", "expires": "2030-01-01"}]},
+            "'exempt' no. 1 has 'nmae'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(policy: str, config: dict[str, Any], text: str) -> None:
+    [problem] = problems(policy, **config)
+
+    assert problem.startswith(text)
+
+
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    assert len(problems("monthly-budget", max_monthly_usd="x", unknown="x", other="x")) == 3
+
+
+def test_an_amount_stays_what_was_written() -> None:
+    settings = Settings(rules()["monthly-budget"].all_options, {"max_monthly_usd": 19.99})
+
+    assert settings.money("max_monthly_usd") == Decimal("19.99")
+
+
+@pytest.mark.parametrize("rule", rules().values(), ids=lambda rule: rule.name)
+def test_defaults_are_right_with_and_without_the_engines_help(rule: Any) -> None:
+    defaults = {option.name: option.default for option in rule.all_options if option.default is not None}
+
+    alone, helped = Settings(rule.all_options), Settings(rule.all_options, defaults)
+
+    assert alone.problems == helped.problems == []
+    assert all(alone[option.name] == helped[option.name] for option in rule.all_options)
+
+
+@given(
+    st.sampled_from([(rule, option) for rule in rules().values() for option in rule.all_options]), ANYTHING
+)
+def test_nothing_that_can_be_written_crashes(target: Any, value: Any) -> None:
+    rule, option = target
+
+    settings = Settings(rule.all_options, {option.name: value})
+
+    assert settings.problems or settings[option.name] is not None or value is None

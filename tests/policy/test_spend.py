@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.cost.values import UNKNOWN as UNKNOWN_VALUE
+from stacks_pulumi.policy import ContainerView, Settings, StacksGuard, Violation
+from stacks_pulumi.policy.registry import rules
+from stacks_pulumi.policy.rules.spend import SpendGate
+from stacks_pulumi.policy.testing import UNKNOWN, Outcome, PackTester, Resource, container
+
+
+def preview(policy: str, *resources: Resource, **config: Any) -> Outcome:
+    return PackTester(StacksGuard("test", [policy]), {policy: config}).preview(*resources)
+
+
+def test_a_budget_with_one_unknown_plan_does_not_pass_by_default() -> None:
+    outcome = preview(
+        "monthly-budget", container("a", plan="premium"), container("b", plan=UNKNOWN), max_monthly_usd=19
+    )
+
+    outcome.assert_blocked_by(
+        "monthly-budget", "up to $20.00", "limit is $19.00", "'b' $1.00", "write the plan as"
+    )
+
+
+def test_an_unknown_plan_that_fits_at_its_worst_passes() -> None:
+    preview("monthly-budget", container("b", plan=UNKNOWN), max_monthly_usd=10).assert_passes()
+
+
+def test_unknown_prices_can_be_denied_outright() -> None:
+    preview(
+        "monthly-budget", container("b", plan=UNKNOWN), max_monthly_usd=100, unknown="deny"
+    ).assert_blocked_by(
+        "monthly-budget", "the price of 1 container is not known, and unknown prices are denied here"
+    )
+
+
+def test_unknown_prices_can_be_ignored_at_ones_own_risk_and_known_ones_still_count() -> None:
+    config: dict[str, Any] = {"max_monthly_usd": 9, "unknown": "ignore"}
+
+    preview("monthly-budget", container("b", plan=UNKNOWN), **config).assert_passes()
+    assert preview("monthly-budget", container("a", plan="premium"), **config).blocked
+
+
+def test_a_plan_without_a_price_fits_into_no_budget() -> None:
+    preview("monthly-budget", container("a", plan="colossal"), max_monthly_usd=100_000).assert_blocked_by(
+        "monthly-budget", "an unknown sum, at least $0.00"
+    )
+
+
+def test_a_budget_is_kept_to_the_cent() -> None:
+    containers = [container(f"c{number}", plan="micro") for number in range(3)]
+
+    preview("monthly-budget", *containers, max_monthly_usd=3).assert_passes()
+    assert preview("monthly-budget", *containers, max_monthly_usd=2.99).blocked
+
+
+def test_a_long_bill_names_the_dearest() -> None:
+    outcome = preview(
+        "monthly-budget",
+        *(container(f"c{n}", plan="micro") for n in range(9)),
+        container("big", plan="premium"),
+        max_monthly_usd=1,
+    )
+
+    outcome.assert_blocked_by("monthly-budget", ": 'big' $10.00", "and 5 more")
+
+
+def test_no_limit_is_a_warning() -> None:
+    preview("budget-warning", container("a")).assert_warned_by(
+        "budget-warning", "no monthly limit is set, and the stack costs $4.00 a month"
+    )
+
+
+def test_a_warning_comes_before_the_limit() -> None:
+    preview("budget-warning", container("a"), max_monthly_usd=5).assert_passes()
+    preview("budget-warning", container("a"), max_monthly_usd=4.99).assert_warned_by("budget-warning", "80 %")
+    preview("budget-warning", container("a"), max_monthly_usd=0).assert_warned_by(
+        "budget-warning", "all of its limit"
+    )
+    preview("budget-warning", container("a", plan="colossal"), max_monthly_usd=9).assert_warned_by(
+        "budget-warning", "more than all of its limit"
+    )
+
+
+def test_the_gate_stops_the_container_that_crosses_the_limit_before_it_is_made() -> None:
+    gate = PackTester(StacksGuard("test", ["spend-gate"], max_monthly_usd=8))
+
+    outcome = gate.update(container("a"), container("b"), container("c"), container("d"))
+
+    outcome.assert_blocked_by("spend-gate", "container 'c'", "with $8.00 declared before it")
+    assert outcome.made == ("a", "b")
+
+
+def test_the_gate_counts_each_container_once_however_often_it_is_asked() -> None:
+    gate, settings = SpendGate(), Settings(rules()["spend-gate"].all_options, {"max_monthly_usd": 5})
+    view = ContainerView("urn:a", "a", template="nodejs", plan="basic")
+
+    assert [list(gate(view, settings)) for _ in range(3)] == [[], [], []]
+
+
+def test_every_operation_begins_with_nothing_declared() -> None:
+    gate = PackTester(StacksGuard("test", ["spend-gate"], max_monthly_usd=5))
+
+    assert gate.update(container("a")).made == ("a",)
+    assert gate.update(container("b")).made == ("b",)
+
+
+def test_threads_together_do_not_pass_the_gate() -> None:
+    gate, settings = SpendGate(), Settings(rules()["spend-gate"].all_options, {"max_monthly_usd": 40})
+    passed: list[str] = []
+    start = threading.Barrier(20)
+
+    def ask(name: str) -> None:
+        start.wait()
+        if not list(gate(ContainerView(f"urn:{name}", name, template="nodejs", plan="basic"), settings)):
+            passed.append(name)
+
+    threads = [threading.Thread(target=ask, args=(f"c{number}",)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(passed) == 10
+
+
+def test_a_plan_without_a_price_does_not_pass_the_gate() -> None:
+    assert (
+        PackTester(StacksGuard("test", ["spend-gate"], max_monthly_usd=99))
+        .update(container("a", plan="x"))
+        .blocked
+    )
+
+
+@pytest.mark.parametrize(("plan", "findings"), [("premium", 1), ("basic", 0), (UNKNOWN_VALUE, 1)])
+def test_a_rule_is_a_plain_function_on_a_view(plan: Any, findings: int) -> None:
+    from stacks_pulumi.policy.rules.spend import resource_price_cap
+
+    settings = Settings(rules()["resource-price-cap"].all_options, {"max_usd": 5})
+    found = list(resource_price_cap(ContainerView("urn", "web", template="nodejs", plan=plan), settings))
+
+    assert len(found) == findings
+    assert all(isinstance(finding, Violation) for finding in found)
+
+
+def test_limits_by_number_are_of_one_kind_each() -> None:
+    outcome = preview(
+        "max-resources", container("a"), container("b"), containers=2, vpn_clients=0, pinned_backups=0
+    )
+
+    outcome.assert_passes()
+
+
+def test_the_report_is_a_table_of_every_container_and_the_sum() -> None:
+    pack = PackTester(StacksGuard("test", ["cost-report"]), {"cost-report": "advisory"})
+
+    outcome = pack.preview(container("web", plan="premium"), container("new-one", plan=UNKNOWN))
+
+    [found] = outcome.findings
+    assert found.message.splitlines()[1:] == [
+        "web      nodejs, premium              $10.00",
+        "new-one  nodejs, plan unknown   $1.00\N{EN DASH}$10.00",
+        "total                          $11.00\N{EN DASH}$20.00",
+    ]
+
+
+def test_the_report_can_be_markdown() -> None:
+    pack = PackTester(
+        StacksGuard("test", ["cost-report"]),
+        {"cost-report": {"enforcementLevel": "advisory", "format": "markdown"}},
+    )
+
+    assert "| web | nodejs, basic | $4.00 |" in str(pack.preview(container("web")))
