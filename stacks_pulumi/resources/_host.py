@@ -157,7 +157,9 @@ def widen_worker_pool(workers: int) -> bool:
     Let the host carry out this many operations at once instead of four.
 
     A waiting create holds a worker thread for its whole wait; the pool starts a new thread for the next operation
-    as long as it is below its limit, so raising the limit is all there is to do.
+    as long as it is below its limit, so raising the limit is all there is to do for those to come. Those that came
+    before were queued without a thread: a `destroy` hands over all of its deletes at once, and the first of them is
+    what gets us here.
 
     Returns:
         Whether the pool was found.
@@ -167,6 +169,12 @@ def widen_worker_pool(workers: int) -> bool:
         pool = reference() if callable(reference) else None
         if isinstance(getattr(pool, "_max_workers", None), int):
             pool._max_workers = max(pool._max_workers, workers)  # type: ignore[union-attr]  # noqa: SLF001  (the point of this function)
+            queue, start = getattr(pool, "_work_queue", None), getattr(pool, "_adjust_thread_count", None)
+            if queue is None or start is None:
+                _missing.add("widen_worker_pool (calls that are queued)")
+            else:
+                for _ in range(queue.qsize()):
+                    start()
             return True
     _missing.add("widen_worker_pool")
     return False
