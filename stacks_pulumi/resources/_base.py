@@ -103,6 +103,7 @@ class Provider(ResourceProvider):
                 failures.setdefault(name, reason)
             if not failures:
                 inputs.update(self.derived(inputs))
+                self.announce(_host.plain(olds), inputs)
             return CheckResult(inputs, [CheckFailure(name, reason) for name, reason in failures.items()])
 
         return self._guarded(work)
@@ -174,6 +175,10 @@ class Provider(ResourceProvider):
         """What `check` adds to sound inputs, for previews and policies to see."""
         del inputs
         return {}
+
+    def announce(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+        """Show what a person wants to know before it happens."""
+        del olds, inputs
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Whether a changed field replaces the object."""

@@ -97,9 +97,17 @@ class Lifecycle:
                 "`pulumi up`, which makes it anew"
             )
             raise VanishedError(msg, subject=f"container {id_}")
-        if container.status not in {STATUS_RUNNING, STATUS_STOPPED, STATUS_ERROR}:
-            container = self._wait(CREATED, container)
-        return self._settle(container, olds, inputs, new=False)
+        try:
+            if container.status not in {STATUS_RUNNING, STATUS_STOPPED, STATUS_ERROR}:
+                container = self._wait(CREATED, container)
+            return self._settle(container, olds, inputs, new=False)
+        except (UnexpectedStateError, WaitTimeoutError) as error:
+            # The state keeps the old inputs, so that the next `up` does all of it again.
+            msg = (
+                f'container "{inputs["name"]}" ({id_}) is not ready: {_reason(error)}. {self._last_log_lines(id_)}'
+                "`pulumi up` tries again"
+            )
+            raise StacksError(msg) from None
 
     def delete(self, id_: str) -> None:
         """Delete the container and wait until its name is free."""

@@ -141,6 +141,8 @@ class Container(Resource, module="stacks", name="Container"):
             },
             opts,
         )
+        # The engine would take a thing for deleted with its container also where it only forgets the container.
+        self._outlives_stack = opts is not None and (opts.id is not None or bool(opts.retain_on_delete))
 
     @staticmethod
     def get(
@@ -210,6 +212,13 @@ class ContainerProvider(Provider):
             old, new = olds.get(field.name), wanted.get(field.name)
             if field.on_change is Change.REFUSED and not _host.is_unknown(new):
                 yield field.name, _refusal(field.name, old, new)
+
+    def announce(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+        """Show the price beside the container, at preview as well, where it is new or another one."""
+        old, new = olds.get("monthly_price_usd"), inputs.get("monthly_price_usd")
+        if new is not None and new != old:
+            was = "" if old is None else f"${old:.2f} -> "
+            _host.engine().status(_host.current_call().urn, f"{was}${new:.2f} a month")
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """A change that `guards` would refuse never becomes a replacement, also where `check` could not see it."""

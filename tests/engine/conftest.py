@@ -38,9 +38,9 @@ def make_stack(tmp_path: Path, engine: Path) -> Callable[..., Stack]:
     """Make a stack on an emulator's account; several can be made in one test."""
     made: list[Stack] = []
 
-    def make(api: Emulator, key: str | None = None) -> Stack:
+    def make(api: Emulator, key: str | None = None, python_path: Path | None = None) -> Stack:
         config = {"stacks:apiKey": key or api.key, "stacks:baseUrl": api.url}
-        made.append(Stack(tmp_path / f"stack{len(made)}", engine, config))
+        made.append(Stack(tmp_path / f"stack{len(made)}", engine, config, python_path=python_path))
         return made[-1]
 
     return make

@@ -12,7 +12,9 @@ pulumi.export("price", web.monthly_price_usd)
 """
 
 
-def test_a_container_is_made_once_and_an_unchanged_program_asks_nothing(stack: Stack, emulator: Emulator) -> None:
+def test_a_container_is_made_once_and_an_unchanged_program_asks_nothing(
+    stack: Stack, emulator: Emulator
+) -> None:
     stack.program(ONE)
 
     result = stack.up(quiet_afterwards=False)

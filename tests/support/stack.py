@@ -93,25 +93,25 @@ class Stack:
         folder: Where the project and its state are kept.
         engine: Folder of the engine's binaries.
         config: The stack's configuration; a value under a key that ends with `apiKey` is set as a secret.
-        python: The interpreter that runs programs and providers.
+        python_path: Put first on the module path of programs and providers: another version of the SDK, for instance.
     """
 
     def __init__(
-        self, folder: Path, engine: Path, config: dict[str, str], *, python: Path | None = None
+        self, folder: Path, engine: Path, config: dict[str, str], *, python_path: Path | None = None
     ) -> None:
         self.folder = folder
         self._events = folder / "events.json"
         state = folder / "state"
         state.mkdir(parents=True)
-        venv = Path(sys.prefix) if python is None else python.parent.parent
         self.env = {
             **{
                 name: value
                 for name, value in os.environ.items()
                 if not name.startswith(("PULUMI_", "STACKS_"))
             },
-            "PATH": os.pathsep.join([str(venv / "bin"), str(engine), os.environ["PATH"]]),
-            "VIRTUAL_ENV": str(venv),
+            "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), str(engine), os.environ["PATH"]]),
+            "VIRTUAL_ENV": sys.prefix,
+            **({} if python_path is None else {"PYTHONPATH": str(python_path)}),
             "PULUMI_BACKEND_URL": f"file://{state}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_HOME": str(folder / "home"),
@@ -154,7 +154,7 @@ class Stack:
 
     def preview_fails(self, *arguments: str) -> Result:
         """`pulumi preview`; has to fail, with no traceback."""
-        return _failed(self.engine("preview", "--diff", *arguments))
+        return _failed(self.engine("preview", *arguments))
 
     def refresh(self, *arguments: str, drift: bool = False) -> Result:
         """`pulumi refresh`; has to succeed. Without drift the preview after it has to be empty."""

@@ -1,0 +1,306 @@
+"""
+The packs on a real engine. Each run carries all policies at once; the whole matrix is in `tests/policy`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
+from stacks_pulumi.policy.registry import rules
+from stacks_pulumi.policy.rule import ResourceRule, StackRule
+from tests.support.packs import violations, with_packs
+from tests.support.stack import Stack
+
+PACKS = {"plans": PLANS, "spend": SPEND, "exposure": EXPOSURE}
+EVERY = [name for name in (*PLANS, *SPEND, *EXPOSURE) if name != "clamp-plan"]
+
+LIMITS: dict[str, dict[str, Any]] = {
+    "allowed-plans": {"allowed": ["micro", "basic"]},
+    "allowed-templates": {"denied": ["wordpress"]},
+    "allowed-storage": {"max_usd": 3},
+    "resource-price-cap": {"max_usd": 9},
+    "max-resources": {"containers": 3},
+    "naming": {"pattern": "[a-z]+-dev"},
+    "monthly-budget": {"max_monthly_usd": 10},
+    "budget-warning": {"max_monthly_usd": 10, "pct": 100},
+    "spend-gate": {"max_monthly_usd": 10},
+    "account-headroom": {"cap_usd": 10},
+    "protect-paid": {"min_usd": 9},
+}
+
+BAD = """
+    site = stacks.Container("site-dev", template="nodejs", plan="micro", external_access=True)
+    big = stacks.Container("big", template="nodejs", plan="premium", additional_storage_tier=5)
+    blog = stacks.Container("blog-dev", template="wordpress")
+    data = stacks.Container("data-dev", template="mysql")
+    stacks.AllowedIp("all", container=site, ip_address="0.0.0.0/0")
+"""
+# The resource of BAD that each policy is about.
+CULPRITS = {
+    "allowed-templates": ["blog-dev"],
+    "protect-data": ["data-dev"],
+    "backup-required": ["data-dev"],
+    "open-allowed-ip": ["all"],
+    "max-resources": ["big"],
+    "monthly-budget": ["big"],
+    "budget-warning": ["big"],
+    "spend-gate": ["big"],
+    "account-headroom": ["big"],
+    "cost-report": ["site-dev", "big", "blog-dev", "data-dev"],
+}
+
+UNKNOWN = """
+    site = stacks.Container("site-dev", template="nodejs", plan="micro", external_access=True)
+    later = lambda value: site.status.apply(lambda _: value)
+    stacks.Container("size-dev", template="nodejs", plan=later("premium"))
+    stacks.Container("kind-dev", template=later("wordpress"), plan="basic")
+    stacks.Container("room-dev", template="nodejs", plan="basic", additional_storage_tier=later(5))
+    stacks.Container("what-dev", name=later("what"), template="nodejs", plan="micro")
+    stacks.AllowedIp("all", container=site, ip_address=later("0.0.0.0/0"))
+"""
+
+# What makes an update stop at each policy of single resources, before it makes anything more.
+STOPS = {
+    "allowed-plans": 'stacks.Container("bad-dev", template="nodejs", plan="standard")',
+    "allowed-templates": 'stacks.Container("bad-dev", template="wordpress", plan="micro")',
+    "allowed-storage": 'stacks.Container("bad-dev", template="nodejs", plan="basic", additional_storage_tier=5)',
+    "resource-price-cap": 'stacks.Container("bad-dev", template="nodejs", plan="premium")',
+    "naming": 'stacks.Container("bad", template="nodejs", plan="micro")',
+    "spend-gate": 'stacks.Container("bad-dev", template="nodejs", plan="premium")',
+    "protect-paid": 'stacks.Container("bad-dev", template="nodejs", plan="premium")',
+    "protect-data": 'stacks.Container("bad-dev", template="mysql", plan="micro")',
+    "open-allowed-ip": 'stacks.AllowedIp("all", container=site, ip_address="::/0")',
+}
+
+
+@pytest.fixture
+def guarded(stack: Stack, emulator: Emulator, tmp_path: Path) -> Stack:
+    """A stack whose packs may ask for the account."""
+    stack.env |= {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url}
+    return stack
+
+
+def packs(
+    scratch: Path, more: Mapping[str, Mapping[str, Any]] | None = None, *, report: str = "mandatory"
+) -> list[str]:
+    """All packs with every policy mandatory, the report (which always has something to say) at a level of its own."""
+    config = {
+        name: {**LIMITS.get(name, {}), **(more or {}).get(name, {}), "enforcementLevel": "mandatory"}
+        for name in EVERY
+    }
+    config["cost-report"]["enforcementLevel"] = report
+    return with_packs(
+        scratch,
+        {pack: {name: config[name] for name in names if name in config} for pack, names in PACKS.items()},
+    )
+
+
+def exempt(expires: str) -> dict[str, dict[str, Any]]:
+    """Exemptions for all culprits."""
+    return {
+        name: {
+            "exempt": [
+                {"name": culprit, "reason": "agreed", "expires": expires}
+                for culprit in CULPRITS.get(name, ["big"])
+            ]
+        }
+        for name in EVERY
+    }
+
+
+def test_what_is_allowed_passes_every_policy_from_preview_to_update(guarded: Stack, tmp_path: Path) -> None:
+    guarded.program("""
+        site = stacks.Container("site-dev", template="nodejs", plan="micro", external_access=True)
+        stacks.AllowedIp("office", container=site, ip_address="198.51.100.0/24")
+        data = stacks.Container("data-dev", template="redis-micro", opts=pulumi.ResourceOptions(protect=True))
+        stacks.PinnedBackup("safe", container=data)
+    """)
+    arguments = packs(tmp_path, report="advisory")
+
+    assert violations(guarded.preview(*arguments)) == {}
+    update = guarded.up(*arguments)
+    assert violations(update) == {}
+    assert "$2.00" in violations(update, "advisory")["cost-report"]
+
+
+def test_every_violation_is_found_at_preview_and_nothing_is_made(
+    guarded: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    guarded.program(BAD)
+
+    result = guarded.preview_fails(*packs(tmp_path))
+
+    assert violations(result).keys() == set(EVERY)
+    assert "up to $20" not in violations(result)["monthly-budget"]
+    assert "'big' $15.00 (nodejs, premium, 128 GB more)" in violations(result)["monthly-budget"]
+    assert emulator.calls("containers.create") == 0
+
+
+def test_unknown_values_are_counted_at_their_worst_or_warned_of_at_preview(
+    guarded: Stack, tmp_path: Path
+) -> None:
+    guarded.program(UNKNOWN)
+
+    result = guarded.preview_fails(*packs(tmp_path))
+
+    assert {"monthly-budget", "resource-price-cap", "budget-warning", "account-headroom"} <= violations(
+        result
+    ).keys()
+    put_off = violations(result, "advisory")
+    assert {
+        "allowed-plans",
+        "allowed-templates",
+        "allowed-storage",
+        "naming",
+        "open-allowed-ip",
+        "protect-data",
+        "spend-gate",
+    } <= put_off.keys()
+    assert all("is not known yet; the update checks it" in message for message in put_off.values())
+
+
+@pytest.mark.slow
+def test_an_update_stops_before_it_makes_what_violates_a_policy(
+    guarded: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    assert {name for name in EVERY if isinstance(rules()[name], ResourceRule)} == STOPS.keys()
+    site = 'site = stacks.Container("site-dev", template="nodejs", plan="micro", external_access=True)\n'
+    guarded.program(site)
+    guarded.up()
+
+    for policy, bad in STOPS.items():
+        # Known only once the site is there: the preview cannot see it, and the site is declared before it.
+        guarded.program(site + f"site.status.apply(lambda _: {bad})\n")
+        config = {**LIMITS.get(policy, {}), "enforcementLevel": "mandatory"}
+        pack = next(
+            pack
+            for pack, names in (("plans", PLANS), ("spend", SPEND), ("exposure", EXPOSURE))
+            if policy in names
+        )
+
+        result = guarded.up_fails(*with_packs(tmp_path, {pack: {"all": "disabled", policy: config}}))
+
+        assert violations(result).keys() == {policy}, policy
+        assert emulator.state.names() == ["site-dev"], policy
+    assert emulator.calls("allowed_ips.add") == 0
+
+
+def test_a_budget_that_is_only_asked_in_the_update_comes_too_late_and_the_gate_does_not(
+    guarded: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    guarded.program("""
+        first = stacks.Container("first", template="nodejs", plan="standard")
+        second = stacks.Container("second", template="nodejs", plan="standard", opts=pulumi.ResourceOptions(depends_on=first))
+        stacks.Container("third", template="nodejs", plan="standard", opts=pulumi.ResourceOptions(depends_on=second))
+    """)
+    limit = {"max_monthly_usd": 12}
+
+    with_gate = guarded.up_fails(
+        *with_packs(tmp_path, {"spend": {"monthly-budget": limit, "spend-gate": limit}})
+    )
+    assert "container 'third'" in violations(with_gate)["spend-gate"]
+    assert len(emulator.state.names()) == 2
+
+    too_late = guarded.up_fails(*with_packs(tmp_path, {"spend": {"monthly-budget": limit}}))
+    assert "$15.00" in violations(too_late)["monthly-budget"]
+    assert len(emulator.state.names()) == 3
+    assert isinstance(rules()["monthly-budget"], StackRule)
+
+
+def test_a_misspelt_setting_blocks_and_a_wrong_value_does_not_even_start(
+    guarded: Stack, tmp_path: Path
+) -> None:
+    guarded.program('stacks.Container("web", template="nodejs")')
+
+    misspelt = guarded.preview_fails(*packs(tmp_path, {name: {"misspelt": 1} for name in EVERY}))
+    assert violations(misspelt).keys() == set(EVERY)
+    assert all(
+        "is misconfigured, so nothing passes it: 'misspelt'" in text for text in violations(misspelt).values()
+    )
+
+    wrong = guarded.preview_fails(*packs(tmp_path, {"monthly-budget": {"max_monthly_usd": "12"}}))
+    assert "max_monthly_usd" in wrong.text
+    assert violations(wrong) == {}
+
+
+def test_exemptions_hold_until_their_last_day(guarded: Stack, tmp_path: Path) -> None:
+    guarded.program(BAD)
+
+    held = guarded.engine("preview", *packs(tmp_path, exempt("2999-12-31")))
+    assert held.code == 0, violations(held)
+    assert "allowed-plans: 'big' is exempt until 2999-12-31: agreed" in held.text
+
+    ended = guarded.preview_fails(*packs(tmp_path, exempt("2020-12-31")))
+    assert violations(ended).keys() == set(EVERY)
+    assert all("Its exemption ended on 2020-12-31: agreed." in text for text in violations(ended).values())
+
+
+def test_a_plan_is_lowered_and_secrets_in_the_state_stay_encrypted(
+    guarded: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    guarded.program("""
+        stacks.Container("web", template="nodejs", plan="premium", discount_code=pulumi.Output.secret("SAVE-TEN-NOW"))
+    """)
+    clamp = {
+        "allowed-plans": {"allowed": ["basic"]},
+        "clamp-plan": {"allowed": ["basic"], "enforcementLevel": "remediate"},
+    }
+
+    guarded.up(*with_packs(tmp_path, {"plans": clamp}))
+
+    assert emulator.state.container("web").plan == "basic"
+    state = guarded.resources()["web"]
+    assert state["inputs"]["plan"] == "basic"
+    assert state["inputs"]["monthly_price_usd"] == 4
+    for bag in (state["inputs"], state["outputs"]):
+        for name in ("__provider", "discount_code"):
+            assert "ciphertext" in bag[name], name
+    assert "SAVE-TEN-NOW" not in guarded.export()
+    assert emulator.key not in guarded.export()
+
+
+def test_a_budget_of_the_plain_sdk_lets_an_unknown_plan_through_and_fails_when_all_is_made(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Why the rules are written as they are: `tests/policy/test_stock_sdk.py` has the same without an engine."""
+    pack = tmp_path / "plain"
+    pack.mkdir()
+    (pack / "PulumiPolicy.yaml").write_text("runtime: python\nversion: 0.1.0\n", encoding="utf-8")
+    (pack / "__main__.py").write_text(
+        textwrap.dedent("""
+            from pulumi_policy import EnforcementLevel, PolicyPack, StackValidationPolicy
+
+            PRICES = {"micro": 1, "basic": 4, "standard": 5, "premium": 10}
+
+            def budget(args, report):
+                plans = [r.props["plan"] for r in args.resources if r.resource_type.endswith("stacks:Container")]
+                if sum(PRICES[plan] for plan in plans) > 10:
+                    report("more than $10 a month")
+
+            PolicyPack("plain", [StackValidationPolicy("budget", "At most $10.", budget, EnforcementLevel.MANDATORY)])
+        """),
+        encoding="utf-8",
+    )
+    stack.program("""
+        site = stacks.Container("site", template="nodejs", plan="micro")
+        stacks.Container("big", template="nodejs", plan=site.status.apply(lambda _: "premium"))
+    """)
+    plain = with_packs(tmp_path, {pack: {}})
+
+    preview = stack.engine("preview", *plain)
+    assert preview.code == 0
+    assert "can't run policy 'budget'" in violations(preview, "advisory")["budget"]
+
+    update = stack.up_fails(*plain)
+    assert "more than $10 a month" in violations(update)["budget"]
+    assert len(emulator.state.names()) == 2
+
+    ours = with_packs(tmp_path, {"spend": {"monthly-budget": {"max_monthly_usd": 10}}})
+    assert "$11.00" in violations(stack.preview_fails(*ours))["monthly-budget"]
