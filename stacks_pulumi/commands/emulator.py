@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Serve an emulated STACKS API on the loopback interface until it is interrupted. "
         "Nothing is billed and no account is needed. The page at / shows what it holds."
     )
-    parser.add_argument("--port", type=int, default=0, help="where to listen (default: a free port)")
+    parser.add_argument(
+        "--port", type=_port, default=0, metavar="N", help="where to listen (default: a free port)"
+    )
     parser.add_argument("--key", help="the API key to accept (default: one derived from the seed)")
     parser.add_argument("--state", metavar="FILE", help="keep everything in this JSON file and go on from it")
     parser.add_argument(
@@ -73,12 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0 after an interruption; 2 if it could not start, or could not write its state at the end.
     """
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: ended.set())
     try:
         from stacks_pulumi import emulator  # noqa: PLC0415  (its packages come with an extra)
     except ModuleNotFoundError as exc:
         return _refuse(f"{exc.name} is not installed: pip install 'stacks-pulumi[emulator]'")
     try:
-        key = None if arguments.key is None else check_api_key(arguments.key)
+        key = None if arguments.key is None else _checked(arguments.key)
         server = emulator.Emulator(
             port=arguments.port,
             key=key,
@@ -95,11 +100,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         for name in arguments.fail_boot:
             server.fail_boot(name)
-        ended = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: ended.set())
         server.start()
-    except (ConfigError, ValueError, emulator.PortTakenError, emulator.StateFileError) as exc:
+    except (ValueError, emulator.PortTakenError, emulator.StateFileError) as exc:
         return _refuse(str(exc))
     _say(_greeting(server, arguments.rate_limit))
     ended.wait()
@@ -109,6 +111,13 @@ def run(arguments: argparse.Namespace) -> int:
         return _refuse(str(exc))
     _say(f"\nStopped after {server.calls()} requests.")
     return 0
+
+
+def _checked(key: str) -> str:
+    try:
+        return check_api_key(key)
+    except ConfigError:
+        raise ValueError("the --key is malformed: it is sk_stacks_ and 64 hexadecimal digits") from None
 
 
 def _greeting(server: object, rate_limit: int | None) -> str:
@@ -138,6 +147,13 @@ def _duration(parser: argparse.ArgumentParser, name: str, default: float, what: 
         metavar="N",
         help=f"how long {what} (default: {default})",
     )
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise ValueError(text)
+    return value
 
 
 def _seconds(text: str) -> float:

@@ -118,7 +118,7 @@ class _Handler(WSGIRequestHandler):
     def version_string(self) -> str:
         return "stacks-emulator"
 
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  (the name that werkzeug gave it)
+    def log(self, type: str, message: str, *args: Any) -> None:
         """Say nothing: the emulator has a log of its own."""
 
 

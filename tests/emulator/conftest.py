@@ -1,0 +1,100 @@
+"""A platform without HTTP and without time passing, and one that answers on the loopback interface."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from stacks_pulumi.emulator import DrivenClock, Emulator, containers, keys
+from stacks_pulumi.emulator.state import State
+from stacks_pulumi.emulator.transitions import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stacks_pulumi.emulator.world import ApiKey, Container
+
+# The releases of schemathesis that know this API need 3.11 (see the marker in pyproject.toml).
+collect_ignore = ["test_contract.py"] if sys.version_info < (3, 11) else []
+
+MORNING = 1_779_000_000.0
+"""2026-05-17T06:40:00Z: no night and no end of a month is near."""
+
+
+class Platform:
+    """A state with one account and one key, whose clock only moves when it is driven."""
+
+    def __init__(self, **pace: Any) -> None:
+        settings = {
+            "boot_seconds": 20,
+            "action_seconds": 5,
+            "delete_seconds": 3,
+            "backup_seconds": 10,
+            **pace,
+        }
+        self.clock = DrivenClock(MORNING, running=False)
+        self.state = State(clock=self.clock, pace=Pace(**settings))
+        self.account = keys.open_account(self.state.world).id
+        self.secret = keys.issue(self.state.world, self.account)
+        self.key: ApiKey = self.state.keys[0]
+
+    def create(self, name: str = "app", template: str = "nodejs", **fields: Any) -> Container:
+        """Create a container; it is still pending."""
+        return containers.create(self.state, self.key, {"name": name, "template": template, **fields})
+
+    def running(self, name: str = "app", template: str = "nodejs", **fields: Any) -> Container:
+        """Create a container and let it boot."""
+        made = self.create(name, template, **fields)
+        self.pass_time(self.state.pace.boot_seconds)
+        return made
+
+    def pass_time(self, seconds: float) -> None:
+        """Drive the clock, and let happen what is due."""
+        self.clock.advance(seconds)
+        self.state.settle()
+
+
+class Caller:
+    """Somebody with a key who calls the API."""
+
+    def __init__(self, emulator: Emulator, key: str | None = None) -> None:
+        self.emulator = emulator
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {key or emulator.key}"
+
+    def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
+        """Ask for a path below the base URL."""
+        options.setdefault("timeout", 10)
+        return self.session.request(method, f"{self.emulator.url}{path}", json=body, **options)
+
+    def create(self, name: str, template: str = "nodejs", **fields: Any) -> str:
+        """Create a container and let it run; its id."""
+        answer = self("POST", "/containers", {"name": name, "template": template, **fields})
+        assert answer.status_code == 202, answer.text
+        self.emulator.advance(self.emulator.state.pace.boot_seconds)
+        return str(answer.json()["data"]["id"])
+
+
+@pytest.fixture
+def platform() -> Platform:
+    return Platform()
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """Nothing happens by itself in it but by driving the clock."""
+    clock = DrivenClock(MORNING, running=False)
+    with Emulator(
+        clock=clock, boot_seconds=20, action_seconds=5, delete_seconds=3, backup_seconds=10
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def call(emulator: Emulator) -> Iterator[Caller]:
+    caller = Caller(emulator)
+    yield caller
+    caller.session.close()

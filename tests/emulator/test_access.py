@@ -1,0 +1,146 @@
+"""The rules of external access and allowed addresses, without HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stacks_pulumi.emulator import access
+from stacks_pulumi.emulator.refusals import Refusal
+
+if TYPE_CHECKING:
+    from stacks_pulumi.emulator.world import Container
+    from tests.emulator.conftest import Platform
+
+
+@pytest.fixture
+def exposed(platform: Platform) -> Container:
+    made = platform.running("myapp")
+    access.set_access(platform.state, made, enabled=True)
+    return made
+
+
+def addresses(container: Container) -> list[str]:
+    return [ip.ip_address for ip in container.allowed_ips]
+
+
+def test_enabling_gives_a_subdomain_and_allows_the_caller(exposed: Container) -> None:
+    assert exposed.subdomain is not None
+    assert len(exposed.subdomain) == 6
+    assert exposed.url == f"myapp-{exposed.subdomain}.stackshosting.cloud"
+    (entry,) = exposed.allowed_ips
+    assert (entry.ip_address, entry.description, entry.service_type) == (
+        "203.0.113.45",
+        "Your IP (Auto-added)",
+        "both",
+    )
+
+
+def test_enabling_again_keeps_the_subdomain_and_adds_a_new_callers_address(
+    platform: Platform, exposed: Container
+) -> None:
+    before = exposed.subdomain
+    platform.state.your_ip = "203.0.113.99"
+    access.set_access(platform.state, exposed, enabled=True)
+    access.set_access(platform.state, exposed, enabled=True)
+
+    assert exposed.subdomain == before
+    assert addresses(exposed) == ["203.0.113.45", "203.0.113.99"]
+
+
+def test_disabling_takes_subdomain_and_addresses_away_and_enabling_gives_another(
+    platform: Platform, exposed: Container
+) -> None:
+    before = exposed.subdomain
+    access.set_access(platform.state, exposed, enabled=False)
+    assert (exposed.external_access, exposed.subdomain, exposed.url, exposed.allowed_ips) == (
+        False,
+        None,
+        None,
+        [],
+    )
+
+    access.set_access(platform.state, exposed, enabled=True)
+    assert exposed.subdomain not in {None, before}
+
+
+@pytest.mark.parametrize("enabled", [None, "true", 1, [], {}])
+def test_enabled_must_be_a_boolean(platform: Platform, enabled: Any) -> None:
+    with pytest.raises(Refusal) as caught:
+        access.set_access(platform.state, platform.running(), enabled)
+
+    assert (caught.value.status, caught.value.body["field"]) == (400, "enabled")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["198.51.100.7", "198.51.100.0/24", "2001:db8::1", "2001:db8::/32", "198.51.100.7/24", "0.0.0.0/0"],
+)
+def test_an_address_or_a_range_is_allowed_as_it_was_written(
+    platform: Platform, exposed: Container, address: str
+) -> None:
+    entry = access.add_ip(platform.state, exposed, {"ip_address": address})
+
+    assert (entry.ip_address, entry.description, entry.service_type) == (address, "Custom IP", "both")
+    assert addresses(exposed)[-1] == address
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "ip_address"),
+        ({"ip_address": ""}, "ip_address"),
+        ({"ip_address": 7}, "ip_address"),
+        ({"ip_address": "example.org"}, "ip_address"),
+        ({"ip_address": "198.51.100.256"}, "ip_address"),
+        ({"ip_address": "198.51.100.0/33"}, "ip_address"),
+        ({"ip_address": " 198.51.100.7"}, "ip_address"),
+        ({"ip_address": "198.51.100.7", "service_type": "udp"}, "service_type"),
+        ({"ip_address": "198.51.100.7", "service_type": ["http"]}, "service_type"),
+        ({"ip_address": "198.51.100.7", "description": 1}, "description"),
+    ],
+)
+def test_a_bad_field_is_refused_by_name(
+    platform: Platform, exposed: Container, body: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(Refusal) as caught:
+        access.add_ip(platform.state, exposed, body)
+
+    assert (caught.value.status, caught.value.body["field"]) == (400, field)
+
+
+@pytest.mark.parametrize("double", ["203.0.113.45", "203.0.113.45/32"])
+def test_one_address_is_allowed_once_however_it_is_written(
+    platform: Platform, exposed: Container, double: str
+) -> None:
+    with pytest.raises(Refusal, match="already allowed"):
+        access.add_ip(platform.state, exposed, {"ip_address": double, "service_type": "tcp"})
+
+    platform.state.duplicate_ips = True
+    access.add_ip(platform.state, exposed, {"ip_address": double, "service_type": "tcp"})
+    assert addresses(exposed) == ["203.0.113.45", double]
+
+
+def test_nothing_can_be_allowed_while_access_is_off(platform: Platform) -> None:
+    with pytest.raises(Refusal, match="not enabled"):
+        access.add_ip(platform.state, platform.running(), {"ip_address": "198.51.100.7"})
+
+
+def test_the_last_address_stays(platform: Platform, exposed: Container) -> None:
+    first = exposed.allowed_ips[0]
+    second = access.add_ip(platform.state, exposed, {"ip_address": "198.51.100.7"})
+    access.remove_ip(exposed, first.id)
+
+    with pytest.raises(Refusal, match="last IP address") as caught:
+        access.remove_ip(exposed, second.id)
+
+    assert caught.value.status == 400
+    assert addresses(exposed) == ["198.51.100.7"]
+
+
+def test_an_unknown_entry_is_not_found(exposed: Container) -> None:
+    with pytest.raises(Refusal) as caught:
+        access.remove_ip(exposed, "nothing")
+
+    assert caught.value.status == 404

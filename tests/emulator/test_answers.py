@@ -1,0 +1,365 @@
+"""What the API answers when all is well: the guide's own examples, field by field."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+
+if TYPE_CHECKING:
+    from tests.emulator.conftest import Caller
+
+
+def test_creating_answers_as_in_the_guide(emulator: Emulator, call: Caller) -> None:
+    answer = call("POST", "/containers", {"name": "my-api", "template": "nodejs", "plan": "basic"})
+    account = emulator.account
+
+    assert answer.status_code == 202
+    assert answer.json() == {
+        "success": True,
+        "message": "Container is being created. Poll GET /containers/status/{id} to track progress.",
+        "data": {
+            "id": f"{account}-my-api",
+            "name": "my-api",
+            "template": "nodejs",
+            "type": "nodejs",
+            "plan": "basic",
+            "status": "pending",
+            "port": 8001,
+            "cpu_allocated": 1,
+            "memory_allocated": 1024,
+            "storage_allocated": 10240,
+            "createdAt": "2026-05-17T06:40:00.000Z",
+            "hasWebUI": False,
+            "sshUser": account,
+            "sshPort": 8001,
+            "publicHost": "stacks.hosting",
+            "hasSshAccess": True,
+            "vpcNetwork": f"vpc-{account}",
+            "imageTag": "stackshosting/nodejs:latest",
+            "version": "22",
+            "versionMajor": "22",
+        },
+    }
+
+
+def test_listing_and_status_answer_as_in_the_guide(emulator: Emulator, call: Caller) -> None:
+    container = call.create("myapp")
+    emulator.advance(7200 - 20)
+    emulator.advance(20)
+
+    assert call("GET", "/containers").json() == {
+        "success": True,
+        "count": 1,
+        "data": [
+            {
+                "id": container,
+                "name": "myapp",
+                "type": "nodejs",
+                "plan": "basic",
+                "status": "running",
+                "cpu_allocated": 1,
+                "memory_allocated": 1024,
+                "storage_allocated": 10240,
+                "ip_address": "10.52.0.5",
+                "created_at": "2026-05-17T06:40:00.000Z",
+                "raw_docker_status": "Up 2 hours (healthy)",
+                "image_tag": "stackshosting/nodejs:latest",
+                "version": "22",
+                "version_major": "22",
+            }
+        ],
+    }
+    assert call("GET", f"/containers/status/{container}").json() == {
+        "success": True,
+        "id": container,
+        "name": "myapp",
+        "template": "nodejs",
+        "type": "nodejs",
+        "status": "running",
+        "rawStatus": "Up 2 hours (healthy)",
+        "ram": 1,
+        "storage": 10240,
+        "externalAccessEnabled": False,
+        "ipAddress": "10.52.0.5",
+        "version": "22",
+        "versionMajor": "22",
+        "plan": "basic",
+        "cpuAllocated": "1.00",
+        "memoryAllocated": 1024,
+        "storageAllocated": 10240,
+        "createdAt": "2026-05-17T06:40:00.000Z",
+        "updatedAt": "2026-05-17T06:40:20.000Z",
+    }
+
+
+def test_a_micro_container_shows_its_fractions(call: Caller) -> None:
+    container = call.create("small", "ubuntu-micro", plan="micro")
+    status = call("GET", f"/containers/status/{container}").json()
+
+    assert (status["ram"], status["cpuAllocated"]) == (0.5, "0.10")
+    assert call("GET", "/containers").json()["data"][0]["cpu_allocated"] == 0.1
+
+
+def test_credentials_are_the_databases_or_those_of_ssh(emulator: Emulator, call: Caller) -> None:
+    database, app = call.create("mydb", "postgresql"), call.create("myapp")
+    managed = call("GET", f"/containers/{database}/credentials").json()
+    compute = call("GET", f"/containers/{app}/credentials").json()
+
+    assert managed["data"]["containerName"] == "mydb"
+    assert managed["data"]["type"] == "postgresql"
+    assert managed["data"]["mainCredentials"]["username"] == "admin"
+    assert managed["data"]["connectionInfo"] == {"host": "10.52.0.5", "port": 5432, "internalHost": database}
+    assert compute["data"]["mainCredentials"]["username"] == emulator.account
+    assert compute["data"]["connectionInfo"] == {"host": "stacks.hosting", "port": 8002, "internalHost": app}
+    passwords = {found["data"]["mainCredentials"]["password"] for found in (managed, compute)}
+    assert len(passwords) == 2
+
+
+def test_external_access_answers_as_in_the_guide(call: Caller) -> None:
+    container = call.create("myapp")
+    enabled = call("PUT", f"/containers/{container}/external-access", {"enabled": True}).json()
+    url = f"myapp-{enabled['subdomain']}.stackshosting.cloud"
+    listed = call("GET", f"/containers/{container}/allowed-ips").json()
+    entry = listed["data"]["allowed_ips"][0]
+
+    assert enabled == {
+        "success": True,
+        "message": f"External access enabled. Your container is available at: {url}",
+        "your_ip": "203.0.113.45",
+        "subdomain": enabled["subdomain"],
+        "url": url,
+    }
+    assert listed == {
+        "success": True,
+        "data": {
+            "external_access_enabled": True,
+            "subdomain": enabled["subdomain"],
+            "url": url,
+            "allowed_ips": [
+                {
+                    "id": entry["id"],
+                    "ip_address": "203.0.113.45",
+                    "description": "Your IP (Auto-added)",
+                    "service_type": "both",
+                    "added_at": "2026-05-17T06:40:20.000Z",
+                }
+            ],
+            "your_current_ip": "203.0.113.45",
+        },
+    }
+    assert call("DELETE", f"/containers/{container}/allowed-ips/{entry['id']}").status_code == 400
+    call("PUT", f"/containers/{container}/external-access", {"enabled": False})
+    assert call("GET", f"/containers/{container}/allowed-ips").json()["data"] == {
+        "external_access_enabled": False,
+        "subdomain": None,
+        "url": None,
+        "allowed_ips": [],
+        "your_current_ip": "203.0.113.45",
+    }
+
+
+def test_connecting_answers_as_in_the_guide(call: Caller) -> None:
+    app, database = call.create("myapp"), call.create("mydb", "postgresql")
+    targets = call("GET", f"/containers/{app}/available-targets").json()
+    made = call("POST", f"/containers/{app}/connect/{database}", {"connectionName": "primary-db"}).json()
+    listed = call("GET", f"/containers/{app}/connections").json()
+    string = f"postgresql://postgres:****@{database}:5432/postgres"
+
+    assert targets["data"]["databases"] == [
+        {"id": database, "name": "mydb", "type": "postgresql", "suggested": True}
+    ]
+    assert made["data"] == {
+        "id": made["data"]["id"],
+        "sourceContainer": app,
+        "targetContainer": database,
+        "connectionName": "primary-db",
+        "connectionType": "postgresql",
+        "environmentVariables": {
+            "POSTGRES_HOST": database,
+            "POSTGRES_PORT": "5432",
+            "POSTGRES_USER": "postgres",
+            "POSTGRES_PASSWORD": "****",
+            "POSTGRES_DB": "postgres",
+        },
+        "connectionString": string,
+        "message": "Connection created. Container will be updated with new environment variables.",
+        "note": "You may need to restart the source container for changes to take effect.",
+    }
+    assert listed["data"] == {
+        "outgoing": [
+            {
+                "id": made["data"]["id"],
+                "connection_name": "primary-db",
+                "connection_type": "postgresql",
+                "connection_string": string,
+                "created_at": "2026-05-17T06:40:40.000Z",
+                "target_name": "mydb",
+                "target_type": "postgresql",
+                "target_status": "running",
+            }
+        ],
+        "incoming": [],
+    }
+    (incoming,) = call("GET", f"/containers/{database}/connections").json()["data"]["incoming"]
+    assert (incoming["source_name"], incoming["connection_string"]) == ("myapp", string)
+    assert call("DELETE", f"/containers/connections/{made['data']['id']}").status_code == 200
+    assert call("DELETE", f"/containers/connections/{made['data']['id']}").status_code == 404
+
+
+def test_a_connection_needs_no_body(call: Caller) -> None:
+    app, database = call.create("myapp"), call.create("mydb", "postgresql")
+
+    assert call("POST", f"/containers/{app}/connect/{database}").json()["data"]["connectionName"] == "mydb"
+
+
+def test_backing_up_answers_as_in_the_guide(emulator: Emulator, call: Caller) -> None:
+    database = call.create("mydb", "postgresql")
+    triggered = call("POST", f"/containers/{database}/backup")
+    emulator.advance(10)
+    (entry,) = call("GET", f"/containers/{database}/backups").json()["data"]
+    stats = call("GET", "/backups/stats").json()
+
+    assert triggered.status_code == 202
+    assert triggered.json() == {
+        "success": True,
+        "message": "Backup started in background",
+        "data": {"container_id": database, "status": "in_progress"},
+    }
+    assert entry == {
+        "id": 1,
+        "container_id": database,
+        "container_name": "mydb",
+        "backup_type": "manual",
+        "status": "completed",
+        "snapshot_id": entry["snapshot_id"],
+        "size_bytes": entry["size_bytes"],
+        "backup_server": "cluster1host3",
+        "created_at": "2026-05-17T06:40:20.000Z",
+        "completed_at": "2026-05-17T06:40:30.000Z",
+        "error_message": None,
+        "pinned": 0,
+    }
+    assert stats["data"] == {
+        "total_backups": 1,
+        "completed_backups": "1",
+        "failed_backups": "0",
+        "total_size_bytes": str(entry["size_bytes"]),
+        "last_backup_at": "2026-05-17T06:40:20.000Z",
+    }
+
+
+def test_a_backup_is_pinned_restored_unpinned_and_deleted(emulator: Emulator, call: Caller) -> None:
+    database = call.create("mydb", "postgresql")
+    call("POST", f"/containers/{database}/backup")
+    emulator.advance(10)
+    pins = []
+    for verb in ("pin", "restore", "unpin"):
+        assert call("POST", f"/backups/1/{verb}").status_code == 200
+        pins.append(call("GET", f"/containers/{database}/backups").json()["data"][0]["pinned"])
+
+    assert pins == [1, 1, 0]
+    assert emulator.state.container("mydb").restored == [1]
+    assert call("DELETE", "/backups/1").status_code == 200
+    assert call("DELETE", "/backups/1").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "good", "bad"),
+    [
+        ("backups?limit=", ["1", "100"], ["0", "101", "x", "-1", "1.5", ""]),
+        ("logs?lines=", ["1", "500"], ["0", "501", "all"]),
+    ],
+)
+def test_a_number_out_of_range_is_refused_with_its_name(
+    call: Caller, path: str, good: list[str], bad: list[str]
+) -> None:
+    container = call.create("myapp")
+    answers = [call("GET", f"/containers/{container}/{path}{number}") for number in good + bad]
+
+    assert [answer.status_code for answer in answers] == [200] * len(good) + [400] * len(bad)
+    assert {answer.json()["field"] for answer in answers[len(good) :]} == {path.split("?")[1].rstrip("=")}
+
+
+def test_limits_cut_to_the_newest(emulator: Emulator, call: Caller) -> None:
+    container = call.create("myapp")
+    for _ in range(3):
+        call("POST", f"/containers/{container}/backup")
+        emulator.advance(1)
+
+    assert [one["id"] for one in call("GET", f"/containers/{container}/backups?limit=2").json()["data"]] == [
+        3,
+        2,
+    ]
+    (line,) = call("GET", f"/containers/{container}/logs?lines=1").json()["data"]["lines"]
+    assert line.endswith("ready to accept connections")
+
+
+def test_the_log_of_a_failed_boot_says_why(emulator: Emulator, call: Caller) -> None:
+    emulator.fail_boot("myapp")
+    container = call.create("myapp")
+
+    assert (
+        "ERROR the service did not become healthy in time"
+        in call("GET", f"/containers/{container}/logs").text
+    )
+
+
+def test_a_certificate_is_for_compute_containers_and_changes_when_regenerated(call: Caller) -> None:
+    app, database = call.create("myapp"), call.create("mydb", "postgresql")
+    first = call("GET", f"/containers/{app}/certificate").json()["data"]["private_key"]
+    assert call("GET", f"/containers/{app}/certificate").json()["data"]["private_key"] == first
+    assert call("POST", f"/containers/{app}/certificate/regenerate").status_code == 200
+    second = call("GET", f"/containers/{app}/certificate").json()["data"]["private_key"]
+
+    assert first != second
+    assert first.splitlines()[0] == "-----BEGIN OPENSSH " + "PRIVATE KEY-----"
+    assert call("GET", f"/containers/{database}/certificate").status_code == 400
+    assert call("POST", f"/containers/{database}/certificate/regenerate").status_code == 400
+
+
+def test_templates_have_the_guides_prices(call: Caller) -> None:
+    found = {one["id"]: one for one in call("GET", "/containers/templates").json()["data"]}
+
+    assert len(found) == 27
+    assert {name: found[name]["price"] for name in ("redis-micro", "nodejs", "stacks-vpn")} == {
+        "redis-micro": 1,
+        "nodejs": 4,
+        "stacks-vpn": 5,
+    }
+
+
+def test_metrics_have_the_five_series(call: Caller) -> None:
+    series = call("GET", f"/containers/{call.create('myapp')}/metrics").json()["data"]
+
+    assert set(series) == {"cpu", "memory", "disk", "network_in", "network_out"}
+    assert all(len(points) == 10 for points in series.values())
+
+
+def test_names_with_spaces_and_slashes_are_one_segment_of_a_path(call: Caller) -> None:
+    gateway = call.create("gate", "stacks-vpn")
+    call("POST", f"/containers/{gateway}/vpn-clients", {"name": "home / laptop ü?"})
+    config = call("GET", f"/containers/{gateway}/vpn-config", params={"client": "home / laptop ü?"})
+    assert config.json()["data"]["client"] == "home / laptop ü?"
+
+    gone = call("DELETE", f"/containers/{gateway}/vpn-clients/home%20%2F%20laptop%20%C3%BC%3F")
+
+    assert gone.status_code == 200
+    listed = call("GET", f"/containers/{gateway}/vpn-clients").json()["data"]
+    assert [client["name"] for client in listed] == ["default"]
+    assert call("GET", f"/containers/{gateway}/vpn-config?client=nobody").status_code == 404
+
+
+@pytest.mark.parametrize("shape", ["guide", "bare", "wrapped", "text", "strings", "terse", "empty"])
+def test_open_answers_come_in_the_shape_that_was_set(emulator: Emulator, call: Caller, shape: str) -> None:
+    emulator.shapes.set_all(shape)
+    gateway = call.create("gate", "stacks-vpn")
+    added = call("POST", f"/containers/{gateway}/vpn-clients", {"name": "phone"})
+    config = call("GET", f"/containers/{gateway}/vpn-config")
+
+    assert added.status_code == (204 if shape == "empty" else 200)
+    assert ("phone" in added.text) == (shape not in {"terse", "empty"})
+    assert config.headers["Content-Type"].startswith("text/plain" if shape == "text" else "application/json")
+    assert "[Interface]" in config.text

@@ -1,0 +1,153 @@
+"""The rules of backups, without HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stacks_pulumi.emulator import backups, containers
+from stacks_pulumi.emulator.clock import DAY, iso
+from stacks_pulumi.emulator.refusals import Refusal
+
+if TYPE_CHECKING:
+    from tests.emulator.conftest import Platform
+
+UNTIL_TWO = 19 * 3600 + 20 * 60
+"""Seconds from the platform's morning, 06:40, to the next 02:00."""
+
+
+def test_a_backup_is_made_in_the_background(platform: Platform) -> None:
+    made = backups.trigger(platform.state, platform.running())
+    assert (made.status, made.completed_at, made.snapshot_id) == ("in_progress", None, None)
+
+    platform.pass_time(10)
+
+    assert (made.status, made.completed_at, made.backup_type) == ("completed", made.created_at + 10, "manual")
+    assert made.snapshot_id is not None
+    assert made.size_bytes > 0
+
+
+@pytest.mark.parametrize("status", ["pending", "stopped", "deleting"])
+def test_only_a_running_container_is_backed_up(platform: Platform, status: str) -> None:
+    made = platform.create()
+    if status != "pending":
+        platform.pass_time(20)
+    if status == "stopped":
+        containers.set_status(platform.state, made, "stopped")
+        platform.pass_time(5)
+    if status == "deleting":
+        containers.delete(platform.state, made)
+
+    with pytest.raises(Refusal, match="must be running") as caught:
+        backups.trigger(platform.state, made)
+
+    assert caught.value.status == 400
+
+
+def test_a_backup_can_fail_with_a_message(platform: Platform) -> None:
+    container = platform.running("mydb")
+    platform.state.world.backup_failures["mydb"] = ["no space"]
+    first, second = backups.trigger(platform.state, container), backups.trigger(platform.state, container)
+    platform.pass_time(10)
+
+    assert (first.status, first.error_message, first.size_bytes) == ("failed", "no space", 0)
+    assert (second.status, second.error_message) == ("completed", None)
+
+
+def test_every_night_at_two_utc_what_runs_is_backed_up(platform: Platform) -> None:
+    platform.running("mydb")
+    containers.set_status(platform.state, platform.running("off"), "stopped")
+    platform.pass_time(UNTIL_TWO - 60)
+    assert platform.state.backups == {}
+
+    platform.pass_time(61 + 10)
+
+    (made,) = platform.state.backups.values()
+    assert (made.container_name, made.backup_type, made.status) == ("mydb", "scheduled", "completed")
+    assert iso(made.created_at) == "2026-05-18T02:00:00.000Z"
+
+
+def test_a_container_has_no_backup_of_nights_before_it_ran(platform: Platform) -> None:
+    platform.pass_time(3 * DAY)
+    platform.running("late")
+    platform.pass_time(DAY)
+
+    assert len(platform.state.backups) == 1
+
+
+def test_backups_are_kept_a_week_and_pinned_ones_for_good(platform: Platform) -> None:
+    container = platform.running("mydb")
+    kept, dropped = backups.trigger(platform.state, container), backups.trigger(platform.state, container)
+    platform.pass_time(10)
+    backups.pin(kept, pinned=True)
+    platform.pass_time(6.9 * DAY)
+    assert {kept.id, dropped.id} <= platform.state.backups.keys()
+
+    platform.pass_time(0.2 * DAY)
+    assert kept.id in platform.state.backups
+    assert dropped.id not in platform.state.backups
+
+    platform.pass_time(365 * DAY)
+    nightly = [found for found in platform.state.backups.values() if found.backup_type == "scheduled"]
+    assert kept.id in platform.state.backups
+    assert len(nightly) == 7
+
+    backups.pin(kept, pinned=False)
+    platform.pass_time(1)
+    assert kept.id not in platform.state.backups
+
+
+def test_the_newest_backup_comes_first(platform: Platform) -> None:
+    container = platform.running()
+    ids = []
+    for _ in range(3):
+        ids.append(backups.trigger(platform.state, container).id)
+        platform.pass_time(1)
+
+    assert [found.id for found in backups.newest_first(platform.state, container)] == ids[::-1]
+
+
+def test_a_restore_needs_a_running_container_and_a_complete_backup(platform: Platform) -> None:
+    container = platform.running()
+    made = backups.trigger(platform.state, container)
+    with pytest.raises(Refusal, match="in_progress"):
+        backups.restore(platform.state, made)
+    platform.pass_time(10)
+
+    backups.restore(platform.state, made)
+    assert (container.restored, container.status) == ([made.id], "running")
+
+    containers.set_status(platform.state, container, "stopped")
+    platform.pass_time(5)
+    with pytest.raises(Refusal, match="must be running"):
+        backups.restore(platform.state, made)
+
+
+def test_a_deleted_containers_backups_go_with_it(platform: Platform) -> None:
+    container, other = platform.running("mydb"), platform.running("other")
+    backups.pin(backups.trigger(platform.state, container), pinned=True)
+    backups.trigger(platform.state, other)
+    containers.delete(platform.state, container)
+    platform.pass_time(3)
+
+    assert [found.container_name for found in platform.state.backups.values()] == ["other"]
+
+
+@pytest.mark.parametrize("backup_id", ["0", "99", "-1", "x", "²", "1" * 30, ""])
+def test_what_is_no_backup_is_not_found(platform: Platform, backup_id: str) -> None:
+    backups.trigger(platform.state, platform.running())
+
+    with pytest.raises(Refusal) as caught:
+        backups.find(platform.state, platform.account, backup_id)
+
+    assert caught.value.status == 404
+
+
+def test_another_accounts_backup_is_not_found(platform: Platform) -> None:
+    made = backups.trigger(platform.state, platform.running())
+
+    with pytest.raises(Refusal) as caught:
+        backups.find(platform.state, "usr-somebody", str(made.id))
+
+    assert caught.value.status == 404

@@ -1,0 +1,202 @@
+"""`stacks-pulumi emulator`, as a process of its own."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from stacks_pulumi import cli
+from stacks_pulumi.config import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+class Running:
+    """The command, once it has said where it is."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.said = ""
+        stdout = process.stdout
+        assert stdout is not None
+        for line in stdout:
+            self.said += line
+            if "requestsPerMinute" in line:
+                break
+
+    def find(self, pattern: str) -> str:
+        """The first group of a pattern in what was said."""
+        found = re.search(pattern, self.said)
+        assert found is not None, self.said
+        return found.group(1)
+
+    def ask(self, method: str, path: str, body: object = None) -> requests.Response:
+        """Call the API with the key that was told."""
+        headers = {"Authorization": f"Bearer {self.find(r'Key +(sk_stacks_[0-9a-f]{64})')}"}
+        url = self.find(r"API +(\S+)")
+        return requests.request(method, url + path, json=body, headers=headers, timeout=10)
+
+    def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
+        """Send a signal; exit code, and the rest of what was said and complained."""
+        self.process.send_signal(number)
+        rest, complaints = self.process.communicate(timeout=20)
+        return self.process.returncode, rest, complaints
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Running]]:
+    processes = []
+
+    def run(*arguments: str) -> Running:
+        command = [sys.executable, "-m", "stacks_pulumi", "emulator", *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        processes.append(process)
+        return Running(process)
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_how_to_use_it_and_stops_on_a_signal(start: Callable[..., Running], number: int) -> None:
+    running = start("--boot-seconds", "0")
+    url = running.find(r"API +(\S+)")
+    configured = dict(re.findall(r"pulumi config set (stacks:\w+) (\S+)", running.said))
+
+    assert running.ask("POST", "/containers", {"name": "myapp", "template": "nodejs"}).status_code == 202
+    assert requests.get(running.find(r"Page +(\S+)"), timeout=10).text.startswith("<!DOCTYPE html>")
+    settings = load(configured, {})
+    assert (settings.base_url, settings.requests_per_minute) == (url, 60)
+    assert settings.require_key() == running.find(r"Key +(\S+)")
+
+    code, rest, complaints = running.end(number)
+    assert (code, rest, complaints) == (0, "\nStopped after 1 requests.\n", "")
+
+
+def test_limits_are_those_that_were_asked_for(start: Callable[..., Running]) -> None:
+    running = start("--rate-limit", "2", "--spending-cap", "3", "--fail-boot", "broken", "--seed", "7")
+    answers = [running.ask("POST", "/containers", {"name": "myapp", "template": "nodejs"}) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [402, 402, 429]
+    assert "stacks:requestsPerMinute 2\n" in running.said
+
+
+def test_without_limits_there_are_none(start: Callable[..., Running]) -> None:
+    running = start("--rate-limit", "none", "--spending-cap", "none", "--key", "sk_stacks_" + "cd" * 32)
+    answers = [
+        running.ask("POST", "/containers", {"name": f"box-{number}", "template": "nodejs", "plan": "premium"})
+        for number in range(70)
+    ]
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert running.find(r"Key +(\S+)") == "sk_stacks_" + "cd" * 32
+
+
+def test_it_goes_on_from_its_file_even_after_it_was_killed(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    file = str(tmp_path / "state.json")
+    first = start("--state", file)
+    first.ask("POST", "/containers", {"name": "myapp", "template": "nodejs"})
+    first.process.kill()
+    first.process.communicate()
+    second = start("--state", file)
+
+    assert second.find(r"Key +(\S+)") == first.find(r"Key +(\S+)")
+    assert [found["name"] for found in second.ask("GET", "/containers").json()["data"]] == ["myapp"]
+
+
+def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
+    port = start().find(r"127\.0\.0\.1:(\d+)")
+    second = start("--port", port)
+    code, rest, complaints = second.end()
+
+    assert (code, rest, second.said) == (2, "", "")
+    assert complaints.startswith(f"stacks-pulumi emulator: port {port} cannot be used (")
+    assert complaints.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--key", "hush-hush"], "it is sk_stacks_ and 64 hexadecimal digits"),
+        (["--state", "/"], "the state file / cannot be read"),
+        (["--shapes", "round"], "no such shape: round"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        assert cli.main(["emulator", *arguments]) == 2
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    told = capsys.readouterr()
+
+    assert told.out == ""
+    assert complaint in told.err
+    assert told.err.count("\n") == 1
+    assert "hush" not in told.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "70000"],
+        ["--port", "-1"],
+        ["--rate-limit", "0"],
+        ["--rate-limit", "many"],
+        ["--spending-cap", "-1"],
+        ["--spending-cap", "nan"],
+        ["--spending-cap", "much"],
+        ["--boot-seconds", "-1"],
+        ["--boot-seconds", "inf"],
+    ],
+)
+def test_a_wrong_number_is_refused_by_name(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["emulator", *arguments])
+
+    assert caught.value.code == 2
+    assert f"argument {arguments[0]}" in capsys.readouterr().err
+
+
+def test_without_its_extra_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for name in [name for name in sys.modules if name.startswith(("stacks_pulumi.emulator", "werkzeug"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("stacks_pulumi.emulator", raising=False)
+    monkeypatch.setitem(sys.modules, "werkzeug", None)
+    try:
+        assert cli.main(["emulator"]) == 2
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    assert "pip install 'stacks-pulumi[emulator]'" in capsys.readouterr().err
+
+
+def test_help_needs_no_extra_and_no_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    script = "import sys; sys.modules['werkzeug'] = None; from stacks_pulumi.cli import main; main(['emulator', '-h'])"
+    helped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert helped.returncode == 0, helped.stderr
+    assert "--spending-cap" in helped.stdout
+
+    with pytest.raises(SystemExit) as caught:
+        cli.main([])
+    assert caught.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err

@@ -1,0 +1,155 @@
+"""The rules of connections, without HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stacks_pulumi.emulator import connections, containers
+from stacks_pulumi.emulator.refusals import Refusal
+
+if TYPE_CHECKING:
+    from tests.emulator.conftest import Platform
+
+
+def test_a_connection_to_postgresql_has_the_guides_variables(platform: Platform) -> None:
+    app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
+    made = connections.create(platform.state, app, database, "primary-db")
+
+    assert made.name == "primary-db"
+    assert connections.environment(database) == {
+        "POSTGRES_HOST": database.id,
+        "POSTGRES_PORT": "5432",
+        "POSTGRES_USER": "postgres",
+        "POSTGRES_PASSWORD": "****",
+        "POSTGRES_DB": "postgres",
+    }
+    assert connections.uri(database) == f"postgresql://postgres:****@{database.id}:5432/postgres"
+
+
+@pytest.mark.parametrize(
+    ("template", "variable", "uri"),
+    [
+        ("mysql", "MYSQL_PASSWORD", "mysql://root:****@{id}:3306/mysql"),
+        ("mongodb", "MONGODB_PASSWORD", "mongodb://admin:****@{id}:27017/admin"),
+        ("redis", "REDIS_PASSWORD", "redis://:****@{id}:6379"),
+        ("redis-micro", "REDIS_PASSWORD", "redis://:****@{id}:6379"),
+        ("minio", "MINIO_HOST", "http://{id}:9000"),
+        ("stacks-loadbalancer", "STACKS_LOADBALANCER_PORT", "http://{id}:8080"),
+    ],
+)
+def test_every_kind_of_target_has_variables_and_a_masked_string(
+    platform: Platform, template: str, variable: str, uri: str
+) -> None:
+    target = platform.create("target", template)
+
+    assert variable in connections.environment(target)
+    assert connections.uri(target) == uri.format(id=target.id)
+
+
+def test_without_a_name_the_targets_is_taken(platform: Platform) -> None:
+    app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
+
+    assert connections.create(platform.state, app, database, None).name == "mydb"
+
+
+@pytest.mark.parametrize("name", ["", 7, "x" * 65, ["primary"]])
+def test_a_bad_name_is_refused_with_its_field(platform: Platform, name: Any) -> None:
+    app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
+
+    with pytest.raises(Refusal) as caught:
+        connections.create(platform.state, app, database, name)
+
+    assert (caught.value.status, caught.value.body["field"]) == (400, "connectionName")
+
+
+def test_a_name_is_used_once_per_source(platform: Platform) -> None:
+    app, other = platform.running("myapp"), platform.running("other")
+    database = platform.running("mydb", "postgresql")
+    connections.create(platform.state, app, database, "db")
+
+    with pytest.raises(Refusal, match="already exists"):
+        connections.create(platform.state, app, other, "db")
+    connections.create(platform.state, other, database, "db")
+    connections.create(platform.state, app, database, "db-again")
+
+    assert [made.name for made in connections.outgoing(platform.state, app)] == ["db", "db-again"]
+    assert [made.source for made in connections.incoming(platform.state, database)] == [
+        app.id,
+        other.id,
+        app.id,
+    ]
+
+
+def test_both_ends_must_run_and_differ(platform: Platform) -> None:
+    app, booting = platform.running("myapp"), platform.create("mydb", "postgresql")
+
+    with pytest.raises(Refusal, match="mydb must be running"):
+        connections.create(platform.state, app, booting, "db")
+    with pytest.raises(Refusal, match="mydb must be running"):
+        connections.create(platform.state, booting, app, "db")
+    with pytest.raises(Refusal, match="itself"):
+        connections.create(platform.state, app, app, "db")
+
+
+def test_the_source_has_old_variables_until_it_restarts(platform: Platform) -> None:
+    app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
+    made = connections.create(platform.state, app, database, "db")
+    assert (app.env_pending, database.env_pending) == (True, False)
+
+    containers.set_status(platform.state, app, "restart")
+    platform.pass_time(5)
+    assert not app.env_pending
+
+    connections.delete(platform.state, made)
+    assert app.env_pending
+
+
+def test_a_deleted_containers_connections_end_with_it(platform: Platform) -> None:
+    app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
+    other = platform.running("other")
+    connections.create(platform.state, app, database, "db")
+    connections.create(platform.state, other, app, "app")
+    containers.set_status(platform.state, app, "restart")
+    platform.pass_time(5)
+
+    containers.delete(platform.state, database)
+    assert [made.name for made in platform.state.connections.values()] == ["app"]
+    assert app.env_pending
+
+    containers.delete(platform.state, app)
+    platform.pass_time(3)
+    assert platform.state.connections == {}
+
+
+def test_targets_come_in_the_guides_groups(platform: Platform) -> None:
+    app = platform.running("myapp")
+    for name, template in (
+        ("mydb", "postgresql"),
+        ("myredis", "redis"),
+        ("small", "redis-micro"),
+        ("front", "stacks-loadbalancer"),
+        ("blog", "ghost"),
+    ):
+        platform.running(name, template)
+    containers.delete(platform.state, platform.running("going", "mysql"))
+    groups = connections.targets(platform.state, app)
+
+    assert {group: [found.name for found in members] for group, members in groups.items()} == {
+        "databases": ["mydb"],
+        "caches": ["myredis", "small"],
+        "loadBalancers": ["front"],
+        "applications": ["blog"],
+        "all": ["mydb", "myredis", "small", "front", "blog"],
+    }
+
+
+def test_another_accounts_connection_is_not_found(platform: Platform) -> None:
+    app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
+    made = connections.create(platform.state, app, database, "db")
+
+    with pytest.raises(Refusal) as caught:
+        connections.find(platform.state, "usr-somebody", made.id)
+
+    assert caught.value.status == 404

@@ -1,0 +1,329 @@
+"""The rules of containers, without HTTP."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stacks_pulumi.emulator import containers, keys
+from stacks_pulumi.emulator.refusals import Refusal
+
+if TYPE_CHECKING:
+    from tests.emulator.conftest import Platform
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        (None, "Container name is required"),
+        ("", "Container name is required"),
+        (7, "Container name must be text"),
+        ("ab", "Container name must be at least 3 characters"),
+        ("a" * 33, "Container name must be no more than 32 characters"),
+        ("my_app", "Container name may contain only letters, numbers, and hyphens"),
+        ("my.app", "Container name may contain only letters, numbers, and hyphens"),
+        ("äpfel", "Container name may contain only letters, numbers, and hyphens"),
+        ("-app", "Container name must start and end with a letter or number"),
+        ("app-", "Container name must start and end with a letter or number"),
+        ("my--app", "Container name must not contain consecutive hyphens"),
+    ],
+)
+def test_a_bad_name_is_refused_with_its_field(platform: Platform, name: Any, error: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        platform.create(name)
+
+    assert caught.value.status == 400
+    assert caught.value.body == {"success": False, "error": error, "field": "name"}
+
+
+@pytest.mark.parametrize("name", ["abc", "a" * 32, "My-App-2", "123"])
+def test_a_good_name_is_taken(platform: Platform, name: str) -> None:
+    assert platform.create(name).id == f"{platform.account}-{name}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"template": None}, "template"),
+        ({"template": "cobol"}, "template"),
+        ({"template": ["nodejs"]}, "template"),
+        ({"plan": "huge"}, "plan"),
+        ({"plan": 4}, "plan"),
+        ({"plan": "vpn"}, "plan"),
+        ({"discount_code": 10}, "discount_code"),
+        ({"additional_storage_tier": 2}, "additional_storage_tier"),
+        ({"additional_storage_tier": "1"}, "additional_storage_tier"),
+        ({"additional_storage_tier": True}, "additional_storage_tier"),
+        ({"additional_storage_tier": 1, "plan": "micro"}, "additional_storage_tier"),
+        ({"additional_storage_tier": 1, "template": "ubuntu-micro"}, "additional_storage_tier"),
+        ({"additional_storage_tier": 1, "template": "postgresql"}, "additional_storage_tier"),
+    ],
+)
+def test_a_bad_field_is_refused_by_name(platform: Platform, fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        platform.create(**fields)
+
+    assert caught.value.status == 400
+    assert caught.value.body["field"] == field
+    assert platform.state.containers == {}
+
+
+@pytest.mark.parametrize(
+    ("template", "fields", "outcome"),
+    [
+        ("nodejs", {}, ("basic", 4, 10 * 1024)),
+        ("nodejs", {"plan": "micro"}, ("micro", 1, 5 * 1024)),
+        ("nodejs", {"plan": "premium", "additional_storage_tier": 5}, ("premium", 15, (40 + 128) * 1024)),
+        # What the guide says of the default holds for a micro template too.
+        ("redis-micro", {}, ("basic", 4, 10 * 1024)),
+        ("redis-micro", {"plan": "micro"}, ("micro", 1, 5 * 1024)),
+        ("stacks-vpn", {}, ("vpn", 5, 20 * 1024)),
+        ("stacks-vpn", {"plan": "premium"}, ("vpn", 5, 20 * 1024)),
+    ],
+)
+def test_plan_price_and_storage_are_those_of_the_guide(
+    platform: Platform, template: str, fields: dict[str, Any], outcome: tuple[str, int, int]
+) -> None:
+    made = platform.create("box", template, **fields)
+
+    assert (made.plan, int(made.price), made.storage_mb) == outcome
+
+
+def test_a_discount_code_is_taken_and_changes_no_price(platform: Platform) -> None:
+    assert platform.create(discount_code="SPRING").price == Decimal(4)
+
+
+def test_a_name_is_taken_until_its_container_is_gone(platform: Platform) -> None:
+    first = platform.running("web")
+
+    with pytest.raises(Refusal, match="already exists") as caught:
+        platform.create("web")
+    assert caught.value.body["field"] == "name"
+
+    containers.delete(platform.state, first)
+    platform.pass_time(2.9)
+    with pytest.raises(Refusal, match="already exists"):
+        platform.create("web")
+
+    platform.pass_time(0.2)
+    assert platform.create("web").status == "pending"
+
+
+def test_two_accounts_may_use_one_name(platform: Platform) -> None:
+    platform.create("web")
+    other = keys.open_account(platform.state.world).id
+    keys.issue(platform.state.world, other)
+
+    made = containers.create(platform.state, platform.state.keys[1], {"name": "web", "template": "nodejs"})
+
+    assert made.id == f"{other}-web"
+    with pytest.raises(Refusal) as caught:
+        containers.find(platform.state, platform.account, made.id)
+    assert caught.value.status == 404
+
+
+def test_a_boot_takes_its_seconds(platform: Platform) -> None:
+    made = platform.create()
+
+    platform.pass_time(19.9)
+    assert made.status == "pending"
+
+    platform.pass_time(0.2)
+    assert made.status == "running"
+    assert made.running_since == made.created_at + 20
+
+
+def test_a_boot_can_take_a_number_of_reads(platform: Platform) -> None:
+    platform.state.pace.boot_reads = 2
+    made = platform.create()
+    platform.pass_time(10_000)
+    shown = []
+    for _ in range(4):
+        containers.seen(platform.state, made)
+        shown.append(made.status)
+
+    assert shown == ["pending", "pending", "running", "running"]
+
+
+def test_a_boot_that_fails_says_why_and_can_be_tried_again(platform: Platform) -> None:
+    platform.state.world.boot_failures["app"] = 1
+    made = platform.running()
+    assert (made.status, made.error) == ("error", "the service did not become healthy in time")
+
+    containers.set_status(platform.state, made, "running")
+    assert made.status == "starting"
+    platform.pass_time(19)
+    assert made.status == "starting"
+    platform.pass_time(2)
+
+    assert (made.status, made.error, made.boots) == ("running", None, 2)
+
+
+def test_a_boot_can_fail_for_good_and_by_template(platform: Platform) -> None:
+    platform.state.world.boot_failures["python"] = None
+    made = platform.running("job", "python")
+    fine = platform.running("web", "nodejs")
+    for _ in range(3):
+        containers.set_status(platform.state, made, "restart")
+        platform.pass_time(20)
+
+    assert (made.status, made.boots, fine.status) == ("error", 4, "running")
+
+
+def test_a_container_that_failed_can_be_stopped_and_boots_when_started(platform: Platform) -> None:
+    platform.state.world.boot_failures["app"] = 1
+    made = platform.running()
+    containers.set_status(platform.state, made, "stopped")
+    platform.pass_time(5)
+    assert made.status == "stopped"
+
+    containers.set_status(platform.state, made, "running")
+    platform.pass_time(6)
+    assert made.status == "starting"
+    platform.pass_time(14)
+    assert made.status == "running"
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "through", "after"),
+    [
+        ("running", "stopped", "stopping", "stopped"),
+        ("running", "restart", "restarting", "running"),
+        ("running", "running", "running", "running"),
+        ("stopped", "running", "starting", "running"),
+        ("stopped", "restart", "starting", "running"),
+        ("stopped", "stopped", "stopped", "stopped"),
+    ],
+)
+def test_a_status_is_reached_through_another(
+    platform: Platform, before: str, wanted: str, through: str, after: str
+) -> None:
+    made = platform.running()
+    if before == "stopped":
+        containers.set_status(platform.state, made, "stopped")
+        platform.pass_time(5)
+
+    containers.set_status(platform.state, made, wanted)
+
+    assert made.status == through
+    platform.pass_time(5)
+    assert made.status == after
+
+
+@pytest.mark.parametrize("wanted", ["paused", "Running", "", None, 1, ["running"], {}])
+def test_an_unknown_status_is_refused(platform: Platform, wanted: Any) -> None:
+    made = platform.running()
+
+    with pytest.raises(Refusal, match="running, stopped, restart") as caught:
+        containers.set_status(platform.state, made, wanted)
+
+    assert caught.value.body["field"] == "status"
+
+
+def test_a_busy_container_takes_no_orders(platform: Platform) -> None:
+    made = platform.create()
+
+    with pytest.raises(Refusal, match="pending") as caught:
+        containers.set_status(platform.state, made, "stopped")
+
+    assert caught.value.status == 400
+
+
+def test_a_deleted_container_is_listed_until_it_is_gone(platform: Platform) -> None:
+    made = platform.running()
+    containers.delete(platform.state, made)
+    containers.delete(platform.state, made)
+
+    assert [found.status for found in containers.of_account(platform.state, platform.account)] == ["deleting"]
+    platform.pass_time(3)
+    assert containers.of_account(platform.state, platform.account) == []
+    with pytest.raises(Refusal) as caught:
+        containers.find(platform.state, platform.account, made.id)
+    assert caught.value.status == 404
+
+
+def test_a_container_can_be_deleted_while_it_boots(platform: Platform) -> None:
+    platform.state.world.boot_failures["app"] = 1
+    made = platform.create()
+    containers.delete(platform.state, made)
+    platform.pass_time(60)
+
+    assert platform.state.containers == {}
+    assert platform.state.world.boot_failures == {"app": 1}
+
+
+def test_a_cap_counts_what_is_created_and_gives_nothing_back(platform: Platform) -> None:
+    platform.key.spending_cap = Decimal(10)
+    containers.delete(platform.state, platform.running("one"))
+    platform.running("two", additional_storage_tier=1)
+    assert keys.spent(platform.key, platform.clock.now()) == Decimal(9)
+
+    with pytest.raises(Refusal) as caught:
+        platform.create("three")
+
+    assert caught.value.status == 402
+    assert caught.value.body == {
+        "error": "Monthly spending cap reached",
+        "spending_cap": 10.0,
+        "amount_spent": 9.0,
+        "message": "Your API key spending cap of $10.00/month has been reached.",
+    }
+    assert platform.create("four", plan="micro").price == Decimal(1)
+
+
+def test_a_cap_begins_anew_with_the_calendar_month(platform: Platform) -> None:
+    platform.key.spending_cap = Decimal(4)
+    platform.create("may")
+    with pytest.raises(Refusal):
+        platform.create("too-much")
+    platform.pass_time(15 * 86400)
+
+    assert platform.create("june").name == "june"
+    assert platform.key.spent == {"2026-05": Decimal(4), "2026-06": Decimal(4)}
+
+
+def test_caps_are_per_key(platform: Platform) -> None:
+    platform.key.spending_cap = Decimal(4)
+    keys.issue(platform.state.world, platform.account, spending_cap=Decimal(4))
+    platform.create("one")
+
+    made = containers.create(platform.state, platform.state.keys[1], {"name": "two", "template": "nodejs"})
+
+    assert made.created_by == platform.state.keys[1].label
+
+
+def test_an_account_without_a_payment_method_creates_nothing(platform: Platform) -> None:
+    platform.state.accounts[platform.account].payment_method = False
+
+    with pytest.raises(Refusal) as caught:
+        platform.create()
+
+    assert caught.value.status == 402
+    assert "spending_cap" not in caught.value.body
+    assert platform.key.spent == {}
+
+
+def test_without_capacity_the_account_is_put_on_the_waitlist_and_charged_nothing(platform: Platform) -> None:
+    platform.state.world.capacity = 1
+    first = platform.running("one")
+    for _ in range(2):
+        with pytest.raises(Refusal) as caught:
+            platform.create("two")
+        assert caught.value.status == 503
+
+    assert platform.state.accounts[platform.account].waitlisted == 2
+    assert keys.spent(platform.key, platform.clock.now()) == Decimal(4)
+
+    containers.delete(platform.state, first)
+    platform.pass_time(3)
+    assert platform.create("two").status == "pending"
+
+
+def test_ids_depend_on_the_seed_alone(platform: Platform) -> None:
+    one, same = platform, type(platform)()
+
+    assert one.account == same.account
+    assert one.secret == same.secret
+    assert one.create().ip_address == same.create().ip_address

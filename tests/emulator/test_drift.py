@@ -1,0 +1,129 @@
+"""What happens behind a program's back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stacks_pulumi.emulator import backups
+from stacks_pulumi.emulator.drift import Drift
+
+if TYPE_CHECKING:
+    from tests.emulator.conftest import Platform
+
+
+class Saved:
+    """Counts how often something was to be saved."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self) -> None:
+        self.times += 1
+
+
+@pytest.fixture
+def saved() -> Saved:
+    return Saved()
+
+
+@pytest.fixture
+def drift(platform: Platform, saved: Saved) -> Drift:
+    return Drift(platform.state, saved)
+
+
+def test_a_container_is_stopped_started_and_made_to_fail_at_once(platform: Platform, drift: Drift) -> None:
+    made = platform.running("app")
+    seen = []
+    for action in (drift.stop, drift.start, drift.fail):
+        action("app")
+        seen.append(made.status)
+
+    assert seen == ["stopped", "running", "error"]
+    assert made.error == "the process was killed: out of memory"
+
+
+def test_a_container_is_deleted_with_all_it_has(platform: Platform, drift: Drift) -> None:
+    app, database = platform.running("app"), platform.running("mydb", "postgresql")
+    drift.connect("app", "mydb", "primary")
+    backups.trigger(platform.state, database)
+    drift.delete("mydb")
+
+    assert list(platform.state.containers) == [app.id]
+    assert (platform.state.connections, platform.state.backups) == ({}, {})
+
+
+def test_a_container_is_resized(platform: Platform, drift: Drift) -> None:
+    made = platform.running("app")
+    drift.resize(made.id, "premium", 3)
+
+    assert (made.plan, made.storage_tier, int(made.price)) == ("premium", 3, 13)
+    with pytest.raises(KeyError):
+        drift.resize("app", "huge")
+
+
+def test_access_and_addresses_change(platform: Platform, drift: Drift) -> None:
+    made = platform.running("app")
+    drift.set_external_access("app", enabled=True)
+    drift.allow_ip("app", "198.51.100.7", service_type="tcp", description="door")
+    drift.remove_ip("app", "203.0.113.45")
+    assert [(ip.ip_address, ip.service_type) for ip in made.allowed_ips] == [("198.51.100.7", "tcp")]
+
+    drift.remove_ip("app", "198.51.100.7")
+    assert made.allowed_ips == []
+    with pytest.raises(KeyError):
+        drift.remove_ip("app", "198.51.100.7")
+
+
+def test_connections_backups_and_devices_change(platform: Platform, drift: Drift) -> None:
+    platform.running("app")
+    gateway, database = platform.running("gate", "stacks-vpn"), platform.running("mydb", "postgresql")
+    drift.connect("app", "mydb", "primary")
+    drift.disconnect("app", "primary")
+    with pytest.raises(KeyError):
+        drift.disconnect("app", "primary")
+    made = backups.trigger(platform.state, database)
+    backups.pin(made, pinned=True)
+    drift.unpin(made.id)
+    assert not made.pinned
+    drift.delete_backup(made.id)
+    drift.add_vpn_client("gate", "phone")
+    drift.remove_vpn_client("gate", "default")
+
+    assert (platform.state.connections, platform.state.backups) == ({}, {})
+    assert [client.name for client in gateway.vpn_clients] == ["phone"]
+
+
+def test_keys_payment_and_capacity_change(platform: Platform, drift: Drift) -> None:
+    drift.revoke_key(platform.key.label)
+    drift.set_payment_method(platform.account, present=False)
+    drift.set_capacity(0)
+
+    assert platform.key.revoked
+    assert not platform.state.accounts[platform.account].payment_method
+    assert platform.state.world.capacity == 0
+
+
+def test_an_action_is_run_by_name_and_saved(platform: Platform, drift: Drift, saved: Saved) -> None:
+    made = platform.running("app")
+    drift.run("stop", {"container": "app"})
+
+    assert (made.status, saved.times) == ("stopped", 1)
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments", "match"),
+    [
+        ("explode", {}, "no such action: explode; there are add_vpn_client"),
+        ("run", {}, "no such action"),
+        ("_enter", {}, "no such action"),
+        ("stop", {}, "missing 1 required"),
+        ("stop", {"container": "app", "force": True}, "unexpected keyword"),
+    ],
+)
+def test_what_is_no_action_is_refused(
+    drift: Drift, action: str, arguments: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ValueError, match=match):
+        drift.run(action, arguments)

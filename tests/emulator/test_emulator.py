@@ -1,0 +1,199 @@
+"""The emulator as Python code uses it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from stacks_pulumi.config import check_base_url
+from stacks_pulumi.emulator import Emulator, PortTakenError
+
+if TYPE_CHECKING:
+    from tests.emulator.conftest import Caller
+
+
+def test_it_is_an_address_that_a_client_accepts(emulator: Emulator) -> None:
+    assert emulator.url == f"http://127.0.0.1:{emulator.port}/api/v1"
+    assert check_base_url(emulator.url) == emulator.url
+
+
+def test_it_listens_on_loopback_alone(emulator: Emulator) -> None:
+    addresses = {found[4][0] for found in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    for address in addresses - {"127.0.0.1", "127.0.1.1"}:
+        with socket.socket() as probe:
+            probe.settimeout(2)
+            # pytest-socket refuses to leave the loopback interface, which says the same.
+            with pytest.raises((OSError, RuntimeError)):
+                probe.connect((address, emulator.port))
+
+
+def test_it_counts_and_keeps_the_requests(emulator: Emulator, call: Caller) -> None:
+    call.create("myapp")
+    call("GET", "/containers")
+    call("GET", "/containers")
+    call("GET", f"/containers/status/{emulator.account}-myapp")
+    call("GET", "/nothing")
+
+    assert (emulator.calls(), emulator.calls("containers.list"), emulator.calls("containers.create")) == (
+        5,
+        2,
+        1,
+    )
+    assert [record.operation for record in emulator.requests] == [
+        "containers.create",
+        "containers.list",
+        "containers.list",
+        "containers.status",
+        None,
+    ]
+    assert [record.subject for record in emulator.requests][0::3] == ["myapp", f"{emulator.account}-myapp"]
+    assert {record.key for record in emulator.requests} == {"default"}
+    assert all(emulator.key not in repr(record) for record in emulator.requests)
+
+
+def test_its_clock_is_driven_and_runs_by_itself() -> None:
+    with Emulator(boot_seconds=1000) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.key}"}
+        body = {"name": "myapp", "template": "nodejs"}
+        requests.post(f"{emulator.url}/containers", json=body, headers=headers, timeout=10)
+        assert emulator.state.container("myapp").status == "pending"
+
+        emulator.advance(1000)
+        assert emulator.state.container("myapp").status == "running"
+
+    quick = Emulator(boot_seconds=0.05)
+    with quick:
+        headers = {"Authorization": f"Bearer {quick.key}"}
+        requests.post(f"{quick.url}/containers", json=body, headers=headers, timeout=10)
+        deadline = time.monotonic() + 5
+        while quick.state.container("myapp").status == "pending":
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
+def test_time_runs_forward_only(emulator: Emulator, seconds: float) -> None:
+    with pytest.raises(ValueError, match="0 seconds or more"):
+        emulator.advance(seconds)
+
+
+def test_it_stops_and_starts_on_the_same_port_with_all_that_it_held(emulator: Emulator, call: Caller) -> None:
+    call.create("myapp")
+    url = emulator.url
+    emulator.stop()
+    with pytest.raises(requests.ConnectionError):
+        call("GET", "/containers")
+
+    emulator.start()
+    assert emulator.url == url
+    assert call("GET", "/containers").json()["count"] == 1
+
+
+def test_starting_and_stopping_twice_is_once(emulator: Emulator) -> None:
+    emulator.start()
+    emulator.stop()
+    emulator.stop()
+    emulator.start()
+
+    assert requests.get(emulator.page_url, timeout=10).status_code == 200
+
+
+def test_a_taken_port_is_said_in_one_line(emulator: Emulator) -> None:
+    with pytest.raises(PortTakenError, match=f"port {emulator.port} cannot be used") as caught:
+        Emulator(port=emulator.port).start()
+
+    assert "\n" not in str(caught.value)
+
+
+def test_no_thread_is_left_behind() -> None:
+    before = threading.active_count()
+    with Emulator() as emulator, requests.Session() as session:
+        session.get(emulator.page_url, timeout=10)
+        assert threading.active_count() > before
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline, threading.enumerate()
+        threading.Event().wait(0.01)
+
+
+def test_a_reset_keeps_accounts_and_keys_alone(emulator: Emulator, call: Caller) -> None:
+    call.create("myapp")
+    emulator.faults.add("containers.list", 500)
+    emulator.state.accounts[emulator.account].payment_method = False
+    emulator.reset()
+
+    assert (emulator.state.names(), emulator.faults.all(), emulator.calls()) == ([], [], 0)
+    assert emulator.state.keys[0].spent == {}
+    assert call.create("myapp")
+
+
+def test_an_unfinished_rule_is_answered_and_not_hidden(
+    emulator: Emulator, call: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_incoming: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(emulator.api, "respond", fail)
+    answer = call("GET", "/containers")
+
+    assert (answer.status_code, answer.json()["error"]) == (500, "The emulator failed; its log says why")
+    assert "broken" in caplog.text
+
+
+def test_24_threads_at_once_lose_nothing(emulator: Emulator) -> None:
+    emulator.set_rate_limit(500)
+    headers = {"Authorization": f"Bearer {emulator.key}"}
+
+    def work(number: int) -> list[int]:
+        with requests.Session() as session:
+            session.headers.update(headers)
+            codes = []
+            for turn in range(5):
+                body = {"name": f"box-{number}-{turn}", "template": "nodejs"}
+                codes.append(session.post(f"{emulator.url}/containers", json=body, timeout=30).status_code)
+                codes.append(session.get(f"{emulator.url}/containers", timeout=30).status_code)
+        return codes
+
+    with ThreadPoolExecutor(24) as pool:
+        codes = [code for found in pool.map(work, range(24)) for code in found]
+
+    assert sorted(codes) == [200] * 120 + [202] * 120
+    assert len(emulator.state.names()) == 120
+    ports = {container.port for container in emulator.state.containers.values()}
+    addresses = {container.ip_address for container in emulator.state.containers.values()}
+    assert (len(ports), len(addresses)) == (120, 120)
+    assert emulator.calls() == 240
+    assert emulator.api.limiter.used("default")[0] == 240
+
+
+def test_24_threads_that_want_one_name_get_it_once(emulator: Emulator) -> None:
+    headers = {"Authorization": f"Bearer {emulator.key}"}
+    barrier = threading.Barrier(24)
+
+    def work(_number: int) -> int:
+        barrier.wait(10)
+        body = {"name": "myapp", "template": "nodejs"}
+        return requests.post(f"{emulator.url}/containers", json=body, headers=headers, timeout=30).status_code
+
+    with ThreadPoolExecutor(24) as pool:
+        codes = sorted(pool.map(work, range(24)))
+
+    assert codes == [202] + [400] * 23
+
+
+def test_it_boots_in_no_time() -> None:
+    best = 10.0
+    for _ in range(3):
+        began = time.perf_counter()
+        emulator = Emulator()
+        emulator.start()
+        best = min(best, time.perf_counter() - began)
+        emulator.stop()
+
+    assert best < 0.1

@@ -1,0 +1,223 @@
+"""Every fault, as a client meets it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+if TYPE_CHECKING:
+    from stacks_pulumi.emulator import Emulator
+    from tests.emulator.conftest import Caller
+
+NEW = {"name": "myapp", "template": "nodejs"}
+
+
+@pytest.fixture(autouse=True)
+def _all_faults_fired(emulator: Emulator) -> object:
+    """No test passes because its fault never fired."""
+    yield
+    emulator.faults.assert_none_left()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_dropped_before_means_that_nothing_was_done(emulator: Emulator, call: Caller, reset: bool) -> None:
+    emulator.faults.add("containers.create", "drop_before", reset=reset)
+
+    with pytest.raises(requests.ConnectionError):
+        call("POST", "/containers", NEW)
+
+    assert emulator.state.names() == []
+    assert call("POST", "/containers", NEW).status_code == 202
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_dropped_after_means_that_it_was_done(emulator: Emulator, call: Caller, reset: bool) -> None:
+    emulator.faults.add("containers.create", "drop_after", reset=reset)
+
+    with pytest.raises(requests.ConnectionError):
+        call("POST", "/containers", NEW)
+
+    assert emulator.state.names() == ["myapp"]
+    assert [record.status for record in emulator.requests] == [0]
+
+
+@pytest.mark.parametrize("retry_after", [None, 7])
+def test_too_many_requests_with_and_without_a_time(
+    emulator: Emulator, call: Caller, retry_after: int | None
+) -> None:
+    emulator.faults.add("containers.create", "rate_limited", retry_after=retry_after)
+    answer = call("POST", "/containers", NEW)
+
+    assert answer.status_code == 429
+    assert answer.headers.get("Retry-After") == (None if retry_after is None else "7")
+    assert emulator.state.names() == []
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("code", [500, 502, 503, 504])
+def test_an_error_comes_before_or_after_it_was_done(
+    emulator: Emulator, call: Caller, code: int, done: bool
+) -> None:
+    emulator.faults.add("containers.create", code, done=done)
+
+    assert call("POST", "/containers", NEW).status_code == code
+    assert emulator.state.names() == (["myapp"] if done else [])
+
+
+def test_slow_is_slower_than_the_clients_patience_and_done_all_the_same(
+    emulator: Emulator, call: Caller
+) -> None:
+    emulator.faults.add("containers.create", "slow", seconds=5)
+
+    with pytest.raises(requests.ReadTimeout):
+        call("POST", "/containers", NEW, timeout=0.2)
+
+    assert emulator.state.names() == ["myapp"]
+
+
+def test_slow_can_be_a_short_while(emulator: Emulator, call: Caller) -> None:
+    emulator.faults.add("containers.list", "slow", seconds=0.1, done=False)
+    began = time.monotonic()
+
+    assert call("GET", "/containers").status_code == 200
+    assert time.monotonic() - began >= 0.1
+    assert emulator.requests[-1].seconds >= 0.1
+
+
+def test_slow_does_not_hold_up_the_end() -> None:
+    from stacks_pulumi.emulator import Emulator
+
+    began = time.monotonic()
+    with Emulator() as emulator:
+        emulator.faults.add("containers.list", "slow", seconds=60)
+        with pytest.raises(requests.ReadTimeout):
+            requests.get(
+                f"{emulator.url}/containers", headers={"Authorization": f"Bearer {emulator.key}"}, timeout=0.1
+            )
+
+    assert time.monotonic() - began < 5
+
+
+def test_truncated_is_no_json(emulator: Emulator, call: Caller) -> None:
+    emulator.faults.add("containers.create", "truncated")
+    answer = call("POST", "/containers", NEW)
+
+    assert answer.status_code == 202
+    with pytest.raises(requests.JSONDecodeError):
+        answer.json()
+    assert emulator.state.names() == ["myapp"]
+
+
+def test_cut_ends_before_its_length(emulator: Emulator, call: Caller) -> None:
+    emulator.faults.add("containers.create", "cut")
+
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        call("POST", "/containers", NEW)
+
+    assert emulator.state.names() == ["myapp"]
+
+
+@pytest.mark.parametrize("code", [200, 502])
+def test_a_web_page_comes_in_place_of_json(emulator: Emulator, call: Caller, code: int) -> None:
+    emulator.faults.add("containers.list", "html", code=code)
+    answer = call("GET", "/containers")
+
+    assert answer.status_code == code
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert answer.text.startswith("<!DOCTYPE html>")
+
+
+def test_empty_has_its_status_and_no_body(emulator: Emulator, call: Caller) -> None:
+    emulator.faults.add("containers.create", "empty")
+    emulator.faults.add("containers.list", "empty", code=204)
+    created, listed = call("POST", "/containers", NEW), call("GET", "/containers")
+
+    assert (created.status_code, created.text) == (202, "")
+    assert (listed.status_code, listed.text) == (204, "")
+    assert emulator.state.names() == ["myapp"]
+
+
+def test_another_status_has_the_right_body(emulator: Emulator, call: Caller) -> None:
+    emulator.faults.add("containers.create", "wrong_code", code=200)
+    answer = call("POST", "/containers", NEW)
+
+    assert answer.status_code == 200
+    assert answer.json()["data"]["name"] == "myapp"
+
+
+def test_types_are_wrong_everywhere_or_in_one_field(emulator: Emulator, call: Caller) -> None:
+    call.create("myapp")
+    right = call("GET", "/containers").json()["data"][0]
+    emulator.faults.add("containers.list", "wrong_types")
+    emulator.faults.add("containers.list", "wrong_types", field="status")
+    everywhere = call("GET", "/containers").json()["data"][0]
+    one_field = call("GET", "/containers").json()["data"][0]
+
+    assert all(type(everywhere[key]) is not type(right[key]) for key in right)
+    assert [key for key in right if one_field[key] != right[key]] == ["status"]
+
+
+def test_any_answer_can_be_given(emulator: Emulator, call: Caller) -> None:
+    emulator.faults.add("containers.list", "answer", body={"data": None}, code=418)
+    emulator.faults.add("containers.list", "answer", body="hello", content_type="text/plain")
+    first, second = call("GET", "/containers"), call("GET", "/containers")
+
+    assert (first.status_code, first.json()) == (418, {"data": None})
+    assert (second.text, second.headers["Content-Type"]) == ("hello", "text/plain")
+
+
+def test_a_redirect_names_another_host(emulator: Emulator, call: Caller) -> None:
+    emulator.faults.add("containers.create", "redirect", location="http://localhost:9/stolen")
+    answer = call("POST", "/containers", NEW, allow_redirects=False)
+
+    assert (answer.status_code, answer.headers["Location"]) == (307, "http://localhost:9/stolen")
+    assert emulator.state.names() == []
+
+
+def test_hanging_up_spoils_the_next_request_on_that_connection(emulator: Emulator) -> None:
+    import http.client
+
+    emulator.faults.add("containers.list", "hang_up")
+    connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=10)
+    headers = {"Authorization": f"Bearer {emulator.key}"}
+    connection.request("GET", "/api/v1/containers", headers=headers)
+    answer = connection.getresponse()
+    answer.read()
+    assert (answer.status, answer.headers.get("Connection")) == (200, None)
+
+    connection.auto_open = 0
+    assert connection.sock.recv(1) == b""
+    connection.close()
+
+
+def test_faults_meet_the_container_that_they_match(emulator: Emulator, call: Caller) -> None:
+    emulator.faults.add("containers.create", 500, match="second")
+    answers = [
+        call("POST", "/containers", {**NEW, "name": name}).status_code
+        for name in ("first", "second", "third")
+    ]
+
+    assert answers == [202, 500, 202]
+
+
+def test_a_request_that_is_over_the_limit_meets_no_fault(emulator: Emulator, call: Caller) -> None:
+    call("GET", "/containers")
+    emulator.set_rate_limit(1)
+    emulator.faults.add("containers.list", 500)
+    assert call("GET", "/containers").status_code == 429
+
+    emulator.set_rate_limit(None)
+    assert call("GET", "/containers").status_code == 500
+
+
+def test_the_log_names_the_fault(emulator: Emulator, call: Caller) -> None:
+    emulator.faults.add("containers.list", "pass")
+    emulator.faults.add("containers.list", "html")
+    call("GET", "/containers")
+    call("GET", "/containers")
+
+    assert [record.fault for record in emulator.requests] == [None, "html"]
+    assert [fired.kind for fired in emulator.faults.fired("containers.list")] == ["pass", "html"]

@@ -1,0 +1,207 @@
+"""The API over HTTP: keys, scopes, limits, and what is no request."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from stacks_pulumi.emulator import OPERATIONS, Emulator
+from stacks_pulumi.emulator.keys import READ
+
+if TYPE_CHECKING:
+    from tests.emulator.conftest import Caller
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+def test_every_operation_needs_a_key_and_its_scope(emulator: Emulator, operation: str) -> None:
+    wanted = OPERATIONS[operation]
+    path = wanted.path.replace("<", "").replace(">", "")
+    others = [
+        scope
+        for scope in ("containers:read", "containers:create", "containers:manage", "containers:delete")
+        if scope != wanted.scope
+    ]
+    key = emulator.new_key(scopes=others)
+    without = requests.request(wanted.method, emulator.url + path, timeout=10)
+    lacking = requests.request(
+        wanted.method, emulator.url + path, headers={"Authorization": f"Bearer {key}"}, timeout=10
+    )
+
+    assert (without.status_code, without.json()) == (401, {"error": "Invalid API key"})
+    assert lacking.status_code == 403
+    assert lacking.json() == {
+        "error": f"API key lacks required scope: {wanted.scope}",
+        "required_scope": wanted.scope,
+        "key_scopes": others,
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/containers/usr-x/resize"),
+        ("POST", "/containers/usr-x/ssh-password"),
+        ("GET", "/containers/usr-x/database/tables"),
+        ("GET", "/containers/usr-x/files/etc/passwd"),
+        ("GET", "/billing"),
+        ("PUT", "/account/settings"),
+        ("POST", "/api-keys"),
+    ],
+)
+def test_what_needs_the_dashboard_is_refused_to_every_key(call: Caller, method: str, path: str) -> None:
+    answer = call(method, path)
+
+    assert answer.status_code == 403
+    assert answer.json() == {
+        "error": "This endpoint requires dashboard access (JWT authentication)",
+        "hint": "This operation requires human approval via the dashboard.",
+    }
+
+
+def test_another_accounts_things_are_not_there(emulator: Emulator, call: Caller) -> None:
+    container = call.create("myapp")
+    call("POST", f"/containers/{container}/backup")
+    other = emulator.new_account()
+    stranger = type(call)(emulator, emulator.new_key(account=other))
+
+    assert stranger("GET", "/containers").json()["count"] == 0
+    assert stranger("GET", f"/containers/status/{container}").status_code == 404
+    assert stranger("DELETE", f"/containers/{container}").status_code == 404
+    assert stranger("DELETE", "/backups/1").status_code == 404
+    assert stranger("GET", "/backups/stats").json()["data"]["total_backups"] == 0
+    assert stranger.create("myapp") == f"{other}-myapp"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
+        ("GET", "/containers/x/nothing", 404),
+        ("GET", "/connections/x", 404),
+        ("POST", "/containers/x", 405),
+        ("PATCH", "/containers", 405),
+        ("GET", "/containers/status/usr-nobody", 404),
+        ("GET", "/containers/%2e%2e/logs", 404),
+        ("GET", "/containers/..%2f..%2fetc/logs", 404),
+    ],
+)
+def test_what_is_not_there_is_told_in_json(call: Caller, method: str, path: str, status: int) -> None:
+    answer = call(method, path)
+
+    assert answer.status_code == status
+    assert answer.json()["success"] is False
+    if status == 405:
+        assert answer.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{",
+        b"[]",
+        b'"text"',
+        b"7",
+        b'{"name": "\\ud800", "template": "nodejs"}',
+        b"NaN",
+        b"\xff",
+        b"[" * 100_000,
+    ],
+)
+def test_a_body_that_is_no_object_is_refused(call: Caller, payload: bytes) -> None:
+    answer = call("POST", "/containers", data=payload, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "The request body must be a JSON object"
+
+
+def test_a_body_that_is_too_large_is_refused(emulator: Emulator) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=10)
+    connection.putrequest("POST", "/api/v1/containers")
+    connection.putheader("Content-Length", "999999999")
+    connection.endheaders()
+
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_a_body_in_chunks_is_read(emulator: Emulator, call: Caller) -> None:
+    parts = [b'{"name": "chu', b'nked", "templ', b'ate": "nodejs"}']
+
+    assert call("POST", "/containers", data=iter(parts)).status_code == 202
+    assert emulator.state.names() == ["chunked"]
+
+
+def test_every_answer_to_a_known_key_tells_its_window(emulator: Emulator) -> None:
+    headers = {"Authorization": f"Bearer {emulator.new_key(rate_limit=3, scopes=[READ])}"}
+    answers = [
+        requests.request(method, emulator.url + path, headers=headers, timeout=10)
+        for method, path in (
+            ("GET", "/containers"),
+            ("POST", "/containers"),
+            ("GET", "/nothing"),
+            ("GET", "/nothing"),
+        )
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 403, 404, 429]
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0"]
+    assert {answer.headers["X-RateLimit-Limit"] for answer in answers} == {"3"}
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
+    assert "X-RateLimit-Limit" not in requests.get(emulator.url + "/containers", timeout=10).headers
+
+
+def test_an_invalid_key_uses_up_nothing(emulator: Emulator) -> None:
+    key = emulator.new_key(rate_limit=1)
+    for _ in range(5):
+        requests.get(emulator.url + "/containers", headers={"Authorization": "Bearer no"}, timeout=10)
+
+    good = requests.get(emulator.url + "/containers", headers={"Authorization": f"Bearer {key}"}, timeout=10)
+    assert good.status_code == 200
+
+
+def test_the_window_goes_by_real_time(emulator: Emulator) -> None:
+    headers = {"Authorization": f"Bearer {emulator.new_key(rate_limit=1)}"}
+    requests.get(emulator.url + "/containers", headers=headers, timeout=10)
+    emulator.advance(3600)
+
+    assert requests.get(emulator.url + "/containers", headers=headers, timeout=10).status_code == 429
+
+
+def test_a_connection_is_kept_for_the_next_request(emulator: Emulator) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=10)
+    headers = {"Authorization": f"Bearer {emulator.key}"}
+    ends: list[Any] = []
+    for method, body in (
+        ("GET", None),
+        ("POST", json.dumps({"name": "myapp", "template": "nodejs"})),
+        ("GET", None),
+    ):
+        connection.request(method, "/api/v1/containers", body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        ends.append(connection.sock.getsockname())
+
+    assert len(set(ends)) == 1
+    connection.close()
+
+
+def test_a_client_that_asks_to_close_gets_it_closed(emulator: Emulator) -> None:
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
+        raw.sendall(b"GET /api/v1/containers HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = b"".join(iter(lambda: raw.recv(65536), b""))
+
+    assert received.startswith(b"HTTP/1.1 401 ")
+    assert b"\r\nConnection: close\r\n" in received
+
+
+def test_a_head_request_has_no_body(call: Caller) -> None:
+    answer = call("HEAD", "/containers")
+
+    assert (answer.status_code, answer.text) == (200, "")
+    assert call("GET", "/containers").status_code == 200

@@ -1,0 +1,128 @@
+"""The contract on paper against the routes in code."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import stacks_pulumi.emulator
+from stacks_pulumi import catalog
+from stacks_pulumi.emulator import OPEN, OPERATIONS
+
+# The guide's endpoints in its own order and spelling.
+GUIDE = [
+    "GET /containers",
+    "GET /containers/status/{container_id}",
+    "GET /containers/{container_id}/credentials",
+    "GET /containers/{container_id}/logs",
+    "GET /containers/{container_id}/metrics",
+    "POST /containers",
+    "PUT /containers/{container_id}/status",
+    "DELETE /containers/{container_id}",
+    "GET /containers/{container_id}/certificate",
+    "POST /containers/{container_id}/certificate/regenerate",
+    "GET /containers/templates",
+    "PUT /containers/{container_id}/external-access",
+    "GET /containers/{container_id}/allowed-ips",
+    "POST /containers/{container_id}/allowed-ips",
+    "DELETE /containers/{container_id}/allowed-ips/{ip_id}",
+    "GET /containers/{container_id}/available-targets",
+    "POST /containers/{source_id}/connect/{target_id}",
+    "GET /containers/{container_id}/connections",
+    "DELETE /containers/connections/{connection_id}",
+    "GET /containers/{container_id}/backups",
+    "POST /containers/{container_id}/backup",
+    "GET /backups/stats",
+    "POST /backups/{backup_id}/restore",
+    "POST /backups/{backup_id}/pin",
+    "POST /backups/{backup_id}/unpin",
+    "DELETE /backups/{backup_id}",
+    "GET /containers/{vpn_container_id}/vpn-clients",
+    "POST /containers/{vpn_container_id}/vpn-clients",
+    "GET /containers/{vpn_container_id}/vpn-config",
+    "DELETE /containers/{vpn_container_id}/vpn-clients/{client_name}",
+]
+
+
+@pytest.fixture(scope="module")
+def contract() -> dict[str, Any]:
+    text = resources.files("stacks_pulumi.emulator").joinpath("openapi.yaml").read_text()
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def operations(contract: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        found["operationId"]: {**found, "endpoint": f"{method.upper()} {path}"}
+        for path, methods in contract["paths"].items()
+        for method, found in methods.items()
+    }
+
+
+def test_the_contract_has_the_guides_thirty_endpoints(operations: dict[str, dict[str, Any]]) -> None:
+    assert len(GUIDE) == 30
+    assert sorted(found["endpoint"] for found in operations.values()) == sorted(GUIDE)
+
+
+def test_the_routes_are_those_of_the_contract(operations: dict[str, dict[str, Any]]) -> None:
+    in_code = {
+        name: (f"{found.method} {found.path.replace('<', '{').replace('>', '}')}", found.scope)
+        for name, found in OPERATIONS.items()
+    }
+
+    assert in_code == {name: (found["endpoint"], found["x-scope"]) for name, found in operations.items()}
+
+
+def test_what_is_open_in_code_is_open_and_assumed_in_the_contract(
+    operations: dict[str, dict[str, Any]],
+) -> None:
+    assert {name for name, found in operations.items() if found.get("x-open-shape")} == OPEN
+    assert [name for name in sorted(OPEN) if not operations[name].get("x-assumed")] == []
+    assert all(
+        "scope" in operations[name]["x-assumed"] for name in operations if name.startswith("vpn_clients.")
+    )
+
+
+def test_every_operation_tells_the_errors_that_any_key_can_meet(
+    operations: dict[str, dict[str, Any]],
+) -> None:
+    for name, found in operations.items():
+        assert {"401", "403", "429"} <= found["responses"].keys(), name
+        assert ("404" in found["responses"]) == ("{" in found["endpoint"]), name
+
+
+def test_every_answer_to_a_known_key_tells_its_window(operations: dict[str, dict[str, Any]]) -> None:
+    for name, found in operations.items():
+        (right,) = [answer for code, answer in found["responses"].items() if code.startswith("2")]
+        assert list(right["headers"]) == [
+            "X-RateLimit-Limit",
+            "X-RateLimit-Remaining",
+            "X-RateLimit-Reset",
+        ], name
+
+
+def test_lists_of_choices_are_those_of_the_catalogue(contract: dict[str, Any]) -> None:
+    fields = contract["components"]["schemas"]["ContainerRequest"]["properties"]
+
+    assert fields["template"]["enum"] == list(catalog.TEMPLATES)
+    assert fields["plan"]["enum"] == list(catalog.PLANS)
+    assert fields["plan"]["default"] == catalog.DEFAULT_PLAN
+    assert fields["additional_storage_tier"]["enum"] == list(catalog.STORAGE_TIERS)
+
+
+def test_assumptions_in_code_are_marked_in_one_way() -> None:
+    folder = Path(stacks_pulumi.emulator.__file__).parent
+    comments = [
+        line.strip()
+        for path in folder.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if line.strip().startswith("#") and "assum" in line.lower()
+    ]
+
+    assert len(comments) > 30
+    assert [comment for comment in comments if not comment.startswith("# assumed: ")] == []

@@ -1,0 +1,115 @@
+"""The state in a file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator, StateFileError, access, backups, connections
+from stacks_pulumi.emulator.persistence import load, save
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.emulator.conftest import Platform
+
+
+def full(platform: Platform) -> None:
+    """One of everything, some of it under way."""
+    app = platform.running("app", additional_storage_tier=1)
+    database = platform.running("mydb", "postgresql")
+    platform.running("gate", "stacks-vpn")
+    access.set_access(platform.state, app, enabled=True)
+    connections.create(platform.state, app, database, "primary")
+    backups.pin(backups.trigger(platform.state, database), pinned=True)
+    platform.create("late")
+    platform.state.world.boot_failures["late"] = None
+
+
+def test_everything_comes_back_as_it_was(platform: Platform, tmp_path: Path) -> None:
+    full(platform)
+    save(tmp_path / "state.json", platform.state.world)
+
+    assert load(tmp_path / "state.json") == platform.state.world
+
+
+def test_the_file_holds_no_key(platform: Platform, tmp_path: Path) -> None:
+    full(platform)
+    save(tmp_path / "state.json", platform.state.world)
+    content = (tmp_path / "state.json").read_text()
+
+    assert platform.secret not in content
+    assert "sk_stacks_" not in content
+
+
+def test_no_other_file_is_left_behind(platform: Platform, tmp_path: Path) -> None:
+    for _ in range(3):
+        save(tmp_path / "state.json", platform.state.world)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+@pytest.mark.parametrize("content", ["", "  \n"])
+def test_no_file_and_an_empty_one_are_a_new_beginning(tmp_path: Path, content: str) -> None:
+    assert load(tmp_path / "none.json") is None
+    (tmp_path / "empty.json").write_text(content)
+    assert load(tmp_path / "empty.json") is None
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"version": 1}', '{"version": 1, "world": {"seed": "x"}}', "\x00"]
+)
+def test_a_file_of_something_else_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "state.json").write_text(content)
+
+    with pytest.raises(StateFileError, match="none of the emulator's") as caught:
+        load(tmp_path / "state.json")
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_another_version_is_refused(platform: Platform, tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    save(path, platform.state.world)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 2}))
+
+    with pytest.raises(StateFileError, match="version 2"):
+        load(path)
+
+
+def test_a_file_that_cannot_be_written_is_said_so_in_one_line(platform: Platform, tmp_path: Path) -> None:
+    with pytest.raises(StateFileError, match=r"nowhere/state\.json cannot be written"):
+        save(tmp_path / "nowhere" / "state.json", platform.state.world)
+
+
+def test_a_file_that_cannot_be_read_is_said_so_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StateFileError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_an_emulator_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    first = Emulator(state_file=path, spending_cap=50)
+    first.advance(10 * 86400)
+    with first.state.lock:
+        first.fail_boot("app")
+    second = Emulator(state_file=path, spending_cap=20)
+
+    assert second.key == first.key
+    assert second.account == first.account
+    assert second.state.world.boot_failures == {"app": 1}
+    # The driven part of the clock counts, so that nothing lies in the future.
+    assert second.clock.now() - first.clock.now() == pytest.approx(0, abs=5)
+    assert second.state.keys[0].spending_cap == 20
+
+
+def test_a_key_of_ones_own_is_added_to_a_file(tmp_path: Path) -> None:
+    first = Emulator(state_file=tmp_path / "state.json")
+    mine = "sk_stacks_" + "ab" * 32
+    second = Emulator(state_file=tmp_path / "state.json", key=mine)
+
+    assert second.key == mine
+    assert second.account == first.account
+    assert len(second.state.keys) == 2
