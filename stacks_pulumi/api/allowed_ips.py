@@ -5,6 +5,7 @@ Allowed IPs: who may reach a container from outside (guide, "External Access & I
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api import _bodies
@@ -43,6 +44,7 @@ class AllowedIps:
         *,
         description: str = "Custom IP",
         service_type: str = "both",
+        before: Sequence[AllowedIp] | None = None,
     ) -> AllowedIp:
         """
         Let an address connect, once (guide, "Add Allowed IP").
@@ -52,6 +54,7 @@ class AllowedIps:
             ip_address: An IPv4 or IPv6 address or network.
             description: For people.
             service_type: `http`, `tcp` or `both`.
+            before: The list, if the caller has just looked at it; asked for unless given.
 
         Raises:
             ExistsError: An entry that is equal in all three was there before.
@@ -75,7 +78,7 @@ class AllowedIps:
 
         added = once(
             what=what,
-            before=self.list(container_id).allowed_ips,
+            before=self.list(container_id).allowed_ips if before is None else before,
             taken=lambda entry: (
                 same_address(entry)
                 and entry.service_type == service_type
