@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import keys
 from stacks_pulumi.emulator.refusals import Refusal, bad_request, not_found
 from stacks_pulumi.emulator.transitions import Transition
-from stacks_pulumi.emulator.world import ApiKey, Container, VpnClient
+from stacks_pulumi.emulator.validation import validated
+from stacks_pulumi.emulator.world import ApiKey, Container, VpnClient, price_of
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from stacks_pulumi.emulator.state import State
 
 __all__ = [
@@ -41,48 +43,31 @@ def create(state: State, key: ApiKey, body: dict[str, Any]) -> Container:
         Refusal: 400 with the field, 402 for the cap or a missing payment method, 503 for no capacity.
     """
     now = state.settle()
-    name, template, plan, tier, discount = _validated(state, key.account, body)
+    wanted = validated(body)
+    # assumed: letters keep their case in the id.
+    container_id = f"{key.account}-{wanted.name}"
+    if container_id in state.world.containers:
+        # assumed: the code and the wording; the guide shows that the id is made of the name.
+        raise bad_request(f"A container named {wanted.name} already exists", "name")
+    price = price_of(wanted.plan, wanted.storage_tier)
+    _check_account(state, key, price, now)
+    keys.charge(key, price, now)
     number = state.world.count("container")
     fresh = Container(
-        # assumed: letters keep their case in the id.
-        id=f"{key.account}-{name}",
+        id=container_id,
         account=key.account,
-        name=name,
-        template=template,
-        plan=plan,
-        storage_tier=tier,
-        discount_code=discount,
+        name=wanted.name,
+        template=wanted.template,
+        plan=wanted.plan,
+        storage_tier=wanted.storage_tier,
+        discount_code=wanted.discount_code,
         port=8000 + number,
         ip_address=f"10.52.{number // 250 % 256}.{number % 250 + 4}",
         created_at=now,
         updated_at=now,
         created_by=key.label,
     )
-    account = state.accounts[key.account]
-    # assumed: the order of the checks, that a discount code changes no price here, and the wording.
-    if not account.payment_method:
-        raise Refusal(
-            402,
-            {
-                "error": "Payment required",
-                "message": "Add a payment method in the dashboard before creating containers.",
-            },
-        )
-    keys.check_cap(key, fresh.price, now)
-    if state.world.capacity is not None:
-        if state.world.capacity <= 0:
-            account.waitlisted += 1
-            raise Refusal(
-                503,
-                {
-                    "success": False,
-                    "error": "No capacity available",
-                    "message": "You've been added to the waitlist.",
-                },
-            )
-        state.world.capacity -= 1
-    keys.charge(key, fresh.price, now)
-    if template == catalog.VPN_TEMPLATE:
+    if wanted.template == catalog.VPN_TEMPLATE:
         # assumed: a VPN begins with the one client that the guide's download example asks for.
         fresh.vpn_clients.append(VpnClient("default", now, state.world.count("vpn_client")))
     state.world.containers[fresh.id] = fresh
@@ -195,6 +180,34 @@ def settle(state: State, now: float) -> None:
             _apply(state, container, container.next, container.next.due or now)
 
 
+def _check_account(state: State, key: ApiKey, price: Decimal, now: float) -> None:
+    """See that the account can pay and that there is room, and take the room."""
+    account = state.accounts[key.account]
+    # assumed: the order of the checks, and the bodies of both refusals.
+    if not account.payment_method:
+        raise Refusal(
+            402,
+            {
+                "error": "Payment required",
+                "message": "Add a payment method in the dashboard before creating containers.",
+            },
+        )
+    keys.check_cap(key, price, now)
+    if state.world.capacity is None:
+        return
+    if state.world.capacity <= 0:
+        account.waitlisted += 1
+        raise Refusal(
+            503,
+            {
+                "success": False,
+                "error": "No capacity available",
+                "message": "You've been added to the waitlist.",
+            },
+        )
+    state.world.capacity -= 1
+
+
 def _boot(state: State, container: Container, now: float, through: str) -> None:
     container.boots += 1
     container.booting = True
@@ -240,60 +253,3 @@ def _boot_fails(state: State, container: Container) -> bool:
             failures[subject] = left - 1
         return True
     return False
-
-
-def _validated(
-    state: State, account: str, body: dict[str, Any]
-) -> tuple[str, str, str, int | None, str | None]:
-    name, template = body.get("name"), body.get("template")
-    plan, tier, discount = body.get("plan"), body.get("additional_storage_tier"), body.get("discount_code")
-    problem = name_problem(name)
-    if problem is not None or not isinstance(name, str):
-        raise bad_request(problem or "Container name must be text", "name")
-    if template is None or template == "":
-        raise bad_request("Container template is required", "template")
-    if not isinstance(template, str) or template not in catalog.TEMPLATES:
-        raise bad_request("Unknown container template", "template")
-    if plan is not None and (not isinstance(plan, str) or plan not in catalog.PLANS):
-        raise bad_request(f"Plan must be one of: {', '.join(catalog.PLANS)}", "plan")
-    if discount is not None and not isinstance(discount, str):
-        raise bad_request("Discount code must be text", "discount_code")
-    # The default is what the guide says, also for a micro template, which then costs a basic plan.
-    # assumed: stacks-vpn is a tier of its own, whatever plan is asked for.
-    plan = catalog.VPN_PLAN.name if template == catalog.VPN_TEMPLATE else plan or catalog.DEFAULT_PLAN
-    if tier is not None:
-        _check_tier(tier, template, plan)
-    if f"{account}-{name}" in state.world.containers:
-        # assumed: the code and the wording; the guide shows that the id is made of the name.
-        raise bad_request(f"A container named {name} already exists", "name")
-    return name, template, plan, tier, discount
-
-
-def _check_tier(tier: Any, template: str, plan: str) -> None:
-    field = "additional_storage_tier"
-    if isinstance(tier, bool) or not isinstance(tier, int) or tier not in catalog.STORAGE_TIERS:
-        tiers = ", ".join(map(str, catalog.STORAGE_TIERS))
-        raise bad_request(f"Additional storage tier must be one of: {tiers}", field)
-    if catalog.is_micro(template, plan) or template.endswith("-micro"):
-        raise bad_request("Additional storage is not available for micro containers", field)
-    if catalog.is_database(template):
-        raise bad_request("Additional storage is not available for database containers", field)
-
-
-def name_problem(name: Any) -> str | None:
-    """What is wrong with a container's name, or `None` (guide, "Create Container")."""
-    if name is None or name == "":
-        return "Container name is required"
-    if not isinstance(name, str):
-        return "Container name must be text"
-    if len(name) < 3:
-        return "Container name must be at least 3 characters"
-    if len(name) > 32:
-        return "Container name must be no more than 32 characters"
-    if not re.fullmatch(r"[A-Za-z0-9-]+", name):
-        return "Container name may contain only letters, numbers, and hyphens"
-    if name.startswith("-") or name.endswith("-"):
-        return "Container name must start and end with a letter or number"
-    if "--" in name:
-        return "Container name must not contain consecutive hyphens"
-    return None

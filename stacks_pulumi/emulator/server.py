@@ -54,6 +54,12 @@ class _Handler(WSGIRequestHandler):
     def _server(self) -> Server:
         return cast("_Threaded", self.server).owner
 
+    def handle_expect_100(self) -> bool:
+        """Let a client that asks first send its body, at once and not with the answer."""
+        granted = super().handle_expect_100()
+        self.wfile.flush()
+        return granted
+
     def run_wsgi(self) -> None:
         """Read the whole request, answer it, and keep the connection unless the answer's end says otherwise."""
         environ = self.make_environ()
@@ -84,7 +90,11 @@ class _Handler(WSGIRequestHandler):
         length = self.headers.get("Content-Length", "0")
         if not (length.isascii() and length.isdigit()) or int(length) > _MAX_BODY:
             return None
-        return self.rfile.read(int(length))
+        payload = self.rfile.read(int(length))
+        if len(payload) < int(length):
+            # Half a request is none: it must not be carried out.
+            raise ConnectionAbortedError("the client went away while it was sending")
+        return payload
 
     def _send(self, delivery: Delivery) -> None:
         if delivery.end in {"drop", "reset"}:

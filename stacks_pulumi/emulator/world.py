@@ -3,7 +3,7 @@ What the platform holds, as plain data.
 
 Everything here can be written to a file and read again (`persistence`), so it is numbers, text and lists of them.
 Moments are seconds since the Unix epoch on the driven clock. Nothing is secret: of an API key only the digest is
-kept, and passwords and private keys are derived when they are asked for (`secrets`).
+kept, and passwords and private keys are derived when they are asked for (`fakes`).
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Container:
     @property
     def size(self) -> catalog.Plan:
         """What the plan holds."""
-        return catalog.VPN_PLAN if self.plan == catalog.VPN_PLAN.name else catalog.PLANS[self.plan]
+        return size_of(self.plan)
 
     @property
     def storage_mb(self) -> int:
@@ -153,8 +153,7 @@ class Container:
     @property
     def price(self) -> Decimal:
         """US dollars a month."""
-        extra = catalog.STORAGE_TIERS[self.storage_tier].usd if self.storage_tier is not None else Decimal(0)
-        return self.size.usd + extra
+        return price_of(self.plan, self.storage_tier)
 
     @property
     def url(self) -> str | None:
@@ -234,3 +233,14 @@ class World:
 def digest(*parts: object) -> str:
     """64 hexadecimal digits of the parts."""
     return hashlib.sha256(":".join(map(str, parts)).encode()).hexdigest()
+
+
+def size_of(plan: str) -> catalog.Plan:
+    """What a plan holds; that of `stacks-vpn` too."""
+    return catalog.VPN_PLAN if plan == catalog.VPN_PLAN.name else catalog.PLANS[plan]
+
+
+def price_of(plan: str, storage_tier: int | None) -> Decimal:
+    """US dollars a month of a plan and an additional tier together."""
+    extra = catalog.STORAGE_TIERS[storage_tier].usd if storage_tier is not None else Decimal(0)
+    return size_of(plan).usd + extra

@@ -116,6 +116,21 @@ def test_it_goes_on_from_its_file_even_after_it_was_killed(
     assert [found["name"] for found in second.ask("GET", "/containers").json()["data"]] == ["myapp"]
 
 
+def test_a_state_that_cannot_be_written_is_one_clear_line(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    running = start("--state", str(folder / "state.json"))
+    (folder / "state.json").unlink()
+    folder.rmdir()
+    code, rest, complaints = running.end()
+
+    assert (code, rest) == (2, "")
+    assert "cannot be written" in complaints
+    assert complaints.count("\n") == 1
+
+
 def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
     port = start().find(r"127\.0\.0\.1:(\d+)")
     second = start("--port", port)

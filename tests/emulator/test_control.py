@@ -202,6 +202,14 @@ def test_the_state_holds_everything_and_nothing_secret(
     assert state == emulator.snapshot() | {"requests": state["requests"]}
 
 
+@pytest.mark.parametrize("path", ["favicon.ico", "api/v2/containers", "page.html", "..%2fapp.py"])
+def test_there_is_no_other_page(emulator: Emulator, path: str) -> None:
+    answer = requests.get(emulator.page_url + path, timeout=10)
+
+    assert answer.status_code == 404
+    assert "/api/v1" in answer.json()["error"]
+
+
 def test_the_page_brings_everything_with_it(emulator: Emulator) -> None:
     answer = requests.get(emulator.page_url, timeout=10)
 

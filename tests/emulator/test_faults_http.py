@@ -160,6 +160,15 @@ def test_types_are_wrong_everywhere_or_in_one_field(emulator: Emulator, call: Ca
     assert [key for key in right if one_field[key] != right[key]] == ["status"]
 
 
+def test_what_is_no_json_has_no_types_to_get_wrong(emulator: Emulator, call: Caller) -> None:
+    container = call.create("myapp")
+    emulator.shapes.set("containers.logs", "text")
+    right = call("GET", f"/containers/{container}/logs").text
+    emulator.faults.add("containers.logs", "wrong_types")
+
+    assert call("GET", f"/containers/{container}/logs").text == right
+
+
 def test_any_answer_can_be_given(emulator: Emulator, call: Caller) -> None:
     emulator.faults.add("containers.list", "answer", body={"data": None}, code=418)
     emulator.faults.add("containers.list", "answer", body="hello", content_type="text/plain")

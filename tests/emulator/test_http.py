@@ -205,3 +205,49 @@ def test_a_head_request_has_no_body(call: Caller) -> None:
 
     assert (answer.status_code, answer.text) == (200, "")
     assert call("GET", "/containers").status_code == 200
+
+
+def test_a_client_that_asks_before_sending_is_told_to_go_on(emulator: Emulator) -> None:
+    body = b'{"name": "myapp", "template": "nodejs"}'
+    head = (
+        f"POST /api/v1/containers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {emulator.key}\r\n"
+        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
+        raw.sendall(head.encode())
+        assert raw.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        raw.sendall(body)
+        received = b"".join(iter(lambda: raw.recv(65536), b""))
+
+    assert received.startswith(b"HTTP/1.1 202 ")
+
+
+def test_a_client_that_goes_away_in_the_middle_leaves_no_trace(
+    emulator: Emulator, call: Caller, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for sent in (b"", b"GET /api", b"POST /api/v1/containers HTTP/1.1\r\nContent-Length: 50\r\n\r\n{"):
+        with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
+            raw.sendall(sent)
+
+    assert call("GET", "/containers").json()["count"] == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_half_a_request_is_not_carried_out(emulator: Emulator) -> None:
+    body = b'{"name": "myapp", "template": "nodejs"}'
+    head = f"POST /api/v1/containers HTTP/1.1\r\nAuthorization: Bearer {emulator.key}\r\nContent-Length: 99\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
+        raw.sendall(head.encode() + body)
+        raw.shutdown(socket.SHUT_WR)
+        assert raw.recv(65536) == b""
+
+    assert (emulator.state.names(), emulator.calls()) == ([], 0)
+
+
+def test_refused_requests_use_up_no_port(emulator: Emulator, call: Caller) -> None:
+    call("POST", "/containers", {"name": "-", "template": "nodejs"})
+    emulator.drift.set_capacity(0)
+    call("POST", "/containers", {"name": "myapp", "template": "nodejs"})
+    emulator.drift.set_capacity(None)
+
+    assert call("POST", "/containers", {"name": "myapp", "template": "nodejs"}).json()["data"]["port"] == 8001

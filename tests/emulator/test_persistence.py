@@ -84,6 +84,15 @@ def test_a_file_that_cannot_be_written_is_said_so_in_one_line(platform: Platform
         save(tmp_path / "nowhere" / "state.json", platform.state.world)
 
 
+def test_a_write_that_fails_half_way_leaves_the_old_file(platform: Platform, tmp_path: Path) -> None:
+    (tmp_path / "state.json").mkdir()
+
+    with pytest.raises(StateFileError, match="cannot be written"):
+        save(tmp_path / "state.json", platform.state.world)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
 def test_a_file_that_cannot_be_read_is_said_so_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(StateFileError, match="cannot be read"):
         load(tmp_path)
