@@ -127,16 +127,17 @@ def _resource_validation(rule: ResourceRule[Any], today: Today) -> pulumi_policy
             # A new resource outside of --target arrives with nothing at all: this operation does not make it.
             if not properties:
                 return
-            view = rule.view.of(args.urn, args.name, properties, protect=args.opts.protect)
             live, ended = covering(settings["exempt"] or (), args.urn, args.name, today())
-            findings = list(rule.check(view, settings))
-            for finding in findings:
-                if not isinstance(finding, Violation):
-                    rest.append(finding)
-                elif live is not None:
-                    _not_enforced(rule, args.name, live)
-                else:
+            if live is not None:
+                # Not even looked at, so that a rule which adds up leaves it out of its sum.
+                _not_enforced(rule, args.name, live)
+                return
+            view = rule.view.of(args.urn, args.name, properties, protect=args.opts.protect)
+            for finding in rule.check(view, settings):
+                if isinstance(finding, Violation):
                     report(finding.message + _ended(ended), None)
+                else:
+                    rest.append(finding)
         except Exception as error:  # noqa: BLE001  (whatever a rule does, it fails closed and says where)
             report(_crashed(rule, repr(args.name), error), None)
             return

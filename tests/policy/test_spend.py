@@ -102,6 +102,13 @@ def test_the_gate_counts_each_container_once_however_often_it_is_asked() -> None
     assert [list(gate(view, settings)) for _ in range(3)] == [[], [], []]
 
 
+def test_the_gate_leaves_an_exempt_container_out_of_its_sum() -> None:
+    exempt = [{"name": "a", "reason": "paid by another team", "expires": "2999-01-01"}]
+    guard = StacksGuard("test", ["spend-gate"], max_monthly_usd=4, config={"spend-gate": {"exempt": exempt}})
+
+    assert PackTester(guard).update(container("a", plan="premium"), container("b")).made == ("a", "b")
+
+
 def test_every_operation_begins_with_nothing_declared() -> None:
     gate = PackTester(StacksGuard("test", ["spend-gate"], max_monthly_usd=5))
 
