@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from stacks_pulumi.emulator import keys
 from stacks_pulumi.emulator.delivery import Delivery, encode, instead, spoil
 from stacks_pulumi.emulator.faults import Fault, Faults
-from stacks_pulumi.emulator.ratelimit import RateLimiter
+from stacks_pulumi.emulator.ratelimit import RateLimiter, Verdict
 from stacks_pulumi.emulator.refusals import Refusal, bad_request
 from stacks_pulumi.emulator.requestlog import RequestLog
 from stacks_pulumi.emulator.routes._ask import Ask
@@ -115,57 +115,49 @@ class _Visit:
 
     def run(self) -> Delivery:
         rate_headers: dict[str, str] = {}
+        args: dict[str, str] = {}
+        unknown: Refusal | None = None
+        try:
+            self.operation, args = match(self.incoming.method, self.incoming.path.removeprefix(BASE_PATH))
+            self.subject = next((args[name] for name in _ABOUT if name in args), "")
+        except Refusal as refusal:
+            unknown = refusal
+        self.api.log.arrived(self.operation)
         try:
             with self.api.state.lock:
-                self.key = keys.authenticate(self.api.state.world, self.incoming.authorization)
-                limit = self.key.rate_limit
-            verdict = self.api.limiter.take(self.key.label, limit)
+                self.key = key = keys.authenticate(self.api.state.world, self.incoming.authorization)
+            verdict = self.api.limiter.take(key.label, key.rate_limit)
             rate_headers = verdict.headers()
-            args = self._find(allowed=verdict.allowed)
-            delivery = self._meet(args)
+            _admit(verdict, unknown)
+            delivery = self._meet(key, args)
         except Refusal as refusal:
             delivery = encode(refusal.status, refusal.body, refusal.headers)
         return replace(delivery, headers={**rate_headers, **delivery.headers})
 
-    def _find(self, *, allowed: bool) -> dict[str, str]:
-        unknown: Refusal | None = None
-        args: dict[str, str] = {}
-        try:
-            self.operation, args = match(self.incoming.method, self.incoming.path.removeprefix(BASE_PATH))
-        except Refusal as refusal:
-            unknown = refusal
-        if not allowed:
-            # assumed: the body; the guide gives code and header.
-            raise Refusal(429, {"error": "Rate limit exceeded"})
-        if unknown is not None:
-            raise unknown
-        self.subject = next((args[name] for name in _ABOUT if name in args), "")
-        return args
-
-    def _meet(self, args: dict[str, str]) -> Delivery:
+    def _meet(self, key: ApiKey, args: dict[str, str]) -> Delivery:
         body = _parsed(self.incoming.payload) if self.incoming.method in {"POST", "PUT"} else {}
         name = body.get("name") if isinstance(body, dict) else None
         named = name if isinstance(name, str) else ""
         self.subject = self.subject or named
         self.fault = fault = self.api.faults.take(str(self.operation), self.incoming.path, named)
         if fault is None:
-            return self._carry_out(args, body)
+            return self._carry_out(key, args, body)
         put = instead(fault)
         done = fault.kind == "drop_after" or fault.options.get("done", fault.kind != "drop_before")
         if fault.kind == "slow" and not done:
             self.api.ending.wait(fault.options["seconds"])
-        right = self._carry_out(args, body) if done or put is None else Delivery(0)
+        right = self._carry_out(key, args, body) if done or put is None else Delivery(0)
         if fault.kind == "slow" and done:
             self.api.ending.wait(fault.options["seconds"])
         return put if put is not None else spoil(fault, right)
 
-    def _carry_out(self, args: dict[str, str], body: Any) -> Delivery:
+    def _carry_out(self, key: ApiKey, args: dict[str, str], body: Any) -> Delivery:
         try:
-            return self._rule(args, body)
+            return self._rule(key, args, body)
         except Refusal as refusal:
             return encode(refusal.status, refusal.body, refusal.headers)
 
-    def _rule(self, args: dict[str, str], body: Any) -> Delivery:
+    def _rule(self, key: ApiKey, args: dict[str, str], body: Any) -> Delivery:
         if self.operation == DASHBOARD_ONLY:
             raise Refusal(
                 403,
@@ -175,9 +167,7 @@ class _Visit:
                 },
             )
         operation = OPERATIONS[str(self.operation)]
-        state, key = self.api.state, self.key
-        if key is None:  # pragma: no cover  (whoever has no key was sent away before)
-            raise Refusal(401, {"error": "Invalid API key"})
+        state = self.api.state
         keys.require(key, operation.scope)
         if not isinstance(body, dict):
             raise bad_request("The request body must be a JSON object")
@@ -190,6 +180,14 @@ class _Visit:
             shaped = render(answer, self.api.shapes.of(operation.name))
             return encode(204 if shaped is None else 200, shaped)
         return encode(answer.status, answer.body)
+
+
+def _admit(verdict: Verdict, unknown: Refusal | None) -> None:
+    if not verdict.allowed:
+        # assumed: the body; the guide gives code and header.
+        raise Refusal(429, {"error": "Rate limit exceeded"})
+    if unknown is not None:
+        raise unknown
 
 
 def _parsed(payload: bytes) -> Any:

@@ -58,13 +58,16 @@ class RequestLog:
         self._counts: Counter[str | None] = Counter()
         self._number = 0
 
+    def arrived(self, operation: str | None) -> None:
+        """Count a request that came in; one that takes long is counted before its answer."""
+        with self._lock:
+            self._counts[operation] += 1
+
     def append(self, **what: Any) -> None:
-        """Keep one more; takes the attributes of `Record` but its number."""
+        """Keep a request whose answer is known; takes the attributes of `Record` but its number."""
         with self._lock:
             self._number += 1
-            record = Record(self._number, **what)
-            self._records.append(record)
-            self._counts[record.operation] += 1
+            self._records.append(Record(self._number, **what))
 
     def all(self) -> list[Record]:
         """The requests that are kept, oldest first."""
@@ -74,7 +77,7 @@ class RequestLog:
     def count(self, operation: str | None = None) -> int:
         """How many requests there were; of one operation if it is named."""
         with self._lock:
-            return self._number if operation is None else self._counts[operation]
+            return self._counts.total() if operation is None else self._counts[operation]
 
     def counts(self) -> dict[str, int]:
         """How many requests there were of each operation; what was none is under `unknown`."""

@@ -76,6 +76,8 @@ def test_slow_is_slower_than_the_clients_patience_and_done_all_the_same(
         call("POST", "/containers", NEW, timeout=0.2)
 
     assert emulator.state.names() == ["myapp"]
+    # It is counted although its answer is still on the way.
+    assert (emulator.calls("containers.create"), emulator.requests) == (1, [])
 
 
 def test_slow_can_be_a_short_while(emulator: Emulator, call: Caller) -> None:
