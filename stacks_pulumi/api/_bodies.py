@@ -44,13 +44,9 @@ def credentials(body: Any) -> Credentials:
     They come nested (`mainCredentials`, `connectionInfo`) and, for some templates, as a list of logins.
     """
     data, path = unwrap(body)
-    raw: dict[str, Any] = {}
-    if isinstance(body, Mapping):
-        raw.update({name: value for name, value in body.items() if name not in _ENVELOPE})
-    if isinstance(data, list):
-        raw["credentials"] = data
-    elif data is not body:
-        raw.update(mapping(data, path))
+    beside = body if isinstance(body, Mapping) else {}
+    inside = {"credentials": data} if isinstance(data, list) else mapping(data, path)
+    raw = {name: value for name, value in {**beside, **inside}.items() if name not in _ENVELOPE}
     # The first to say something is believed: the main login, then the address, then whatever else there is.
     flat: dict[str, Any] = {}
     for part in _parts(raw):

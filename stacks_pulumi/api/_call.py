@@ -12,12 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
-__all__ = ["Answer", "Call", "Handler", "Priority", "Pulse", "Scope", "Sender", "path"]
+from stacks_pulumi.errors import ApiError, ConnectionFailedError, UnreadableAnswerError
+
+__all__ = ["CALL_ERRORS", "Answer", "Call", "Handler", "Priority", "Pulse", "Scope", "Sender", "path"]
 
 T = TypeVar("T")
 
 Pulse = Callable[[], None]
 """Called at least twice a second while a call waits for its turn; what it raises ends the call before it is sent."""
+
+
+CALL_ERRORS: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)
+"""How a call can fail by itself; whatever else comes out of one was raised by a pulse."""
 
 
 class Scope:

@@ -23,6 +23,7 @@ __all__ = ["Decode"]
 T = TypeVar("T")
 
 _SUCCESS: Final = range(200, 300)
+_NOT_FOUND: Final = 404
 _REDIRECT: Final = range(300, 400)
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -45,7 +46,12 @@ class Decode:
         if answer.status in _REDIRECT:
             raise _unreadable(call, answer, _redirect(answer))
         if answer.status not in _SUCCESS:
-            raise problem(call, answer, _body_of_error(answer))
+            body = _body_of_error(answer)
+            # To the program, "not found" means "gone, forget it". That must come from the API itself, and not from
+            # whoever answers at a wrong address.
+            if answer.status == _NOT_FOUND and not isinstance(body, Mapping):
+                raise _unreadable(call, answer, "it does not come from the API (check the base URL)")
+            raise problem(call, answer, body)
         try:
             body = _body(call, answer)
             if _says_no(body):
@@ -62,15 +68,17 @@ class Decode:
 
 
 def _body(call: Call[Any], answer: Answer) -> Any:
-    content = answer.body.removeprefix(_BOM)
-    if not call.text:
+    content, kind = answer.body.removeprefix(_BOM), answer.headers.get("content-type", "").lower()
+    if not call.text or ("json" in kind and content.strip()):
         return msgspec.json.decode(content)
-    # A line of a log may look like JSON. Only the header, or a body that is one object, makes it a wrapper.
-    if "json" in answer.headers.get("content-type", "") or content.lstrip()[:1] == b"{":
+    if content.lstrip()[:1] == b"{":
         try:
-            return msgspec.json.decode(content)
+            wrapper = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            pass
+            wrapper = None
+        # A log may be one line, and that line may be JSON. What calls itself plain text is believed.
+        if isinstance(wrapper, Mapping) and ("success" in wrapper or "text/plain" not in kind):
+            return wrapper
     return content.decode("utf-8", "replace")
 
 

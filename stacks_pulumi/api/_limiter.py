@@ -106,7 +106,7 @@ class Limiter:
             self._wait(ticket, pulse)
         except BaseException:
             with self._changed:
-                self._queue.remove(ticket)
+                self._queue = [other for other in self._queue if other != ticket]
                 heapq.heapify(self._queue)
                 self._changed.notify_all()
             raise
@@ -118,6 +118,12 @@ class Limiter:
                 self._learn(answer)
             self._in_flight -= 1
             self._changed.notify_all()
+
+    def pace(self) -> float:
+        """Seconds between requests at which the rest of this window lasts until its end."""
+        with self._changed:
+            left = self._ends - self._clock.now()
+            return max(left, 0.0) / max(self._free, 1)
 
     def _wait(self, ticket: tuple[Priority, int], pulse: Pulse | None) -> None:
         tell_at = -math.inf
@@ -142,8 +148,17 @@ class Limiter:
                 self._on_limit(closed_for, queued)
 
     def _is_turn_of(self, ticket: tuple[Priority, int]) -> bool:
-        at_once = self._at_once if self._known else min(_PROBES, self._at_once)
+        at_once = self._at_once
+        if not self._known:
+            at_once = min(_PROBES, at_once)
+        elif self._others:
+            # Somebody else takes from the same window: the less is left, the fewer go out before the next answer.
+            at_once = min(max(self._free // 2, 1), at_once)
         return self._queue[0] == ticket and self._in_flight < at_once
+
+    @property
+    def _free(self) -> int:
+        return self._limit - self._sent - self._others
 
     def _closed_for(self, now: float) -> float:
         """Seconds until there is something to be had."""
@@ -152,7 +167,7 @@ class Limiter:
         if now >= self._ends:
             self._open(now + WINDOW, self._in_flight)
             self._known = False
-        return 0.0 if self._sent + self._others < self._limit else self._ends - now
+        return 0.0 if self._free > 0 else self._ends - now
 
     def _open(self, ends: float, sent: int) -> None:
         self._ends = ends

@@ -44,6 +44,8 @@ class _Refusal:
     def as_error(self, kind: type[ApiError], came_back: str, next_step: str, **more: Any) -> ApiError:
         request = scrub(self.answer.headers.get("x-request-id", ""), 80)
         said = f" (request {request})" if request else ""
+        if not self.body:
+            next_step += "; it is not how the API refuses, so look at the proxy and the base URL as well"
         return kind(
             f"{scrub(self.call.what)}: {came_back}{said}; {next_step}",
             status=self.answer.status,

@@ -19,8 +19,8 @@ WINDOW: Final = 60.0
 _LONGEST_LEFT: Final = WINDOW + 5
 """A window cannot end later than this from now; a larger figure is a wrong clock, ours or theirs."""
 
-_COUNT: Final = re.compile(r"\s*(\d{1,9})\b")
-_SECONDS: Final = re.compile(r"\s*(\d{1,11}(?:\.\d+)?)\s*")
+_COUNT: Final = re.compile(r"\s*(\d{1,9})(?!\w)")
+_SECONDS: Final = re.compile(r"\s*(\d{1,11}(?:\.\d+)?)(?!\w)")
 
 
 @dataclass(frozen=True)

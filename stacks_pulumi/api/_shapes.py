@@ -24,6 +24,7 @@ M = TypeVar("M", bound=Model)
 
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-\s]+")
 _WHERE: Final = re.compile(r" - at `\$?(.*)`$")
+_PAGE: Final = re.compile(r"\s*<(!doctype|html)", re.IGNORECASE)
 _TEXT_KEYS: Final = (
     "data",
     "logs",
@@ -186,7 +187,7 @@ def text_of(body: Any) -> str:
         ShapeError: There is none.
     """
     found = _text(body)
-    if found is None:
+    if found is None or _PAGE.match(found):
         raise ShapeError("body", "a text was expected")
     return found
 
@@ -198,7 +199,8 @@ def _text(value: Any) -> str | None:
         lines = [_line(entry) for entry in value]
         return None if None in lines else "\n".join(line.rstrip("\n") for line in lines if line is not None)
     if isinstance(value, Mapping):
-        return next(filter(None, (_text(found) for found in _under(value, _TEXT_KEYS))), None)
+        texts = (_text(found) for found in _under(value, _TEXT_KEYS))
+        return next((text for text in texts if text is not None), None)
     return None
 
 

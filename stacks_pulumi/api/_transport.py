@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import re
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -28,6 +30,7 @@ _POLL_SECONDS: Final = 10.0
 _WHOLE_SECONDS: Final = 120.0
 _CHUNK: Final = 64 * 1024
 
+_NOISE: Final = re.compile(r"\S+\(host=[^)]*\): |Failed to establish a new connection: ")
 _LOG: Final = logging.getLogger("stacks_pulumi.api")
 
 
@@ -104,6 +107,9 @@ class Transport:
         session.trust_env = self._trust_env
         session.headers["User-Agent"] = self._agent
         session.headers["Accept"] = "application/json, text/plain;q=0.9, */*;q=0.1"
+        session.cookies.set_policy(
+            DefaultCookiePolicy(allowed_domains=[])
+        )  # the key is all that identifies us
         adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
@@ -173,10 +179,10 @@ def _never_sent(error: requests.RequestException) -> bool:
 
 
 def _innermost(error: BaseException) -> str:
-    """The short reason inside the nested errors, without addresses of objects."""
+    """The short reason inside the nested errors, without objects and what the sentence says anyway."""
     inner: Any = getattr(error.args[0], "reason", error.args[0]) if error.args else error
     text = str(inner.args[-1] if isinstance(inner, BaseException) and inner.args else inner)
-    return scrub(text.rpartition(": ")[2] or type(inner).__name__, 120)
+    return scrub(_NOISE.sub("", text) or type(inner).__name__, 120)
 
 
 def _unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:

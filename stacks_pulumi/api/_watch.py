@@ -73,6 +73,7 @@ class Watch(ABC, Generic[T]):
         self.subject = subject
         self.wanted = wanted
         self.found: T | None = None
+        self.last_state: str | None = None
         self.trouble: StacksError | None = None
         self._clock = clock
         self._deadline = deadline
@@ -102,14 +103,15 @@ class Watch(ABC, Generic[T]):
         if self._cancelled is not None and self._cancelled():
             raise self._end(WaitCancelledError, "the wait was cancelled", "it goes on without us")
         if now >= self._deadline:
-            raise self._end(WaitTimeoutError, f"{self._seen} when the time was up", self._advice)
+            seen = "not there" if self.found is None else f"still {self._shown_state}"
+            raise self._end(WaitTimeoutError, seen, self._advice)
         if self._on_tick is not None and now >= self._tick_at:
             self._tick_at = now + _TICK
             self._on_tick(self.found, now - self._started)
 
     @property
-    def _seen(self) -> str:
-        return "not there" if self.found is None else f'still "{scrub(self.found.status or "unknown", 40)}"'
+    def _shown_state(self) -> str:
+        return f'"{scrub(self.last_state or "unknown", 40)}"'
 
     @property
     def _advice(self) -> str:
@@ -121,7 +123,7 @@ class Watch(ABC, Generic[T]):
         return kind(
             f"{self.subject}: {what_is} after {self.elapsed:.0f} s, wanted {self.wanted}; {next_step}",
             subject=self.subject,
-            last_state=None if self.found is None else self.found.status,
+            last_state=self.last_state,
             elapsed=self.elapsed,
         )
 
@@ -169,7 +171,9 @@ class StateWatch(Watch[T]):
             meaning = self._look(self._confirm(self._id))
         if meaning is Verdict.FAILED:
             raise self._end(
-                UnexpectedStateError, f"{self._seen}{self._why}", "look at its logs, then repair or delete it"
+                UnexpectedStateError,
+                f"is {self._shown_state}{self._why}",
+                "look at its logs, then repair or delete it",
             )
         if meaning is Verdict.VANISHED:
             raise self._end(
@@ -182,6 +186,8 @@ class StateWatch(Watch[T]):
         self._looks = self._looks + 1 if state == self._state else 1
         self._state = state
         self.found = thing
+        if thing is not None:
+            self.last_state = thing.status
         return verdict(self._wait, state, self._looks)
 
     @property

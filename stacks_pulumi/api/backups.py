@@ -29,9 +29,10 @@ _PAUSES: Final = (5.0, 10.0, 20.0)
 class Backups:
     """What can be done with backups. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
 
-    def __init__(self, send: Handler, clock: Clock) -> None:
+    def __init__(self, send: Handler, clock: Clock, pace: Callable[[], float]) -> None:
         self._send = send
         self._clock = clock
+        self._pace = pace
         self._changed = threading.Condition()
         self._starting: set[str] = set()
 
@@ -139,6 +140,7 @@ class Backups:
                 ours=watch.is_it,
                 clock=self._clock,
                 pauses=_PAUSES,
+                pulse=watch.pulse,
             )
 
     def wait(
@@ -242,7 +244,7 @@ class Backups:
         def fetch(*, poll: bool, pulse: Pulse | None) -> Sequence[Backup]:
             return self._list(container_id, poll=poll, pulse=pulse)
 
-        return Feed(fetch, self._clock, noun="backup")
+        return Feed(fetch, self._clock, noun="backup", pace=self._pace)
 
     @contextmanager
     def _turn(self, container_id: str, pulse: Pulse) -> Iterator[None]:

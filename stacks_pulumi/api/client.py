@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi.api._chain import assemble
 from stacks_pulumi.api._limiter import Limiter, OnLimit
-from stacks_pulumi.api._transport import Transport
 from stacks_pulumi.api.allowed_ips import AllowedIps
 from stacks_pulumi.api.backups import Backups
 from stacks_pulumi.api.connections import Connections
@@ -71,15 +70,19 @@ class StacksClient:
         clock: Clock = SYSTEM_CLOCK,
         on_limit: OnLimit | None = None,
     ) -> None:
+        # Here and not on top: it loads requests, more than half of what this package costs to import, and a program
+        # that declares resources asks the API nothing.
+        from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
+
         self._base_url = check_base_url(base_url)
         self._transport = Transport(self._base_url, check_api_key(api_key), clock)
         limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
         send = assemble(self._transport, limiter, clock)
-        self.containers = Containers(send, clock)
+        self.containers = Containers(send, clock, limiter.pace)
         self.feed: Feed[Container] = self.containers.feed
         self.allowed_ips = AllowedIps(send, clock)
         self.connections = Connections(send, clock, self.feed)
-        self.backups = Backups(send, clock)
+        self.backups = Backups(send, clock, limiter.pace)
         self.vpn_clients = VpnClients(send, clock)
 
     def __repr__(self) -> str:

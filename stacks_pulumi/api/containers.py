@@ -4,6 +4,7 @@ Containers: list, look at, create, start and stop, open, delete (guide, "Endpoin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from stacks_pulumi._clock import Clock
@@ -18,6 +19,8 @@ from stacks_pulumi.errors import BadRequestError, ConflictError, NotFoundError
 
 __all__ = ["Containers"]
 
+_RECENT: Final = 10.0
+"""Seconds for which one look at what is there serves all that are to be created."""
 _STATES: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 
@@ -29,10 +32,12 @@ class Containers:
         feed: The list of containers, shared by all threads that wait for one.
     """
 
-    def __init__(self, send: Handler, clock: Clock) -> None:
+    def __init__(self, send: Handler, clock: Clock, pace: Callable[[], float]) -> None:
         self._send = send
         self._clock = clock
-        self.feed: Feed[Container] = Feed(self._fetch, clock, noun="container", confirm=self._confirm)
+        self.feed: Feed[Container] = Feed(
+            self._fetch, clock, noun="container", confirm=self._confirm, pace=pace
+        )
 
     def list(self) -> tuple[Container, ...]:
         """All containers of the account (guide, "List Containers")."""
@@ -66,7 +71,7 @@ class Containers:
                 "GET",
                 path("containers", "status", container_id),
                 Scope.READ,
-                lambda body: item(Container, body, "container").merge(Container(id=container_id)),
+                lambda body: item(Container, body, "container"),
             )
         )
 
@@ -165,10 +170,18 @@ class Containers:
             lambda body: item(Container, body, "container"),
             json={field: value for field, value in asked.items() if value is not None},
         )
+
+        def taken(container: Container) -> bool:
+            return container.name == name
+
+        before = self.feed.snapshot(_RECENT)
+        if any(map(taken, before)):
+            # It may be gone by now: a replacement deletes the old one first.
+            before = self.feed.snapshot()
         made = once(
             what=what,
-            before=self.feed.snapshot(),
-            taken=lambda container: container.name == name,
+            before=before,
+            taken=taken,
             post=lambda: self._send(call),
             look=self.feed.snapshot,
             # Of the same name but another template: somebody else was faster. It must not be taken for ours.

@@ -21,26 +21,19 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock
-from stacks_pulumi.api._call import Pulse
+from stacks_pulumi.api._call import CALL_ERRORS, Pulse
 from stacks_pulumi.api._watch import StateWatch, Tracked, Watch
 from stacks_pulumi.api.wait import Wait
-from stacks_pulumi.errors import (
-    ApiError,
-    ConnectionFailedError,
-    ForbiddenError,
-    InvalidApiKeyError,
-    StacksError,
-    UnreadableAnswerError,
-)
+from stacks_pulumi.errors import ForbiddenError, InvalidApiKeyError, StacksError
 
 __all__ = ["Feed", "Fetch", "interval"]
 
 T = TypeVar("T", bound=Tracked)
 T_co = TypeVar("T_co", bound=Tracked, covariant=True)
 
-_SHARED: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)
 _FATAL: Final = (InvalidApiKeyError, ForbiddenError)
 _STEP: Final = 0.5
+_NEW: Final = 1.0
 _SHORTEST: Final = 2.0
 _LONGEST: Final = 10.0
 
@@ -56,10 +49,11 @@ def interval(age: float) -> float:
     """
     Seconds between the looks for a waiter that has waited for so long.
 
-    Two seconds for as long as containers usually take to boot (10 to 30 s); then a twelfth of the time waited, so
-    that what takes long costs few calls and still is seen soon in proportion.
+    A waiter that has just come sees soon whether it was quick; then it is two seconds for as long as containers
+    usually take to boot (10 to 30 s), and then a twelfth of the time waited: what takes long costs few calls and is
+    still seen soon in proportion.
     """
-    return min(max(age / 12, _SHORTEST), _LONGEST)
+    return _NEW if age < _SHORTEST else min(max(age / 12, _SHORTEST), _LONGEST)
 
 
 @dataclass(frozen=True)
@@ -78,30 +72,40 @@ class Feed(Generic[T]):
         clock: Time.
         noun: What is in it, for messages.
         confirm: Looks for one thing alone; asked before something is called vanished.
+        pace: Seconds between calls that the rate limit can bear. A poll that takes the last request of a window makes
+            everybody wait for the next window, so the fewer there are left the longer they have to last.
     """
 
     def __init__(
-        self, fetch: Fetch[T], clock: Clock, *, noun: str, confirm: Callable[[Any], T | None] | None = None
+        self,
+        fetch: Fetch[T],
+        clock: Clock,
+        *,
+        noun: str,
+        confirm: Callable[[Any], T | None] | None = None,
+        pace: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._fetch = fetch
         self._clock = clock
         self._noun = noun
         self._confirm = confirm
+        self._pace = pace
         self._changed = threading.Condition()
         self._begun = 0
         self._began_at = -math.inf
         self._busy = False
         self._latest: _Look[T] = _Look(0)
 
-    def snapshot(self) -> tuple[T, ...]:
+    def snapshot(self, max_age: float = 0.0) -> tuple[T, ...]:
         """
-        The list, by a call that began after this was called.
+        The list, by a call that began after this was called, or not more than so many seconds before.
 
         Raises:
             StacksError: That call failed.
         """
         with self._changed:
-            ticket = self._begun + 1
+            recent = self._clock.now() - self._began_at < max_age and self._latest.error is None
+            ticket = self._begun + (0 if recent else 1)
         while True:
             with self._changed:
                 look = self._latest
@@ -118,14 +122,14 @@ class Feed(Generic[T]):
             else:
                 return look.things
 
-    def find(self, id: Any) -> T | None:
+    def find(self, id: Any, max_age: float = 0.0) -> T | None:
         """
-        The thing with that id in a new list, or `None` if it is not there.
+        The thing with that id in a list that is not older than so many seconds, or `None` if it is not there.
 
         Raises:
             StacksError: The list call failed.
         """
-        return next((thing for thing in self.snapshot() if thing.id == id), None)
+        return next((thing for thing in self.snapshot(max_age) if thing.id == id), None)
 
     def wait(
         self,
@@ -180,9 +184,7 @@ class Feed(Generic[T]):
             with self._changed:
                 look = self._latest
                 fresh = look.number >= ticket
-                due = max(
-                    watch.delay - watch.elapsed, self._began_at + interval(watch.elapsed) - self._clock.now()
-                )
+                due = self._due(watch)
                 number = None if fresh or due > 0 else self._begin()
             if number is not None:
                 self._lead(number, poll=True, pulse=watch.pulse)
@@ -201,6 +203,11 @@ class Feed(Generic[T]):
                 ticket = look.number + 1
                 watch.trouble = look.error
 
+    def _due(self, watch: Watch[T]) -> float:
+        """Seconds until this waiter would like another look."""
+        every = max(interval(watch.elapsed), min(self._pace(), _LONGEST))
+        return max(watch.delay - watch.elapsed, self._began_at + every - self._clock.now())
+
     def _begin(self) -> int | None:
         """With the lock held: the number of the call that the caller is to make now, or `None` if one is under way."""
         if self._busy:
@@ -214,7 +221,7 @@ class Feed(Generic[T]):
         look: _Look[T] | None = None
         try:
             look = _Look(number, tuple(self._fetch(poll=poll, pulse=pulse)))
-        except _SHARED as error:
+        except CALL_ERRORS as error:
             look = _Look(number, error=error)
         finally:
             with self._changed:

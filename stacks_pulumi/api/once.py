@@ -11,14 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock
-from stacks_pulumi.api._retry import in_doubt
-from stacks_pulumi.errors import (
-    BadRequestError,
-    ConflictError,
-    ExistsError,
-    StacksError,
-    UnreadableAnswerError,
-)
+from stacks_pulumi.api._call import CALL_ERRORS, Pulse
+from stacks_pulumi.api._retry import in_doubt, nap
+from stacks_pulumi.api._words import scrub
+from stacks_pulumi.errors import ExistsError, StacksError, UnreadableAnswerError
 
 __all__ = ["once"]
 
@@ -43,6 +39,7 @@ def once(
     ours: Callable[[T], bool],
     clock: Clock,
     pauses: Sequence[float] = PAUSES,
+    pulse: Pulse | None = None,
 ) -> T:
     """
     Create something once, and say what it is.
@@ -56,6 +53,7 @@ def once(
         ours: Whether a thing that was not there before is what was asked for.
         clock: Time.
         pauses: Seconds before the look that follows the first, second ... doubtful attempt; one attempt for each.
+        pulse: See `Pulse`; also called during those pauses.
 
     Raises:
         ExistsError: It was there before it was asked for.
@@ -65,8 +63,8 @@ def once(
     for thing in before:
         known.add(thing.id)
         if taken(thing):
-            msg = f"{what}: it exists already, as {thing.id}; choose another name, or take that one over"
-            raise ExistsError(msg, existing=thing)
+            msg = f"{what}: it is there already (id {thing.id}); take that one over, or remove it first"
+            raise ExistsError(scrub(msg), existing=thing)
 
     def appeared() -> T | None:
         return next((thing for thing in look() if thing.id not in known and ours(thing)), None)
@@ -75,30 +73,36 @@ def once(
     for attempt in range(len(pauses)):
         try:
             return post()
-        except (BadRequestError, ConflictError):
-            # After a doubtful attempt a refusal may be about our own: "the name is taken".
-            if doubt is not None and (found := appeared()) is not None:
-                return found
-            raise
-        except StacksError as error:
-            if not in_doubt(error):
+        except CALL_ERRORS as error:
+            if in_doubt(error):
+                doubt = error
+                found = _find(appeared, doubt, pauses[attempt:], clock, pulse)
+            elif doubt is None:
                 raise
-            doubt = error
-        if (found := _find(appeared, doubt, pauses[attempt:], clock)) is not None:
+            else:
+                # A refusal after a doubtful attempt may be about our own: the name is taken, the cap is reached.
+                found = _find(appeared, doubt, (0.0,), clock, pulse)
+                if found is None:
+                    raise
+        if found is not None:
             return found
-    raise doubt if doubt is not None else AssertionError
+    raise doubt or AssertionError
 
 
 def _find(
-    appeared: Callable[[], T | None], doubt: StacksError, pauses: Sequence[float], clock: Clock
+    appeared: Callable[[], T | None],
+    doubt: StacksError,
+    pauses: Sequence[float],
+    clock: Clock,
+    pulse: Pulse | None,
 ) -> T | None:
     """What appeared; `None` if a look showed that nothing did. Raises the doubt if no look came about."""
     done = isinstance(doubt, UnreadableAnswerError)
     for pause in pauses:
         # A success that does not tell the id is there to be seen. Of anything else, the API may still be at it.
-        clock.sleep(0 if done else pause)
+        nap(clock, 0.0 if done else pause, pulse)
         try:
             return appeared()
-        except StacksError:
+        except CALL_ERRORS:
             done = False
     raise doubt

@@ -1,0 +1,107 @@
+"""
+Time that costs no time, also with many threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+__all__ = ["FakeClock"]
+
+_PATIENCE: Final = 30.0
+
+
+class FakeClock:
+    """
+    A clock that stands still until nobody has anything to do but wait.
+
+    In one thread, sleeping just moves it on. For many threads there is `run`: it starts them and moves the clock on
+    whenever all of them sleep, to the moment at which the first of them wakes.
+    """
+
+    def __init__(self, wall: float = 1_800_000_000.0) -> None:
+        self._now = 1000.0
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._asleep: dict[threading.Thread, tuple[float, threading.Condition]] = {}
+        self._crew: list[threading.Thread] = []
+
+    def now(self) -> float:
+        return self._now
+
+    def wall(self) -> float:
+        return self._wall + self._now - 1000.0
+
+    def advance(self, seconds: float) -> None:
+        """Move it on by hand."""
+        self._now += max(seconds, 0.0)
+
+    def sleep(self, seconds: float) -> None:
+        if threading.current_thread() not in self._crew:
+            self.advance(seconds)
+            return
+        wake = self._now + seconds
+        alone = threading.Condition()
+        with alone:
+            while self._now < wake:
+                self.wait(alone, wake - self._now)
+
+    def wait(self, condition: threading.Condition, seconds: float) -> None:
+        thread = threading.current_thread()
+        if thread not in self._crew:
+            self.advance(seconds)  # nobody else is there who could notify
+            return
+        if seconds <= 0:
+            return
+        with self._lock:
+            self._asleep[thread] = (self._now + seconds, condition)
+        condition.wait()
+        with self._lock:
+            del self._asleep[thread]
+
+    def run(self, *jobs: Callable[[], Any]) -> list[Any]:
+        """What each job returned or raised; all run at once, each in its own thread."""
+        outcomes: list[Any] = [None] * len(jobs)
+
+        def carry_out(index: int, job: Callable[[], Any]) -> None:
+            try:
+                outcomes[index] = job()
+            except BaseException as error:  # noqa: BLE001  (it is handed to the test)
+                outcomes[index] = error
+
+        self._crew = [
+            threading.Thread(target=carry_out, args=(index, job), daemon=True)
+            for index, job in enumerate(jobs)
+        ]
+        for thread in self._crew:
+            thread.start()
+        give_up = time.monotonic() + _PATIENCE
+        while alive := [thread for thread in self._crew if thread.is_alive()]:
+            if self._all_asleep(alive):
+                self._wake_next()
+            elif time.monotonic() > give_up:
+                msg = f"{len(alive)} threads neither end nor sleep"
+                raise AssertionError(msg)
+            else:
+                time.sleep(0.0002)
+        self._crew = []
+        return outcomes
+
+    def _all_asleep(self, alive: list[threading.Thread]) -> bool:
+        with self._lock:
+            if any(thread not in self._asleep for thread in alive):
+                return False
+            conditions = [condition for _wake, condition in self._asleep.values()]
+            # A thread that was notified still counts itself as asleep until it runs; its condition no longer does.
+            return all(len(c._waiters) == conditions.count(c) for c in conditions)  # type: ignore[attr-defined]
+
+    def _wake_next(self) -> None:
+        with self._lock:
+            self._now = max(self._now, min(wake for wake, _condition in self._asleep.values()))
+            due = {id(c): c for wake, c in self._asleep.values() if wake <= self._now}
+        for condition in due.values():
+            with condition:
+                condition.notify_all()

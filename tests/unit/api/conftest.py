@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import responses
+
+from stacks_pulumi.api import StacksClient
+from tests.support.clock import FakeClock
+from tests.unit.api.fakes import KEY, URL
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def http() -> Iterator[responses.RequestsMock]:
+    """Requests that are expected; one that does not come fails the test."""
+    with responses.RequestsMock() as mock:
+        yield mock
+
+
+@pytest.fixture
+def client(clock: FakeClock) -> Iterator[StacksClient]:
+    with StacksClient(KEY, base_url=URL, clock=clock) as made:
+        yield made

@@ -1,0 +1,100 @@
+"""
+An API that answers as a test says, without a socket.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stacks_pulumi._clock import Clock
+from stacks_pulumi.api._call import Answer, Call, Handler, Scope, Sender, path
+from stacks_pulumi.api._chain import assemble
+from stacks_pulumi.api._limiter import Limiter
+from stacks_pulumi.api.containers import Containers
+
+KEY = "sk_stacks_" + "0123456789abcdef" * 4
+URL = "http://127.0.0.1:9/api/v1"
+
+Reply = Answer | BaseException | Callable[[Call[Any]], Answer]
+
+
+def ok(body: Any = None, status: int = 200, **headers: str) -> Answer:
+    """An answer with a JSON body."""
+    given = {
+        "content-type": "application/json",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    return Answer(status, given, json.dumps(body).encode())
+
+
+def text(body: str, kind: str = "text/plain", status: int = 200) -> Answer:
+    """An answer with a text body."""
+    return Answer(status, {"content-type": kind}, body.encode())
+
+
+def data(value: Any, status: int = 200) -> Answer:
+    """An answer as the guide shows most of them."""
+    return ok({"success": True, "data": value}, status)
+
+
+def refusal(status: int, error: str = "no", **more: Any) -> Answer:
+    """An answer that is an error."""
+    return ok({"success": False, "error": error, **more}, status)
+
+
+def a_call(method: Any = "GET", parse: Callable[[Any], Any] = lambda body: body, **more: Any) -> Call[Any]:
+    """Any call."""
+    return Call("tests.any", "do anything", method, path("anything"), Scope.READ, parse, **more)
+
+
+class Script:
+    """
+    A transport that gives prepared replies, by operation, in order; the last one of an operation is given for ever.
+
+    Attributes:
+        calls: What was sent.
+    """
+
+    def __init__(self, **replies: Reply | list[Reply]) -> None:
+        self._replies = {
+            name.replace("__", "."): list(given) if isinstance(given, list) else [given]
+            for name, given in replies.items()
+        }
+        self._lock = threading.Lock()
+        self.calls: list[Call[Any]] = []
+
+    def __call__(self, call: Call[Any]) -> Answer:
+        with self._lock:
+            self.calls.append(call)
+            replies = self._replies[call.operation]
+            reply = replies[0] if len(replies) == 1 else replies.pop(0)
+        if isinstance(reply, BaseException):
+            raise reply
+        return reply if isinstance(reply, Answer) else reply(call)
+
+    @property
+    def operations(self) -> list[str]:
+        """Their names."""
+        return [call.operation for call in self.calls]
+
+
+def chain(transport: Sender, clock: Clock, limiter: Limiter | None = None) -> Handler:
+    """The whole chain over a fake transport."""
+    return assemble(transport, limiter or Limiter(10_000, 64, clock), clock)
+
+
+def containers(transport: Sender, clock: Clock) -> Containers:
+    """Containers over a fake transport."""
+    return Containers(chain(transport, clock), clock, lambda: 0.0)
+
+
+def listed(**containers: str) -> Answer:
+    """A list of containers, name to status."""
+    entries: list[Mapping[str, Any]] = [
+        {"id": f"usr-1-{name}", "name": name, "type": "nodejs", "status": status}
+        for name, status in containers.items()
+    ]
+    return ok({"success": True, "count": len(entries), "data": entries})

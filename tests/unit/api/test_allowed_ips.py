@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import responses
+from responses.matchers import json_params_matcher
+
+from stacks_pulumi import errors
+from stacks_pulumi.api import StacksClient, models
+from stacks_pulumi.api._call import Answer
+from stacks_pulumi.api.allowed_ips import AllowedIps
+from tests.support.clock import FakeClock
+from tests.unit.api.fakes import URL, Script, chain, data, ok, refusal
+
+
+def entry(
+    id: str, ip_address: str, description: str = "Custom IP", service_type: str = "both"
+) -> dict[str, str]:
+    return {"id": id, "ip_address": ip_address, "description": description, "service_type": service_type}
+
+
+def allowed(*entries: dict[str, str]) -> Answer:
+    return data({"external_access_enabled": True, "allowed_ips": list(entries)})
+
+
+def test_list(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(f"{URL}/containers/a/allowed-ips", json={"data": {"allowed_ips": [entry("u", "10.0.0.1")]}})
+
+    assert client.allowed_ips.list("a").allowed_ips == (
+        models.AllowedIp(id="u", ip_address="10.0.0.1", description="Custom IP", service_type="both"),
+    )
+
+
+def test_add(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(f"{URL}/containers/a/allowed-ips", json={"data": {"allowed_ips": []}})
+    http.post(
+        f"{URL}/containers/a/allowed-ips",
+        json={"success": True, "data": {"id": "u"}},
+        match=[
+            json_params_matcher(
+                {"ip_address": "198.51.100.0/24", "description": "Office", "service_type": "http"}
+            )
+        ],
+    )
+
+    assert client.allowed_ips.add("a", "198.51.100.0/24", description="Office", service_type="http") == (
+        models.AllowedIp(id="u", ip_address="198.51.100.0/24", description="Office", service_type="http")
+    )
+
+
+def test_remove(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.delete(f"{URL}/containers/a/allowed-ips/u", json={"success": True})
+
+    client.allowed_ips.remove("a", "u")
+
+
+def add(script: Script, clock: FakeClock, ip: str = "10.0.0.7") -> models.AllowedIp:
+    return AllowedIps(chain(script, clock), clock).add("a", ip)
+
+
+def test_an_id_that_the_answer_does_not_tell_is_found_by_listing_at_once(clock: FakeClock) -> None:
+    script = Script(
+        allowed_ips__list=[
+            allowed(entry("1", "10.0.0.1")),
+            allowed(entry("1", "10.0.0.1"), entry("2", "10.0.0.7")),
+        ],
+        allowed_ips__add=ok({"success": True, "message": "added"}),
+    )
+
+    assert add(script, clock).id == "2"
+    assert clock.now() == 1000.0
+
+
+@pytest.mark.parametrize(("asked", "there"), [("10.0.0.7/32", "10.0.0.7"), ("2001:DB8:0::1", "2001:db8::1")])
+def test_an_equal_entry_in_another_spelling_was_there_before(
+    clock: FakeClock, asked: str, there: str
+) -> None:
+    with pytest.raises(errors.ExistsError) as caught:
+        add(Script(allowed_ips__list=allowed(entry("1", there))), clock, asked)
+    assert caught.value.existing.id == "1"
+
+
+@pytest.mark.parametrize("other", [{"description": "Your IP (Auto-added)"}, {"service_type": "tcp"}])
+def test_the_same_address_described_differently_does_not_stand_in_the_way(
+    clock: FakeClock, other: dict[str, str]
+) -> None:
+    script = Script(
+        allowed_ips__list=allowed(entry("1", "10.0.0.7", **other)), allowed_ips__add=data({"id": "2"})
+    )
+
+    assert add(script, clock).id == "2"
+
+
+def test_after_a_lost_answer_an_entry_that_was_there_before_is_not_taken_for_ours(clock: FakeClock) -> None:
+    old, new = entry("1", "10.0.0.7", "Old"), entry("2", "10.0.0.7")
+    script = Script(
+        allowed_ips__list=[allowed(old), allowed(old), allowed(old, new)],
+        allowed_ips__add=[errors.ConnectionFailedError("x", sent=True), refusal(504)],
+    )
+
+    assert add(script, clock).id == "2"
+    assert script.operations.count("allowed_ips.add") == 2
+
+
+def test_who_has_just_looked_need_not_look_again(clock: FakeClock) -> None:
+    script = Script(allowed_ips__add=data({"id": "2"}))
+    nouns = AllowedIps(chain(script, clock), clock)
+
+    nouns.add("a", "10.0.0.7", before=[models.AllowedIp(id="1", ip_address="10.0.0.1")])
+
+    assert script.operations == ["allowed_ips.add"]
+
+
+def test_an_address_that_is_none_goes_to_the_api_to_be_refused(clock: FakeClock) -> None:
+    script = Script(
+        allowed_ips__list=allowed(entry("1", "what")), allowed_ips__add=refusal(400, "bad address")
+    )
+
+    with pytest.raises(errors.BadRequestError, match="bad address"):
+        add(script, clock, "nonsense")
+
+
+@pytest.mark.parametrize("body", [[], {"data": []}, {"data": {"allowed_ips": None}}])
+def test_an_empty_list_may_come_in_any_shape(clock: FakeClock, body: Any) -> None:
+    assert AllowedIps(chain(Script(allowed_ips__list=ok(body)), clock), clock).list("a").allowed_ips == ()

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import responses
+from responses.matchers import query_param_matcher
+
+from stacks_pulumi import errors
+from stacks_pulumi.api import StacksClient, models
+from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.api.backups import Backups
+from tests.support.clock import FakeClock
+from tests.unit.api.fakes import URL, Reply, Script, chain, data, ok, refusal
+
+
+def entry(id: int, status: str = "completed", backup_type: str = "manual", **more: Any) -> dict[str, Any]:
+    return {"id": id, "container_id": "a", "backup_type": backup_type, "status": status, "pinned": 0, **more}
+
+
+def backups(script: Callable[[Call[Any]], Answer], clock: FakeClock) -> Backups:
+    return Backups(chain(script, clock), clock, lambda: 0.0)
+
+
+def test_list(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(
+        f"{URL}/containers/a/backups",
+        json={"data": [entry(178)]},
+        match=[query_param_matcher({"limit": "7"})],
+    )
+
+    (found,) = client.backups.list("a", limit=7)
+
+    assert found == models.Backup(
+        id=178, container_id="a", backup_type="manual", status="completed", pinned=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"success": True, "data": {"container_id": "a", "status": "in_progress"}}, None),
+        ({"success": True, "data": {"backupId": 7}}, 7),
+        ({"data": {"id": "7"}}, None),
+        ({"data": {"id": True}}, None),
+        ([], None),
+    ],
+)
+def test_trigger(client: StacksClient, http: responses.RequestsMock, body: Any, expected: int | None) -> None:
+    http.post(f"{URL}/containers/a/backup", status=202, json=body)
+
+    assert client.backups.trigger("a") == expected
+
+
+def test_stats(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(
+        f"{URL}/backups/stats",
+        json={"data": {"total_backups": 32, "failed_backups": "0", "total_size_bytes": "5"}},
+    )
+
+    assert client.backups.stats() == models.BackupStats(
+        total_backups=32, failed_backups=0, total_size_bytes=5
+    )
+
+
+@pytest.mark.parametrize("verb", ["restore", "pin", "unpin"])
+def test_restore_pin_and_unpin(client: StacksClient, http: responses.RequestsMock, verb: str) -> None:
+    http.post(f"{URL}/backups/178/{verb}", json={"success": True})
+
+    {"restore": client.backups.restore, "pin": client.backups.pin, "unpin": client.backups.unpin}[verb](178)
+
+
+def test_delete(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.delete(f"{URL}/backups/178", json={"success": True})
+
+    client.backups.delete(178)
+
+
+@pytest.mark.parametrize(("verb", "attempts"), [("pin", 2), ("unpin", 2), ("restore", 1)])
+def test_a_mark_is_set_again_after_a_lost_answer_and_a_restore_is_not(
+    clock: FakeClock, verb: str, attempts: int
+) -> None:
+    lost_then_good: list[Reply] = [errors.ConnectionFailedError("x", sent=True), ok({"success": True})]
+    script = Script(**{f"backups__{verb}": lost_then_good})
+    nouns = backups(script, clock)
+    act = {"pin": nouns.pin, "unpin": nouns.unpin, "restore": nouns.restore}[verb]
+
+    if attempts == 1:
+        with pytest.raises(errors.ConnectionFailedError):
+            act(7)
+    else:
+        act(7)
+    assert len(script.calls) == attempts
+
+
+class Store:
+    """The API's side: a backup that was asked for shows after a while, and is done after another."""
+
+    def __init__(self, clock: FakeClock, *, shows_after: float = 1.5, done_after: float = 6.0) -> None:
+        self.clock = clock
+        self.shows_after = shows_after
+        self.done_after = done_after
+        self.entries: list[tuple[float, dict[str, Any]]] = [(0.0, entry(10, backup_type="scheduled"))]
+        self.replies: list[Answer | BaseException] = []
+        self.asked = 0
+        self._lock = threading.Lock()
+
+    def add(self, **more: Any) -> None:
+        self.entries.append((self.clock.now(), entry(self.entries[-1][1]["id"] + 1, **more)))
+
+    def __call__(self, call: Call[Any]) -> Answer:
+        self.clock.sleep(0.05)
+        with self._lock:
+            if call.operation == "backups.trigger":
+                self.asked += 1
+                reply = self.replies.pop(0) if self.replies else None
+                if not isinstance(reply, Answer) or reply.status != 400:
+                    self.add()
+                if isinstance(reply, BaseException):
+                    raise reply
+                return reply or data({"container_id": "a", "status": "in_progress"}, 202)
+            now = self.clock.now()
+            return data(
+                [
+                    {**given, "status": "completed" if now - since > self.done_after else "in_progress"}
+                    for since, given in self.entries
+                    if now - since > self.shows_after
+                ]
+            )
+
+
+def test_start_finds_the_backup_that_the_answer_does_not_name(clock: FakeClock) -> None:
+    ticks: list[float] = []
+    store = Store(clock)
+
+    made = backups(store, clock).start(
+        "a", deadline=clock.now() + 60, on_tick=lambda seen, elapsed: ticks.append(elapsed)
+    )
+
+    assert (made.id, made.status) == (11, "in_progress")
+    assert store.asked == 1
+    assert ticks
+
+
+def test_start_believes_an_answer_that_names_it(clock: FakeClock) -> None:
+    script = Script(backups__list=data([entry(10)]), backups__trigger=data({"id": 11}, 202))
+
+    assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 11
+    assert script.operations == ["backups.list", "backups.trigger"]
+
+
+def test_two_starts_of_one_container_find_two_backups(clock: FakeClock) -> None:
+    nouns = backups(Store(clock), clock)
+
+    made = clock.run(*[lambda: nouns.start("a", deadline=clock.now() + 60)] * 3)
+
+    assert sorted(backup.id for backup in made) == [11, 12, 13]
+
+
+def test_a_scheduled_backup_that_appears_meanwhile_is_not_ours(clock: FakeClock) -> None:
+    store = Store(clock)
+    store.add(backup_type="scheduled")
+    store.entries[-1] = (clock.now() + 0.01, store.entries[-1][1])
+
+    assert backups(store, clock).start("a", deadline=clock.now() + 60).id == 12
+
+
+@pytest.mark.parametrize("lost", [errors.ConnectionFailedError("x", sent=True), refusal(500), refusal(504)])
+def test_a_lost_answer_is_resolved_before_another_backup_is_asked_for(clock: FakeClock, lost: Any) -> None:
+    store = Store(clock)
+    store.replies = [lost]
+
+    assert backups(store, clock).start("a", deadline=clock.now() + 60).id == 11
+    assert store.asked == 1
+
+
+def test_a_refusal_is_told_and_frees_the_turn(clock: FakeClock) -> None:
+    store = Store(clock)
+    store.replies = [refusal(400, "Container must be running")]
+    nouns = backups(store, clock)
+
+    with pytest.raises(errors.BadRequestError, match="must be running"):
+        nouns.start("a", deadline=clock.now() + 60)
+    assert nouns.start("a", deadline=clock.now() + 60).id == 11
+
+
+def test_a_backup_that_never_appears_is_given_up_at_the_deadline(clock: FakeClock) -> None:
+    store = Store(clock, shows_after=1e6)
+
+    with pytest.raises(errors.WaitTimeoutError, match="backup of container a: not there after 30 s"):
+        backups(store, clock).start("a", deadline=clock.now() + 30)
+    assert store.asked == 1
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_cancelled_start_ends_soon(clock: FakeClock, lost: bool) -> None:
+    store = Store(clock, shows_after=1e6)
+    store.replies = [errors.ConnectionFailedError("x", sent=True)] if lost else []
+
+    with pytest.raises(errors.WaitCancelledError):
+        backups(store, clock).start("a", deadline=clock.now() + 600, cancelled=lambda: clock.now() > 1004)
+    assert clock.now() < 1005
+
+
+def test_a_start_that_waits_for_its_turn_can_be_cancelled(clock: FakeClock) -> None:
+    nouns = backups(Store(clock, shows_after=20), clock)
+
+    first, second = clock.run(
+        lambda: nouns.start("a", deadline=clock.now() + 60),
+        lambda: nouns.start("a", deadline=clock.now() + 60, cancelled=lambda: clock.now() > 1004),
+    )
+
+    kinds = {type(first), type(second)}
+    assert errors.WaitCancelledError in kinds
+
+
+def test_starts_of_different_containers_do_not_wait_for_each_other(clock: FakeClock) -> None:
+    nouns = backups(Store(clock, shows_after=0.0), clock)
+
+    clock.run(*[lambda name=name: nouns.start(name, deadline=clock.now() + 60) for name in "abc"])
+
+    assert clock.now() - 1000 < 3
+
+
+def test_wait_until_it_is_complete(clock: FakeClock) -> None:
+    seen: list[str | None] = []
+    nouns = backups(Store(clock), clock)
+    made = nouns.start("a", deadline=clock.now() + 60)
+
+    done = nouns.wait(
+        "a",
+        made.id,
+        deadline=clock.now() + 60,
+        on_tick=lambda backup, elapsed: seen.append(backup.status if backup else None),
+    )
+
+    assert done.status == "completed"
+    assert "in_progress" in seen
+
+
+def test_a_failed_backup_is_told_with_the_reason_of_the_api(clock: FakeClock) -> None:
+    script = Script(backups__list=data([entry(11, "failed", error_message="disk full")]))
+
+    with pytest.raises(errors.UnexpectedStateError, match=r'backup 11: is "failed" \(disk full\)'):
+        backups(script, clock).wait("a", 11, deadline=clock.now() + 60)
+
+
+def test_a_backup_that_is_gone_has_vanished(clock: FakeClock) -> None:
+    with pytest.raises(errors.VanishedError):
+        backups(Script(backups__list=data([])), clock).wait("a", 11, deadline=clock.now() + 60)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from stacks_pulumi import errors
+from stacks_pulumi.api._call import Answer
+from stacks_pulumi.api._limiter import Limiter
+from tests.support.clock import FakeClock
+from tests.unit.api.fakes import Script, a_call, chain, ok, refusal
+
+
+def test_every_attempt_pays_the_limiter(clock: FakeClock) -> None:
+    limiter = Limiter(60, 16, clock)
+    script = Script(tests__any=[refusal(500), refusal(502), ok(1)])
+
+    assert chain(script, clock, limiter)(a_call()) == 1
+    assert limiter._sent == 3
+
+
+def test_an_answer_that_was_cut_short_is_asked_for_again(clock: FakeClock) -> None:
+    script = Script(tests__any=[Answer(200, {}, b'{"a": '), ok({"a": 1})])
+
+    assert chain(script, clock)(a_call()) == {"a": 1}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_a_rate_limited_call_waits_as_long_as_it_was_told_and_then_succeeds(
+    clock: FakeClock, method: str
+) -> None:
+    limited = Answer(429, {"retry-after": "30"}, b'{"error": "slow down"}')
+
+    assert chain(Script(tests__any=[limited, ok(1)]), clock)(a_call(method)) == 1
+    assert 30 <= clock.now() - 1000 < 31
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_post_is_sent_once_whatever_the_server_failed_at(clock: FakeClock, status: int) -> None:
+    script = Script(tests__any=refusal(status))
+
+    with pytest.raises(errors.ServerError):
+        chain(script, clock)(a_call("POST"))
+    assert len(script.calls) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_the_waitlist_is_joined_once(clock: FakeClock, method: str) -> None:
+    script = Script(tests__any=refusal(503))
+
+    with pytest.raises(errors.NoCapacityError):
+        chain(script, clock)(a_call(method))
+    assert len(script.calls) == 1

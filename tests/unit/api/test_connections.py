@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+import responses
+from responses.matchers import json_params_matcher
+
+from stacks_pulumi import errors
+from stacks_pulumi.api import StacksClient, models
+from stacks_pulumi.api._call import Answer
+from stacks_pulumi.api.connections import Connections
+from stacks_pulumi.api.containers import Containers
+from tests.support.clock import FakeClock
+from tests.unit.api.fakes import URL, Script, chain, data, listed, ok, refusal
+
+MADE = {"id": "c", "connectionName": "main", "sourceContainer": "usr-1-app", "targetContainer": "usr-1-db"}
+
+
+def entry(id: str, name: str, target_name: str) -> dict[str, str]:
+    return {"id": id, "connection_name": name, "target_name": target_name, "connection_type": "postgresql"}
+
+
+def outgoing(*entries: dict[str, str]) -> Answer:
+    return data({"outgoing": list(entries), "incoming": []})
+
+
+def connections(script: Script, clock: FakeClock) -> Connections:
+    send = chain(script, clock)
+    return Connections(send, clock, Containers(send, clock, lambda: 0.0).feed)
+
+
+def test_targets(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(
+        f"{URL}/containers/a/available-targets", json={"data": {"caches": [{"id": "r", "name": "redis"}]}}
+    )
+
+    assert client.connections.targets("a").caches == (models.Target(id="r", name="redis"),)
+
+
+def test_list(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(f"{URL}/containers/a/connections", json={"data": {"outgoing": [entry("c", "main", "db")]}})
+
+    (found,) = client.connections.list("a").outgoing
+
+    assert (found.id, found.name, found.target_name, found.connection_type) == (
+        "c",
+        "main",
+        "db",
+        "postgresql",
+    )
+
+
+def test_create(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(f"{URL}/containers/usr-1-app/connections", json={"data": {"outgoing": []}})
+    http.post(
+        f"{URL}/containers/usr-1-app/connect/usr-1-db",
+        json={"success": True, "data": MADE},
+        match=[json_params_matcher({"connectionName": "main"})],
+    )
+
+    made = client.connections.create("usr-1-app", "usr-1-db", name="main")
+
+    assert (made.id, made.name, made.source_id, made.target_id) == ("c", "main", "usr-1-app", "usr-1-db")
+
+
+def test_delete(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.delete(f"{URL}/containers/connections/c", json={"success": True})
+
+    client.connections.delete("c")
+
+
+def test_an_equal_connection_was_there_before(clock: FakeClock) -> None:
+    script = Script(
+        connections__list=outgoing(entry("c", "main", "db")),
+        containers__list=listed(app="running", db="running"),
+    )
+
+    with pytest.raises(errors.ExistsError) as caught:
+        connections(script, clock).create("usr-1-app", "usr-1-db", name="main")
+    assert caught.value.existing.id == "c"
+
+
+@pytest.mark.parametrize(
+    "there", [entry("c", "other", "db"), entry("c", "main", "cache"), {"id": "c", "connection_name": "main"}]
+)
+def test_another_name_or_target_does_not_stand_in_the_way_and_costs_no_call(
+    clock: FakeClock, there: dict[str, str]
+) -> None:
+    script = Script(connections__list=outgoing(there), connections__create=data(MADE))
+
+    assert connections(script, clock).create("usr-1-app", "usr-1-db", name="main").id == "c"
+    assert "containers.list" not in script.operations
+
+
+def test_a_target_whose_name_only_ends_the_same_is_another_one(clock: FakeClock) -> None:
+    script = Script(
+        connections__list=outgoing(entry("c", "main", "db")),
+        containers__list=listed(**{"db": "running", "other-db": "running"}),
+        connections__create=data({**MADE, "id": "new"}),
+    )
+
+    assert connections(script, clock).create("usr-1-app", "usr-1-other-db", name="main").id == "new"
+
+
+def test_the_id_of_the_target_is_believed_where_the_list_tells_it(clock: FakeClock) -> None:
+    there = {**entry("c", "main", "db"), "target_container": "usr-1-db"}
+    script = Script(connections__list=outgoing(there))
+
+    with pytest.raises(errors.ExistsError):
+        connections(script, clock).create("usr-1-app", "usr-1-db", name="main")
+    assert script.operations == ["connections.list"]
+
+
+def test_without_a_name_any_connection_to_the_target_is_equal(clock: FakeClock) -> None:
+    script = Script(
+        connections__list=outgoing(entry("c", "made-up", "db")), containers__list=listed(db="running")
+    )
+
+    with pytest.raises(errors.ExistsError):
+        connections(script, clock).create("usr-1-app", "usr-1-db")
+
+
+@pytest.mark.parametrize(
+    "lost", [errors.ConnectionFailedError("x", sent=True), refusal(502), ok({"success": True})]
+)
+def test_a_lost_answer_is_resolved_by_the_list_of_the_source(clock: FakeClock, lost: object) -> None:
+    script = Script(
+        connections__list=[
+            outgoing(entry("b", "main", "cache")),
+            outgoing(entry("b", "main", "cache"), entry("c", "main", "db")),
+        ],
+        containers__list=listed(app="running", db="running"),
+        connections__create=lost,  # type: ignore[arg-type]
+    )
+
+    made = connections(script, clock).create("usr-1-app", "usr-1-db", name="main")
+
+    assert (made.id, made.source_id, made.target_id) == ("c", "usr-1-app", "usr-1-db")
+    assert script.operations.count("connections.create") == 1

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import responses
+from responses.matchers import json_params_matcher, query_param_matcher
+
+from stacks_pulumi import errors
+from stacks_pulumi.api import StacksClient, models
+from tests.support.clock import FakeClock
+from tests.unit.api.fakes import URL, Script, containers, data, listed, ok, refusal
+
+PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n"
+CREATED = {
+    "success": True,
+    "message": "Container is being created.",
+    "data": {
+        "id": "usr-1-web",
+        "name": "web",
+        "template": "nodejs",
+        "plan": "basic",
+        "status": "pending",
+        "port": 8005,
+        "cpu_allocated": 1,
+        "memory_allocated": 1024,
+        "storage_allocated": 10240,
+        "createdAt": "2026-05-17T16:33:23.116Z",
+        "hasWebUI": False,
+        "sshUser": "usr-1",
+        "sshPort": 8005,
+        "publicHost": "stacks.hosting",
+        "hasSshAccess": True,
+        "vpcNetwork": "vpc-usr-1",
+        "imageTag": "stackshosting/nodejs:latest",
+        "versionMajor": "22",
+    },
+}
+
+
+def test_list(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(f"{URL}/containers", json={"success": True, "count": 1, "data": [{"id": "a", "type": "redis"}]})
+
+    assert client.containers.list() == (models.Container(id="a", template="redis"),)
+
+
+def test_status(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(
+        f"{URL}/containers/status/usr-1-web", json={"success": True, "id": "usr-1-web", "rawStatus": "Up"}
+    )
+
+    assert client.containers.status("usr-1-web") == models.Container(id="usr-1-web", raw_status="Up")
+
+
+def test_credentials(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(f"{URL}/containers/a/credentials", json={"data": {"mainCredentials": {"username": "admin"}}})
+
+    assert client.containers.credentials("a").username == "admin"
+
+
+def test_logs(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(f"{URL}/containers/a/logs", json={"logs": "x\ny"}, match=[query_param_matcher({"lines": "5"})])
+
+    assert client.containers.logs("a", lines=5) == "x\ny"
+
+
+def test_metrics(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(f"{URL}/containers/a/metrics", json={"data": {"cpu": [{"timestamp": "t", "value": 1}]}})
+
+    assert client.containers.metrics("a").cpu == (models.Point(timestamp="t", value=1.0),)
+
+
+def test_templates(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(f"{URL}/containers/templates", json={"data": [{"id": "redis"}]})
+
+    assert [template.id for template in client.containers.templates()] == ["redis"]
+
+
+def test_certificate(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(f"{URL}/containers/a/certificate", body=PEM, content_type="application/x-pem-file")
+
+    assert client.containers.certificate("a") == PEM
+
+
+def test_regenerate_certificate(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.post(f"{URL}/containers/a/certificate/regenerate", json={"data": {"privateKey": PEM}})
+
+    assert client.containers.regenerate_certificate("a") == PEM
+
+
+def test_a_new_certificate_that_the_answer_does_not_hold_is_downloaded(
+    client: StacksClient, http: responses.RequestsMock
+) -> None:
+    http.post(f"{URL}/containers/a/certificate/regenerate", json={"success": True, "message": "New key made"})
+    http.get(f"{URL}/containers/a/certificate", body=PEM)
+
+    assert client.containers.regenerate_certificate("a") == PEM
+
+
+@pytest.mark.parametrize(("enabled", "verb"), [(True, "enable"), (False, "disable")])
+def test_external_access(
+    client: StacksClient, http: responses.RequestsMock, enabled: bool, verb: str
+) -> None:
+    http.put(
+        f"{URL}/containers/a/external-access",
+        json={
+            "success": True,
+            "message": "x",
+            "url": "a-1.example",
+            "subdomain": "1",
+            "your_ip": "203.0.113.45",
+        },
+        match=[json_params_matcher({"enabled": enabled})],
+    )
+
+    assert client.containers.external_access("a", enabled) == models.ExternalAccess(
+        enabled=enabled, url="a-1.example", subdomain="1", your_ip="203.0.113.45"
+    )
+
+
+@pytest.mark.parametrize("status", ["running", "stopped", "restart"])
+def test_set_status(client: StacksClient, http: responses.RequestsMock, status: Any) -> None:
+    http.put(
+        f"{URL}/containers/a/status", json={"success": True}, match=[json_params_matcher({"status": status})]
+    )
+
+    client.containers.set_status("a", status)
+
+
+def test_a_state_that_is_there_already_is_success(clock: FakeClock) -> None:
+    script = Script(
+        containers__set_status=refusal(400, "Container is already stopped"),
+        containers__status=ok({"id": "a", "status": "stopped"}),
+    )
+
+    containers(script, clock).set_status("a", "stopped")
+
+    assert script.operations == ["containers.set_status", "containers.status"]
+
+
+@pytest.mark.parametrize(("status", "asked"), [("running", 1), ("restart", 0)])
+def test_a_state_that_is_refused_and_not_there_is_an_error(clock: FakeClock, status: Any, asked: int) -> None:
+    script = Script(
+        containers__set_status=refusal(409, "busy"), containers__status=ok({"id": "a", "status": "stopped"})
+    )
+
+    with pytest.raises(errors.ConflictError, match="busy"):
+        containers(script, clock).set_status("a", status)
+    assert script.operations.count("containers.status") == asked
+
+
+def test_delete(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.delete(f"{URL}/containers/a", status=204)
+
+    client.containers.delete("a")
+
+
+def test_deleting_what_is_not_there_is_told(clock: FakeClock) -> None:
+    with pytest.raises(errors.NotFoundError, match="delete container a: not found"):
+        containers(Script(containers__delete=refusal(404)), clock).delete("a")
+
+
+def test_deleting_what_the_lost_first_attempt_deleted_is_success(clock: FakeClock) -> None:
+    script = Script(containers__delete=[errors.ConnectionFailedError("x", sent=True), refusal(404)])
+
+    containers(script, clock).delete("a")
+
+    assert len(script.calls) == 2
+
+
+def test_create(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(f"{URL}/containers", json={"count": 0, "data": []})
+    http.post(
+        f"{URL}/containers",
+        status=202,
+        json=CREATED,
+        match=[json_params_matcher({"name": "web", "template": "nodejs", "additional_storage_tier": 3})],
+    )
+
+    made = client.containers.create(name="web", template="nodejs", additional_storage_tier=3)
+
+    assert made == models.Container(
+        id="usr-1-web",
+        name="web",
+        status="pending",
+        template="nodejs",
+        plan="basic",
+        cpu=1.0,
+        memory_mb=1024,
+        storage_mb=10240,
+        port=8005,
+        ssh_user="usr-1",
+        ssh_host="stacks.hosting",
+        ssh_port=8005,
+        has_ssh_access=True,
+        has_web_ui=False,
+        vpc_network="vpc-usr-1",
+        version_major="22",
+        image_tag="stackshosting/nodejs:latest",
+        created_at="2026-05-17T16:33:23.116Z",
+    )
+
+
+def create(script: Script, clock: FakeClock) -> models.Container:
+    return containers(script, clock).create(name="web", template="nodejs", plan="micro", discount_code="c")
+
+
+def test_what_the_answer_leaves_out_is_filled_with_what_was_asked(clock: FakeClock) -> None:
+    script = Script(containers__list=listed(), containers__create=data({"id": "usr-1-web"}, 202))
+
+    assert create(script, clock) == models.Container(
+        id="usr-1-web", name="web", template="nodejs", plan="micro"
+    )
+
+
+def test_a_name_that_is_taken_is_not_asked_for(clock: FakeClock) -> None:
+    script = Script(containers__list=listed(web="running"))
+
+    with pytest.raises(
+        errors.ExistsError, match=r'create container "web": it is there already \(id usr-1-web\)'
+    ) as caught:
+        create(script, clock)
+    assert caught.value.existing.status == "running"
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        errors.ConnectionFailedError("x", sent=True),
+        refusal(500),
+        refusal(502),
+        refusal(504),
+        ok({"success": True, "message": "no id"}, 202),
+    ],
+)
+def test_a_lost_answer_is_resolved_by_the_list(clock: FakeClock, lost: Any) -> None:
+    script = Script(containers__list=[listed(), listed(web="pending")], containers__create=lost)
+
+    assert create(script, clock).id == "usr-1-web"
+    assert script.operations == ["containers.list", "containers.create", "containers.list"]
+
+
+def test_a_container_of_another_template_that_appears_is_somebody_elses(clock: FakeClock) -> None:
+    theirs = ok([{"id": "usr-1-web", "name": "web", "type": "redis"}])
+    script = Script(
+        containers__list=[listed(), theirs], containers__create=[refusal(502), refusal(400, "Name taken")]
+    )
+
+    with pytest.raises(errors.BadRequestError, match="Name taken"):
+        create(script, clock)
+
+
+def test_many_creates_share_their_looks(clock: FakeClock) -> None:
+    def slow_list(call: Any) -> Any:
+        clock.sleep(0.2)
+        return listed()
+
+    script = Script(
+        containers__list=slow_list,
+        containers__create=lambda call: data({"id": f"usr-1-{call.json['name']}"}, 202),
+    )
+    nouns = containers(script, clock)
+
+    made = clock.run(*[lambda n=n: nouns.create(name=f"web{n}", template="nodejs") for n in range(24)])
+
+    assert sorted(container.id for container in made) == sorted(f"usr-1-web{n}" for n in range(24))
+    assert script.operations.count("containers.list") <= 2
+    assert script.operations.count("containers.create") == 24
+
+
+def test_a_container_that_the_list_leaves_out_is_looked_for_alone_before_it_is_given_up(
+    clock: FakeClock,
+) -> None:
+    from stacks_pulumi.api import CREATED as RUNS
+
+    script = Script(
+        containers__list=listed(), containers__status=[ok({"id": "a", "status": "pending"}), refusal(404)]
+    )
+
+    with pytest.raises(errors.VanishedError):
+        containers(script, clock).feed.wait(RUNS, "a", deadline=clock.now() + 60)
+    assert script.operations.count("containers.status") == 2
+
+
+@pytest.mark.parametrize("container_id", ["", "..", "."])
+def test_an_id_that_is_none_is_not_sent(clock: FakeClock, container_id: str) -> None:
+    with pytest.raises(ValueError, match="no id or name"):
+        containers(Script(), clock).delete(container_id)

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi import errors
+from stacks_pulumi.api.models import Container
+from stacks_pulumi.api.once import once
+from tests.support.clock import FakeClock
+
+LOST = errors.ConnectionFailedError("create: no answer came", sent=True)
+FAILED = errors.ServerError("create: the API failed", status=502)
+GARBLED = errors.UnreadableAnswerError("create: cannot be understood", status=202)
+TAKEN = errors.BadRequestError("create: the name is taken", status=400)
+CAP = errors.SpendingCapError("create: the cap is reached", status=402)
+DOWN = errors.ConnectionFailedError("list: no connection", sent=False)
+
+MINE = Container(id="mine", name="web")
+OLD = Container(id="old", name="other")
+
+
+class Api:
+    """
+    Something to create in, by prepared events, in order: what a POST does and a look shows.
+
+    Attributes:
+        happened: `post` and `look`, as they came.
+    """
+
+    def __init__(self, clock: FakeClock, *, before: tuple[Container, ...] = (OLD,)) -> None:
+        self.clock = clock
+        self.before = before
+        self.there = list(before)
+        self.happened: list[str] = []
+        self.posts: list[Any] = []
+        self.looks: list[Any] = []
+
+    def post(self) -> Container:
+        self.happened.append("post")
+        outcome = self.posts.pop(0)
+        if isinstance(outcome, tuple):  # it happens, and the answer is another
+            self.there.append(outcome[0])
+            outcome = outcome[1]
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome  # type: ignore[no-any-return]
+
+    def look(self) -> list[Container]:
+        self.happened.append("look")
+        outcome = self.looks.pop(0) if self.looks else None
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return list(self.there)
+
+    def create(
+        self, *, ours: Callable[[Container], bool] = lambda c: c.name == "web", **more: Any
+    ) -> Container:
+        return once(
+            what='create "web"',
+            before=self.before,
+            taken=lambda container: container.name == "web",
+            post=self.post,
+            look=self.look,
+            ours=ours,
+            clock=self.clock,
+            **more,
+        )
+
+
+@pytest.fixture
+def api(clock: FakeClock) -> Api:
+    return Api(clock)
+
+
+def test_a_clean_answer_needs_no_further_look(api: Api) -> None:
+    api.posts = [MINE]
+
+    assert api.create() is MINE
+    assert api.happened == ["post"]
+
+
+def test_what_was_there_before_is_handed_over_and_nothing_is_sent(clock: FakeClock) -> None:
+    there = Container(id="there", name="web")
+    api = Api(clock, before=(OLD, there))
+
+    with pytest.raises(errors.ExistsError) as caught:
+        api.create()
+
+    assert caught.value.existing is there
+    assert (
+        str(caught.value)
+        == 'create "web": it is there already (id there); take that one over, or remove it first'
+    )
+    assert api.happened == []
+
+
+@pytest.mark.parametrize("doubt", [LOST, FAILED, GARBLED])
+def test_what_appeared_after_a_doubtful_answer_is_ours(api: Api, doubt: errors.StacksError) -> None:
+    api.posts = [(MINE, doubt)]
+
+    assert api.create() == MINE
+    assert api.happened == ["post", "look"]
+
+
+@pytest.mark.parametrize("doubt", [LOST, FAILED, GARBLED])
+def test_what_did_not_appear_is_asked_for_again(api: Api, doubt: errors.StacksError) -> None:
+    api.posts = [doubt, doubt, MINE]
+
+    assert api.create() is MINE
+    assert api.happened == ["post", "look", "post", "look", "post"]
+
+
+def test_attempts_are_bounded_and_the_last_is_looked_for_as_well(api: Api) -> None:
+    api.posts = [LOST, LOST, (MINE, LOST)]
+
+    assert api.create() == MINE
+    assert api.happened == ["post", "look"] * 3
+
+
+def test_a_doubt_that_stays_is_told(api: Api) -> None:
+    api.posts = [LOST, LOST, FAILED]
+
+    with pytest.raises(errors.ServerError, match="the API failed"):
+        api.create()
+    assert api.happened == ["post", "look"] * 3
+
+
+@pytest.mark.parametrize(
+    "refusal", [TAKEN, CAP, errors.ConflictError("x", status=409), errors.NoCapacityError("x", status=503)]
+)
+def test_a_refusal_after_a_doubt_may_be_about_our_own(api: Api, refusal: errors.StacksError) -> None:
+    api.posts = [LOST, (MINE, refusal)]  # the first one came through late
+
+    assert api.create() == MINE
+
+
+def test_a_refusal_after_a_doubt_that_is_about_something_else_is_told(api: Api) -> None:
+    api.posts = [LOST, TAKEN]
+
+    with pytest.raises(errors.BadRequestError, match="the name is taken"):
+        api.create()
+    assert api.happened == ["post", "look", "post", "look"]
+
+
+@pytest.mark.parametrize("refusal", [TAKEN, CAP, errors.InvalidApiKeyError("x", status=401), DOWN])
+def test_a_refusal_without_a_doubt_is_told_at_once(api: Api, refusal: errors.StacksError) -> None:
+    api.posts = [refusal]
+
+    with pytest.raises(type(refusal)):
+        api.create()
+    assert api.happened == ["post"]
+
+
+def test_nothing_is_sent_again_before_a_look_came_about(api: Api) -> None:
+    api.posts = [(MINE, LOST)]
+    api.looks = [DOWN, errors.ServerError("x", status=500)]
+
+    assert api.create() == MINE
+    assert api.happened == ["post", "look", "look", "look"]
+
+
+def test_if_no_look_comes_about_the_doubt_is_told_and_not_the_look(api: Api) -> None:
+    api.posts = [LOST]
+    api.looks = [DOWN] * 9
+
+    with pytest.raises(errors.ConnectionFailedError, match="no answer came"):
+        api.create()
+    assert api.happened == ["post", "look", "look", "look"]
+
+
+def test_what_appears_and_was_made_by_somebody_else_is_not_taken_for_ours(api: Api) -> None:
+    theirs = Container(id="theirs", name="web", template="redis")
+    api.posts = [(theirs, LOST), TAKEN]
+
+    with pytest.raises(errors.BadRequestError):
+        api.create(ours=lambda container: container.template == "nodejs")
+
+
+def test_what_was_there_before_is_never_ours(api: Api) -> None:
+    api.posts = [LOST, MINE]
+
+    assert api.create(ours=lambda container: True) is MINE
+
+
+def test_pauses_give_the_api_time_to_finish_and_a_success_needs_none(api: Api, clock: FakeClock) -> None:
+    api.posts = [LOST, (MINE, GARBLED)]
+    api.create()
+
+    assert clock.now() == 1001.0
+
+
+def test_a_pulse_ends_it(api: Api, clock: FakeClock) -> None:
+    def pulse() -> None:
+        if clock.now() >= 1002:
+            raise errors.WaitCancelledError("enough")
+
+    api.posts = [LOST]
+    with pytest.raises(errors.WaitCancelledError):
+        api.create(pauses=(60.0,), pulse=pulse)
+    assert clock.now() == 1002.0
+    assert api.happened == ["post"]

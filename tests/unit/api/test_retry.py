@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stacks_pulumi import errors
+from stacks_pulumi.api._call import Call
+from stacks_pulumi.api._retry import Quota, Retry, in_doubt, most_attempts, nap, pause, worth_another
+from tests.support.clock import FakeClock
+from tests.unit.api.fakes import a_call
+
+NOT_SENT = errors.ConnectionFailedError("x", sent=False)
+BROKE = errors.ConnectionFailedError("x", sent=True)
+LIMITED = errors.RateLimitedError("x", status=429, retry_after=3.0)
+FAILED = errors.ServerError("x", status=500)
+FULL = errors.NoCapacityError("x", status=503)
+GARBLED = errors.UnreadableAnswerError("x", status=200)
+REFUSED = errors.BadRequestError("x", status=400)
+ABSENT = errors.NotFoundError("x", status=404)
+UNKNOWN_KEY = errors.InvalidApiKeyError("x", status=401)
+
+
+class Answers:
+    """A handler that ends as prepared; the last one for ever."""
+
+    def __init__(self, *outcomes: Any) -> None:
+        self._outcomes = list(outcomes)
+        self.asked = 0
+
+    def __call__(self, call: Call[Any]) -> Any:
+        self.asked += 1
+        outcome = self._outcomes[0] if len(self._outcomes) == 1 else self._outcomes.pop(0)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (NOT_SENT, False),
+        (BROKE, True),
+        (LIMITED, False),
+        (FAILED, True),
+        (FULL, False),
+        (GARBLED, True),
+        (REFUSED, False),
+    ],
+)
+def test_a_request_is_in_doubt_if_it_may_have_been_carried_out(
+    error: errors.StacksError, expected: bool
+) -> None:
+    assert in_doubt(error) is expected
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        *((error, True) for error in (NOT_SENT, BROKE, LIMITED, FAILED, GARBLED)),
+        *((error, False) for error in (FULL, REFUSED, ABSENT, UNKNOWN_KEY, RuntimeError())),
+    ],
+)
+def test_what_is_safe_to_repeat_is_repeated_where_that_may_help(
+    method: str, error: BaseException, expected: bool
+) -> None:
+    assert worth_another(a_call(method), error) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(NOT_SENT, True), (LIMITED, True), (BROKE, False), (FAILED, False), (GARBLED, False)],
+)
+def test_a_post_is_repeated_only_if_it_certainly_did_not_happen(error: BaseException, expected: bool) -> None:
+    assert worth_another(a_call("POST"), error) is expected
+    assert worth_another(a_call("POST", again=True), error) is True
+
+
+def test_a_pause_of_more_than_five_minutes_is_left_to_people() -> None:
+    assert not worth_another(a_call(), errors.RateLimitedError("x", retry_after=301.0))
+
+
+def test_pauses_grow_and_are_spread_over_their_whole_length() -> None:
+    assert [pause(FAILED, attempt, 1.0) for attempt in range(1, 8)] == [0.5, 1, 2, 4, 8, 8, 8]
+    assert pause(FAILED, 4, 0.25) == 1.0
+    assert pause(LIMITED, 4, 1.0) == 0.0
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(FAILED, 5), (BROKE, 5), (GARBLED, 2), (LIMITED, 10)])
+def test_the_last_error_is_raised_after_so_many_attempts(
+    clock: FakeClock, error: errors.StacksError, attempts: int
+) -> None:
+    answers = Answers(error)
+
+    with pytest.raises(type(error)):
+        Retry(answers, clock)(a_call())
+    assert answers.asked == most_attempts(error) == attempts
+
+
+def test_a_later_success_is_the_answer(clock: FakeClock) -> None:
+    answers = Answers(FAILED, BROKE, "fine")
+
+    assert Retry(answers, clock, chance=lambda: 1.0)(a_call()) == "fine"
+    assert clock.now() == 1001.5
+
+
+def test_other_exceptions_pass_at_once(clock: FakeClock) -> None:
+    answers = Answers(KeyError("bug"))
+
+    with pytest.raises(KeyError):
+        Retry(answers, clock)(a_call())
+    assert answers.asked == 1
+
+
+@pytest.mark.parametrize("first", [BROKE, FAILED, GARBLED])
+def test_a_delete_that_finds_nothing_after_a_doubtful_try_has_succeeded(
+    clock: FakeClock, first: errors.StacksError
+) -> None:
+    call = a_call("DELETE", parse=lambda body: f"parsed {body!r}")
+
+    assert Retry(Answers(first, ABSENT), clock)(call) == "parsed ''"
+
+
+@pytest.mark.parametrize(
+    ("method", "outcomes"),
+    [("DELETE", [ABSENT]), ("DELETE", [LIMITED, NOT_SENT, ABSENT]), ("GET", [FAILED, ABSENT])],
+)
+def test_otherwise_not_found_is_not_found(clock: FakeClock, method: str, outcomes: list[Any]) -> None:
+    with pytest.raises(errors.NotFoundError):
+        Retry(Answers(*outcomes), clock)(a_call(method))
+
+
+def test_an_outage_is_not_multiplied(clock: FakeClock) -> None:
+    answers = Answers(FAILED)
+    retry = Retry(answers, clock)
+    for _ in range(300):
+        with pytest.raises(errors.ServerError):
+            retry(a_call())
+
+    assert answers.asked == 300 + 100  # each call once, and the whole purse
+
+
+def test_success_refills_the_purse() -> None:
+    quota = Quota(2)
+    assert [quota.take(), quota.take(), quota.take()] == [True, True, False]
+
+    quota.refill(paid=1)
+    assert [quota.take(), quota.take()] == [True, False]
+
+    for _ in range(6):
+        quota.refill(paid=0)
+    assert [quota.take(), quota.take()] == [True, False]
+
+
+def test_being_rate_limited_is_not_paid_from_the_purse(clock: FakeClock) -> None:
+    retry = Retry(Answers(LIMITED), clock)
+    for _ in range(50):
+        with pytest.raises(errors.RateLimitedError):
+            retry(a_call())
+
+    assert retry._quota._left == 100
+
+
+def test_the_pulse_can_end_a_pause(clock: FakeClock) -> None:
+    def beats() -> Iterator[None]:
+        yield
+        yield
+        raise errors.WaitCancelledError("enough")
+
+    pulse = beats()
+    with pytest.raises(errors.WaitCancelledError):
+        nap(clock, 100, lambda: next(pulse))
+    assert clock.now() == 1001.0
+
+
+def test_the_pulse_of_a_call_is_felt_between_attempts(clock: FakeClock) -> None:
+    def pulse() -> None:
+        raise errors.WaitCancelledError("enough")
+
+    answers = Answers(FAILED)
+    with pytest.raises(errors.WaitCancelledError):
+        Retry(answers, clock, chance=lambda: 1.0)(a_call(pulse=pulse))
+    assert answers.asked == 1

@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import responses
+import urllib3
+from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError, ProtocolError
+
+from stacks_pulumi import errors
+from stacks_pulumi._clock import SYSTEM_CLOCK
+from stacks_pulumi.api import _transport
+from stacks_pulumi.api._transport import Transport
+from tests.support.clock import FakeClock
+from tests.unit.api.fakes import KEY, a_call
+
+URL = "https://api.example/api/v1"
+POOL: Any = urllib3.connection.HTTPConnection("somewhere.example", 1)
+
+
+@pytest.fixture
+def api() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as mock:
+        yield mock
+
+
+@pytest.fixture
+def transport(clock: FakeClock) -> Transport:
+    return Transport(URL, KEY, clock)
+
+
+def test_a_call_becomes_a_request_and_the_response_an_answer(
+    api: responses.RequestsMock, transport: Transport, clock: FakeClock
+) -> None:
+    api.post(
+        f"{URL}/anything",
+        body=b'{"a": 1}',
+        status=202,
+        headers={"X-RateLimit-Remaining": "7"},
+        match=[
+            responses.matchers.json_params_matcher({"n": 1}),
+            responses.matchers.query_param_matcher({"q": "a b"}),
+        ],
+    )
+
+    answer = transport(a_call("POST", json={"n": 1}, query={"q": "a b"}))
+
+    assert (answer.status, answer.body, answer.received) == (202, b'{"a": 1}', clock.wall())
+    assert answer.headers["x-ratelimit-remaining"] == "7"
+    headers = api.calls[0].request.headers
+    assert headers["Authorization"] == f"Bearer {KEY}"
+    assert headers["User-Agent"].startswith("stacks-pulumi/")
+
+
+def test_netrc_does_not_replace_the_key(
+    api: responses.RequestsMock, transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine api.example login somebody password else\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(netrc))
+    api.get(f"{URL}/anything")
+
+    transport(a_call())
+
+    assert api.calls[0].request.headers["Authorization"] == f"Bearer {KEY}"
+
+
+def test_a_redirect_is_not_followed(api: responses.RequestsMock, transport: Transport) -> None:
+    api.get(f"{URL}/anything", status=302, headers={"Location": "https://evil.example/"})
+
+    assert transport(a_call()).status == 302
+    assert len(api.calls) == 1
+
+
+def test_no_cookie_comes_back(api: responses.RequestsMock, transport: Transport) -> None:
+    api.get(f"{URL}/anything", headers={"Set-Cookie": "who=me; Path=/"})
+
+    transport(a_call())
+    transport(a_call())
+
+    assert "Cookie" not in api.calls[1].request.headers
+
+
+@pytest.mark.parametrize(
+    ("url", "trusted"), [(URL, True), ("http://127.0.0.1:9/api/v1", False), ("http://localhost:9", False)]
+)
+def test_proxies_and_certificates_of_the_environment_are_for_the_world_outside(
+    url: str, trusted: bool, clock: FakeClock
+) -> None:
+    session = Transport(url, KEY, clock)._session()
+
+    assert session.trust_env is trusted
+    assert session.verify is True
+    assert all(adapter.max_retries.total == 0 for adapter in session.adapters.values())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("poll", "expected"), [(False, (5.0, 30.0)), (True, (5.0, 10.0))])
+def test_time_outs_are_set(
+    poll: bool, expected: tuple[float, float], transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def request(self: requests.Session, method: str, url: str, **more: Any) -> requests.Response:
+        seen.update(more)
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    with pytest.raises(errors.ConnectionFailedError):
+        transport(a_call(poll=poll))
+
+    assert seen["timeout"] == expected
+    assert seen["allow_redirects"] is False
+    assert "verify" not in seen
+
+
+def nested(reason: BaseException) -> requests.ConnectionError:
+    return requests.ConnectionError(MaxRetryError(POOL, "/secret/path", reason))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "sent", "says"),
+    [
+        (requests.ConnectTimeout("x"), False, "no connection came about in time; nothing was sent"),
+        (
+            nested(NewConnectionError(POOL, "Connection refused")),
+            False,
+            "no connection (Connection refused); nothing",
+        ),
+        (
+            nested(NameResolutionError("h", POOL, socket.gaierror(-2, "Name or service not known"))),
+            False,
+            "no connection",
+        ),
+        (
+            requests.exceptions.ProxyError(MaxRetryError(POOL, "/", OSError("Tunnel failed"))),
+            False,
+            "no connection",
+        ),
+        (
+            requests.exceptions.SSLError(
+                MaxRetryError(
+                    POOL,
+                    "/",
+                    urllib3.exceptions.SSLError(
+                        ssl.SSLCertVerificationError(1, "certificate verify failed: expired")
+                    ),
+                )
+            ),
+            False,
+            "no secure connection",
+        ),
+        (
+            requests.exceptions.SSLError(MaxRetryError(POOL, "/", urllib3.exceptions.SSLError("EOF"))),
+            True,
+            "no secure",
+        ),
+        (requests.ReadTimeout("x"), True, "no answer came in time; nothing was changed"),
+        (
+            requests.ConnectionError(
+                ProtocolError("Connection aborted.", ConnectionResetError(104, "reset by peer"))
+            ),
+            True,
+            "the connection broke",
+        ),
+        (nested(ProtocolError("Connection aborted.", OSError("closed"))), True, "the connection broke"),
+        (requests.exceptions.ChunkedEncodingError("cut"), True, "the connection broke"),
+        (requests.ConnectionError(), True, "the connection broke"),
+    ],
+)
+def test_a_failure_says_whether_anything_was_sent(
+    error: requests.RequestException, sent: bool, says: str, api: responses.RequestsMock, transport: Transport
+) -> None:
+    api.get(f"{URL}/anything", body=error)
+
+    with pytest.raises(errors.ConnectionFailedError) as caught:
+        transport(a_call())
+
+    assert caught.value.sent is sent
+    assert str(caught.value).startswith(f"do anything: {says}")
+    assert "/secret/path" not in str(caught.value)
+    assert caught.value.operation == "tests.any"
+
+
+def test_a_write_that_may_have_happened_says_so(api: responses.RequestsMock, transport: Transport) -> None:
+    api.post(f"{URL}/anything", body=requests.ReadTimeout("x"))
+
+    with pytest.raises(
+        errors.ConnectionFailedError, match="it may have been carried out, so look before asking again"
+    ):
+        transport(a_call("POST"))
+
+
+def test_a_body_that_was_garbled_on_the_way_is_unreadable(
+    api: responses.RequestsMock, transport: Transport
+) -> None:
+    api.get(f"{URL}/anything", body=b"not gzip", headers={"Content-Encoding": "gzip"})
+
+    with pytest.raises(errors.UnreadableAnswerError, match="garbled"):
+        transport(a_call())
+
+
+def test_a_body_without_an_end_is_not_read_to_it(
+    api: responses.RequestsMock, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_transport, "LARGEST_BODY", 1000)
+    api.get(f"{URL}/anything", body=b"x" * 1001)
+
+    with pytest.raises(errors.UnreadableAnswerError, match="longer than 1000 bytes"):
+        transport(a_call())
+
+
+def test_an_answer_that_trickles_in_is_given_up(
+    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    api.get(f"{URL}/anything", body=b"x" * 200_000)
+    monkeypatch.setattr(clock, "now", iter(range(0, 100_000, 70)).__next__)
+
+    with pytest.raises(errors.ConnectionFailedError, match="no answer came in time"):
+        Transport(URL, KEY, clock)(a_call())
+
+
+def test_the_log_has_method_path_status_and_time_and_nothing_else(
+    api: responses.RequestsMock, transport: Transport, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    api.post(f"{URL}/anything", json={"password": "hunter2"})
+    api.get(f"{URL}/anything", body=requests.ReadTimeout("x"))
+
+    transport(a_call("POST", json={"discount_code": "c0de"}, query={"q": "v"}))
+    with pytest.raises(errors.ConnectionFailedError):
+        transport(a_call())
+
+    ours = [record.getMessage() for record in caplog.records if record.name == "stacks_pulumi.api"]
+    assert ours == ["POST /anything: 200 in 0.000 s", "GET /anything: ReadTimeout"]
+    assert KEY not in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+class Keeper(BaseHTTPRequestHandler):
+    """A server that keeps connections open and counts them."""
+
+    protocol_version = "HTTP/1.1"
+    connections: set[tuple[str, int]]
+    hold: threading.Barrier | None = None
+
+    def do_GET(self) -> None:
+        type(self).connections.add(self.client_address)
+        if self.hold is not None:
+            self.hold.wait(10)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Keeper.connections = set()
+    Keeper.hold = None
+    with ThreadingHTTPServer(("127.0.0.1", 0), Keeper) as http:
+        http.daemon_threads = True
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+def test_one_connection_serves_calls_that_come_one_after_another(server: str) -> None:
+    transport = Transport(server, KEY, SYSTEM_CLOCK)
+    for _ in range(5):
+        transport(a_call())
+    transport.close()
+
+    assert len(Keeper.connections) == 1
+    assert transport._idle == []
+
+
+def test_calls_at_the_same_time_have_a_connection_each_and_leave_them_for_the_next(server: str) -> None:
+    transport = Transport(server, KEY, SYSTEM_CLOCK)
+    Keeper.hold = threading.Barrier(4)
+    for _round in range(2):
+        threads = [threading.Thread(target=transport, args=(a_call(),)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    transport.close()
+
+    assert len(Keeper.connections) == 4
+
+
+def test_a_proxy_of_the_environment_never_sees_a_call_to_this_machine(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    transport = Transport(server, KEY, SYSTEM_CLOCK)
+
+    assert transport(a_call()).status == 200
+    transport.close()
+
+
+def test_a_closed_port_is_a_connection_that_was_never_made() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+    with pytest.raises(errors.ConnectionFailedError, match="Connection refused") as caught:
+        Transport(url, KEY, SYSTEM_CLOCK)(a_call())
+    assert caught.value.sent is False

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import responses
+from responses.matchers import json_params_matcher, query_param_matcher
+
+from stacks_pulumi import errors
+from stacks_pulumi.api import StacksClient, models
+from stacks_pulumi.api.vpn_clients import VpnClients
+from tests.support.clock import FakeClock
+from tests.unit.api.fakes import URL, Script, chain, ok, refusal
+
+CONFIG = "[Interface]\nPrivateKey = x\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ["laptop"],
+        {"data": ["laptop"]},
+        {"clients": [{"name": "laptop"}]},
+        {"data": [{"client_name": "laptop"}]},
+    ],
+)
+def test_list(client: StacksClient, http: responses.RequestsMock, body: Any) -> None:
+    http.get(f"{URL}/containers/v/vpn-clients", json=body)
+
+    assert client.vpn_clients.list("v") == (models.VpnClient(name="laptop"),)
+
+
+def test_add(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.get(f"{URL}/containers/v/vpn-clients", json={"data": []})
+    http.post(
+        f"{URL}/containers/v/vpn-clients",
+        json={"success": True, "data": {"name": "laptop", "ip": "10.8.0.2"}},
+        match=[json_params_matcher({"name": "laptop"})],
+    )
+
+    assert client.vpn_clients.add("v", "laptop") == models.VpnClient(name="laptop", ip_address="10.8.0.2")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (CONFIG, "text/plain"),
+        (CONFIG, "application/octet-stream"),
+        ('{"config": "[Interface]\\nPrivateKey = x\\n"}', "application/json"),
+    ],
+)
+def test_config(client: StacksClient, http: responses.RequestsMock, body: str, kind: str) -> None:
+    http.get(
+        f"{URL}/containers/v/vpn-config",
+        body=body,
+        content_type=kind,
+        match=[query_param_matcher({"client": "my laptop"})],
+    )
+
+    assert client.vpn_clients.config("v", "my laptop") == CONFIG
+
+
+def test_remove(client: StacksClient, http: responses.RequestsMock) -> None:
+    http.delete(f"{URL}/containers/v/vpn-clients/my%20laptop", json={"success": True})
+
+    client.vpn_clients.remove("v", "my laptop")
+
+
+def test_a_name_that_is_taken_was_there_before(clock: FakeClock) -> None:
+    with pytest.raises(
+        errors.ExistsError, match='add the VPN client "laptop" to container v: it is there already'
+    ):
+        VpnClients(chain(Script(vpn_clients__list=ok(["laptop"])), clock), clock).add("v", "laptop")
+
+
+@pytest.mark.parametrize("answer", [ok({"success": True, "message": "added"}), refusal(504)])
+def test_what_the_answer_does_not_tell_is_found_by_listing(clock: FakeClock, answer: Any) -> None:
+    script = Script(vpn_clients__list=[ok(["default"]), ok(["default", "laptop"])], vpn_clients__add=answer)
+
+    assert VpnClients(chain(script, clock), clock).add("v", "laptop").name == "laptop"
+    assert script.operations.count("vpn_clients.add") == 1

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from stacks_pulumi.api.wait import BACKED_UP, CREATED, GONE, STARTED, STOPPED, Verdict, Wait, verdict
+
+GO_ON, REACHED, FAILED, VANISHED = Verdict.GO_ON, Verdict.REACHED, Verdict.FAILED, Verdict.VANISHED
+
+
+@pytest.mark.parametrize(
+    ("wait", "state", "looks", "expected"),
+    [
+        (CREATED, "pending", 1, GO_ON),
+        (CREATED, "some state of the future", 99, GO_ON),
+        (CREATED, "", 99, GO_ON),
+        (CREATED, "running", 1, REACHED),
+        (CREATED, "error", 1, FAILED),
+        (CREATED, "stopped", 1, FAILED),
+        (CREATED, None, 2, GO_ON),
+        (CREATED, None, 3, VANISHED),
+        # What is started may have failed before, and the list may show that for a moment.
+        (STARTED, "error", 1, GO_ON),
+        (STARTED, "error", 3, FAILED),
+        (STARTED, "stopped", 99, GO_ON),
+        (STARTED, "running", 1, REACHED),
+        (STOPPED, "running", 99, GO_ON),
+        (STOPPED, "stopped", 1, REACHED),
+        (STOPPED, "error", 3, FAILED),
+        (STOPPED, None, 3, VANISHED),
+        (GONE, "deleting", 99, GO_ON),
+        (GONE, "error", 99, GO_ON),
+        (GONE, None, 1, REACHED),
+        (BACKED_UP, "in_progress", 99, GO_ON),
+        (BACKED_UP, "completed", 1, REACHED),
+        (BACKED_UP, "failed", 1, FAILED),
+        (Wait("there", frozenset({"running"}), gone="pending"), None, 99, GO_ON),
+    ],
+)
+def test_the_verdict_on_a_look(wait: Wait, state: str | None, looks: int, expected: Verdict) -> None:
+    assert verdict(wait, state, looks) is expected
+
+
+@pytest.mark.parametrize("wait", [CREATED, STARTED, STOPPED, GONE, BACKED_UP])
+def test_waits_are_frozen_and_not_contradictory(wait: Wait) -> None:
+    assert not wait.target & wait.failed
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        wait.name = "x"  # type: ignore[misc]
