@@ -1,0 +1,104 @@
+"""The catalogue against the guide's tables."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from stacks_pulumi import catalog
+
+MICRO = [
+    *("ubuntu-micro", "nginx-micro", "redis-micro", "pocketbase-micro", "rqlite-micro", "storage-micro"),
+    *("secrets-micro", "loadbalancer-micro", "forgejo-micro", "picoclaw-micro"),
+]
+BASIC = [
+    *(
+        "ubuntu",
+        "nodejs",
+        "python",
+        "postgresql",
+        "mongodb",
+        "mysql",
+        "redis",
+        "pocketbase",
+        "wordpress",
+        "ghost",
+    ),
+    *("forgejo", "php-apache", "nginx", "minio", "stacks-loadbalancer", "picoclaw"),
+]
+
+
+def test_every_template_of_the_guide_is_there_and_no_other() -> None:
+    assert catalog.TEMPLATES.keys() == {*MICRO, *BASIC, "stacks-vpn"}
+
+
+@pytest.mark.parametrize(("templates", "plan", "usd"), [(MICRO, "micro", 1), (BASIC, "basic", 4)])
+def test_a_template_costs_what_its_tier_costs(templates: list[str], plan: str, usd: int) -> None:
+    for template in templates:
+        assert catalog.default_plan(template) == plan
+        assert catalog.monthly_price(template, None) == usd
+
+
+@pytest.mark.parametrize(
+    ("name", "cpu", "memory_mb", "storage_mb", "usd"),
+    [
+        ("micro", "0.1", 512, 5 * 1024, 1),
+        ("basic", "1", 1024, 10 * 1024, 4),
+        ("standard", "1", 2048, 20 * 1024, 5),
+        ("premium", "2", 4096, 40 * 1024, 10),
+    ],
+)
+def test_plans(name: str, cpu: str, memory_mb: int, storage_mb: int, usd: int) -> None:
+    plan = catalog.PLANS[name]
+
+    assert (Decimal(cpu), memory_mb, storage_mb, Decimal(usd)) == (
+        plan.cpu,
+        plan.memory_mb,
+        plan.storage_mb,
+        plan.usd,
+    )
+
+
+def test_a_plan_shows_name_resources_and_price() -> None:
+    assert str(catalog.PLANS["micro"]) == "micro (0.1 vCPU, 512 MB RAM, 5 GB, $1/month)"
+    assert str(catalog.PLANS["premium"]) == "premium (2 vCPU, 4 GB RAM, 40 GB, $10/month)"
+
+
+@pytest.mark.parametrize(
+    ("tier", "storage_mb", "usd"), [(1, 32 * 1024, 1), (3, 64 * 1024, 3), (5, 128 * 1024, 5)]
+)
+def test_storage_tiers(tier: int, storage_mb: int, usd: int) -> None:
+    assert catalog.STORAGE_TIERS[tier] == catalog.StorageTier(tier, storage_mb, Decimal(usd))
+    assert catalog.monthly_price("nodejs", "basic", tier) == 4 + usd
+
+
+@pytest.mark.parametrize(
+    ("template", "plan", "tier"),
+    [("nodejs", "giant", None), ("nodejs", "basic", 2), ("brand-new", None, None)],
+)
+def test_what_is_not_known_has_no_price(template: str, plan: str | None, tier: int | None) -> None:
+    assert catalog.monthly_price(template, plan, tier) is None
+
+
+def test_the_vpn_is_a_tier_of_its_own() -> None:
+    assert catalog.default_plan("stacks-vpn") is None
+    assert catalog.monthly_price("stacks-vpn", None) == 5
+    assert catalog.VPN_PLAN.name not in catalog.PLANS
+
+
+def test_databases_and_micro_containers_are_known_by_the_catalogue() -> None:
+    databases = {template for template in catalog.TEMPLATES if catalog.is_database(template)}
+
+    assert databases == {
+        *("redis-micro", "pocketbase-micro", "rqlite-micro"),
+        *("postgresql", "mongodb", "mysql", "redis", "pocketbase"),
+    }
+    assert catalog.is_micro("nginx-micro", None)
+    assert not catalog.is_micro("nginx-micro", "basic")
+    assert catalog.is_micro("nodejs", "micro")
+    assert catalog.is_micro("brand-new-micro", None)
+
+
+def test_the_highest_price_is_that_of_the_largest_plan_and_tier() -> None:
+    assert (Decimal(15), Decimal(10)) == (catalog.highest_price(), catalog.highest_price(with_storage=False))

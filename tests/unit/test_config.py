@@ -1,0 +1,116 @@
+"""Settings: where they come from, and what is wrong with them."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from stacks_pulumi.config import DEFAULT_BASE_URL, Settings, check_api_key, check_base_url, load
+from stacks_pulumi.errors import ConfigError
+
+KEY = "sk_stacks_" + "0123456789abcdef" * 4
+
+
+def test_nothing_given_is_the_public_api_without_a_key() -> None:
+    assert load({}, {}) == Settings(base_url=DEFAULT_BASE_URL)
+
+
+def test_the_configuration_goes_before_the_environment() -> None:
+    environ = {"STACKS_API_KEY": "sk_stacks_" + "f" * 64, "STACKS_BASE_URL": "https://other.example/v1"}
+
+    settings = load({"stacks:apiKey": KEY, "stacks:baseUrl": "https://api.example/v1/"}, environ)
+
+    assert (KEY, "https://api.example/v1") == (settings.api_key, settings.base_url)
+    assert load({}, environ).base_url == "https://other.example/v1"
+
+
+def test_space_around_a_pasted_key_does_not_matter() -> None:
+    assert load({"stacks:apiKey": f" {KEY}\n"}, {}).api_key == KEY
+
+
+def test_an_empty_variable_is_no_key() -> None:
+    assert load({}, {"STACKS_API_KEY": ""}).api_key is None
+
+
+def test_the_key_is_in_no_repr() -> None:
+    assert KEY not in repr(load({"stacks:apiKey": KEY}, {}))
+
+
+def test_a_missing_key_says_how_to_give_one() -> None:
+    with pytest.raises(ConfigError, match="pulumi config set stacks:apiKey --secret"):
+        Settings().require_key()
+
+
+@pytest.mark.parametrize(
+    "key", ["sk_live_1", "sk_stacks_12", "sk_stacks_" + "g" * 64, KEY + "0", "Bearer " + KEY]
+)
+def test_a_malformed_key_is_described_and_not_repeated(key: str) -> None:
+    with pytest.raises(ConfigError, match="malformed") as error:
+        check_api_key(key)
+
+    assert key not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example/v1",
+        "https://api.example:8443",
+        "http://127.0.0.1:8080/api/v1",
+        "http://localhost:1/x",
+        "http://[::1]:80/x",
+    ],
+)
+def test_addresses_that_a_key_may_go_to(url: str) -> None:
+    assert check_base_url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "no address"),
+        ("api.example", "no address"),
+        ("ftp://api.example", "no address"),
+        ("https://", "no address"),
+        ("https://api.example:port", "no address"),
+        ("https://[::1", "no address"),
+        ("http://api.example/v1", "clear text"),
+        ("http://127.0.0.1.example/v1", "clear text"),
+        ("http://10.0.0.1/v1", "clear text"),
+        ("https://user:hunter2@api.example/v1", "credentials"),
+        ("https://hunter2@api.example/v1", "credentials"),
+        ("https://api.example/v1?key=1", "a query or a fragment"),
+        ("https://api.example/v1#x", "a query or a fragment"),
+    ],
+)
+def test_addresses_that_no_key_may_go_to(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as error:
+        check_base_url(url)
+
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("600", 600), ("60.0", 60)])
+def test_whole_numbers(text: str, number: int) -> None:
+    assert load({"stacks:requestsPerMinute": text}, {}).requests_per_minute == number
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "inf", "nan", "\u0661"])
+def test_what_is_no_count_names_its_key(text: str) -> None:
+    with pytest.raises(ConfigError, match="stacks:maxConcurrency"):
+        load({"stacks:maxConcurrency": text}, {})
+
+
+def test_an_unknown_way_to_adopt_names_the_choices() -> None:
+    with pytest.raises(ConfigError, match="never, if_matching"):
+        load({"stacks:adopt": "always"}, {})
+
+
+def test_errors_survive_pickling() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_base_url("ftp://x")
+
+    again = pickle.loads(pickle.dumps(caught.value))
+
+    assert (type(caught.value), str(caught.value)) == (type(again), str(again))
