@@ -1,0 +1,148 @@
+"""The example of a gated deployment, from preview to update, in its passing and its failing forms."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.packs import ROOT
+from tests.support.stack import Stack
+from tests.tools.fakes import executable
+from tools.engine.ensure import ensure
+from tools.engine.pack import argument
+
+EXAMPLE = ROOT / "examples" / "gated_deployment"
+
+
+class Gate:
+    """The example's script, on a stack of its own."""
+
+    def __init__(self, stack: Stack, scratch: Path) -> None:
+        self.stack = stack
+        for file in EXAMPLE.iterdir():
+            if file.name not in {"Pulumi.yaml", "gate"}:
+                copy = shutil.copytree if file.is_dir() else shutil.copy
+                copy(file, stack.folder / file.name)
+        packs = scratch / "packs"
+        packs.mkdir()
+        for pack in ("plans", "spend", "exposure"):
+            (packs / pack).symlink_to(argument(ensure(), ROOT / "policies" / pack, scratch))
+        stack.env["PACKS"] = str(packs)
+        self.out = stack.folder / "gate"
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["./gate.sh", *arguments],
+            cwd=self.stack.folder,
+            env=self.stack.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def closed(self) -> str:
+        """Run the preview, which has to be refused and to leave no plan; what the comment says."""
+        done = self.run("preview")
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "The gate is closed." in done.stderr
+        assert not (self.out / "plan.json").exists()
+        return (self.out / "comment.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def gate(stack: Stack, tmp_path: Path) -> Gate:
+    return Gate(stack, tmp_path)
+
+
+def test_a_change_that_passes_is_made_as_it_was_planned(gate: Gate, emulator: Emulator) -> None:
+    preview = gate.run("preview")
+
+    assert preview.returncode == 0, preview.stdout + preview.stderr
+    assert preview.stdout.startswith("The monthly cost changes by +$9.00: from $0.00 to $9.00.")
+    comment = (gate.out / "comment.md").read_text(encoding="utf-8")
+    assert comment.startswith("<!-- stacks-pulumi cost: gated-deployment/dev -->\n")
+    assert "protect-data" in comment
+    assert emulator.calls("containers.create") == 0
+
+    applied = gate.run("apply")
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert emulator.state.names() == ["shop", "shop-db", "shop-worker-0"]
+
+    again = gate.run("preview")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert again.stdout.startswith("The monthly cost stays at $9.00.")
+
+
+def test_a_plan_that_is_not_allowed_closes_the_gate(gate: Gate, emulator: Emulator) -> None:
+    gate.stack.set("plan", "premium")
+
+    assert "❌ **allowed-plans** on **shop**" in gate.closed()
+    assert gate.run("apply").returncode != 0
+    assert emulator.state.names() == []
+
+
+def test_a_change_over_the_budget_closes_the_gate(gate: Gate) -> None:
+    gate.stack.set("workers", "20")
+
+    comment = gate.closed()
+    assert "❌ **monthly-budget** on" in comment
+    assert "❌ the increase is \\+\\$28.00 at most, over the limit of \\$15.00" in comment
+
+
+def test_an_open_door_closes_the_gate(gate: Gate) -> None:
+    gate.stack.set("office", "0.0.0.0/0")
+
+    assert "❌ **open-allowed-ip** on **office**" in gate.closed()
+
+
+def test_what_changes_after_the_approval_is_not_made(gate: Gate, emulator: Emulator) -> None:
+    assert gate.run("preview").returncode == 0
+    gate.stack.set("plan", "standard")
+
+    applied = gate.run("apply")
+
+    assert applied.returncode != 0
+    assert "violates plan" in applied.stdout + applied.stderr
+    assert "shop" not in emulator.state.names()
+
+
+def test_a_comment_is_made_once_and_replaced_from_then_on(gate: Gate, tmp_path: Path) -> None:
+    gate.out.mkdir()
+    (gate.out / "comment.md").write_text("<!-- stacks-pulumi cost: x -->\n### text\n", encoding="utf-8")
+    log = tmp_path / "gh.log"
+    # Lists the comment that it was told of before, as `gh` does with that filter.
+    executable(
+        tmp_path / "fakes" / "gh",
+        f'#!/bin/sh\necho "$*" >>"{log}"\ncase "$*" in *--paginate*) cat "{tmp_path}/id" 2>/dev/null ;; esac\ntrue\n',
+    )
+    gate.stack.env["PATH"] = os.pathsep.join([str(tmp_path / "fakes"), gate.stack.env["PATH"]])
+    gate.stack.env["GITHUB_REPOSITORY"] = "team/shop"
+
+    assert gate.run("comment", "7").returncode == 0
+    (tmp_path / "id").write_text("4711\n", encoding="utf-8")
+    assert gate.run("comment", "7").returncode == 0
+
+    first, made, second, replaced = log.read_text(encoding="utf-8").splitlines()
+    assert first == second
+    assert 'startswith("<!-- stacks-pulumi cost: x -->")' in first
+    assert made.startswith("api --method POST repos/team/shop/issues/7/comments -F body=@")
+    assert replaced.startswith("api --method PATCH repos/team/shop/issues/comments/4711 -F body=@")
+
+
+def test_the_configurations_of_the_example_are_right() -> None:
+    from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
+    from stacks_pulumi.policy.options import Settings
+    from stacks_pulumi.policy.registry import rules
+
+    for pack, names in (("plans", PLANS), ("spend", SPEND), ("exposure", EXPOSURE)):
+        config = json.loads((EXAMPLE / "policies" / f"{pack}.json").read_text(encoding="utf-8"))
+        for policy, entry in config.items():
+            assert policy in names
+            if not isinstance(entry, str):
+                assert Settings(rules()[policy].all_options, entry).problems == []
