@@ -281,6 +281,7 @@ class Containers:
 
         Opening puts the caller's address on the list of allowed ones; closing drops the subdomain and that list.
         """
+        told = ExternalAccess(enabled=enabled)
         return self._send(
             Call(
                 "containers.external_access",
@@ -288,7 +289,9 @@ class Containers:
                 "PUT",
                 path("containers", container_id, "external-access"),
                 Scope.MANAGE,
-                lambda body: item(ExternalAccess, body).merge(ExternalAccess(enabled=enabled)),
+                # What closing it answers is not told, and nothing in it is needed.
+                (lambda body: item(ExternalAccess, body).merge(told)) if enabled else (lambda _body: told),
                 json={"enabled": enabled},
+                text=not enabled,
             )
         )

@@ -97,10 +97,7 @@ def test_a_new_certificate_that_the_answer_does_not_hold_is_downloaded(
     assert client.containers.regenerate_certificate("a") == PEM
 
 
-@pytest.mark.parametrize(("enabled", "verb"), [(True, "enable"), (False, "disable")])
-def test_external_access(
-    client: StacksClient, http: responses.RequestsMock, enabled: bool, verb: str
-) -> None:
+def test_opening_tells_where(client: StacksClient, http: responses.RequestsMock) -> None:
     http.put(
         f"{URL}/containers/a/external-access",
         json={
@@ -110,12 +107,23 @@ def test_external_access(
             "subdomain": "1",
             "your_ip": "203.0.113.45",
         },
-        match=[json_params_matcher({"enabled": enabled})],
+        match=[json_params_matcher({"enabled": True})],
     )
 
-    assert client.containers.external_access("a", enabled) == models.ExternalAccess(
-        enabled=enabled, url="a-1.example", subdomain="1", your_ip="203.0.113.45"
+    assert client.containers.external_access("a", enabled=True) == models.ExternalAccess(
+        enabled=True, url="a-1.example", subdomain="1", your_ip="203.0.113.45"
     )
+
+
+@pytest.mark.parametrize(
+    "answer", [{"json": {"success": True}}, {"body": "Access disabled"}, {"body": "", "status": 204}]
+)
+def test_closing_answers_anything(
+    client: StacksClient, http: responses.RequestsMock, answer: dict[str, object]
+) -> None:
+    http.put(f"{URL}/containers/a/external-access", match=[json_params_matcher({"enabled": False})], **answer)
+
+    assert client.containers.external_access("a", enabled=False) == models.ExternalAccess(enabled=False)
 
 
 @pytest.mark.parametrize("status", ["running", "stopped", "restart"])
