@@ -3,12 +3,15 @@ A container's list of allowed addresses, and the two rules that make it delicate
 
 It is never empty while external access is on: the API does not remove the last entry, and in between nobody should be
 locked out. And turning external access on puts the caller's own address in, which nobody asked for.
+
+An entry is known by its address. Its id changes with its description and service type, because the API can only make
+another entry; and where it lets an address be in the list twice, what belongs to the address belongs together.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +19,9 @@ from stacks_pulumi.api import models
 from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, NotFoundError, StacksError
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._adoption import adopts, how_to_adopt
+from stacks_pulumi.resources._base import HalfDone
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._references import child_id
 from stacks_pulumi.resources._session import Session
 
 __all__ = ["AllowedIpList"]
@@ -30,6 +35,7 @@ _PLACEHOLDER: Final = {
     "description": "placeholder while an entry is changed",
     "service_type": "http",
 }
+_REFUSED: Final = (BadRequestError, ConflictError)
 
 
 @dataclass(frozen=True)
@@ -49,34 +55,42 @@ class AllowedIpList:
 
     def add(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """
-        Put an address in.
+        Put an address in; returns what the API says of the entry.
 
         Raises:
             ExistsError: It is in already, and the program does not take it over.
+            HalfDone: It is in, and something that should be out is not.
             StacksError: External access is off.
         """
+        address = inputs["ip_address"]
         with self.session.turn(self.container):
             access = self._access()
-            if not access.enabled:
+            if access.enabled is False:
                 msg = (
-                    f"external access of {self.container} is off, so there is no list to put {inputs['ip_address']} "
-                    "into: set external_access=True on the Container, or take this AllowedIp away"
+                    f"external access of {self.container} is off, so there is no list to put {address} into: "
+                    "set external_access=True on the Container, or take this AllowedIp away"
                 )
                 raise StacksError(msg)
-            found = _find(access.allowed_ips, inputs["ip_address"])
-            if found is None:
-                entry = self._put(inputs)
-            elif _is_auto_added(found) or adopts(self.session, inputs):
-                # The caller's own entry is nobody's: whoever allows that address means it.
-                entry = self._exchange(found, inputs)
-            else:
+            # The caller's own entry is nobody's: whoever allows that address means it.
+            taken = [entry for entry in _of(access.allowed_ips, address) if not _is_auto_added(entry)]
+            if taken and not adopts(self.session, inputs):
                 msg = (
-                    f"{inputs['ip_address']} is in the list of {self.container} already ({found.id}, "
-                    f"{found.service_type}, {found.description!r}). {how_to_adopt('AllowedIp', self.op, inputs)}"
+                    f"{address} is in the list of {self.container} already ({taken[0].id}, "
+                    f"{taken[0].service_type}, {taken[0].description!r}). "
+                    f"{how_to_adopt('AllowedIp', self.op, inputs)}"
                 )
-                raise ExistsError(msg, existing=found)
-            self._revoke(inputs)
-        return entry
+                raise ExistsError(msg, existing=taken[0])
+            entry, replaced = self._bring(access.allowed_ips, inputs)
+            try:
+                self._take_out([*replaced, *_unwanted(access.allowed_ips, address, inputs)])
+            except StacksError as error:
+                msg = (
+                    f"{address} may reach {self.container} now, but something that may not is still in the list: "
+                    f"{error}. `pulumi up` tries again"
+                )
+                outs = {**inputs, **_described(entry)}
+                raise HalfDone(msg, id=child_id(self.container, address), outs=outs) from None
+        return _described(entry)
 
     def read(self, address: str, olds: Mapping[str, Any]) -> dict[str, Any] | None:
         """The entry's outputs, or `None` if it, the container or the whole access is gone."""
@@ -84,12 +98,12 @@ class AllowedIpList:
             access = self.session.reads.get("allowed_ips", self.container, ask=self._access)
         except NotFoundError:
             return None
-        found = next((entry for entry in access.allowed_ips if entry.id == olds.get("entry_id")), None)
-        found = found or _find(access.allowed_ips, address)
-        if found is None:
+        entries = _of(access.allowed_ips, address)
+        if not entries:
             return None
-        revoke = olds.get("revoke_auto_added", False)
-        others = [entry for entry in access.allowed_ips if _is_auto_added(entry) and entry.id != found.id]
+        # A second entry for the address that says something else is drift.
+        found = next((entry for entry in entries if not _says(entry, olds)), entries[0])
+        revoke = bool(olds.get("revoke_auto_added"))
         return {
             **{name: value for name, value in olds.items() if name == "adopt"},
             "container": self.container,
@@ -97,67 +111,82 @@ class AllowedIpList:
             "description": found.description or "Custom IP",
             "service_type": found.service_type or "both",
             # The caller's address is back (access was turned off and on): shown as drift, so that it goes again.
-            "revoke_auto_added": revoke and not others,
+            "revoke_auto_added": revoke and not _unwanted(access.allowed_ips, address, olds),
             **_described(found),
         }
 
-    def change(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def change(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Give the entry another description or service type, which the API can only do as another entry."""
         with self.session.turn(self.container):
-            found = self._own(inputs["ip_address"], olds, self._access().allowed_ips)
-            entry = self._put(inputs) if found is None else self._exchange(found, inputs)
-            self._revoke(inputs)
-        return entry
+            entries = self._access().allowed_ips
+            entry, replaced = self._bring(entries, inputs)
+            self._take_out([*replaced, *_unwanted(entries, inputs["ip_address"], inputs)])
+        return _described(entry)
 
     def remove(self, address: str, olds: Mapping[str, Any]) -> None:
         """Take the address out. The last one cannot go, so then external access is turned off."""
-        with self.session.turn(self.container):
-            try:
-                access = self._access()
-                found = self._own(address, olds, access.allowed_ips)
-                if not access.enabled or found is None:
-                    return
-                if len(access.allowed_ips) > 1 and self._take_out(found):
-                    return
-                self._close(access, address)
-            except NotFoundError:
+        with self.session.turn(self.container), contextlib.suppress(NotFoundError):
+            access = self._access()
+            going = _of(access.allowed_ips, address)
+            if access.enabled is False or not going:
                 return
+            going += _unwanted(access.allowed_ips, address, olds)
+            if _only(going, access):
+                self._close(access, address)
+                return
+            try:
+                self._take_out(going)
+            except _REFUSED:
+                # Somebody else took the others out meanwhile, or the API has another reason.
+                if not _only(going, self._access()):
+                    raise
+                self._close(access, address)
 
     # --- steps ---
 
     def _access(self) -> models.ExternalAccess:
         return self.session.client.allowed_ips.list(self.container)
 
-    def _put(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        self.op.progress(f"allowing {inputs['ip_address']}")
-        return _described(
-            self.session.client.allowed_ips.add(
-                self.container,
-                ip_address=inputs["ip_address"],
-                description=inputs["description"],
-                service_type=inputs["service_type"],
-            )
+    def _put(
+        self, entry: Mapping[str, Any], before: Sequence[models.AllowedIp] | None = None
+    ) -> models.AllowedIp:
+        return self.session.client.allowed_ips.add(
+            self.container,
+            ip_address=entry["ip_address"],
+            description=entry["description"],
+            service_type=entry["service_type"],
+            before=before,
         )
 
-    def _exchange(self, old: models.AllowedIp, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The new entry first, then the old one goes; the other way round where the API refuses the double."""
-        if (old.description, old.service_type) == (inputs["description"], inputs["service_type"]):
-            return _described(old)
+    def _bring(
+        self, entries: Sequence[models.AllowedIp], inputs: Mapping[str, Any]
+    ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
+        """An entry that is as the inputs say, and those that it replaces, which are still in the list."""
+        olds = _of(entries, inputs["ip_address"])
+        right = next((entry for entry in olds if _says(entry, inputs)), None)
+        if right is not None:
+            return right, [entry for entry in olds if entry.id != right.id]
+        self.op.progress(f"allowing {inputs['ip_address']}")
+        if not olds:
+            return self._put(inputs, entries), []
         try:
-            new = self._put(inputs)
-        except (BadRequestError, ConflictError, ExistsError):
-            return self._exchange_old_first(old, inputs)
-        self._take_out(old)
-        return new
+            return self._put(inputs, entries), olds
+        except _REFUSED:
+            return self._bring_old_first(olds[0], inputs)
 
-    def _exchange_old_first(self, old: models.AllowedIp, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        placeholder = None
-        if not self._take_out(old):
-            # It is the only one. An address that nobody has keeps the list from being empty meanwhile.
-            placeholder = self._put({**inputs, **_PLACEHOLDER})["entry_id"]
-            self._take_out(old)
+    def _bring_old_first(
+        self, old: models.AllowedIp, inputs: Mapping[str, Any]
+    ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
+        """The same where the API refuses an address that is in the list: the old entry goes, then the new one comes."""
+        placeholder: list[models.AllowedIp] = []
         try:
-            return self._put(inputs)
+            self._take_out([old])
+        except _REFUSED:
+            # It is the only one. An address that nobody has keeps the list from being empty meanwhile.
+            placeholder = [self._put(_PLACEHOLDER)]
+            self._take_out([old])
+        try:
+            return self._put(inputs), placeholder
         except StacksError:
             before = {
                 "description": old.description or "Custom IP",
@@ -165,34 +194,14 @@ class AllowedIpList:
             }
             with contextlib.suppress(StacksError):
                 self._put({**inputs, **before})
+                self._take_out(placeholder)
             raise
-        finally:
-            if placeholder is not None:
-                self._take_out_id(placeholder)
 
-    def _take_out(self, entry: models.AllowedIp) -> bool:
-        """Whether it is out now; False if the API keeps it because it is the last one."""
-        return self._take_out_id(entry.id)
-
-    def _take_out_id(self, entry_id: str) -> bool:
-        try:
-            self.session.client.allowed_ips.remove(self.container, entry_id)
-        except NotFoundError:
-            return True
-        except (BadRequestError, ConflictError):
-            return False
-        return True
-
-    def _revoke(self, inputs: Mapping[str, Any]) -> None:
-        if not inputs["revoke_auto_added"]:
-            return
-        for entry in self._access().allowed_ips:
-            if _is_auto_added(entry) and _canonical(entry.ip_address) != inputs["ip_address"]:
-                self.op.progress(f"removing the caller's address {entry.ip_address}")
-                if not self._take_out(entry):
-                    self.op.warn(
-                        f"the API keeps {entry.ip_address} in the list of {self.container}; it can connect"
-                    )
+    def _take_out(self, entries: Iterable[models.AllowedIp]) -> None:
+        for entry in entries:
+            self.op.progress(f"removing {entry.ip_address}")
+            with contextlib.suppress(NotFoundError):
+                self.session.client.allowed_ips.remove(self.container, entry.id)
 
     def _close(self, access: models.ExternalAccess, address: str) -> None:
         self.session.client.containers.external_access(self.container, enabled=False)
@@ -201,15 +210,32 @@ class AllowedIpList:
             f"list: external access was turned off instead, and with it goes {access.url or access.subdomain}"
         )
 
-    def _own(
-        self, address: str, olds: Mapping[str, Any], entries: Sequence[models.AllowedIp]
-    ) -> models.AllowedIp | None:
-        by_id = next((entry for entry in entries if entry.id == olds.get("entry_id")), None)
-        return by_id or _find(entries, address)
+
+def _of(entries: Iterable[models.AllowedIp], address: str) -> list[models.AllowedIp]:
+    return [entry for entry in entries if _canonical(entry.ip_address) == address]
 
 
-def _find(entries: Sequence[models.AllowedIp], address: str) -> models.AllowedIp | None:
-    return next((entry for entry in entries if _canonical(entry.ip_address) == address), None)
+def _says(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
+    wanted = (inputs.get("description"), inputs.get("service_type"))
+    return (entry.description or "Custom IP", entry.service_type or "both") == wanted
+
+
+def _unwanted(
+    entries: Iterable[models.AllowedIp], address: str, inputs: Mapping[str, Any]
+) -> list[models.AllowedIp]:
+    """What nobody asked for: the caller's address, if that is to go, and what an interrupted change left behind."""
+    revoke = bool(inputs.get("revoke_auto_added"))
+    return [
+        entry
+        for entry in entries
+        if _canonical(entry.ip_address) != address
+        and ((revoke and _is_auto_added(entry)) or entry.description == _PLACEHOLDER["description"])
+    ]
+
+
+def _only(entries: Iterable[models.AllowedIp], access: models.ExternalAccess) -> bool:
+    """Whether nothing else is in the list."""
+    return {entry.id for entry in access.allowed_ips} <= {entry.id for entry in entries}
 
 
 def _canonical(address: str | None) -> str:

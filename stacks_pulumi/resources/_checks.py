@@ -119,7 +119,8 @@ def ip_network(value: Any) -> str:
     """
     given = text(value).strip()
     try:
-        interface = ipaddress.ip_interface(given)
+        # A zone (`fe80::1%eth0`) is one of this machine's, and means nothing at the other end.
+        interface = ipaddress.ip_interface(given if "%" not in given else "")
     except ValueError:
         msg = f"{given!r} is neither an IPv4 or IPv6 address nor a network such as 198.51.100.0/24"
         raise ValueError(msg) from None

@@ -140,7 +140,7 @@ class AllowedIpProvider(Provider):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Put the changed entry in and take the old one out, in an order in which the list is never empty."""
-        return {**inputs, **AllowedIpList(session, op, inputs["container"]).change(olds, inputs)}
+        return {**inputs, **AllowedIpList(session, op, inputs["container"]).change(inputs)}
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
         """Take it out; if it is the last one, turn external access off."""
