@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import pulumi
 
 from stacks_pulumi import config
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import NAMESPACE
-from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.errors import ConfigError, StacksError
 from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.provider import Provider
 
 __all__ = ["ask", "later"]
 
 _T = TypeVar("_T")
+
+_ACCOUNT: Final = f"{NAMESPACE}:account"
 
 
 def ask(provider: Provider | None, *question: Any, how: Callable[[StacksClient], _T]) -> _T:
@@ -30,10 +32,17 @@ def ask(provider: Provider | None, *question: Any, how: Callable[[StacksClient],
         how: Asks the client.
 
     Raises:
-        StacksError: As drawn in `stacks_pulumi.errors`.
+        StacksError: As drawn in `stacks_pulumi.errors`, and a `pulumi.RunError` as well.
     """
-    session = session_for(config.load(_settings(provider)))
-    return session.reads.get(*map(str, question), ask=lambda: how(session.client))
+    try:
+        session = session_for(config.load(_settings(provider)))
+        return session.reads.get(*map(str, question), ask=lambda: how(session.client))
+    except StacksError as error:
+        error.__class__ = _shown_alone(type(error))
+        account = None if provider is None or provider.settings is None else provider.settings[_ACCOUNT]
+        if account is not None:
+            error.message = f"{error.message} (account {account})"
+        raise
 
 
 def later(
@@ -54,8 +63,15 @@ def later(
         return await asyncio.to_thread(function, *values, provider=provider)
 
     known: list[Any] = [*arguments] if provider is None else [*arguments, provider.ready]
-    answers: pulumi.Output[_T] = pulumi.Output.all(*known).apply(lambda values: answer(values[: len(arguments)]))
+    answers: pulumi.Output[_T] = pulumi.Output.all(*known).apply(
+        lambda values: answer(values[: len(arguments)])
+    )
     return pulumi.Output.secret(answers) if secret else answers
+
+
+def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
+    """The kind of error, made one that ends a program with its message alone and not with a traceback."""
+    return type(kind.__name__, (kind, pulumi.RunError), {"__doc__": kind.__doc__})
 
 
 def _settings(provider: Provider | None) -> dict[str, str | None]:

@@ -3,7 +3,8 @@ How a resource refers to the container that it belongs to.
 
 A program hands in a Container or an id. Given a Container, two options follow from it unless the program set them:
 `deleted_with`, because a container takes everything with it, and `provider`, because a part of it is in the same
-account. A child's id is `<container id>/<its own name>`, so that a look-up needs nothing else.
+account. A container that stays when the stack goes (one that was only looked up, or is retained) takes nothing with
+it. A child's id is `<container id>/<its own name>`, so that a look-up needs nothing else.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def child_options(
     """
     options = pulumi.ResourceOptions.merge(None, opts)
     if isinstance(container, pulumi.CustomResource) and options.id is None:
-        options.deleted_with = options.deleted_with or container
+        if not getattr(container, "_outlives_stack", False):
+            options.deleted_with = options.deleted_with or container
         options.provider = options.provider or _host.provider_of(container)
     if secrets:
         options.additional_secret_outputs = [*(options.additional_secret_outputs or []), *secrets]

@@ -15,13 +15,15 @@ from typing import Final
 
 from stacks_pulumi._clock import Clock
 
-__all__ = ["Restarts"]
+__all__ = ["GRACE", "PATIENCE", "Restarts"]
 
 GRACE: Final = 1.0
 """Seconds to wait for one more connection: the engine hands over operations one by one, though quickly."""
 
 PATIENCE: Final = 60.0
 """Seconds after which a restart goes ahead although another connection is still on its way."""
+
+_STEP: Final = 0.5
 
 
 @dataclass
@@ -45,12 +47,19 @@ class Restarts:
         self._sources: dict[str, _Source] = {}
 
     @contextlib.contextmanager
-    def connecting(self, source: str) -> Iterator[None]:
-        """While inside, no restart of the source begins: another connection to it is being made."""
+    def connecting(self, source: str, on_wait: Callable[[], None]) -> Iterator[None]:
+        """
+        While inside, a connection is being made: no restart of the source begins, and the one under way has ended.
+
+        Args:
+            source: Its id.
+            on_wait: Called about twice a second while waiting; what it raises ends the wait.
+        """
         state = self._source(source)
-        with state.condition:
-            state.arriving += 1
         try:
+            with state.condition:
+                state.arriving += 1
+                self._wait(state, lambda: state.restarting, on_wait)
             yield
         finally:
             with state.condition:
@@ -65,7 +74,7 @@ class Restarts:
             source: Its id.
             restart: Does it, and returns when it is done. What it raises reaches the thread that ran it; the others
                 try for themselves.
-            on_wait: Called about once a second while waiting for others; what it raises ends the wait.
+            on_wait: Called about twice a second while waiting for others; what it raises ends the wait.
 
         Returns:
             Whether it was this thread that did it.
@@ -76,10 +85,13 @@ class Restarts:
             mine = state.asked
         self._clock.sleep(GRACE)
         patient_until = self._clock.now() + PATIENCE
+
+        def blocked() -> bool:
+            others = state.restarting or (state.arriving > 0 and self._clock.now() < patient_until)
+            return others and state.done < mine
+
         with state.condition:
-            while state.restarting or (state.arriving and self._clock.now() < patient_until):
-                self._clock.wait(state.condition, GRACE)
-                on_wait()
+            self._wait(state, blocked, on_wait)
             if state.done >= mine:
                 return False
             state.restarting = True
@@ -93,6 +105,12 @@ class Restarts:
                 state.restarting = False
                 state.condition.notify_all()
         return True
+
+    def _wait(self, state: _Source, blocked: Callable[[], bool], on_wait: Callable[[], None]) -> None:
+        """With the lock held: until it is not blocked any more."""
+        while blocked():
+            self._clock.wait(state.condition, _STEP)
+            on_wait()
 
     def _source(self, source: str) -> _Source:
         with self._lock:

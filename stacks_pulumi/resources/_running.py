@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import CREATED, Wait
-from stacks_pulumi.errors import UnexpectedStateError
+from stacks_pulumi.errors import NotFoundError, UnexpectedStateError, VanishedError
 from stacks_pulumi.resources._container_view import STATUS_RUNNING
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session
@@ -12,33 +12,56 @@ from stacks_pulumi.resources._session import Session
 __all__ = ["wait_for", "wait_until_running"]
 
 
-def wait_until_running(session: Session, op: Operation, container: str, purpose: str) -> None:
+def wait_until_running(session: Session, op: Operation, purpose: str, *containers: str) -> None:
     """
-    Go on once the container runs; at once, if it does.
+    Go on once the containers run; after one look, if they do.
 
     Args:
         session: The account.
         op: The operation.
-        container: Its id.
-        purpose: What it is needed for, to complete "... needs a container that runs".
+        purpose: What they are needed for, to complete "... needs a container that runs".
+        containers: Their ids.
 
     Raises:
-        UnexpectedStateError: It is stopped or failed, and will not run by itself.
-        WaitError: It did not run in time, or is not there.
+        UnexpectedStateError: One is stopped or failed, and will not run by itself.
+        VanishedError: One is not there.
+        WaitTimeoutError: One did not run in time.
     """
-    found = session.client.feed.find(container)
-    if found is not None and found.status == STATUS_RUNNING:
-        return
-    try:
-        wait_for(session, op, CREATED, container, "waiting for")
-    except UnexpectedStateError as error:
+    # While one is waited for, another may have been restarted: only a look at all of them together counts.
+    while (waiting := _not_running(session, purpose, containers)) is not None:
+        status = waiting.status
+        if status not in CREATED.failed:
+            try:
+                wait_for(session, op, CREATED, waiting.id, "waiting for")
+                continue
+            except UnexpectedStateError as error:
+                status = error.last_state
         msg = (
-            f"{purpose} needs a container that runs, and {container} is {error.last_state!r}: "
-            'start it (desired_status="running")'
+            f"{purpose} needs a container that runs, and {waiting.id} is {status}: start it "
+            '(desired_status="running")'
         )
-        raise UnexpectedStateError(
-            msg, subject=error.subject, last_state=error.last_state, elapsed=error.elapsed
-        ) from None
+        raise UnexpectedStateError(msg, subject=waiting.id, last_state=status, elapsed=op.elapsed())
+
+
+def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) -> models.Container | None:
+    listed = {container.id: container for container in session.client.feed.snapshot()}
+    for id_ in containers:
+        found = listed.get(id_) or _alone(session, purpose, id_)
+        if found.status != STATUS_RUNNING:
+            return found
+    return None
+
+
+def _alone(session: Session, purpose: str, id_: str) -> models.Container:
+    """A container that the list does not have, in case the list is wrong."""
+    try:
+        return session.client.containers.status(id_)
+    except NotFoundError:
+        msg = (
+            f"{purpose} needs the container {id_}, and this account has none of that id: it was deleted outside of "
+            "this program (`pulumi refresh` shows that), or it belongs to another account"
+        )
+        raise VanishedError(msg, subject=id_) from None
 
 
 def wait_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -54,7 +55,10 @@ class Connection(Resource, module="stacks", name="Connection"):
     connection_type: pulumi.Output[str | None]
     """What the target is, for instance `postgresql`."""
     environment_variables: pulumi.Output[Mapping[str, str] | None]
-    """The variables, a secret. The API masks the password as `****`; `get_credentials` has the real one."""
+    """
+    The variables, a secret. The API masks the password as `****`; `get_credentials` has the real one. Only the answer
+    to the creation tells them: none for a connection that was taken over or looked up.
+    """
     connection_string: pulumi.Output[str | None]
     """The address with user and (masked) password, a secret."""
     created_at: pulumi.Output[str | None]
@@ -81,7 +85,8 @@ class Connection(Resource, module="stacks", name="Connection"):
             target: The container that they lead to.
             name: The connection's name at STACKS.
             restart_source: Restart the source, once for all connections made to it at the same time (default true).
-            adopt: `never` (default) or `if_matching`: take over an equal connection that exists already.
+            adopt: `never` (default) or `if_matching`: take over an equal connection that exists already, without a
+                restart.
         """
         super().__init__(
             ConnectionProvider(),
@@ -136,22 +141,21 @@ class ConnectionProvider(Provider):
     ) -> tuple[str, dict[str, Any]]:
         """Wait until both run, connect, and have the source restarted."""
         source, target = inputs["source"], inputs["target"]
-        with session.restarts.connecting(source):
-            for container in (source, target):
-                wait_until_running(session, op, container, "a connection")
+        with session.restarts.connecting(source, op.check_active):
+            wait_until_running(session, op, "a connection", source, target)
             op.progress("connecting")
-            adopted = False
             try:
                 made = session.client.connections.create(source, target, name=inputs["name"])
             except ExistsError as error:
-                made, adopted = self._adopt(session, op, inputs, error.existing), True
+                taken_over = self._adopt(session, op, inputs, error.existing)
+                # Its source has run with it all the time: nothing to restart for.
+                return child_id(source, taken_over.id), _outputs(taken_over, {}, inputs)
         id_, outs = child_id(source, made.id), _outputs(made, {}, inputs)
         if inputs["restart_source"]:
             try:
                 _restart(session, op, source)
             except WaitCancelledError:
-                if not adopted:
-                    session.client.connections.delete(made.id)
+                session.client.connections.delete(made.id)
                 raise
             except StacksError as error:
                 msg = (
@@ -175,7 +179,9 @@ class ConnectionProvider(Provider):
         found = next((item for item in listed.outgoing if item.id == own_name(id_)), None)
         if found is None:
             return None
-        inputs: dict[str, Any] = {name: olds[name] for name in ("target", "restart_source", "adopt") if name in olds}
+        inputs: dict[str, Any] = {
+            name: olds[name] for name in ("target", "restart_source", "adopt") if name in olds
+        }
         inputs.update(source=source, name=found.name or olds.get("name"))
         if "target" not in inputs:
             # The list names the target and does not tell its id.
@@ -196,10 +202,8 @@ class ConnectionProvider(Provider):
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Remove it; the source keeps the variables until it is restarted."""
         op.progress("disconnecting")
-        try:
+        with contextlib.suppress(NotFoundError):
             session.client.connections.delete(own_name(id_))
-        except NotFoundError:
-            return
 
     def _adopt(
         self, session: Session, op: Operation, inputs: Mapping[str, Any], existing: models.Connection
@@ -223,6 +227,14 @@ def _restart_now(session: Session, op: Operation, source: str) -> None:
     op.progress(f"restarting {source}")
     session.client.containers.set_status(source, "restart")
     wait_for(session, op, STARTED, source, "restarting")
+
+
+def _target_id(session: Session, found: models.Connection) -> str | None:
+    """For a look-up: the list names the target and does not tell its id."""
+    if found.target_id is not None:
+        return found.target_id
+    containers = session.reads.get("containers", ask=session.client.feed.snapshot)
+    return next((container.id for container in containers if container.name == found.target_name), None)
 
 
 def _outputs(

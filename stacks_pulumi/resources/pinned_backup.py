@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 from pulumi.dynamic import Resource
 
 from stacks_pulumi.api import models
-from stacks_pulumi.errors import NotFoundError, StacksError
+from stacks_pulumi.api.wait import BACKED_UP
+from stacks_pulumi.errors import (
+    NotFoundError,
+    StacksError,
+    UnexpectedStateError,
+    VanishedError,
+    WaitCancelledError,
+)
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import HalfDone, Provider
 from stacks_pulumi.resources._fields import Change, Field
@@ -20,7 +28,6 @@ from stacks_pulumi.resources._references import (
     child_options,
     container_id,
     input_id,
-    own_name,
     parent_id,
 )
 from stacks_pulumi.resources._running import wait_until_running
@@ -134,25 +141,23 @@ class PinnedBackupProvider(Provider):
         self, session: Session, op: Operation, inputs: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
         """Make a backup (or take the one that was named), wait until it is complete, and pin it."""
-        container = inputs["container"]
-        number = inputs.get("backup_id")
-        if number is None:
-            number = self._start(session, op, container).id
-        backup = session.client.backups.wait(
-            container, number, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
-        )
-        id_ = child_id(container, str(number))
+        container, named = inputs["container"], inputs.get("backup_id")
+        backup = self._start(session, op, container) if named is None else models.Backup(id=named)
+        id_ = child_id(container, str(backup.id))
         try:
             return id_, _outputs(self._pin(session, op, container, backup), inputs)
+        except (UnexpectedStateError, VanishedError, WaitCancelledError):
+            # There is no backup, or nobody to tell of it; an unpinned one goes by itself after a week.
+            raise
         except StacksError as error:
-            msg = f"backup {number} of {container} is not pinned: {error}. `pulumi up` tries again"
+            msg = f"backup {backup.id} of {container} is not pinned: {error}. `pulumi up` tries again"
             raise HalfDone(msg, id=id_, outs=_outputs(backup, inputs)) from None
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Look it up among the container's backups; one call for all of one container."""
-        container, number = parent_id(id_), int(own_name(id_))
+        container, number = parent_id(id_), _checks.backup_number(id_)
         try:
             listed = session.reads.get(
                 "backups", container, ask=lambda: session.client.backups.list(container, limit=_NEWEST)
@@ -161,60 +166,92 @@ class PinnedBackupProvider(Provider):
             return None
         found = next((backup for backup in listed if backup.id == number), None)
         if found is not None:
-            return _outputs(found, {**olds, "container": container})
+            # One that was not complete when the time was up, and failed after that, is no backup: make another one.
+            failed = found.status in BACKED_UP.failed and olds.get("pinned") is False
+            return None if failed else _outputs(found, {**olds, "container": container})
         if len(listed) < _NEWEST:
             return None
-        op.warn(
-            f"backup {number} of {container} is not among the newest {_NEWEST}, which is all that can be looked up: "
-            "it is taken to be as it was"
-        )
-        return olds
+        op.warn(f"{_out_of_sight(container, number)}: it is taken to be as it was")
+        return {**olds, "container": container, "backup_id": number}
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Pin it again where it is not, and remember what to do with it in the end."""
-        container, number = parent_id(id_), int(own_name(id_))
+        container, number = parent_id(id_), _checks.backup_number(id_)
         if olds.get("pinned") is True:
             return {**olds, **inputs, "backup_id": number}
-        backup = _find(session, container, number)
-        return _outputs(self._pin(session, op, container, backup), inputs)
+        return _outputs(self._pin(session, op, container, models.Backup(id=number)), inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Unpin it, delete it, or leave it as it is."""
-        number, backups = int(own_name(id_)), session.client.backups
+        number, backups = _checks.backup_number(id_), session.client.backups
         act = {"unpin": backups.unpin, "delete": backups.delete}.get(olds.get("on_delete", "unpin"))
         if act is None:
             op.inform(f"backup {number} stays pinned: on_delete is 'keep'")
             return
-        try:
+        with contextlib.suppress(NotFoundError):
             act(number)
-        except NotFoundError:
-            return
 
     def _start(self, session: Session, op: Operation, container: str) -> models.Backup:
-        wait_until_running(session, op, container, "a backup")
+        wait_until_running(session, op, "a backup", container)
         op.progress("starting a backup")
         return session.client.backups.start(
             container, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
         )
 
     def _pin(self, session: Session, op: Operation, container: str, backup: models.Backup) -> models.Backup:
-        op.progress(f"pinning backup {backup.id}")
-        session.client.backups.pin(backup.id)
-        pinned = _find(session, container, backup.id)
+        """Pin it once it is complete, and see that it is pinned. One that is too old to be seen is complete."""
+        number = backup.id
+        seen = backup if backup.status is not None else _find(session, container, number)
+        if seen is not None and seen.status != "completed":
+            self._wait_until_complete(session, op, container, number)
+        op.progress(f"pinning backup {number}")
+        session.client.backups.pin(number)
+        pinned = _find(session, container, number)
+        if pinned is None:
+            op.warn(f"{_out_of_sight(container, number)}: the API accepted to pin it")
+            return models.Backup(id=number, pinned=True)
         if not pinned.pinned:
-            msg = f"the API accepted to pin backup {backup.id} of {container}, and its list says that it is not pinned"
+            msg = f"the API accepted to pin backup {number} of {container}, and its list says that it is not pinned"
             raise StacksError(msg)
         return pinned
 
+    def _wait_until_complete(self, session: Session, op: Operation, container: str, number: int) -> None:
+        try:
+            session.client.backups.wait(
+                container, number, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
+            )
+        except UnexpectedStateError as error:
+            found = _find(session, container, number)
+            reason = found.error_message if found is not None else None
+            msg = (
+                f"backup {number} of {container} failed: {reason or 'the API gives no reason'}. `pulumi up --refresh` "
+                "makes another one, unless backup_id names this one"
+            )
+            raise UnexpectedStateError(msg, subject=error.subject, last_state=error.last_state) from None
 
-def _find(session: Session, container: str, number: int) -> models.Backup:
-    for backup in session.client.backups.list(container, limit=_NEWEST):
-        if backup.id == number:
-            return backup
-    msg = f"backup {number} is not among the newest {_NEWEST} of {container}: run `pulumi refresh` to see what there is"
-    raise StacksError(msg)
+
+def _find(session: Session, container: str, number: int) -> models.Backup | None:
+    """
+    The backup; `None` if it may be older than what can be looked up.
+
+    Raises:
+        VanishedError: There is none.
+    """
+    listed = session.client.backups.list(container, limit=_NEWEST)
+    found = next((backup for backup in listed if backup.id == number), None)
+    if found is None and len(listed) < _NEWEST:
+        msg = (
+            f"{container} has no backup {number}; it has {', '.join(str(backup.id) for backup in listed) or 'none'}. "
+            "Run `pulumi refresh` if it was deleted outside of this program"
+        )
+        raise VanishedError(msg, subject=f"backup {number}")
+    return found
+
+
+def _out_of_sight(container: str, number: int) -> str:
+    return f"backup {number} of {container} is not among the newest {_NEWEST}, which is all that can be looked up"
 
 
 def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,7 +267,7 @@ def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]
     return {name: value for name, value in outs.items() if value is not None}
 
 
-def _progress(op: Operation) -> Any:
+def _progress(op: Operation) -> Callable[[models.Backup | None, float], None]:
     def on_tick(backup: models.Backup | None, elapsed: float) -> None:
         op.progress(f"backup {'not listed yet' if backup is None else backup.status} ({elapsed:.0f} s)")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 
-from stacks_pulumi.config import NAMESPACE
+from stacks_pulumi.config import KEYS, NAMESPACE
 
 __all__ = ["Provider"]
 
@@ -42,29 +42,34 @@ class Provider(pulumi.ProviderResource):
             requests_per_minute: Budget until the API's headers say otherwise (default 60).
             max_concurrency: How many operations to carry out at once (default 64).
         """
-        given: dict[str, Any] = {
-            "apiKey": pulumi.Output.secret(api_key),
+        given = {
+            "apiKey": api_key,
             "baseUrl": base_url or pulumi.Config(NAMESPACE).get("baseUrl"),
             "adopt": adopt,
             "requestsPerMinute": _text(requests_per_minute),
             "maxConcurrency": _text(max_concurrency),
             "account": resource_name,
         }
-        inputs = {f"{NAMESPACE}:{name}": value for name, value in given.items() if value is not None}
+        settings = {f"{NAMESPACE}:{name}": value for name, value in given.items() if value is not None}
+        inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
         self.settings: dict[str, str | None] | None = None
         """Its settings, for data functions, once they are known."""
-        self.ready: pulumi.Output[bool] = pulumi.Output.all(**inputs).apply(self._keep)
+        # That they are known is no secret, though the key is.
+        self.ready: pulumi.Output[bool] = pulumi.Output.unsecret(
+            pulumi.Output.all(**inputs).apply(self._keep)
+        )
         """Resolves when `settings` is known."""
-        if all(value is None or isinstance(value, str | int) for value in (api_key, base_url, adopt)):
-            self._keep({**inputs, f"{NAMESPACE}:apiKey": api_key})
+        if all(isinstance(value, str) for value in settings.values()):
+            self._keep(settings)
 
     def _keep(self, settings: dict[str, Any]) -> bool:
-        names = ("apiKey", "baseUrl", "adopt", "account")
-        self.settings = {f"{NAMESPACE}:{name}": settings.get(f"{NAMESPACE}:{name}") for name in names}
+        self.settings = {name: settings.get(name) for name in (f"{NAMESPACE}:{key}" for key in KEYS)}
         return True
 
 
-def _text(value: pulumi.Input[int] | None) -> pulumi.Output[str] | None:
+def _text(value: pulumi.Input[int] | None) -> pulumi.Input[str] | None:
     """A provider's inputs are text."""
-    return None if value is None else pulumi.Output.from_input(value).apply(str)
+    if value is None or isinstance(value, int):
+        return None if value is None else str(value)
+    return pulumi.Output.all(value).apply(lambda values: str(values[0]))

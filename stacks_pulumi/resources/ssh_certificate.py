@@ -89,29 +89,29 @@ class SshCertificateProvider(Provider):
     ) -> tuple[str, dict[str, Any]]:
         """Download the key that the container came with."""
         container = inputs["container"]
-        wait_until_running(session, op, container, "an SSH key")
-        return container, _outputs(session, container, inputs)
+        wait_until_running(session, op, "an SSH key", container)
+        return container, _outputs(inputs, session.client.containers.certificate(container))
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Download it again: somebody may have made a new one."""
         try:
-            return _outputs(session, id_, {**olds, "container": id_})
+            key = session.client.containers.certificate(id_)
         except NotFoundError:
             return None
+        return _outputs({**olds, "container": id_}, key)
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Make a new key, and download it."""
+        """Make a new key, which comes with the answer or is downloaded."""
         op.progress("making a new key")
-        session.client.containers.regenerate_certificate(id_)
-        return _outputs(session, id_, inputs)
+        return _outputs(inputs, session.client.containers.regenerate_certificate(id_))
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Nothing: the key belongs to the container and stays with it."""
 
 
-def _outputs(session: Session, container: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {**inputs, "private_key": _host.secret(session.client.containers.certificate(container))}
+def _outputs(inputs: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {**inputs, "private_key": _host.secret(key)}

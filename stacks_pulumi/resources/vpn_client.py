@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -123,7 +124,7 @@ class VpnClientProvider(Provider):
     ) -> tuple[str, dict[str, Any]]:
         """Add the client once the VPN container runs, and download its configuration."""
         container, name = inputs["container"], inputs["name"]
-        wait_until_running(session, op, container, "a VPN client")
+        wait_until_running(session, op, "a VPN client", container)
         op.progress("adding the client")
         added = True
         try:
@@ -174,10 +175,8 @@ class VpnClientProvider(Provider):
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Remove the client; its key opens nothing any more."""
         op.progress("removing the client")
-        try:
+        with contextlib.suppress(NotFoundError):
             session.client.vpn_clients.remove(parent_id(id_), own_name(id_))
-        except NotFoundError:
-            return
 
     def _outputs(self, session: Session, inputs: Mapping[str, Any]) -> dict[str, Any]:
         if not inputs["store_config"]:
