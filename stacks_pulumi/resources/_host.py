@@ -5,8 +5,8 @@ The public interface of a dynamic provider hands over properties and nothing els
 is within reach from where we are called: which resource it is, how long it may take, whether the engine still
 listens, a line of progress, an error without a traceback, a failed create that keeps its id. None of it is a
 public interface of the SDK, so all of it is in this file, and each piece loses the nicety and not the operation
-where the SDK looks different: `missing()` names what was not found, and `tests/host/test_canary.py` fails with
-the SDK's version in its name.
+where the SDK looks different: one line says so, and `tests/host/test_canary.py` fails with the SDK's version in its
+name.
 
 | piece | where it is | without it |
 |---|---|---|
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,6 @@ __all__ = [
     "current_call",
     "engine",
     "is_unknown",
-    "missing",
     "plain",
     "provider_of",
     "secret",
@@ -52,12 +52,22 @@ PROVIDER_KEY: Final = "__provider"
 
 _METHODS: Final = frozenset({"Check", "Create", "Delete", "Diff", "Read", "Update"})
 _STATUS_KEY: Final = "grpc-status-details-bin"
+_WITHOUT: Final = {
+    "current_call": "no progress, no custom_timeouts, and the SDK's own text around errors",
+    "widen_worker_pool": "4 operations run at once",
+}
 _missing: Final[set[str]] = set()
 
 
-def missing() -> frozenset[str]:
-    """The pieces that were looked for in this process and not found."""
-    return frozenset(_missing)
+def _miss(piece: str) -> None:
+    """Say once what is done without."""
+    if piece in _missing:
+        return
+    _missing.add(piece)
+    version = importlib.metadata.version("pulumi")
+    engine().warn(
+        "", f"stacks-pulumi does not know its way around in this Pulumi SDK ({version}): {_WITHOUT[piece]}"
+    )
 
 
 class Context(Protocol):
@@ -148,7 +158,7 @@ def current_call() -> Call:
                 provider=_provider(request),
                 _context=cast("Context", context),
             )
-    _missing.add("current_call")
+    _miss("current_call")
     return Call()
 
 
@@ -171,12 +181,12 @@ def widen_worker_pool(workers: int) -> bool:
             pool._max_workers = max(pool._max_workers, workers)  # type: ignore[union-attr]  # noqa: SLF001  (the point of this function)
             queue, start = getattr(pool, "_work_queue", None), getattr(pool, "_adjust_thread_count", None)
             if queue is None or start is None:
-                _missing.add("widen_worker_pool (calls that are queued)")
+                _miss("widen_worker_pool")
             else:
                 for _ in range(queue.qsize()):
                     start()
             return True
-    _missing.add("widen_worker_pool")
+    _miss("widen_worker_pool")
     return False
 
 
@@ -212,7 +222,7 @@ class Engine:
             self._stub.Log(request, timeout=2)
         except grpc.RpcError:
             # The engine is gone or too busy to listen. What matters is the operation, not the line about it.
-            _missing.add("Engine.log")
+            return
 
 
 @functools.cache
@@ -220,10 +230,7 @@ def engine() -> Engine:
     """The engine that started this process. Says nothing to nobody where the process is not a host."""
     address = sys.argv[1] if len(sys.argv) > 1 else ""
     host, _, port = address.rpartition(":")
-    if host and port.isdigit():
-        return Engine(address)
-    _missing.add("engine")
-    return Engine(None)
+    return Engine(address if host and port.isdigit() else None)
 
 
 def provider_of(resource: pulumi.Resource) -> pulumi.ProviderResource | None:

@@ -196,13 +196,13 @@ class HostedResource:
         self.inputs = checked
         return []
 
-    def create(self, checked: Mapping[str, Any]) -> None:
-        """Create with checked inputs."""
+    def create(self, checked: Mapping[str, Any], *, cancel_after: float = 60) -> None:
+        """Create with checked inputs; the call is given up after some seconds, as by an engine that is gone."""
         request = provider_pb2.CreateRequest(
             urn=self.urn, properties=self._struct(checked), timeout=self.timeout
         )
         try:
-            answer = self._call("Create", request)
+            answer = self._call("Create", request, timeout=cancel_after)
         except CallFailedError as error:
             if error.kept_id is not None:
                 self._keep(error.kept_id, checked, error.kept)
@@ -269,9 +269,9 @@ class HostedResource:
         plain.pop(PROVIDER, None)
         self.id, self.inputs, self.raw, self.outs = id_, plain, raw, _plain(raw)
 
-    def _call(self, method: str, request: Any) -> Any:
+    def _call(self, method: str, request: Any, timeout: float = 60) -> Any:
         try:
-            return getattr(self.host.stub, method)(request, timeout=60)
+            return getattr(self.host.stub, method)(request, timeout=timeout)
         except grpc.RpcError as error:
             raise CallFailedError(error) from None
 

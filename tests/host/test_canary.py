@@ -1,0 +1,84 @@
+"""
+Canaries: every private part of the SDK that `_host` touches is still where it looks, on each supported SDK.
+
+A failure here names the SDK's version. Nothing is broken for users then, but a nicety is gone: the table at the top
+of `stacks_pulumi/resources/_host.py` says which, and what stands in for it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+
+import pytest
+from pulumi.runtime import rpc
+
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.resources import _host
+from tests.support.host import SECRET, CallFailedError, Host
+from tests.support.sdk import OLDEST, oldest_sdk
+
+
+@pytest.fixture(params=[OLDEST, importlib.metadata.version("pulumi")])
+def sdk(request: pytest.FixtureRequest, emulator: Emulator, make_host: Callable[..., Host]) -> Host:
+    """A host on an SDK; its version is in the test's name."""
+    overlay = str(oldest_sdk()) if request.param == OLDEST else None
+    return make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}, overlay)
+
+
+def test_the_call_of_the_engine_is_found_and_its_error_is_clean(sdk: Host, emulator: Emulator) -> None:
+    emulator.faults.add("containers.create", 503)
+
+    with pytest.raises(CallFailedError) as failure:
+        sdk.resource("Container", "web").up(name="web", template="nodejs")
+
+    assert failure.value.message.startswith("create container")
+
+
+def test_a_create_that_was_done_half_way_keeps_its_id(sdk: Host, emulator: Emulator) -> None:
+    emulator.fail_boot("web")
+
+    with pytest.raises(CallFailedError) as failure:
+        sdk.resource("Container", "web").up(name="web", template="nodejs")
+
+    assert failure.value.kept_id == f"{emulator.account}-web"
+    assert failure.value.kept["name"] == "web"
+
+
+def test_the_time_from_custom_timeouts_arrives(sdk: Host, emulator: Emulator) -> None:
+    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=60)
+    web = sdk.resource("Container", "web")
+    web.timeout = 1
+
+    with pytest.raises(CallFailedError, match="after 1 s"):
+        web.up(name="web", template="nodejs")
+
+
+def test_the_engine_is_found_and_takes_lines_for_the_resource(sdk: Host) -> None:
+    web = sdk.resource("Container", "web")
+
+    web.up(name="web", template="nodejs")
+
+    assert web.lines() != []
+
+
+def test_a_secret_passes_the_host_as_one(sdk: Host) -> None:
+    web, key = sdk.resource("Container", "web"), sdk.resource("SshCertificate", "key")
+    web.up(name="web", template="nodejs")
+
+    key.up(container=web.id)
+
+    assert SECRET.items() <= key.raw["private_key"].items()
+
+
+def test_no_part_is_missing(sdk: Host) -> None:
+    sdk.resource("Container", "web").up(name="web", template="nodejs")
+
+    assert [line.text for line in sdk.engine.lines if line.severity == "WARNING"] == []
+
+
+def test_marks_and_unknowns_are_those_of_the_sdk() -> None:
+    assert _host.secret("x") == {rpc._special_sig_key: rpc._special_secret_sig, "value": "x"}
+    assert _host.plain({"a": [_host.secret({"b": 1})]}) == {"a": [{"b": 1}]}
+    assert _host.is_unknown({"a": [rpc.UNKNOWN]})
+    assert not _host.is_unknown({"a": ["x", 1, None, True]})

@@ -1,0 +1,176 @@
+"""The boundary to the host: errors, progress, time-outs, secrets, and how many operations run at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.resources.providers import KINDS
+from tests.support.host import CallFailedError, Host, in_parallel
+
+
+def test_an_error_is_one_line_that_names_what_was_asked(host: Host, emulator: Emulator) -> None:
+    emulator.faults.add("containers.create", 503)
+
+    with pytest.raises(CallFailedError) as failure:
+        host.resource("Container", "web").up(name="web", template="nodejs")
+
+    assert failure.value.message.startswith('create container "web": no capacity')
+    assert "\n" not in failure.value.message
+    assert "Traceback" not in failure.value.message
+
+
+def test_a_defect_of_ours_is_one_line_too_and_its_traceback_is_for_debugging(
+    host: Host, emulator: Emulator
+) -> None:
+    web = host.resource("Container", "web")
+    web.up(name="web", template="nodejs")
+    web.outs["additional_storage_tier"] = "not a number"
+
+    with pytest.raises(CallFailedError, match="internal error in stacks-pulumi") as failure:
+        web.read()
+
+    assert "Traceback" not in failure.value.message
+    debugging = [line.text for line in host.engine.lines if line.severity == "DEBUG"]
+    assert any("Traceback" in text for text in debugging)
+
+
+def test_a_malformed_setting_is_reported_by_the_first_operation_and_not_before(
+    make_host: Callable[..., Host],
+) -> None:
+    web = make_host({"stacks:baseUrl": "http://api.example"}).resource("Container", "web")
+    checked = web.checked(name="web", template="nodejs")
+
+    with pytest.raises(CallFailedError, match="clear text"):
+        web.create(checked)
+
+
+def test_the_account_is_named_where_the_program_has_several(
+    emulator: Emulator, make_host: Callable[..., Host]
+) -> None:
+    config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:account": "team-b"}
+    emulator.faults.add("containers.create", 503)
+
+    with pytest.raises(CallFailedError, match=r"\(account team-b\)$"):
+        make_host(config).resource("Container", "web").up(name="web", template="nodejs")
+
+
+def test_custom_timeouts_bound_a_create(host: Host, emulator: Emulator) -> None:
+    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=60)
+    web = host.resource("Container", "web")
+    web.timeout = 1.5
+    started = time.monotonic()
+
+    with pytest.raises(CallFailedError, match=r'still "pending" after [12] s') as failure:
+        web.up(name="web", template="nodejs")
+
+    assert failure.value.kept_id == f"{emulator.account}-web"
+    assert time.monotonic() - started < 20
+
+
+def test_progress_is_shown_beside_the_resource_and_leaves_nothing_behind(
+    host: Host, emulator: Emulator
+) -> None:
+    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=2.5)
+    web = host.resource("Container", "web")
+
+    web.up(name="web", template="nodejs")
+
+    lines = [line for line in host.engine.lines if line.urn == web.urn]
+    assert any(line.text.startswith("pending (") for line in lines)
+    assert all(line.ephemeral and line.severity == "INFO" for line in lines)
+
+
+def test_more_operations_run_at_once_than_the_host_has_threads_for(host: Host, emulator: Emulator) -> None:
+    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=2)
+    webs = [host.resource("Container", f"web-{number}") for number in range(16)]
+    under_way = []
+
+    def count() -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and emulator.calls("containers.create") < 16:
+            time.sleep(0.02)
+        booting = [box for box in emulator.state.world.containers.values() if box.status == "pending"]
+        under_way.append(len(booting))
+
+    raised = in_parallel(count, *(lambda web=web: web.up(name=web.name, template="nodejs") for web in webs))
+
+    assert raised == [None] * 17
+    # With the host's own four threads, at most four are pending at any moment.
+    assert under_way[0] > 4
+
+
+def test_the_number_of_operations_at_once_can_be_bounded(
+    emulator: Emulator, make_host: Callable[..., Host]
+) -> None:
+    config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:maxConcurrency": "6"}
+    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=1.5)
+    host = make_host(config)
+    webs = [host.resource("Container", f"web-{number}") for number in range(12)]
+    most = [0]
+
+    def watch() -> None:
+        while emulator.calls("containers.create") < 12:
+            booting = [box for box in emulator.state.world.containers.values() if box.status == "pending"]
+            most[0] = max(most[0], len(booting))
+            time.sleep(0.02)
+
+    raised = in_parallel(watch, *(lambda web=web: web.up(name=web.name, template="nodejs") for web in webs))
+
+    assert raised == [None] * 13
+    assert 0 < most[0] <= 6
+
+
+def test_waiting_for_the_rate_limit_is_shown(emulator: Emulator, make_host: Callable[..., Host]) -> None:
+    with Emulator(rate_limit=6, rate_window=4) as api:
+        host = make_host(
+            {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "6"}
+        )
+        webs = [host.resource("Container", f"web-{number}") for number in range(8)]
+
+        raised = in_parallel(*(lambda web=web: web.up(name=web.name, template="nodejs") for web in webs))
+
+        assert raised == [None] * 8
+        shown = [line.text for line in host.engine.lines]
+        assert any("for the rate limit" in text and "queued" in text for text in shown)
+
+
+def test_what_was_just_made_is_taken_back_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
+    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=60)
+    web = host.resource("Container", "web")
+
+    with pytest.raises(CallFailedError):
+        web.create(web.checked(name="web", template="nodejs"), cancel_after=1.5)
+
+    deadline = time.monotonic() + 10
+    while not emulator.calls("containers.delete") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    emulator.advance(1)
+    assert emulator.state.world.containers == {}
+
+
+def test_what_was_taken_over_is_left_alone_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
+    host.resource("Container", "other").up(name="web", template="nodejs")
+    emulator.drift.stop("web")
+    emulator.state.pace = emulator.state.pace.__class__(action_seconds=60)
+    web = host.resource("Container", "web")
+    inputs = {"name": "web", "template": "nodejs", "adopt": "if_matching", "desired_status": "running"}
+
+    with pytest.raises(CallFailedError):
+        web.create(web.checked(**inputs), cancel_after=1.5)
+
+    time.sleep(1.5)
+    assert len(emulator.state.world.containers) == 1
+    assert emulator.calls("containers.delete") == 0
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_says_all_that_is_missing_at_once(host: Host, kind: str) -> None:
+    required = {field.name for field in KINDS[kind].fields if field.required}
+
+    failures = host.resource(kind).check()
+
+    assert failures == {name: f"{name} is missing" for name in required}
