@@ -101,7 +101,7 @@ def storage_tier(value: Any) -> int:
     known = ", ".join(
         f"{t.tier} ({t.storage_mb // 1024} GB, ${t.usd}/month)" for t in catalog.STORAGE_TIERS.values()
     )
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
         msg = f"it is {_kind(value)}, and a whole number is needed: {known}"
         raise ValueError(msg)
     if int(value) not in catalog.STORAGE_TIERS:

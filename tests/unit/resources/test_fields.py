@@ -1,0 +1,65 @@
+"""The field table: what check and diff make of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pulumi.output import Unknown
+from pulumi.runtime import rpc
+
+from stacks_pulumi.resources import _checks, _host
+from stacks_pulumi.resources._fields import Change, Field, changed, checked
+
+FIELDS = (
+    Field("name", _checks.text, Change.REPLACE, required=True),
+    Field("count", _checks.backup_number, Change.UPDATE, default=1),
+    Field("note", _checks.text, Change.NONE),
+    Field("made", _checks.text, Change.REPLACE, computed=True),
+)
+
+
+def test_values_get_their_normal_form_and_defaults() -> None:
+    assert ({"name": "x", "count": 5}, {}) == checked(FIELDS, {"name": "x", "count": 5.0})
+    assert ({"name": "x", "count": 1}, {}) == checked(FIELDS, {"name": "x"})
+
+
+def test_all_failures_come_at_once_and_what_failed_is_left_out() -> None:
+    inputs, failures = checked(FIELDS, {"count": "many", "note": 3})
+
+    assert inputs == {}
+    assert failures.keys() == {"name", "count", "note"}
+
+
+def test_what_is_not_in_the_table_is_dropped() -> None:
+    assert checked(FIELDS, {"name": "x", "__provider": "blob"})[0].keys() == {"name", "count"}
+
+
+@pytest.mark.parametrize("unknown", [rpc.UNKNOWN, Unknown(), [rpc.UNKNOWN], {"a": {"b": Unknown()}}])
+def test_unknowns_pass_and_differ_from_everything(unknown: Any) -> None:
+    inputs, failures = checked(FIELDS, {"name": unknown})
+
+    assert ({}, unknown) == (failures, inputs["name"])
+    assert [field.name for field in changed(FIELDS, {"name": "x", "count": 1}, inputs)] == ["name"]
+
+
+def test_secret_marks_do_not_matter() -> None:
+    assert checked(FIELDS, {"name": _host.secret("x")})[0]["name"] == "x"
+    assert changed(FIELDS, {"name": _host.secret("x"), "count": 1}, {"name": "x", "count": 1}) == []
+
+
+@pytest.mark.parametrize(
+    ("olds", "news", "names"),
+    [
+        ({"name": "x", "count": 1.0}, {"name": "x", "count": 1}, []),
+        ({"name": "x", "count": 1}, {"name": "y", "count": 2}, ["name", "count"]),
+        ({"name": "x", "note": "a"}, {"name": "x", "note": "b"}, []),
+        ({"name": "x", "extra": 1}, {"name": "x"}, []),
+        ({"name": "x", "count": 3}, {"name": "x"}, ["count"]),
+        ({"name": "x", "made": "7"}, {"name": "x"}, []),
+        ({"name": "x", "made": "7"}, {"name": "x", "made": "8"}, ["made"]),
+        ({"name": 7}, {"name": "x"}, ["name"]),
+    ],
+)
+def test_only_what_matters_differs(olds: dict[str, Any], news: dict[str, Any], names: list[str]) -> None:
+    assert [field.name for field in changed(FIELDS, olds, news)] == names

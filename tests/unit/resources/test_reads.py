@@ -1,0 +1,81 @@
+"""Reads that are shared."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from stacks_pulumi._clock import SYSTEM_CLOCK
+from stacks_pulumi.resources._reads import MAX_AGE, Reads
+from tests.support.clock import FakeClock
+from tests.support.host import in_parallel
+
+
+class Source:
+    """Counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self) -> int:
+        self.asked += 1
+        return self.asked
+
+
+def test_a_young_answer_is_used_again() -> None:
+    clock, source = FakeClock(), Source()
+    reads = Reads(clock)
+
+    assert (1, 1) == (reads.get("a", ask=source), reads.get("a", ask=source))
+    clock.sleep(MAX_AGE)
+    assert reads.get("a", ask=source) == 2
+
+
+def test_each_question_has_its_own_answer() -> None:
+    reads, source = Reads(FakeClock()), Source()
+
+    assert (1, 2) == (reads.get("a", "b", ask=source), reads.get("a", "c", ask=source))
+
+
+def test_a_change_makes_all_answers_old() -> None:
+    reads, source = Reads(FakeClock()), Source()
+    reads.get("a", ask=source)
+
+    with pytest.raises(RuntimeError), reads.changing():
+        raise RuntimeError
+
+    assert reads.get("a", ask=source) == 2
+
+
+def test_an_answer_that_was_asked_for_before_a_change_ended_does_not_count_after_it() -> None:
+    reads, source = Reads(FakeClock()), Source()
+
+    with reads.changing():
+        reads.get("a", ask=source)
+
+    assert reads.get("a", ask=source) == 2
+
+
+def test_a_failure_is_the_askers_own() -> None:
+    reads = Reads(FakeClock())
+
+    def fail() -> int:
+        msg = "no answer"
+        raise ValueError(msg)
+
+    with pytest.raises(ValueError, match="no answer"):
+        reads.get("a", ask=fail)
+
+    assert reads.get("a", ask=Source()) == 1
+
+
+def test_many_threads_ask_once() -> None:
+    reads, source, gate = Reads(SYSTEM_CLOCK), Source(), threading.Barrier(16)
+
+    def read() -> None:
+        gate.wait()
+        assert reads.get("a", ask=source) == 1
+
+    assert in_parallel(*[read] * 16) == [None] * 16
+    assert source.asked == 1
