@@ -51,10 +51,11 @@ def markdown(result: Result, name: str = "default") -> str:
     shown = remarks(result)
     lines += [f"{_SIGNS[weight]} {_escape(text)}  " for weight, text in shown]
     lines += [""] if shown else []
-    changes = [line for line in report.lines if line.action != "same" or report.source != "preview"]
-    same = [line for line in report.lines if line not in changes]
+    preview = report.source == "preview"
+    changes = [line for line in report.lines if line.action != "same" or not preview]
+    same = [line for line in report.lines if line.action == "same" and preview]
     if changes:
-        lines += [*_table(changes, preview=report.source == "preview"), ""]
+        lines += [*_table(changes, preview=preview), ""]
     if report.violations:
         lines += [
             "#### Policies",

@@ -14,6 +14,7 @@ __all__ = ["plain", "rich_text"]
 
 _STYLES: Final = {"create": "green", "delete": "red", "update": "yellow", "replace": "magenta", "same": "dim"}
 _WEIGHTS: Final = {"error": "bold red", "warning": "yellow", "note": "dim"}
+_MANY: Final = 500
 
 
 def _rows(result: Result) -> tuple[list[str], list[list[str]]]:
@@ -56,13 +57,15 @@ def _columns(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def rich_text(result: Result, *, width: int, color: bool) -> str | None:
     """
-    The report with lines and colours; `None` if rich is not installed.
+    The report with lines and colours; `None` if rich is not installed, or would take seconds for so many lines.
 
     Args:
         result: What to show.
         width: Columns of the terminal.
         color: Whether it shows colours.
     """
+    if len(result.report.lines) > _MANY:
+        return None
     try:
         from rich.console import Console  # noqa: PLC0415  (an extra)
         from rich.table import Table  # noqa: PLC0415  (as above)

@@ -76,6 +76,12 @@ def test_without_rich_there_is_no_frame(monkeypatch: pytest.MonkeyPatch) -> None
     assert rich_text(result(), width=120, color=False) is None
 
 
+def test_so_many_lines_are_not_framed() -> None:
+    many = [step("create", f"container-{number}", None, web()) for number in range(501)]
+
+    assert rich_text(result(data=preview(*many)), width=120, color=False) is None
+
+
 def test_names_are_no_markup_for_rich() -> None:
     shown = result(data=preview(step("create", "[red]web[/nope]", None, web())))
 
