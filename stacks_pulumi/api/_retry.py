@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
+_LONGEST_ADVICE: Final = 300.0
 _STEP: Final = 0.5
 
 
@@ -59,9 +60,6 @@ def worth_another(call: Call[Any], error: BaseException) -> bool:
     if isinstance(error, ConnectionFailedError) and not error.sent:
         return True
     return call.repeatable and in_doubt(error)
-
-
-_LONGEST_ADVICE: Final = 300.0
 
 
 def most_attempts(error: BaseException) -> int:

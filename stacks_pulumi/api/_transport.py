@@ -107,16 +107,16 @@ class Transport:
         session.trust_env = self._trust_env
         session.headers["User-Agent"] = self._agent
         session.headers["Accept"] = "application/json, text/plain;q=0.9, */*;q=0.1"
-        session.cookies.set_policy(
-            DefaultCookiePolicy(allowed_domains=[])
-        )  # the key is all that identifies us
+        # The key is all that identifies us: no cookie is kept.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         return session
 
     def _exchange(self, session: requests.Session, call: Call[Any], began: float) -> Answer:
-        response = session.request(
+        body = bytearray()
+        with session.request(
             call.method,
             self._base_url + call.path,
             params=dict(call.query),
@@ -124,14 +124,13 @@ class Transport:
             timeout=(_CONNECT_SECONDS, _POLL_SECONDS if call.poll else _READ_SECONDS),
             allow_redirects=False,  # the key must not follow
             stream=True,
-        )
-        body = bytearray()
-        for chunk in response.iter_content(_CHUNK):
-            body += chunk
-            if len(body) > LARGEST_BODY:
-                raise _unreadable(call, response.status_code, f"it is longer than {LARGEST_BODY} bytes")
-            if self._clock.now() - began > _WHOLE_SECONDS:
-                raise requests.ReadTimeout
+        ) as response:
+            for chunk in response.iter_content(_CHUNK):
+                body += chunk
+                if len(body) > LARGEST_BODY:
+                    raise _unreadable(call, response.status_code, f"it is longer than {LARGEST_BODY} bytes")
+                if self._clock.now() - began > _WHOLE_SECONDS:
+                    raise requests.ReadTimeout
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, bytes(body), self._clock.wall())
 

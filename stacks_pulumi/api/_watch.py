@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock
+from stacks_pulumi.api._call import CALL_ERRORS
 from stacks_pulumi.api._words import scrub
 from stacks_pulumi.api.wait import Verdict, Wait, verdict
 from stacks_pulumi.errors import (
@@ -168,7 +169,11 @@ class StateWatch(Watch[T]):
         self.trouble = None
         meaning = self._look(next((thing for thing in things if thing.id == self._id), None))
         if meaning is Verdict.VANISHED and self._confirm is not None:
-            meaning = self._look(self._confirm(self._id))
+            try:
+                meaning = self._look(self._confirm(self._id))
+            except CALL_ERRORS as error:
+                self.trouble = error
+                return False
         if meaning is Verdict.FAILED:
             raise self._end(
                 UnexpectedStateError,

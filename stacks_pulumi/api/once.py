@@ -27,6 +27,7 @@ class _Named(Protocol):
 T = TypeVar("T", bound=_Named)
 
 PAUSES: Final = (1.0, 3.0, 8.0)
+_SUCCESS: Final = range(200, 300)
 
 
 def once(
@@ -97,12 +98,19 @@ def _find(
     pulse: Pulse | None,
 ) -> T | None:
     """What appeared; `None` if a look showed that nothing did. Raises the doubt if no look came about."""
-    done = isinstance(doubt, UnreadableAnswerError)
-    for pause in pauses:
-        # A success that does not tell the id is there to be seen. Of anything else, the API may still be at it.
-        nap(clock, 0.0 if done else pause, pulse)
+    # A success that does not tell the id was carried out: it shows at once or, if the list lags, a little later. Of
+    # anything else the API may still be at it, and if it does not show then, it is asked for again.
+    done = isinstance(doubt, UnreadableAnswerError) and doubt.status in _SUCCESS
+    looked = False
+    for pause in (0.0, *pauses) if done else pauses:
+        nap(clock, pause, pulse)
         try:
-            return appeared()
+            found = appeared()
         except CALL_ERRORS:
-            done = False
+            continue
+        looked = True
+        if found is not None or not done:
+            return found
+    if looked:
+        return None
     raise doubt

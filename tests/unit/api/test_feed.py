@@ -278,6 +278,16 @@ def test_a_list_that_leaves_something_out_is_not_the_last_word(world: World, clo
     assert asked == ["a", "a"]
 
 
+def test_a_look_for_it_alone_that_fails_does_not_end_the_wait(world: World, clock: FakeClock) -> None:
+    def confirm(id: str) -> Container | None:
+        raise errors.ServerError("look at container a: the API failed", status=500)
+
+    feed = Feed(world, clock, noun="container", confirm=confirm)
+    world.put("a", "running", after=20)
+
+    assert feed.wait(CREATED, "a", deadline=clock.now() + 60) == Container(id="a", status="running")
+
+
 def test_the_time_is_up(feed: Feed[Container], world: World, clock: FakeClock) -> None:
     world.put("a", "pending")
 

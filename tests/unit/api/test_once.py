@@ -104,12 +104,35 @@ def test_what_appeared_after_a_doubtful_answer_is_ours(api: Api, doubt: errors.S
     assert api.happened == ["post", "look"]
 
 
-@pytest.mark.parametrize("doubt", [LOST, FAILED, GARBLED])
+@pytest.mark.parametrize("doubt", [LOST, FAILED])
 def test_what_did_not_appear_is_asked_for_again(api: Api, doubt: errors.StacksError) -> None:
     api.posts = [doubt, doubt, MINE]
 
     assert api.create() is MINE
     assert api.happened == ["post", "look", "post", "look", "post"]
+
+
+def test_a_success_that_cannot_be_read_may_take_a_while_to_show(api: Api, clock: FakeClock) -> None:
+    api.posts = [GARBLED]
+    appears = clock.now() + 3
+
+    def look() -> list[Container]:
+        return [OLD, MINE] if clock.now() > appears else [OLD]
+
+    api.look = look  # type: ignore[method-assign]
+
+    assert api.create() == MINE
+    assert api.happened == ["post"]
+
+
+@pytest.mark.parametrize(("status", "looks"), [(202, 4), (302, 1), (404, 1), (0, 1)])
+def test_an_answer_that_cannot_be_read_and_shows_nothing_may_not_be_from_the_api(
+    api: Api, status: int, looks: int
+) -> None:
+    api.posts = [errors.UnreadableAnswerError("a page", status=status), MINE]
+
+    assert api.create() is MINE
+    assert api.happened == ["post", *["look"] * looks, "post"]
 
 
 def test_attempts_are_bounded_and_the_last_is_looked_for_as_well(api: Api) -> None:
