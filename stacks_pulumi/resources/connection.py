@@ -169,7 +169,7 @@ class ConnectionProvider(Provider):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Look it up among the connections of its source; one call for all that belong to one source."""
-        source = olds.get("source") or parent_id(id_)
+        source = parent_id(id_)
         try:
             listed = session.reads.get(
                 "connections", source, ask=lambda: session.client.connections.list(source)
@@ -179,15 +179,12 @@ class ConnectionProvider(Provider):
         found = next((item for item in listed.outgoing if item.id == own_name(id_)), None)
         if found is None:
             return None
-        inputs: dict[str, Any] = {
-            name: olds[name] for name in ("target", "restart_source", "adopt") if name in olds
-        }
-        inputs.update(source=source, name=found.name or olds.get("name"))
-        if "target" not in inputs:
-            # The list names the target and does not tell its id.
-            inputs["target"] = next(
-                (item.id for item in session.client.feed.snapshot() if item.name == found.target_name), None
-            )
+        inputs: dict[str, Any] = {name: olds[name] for name in ("restart_source", "adopt") if name in olds}
+        inputs.update(
+            source=source,
+            target=olds.get("target") or _target_id(session, found),
+            name=found.name or olds.get("name"),
+        )
         return _outputs(found, olds, inputs)
 
     def on_update(

@@ -117,7 +117,7 @@ def test_the_callers_address_goes_once_ours_is_in(
 def test_while_access_is_off_the_error_says_what_to_write(host: Host, emulator: Emulator) -> None:
     container = running(emulator, "web")
 
-    with pytest.raises(CallFailedError, match="external access of .*-web is off.*external_access=True"):
+    with pytest.raises(CallFailedError, match=r"external access of .*-web is off.*external_access=True"):
         host.resource("AllowedIp").up(**inputs(container))
 
 
@@ -129,7 +129,7 @@ def test_an_entry_of_somebody_else_is_an_error_that_tells_the_line_to_write(
     with pytest.raises(CallFailedError, match=r"already \(.*tcp, 'by hand'\)") as failure:
         office.up(**inputs(web))
 
-    assert 'stacks.AllowedIp("office", ..., adopt="if_matching")' in failure.value.message
+    assert 'stacks.AllowedIp("office", ..., adopt="if_matching")' in str(failure.value)
     assert addresses(emulator, "web")[OFFICE] == ("by hand", "tcp")
 
 
@@ -188,7 +188,7 @@ def test_a_failure_after_it_is_in_keeps_it_and_is_mended_by_the_next_up(
 ) -> None:
     emulator.faults.add("allowed_ips.remove", "status", code=400)
 
-    with pytest.raises(CallFailedError, match="may reach .* now, but something that may not") as failure:
+    with pytest.raises(CallFailedError, match=r"may reach .* now, but something that may not") as failure:
         office.up(**inputs(web, revoke_auto_added=True))
 
     assert failure.value.kept_id == f"{web}/{OFFICE}"

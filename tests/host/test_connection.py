@@ -1,0 +1,328 @@
+"""Connection on the real host: made once both ends run, with one restart of the source for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import SHAPES, Emulator, containers
+from tests.support.accounts import running
+from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
+
+
+@pytest.fixture
+def app(emulator: Emulator) -> str:
+    """Id of a container to connect from."""
+    return running(emulator, "app")
+
+
+@pytest.fixture
+def db(emulator: Emulator) -> str:
+    """Id of a container to connect to."""
+    return running(emulator, "sql", "postgresql")
+
+
+@pytest.fixture
+def link(host: Host) -> HostedResource:
+    """A connection that is not there yet."""
+    return host.resource("Connection", "app-to-db")
+
+
+def quick(app: str, db: str, **more: Any) -> dict[str, Any]:
+    """Inputs of a connection without the seconds that a restart takes."""
+    return {"source": app, "target": db, "name": "primary db/1", "restart_source": False, **more}
+
+
+def restarts(emulator: Emulator) -> int:
+    """How often a container was restarted."""
+    return emulator.calls("containers.set_status")
+
+
+# --- check and diff ---
+
+
+def test_what_is_wrong_fails_on_its_property(link: HostedResource) -> None:
+    assert link.check(source="usr-1-app/x", name="", restart_source="yes", adopt="always").keys() == {
+        "source",
+        "target",
+        "name",
+        "restart_source",
+        "adopt",
+    }
+    assert link.checked(source=UNKNOWN, target=UNKNOWN, name="db")["restart_source"] is True
+
+
+def test_everything_but_how_we_work_replaces(link: HostedResource, app: str, db: str) -> None:
+    link.up(**quick(app, db))
+
+    for change, first in (
+        ({"target": "usr-1-other"}, True),
+        ({"target": UNKNOWN}, True),
+        ({"name": "other"}, True),
+        ({"source": "usr-1-other"}, False),
+        ({"source": UNKNOWN}, False),
+    ):
+        diff = link.diff(link.checked(**{**quick(app, db), **change}))
+        assert (list(diff.replaces), diff.deleteBeforeReplace) == (list(change), first)
+    assert link.up(**quick(app, db, restart_source=True, adopt="if_matching")) == []
+
+
+# --- create ---
+
+
+def test_a_connection_is_made_and_its_source_restarted(
+    link: HostedResource, app: str, db: str, emulator: Emulator
+) -> None:
+    link.up(source=app, target=db, name="primary-db")
+
+    (made,) = emulator.state.connections.values()
+    assert (app, db, "primary-db") == (made.source, made.target, made.name)
+    assert link.id == f"{app}/{made.id}"
+    assert link.outs["connection_type"] == "postgresql"
+    assert link.outs["environment_variables"]["POSTGRES_HOST"] == db
+    assert link.outs["connection_string"] == f"postgresql://postgres:****@{db}:5432/postgres"
+    for name in ("environment_variables", "connection_string"):
+        assert SECRET.items() <= link.raw[name].items()
+    assert emulator.state.container("app").env_pending is False
+    assert restarts(emulator) == 1
+    # One look at both ends, one at the connections, the connection, the restart, one look at what it came to.
+    assert emulator.calls() == 5
+    assert link.up(source=app, target=db, name="primary-db") == []
+    assert emulator.calls() == 5
+
+
+def test_without_a_restart_the_source_keeps_running(
+    link: HostedResource, app: str, db: str, emulator: Emulator
+) -> None:
+    link.up(**quick(app, db))
+
+    assert (0, True) == (restarts(emulator), emulator.state.container("app").env_pending)
+
+
+def test_connections_made_at_once_share_one_restart_of_each_source(
+    host: Host, app: str, db: str, emulator: Emulator
+) -> None:
+    web, cache = running(emulator, "web"), running(emulator, "cache", "redis")
+    pairs = [(app, db), (app, cache), (app, web), (web, db), (web, cache)]
+    links = [host.resource("Connection", f"link-{number}") for number in range(len(pairs))]
+
+    raised = in_parallel(
+        *(
+            lambda link=link, pair=pair: link.up(source=pair[0], target=pair[1], name=link.name)
+            for link, pair in zip(links, pairs, strict=True)
+        )
+    )
+
+    assert raised == [None] * len(pairs)
+    assert len(emulator.state.connections) == len(pairs)
+    assert restarts(emulator) == 2
+    assert not any(emulator.state.container(name).env_pending for name in ("app", "web"))
+
+
+def test_both_ends_are_waited_for(link: HostedResource, app: str, db: str, emulator: Emulator) -> None:
+    emulator.state.pace = dataclasses.replace(emulator.state.pace, action_seconds=1.5)
+    for name in ("app", "sql"):
+        emulator.drift.stop(name)
+        containers.start(emulator.state, emulator.state.container(name))
+
+    link.up(**quick(app, db))
+
+    assert link.id != ""
+    assert any(line.startswith(f"waiting for {app}: starting") for line in link.lines())
+
+
+@pytest.mark.parametrize("end", ["app", "sql"])
+def test_a_stopped_end_is_an_error_at_once(
+    link: HostedResource, app: str, db: str, emulator: Emulator, end: str
+) -> None:
+    emulator.drift.stop(end)
+
+    with pytest.raises(
+        CallFailedError, match=rf"a container that runs, and .*-{end} is stopped: start it .desired"
+    ):
+        link.up(**quick(app, db))
+
+    assert emulator.calls() == 1
+
+
+def test_an_end_in_another_account_is_an_error_that_says_so(
+    link: HostedResource, app: str, emulator: Emulator
+) -> None:
+    emulator.new_key(account=emulator.new_account(), label="other")
+    theirs = running(emulator, "sql", "postgresql", key="other")
+
+    with pytest.raises(
+        CallFailedError, match=r"this account has none of that id.*belongs to another account"
+    ):
+        link.up(**quick(app, theirs))
+
+    assert emulator.calls("connections.create") == 0
+
+
+def test_a_connection_to_itself_is_refused_in_the_apis_words(link: HostedResource, app: str) -> None:
+    with pytest.raises(CallFailedError, match="cannot be connected to itself"):
+        link.up(**quick(app, app))
+
+
+def test_a_lost_answer_is_no_second_connection(
+    link: HostedResource, app: str, db: str, emulator: Emulator
+) -> None:
+    emulator.faults.add("connections.create", "drop_after")
+
+    link.up(**quick(app, db))
+
+    assert list(emulator.state.connections) == [link.id.rpartition("/")[2]]
+    # Only the answer tells them.
+    assert "environment_variables" not in link.outs
+    assert link.outs["connection_string"].startswith("postgresql://")
+
+
+def test_a_failed_restart_keeps_the_connection_and_is_tried_again(
+    link: HostedResource, app: str, db: str, emulator: Emulator
+) -> None:
+    emulator.faults.add("containers.set_status", "status", code=400)
+
+    with pytest.raises(
+        CallFailedError, match=r"was made, but its source .* could not be restarted"
+    ) as failure:
+        link.up(source=app, target=db, name="primary-db")
+
+    assert failure.value.kept_id == link.id != ""
+    assert SECRET.items() <= failure.value.kept["connection_string"].items()
+    link.update(link.checked(source=app, target=db, name="primary-db"))
+    assert emulator.state.container("app").env_pending is False
+    assert link.outs["environment_variables"]["POSTGRES_HOST"] == db
+
+
+# --- adoption ---
+
+
+def test_an_equal_connection_of_somebody_else(
+    link: HostedResource, app: str, db: str, emulator: Emulator
+) -> None:
+    made = emulator.drift.connect("app", "sql", "primary db/1")
+
+    with pytest.raises(CallFailedError, match=f"exists already .{made.id}") as failure:
+        link.up(**quick(app, db))
+    assert 'stacks.Connection("app-to-db", ..., adopt="if_matching")' in str(failure.value)
+
+    link.up(**quick(app, db, adopt="if_matching", restart_source=True))
+    assert link.id == f"{app}/{made.id}"
+    # It has been in use all the time.
+    assert restarts(emulator) == 0
+    assert link.up(**quick(app, db, adopt="if_matching", restart_source=True)) == []
+
+
+def test_the_same_name_for_another_target_is_not_taken_over(
+    link: HostedResource, app: str, db: str, emulator: Emulator
+) -> None:
+    running(emulator, "other-db", "postgresql")
+    emulator.drift.connect("app", "other-db", "primary db/1")
+
+    with pytest.raises(CallFailedError, match="already exists"):
+        link.up(**quick(app, db, adopt="if_matching"))
+
+
+# --- replace ---
+
+
+def test_a_replacement_moves_the_connection(
+    link: HostedResource, app: str, db: str, emulator: Emulator
+) -> None:
+    cache, web = running(emulator, "cache", "redis"), running(emulator, "web")
+    link.up(**quick(app, db))
+
+    assert link.up(**quick(app, cache)) == ["replace"]
+    assert link.up(**quick(web, cache)) == ["replace"]
+
+    (made,) = emulator.state.connections.values()
+    assert (web, cache) == (made.source, made.target)
+    assert link.outs["connection_type"] == "redis"
+
+
+# --- read ---
+
+
+def test_a_read_keeps_what_only_the_creation_told(
+    link: HostedResource, app: str, db: str, emulator: Emulator
+) -> None:
+    link.up(**quick(app, db))
+    before = dict(link.outs)
+
+    assert link.read()
+
+    assert link.outs == {**before, "created_at": link.outs["created_at"]}
+    assert SECRET.items() <= link.raw["environment_variables"].items()
+    assert link.up(**quick(app, db)) == []
+
+
+def test_connections_of_one_source_are_read_with_one_call(
+    host: Host, app: str, db: str, emulator: Emulator
+) -> None:
+    links = [host.resource("Connection", f"link-{number}") for number in range(3)]
+    for link in links:
+        link.up(**quick(app, db, name=link.name))
+    calls = emulator.calls()
+
+    assert all(link.read() for link in links)
+
+    assert emulator.calls() == calls + 1
+
+
+@pytest.mark.parametrize("how", ["connection", "app", "sql"])
+def test_what_is_gone_is_forgotten_or_deleted(
+    link: HostedResource, app: str, db: str, emulator: Emulator, how: str
+) -> None:
+    link.up(**quick(app, db))
+    kept = dataclasses.replace(link)
+    if how == "connection":
+        emulator.drift.disconnect("app", "primary db/1")
+    else:
+        emulator.drift.delete(how)
+
+    assert not link.read()
+
+    kept.delete()
+    assert kept.id == ""
+
+
+@pytest.mark.parametrize("fault", [401, 403, 503])
+def test_a_failed_look_is_an_error_and_never_means_gone(
+    link: HostedResource, app: str, db: str, emulator: Emulator, fault: int
+) -> None:
+    link.up(**quick(app, db))
+    emulator.faults.add("connections.list", fault, times=None)
+
+    with pytest.raises(CallFailedError):
+        link.read()
+
+
+def test_a_look_up_by_id_finds_the_target_as_well(
+    link: HostedResource, app: str, db: str, emulator: Emulator
+) -> None:
+    made = emulator.drift.connect("app", "sql", "by hand")
+    link.id, link.outs = f"{app}/{made.id}", {"source": "", "target": ""}
+
+    assert link.read()
+
+    assert {"source": app, "target": db, "name": "by hand"}.items() <= link.outs.items()
+
+
+# --- delete, and answers that the guide leaves open ---
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
+    with Emulator(shapes=shape) as emulator:
+        app, db = running(emulator, "app"), running(emulator, "sql", "postgresql")
+        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        link = host.resource("Connection", "app-to-db")
+
+        link.up(source=app, target=db, name="primary-db")
+        assert link.read()
+        link.delete()
+
+        assert emulator.state.connections == {}
