@@ -1,0 +1,101 @@
+"""The documentation is what the policies are."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
+from stacks_pulumi.policy.options import Settings
+from stacks_pulumi.policy.registry import rules
+from tests.support.packs import ROOT
+from tests.support.policy_reference import PAGE, page
+
+PACKS = {"plans": PLANS, "spend": SPEND, "exposure": EXPOSURE}
+CODE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(file: Path, language: str) -> list[str]:
+    return [text for kind, text in CODE.findall(file.read_text(encoding="utf-8")) if kind == language]
+
+
+def test_the_table_of_policies_is_up_to_date() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+
+    assert text == page(text), "run `python tests/support/policy_reference.py`"
+
+
+@pytest.mark.parametrize("file", [PAGE, *(ROOT / "policies" / pack / "README.md" for pack in PACKS)], ids=str)
+def test_every_sample_configuration_is_right(file: Path) -> None:
+    samples = [json.loads(text) for text in blocks(file, "json")]
+
+    assert samples
+    for sample in samples:
+        for policy, entry in sample.items():
+            options = (
+                {} if isinstance(entry, str) else {k: v for k, v in entry.items() if k != "enforcementLevel"}
+            )
+            assert Settings(rules()[policy].all_options, options).problems == []
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_the_sample_of_a_pack_is_of_that_pack(pack: str) -> None:
+    [sample] = blocks(ROOT / "policies" / pack / "README.md", "json")
+
+    assert json.loads(sample).keys() <= set(PACKS[pack])
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_a_pack_is_three_lines_and_says_what_it_is(pack: str) -> None:
+    folder = ROOT / "policies" / pack
+    lines = [line for line in (folder / "__main__.py").read_text(encoding="utf-8").splitlines() if line]
+    about = (folder / "PulumiPolicy.yaml").read_text(encoding="utf-8")
+
+    assert len(lines) <= 3
+    assert re.search(r"^description: STACKS: .+\.$", about, re.MULTILINE)
+    assert re.search(r"^version: \d+\.\d+\.\d+$", about, re.MULTILINE)
+    assert (folder / "requirements.txt").read_text(encoding="utf-8") == "stacks-pulumi[policy]\n"
+
+
+def test_the_tests_in_the_documentation_pass() -> None:
+    [source] = [text for text in blocks(PAGE, "python") if "def test_" in text]
+    names = [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    space: dict[str, object] = {}
+    exec(
+        compile(source.replace('"policies/spend"', f"{str(ROOT / 'policies/spend')!r}"), str(PAGE), "exec"),
+        space,
+    )
+
+    assert len(names) == 2
+    for name in names:
+        test = space[name]
+        assert callable(test)
+        test()
+
+
+def test_the_rule_in_the_documentation_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stacks_pulumi.policy import StacksGuard
+    from stacks_pulumi.policy.testing import UNKNOWN, PackTester, container
+
+    [source] = [text for text in blocks(PAGE, "python") if "no_wordpress_in_public" in text]
+    guards: list[StacksGuard] = []
+
+    def keep(guard: StacksGuard) -> None:
+        guards.append(guard)
+
+    monkeypatch.setattr(StacksGuard, "run", keep)
+    exec(compile(source, str(PAGE), "exec"), {})
+
+    [guard] = guards
+    pack = PackTester(guard)
+    pack.preview(container("blog", "wordpress", external_access=True)).assert_blocked_by(
+        "no-public-wordpress", "'blog'"
+    )
+    pack.preview(container("x", UNKNOWN, external_access=True)).assert_warned_by(
+        "no-public-wordpress", "template"
+    )
+    assert pack.preview(container("blog", "wordpress")).of("no-public-wordpress") == ()
