@@ -11,7 +11,6 @@ import msgspec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-from typing_extensions import Self
 
 __all__ = ["Amount", "Id", "Model"]
 
