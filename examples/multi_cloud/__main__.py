@@ -1,0 +1,20 @@
+import pulumi
+import pulumi_cloudflare as cloudflare
+
+import stacks_pulumi as stacks
+
+config = pulumi.Config()
+
+site = stacks.Container("www", template="nginx", external_access=True)
+record = cloudflare.DnsRecord(
+    "www",
+    zone_id=config.require("zone"),
+    name=config.require("name"),
+    type="CNAME",
+    # STACKS chooses the address; when it changes, the record follows in the same `up`.
+    content=site.url,
+    ttl=300,
+)
+
+pulumi.export("url", site.url)
+pulumi.export("record", record.name)

@@ -1,0 +1,405 @@
+"""Every example on the real engine: applied, changed and destroyed, each with the facts that it is there to show."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.stack import Stack
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+APPLIED = (
+    "backup_before_change",
+    "capped_agent",
+    "component",
+    "connect_app_to_database",
+    "deploy_app",
+    "expose_with_ip_restrictions",
+    "quickstart",
+    "two_accounts",
+    "vpn_for_a_laptop",
+)
+ELSEWHERE = {
+    # With the policies that it is about.
+    "gated_deployment",
+    # On mocks, because the other cloud has no emulator: test_multi_cloud.
+    "multi_cloud",
+}
+LONGEST_NAME = 20
+
+
+class Example(Stack):
+    """A stack whose program is an example's folder, copied."""
+
+    def __init__(self, name: str, folder: Path, engine: Path, config: dict[str, str]) -> None:
+        self._example = EXAMPLES / name
+        super().__init__(folder, engine, config)
+
+    def program(self, source: str) -> None:
+        """The example is the program. The one without a project of its own is the checkout's quickstart."""
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(self._example, self.folder, dirs_exist_ok=True, ignore=ignore)
+
+    def set(self, key: str, value: str, *, secret: bool = False) -> None:
+        """Set a value of the configuration."""
+        if secret:
+            self.cli("config", "set", key, value, "--secret")
+        else:
+            super().set(key, value)
+
+    def script(self, *command: str) -> str:
+        """Run one of the example's scripts with the stack's own account; its standard output."""
+        env = {
+            **self.env,
+            "STACKS_API_KEY": self.cli("config", "get", "stacks:apiKey").strip(),
+            "STACKS_BASE_URL": self.cli("config", "get", "stacks:baseUrl").strip(),
+        }
+        done = subprocess.run(
+            [sys.executable, *command], cwd=self.folder, env=env, text=True, capture_output=True, check=True
+        )
+        return done.stdout
+
+
+Make = Callable[..., Example]
+
+
+@pytest.fixture
+def example(tmp_path: Path, engine: Path, emulator: Emulator) -> Make:
+    """Make the stack of an example, on the emulator's account."""
+
+    def make(name: str, key: str | None = None) -> Example:
+        config = {"stacks:apiKey": key or emulator.key, "stacks:baseUrl": emulator.url}
+        return Example(name, tmp_path / name, engine, config)
+
+    return make
+
+
+def containers(emulator: Emulator) -> dict[str, Any]:
+    """What the account holds, by name."""
+    return {found.name: found for found in emulator.state.world.containers.values()}
+
+
+def test_deploy_app(example: Make, emulator: Emulator) -> None:
+    stack = example("deploy_app")
+
+    stack.up()
+    before = stack.outputs(secrets=True)
+    stack.set("version", "2")
+    result = stack.up()
+
+    assert result.order() == [("update", "shop")]
+    assert containers(emulator)["shop"].status == "running"
+    assert emulator.calls("containers.set_status") == 1, "a new version restarts the app"
+    assert before == stack.outputs(secrets=True), "and gives it no other address and no other key"
+    assert "PRIVATE KEY" in before["private_key"]
+    assert "[secret]" in stack.outputs()["private_key"]
+    stack.destroy()
+    assert containers(emulator) == {}
+
+
+def test_quickstart(example: Make, emulator: Emulator) -> None:
+    stack = example("quickstart")
+
+    stack.up()
+
+    held = containers(emulator)
+    assert set(held) == {"orders", "orders-db"}
+    assert stack.outputs() == {"url": held["orders"].url, "monthly_price_usd": 8}
+    assert not held["orders"].env_pending, "the app was restarted and sees its database"
+    stack.set("protect", "true")
+    stack.up()
+    assert "protected" in stack.destroy_fails().text
+    assert "orders-db" in containers(emulator), "what is protected stays"
+    stack.set("protect", "false")
+    stack.up()
+    stack.destroy()
+    assert containers(emulator) == {}
+
+
+def test_connect_app_to_database(example: Make, emulator: Emulator) -> None:
+    stack = example("connect_app_to_database")
+
+    stack.up()
+
+    assert emulator.calls("containers.set_status") == 1, "two connections, one restart"
+    shown, secret = stack.outputs(), stack.outputs(secrets=True)
+    assert shown["database_password"] == "[secret]"
+    assert shown["environment"] == "[secret]"
+    assert secret["environment"]["POSTGRES_HOST"] == secret["database_host"]
+    assert secret["environment"]["POSTGRES_PASSWORD"] == "****"
+    assert secret["database_password"] not in {"", "****"}
+    assert secret["database_password"] not in stack.export()
+
+    stack.set("connection", "main-db")
+    result = stack.up()
+
+    assert set(result.steps("crm-to-db")) == {"delete-replaced", "replace", "create-replacement"}
+    names = {made.name for made in emulator.state.world.connections.values()}
+    assert names == {"main-db", "cache"}
+    stack.destroy()
+    assert containers(emulator) == {}
+
+
+def test_expose_with_ip_restrictions(example: Make, emulator: Emulator) -> None:
+    stack = example("expose_with_ip_restrictions")
+
+    stack.up()
+
+    def allowed() -> set[str]:
+        return {entry.ip_address for entry in containers(emulator)["intranet"].allowed_ips}
+
+    assert allowed() == {"198.51.100.0/24", "2001:db8:1::/48"}, "the address of whoever deployed is out again"
+    stack.set("office", "203.0.113.0/28")
+    stack.up()
+    assert allowed() == {"203.0.113.0/28", "2001:db8:1::/48"}
+    assert stack.outputs()["url"] == containers(emulator)["intranet"].url
+    stack.destroy()
+    assert containers(emulator) == {}
+
+
+def test_backup_before_change(example: Make, emulator: Emulator) -> None:
+    stack = example("backup_before_change")
+
+    stack.up()
+    first = stack.outputs()["backup"]
+    stack.set("release", "v2")
+    result = stack.up()
+    second = stack.outputs()["backup"]
+
+    assert result.order() == [
+        ("create-replacement", "before-release"),
+        ("replace", "before-release"),
+        ("update", "ledger"),
+        ("delete-replaced", "before-release"),
+    ]
+    backups = emulator.state.world.backups
+    assert (backups[first].pinned, backups[second].pinned) == (False, True)
+    asked = [record.operation for record in emulator.requests]
+    pinned = len(asked) - asked[::-1].index("backups.pin")
+    assert pinned < len(asked) - asked[::-1].index("containers.set_status"), (
+        "pinned before the app is restarted"
+    )
+
+    stack.set("restore", "true")
+    stack.up()
+
+    assert containers(emulator)["ledger-db"].restored == [second]
+    stack.destroy()
+    assert containers(emulator) == {}
+
+
+def test_vpn_for_a_laptop(example: Make, emulator: Emulator) -> None:
+    stack = example("vpn_for_a_laptop")
+
+    stack.up()
+    before = stack.outputs(secrets=True)["wireguard"]
+    phone = stack.script("download.py", stack.outputs()["vpn"], "phone")
+    private = next(line for line in phone.splitlines() if line.startswith("PrivateKey"))
+
+    assert "PrivateKey" in before
+    assert "PrivateKey" not in stack.export()
+    assert private not in stack.cli("stack", "export", "--show-secrets"), "it is nowhere in the state"
+
+    stack.set("rotation", "2")
+    stack.up()
+
+    after = stack.outputs(secrets=True)["wireguard"]
+    assert before != after
+    assert phone == stack.script("download.py", stack.outputs()["vpn"], "phone")
+    stack.destroy()
+    assert containers(emulator) == {}
+
+
+def test_capped_agent(example: Make, emulator: Emulator) -> None:
+    agents = emulator.new_key(
+        scopes=("containers:read", "containers:create", "containers:manage"), spending_cap=10
+    )
+    stack = example("capped_agent", agents)
+
+    stack.up()
+    assert stack.outputs() == {"planned_usd": 8, "left_usd": 2}
+    stack.set("workers", "4")
+    assert "-6" in stack.preview().text, "the preview tells that it will not fit"
+    failed = stack.up_fails()
+
+    refused = [text for text in failed.errors if "402" in text]
+    assert len(refused) == 2
+    for text in refused:
+        assert "may spend $10.00 a month and $8.00 is spent" in text
+        assert "costs $4.00 a month, $2.00 more than is left" in text
+        assert "It resets on" in text
+    assert set(containers(emulator)) == {"worker-1", "worker-2"}
+    assert set(stack.resources()) == {"worker-1", "worker-2"}
+
+    stack.set("workers", "2")
+    stack.up()
+    assert "containers:delete" in stack.destroy_fails().text, "an agent's key deletes nothing"
+    stack.set("stacks:apiKey", emulator.key)
+    # Without a program to run, destroy takes the key of the last `up`.
+    stack.up()
+    stack.destroy()
+    assert containers(emulator) == {}
+
+
+def test_two_accounts(example: Make, emulator: Emulator) -> None:
+    other = emulator.new_account()
+    theirs = emulator.new_key(account=other)
+    stack = example("two_accounts")
+    stack.set("customerKey", theirs, secret=True)
+
+    stack.up()
+    stack.set("exposed", "true")
+    result = stack.up()
+
+    assert result.order() == [("update", "site")]
+    accounts = {found.name: found.account for found in containers(emulator).values()}
+    assert accounts == {"reports": emulator.account, "site": other, "site-db": other}
+    assert stack.outputs()["url"] == containers(emulator)["site"].url
+    assert theirs not in stack.export()
+    stack.destroy()
+    assert containers(emulator) == {}
+
+
+def test_component(example: Make, emulator: Emulator) -> None:
+    stack = example("component")
+
+    stack.up()
+    assert stack.outputs()["monthly_price_usd"] == 8
+    blog = containers(emulator)["blog"]
+    assert {entry.ip_address for entry in blog.allowed_ips} == {"198.51.100.0/24", "192.0.2.7"}
+    parents = {name: found["parent"].rpartition("::")[2] for name, found in stack.resources().items()}
+    assert set(parents.values()) == {"blog"}
+
+    stack.set("wiki", "true")
+    result = stack.up()
+
+    assert {op for op, _name in result.order()} == {"create"}
+    assert stack.outputs()["monthly_price_usd"] == 16
+    assert not containers(emulator)["wiki"].external_access, "without allowed addresses it stays inside"
+    stack.destroy()
+    assert containers(emulator) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_all_examples_in_one_account_leave_nothing_behind_and_no_secret_in_any_text(
+    example: Make, emulator: Emulator
+) -> None:
+    stacks = {name: example(name) for name in APPLIED}
+    stacks["two_accounts"].set("customerKey", emulator.new_key(account=emulator.new_account()), secret=True)
+    texts = [stack.up(quiet_afterwards=False).text for stack in stacks.values()]
+    secrets = {emulator.key}.union(*(_secrets(stack) for stack in stacks.values()))
+    texts += [stack.export() for stack in stacks.values()]
+    # An empty preview after each refresh is what `refresh` checks.
+    texts += [stack.refresh().text for stack in stacks.values()]
+    texts += [stack.destroy().text for stack in stacks.values()]
+
+    world = emulator.state.world
+    assert (world.containers, world.connections, world.backups) == ({}, {}, {})
+    texts += [json.dumps([record.describe() for record in emulator.requests])]
+    assert len(secrets) >= len(("two keys", "a password", "an SSH key", "a WireGuard key"))
+    assert [secret for secret in secrets if any(secret in text for text in texts)] == []
+
+
+def test_multi_cloud(tmp_path: Path) -> None:
+    # The plugin of the other cloud, and an account there, cannot be had offline; its Python package takes seconds to
+    # import. So its one class has a stand-in with the same type and arguments, and nothing runs but the program.
+    (tmp_path / "pulumi_cloudflare.py").write_text(CLOUDFLARE, encoding="utf-8")
+    (tmp_path / "run.py").write_text(ON_MOCKS, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "run.py", str(EXAMPLES / "multi_cloud/__main__.py")],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout.splitlines()[-1])
+    assert made["pulumi-python:dynamic/stacks:Container"]["external_access"] is True
+    assert made["cloudflare:index/dnsRecord:DnsRecord"] == {
+        "zoneId": "a zone",
+        "name": "www",
+        "type": "CNAME",
+        "content": "www-ab1c2d.example",
+        "ttl": 300,
+    }
+
+
+def test_every_example_is_applied_here_and_has_its_readme() -> None:
+    folders = {path.parent.name for path in EXAMPLES.glob("*/__main__.py")}
+
+    assert folders - ELSEWHERE == set(APPLIED)
+    assert [name for name in sorted(folders) if not (EXAMPLES / name / "README.md").exists()] == []
+
+
+CLOUDFLARE = """
+import pulumi
+
+class DnsRecord(pulumi.CustomResource):
+    name: pulumi.Output[str]
+
+    def __init__(self, resource_name, opts=None, *, name, ttl, type, zone_id, content=None):
+        given = {"name": name, "ttl": ttl, "type": type, "zoneId": zone_id, "content": content}
+        super().__init__("cloudflare:index/dnsRecord:DnsRecord", resource_name, given, opts)
+"""
+
+ON_MOCKS = """
+import json
+import runpy
+import sys
+
+import pulumi
+
+made = {}
+
+class Mocks(pulumi.runtime.Mocks):
+    def new_resource(self, args):
+        made[args.typ] = {name: value for name, value in args.inputs.items() if name != "__provider"}
+        return f"{args.name}-id", {**args.inputs, "url": "www-ab1c2d.example"}
+
+    def call(self, args):
+        return {}
+
+pulumi.runtime.set_mocks(Mocks(), project="multi-cloud", stack="dev")
+pulumi.runtime.set_all_config({"multi-cloud:zone": "a zone", "multi-cloud:name": "www"})
+pulumi.runtime.test(lambda: runpy.run_path(sys.argv[1]))()
+print(json.dumps(made))
+"""
+
+
+def _secrets(stack: Stack) -> set[str]:
+    """Every secret in a stack's state, in pieces without line ends, as they would stand in a log."""
+    found: set[str] = set()
+
+    def walk(value: Any, *, secret: bool = False) -> None:
+        if isinstance(value, dict):
+            if "plaintext" in value:
+                walk(json.loads(value["plaintext"]), secret=True)
+            for name, item in value.items():
+                # The variables are a secret as a whole. One by one they are host names, ports and masked passwords.
+                walk(item, secret=secret and not name.endswith(("_HOST", "_PORT", "_USER", "_DB")))
+        elif isinstance(value, list):
+            for item in value:
+                walk(item, secret=secret)
+        elif secret and isinstance(value, str) and "****" not in value:
+            found.update(_pieces(value))
+
+    walk(json.loads(stack.cli("stack", "export", "--show-secrets")))
+    return found
+
+
+def _pieces(text: str) -> set[str]:
+    lines = text.splitlines()
+    if len(lines) == 1:
+        return {text} if len(text) > LONGEST_NAME else set()
+    keys = {line.partition(" = ")[2] for line in lines if line.startswith("PrivateKey")}
+    return keys or {line for line in lines if not line.startswith("-----")}

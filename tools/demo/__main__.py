@@ -1,0 +1,121 @@
+"""
+`make demo`: a whole stack on a real engine and an emulated API, told step by step.
+
+    make demo            from nothing to nothing, in less than a minute
+    make demo KEEP=1     leaves the stack and the emulator there, to play with
+
+It needs no account. It does not touch the user's own Pulumi: state, home and configuration are in a folder of
+their own, which is removed in the end.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+if not __package__:
+    # Run by its folder, which then comes first on the path, where its modules could hide others.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from tools.demo.emulated import EmulatedAccount, NotStartedError
+from tools.demo.project import CommandFailedError, Project
+from tools.demo.screen import say
+from tools.demo.tour import Tour, UnexpectedError
+from tools.engine.ensure import find
+
+_KEPT = """
+The stack stays, and so does the emulator. To go on with both:
+
+   cd {folder}
+   . ./env                                then `pulumi preview`, `pulumi up` ...
+
+   examples/quickstart/__main__.py        the program, to be changed
+   {page}                what the account holds, live
+
+To stop the emulator and to remove the folder with all that is in it:
+
+   {folder}/stop"""
+
+_OWN = """
+The same with your own account, where it costs {price} a month from `pulumi up` until `pulumi destroy`:
+
+   . .venv/bin/activate
+{path}   pulumi login --local                       or where you keep your stacks
+   pulumi stack init dev
+   pulumi config set stacks:apiKey --secret   a key is made in the dashboard: Account Settings, API Keys
+   pulumi up"""
+
+_PATH = '   export PATH="$(make -s engine):$PATH"      the engine that this demo used\n'
+
+
+def main() -> int:
+    """
+    Give the tour.
+
+    Returns:
+        0 if every step showed what it should, 1 if not, 130 if it was interrupted.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    keep = os.environ.get("KEEP", "") not in {"", "0"}
+    folder = Path(tempfile.mkdtemp(prefix="stacks-demo-"))
+    account: EmulatedAccount | None = None
+    kept = False
+    began = time.monotonic()
+    try:
+        say("A database and an app on a real Pulumi engine and an emulated STACKS: no account, no bill.")
+        say("It takes about half a minute: containers boot in 4 seconds here, and in 10 to 30 at STACKS.")
+        account = EmulatedAccount(folder)
+        say()
+        say("   Program   examples/quickstart/__main__.py")
+        say(f"   Account   {account.page} (a page to watch), 60 requests a minute")
+        project = Project(folder)
+        project.configure(account.url, account.key)
+        tour = Tour(project, account)
+        tour.until_changed()
+        price = tour.price()
+        if keep:
+            project.leave_notes(account.process.pid)
+            kept = True
+            say(_KEPT.format(page=account.page, folder=folder))
+        else:
+            tour.end()
+        say()
+        say(
+            f"Done in {time.monotonic() - began:.0f} s: {account.calls().total()} calls to the API, "
+            f"{account.refused()} of them refused by the rate limit."
+        )
+        say(_OWN.format(price=price, path=_PATH if _engine_is_ours() else ""))
+    except (CommandFailedError, NotStartedError, UnexpectedError) as error:
+        say()
+        say(f"The demo ended early: {error}.")
+        return 1
+    except KeyboardInterrupt:
+        say()
+        say("Interrupted; the emulator is stopped and its folder removed.")
+        return 130
+    finally:
+        if not kept:
+            if account is not None:
+                account.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _engine_is_ours() -> bool:
+    engine = find()
+    return engine is not None and engine.origin != "path"
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""The tour: one stack from its first preview to nothing left, with what each step cost and left behind."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any, Final
+
+from tools.demo import screen
+from tools.demo.emulated import EmulatedAccount
+from tools.demo.project import Project
+
+__all__ = ["Tour", "UnexpectedError"]
+
+_YES: Final = ("--yes", "--skip-preview")
+
+
+class UnexpectedError(Exception):
+    """A step did not show what it is there to show; the text says what it should have shown."""
+
+
+class Tour:
+    """
+    The steps, in order.
+
+    Args:
+        project: The program and its stack.
+        account: The account that it manages.
+    """
+
+    def __init__(self, project: Project, account: EmulatedAccount) -> None:
+        self._project = project
+        self._account = account
+        self._number = 0
+        self._called = account.calls()
+
+    def until_changed(self) -> None:
+        """
+        Everything but the end: at last a stack is up that is as the program says.
+
+        Raises:
+            UnexpectedError: A step did not show what it should.
+            CommandFailedError: The engine ended with an error.
+        """
+        calls = self._step("Preview: what would be made, and what it costs", "preview")
+        _expect(not calls, "a preview of a new stack asks nothing of the API")
+        self._tell("The price stands under Outputs, before anything is made.")
+
+        calls = self._step("Up: both containers boot at once, and one poll serves both", "up", *_YES)
+        _expect(calls["containers.create"] == len(self._containers()) == 2, "two containers are made")
+        self._tell()
+
+        calls = self._step("Up again: nothing changed, so nothing is asked and nothing is done", "up", *_YES)
+        _expect(not calls, "an unchanged program asks nothing of the API")
+        self._tell()
+
+        self._heading("Drift: somebody changes things in the dashboard, behind the program's back", None)
+        self._account.drift("set_external_access", container="orders", enabled=False)
+        self._account.drift("disconnect", source="orders", name="primary-db")
+        screen.say("   External access of `orders` is off now, and its connection to the database is gone.")
+
+        self._step("Refresh: the engine finds both", "refresh", *_YES)
+        self._tell()
+
+        calls = self._step("Up: what differs is mended, and nothing else is touched", "up", *_YES)
+        _expect(
+            calls["connections.create"] == 1 and not calls["containers.create"], "only the drift is mended"
+        )
+        _expect(self._url("orders") is not None, "the app can be reached again")
+        self._tell("The address is a new one: STACKS chooses it each time external access is turned on.")
+
+    def end(self) -> None:
+        """
+        Destroy the stack.
+
+        Raises:
+            UnexpectedError: Something is left in the account.
+            CommandFailedError: The engine ended with an error.
+        """
+        self._step("Destroy: and nothing is left that bills", "destroy", *_YES, "--remove")
+        held = self._account.snapshot()
+        _expect(not held["containers"] and not held["connections"], "the account is empty in the end")
+        self._tell()
+
+    def price(self) -> str:
+        """What the account costs a month."""
+        return f"${self._account.snapshot()['monthly_usd']:.2f}"
+
+    # --- one step ---
+
+    def _step(self, title: str, *command: str) -> Counter[str]:
+        """Run the engine, and say what it took; the calls that it made."""
+        self._heading(title, f"pulumi {' '.join(command)}")
+        began = time.monotonic()
+        self._project.run(*command)
+        seconds = time.monotonic() - began
+        called = self._account.calls()
+        calls, self._called = called - self._called, called
+        screen.say()
+        screen.result(
+            f"{seconds:.1f} s and {_counted(calls.total(), 'call')} to the API",
+            [f"{times} {name}" for name, times in calls.most_common()],
+        )
+        return calls
+
+    def _heading(self, title: str, command: str | None) -> None:
+        self._number += 1
+        screen.heading(self._number, title, command)
+
+    def _tell(self, note: str = "") -> None:
+        """What the account holds now."""
+        rows = [
+            (found["name"], found["template"], found["status"], f"${found['price']:.2f}", found["url"] or "")
+            for found in self._containers()
+        ]
+        screen.result(f"the account holds {_counted(len(rows), 'container')}, {self.price()} a month")
+        if rows:
+            screen.table(rows)
+        if note:
+            screen.say(f"   {note}")
+
+    def _containers(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._account.snapshot()["containers"]
+        return found
+
+    def _url(self, name: str) -> str | None:
+        return next((found["url"] for found in self._containers() if found["name"] == name), None)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+
+
+def _expect(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise UnexpectedError(otherwise)
