@@ -369,9 +369,8 @@ def test_entries_of_one_container_are_read_with_one_call(host: Host, web: str, e
 
 def test_a_look_up_by_id_reads_what_is_there(office: HostedResource, web: str, emulator: Emulator) -> None:
     emulator.drift.allow_ip("web", OFFICE, description="by hand", service_type="tcp")
-    office.id, office.outs = f"{web}/{OFFICE}", {"container": "", "ip_address": ""}
 
-    assert office.read()
+    assert office.get(f"{web}/{OFFICE}")
 
     expected = {"container": web, "ip_address": OFFICE, "description": "by hand", "service_type": "tcp"}
     assert expected.items() <= office.outs.items()

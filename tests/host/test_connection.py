@@ -304,9 +304,8 @@ def test_a_look_up_by_id_finds_the_target_as_well(
     link: HostedResource, app: str, db: str, emulator: Emulator
 ) -> None:
     made = emulator.drift.connect("app", "sql", "by hand")
-    link.id, link.outs = f"{app}/{made.id}", {"source": "", "target": ""}
 
-    assert link.read()
+    assert link.get(f"{app}/{made.id}")
 
     assert {"source": app, "target": db, "name": "by hand"}.items() <= link.outs.items()
 

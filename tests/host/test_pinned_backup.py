@@ -1,0 +1,361 @@
+"""PinnedBackup on the real host: the one backup that was started for it, complete and pinned."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import SHAPES, Emulator, backups
+from tests.support.accounts import running
+from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
+
+
+@pytest.fixture
+def sql(emulator: Emulator) -> str:
+    """Id of a container that runs."""
+    return running(emulator, "sql", "postgresql")
+
+
+@pytest.fixture
+def backup(host: Host) -> HostedResource:
+    """A backup that is not made yet."""
+    return host.resource("PinnedBackup", "before-v2")
+
+
+def started(emulator: Emulator, count: int = 1) -> list[int]:
+    """Backups that somebody else made; the clock is driven until they are complete."""
+    made = [backups.trigger(emulator.state, emulator.state.container("sql")).id for _ in range(count)]
+    emulator.advance(60)
+    return made
+
+
+def pins(emulator: Emulator) -> dict[int, bool]:
+    """All backups, and whether they are pinned."""
+    return {number: found.pinned for number, found in emulator.state.backups.items()}
+
+
+def warnings(backup: HostedResource) -> list[str]:
+    """What was warned of."""
+    return [line.text for line in backup.host.engine.lines if line.severity == "WARNING"]
+
+
+# --- check and diff ---
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"container": "a/b"}, "is not a container's id"),
+        ({"triggers": "v2"}, "a list is needed"),
+        ({"backup_id": 0}, "a backup's number is needed"),
+        ({"on_delete": "remove"}, "unpin, delete, keep"),
+    ],
+)
+def test_what_is_wrong_fails_on_its_property(
+    backup: HostedResource, wrong: dict[str, Any], words: str
+) -> None:
+    found = backup.check(**{"container": "usr-1-sql", **wrong})
+
+    assert found.keys() == wrong.keys()
+    assert words in "".join(found.values())
+
+
+def test_what_replaces_makes_the_new_one_first(backup: HostedResource, sql: str) -> None:
+    backup.up(container=sql, triggers=["v2"])
+
+    for change in ({"triggers": ["v3"]}, {"backup_id": 99}, {"container": UNKNOWN}, {"triggers": [UNKNOWN]}):
+        diff = backup.diff(backup.checked(**{"container": sql, "triggers": ["v2"], **change}))
+        assert (list(diff.replaces), diff.deleteBeforeReplace) == (list(change), False)
+
+
+# --- create ---
+
+
+def test_a_backup_is_made_completed_and_pinned(backup: HostedResource, sql: str, emulator: Emulator) -> None:
+    (older,) = started(emulator)
+
+    backup.up(container=sql, triggers=["v2"])
+
+    number = backup.outs["backup_id"]
+    assert pins(emulator) == {older: False, number: True}
+    assert backup.id == f"{sql}/{number:.0f}"
+    assert (True, "completed", "unpin") == tuple(backup.outs[k] for k in ("pinned", "status", "on_delete"))
+    assert backup.outs["size_bytes"] > 0
+    assert backup.outs["completed_at"].endswith("Z")
+    # A look at the container, the backups before, the start, the backups after (complete by then), the pin, a check.
+    assert emulator.calls() == 6
+    assert backup.up(container=sql, triggers=["v2"]) == []
+    assert emulator.calls() == 6
+
+
+def test_progress_is_shown_while_a_backup_takes_its_time(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
+    emulator.state.pace = dataclasses.replace(emulator.state.pace, backup_seconds=2.5)
+
+    backup.up(container=sql)
+
+    assert any(line.startswith("backup in_progress") for line in backup.lines())
+    assert pins(emulator) == {1: True}
+
+
+def test_two_of_one_container_at_once_are_two_backups(host: Host, sql: str, emulator: Emulator) -> None:
+    both = [host.resource("PinnedBackup", name) for name in ("one", "two")]
+
+    assert in_parallel(*(lambda it=it: it.up(container=sql) for it in both)) == [None, None]
+
+    assert {it.outs["backup_id"] for it in both} == {1, 2}
+    assert pins(emulator) == {1: True, 2: True}
+
+
+def test_a_request_that_was_lost_is_sent_again_after_a_look(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
+    started(emulator)
+    emulator.faults.add("backups.trigger", "drop_before")
+
+    backup.up(container=sql)
+
+    assert pins(emulator) == {1: False, 2: True}
+
+
+def test_a_lost_answer_is_no_second_backup(backup: HostedResource, sql: str, emulator: Emulator) -> None:
+    emulator.faults.add("backups.trigger", "drop_after")
+
+    backup.up(container=sql)
+
+    assert pins(emulator) == {1: True}
+
+
+def test_a_stopped_container_is_an_error_at_once(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
+    emulator.drift.stop("sql")
+
+    with pytest.raises(CallFailedError, match=r"a backup needs a container that runs, and .*-sql is stopped"):
+        backup.up(container=sql)
+
+    assert emulator.calls() == 1
+
+
+def test_a_failed_backup_says_why_and_the_next_up_makes_another(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
+    emulator.fail_backup("sql", "snapshot failed: no space left on device")
+
+    with pytest.raises(CallFailedError, match=r"backup 1 .* failed: snapshot failed: no space") as failure:
+        backup.up(container=sql)
+
+    assert failure.value.kept_id is None
+    assert backup.up(container=sql) == ["create"]
+    assert pins(emulator) == {1: False, 2: True}
+
+
+def test_a_backup_that_takes_too_long_is_kept_and_pinned_by_the_next_up(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
+    emulator.state.pace = dataclasses.replace(emulator.state.pace, backup_seconds=3600)
+    backup.timeout = 2
+
+    with pytest.raises(CallFailedError, match=r"backup 1 of .* is not pinned") as failure:
+        backup.up(container=sql)
+
+    assert failure.value.kept_id == f"{sql}/1"
+    emulator.advance(3600)
+    backup.update(backup.checked(container=sql))
+    assert pins(emulator) == {1: True}
+    assert backup.outs["pinned"] is True
+
+
+def test_one_that_failed_after_the_time_was_up_is_made_again(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
+    emulator.state.pace = dataclasses.replace(emulator.state.pace, backup_seconds=3600)
+    emulator.fail_backup("sql", "disk full")
+    backup.timeout = 2
+    with pytest.raises(CallFailedError):
+        backup.up(container=sql)
+    emulator.advance(3600)
+    backup.timeout = 0
+
+    with pytest.raises(CallFailedError, match=r"failed: disk full.*pulumi up --refresh"):
+        backup.update(backup.checked(container=sql))
+    assert not backup.read()
+
+
+def test_a_pin_that_fails_is_tried_again(backup: HostedResource, sql: str, emulator: Emulator) -> None:
+    emulator.faults.add("backups.pin", "status", code=400)
+
+    with pytest.raises(CallFailedError, match="is not pinned") as failure:
+        backup.up(container=sql)
+
+    assert failure.value.kept_id == f"{sql}/1"
+    backup.update(backup.checked(container=sql))
+    assert pins(emulator) == {1: True}
+
+
+def test_a_pin_that_the_list_does_not_show_is_not_believed(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
+    emulator.faults.add("backups.pin", "answer", body={"success": True}, done=False)
+
+    with pytest.raises(CallFailedError, match="its list says that it is not pinned"):
+        backup.up(container=sql)
+
+
+# --- pinning what is there ---
+
+
+def test_an_existing_backup_is_pinned_without_making_one(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
+    numbers = started(emulator, 2)
+
+    backup.up(container=sql, backup_id=numbers[0])
+
+    assert pins(emulator) == {numbers[0]: True, numbers[1]: False}
+    assert emulator.calls() == 3
+    assert backup.up(container=sql, backup_id=numbers[0]) == []
+
+
+def test_one_that_does_not_exist_is_an_error_that_tells_which_do(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
+    started(emulator, 2)
+
+    with pytest.raises(CallFailedError, match="has no backup 99; it has 2, 1") as failure:
+        backup.up(container=sql, backup_id=99)
+
+    assert failure.value.kept_id is None
+
+
+def test_what_is_older_than_the_newest_100_is_pinned_and_kept_with_a_warning(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
+    started(emulator, 101)
+
+    backup.up(container=sql, backup_id=1)
+
+    assert pins(emulator)[1] is True
+    assert "not among the newest 100" in warnings(backup)[-1]
+    assert backup.read()
+    assert warnings(backup)[-1].endswith("it is taken to be as it was")
+    assert backup.up(container=sql, backup_id=1) == []
+
+
+# --- update, replace, read ---
+
+
+def test_unpinned_outside_is_drift_and_pinned_again(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
+    backup.up(container=sql)
+    emulator.drift.unpin(1)
+
+    assert backup.read()
+
+    assert backup.outs["pinned"] is False
+    assert backup.up(container=sql) == ["update"]
+    assert pins(emulator) == {1: True}
+    assert backup.up(container=sql) == []
+
+
+def test_a_trigger_makes_a_new_backup_and_then_lets_go_of_the_old_one(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
+    backup.up(container=sql, triggers=["v1"])
+
+    assert backup.up(container=sql, triggers=["v2"]) == ["replace"]
+
+    assert pins(emulator) == {1: False, 2: True}
+    operations = [request.operation for request in emulator.requests]
+    assert operations.index("backups.unpin") > len(operations) - 1 - operations[::-1].index("backups.pin")
+
+
+@pytest.mark.parametrize(
+    ("on_delete", "left"), [("unpin", {1: False}), ("delete", {}), ("keep", {1: True}), (None, {1: False})]
+)
+def test_what_becomes_of_the_backup_in_the_end(
+    backup: HostedResource, sql: str, emulator: Emulator, on_delete: str | None, left: dict[int, bool]
+) -> None:
+    backup.up(container=sql)
+    calls = emulator.calls()
+    if on_delete not in {None, "unpin"}:
+        assert backup.up(container=sql, on_delete=on_delete) == ["update"]
+    assert emulator.calls() == calls
+
+    backup.delete()
+
+    assert pins(emulator) == left
+
+
+def test_backups_of_one_container_are_read_with_one_call(host: Host, sql: str, emulator: Emulator) -> None:
+    both = [host.resource("PinnedBackup", name) for name in ("one", "two")]
+    numbers = started(emulator, 2)
+    for it, number in zip(both, numbers, strict=True):
+        it.up(container=sql, backup_id=number)
+    calls = emulator.calls()
+
+    assert all(it.read() for it in both)
+
+    assert emulator.calls() == calls + 1
+
+
+@pytest.mark.parametrize("how", ["backup", "container"])
+def test_what_is_gone_is_forgotten_or_deleted(
+    backup: HostedResource, sql: str, emulator: Emulator, how: str
+) -> None:
+    backup.up(container=sql)
+    kept = dataclasses.replace(backup)
+    if how == "backup":
+        emulator.drift.delete_backup(1)
+    else:
+        emulator.drift.delete("sql")
+
+    assert not backup.read()
+
+    kept.delete()
+    assert kept.id == ""
+
+
+@pytest.mark.parametrize("fault", [401, 403, 503])
+def test_a_failed_look_is_an_error_and_never_means_gone(
+    backup: HostedResource, sql: str, emulator: Emulator, fault: int
+) -> None:
+    backup.up(container=sql)
+    emulator.faults.add("backups.list", fault, times=None)
+
+    with pytest.raises(CallFailedError):
+        backup.read()
+
+
+def test_a_look_up_by_id_reads_what_is_there(backup: HostedResource, sql: str, emulator: Emulator) -> None:
+    emulator.fail_backup("sql", "disk full")
+    failed, complete = started(emulator, 2)
+
+    assert backup.get(f"{sql}/{complete}")
+    assert (sql, complete, False) == tuple(backup.outs[k] for k in ("container", "backup_id", "pinned"))
+
+    assert backup.get(f"{sql}/{failed}")
+    assert backup.outs["status"] == "failed"
+
+
+# --- answers that the guide leaves open ---
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
+    with Emulator(shapes=shape) as emulator:
+        sql = running(emulator, "sql", "postgresql")
+        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        backup = host.resource("PinnedBackup", "before-v2")
+
+        backup.up(container=sql)
+        assert pins(emulator) == {1: True}
+        backup.up(container=sql, on_delete="delete")
+        backup.delete()
+
+        assert pins(emulator) == {}

@@ -1,0 +1,146 @@
+"""SshCertificate on the real host: the key of a compute container, downloaded or made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from stacks_pulumi.emulator import SHAPES, Emulator
+from tests.support.accounts import running
+from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource
+
+
+@pytest.fixture
+def web(emulator: Emulator) -> str:
+    """Id of a compute container."""
+    return running(emulator, "web")
+
+
+@pytest.fixture
+def key(host: Host) -> HostedResource:
+    """A key that is not known yet."""
+    return host.resource("SshCertificate", "key")
+
+
+def test_what_is_wrong_fails_on_its_property(key: HostedResource) -> None:
+    assert key.check(container="a/b", rotate_triggers="v1").keys() == {"container", "rotate_triggers"}
+
+
+def test_the_key_is_downloaded_as_a_secret(key: HostedResource, web: str, emulator: Emulator) -> None:
+    key.up(container=web)
+
+    assert key.id == web
+    assert key.outs["private_key"].startswith("-----BEGIN ")
+    assert SECRET.items() <= key.raw["private_key"].items()
+    assert emulator.calls() == 2
+    assert key.up(container=web) == []
+    assert emulator.calls() == 2
+
+
+def test_a_trigger_makes_a_new_key(key: HostedResource, web: str, emulator: Emulator) -> None:
+    key.up(container=web, rotate_triggers=["2026"])
+    first, calls = key.outs["private_key"], emulator.calls()
+
+    assert key.up(container=web, rotate_triggers=["2027"]) == ["update"]
+
+    assert key.outs["private_key"] != first
+    assert emulator.state.container("web").certificate_serial == 2
+    # One call where the answer holds the key; here it only says that there is a new one.
+    assert emulator.calls() == calls + 2
+    assert key.up(container=web, rotate_triggers=["2027"]) == []
+
+
+def test_a_failed_rotation_is_tried_again(key: HostedResource, web: str, emulator: Emulator) -> None:
+    key.up(container=web)
+    emulator.faults.add("containers.regenerate_certificate", "status", code=400)
+
+    with pytest.raises(CallFailedError, match="400"):
+        key.up(container=web, rotate_triggers=[1])
+
+    assert key.up(container=web, rotate_triggers=[1]) == ["update"]
+    assert emulator.state.container("web").certificate_serial == 2
+
+
+def test_another_container_is_another_key(key: HostedResource, web: str, emulator: Emulator) -> None:
+    other = running(emulator, "other")
+    key.up(container=web)
+
+    assert list(key.diff(key.checked(container=UNKNOWN)).replaces) == ["container"]
+    assert key.up(container=other) == ["replace"]
+    assert key.id == other
+
+
+def test_a_key_that_was_made_outside_is_found_by_a_read(
+    key: HostedResource, web: str, emulator: Emulator
+) -> None:
+    key.up(container=web)
+    first = key.outs["private_key"]
+    emulator.state.container("web").certificate_serial = 2
+
+    assert key.read()
+
+    assert key.outs["private_key"] != first
+    assert SECRET.items() <= key.raw["private_key"].items()
+    assert key.up(container=web) == []
+
+
+def test_a_managed_service_and_a_stopped_container_are_clear_errors(
+    key: HostedResource, web: str, emulator: Emulator
+) -> None:
+    sql = running(emulator, "sql", "postgresql")
+    with pytest.raises(CallFailedError, match="download the SSH key of container"):
+        key.up(container=sql)
+
+    emulator.drift.stop("web")
+    with pytest.raises(CallFailedError, match=r"an SSH key needs a container that runs, and .* is stopped"):
+        key.up(container=web)
+
+
+def test_with_its_container_the_key_is_gone(key: HostedResource, web: str, emulator: Emulator) -> None:
+    key.up(container=web)
+    emulator.drift.delete("web")
+
+    assert not key.read()
+
+
+@pytest.mark.parametrize("fault", [401, 403, 503])
+def test_a_failed_look_is_an_error_and_never_means_gone(
+    key: HostedResource, web: str, emulator: Emulator, fault: int
+) -> None:
+    key.up(container=web)
+    emulator.faults.add("containers.certificate", fault, times=None)
+
+    with pytest.raises(CallFailedError):
+        key.read()
+
+
+def test_a_deletion_leaves_the_key_with_the_container(
+    key: HostedResource, web: str, emulator: Emulator
+) -> None:
+    key.up(container=web)
+    calls = emulator.calls()
+
+    key.delete()
+
+    assert emulator.calls() == calls
+
+
+def test_a_look_up_by_id_downloads_the_key(key: HostedResource, web: str) -> None:
+    assert key.get(web)
+
+    assert (web, True) == (key.outs["container"], "PRIVATE KEY" in key.outs["private_key"])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
+    with Emulator(shapes=shape) as emulator:
+        web = running(emulator, "web")
+        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        key = host.resource("SshCertificate", "key")
+
+        key.up(container=web)
+        first = key.outs["private_key"]
+        key.up(container=web, rotate_triggers=[1])
+        assert key.outs["private_key"] != first
+        assert key.read()

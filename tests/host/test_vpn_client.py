@@ -1,0 +1,250 @@
+"""VpnClient on the real host: a device gets in, and its private key goes nowhere but where it may."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import SHAPES, Emulator
+from tests.support.accounts import running
+from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource
+
+ODD = "Ann's laptop / home?x=1#%2F"
+
+
+@pytest.fixture
+def vpn(emulator: Emulator) -> str:
+    """Id of a VPN container."""
+    return running(emulator, "vpn", "stacks-vpn")
+
+
+@pytest.fixture
+def laptop(host: Host) -> HostedResource:
+    """A client that is not there yet."""
+    return host.resource("VpnClient", "laptop")
+
+
+def clients(emulator: Emulator) -> list[str]:
+    """The names of the container's clients; the first is the one that every VPN comes with."""
+    return [client.name for client in emulator.state.container("vpn").vpn_clients]
+
+
+# --- check and diff ---
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"container": "usr-1-vpn/x"}, "is not a container's id"),
+        ({"name": " "}, "empty"),
+        ({"name": ".."}, "'..' is no name"),
+        ({"rotate_triggers": "v1"}, "a list is needed"),
+        ({"store_config": "no"}, "true or false"),
+        ({"adopt": "always"}, "never, if_matching"),
+    ],
+)
+def test_what_is_wrong_fails_on_its_property(
+    laptop: HostedResource, wrong: dict[str, Any], words: str
+) -> None:
+    found = laptop.check(**{"container": "usr-1-vpn", "name": "laptop", **wrong})
+
+    assert found.keys() == wrong.keys()
+    assert words in "".join(found.values())
+
+
+def test_a_rotation_deletes_first_and_a_move_does_not(laptop: HostedResource, vpn: str) -> None:
+    laptop.up(container=vpn, name="laptop", rotate_triggers=["2026"])
+
+    for change, first in (
+        ({"rotate_triggers": ["2027"]}, True),
+        ({"rotate_triggers": [UNKNOWN]}, True),
+        ({"name": "other"}, False),
+        ({"container": UNKNOWN}, False),
+    ):
+        given = {"container": vpn, "name": "laptop", "rotate_triggers": ["2026"], **change}
+        diff = laptop.diff(laptop.checked(**given))
+        assert (list(diff.replaces), diff.deleteBeforeReplace) == (list(change), first)
+
+
+# --- create ---
+
+
+def test_a_client_is_added_and_its_configuration_is_a_secret(
+    laptop: HostedResource, vpn: str, emulator: Emulator
+) -> None:
+    laptop.up(container=vpn, name="laptop")
+
+    assert laptop.id == f"{vpn}/laptop"
+    assert laptop.outs["config"].startswith("[Interface]\nPrivateKey = ")
+    assert SECRET.items() <= laptop.raw["config"].items()
+    # One look at the container, one at its clients, the client, its configuration.
+    assert emulator.calls() == 4
+    assert laptop.up(container=vpn, name="laptop") == []
+    assert emulator.calls() == 4
+
+
+def test_a_name_may_be_anything_and_stays_one_part_of_the_path(
+    laptop: HostedResource, vpn: str, emulator: Emulator
+) -> None:
+    laptop.up(container=vpn, name=ODD)
+
+    assert clients(emulator) == ["default", ODD]
+    assert laptop.id == f"{vpn}/{ODD}"
+    assert laptop.read()
+    assert laptop.up(container=vpn, name=ODD) == []
+    laptop.delete()
+    assert clients(emulator) == ["default"]
+
+
+def test_a_configuration_that_is_not_to_be_kept_is_not_even_downloaded(
+    laptop: HostedResource, vpn: str, emulator: Emulator
+) -> None:
+    laptop.up(container=vpn, name="laptop", store_config=False)
+
+    assert "PrivateKey" not in json.dumps(laptop.raw)
+    assert emulator.calls("vpn_clients.config") == 0
+    assert laptop.read()
+    assert laptop.up(container=vpn, name="laptop", store_config=False) == []
+
+
+def test_what_is_no_vpn_and_what_does_not_run_are_clear_errors(
+    laptop: HostedResource, vpn: str, emulator: Emulator
+) -> None:
+    web = running(emulator, "web")
+    with pytest.raises(CallFailedError, match="not a STACKS VPN container"):
+        laptop.up(container=web, name="laptop")
+
+    emulator.drift.stop("vpn")
+    with pytest.raises(
+        CallFailedError, match=r"a VPN client needs a container that runs, and .*-vpn is stopped"
+    ):
+        laptop.up(container=vpn, name="laptop")
+
+
+def test_a_lost_answer_is_no_second_client(laptop: HostedResource, vpn: str, emulator: Emulator) -> None:
+    emulator.faults.add("vpn_clients.add", "drop_after")
+
+    laptop.up(container=vpn, name="laptop")
+
+    assert clients(emulator) == ["default", "laptop"]
+
+
+def test_a_configuration_that_does_not_come_keeps_the_client_and_comes_later(
+    laptop: HostedResource, vpn: str, emulator: Emulator
+) -> None:
+    emulator.faults.add("vpn_clients.config", "status", code=400)
+
+    with pytest.raises(CallFailedError, match="was added, but its configuration did not come") as failure:
+        laptop.up(container=vpn, name="laptop")
+
+    assert failure.value.kept_id == f"{vpn}/laptop"
+    laptop.update(laptop.checked(container=vpn, name="laptop"))
+    assert "PrivateKey" in laptop.outs["config"]
+    assert clients(emulator) == ["default", "laptop"]
+
+
+def test_a_client_of_somebody_else(laptop: HostedResource, vpn: str, emulator: Emulator) -> None:
+    emulator.drift.add_vpn_client("vpn", "laptop")
+
+    with pytest.raises(CallFailedError, match='has a VPN client "laptop" already') as failure:
+        laptop.up(container=vpn, name="laptop")
+    assert 'stacks.VpnClient("laptop", ..., adopt="if_matching")' in str(failure.value)
+
+    laptop.up(container=vpn, name="laptop", adopt="if_matching")
+    assert "PrivateKey" in laptop.outs["config"]
+    assert laptop.up(container=vpn, name="laptop", adopt="if_matching") == []
+
+
+# --- update, replace, read ---
+
+
+def test_keeping_the_configuration_or_not_can_be_changed_later(laptop: HostedResource, vpn: str) -> None:
+    laptop.up(container=vpn, name="laptop")
+
+    assert laptop.up(container=vpn, name="laptop", store_config=False) == ["update"]
+    assert "PrivateKey" not in json.dumps(laptop.raw)
+    assert laptop.up(container=vpn, name="laptop") == ["update"]
+    assert SECRET.items() <= laptop.raw["config"].items()
+
+
+def test_a_rotation_makes_a_new_key(laptop: HostedResource, vpn: str, emulator: Emulator) -> None:
+    laptop.up(container=vpn, name="laptop", rotate_triggers=[1])
+    first = laptop.outs["config"]
+
+    assert laptop.up(container=vpn, name="laptop", rotate_triggers=[2]) == ["replace"]
+
+    assert laptop.outs["config"] != first
+    assert clients(emulator) == ["default", "laptop"]
+
+
+def test_a_read_keeps_the_configuration_and_asks_once_for_all(
+    host: Host, vpn: str, emulator: Emulator
+) -> None:
+    devices = [host.resource("VpnClient", name) for name in ("laptop", "phone")]
+    for device in devices:
+        device.up(container=vpn, name=device.name)
+    before, calls = [dict(device.outs) for device in devices], emulator.calls()
+
+    assert all(device.read() for device in devices)
+
+    assert [device.outs for device in devices] == before
+    assert all(SECRET.items() <= device.raw["config"].items() for device in devices)
+    assert emulator.calls() == calls + 1
+
+
+@pytest.mark.parametrize("how", ["client", "container"])
+def test_what_is_gone_is_forgotten_or_deleted(
+    laptop: HostedResource, vpn: str, emulator: Emulator, how: str
+) -> None:
+    laptop.up(container=vpn, name="laptop")
+    kept = dataclasses.replace(laptop)
+    if how == "client":
+        emulator.drift.remove_vpn_client("vpn", "laptop")
+    else:
+        emulator.drift.delete("vpn")
+
+    assert not laptop.read()
+
+    kept.delete()
+    assert kept.id == ""
+
+
+@pytest.mark.parametrize("fault", [401, 403, 503])
+def test_a_failed_look_is_an_error_and_never_means_gone(
+    laptop: HostedResource, vpn: str, emulator: Emulator, fault: int
+) -> None:
+    laptop.up(container=vpn, name="laptop")
+    emulator.faults.add("vpn_clients.list", fault, times=None)
+
+    with pytest.raises(CallFailedError):
+        laptop.read()
+
+
+def test_a_look_up_by_id_downloads_no_key(laptop: HostedResource, vpn: str, emulator: Emulator) -> None:
+    assert laptop.get(f"{vpn}/default")
+
+    assert {"container": vpn, "name": "default"}.items() <= laptop.outs.items()
+    assert emulator.calls("vpn_clients.config") == 0
+
+
+# --- answers that the guide leaves open ---
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
+    with Emulator(shapes=shape) as emulator:
+        vpn = running(emulator, "vpn", "stacks-vpn")
+        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        laptop = host.resource("VpnClient", "laptop")
+
+        laptop.up(container=vpn, name=ODD)
+        assert laptop.outs["config"].startswith("[Interface]\nPrivateKey = ")
+        assert laptop.read()
+        assert laptop.up(container=vpn, name=ODD, rotate_triggers=[1]) == ["replace"]
+        laptop.delete()
+
+        assert clients(emulator) == ["default"]
