@@ -27,9 +27,16 @@ from pulumi.dynamic import (
 
 from stacks_pulumi import config
 from stacks_pulumi.config import Settings
-from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.errors import (
+    ConfigError,
+    ConnectionFailedError,
+    ServerError,
+    StacksError,
+    UnreadableAnswerError,
+)
 from stacks_pulumi.resources import _host
 from stacks_pulumi.resources._fields import Change, Field, changed, checked
+from stacks_pulumi.resources._lookup import is_lookup
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session, session_for
 
@@ -135,6 +142,10 @@ class Provider(ResourceProvider):
 
         def work(session: Session, op: Operation) -> ReadResult:
             outs = self.on_read(session, op, id_, self._stored(props))
+            if outs is None and is_lookup(self.fields, props):
+                # For a look-up the engine takes an empty id for success, and the program would go on with nothing.
+                msg = f"there is no {self.kind} {id_} in this account: look the id up in the dashboard"
+                raise StacksError(msg)
             if outs is None:
                 return ReadResult("", {})
             return ReadResult(id_, outs, self._inputs(_host.plain(outs)))
@@ -155,7 +166,7 @@ class Provider(ResourceProvider):
         """Remove the object."""
         self._operate(
             self.delete_timeout,
-            lambda session, op: self.on_delete(session, op, id_, self._stored(props)),
+            lambda session, op: self._remove(session, op, id_, self._stored(props)),
             changes=True,
         )
 
@@ -234,6 +245,22 @@ class Provider(ResourceProvider):
                 return work(session, op)
 
         return self._guarded(operate, call)
+
+    def _remove(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> None:
+        try:
+            with session.reads.changing():
+                self.on_delete(session, op, id_, stored)
+        except (ConnectionFailedError, ServerError, UnreadableAnswerError):
+            # Nobody knows what became of it, so look: a state that holds what is gone would be a lie.
+            if not self._is_gone(session, op, id_, stored):
+                raise
+
+    def _is_gone(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> bool:
+        try:
+            return self.on_read(session, op, id_, stored) is None
+        except StacksError:
+            # What went wrong first is what the user has to read.
+            return False
 
     def _guarded(self, work: Callable[[], _T], call: _host.Call | None = None) -> _T:
         call = call or _host.current_call()

@@ -10,11 +10,14 @@ from stacks_pulumi import catalog
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import CREATED, GONE, STARTED, STOPPED, Wait
 from stacks_pulumi.errors import (
+    ConnectionFailedError,
     ExistsError,
     NotFoundError,
+    ServerError,
     SpendingCapError,
     StacksError,
     UnexpectedStateError,
+    UnreadableAnswerError,
     VanishedError,
     WaitCancelledError,
     WaitError,
@@ -22,6 +25,7 @@ from stacks_pulumi.errors import (
 )
 from stacks_pulumi.resources._base import HalfDone
 from stacks_pulumi.resources._container_view import (
+    STATUS_DELETING,
     STATUS_ERROR,
     STATUS_RUNNING,
     STATUS_STOPPED,
@@ -116,6 +120,9 @@ class Lifecycle:
             self.session.client.containers.delete(id_)
         except NotFoundError:
             return
+        except (ConnectionFailedError, ServerError, UnreadableAnswerError):
+            if not self._is_going(id_):
+                raise
         self.session.client.feed.wait(
             GONE,
             id_,
@@ -123,6 +130,14 @@ class Lifecycle:
             on_tick=lambda _container, elapsed: self.op.progress(f"deleting ({elapsed:.0f} s)"),
             cancelled=self.op.cancelled,
         )
+
+    def _is_going(self, id_: str) -> bool:
+        """Whether a deletion of which nobody knows what became is under way all the same."""
+        try:
+            found = find_container(self.session, id_, fresh=True)
+        except StacksError:
+            return False
+        return found is None or found.status == STATUS_DELETING
 
     # --- creation ---
 

@@ -10,6 +10,7 @@ from stacks_pulumi.api import models
 
 __all__ = [
     "ANSWERED",
+    "STATUS_DELETING",
     "STATUS_ERROR",
     "STATUS_RUNNING",
     "STATUS_STOPPED",
@@ -21,6 +22,7 @@ __all__ = [
 STATUS_RUNNING: Final = "running"
 STATUS_STOPPED: Final = "stopped"
 STATUS_ERROR: Final = "error"
+STATUS_DELETING: Final = "deleting"
 _SETTLED: Final = frozenset({STATUS_RUNNING, STATUS_STOPPED, STATUS_ERROR})
 
 ANSWERED: Final = (
