@@ -70,8 +70,8 @@ class SpendGuard:
             cost = f'"{name}" costs ${price:.2f} a month'
         return (
             f"402 spending cap: the key may spend ${cap:.2f} a month and ${spent:.2f} is spent; {cost}. "
-            f"It resets on {self._next_month():%Y-%m-%d} (UTC). Raise the key's cap in the dashboard, choose a "
-            "cheaper plan, or delete a container that is not needed"
+            f"It resets on {self._next_month():%Y-%m-%d} (UTC). Raise the key's cap in the dashboard, or choose a "
+            "cheaper plan"
         )
 
     def _next_month(self) -> datetime.date:
