@@ -105,21 +105,22 @@ def _preview(
     actions: dict[str, str] = {}
     notes: list[str] = []
     for step in steps:
+        old = step.old
+        if step.op == "same" and old is not None and not old.id and not old.inputs:
+            # A new resource outside of --target is shown as unchanged, without anything in it.
+            if old.type == tokens.CONTAINER:
+                notes.append(f"{_name(step.urn)!r} is new and outside of --target: not made, so not counted")
+            continue
         # What an earlier replacement has left to be deleted is a thing of its own, under the same URN.
-        key = f"{step.urn}#leftover" if step.old is not None and step.old.delete else step.urn
-        if step.old is not None:
-            before.setdefault(key, step.old)
+        key = f"{step.urn}#leftover" if old is not None and old.delete else step.urn
+        if old is not None:
+            before.setdefault(key, old)
         if step.op in _GOES:
             actions.setdefault(key, "delete")
         elif step.new is not None:
             after[key] = step.new
             actions[key] = step.op
-        if (
-            step.op == "delete"
-            and step.old is not None
-            and step.old.retain_on_delete
-            and step.old.type == tokens.CONTAINER
-        ):
+        if step.op == "delete" and old is not None and old.retain_on_delete and old.type == tokens.CONTAINER:
             notes.append(
                 f"{_name(step.urn)!r} leaves the stack but is kept (retain_on_delete): it goes on costing"
             )

@@ -151,6 +151,16 @@ def test_what_a_replacement_has_left_over_is_a_line_of_its_own() -> None:
     assert line(report, "web (left over from a replacement)").action == "delete"
 
 
+@pytest.mark.parametrize("write", [preview, events])
+def test_what_is_new_and_outside_of_a_target_is_not_counted_and_said(write: Callable[..., bytes]) -> None:
+    outside = {**step("same", "later", {}, {}), "oldState": state("later", {}, id="")}
+
+    report = report_of(write(outside, step("create", "new", None, web())))
+
+    assert report.planned == dollars(4)
+    assert "'later' is new and outside of --target" in report.notes[0]
+
+
 def test_what_is_kept_on_deletion_goes_on_costing_and_is_said() -> None:
     report = report_of(preview(step("delete", "kept", web("premium"), retainOnDelete=True)))
 
