@@ -134,7 +134,7 @@ class Backups:
             return once(
                 what=f"start a backup of container {container_id}",
                 before=before,
-                taken=lambda _backup: False,
+                taken=None,
                 post=post,
                 look=lambda: self._list(container_id, pulse=watch.pulse),
                 ours=watch.is_it,

@@ -7,6 +7,7 @@ is not known what became of it, look again before anything else is done.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -14,7 +15,13 @@ from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import CALL_ERRORS, Pulse
 from stacks_pulumi.api._retry import in_doubt, nap
 from stacks_pulumi.api._words import scrub
-from stacks_pulumi.errors import ExistsError, StacksError, UnreadableAnswerError
+from stacks_pulumi.errors import (
+    BadRequestError,
+    ConflictError,
+    ExistsError,
+    StacksError,
+    UnreadableAnswerError,
+)
 
 __all__ = ["once"]
 
@@ -34,7 +41,7 @@ def once(
     *,
     what: str,
     before: Iterable[T],
-    taken: Callable[[T], bool],
+    taken: Callable[[T], bool] | None,
     post: Callable[[], T],
     look: Callable[[], Iterable[T]],
     ours: Callable[[T], bool],
@@ -48,7 +55,7 @@ def once(
     Args:
         what: What is done, for messages, for instance `create container "web"`.
         before: What was there before.
-        taken: Whether one of those stands in the way.
+        taken: Whether a thing stands in the way; `None` if none can.
         post: Asks for the thing; raises `UnreadableAnswerError` if the answer does not tell what was made.
         look: Lists what is there now.
         ours: Whether a thing that was not there before is what was asked for.
@@ -57,15 +64,12 @@ def once(
         pulse: See `Pulse`; also called during those pauses.
 
     Raises:
-        ExistsError: It was there before it was asked for.
+        ExistsError: It was there before it was asked for, or somebody was faster.
         StacksError: What the API said; of an outcome that could not be found out, the first doubtful answer.
     """
-    known = set()
-    for thing in before:
-        known.add(thing.id)
-        if taken(thing):
-            msg = f"{what}: it is there already (id {thing.id}); take that one over, or remove it first"
-            raise ExistsError(scrub(msg), existing=thing)
+    before = tuple(before)
+    _refuse(what, before, taken)
+    known = {thing.id for thing in before}
 
     def appeared() -> T | None:
         return next((thing for thing in look() if thing.id not in known and ours(thing)), None)
@@ -79,6 +83,10 @@ def once(
                 doubt = error
                 found = _find(appeared, doubt, pauses[attempt:], clock, pulse)
             elif doubt is None:
+                if isinstance(error, (BadRequestError, ConflictError)):
+                    # Somebody may have been faster than our look.
+                    with contextlib.suppress(*CALL_ERRORS):
+                        _refuse(what, () if taken is None else look(), taken)
                 raise
             else:
                 # A refusal after a doubtful attempt may be about our own: the name is taken, the cap is reached.
@@ -88,6 +96,13 @@ def once(
         if found is not None:
             return found
     raise doubt or AssertionError
+
+
+def _refuse(what: str, things: Iterable[T], taken: Callable[[T], bool] | None) -> None:
+    existing = None if taken is None else next(filter(taken, things), None)
+    if existing is not None:
+        msg = f"{what}: it is there already (id {existing.id}); take that one over, or remove it first"
+        raise ExistsError(scrub(msg), existing=existing) from None
 
 
 def _find(

@@ -276,6 +276,32 @@ def test_many_creates_share_their_looks(clock: FakeClock) -> None:
     assert script.operations.count("containers.create") == 24
 
 
+def test_creates_that_follow_each_other_share_a_look_and_a_name_that_is_free_again_is_free(
+    clock: FakeClock,
+) -> None:
+    script = Script(
+        containers__list=[listed(web="running"), listed()], containers__create=data({"id": "usr-1-x"}, 202)
+    )
+    nouns = containers(script, clock)
+
+    nouns.create(name="other", template="nodejs")
+    nouns.create(name="more", template="nodejs")
+    assert script.operations.count("containers.list") == 1
+    nouns.create(name="web", template="nodejs")
+    assert script.operations.count("containers.list") == 2
+
+
+def test_a_name_that_was_taken_since_the_shared_look_is_told(clock: FakeClock) -> None:
+    script = Script(
+        containers__list=[listed(), listed(web="running")],
+        containers__create=refusal(400, "Name taken", field="name"),
+    )
+
+    with pytest.raises(errors.ExistsError) as caught:
+        create(script, clock)
+    assert caught.value.existing.id == "usr-1-web"
+
+
 def test_a_container_that_the_list_leaves_out_is_looked_for_alone_before_it_is_given_up(
     clock: FakeClock,
 ) -> None:

@@ -114,6 +114,26 @@ def test_a_snapshot_never_shows_the_time_before_its_caller_came(
     assert found is not None
 
 
+@pytest.mark.parametrize(("age", "calls"), [(4.0, 1), (6.0, 2)])
+def test_a_list_that_is_recent_enough_is_good_enough_for_who_says_so(
+    feed: Feed[Container], world: World, clock: FakeClock, age: float, calls: int
+) -> None:
+    feed.snapshot()
+    clock.advance(age)
+    feed.snapshot(max_age=5.0)
+    feed.find("a", max_age=5.0)
+
+    assert len(world.looks) == calls
+
+
+def test_a_failed_call_is_never_recent_enough(feed: Feed[Container], world: World, clock: FakeClock) -> None:
+    world.fails = lambda now: errors.ServerError("down", status=500) if len(world.looks) == 1 else None
+    with pytest.raises(errors.ServerError):
+        feed.snapshot()
+
+    assert feed.snapshot(max_age=60.0) == ()
+
+
 def test_the_failure_of_a_shared_call_goes_to_all_who_share_it(
     feed: Feed[Container], world: World, clock: FakeClock
 ) -> None:

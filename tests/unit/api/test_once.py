@@ -173,7 +173,24 @@ def test_a_refusal_without_a_doubt_is_told_at_once(api: Api, refusal: errors.Sta
 
     with pytest.raises(type(refusal)):
         api.create()
-    assert api.happened == ["post"]
+    assert api.happened.count("post") == 1
+
+
+def test_who_was_refused_because_somebody_was_faster_is_told_what_is_there(api: Api) -> None:
+    theirs = Container(id="theirs", name="web")
+    api.posts = [(theirs, TAKEN)]
+
+    with pytest.raises(errors.ExistsError) as caught:
+        api.create()
+    assert caught.value.existing is theirs
+
+
+def test_a_refusal_is_told_even_if_the_look_after_it_fails(api: Api) -> None:
+    api.posts = [TAKEN]
+    api.looks = [DOWN]
+
+    with pytest.raises(errors.BadRequestError, match="the name is taken"):
+        api.create()
 
 
 def test_nothing_is_sent_again_before_a_look_came_about(api: Api) -> None:
