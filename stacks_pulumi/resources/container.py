@@ -16,7 +16,7 @@ from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._container_lifecycle import Lifecycle
 from stacks_pulumi.resources._container_view import ANSWERED, STATUS_RUNNING, STATUS_STOPPED
 from stacks_pulumi.resources._fields import Change, Field, changed
-from stacks_pulumi.resources._lookup import lookup_options
+from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session
 
@@ -156,8 +156,7 @@ class Container(Resource, module="stacks", name="Container"):
             id: The container's id, for instance `usr-abc12345-web`.
             opts: Pulumi's options.
         """
-        # A look-up goes by the id; the template comes back with what is read.
-        return Container(resource_name, lookup_options(id, opts), template="")
+        return Container(resource_name, lookup_options(id, opts), template=LOOKED_UP)
 
 
 class ContainerProvider(Provider):
@@ -221,16 +220,11 @@ class ContainerProvider(Provider):
             _host.engine().status(_host.current_call().urn, f"{was}${new:.2f} a month")
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """A change that `guards` would refuse never becomes a replacement, also where `check` could not see it."""
-        if field.on_change is not Change.REFUSED:
-            return False
-        if news.get("replace_on_change") is True:
-            return True
-        old, new = _host.plain(olds.get(field.name)), _host.plain(news.get(field.name))
-        if _host.is_unknown(new):
-            # Known at `up`, where it is either the same or refused.
-            return False
-        raise StacksError(_refusal(field.name, old, new))
+        """
+        Only with the program's consent. Without it a change never gets this far, but for two: an unknown at preview,
+        and what a refresh found (the engine asks for the difference in order to show it).
+        """
+        return field.on_change is Change.REFUSED and news.get("replace_on_change") is True
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """The plan that the API gets when the program names none, and the price."""
@@ -266,6 +260,8 @@ class ContainerProvider(Provider):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Bring status and external access to what the inputs say, and restart where a trigger changed."""
+        for _, refusal in self.guards(olds, inputs):
+            raise StacksError(refusal)
         return Lifecycle(session, op).update(id_, olds, inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:

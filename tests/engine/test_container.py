@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 
@@ -12,20 +15,196 @@ pulumi.export("price", web.monthly_price_usd)
 """
 
 
+def names(emulator: Emulator) -> set[str]:
+    """What is in the account."""
+    emulator.advance(1)
+    return {container.name for container in emulator.state.world.containers.values()}
+
+
 def test_a_container_is_made_once_and_an_unchanged_program_asks_nothing(
     stack: Stack, emulator: Emulator
 ) -> None:
     stack.program(ONE)
+
+    preview = stack.preview()
+    assert emulator.calls() == 0
+    assert "monthly_price_usd: 4" in preview.text
 
     result = stack.up(quiet_afterwards=False)
     calls = emulator.calls()
     again = stack.up(quiet_afterwards=False)
 
     assert result.steps("web") == ["create"]
+    assert any("a month" in line for line in result.status_lines())
     assert again.changes == {}
     assert emulator.calls() == calls
     assert stack.outputs()["price"] == 4
     assert stack.outputs()["url"].endswith(".stackshosting.cloud")
     stack.refresh()
     stack.destroy()
-    assert emulator.state.world.containers == {}
+    assert names(emulator) == set()
+
+
+def test_drift_is_found_and_mended_and_what_is_gone_is_made_again(stack: Stack, emulator: Emulator) -> None:
+    stack.program(
+        'web = stacks.Container("web", template="nodejs", external_access=True, desired_status="running")'
+    )
+    stack.up()
+    emulator.drift.stop("web")
+    emulator.drift.set_external_access("web", enabled=False)
+
+    found = stack.refresh(drift=True)
+    mended = stack.up()
+
+    assert found.changes == {"update": 1}
+    assert mended.steps("web") == ["update"]
+    assert emulator.state.container("web").status == "running"
+    assert stack.resources()["web"]["outputs"]["url"].startswith("web-")
+
+    emulator.drift.delete("web")
+    assert stack.refresh(drift=True).changes == {"delete": 1}
+    assert stack.up().steps("web") == ["create"]
+    stack.destroy()
+
+
+def test_a_resize_in_the_dashboard_is_followed_by_the_program(stack: Stack, emulator: Emulator) -> None:
+    stack.program('db = stacks.Container("orders-db", template="postgresql")')
+    stack.up()
+    emulator.drift.resize("orders-db", "premium")
+
+    stack.refresh(drift=True)
+    refused = stack.preview_fails()
+    assert "plan would change from 'premium' to 'basic'" in refused.text
+
+    stack.program('db = stacks.Container("orders-db", template="postgresql", plan="premium")')
+    assert stack.up().changes == {}
+    stack.destroy()
+
+
+def test_a_replacement_has_to_be_asked_for_and_deletes_first(stack: Stack, emulator: Emulator) -> None:
+    stack.program('web = stacks.Container("web", template="nodejs")')
+    stack.up()
+    stack.program('web = stacks.Container("web", template="python")')
+    stack.up_fails()
+    assert emulator.state.container("web").template == "nodejs"
+
+    stack.program('web = stacks.Container("web", template="python", replace_on_change=True)')
+    replaced = stack.up()
+
+    assert replaced.order() == [("delete-replaced", "web"), ("replace", "web"), ("create-replacement", "web")]
+    assert emulator.state.container("web").template == "python"
+    stack.destroy()
+
+
+def test_what_was_done_half_way_is_finished_by_the_next_up(stack: Stack, emulator: Emulator) -> None:
+    emulator.fail_boot("web", 1)
+    stack.program(ONE)
+
+    stack.up_fails()
+    assert stack.resources()["web"]["id"] == f"{emulator.account}-web"
+    finished = stack.up()
+
+    assert finished.steps("web") == ["update"]
+    assert stack.outputs()["url"].endswith(".stackshosting.cloud")
+    assert emulator.calls("containers.create") == 1
+    stack.destroy()
+    assert names(emulator) == set()
+
+
+def test_what_was_done_half_way_can_be_destroyed(stack: Stack, emulator: Emulator) -> None:
+    emulator.fail_boot("web", None)
+    stack.program(ONE)
+    stack.up_fails()
+
+    stack.destroy()
+
+    assert names(emulator) == set()
+
+
+def test_a_container_of_somebody_else_is_read_and_never_touched(
+    emulator: Emulator, make_stack: Callable[..., Stack]
+) -> None:
+    owner, reader = make_stack(emulator), make_stack(emulator)
+    owner.program('web = stacks.Container("web", template="nodejs")')
+    owner.up()
+    reader.program(f"""
+    web = stacks.Container.get("theirs", "{emulator.account}-web")
+    pulumi.export("status", web.status)
+    pulumi.export("plan", web.plan)
+    pulumi.export("name", web.name)
+    """)
+
+    reader.up(quiet_afterwards=False)
+    again = reader.up(quiet_afterwards=False)
+
+    assert again.changes == {}
+    assert reader.outputs() == {"name": "web", "plan": "basic", "status": "running"}
+    reader.destroy()
+    assert names(emulator) == {"web"}
+
+    reader.program('web = stacks.Container.get("theirs", "usr-00000000-nothing")')
+    missing = reader.up_fails()
+    assert "usr-00000000-nothing" in missing.text
+    owner.destroy()
+
+
+def test_a_container_that_exists_is_taken_over_and_then_owned(
+    emulator: Emulator, make_stack: Callable[..., Stack]
+) -> None:
+    first, second = make_stack(emulator), make_stack(emulator)
+    first.program('web = stacks.Container("web", template="nodejs")')
+    first.up()
+    second.set("stacks:adopt", "if_matching")
+    second.program('web = stacks.Container("web", template="nodejs", desired_status="stopped")')
+
+    taken = second.up()
+
+    assert "took over the existing container" in taken.text
+    assert emulator.state.container("web").status == "stopped"
+    second.destroy()
+    assert names(emulator) == set()
+
+
+def test_what_is_protected_survives_a_destroy(stack: Stack, emulator: Emulator) -> None:
+    options = "opts=pulumi.ResourceOptions(protect=True)"
+    stack.program(f'db = stacks.Container("orders-db", template="postgresql", {options})')
+    stack.up()
+
+    stack.destroy_fails()
+
+    assert names(emulator) == {"orders-db"}
+
+
+def test_the_state_is_small_and_holds_no_key(stack: Stack, emulator: Emulator) -> None:
+    stack.program(ONE)
+    stack.up()
+
+    exported = stack.export()
+    web = stack.resources()["web"]
+
+    assert emulator.key not in exported
+    assert web["type"] == "pulumi-python:dynamic/stacks:Container"
+    assert web["outputs"]["__provider"] == web["inputs"]["__provider"]
+    assert len(web["outputs"]["__provider"]) < 100
+    config = json.loads(exported)["deployment"]["resources"]
+    provider = next(item for item in config if item["type"] == "pulumi:providers:pulumi-python")
+    assert "ciphertext" in json.dumps(provider["inputs"]["stacks:apiKey"])
+    stack.destroy()
+
+
+def test_many_containers_are_made_at_once(stack: Stack, emulator: Emulator) -> None:
+    stack.program("""
+    for number in range(12):
+        stacks.Container(f"web-{number}", template="nginx-micro")
+    """)
+
+    stack.up("--parallel", "64")
+
+    assert emulator.calls("containers.create") == 12
+    assert emulator.calls("containers.status") == 0
+    assert emulator.calls() <= 12 + 8
+    before = emulator.calls()
+    stack.refresh("--parallel", "64")
+    assert emulator.calls() <= before + 2
+    stack.destroy("--parallel", "64")
+    assert names(emulator) == set()

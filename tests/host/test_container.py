@@ -338,6 +338,15 @@ def test_an_unknown_plan_is_no_replacement_at_preview(web: HostedResource) -> No
     assert list(diff.replaces) == []
 
 
+def test_an_update_does_not_replace_in_secret(web: HostedResource) -> None:
+    web.up(name="web", template="nodejs")
+    # As if `check` had not seen the old inputs.
+    checked = web.host.resource("Container", "web").checked(name="web", template="nodejs", plan="premium")
+
+    with pytest.raises(CallFailedError, match="plan would change from 'basic' to 'premium'"):
+        web.update(checked)
+
+
 def test_how_we_work_is_no_change_of_the_container(web: HostedResource) -> None:
     web.up(name="web", template="nodejs", discount_code="SPRING")
 
@@ -487,14 +496,16 @@ def test_reads_share_one_call(host: Host, emulator: Emulator) -> None:
 
 
 def test_a_look_up_by_id_reads_what_is_there(web: HostedResource, there: str, emulator: Emulator) -> None:
-    web.id = there
-    web.outs = {"template": ""}
-
-    assert web.read()
+    assert web.get(there)
 
     assert ("web", "nodejs", "basic", 4) == tuple(
         web.outs[name] for name in ("name", "template", "plan", "monthly_price_usd")
     )
+
+
+def test_a_look_up_of_nothing_is_an_error(web: HostedResource) -> None:
+    with pytest.raises(CallFailedError, match="there is no Container usr-00000000-none in this account"):
+        web.get("usr-00000000-none")
 
 
 # --- delete ---

@@ -23,6 +23,7 @@ from pulumi.runtime import rpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 import stacks_pulumi
+from stacks_pulumi.resources.providers import KINDS
 
 PROVIDER = "__provider"
 SECRET = {rpc._special_sig_key: rpc._special_secret_sig}
@@ -230,8 +231,18 @@ class HostedResource:
 
     def read(self) -> bool:
         """What a refresh does; False if the resource is gone (and forgotten)."""
-        request = provider_pb2.ReadRequest(id=self.id, urn=self.urn, properties=self._struct(self.outs))
-        answer = self._call("Read", request)
+        return self._read(properties=self._struct(self.outs), inputs=self._struct(self.inputs))
+
+    def get(self, id_: str) -> bool:
+        """What a look-up by id does."""
+        self.id = id_
+        given = {
+            field.name: "" for field in KINDS[self.kind].fields if field.required and field.name != "name"
+        }
+        return self._read(properties=self._struct(given), inputs=self._struct(given))
+
+    def _read(self, **bags: Any) -> bool:
+        answer = self._call("Read", provider_pb2.ReadRequest(id=self.id, urn=self.urn, **bags))
         if not answer.id:
             self.id, self.inputs, self.outs = "", {}, {}
             return False
