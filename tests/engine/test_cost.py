@@ -1,0 +1,85 @@
+"""`stacks-pulumi cost` on what a real engine writes, in every form that it takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.cli import main
+from stacks_pulumi.cost.build import report_of
+from stacks_pulumi.cost.money import Change, Price
+from stacks_pulumi.cost.report import Report
+from stacks_pulumi.emulator import Emulator
+from tests.support.stack import Stack
+
+BEFORE = """
+    data = stacks.Container("data", template="postgresql")
+    stacks.Container("old", template="nodejs", plan="premium")
+    stacks.Container("kept", template="nginx-micro")
+"""
+AFTER = """
+    data = stacks.Container("data", template="postgresql")
+    stacks.Container("kept", template="nginx-micro")
+    site = stacks.Container("site", template="nodejs", additional_storage_tier=3)
+    stacks.Container("later", template="nodejs", plan=site.status.apply(lambda _: "standard"))
+    stacks.Connection("link", source=site, target=data)
+    stacks.Container("hidden", template="nodejs", plan=pulumi.Output.secret("basic"))
+"""
+
+
+def written(stack: Stack, *arguments: str, **environment: str) -> bytes:
+    """What a command of the engine writes for programs."""
+    done = subprocess.run(
+        ["pulumi", *arguments, "--non-interactive"],
+        cwd=stack.folder,
+        env={**stack.env, **environment},
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def figures(report: Report) -> dict[str, tuple[str, str, str]]:
+    return {line.name: (line.action, str(line.past), str(line.planned)) for line in report.lines}
+
+
+def test_every_form_of_a_preview_tells_the_same(
+    stack: Stack, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack.program(BEFORE)
+    stack.up(quiet_afterwards=False)
+    export = report_of(stack.export().encode())
+    assert export.planned == Price(Decimal(15), Decimal(15))
+
+    stack.program(AFTER)
+    document = report_of(written(stack, "preview", "--json", "--show-sames"))
+    streamed = report_of(written(stack, "preview", "--json", PULUMI_ENABLE_STREAMING_JSON_PREVIEW="true"))
+
+    dash = "\N{EN DASH}"
+    assert figures(document) == {
+        "hidden": ("create", "$0.00", f"$1.00{dash}$10.00"),
+        "later": ("create", "$0.00", f"$1.00{dash}$10.00"),
+        "site": ("create", "$0.00", "$7.00"),
+        "old": ("delete", "$10.00", "$0.00"),
+        "data": ("same", "$4.00", "$4.00"),
+        "kept": ("same", "$1.00", "$1.00"),
+    }
+    assert figures(streamed) == figures(document)
+    assert document.past == export.planned
+    assert document.difference == Change(Decimal(-1), Decimal(17))
+    assert [(other.count, other.reason) for other in document.not_priced] == [(1, "free")]
+    assert not document.incomplete
+    assert not streamed.incomplete
+
+    assert "--show-sames" in report_of(written(stack, "preview", "--json")).incomplete
+
+    stack.up(quiet_afterwards=False)
+    monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+    monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
+    assert main(["cost", "--account", "--format", "json", "--strict"]) == 0
+    account: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert account["planned"] == {"low": "21.00", "high": "21.00"}
