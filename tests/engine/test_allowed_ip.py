@@ -1,0 +1,104 @@
+"""AllowedIp on the real engine: who may reach a container, from the first address to the last."""
+
+from __future__ import annotations
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.accounts import addresses, fewest_addresses, running
+from tests.support.stack import Stack
+
+CALLER = "203.0.113.45"
+OFFICE = "198.51.100.0/24"
+WEB = 'web = stacks.Container("web", template="nodejs", external_access=True)\n'
+RULE = 'stacks.AllowedIp("office", container=web, ip_address="{}", revoke_auto_added=True{})\n'
+
+
+def rule(address: str = OFFICE, more: str = "") -> str:
+    """A program with a container and one address."""
+    return WEB + RULE.format(address, more)
+
+
+def test_an_address_from_its_creation_to_its_end(stack: Stack, emulator: Emulator) -> None:
+    stack.program(rule())
+
+    result = stack.up()
+
+    assert [name for op, name in result.order() if op == "create"] == ["web", "office"]
+    assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "both")}
+    assert stack.resources()["office"]["deletedWith"].endswith("::web")
+
+    # Changed in place: another entry at the API, the same resource here.
+    stack.program(rule(more=', description="Office", service_type="http"'))
+    assert stack.up(quiet_afterwards=False).steps("office") == ["update"]
+    assert addresses(emulator, "web") == {OFFICE: ("Office", "http")}
+
+    # Another address: the new one is in before the old one is out.
+    stack.program(rule("2001:DB8::/48", ', description="Office", service_type="http"'))
+    assert stack.up(quiet_afterwards=False).steps("office") == [
+        "create-replacement",
+        "replace",
+        "delete-replaced",
+    ]
+    assert addresses(emulator, "web") == {"2001:db8::/48": ("Office", "http")}
+
+    # Changed outside, found by a refresh, and mended.
+    emulator.drift.allow_ip("web", "192.0.2.7")
+    emulator.drift.remove_ip("web", "2001:db8::/48")
+    stack.refresh(drift=True)
+    assert stack.up(quiet_afterwards=False).steps("office") == ["create"]
+    emulator.drift.remove_ip("web", "192.0.2.7")
+
+    assert fewest_addresses(emulator, 1) == 1
+
+    # The last address goes, and access with it. A container that is open to nobody is what the program asked for.
+    stack.program(WEB)
+    result = stack.up(quiet_afterwards=False)
+    assert result.steps("office") == ["delete"]
+    assert any("external access was turned off instead" in text for text in result.warnings)
+    assert emulator.state.container("web").external_access is False
+
+    # The program still says external_access=True: a refresh shows that it is off, and the next up opens it for the
+    # caller, as it does for any container without rules.
+    stack.refresh(drift=True)
+    assert stack.up(quiet_afterwards=False).steps("web") == ["update"]
+    assert addresses(emulator, "web").keys() == {CALLER}
+
+    stack.destroy()
+    assert emulator.state.containers == {}
+
+
+def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
+    web = running(emulator, "web")
+    program = f"""
+        web = stacks.Container.get("web", "{web}")
+        office = stacks.AllowedIp("office", container=web, ip_address="{OFFICE}", revoke_auto_added=True{{}})
+    """
+
+    # Access is off.
+    stack.program(program.format(""))
+    assert f"external access of {web} is off" in "".join(stack.up_fails().errors)
+
+    # Somebody else's entry, left alone and then taken over.
+    emulator.drift.set_external_access("web", enabled=True)
+    emulator.drift.allow_ip("web", OFFICE, description="by hand")
+    assert 'write stacks.AllowedIp("office", ..., adopt="if_matching")' in "".join(stack.up_fails().errors)
+    assert addresses(emulator, "web")[OFFICE] == ("by hand", "both")
+
+    # Half-way: ours is in, the caller's did not go. The state knows, and the next up ends it.
+    emulator.faults.add("allowed_ips.remove", "pass")
+    emulator.faults.add("allowed_ips.remove", "status", code=400, body={"error": "Not today"})
+    stack.program(program.format(', adopt="if_matching"'))
+    assert "Not today" in "".join(stack.up_fails().errors)
+    assert stack.resources()["office"]["id"] == f"{web}/{OFFICE}"
+    assert stack.up(quiet_afterwards=False).steps("office") == ["update"]
+    assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "both")}
+
+    # A look-up shows it as it is.
+    stack.program(f"""
+        office = stacks.AllowedIp.get("looked-up", "{web}/{OFFICE}")
+        pulumi.export("entry", pulumi.Output.all(office.container, office.ip_address, office.service_type))
+    """)
+    result = stack.up(quiet_afterwards=False)
+    assert stack.outputs()["entry"] == [web, OFFICE, "both"]
+    # The container was only looked up, so nothing but this deletion closes its door.
+    assert result.steps("office") == ["delete"]
+    assert emulator.state.container("web").external_access is False

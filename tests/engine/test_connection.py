@@ -1,0 +1,115 @@
+"""Connection on the real engine: after both of its ends, before anything that needs it, and never in the open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.accounts import running
+from tests.support.stack import Stack
+
+ENDS = """
+app = stacks.Container("app", template="nodejs")
+sql = stacks.Container("sql", template="postgresql")
+cache = stacks.Container("cache", template="redis")
+"""
+LINKS = """
+primary = stacks.Connection("app-to-sql", source=app, target={}, name="primary db")
+stacks.Connection("app-to-cache", source=app, target=cache)
+pulumi.export("variable", primary.environment_variables.apply(min))
+pulumi.export("address", primary.connection_string)
+"""
+
+
+def links(emulator: Emulator) -> dict[str, str]:
+    """Connections by name, with what they lead to."""
+    return {found.name: found.target.rpartition("-")[2] for found in emulator.state.connections.values()}
+
+
+def test_a_connection_from_its_creation_to_its_end(stack: Stack, emulator: Emulator) -> None:
+    stack.program(ENDS + LINKS.format("sql"))
+
+    result = stack.up()
+
+    made = [name for op, name in result.order() if op == "create"]
+    assert set(made[:3]) == {"app", "sql", "cache"}
+    assert links(emulator) == {"primary db": "sql", "app-to-cache": "cache"}
+    # Two connections to one source, one restart.
+    assert emulator.calls("containers.set_status") == 1
+    assert emulator.state.container("app").env_pending is False
+
+    # What may hold a password is encrypted in the state, and so is what the program makes of it.
+    address = f"postgresql://postgres:****@{emulator.account}-sql:5432/postgres"
+    assert stack.outputs(secrets=True) == {"variable": "POSTGRES_DB", "address": address}
+    assert stack.outputs() == {"variable": "[secret]", "address": "[secret]"}
+    state = stack.resources()["app-to-sql"]
+    for name in ("environment_variables", "connection_string"):
+        assert "ciphertext" in state["outputs"][name]
+    for text in (stack.export(), result.text):
+        assert "postgresql://" not in text
+        assert "POSTGRES_" not in text
+    assert state["deletedWith"].endswith("::app")
+
+    # Gone outside: found by a refresh, made again.
+    emulator.drift.disconnect("app", "app-to-cache")
+    stack.refresh(drift=True)
+    assert stack.up(quiet_afterwards=False).order() == [("create", "app-to-cache")]
+
+    # Another target under the same name: the old one has to go first.
+    stack.program(ENDS + LINKS.format("cache"))
+    steps = stack.up(quiet_afterwards=False).steps("app-to-sql")
+    assert steps == ["delete-replaced", "replace", "create-replacement"]
+    assert links(emulator) == {"primary db": "cache", "app-to-cache": "cache"}
+
+    # The source takes its connections with it.
+    deleted = emulator.calls("connections.delete")
+    stack.destroy()
+    assert (emulator.state.connections, emulator.state.containers) == ({}, {})
+    assert emulator.calls("connections.delete") == deleted
+
+
+def test_what_stands_in_the_way(emulator: Emulator, make_stack: Callable[..., Stack], stack: Stack) -> None:
+    app, sql = running(emulator, "app"), running(emulator, "sql", "postgresql")
+    emulator.new_key(account=emulator.new_account(), label="other")
+    theirs = running(emulator, "theirs", "postgresql", key="other")
+    program = 'stacks.Connection("link", source="{}", target="{}", name="primary"{})'
+
+    # A target in another account, and a source that does not run: said at once.
+    emulator.drift.stop("app")
+    stack.program(
+        program.format(app, sql, "") + "\n" + program.replace("link", "across").format(sql, theirs, "")
+    )
+    errors = "".join(stack.up_fails().errors)
+    assert f"a connection needs the container {theirs}, and this account has none of that id" in errors
+    assert f"a connection needs a container that runs, and {app} is stopped" in errors
+    assert emulator.calls("connections.create") == 0
+    emulator.drift.start("app")
+
+    # Half-way: connected, and the source did not restart. The state knows, and the next up restarts it.
+    emulator.faults.add("containers.set_status", "status", code=400, body={"error": "Not today"})
+    stack.program(program.format(app, sql, ""))
+    assert "Not today" in "".join(stack.up_fails().errors)
+    assert stack.resources()["link"]["id"] == f"{app}/{next(iter(emulator.state.connections))}"
+    assert stack.up(quiet_afterwards=False).steps("link") == ["update"]
+    assert emulator.state.container("app").env_pending is False
+
+    # Another program finds it there, looks it up, and takes it over.
+    other = make_stack(emulator)
+    other.program(program.format(app, sql, ""))
+    assert 'write stacks.Connection("link", ..., adopt="if_matching")' in "".join(other.up_fails().errors)
+    id_ = stack.resources()["link"]["id"]
+    other.program(
+        f"""
+        found = stacks.Connection.get("found", "{id_}")
+        pulumi.export("found", pulumi.Output.all(found.target, found.name))
+        """
+    )
+    other.up(quiet_afterwards=False)
+    assert other.outputs()["found"] == [sql, "primary"]
+    restarts = emulator.calls("containers.set_status")
+    other.program(program.format(app, sql, ', adopt="if_matching"'))
+    other.up()
+    assert (list(links(emulator)), emulator.calls("containers.set_status")) == (["primary"], restarts)
+    # With ids in place of containers nothing is deleted with anything: it is taken out by itself.
+    other.destroy()
+    assert links(emulator) == {}

@@ -1,0 +1,110 @@
+"""VpnClient on the real engine: a device gets in, and its private key is readable nowhere."""
+
+from __future__ import annotations
+
+import json
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.accounts import running
+from tests.support.stack import Stack
+
+VPN = 'vpn = stacks.Container("vpn", template="stacks-vpn")\n'
+ODD = "Ann's laptop / home"
+
+
+def clients(emulator: Emulator) -> list[str]:
+    """The names of the VPN's clients; the first is the one that every VPN comes with."""
+    return [client.name for client in emulator.state.container("vpn").vpn_clients]
+
+
+def private_key(stack: Stack) -> str:
+    """The private key in the stack's output."""
+    config: str = stack.outputs(secrets=True)["config"]
+    return config.partition("PrivateKey = ")[2].partition("\n")[0]
+
+
+def test_a_client_from_its_creation_to_its_end(stack: Stack, emulator: Emulator) -> None:
+    program = (
+        VPN
+        + """
+device = stacks.VpnClient("laptop", container=vpn, name={}, rotate_triggers=["{}"])
+stacks.VpnClient("phone", container=vpn, store_config=False)
+pulumi.export("config", device.config)
+"""
+    )
+    stack.program(program.format(json.dumps(ODD), 2026))
+
+    result = stack.up()
+
+    assert sorted(clients(emulator)) == [ODD, "default", "phone"]
+    assert stack.outputs() == {"config": "[secret]"}
+    first = private_key(stack)
+    assert len(first) == 44
+    states = stack.resources()
+    assert states["laptop"]["id"] == f"{emulator.account}-vpn/{ODD}"
+    assert "ciphertext" in states["laptop"]["outputs"]["config"]
+    assert "config" not in states["phone"]["outputs"]
+    assert emulator.calls("vpn_clients.config") == 1
+    assert first not in stack.export() + result.text
+
+    # A rotation removes the client first, because the new one bears its name.
+    stack.program(program.format(json.dumps(ODD), 2027))
+    steps = stack.up(quiet_afterwards=False).steps("laptop")
+    assert steps == ["delete-replaced", "replace", "create-replacement"]
+    second = private_key(stack)
+    assert second not in {first, ""}
+
+    # Gone outside: found by a refresh, made again; what is still there stays as it is.
+    emulator.drift.remove_vpn_client("vpn", "phone")
+    stack.refresh(drift=True)
+    assert stack.up(quiet_afterwards=False).order() == [("create", "phone")]
+    assert private_key(stack) == second
+
+    # The configuration is taken out of the state.
+    stack.program(
+        program.format(json.dumps(ODD), 2027).replace(
+            "rotate_triggers", "store_config=False, rotate_triggers"
+        )
+    )
+    assert stack.up(quiet_afterwards=False).steps("laptop") == ["update"]
+    assert second not in stack.cli("stack", "export", "--show-secrets")
+    assert stack.outputs() == {}
+
+    removals = emulator.calls("vpn_clients.remove")
+    stack.destroy()
+    assert emulator.state.containers == {}
+    assert emulator.calls("vpn_clients.remove") == removals
+
+
+def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
+    vpn = running(emulator, "vpn", "stacks-vpn")
+    web = running(emulator, "web")
+    emulator.drift.add_vpn_client("vpn", "laptop")
+    program = 'stacks.VpnClient("laptop", container="{}"{})'
+
+    # No VPN, and a client of somebody else.
+    stack.program(program.format(vpn, "") + "\n" + program.replace("laptop", "phone").format(web, ""))
+    errors = "".join(stack.up_fails().errors)
+    assert "not a STACKS VPN container" in errors
+    assert 'write stacks.VpnClient("laptop", ..., adopt="if_matching")' in errors
+
+    # Taken over half-way: the configuration did not come. The state knows, and the next up fetches it.
+    emulator.faults.add("vpn_clients.config", "status", code=400, body={"error": "Not today"})
+    stack.program(program.format(vpn, ', adopt="if_matching"'))
+    assert "Not today" in "".join(stack.up_fails().errors)
+    assert stack.resources()["laptop"]["id"] == f"{vpn}/laptop"
+    assert stack.up(quiet_afterwards=False).steps("laptop") == ["update"]
+    assert "ciphertext" in stack.resources()["laptop"]["outputs"]["config"]
+
+    # A look-up downloads no key; what is taken out of the program is removed.
+    stack.program(
+        f"""
+        device = stacks.VpnClient.get("found", "{vpn}/default")
+        pulumi.export("found", pulumi.Output.all(device.container, device.name, device.config))
+        """
+    )
+    downloads = emulator.calls("vpn_clients.config")
+    assert stack.up(quiet_afterwards=False).steps("laptop") == ["delete"]
+    assert stack.outputs(secrets=True)["found"] == [vpn, "default", None]
+    assert emulator.calls("vpn_clients.config") == downloads
+    assert clients(emulator) == ["default"]
