@@ -74,10 +74,10 @@ class CallFailedError(Exception):
     def __init__(self, error: grpc.RpcError) -> None:
         self.kept_id: str | None = None
         self.kept: dict[str, Any] = {}
-        self.message = error.details()
-        for key, value in error.trailing_metadata() or ():
-            if key == "grpc-status-details-bin":
-                status = status_pb2.Status.FromString(value)
+        self.message: str = error.details() or ""
+        for entry in error.trailing_metadata() or ():
+            if entry.key == "grpc-status-details-bin":
+                status = status_pb2.Status.FromString(entry.value)
                 # The engine reads the rich status and lets go of the plain one.
                 self.message = status.message
                 for detail in status.details:

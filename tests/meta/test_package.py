@@ -1,0 +1,118 @@
+"""What the package promises as a whole: its names, what it loads, and that nobody's stack breaks."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stacks_pulumi as stacks
+from stacks_pulumi.resources.providers import KINDS
+
+ROOT = Path(__file__).parents[2]
+RESOURCES = sorted(KINDS)
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that are loaded once some code has run in a fresh interpreter."""
+    command = [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_the_public_names() -> None:
+    assert {name for name in stacks.__all__ if not name.startswith(("get_", "list_"))} == {
+        *(
+            "AllowedIp",
+            "BackupRestore",
+            "Connection",
+            "Container",
+            "PinnedBackup",
+            "SshCertificate",
+            "VpnClient",
+        ),
+        *("Provider", "provider_for"),
+    }
+    for name in stacks.__all__:
+        assert getattr(stacks, name) is not None
+    assert dir(stacks) == sorted(stacks.__all__)
+
+
+def test_every_data_function_has_its_twin() -> None:
+    functions = {name for name in stacks.__all__ if name.startswith(("get_", "list_"))}
+
+    for name in functions:
+        twin = name.removesuffix("_output") if name.endswith("_output") else f"{name}_output"
+        assert twin in functions
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Containr'"):
+        stacks.Containr  # noqa: B018  (the access is what is tested)
+
+
+@pytest.mark.parametrize("kind", RESOURCES)
+def test_every_output_is_annotated_and_described(kind: str) -> None:
+    resource = getattr(stacks, kind)
+    source = inspect.getsource(resource)
+
+    for name in vars(resource)["__annotations__"]:
+        if not name.startswith("_"):
+            assert f"{name}: pulumi.Output[" in source
+            described = source.partition(f"    {name}: pulumi.Output[")[2].splitlines()[1]
+            assert described.strip().startswith('"""'), f"{kind}.{name} has no description"
+
+
+@pytest.mark.parametrize("kind", RESOURCES)
+def test_every_input_is_an_argument_and_every_argument_is_described(kind: str) -> None:
+    resource = getattr(stacks, kind)
+    parameters = inspect.signature(resource.__init__).parameters
+    arguments = {name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
+    described = inspect.getdoc(resource.__init__) or ""
+
+    assert {field.name for field in KINDS[kind].fields} == arguments
+    assert ["self", "resource_name", "opts"] == [name for name in parameters if name not in arguments]
+    for name in arguments:
+        assert f"\n    {name}:" in described, f"{kind}: {name} is not described"
+
+
+def test_importing_the_package_loads_next_to_nothing() -> None:
+    loaded = loaded_by("import stacks_pulumi")
+
+    assert loaded.isdisjoint({"pulumi", "requests", "msgspec", "werkzeug", "rich", "pulumi_policy"})
+
+
+def test_a_program_pays_for_what_it_uses_alone() -> None:
+    code = "import stacks_pulumi as s\n" + "\n".join(f"s.{name}" for name in stacks.__all__)
+
+    loaded = loaded_by(code)
+
+    assert "pulumi" in loaded
+    assert loaded.isdisjoint({"rich", "werkzeug", "pulumi_policy", "pydantic", "structlog", "pytest"})
+
+
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("stacks_pulumi.api", {"pulumi", "grpc", "rich", "werkzeug"}),
+        ("stacks_pulumi.emulator", {"pulumi", "grpc", "requests", "rich"}),
+        ("stacks_pulumi.catalog", {"pulumi", "requests", "msgspec"}),
+        ("stacks_pulumi.cli", {"pulumi", "requests", "rich", "werkzeug"}),
+        ("stacks_pulumi.cost", {"pulumi", "requests", "rich", "werkzeug"}),
+        ("stacks_pulumi.policy", {"requests", "rich", "werkzeug"}),
+    ],
+)
+def test_each_part_loads_without_the_others(module: str, without: set[str]) -> None:
+    assert loaded_by(f"import {module}").isdisjoint(without)
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in (ROOT / "stacks_pulumi").rglob("*.py")
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+
+    assert long == {}
