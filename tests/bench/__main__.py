@@ -1,0 +1,91 @@
+"""
+Measure: seconds and calls for many containers, ours and a plain provider side by side.
+
+    make bench                      everything; some hours, most of it waiting for the rate limit
+    make bench ARGS=--quick         24 containers, ours and plain; about six minutes
+    make bench ARGS="--only ours --containers 60"
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+# Run as a script: this folder would come first on the path, where its modules could hide others.
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[0] = str(ROOT)
+
+from tests.bench import cases, imports, report  # noqa: E402  (the path has to be set first)
+from tests.bench.measure import TookTooLongError  # noqa: E402
+from tests.bench.run import empty_up, run  # noqa: E402
+from tests.bench.store import Store  # noqa: E402
+from tests.bench.targets import targets  # noqa: E402
+from tools.engine.ensure import ensure  # noqa: E402
+
+
+def main() -> int:
+    """Run the benchmark; the exit code."""
+    arguments = _arguments()
+    engine = ensure().bin
+    empty = empty_up(engine)
+    say(f"An empty up takes {empty:.1f} s here.")
+    took = imports.milliseconds()
+    store = Store(ROOT / "build" / "bench.jsonl")
+    failed = False
+    for case in (
+        () if arguments.none else filter(_chosen(arguments), cases.QUICK if arguments.quick else cases.FULL)
+    ):
+        try:
+            for row in run(case, engine, empty):
+                store.add(row)
+                say(report.line(row))
+        except TookTooLongError as error:
+            failed = True
+            say(f"{case.provider}, {case.what}, {case.limit}: {error}")
+    for target in targets(store.rows, took):
+        failed = failed or not target.reached
+        say(
+            f"{'reached' if target.reached else 'NOT REACHED'}: {target.what}: {target.got}, wanted {target.wanted}"
+        )
+    if arguments.write:
+        report.write(ROOT / "docs", store.rows, empty, took)
+        say("Wrote docs/bench.md and docs/images/bench.svg.")
+    return 1 if failed else 0
+
+
+def _chosen(arguments: argparse.Namespace) -> Callable[[cases.Case], bool]:
+    def chosen(case: cases.Case) -> bool:
+        return (
+            arguments.only in {None, case.provider}
+            and arguments.containers in {None, case.containers}
+            and (arguments.limit is None or arguments.limit == (case.per_minute or 0))
+            and (arguments.children is None or arguments.children == case.children)
+        )
+
+    return chosen
+
+
+def say(text: str) -> None:
+    """Tell a person, at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").strip().splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="24 containers alone")
+    parser.add_argument("--only", choices=("ours", "plain"), help="one of the two providers")
+    parser.add_argument("--containers", type=int, help="stacks of this size alone")
+    parser.add_argument("--limit", type=int, help="this rate limit alone; 0 for none")
+    parser.add_argument(
+        "--children", action=argparse.BooleanOptionalAction, default=None, help="with or without"
+    )
+    parser.add_argument("--none", action="store_true", help="no stack: only what is known already")
+    parser.add_argument("--write", action="store_true", help="write docs/bench.md and its chart")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

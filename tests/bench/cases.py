@@ -1,0 +1,123 @@
+"""What is measured: which provider, how many containers, with or without children, under which limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VERBS = ("up", "no-op up", "refresh", "destroy")
+WINDOW = 60.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    One stack from its first `up` to its `destroy`.
+
+    Attributes:
+        provider: `ours` or `plain`.
+        containers: How many.
+        children: Whether every second one has external access with an AllowedIp and a Connection to its neighbour.
+        per_minute: Requests a minute that the key may make; `None` for no limit.
+        boot: Seconds for which a container is pending.
+        action: Seconds that a restart or a deletion takes.
+    """
+
+    provider: str
+    containers: int
+    children: bool = False
+    per_minute: int | None = 60
+    boot: float = 20.0
+    action: float = 2.0
+
+    @property
+    def pairs(self) -> int:
+        """How many containers have children."""
+        return self.containers // 2 if self.children else 0
+
+    @property
+    def limit(self) -> str:
+        """The rate limit, for people."""
+        return "no limit" if self.per_minute is None else f"{self.per_minute}/min"
+
+    @property
+    def what(self) -> str:
+        """The stack, for people."""
+        return f"{self.containers}{f' + {2 * self.pairs} children' if self.children else ''}"
+
+    @property
+    def at_once(self) -> int:
+        """
+        How many operations the engine and the host are told to carry out at once.
+
+        64 is our default, and more than a minute's requests allow. Without a limit, more at once is what one would ask
+        for: with 64, two hundred containers boot in four rounds.
+        """
+        return 64 if self.per_minute is not None or self.containers <= 64 else 256
+
+    def program(self) -> str:
+        """The Pulumi program."""
+        module = "stacks_pulumi" if self.provider == "ours" else "plain_stacks"
+        lines = [f"import {module} as api"]
+        for number in range(self.containers):
+            has_children = self.children and number % 2 == 1
+            access = ", external_access=True" if has_children else ""
+            lines.append(f'c{number} = api.Container("c-{number:03}", template="nodejs"{access})')
+            if has_children:
+                lines += [
+                    f'api.Connection("to-{number:03}", source=c{number}, target=c{number - 1})',
+                    f'api.AllowedIp("ip-{number:03}", container=c{number}, ip_address="198.51.100.{number}")',
+                ]
+        return "\n".join(lines) + "\n"
+
+    def calls_at_least(self, verb: str) -> int:
+        """
+        The calls without which the verb cannot be done.
+
+        Of an `up`: one look at what is there and one at what became of it, and what creates. A connection takes a look,
+        its POST and the restart of its source; an address takes a look and its POST.
+        """
+        if verb == "up":
+            return 2 + self.containers + self.pairs * (1 + 3 + 2)
+        if verb == "refresh":
+            return 1 + 2 * self.pairs
+        return 1 + self.containers if verb == "destroy" else 0
+
+    def seconds_at_least(self, verb: str, empty_up: float) -> float:
+        """
+        The bound: no program gets the verb done in less on this machine under this limit.
+
+        The limit counts in windows of a minute, so a call number n goes out after (n - 1) // limit windows at the
+        earliest; the last container is made then at the earliest, and boots after it.
+        """
+        boot = self.boot if verb == "up" else self.action if verb == "destroy" else 0.0
+        last_call = self._windows(self.calls_at_least(verb)) * WINDOW
+        last_boot = self._windows(1 + self.containers) * WINDOW + boot if boot else 0.0
+        return empty_up + max(last_call, last_boot)
+
+    def _windows(self, calls: int) -> int:
+        return 0 if self.per_minute is None or calls == 0 else (calls - 1) // self.per_minute
+
+
+QUICK = (
+    Case("ours", 24),
+    Case("plain", 24),
+)
+
+FULL = (
+    *(
+        Case("ours", containers, children, per_minute)
+        for per_minute in (None, 60)
+        for containers in (8, 24, 60, 200)
+        for children in (False, True)
+    ),
+    *(
+        Case("plain", containers, children=False, per_minute=per_minute)
+        for per_minute in (None, 60)
+        for containers in (8, 24, 60, 200)
+    ),
+    *(
+        Case("plain", containers, children=True, per_minute=per_minute)
+        for per_minute in (None, 60)
+        for containers in (8, 24)
+    ),
+)

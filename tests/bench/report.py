@@ -1,0 +1,110 @@
+"""The figures for people: lines as they come, and the page of the documentation."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.bench import chart
+from tests.bench.cases import VERBS
+from tests.bench.run import Row
+from tests.bench.targets import targets
+
+HEAD = """\
+# What it takes
+
+Written by `make bench ARGS=--write` on a machine with {cores} cores: Python {python}, Pulumi SDK {sdk}, a real engine,
+and the emulator as the server. An empty `up` takes {empty:.1f} s there. Another run gives other seconds; the calls stay
+the same, give or take a poll.
+
+*Ours* is this package. *Plain* is a provider written as Pulumi's documentation teaches it
+([`tests/bench/plain`](../tests/bench/plain/plain_stacks.py)): POST, then a poll of the container's own status every
+2 s, and a sleep for as long as a 429 asks for; the stock host carries out four operations at once. Both run with
+`--parallel 64` on the same server, where a container boots for 20 s and a restart or a deletion takes 2 s. Every verb
+finds a fresh window of the rate limit. The two hundred without a limit run with `--parallel 256` and as large a
+`stacks:maxConcurrency`: with 64 at once they would boot in four rounds.
+
+The **bound** is what no provider can beat: an empty `up`, the boot, and the windows of the rate limit that are filled
+by the calls which have to be made (the creates, a look before and a look after; for a connection a look, its POST and
+the restart of its source; and so on).
+
+![up, ours and plain, in multiples of what has to be](images/bench.svg)
+"""
+
+TARGETS = """
+## What was to be reached
+
+| what | wanted | reached | |
+|---|---|---|---|
+"""
+
+TABLE = """
+## All figures
+
+*Children*: every second container has external access with an AllowedIp, and a Connection to its neighbour. *CPU* and
+*memory* are the provider's process alone.
+
+| containers | limit | verb | provider | seconds | x bound | calls | 429s | CPU s | memory MB |
+|---|---|---|---|--:|--:|--:|--:|--:|--:|
+"""
+
+TAIL = """
+## How to run it
+
+    make bench                                          everything; some hours, most of it waiting for the rate limit
+    make bench ARGS=--quick                             24 containers, ours and plain; about six minutes
+    make bench ARGS="--only ours --containers 60"       a piece
+    make bench ARGS="--none --write"                    write this page from the figures that there are
+
+The figures of each run are kept in `build/bench.jsonl`, so a full run can be done in pieces.
+"""
+
+
+def line(row: Row) -> str:
+    """One row, as soon as it is there."""
+    case, measured = row.case, row.measured
+    return (
+        f"{case.provider:5} {case.what:>18} {case.limit:>8} {row.verb:8} {measured.seconds:7.1f} s "
+        f"{row.ratio:5.2f} x bound {measured.calls:5} calls {measured.refused:3} x 429 "
+        f"{measured.cpu:6.1f} s cpu {measured.peak_kb / 1024:6.1f} MB"
+    )
+
+
+def write(docs: Path, rows: Sequence[Row], empty: float, took: dict[str, float]) -> None:
+    """Write the page and its chart."""
+    head = HEAD.format(
+        cores=os.cpu_count(), python=platform.python_version(), sdk=version("pulumi"), empty=empty
+    )
+    reached = [
+        f"| {target.what} | {target.wanted} | {target.got} | {'yes' if target.reached else '**no**'} |\n"
+        for target in targets(rows, took)
+    ]
+    lines = [_cells(row) for row in sorted(rows, key=_order)]
+    (docs / "images").mkdir(parents=True, exist_ok=True)
+    (docs / "bench.md").write_text("".join([head, TARGETS, *reached, TABLE, *lines, TAIL]), encoding="utf-8")
+    (docs / "images" / "bench.svg").write_text(chart.draw(rows), encoding="utf-8")
+
+
+def _cells(row: Row) -> str:
+    case, measured = row.case, row.measured
+    cells = (
+        case.what,
+        case.limit,
+        row.verb,
+        case.provider,
+        f"{measured.seconds:.1f}",
+        f"{row.ratio:.2f}",
+        measured.calls,
+        measured.refused,
+        f"{measured.cpu:.1f}",
+        f"{measured.peak_kb / 1024:.0f}",
+    )
+    return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def _order(row: Row) -> tuple[bool, int, bool, int, str]:
+    case = row.case
+    return case.per_minute is None, case.containers, case.children, VERBS.index(row.verb), case.provider

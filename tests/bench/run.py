@@ -1,0 +1,83 @@
+"""One case after the other, each on an emulator and a stack of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacks_pulumi.emulator import Emulator
+from tests.bench.cases import VERBS, Case
+from tests.bench.measure import Measured, measure
+from tests.support.stack import Stack
+
+PLAIN = Path(__file__).parent / "plain" / "plain_stacks.py"
+
+
+@dataclass(frozen=True)
+class Row:
+    """
+    One line of the table.
+
+    Attributes:
+        case: Of which stack.
+        verb: What was done.
+        measured: What it took.
+        bound: Seconds that it takes at least.
+    """
+
+    case: Case
+    verb: str
+    measured: Measured
+    bound: float
+
+    @property
+    def ratio(self) -> float:
+        """How near to the bound it is; 1 is the bound."""
+        return self.measured.seconds / self.bound
+
+
+def run(case: Case, engine: Path, empty_up: float) -> Iterator[Row]:
+    """Measure every verb of a case, in order."""
+    emulator = Emulator(
+        boot_seconds=case.boot,
+        action_seconds=case.action,
+        delete_seconds=case.action,
+        rate_limit=case.per_minute,
+    )
+    with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder, emulator:
+        stack = _stack(Path(folder) / "stack", engine, emulator)
+        stack.set("stacks:maxConcurrency", str(case.at_once))
+        shutil.copy(PLAIN, stack.folder)
+        stack.program(case.program())
+        for verb in VERBS:
+            bound = case.seconds_at_least(verb, empty_up)
+            # A plain provider takes a multiple of the bound; this ends only what hangs.
+            timeout = 120 + 12 * bound + 12 * case.containers
+            yield Row(
+                case,
+                verb,
+                measure(stack, emulator, verb.split()[-1], at_once=case.at_once, timeout=timeout),
+                bound,
+            )
+        if emulator.state.containers:
+            raise AssertionError(f"left behind: {sorted(emulator.state.containers)}")
+
+
+def empty_up(engine: Path, rounds: int = 3) -> float:
+    """Seconds of an `up` of nothing: the least of several."""
+    with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder, Emulator() as emulator:
+        stack = _stack(Path(folder) / "stack", engine, emulator)
+        least = float("inf")
+        for _ in range(rounds):
+            began = time.monotonic()
+            stack.engine("up", "--yes", "--skip-preview")
+            least = min(least, time.monotonic() - began)
+    return least
+
+
+def _stack(folder: Path, engine: Path, emulator: Emulator) -> Stack:
+    return Stack(folder, engine, {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
