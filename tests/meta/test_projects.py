@@ -1,0 +1,54 @@
+"""The project files that the official engine reads, which the one that is built here in part does not."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TRACKED = subprocess.run(
+    ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.splitlines()
+
+
+def files(*names: str) -> list[str]:
+    """Tracked files of these names."""
+    return [path for path in TRACKED if Path(path).name in names]
+
+
+def read(path: str) -> dict[str, Any]:
+    """A YAML file as a mapping."""
+    loaded = yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+@pytest.mark.parametrize("path", files("Pulumi.yaml"))
+def test_a_program_is_python_and_says_what_it_is(path: str) -> None:
+    project = read(path)
+
+    runtime = project["runtime"]
+    assert (runtime if isinstance(runtime, str) else runtime["name"]) == "python"
+    assert project["name"]
+    assert project["description"]
+
+
+@pytest.mark.parametrize("path", files("PulumiPolicy.yaml"))
+def test_a_pack_is_python_and_says_what_it_is_and_of_which_version(path: str) -> None:
+    pack = read(path)
+
+    runtime = pack["runtime"]
+    assert (runtime if isinstance(runtime, str) else runtime["name"]) == "python"
+    assert pack["description"]
+    assert isinstance(pack["version"], str)
+    assert (ROOT / path).with_name("__main__.py").exists()
+    assert (ROOT / path).with_name("requirements.txt").exists()
+
+
+def test_there_are_packs_and_programs() -> None:
+    assert len(files("PulumiPolicy.yaml")) >= 3
+    assert "Pulumi.yaml" in TRACKED
