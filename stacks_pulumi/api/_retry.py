@@ -67,7 +67,7 @@ def most_attempts(error: BaseException) -> int:
     if isinstance(error, RateLimitedError):
         return 10  # each one waited for as long as the API asked
     if isinstance(error, UnreadableAnswerError):
-        return 2  # the first may have been cut short; the second shows that it is meant
+        return 3  # one may have been cut short; what always looks like this is meant
     return 5
 
 

@@ -29,7 +29,7 @@ __all__ = ["StacksClient"]
 
 class StacksClient:
     """
-    The STACKS API (`api-guide`), typed: one attribute for each noun, one method for each endpoint.
+    The STACKS API, typed: one attribute for each noun, one method for each endpoint.
 
         with StacksClient(api_key) as stacks:
             web = stacks.containers.create(name="web", template="nodejs")

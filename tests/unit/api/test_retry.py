@@ -88,7 +88,7 @@ def test_pauses_grow_and_are_spread_over_their_whole_length() -> None:
     assert pause(LIMITED, 4, 1.0) == 0.0
 
 
-@pytest.mark.parametrize(("error", "attempts"), [(FAILED, 5), (BROKE, 5), (GARBLED, 2), (LIMITED, 10)])
+@pytest.mark.parametrize(("error", "attempts"), [(FAILED, 5), (BROKE, 5), (GARBLED, 3), (LIMITED, 10)])
 def test_the_last_error_is_raised_after_so_many_attempts(
     clock: FakeClock, error: errors.StacksError, attempts: int
 ) -> None:
