@@ -21,6 +21,7 @@ __all__ = [
     "container_name",
     "ip_network",
     "one_of",
+    "segment",
     "storage_tier",
     "strings",
     "text",
@@ -40,6 +41,15 @@ def text(value: Any) -> str:
         msg = "it is empty"
         raise ValueError(msg)
     return value
+
+
+def segment(value: Any) -> str:
+    """Text that names one thing in the API's paths; `.` and `..` would name another endpoint."""
+    name = text(value)
+    if name in {".", ".."}:
+        msg = f"{name!r} cannot be a name at the API: choose another"
+        raise ValueError(msg)
+    return name
 
 
 def boolean(value: Any) -> bool:

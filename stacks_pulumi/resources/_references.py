@@ -50,7 +50,7 @@ def child_options(
 
 def container_id(value: Any) -> str:
     """A container's id as an input: any text without a slash, because the API alone knows their form."""
-    text = _checks.text(value)
+    text = _checks.segment(value)
     if "/" in text:
         msg = f"{text!r} is not a container's id, which looks like usr-abc12345-web"
         raise ValueError(msg)

@@ -84,3 +84,9 @@ def test_triggers_are_compared_as_text() -> None:
 def test_a_typing_error_is_guessed() -> None:
     with pytest.raises(ValueError, match="did you mean 'running'"):
         _checks.one_of(("running", "stopped"))("runnning")
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_what_would_lead_to_another_endpoint_is_no_name(name: str) -> None:
+    with pytest.raises(ValueError, match="choose another"):
+        _checks.segment(name)
