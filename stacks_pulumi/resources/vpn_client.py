@@ -103,22 +103,13 @@ class VpnClient(Resource, module="stacks", name="VpnClient"):
         return VpnClient(resource_name, lookup_options(id, opts), container="")
 
 
-def _client_name(value: Any) -> str:
-    """A client's name: any text but the two that a path takes for another place."""
-    name = _checks.text(value)
-    if name in {".", ".."}:
-        msg = f"{name!r} is no name"
-        raise ValueError(msg)
-    return name
-
-
 class VpnClientProvider(Provider):
     """Check, create, read, diff, update and delete a VPN client."""
 
     kind: ClassVar = "VpnClient"
     fields: ClassVar = (
         Field("container", container_id, Change.REPLACE, required=True),
-        Field("name", _client_name, Change.REPLACE, required=True),
+        Field("name", _checks.segment, Change.REPLACE, required=True),
         Field("rotate_triggers", _checks.strings, Change.REPLACE),
         Field("store_config", _checks.boolean, Change.UPDATE, default=True),
         Field("adopt", _checks.one_of(ADOPT_MODES), Change.NONE),

@@ -41,7 +41,7 @@ def clients(emulator: Emulator) -> list[str]:
     [
         ({"container": "usr-1-vpn/x"}, "is not a container's id"),
         ({"name": " "}, "empty"),
-        ({"name": ".."}, "'..' is no name"),
+        ({"name": ".."}, "'..' cannot be a name"),
         ({"rotate_triggers": "v1"}, "a list is needed"),
         ({"store_config": "no"}, "true or false"),
         ({"adopt": "always"}, "never, if_matching"),
