@@ -1,4 +1,4 @@
-"""How a data function gets its answer: from the client of the account, once for each run of the program."""
+"""How a data function gets its answer: from the client of the account, once while the answer is young."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ask(provider: Provider | None, *question: Any, how: Callable[[StacksClient],
 
     Args:
         provider: Whose account; the stack's own unless given.
-        question: The function's name and its arguments; the same question is asked once.
+        question: The function's name and its arguments; the same question is asked once a minute at most.
         how: Asks the client.
 
     Raises:

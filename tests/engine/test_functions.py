@@ -1,0 +1,97 @@
+"""Data functions in a program that the real engine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stacks_pulumi.emulator import Emulator, fakes
+from tests.support.accounts import running
+from tests.support.stack import Stack
+
+PROGRAM = """
+app = stacks.Container("app", template="nodejs")
+vpn = stacks.Container("vpn", template="stacks-vpn")
+pulumi.export("status", stacks.get_container_output(app.id).status)
+pulumi.export("logs", stacks.get_logs_output(app.id, 5))
+pulumi.export("key", stacks.get_ssh_certificate_output(app.id))
+pulumi.export("password", stacks.get_credentials_output(app.id).password)
+pulumi.export("config", stacks.get_vpn_config_output(vpn.id))
+pulumi.export("links", stacks.list_connections_output(app.id).apply(lambda found: len(found.outgoing)))
+for number in range(3):
+    pulumi.export(f"again-{number}", stacks.get_container_output(app.id).name)
+"""
+
+
+def test_answers_come_once_they_can_and_secrets_stay_secret(stack: Stack, emulator: Emulator) -> None:
+    stack.program(PROGRAM)
+
+    # Of a container that is not there yet, nothing is asked.
+    stack.preview()
+    assert emulator.calls() == 0
+
+    result = stack.up(quiet_afterwards=False)
+
+    # The same question from several places is one call.
+    assert emulator.calls("containers.status") == 1
+    shown = stack.outputs()
+    assert (shown["status"], shown["again-2"]) == ("running", "app")
+    assert "app" in shown["logs"]
+    secret = {name: value for name, value in stack.outputs(secrets=True).items() if shown[name] == "[secret]"}
+    assert secret.keys() == {"key", "password", "config", "links"}
+    world, app = emulator.state.world, emulator.state.container("app")
+    key = fakes.private_key(world, app)
+    assert (key, fakes.password(world, app)) == (secret["key"], secret["password"])
+    for text in (stack.export(), result.text):
+        assert key.splitlines()[1] not in text
+        assert secret["password"] not in text
+        assert "PrivateKey" not in text
+
+
+def test_an_error_is_one_line_from_either_kind_of_function(stack: Stack, emulator: Emulator) -> None:
+    app = running(emulator, "app")
+    stack.program('stacks.get_container("usr-1-gone")')
+    plain = stack.preview_fails()
+    stack.program(
+        f"""
+        pulumi.export("status", stacks.get_container_output(pulumi.Output.from_input("usr-1-gone")).status)
+        pulumi.export("name", stacks.get_container("{app}").name)
+        """
+    )
+    twin = stack.preview_fails()
+
+    for result in (plain, twin):
+        (error,) = (text for text in result.errors if "usr-1-gone" in text)
+        assert error.startswith("look at container usr-1-gone: ")
+        assert "\n" not in error
+        assert emulator.key not in result.text
+
+    # A program may know better.
+    stack.program(
+        """
+        from stacks_pulumi.errors import NotFoundError
+
+        try:
+            stacks.get_container("usr-1-gone")
+        except NotFoundError as error:
+            pulumi.export("code", error.status)
+        """
+    )
+    stack.up(quiet_afterwards=False)
+    assert stack.outputs() == {"code": 404}
+
+
+def test_a_program_waits_for_the_rate_limit_and_says_so(make_stack: Callable[..., Stack]) -> None:
+    with Emulator(rate_limit=2, rate_window=4) as emulator:
+        app = running(emulator, "app")
+        stack = make_stack(emulator)
+        stack.program(
+            f"""
+            pulumi.export("lines", [len(stacks.get_logs("{app}", n).splitlines()) for n in (1, 2, 3)])
+            """
+        )
+
+        result = stack.up(quiet_afterwards=False)
+
+        assert stack.outputs() == {"lines": [1, 2, 3]}
+        assert any("for the rate limit, 1 request queued" in line for line in result.status_lines())
+        assert 429 not in {request.status for request in emulator.requests}

@@ -1,0 +1,87 @@
+"""Provider on the real engine: two accounts in one program, each with a key that nobody gets to see."""
+
+from __future__ import annotations
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.accounts import addresses
+from tests.support.stack import Stack
+
+PROGRAM = """
+team = stacks.Provider("team-b", api_key=pulumi.Config("team").require_secret("apiKey"), requests_per_minute=600)
+ours = stacks.Container("ours", template="nodejs")
+theirs = stacks.Container("theirs", template="nodejs", external_access=True,
+                          opts=pulumi.ResourceOptions(provider=team))
+# What belongs to a container is in its account without being told.
+stacks.AllowedIp("rule", container=theirs, ip_address="198.51.100.0/24")
+stacks.SshCertificate("key", container=theirs)
+names = stacks.list_containers_output(provider=team).apply(lambda found: sorted(one.name for one in found))
+pulumi.export("names", names)
+pulumi.export("login", stacks.get_credentials_output(theirs.id, provider=team).username)
+{}
+"""
+
+
+def test_two_accounts_in_one_program(stack: Stack, emulator: Emulator) -> None:
+    account = emulator.new_account()
+    key = emulator.new_key(account=account, label="team-1")
+    stack.set("team:apiKey", key)
+    stack.program(PROGRAM.format(""))
+
+    result = stack.up()
+
+    assert {found.name: found.account for found in emulator.state.containers.values()} == {
+        "ours": emulator.account,
+        "theirs": account,
+    }
+    # A list is no secret, though the key that it was asked with is; credentials are.
+    assert stack.outputs() == {"names": ["theirs"], "login": "[secret]"}
+    for secret in (key, emulator.key):
+        assert secret not in stack.export() + result.text
+    states = stack.resources()
+    assert len({states[name]["provider"] for name in ("theirs", "rule", "key")}) == 1
+    assert states["ours"]["provider"] != states["theirs"]["provider"]
+    stack.refresh()
+
+    # A new key is a change of the provider, and of nothing that it looks after.
+    stack.set("team:apiKey", emulator.new_key(account=account, label="team-2"))
+    result = stack.up(quiet_afterwards=False)
+    assert (result.steps("team-b"), result.order()) == (["update"], [])
+    emulator.drift.revoke_key("team-1")
+
+    # An error says whose it is.
+    stack.program(
+        PROGRAM.format(
+            """
+stacks.Connection("across", source=theirs, target=ours)
+stacks.AllowedIp("again", container=theirs, ip_address="198.51.100.0/24")
+"""
+        )
+    )
+    errors = stack.up_fails().errors
+    assert any(
+        "this account has none of that id" in text and text.endswith("(account team-b)") for text in errors
+    )
+    assert any("is in the list of" in text and text.endswith("(account team-b)") for text in errors)
+    assert len(addresses(emulator, "theirs")) == 2
+
+    # A destruction runs no program; the keys are those of the state.
+    stack.destroy()
+    assert emulator.state.containers == {}
+
+
+def test_a_wrong_key_is_described_and_never_repeated(stack: Stack, emulator: Emulator) -> None:
+    stack.program(
+        """
+        short = stacks.Provider("short", api_key="sk_stacks_1234")
+        revoked = stacks.Provider("revoked", api_key="sk_stacks_" + "0" * 64)
+        stacks.Container("one", template="nodejs", opts=pulumi.ResourceOptions(provider=short))
+        stacks.Container("two", template="nodejs", opts=pulumi.ResourceOptions(provider=revoked))
+        """
+    )
+
+    result = stack.up_fails()
+
+    assert "the STACKS API key is malformed (it has 4 characters" in "".join(result.errors)
+    assert any("401" in text and text.endswith("(account revoked)") for text in result.errors)
+    assert "sk_stacks_1234" not in result.text
+    assert "0" * 64 not in result.text

@@ -1,0 +1,177 @@
+"""Data functions against the emulator: every one of them, in every shape of an answer, asked once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.output import Unknown
+
+import stacks_pulumi as stacks
+from stacks_pulumi import errors
+from stacks_pulumi.emulator import SHAPES, Emulator, backups
+from stacks_pulumi.resources import _session
+from tests.support.accounts import running
+
+SECRET = {"get_credentials", "get_ssh_certificate", "get_vpn_config", "list_connections"}
+"""What has to come as a secret."""
+
+QUESTIONS: dict[str, tuple[tuple[Any, ...], Callable[[Any], bool]]] = {
+    "get_container": (("app",), lambda found: (found.name, found.status) == ("app", "running")),
+    "list_containers": ((), lambda found: [one.name for one in found] == ["app", "sql", "vpn"]),
+    "list_templates": ((), lambda found: "nodejs" in {one.id for one in found}),
+    "get_credentials": (("sql",), lambda found: found.password and found.port == 5432),
+    "get_logs": (("app", 7), lambda found: "app" in found),
+    "get_metrics": (("app",), lambda found: found.cpu[0].value >= 0),
+    "get_ssh_certificate": (("app",), lambda found: found.startswith("-----BEGIN ")),
+    "list_available_targets": (("app",), lambda found: [one.name for one in found.databases] == ["sql"]),
+    "list_connections": (("app",), lambda found: [one.name for one in found.outgoing] == ["link"]),
+    "list_allowed_ips": (("app",), lambda found: found.enabled and len(found.allowed_ips) == 1),
+    "list_backups": (("sql", 10), lambda found: [one.status for one in found] == ["completed"]),
+    "get_backup_stats": ((), lambda found: found.total_backups == 1),
+    "list_vpn_clients": (("vpn",), lambda found: [one.name for one in found] == ["default"]),
+    "get_vpn_config": (("vpn", "default"), lambda found: "PrivateKey" in found),
+}
+"""Every function, its arguments (a container by its name), and what has to be true of the answer."""
+
+
+def furnished(api: Emulator) -> Emulator:
+    """The emulator with one of each."""
+    for name, template in (("app", "nodejs"), ("sql", "postgresql"), ("vpn", "stacks-vpn")):
+        running(api, name, template)
+    api.drift.set_external_access("app", enabled=True)
+    api.drift.connect("app", "sql", "link")
+    backups.trigger(api.state, api.state.container("sql"))
+    api.advance(60)
+    return api
+
+
+@pytest.fixture
+def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An account with one of each, which the environment leads to."""
+    with configured(furnished(emulator), monkeypatch):
+        yield emulator
+
+
+@contextlib.contextmanager
+def configured(api: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the environment lead to an emulator, and forget every client in the end."""
+    monkeypatch.setenv("STACKS_API_KEY", api.key)
+    monkeypatch.setenv("STACKS_BASE_URL", api.url)
+    _session._sessions.clear()
+    yield
+    for session in _session._sessions.values():
+        session.client.close()
+    _session._sessions.clear()
+
+
+def ask(name: str, api: Emulator) -> Any:
+    """Put a question."""
+    return getattr(stacks, name)(*arguments(name, api))
+
+
+def arguments(name: str, api: Emulator) -> list[Any]:
+    """The arguments of a question, with ids in place of names."""
+    return [
+        f"{api.account}-{argument}" if argument in {"app", "sql", "vpn"} else argument
+        for argument in QUESTIONS[name][0]
+    ]
+
+
+def later(output: pulumi.Output[Any]) -> tuple[Any, bool, bool]:
+    """What an output comes to, whether that is known, and whether it is secret."""
+
+    async def resolve() -> tuple[Any, bool, bool]:
+        return await output.future(with_unknowns=True), await output.is_known(), await output.is_secret()
+
+    return asyncio.get_event_loop().run_until_complete(resolve())
+
+
+@pytest.fixture
+def program() -> Iterator[None]:
+    """The event loop of a program."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+def test_the_questions_are_all_there_are() -> None:
+    names = {name for name in stacks.__all__ if name.startswith(("get_", "list_"))}
+
+    assert names == {*QUESTIONS, *(f"{name}_output" for name in QUESTIONS)}
+
+
+def test_every_function_answers_and_asks_once(account: Emulator) -> None:
+    for name, (_, is_right) in QUESTIONS.items():
+        calls = account.calls()
+        assert is_right(ask(name, account)), name
+        assert ask(name, account) is ask(name, account), name
+        assert account.calls() == calls + 1, name
+
+
+@pytest.mark.usefixtures("program")
+def test_every_twin_answers_the_same_and_marks_what_is_secret(account: Emulator) -> None:
+    for name, (_, is_right) in QUESTIONS.items():
+        asked = [pulumi.Output.from_input(argument) for argument in arguments(name, account)]
+        value, known, secret = later(getattr(stacks, f"{name}_output")(*asked))
+        assert is_right(value), name
+        assert (known, secret) == (True, name in SECRET), name
+        assert ask(name, account) is value, name
+
+
+@pytest.mark.usefixtures("program")
+def test_an_unknown_argument_is_no_question(account: Emulator) -> None:
+    for name, (given, _) in QUESTIONS.items():
+        if not given:
+            continue
+        unknown: pulumi.Output[Any] = pulumi.Output.from_input(Unknown())  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+        _, known, secret = later(getattr(stacks, f"{name}_output")(unknown))
+        assert (known, secret) == (False, name in SECRET), name
+
+    assert account.calls() == 0
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_function_reads_every_shape(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Emulator(shapes=shape) as api, configured(furnished(api), monkeypatch):
+        for name, (_, is_right) in QUESTIONS.items():
+            assert is_right(ask(name, api)), name
+
+
+def test_another_question_is_asked_for_itself(account: Emulator) -> None:
+    app, sql = (f"{account.account}-{name}" for name in ("app", "sql"))
+
+    assert stacks.get_container(app).name != stacks.get_container(sql).name
+    assert stacks.get_logs(app, 1) != stacks.get_logs(app, 2)
+    assert account.calls() == 4
+
+
+def test_an_error_is_what_it_is_and_ends_a_program_with_one_line(account: Emulator) -> None:
+    with pytest.raises(errors.NotFoundError, match=r"look at container usr-1-web: .*404") as failure:
+        stacks.get_container("usr-1-web")
+
+    assert isinstance(failure.value, pulumi.RunError)
+    assert "\n" not in str(failure.value)
+    assert failure.value.status == 404
+
+
+@pytest.mark.parametrize(
+    ("key", "words"), [("", "no STACKS API key is configured"), ("sk_live_1", "is malformed")]
+)
+def test_without_a_sound_key_nothing_is_asked(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, key: str, words: str
+) -> None:
+    monkeypatch.setenv("STACKS_API_KEY", key)
+
+    with pytest.raises(errors.ConfigError, match=words) as failure:
+        stacks.list_containers()
+
+    assert isinstance(failure.value, pulumi.RunError)
+    assert account.calls() == 0
