@@ -95,7 +95,7 @@ class ApiError(StacksError):
 
     Attributes:
         status: HTTP status code.
-        operation: What was asked, for instance `create container`.
+        operation: What was asked, for instance `containers.create`.
         text: The API's own words, or an empty string.
         body: The whole answer as it was decoded, with nothing secret in it; an empty mapping if it was none.
     """
@@ -198,7 +198,7 @@ class ConnectionFailedError(StacksError):
     No answer came back.
 
     Attributes:
-        operation: What was asked.
+        operation: What was asked, for instance `containers.create`.
         sent: False if the request certainly never reached the API (no connection was made); True if it may have.
     """
 

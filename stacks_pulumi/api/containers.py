@@ -185,7 +185,7 @@ class Containers:
             post=lambda: self._send(call),
             look=self.feed.snapshot,
             # Of the same name but another template: somebody else was faster. It must not be taken for ours.
-            ours=lambda container: container.name == name and container.template in {template, None},
+            ours=lambda container: container.name == name and container.made_from(template),
             clock=self._clock,
         )
         return made.merge(Container(id=made.id, name=name, template=template, plan=plan))

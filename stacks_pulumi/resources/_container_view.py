@@ -102,7 +102,7 @@ def differences_to(inputs: Mapping[str, Any], found: models.Container) -> list[s
     """What speaks against taking a container over that bears the name; only what the program states is compared."""
     differences = []
     template, plan, tier = inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
-    if found.template is not None and found.template != template:
+    if not found.made_from(template):
         differences.append(f"its template is {found.template!r}, not {template!r}")
     if plan is not None and found.plan is not None and found.plan != plan:
         differences.append(f"its plan is {found.plan!r}, not {plan!r}")

@@ -97,7 +97,10 @@ def _report_limit(seconds: float, queued: int) -> None:
     operation = current_operation()
     if operation is None:
         # A data function, which is called by the program itself.
-        pulumi.log.info(text, ephemeral=True)
+        if seconds >= 1:
+            pulumi.log.info(text, ephemeral=True)
         return
     operation.check_active()
-    operation.progress(text)
+    if seconds >= 1:
+        # Less is only for a turn; a line about it would flicker.
+        operation.progress(text)

@@ -84,6 +84,20 @@ class Container(Model, frozen=True, kw_only=True):
         """The host name inside the network: its id (guide, "Get Container Credentials")."""
         return self.id
 
+    def made_from(self, template: str) -> bool:
+        """
+        Whether it may be one of that template.
+
+        The list tells only a `type`, and the guide does not say whether that spells out the size: `nginx-micro` may
+        be listed as `nginx`, and `stacks-vpn` as `vpn`.
+        """
+        return self.template in {
+            None,
+            template,
+            template.removesuffix("-micro"),
+            template.removeprefix("stacks-"),
+        }
+
 
 class Template(Model, frozen=True, kw_only=True):
     """

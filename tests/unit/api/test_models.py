@@ -55,3 +55,18 @@ def test_credentials_show_nothing_of_themselves() -> None:
 
     assert repr(made) == "Credentials(container_name=None, type='redis', ...)"
     assert made.__rich_repr__() == [("container_name", None), ("type", "redis")]
+
+
+@pytest.mark.parametrize(
+    ("listed", "template", "may_be"),
+    [
+        ("nodejs", "nodejs", True),
+        (None, "nodejs", True),
+        ("nginx", "nginx-micro", True),
+        ("vpn", "stacks-vpn", True),
+        ("python", "nodejs", False),
+        ("nginx-micro", "nginx", False),
+    ],
+)
+def test_a_listed_type_need_not_spell_out_the_size(listed: str | None, template: str, may_be: bool) -> None:
+    assert models.Container(id="usr-1-x", template=listed).made_from(template) is may_be
