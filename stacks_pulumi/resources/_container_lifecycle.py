@@ -69,7 +69,9 @@ class Lifecycle:
             outs = self._settle(container, {}, inputs, new=not adopted)
         except WaitCancelledError:
             if not adopted:
-                self._undo(container)
+                # Nobody is left to tell the id to, and what nobody knows must not go on costing money.
+                with self.op.undoing():
+                    self.session.client.containers.delete(container.id)
             raise
         except StacksError as error:
             raise self._half_done(error, container, inputs) from None
@@ -183,10 +185,6 @@ class Lifecycle:
                 f'stacks.Container("{label}", ..., adopt="if_matching"); else give this container another name'
             )
         raise ExistsError(msg, existing=found)
-
-    def _undo(self, container: models.Container) -> None:
-        # Nobody is left to tell the id to. What nobody knows must not go on costing money.
-        self.session.client.containers.delete(container.id)
 
     def _half_done(
         self, error: StacksError, container: models.Container, inputs: Mapping[str, Any]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stacks_pulumi._clock import Clock
-from stacks_pulumi.errors import WaitCancelledError
+from stacks_pulumi.errors import StacksError, WaitCancelledError
 from stacks_pulumi.resources import _host
 
 __all__ = ["Operation", "current_operation"]
@@ -37,6 +37,7 @@ class Operation:
     started: float
     deadline: float
     _last_progress: float | None = field(default=None, repr=False)
+    _undoing: bool = field(default=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -49,7 +50,7 @@ class Operation:
 
     def cancelled(self) -> bool:
         """Whether the engine went away or called it off."""
-        return not self.call.is_active()
+        return not self._undoing and not self.call.is_active()
 
     def check_active(self) -> None:
         """
@@ -61,6 +62,17 @@ class Operation:
         if self.cancelled():
             msg = f"the engine is gone; {self.label} was given up after {self.elapsed():.0f} s"
             raise WaitCancelledError(msg, subject=self.label, elapsed=self.elapsed())
+
+    @contextlib.contextmanager
+    def undoing(self) -> Iterator[None]:
+        """
+        While what was made is taken back, because nobody is left to tell of it; best effort.
+
+        That nobody listens calls off everything else, a request that waits for the rate limit included, but not this.
+        """
+        self._undoing = True
+        with contextlib.suppress(StacksError):
+            yield
 
     def progress(self, text: str) -> None:
         """Show a line beside the resource until the operation ends; not more than one a second."""

@@ -152,6 +152,26 @@ def test_what_was_just_made_is_taken_back_when_the_engine_is_gone(host: Host, em
     assert emulator.state.world.containers == {}
 
 
+def test_what_was_just_made_is_taken_back_also_when_the_rate_limit_is_reached(
+    make_host: Callable[..., Host],
+) -> None:
+    with Emulator(rate_limit=3, rate_window=5, boot_seconds=60) as api:
+        host = make_host(
+            {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "3"}
+        )
+        web = host.resource("Container", "web")
+
+        with pytest.raises(CallFailedError):
+            web.create(web.checked(name="web", template="nodejs"), cancel_after=3.5)
+
+        assert api.calls("containers.delete") == 0, "the limit was not reached, so this shows nothing"
+        deadline = time.monotonic() + 20
+        while not api.calls("containers.delete") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        api.advance(1)
+        assert api.state.world.containers == {}
+
+
 def test_what_was_taken_over_is_left_alone_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
     host.resource("Container", "other").up(name="web", template="nodejs")
     emulator.drift.stop("web")
