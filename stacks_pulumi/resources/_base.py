@@ -99,7 +99,8 @@ class Provider(ResourceProvider):
             self._settings = config.load(texts)
             _host.widen_worker_pool(self._settings.max_concurrency)
         except ConfigError as error:
-            self._settings = error
+            account = texts.get(f"{config.NAMESPACE}:account")
+            self._settings = error if account is None else ConfigError(f"{error} (account {account})")
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate the inputs, offline; everything that is wrong at once, each on its property."""

@@ -13,7 +13,7 @@ from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._allowed_ip_list import AllowedIpList
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._fields import Change, Field
-from stacks_pulumi.resources._lookup import lookup_options
+from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._references import (
     child_id,
@@ -107,7 +107,7 @@ class AllowedIp(Resource, module="stacks", name="AllowedIp"):
             id: `<container id>/<address>`.
             opts: Pulumi's options.
         """
-        return AllowedIp(resource_name, lookup_options(id, opts), container="", ip_address="")
+        return AllowedIp(resource_name, lookup_options(id, opts), container=LOOKED_UP, ip_address=LOOKED_UP)
 
 
 class AllowedIpProvider(Provider):

@@ -17,7 +17,7 @@ from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._adoption import adopts, how_to_adopt
 from stacks_pulumi.resources._base import HalfDone, Provider
 from stacks_pulumi.resources._fields import Change, Field
-from stacks_pulumi.resources._lookup import lookup_options
+from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._references import (
     child_id,
@@ -117,7 +117,7 @@ class Connection(Resource, module="stacks", name="Connection"):
             id: `<source id>/<connection id>`.
             opts: Pulumi's options.
         """
-        return Connection(resource_name, lookup_options(id, opts), source="", target="")
+        return Connection(resource_name, lookup_options(id, opts), source=LOOKED_UP, target=LOOKED_UP)
 
 
 class ConnectionProvider(Provider):
@@ -155,7 +155,8 @@ class ConnectionProvider(Provider):
             try:
                 _restart(session, op, source)
             except WaitCancelledError:
-                session.client.connections.delete(made.id)
+                with op.undoing():
+                    session.client.connections.delete(made.id)
                 raise
             except StacksError as error:
                 msg = (

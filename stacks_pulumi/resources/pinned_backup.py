@@ -21,7 +21,7 @@ from stacks_pulumi.errors import (
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import HalfDone, Provider
 from stacks_pulumi.resources._fields import Change, Field
-from stacks_pulumi.resources._lookup import lookup_options
+from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._references import (
     child_id,
@@ -116,7 +116,7 @@ class PinnedBackup(Resource, module="stacks", name="PinnedBackup"):
             id: `<container id>/<number>`.
             opts: Pulumi's options.
         """
-        return PinnedBackup(resource_name, lookup_options(id, opts), container="")
+        return PinnedBackup(resource_name, lookup_options(id, opts), container=LOOKED_UP)
 
 
 class PinnedBackupProvider(Provider):
@@ -157,7 +157,12 @@ class PinnedBackupProvider(Provider):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Look it up among the container's backups; one call for all of one container."""
-        container, number = parent_id(id_), _checks.backup_number(id_)
+        container = parent_id(id_)
+        try:
+            number = _checks.backup_number(id_)
+        except ValueError:
+            # Only a look-up can ask for that.
+            return None
         try:
             listed = session.reads.get(
                 "backups", container, ask=lambda: session.client.backups.list(container, limit=_NEWEST)

@@ -12,7 +12,7 @@ from stacks_pulumi.errors import NotFoundError
 from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._fields import Change, Field
-from stacks_pulumi.resources._lookup import lookup_options
+from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._references import child_options, container_id, input_id
 from stacks_pulumi.resources._running import wait_until_running
@@ -72,7 +72,7 @@ class SshCertificate(Resource, module="stacks", name="SshCertificate"):
             id: The container's id.
             opts: Pulumi's options.
         """
-        return SshCertificate(resource_name, lookup_options(id, opts), container="")
+        return SshCertificate(resource_name, lookup_options(id, opts), container=LOOKED_UP)
 
 
 class SshCertificateProvider(Provider):

@@ -15,7 +15,7 @@ from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._adoption import adopts, how_to_adopt
 from stacks_pulumi.resources._base import HalfDone, Provider
 from stacks_pulumi.resources._fields import Change, Field
-from stacks_pulumi.resources._lookup import lookup_options
+from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._references import (
     child_id,
@@ -100,7 +100,7 @@ class VpnClient(Resource, module="stacks", name="VpnClient"):
             id: `<container id>/<client name>`.
             opts: Pulumi's options.
         """
-        return VpnClient(resource_name, lookup_options(id, opts), container="")
+        return VpnClient(resource_name, lookup_options(id, opts), container=LOOKED_UP)
 
 
 class VpnClientProvider(Provider):
@@ -143,7 +143,8 @@ class VpnClientProvider(Provider):
             return id_, self._outputs(session, inputs)
         except WaitCancelledError:
             if added:
-                session.client.vpn_clients.remove(container, name)
+                with op.undoing():
+                    session.client.vpn_clients.remove(container, name)
             raise
         except StacksError as error:
             msg = f'VPN client "{name}" was added, but its configuration did not come: {error}. `pulumi up` tries again'

@@ -79,7 +79,7 @@ def test_what_stands_in_the_way(emulator: Emulator, make_stack: Callable[..., St
     stack.program(
         program.format(app, sql, "") + "\n" + program.replace("link", "across").format(sql, theirs, "")
     )
-    errors = "".join(stack.up_fails().errors)
+    errors = "".join(stack.up_fails("--continue-on-error").errors)
     assert f"a connection needs the container {theirs}, and this account has none of that id" in errors
     assert f"a connection needs a container that runs, and {app} is stopped" in errors
     assert emulator.calls("connections.create") == 0

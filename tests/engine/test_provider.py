@@ -57,7 +57,7 @@ stacks.AllowedIp("again", container=theirs, ip_address="198.51.100.0/24")
 """
         )
     )
-    errors = stack.up_fails().errors
+    errors = stack.up_fails("--continue-on-error").errors
     assert any(
         "this account has none of that id" in text and text.endswith("(account team-b)") for text in errors
     )
@@ -79,9 +79,11 @@ def test_a_wrong_key_is_described_and_never_repeated(stack: Stack, emulator: Emu
         """
     )
 
-    result = stack.up_fails()
+    result = stack.up_fails("--continue-on-error")
 
-    assert "the STACKS API key is malformed (it has 4 characters" in "".join(result.errors)
+    assert any(
+        "key is malformed (it has 4" in text and text.endswith("(account short)") for text in result.errors
+    )
     assert any("401" in text and text.endswith("(account revoked)") for text in result.errors)
     assert "sk_stacks_1234" not in result.text
     assert "0" * 64 not in result.text

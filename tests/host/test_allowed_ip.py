@@ -375,6 +375,9 @@ def test_a_look_up_by_id_reads_what_is_there(office: HostedResource, web: str, e
     expected = {"container": web, "ip_address": OFFICE, "description": "by hand", "service_type": "tcp"}
     assert expected.items() <= office.outs.items()
 
+    with pytest.raises(CallFailedError, match=r"there is no .* in this account"):
+        office.get(f"{web}/192.0.2.7")
+
 
 # --- delete ---
 

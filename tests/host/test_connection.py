@@ -309,6 +309,9 @@ def test_a_look_up_by_id_finds_the_target_as_well(
 
     assert {"source": app, "target": db, "name": "by hand"}.items() <= link.outs.items()
 
+    with pytest.raises(CallFailedError, match=r"there is no .* in this account"):
+        link.get(f"{app}/none")
+
 
 # --- delete, and answers that the guide leaves open ---
 

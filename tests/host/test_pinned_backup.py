@@ -342,6 +342,9 @@ def test_a_look_up_by_id_reads_what_is_there(backup: HostedResource, sql: str, e
     assert backup.get(f"{sql}/{failed}")
     assert backup.outs["status"] == "failed"
 
+    with pytest.raises(CallFailedError, match=r"there is no .* in this account"):
+        backup.get(f"{sql}/latest")
+
 
 # --- answers that the guide leaves open ---
 

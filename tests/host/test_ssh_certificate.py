@@ -131,6 +131,9 @@ def test_a_look_up_by_id_downloads_the_key(key: HostedResource, web: str) -> Non
 
     assert (web, True) == (key.outs["container"], "PRIVATE KEY" in key.outs["private_key"])
 
+    with pytest.raises(CallFailedError, match=r"there is no .* in this account"):
+        key.get("usr-1-none")
+
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:

@@ -230,6 +230,9 @@ def test_a_look_up_by_id_downloads_no_key(laptop: HostedResource, vpn: str, emul
     assert {"container": vpn, "name": "default"}.items() <= laptop.outs.items()
     assert emulator.calls("vpn_clients.config") == 0
 
+    with pytest.raises(CallFailedError, match=r"there is no .* in this account"):
+        laptop.get(f"{vpn}/none")
+
 
 # --- answers that the guide leaves open ---
 
