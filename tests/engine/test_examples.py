@@ -334,6 +334,21 @@ def test_multi_cloud(tmp_path: Path) -> None:
     }
 
 
+def test_the_program_of_the_readme(stack: Stack, emulator: Emulator) -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    stack.program(readme.partition("```python\n")[2].partition("```")[0])
+
+    stack.up()
+
+    assert set(containers(emulator)) == {"orders", "orders-db"}
+    assert stack.outputs() == {"url": containers(emulator)["orders"].url}
+    assert [entry.ip_address for entry in containers(emulator)["orders"].allowed_ips] == ["198.51.100.0/24"]
+    assert [backup.pinned for backup in emulator.state.world.backups.values()] == [True]
+    stack.cli("state", "unprotect", "--all", "--yes")
+    stack.destroy()
+    assert containers(emulator) == {}
+
+
 def test_every_example_is_applied_here_and_has_its_readme() -> None:
     folders = {path.parent.name for path in EXAMPLES.glob("*/__main__.py")}
 

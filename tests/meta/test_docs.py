@@ -1,0 +1,179 @@
+"""The documentation says what is so: generated parts are up to date, links lead somewhere, examples run."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stacks_pulumi
+from stacks_pulumi.api import StacksClient
+from stacks_pulumi.config import KEYS
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.resources.providers import KINDS
+from tools.docs import marks
+from tools.docs.parts import generate
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+        *(ROOT / ".github").glob("*.md"),
+    ]
+)
+GENERATED = marks.pages(ROOT)
+RESOURCES = sorted((ROOT / "docs/resources").glob("*.md"))
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+BLOCK = re.compile(r"^( *)```python\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", GENERATED, ids=name)
+def test_generated_parts_are_up_to_date(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+
+    assert text == marks.filled(text, generate), "run `make docs ARGS=--tables`"
+
+
+def test_an_unknown_part_is_an_error_and_not_a_hole_in_the_page() -> None:
+    with pytest.raises(LookupError, match="no generated part"):
+        generate("inputz Container")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_to_a_file_or_a_heading_leads_there(page: Path) -> None:
+    broken = []
+    for link in LINK.findall(re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)):
+        if link.startswith(("https://", "http://", "mailto:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            broken.append(link)
+
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_python_example_is_python(page: Path) -> None:
+    for source in _blocks(page):
+        compile(source, name(page), "exec")
+
+
+def test_every_program_in_the_pages_runs_on_mocks() -> None:
+    programs = {
+        f"{name(page)} {number}": source
+        for page in PAGES
+        for number, source in enumerate(_blocks(page))
+        if re.search(r"^import stacks_pulumi as stacks$", source, re.MULTILINE)
+    }
+    assert len(programs) > len(KINDS)
+
+    failed = {}
+    with Emulator() as emulator:
+        # Data functions are calls of the program, on mocks as well. So what they look up is there, under its id.
+        env = {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url}
+        StacksClient(emulator.key, base_url=emulator.url).containers.create(
+            name="orders-db", template="mysql"
+        )
+        for label, source in programs.items():
+            command = [sys.executable, "-c", ON_MOCKS, emulator.key, emulator.account]
+            done = subprocess.run(command, input=source, text=True, capture_output=True, check=False, env=env)
+            if done.returncode or not json.loads(done.stdout.splitlines()[-1]):
+                failed[label] = done.stderr
+
+    assert failed == {}
+
+
+def test_every_public_resource_has_its_page_with_all_that_a_page_tells() -> None:
+    classes = {it for it in stacks_pulumi.__all__ if it[0].isupper()}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+
+    assert classes == {
+        page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ") for page in RESOURCES
+    }
+    for page in RESOURCES:
+        assert f"({name(page)})" in readme
+        assert f"({page.relative_to(ROOT / 'docs')})" in index
+    for kind in KINDS:
+        text = _page(kind).read_text(encoding="utf-8")
+        headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+        assert {"Inputs", "Drift", "Adoption", "Errors", "Calls to the API"} <= set(headings), kind
+        assert {f"inputs {kind}", f"calls {kind}"} <= set(marks.names(text)), kind
+
+
+def test_every_page_is_in_the_index_and_every_example_in_its_table() -> None:
+    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    table = (ROOT / "examples/README.md").read_text(encoding="utf-8")
+    pages = [page.name for page in (ROOT / "docs").glob("*.md") if page.name != "index.md"]
+
+    assert [page for page in pages if f"({page})" not in index] == []
+    folders = [path.parent.name for path in (ROOT / "examples").glob("*/__main__.py")]
+    assert [folder for folder in folders if f"({folder})" not in table] == []
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert [key for key in KEYS if f"`stacks:{key}`" not in readme] == ["account"]
+
+
+def test_every_make_target_in_the_pages_is_one() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {
+        target
+        for page in PAGES
+        for target in re.findall(
+            r"(?:^|[`(])make (?:-s )?([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+
+    assert named <= targets
+
+
+def _page(kind: str) -> Path:
+    return ROOT / "docs/resources" / f"{re.sub(r'(?<!^)(?=[A-Z])', '_', kind).lower()}.md"
+
+
+def _blocks(page: Path) -> list[str]:
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [re.sub(f"^{indent}", "", source, flags=re.MULTILINE) for indent, source in found]
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+ON_MOCKS = """
+import json
+import sys
+
+import pulumi
+
+made = []
+
+class Mocks(pulumi.runtime.Mocks):
+    def new_resource(self, args):
+        made.append(args.typ)
+        return f"{sys.argv[2]}-{args.name}", args.inputs
+
+    def call(self, args):
+        return {}
+
+pulumi.runtime.set_mocks(Mocks(), preview=True)
+pulumi.runtime.set_all_config({"project:customerKey": sys.argv[1]})
+source = sys.stdin.read()
+pulumi.runtime.test(lambda: exec(compile(source, "page", "exec"), {}))()
+print(json.dumps(made))
+"""

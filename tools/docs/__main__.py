@@ -1,0 +1,53 @@
+"""
+`make docs`: write the generated parts of the documentation again.
+
+    make docs                    the tables, and the errors as the real engine shows them (minutes)
+    make docs ARGS=--tables      the tables alone (seconds)
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+if not __package__:
+    # Run by its folder, which then comes first on the path, where its modules could hide others.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from tools.docs.marks import filled, pages
+from tools.docs.parts import generate
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_SEEN_BY_TESTS: Final = ("tests/engine/test_errors.py",)
+"""Tests that write a page of what they saw."""
+
+
+def main() -> int:
+    """
+    Write what has changed.
+
+    Returns:
+        0, or pytest's exit code if a page that a test writes could not be written.
+    """
+    parser = argparse.ArgumentParser(
+        prog="make docs", description="Write the generated parts of the docs again."
+    )
+    parser.add_argument("--tables", action="store_true", help="not the pages that tests on the engine write")
+    options = parser.parse_args()
+    for page in pages(_ROOT):
+        before = page.read_text(encoding="utf-8")
+        after = filled(before, generate)
+        if after != before:
+            page.write_text(after, encoding="utf-8")
+            print(f"wrote {page.relative_to(_ROOT)}")
+    if options.tables:
+        return 0
+    command = [sys.executable, "-m", "pytest", "-q", "--write-docs", *_SEEN_BY_TESTS]
+    return subprocess.run(command, cwd=_ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

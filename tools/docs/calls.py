@@ -1,0 +1,161 @@
+"""What each operation costs in calls to the API: measured, on the real provider host and the emulator."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.host import Host, HostedResource
+from tools.docs.marks import table
+
+__all__ = ["Measured", "calls", "measured"]
+
+_ADDRESS = "198.51.100.7"
+
+
+@dataclass
+class Measured:
+    """
+    Operations of resources, and the calls that each made, in order.
+
+    Attributes:
+        calls: Kind of resource -> operation -> names of the API's operations.
+    """
+
+    calls: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    def users(self, operation: str) -> Iterator[tuple[str, list[str]]]:
+        """The kinds of resource that make a call, each with its operations that do."""
+        for kind, made in self.calls.items():
+            doing = [what for what, names in made.items() if operation in names]
+            if doing:
+                yield kind, doing
+
+
+def calls(kind: str) -> str:
+    """The table of a resource."""
+    return table(
+        ("Operation", "Calls", "Which"),
+        [(what, str(len(names)), _written(names)) for what, names in measured().calls[kind].items()],
+    )
+
+
+@functools.cache
+def measured() -> Measured:
+    """All resources, from their creation to their end, in one account. Takes about ten seconds, mostly of waiting."""
+    with Emulator(boot_seconds=0.2) as emulator:
+        host = Host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        try:
+            return _Measurement(emulator, host).run()
+        finally:
+            host.stop()
+
+
+class _Measurement:
+    def __init__(self, emulator: Emulator, host: Host) -> None:
+        self._emulator = emulator
+        self._host = host
+        self._result = Measured()
+
+    def run(self) -> Measured:
+        app, database, vpn = (self._host.resource("Container", name) for name in ("app", "database", "vpn"))
+        self._container(app)
+        for made, template in ((database, "postgresql"), (vpn, "stacks-vpn")):
+            made.up(name=f"its-{made.name}", template=template)
+        self._connection(app.id, database.id)
+        self._allowed_ip(app.id)
+        self._vpn_client(vpn.id)
+        self._pinned_backup(database.id)
+        self._ssh_certificate(app.id)
+        self._note("Container", "delete", app.delete)
+        return self._result
+
+    def _container(self, it: HostedResource) -> None:
+        made: dict[str, Any] = {"name": "app", "template": "nodejs"}
+        self._up(it, "create", **made)
+        self._note("Container", "refresh", it.read)
+        self._up(it, "nothing changed", **made)
+        made["external_access"] = True
+        self._up(it, "update: external access", **made)
+        self._note("Container", "refresh, with external access managed", it.read)
+        self._up(it, "update: restart, stop or start", **made, restart_triggers=["2"])
+
+    def _connection(self, source: str, target: str) -> None:
+        it = self._host.resource("Connection")
+        made: dict[str, Any] = {"source": source, "target": target}
+        self._up(it, "create", **made, name="one")
+        self._up(it, "nothing changed", **made, name="one")
+        self._note("Connection", "refresh", it.read)
+        self._up(it, "replace", **made, name="two")
+        self._note("Connection", "delete", it.delete)
+
+    def _allowed_ip(self, container: str) -> None:
+        it, other = self._host.resource("AllowedIp"), self._host.resource("AllowedIp", "other")
+        made: dict[str, Any] = {"container": container, "ip_address": _ADDRESS}
+        self._up(it, "create", **made)
+        self._up(it, "nothing changed", **made)
+        self._note("AllowedIp", "refresh", it.read)
+        made["description"] = "another"
+        self._up(it, "update", **made)
+        self._up(it, "update: revoke_auto_added", **made, revoke_auto_added=True)
+        other.up(container=container, ip_address="198.51.100.8")
+        self._note("AllowedIp", "delete", other.delete)
+        self._note("AllowedIp", "delete, the last one of a list", it.delete)
+
+    def _vpn_client(self, container: str) -> None:
+        it = self._host.resource("VpnClient")
+        made: dict[str, Any] = {"container": container, "name": "laptop"}
+        self._up(it, "create", **made)
+        self._up(it, "nothing changed", **made)
+        self._note("VpnClient", "refresh", it.read)
+        self._up(it, "replace", **made, rotate_triggers=["2"])
+        made["rotate_triggers"] = ["2"]
+        self._up(it, "update: store_config to false", **made, store_config=False)
+        self._up(it, "update: store_config to true", **made)
+        self._note("VpnClient", "delete", it.delete)
+
+    def _pinned_backup(self, container: str) -> None:
+        it = self._host.resource("PinnedBackup")
+        self._up(it, "create", container=container)
+        self._up(it, "nothing changed", container=container)
+        self._emulator.drift.unpin(int(it.outs["backup_id"]))
+        self._note("PinnedBackup", "refresh", it.read)
+        self._up(it, "update: unpinned outside", container=container)
+        self._up(it, "update: on_delete", container=container, on_delete="delete")
+        self._up(it, "replace", container=container, on_delete="delete", triggers=["2"])
+        self._backup_restore(int(it.outs["backup_id"]))
+        self._note("PinnedBackup", "delete, on_delete='delete'", it.delete)
+        it.up(container=container)
+        self._note("PinnedBackup", "delete, on_delete='unpin'", it.delete)
+
+    def _backup_restore(self, number: int) -> None:
+        it = self._host.resource("BackupRestore")
+        self._up(it, "create", backup_id=number)
+        self._up(it, "nothing changed", backup_id=number)
+        self._note("BackupRestore", "refresh", it.read)
+        self._up(it, "update", backup_id=number, triggers=["2"])
+        self._note("BackupRestore", "delete", it.delete)
+
+    def _ssh_certificate(self, container: str) -> None:
+        it = self._host.resource("SshCertificate")
+        self._up(it, "create", container=container)
+        self._up(it, "nothing changed", container=container)
+        self._note("SshCertificate", "refresh", it.read)
+        self._up(it, "update", container=container, rotate_triggers=["2"])
+        self._note("SshCertificate", "delete", it.delete)
+
+    def _up(self, it: HostedResource, what: str, **inputs: Any) -> None:
+        self._note(it.kind, what, lambda: it.up(**inputs))
+
+    def _note(self, kind: str, what: str, work: Callable[[], object]) -> None:
+        before = self._emulator.calls()
+        work()
+        made = [record.operation or "" for record in self._emulator.requests[before:]]
+        self._result.calls.setdefault(kind, {})[what] = made
+
+
+def _written(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"

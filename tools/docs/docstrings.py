@@ -1,0 +1,76 @@
+"""What the docstrings of the package say, in pieces: a sentence, an argument, an attribute."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import re
+import textwrap
+from typing import Any, Final
+
+__all__ = ["attributes", "described", "first_sentence", "section"]
+
+_ENTRY: Final = re.compile(r"^(\w+): (.*)$")
+
+
+def section(documented: Any, title: str) -> dict[str, str]:
+    """The entries of a section of a docstring (`Args`, `Attributes`): name -> what is said of it, on one line."""
+    found: dict[str, str] = {}
+    inside, name = False, ""
+    for line in (inspect.getdoc(documented) or "").splitlines():
+        if not line.startswith(" ") and line:
+            inside = line == f"{title}:"
+        elif inside and line.strip():
+            entry = _ENTRY.match(line.strip()) if len(line) - len(line.lstrip()) == len("    ") else None
+            if entry is not None:
+                name = entry[1]
+                found[name] = entry[2]
+            else:
+                found[name] += f" {line.strip()}"
+    return found
+
+
+def first_sentence(documented: Any) -> str:
+    """What a docstring begins with."""
+    return " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split())
+
+
+def attributes(cls: type) -> dict[str, tuple[str, str]]:
+    """The annotated attributes of a class: name -> its type as it is written, and the docstring below it."""
+    body = _body(cls)
+    found: dict[str, tuple[str, str]] = {}
+    for node, below in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            said = ""
+            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                said = inspect.cleandoc(str(below.value.value))
+            found[node.target.id] = (ast.unparse(node.annotation), " ".join(said.split()))
+    return found
+
+
+def described(type_text: str) -> str:
+    """A type as a reader wants it: without Pulumi's wrapping, which is around all of them."""
+    text = type_text
+    for wrapping in ("pulumi.Input", "pulumi.Output"):
+        text = _unwrapped(text, wrapping)
+    text = text.replace("models.", "").removesuffix(" | None")
+    return f"`{text}`"
+
+
+@functools.cache
+def _body(cls: type) -> list[ast.stmt]:
+    (defined,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(defined, ast.ClassDef)
+    return defined.body
+
+
+def _unwrapped(text: str, wrapping: str) -> str:
+    while (start := text.find(f"{wrapping}[")) >= 0:
+        inner = start + len(wrapping) + 1
+        depth, end = 1, inner
+        while depth:
+            depth += {"[": 1, "]": -1}.get(text[end], 0)
+            end += 1
+        text = text[:start] + text[inner : end - 1] + text[end:]
+    return text

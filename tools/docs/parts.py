@@ -1,0 +1,45 @@
+"""What can stand between two marks, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from tools.docs import calls, endpoints, functions, resources, settings, sizes
+
+__all__ = ["generate"]
+
+_PARTS: Final[dict[str, Callable[[], str]]] = {
+    "configuration": settings.configuration,
+    "plans": sizes.plans,
+    "storage tiers": sizes.storage,
+    "templates": sizes.templates,
+    "data functions": functions.data_functions,
+    "answers": functions.answers,
+    "endpoints": endpoints.endpoints,
+}
+_OF_A_KIND: Final[dict[str, Callable[[str], str]]] = {
+    "inputs": resources.inputs,
+    "outputs": resources.outputs,
+    "calls": calls.calls,
+}
+
+
+def generate(name: str) -> str:
+    """
+    The text of a part.
+
+    Args:
+        name: Of the part; for one that there is of every kind of resource, `inputs Container`.
+
+    Raises:
+        LookupError: There is no such part.
+    """
+    what, _, kind = name.partition(" ")
+    if what in _OF_A_KIND:
+        return _OF_A_KIND[what](kind)
+    if name not in _PARTS:
+        raise LookupError(
+            f"there is no generated part {name!r}: there are {', '.join((*_PARTS, *_OF_A_KIND))}"
+        )
+    return _PARTS[name]()

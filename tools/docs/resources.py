@@ -1,0 +1,88 @@
+"""The tables of a resource: its inputs with what a change of each does, and its outputs."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Final
+from unittest import mock
+
+import pulumi
+
+import stacks_pulumi
+from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources.providers import KINDS
+from tools.docs.docstrings import attributes, described, section
+from tools.docs.marks import table
+
+__all__ = ["inputs", "outputs"]
+
+_LABEL: Final = "the name in the program"
+_CHANGES: Final = {
+    Change.UPDATE: "updates",
+    Change.REPLACE: "replaces",
+    Change.REFUSED: "refused",
+    Change.NONE: "nothing",
+}
+
+
+def inputs(kind: str) -> str:
+    """The arguments of a resource class."""
+    cls = getattr(stacks_pulumi, kind)
+    said = section(cls.__init__, "Args")
+    parameters = [
+        parameter
+        for name, parameter in inspect.signature(cls.__init__).parameters.items()
+        if name not in {"self", "resource_name", "opts"}
+    ]
+    if kind not in KINDS:
+        return table(
+            ("Input", "Type", "Default", "What it is"),
+            [
+                (f"`{it.name}`", described(it.annotation), _default(it, None), said[it.name])
+                for it in parameters
+            ],
+        )
+    fields = {field.name: field for field in KINDS[kind].fields}
+    labelled = {name for name, value in _made(cls)[0].items() if value == _LABEL}
+    rows = []
+    for it in parameters:
+        default = _LABEL if it.name in labelled else _default(it, fields[it.name])
+        change = _CHANGES[fields[it.name].on_change]
+        rows.append((f"`{it.name}`", described(it.annotation), default, change, said[it.name]))
+    return table(("Input", "Type", "Default", "A change", "What it is"), rows)
+
+
+def outputs(kind: str) -> str:
+    """The outputs of a resource class. Inputs come out as they went in, so only what comes about is shown."""
+    cls = getattr(stacks_pulumi, kind)
+    taken = {field.name for field in KINDS[kind].fields if not field.computed}
+    secrets = set(_made(cls)[1].additional_secret_outputs or ())
+    return table(
+        ("Output", "Type", "Secret", "What it is"),
+        [
+            (f"`{name}`", described(type_), "yes" if name in secrets else "", said)
+            for name, (type_, said) in attributes(cls).items()
+            if name not in taken
+        ],
+    )
+
+
+def _default(parameter: inspect.Parameter, field: Field | None) -> str:
+    if parameter.default is inspect.Parameter.empty:
+        return "required"
+    if field is None or field.default is None:
+        return ""
+    return f"`{field.default}`"
+
+
+def _made(cls: Any) -> tuple[dict[str, Any], pulumi.ResourceOptions]:
+    """What a resource hands to Pulumi, properties and options, when it is given no more than it needs."""
+    needed = [
+        name
+        for name, parameter in inspect.signature(cls.__init__).parameters.items()
+        if name not in {"self", "resource_name"} and parameter.default is inspect.Parameter.empty
+    ]
+    with mock.patch("pulumi.dynamic.Resource.__init__") as register:
+        cls(_LABEL, **dict.fromkeys(needed, "given"))
+    _provider, _name, properties, options = register.call_args.args
+    return properties, options or pulumi.ResourceOptions()

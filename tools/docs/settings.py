@@ -1,0 +1,35 @@
+"""The table of what can be configured."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Final
+
+from stacks_pulumi.config import KEYS, NAMESPACE, Settings
+from tools.docs.marks import table
+
+__all__ = ["configuration"]
+
+_ENVIRONMENT: Final = {"apiKey": "`STACKS_API_KEY`", "baseUrl": "`STACKS_BASE_URL`"}
+_SAID: Final = {
+    "apiKey": "The API key; set it as a secret. The preview of a new stack works without one.",
+    "baseUrl": "Where the API is. `http://` is taken for this machine alone.",
+    "adopt": "What to do about what exists already: `never` or `if_matching`. A resource's own `adopt` goes first.",
+    "requestsPerMinute": "The budget to keep to until the API's headers say otherwise.",
+    "maxConcurrency": "How many operations one provider process carries out at once.",
+}
+_SET_ELSEWHERE: Final = {"account"}
+"""What only an explicit provider sets, about itself."""
+
+
+def configuration() -> str:
+    """Every key of the configuration."""
+    defaults = {it.name: it.default for it in dataclasses.fields(Settings)}
+    rows = []
+    for key in KEYS:
+        if key not in _SET_ELSEWHERE:
+            name = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key)
+            default = "" if defaults[name] is None else f"`{defaults[name]}`"
+            rows.append((f"`{NAMESPACE}:{key}`", _ENVIRONMENT.get(key, ""), default, _SAID[key]))
+    return table(("Key", "Environment", "Default", "What it is"), rows)
