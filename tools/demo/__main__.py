@@ -28,6 +28,7 @@ from tools.demo.emulated import EmulatedAccount, NotStartedError
 from tools.demo.project import CommandFailedError, Project
 from tools.demo.screen import say
 from tools.demo.tour import Tour, UnexpectedError
+from tools.engine.engine import EngineUnavailableError
 from tools.engine.ensure import find
 
 _KEPT = """
@@ -70,7 +71,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         say("A database and an app on a real Pulumi engine and an emulated STACKS: no account, no bill.")
-        say("It takes about half a minute: containers boot in 4 seconds here, and in 10 to 30 at STACKS.")
+        say("It takes about 40 seconds: containers boot in 4 seconds here, and in 10 to 30 at STACKS.")
         account = EmulatedAccount(folder)
         say()
         say("   Program   examples/quickstart/__main__.py")
@@ -92,7 +93,7 @@ def main() -> int:
             f"{account.refused()} of them refused by the rate limit."
         )
         say(_OWN.format(price=price, path=_PATH if _engine_is_ours() else ""))
-    except (CommandFailedError, NotStartedError, UnexpectedError) as error:
+    except (CommandFailedError, EngineUnavailableError, NotStartedError, UnexpectedError) as error:
         say()
         say(f"The demo ended early: {error}.")
         return 1

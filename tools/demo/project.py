@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tools.demo import screen
+from tools.engine.ensure import ensure
+from tools.engine.pack import argument
 
 __all__ = ["CommandFailedError", "Project"]
 
@@ -64,37 +67,62 @@ class Project:
         Raises:
             CommandFailedError: It could not be made.
         """
-        for command in (
-            ["stack", "init", STACK],
-            ["config", "set", "stacks:baseUrl", base_url],
-            # By stdin, as a command line can be read by everybody on the machine.
-            ["config", "set", "stacks:apiKey", "--secret"],
-        ):
-            done = subprocess.run(
-                ["pulumi", *command, "--non-interactive"],
-                cwd=self.folder,
-                env=self._env,
-                input=api_key,
-                text=True,
-                capture_output=True,
-                check=False,
-            )
-            if done.returncode:
-                screen.say(done.stdout + done.stderr)
-                raise CommandFailedError(f"`pulumi {' '.join(command[:2])}` failed")
+        self._capture(["pulumi", "stack", "init", STACK, "--non-interactive"])
+        self._capture(["pulumi", "config", "set", "stacks:baseUrl", base_url, "--non-interactive"])
+        # By stdin, as a command line can be read by everybody on the machine.
+        self._capture(["pulumi", "config", "set", "stacks:apiKey", "--secret", "--non-interactive"], api_key)
 
-    def run(self, *command: str) -> None:
+    def run(self, *command: str, refused: bool = False) -> None:
         """
         Run the engine; the person sees what it prints while it prints it.
 
+        Args:
+            command: The command and its options.
+            refused: Whether it is to end with an error.
+
         Raises:
-            CommandFailedError: It ended with an error.
+            CommandFailedError: It ended with an error, or not although it should.
         """
-        code = self._on_terminal(command) if screen.is_terminal() else self._through_pipe(command)
-        if code:
+        with self._start(command) as engine:
+            try:
+                if engine.stdout is not None:
+                    for line in screen.condensed(engine.stdout):
+                        screen.say(line)
+                code = engine.wait()
+            except KeyboardInterrupt:
+                _end(engine)
+                raise
+        if bool(code) is not refused:
             raise CommandFailedError(
-                f"`pulumi {command[0]}` ended with exit code {code}, and its reason stands above"
+                f"`pulumi {command[0]}` ended with exit code {code}, and the reason stands above"
             )
+
+    def cost(self) -> None:
+        """
+        Show what `stacks-pulumi cost` makes of a preview.
+
+        Raises:
+            CommandFailedError: There is none.
+        """
+        preview = self._capture(["pulumi", "preview", "--json", "--show-sames", "--stack", STACK])
+        for line in self._capture([sys.executable, "-m", "stacks_pulumi", "cost"], preview).splitlines():
+            screen.say(f"   {line}".rstrip())
+
+    def policy(self, pack: str, config: Mapping[str, Any]) -> tuple[str, ...]:
+        """
+        The options that put a command under a policy pack.
+
+        Args:
+            pack: One of those in `policies`.
+            config: Its configuration.
+
+        Raises:
+            EngineUnavailableError: There is no engine.
+        """
+        file = self.folder / f"{pack}.json"
+        file.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
+        given = argument(ensure(), _ROOT / "policies" / pack, self.folder)
+        return ("--policy-pack", str(given), "--policy-pack-config", str(file))
 
     def leave_notes(self, pid: int) -> None:
         """Write what somebody needs who goes on from here: `env`, to be sourced, and `stop`."""
@@ -104,47 +132,34 @@ class Project:
         stop.write_text(f"#!/bin/sh\nkill {pid}\nrm -rf {shlex.quote(str(self.folder))}\n", encoding="utf-8")
         stop.chmod(0o755)
 
-    def _on_terminal(self, command: tuple[str, ...]) -> int:
-        # The engine draws for itself: one line a resource, with its progress in place.
-        with self._start(command, stdin=None, stdout=None) as engine:
-            return self._wait(engine)
-
-    def _through_pipe(self, command: tuple[str, ...]) -> int:
-        with self._start(
-            (*command, "--non-interactive", "--color=never"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-        ) as engine:
-            for line in screen.condensed(_lines(engine)):
-                screen.say(line)
-            return self._wait(engine)
-
-    def _start(
-        self, command: tuple[str, ...], stdin: int | None, stdout: int | None
-    ) -> subprocess.Popen[str]:
+    def _start(self, command: tuple[str, ...]) -> subprocess.Popen[str]:
+        plain = ("--non-interactive", "--color=never")
+        # On a terminal the engine draws for itself: one line a resource, with its progress in place.
+        watched = screen.is_terminal()
         return subprocess.Popen(
-            ["pulumi", *command, "--stack", STACK],
+            ["pulumi", *command, "--stack", STACK, *(() if watched else plain)],
             cwd=self.folder,
             env=self._env,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stdout and subprocess.STDOUT,
+            stdin=None if watched else subprocess.DEVNULL,
+            stdout=None if watched else subprocess.PIPE,
+            stderr=None if watched else subprocess.STDOUT,
             text=True,
         )
 
-    def _wait(self, engine: subprocess.Popen[str]) -> int:
-        try:
-            return engine.wait()
-        except KeyboardInterrupt:
-            _end(engine)
-            raise
-
-
-def _lines(engine: subprocess.Popen[str]) -> Iterator[str]:
-    assert engine.stdout is not None
-    try:
-        yield from engine.stdout
-    except KeyboardInterrupt:
-        _end(engine)
-        raise
+    def _capture(self, command: list[str], given: str = "") -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self._env,
+            input=given,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            screen.say(done.stdout + done.stderr)
+            raise CommandFailedError(f"`{Path(command[0]).name} {' '.join(command[1:3])}` failed")
+        return done.stdout
 
 
 def _end(engine: subprocess.Popen[str]) -> None:

@@ -20,9 +20,9 @@ _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 _TYPE: Final = re.compile(r"pulumi-python:dynamic/stacks:(\w+)")
 _NOISE: Final = re.compile(
-    r"@ \w+ing[ .]"  # a sign of life, where every resource gives its own
+    r"Loading policy packs|@ \w+ing[ .]"  # a sign of life, where every resource gives its own
     r"|(Previewing|Updating|Refreshing|Destroying) .*:$"  # the heading of the step says it
-    r"|.*pulumi:pulumi:Stack"  # the stack itself
+    r"|[ +~-]+pulumi:pulumi:Stack"  # the stack itself
     r"|    pulumi"  # a resource to which nothing happens
 )
 _DONE: Final = re.compile(r"((?:created|updated|deleted) \([\d.]+s\)(?: \[diff: [^]]*\])?).*")

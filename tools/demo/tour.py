@@ -13,6 +13,11 @@ from tools.demo.project import Project
 __all__ = ["Tour", "UnexpectedError"]
 
 _YES: Final = ("--yes", "--skip-preview")
+_BUDGET: Final = {
+    "monthly-budget": {"max_monthly_usd": 5},
+    # The others of the pack want limits of their own.
+    **dict.fromkeys(("budget-warning", "spend-gate", "account-headroom", "cost-report"), "disabled"),
+}
 
 
 class UnexpectedError(Exception):
@@ -45,6 +50,22 @@ class Tour:
         calls = self._step("Preview: what would be made, and what it costs", "preview")
         _expect(not calls, "a preview of a new stack asks nothing of the API")
         self._tell("The price stands under Outputs, before anything is made.")
+
+        self._heading(
+            "Cost: the same, container by container",
+            "pulumi preview --json --show-sames | stacks-pulumi cost",
+        )
+        self._project.cost()
+
+        under = self._project.policy("spend", _BUDGET)
+        calls = self._step(
+            "Policy: with a budget of $5 a month it is refused, before anything is made",
+            "preview",
+            *under,
+            shown="pulumi preview --policy-pack policies/spend --policy-pack-config spend.json",
+            refused=True,
+        )
+        _expect(not calls and not self._containers(), "a policy is asked before the API is")
 
         calls = self._step("Up: both containers boot at once, and one poll serves both", "up", *_YES)
         _expect(calls["containers.create"] == len(self._containers()) == 2, "two containers are made")
@@ -88,11 +109,13 @@ class Tour:
 
     # --- one step ---
 
-    def _step(self, title: str, *command: str) -> Counter[str]:
+    def _step(
+        self, title: str, *command: str, shown: str | None = None, refused: bool = False
+    ) -> Counter[str]:
         """Run the engine, and say what it took; the calls that it made."""
-        self._heading(title, f"pulumi {' '.join(command)}")
+        self._heading(title, shown or f"pulumi {' '.join(command)}")
         began = time.monotonic()
-        self._project.run(*command)
+        self._project.run(*command, refused=refused)
         seconds = time.monotonic() - began
         called = self._account.calls()
         calls, self._called = called - self._called, called
