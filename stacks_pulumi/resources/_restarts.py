@@ -15,7 +15,7 @@ from typing import Final
 
 from stacks_pulumi._clock import Clock
 
-__all__ = ["GRACE", "PATIENCE", "Restarts"]
+__all__ = ["GRACE", "PATIENCE", "Made", "Restarts"]
 
 GRACE: Final = 1.0
 """Seconds to wait for one more connection: the engine hands over operations one by one, though quickly."""
@@ -38,6 +38,18 @@ class _Source:
     restarting: bool = False
 
 
+@dataclass
+class Made:
+    """
+    A connection that was made.
+
+    Attributes:
+        number: Which request for a restart it counts as.
+    """
+
+    number: int = 0
+
+
 class Restarts:
     """Merges the restarts of each source. One for all operations of a process on one account."""
 
@@ -47,26 +59,38 @@ class Restarts:
         self._sources: dict[str, _Source] = {}
 
     @contextlib.contextmanager
-    def connecting(self, source: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    def connecting(self, source: str, on_wait: Callable[[], None]) -> Iterator[Made]:
         """
         While inside, a connection is being made: no restart of the source begins, and the one under way has ended.
 
         Args:
             source: Its id.
             on_wait: Called about twice a second while waiting; what it raises ends the wait.
+
+        Returns:
+            What to ask for a restart with.
         """
-        state = self._source(source)
+        state, made = self._source(source), Made()
         try:
             with state.condition:
                 state.arriving += 1
                 self._wait(state, lambda: state.restarting, on_wait)
-            yield
+            yield made
         finally:
             with state.condition:
                 state.arriving -= 1
+                # In one step with the end of the waiting for us: the restart that begins now serves us as well.
+                state.asked += 1
+                made.number = state.asked
                 state.condition.notify_all()
 
-    def restart(self, source: str, restart: Callable[[], None], on_wait: Callable[[], None]) -> bool:
+    def restart(
+        self,
+        source: str,
+        restart: Callable[[], None],
+        on_wait: Callable[[], None],
+        made: Made | None = None,
+    ) -> bool:
         """
         Have the source restarted, by this thread or by another one that asked at the same time.
 
@@ -75,14 +99,16 @@ class Restarts:
             restart: Does it, and returns when it is done. What it raises reaches the thread that ran it; the others
                 try for themselves.
             on_wait: Called about twice a second while waiting for others; what it raises ends the wait.
+            made: The connection that it is for; any restart after it was made will do. None: one from now on.
 
         Returns:
             Whether it was this thread that did it.
         """
         state = self._source(source)
         with state.condition:
-            state.asked += 1
-            mine = state.asked
+            if made is None:
+                state.asked += 1
+            mine = state.asked if made is None else made.number
         self._clock.sleep(GRACE)
         patient_until = self._clock.now() + PATIENCE
 

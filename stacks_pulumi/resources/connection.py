@@ -27,6 +27,7 @@ from stacks_pulumi.resources._references import (
     own_name,
     parent_id,
 )
+from stacks_pulumi.resources._restarts import Made
 from stacks_pulumi.resources._running import wait_for, wait_until_running
 from stacks_pulumi.resources._session import Session
 
@@ -141,7 +142,7 @@ class ConnectionProvider(Provider):
     ) -> tuple[str, dict[str, Any]]:
         """Wait until both run, connect, and have the source restarted."""
         source, target = inputs["source"], inputs["target"]
-        with session.restarts.connecting(source, op.check_active):
+        with session.restarts.connecting(source, op.check_active) as one:
             wait_until_running(session, op, "a connection", source, target)
             op.progress("connecting")
             try:
@@ -153,7 +154,7 @@ class ConnectionProvider(Provider):
         id_, outs = child_id(source, made.id), _outputs(made, {}, inputs)
         if inputs["restart_source"]:
             try:
-                _restart(session, op, source)
+                _restart(session, op, source, one)
             except WaitCancelledError:
                 with op.undoing():
                     session.client.connections.delete(made.id)
@@ -216,9 +217,9 @@ class ConnectionProvider(Provider):
         raise ExistsError(msg, existing=existing)
 
 
-def _restart(session: Session, op: Operation, source: str) -> None:
+def _restart(session: Session, op: Operation, source: str, made: Made | None = None) -> None:
     op.progress(f"waiting for other connections to {source}")
-    session.restarts.restart(source, lambda: _restart_now(session, op, source), op.check_active)
+    session.restarts.restart(source, lambda: _restart_now(session, op, source), op.check_active, made)
 
 
 def _restart_now(session: Session, op: Operation, source: str) -> None:

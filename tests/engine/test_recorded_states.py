@@ -1,0 +1,97 @@
+"""
+States that earlier versions wrote: today's code finds nothing to change in them.
+
+`recorded/<version>.json` holds the state of one program with one of each resource. A new version adds its own with
+`make test ARGS="tests/engine/test_recorded_states.py --write-docs"`; what is there is never written again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi import __version__
+from stacks_pulumi.emulator import Emulator, backups
+from tests.support.accounts import running
+from tests.support.recording import play, recorded
+from tests.support.stack import Stack
+
+FOLDER = Path(__file__).parent / "recorded"
+PROGRAM = """
+app = stacks.Container("app", template="nodejs", external_access=True, restart_triggers=["v1", 2])
+sql = stacks.Container("sql", template="postgresql", plan="standard")
+vpn = stacks.Container("vpn", template="stacks-vpn")
+stacks.AllowedIp("office", container=app, ip_address="198.51.100.0/24", service_type="http", revoke_auto_added=True)
+stacks.Connection("link", source=app, target=sql, name="primary-db")
+backup = stacks.PinnedBackup("backup", container=sql, triggers=["v1"])
+stacks.BackupRestore("restore", backup_id=backup.backup_id)
+stacks.SshCertificate("key", container=app, rotate_triggers=["2026"])
+stacks.VpnClient("laptop", container=vpn)
+"""
+"""One of each; what a state of it was recorded for, so it may only ever grow by a program of its own."""
+
+
+def furnish(api: Emulator) -> None:
+    """What the program makes, made without it."""
+    running(api, "app")
+    running(api, "sql", "postgresql", plan="standard")
+    running(api, "vpn", "stacks-vpn")
+    api.drift.set_external_access("app", enabled=True)
+    api.drift.allow_ip("app", "198.51.100.0/24", service_type="http")
+    api.drift.remove_ip("app", api.state.your_ip)
+    api.drift.connect("app", "sql", "primary-db")
+    backup = backups.trigger(api.state, api.state.container("sql"))
+    api.advance(60)
+    backups.pin(backup, pinned=True)
+    api.drift.add_vpn_client("vpn", "laptop")
+
+
+def test_what_this_version_writes_is_on_record(
+    stack: Stack, emulator: Emulator, pytestconfig: pytest.Config
+) -> None:
+    stack.program(PROGRAM)
+    stack.up(quiet_afterwards=False)
+    found, file = recorded(stack, emulator), FOLDER / f"{__version__}.json"
+
+    if pytestconfig.getoption("--write-docs") and not file.exists():
+        file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+    known = json.loads(file.read_text(encoding="utf-8"))
+    assert _shape(known) == _shape(found)
+
+
+def _shape(state: dict[str, object]) -> dict[str, object]:
+    """What a state says of each resource, whatever the values."""
+    resources = state["deployment"]["resources"]  # type: ignore[index]  # JSON
+    return {
+        resource["urn"]: {
+            "id": None if "providers" in resource["type"] else resource.get("id"),
+            "provider": resource.get("provider"),
+            "pickle": resource.get("inputs", {}).get("__provider"),
+            "inputs": sorted(resource.get("inputs", {})),
+            "outputs": sorted(resource.get("outputs", {})),
+            "deletedWith": resource.get("deletedWith"),
+            "secrets": resource.get("additionalSecretOutputs"),
+        }
+        for resource in resources
+    }
+
+
+@pytest.mark.parametrize("version", sorted(file.stem for file in FOLDER.glob("*.json")))
+def test_an_old_state_is_taken_as_it_is(version: str, stack: Stack, emulator: Emulator) -> None:
+    furnish(emulator)
+    state = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))
+    stack.program(PROGRAM)
+    play(state, stack, emulator)
+
+    preview = stack.preview()
+    assert preview.changes == {}, preview.text
+    assert emulator.calls() == 0
+
+    # A refresh finds all of it, and then there is still nothing to change.
+    stack.refresh()
+    assert len(stack.resources()) == 9
+    stack.destroy()
+    assert emulator.state.containers == {}

@@ -1,0 +1,204 @@
+"""
+A container's list of addresses, by the emulator's rules and without a network: whatever stands in it, whatever the
+API allows, and whichever request fails, it is never empty while access is on, and trying again ends well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stacks_pulumi.api import models
+from stacks_pulumi.emulator import Emulator, access
+from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.errors import BadRequestError, NotFoundError, ServerError, StacksError
+from stacks_pulumi.resources._allowed_ip_list import AllowedIpList
+from stacks_pulumi.resources._base import HalfDone
+from stacks_pulumi.resources._reads import Reads
+from tests.support.accounts import addresses, running
+from tests.support.clock import FakeClock
+
+MINE = "198.51.100.7"
+OTHERS = ("192.0.2.9", "203.0.113.45")
+"""Somebody's address, and the caller's own."""
+
+
+class Account:
+    """
+    The client, as far as the list uses it: the emulator's rules, and one request that fails.
+
+    Args:
+        duplicates: Whether the API allows an address twice.
+        fails: Which of the requests that change something fails; `None` for none.
+    """
+
+    def __init__(self, *, duplicates: bool, fails: int | None = None) -> None:
+        self.emulator = Emulator(duplicate_ips=duplicates)
+        self.id = running(self.emulator, "web")
+        self.web = self.emulator.state.container("web")
+        self.fails = fails
+        self.changes = 0
+        self.fewest = 99
+        self.allowed_ips = SimpleNamespace(list=self._list, add=self._add, remove=self._remove)
+        self.containers = SimpleNamespace(external_access=self._external_access)
+
+    def list(self, inputs: dict[str, Any], warnings: list[str] | None = None) -> AllowedIpList:
+        """The list, for an operation."""
+        warned: list[str] = [] if warnings is None else warnings
+        operation: Any = SimpleNamespace(progress=lambda _: None, warn=warned.append, label="mine")
+        session: Any = SimpleNamespace(
+            client=self,
+            reads=Reads(FakeClock()),
+            settings=SimpleNamespace(adopt=inputs.get("adopt", "never")),
+            turn=contextlib.nullcontext,
+        )
+        return AllowedIpList(session, operation, self.id)
+
+    def _list(self, container: str) -> models.ExternalAccess:
+        entries = tuple(
+            models.AllowedIp(
+                id=ip.id, ip_address=ip.ip_address, description=ip.description, service_type=ip.service_type
+            )
+            for ip in self.web.allowed_ips
+        )
+        return models.ExternalAccess(enabled=self.web.external_access, url=self.web.url, allowed_ips=entries)
+
+    def _add(self, container: str, *, before: object, **entry: str) -> models.AllowedIp:
+        with self._request():
+            made = access.add_ip(self.emulator.state, self.web, entry)
+        return models.AllowedIp(id=made.id, **entry)
+
+    def _remove(self, container: str, entry_id: str) -> None:
+        with self._request():
+            access.remove_ip(self.web, entry_id)
+
+    def _external_access(self, container: str, *, enabled: bool) -> None:
+        with self._request():
+            access.set_access(self.emulator.state, self.web, enabled)
+
+    @contextlib.contextmanager
+    def _request(self) -> Iterator[None]:
+        self.changes += 1
+        if self.changes == self.fails:
+            raise ServerError("500", status=500)
+        try:
+            yield
+        except Refusal as refusal:
+            kind = NotFoundError if refusal.status == 404 else BadRequestError
+            raise kind(str(refusal), status=refusal.status) from None
+        if self.web.external_access:
+            self.fewest = min(self.fewest, len(self.web.allowed_ips))
+
+
+def entry(description: str = "Custom IP", service: str = "both", *, revoke: bool = False) -> dict[str, Any]:
+    """The inputs of an AllowedIp."""
+    return {
+        "container": "usr-1-web",
+        "ip_address": MINE,
+        "description": description,
+        "service_type": service,
+        "revoke_auto_added": revoke,
+    }
+
+
+entries = st.builds(
+    entry,
+    st.sampled_from(("Custom IP", "Office")),
+    st.sampled_from(("http", "tcp", "both")),
+    revoke=st.booleans(),
+)
+
+
+def open_to(account: Account, others: set[str], mine: dict[str, Any] | None = None) -> None:
+    """Turn access on for these."""
+    access.set_access(account.emulator.state, account.web, enabled=True)
+    if mine is not None:
+        access.add_ip(account.emulator.state, account.web, mine)
+    for address in sorted(others - {account.emulator.state.your_ip}):
+        access.add_ip(account.emulator.state, account.web, {"ip_address": address})
+    if account.emulator.state.your_ip not in others and len(account.web.allowed_ips) > 1:
+        access.remove_ip(account.web, account.web.allowed_ips[0].id)
+
+
+@given(st.booleans(), st.sets(st.sampled_from(OTHERS)), entries, st.none() | st.integers(1, 5))
+@settings(max_examples=150, deadline=None)
+def test_an_address_goes_in_whichever_request_fails(
+    duplicates: bool, others: set[str], inputs: dict[str, Any], fails: int | None
+) -> None:
+    account = Account(duplicates=duplicates, fails=fails)
+    open_to(account, others)
+
+    try:
+        account.list(inputs).add(inputs)
+    except HalfDone:
+        account.list(inputs).change(inputs)
+    except StacksError:
+        assert MINE not in addresses(account.emulator, "web")
+        account.list(inputs).add(inputs)
+
+    assert addresses(account.emulator, "web")[MINE] == (inputs["description"], inputs["service_type"])
+    expected = {MINE, *others} if others else {MINE, account.emulator.state.your_ip}
+    if inputs["revoke_auto_added"]:
+        expected -= {account.emulator.state.your_ip}
+    assert addresses(account.emulator, "web").keys() == expected
+    assert account.fewest >= 1
+
+
+@given(st.booleans(), st.sets(st.sampled_from(OTHERS)), entries, entries, st.none() | st.integers(1, 6))
+@settings(max_examples=200, deadline=None)
+def test_an_entry_is_changed_whichever_request_fails(
+    duplicates: bool, others: set[str], old: dict[str, Any], new: dict[str, Any], fails: int | None
+) -> None:
+    account = Account(duplicates=duplicates, fails=fails)
+    open_to(account, others, old)
+
+    try:
+        account.list(new).change(new)
+    except StacksError:
+        account.list(new).change(new)
+
+    assert addresses(account.emulator, "web")[MINE] == (new["description"], new["service_type"])
+    expected = {MINE, *others} - ({account.emulator.state.your_ip} if new["revoke_auto_added"] else set())
+    assert addresses(account.emulator, "web").keys() == expected
+    assert len(account.web.allowed_ips) == len(expected)
+    assert account.fewest >= 1
+
+
+@given(st.booleans(), st.sets(st.sampled_from(OTHERS)), entries, st.none() | st.integers(1, 3))
+@settings(max_examples=100, deadline=None)
+def test_an_address_goes_out_whichever_request_fails(
+    duplicates: bool, others: set[str], inputs: dict[str, Any], fails: int | None
+) -> None:
+    account, warnings = Account(duplicates=duplicates, fails=fails), list[str]()
+    open_to(account, others, inputs)
+    left = others - ({account.emulator.state.your_ip} if inputs["revoke_auto_added"] else set())
+
+    try:
+        account.list(inputs, warnings).remove(MINE, inputs)
+    except StacksError:
+        account.list(inputs, warnings).remove(MINE, inputs)
+
+    assert MINE not in addresses(account.emulator, "web")
+    assert account.web.external_access is bool(account.web.allowed_ips)
+    if account.web.external_access:
+        assert addresses(account.emulator, "web").keys() >= left
+    else:
+        assert len(warnings) == 1
+    assert account.fewest >= 1
+
+
+def test_an_entry_of_somebody_else_is_left_alone() -> None:
+    account = Account(duplicates=False)
+    open_to(account, set(OTHERS), entry("by hand", "tcp"))
+
+    with pytest.raises(StacksError, match=r'write stacks.AllowedIp.*adopt="if_matching"'):
+        account.list(entry()).add(entry())
+
+    assert addresses(account.emulator, "web")[MINE] == ("by hand", "tcp")
+    assert account.changes == 0

@@ -1,0 +1,64 @@
+"""
+What every state that was ever written holds of us: the pickled provider and the type token of each resource.
+
+Neither may ever change for a kind that exists. A new kind adds a line.
+"""
+
+from __future__ import annotations
+
+import base64
+import pickle
+import subprocess
+import sys
+
+import pytest
+from pulumi.dynamic.dynamic import serialize_provider
+
+import stacks_pulumi as stacks
+from stacks_pulumi.resources.providers import KINDS
+
+PICKLES = {
+    "AllowedIp": "gASVMgAAAAAAAACMDXN0YWNrc19wdWx1bWmUjAxwcm92aWRlcl9mb3KUk5SMCUFsbG93ZWRJcJSFlFKULg==",
+    "BackupRestore": "gASVNgAAAAAAAACMDXN0YWNrc19wdWx1bWmUjAxwcm92aWRlcl9mb3KUk5SMDUJhY2t1cFJlc3RvcmWUhZRSlC4=",
+    "Connection": "gASVMwAAAAAAAACMDXN0YWNrc19wdWx1bWmUjAxwcm92aWRlcl9mb3KUk5SMCkNvbm5lY3Rpb26UhZRSlC4=",
+    "Container": "gASVMgAAAAAAAACMDXN0YWNrc19wdWx1bWmUjAxwcm92aWRlcl9mb3KUk5SMCUNvbnRhaW5lcpSFlFKULg==",
+    "PinnedBackup": "gASVNQAAAAAAAACMDXN0YWNrc19wdWx1bWmUjAxwcm92aWRlcl9mb3KUk5SMDFBpbm5lZEJhY2t1cJSFlFKULg==",
+    "SshCertificate": "gASVNwAAAAAAAACMDXN0YWNrc19wdWx1bWmUjAxwcm92aWRlcl9mb3KUk5SMDlNzaENlcnRpZmljYXRllIWUUpQu",
+    "VpnClient": "gASVMgAAAAAAAACMDXN0YWNrc19wdWx1bWmUjAxwcm92aWRlcl9mb3KUk5SMCVZwbkNsaWVudJSFlFKULg==",
+}
+
+
+def test_every_kind_is_here() -> None:
+    assert PICKLES.keys() == KINDS.keys()
+
+
+@pytest.mark.parametrize("kind", PICKLES)
+def test_a_provider_is_written_as_it_always_was(kind: str) -> None:
+    assert serialize_provider(stacks.provider_for(kind)) == PICKLES[kind]
+
+
+@pytest.mark.parametrize("kind", PICKLES)
+def test_what_was_written_still_leads_to_the_provider(kind: str) -> None:
+    provider = pickle.loads(base64.b64decode(PICKLES[kind]))
+
+    assert type(provider) is KINDS[kind]
+
+
+@pytest.mark.parametrize("kind", PICKLES)
+def test_a_type_token_is_what_it_always_was(kind: str) -> None:
+    assert getattr(stacks, kind)._resource_type_name == f"dynamic/stacks:{kind}"
+
+
+def test_a_state_of_a_newer_version_is_an_error_that_says_so() -> None:
+    with pytest.raises(LookupError, match="knows no resource 'Cluster': a newer one wrote the state"):
+        stacks.provider_for("Cluster")
+
+
+def test_a_state_is_read_by_a_process_that_has_imported_nothing_of_ours() -> None:
+    program = (
+        "import base64, pickle, sys\n"
+        f"print(type(pickle.loads(base64.b64decode({PICKLES['Container']!r}))).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "ContainerProvider\n"

@@ -1,0 +1,88 @@
+"""How children refer to their container."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from stacks_pulumi.resources import _references
+
+
+class Web(pulumi.CustomResource):
+    """A Container as far as a child looks at it; registered nowhere."""
+
+    def __init__(self, *, outlives: bool = False, provider: pulumi.ProviderResource | None = None) -> None:
+        self._outlives_stack, self._provider = outlives, provider
+
+    @property
+    def id(self) -> Any:
+        return "usr-1-web"
+
+
+def account() -> Any:
+    """An explicit provider."""
+    return object.__new__(pulumi.ProviderResource)
+
+
+def test_a_container_or_its_id_is_the_same() -> None:
+    web: Any = Web()
+
+    assert _references.input_id(web) == "usr-1-web"
+    assert _references.input_id("usr-1-web") == "usr-1-web"
+
+
+def test_a_child_goes_with_its_container_and_is_in_its_account() -> None:
+    team = account()
+    web = Web(provider=team)
+
+    options = _references.child_options(None, web)
+
+    assert (web, team) == (options.deleted_with, options.provider)
+
+
+def test_what_the_program_says_goes_first() -> None:
+    web, other, team, theirs = Web(), Web(), account(), account()
+    given = pulumi.ResourceOptions(deleted_with=other, provider=theirs, additional_secret_outputs=["mine"])
+
+    options = _references.child_options(given, Web(provider=team), secrets=["key"])
+
+    assert (other, theirs) == (options.deleted_with, options.provider)
+    assert options.additional_secret_outputs == ["mine", "key"]
+    assert given.additional_secret_outputs == ["mine"]
+    assert web is not options.deleted_with
+
+
+def test_nothing_goes_with_a_container_that_stays_but_it_is_in_its_account() -> None:
+    team = account()
+
+    options = _references.child_options(None, Web(outlives=True, provider=team))
+
+    assert (None, team) == (options.deleted_with, options.provider)
+
+
+@pytest.mark.parametrize("handed_in", ["usr-1-web", None])
+def test_an_id_alone_says_nothing_about_either(handed_in: str | None) -> None:
+    options = _references.child_options(None, handed_in)
+
+    assert (options.deleted_with, options.provider) == (None, None)
+
+
+def test_a_look_up_belongs_to_nobody() -> None:
+    options = _references.child_options(pulumi.ResourceOptions(id="a/b"), Web())
+
+    assert options.deleted_with is None
+
+
+@pytest.mark.parametrize("own", ["laptop", "Ann's laptop / home", "198.51.100.0/24", "2001:db8::/48"])
+def test_an_id_is_taken_apart_as_it_was_put_together(own: str) -> None:
+    id_ = _references.child_id("usr-1-web", own)
+
+    assert ("usr-1-web", own) == (_references.parent_id(id_), _references.own_name(id_))
+
+
+def test_a_containers_id_has_no_slash() -> None:
+    assert _references.container_id("usr-1-web") == "usr-1-web"
+    with pytest.raises(ValueError, match="is not a container's id"):
+        _references.container_id("usr-1-web/laptop")

@@ -1,0 +1,174 @@
+"""Restarts that connections share, with real threads and no time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.resources._restarts import GRACE, PATIENCE, Restarts
+from tests.support.clock import FakeClock
+
+
+class Source:
+    """A source: when it was restarted, and how long that takes."""
+
+    def __init__(self, clock: FakeClock, seconds: float = 5.0, failures: int = 0) -> None:
+        self.clock = clock
+        self.seconds = seconds
+        self.failures = failures
+        self.restarts: list[float] = []
+
+    def restart(self) -> None:
+        self.restarts.append(self.clock.now() - 1000.0)
+        self.clock.sleep(self.seconds)
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError
+
+
+def nothing() -> None:
+    """Nobody called it off."""
+
+
+def connection(
+    clock: FakeClock, restarts: Restarts, source: Source, *, after: float = 0.0, making: float = 0.0
+) -> Callable[[], bool]:
+    """An operation that begins after some seconds, makes its connection in some more, and asks for a restart."""
+
+    def operate() -> bool:
+        clock.sleep(after)
+        with restarts.connecting("app", nothing) as made:
+            clock.sleep(making)
+        return restarts.restart("app", source.restart, nothing, made)
+
+    return operate
+
+
+def test_those_that_are_made_at_the_same_time_share_one() -> None:
+    clock = FakeClock()
+    restarts, source = Restarts(clock), Source(clock)
+
+    led = clock.run(*(connection(clock, restarts, source, making=seconds) for seconds in (0.0, 3.0, 8.0)))
+
+    assert sorted(led) == [False, False, True]
+    assert source.restarts == [8.0]
+
+
+def test_one_that_comes_a_moment_later_is_waited_for() -> None:
+    clock = FakeClock()
+    restarts, source = Restarts(clock), Source(clock)
+
+    clock.run(
+        connection(clock, restarts, source), connection(clock, restarts, source, after=GRACE / 2, making=4.0)
+    )
+
+    assert source.restarts == [GRACE / 2 + 4.0]
+
+
+def test_one_that_comes_during_a_restart_waits_for_its_end_and_has_its_own() -> None:
+    clock = FakeClock()
+    restarts, source = Restarts(clock), Source(clock, seconds=5.0)
+    made: list[float] = []
+
+    def late() -> bool:
+        clock.sleep(GRACE + 1.0)
+        with restarts.connecting("app", nothing) as one:
+            made.append(clock.now() - 1000.0)
+        return restarts.restart("app", source.restart, nothing, one)
+
+    assert clock.run(connection(clock, restarts, source), late) == [True, True]
+
+    # A source that is being restarted cannot be connected.
+    assert made == [GRACE + 5.0]
+    assert source.restarts == [GRACE, GRACE + 5.0 + GRACE]
+
+
+def test_one_that_takes_for_ever_is_not_waited_for_for_ever() -> None:
+    clock = FakeClock()
+    restarts, source = Restarts(clock), Source(clock)
+
+    clock.run(connection(clock, restarts, source), connection(clock, restarts, source, making=600.0))
+
+    first, second = source.restarts
+    assert GRACE + PATIENCE <= first <= GRACE + PATIENCE + 1.0
+    assert second == 600.0 + GRACE
+
+
+def test_who_has_been_served_waits_for_nobody() -> None:
+    clock = FakeClock()
+    restarts, source = Restarts(clock), Source(clock, seconds=5.0)
+    ended: list[float] = []
+
+    def ends(operation: Callable[[], bool]) -> Callable[[], None]:
+        def operate() -> None:
+            operation()
+            ended.append(clock.now() - 1000.0)
+
+        return operate
+
+    clock.run(
+        *(ends(connection(clock, restarts, source)) for _ in range(2)),
+        # Comes during the restart and holds up what is restarted next, not those that were served.
+        connection(clock, restarts, source, after=GRACE + 1.0, making=100.0),
+    )
+
+    assert max(ended) <= GRACE + 5.0 + 1.0
+
+
+def test_a_failure_is_the_leaders_own_and_the_others_try_for_themselves() -> None:
+    clock = FakeClock()
+    restarts, source = Restarts(clock), Source(clock, failures=1)
+
+    outcomes = clock.run(*(connection(clock, restarts, source) for _ in range(3)))
+
+    assert sorted(map(str, outcomes)) == ["", "False", "True"]
+    assert len(source.restarts) == 2
+
+
+def test_whoever_made_no_connection_gets_a_restart_of_its_own() -> None:
+    clock = FakeClock()
+    restarts, source = Restarts(clock), Source(clock)
+
+    for _ in range(2):
+        assert restarts.restart("app", source.restart, nothing) is True
+
+    assert len(source.restarts) == 2
+
+
+def test_sources_do_not_wait_for_each_other() -> None:
+    clock = FakeClock()
+    restarts, app, web = Restarts(clock), Source(clock), Source(clock)
+
+    clock.run(
+        lambda: restarts.restart("app", app.restart, nothing),
+        lambda: restarts.restart("web", web.restart, nothing),
+    )
+
+    assert (app.restarts, web.restarts) == ([GRACE], [GRACE])
+
+
+@pytest.mark.parametrize("where", ["connecting", "restart"])
+def test_a_wait_that_nobody_wants_any_more_ends_and_holds_up_nobody(where: str) -> None:
+    clock = FakeClock()
+    restarts, source = Restarts(clock), Source(clock, seconds=50.0)
+
+    def called_off() -> None:
+        raise KeyError("gone")
+
+    def gives_up() -> Any:
+        if where == "restart":
+            return restarts.restart("app", source.restart, called_off)
+        clock.sleep(30.0)
+        with restarts.connecting("app", called_off):
+            return None
+
+    outcomes = clock.run(
+        connection(clock, restarts, source),
+        gives_up,
+        connection(clock, restarts, source, making=20.0),
+    )
+
+    assert isinstance(outcomes[1], KeyError)
+    assert sorted(map(str, (outcomes[0], outcomes[2]))) == ["False", "True"]
