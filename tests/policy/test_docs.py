@@ -56,7 +56,7 @@ def test_a_pack_is_three_lines_and_says_what_it_is(pack: str) -> None:
     about = (folder / "PulumiPolicy.yaml").read_text(encoding="utf-8")
 
     assert len(lines) <= 3
-    assert re.search(r"^description: STACKS: .+\.$", about, re.MULTILINE)
+    assert re.search(r'^description: "STACKS: .+\."$', about, re.MULTILINE)
     assert re.search(r"^version: \d+\.\d+\.\d+$", about, re.MULTILINE)
     assert (folder / "requirements.txt").read_text(encoding="utf-8") == "stacks-pulumi[policy]\n"
 
