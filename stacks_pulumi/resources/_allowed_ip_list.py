@@ -147,9 +147,7 @@ class AllowedIpList:
     def _access(self) -> models.ExternalAccess:
         return self.session.client.allowed_ips.list(self.container)
 
-    def _put(
-        self, entry: Mapping[str, Any], before: Sequence[models.AllowedIp] | None = None
-    ) -> models.AllowedIp:
+    def _put(self, entry: Mapping[str, Any], before: Sequence[models.AllowedIp]) -> models.AllowedIp:
         return self.session.client.allowed_ips.add(
             self.container,
             ip_address=entry["ip_address"],
@@ -172,10 +170,10 @@ class AllowedIpList:
         try:
             return self._put(inputs, entries), olds
         except _REFUSED:
-            return self._bring_old_first(olds[0], inputs)
+            return self._bring_old_first(entries, olds[0], inputs)
 
     def _bring_old_first(
-        self, old: models.AllowedIp, inputs: Mapping[str, Any]
+        self, entries: Sequence[models.AllowedIp], old: models.AllowedIp, inputs: Mapping[str, Any]
     ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
         """The same where the API refuses an address that is in the list: the old entry goes, then the new one comes."""
         placeholder: list[models.AllowedIp] = []
@@ -183,17 +181,18 @@ class AllowedIpList:
             self._take_out([old])
         except _REFUSED:
             # It is the only one. An address that nobody has keeps the list from being empty meanwhile.
-            placeholder = [self._put(_PLACEHOLDER)]
+            placeholder = [self._put(_PLACEHOLDER, entries)]
             self._take_out([old])
+        left = [*(entry for entry in entries if entry.id != old.id), *placeholder]
         try:
-            return self._put(inputs), placeholder
+            return self._put(inputs, left), placeholder
         except StacksError:
             before = {
                 "description": old.description or "Custom IP",
                 "service_type": old.service_type or "both",
             }
             with contextlib.suppress(StacksError):
-                self._put({**inputs, **before})
+                self._put({**inputs, **before}, left)
                 self._take_out(placeholder)
             raise
 

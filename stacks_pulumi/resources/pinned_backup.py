@@ -186,7 +186,8 @@ class PinnedBackupProvider(Provider):
         container, number = parent_id(id_), _checks.backup_number(id_)
         if olds.get("pinned") is True:
             return {**olds, **inputs, "backup_id": number}
-        return _outputs(self._pin(session, op, container, models.Backup(id=number)), inputs)
+        backup = models.Backup(id=number, status=olds.get("status"))
+        return _outputs(self._pin(session, op, container, backup), inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Unpin it, delete it, or leave it as it is."""
