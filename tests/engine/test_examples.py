@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,9 +12,9 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.examples import EXAMPLES, Example, secrets_of
 from tests.support.stack import Stack
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 APPLIED = (
     "backup_before_change",
     "capped_agent",
@@ -33,39 +32,6 @@ ELSEWHERE = {
     # On mocks, because the other cloud has no emulator: test_multi_cloud.
     "multi_cloud",
 }
-LONGEST_NAME = 20
-
-
-class Example(Stack):
-    """A stack whose program is an example's folder, copied."""
-
-    def __init__(self, name: str, folder: Path, engine: Path, config: dict[str, str]) -> None:
-        self._example = EXAMPLES / name
-        super().__init__(folder, engine, config)
-
-    def program(self, source: str) -> None:
-        """The example is the program. The one without a project of its own is the checkout's quickstart."""
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(self._example, self.folder, dirs_exist_ok=True, ignore=ignore)
-
-    def set(self, key: str, value: str, *, secret: bool = False) -> None:
-        """Set a value of the configuration."""
-        if secret:
-            self.cli("config", "set", key, value, "--secret")
-        else:
-            super().set(key, value)
-
-    def script(self, *command: str) -> str:
-        """Run one of the example's scripts with the stack's own account; its standard output."""
-        env = {
-            **self.env,
-            "STACKS_API_KEY": self.cli("config", "get", "stacks:apiKey").strip(),
-            "STACKS_BASE_URL": self.cli("config", "get", "stacks:baseUrl").strip(),
-        }
-        done = subprocess.run(
-            [sys.executable, *command], cwd=self.folder, env=env, text=True, capture_output=True, check=True
-        )
-        return done.stdout
 
 
 Make = Callable[..., Example]
@@ -296,7 +262,7 @@ def test_all_examples_in_one_account_leave_nothing_behind_and_no_secret_in_any_t
     stacks = {name: example(name) for name in APPLIED}
     stacks["two_accounts"].set("customerKey", emulator.new_key(account=emulator.new_account()), secret=True)
     texts = [stack.up(quiet_afterwards=False).text for stack in stacks.values()]
-    secrets = {emulator.key}.union(*(_secrets(stack) for stack in stacks.values()))
+    secrets = {emulator.key}.union(*(secrets_of(stack) for stack in stacks.values()))
     texts += [stack.export() for stack in stacks.values()]
     # An empty preview after each refresh is what `refresh` checks.
     texts += [stack.refresh().text for stack in stacks.values()]
@@ -389,32 +355,3 @@ pulumi.runtime.set_all_config({"multi-cloud:zone": "a zone", "multi-cloud:name":
 pulumi.runtime.test(lambda: runpy.run_path(sys.argv[1]))()
 print(json.dumps(made))
 """
-
-
-def _secrets(stack: Stack) -> set[str]:
-    """Every secret in a stack's state, in pieces without line ends, as they would stand in a log."""
-    found: set[str] = set()
-
-    def walk(value: Any, *, secret: bool = False) -> None:
-        if isinstance(value, dict):
-            if "plaintext" in value:
-                walk(json.loads(value["plaintext"]), secret=True)
-            for name, item in value.items():
-                # The variables are a secret as a whole. One by one they are host names, ports and masked passwords.
-                walk(item, secret=secret and not name.endswith(("_HOST", "_PORT", "_USER", "_DB")))
-        elif isinstance(value, list):
-            for item in value:
-                walk(item, secret=secret)
-        elif secret and isinstance(value, str) and "****" not in value:
-            found.update(_pieces(value))
-
-    walk(json.loads(stack.cli("stack", "export", "--show-secrets")))
-    return found
-
-
-def _pieces(text: str) -> set[str]:
-    lines = text.splitlines()
-    if len(lines) == 1:
-        return {text} if len(text) > LONGEST_NAME else set()
-    keys = {line.partition(" = ")[2] for line in lines if line.startswith("PrivateKey")}
-    return keys or {line for line in lines if not line.startswith("-----")}

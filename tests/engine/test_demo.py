@@ -1,0 +1,84 @@
+"""`make demo`, as somebody sees it whose output goes into a pipe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).resolve().parents[2] / "tools/demo"
+
+
+class Demo:
+    """`make demo` without make, with a folder of its own for what it writes."""
+
+    def __init__(self, engine: Path, scratch: Path) -> None:
+        self._scratch = scratch
+        path = os.pathsep.join([str(Path(sys.executable).parent), str(engine), os.environ["PATH"]])
+        self._env = {
+            **os.environ,
+            "PATH": path,
+            "VIRTUAL_ENV": sys.prefix,
+            "TMPDIR": str(scratch),
+            "KEEP": "",
+        }
+
+    def __call__(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(DEMO)],
+            env=self._env,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def left(self) -> list[str]:
+        """What of its own is still there."""
+        return [path.name for path in self._scratch.glob("stacks-demo-*")]
+
+
+@pytest.fixture
+def demo(engine: Path, tmp_path: Path) -> Demo:
+    return Demo(engine, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_demo_shows_what_it_says_and_leaves_nothing_behind(demo: Demo) -> None:
+    with demo() as tour:
+        text, _ = tour.communicate(timeout=110)
+
+    assert tour.returncode == 0, text
+    for said in (
+        "monthly_price_usd: 8",
+        "the limit is $5.00",
+        "4 unchanged",
+        "- 1 deleted",
+        "0 of them refused",
+    ):
+        assert said in text
+    assert text.count("and no calls to the API") == len(("preview", "policy", "second up"))
+    assert text.count("the account holds no containers") == len(("before", "after"))
+    assert "sk_stacks_" not in text
+    assert demo.left() == []
+
+
+@pytest.mark.slow
+def test_an_interrupted_demo_leaves_nothing_behind(demo: Demo) -> None:
+    with demo() as tour:
+        assert tour.stdout is not None
+        page = next(line for line in tour.stdout if "a page to watch" in line).split()[1]
+        next(line for line in tour.stdout if "pending (" in line)
+        tour.send_signal(signal.SIGINT)
+        text, _ = tour.communicate(timeout=60)
+
+    assert tour.returncode == 130, text
+    assert "Interrupted" in text
+    assert demo.left() == []
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(page, timeout=5)
