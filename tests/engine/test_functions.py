@@ -29,7 +29,7 @@ def test_answers_come_once_they_can_and_secrets_stay_secret(stack: Stack, emulat
     stack.preview()
     assert emulator.calls() == 0
 
-    result = stack.up(quiet_afterwards=False)
+    stack.up(quiet_afterwards=False)
 
     # The same question from several places is one call.
     assert emulator.calls("containers.status") == 1
@@ -41,7 +41,7 @@ def test_answers_come_once_they_can_and_secrets_stay_secret(stack: Stack, emulat
     world, app = emulator.state.world, emulator.state.container("app")
     key = fakes.private_key(world, app)
     assert (key, fakes.password(world, app)) == (secret["key"], secret["password"])
-    for text in (stack.export(), result.text):
+    for text in (stack.export(), stack.said()):
         assert key.splitlines()[1] not in text
         assert secret["password"] not in text
         assert "PrivateKey" not in text

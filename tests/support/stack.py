@@ -101,6 +101,7 @@ class Stack:
     ) -> None:
         self.folder = folder
         self._events = folder / "events.json"
+        self._said: list[str] = []
         state = folder / "state"
         state.mkdir(parents=True)
         self.env = {
@@ -177,7 +178,13 @@ class Stack:
         self._events.unlink(missing_ok=True)
         command = [verb, *arguments, "--non-interactive", "--color=never", "--event-log", str(self._events)]
         done = self._command(*command)
-        return Result(done.returncode, done.stdout + done.stderr, self._read_events())
+        result = Result(done.returncode, done.stdout + done.stderr, self._read_events())
+        self._said += [result.text, json.dumps(result.events)]
+        return result
+
+    def said(self) -> str:
+        """All that the engine said so far, to people and to programs."""
+        return "\n".join(self._said)
 
     def start(self, verb: str, *arguments: str) -> subprocess.Popen[str]:
         """Start the engine and do not wait for it."""
