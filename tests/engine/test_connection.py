@@ -14,8 +14,9 @@ sql = stacks.Container("sql", template="postgresql")
 cache = stacks.Container("cache", template="redis")
 """
 LINKS = """
-primary = stacks.Connection("app-to-sql", source=app, target={}, name="primary db")
-stacks.Connection("app-to-cache", source=app, target=cache)
+both = pulumi.ResourceOptions(depends_on=[sql, cache])
+primary = stacks.Connection("app-to-sql", both, source=app, target={}, name="primary db")
+stacks.Connection("app-to-cache", both, source=app, target=cache)
 pulumi.export("variable", primary.environment_variables.apply(min))
 pulumi.export("address", primary.connection_string)
 """

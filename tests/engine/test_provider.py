@@ -75,6 +75,10 @@ def test_a_wrong_key_is_described_and_never_repeated(stack: Stack, emulator: Emu
         """
         short = stacks.Provider("short", api_key="sk_stacks_1234")
         revoked = stacks.Provider("revoked", api_key="sk_stacks_" + "0" * 64)
+        try:
+            stacks.list_containers(provider=revoked)
+        except pulumi.RunError as error:
+            pulumi.log.info(f"asked: {type(error).__name__}, {error}")
         stacks.Container("one", template="nodejs", opts=pulumi.ResourceOptions(provider=short))
         stacks.Container("two", template="nodejs", opts=pulumi.ResourceOptions(provider=revoked))
         """
@@ -86,5 +90,6 @@ def test_a_wrong_key_is_described_and_never_repeated(stack: Stack, emulator: Emu
         "key is malformed (it has 4" in text and text.endswith("(account short)") for text in result.errors
     )
     assert any("401" in text and text.endswith("(account revoked)") for text in result.errors)
+    assert "asked: InvalidApiKeyError, list containers: " in result.text
     assert "sk_stacks_1234" not in result.text
     assert "0" * 64 not in result.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -175,3 +176,12 @@ def test_without_a_sound_key_nothing_is_asked(
 
     assert isinstance(failure.value, pulumi.RunError)
     assert account.calls() == 0
+
+
+def test_a_provider_whose_key_is_not_known_yet_is_an_error_that_tells_the_way_out() -> None:
+    provider: Any = SimpleNamespace(settings=None)
+
+    with pytest.raises(errors.ConfigError, match="call the function's `_output` twin") as failure:
+        stacks.list_containers(provider=provider)
+
+    assert isinstance(failure.value, pulumi.RunError)
