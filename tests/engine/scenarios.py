@@ -130,8 +130,9 @@ SCENARIOS = (
         "A container boots longer than it may",
         "`CustomTimeouts(create=...)` bounds the wait; the default is 10 minutes. The id is kept as above, and the "
         "next `up` goes on waiting.",
-        """web = stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(
-    custom_timeouts=pulumi.CustomTimeouts(create="3s")))""",
+        """web = stacks.Container(
+    "web", template="nodejs", opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3s"))
+)""",
         (
             'it is still "pending" after 3 s',
             "custom_timeouts gives it more",
@@ -158,8 +159,9 @@ SCENARIOS = (
         "402: the key's spending cap",
         "The API refuses what does not fit. What would not fit either is not attempted again in the same operation.",
         """web = stacks.Container("web", template="nodejs")
-db = stacks.Container("orders-db", template="postgresql", plan="standard", opts=pulumi.ResourceOptions(
-    depends_on=[web]))""",
+db = stacks.Container(
+    "orders-db", template="postgresql", plan="standard", opts=pulumi.ResourceOptions(depends_on=[web])
+)""",
         (
             "the key may spend $6.00 a month and $4.00 is spent",
             '"orders-db" costs $5.00',
@@ -234,8 +236,15 @@ db = stacks.Container("orders-db", template="postgresql", plan="standard", opts=
         "wrong-inputs",
         "Five wrong inputs at once",
         "All of them are reported, each on its property, without a call to the API.",
-        """db = stacks.Container("orders--db", template="postgresql", plan="basic", additional_storage_tier=2,
-    desired_status="on", external_access="yes", adopt="always")""",
+        """db = stacks.Container(
+    "orders--db",
+    template="postgresql",
+    plan="basic",
+    additional_storage_tier=2,
+    desired_status="on",
+    external_access="yes",
+    adopt="always",
+)""",
         (
             "property name value {orders--db} has a problem: 'orders--db': two hyphens in a row are not allowed",
             "property additional_storage_tier value {2} has a problem: there is no tier 2",
