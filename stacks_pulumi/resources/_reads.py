@@ -20,8 +20,13 @@ __all__ = ["Reads"]
 
 _T = TypeVar("_T")
 
-MAX_AGE: Final = 60.0
-"""Seconds for which an answer stands for the state of things; a refresh as a whole is no more of one moment."""
+MAX_AGE: Final = 600.0
+"""
+Seconds for which an answer stands for the state of things; a refresh as a whole is no more of one moment.
+
+Longer than the windows of the rate limit that a large refresh takes: an answer that gets old within it is asked for
+again by each resource that shares it.
+"""
 
 
 @dataclass
