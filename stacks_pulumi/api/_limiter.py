@@ -25,6 +25,7 @@ from typing import Any, Final
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import Answer, Call, Priority, Pulse, Sender
 from stacks_pulumi.api._rates import WINDOW, rates, retry_after
+from stacks_pulumi.api._shield import is_shielded
 
 __all__ = ["Limit", "Limiter", "OnLimit"]
 
@@ -144,7 +145,7 @@ class Limiter:
             tell_at = now + _STEP
             if pulse is not None:
                 pulse()
-            if self._on_limit is not None:
+            if self._on_limit is not None and not is_shielded():
                 self._on_limit(closed_for, queued)
 
     def _is_turn_of(self, ticket: tuple[Priority, int]) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import CALL_ERRORS, Pulse
 from stacks_pulumi.api._retry import in_doubt, nap
+from stacks_pulumi.api._shield import shielded
 from stacks_pulumi.api._words import scrub
 from stacks_pulumi.errors import (
     BadRequestError,
@@ -75,26 +76,29 @@ def once(
         return next((thing for thing in look() if thing.id not in known and ours(thing)), None)
 
     doubt: StacksError | None = None
-    for attempt in range(len(pauses)):
-        try:
-            return post()
-        except CALL_ERRORS as error:
-            if in_doubt(error):
-                doubt = error
-                found = _find(appeared, doubt, pauses[attempt:], clock, pulse)
-            elif doubt is None:
-                if isinstance(error, (BadRequestError, ConflictError)):
-                    # Somebody may have been faster than our look.
-                    with contextlib.suppress(*CALL_ERRORS):
-                        _refuse(what, () if taken is None else look(), taken)
-                raise
-            else:
-                # A refusal after a doubtful attempt may be about our own: the name is taken, the cap is reached.
-                found = _find(appeared, doubt, (0.0,), clock, pulse)
-                if found is None:
+    with contextlib.ExitStack() as stack:
+        for attempt in range(len(pauses)):
+            try:
+                return post()
+            except CALL_ERRORS as error:
+                if in_doubt(error):
+                    doubt = error
+                    # From here on there may be something that nobody knows of: look, whoever has gone away meanwhile.
+                    stack.enter_context(shielded())
+                    found = _find(appeared, doubt, pauses[attempt:], clock, pulse)
+                elif doubt is None:
+                    if isinstance(error, (BadRequestError, ConflictError)):
+                        # Somebody may have been faster than our look.
+                        with contextlib.suppress(*CALL_ERRORS):
+                            _refuse(what, () if taken is None else look(), taken)
                     raise
-        if found is not None:
-            return found
+                else:
+                    # A refusal after a doubtful attempt may be about our own: the name is taken, the cap is reached.
+                    found = _find(appeared, doubt, (0.0,), clock, pulse)
+                    if found is None:
+                        raise
+            if found is not None:
+                return found
     raise doubt or AssertionError
 
 

@@ -31,7 +31,7 @@ class Wait:
         name: What is waited for, for people: it completes "wanted ...".
         target: States that end it.
         failed: States from which none of those is reached any more.
-        gone: What it means if the thing is not there: waited in like any state, the target, or an error.
+        gone: What it means if the thing is not there: the target, or an error.
         absences: How many looks in a row must miss it before that counts.
         failures: How many looks in a row must show a failed state before that counts. More than one where the wait
             may begin in such a state.
@@ -41,7 +41,7 @@ class Wait:
     name: str
     target: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
-    gone: Literal["pending", "target", "error"] = "error"
+    gone: Literal["target", "error"] = "error"
     absences: int = 3
     failures: int = 1
     delay: float = 1.0
@@ -76,7 +76,7 @@ def verdict(wait: Wait, state: str | None, looks: int) -> Verdict:
         looks: How many looks in a row have seen just that, this one included.
     """
     if state is None:
-        if wait.gone == "pending" or looks < wait.absences:
+        if looks < wait.absences:
             return Verdict.GO_ON
         return Verdict.REACHED if wait.gone == "target" else Verdict.VANISHED
     if state in wait.target:

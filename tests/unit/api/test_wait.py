@@ -35,7 +35,6 @@ GO_ON, REACHED, FAILED, VANISHED = Verdict.GO_ON, Verdict.REACHED, Verdict.FAILE
         (BACKED_UP, "in_progress", 99, GO_ON),
         (BACKED_UP, "completed", 1, REACHED),
         (BACKED_UP, "failed", 1, FAILED),
-        (Wait("there", frozenset({"running"}), gone="pending"), None, 99, GO_ON),
     ],
 )
 def test_the_verdict_on_a_look(wait: Wait, state: str | None, looks: int, expected: Verdict) -> None:
