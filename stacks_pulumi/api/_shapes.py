@@ -156,6 +156,9 @@ def record(kind: type[M], value: Any, path: str = "body") -> M:
                 numeric = isinstance(found, (int, float)) and not isinstance(found, bool)
                 fields[name] = str(found) if is_text and numeric else found
                 break
+    for name, words in kind.SYNONYMS.items():
+        if isinstance(fields.get(name), str):
+            fields[name] = words.get(fields[name], fields[name])
     try:
         return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -29,6 +29,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Other spellings of a field, in snake_case, best first."""
 
+    SYNONYMS: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """Other words for a value of a field, each with the one that is used here."""
+
     def merge(self, other: Self) -> Self:
         """This one, with what it does not say taken from the other."""
         gaps = {

@@ -68,6 +68,8 @@ class Container(Model, frozen=True, kw_only=True):
     external_access: bool | None = None
     error_message: str | None = None
 
+    SYNONYMS: ClassVar[Mapping[str, Mapping[str, str]]] = {"status": {"exited": "stopped", "failed": "error"}}
+
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "id": ("container_id",),
         "template": ("type",),
