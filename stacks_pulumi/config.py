@@ -104,7 +104,9 @@ def load(
             found = environ.get(variable)
         return found.strip() or None if found is not None else None
 
-    api_key = value("apiKey", "STACKS_API_KEY")
+    account = value("account")
+    # An account of its own has a key of its own: that of the environment is somebody else's.
+    api_key = value("apiKey", "STACKS_API_KEY" if account is None else None)
     adopt = value("adopt") or Settings.adopt
     if adopt not in ADOPT_MODES:
         msg = f"stacks:adopt is {adopt!r}: it is one of {', '.join(ADOPT_MODES)}"
@@ -117,7 +119,7 @@ def load(
             "requestsPerMinute", value("requestsPerMinute"), Settings.requests_per_minute
         ),
         max_concurrency=_count("maxConcurrency", value("maxConcurrency"), Settings.max_concurrency),
-        account=value("account"),
+        account=account,
     )
 
 

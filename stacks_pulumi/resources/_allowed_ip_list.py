@@ -16,9 +16,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stacks_pulumi.api import models
-from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, NotFoundError, StacksError
+from stacks_pulumi.errors import (
+    BadRequestError,
+    ConflictError,
+    ExistsError,
+    NotFoundError,
+    StacksError,
+    WaitCancelledError,
+)
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._adoption import adopts, how_to_adopt
+from stacks_pulumi.resources._adoption import adopts, how_to_adopt, refuse_if_owned
 from stacks_pulumi.resources._base import HalfDone
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._references import child_id
@@ -26,8 +33,8 @@ from stacks_pulumi.resources._session import Session
 
 __all__ = ["AllowedIpList"]
 
-_AUTO_ADDED: Final = "auto-added"
-"""What the API's own description of the caller's entry says (guide, "List Allowed IPs")."""
+_AUTO_ADDED: Final = "your ip (auto-added)"
+"""The API's own description of the caller's entry, in lower case (guide, "List Allowed IPs")."""
 
 _PLACEHOLDER: Final = {
     # An address reserved for documentation (RFC 5737): no packet ever comes from it.
@@ -73,6 +80,8 @@ class AllowedIpList:
                 raise StacksError(msg)
             # The caller's own entry is nobody's: whoever allows that address means it.
             taken = [entry for entry in _of(access.allowed_ips, address) if not _is_auto_added(entry)]
+            if taken:
+                refuse_if_owned(self.session, self.op, "AllowedIp", child_id(self.container, address))
             if taken and not adopts(self.session, inputs):
                 msg = (
                     f"{address} is in the list of {self.container} already ({taken[0].id}, "
@@ -83,6 +92,12 @@ class AllowedIpList:
             entry, replaced = self._bring(access.allowed_ips, inputs)
             try:
                 self._take_out([*replaced, *_unwanted(access.allowed_ips, address, inputs)])
+            except WaitCancelledError:
+                # Nobody is left to tell of it, and a door that no state knows must not stay open.
+                if entry.id not in {before.id for before in access.allowed_ips}:
+                    with self.op.undoing():
+                        self._take_out([entry])
+                raise
             except StacksError as error:
                 msg = (
                     f"{address} may reach {self.container} now, but something that may not is still in the list: "
@@ -191,7 +206,7 @@ class AllowedIpList:
                 "description": old.description or "Custom IP",
                 "service_type": old.service_type or "both",
             }
-            with contextlib.suppress(StacksError):
+            with self.op.undoing():
                 self._put({**inputs, **before}, left)
                 self._take_out(placeholder)
             raise
@@ -246,7 +261,7 @@ def _canonical(address: str | None) -> str:
 
 
 def _is_auto_added(entry: models.AllowedIp) -> bool:
-    return _AUTO_ADDED in (entry.description or "").lower()
+    return (entry.description or "").strip().lower() == _AUTO_ADDED
 
 
 def _described(entry: models.AllowedIp) -> dict[str, Any]:

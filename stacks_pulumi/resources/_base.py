@@ -70,12 +70,16 @@ class Provider(ResourceProvider):
         fields: The inputs.
         create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` goes first.
         delete_timeout: The same for a delete.
+        owns: Whether a delete takes something away at the API.
+        marks: What a read leaves in the inputs, beside the program's own, for the next check to see.
     """
 
     kind: ClassVar[str]
     fields: ClassVar[tuple[Field, ...]]
     create_timeout: ClassVar[float] = 600.0
     delete_timeout: ClassVar[float] = 300.0
+    owns: ClassVar[bool] = True
+    marks: ClassVar[tuple[str, ...]] = ()
 
     # Nothing of the provider is secret (see __reduce__), and encrypting it costs time for every resource.
     serialize_as_secret_always = False
@@ -134,7 +138,7 @@ class Provider(ResourceProvider):
         """Make the object."""
         return self._operate(
             self.create_timeout,
-            lambda session, op: CreateResult(*self.on_create(session, op, self._inputs(props))),
+            lambda session, op: self._make(session, op, self._inputs(props)),
             changes=True,
         )
 
@@ -149,7 +153,10 @@ class Provider(ResourceProvider):
                 raise StacksError(msg)
             if outs is None:
                 return ReadResult("", {})
-            return ReadResult(id_, outs, self._inputs(_host.plain(outs)))
+            seen = _host.plain(outs)
+            return ReadResult(
+                id_, outs, {**self._inputs(seen), **{name: seen[name] for name in self.marks if name in seen}}
+            )
 
         return self._operate(self.delete_timeout, work)
 
@@ -247,7 +254,20 @@ class Provider(ResourceProvider):
 
         return self._guarded(operate, call)
 
+    def _make(self, session: Session, op: Operation, inputs: dict[str, Any]) -> CreateResult:
+        try:
+            id_, outs = self.on_create(session, op, inputs)
+        except HalfDone as error:
+            session.claims.claim(self.kind, error.id, op.call.urn)
+            raise
+        session.claims.claim(self.kind, id_, op.call.urn)
+        return CreateResult(id_, outs)
+
     def _remove(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> None:
+        owner = session.claims.other_owner(self.kind, id_, op.call.urn)
+        if owner is not None and self.owns:
+            op.warn(f"{id_} was not deleted: {owner!r} has taken it over in this very operation")
+            return
         try:
             with session.reads.changing():
                 self.on_delete(session, op, id_, stored)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from stacks_pulumi import catalog
 from stacks_pulumi.api import models
+from stacks_pulumi.api._words import scrub
 from stacks_pulumi.api.wait import CREATED, GONE, STARTED, STOPPED, Wait
 from stacks_pulumi.errors import (
     ConnectionFailedError,
@@ -23,8 +24,10 @@ from stacks_pulumi.errors import (
     WaitError,
     WaitTimeoutError,
 )
+from stacks_pulumi.resources._adoption import adopts, how_to_adopt, refuse_if_owned
 from stacks_pulumi.resources._base import HalfDone
 from stacks_pulumi.resources._container_view import (
+    SETTLED,
     STATUS_DELETING,
     STATUS_ERROR,
     STATUS_RUNNING,
@@ -39,6 +42,7 @@ from stacks_pulumi.resources._session import Session
 __all__ = ["Lifecycle", "find_container"]
 
 _LOG_LINES: Final = 5
+_LOG_WIDTH: Final = 200
 _USUALLY: Final = "usually 10-30 s"
 
 
@@ -65,17 +69,26 @@ class Lifecycle:
         """
         container, adopted = self._obtain(inputs)
         try:
-            container = self._wait(CREATED, container).merge(container)
-            outs = self._settle(container, {}, inputs, new=not adopted)
+            return container.id, self._bring_up(container, inputs, adopted=adopted)
         except WaitCancelledError:
             if not adopted:
                 # Nobody is left to tell the id to, and what nobody knows must not go on costing money.
                 with self.op.undoing():
                     self.session.client.containers.delete(container.id)
             raise
+
+    def _bring_up(
+        self, container: models.Container, inputs: Mapping[str, Any], *, adopted: bool
+    ) -> dict[str, Any]:
+        try:
+            if not adopted or container.status not in SETTLED:
+                container = self._wait(CREATED, container).merge(container)
+            return self._settle(container, {}, inputs, new=not adopted)
+        except (VanishedError, WaitCancelledError):
+            # There is nothing to keep, or nobody to keep it.
+            raise
         except StacksError as error:
-            raise self._half_done(error, container, inputs) from None
-        return container.id, outs
+            raise self._half_done(error, container, inputs, adopted=adopted) from None
 
     def read(self, id_: str, olds: Mapping[str, Any]) -> dict[str, Any] | None:
         """
@@ -104,7 +117,7 @@ class Lifecycle:
             )
             raise VanishedError(msg, subject=f"container {id_}")
         try:
-            if container.status not in {STATUS_RUNNING, STATUS_STOPPED, STATUS_ERROR}:
+            if container.status not in SETTLED:
                 container = self._wait(CREATED, container)
             return self._settle(container, olds, inputs, new=False)
         except (UnexpectedStateError, WaitTimeoutError) as error:
@@ -121,6 +134,7 @@ class Lifecycle:
         try:
             self.session.client.containers.delete(id_)
         except NotFoundError:
+            _refuse_if_foreign(id_, self.session.client.feed.snapshot())
             return
         except (ConnectionFailedError, ServerError, UnreadableAnswerError):
             if not self._is_going(id_):
@@ -166,46 +180,42 @@ class Lifecycle:
         return created, False
 
     def _adopt(self, found: models.Container, inputs: Mapping[str, Any]) -> models.Container:
-        mode = inputs.get("adopt") or self.session.settings.adopt
+        refuse_if_owned(self.session, self.op, "Container", found.id)
+        taken = f'the name "{inputs["name"]}" is taken by {found.id}, which'
         differences = differences_to(inputs, found)
-        if mode == "if_matching" and not differences:
-            self.op.inform(
-                f"took over the existing container {found.id}; from now on this program deletes it"
-            )
-            return found
-        name, label = inputs["name"], self.op.label or inputs["name"]
         if differences:
             msg = (
-                f'the name "{name}" is taken by {found.id}, which is not what the program asks for: '
-                f"{'; '.join(differences)}. Change the program to match, or give this container another name"
+                f"{taken} is not what the program asks for: {'; '.join(differences)}. Change the program to match, or "
+                "give this container another name"
             )
-        else:
-            msg = (
-                f'the name "{name}" is taken by {found.id}, which this program did not make. To take it over, write '
-                f'stacks.Container("{label}", ..., adopt="if_matching"); else give this container another name'
-            )
-        raise ExistsError(msg, existing=found)
+            raise ExistsError(msg, existing=found)
+        if not adopts(self.session, inputs):
+            msg = f"{taken} no resource of this name made. {how_to_adopt('Container', self.op, inputs)}"
+            raise ExistsError(msg, existing=found)
+        self.op.inform(f"took over the existing container {found.id}; from now on this program deletes it")
+        return found
 
     def _half_done(
-        self, error: StacksError, container: models.Container, inputs: Mapping[str, Any]
+        self, error: StacksError, container: models.Container, inputs: Mapping[str, Any], *, adopted: bool
     ) -> HalfDone:
         status = (error.last_state if isinstance(error, WaitError) else None) or container.status
         msg = (
-            f'container "{inputs["name"]}" ({container.id}) was made but is not ready: {_reason(error)}. '
-            f"{self._last_log_lines(container.id)}It is in the state and it is billed: `pulumi up` tries to start "
-            "it again, `pulumi destroy` deletes it"
+            f'container "{inputs["name"]}" ({container.id}) was {"taken over" if adopted else "made"} but is not '
+            f"ready: {_reason(error)}. {self._last_log_lines(container.id)}It is in the state and it is billed: "
+            "`pulumi up` tries to start it again, `pulumi destroy` deletes it"
         )
         return HalfDone(msg, id=container.id, outs={**outputs(container, {}, inputs, None), "status": status})
 
     def _last_log_lines(self, id_: str) -> str:
         try:
-            lines = (
-                self.session.client.containers.logs(id_, lines=_LOG_LINES).strip().splitlines()[-_LOG_LINES:]
-            )
+            logs = self.session.client.containers.logs(id_, lines=_LOG_LINES)
+        except WaitCancelledError:
+            raise
         except StacksError:
             # The reason of the failure is what matters; its logs are an extra.
             return ""
-        return f"Its last log lines: {' | '.join(line.strip() for line in lines)}. " if lines else ""
+        lines = [scrub(line.strip(), _LOG_WIDTH) for line in logs.strip().splitlines()[-_LOG_LINES:]]
+        return f"Its last log lines: {' | '.join(lines)}. " if lines else ""
 
     # --- from what is to what should be ---
 
@@ -272,7 +282,7 @@ class Lifecycle:
 
 
 def _reason(error: StacksError) -> str:
-    if isinstance(error, WaitTimeoutError):
+    if isinstance(error, WaitTimeoutError) and error.last_state is not None:
         return (
             f'it is still "{error.last_state}" after {error.elapsed:.0f} s, which is all the time that it had '
             "(custom_timeouts gives it more)"
@@ -299,4 +309,22 @@ def find_container(session: Session, id_: str, *, fresh: bool = False) -> models
     try:
         return session.client.containers.status(id_)
     except NotFoundError:
+        _refuse_if_foreign(id_, listed)
         return None
+
+
+def _refuse_if_foreign(id_: str, listed: Iterable[models.Container]) -> None:
+    """
+    Take a container of another account for no container that is gone.
+
+    An id begins with its account (`usr-abc12345-web`). Where the key is suddenly that of another account, all would
+    seem to be gone, and would go on being billed while no state knows them.
+    """
+    account = id_.split("-")[:2]
+    others = {tuple(container.id.split("-")[:2]) for container in listed}
+    if others and tuple(account) not in others:
+        msg = (
+            f"{id_} is not in the account of this API key, whose containers are {'-'.join(min(others))}-...: configure "
+            "the key of the account that it was made with"
+        )
+        raise StacksError(msg)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stacks_pulumi._clock import Clock
-from stacks_pulumi.errors import StacksError, WaitCancelledError
+from stacks_pulumi.errors import StacksError, WaitCancelledError, WaitTimeoutError
 from stacks_pulumi.resources import _host
 
 __all__ = ["Operation", "current_operation"]
@@ -63,6 +63,23 @@ class Operation:
             msg = f"the engine is gone; {self.label} was given up after {self.elapsed():.0f} s"
             raise WaitCancelledError(msg, subject=self.label, elapsed=self.elapsed())
 
+    def check_time(self, waiting_for: str) -> None:
+        """
+        Go on only while there is time.
+
+        Args:
+            waiting_for: What it waits for, for the message.
+
+        Raises:
+            WaitTimeoutError: There is none left.
+        """
+        if self.clock.now() >= self.deadline and not self._undoing:
+            msg = (
+                f"{self.label}: the time was up after {self.elapsed():.0f} s, while it waited for {waiting_for} "
+                "(custom_timeouts gives it more)"
+            )
+            raise WaitTimeoutError(msg, subject=self.label, elapsed=self.elapsed())
+
     @contextlib.contextmanager
     def undoing(self) -> Iterator[None]:
         """
@@ -70,9 +87,12 @@ class Operation:
 
         That nobody listens calls off everything else, a request that waits for the rate limit included, but not this.
         """
-        self._undoing = True
-        with contextlib.suppress(StacksError):
-            yield
+        before, self._undoing = self._undoing, True
+        try:
+            with contextlib.suppress(StacksError):
+                yield
+        finally:
+            self._undoing = before
 
     def progress(self, text: str) -> None:
         """Show a line beside the resource until the operation ends; not more than one a second."""

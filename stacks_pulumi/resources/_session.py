@@ -19,6 +19,7 @@ import pulumi
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import Settings
+from stacks_pulumi.resources._claims import Claims
 from stacks_pulumi.resources._operation import current_operation
 from stacks_pulumi.resources._reads import Reads
 from stacks_pulumi.resources._restarts import Restarts
@@ -39,6 +40,7 @@ class Session:
         spending: What is known of the key's spending cap.
         reads: Answers that many resources share.
         restarts: Restarts that many connections share.
+        claims: Which resource of the program made or took over what, in this operation of the engine.
     """
 
     settings: Settings
@@ -47,6 +49,7 @@ class Session:
     spending: SpendGuard
     reads: Reads
     restarts: Restarts
+    claims: Claims
     _turns: dict[str, threading.Lock] = field(default_factory=dict, repr=False)
 
     @contextlib.contextmanager
@@ -87,6 +90,7 @@ def session_for(settings: Settings) -> Session:
                 spending=SpendGuard(SYSTEM_CLOCK),
                 reads=Reads(SYSTEM_CLOCK),
                 restarts=Restarts(SYSTEM_CLOCK),
+                claims=Claims(),
             )
     return session
 
@@ -101,6 +105,7 @@ def _report_limit(seconds: float, queued: int) -> None:
             pulumi.log.info(text, ephemeral=True)
         return
     operation.check_active()
+    operation.check_time("the rate limit")
     if seconds >= 1:
         # Less is only for a turn; a line about it would flicker.
         operation.progress(text)

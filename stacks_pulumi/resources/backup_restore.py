@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import pulumi
 from pulumi.dynamic import Resource
 
+from stacks_pulumi.errors import ConnectionFailedError, NoCapacityError, ServerError, UnreadableAnswerError
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._base import Provider
-from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._base import HalfDone, Provider
+from stacks_pulumi.resources._fields import Change, Field, changed
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session
 
@@ -54,6 +55,7 @@ class BackupRestoreProvider(Provider):
     """Check, create, read, diff, update and delete a restore."""
 
     kind: ClassVar = "BackupRestore"
+    owns: ClassVar = False
     fields: ClassVar = (
         Field("backup_id", _checks.backup_number, Change.UPDATE, required=True),
         Field("triggers", _checks.strings, Change.UPDATE),
@@ -75,13 +77,27 @@ class BackupRestoreProvider(Provider):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Restore again."""
-        self._restore(session, op, inputs)
+        """Restore again, if the program asks for it; not to finish what may be done already."""
+        if changed(self.fields, olds, inputs):
+            self._restore(session, op, inputs)
         return dict(inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Nothing: the data stays as it is."""
 
     def _restore(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
-        op.progress(f"restoring backup {inputs['backup_id']}")
-        session.client.backups.restore(inputs["backup_id"])
+        number = inputs["backup_id"]
+        op.progress(f"restoring backup {number}")
+        try:
+            session.client.backups.restore(number)
+        except NoCapacityError:
+            raise
+        except (ConnectionFailedError, ServerError, UnreadableAnswerError) as error:
+            if isinstance(error, ConnectionFailedError) and not error.sent:
+                raise
+            # A second restore would throw away what was written since the first one. So it counts as done.
+            msg = (
+                f"it is not known whether backup {number} was restored: {error}. Look at the data; to restore it "
+                "(again), change `triggers`. `pulumi up` alone does not"
+            )
+            raise HalfDone(msg, id=str(number), outs=inputs) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 from pulumi.dynamic import Resource
@@ -14,7 +14,7 @@ from stacks_pulumi.api.wait import STARTED
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, WaitCancelledError
 from stacks_pulumi.resources import _checks, _host
-from stacks_pulumi.resources._adoption import adopts, how_to_adopt
+from stacks_pulumi.resources._adoption import adopts, how_to_adopt, refuse_if_owned
 from stacks_pulumi.resources._base import HalfDone, Provider
 from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
@@ -121,6 +121,10 @@ class Connection(Resource, module="stacks", name="Connection"):
         return Connection(resource_name, lookup_options(id, opts), source=LOOKED_UP, target=LOOKED_UP)
 
 
+_RESTART_PENDING: Final = "restart_pending"
+"""Set while the source has not been restarted since the connection was made."""
+
+
 class ConnectionProvider(Provider):
     """Check, create, read, diff and delete a connection."""
 
@@ -136,6 +140,10 @@ class ConnectionProvider(Provider):
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """A name is taken while the old connection of that name is there; so is a pair of source and target."""
         return bool(olds.get("source") == news.get("source"))
+
+    def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """Its source was not restarted when it was made."""
+        return bool(olds.get(_RESTART_PENDING)) and news.get("restart_source") is True
 
     def on_create(
         self, session: Session, op: Operation, inputs: dict[str, Any]
@@ -164,7 +172,7 @@ class ConnectionProvider(Provider):
                     f'connection "{inputs["name"]}" was made, but its source {source} could not be restarted to see '
                     f"it: {error}. `pulumi up` restarts it again"
                 )
-                raise HalfDone(msg, id=id_, outs=outs) from None
+                raise HalfDone(msg, id=id_, outs={**outs, _RESTART_PENDING: True}) from None
         return id_, outs
 
     def on_read(
@@ -181,7 +189,8 @@ class ConnectionProvider(Provider):
         found = next((item for item in listed.outgoing if item.id == own_name(id_)), None)
         if found is None:
             return None
-        inputs: dict[str, Any] = {name: olds[name] for name in ("restart_source", "adopt") if name in olds}
+        kept = ("restart_source", "adopt", _RESTART_PENDING)
+        inputs: dict[str, Any] = {name: olds[name] for name in kept if name in olds}
         inputs.update(
             source=source,
             target=olds.get("target") or _target_id(session, found),
@@ -207,6 +216,7 @@ class ConnectionProvider(Provider):
     def _adopt(
         self, session: Session, op: Operation, inputs: Mapping[str, Any], existing: models.Connection
     ) -> models.Connection:
+        refuse_if_owned(session, op, "Connection", child_id(inputs["source"], existing.id))
         if adopts(session, inputs):
             op.inform(f"took over the existing connection {existing.id}; from now on this program deletes it")
             return existing

@@ -14,7 +14,13 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._container_lifecycle import Lifecycle
-from stacks_pulumi.resources._container_view import ANSWERED, STATUS_RUNNING, STATUS_STOPPED
+from stacks_pulumi.resources._container_view import (
+    ANSWERED,
+    RESIZED,
+    STATUS_ERROR,
+    STATUS_RUNNING,
+    STATUS_STOPPED,
+)
 from stacks_pulumi.resources._fields import Change, Field, changed
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
@@ -163,6 +169,7 @@ class ContainerProvider(Provider):
     """Check, create, read, diff, update and delete a container."""
 
     kind: ClassVar = "Container"
+    marks: ClassVar = (RESIZED,)
     fields: ClassVar = (
         Field("name", _checks.container_name, Change.REFUSED, required=True),
         Field("template", _checks.text, Change.REFUSED, required=True),
@@ -204,13 +211,23 @@ class ContainerProvider(Provider):
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """Refuse a change that would destroy the container, unless the program opts in."""
-        if not olds or inputs.get("replace_on_change") is True:
+        if not olds:
             return
         wanted = {**inputs, **self.derived(inputs)}
         for field in changed(self.fields, olds, wanted):
             old, new = olds.get(field.name), wanted.get(field.name)
-            if field.on_change is Change.REFUSED and not _host.is_unknown(new):
+            if field.on_change is not Change.REFUSED or _host.is_unknown(new):
+                continue
+            if inputs.get("replace_on_change") is not True:
                 yield field.name, _refusal(field.name, old, new)
+            elif field.name == "plan" and olds.get(RESIZED):
+                # The consent is to changes of the program, and it is not the program that changed.
+                yield field.name, _resized(old, new)
+
+    def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """It failed and nobody has started it again; or the program has followed a resize, which is forgotten then."""
+        failed = olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
+        return failed or bool(olds.get(RESIZED))
 
     def announce(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
         """Show the price beside the container, at preview as well, where it is new or another one."""
@@ -260,8 +277,9 @@ class ContainerProvider(Provider):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Bring status and external access to what the inputs say, and restart where a trigger changed."""
-        for _, refusal in self.guards(olds, inputs):
-            raise StacksError(refusal)
+        refusal = next(iter(self.guards(olds, inputs)), None)
+        if refusal is not None:
+            raise StacksError(refusal[1])
         return Lifecycle(session, op).update(id_, olds, inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
@@ -285,4 +303,12 @@ def _refusal(name: str, old: Any, new: Any) -> str:
         f"{what}, which an API key can only do by replacing: that destroys the container, its volumes and its backups. "
         f"To resize and keep the data, do it in the STACKS dashboard, run `pulumi refresh`, and write the new {name} "
         "here. To replace it all the same, set replace_on_change=True"
+    )
+
+
+def _resized(old: Any, new: Any) -> str:
+    return (
+        f"the container was resized to {old!r} outside of this program, which still says {new!r}: going back would "
+        f"destroy the container, its volumes and its backups, and replace_on_change is for changes of the program. "
+        f"Write plan={old!r} here"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
@@ -133,6 +133,14 @@ class PinnedBackupProvider(Provider):
         Field("on_delete", _checks.one_of(("unpin", "delete", "keep")), Change.UPDATE, default="unpin"),
     )
 
+    def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """Triggers ask for a new backup, and a number for an old one."""
+        if inputs.get("triggers") is not None and inputs.get("backup_id") is not None:
+            yield (
+                "triggers",
+                "they make a new backup when they change, and backup_id names one that exists: give one",
+            )
+
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """It was unpinned outside of this program."""
         return olds.get("pinned") is False
@@ -146,8 +154,14 @@ class PinnedBackupProvider(Provider):
         id_ = child_id(container, str(backup.id))
         try:
             return id_, _outputs(self._pin(session, op, container, backup), inputs)
-        except (UnexpectedStateError, VanishedError, WaitCancelledError):
-            # There is no backup, or nobody to tell of it; an unpinned one goes by itself after a week.
+        except (UnexpectedStateError, VanishedError):
+            # There is no backup.
+            raise
+        except WaitCancelledError:
+            # Nobody is left to tell of it. Unpinned, it goes by itself after a week.
+            if named is None:
+                with op.undoing():
+                    session.client.backups.unpin(backup.id)
             raise
         except StacksError as error:
             msg = f"backup {backup.id} of {container} is not pinned: {error}. `pulumi up` tries again"

@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 
 from stacks_pulumi.config import KEYS, NAMESPACE
+from stacks_pulumi.errors import ConfigError
 
 __all__ = ["Provider"]
 
@@ -41,7 +42,14 @@ class Provider(pulumi.ProviderResource):
             adopt: `never` (default) or `if_matching`, for all resources of the account.
             requests_per_minute: Budget until the API's headers say otherwise (default 60).
             max_concurrency: How many operations to carry out at once (default 64).
+
+        Raises:
+            ConfigError: `api_key` is None, as a configuration value that is not set is.
         """
+        if api_key is None:
+            # Without this, the key of the stack's own account would be taken, and its containers would be made there.
+            msg = f'the provider "{resource_name}" has no api_key: set the configuration that it is read from'  # type: ignore[unreachable]  # programs need not be type-checked
+            raise ConfigError(msg)
         given = {
             "apiKey": api_key,
             "baseUrl": base_url or pulumi.Config(NAMESPACE).get("baseUrl"),

@@ -79,6 +79,7 @@ class SshCertificateProvider(Provider):
     """Check, create, read, diff, update and delete an SSH key."""
 
     kind: ClassVar = "SshCertificate"
+    owns: ClassVar = False
     fields: ClassVar = (
         Field("container", container_id, Change.REPLACE, required=True),
         Field("rotate_triggers", _checks.strings, Change.UPDATE),

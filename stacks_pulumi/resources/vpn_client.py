@@ -12,7 +12,7 @@ from pulumi.dynamic import Resource
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, WaitCancelledError
 from stacks_pulumi.resources import _checks, _host
-from stacks_pulumi.resources._adoption import adopts, how_to_adopt
+from stacks_pulumi.resources._adoption import adopts, how_to_adopt, refuse_if_owned
 from stacks_pulumi.resources._base import HalfDone, Provider
 from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
@@ -119,6 +119,10 @@ class VpnClientProvider(Provider):
         """The old client has to go first where the new one bears its name."""
         return (olds.get("container"), olds.get("name")) == (news.get("container"), news.get("name"))
 
+    def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """Its configuration did not come when it was added."""
+        return news.get("store_config") is True and olds.get("config") is None
+
     def on_create(
         self, session: Session, op: Operation, inputs: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
@@ -131,6 +135,7 @@ class VpnClientProvider(Provider):
             session.client.vpn_clients.add(container, name)
         except ExistsError as error:
             added = False
+            refuse_if_owned(session, op, "VpnClient", child_id(container, name))
             if not adopts(session, inputs):
                 msg = (
                     f'{container} has a VPN client "{name}" already. {how_to_adopt("VpnClient", op, inputs)}; else '

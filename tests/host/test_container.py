@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -210,13 +212,14 @@ def test_a_container_that_vanishes_while_it_boots_is_an_error_that_says_so(
 
     def vanish() -> None:
         while not names(emulator):
-            pass
+            time.sleep(0.02)
         emulator.drift.delete("web")
 
     raised = in_parallel(lambda: web.up(name="web", template="nodejs"), vanish)
 
-    assert isinstance(raised[0], CallFailedError)
+    assert isinstance(raised[0], CallFailedError), raised
     assert "web" in raised[0].message
+    assert raised[0].kept_id is None
     assert names(emulator) == set()
 
 
@@ -265,6 +268,42 @@ def test_an_equal_container_is_taken_over_and_brought_to_the_inputs(
     assert emulator.calls("containers.create") == 1
     assert any("took over" in line for line in web.lines())
     assert web.up(name="web", template="nodejs", adopt="if_matching", external_access=True) == []
+
+
+@pytest.mark.parametrize("desired", ["stopped", "running", None])
+def test_a_stopped_container_is_taken_over_as_it_is_or_as_it_is_wanted(
+    web: HostedResource, there: str, emulator: Emulator, desired: str | None
+) -> None:
+    emulator.advance(1)
+    emulator.drift.stop("web")
+
+    web.up(name="web", template="nodejs", adopt="if_matching", desired_status=desired)
+
+    assert (there, desired or "stopped") == (web.id, web.outs["status"])
+
+
+def test_what_another_resource_of_the_program_has_is_not_taken_over(host: Host) -> None:
+    host.resource("Container", "one").up(name="web", template="nodejs")
+
+    with pytest.raises(CallFailedError, match="belongs to 'one' in this program"):
+        host.resource("Container", "two").up(name="web", template="nodejs", adopt="if_matching")
+
+
+def test_a_renamed_resource_does_not_delete_what_its_successor_took_over(
+    host: Host, make_host: Callable[..., Host], emulator: Emulator
+) -> None:
+    old = host.resource("Container", "old")
+    old.up(name="web", template="nodejs")
+    # The next operation of the engine: a process of its own, which creates first and deletes then.
+    later = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+    new = later.resource("Container", "new")
+    new.up(name="web", template="nodejs", adopt="if_matching")
+    old.host = later
+
+    old.delete()
+
+    assert names(emulator) == {"web"}
+    assert any("was not deleted: 'new' has taken it over" in line for line in old.lines())
 
 
 @pytest.mark.parametrize(
@@ -448,7 +487,24 @@ def test_a_resize_in_the_dashboard_is_drift_that_the_program_follows(
 
     assert ("premium", 10) == (web.inputs["plan"], web.outs["monthly_price_usd"])
     assert "plan would change from 'premium' to 'basic'" in web.check(name="web", template="nodejs")["plan"]
+    # One update, which only forgets that there was a resize.
+    assert web.up(name="web", template="nodejs", plan="premium") == ["update"]
     assert web.up(name="web", template="nodejs", plan="premium") == []
+
+
+def test_a_resize_in_the_dashboard_is_never_undone_by_a_consent_to_something_else(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    inputs = {"name": "web", "template": "nodejs", "replace_on_change": True}
+    web.up(**inputs)
+    emulator.drift.resize("web", "premium")
+    web.read()
+    web.read()
+
+    assert "was resized to 'premium' outside of this program" in web.check(**inputs)["plan"]
+    web.up(**inputs, plan="premium")
+    # From here on it is the program that changes.
+    assert web.up(**inputs, plan="basic") == ["replace"]
 
 
 def test_what_is_gone_is_forgotten_and_made_again(web: HostedResource, emulator: Emulator) -> None:
@@ -506,6 +562,32 @@ def test_a_look_up_by_id_reads_what_is_there(web: HostedResource, there: str, em
 def test_a_look_up_of_nothing_is_an_error(web: HostedResource) -> None:
     with pytest.raises(CallFailedError, match="there is no Container usr-00000000-none in this account"):
         web.get("usr-00000000-none")
+
+
+@pytest.mark.parametrize("operation", ["read", "delete"])
+def test_the_key_of_another_account_makes_nothing_seem_gone(
+    web: HostedResource, emulator: Emulator, make_host: Callable[..., Host], operation: str
+) -> None:
+    web.up(name="web", template="nodejs")
+    key = emulator.new_key(account=emulator.new_account())
+    web.host = make_host({"stacks:apiKey": key, "stacks:baseUrl": emulator.url})
+    web.host.resource("Container", "theirs").up(name="theirs", template="nodejs")
+
+    with pytest.raises(CallFailedError, match="is not in the account of this API key"):
+        getattr(web, operation)()
+
+    assert names(emulator) == {"web", "theirs"}
+
+
+def test_what_failed_is_started_again_also_after_a_refresh(web: HostedResource, emulator: Emulator) -> None:
+    emulator.fail_boot("web", 1)
+    with pytest.raises(CallFailedError):
+        web.up(name="web", template="nodejs")
+
+    web.read()
+
+    assert web.up(name="web", template="nodejs") == ["update"]
+    assert web.outs["status"] == "running"
 
 
 # --- delete ---

@@ -66,9 +66,19 @@ def test_what_is_wrong_fails_on_its_property(
 def test_what_replaces_makes_the_new_one_first(backup: HostedResource, sql: str) -> None:
     backup.up(container=sql, triggers=["v2"])
 
-    for change in ({"triggers": ["v3"]}, {"backup_id": 99}, {"container": UNKNOWN}, {"triggers": [UNKNOWN]}):
+    for change in ({"triggers": ["v3"]}, {"container": UNKNOWN}, {"triggers": [UNKNOWN]}):
         diff = backup.diff(backup.checked(**{"container": sql, "triggers": ["v2"], **change}))
         assert (list(diff.replaces), diff.deleteBeforeReplace) == (list(change), False)
+    named = backup.diff(backup.checked(container=sql, backup_id=99))
+    assert (sorted(named.replaces), named.deleteBeforeReplace) == (["backup_id", "triggers"], False)
+
+
+def test_triggers_and_a_number_are_one_too_many(backup: HostedResource) -> None:
+    found = backup.check(container="usr-1-sql", triggers=["v2"], backup_id=178)
+
+    assert found == {
+        "triggers": "they make a new backup when they change, and backup_id names one that exists: give one"
+    }
 
 
 # --- create ---

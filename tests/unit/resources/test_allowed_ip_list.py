@@ -20,6 +20,7 @@ from stacks_pulumi.emulator.refusals import Refusal
 from stacks_pulumi.errors import BadRequestError, NotFoundError, ServerError, StacksError
 from stacks_pulumi.resources._allowed_ip_list import AllowedIpList
 from stacks_pulumi.resources._base import HalfDone
+from stacks_pulumi.resources._claims import Claims
 from stacks_pulumi.resources._reads import Reads
 from tests.support.accounts import addresses, running
 from tests.support.clock import FakeClock
@@ -51,10 +52,17 @@ class Account:
     def list(self, inputs: dict[str, Any], warnings: list[str] | None = None) -> AllowedIpList:
         """The list, for an operation."""
         warned: list[str] = [] if warnings is None else warnings
-        operation: Any = SimpleNamespace(progress=lambda _: None, warn=warned.append, label="mine")
+        operation: Any = SimpleNamespace(
+            progress=lambda _: None,
+            warn=warned.append,
+            label="mine",
+            call=SimpleNamespace(urn="urn:pulumi:dev::tests::mine"),
+            undoing=lambda: contextlib.suppress(StacksError),
+        )
         session: Any = SimpleNamespace(
             client=self,
             reads=Reads(FakeClock()),
+            claims=Claims(),
             settings=SimpleNamespace(adopt=inputs.get("adopt", "never")),
             turn=contextlib.nullcontext,
         )
