@@ -275,6 +275,7 @@ class Provider(ResourceProvider):
             # Nobody knows what became of it, so look: a state that holds what is gone would be a lie.
             if not self._is_gone(session, op, id_, stored):
                 raise
+        session.claims.release(self.kind, id_, op.call.urn)
 
     def _is_gone(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> bool:
         try:

@@ -90,10 +90,15 @@ def test_a_lost_answer_is_not_taken_for_a_reason_to_restore_again(
 ) -> None:
     emulator.faults.add("backups.restore", "drop_after")
 
-    with pytest.raises(CallFailedError, match=f"restore backup {backup}"):
+    with pytest.raises(CallFailedError, match="it is not known whether") as failure:
         restore.up(backup_id=backup)
 
+    assert failure.value.kept_id == str(backup)
+    # What the engine does next with what was done half way: an update, which must not restore a second time.
+    restore.update(restore.checked(backup_id=backup))
     assert restored(emulator) == [backup]
+    restore.up(backup_id=backup, triggers=["again"])
+    assert restored(emulator) == [backup, backup]
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -172,6 +172,44 @@ def test_what_was_just_made_is_taken_back_also_when_the_rate_limit_is_reached(
         assert api.state.world.containers == {}
 
 
+def test_what_may_have_been_made_is_looked_for_and_taken_back(make_host: Callable[..., Host]) -> None:
+    with Emulator(rate_limit=2, rate_window=6, boot_seconds=60) as api:
+        api.faults.add("containers.create", "drop_after")
+        host = make_host(
+            {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "2"}
+        )
+        web = host.resource("Container", "web")
+
+        # The answer is lost, the look that follows waits for the rate limit, and meanwhile the engine goes away.
+        with pytest.raises(CallFailedError):
+            web.create(web.checked(name="web", template="nodejs"), cancel_after=2.5)
+
+        assert (1, 1) == (api.calls("containers.create"), api.calls("containers.list"))
+        deadline = time.monotonic() + 30
+        while not api.calls("containers.delete") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        api.advance(1)
+        assert api.state.world.containers == {}
+
+
+def test_the_time_that_there_is_holds_for_the_rate_limit_as_well(make_host: Callable[..., Host]) -> None:
+    with Emulator(rate_limit=1, rate_window=30) as api:
+        host = make_host(
+            {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "1"}
+        )
+        web = host.resource("Container", "web")
+        web.timeout = 2
+        started = time.monotonic()
+
+        with pytest.raises(
+            CallFailedError, match=r"the time was up after .* while it waited for the rate limit"
+        ):
+            web.up(name="web", template="nodejs")
+
+        assert time.monotonic() - started < 15
+        assert api.calls("containers.create") == 0
+
+
 def test_what_was_taken_over_is_left_alone_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
     host.resource("Container", "other").up(name="web", template="nodejs")
     emulator.drift.stop("web")

@@ -33,6 +33,12 @@ def test_an_empty_variable_is_no_key() -> None:
     assert load({}, {"STACKS_API_KEY": ""}).api_key is None
 
 
+def test_an_account_of_its_own_does_not_get_the_key_of_the_environment() -> None:
+    settings = load({"stacks:account": "team-b"}, {"STACKS_API_KEY": KEY})
+
+    assert settings.api_key is None
+
+
 def test_the_key_is_in_no_repr() -> None:
     assert KEY not in repr(load({"stacks:apiKey": KEY}, {}))
 
