@@ -48,10 +48,10 @@ unit: setup ## the fast tests, without the engine
 	@$(python) -m pytest -m "not engine and not chaos and not slow" \
 		--ignore=tests/engine --ignore=tests/chaos --ignore=tests/bench $(ARGS)
 
-chaos: setup ## the tests that kill processes and cut connections
-	@$(with_engine) $(python) -m pytest tests/chaos $(ARGS)
+chaos: setup ## programs, drift and faults at random, thousands of steps; ARGS="--seed 42" does the same again
+	@$(python) tests/chaos $(ARGS)
 
-bench: setup ## measure: calls and seconds for many containers, time to import
+bench: setup ## measure calls and seconds beside a plain provider (hours); ARGS=--quick takes minutes
 	@$(with_engine) $(python) tests/bench $(ARGS)
 
 lint: setup ## style, types and the layers of the package; shows all there is to mend

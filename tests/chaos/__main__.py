@@ -1,0 +1,124 @@
+"""
+Chaos: programs, drift and faults at random.
+
+    make chaos                              thousands of steps from a new seed, which it shows; about half an hour
+    make chaos ARGS="--seed 42"             the same again
+    make chaos ARGS="--programs 400"        more
+
+Waiting is most of it, so several lives go on at once, each in a process and with a seed of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+ROOT = Path(__file__).resolve().parents[2]
+if not __package__:
+    # Run by its folder: that would come first on the path, where its modules could hide others.
+    sys.path[0] = str(ROOT)
+
+from tests.chaos.life import Chaos  # noqa: E402  (the path has to be set first)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run lives; the exit code."""
+    parser = argparse.ArgumentParser(prog="make chaos", description=(__doc__ or "").strip().splitlines()[0])
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the first life")
+    parser.add_argument("--programs", type=int, default=200, help="how many, over all lives")
+    parser.add_argument(
+        "--turns", type=int, default=25, help="how many operations and drifts for each, at most"
+    )
+    parser.add_argument("--at-once", type=int, default=4, help="how many lives")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.alone:
+        return live(given.seed, given.programs, given.turns)
+    began = time.monotonic()
+    say(f"Seed {given.seed}: {given.programs} programs in {given.at_once} lives.")
+    total, failed = together(given.seed, given.programs, given.turns, given.at_once)
+    say(f"{time.monotonic() - began:.0f} s; {describe(total)}")
+    return 1 if failed else 0
+
+
+def together(first: int, programs: int, turns: int, at_once: int) -> tuple[Counter[str], list[str]]:
+    """Several lives at once: what they counted, and what was said by those that failed."""
+    lives = [
+        subprocess.Popen(
+            [
+                *(sys.executable, str(Path(__file__).parent), "--alone"),
+                *("--seed", str(first + number)),
+                *("--programs", str(-(-programs // at_once)), "--turns", str(turns)),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+        )
+        for number in range(at_once)
+    ]
+    total: Counter[str] = Counter()
+    failed = []
+    for number, process in enumerate(lives):
+        text, _ = process.communicate()
+        said, _, counts = text.strip().rpartition("\n")
+        if process.returncode != 0:
+            failed.append(f"seed {first + number}:\n{said}")
+            say(failed[-1])
+        total.update(json.loads(counts) if counts.startswith("{") else {})
+    return total, failed
+
+
+def live(number: int, programs: int, turns: int) -> int:
+    """One life; its last line says what it counted, as JSON."""
+    profile = settings(
+        max_examples=programs,
+        stateful_step_count=turns,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        # A run is in real time: to make a failure smaller takes longer than to read it.
+        phases=(Phase.generate,),
+    )
+    try:
+        run_state_machine_as_test(seed(number)(Chaos), settings=profile)
+    except BaseException:  # noqa: BLE001  (hypothesis raises groups and interrupts; all of it is for the reader)
+        say(traceback.format_exc())
+        return 1
+    finally:
+        say(json.dumps(Chaos.counts))
+    return 0
+
+
+def describe(total: Counter[str]) -> str:
+    """The counts, for people."""
+    kinds = {name.removeprefix("fault "): count for name, count in total.items() if name.startswith("fault ")}
+    fired = ", ".join(
+        f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda item: -item[1]) if count
+    )
+    return (
+        f"{total['programs']} programs, {total['steps']} steps: {total['up']} up, {total['refresh']} refresh, "
+        f"{total['destroy']} destroy, {total['drifts']} drifts; {total['faults fired']} faults fired ({fired}); "
+        f"{total['errors']} operations failed as they should"
+    )
+
+
+def say(text: str) -> None:
+    """Tell a person, at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""A fresh host for each operation, as the engine starts one; the next is made ready while this one works."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent import futures
+
+from tests.support.host import Host
+
+__all__ = ["Hosts"]
+
+
+class Hosts:
+    """
+    Hosts of one account, each for one operation.
+
+    Args:
+        config: The stack's configuration.
+    """
+
+    def __init__(self, config: dict[str, str]) -> None:
+        self._config = config
+        self._pool = futures.ThreadPoolExecutor(1)
+        self._next = self._pool.submit(Host, config)
+        self.last_words = ""
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[Host]:
+        """A host that nobody has used; what it wrote to stderr is in `last_words` afterwards."""
+        host = self._next.result()
+        self._next = self._pool.submit(Host, self._config)
+        try:
+            yield host
+            assert host.process.poll() is None, f"the host died: exit code {host.process.returncode}"
+        finally:
+            self.last_words = host.stop()
+
+    def close(self) -> None:
+        """End the one that is ready."""
+        self._next.result().stop()
+        self._pool.shutdown()

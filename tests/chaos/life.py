@@ -1,0 +1,274 @@
+"""
+One account, one stack, and whatever comes to pass: programs, drift and faults at random, through the real host.
+
+What must hold after every operation: nothing is in the account that the state does not know, nothing is in the state
+that the account does not hold, nothing was deleted that nobody asked to be deleted, and no secret is in any text. In
+the end, without faults, one `up` makes what the program says, a second has nothing to do, and `destroy` leaves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from typing import ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.refusals import Refusal
+from tests.chaos.account import claims, failures, holdings, secrets
+from tests.chaos.faults import Drawn, drawn
+from tests.chaos.hosts import Hosts
+from tests.chaos.ministack import MiniStack, Outcome
+from tests.chaos.program import KINDS, NAMES, TEMPLATES, VPN, Program
+from tests.support.host import HostedResource
+
+__all__ = ["Chaos"]
+
+Edit = tuple[str, int, int]
+Known = dict[str, HostedResource]
+
+DRIFTS = (
+    "stop",
+    "fail",
+    "delete",
+    "close",
+    "allow_ip",
+    "remove_ip",
+    "disconnect",
+    "unpin",
+    "device",
+    "foreign",
+    "boot will fail",
+    "backup will fail",
+)
+
+picks = st.integers(0, 99)
+edits: st.SearchStrategy[Edit] = st.tuples(
+    st.sampled_from(("Container", *KINDS, "change", "change", "remove")), picks, st.integers(0, 4)
+)
+
+
+class Chaos(RuleBasedStateMachine):
+    """One account, one stack, and whatever comes to pass."""
+
+    counts: ClassVar[Counter[str]] = Counter()
+    """Steps, operations and faults of the whole run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.emulator = Emulator(rate_window=2.0, backup_seconds=0.2)
+        self.emulator.start()
+        self.hosts = Hosts({"stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url})
+        self.program = Program()
+        # Every operation has a host of its own; this one only until the first.
+        self.stack: MiniStack | None = None
+        self.foreign: set[str] = set()
+        self.released: set[str] = set()
+        self.vanished: set[str] = set()
+        self.texts: list[str] = []
+        self.counts["programs"] += 1
+
+    # --- what comes to pass ---
+
+    @initialize(children=st.lists(edits, min_size=2, max_size=4))
+    def begin(self, children: list[Edit]) -> None:
+        """Every program begins with something in it, or most of them would hold next to nothing."""
+        for name, template in zip((*NAMES[:2], VPN), TEMPLATES, strict=True):
+            self.program.add_container(name, template)
+        self._edit(children)
+
+    @rule(changes=st.lists(edits, min_size=1, max_size=4), faults=drawn())
+    def somebody_changes_the_program_and_runs_up(self, changes: list[Edit], faults: list[Drawn]) -> None:
+        self._edit(changes)
+        self._operate("up", faults, lambda stack: stack.up(list(self.program)))
+
+    @rule(faults=drawn())
+    def somebody_runs_up_again(self, faults: list[Drawn]) -> None:
+        self._operate("up", faults, lambda stack: stack.up(list(self.program)))
+
+    @rule(drifts=st.lists(st.tuples(st.sampled_from(DRIFTS), picks), min_size=1, max_size=3))
+    def somebody_uses_the_dashboard(self, drifts: list[tuple[str, int]]) -> None:
+        for action, pick in drifts:
+            self._behind_our_back(action, pick)
+
+    @rule(
+        drifts=st.lists(st.tuples(st.sampled_from(DRIFTS), picks), max_size=2),
+        faults=drawn(),
+        forgetful=st.booleans(),
+    )
+    def somebody_refreshes(self, drifts: list[tuple[str, int]], faults: list[Drawn], forgetful: bool) -> None:
+        for action, pick in drifts:
+            self._behind_our_back(action, pick)
+        if forgetful:
+            # A list that leaves everything out must not make anybody forget what is there.
+            faults = [
+                Drawn("containers.list", "answer", 1, 0, {"body": {"success": True, "data": []}}),
+                *faults,
+            ]
+        outcome = self._operate("refresh", faults, lambda stack: stack.refresh())
+        if not outcome.errors:
+            self.vanished.clear()
+
+    def _edit(self, changes: list[Edit]) -> None:
+        for what, pick, variant in changes:
+            self.counts["steps"] += 1
+            if what == "Container":
+                name = (*NAMES, VPN)[pick % (len(NAMES) + 1)]
+                self.program.add_container(name, TEMPLATES[variant % len(TEMPLATES)])
+            elif what == "change":
+                self.program.change(pick, variant)
+            elif what == "remove":
+                self.program.remove(pick)
+            else:
+                self.program.add_child(what, pick, variant)
+
+    def _behind_our_back(self, action: str, pick: int) -> None:
+        self.counts["steps"] += 1
+        with self.emulator.state.lock:
+            ids = sorted(self.emulator.state.containers)
+        before = holdings(self.emulator)
+        # What the platform refuses, its dashboard refuses as well.
+        with contextlib.suppress(Refusal, KeyError, OSError):
+            name = (*NAMES, "zinnia")[pick % (len(NAMES) + 1)]
+            if action == "foreign":
+                self._somebody_else_makes_a_container(name)
+            elif action == "boot will fail":
+                self.emulator.fail_boot(name)
+            elif action == "backup will fail":
+                self.emulator.fail_backup(name)
+            elif ids:
+                self._drift(action, ids[pick % len(ids)], pick)
+            self.counts["drifts"] += 1
+        after = holdings(self.emulator)
+        self.vanished |= before - after
+        self.foreign = (self.foreign | (after - before)) & after
+
+    def _somebody_else_makes_a_container(self, name: str) -> None:
+        request = urllib.request.Request(
+            f"{self.emulator.url}/containers",
+            f'{{"name": "{name}", "template": "redis"}}'.encode(),
+            {"Authorization": f"Bearer {self.emulator.key}", "Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request, timeout=5).close()
+
+    def _drift(self, action: str, container: str, pick: int) -> None:
+        drift, world = self.emulator.drift, self.emulator.state.world
+        found = world.containers[container]
+        if action == "close":
+            drift.set_external_access(container, enabled=False)
+        elif action == "allow_ip":
+            drift.allow_ip(container, f"192.0.2.{pick + 2}")
+        elif action == "remove_ip" and found.allowed_ips:
+            drift.remove_ip(container, found.allowed_ips[pick % len(found.allowed_ips)].ip_address)
+        elif action == "disconnect":
+            names = [made.name for made in world.connections.values() if made.source == container]
+            drift.disconnect(container, names[pick % len(names)] if names else "")
+        elif action == "unpin" and world.backups:
+            drift.unpin(list(world.backups)[pick % len(world.backups)])
+        elif action == "device":
+            drift.add_vpn_client(container, f"guest{pick}")
+        elif action in {"stop", "fail", "delete"}:
+            getattr(drift, action)(container)
+
+    # --- what must hold ---
+
+    def _operate(self, verb: str, faults: list[Drawn], operate: Callable[[MiniStack], Outcome]) -> Outcome:
+        self.counts["steps"] += 1
+        self.counts[verb] += 1
+        queued = [fault.set(self.emulator) for fault in faults]
+        before = holdings(self.emulator)
+        with self.hosts.one() as host:
+            stack = self.stack = MiniStack(host) if self.stack is None else self.stack.on(host)
+            known = {resource.id: resource for resource in stack.in_state()}
+            outcome = operate(stack)
+            for fault in queued:
+                self.counts["faults fired"] += fault.fired
+                self.counts[f"fault {fault.kind}"] += fault.fired
+            self.emulator.faults.clear()
+            self.texts = [*outcome.messages, *(line.text for line in host.engine.lines)]
+        self.counts["errors"] += len(outcome.errors)
+        after = holdings(self.emulator)
+        self._nothing_deleted_unasked(before - after, outcome, known)
+        self._nothing_unknown(after, stack, known)
+        self._nothing_untrue(after, stack, outcome)
+        self._nothing_told(stack)
+        for error in outcome.messages:
+            assert "internal error" not in error, error
+            assert "\n" not in error.strip(), error
+        return outcome
+
+    def _nothing_deleted_unasked(self, lost: set[str], outcome: Outcome, known: Known) -> None:
+        deleted = {name for op, name in outcome.steps if op == "delete"}
+        assert self.stack is not None
+        asked = {id_ for id_, resource in known.items() if resource.name in deleted}
+        asked |= self.stack.forgotten
+        closed = {
+            id_
+            for id_, resource in known.items()
+            if resource.kind == "Container"
+            and ("update", resource.name) in outcome.steps
+            and not self._wants_access(resource.name)
+        }
+        unasked = {id_ for id_ in lost if id_ not in asked and id_.partition("/")[0] not in asked | closed}
+        assert not unasked, f"deleted, and nobody asked for it: {sorted(unasked)}"
+        self.foreign -= lost
+
+    def _wants_access(self, name: str) -> bool:
+        return name in self.program.names() and bool(self.program.inputs(name).get("external_access"))
+
+    def _nothing_unknown(self, after: set[str], stack: MiniStack, known: Known) -> None:
+        claimed = claims(stack.in_state())
+        # A backup whose resource went is kept by intention, unless it was to be deleted.
+        gone = {id_ for id_, resource in known.items() if resource.kind == "PinnedBackup"} - claimed
+        self.released |= gone
+        unknown = after - claimed - self.foreign - self.released - stack.forgotten - failures(self.emulator)
+        assert not unknown, f"in the account, and no state knows it: {sorted(unknown)}"
+
+    def _nothing_untrue(self, after: set[str], stack: MiniStack, outcome: Outcome) -> None:
+        # An entry is changed by taking the old one out first: a failure in between leaves none, until the next up.
+        between = {
+            resource.id
+            for resource in stack.in_state()
+            if resource.kind == "AllowedIp" and resource.name in outcome.errors
+        }
+        missing = claims(stack.in_state()) - after - self.vanished - between
+        missing = {id_ for id_ in missing if id_.partition("/")[0] not in self.vanished}
+        assert not missing, f"in the state, and not in the account: {sorted(missing)}"
+
+    def _nothing_told(self, stack: MiniStack) -> None:
+        texts = "\n".join([*self.texts, self.hosts.last_words])
+        for secret in secrets(self.emulator, stack.in_state()):
+            assert secret not in texts, "a secret was told"
+        assert not re.search("PRIVATE KEY|PrivateKey", texts), "a private key was told"
+
+    # --- the end ---
+
+    def teardown(self) -> None:
+        try:
+            self._converges()
+        finally:
+            self.hosts.close()
+            self.emulator.stop()
+
+    def _converges(self) -> None:
+        self.emulator.state.world.boot_failures.clear()
+        self.emulator.state.world.backup_failures.clear()
+        for id_ in sorted(self.foreign):
+            if "/" not in id_ and id_ in self.emulator.state.containers:
+                self.emulator.drift.delete(id_)
+        self._operate("refresh", [], lambda stack: stack.refresh())
+        self.vanished.clear()
+        first = self._operate("up", [], lambda stack: stack.up(list(self.program)))
+        assert not first.errors, f"without faults, after a refresh: {first.messages}"
+        again = self._operate("up", [], lambda stack: stack.up(list(self.program)))
+        assert again.steps == [], f"an up that should be quiet did {again.steps}"
+        assert self.stack is not None
+        assert set(self.stack.resources) == set(self.program.names())
+        gone = self._operate("destroy", [], lambda stack: stack.destroy())
+        assert not gone.errors, gone.messages
+        assert not {id_ for id_ in holdings(self.emulator) if "/" not in id_}, "destroy left a container"

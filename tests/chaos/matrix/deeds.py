@@ -1,0 +1,148 @@
+"""Every operation of the API that changes something, and a program change that needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.chaos.ministack import Declared, Ref
+
+__all__ = ["DEEDS", "Deed"]
+
+Program = Sequence[Declared]
+
+
+@dataclass(frozen=True)
+class Deed:
+    """
+    A step from one program to another.
+
+    Attributes:
+        operation: What it needs of the API; the fault waits there.
+        what: The step, for people.
+        before: The program that is applied first, in peace.
+        after: The program whose `up` meets the fault.
+        slack: How many things may be left in the account by intention: a backup that is kept, unpinned.
+        note: What this operation does otherwise than the rest, for the documentation.
+        overtaken: Whether a request that is carried out after it was given up makes the state untrue, until a refresh.
+    """
+
+    operation: str
+    what: str
+    before: Callable[[str], Program]
+    after: Callable[[str], Program]
+    slack: int = 0
+    note: str = ""
+    overtaken: bool = False
+
+
+def container(name: str, **inputs: object) -> Declared:
+    """A container."""
+    return Declared("Container", name, {"name": name, "template": "nodejs", **inputs})
+
+
+def child(kind: str, cell: str, **inputs: object) -> Declared:
+    """Something that belongs to the cell's container."""
+    field = "source" if kind == "Connection" else "container"
+    return Declared(kind, f"{cell}-{kind.lower()}", {field: Ref(cell), **inputs}, parent=cell)
+
+
+def only(cell: str, **inputs: object) -> Program:
+    """The container alone."""
+    return [container(cell, **inputs)]
+
+
+def exposed(cell: str, *addresses: str) -> Program:
+    """The container, open to some addresses."""
+    entries = [
+        Declared(
+            "AllowedIp",
+            f"{cell}-ip{number}",
+            {"container": Ref(cell), "ip_address": address},
+            parent=cell,
+        )
+        for number, address in enumerate(addresses)
+    ]
+    return [container(cell, external_access=True), *entries]
+
+
+def pair(cell: str, *children: Declared) -> Program:
+    """The container and a database beside it."""
+    return [container(cell), container(f"{cell}-db", template="postgresql"), *children]
+
+
+def connected(cell: str) -> Program:
+    """Both of them connected."""
+    return pair(cell, child("Connection", cell, target=Ref(f"{cell}-db"), name="primary"))
+
+
+def backed_up(cell: str, **inputs: object) -> Program:
+    """The container and a pinned backup of it."""
+    return [container(cell), child("PinnedBackup", cell, **inputs)]
+
+
+def restored(cell: str) -> Program:
+    """... put back into it."""
+    return [
+        *backed_up(cell),
+        Declared("BackupRestore", f"{cell}-restore", {"backup_id": Ref(f"{cell}-pinnedbackup")}),
+    ]
+
+
+def certified(cell: str, *triggers: str) -> Program:
+    """The container's SSH key."""
+    return [container(cell), child("SshCertificate", cell, rotate_triggers=list(triggers))]
+
+
+def vpn(cell: str, *names: str) -> Program:
+    """A VPN and its clients."""
+    clients = [
+        Declared("VpnClient", f"{cell}-{name}", {"container": Ref(cell), "name": name}, parent=cell)
+        for name in names
+    ]
+    return [container(cell, template="stacks-vpn"), *clients]
+
+
+DEEDS = (
+    Deed("containers.create", "create a Container", lambda _cell: [], only),
+    Deed(
+        "containers.set_status", "restart a Container", only, lambda cell: only(cell, restart_triggers=["2"])
+    ),
+    Deed(
+        "containers.external_access", "open a Container", only, lambda cell: only(cell, external_access=True)
+    ),
+    Deed("containers.delete", "delete a Container", only, lambda _cell: []),
+    Deed(
+        "containers.regenerate_certificate",
+        "renew an SshCertificate",
+        certified,
+        lambda cell: certified(cell, "2"),
+        note=(
+            "repeated when in doubt: nobody has seen the first new key, so a second one is as good. If the first "
+            "request is carried out later still, after it was given up, the state has the old key until a refresh"
+        ),
+        overtaken=True,
+    ),
+    Deed("allowed_ips.add", "create an AllowedIp", exposed, lambda cell: exposed(cell, "198.51.100.7")),
+    Deed("allowed_ips.remove", "delete an AllowedIp", lambda cell: exposed(cell, "198.51.100.7"), exposed),
+    Deed("connections.create", "create a Connection", pair, connected),
+    Deed("connections.delete", "delete a Connection", connected, pair),
+    Deed("backups.trigger", "create a PinnedBackup", only, backed_up),
+    Deed("backups.pin", "create a PinnedBackup", only, backed_up),
+    Deed("backups.unpin", "delete a PinnedBackup", backed_up, only, slack=1),
+    Deed(
+        "backups.delete",
+        'delete a PinnedBackup with on_delete="delete"',
+        lambda cell: backed_up(cell, on_delete="delete"),
+        only,
+    ),
+    Deed(
+        "backups.restore",
+        "create a BackupRestore",
+        backed_up,
+        restored,
+        note="never repeated when in doubt: what was written since the first would be lost; the error says to look",
+    ),
+    Deed("vpn_clients.add", "create a VpnClient", vpn, lambda cell: vpn(cell, "laptop")),
+    Deed("vpn_clients.remove", "delete a VpnClient", lambda cell: vpn(cell, "laptop"), vpn),
+)

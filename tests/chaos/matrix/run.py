@@ -1,0 +1,87 @@
+"""All cells, in as little time as it takes: nearly all of it is waiting, so many are under way at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent import futures
+
+from stacks_pulumi.emulator import Emulator
+from tests.chaos.matrix.cell import Cell, Verdict
+from tests.chaos.matrix.deeds import DEEDS
+from tests.chaos.matrix.mishaps import MISHAPS, TIMES
+from tests.support.host import Host
+
+__all__ = ["CELLS", "run"]
+
+LANES = 32
+"""Hosts that each go through cells one by one."""
+
+TOGETHER = 6
+"""Cells on one host at once, where nearly all the time goes into one request that is not answered."""
+
+CELLS: Sequence[Cell] = tuple(
+    Cell(deed, mishap, times, number)
+    for number, (deed, mishap, times) in enumerate(
+        (deed, mishap, times) for deed in DEEDS for mishap in MISHAPS for times in TIMES
+    )
+)
+
+Found = dict[tuple[str, str, str], Verdict]
+
+
+def run(cells: Iterable[Cell] = CELLS) -> Found:
+    """What became of each cell."""
+    cells = list(cells)
+    quick = [cell for cell in cells if not cell.mishap.slow]
+    slow = [cell for cell in cells if cell.mishap.slow]
+    # A fault that cannot tell the cells apart needs an account for itself.
+    crowds = [[cell] for cell in slow if cell.deed.operation == "backups.pin"]
+    others = [cell for cell in slow if cell.deed.operation != "backups.pin"]
+    crowds += [others[start : start + TOGETHER] for start in range(0, len(others), TOGETHER)]
+    queue = iter(quick)
+    found: Found = {}
+    lanes = min(LANES, len(quick))
+    with futures.ThreadPoolExecutor(lanes + len(crowds)) as pool:
+        work = [pool.submit(_crowd, crowd, found) for crowd in crowds]
+        lock = threading.Lock()
+        work += [pool.submit(_lane, queue, lock, found) for _ in range(lanes)]
+        for done in work:
+            done.result()
+    return found
+
+
+def _lane(queue: Iterator[Cell], lock: threading.Lock, found: Found) -> None:
+    with _account() as emulator:
+        host = _host(emulator)
+        try:
+            while True:
+                with lock:
+                    cell = next(queue, None)
+                if cell is None:
+                    return
+                found[cell.key] = cell.run(host, emulator)
+        finally:
+            host.stop()
+
+
+def _crowd(cells: Sequence[Cell], found: Found) -> None:
+    with _account() as emulator:
+        host = _host(emulator)
+        try:
+            with futures.ThreadPoolExecutor(len(cells)) as pool:
+                for cell, verdict in zip(
+                    cells, pool.map(lambda cell: cell.run(host, emulator), cells), strict=True
+                ):
+                    found[cell.key] = verdict
+        finally:
+            host.stop()
+
+
+def _account() -> Emulator:
+    # A short window: a 429 that does not say for how long means until the window ends.
+    return Emulator(rate_window=2.0)
+
+
+def _host(emulator: Emulator) -> Host:
+    return Host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})

@@ -1,0 +1,67 @@
+"""The matrix for people: a block of docs/faults.md that the run writes and a test compares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.chaos.matrix.cell import DONE, FAILED, KEPT
+from tests.chaos.matrix.deeds import DEEDS
+from tests.chaos.matrix.mishaps import MISHAPS, TIMES
+from tests.chaos.matrix.run import CELLS, Found
+
+__all__ = ["PAGE", "read", "render", "write"]
+
+PAGE = Path(__file__).parents[3] / "docs" / "faults.md"
+
+_BEGIN = "<!-- matrix: written by `pytest tests/host/test_fault_matrix.py --write-docs` -->\n"
+_END = "<!-- end of the matrix -->\n"
+_MARKS = {DONE: "✓", KEPT: "◐", FAILED: "✗"}
+_SPOKEN = "containers.create"
+
+
+def render(found: Found) -> str:
+    """The block: the table, its notes, and what a user reads."""
+    return "".join([_BEGIN, *_table(found), "\n", *_notes(), *_messages(found), _END])
+
+
+def read() -> str:
+    """The block as the page has it."""
+    text = PAGE.read_text(encoding="utf-8")
+    return _BEGIN + text.partition(_BEGIN)[2].partition(_END)[0] + _END
+
+
+def write(found: Found) -> None:
+    """Put the block into the page, which has to have its two marks."""
+    text = PAGE.read_text(encoding="utf-8")
+    head, _, rest = text.partition(_BEGIN)
+    PAGE.write_text(head + render(found) + rest.partition(_END)[2], encoding="utf-8")
+
+
+def _table(found: Found) -> Iterator[str]:
+    heads = [mishap.title for mishap in MISHAPS]
+    yield f"{len(CELLS)} cells. Each has three marks: the fault happens once, twice in a row, and for good.\n\n"
+    yield f"| | the `up` has to | {' | '.join(heads)} |\n"
+    yield f"|---|---|{':-:|' * len(heads)}\n"
+    for deed in DEEDS:
+        marks = [
+            "".join(_MARKS[found[deed.operation, mishap.title, times].outcome] for times in TIMES)
+            for mishap in MISHAPS
+        ]
+        yield f"| `{deed.operation}` | {deed.what} | {' | '.join(marks)} |\n"
+
+
+def _notes() -> Iterator[str]:
+    for deed in DEEDS:
+        if deed.note:
+            yield f"- `{deed.operation}`: {deed.note}.\n"
+
+
+def _messages(found: Found) -> Iterator[str]:
+    """What is read where `containers.create` fails for good; ids and numbers of a run are in none of these."""
+    yield "\nWhat the user reads where a Container cannot be created for good:\n\n"
+    for mishap in MISHAPS:
+        verdict = found[_SPOKEN, mishap.title, "for good"]
+        if verdict.message:
+            cell = next(cell for cell in CELLS if cell.key == (_SPOKEN, mishap.title, "for good"))
+            yield f"- {mishap.title}: `{verdict.message.replace(cell.name, 'web')}`\n"

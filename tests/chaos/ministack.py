@@ -1,0 +1,254 @@
+"""
+The engine in miniature: a program is applied to a state through the real host, in milliseconds.
+
+It does what the real engine does with our providers as far as faults are concerned: the order of operations, what
+becomes of the state when one fails, the update of what was created half way, the deletions at the end, the old half
+of a replacement that could not be deleted yet, and `deleted_with`. The engine ring proves a sample of it on the real
+one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pulumi.runtime.proto import provider_pb2
+
+from tests.support.host import CallFailedError, Host, HostedResource
+
+__all__ = ["Declared", "MiniStack", "Outcome", "Ref"]
+
+SECONDS = 280.0
+"""The longest that one call to the host may take: a deletion that is never answered takes five read time-outs."""
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The id of another resource of the program, as an input."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Declared:
+    """
+    One resource of a program.
+
+    Attributes:
+        kind: The resource's class.
+        name: Its name in the program.
+        inputs: Its inputs; a `Ref` stands for the id of one that was declared before.
+        parent: Whose deletion deletes it as well (`deleted_with`).
+    """
+
+    kind: str
+    name: str
+    inputs: Mapping[str, Any]
+    parent: str | None = None
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The resources that its inputs refer to."""
+        return frozenset(value.name for value in self.inputs.values() if isinstance(value, Ref))
+
+
+@dataclass
+class Outcome:
+    """
+    What became of a run.
+
+    Attributes:
+        steps: What was done, as pairs of operation and name.
+        errors: What failed, by name.
+    """
+
+    steps: list[tuple[str, str]] = field(default_factory=list)
+    errors: dict[str, CallFailedError] = field(default_factory=dict)
+
+    @property
+    def messages(self) -> list[str]:
+        """What the user would read."""
+        return [error.message for error in self.errors.values()]
+
+
+@dataclass
+class MiniStack:
+    """
+    A stack: what the program declared last, and the state.
+
+    Attributes:
+        host: Where the providers run.
+        resources: The state by name, in order of creation.
+        unfinished: Names of those that were created or updated half way.
+        condemned: Old halves of replacements, to be deleted yet.
+        forgotten: Ids of what left the state with its parent, without a call.
+    """
+
+    host: Host
+    resources: dict[str, HostedResource] = field(default_factory=dict)
+    unfinished: set[str] = field(default_factory=set)
+    condemned: list[HostedResource] = field(default_factory=list)
+    forgotten: set[str] = field(default_factory=set)
+    _declared: dict[str, Declared] = field(default_factory=dict)
+
+    def on(self, host: Host) -> MiniStack:
+        """The same stack, for the next operation, which has a host of its own."""
+        self.host = host
+        for resource in self.in_state():
+            resource.host = host
+        return self
+
+    def up(self, program: Sequence[Declared]) -> Outcome:
+        """Bring the state to what the program says. What fails holds up what needs it, and all deletions."""
+        outcome = Outcome()
+        for declared in program:
+            if declared.needs & outcome.errors.keys() or not declared.needs <= self.resources.keys():
+                continue
+            try:
+                self._apply(declared, outcome)
+            except CallFailedError as error:
+                outcome.errors[declared.name] = error
+            if declared.name in self.resources:
+                self._declared[declared.name] = declared
+        if not outcome.errors:
+            wanted = {declared.name for declared in program}
+            self._delete([name for name in self.resources if name not in wanted], outcome)
+        return outcome
+
+    def destroy(self) -> Outcome:
+        """Delete everything."""
+        outcome = Outcome()
+        self._delete(list(self.resources), outcome)
+        return outcome
+
+    def refresh(self) -> Outcome:
+        """Read everything; what is gone leaves the state."""
+        outcome = Outcome()
+        for name, resource in list(self.resources.items()):
+            try:
+                if not resource.read():
+                    self._forget(name)
+                    outcome.steps.append(("gone", name))
+            except CallFailedError as error:
+                outcome.errors[name] = error
+        return outcome
+
+    def in_state(self) -> Iterator[HostedResource]:
+        """Everything that the state knows of."""
+        yield from self.resources.values()
+        yield from self.condemned
+
+    # --- one resource ---
+
+    def _apply(self, declared: Declared, outcome: Outcome) -> None:
+        inputs = {name: self._value(value) for name, value in declared.inputs.items()}
+        resource = self.resources.get(declared.name)
+        if resource is None:
+            self._create(declared, inputs, outcome)
+            return
+        checked = self._checked(resource, inputs)
+        diff = resource.diff(checked)
+        if diff.replaces:
+            self._replace(declared, resource, inputs, outcome, delete_first=diff.deleteBeforeReplace)
+        elif diff.changes == provider_pb2.DiffResponse.DIFF_SOME or declared.name in self.unfinished:
+            outcome.steps.append(("update", declared.name))
+            resource.update(checked)
+            self.unfinished.discard(declared.name)
+        else:
+            resource.inputs = checked
+
+    def _create(self, declared: Declared, inputs: Mapping[str, Any], outcome: Outcome) -> None:
+        resource = _Patient(self.host, declared.kind, declared.name)
+        checked = self._checked(resource, inputs)
+        outcome.steps.append(("create", declared.name))
+        try:
+            resource.create(checked)
+        except CallFailedError:
+            if resource.id:
+                self.unfinished.add(declared.name)
+            raise
+        finally:
+            if resource.id:
+                self.resources[declared.name] = resource
+
+    def _replace(
+        self,
+        declared: Declared,
+        old: HostedResource,
+        inputs: Mapping[str, Any],
+        outcome: Outcome,
+        *,
+        delete_first: bool,
+    ) -> None:
+        if delete_first:
+            for name in reversed(list(self.resources)):
+                if declared.name in self._declared[name].needs:
+                    self._delete_one(name, outcome)
+            self._delete_one(declared.name, outcome)
+            self._create(declared, inputs, outcome)
+            return
+        replaced = copy.copy(old)
+        self._create(declared, inputs, outcome)
+        self.condemned.append(replaced)
+
+    def _checked(self, resource: HostedResource, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        found, failures = resource._check(inputs)
+        if failures:
+            raise _RefusedError("; ".join(failures.values()))
+        return found
+
+    def _value(self, value: Any) -> Any:
+        return self.resources[value.name].id if isinstance(value, Ref) else value
+
+    # --- deletions ---
+
+    def _delete(self, names: Sequence[str], outcome: Outcome) -> None:
+        going = set(names)
+        for old in list(self.condemned):
+            outcome.steps.append(("delete", old.name))
+            try:
+                old.delete()
+                self.condemned.remove(old)
+            except CallFailedError as error:
+                outcome.errors[old.name] = error
+        for name in reversed(names):
+            if any(name in self._needs(other) for other in self.resources):
+                continue
+            parent = self._declared[name].parent
+            if parent is not None and parent in going:
+                self.forgotten.add(self.resources[name].id)
+                self._forget(name)
+                continue
+            try:
+                self._delete_one(name, outcome)
+            except CallFailedError as error:
+                outcome.errors[name] = error
+
+    def _needs(self, name: str) -> frozenset[str]:
+        return self._declared[name].needs if name in self._declared else frozenset()
+
+    def _delete_one(self, name: str, outcome: Outcome) -> None:
+        outcome.steps.append(("delete", name))
+        self.resources[name].delete()
+        self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        del self.resources[name]
+        self.unfinished.discard(name)
+
+
+class _RefusedError(CallFailedError):
+    """`check` refused the inputs."""
+
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)
+        self.message, self.kept_id, self.kept = message, None, {}
+
+
+class _Patient(HostedResource):
+    """A resource whose operations may take long."""
+
+    def _call(self, method: str, request: Any, timeout: float = SECONDS) -> Any:
+        return super()._call(method, request, max(timeout, SECONDS))

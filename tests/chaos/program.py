@@ -1,0 +1,121 @@
+"""The program that chaos writes: resources that are added, changed and removed, and that could always work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tests.chaos.ministack import Declared, Ref
+
+__all__ = ["KINDS", "Program"]
+
+NAMES = ("apple", "birch", "cedar", "daisy")
+TEMPLATES = ("nodejs", "python", "postgresql")
+ADDRESSES = ("198.51.100.1", "198.51.100.0/24", "2001:db8::1", "203.0.113.9")
+KINDS = ("AllowedIp", "Connection", "PinnedBackup", "VpnClient", "SshCertificate")
+VPN = "vine"
+
+
+class Program:
+    """Resources by name, in an order in which each comes after what it needs."""
+
+    def __init__(self) -> None:
+        self._declared: dict[str, dict[str, Any]] = {}
+
+    def __iter__(self) -> Iterator[Declared]:
+        for name, found in self._declared.items():
+            yield Declared(found["kind"], name, dict(found["inputs"]), parent=found["parent"])
+
+    def __len__(self) -> int:
+        return len(self._declared)
+
+    def names(self, kind: str | None = None) -> list[str]:
+        """The names of all resources, or of those of a kind."""
+        return [name for name, found in self._declared.items() if kind in {None, found["kind"]}]
+
+    def inputs(self, name: str) -> dict[str, Any]:
+        """The inputs of a resource, to be changed."""
+        found: dict[str, Any] = self._declared[name]["inputs"]
+        return found
+
+    def containers(self, *, vpn: bool) -> list[str]:
+        """The names of the containers that are, or are not, a VPN."""
+        return [name for name in self.names("Container") if (name == VPN) is vpn]
+
+    def add_container(self, name: str, template: str) -> None:
+        """Declare a container, which is to run and may be replaced."""
+        given = {"template": "stacks-vpn" if name == VPN else template, "name": name}
+        self._add("Container", name, {**given, "desired_status": "running", "replace_on_change": True}, None)
+
+    def add_child(self, kind: str, pick: int, variant: int) -> None:
+        """Declare something that belongs to a container, if there is one that it can belong to."""
+        owners = self.containers(vpn=kind == "VpnClient")
+        if not owners:
+            return
+        owner = owners[pick % len(owners)]
+        if kind == "Connection":
+            self._add_connection(owner, owners[(pick + 1 + variant) % len(owners)])
+        elif kind == "AllowedIp":
+            self.inputs(owner)["external_access"] = True
+            number = variant % len(ADDRESSES)
+            inputs = {"container": Ref(owner), "ip_address": ADDRESSES[number]}
+            self._add(kind, f"{owner}-ip{number}", inputs, owner)
+        elif kind == "VpnClient":
+            self._add(kind, f"device{variant}", {"container": Ref(owner), "name": f"device{variant}"}, owner)
+        elif kind == "PinnedBackup":
+            on_delete = ("unpin", "delete")[variant % 2]
+            given = {"container": Ref(owner), "triggers": ["1"], "on_delete": on_delete}
+            self._add(kind, f"{owner}-backup", given, owner)
+        elif self.inputs(owner)["template"] != "postgresql":
+            self._add(kind, f"{owner}-key", {"container": Ref(owner), "rotate_triggers": ["1"]}, owner)
+
+    def change(self, pick: int, variant: int) -> None:
+        """Change one resource in a way that its kind allows."""
+        if not self._declared:
+            return
+        name = self.names()[pick % len(self)]
+        inputs = self.inputs(name)
+        kind = self._declared[name]["kind"]
+        if kind == "Container":
+            self._change_container(name, variant)
+        elif kind == "AllowedIp":
+            inputs["description"] = f"description {variant}"
+        elif kind == "PinnedBackup":
+            inputs["triggers"] = [str(variant)]
+        elif kind in {"VpnClient", "SshCertificate"}:
+            inputs["rotate_triggers"] = [str(variant)]
+        else:
+            inputs["name"] = f"link{variant}-{name}"
+
+    def remove(self, pick: int) -> None:
+        """Take one resource out, with what needs it."""
+        if self._declared:
+            self._remove(self.names()[pick % len(self)])
+
+    def _remove(self, name: str) -> None:
+        for declared in list(self):
+            if name in declared.needs and declared.name in self._declared:
+                self._remove(declared.name)
+        del self._declared[name]
+
+    def _change_container(self, name: str, variant: int) -> None:
+        inputs = self.inputs(name)
+        if variant % 4 == 0 and name != VPN and not self._has(name, "SshCertificate"):
+            inputs["template"] = TEMPLATES[(TEMPLATES.index(inputs["template"]) + 1) % len(TEMPLATES)]
+        elif variant % 4 == 1 and not self._has(name, "AllowedIp"):
+            inputs["external_access"] = not inputs.get("external_access", False)
+        else:
+            inputs["restart_triggers"] = [str(variant)]
+
+    def _has(self, container: str, kind: str) -> bool:
+        return any(declared.kind == kind and container in declared.needs for declared in self)
+
+    def _add_connection(self, source: str, target: str) -> None:
+        if source != target:
+            name = f"{source}-to-{target}"
+            self._add(
+                "Connection", name, {"source": Ref(source), "target": Ref(target), "name": name}, source
+            )
+
+    def _add(self, kind: str, name: str, inputs: dict[str, Any], parent: str | None) -> None:
+        self._declared.setdefault(name, {"kind": kind, "inputs": inputs, "parent": parent})
