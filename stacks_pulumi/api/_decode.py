@@ -6,6 +6,7 @@ This handler sits inside the retry: an answer that was cut short is asked for ag
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ _SUCCESS: Final = range(200, 300)
 _NOT_FOUND: Final = 404
 _REDIRECT: Final = range(300, 400)
 _BOM: Final = b"\xef\xbb\xbf"
+_PAGE: Final = re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE)
 
 
 class Decode:
@@ -52,6 +54,12 @@ class Decode:
             if answer.status == _NOT_FOUND and not isinstance(body, Mapping):
                 raise _unreadable(call, answer, "it does not come from the API (check the base URL)")
             raise problem(call, answer, body)
+        if call.text and _PAGE.match(answer.body.removeprefix(_BOM)):
+            # A proxy's page says 200 as well, and nothing was done. Where there is nothing to be read in an answer,
+            # whatever came would be taken for one.
+            raise _unreadable(
+                call, answer, "it is a web page and does not come from the API (check the base URL)"
+            )
         try:
             body = _body(call, answer)
             if _says_no(body):

@@ -118,6 +118,12 @@ def test_an_unreadable_answer_to_a_write_warns_that_it_may_have_happened() -> No
         decode(Answer(200, {}, b"?"), method="PUT")
 
 
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><p>Please wait", b"\xef\xbb\xbf\n<html>"])
+def test_a_page_of_a_proxy_is_not_taken_for_an_answer_that_says_nothing(page: bytes) -> None:
+    with pytest.raises(errors.UnreadableAnswerError, match="it is a web page"):
+        decode(Answer(200, {"content-type": "text/html"}, page), method="DELETE", text=True)
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
