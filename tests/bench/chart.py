@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.bench.run import Row
 
 _PANEL = 400
-_LEFT = 64
+_LEFT = 84
 _GAP = 56
 _TOP = 84
 _BAR = 17
