@@ -57,6 +57,7 @@ class Account:
             warn=warned.append,
             label="mine",
             call=SimpleNamespace(urn="urn:pulumi:dev::tests::mine"),
+            check_active=lambda: None,
             undoing=lambda: contextlib.suppress(StacksError),
         )
         session: Any = SimpleNamespace(
