@@ -92,9 +92,11 @@ class AllowedIpList:
             entry, replaced = self._bring(access.allowed_ips, inputs)
             try:
                 self._take_out([*replaced, *_unwanted(access.allowed_ips, address, inputs)])
+                self.op.check_active()
             except WaitCancelledError:
-                # Nobody is left to tell of it, and a door that no state knows must not stay open.
-                if entry.id not in {before.id for before in access.allowed_ips}:
+                # Nobody is left to tell of it, and a door that no state knows must not stay open. One that was open
+                # before stays.
+                if not replaced and entry.id not in {before.id for before in access.allowed_ips}:
                     with self.op.undoing():
                         self._take_out([entry])
                 raise

@@ -83,12 +83,14 @@ class Lifecycle:
         try:
             if not adopted or container.status not in SETTLED:
                 container = self._wait(CREATED, container).merge(container)
-            return self._settle(container, {}, inputs, new=not adopted)
+            outs = self._settle(container, {}, inputs, new=not adopted)
+            self.op.check_active()
         except (VanishedError, WaitCancelledError):
             # There is nothing to keep, or nobody to keep it.
             raise
         except StacksError as error:
             raise self._half_done(error, container, inputs, adopted=adopted) from None
+        return outs
 
     def read(self, id_: str, olds: Mapping[str, Any]) -> dict[str, Any] | None:
         """

@@ -160,19 +160,20 @@ class ConnectionProvider(Provider):
                 # Its source has run with it all the time: nothing to restart for.
                 return child_id(source, taken_over.id), _outputs(taken_over, {}, inputs)
         id_, outs = child_id(source, made.id), _outputs(made, {}, inputs)
-        if inputs["restart_source"]:
-            try:
+        try:
+            if inputs["restart_source"]:
                 _restart(session, op, source, one)
-            except WaitCancelledError:
-                with op.undoing():
-                    session.client.connections.delete(made.id)
-                raise
-            except StacksError as error:
-                msg = (
-                    f'connection "{inputs["name"]}" was made, but its source {source} could not be restarted to see '
-                    f"it: {error}. `pulumi up` restarts it again"
-                )
-                raise HalfDone(msg, id=id_, outs={**outs, _RESTART_PENDING: True}) from None
+            op.check_active()
+        except WaitCancelledError:
+            with op.undoing():
+                session.client.connections.delete(made.id)
+            raise
+        except StacksError as error:
+            msg = (
+                f'connection "{inputs["name"]}" was made, but its source {source} could not be restarted to see '
+                f"it: {error}. `pulumi up` restarts it again"
+            )
+            raise HalfDone(msg, id=id_, outs={**outs, _RESTART_PENDING: True}) from None
         return id_, outs
 
     def on_read(

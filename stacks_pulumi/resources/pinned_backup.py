@@ -153,7 +153,8 @@ class PinnedBackupProvider(Provider):
         backup = self._start(session, op, container) if named is None else models.Backup(id=named)
         id_ = child_id(container, str(backup.id))
         try:
-            return id_, _outputs(self._pin(session, op, container, backup), inputs)
+            pinned = self._pin(session, op, container, backup)
+            op.check_active()
         except (UnexpectedStateError, VanishedError):
             # There is no backup.
             raise
@@ -166,6 +167,7 @@ class PinnedBackupProvider(Provider):
         except StacksError as error:
             msg = f"backup {backup.id} of {container} is not pinned: {error}. `pulumi up` tries again"
             raise HalfDone(msg, id=id_, outs=_outputs(backup, inputs)) from None
+        return id_, _outputs(pinned, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]

@@ -145,7 +145,8 @@ class VpnClientProvider(Provider):
             op.inform(f"took over the existing VPN client {name}; from now on this program deletes it")
         id_ = child_id(container, name)
         try:
-            return id_, self._outputs(session, inputs)
+            outs = self._outputs(session, inputs)
+            op.check_active()
         except WaitCancelledError:
             if added:
                 with op.undoing():
@@ -154,6 +155,7 @@ class VpnClientProvider(Provider):
         except StacksError as error:
             msg = f'VPN client "{name}" was added, but its configuration did not come: {error}. `pulumi up` tries again'
             raise HalfDone(msg, id=id_, outs=inputs) from None
+        return id_, outs
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]

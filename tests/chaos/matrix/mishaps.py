@@ -43,7 +43,8 @@ MISHAPS = (
     Mishap("slow, done", "slow", {"seconds": BEYOND}, slow=True),
     Mishap("slow, done late", "slow", {"seconds": BEYOND, "done": False}, slow=True, late=True),
     Mishap("half the JSON", "truncated"),
-    Mishap("HTML", "html"),
+    Mishap("HTML, done", "html"),
+    Mishap("HTML, not done", "html", {"done": False}),
     Mishap("no body", "empty"),
     Mishap("other 2xx", "wrong_code"),
 )
