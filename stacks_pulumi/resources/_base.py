@@ -252,7 +252,8 @@ class Provider(ResourceProvider):
             with op.running(), session.reads.changing() if changes else contextlib.nullcontext():
                 return work(session, op)
 
-        return self._guarded(operate, call)
+        with _host.serving(call):
+            return self._guarded(operate, call)
 
     def _make(self, session: Session, op: Operation, inputs: dict[str, Any]) -> CreateResult:
         try:

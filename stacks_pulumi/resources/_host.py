@@ -22,9 +22,14 @@ name.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import importlib.metadata
+import os
+import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
@@ -44,6 +49,7 @@ __all__ = [
     "plain",
     "provider_of",
     "secret",
+    "serving",
     "widen_worker_pool",
 ]
 
@@ -57,6 +63,8 @@ _WITHOUT: Final = {
     "widen_worker_pool": "4 operations run at once",
 }
 _missing: Final[set[str]] = set()
+_calls: Final[set[int]] = set()
+_under_way: Final = threading.Lock()
 
 
 def _miss(piece: str) -> None:
@@ -194,6 +202,7 @@ class Engine:
     """The engine's log service: lines that the user sees while the operation runs, or after it."""
 
     def __init__(self, address: str | None) -> None:
+        self._address = address
         self._stub: Any = None
         if address:
             self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
@@ -214,6 +223,19 @@ class Engine:
         """Show what only `--debug` shows."""
         self._log(engine_pb2.DEBUG, urn, message, ephemeral=False)
 
+    def is_gone(self) -> bool:
+        """Whether nobody listens at its address any more: it ended, or was killed."""
+        if not self._address:
+            return False
+        host, _, port = self._address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def _log(self, severity: Any, urn: str, message: str, *, ephemeral: bool) -> None:
         if self._stub is None:
             return
@@ -231,6 +253,25 @@ def engine() -> Engine:
     address = sys.argv[1] if len(sys.argv) > 1 else ""
     host, _, port = address.rpartition(":")
     return Engine(address if host and port.isdigit() else None)
+
+
+@contextlib.contextmanager
+def serving(call: Call) -> Iterator[None]:
+    """
+    While a call is carried out. After the last one the process ends, if the engine that it was for is gone.
+
+    The SDK's host waits for ever. A killed engine would leave one behind, with an API key in its memory.
+    """
+    with _under_way:
+        _calls.add(id(call))
+    try:
+        yield
+    finally:
+        with _under_way:
+            _calls.discard(id(call))
+            last = not _calls
+        if last and not call.is_active() and engine().is_gone():
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def provider_of(resource: pulumi.Resource) -> pulumi.ProviderResource | None:
