@@ -1,0 +1,206 @@
+"""
+The engine is interrupted or killed, or the provider is: what is in the account, in the state, and what comes next.
+
+Whoever is left takes back what was made. Where nobody is left, the next run says what it found and how to go on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.chaos.account import holdings
+from tests.support.stack import Stack
+
+pytestmark = [pytest.mark.slow, pytest.mark.chaos]
+
+WEB = 'web = stacks.Container("web", template="nodejs")\n'
+PROGRAMS = {
+    "container": WEB,
+    "backup": f'{WEB}stacks.PinnedBackup("backup", container=web)\n',
+    "connection": (
+        f'{WEB}db = stacks.Container("orders-db", template="postgresql")\n'
+        'stacks.Connection("orders", source=web, target=db)\n'
+    ),
+}
+STARTS = {
+    "container": "containers.create",
+    "backup": "backups.trigger",
+    "connection": "connections.create",
+}
+
+
+@pytest.fixture
+def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    """Slow in just the thing whose middle is wanted."""
+    what = (
+        request.node.callspec.params.get("what", "container")
+        if hasattr(request.node, "callspec")
+        else "container"
+    )
+    slow = {"container": "boot_seconds", "backup": "backup_seconds", "connection": "action_seconds"}[what]
+    with Emulator(**{slow: 3.0}) as api:  # type: ignore[arg-type]  # one of the float options
+        yield api
+
+
+def test_an_interrupted_engine_waits_for_what_is_under_way_and_the_state_has_it(
+    stack: Stack, emulator: Emulator
+) -> None:
+    process = _in_the_middle(stack, emulator, "container")
+
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+
+    assert process.returncode != 0
+    assert "update canceled" in text
+    assert set(stack.resources()) == {"web"}
+    assert stack.up(quiet_afterwards=False).changes == {}
+    _destroy(stack, emulator)
+
+
+@pytest.mark.parametrize("what", PROGRAMS)
+def test_an_engine_interrupted_twice_leaves_nothing_that_no_state_knows(
+    stack: Stack, emulator: Emulator, what: str
+) -> None:
+    process = _in_the_middle(stack, emulator, what)
+
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+    _known(stack, emulator, what)
+    result = stack.up()
+    assert any("interrupted while creating" in line for line in result.warnings)
+    _destroy(stack, emulator)
+
+
+@pytest.mark.parametrize("what", PROGRAMS)
+def test_what_a_killed_engine_was_making_is_taken_back_and_made_again(
+    stack: Stack, emulator: Emulator, what: str
+) -> None:
+    process = _in_the_middle(stack, emulator, what)
+
+    _kill(process)
+    _until(lambda: not _providers(process), "the provider ended, after it had taken back what it was making")
+
+    _known(stack, emulator, what)
+    assert "locked" in stack.up_fails().text
+    stack.cli("cancel", "--yes")
+    result = stack.up()
+    assert any("interrupted while creating" in line for line in result.warnings)
+    _destroy(stack, emulator)
+
+
+def test_what_a_killed_provider_was_making_is_found_and_taken_over(stack: Stack, emulator: Emulator) -> None:
+    process = _in_the_middle(stack, emulator, "container")
+
+    for pid in _providers(process):
+        os.kill(pid, signal.SIGKILL)
+    text, _ = process.communicate(timeout=60)
+
+    assert process.returncode != 0
+    assert emulator.key not in text
+    assert stack.resources() == {}
+    _take_over(stack, emulator)
+
+
+def test_what_was_being_made_when_everything_was_killed_is_found_and_taken_over(
+    stack: Stack, emulator: Emulator
+) -> None:
+    process = _in_the_middle(stack, emulator, "container")
+
+    providers = _providers(process)
+    _kill(process)
+    for pid in providers:
+        os.kill(pid, signal.SIGKILL)
+
+    stack.cli("cancel", "--yes")
+    assert [pending["type"] for pending in _pending(stack)] == ["creating"]
+    stack.cli("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+    assert _pending(stack) == []
+    _take_over(stack, emulator)
+
+
+def _take_over(stack: Stack, emulator: Emulator) -> None:
+    """Follow what the error says, to the letter."""
+    (container,) = holdings(emulator)
+    (error,) = [line for line in stack.up_fails().errors if "is taken by" in line]
+    assert container in error
+    assert 'stacks.Container("web", ..., adopt="if_matching")' in error
+    stack.program('stacks.Container("web", template="nodejs", adopt="if_matching")')
+    result = stack.up()
+    assert result.steps("web") == ["create"]
+    assert emulator.calls("containers.create") == 1
+    assert stack.resources()["web"]["id"] == container
+    _destroy(stack, emulator)
+
+
+def _in_the_middle(stack: Stack, emulator: Emulator, what: str) -> subprocess.Popen[str]:
+    """An `up` that has asked for the thing, and waits for it."""
+    stack.program(PROGRAMS[what])
+    process = stack.start("up", "--yes", "--skip-preview")
+    _until(lambda: emulator.calls(STARTS[what]) > 0, "it was asked for")
+    # The answer has arrived, and the wait has begun.
+    time.sleep(1.0)
+    return process
+
+
+def _kill(engine: subprocess.Popen[str]) -> None:
+    engine.kill()
+    engine.wait(timeout=10)
+    # Its children hold the other end, so there is no end to read up to.
+    assert engine.stdout is not None
+    engine.stdout.close()
+
+
+def _known(stack: Stack, emulator: Emulator, what: str) -> None:
+    """The account comes to hold what the state says, and nothing more."""
+    kept = {resource["id"] for resource in stack.resources().values()}
+    if what == "backup":
+        # A backup that nobody is told of is not pinned, so the platform clears it away after a week.
+        _until(lambda: emulator.calls("backups.unpin") > 0, "the backup was left to the clean-up")
+        assert not any(backup.pinned for backup in emulator.state.backups.values())
+        kept |= {f"{backup.container_id}/{backup.id}" for backup in emulator.state.backups.values()}
+    _until(lambda: holdings(emulator) == kept, "the account holds what the state says")
+
+
+def _destroy(stack: Stack, emulator: Emulator) -> None:
+    stack.destroy()
+    assert holdings(emulator) == set()
+    assert emulator.key not in stack.export() + stack.said()
+
+
+def _pending(stack: Stack) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(stack.export())["deployment"].get("pending_operations") or []
+    return found
+
+
+def _providers(engine: subprocess.Popen[str]) -> list[int]:
+    """The provider processes of an engine, also after its end."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+        except (OSError, IndexError):
+            # It has ended while it was looked at.
+            continue
+        if session == engine.pid and b"pulumi.dynamic" in command:
+            found.append(int(folder.name))
+    return found
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, f"it never came to pass that {what}"
+        time.sleep(0.05)
