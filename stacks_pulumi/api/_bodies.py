@@ -119,9 +119,15 @@ def allowed_ips(body: Any) -> ExternalAccess:
     if not isinstance(value, Mapping):
         return ExternalAccess(allowed_ips=items(AllowedIp, value, path=path, bare=_ADDRESS))
     given = {snake(name): entry for name, entry in value.items()}
-    entries = given.pop("allowed_ips", None) or given.pop("ips", None) or []
+    entries = next(
+        (found for key in ("allowed_ips", "ips") if (found := given.pop(key, None)) is not None), None
+    )
+    access = record(ExternalAccess, given, path)
+    if entries is None and access.enabled is False:
+        entries = []
+    # Nobody may connect is one thing, and an answer that does not say who is another.
     listed = items(AllowedIp, entries, path=f"{path}.allowed_ips", bare=_ADDRESS)
-    return msgspec.structs.replace(record(ExternalAccess, given, path), allowed_ips=listed)
+    return msgspec.structs.replace(access, allowed_ips=listed)
 
 
 def connection(body: Any) -> Connection:
@@ -135,6 +141,8 @@ def connections(body: Any) -> Connections:
     if isinstance(value, list):
         value = {"outgoing": value}
     given = mapping(value, path)
+    if given.get("outgoing") is None:
+        raise ShapeError(f"{path}.outgoing", "a list was expected")
     directions = {
         name: tuple(
             _connection(entry, f"{path}.{name}[{index}]")

@@ -132,7 +132,12 @@ def _entries(value: Any, path: str, bare: Sequence[str]) -> Iterator[tuple[str, 
     if isinstance(value, list):
         for index, entry in enumerate(value):
             yield f"{path}[{index}]", dict.fromkeys(bare, entry) if bare and isinstance(entry, str) else entry
-    elif bare and isinstance(value, Mapping) and all(isinstance(entry, Mapping) for entry in value.values()):
+    elif (
+        bare
+        and value
+        and isinstance(value, Mapping)
+        and all(isinstance(entry, Mapping) for entry in value.values())
+    ):
         for index, (name, entry) in enumerate(value.items()):
             yield f"{path}[{index}]", {**dict.fromkeys(bare, name), **entry}
     else:

@@ -121,6 +121,6 @@ def test_an_address_that_is_none_goes_to_the_api_to_be_refused(clock: FakeClock)
         add(script, clock, "nonsense")
 
 
-@pytest.mark.parametrize("body", [[], {"data": []}, {"data": {"allowed_ips": None}}])
+@pytest.mark.parametrize("body", [[], {"data": []}, {"data": {"external_access_enabled": False}}])
 def test_an_empty_list_may_come_in_any_shape(clock: FakeClock, body: Any) -> None:
     assert AllowedIps(chain(Script(allowed_ips__list=ok(body)), clock), clock).list("a").allowed_ips == ()

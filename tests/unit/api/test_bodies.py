@@ -122,11 +122,25 @@ def test_the_allowed_ips_of_the_guide_are_read() -> None:
         ({"data": ["10.0.0.1"]}, ["10.0.0.1"]),
         ({"data": {"allowedIps": []}}, []),
         ({"data": {"external_access_enabled": False, "allowed_ips": None}}, []),
-        ({"data": {}}, []),
+        ({"data": {"external_access_enabled": False}}, []),
     ],
 )
 def test_allowed_ips_of_other_shapes_are_found(body: Any, ids: list[str]) -> None:
     assert [ip.id for ip in _bodies.allowed_ips(body).allowed_ips] == ids
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": True, "data": None},
+        {"data": {}},
+        {"data": {"external_access_enabled": True, "allowed_ips": None}},
+        {"data": {"external_access_enabled": True, "allowed_ips": {}}},
+    ],
+)
+def test_an_answer_that_does_not_say_who_may_connect_does_not_mean_that_nobody_may(body: Any) -> None:
+    with pytest.raises(ShapeError, match="a list was expected"):
+        _bodies.allowed_ips(body)
 
 
 def test_a_connection_of_the_guide_is_read_and_its_secrets_are_not_shown() -> None:
@@ -166,7 +180,15 @@ def test_the_connections_of_the_guide_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [7, {"data": {"outgoing": {}}}, {"data": {"outgoing": ["c"]}}, {"data": {"outgoing": [{}]}}]
+    "body",
+    [
+        7,
+        {"success": True, "data": None},
+        {"data": {"outgoing": None, "incoming": []}},
+        {"data": {"outgoing": {}}},
+        {"data": {"outgoing": ["c"]}},
+        {"data": {"outgoing": [{}]}},
+    ],
 )
 def test_what_is_no_connections_is_told(body: Any) -> None:
     with pytest.raises(ShapeError):
