@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Amount", "Id", "Model"]
 
-Id = Annotated[str, msgspec.Meta(min_length=1)]
-"""An id. Never empty: an empty one in a path would address a whole collection."""
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f]*$")]
+"""
+An id. Never empty and no dots alone: such a one in a path would address something else, a whole collection even.
+No control characters: it is shown to people and becomes part of a line.
+"""
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 """A quantity. The bounds keep out `nan` and `inf`, which no state file can hold."""

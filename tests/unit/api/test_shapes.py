@@ -132,6 +132,12 @@ def test_what_cannot_be_read_is_told_by_its_path(value: Any, message: str) -> No
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("id_", [".", "..", "a\nb", "\x00", "\x7f", "x" * 1001])
+def test_an_id_that_would_lead_elsewhere_or_end_a_line_is_none(id_: str) -> None:
+    with pytest.raises(ShapeError, match=r"body\.id"):
+        record(Container, {"id": id_})
+
+
 @pytest.mark.parametrize(
     "body",
     [
