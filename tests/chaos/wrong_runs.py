@@ -1,0 +1,182 @@
+"""Every wrong value of every answer, through the real host; many hosts at once, each with an account of its own."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from dataclasses import dataclass, field
+
+from stacks_pulumi.emulator import Emulator
+from tests.chaos.account import claims, holdings, secrets
+from tests.chaos.matrix import deeds
+from tests.chaos.ministack import Declared, MiniStack, Outcome, Ref
+from tests.chaos.wrong_types import Wrong, altered, wrongs
+from tests.support.host import Host, HostedResource
+
+__all__ = ["CHANGES", "READS", "Seen", "run"]
+
+LANES = 24
+READS = (
+    "containers.list",
+    "allowed_ips.list",
+    "connections.list",
+    "backups.list",
+    "vpn_clients.list",
+    "containers.certificate",
+)
+"""What a refresh asks."""
+
+CHANGES = {deed.operation: deed for deed in deeds.DEEDS}
+
+
+@dataclass
+class Seen:
+    """
+    What became of one wrong value.
+
+    Attributes:
+        wrong: The value.
+        given: How many answers had it.
+        faults: What should not have happened.
+    """
+
+    wrong: Wrong
+    given: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def run() -> dict[str, list[Seen]]:
+    """What became of each, by operation."""
+    found: dict[str, list[Seen]] = {operation: [] for operation in (*READS, *CHANGES)}
+    queue = iter(
+        [(_change, wrong) for operation in CHANGES for wrong in wrongs(operation)]
+        + [(_read, wrong) for operation in READS for wrong in wrongs(operation)]
+    )
+    lock = threading.Lock()
+    with futures.ThreadPoolExecutor(LANES) as pool:
+        lanes = [pool.submit(_lane, queue, lock, found) for _ in range(LANES)]
+        for lane in lanes:
+            lane.result()
+    return found
+
+
+Work = Callable[["_Lane", Wrong, Seen], None]
+
+
+class _Lane:
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self.host = Host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        self.numbers = itertools.count()
+        self._everything: MiniStack | None = None
+
+    def everything(self) -> MiniStack:
+        """A stack with one of each kind, to be read; a copy of its state as it is in truth."""
+        if self._everything is None:
+            self._everything = MiniStack(self.host)
+            outcome = self._everything.up(everything("all"))
+            assert outcome.errors == {}, outcome.messages
+        stack = MiniStack(self.host)
+        stack.resources = {name: copy.copy(found) for name, found in self._everything.resources.items()}
+        return stack
+
+
+def _lane(queue: Iterator[tuple[Work, Wrong]], lock: threading.Lock, found: dict[str, list[Seen]]) -> None:
+    with Emulator(rate_window=2.0) as emulator:
+        lane = _Lane(emulator)
+        try:
+            while True:
+                with lock:
+                    work, wrong = next(queue, (None, None))
+                if work is None or wrong is None:
+                    return
+                seen = Seen(wrong)
+                before = len(lane.host.engine.lines)
+                work(lane, wrong, seen)
+                _check_lines(lane, before, seen)
+                found[wrong.operation].append(seen)
+                if lane.host.process.poll() is not None:
+                    seen.faults.append(f"the host died: {lane.host.process.returncode}")
+                    return
+        finally:
+            lane.host.stop()
+
+
+def everything(cell: str) -> Sequence[Declared]:
+    """One of each kind that a refresh reads."""
+    return [
+        deeds.container(cell, external_access=True),
+        deeds.container(f"{cell}-db", template="postgresql"),
+        deeds.child("AllowedIp", cell, ip_address="198.51.100.7"),
+        deeds.child("Connection", cell, target=Ref(f"{cell}-db"), name="primary"),
+        deeds.child("PinnedBackup", cell),
+        deeds.child("SshCertificate", cell),
+        deeds.container(f"{cell}-vpn", template="stacks-vpn"),
+        Declared(
+            "VpnClient", "laptop", {"container": Ref(f"{cell}-vpn"), "name": "laptop"}, f"{cell}-vpn"
+        ),
+    ]
+
+
+def _read(lane: _Lane, wrong: Wrong, seen: Seen) -> None:
+    stack = lane.everything()
+    # What is asked once serves all reads until something changes; this deletes nothing and counts as a change.
+    HostedResource(lane.host, "BackupRestore", "nothing", id="1").delete()
+    names, held = set(stack.resources), holdings(lane.emulator)
+    with altered(lane.emulator, wrong) as given:
+        met = stack.refresh()
+        seen.given = len(given)
+    _check(met, lane, stack, seen)
+    if holdings(lane.emulator) != held:
+        seen.faults.append("a refresh changed the account")
+    dropped = names - set(stack.resources)
+    if dropped and not (wrong.identity or wrong.empties):
+        seen.faults.append(f"forgot {sorted(dropped)}")
+        return
+    if dropped:
+        return
+    HostedResource(lane.host, "BackupRestore", "nothing", id="1").delete()
+    calm = stack.refresh()
+    if calm.errors:
+        seen.faults.append(f"the next refresh failed: {calm.messages}")
+
+
+def _change(lane: _Lane, wrong: Wrong, seen: Seen) -> None:
+    deed, cell = CHANGES[wrong.operation], f"cell{next(lane.numbers):03}x"
+    stack = MiniStack(lane.host)
+    peace = stack.up(deed.before(cell))
+    assert peace.errors == {}, peace.messages
+    with altered(lane.emulator, wrong) as given:
+        met = stack.up(deed.after(cell))
+        seen.given = len(given)
+    _check(met, lane, stack, seen)
+    if wrong.renames:
+        # The answer tells another id, in good order. The next run finds what there is and says how to take it over.
+        return
+    held, claimed = holdings(lane.emulator, cell), claims(stack.in_state())
+    if held ^ claimed and len(held ^ claimed) > deed.slack:
+        seen.faults.append(f"state {sorted(claimed - held)}, account {sorted(held - claimed)}")
+    again = stack.up(deed.after(cell))
+    if again.errors:
+        seen.faults.append(f"the next up failed: {again.messages}")
+    gone = stack.destroy()
+    left = holdings(lane.emulator, cell)
+    if gone.errors or left:
+        seen.faults.append(f"destroy: {gone.messages}, left {sorted(left)}")
+
+
+def _check(met: Outcome, lane: _Lane, stack: MiniStack, seen: Seen) -> None:
+    for message in met.messages:
+        if "internal error" in message or "\n" in message.strip() or not 20 < len(message) < 1500:
+            seen.faults.append(f"not one clear line: {message}")
+        if any(secret in message for secret in secrets(lane.emulator, stack.in_state())):
+            seen.faults.append(f"a secret was told: {message}")
+
+
+def _check_lines(lane: _Lane, before: int, seen: Seen) -> None:
+    for line in lane.host.engine.lines[before:]:
+        if lane.emulator.key in line.text or "Traceback" in line.text:
+            seen.faults.append(f"said {line.text[:300]}")

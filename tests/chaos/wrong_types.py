@@ -1,0 +1,157 @@
+"""
+Answers with a value of a wrong type in one field, for every field that the emulator's contract names.
+
+The rest of the answer is the right one and the request is carried out: what is wrong is one value.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.app import BASE_PATH, Incoming
+from stacks_pulumi.emulator.delivery import Delivery
+from stacks_pulumi.emulator.routes.table import match
+
+__all__ = ["OPERATIONS", "Wrong", "altered", "wrongs"]
+
+_WRONG: dict[str, tuple[Any, ...]] = {
+    "string": (None, True, 7, [], {}),
+    "integer": (None, True, "seven", 0.5, -1e300, [], {}),
+    "number": (None, True, "seven", [], {}),
+    "boolean": (None, 7, "maybe", [], {}),
+    "array": (None, True, 7, "text", {}, [7], [None], [[]]),
+    "object": (None, True, 7, "text", [], [7]),
+}
+
+_IDENTITIES = frozenset({"id", "name", "ip_address", "external_access_enabled"})
+
+_Step = str | int
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrong:
+    """
+    One wrong value.
+
+    Attributes:
+        operation: In whose answer.
+        path: Where: names of fields, and 0 for the first entry of a list.
+        value: What stands there.
+    """
+
+    operation: str
+    path: tuple[_Step, ...]
+    value: Any
+
+    def __str__(self) -> str:
+        where = ".".join(map(str, self.path)) or "body"
+        return f"{self.operation}: {where} = {json.dumps(self.value)}"
+
+    @property
+    def identity(self) -> bool:
+        """Whether it is what things are known by: with another name or id it is another thing."""
+        return bool(self.path) and self.path[-1] in _IDENTITIES
+
+    @property
+    def empties(self) -> bool:
+        """Whether it is an empty list where there may be a list: with or without the object around it."""
+        return self.value == [] and self.path in {(), ("data",)}
+
+    @property
+    def renames(self) -> bool:
+        """Whether it can be read as another id: a number means its digits, as some APIs write ids."""
+        return bool(self.path) and self.path[-1] == "id" and isinstance(self.value, int)
+
+
+@functools.cache
+def _contract() -> dict[str, Any]:
+    text = resources.files("stacks_pulumi.emulator").joinpath("openapi.yaml").read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+def _schemas() -> dict[str, dict[str, Any]]:
+    found = {}
+    for methods in _contract()["paths"].values():
+        for method, operation in methods.items():
+            if method == "parameters":
+                continue
+            (success,) = (answer for code, answer in operation["responses"].items() if code.startswith("2"))
+            found[operation["operationId"]] = success["content"]["application/json"]["schema"]
+    return found
+
+
+OPERATIONS: Sequence[str] = tuple(_schemas())
+
+
+def wrongs(operation: str) -> list[Wrong]:
+    """Every field of the operation's answer, with every value of a wrong type."""
+    return [
+        Wrong(operation, path, value)
+        for path, kind in _fields(_schemas()[operation], ())
+        for value in _WRONG[kind]
+        if not _fits(value, kind)
+    ]
+
+
+def _fields(schema: dict[str, Any], path: tuple[_Step, ...]) -> Iterator[tuple[tuple[_Step, ...], str]]:
+    if "$ref" in schema:
+        named = _contract()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        yield from _fields(named, path)
+        return
+    for part in schema.get("allOf", ()):
+        yield from _fields(part, path)
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next(name for name in kind if name != "null")
+    if kind is not None:
+        yield path, kind
+    for name, inner in schema.get("properties", {}).items():
+        yield from _fields(inner, (*path, name))
+    if isinstance(schema.get("items"), dict):
+        yield from _fields(schema["items"], (*path, 0))
+
+
+def _fits(value: Any, kind: str) -> bool:
+    return (kind == "array" and value == []) or (kind == "object" and value == {})
+
+
+@contextlib.contextmanager
+def altered(emulator: Emulator, wrong: Wrong) -> Iterator[list[str]]:
+    """While inside, the operation's answers have the wrong value. Yields the paths of the requests it was given to."""
+    right = emulator.api.respond
+    given: list[str] = []
+
+    def respond(incoming: Incoming) -> Delivery:
+        delivery = right(incoming)
+        with contextlib.suppress(Exception):
+            operation, _ = match(incoming.method, incoming.path.removeprefix(BASE_PATH))
+            if operation == wrong.operation and delivery.status < 300:
+                body = _with(json.loads(delivery.payload), wrong.path, wrong.value)
+                given.append(incoming.path)
+                return dataclasses.replace(delivery, payload=json.dumps(body).encode())
+        return delivery
+
+    emulator.api.respond = respond  # type: ignore[method-assign]  # one emulator of a test of its own
+    try:
+        yield given
+    finally:
+        emulator.api.respond = right  # type: ignore[method-assign]  # as above
+
+
+def _with(body: Any, path: Sequence[_Step], value: Any) -> Any:
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    if isinstance(step, int):
+        return [_with(body[0], rest, value), *body[1:]] if body else body
+    return {**body, step: _with(body.get(step, {}) if rest else None, rest, value)}

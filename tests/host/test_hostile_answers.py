@@ -1,0 +1,250 @@
+"""
+Answers and inputs that are hostile, or only odd: a clear error, and never a hang, a leak or the end of the host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from stacks_pulumi.api import StacksClient
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.errors import StacksError
+from tests.chaos.account import holdings
+from tests.chaos.wrong_runs import CHANGES, READS, Seen, run
+from tests.chaos.wrong_types import OPERATIONS, altered, wrongs
+from tests.support.clock import FakeClock
+from tests.support.host import CallFailedError, Host
+
+pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(300)]
+
+HOSTILE = (
+    "..",
+    ".",
+    "../../backups/1",
+    "usr-1/../usr-2",
+    "a?limit=1",
+    "a#b",
+    "a%2Fb",
+    "a b",
+    "ünïcode-☃",
+    "a\nb",
+    "\x00",
+    "x" * 5000,
+)
+
+
+# --- one wrong value in an answer, for every field of the contract ---
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, list[Seen]]:
+    """What became of each wrong value, through the real host."""
+    return run()
+
+
+@pytest.mark.parametrize("operation", [*READS, *CHANGES])
+def test_a_value_of_a_wrong_type_is_read_or_told_and_nothing_is_lost_by_it(
+    seen: dict[str, list[Seen]], operation: str
+) -> None:
+    found = seen[operation]
+
+    assert {str(one.wrong): one.faults for one in found if one.faults} == {}
+    assert len(found) == len(wrongs(operation))
+    assert all(one.given for one in found), "every answer was altered"
+
+
+ASKED: dict[str, Callable[[StacksClient, str], object]] = {
+    "containers.status": lambda client, id_: client.containers.status(id_),
+    "containers.credentials": lambda client, id_: client.containers.credentials(id_),
+    "containers.logs": lambda client, id_: client.containers.logs(id_),
+    "containers.metrics": lambda client, id_: client.containers.metrics(id_),
+    "containers.templates": lambda client, _id: client.containers.templates(),
+    "connections.targets": lambda client, id_: client.connections.targets(id_),
+    "backups.stats": lambda client, _id: client.backups.stats(),
+    "vpn_clients.config": lambda client, id_: client.vpn_clients.config(id_),
+}
+"""What no refresh and no change asks: for data functions, errors and waits."""
+
+
+@pytest.mark.parametrize("operation", ASKED)
+def test_a_value_of_a_wrong_type_is_read_or_told_where_only_functions_ask(operation: str) -> None:
+    with Emulator(boot_seconds=0.0) as emulator:
+        clock = FakeClock()
+        client = StacksClient(emulator.key, base_url=emulator.url, clock=clock, requests_per_minute=1_000_000)
+        id_ = client.containers.create(name="vpn", template="stacks-vpn").id
+        told: list[str] = []
+        for wrong in wrongs(operation):
+            # Pauses between attempts and windows of the rate limit cost no time on this clock.
+            with altered(emulator, wrong) as given:
+                try:
+                    ASKED[operation](client, id_)
+                except StacksError as error:
+                    told.append(str(error))
+            assert given, str(wrong)
+        assert told
+        assert emulator.key not in "".join(told)
+        client.close()
+
+
+def test_every_operation_of_the_contract_has_had_its_wrong_values() -> None:
+    assert {*READS, *CHANGES, *ASKED} == set(OPERATIONS)
+
+
+# --- answers as a whole ---
+
+WHOLE: dict[str, tuple[dict[str, Any], str]] = {
+    "17 MB": ({"body": " " * (17 * 1024 * 1024)}, "longer than"),
+    "deep": ({"body": "[" * 200_000}, "nested too deeply"),
+    "deep objects": ({"body": '{"data":' * 100_000}, "nested too deeply"),
+    "a number too long": (
+        {"body": '{"success": true, "data": ' + "9" * 50_000 + "}"},
+        "cannot be understood",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_an_answer_that_would_choke_a_reader_is_told(host: Host, emulator: Emulator, name: str) -> None:
+    options, expected = WHOLE[name]
+    emulator.faults.add("containers.list", "answer", None, **options)
+
+    with pytest.raises(CallFailedError, match=expected) as caught:
+        host.resource("Container", "web").up(name="web", template="nodejs")
+
+    assert len(caught.value.message) < 500
+    assert holdings(emulator) == set()
+
+
+# --- ids and names ---
+
+
+@pytest.mark.parametrize("id_", HOSTILE)
+def test_an_id_reaches_the_endpoint_that_was_meant_or_none(host: Host, emulator: Emulator, id_: str) -> None:
+    key = host.resource("SshCertificate", "key")
+    failures = key.check(container=id_)
+    if not failures:
+        with pytest.raises(CallFailedError) as caught:
+            key.create(key.checked(container=id_))
+        assert "internal error" not in caught.value.message
+        assert len(caught.value.message) < len(id_) + 500
+
+    # With nothing but a look at it: no hostile id leads anywhere else.
+    asked = {record.operation for record in emulator.requests}
+    assert asked <= {"containers.list", "containers.status"}
+
+
+@pytest.mark.parametrize("id_", HOSTILE)
+def test_a_hostile_id_that_the_api_tells_leads_nowhere_else(host: Host, emulator: Emulator, id_: str) -> None:
+    web = host.resource("Container", "web")
+    web.timeout = 3
+    body = {"success": True, "data": {"id": id_, "name": "web", "status": "pending"}}
+    emulator.faults.add("containers.create", "answer", code=202, body=body)
+
+    told = ""
+    try:
+        web.up(name="web", template="nodejs")
+    except CallFailedError as error:
+        told = error.message
+    if web.id:
+        # An id that cannot be of this account is not even asked for.
+        with contextlib.suppress(CallFailedError):
+            web.delete()
+
+    assert "internal error" not in told
+    assert "\n" not in told
+    asked = {record.operation for record in emulator.requests}
+    assert asked <= {
+        "containers.list",
+        "containers.create",
+        "containers.status",
+        "containers.logs",
+        "containers.delete",
+    }
+
+
+# --- addresses ---
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://user:hunter2@127.0.0.1:1/api", "holds credentials"),
+        ("https://user:hunter2@api.example/api", "holds credentials"),
+        ("http://api.example/api/v1", "in clear text"),
+        ("http://127.0.0.1.evil.example/", "in clear text"),
+        ("http://[::ffff:198.51.100.1]/", "in clear text"),
+        ("ftp://127.0.0.1/", "is no address"),
+        ("file:///etc/passwd", "is no address"),
+        ("https://api.example/?key=1", "has a query"),
+        ("https://", "is no address"),
+    ],
+)
+def test_an_address_that_would_give_the_key_away_is_refused(
+    make_host: Callable[..., Host], emulator: Emulator, url: str, expected: str
+) -> None:
+    host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": url})
+    with pytest.raises(CallFailedError, match=expected) as caught:
+        host.resource("Container", "web").up(name="web", template="nodejs")
+
+    assert "hunter2" not in caught.value.message
+    assert emulator.key not in caught.value.message
+    assert emulator.requests == []
+
+
+class _Elsewhere(http.server.BaseHTTPRequestHandler):
+    """Another host, which keeps what it is sent."""
+
+    asked: ClassVar[list[dict[str, str]]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(dict(self.headers))
+        body = json.dumps({"success": True, "count": 0, "data": []}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  (names of http.server)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """The address of another host."""
+    _Elsewhere.asked.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/elsewhere"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        *(("containers.list", code) for code in (301, 302, 303, 307, 308)),
+        ("containers.create", 307),
+        ("containers.delete", 308),
+    ],
+)
+def test_nothing_follows_a_redirect(
+    host: Host, emulator: Emulator, elsewhere: str, operation: str, code: int
+) -> None:
+    web = host.resource("Container", "web")
+    if operation == "containers.delete":
+        web.up(name="web", template="nodejs")
+    emulator.faults.add(operation, "redirect", None, code=code, location=elsewhere)
+
+    act = web.delete if operation == "containers.delete" else lambda: web.up(name="web", template="nodejs")
+    with pytest.raises(CallFailedError, match=r"is a redirect to .*, which is not followed"):
+        act()
+
+    assert _Elsewhere.asked == []
