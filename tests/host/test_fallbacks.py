@@ -1,0 +1,135 @@
+"""
+The host's private parts are not where we look for them, as in an SDK of another version may be.
+
+Then four operations run at once, as they do in the stock host, and one line says so; nothing else changes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.chaos.account import holdings
+from tests.support.host import CallFailedError, Host, HostedResource, in_parallel
+
+STOCK_WORKERS = 4
+BOOT = 3.0
+
+HIDE_THE_POOL = """
+import concurrent.futures.thread as pools
+
+def worker(pool, *others):
+    queue = next(other for other in others if hasattr(other, "get"))
+    while (item := queue.get()) is not None:
+        item.run()
+        if (found := pool()) is not None:
+            found._idle_semaphore.release()
+        del found
+    queue.put(None)
+
+pools._worker = worker
+"""
+"""A worker thread in which the pool has another name."""
+
+HIDE_THE_CALL = """
+import stacks_pulumi.resources._host as host
+
+host._METHODS = frozenset({"SomethingElse"})
+"""
+"""A servicer whose methods have other names."""
+
+
+@pytest.fixture
+def odd_host(emulator: Emulator, make_host: Callable[..., Host], tmp_path: Path) -> Callable[[str], Host]:
+    """Start a host in which something is hidden."""
+
+    def start(hide: str) -> Host:
+        # Python imports a module of this name by itself, before anything else.
+        (tmp_path / "sitecustomize.py").write_text(hide, encoding="utf-8")
+        return make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}, str(tmp_path))
+
+    return start
+
+
+def create(host: Host, number: int) -> HostedResource:
+    web = host.resource("Container", f"web-{number}")
+    web.up(name=f"web-{number}", template="nodejs", external_access=True)
+    return web
+
+
+def seconds_for(host: Host, how_many: int) -> float:
+    began = time.monotonic()
+    raised = in_parallel(*(lambda number=number: create(host, number) for number in range(how_many)))
+    assert raised == [None] * how_many
+    return time.monotonic() - began
+
+
+def warnings(host: Host) -> list[str]:
+    return [line.text for line in host.engine.lines if line.severity == "WARNING"]
+
+
+def test_without_the_pool_four_run_at_once_and_one_line_says_so(
+    odd_host: Callable[[str], Host], emulator: Emulator
+) -> None:
+    emulator.state.pace = type(emulator.state.pace)(boot_seconds=BOOT)
+    host = odd_host(HIDE_THE_POOL)
+
+    seconds = seconds_for(host, 2 * STOCK_WORKERS)
+
+    assert seconds >= 2 * BOOT, "two rounds of four"
+    (line,) = warnings(host)
+    assert "does not know its way around in this Pulumi SDK" in line
+    assert "4 operations run at once" in line
+    assert len(holdings(emulator)) == 2 * STOCK_WORKERS
+
+
+def test_with_the_pool_all_run_at_once_and_nothing_is_said(host: Host, emulator: Emulator) -> None:
+    emulator.state.pace = type(emulator.state.pace)(boot_seconds=BOOT)
+
+    seconds = seconds_for(host, 2 * STOCK_WORKERS)
+
+    assert seconds < 2 * BOOT
+    assert warnings(host) == []
+
+
+def test_without_the_pool_what_is_made_is_the_same(
+    odd_host: Callable[[str], Host], host: Host, emulator: Emulator
+) -> None:
+    found = {}
+    for which in (host, odd_host(HIDE_THE_POOL + HIDE_THE_CALL)):
+        web = create(which, 1)
+        assert web.up(name="web-1", template="nodejs", external_access=True) == []
+        assert web.read()
+        found[which is host] = {
+            **web.outs,
+            "created_at": "",
+            "updated_at": "",
+            "ssh_port": "",
+            "ip_address": "",
+        }
+        web.delete()
+        assert holdings(emulator) == set()
+
+    assert found[True].keys() == found[False].keys()
+    differing = {name for name in found[True] if found[True][name] != found[False][name]}
+    # Only what a second container of one name has otherwise anyway.
+    assert differing <= {"port", "subdomain", "url", "raw_status"}
+
+
+def test_without_the_call_an_error_still_has_our_words_and_an_id_is_not_lost(
+    odd_host: Callable[[str], Host], emulator: Emulator
+) -> None:
+    host = odd_host(HIDE_THE_CALL)
+    emulator.fail_boot("web-1")
+
+    with pytest.raises(CallFailedError) as failure:
+        create(host, 1)
+
+    (container,) = holdings(emulator)
+    assert f"it exists as {container}: take it over with adopt, or delete it" in failure.value.message
+    assert emulator.key not in failure.value.message
+    assert len(warnings(host)) == 1
