@@ -115,9 +115,7 @@ def everything(cell: str) -> Sequence[Declared]:
         deeds.child("PinnedBackup", cell),
         deeds.child("SshCertificate", cell),
         deeds.container(f"{cell}-vpn", template="stacks-vpn"),
-        Declared(
-            "VpnClient", "laptop", {"container": Ref(f"{cell}-vpn"), "name": "laptop"}, f"{cell}-vpn"
-        ),
+        Declared("VpnClient", "laptop", {"container": Ref(f"{cell}-vpn"), "name": "laptop"}, f"{cell}-vpn"),
     ]
 
 
