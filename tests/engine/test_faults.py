@@ -1,0 +1,113 @@
+"""
+A sample of the fault matrix (`tests/host/test_fault_matrix.py`) on the real engine, which keeps the real state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.chaos.account import holdings
+from tests.chaos.matrix.deeds import DEEDS
+from tests.chaos.ministack import Declared, Ref
+from tests.support.stack import Result, Stack
+
+pytestmark = [pytest.mark.slow, pytest.mark.chaos]
+
+BY_OPERATION = {deed.operation: deed for deed in DEEDS}
+
+Case = tuple[str, str, int | None, dict[str, Any]]
+"""The operation, the kind of fault, how often (`None`: for good), and the fault's options."""
+
+SURVIVED: list[Case] = [
+    ("containers.create", "drop_after", 1, {}),
+    ("containers.delete", "drop_after", None, {}),
+    ("allowed_ips.add", "truncated", 2, {}),
+    ("connections.create", "drop_before", 1, {"reset": True}),
+    ("vpn_clients.remove", "html", 1, {"done": False}),
+]
+FATAL: list[Case] = [
+    ("containers.create", "status", None, {"code": 503}),
+    ("connections.delete", "status", None, {"code": 500}),
+    ("backups.pin", "drop_before", None, {}),
+    ("backups.restore", "drop_after", 1, {}),
+]
+
+
+def source(program: Sequence[Declared]) -> str:
+    """The program as Python text."""
+    lines = []
+    for declared in program:
+        inputs = ", ".join(f"{name}={_expression(name, value)}" for name, value in declared.inputs.items())
+        lines.append(f"{_variable(declared.name)} = stacks.{declared.kind}({declared.name!r}, {inputs})")
+    return "\n".join(lines) + "\n"
+
+
+def _expression(name: str, value: Any) -> str:
+    if not isinstance(value, Ref):
+        return repr(value)
+    return f"{_variable(value.name)}.backup_id" if name == "backup_id" else _variable(value.name)
+
+
+def _variable(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def in_state(stack: Stack) -> set[str]:
+    """The ids in the state of what is in the account as well."""
+    kinds = ("SshCertificate", "BackupRestore")
+    return {found["id"] for found in stack.resources().values() if not found["type"].endswith(kinds)}
+
+
+@pytest.mark.parametrize("case", SURVIVED, ids=lambda case: f"{case[0]}-{case[1]}")
+def test_a_fault_is_survived_and_the_state_is_true(stack: Stack, emulator: Emulator, case: Case) -> None:
+    operation, kind, times, options = case
+    deed = BY_OPERATION[operation]
+    stack.program(source(deed.before("web")))
+    stack.up(quiet_afterwards=False)
+    fault = emulator.faults.add(operation, kind, times, **options)
+
+    stack.program(source(deed.after("web")))
+    stack.up()
+
+    fault.times = fault.fired
+    assert fault.fired > 0
+    assert in_state(stack) == holdings(emulator)
+    _refresh_and_destroy(stack, emulator)
+
+
+@pytest.mark.parametrize("case", FATAL, ids=lambda case: f"{case[0]}-{case[1]}")
+def test_a_fault_that_stays_is_told_in_one_line_and_the_next_up_goes_on(
+    stack: Stack, emulator: Emulator, case: Case
+) -> None:
+    operation, kind, times, options = case
+    deed = BY_OPERATION[operation]
+    stack.program(source(deed.before("web")))
+    stack.up(quiet_afterwards=False)
+    fault = emulator.faults.add(operation, kind, times, **options)
+
+    stack.program(source(deed.after("web")))
+    failed = stack.up_fails()
+
+    fault.times = fault.fired
+    assert fault.fired > 0
+    assert len(_ours(failed)) == 1, failed.text
+    assert in_state(stack) == holdings(emulator)
+    stack.up()
+    assert in_state(stack) == holdings(emulator)
+    _refresh_and_destroy(stack, emulator)
+
+
+def _ours(result: Result) -> list[str]:
+    """The errors but the engine's own remark that the update failed."""
+    return [line for line in result.errors if line not in {"update failed", "error: update failed"}]
+
+
+def _refresh_and_destroy(stack: Stack, emulator: Emulator) -> None:
+    stack.refresh()
+    stack.destroy()
+    assert holdings(emulator) == set()
+    assert emulator.key not in stack.said() + stack.export()
