@@ -74,6 +74,11 @@ class StacksError(Exception):
         for name, value in attributes.items():
             setattr(self, name, value)
 
+    def learn(self, name: str, value: Any) -> None:
+        """Set an attribute that became known after the error was made."""
+        self._attributes[name] = value
+        setattr(self, name, value)
+
     def __str__(self) -> str:
         return self.message
 
@@ -98,12 +103,15 @@ class ApiError(StacksError):
         operation: What was asked, for instance `containers.create`.
         text: The API's own words, or an empty string.
         body: The whole answer as it was decoded, with nothing secret in it; an empty mapping if it was none.
+        after_doubt: Whether an earlier attempt of the same request may have been carried out. What is refused then may
+            be refused because that attempt is having its effect.
     """
 
     status: int = 0
     operation: str = ""
     text: str = ""
     body: dict[str, Any] = {}  # noqa: RUF012  (a default for readers; every raise sets its own)
+    after_doubt: bool = False
 
 
 class BadRequestError(ApiError):

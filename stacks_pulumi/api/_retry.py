@@ -20,6 +20,7 @@ import tenacity
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import Call, Handler, Pulse
 from stacks_pulumi.errors import (
+    ApiError,
     ConnectionFailedError,
     NoCapacityError,
     NotFoundError,
@@ -143,6 +144,8 @@ class Retry:
                     return call.parse("")
                 raise
             except StacksError as error:
+                if doubtful and isinstance(error, ApiError):
+                    error.learn("after_doubt", True)  # noqa: FBT003  (a value, not a switch)
                 doubtful = doubtful or in_doubt(error)
                 raise
             self._quota.refill(paid)

@@ -1,6 +1,4 @@
-"""
-Containers: list, look at, create, start and stop, open, delete (guide, "Endpoints").
-"""
+"""Containers: list, look at, create, start and stop, open, delete (guide, "Endpoints")."""
 
 from __future__ import annotations
 
@@ -194,23 +192,27 @@ class Containers:
         """
         Start, stop or restart a container (guide, "Start / Stop / Restart Container").
 
-        A container that is in that state already is success, also where the API refuses to do it again.
+        A container that is in that state already is success, also where the API refuses to do it again. So is one that
+        is on its way there because an attempt whose answer was lost is having its effect.
         """
+        call = Call(
+            "containers.set_status",
+            f"{_STATES[status]} container {container_id}",
+            "PUT",
+            path("containers", container_id, "status"),
+            Scope.MANAGE,
+            nothing,
+            json={"status": status},
+            text=True,
+        )
         try:
-            self._send(
-                Call(
-                    "containers.set_status",
-                    f"{_STATES[status]} container {container_id}",
-                    "PUT",
-                    path("containers", container_id, "status"),
-                    Scope.MANAGE,
-                    nothing,
-                    json={"status": status},
-                    text=True,
-                )
-            )
-        except (BadRequestError, ConflictError):
-            if status == "restart" or self.status(container_id).status != status:
+            self._send(call)
+        except (BadRequestError, ConflictError) as refused:
+            seen = self.status(container_id)
+            if status == "restart" and seen.status == "running" and refused.after_doubt:
+                # The restart that was in the way may have ended since, or the refusal has another reason.
+                self._send(call)
+            elif seen.status != status and (seen.settled or not refused.after_doubt):
                 raise
 
     def delete(self, container_id: str) -> None:

@@ -27,7 +27,6 @@ from stacks_pulumi.errors import (
 from stacks_pulumi.resources._adoption import adopts, how_to_adopt, refuse_if_owned
 from stacks_pulumi.resources._base import HalfDone
 from stacks_pulumi.resources._container_view import (
-    SETTLED,
     STATUS_DELETING,
     STATUS_ERROR,
     STATUS_RUNNING,
@@ -81,7 +80,7 @@ class Lifecycle:
         self, container: models.Container, inputs: Mapping[str, Any], *, adopted: bool
     ) -> dict[str, Any]:
         try:
-            if not adopted or container.status not in SETTLED:
+            if not adopted or not container.settled:
                 container = self._wait(CREATED, container).merge(container)
             outs = self._settle(container, {}, inputs, new=not adopted)
             self.op.check_active()
@@ -119,7 +118,7 @@ class Lifecycle:
             )
             raise VanishedError(msg, subject=f"container {id_}")
         try:
-            if container.status not in SETTLED:
+            if not container.settled:
                 container = self._wait(CREATED, container)
             return self._settle(container, olds, inputs, new=False)
         except (UnexpectedStateError, WaitTimeoutError) as error:

@@ -11,7 +11,6 @@ from stacks_pulumi.api import models
 __all__ = [
     "ANSWERED",
     "RESIZED",
-    "SETTLED",
     "STATUS_DELETING",
     "STATUS_ERROR",
     "STATUS_RUNNING",
@@ -25,8 +24,6 @@ STATUS_RUNNING: Final = "running"
 STATUS_STOPPED: Final = "stopped"
 STATUS_ERROR: Final = "error"
 STATUS_DELETING: Final = "deleting"
-SETTLED: Final = frozenset({STATUS_RUNNING, STATUS_STOPPED, STATUS_ERROR})
-"""Where a container stays until somebody does something; the others are on the way to one of these."""
 
 RESIZED: Final = "resized_outside"
 """Set by a refresh that finds another plan than the state's: somebody resized the container in the dashboard."""
@@ -99,7 +96,7 @@ def observed(
     tier = inputs.get("additional_storage_tier")
     price = catalog.monthly_price(template, inputs.get("plan"), None if tier is None else int(tier))
     inputs["monthly_price_usd"] = None if price is None else float(price)
-    if inputs.get("desired_status") is not None and container.status in SETTLED:
+    if inputs.get("desired_status") is not None and container.settled:
         # On its way from one to the other (pending, restarting) is not drift; only what stays is.
         inputs["desired_status"] = container.status
     if access is not None:

@@ -86,6 +86,11 @@ class Container(Model, frozen=True, kw_only=True):
         """The host name inside the network: its id (guide, "Get Container Credentials")."""
         return self.id
 
+    @property
+    def settled(self) -> bool:
+        """Whether its status stays as it is; the guide has no list of the statuses on the way from one to another."""
+        return self.status in {"running", "stopped", "error"}
+
     def made_from(self, template: str) -> bool:
         """
         Whether it may be one of that template.

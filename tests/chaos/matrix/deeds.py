@@ -106,7 +106,14 @@ def vpn(cell: str, *names: str) -> Program:
 DEEDS = (
     Deed("containers.create", "create a Container", lambda _cell: [], only),
     Deed(
-        "containers.set_status", "restart a Container", only, lambda cell: only(cell, restart_triggers=["2"])
+        "containers.set_status",
+        "restart a Container",
+        only,
+        lambda cell: only(cell, restart_triggers=["2"]),
+        note=(
+            "repeated when in doubt; a second attempt that is refused because the container is restarting shows that "
+            "the first one was carried out, also where its answers stay garbled"
+        ),
     ),
     Deed(
         "containers.external_access", "open a Container", only, lambda cell: only(cell, external_access=True)

@@ -79,8 +79,9 @@ def _crowd(cells: Sequence[Cell], found: Found) -> None:
 
 
 def _account() -> Emulator:
-    # A short window: a 429 that does not say for how long means until the window ends.
-    return Emulator(rate_window=2.0)
+    # A short window: a 429 that does not say for how long means until the window ends. A restart takes longer than the
+    # pause before the second attempt: that one always meets a container that is busy with the first.
+    return Emulator(rate_window=2.0, action_seconds=1.5)
 
 
 def _host(emulator: Emulator) -> Host:

@@ -146,15 +146,70 @@ def test_a_state_that_is_there_already_is_success(clock: FakeClock) -> None:
     assert script.operations == ["containers.set_status", "containers.status"]
 
 
-@pytest.mark.parametrize(("status", "asked"), [("running", 1), ("restart", 0)])
-def test_a_state_that_is_refused_and_not_there_is_an_error(clock: FakeClock, status: Any, asked: int) -> None:
+@pytest.mark.parametrize("status", ["running", "restart"])
+def test_a_state_that_is_refused_and_not_there_is_an_error(clock: FakeClock, status: Any) -> None:
     script = Script(
         containers__set_status=refusal(409, "busy"), containers__status=ok({"id": "a", "status": "stopped"})
     )
 
     with pytest.raises(errors.ConflictError, match="busy"):
         containers(script, clock).set_status("a", status)
-    assert script.operations.count("containers.status") == asked
+    assert script.operations == ["containers.set_status", "containers.status"]
+
+
+@pytest.mark.parametrize(
+    ("status", "seen"), [("restart", "restarting"), ("running", "starting"), ("stopped", "stopping")]
+)
+def test_refused_because_the_attempt_whose_answer_was_lost_is_under_way_is_success(
+    clock: FakeClock, status: Any, seen: str
+) -> None:
+    script = Script(
+        containers__set_status=[errors.UnreadableAnswerError("x", status=200), refusal(400, f"it is {seen}")],
+        containers__status=ok({"id": "a", "status": seen}),
+    )
+
+    containers(script, clock).set_status("a", status)
+
+    assert script.operations == ["containers.set_status", "containers.set_status", "containers.status"]
+
+
+def test_a_restart_that_was_in_the_way_and_has_ended_is_no_reason_to_fail(clock: FakeClock) -> None:
+    script = Script(
+        containers__set_status=[
+            errors.ConnectionFailedError("x", sent=True),
+            refusal(400, "it is restarting"),
+            ok(),
+        ],
+        containers__status=ok({"id": "a", "status": "running"}),
+    )
+
+    containers(script, clock).set_status("a", "restart")
+
+    assert script.operations.count("containers.set_status") == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "seen"), [("restart", "stopped"), ("restart", "error"), ("stopped", "running")]
+)
+def test_refused_after_doubt_with_nothing_under_way_is_an_error(
+    clock: FakeClock, status: Any, seen: str
+) -> None:
+    script = Script(
+        containers__set_status=[errors.ConnectionFailedError("x", sent=True), refusal(409, "it cannot be")],
+        containers__status=ok({"id": "a", "status": seen}),
+    )
+
+    with pytest.raises(errors.ConflictError, match="it cannot be"):
+        containers(script, clock).set_status("a", status)
+
+
+def test_refused_at_once_while_something_else_is_under_way_is_an_error(clock: FakeClock) -> None:
+    script = Script(
+        containers__set_status=refusal(400, "busy"), containers__status=ok({"id": "a", "status": "stopping"})
+    )
+
+    with pytest.raises(errors.BadRequestError, match="busy"):
+        containers(script, clock).set_status("a", "stopped")
 
 
 def test_delete(client: StacksClient, http: responses.RequestsMock) -> None:

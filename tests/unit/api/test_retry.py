@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -130,6 +132,26 @@ def test_a_delete_that_finds_nothing_after_a_doubtful_try_has_succeeded(
 def test_otherwise_not_found_is_not_found(clock: FakeClock, method: str, outcomes: list[Any]) -> None:
     with pytest.raises(errors.NotFoundError):
         Retry(Answers(*outcomes), clock)(a_call(method))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([BROKE, REFUSED], True),
+        ([GARBLED, LIMITED, REFUSED], True),
+        ([LIMITED, REFUSED], False),
+        ([REFUSED], False),
+    ],
+)
+def test_a_refusal_tells_whether_an_earlier_attempt_may_have_been_carried_out(
+    clock: FakeClock, outcomes: list[errors.StacksError], expected: bool
+) -> None:
+    outcomes = [copy.copy(error) for error in outcomes]
+
+    with pytest.raises(errors.BadRequestError) as caught:
+        Retry(Answers(*outcomes), clock)(a_call("PUT"))
+    assert caught.value.after_doubt is expected
+    assert pickle.loads(pickle.dumps(caught.value)).after_doubt is expected
 
 
 def test_an_outage_is_not_multiplied(clock: FakeClock) -> None:
