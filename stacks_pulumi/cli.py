@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,9 @@ _COMMANDS: Final = {
 }
 """Subcommand -> its module, which `stacks_pulumi.commands` describes."""
 
+_NOBODY_READS: Final = 128 + 13
+"""What a shell reports of a program that SIGPIPE ended."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
@@ -27,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: What follows the program's name; that of this process unless given.
 
     Returns:
-        The exit code.
+        The exit code; 141 if whoever read standard output has gone.
     """
     parser = argparse.ArgumentParser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -35,7 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, module in modules.items():
         module.add_arguments(subparsers.add_parser(name, help=module.HELP))
     arguments = parser.parse_args(argv)
-    return int(modules[arguments.command].run(arguments))
+    try:
+        code = int(modules[arguments.command].run(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it has seen enough (`| head`). What is still buffered must not fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NOBODY_READS
+    return code
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ class Container(Resource, module="stacks", name="Container"):
             replace_on_change: Allow that a change of name, template, plan or storage destroys the container and
                 makes a new, empty one.
             adopt: `never` (default) or `if_matching`: take over a container of the same name that exists already, if
-                template, and plan and storage if given, match.
+                template, plan (or its default) and storage (if given) match.
         """
         super().__init__(
             ContainerProvider(),

@@ -9,8 +9,9 @@ import re
 import textwrap
 from typing import Any, Final
 
-__all__ = ["attributes", "described", "first_sentence", "section"]
+__all__ = ["attributes", "described", "first_sentence", "optional", "section"]
 
+_OPTIONAL: Final = " | None"
 _ENTRY: Final = re.compile(r"^(\w+): (.*)$")
 
 
@@ -54,8 +55,12 @@ def described(type_text: str) -> str:
     text = type_text
     for wrapping in ("pulumi.Input", "pulumi.Output"):
         text = _unwrapped(text, wrapping)
-    text = text.replace("models.", "").removesuffix(" | None")
-    return f"`{text}`"
+    return f"`{text.replace('models.', '').removesuffix(_OPTIONAL)}`"
+
+
+def optional(type_text: str) -> bool:
+    """Whether the value may be `None`."""
+    return _OPTIONAL in type_text
 
 
 @functools.cache

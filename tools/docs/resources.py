@@ -11,7 +11,7 @@ import pulumi
 import stacks_pulumi
 from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources.providers import KINDS
-from tools.docs.docstrings import attributes, described, section
+from tools.docs.docstrings import attributes, described, optional, section
 from tools.docs.marks import table
 
 __all__ = ["inputs", "outputs"]
@@ -60,7 +60,12 @@ def outputs(kind: str) -> str:
     return table(
         ("Output", "Type", "Secret", "What it is"),
         [
-            (f"`{name}`", described(type_), "yes" if name in secrets else "", said)
+            (
+                f"`{name}`",
+                described(type_) + (" or `None`" if optional(type_) else ""),
+                "yes" if name in secrets else "",
+                said,
+            )
             for name, (type_, said) in attributes(cls).items()
             if name not in taken
         ],

@@ -12,6 +12,7 @@ import pytest
 from stacks_pulumi.cli import main
 from tests.support.previews import UNKNOWN, preview, step, web
 
+ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(sys.path)}
 PREVIEW = preview(step("create", "new", None, web(UNKNOWN)), step("same", "kept", web(), web()))
 
 
@@ -129,8 +130,26 @@ def test_pricing_a_file_imports_neither_pulumi_nor_http_nor_rich(file: str) -> N
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("form", ["table", "json", "markdown"])
+def test_a_reader_that_has_seen_enough_is_no_error_to_explain(file: str, form: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "stacks_pulumi", "cost", file, "--format", form]
+
+    try:
+        done = subprocess.run(
+            command, stdout=writing, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, check=False
+        )
+    finally:
+        os.close(writing)
+
+    # And no success: it may be a gate, whose verdict nobody has read.
+    assert done.returncode == 141
+    assert done.stderr == ""
+
+
 def test_a_terminal_that_cannot_show_a_sign_gets_another(file: str) -> None:
-    environment = {"PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
     command = [sys.executable, "-m", "stacks_pulumi", "cost", file]
 
     done = subprocess.run(command, capture_output=True, env=environment, check=False)
