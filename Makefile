@@ -4,6 +4,7 @@
 SHELL   := /bin/sh
 PYTHON  ?= python3
 VENV    ?= .venv
+WORKERS ?= 4
 ARGS    ?=
 
 # Always used inside quotes: the checkout's path may have spaces in it.
@@ -41,8 +42,10 @@ engine: python ## find a Pulumi engine, or install or build one (once; about 4 m
 demo: setup ## the tour: a stack, its policies and its prices, on this machine, without an account
 	@$(with_engine) $(python) tools/demo $(ARGS)
 
-test: setup ## every test, on a real engine; ARGS="-k backup" goes to pytest
-	@$(with_engine) $(python) -m pytest $(ARGS)
+# Most tests wait for an engine or for a time-out, so more of them run at once than there are cores. A file stays with
+# one worker, as some have a fixture that takes minutes; the slow ones come first.
+test: setup ## every test, on a real engine, four at a time (WORKERS=0: one by one); ARGS="-k backup" goes to pytest
+	@$(with_engine) $(python) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 unit: setup ## the fast tests, without the engine
 	@$(python) -m pytest -m "not engine and not chaos and not slow" \

@@ -21,8 +21,6 @@ pytestmark = [
     pytest.mark.chaos,
     # The first test waits for all cells: a deletion that is never answered takes five read time-outs.
     pytest.mark.timeout(400),
-    # With pytest-xdist: all in one process, or each would run the whole matrix.
-    pytest.mark.xdist_group("fault matrix"),
 ]
 
 
