@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
-from pulumi.dynamic import Resource
 
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.resources import _checks
@@ -23,6 +22,7 @@ from stacks_pulumi.resources._references import (
     own_name,
     parent_id,
 )
+from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pulumi
-from pulumi.dynamic import Resource
 
 from stacks_pulumi.errors import ConnectionFailedError, NoCapacityError, ServerError, UnreadableAnswerError
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import HalfDone, Provider
 from stacks_pulumi.resources._fields import Change, Field, changed
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._session import Session
 
 __all__ = ["BackupRestore", "BackupRestoreProvider"]

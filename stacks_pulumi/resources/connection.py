@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
-from pulumi.dynamic import Resource
 
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import STARTED
@@ -27,6 +26,7 @@ from stacks_pulumi.resources._references import (
     own_name,
     parent_id,
 )
+from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._restarts import Made
 from stacks_pulumi.resources._running import wait_for, wait_until_running
 from stacks_pulumi.resources._session import Session

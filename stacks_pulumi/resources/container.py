@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pulumi
-from pulumi.dynamic import Resource
 
 from stacks_pulumi import catalog
 from stacks_pulumi.config import ADOPT_MODES
@@ -24,6 +23,7 @@ from stacks_pulumi.resources._container_view import (
 from stacks_pulumi.resources._fields import Change, Field, changed
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._session import Session
 
 __all__ = ["Container", "ContainerProvider"]

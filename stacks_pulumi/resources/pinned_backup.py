@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
-from pulumi.dynamic import Resource
 
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import BACKED_UP
@@ -30,6 +29,7 @@ from stacks_pulumi.resources._references import (
     input_id,
     parent_id,
 )
+from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._running import wait_until_running
 from stacks_pulumi.resources._session import Session
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
-from pulumi.dynamic import Resource
 
 from stacks_pulumi.errors import NotFoundError
 from stacks_pulumi.resources import _checks, _host
@@ -15,6 +14,7 @@ from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._references import child_options, container_id, input_id
+from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._running import wait_until_running
 from stacks_pulumi.resources._session import Session
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
-from pulumi.dynamic import Resource
 
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, WaitCancelledError
@@ -25,6 +24,7 @@ from stacks_pulumi.resources._references import (
     own_name,
     parent_id,
 )
+from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._running import wait_until_running
 from stacks_pulumi.resources._session import Session
 

@@ -104,3 +104,17 @@ def test_what_belongs_to_a_container_that_stays_is_taken_away(stack: Stack, emul
     for name in ("shared", "kept"):
         assert emulator.state.container(name).external_access is False
     assert len([text for text in result.warnings if "external access was turned off instead" in text]) == 2
+
+
+def test_a_class_of_a_team_is_a_container_to_the_engine_as_well(stack: Stack, emulator: Emulator) -> None:
+    stack.program(
+        "class Database(stacks.Container):\n"
+        "    def __init__(self, name, opts=None):\n"
+        '        super().__init__(name, template="postgresql", opts=opts)\n'
+        'Database("orders")\n'
+    )
+    stack.up()
+
+    assert stack.resources()["orders"]["type"] == "pulumi-python:dynamic/stacks:Container"
+    stack.destroy()
+    assert emulator.state.containers == {}

@@ -10,6 +10,7 @@ import base64
 import pickle
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from pulumi.dynamic.dynamic import serialize_provider
@@ -47,6 +48,21 @@ def test_what_was_written_still_leads_to_the_provider(kind: str) -> None:
 @pytest.mark.parametrize("kind", PICKLES)
 def test_a_type_token_is_what_it_always_was(kind: str) -> None:
     assert getattr(stacks, kind)._resource_type_name == f"dynamic/stacks:{kind}"
+
+
+@pytest.mark.parametrize("kind", PICKLES)
+def test_a_subclass_is_of_the_same_type_and_no_policy_misses_it(kind: str) -> None:
+    of_a_team: Any = type("OfATeam", (getattr(stacks, kind),), {})
+    of_one_of_them: Any = type("OfOneOfThem", (of_a_team,), {})
+
+    assert {of_a_team._resource_type_name, of_one_of_them._resource_type_name} == {f"dynamic/stacks:{kind}"}
+
+
+def test_a_subclass_that_names_a_type_of_its_own_has_it() -> None:
+    class Named(stacks.Container, module="team", name="Named"):
+        pass
+
+    assert Named._resource_type_name == "dynamic/team:Named"
 
 
 def test_a_state_of_a_newer_version_is_an_error_that_says_so() -> None:
