@@ -25,6 +25,7 @@ __all__ = [
     "Plan",
     "StorageTier",
     "Template",
+    "added_tier",
     "default_plan",
     "highest_price",
     "is_database",
@@ -235,6 +236,23 @@ def monthly_price(
         return size.usd
     tier = STORAGE_TIERS.get(additional_storage_tier)
     return None if tier is None else size.usd + tier.usd
+
+
+def added_tier(plan: str | None, storage_mb: int | None) -> int | None:
+    """
+    The additional tier that makes up a container's storage beside its plan's.
+
+    Args:
+        plan: Its plan.
+        storage_mb: All of its storage in MB, as the API tells it.
+
+    Returns:
+        The tier's number, 0 if there is nothing beside the plan's, and `None` if that cannot be said.
+    """
+    if plan not in PLANS or storage_mb is None:
+        return None
+    more = storage_mb - PLANS[plan].storage_mb
+    return {0: 0, **{tier.storage_mb: tier.tier for tier in STORAGE_TIERS.values()}}.get(more)
 
 
 def highest_price(*, with_storage: bool = True) -> Decimal:

@@ -26,7 +26,7 @@ STATUS_ERROR: Final = "error"
 STATUS_DELETING: Final = "deleting"
 
 RESIZED: Final = "resized_outside"
-"""Set by a refresh that finds another plan than the state's: somebody resized the container in the dashboard."""
+"""The inputs that a refresh found to be others than the state's: somebody resized the container in the dashboard."""
 
 ANSWERED: Final = (
     "status",
@@ -89,10 +89,13 @@ def observed(
     inputs["name"] = container.name or inputs.get("name")
     template = inputs["template"] = inputs.get("template") or container.template or ""
     if template != catalog.VPN_TEMPLATE:
-        was = inputs.get("plan")
-        inputs["plan"] = container.plan or was
-        if was is not None and inputs["plan"] != was:
-            inputs[RESIZED] = True
+        inputs["plan"] = container.plan or inputs.get("plan")
+        added = catalog.added_tier(inputs["plan"], container.storage_mb)
+        # That none is told does not say that there is none: the guide leaves open whether this is the whole sum.
+        inputs["additional_storage_tier"] = added or inputs.get("additional_storage_tier")
+        resized = [name for name in ("plan", "additional_storage_tier") if inputs[name] != olds.get(name)]
+        if olds and resized:
+            inputs[RESIZED] = sorted({*olds.get(RESIZED, ()), *resized})
     tier = inputs.get("additional_storage_tier")
     price = catalog.monthly_price(template, inputs.get("plan"), None if tier is None else int(tier))
     inputs["monthly_price_usd"] = None if price is None else float(price)

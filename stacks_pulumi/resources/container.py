@@ -220,9 +220,9 @@ class ContainerProvider(Provider):
                 continue
             if inputs.get("replace_on_change") is not True:
                 yield field.name, _refusal(field.name, old, new)
-            elif field.name == "plan" and olds.get(RESIZED):
+            elif field.name in olds.get(RESIZED, ()):
                 # The consent is to changes of the program, and it is not the program that changed.
-                yield field.name, _resized(old, new)
+                yield field.name, _resized(field.name, old, new)
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """It failed and nobody has started it again; or the program has followed a resize, which is forgotten then."""
@@ -295,9 +295,9 @@ def _known(inputs: Mapping[str, Any], name: str) -> str | None:
 
 def _refusal(name: str, old: Any, new: Any) -> str:
     what = (
-        f"{name} would change from {old!r} to {new!r}"
+        f"{name} would change from {_shown(old)} to {_shown(new)}"
         if new is not None
-        else f"{name} {old!r} would be taken away"
+        else f"{name} {_shown(old)} would be taken away"
     )
     return (
         f"{what}, which an API key can only do by replacing: that destroys the container, its volumes and its backups. "
@@ -306,9 +306,14 @@ def _refusal(name: str, old: Any, new: Any) -> str:
     )
 
 
-def _resized(old: Any, new: Any) -> str:
+def _resized(name: str, old: Any, new: Any) -> str:
     return (
-        f"the container was resized to {old!r} outside of this program, which still says {new!r}: going back would "
-        f"destroy the container, its volumes and its backups, and replace_on_change is for changes of the program. "
-        f"Write plan={old!r} here"
+        f"the container was resized to {name}={_shown(old)} outside of this program, which still says {_shown(new)}: "
+        "going back would destroy the container, its volumes and its backups, and replace_on_change is for changes of "
+        f"the program. Write {name}={_shown(old)} here"
     )
+
+
+def _shown(value: Any) -> str:
+    """As a program writes it; on its way through the engine every number becomes a float."""
+    return repr(int(value) if isinstance(value, float) and value.is_integer() else value)

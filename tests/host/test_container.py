@@ -501,10 +501,41 @@ def test_a_resize_in_the_dashboard_is_never_undone_by_a_consent_to_something_els
     web.read()
     web.read()
 
-    assert "was resized to 'premium' outside of this program" in web.check(**inputs)["plan"]
+    assert "was resized to plan='premium' outside of this program" in web.check(**inputs)["plan"]
     web.up(**inputs, plan="premium")
     # From here on it is the program that changes.
     assert web.up(**inputs, plan="basic") == ["replace"]
+
+
+def test_storage_added_in_the_dashboard_is_drift_with_its_price(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    inputs = {"name": "web", "template": "nodejs", "replace_on_change": True}
+    web.up(**inputs)
+    emulator.drift.resize("web", "basic", 5)
+
+    web.read()
+
+    assert (web.inputs["additional_storage_tier"], web.outs["monthly_price_usd"]) == (5, 9)
+    refusal = web.check(**inputs)["additional_storage_tier"]
+    assert (
+        "was resized to additional_storage_tier=5 outside of this program, which still says None" in refusal
+    )
+    assert web.up(**inputs, additional_storage_tier=5) == ["update"]
+    assert web.up(**inputs, additional_storage_tier=5) == []
+
+
+def test_storage_of_which_the_api_tells_nothing_stays_as_it_was_asked_for(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    inputs = {"name": "web", "template": "nodejs", "additional_storage_tier": 5}
+    web.up(**inputs)
+    emulator.drift.resize("web", "basic")
+
+    web.read()
+
+    assert web.inputs["additional_storage_tier"] == 5
+    assert web.up(**inputs) == []
 
 
 def test_what_is_gone_is_forgotten_and_made_again(web: HostedResource, emulator: Emulator) -> None:

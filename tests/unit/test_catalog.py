@@ -102,3 +102,21 @@ def test_databases_and_micro_containers_are_known_by_the_catalogue() -> None:
 
 def test_the_highest_price_is_that_of_the_largest_plan_and_tier() -> None:
     assert (Decimal(15), Decimal(10)) == (catalog.highest_price(), catalog.highest_price(with_storage=False))
+
+
+@pytest.mark.parametrize(
+    ("plan", "storage_mb", "tier"),
+    [
+        ("basic", 10240, 0),
+        ("basic", 10240 + 32 * 1024, 1),
+        ("premium", 40960 + 128 * 1024, 5),
+        ("basic", 10241, None),
+        ("basic", None, None),
+        ("huge", 10240, None),
+        (None, 10240, None),
+    ],
+)
+def test_the_tier_is_what_makes_up_the_storage(
+    plan: str | None, storage_mb: int | None, tier: int | None
+) -> None:
+    assert catalog.added_tier(plan, storage_mb) == tier
