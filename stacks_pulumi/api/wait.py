@@ -59,6 +59,11 @@ STARTED: Final = Wait("running", frozenset({"running"}), _FAILED, failures=3)
 STOPPED: Final = Wait("stopped", frozenset({"stopped", "exited"}), _FAILED, failures=3)
 """A container that was asked to stop has stopped."""
 
+SETTLED: Final = Wait(
+    "settled", frozenset({"running", "stopped", "error"}), frozenset({"deleting", "deleted"})
+)
+"""A container is no longer on its way from one status to another, whichever it is on its way to."""
+
 GONE: Final = Wait("gone", gone="target", absences=1)
 """A container that was asked to be deleted is gone, and its name is free."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stacks_pulumi.errors import ExistsError
+from stacks_pulumi.resources._claims import CLAIMS
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session
 
@@ -22,18 +23,19 @@ def how_to_adopt(kind: str, op: Operation, inputs: Mapping[str, Any]) -> str:
     label = op.label or inputs.get("name") or "..."
     return (
         f'To take it over, write stacks.{kind}("{label}", ..., adopt="if_matching"); if this program made it under '
-        "another name, give the resource that name as an alias instead (opts=pulumi.ResourceOptions(aliases=[...]))"
+        "another name, give the resource that name as an alias instead (opts=pulumi.ResourceOptions(aliases=[...])); "
+        "if this very resource is to be replaced, set delete_before_replace=True"
     )
 
 
-def refuse_if_owned(session: Session, op: Operation, kind: str, id_: str) -> None:
+def refuse_if_owned(op: Operation, kind: str, id_: str) -> None:
     """
     Take nothing over that another resource of this program has.
 
     Raises:
         ExistsError: Another one has it.
     """
-    owner = session.claims.other_owner(kind, id_, op.call.urn)
+    owner = CLAIMS.owner(kind, id_, op.call.urn)
     if owner is not None:
         msg = f"{id_} belongs to {owner!r} in this program; a second resource would delete it under the first one"
         raise ExistsError(msg)

@@ -71,17 +71,11 @@ class AllowedIpList:
         """
         address = inputs["ip_address"]
         with self.session.turn(self.container):
-            access = self._access()
-            if access.enabled is False:
-                msg = (
-                    f"external access of {self.container} is off, so there is no list to put {address} into: "
-                    "set external_access=True on the Container, or take this AllowedIp away"
-                )
-                raise StacksError(msg)
+            access = self._open_access(address)
             # The caller's own entry is nobody's: whoever allows that address means it.
             taken = [entry for entry in _of(access.allowed_ips, address) if not _is_auto_added(entry)]
             if taken:
-                refuse_if_owned(self.session, self.op, "AllowedIp", child_id(self.container, address))
+                refuse_if_owned(self.op, "AllowedIp", child_id(self.container, address))
             if taken and not adopts(self.session, inputs):
                 msg = (
                     f"{address} is in the list of {self.container} already ({taken[0].id}, "
@@ -135,7 +129,7 @@ class AllowedIpList:
     def change(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Give the entry another description or service type, which the API can only do as another entry."""
         with self.session.turn(self.container):
-            entries = self._access().allowed_ips
+            entries = self._open_access(inputs["ip_address"]).allowed_ips
             entry, replaced = self._bring(entries, inputs)
             self._take_out([*replaced, *_unwanted(entries, inputs["ip_address"], inputs)])
         return _described(entry)
@@ -164,6 +158,17 @@ class AllowedIpList:
     def _access(self) -> models.ExternalAccess:
         return self.session.client.allowed_ips.list(self.container)
 
+    def _open_access(self, address: str) -> models.ExternalAccess:
+        access = self._access()
+        if access.enabled is False:
+            msg = (
+                f"external access of {self.container} is off, so there is no list to put {address} into: set "
+                "external_access=True on the Container (if the program says that already, `pulumi up --refresh` turns "
+                "it on again), or take this AllowedIp away"
+            )
+            raise StacksError(msg)
+        return access
+
     def _put(self, entry: Mapping[str, Any], before: Sequence[models.AllowedIp]) -> models.AllowedIp:
         return self.session.client.allowed_ips.add(
             self.container,
@@ -185,9 +190,11 @@ class AllowedIpList:
         if not olds:
             return self._put(inputs, entries), []
         try:
-            return self._put(inputs, entries), olds
+            new = self._put(inputs, entries)
         except _REFUSED:
             return self._bring_old_first(entries, olds[0], inputs)
+        # An API that changes the entry in place tells its id again.
+        return new, [entry for entry in olds if entry.id != new.id]
 
     def _bring_old_first(
         self, entries: Sequence[models.AllowedIp], old: models.AllowedIp, inputs: Mapping[str, Any]
@@ -223,7 +230,8 @@ class AllowedIpList:
         self.session.client.containers.external_access(self.container, enabled=False)
         self.op.warn(
             f"{address} was the last address that could reach {self.container}, and the API keeps the last one in its "
-            f"list: external access was turned off instead, and with it goes {access.url or access.subdomain}"
+            f"list: external access was turned off instead, and with it goes {access.url or access.subdomain}. If the "
+            "Container says external_access=True, take that out too, or a later `pulumi up --refresh` turns it on again"
         )
 
 

@@ -35,6 +35,14 @@ from stacks_pulumi.errors import (
     UnreadableAnswerError,
 )
 from stacks_pulumi.resources import _host
+from stacks_pulumi.resources._account import (
+    ORIGIN,
+    birth_of,
+    new_origin,
+    refuse_other_account,
+    renewed_origin,
+)
+from stacks_pulumi.resources._claims import CLAIMS
 from stacks_pulumi.resources._fields import Change, Field, changed, checked
 from stacks_pulumi.resources._lookup import is_lookup
 from stacks_pulumi.resources._operation import Operation
@@ -71,6 +79,7 @@ class Provider(ResourceProvider):
         create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` goes first.
         delete_timeout: The same for a delete.
         owns: Whether a delete takes something away at the API.
+        stays_with_it: What to say of the things that go with the object, where it was not deleted after all.
         marks: What a read leaves in the inputs, beside the program's own, for the next check to see.
     """
 
@@ -79,6 +88,7 @@ class Provider(ResourceProvider):
     create_timeout: ClassVar[float] = 600.0
     delete_timeout: ClassVar[float] = 300.0
     owns: ClassVar[bool] = True
+    stays_with_it: ClassVar[str] = ""
     marks: ClassVar[tuple[str, ...]] = ()
 
     # Nothing of the provider is secret (see __reduce__), and encrypting it costs time for every resource.
@@ -110,6 +120,7 @@ class Provider(ResourceProvider):
         """Validate the inputs, offline; everything that is wrong at once, each on its property."""
 
         def work() -> CheckResult:
+            CLAIMS.declare(_host.current_call().urn)
             inputs, failures = checked(self.fields, news)
             for name, reason in (*self.rules(inputs), *self.guards(_host.plain(olds), inputs)):
                 failures.setdefault(name, reason)
@@ -124,6 +135,8 @@ class Provider(ResourceProvider):
         """Compare field by field; always says whether anything changes."""
 
         def work() -> DiffResult:
+            if self.owns:
+                CLAIMS.keep(self.kind, id_, _host.current_call().urn)
             differing = changed(self.fields, olds, news)
             replaces = [field.name for field in differing if self.replaces(field, olds, news)]
             return DiffResult(
@@ -146,13 +159,17 @@ class Provider(ResourceProvider):
         """Look the object up: outputs and inputs; an empty id if it is certainly gone."""
 
         def work(session: Session, op: Operation) -> ReadResult:
-            outs = self.on_read(session, op, id_, self._stored(props))
+            stored = self._stored(props)
+            outs = self.on_read(session, op, id_, stored)
             if outs is None and is_lookup(self.fields, props):
                 # For a look-up the engine takes an empty id for success, and the program would go on with nothing.
                 msg = f"there is no {self.kind} {id_} in this account: look the id up in the dashboard"
                 raise StacksError(msg)
             if outs is None:
+                refuse_other_account(session, id_, stored.get(ORIGIN))
                 return ReadResult("", {})
+            if ORIGIN in stored:
+                outs = {**outs, ORIGIN: stored[ORIGIN]}
             seen = _host.plain(outs)
             return ReadResult(
                 id_, outs, {**self._inputs(seen), **{name: seen[name] for name in self.marks if name in seen}}
@@ -164,9 +181,7 @@ class Provider(ResourceProvider):
         """Bring the object to what the inputs say."""
         return self._operate(
             self.create_timeout,
-            lambda session, op: UpdateResult(
-                self.on_update(session, op, id_, self._stored(olds), self._inputs(news))
-            ),
+            lambda session, op: self._change(session, op, id_, self._stored(olds), self._inputs(news)),
             changes=True,
         )
 
@@ -208,6 +223,11 @@ class Provider(ResourceProvider):
         """Whether a replacement has to delete the old object before it makes the new one."""
         del olds, news
         return False
+
+    def names(self, inputs: Mapping[str, Any]) -> Iterable[str]:
+        """What is unique about the object that these inputs make: of each there can be one in an account."""
+        del inputs
+        return ()
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Whether there is something to do although no input differs."""
@@ -256,19 +276,38 @@ class Provider(ResourceProvider):
             return self._guarded(operate, call)
 
     def _make(self, session: Session, op: Operation, inputs: dict[str, Any]) -> CreateResult:
-        try:
-            id_, outs = self.on_create(session, op, inputs)
-        except HalfDone as error:
-            session.claims.claim(self.kind, error.id, op.call.urn)
-            raise
-        session.claims.claim(self.kind, id_, op.call.urn)
-        return CreateResult(id_, outs)
+        origin = new_origin(session)
+        birth = birth_of(origin) or ""
+        with CLAIMS.making(f"{session.fingerprint} {self.kind}", self.names(inputs), op.call.urn):
+            try:
+                id_, outs = self.on_create(session, op, inputs)
+            except HalfDone as error:
+                CLAIMS.claim(self.kind, error.id, op.call.urn, birth)
+                raise HalfDone(str(error), id=error.id, outs={**error.outs, ORIGIN: origin}) from None
+            CLAIMS.claim(self.kind, id_, op.call.urn, birth)
+        return CreateResult(id_, {**outs, ORIGIN: origin})
+
+    def _change(
+        self, session: Session, op: Operation, id_: str, stored: dict[str, Any], inputs: dict[str, Any]
+    ) -> UpdateResult:
+        if self.owns:
+            refuse_other_account(session, id_, stored.get(ORIGIN))
+        outs = self.on_update(session, op, id_, stored, inputs)
+        return UpdateResult({**outs, ORIGIN: renewed_origin(session, stored.get(ORIGIN))})
 
     def _remove(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> None:
-        owner = session.claims.other_owner(self.kind, id_, op.call.urn)
-        if owner is not None and self.owns:
-            op.warn(f"{id_} was not deleted: {owner!r} has taken it over in this very operation")
-            return
+        if self.owns:
+            owner = CLAIMS.owner(self.kind, id_, op.call.urn)
+            if owner is not None:
+                op.warn(f"{id_} was not deleted: it belongs to {owner!r} in this program{self.stays_with_it}")
+                return
+            if CLAIMS.born_again(self.kind, id_, birth_of(stored.get(ORIGIN))):
+                op.warn(
+                    f"{id_} was not deleted: what was to replace it is the same thing. To have it made anew, set "
+                    "opts=pulumi.ResourceOptions(delete_before_replace=True)"
+                )
+                return
+            refuse_other_account(session, id_, stored.get(ORIGIN))
         try:
             with session.reads.changing():
                 self.on_delete(session, op, id_, stored)
@@ -276,7 +315,7 @@ class Provider(ResourceProvider):
             # Nobody knows what became of it, so look: a state that holds what is gone would be a lie.
             if not self._is_gone(session, op, id_, stored):
                 raise
-        session.claims.release(self.kind, id_, op.call.urn)
+        CLAIMS.release(self.kind, id_, op.call.urn)
 
     def _is_gone(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> bool:
         try:

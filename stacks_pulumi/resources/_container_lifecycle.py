@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from stacks_pulumi import catalog
 from stacks_pulumi.api import models
 from stacks_pulumi.api._words import scrub
-from stacks_pulumi.api.wait import CREATED, GONE, STARTED, STOPPED, Wait
+from stacks_pulumi.api.wait import CREATED, GONE, SETTLED, STARTED, STOPPED, Wait
 from stacks_pulumi.errors import (
+    BadRequestError,
+    ConflictError,
     ConnectionFailedError,
     ExistsError,
     NotFoundError,
@@ -43,6 +45,9 @@ __all__ = ["Lifecycle", "find_container"]
 _LOG_LINES: Final = 5
 _LOG_WIDTH: Final = 200
 _USUALLY: Final = "usually 10-30 s"
+_PATIENCE: Final = 120.0
+"""Seconds for which a deletion that is refused is asked for again: longer than a boot takes."""
+_PAUSE: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Lifecycle:
             if not adopted:
                 # Nobody is left to tell the id to, and what nobody knows must not go on costing money.
                 with self.op.undoing():
-                    self.session.client.containers.delete(container.id)
+                    self._take_back(container.id)
             raise
 
     def _bring_up(
@@ -119,7 +124,7 @@ class Lifecycle:
             raise VanishedError(msg, subject=f"container {id_}")
         try:
             if not container.settled:
-                container = self._wait(CREATED, container)
+                container = self._wait(SETTLED, container).merge(container)
             return self._settle(container, olds, inputs, new=False)
         except (UnexpectedStateError, WaitTimeoutError) as error:
             # The state keeps the old inputs, so that the next `up` does all of it again.
@@ -135,7 +140,6 @@ class Lifecycle:
         try:
             self.session.client.containers.delete(id_)
         except NotFoundError:
-            _refuse_if_foreign(id_, self.session.client.feed.snapshot())
             return
         except (ConnectionFailedError, ServerError, UnreadableAnswerError):
             if not self._is_going(id_):
@@ -147,6 +151,19 @@ class Lifecycle:
             on_tick=lambda _container, elapsed: self.op.progress(f"deleting ({elapsed:.0f} s)"),
             cancelled=self.op.cancelled,
         )
+
+    def _take_back(self, id_: str) -> None:
+        """Delete what was just created; the API may refuse that while the container boots."""
+        until = self.session.clock.now() + _PATIENCE
+        while True:
+            try:
+                self.session.client.containers.delete(id_)
+            except (BadRequestError, ConflictError):
+                if self.session.clock.now() >= until:
+                    raise
+                self.session.clock.sleep(_PAUSE)
+            else:
+                return
 
     def _is_going(self, id_: str) -> bool:
         """Whether a deletion of which nobody knows what became is under way all the same."""
@@ -164,7 +181,8 @@ class Lifecycle:
         price = catalog.monthly_price(
             inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
         )
-        self.session.spending.admit(name, price)
+        # A promotional code may make it cheaper, so only the API knows whether it fits.
+        self.session.spending.admit(name, None if inputs.get("discount_code") else price)
         self.op.progress("creating" if price is None else f"creating (${price:.2f} a month)")
         try:
             created = self.session.client.containers.create(
@@ -181,7 +199,7 @@ class Lifecycle:
         return created, False
 
     def _adopt(self, found: models.Container, inputs: Mapping[str, Any]) -> models.Container:
-        refuse_if_owned(self.session, self.op, "Container", found.id)
+        refuse_if_owned(self.op, "Container", found.id)
         taken = f'the name "{inputs["name"]}" is taken by {found.id}, which'
         differences = differences_to(inputs, found)
         if differences:
@@ -310,22 +328,4 @@ def find_container(session: Session, id_: str, *, fresh: bool = False) -> models
     try:
         return session.client.containers.status(id_)
     except NotFoundError:
-        _refuse_if_foreign(id_, listed)
         return None
-
-
-def _refuse_if_foreign(id_: str, listed: Iterable[models.Container]) -> None:
-    """
-    Take a container of another account for no container that is gone.
-
-    An id begins with its account (`usr-abc12345-web`). Where the key is suddenly that of another account, all would
-    seem to be gone, and would go on being billed while no state knows them.
-    """
-    account = id_.split("-")[:2]
-    others = {tuple(container.id.split("-")[:2]) for container in listed}
-    if others and tuple(account) not in others:
-        msg = (
-            f"{id_} is not in the account of this API key, whose containers are {'-'.join(min(others))}-...: configure "
-            "the key of the account that it was made with"
-        )
-        raise StacksError(msg)

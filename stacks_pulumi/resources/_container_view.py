@@ -10,7 +10,7 @@ from stacks_pulumi.api import models
 
 __all__ = [
     "ANSWERED",
-    "RESIZED",
+    "CHANGED_OUTSIDE",
     "STATUS_DELETING",
     "STATUS_ERROR",
     "STATUS_RUNNING",
@@ -25,7 +25,7 @@ STATUS_STOPPED: Final = "stopped"
 STATUS_ERROR: Final = "error"
 STATUS_DELETING: Final = "deleting"
 
-RESIZED: Final = "resized_outside"
+CHANGED_OUTSIDE: Final = "changed_outside"
 """The inputs that a refresh found to be others than the state's: somebody resized the container in the dashboard."""
 
 ANSWERED: Final = (
@@ -86,16 +86,17 @@ def observed(
     """
     not_inputs = {*ANSWERED, "url", "subdomain"}
     inputs = {name: value for name, value in olds.items() if name not in not_inputs}
-    inputs["name"] = container.name or inputs.get("name")
+    inputs["name"] = _as_spelt(inputs.get("name"), container.name)
     template = inputs["template"] = inputs.get("template") or container.template or ""
     if template != catalog.VPN_TEMPLATE:
         inputs["plan"] = container.plan or inputs.get("plan")
         added = catalog.added_tier(inputs["plan"], container.storage_mb)
         # That none is told does not say that there is none: the guide leaves open whether this is the whole sum.
         inputs["additional_storage_tier"] = added or inputs.get("additional_storage_tier")
-        resized = [name for name in ("plan", "additional_storage_tier") if inputs[name] != olds.get(name)]
-        if olds and resized:
-            inputs[RESIZED] = sorted({*olds.get(RESIZED, ()), *resized})
+    watched = ("name", "plan", "additional_storage_tier")
+    differing = [name for name in watched if inputs.get(name) != olds.get(name)]
+    if differing and olds.get("name"):
+        inputs[CHANGED_OUTSIDE] = sorted({*olds.get(CHANGED_OUTSIDE, ()), *differing})
     tier = inputs.get("additional_storage_tier")
     price = catalog.monthly_price(template, inputs.get("plan"), None if tier is None else int(tier))
     inputs["monthly_price_usd"] = None if price is None else float(price)
@@ -105,6 +106,13 @@ def observed(
     if access is not None:
         inputs["external_access"] = access.enabled
     return inputs
+
+
+def _as_spelt(stored: str | None, told: str | None) -> str | None:
+    """The name; in the program's spelling where the API only writes it in small letters."""
+    if stored is not None and told is not None and stored.lower() == told.lower():
+        return stored
+    return told or stored
 
 
 def differences_to(inputs: Mapping[str, Any], found: models.Container) -> list[str]:

@@ -19,7 +19,6 @@ import pulumi
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import Settings
-from stacks_pulumi.resources._claims import Claims
 from stacks_pulumi.resources._operation import current_operation
 from stacks_pulumi.resources._reads import Reads
 from stacks_pulumi.resources._restarts import Restarts
@@ -40,7 +39,7 @@ class Session:
         spending: What is known of the key's spending cap.
         reads: Answers that many resources share.
         restarts: Restarts that many connections share.
-        claims: Which resource of the program made or took over what, in this operation of the engine.
+        fingerprint: What tells this address and key from others, and tells nothing of the key.
     """
 
     settings: Settings
@@ -49,7 +48,7 @@ class Session:
     spending: SpendGuard
     reads: Reads
     restarts: Restarts
-    claims: Claims
+    fingerprint: str
     _turns: dict[str, threading.Lock] = field(default_factory=dict, repr=False)
 
     @contextlib.contextmanager
@@ -61,7 +60,7 @@ class Session:
             yield
 
 
-_sessions: Final[dict[tuple[str, str], Session]] = {}
+_sessions: Final[dict[str, Session]] = {}
 _lock: Final = threading.Lock()
 
 
@@ -73,9 +72,9 @@ def session_for(settings: Settings) -> Session:
         ConfigError: No API key is configured.
     """
     api_key = settings.require_key()
-    account = (settings.base_url, hashlib.sha256(api_key.encode()).hexdigest())
+    fingerprint = hashlib.sha256(f"{settings.base_url} {api_key}".encode()).hexdigest()[:16]
     with _lock:
-        session = _sessions.get(account)
+        session = _sessions.get(fingerprint)
         if session is None:
             client = StacksClient(
                 api_key,
@@ -83,14 +82,14 @@ def session_for(settings: Settings) -> Session:
                 requests_per_minute=settings.requests_per_minute,
                 on_limit=_report_limit,
             )
-            session = _sessions[account] = Session(
+            session = _sessions[fingerprint] = Session(
                 settings,
                 client,
                 SYSTEM_CLOCK,
                 spending=SpendGuard(SYSTEM_CLOCK),
                 reads=Reads(SYSTEM_CLOCK),
                 restarts=Restarts(SYSTEM_CLOCK),
-                claims=Claims(),
+                fingerprint=fingerprint,
             )
     return session
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
@@ -122,6 +122,10 @@ class AllowedIpProvider(Provider):
         Field("revoke_auto_added", _checks.boolean, Change.UPDATE, default=False),
         Field("adopt", _checks.one_of(ADOPT_MODES), Change.NONE),
     )
+
+    def names(self, inputs: Mapping[str, Any]) -> Iterable[str]:
+        """An address is in a container's list once."""
+        return (child_id(inputs["container"], inputs["ip_address"]),)
 
     def on_create(
         self, session: Session, op: Operation, inputs: dict[str, Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
@@ -141,6 +141,11 @@ class ConnectionProvider(Provider):
         """A name is taken while the old connection of that name is there; so is a pair of source and target."""
         return bool(olds.get("source") == news.get("source"))
 
+    def names(self, inputs: Mapping[str, Any]) -> Iterable[str]:
+        """Among the connections of its source, the name is, and so is the target."""
+        source = inputs["source"]
+        return (child_id(source, inputs["name"]), f"{source} -> {inputs['target']}")
+
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Its source was not restarted when it was made."""
         return bool(olds.get(_RESTART_PENDING)) and news.get("restart_source") is True
@@ -217,7 +222,7 @@ class ConnectionProvider(Provider):
     def _adopt(
         self, session: Session, op: Operation, inputs: Mapping[str, Any], existing: models.Connection
     ) -> models.Connection:
-        refuse_if_owned(session, op, "Connection", child_id(inputs["source"], existing.id))
+        refuse_if_owned(op, "Connection", child_id(inputs["source"], existing.id))
         if adopts(session, inputs):
             op.inform(f"took over the existing connection {existing.id}; from now on this program deletes it")
             return existing

@@ -15,7 +15,7 @@ from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._container_lifecycle import Lifecycle
 from stacks_pulumi.resources._container_view import (
     ANSWERED,
-    RESIZED,
+    CHANGED_OUTSIDE,
     STATUS_ERROR,
     STATUS_RUNNING,
     STATUS_STOPPED,
@@ -169,7 +169,11 @@ class ContainerProvider(Provider):
     """Check, create, read, diff, update and delete a container."""
 
     kind: ClassVar = "Container"
-    marks: ClassVar = (RESIZED,)
+    stays_with_it: ClassVar = (
+        ". Connections, allowed addresses and VPN clients that were to go with it are still there: look at them in the "
+        "dashboard, and another time give the resource its old name as an alias"
+    )
+    marks: ClassVar = (CHANGED_OUTSIDE,)
     fields: ClassVar = (
         Field("name", _checks.container_name, Change.REFUSED, required=True),
         Field("template", _checks.text, Change.REFUSED, required=True),
@@ -220,14 +224,18 @@ class ContainerProvider(Provider):
                 continue
             if inputs.get("replace_on_change") is not True:
                 yield field.name, _refusal(field.name, old, new)
-            elif field.name in olds.get(RESIZED, ()):
+            elif field.name in olds.get(CHANGED_OUTSIDE, ()):
                 # The consent is to changes of the program, and it is not the program that changed.
-                yield field.name, _resized(field.name, old, new)
+                yield field.name, _changed_outside(field.name, old, new)
+
+    def names(self, inputs: Mapping[str, Any]) -> Iterable[str]:
+        """A name is unique in an account."""
+        return (inputs["name"],)
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """It failed and nobody has started it again; or the program has followed a resize, which is forgotten then."""
         failed = olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
-        return failed or bool(olds.get(RESIZED))
+        return failed or bool(olds.get(CHANGED_OUTSIDE))
 
     def announce(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
         """Show the price beside the container, at preview as well, where it is new or another one."""
@@ -299,16 +307,23 @@ def _refusal(name: str, old: Any, new: Any) -> str:
         if new is not None
         else f"{name} {_shown(old)} would be taken away"
     )
+    keeping = {
+        "name": f"No container can be renamed: to keep it, write name={_shown(old)} here. ",
+        "template": "",
+    }.get(
+        name,
+        "To resize and keep the data, do it in the STACKS dashboard, run `pulumi refresh`, and write the new "
+        f"{name} here. ",
+    )
     return (
         f"{what}, which an API key can only do by replacing: that destroys the container, its volumes and its backups. "
-        f"To resize and keep the data, do it in the STACKS dashboard, run `pulumi refresh`, and write the new {name} "
-        "here. To replace it all the same, set replace_on_change=True"
+        f"{keeping}To replace it all the same, set replace_on_change=True"
     )
 
 
-def _resized(name: str, old: Any, new: Any) -> str:
+def _changed_outside(name: str, old: Any, new: Any) -> str:
     return (
-        f"the container was resized to {name}={_shown(old)} outside of this program, which still says {_shown(new)}: "
+        f"{name} was changed to {_shown(old)} outside of this program, which still says {_shown(new)}: "
         "going back would destroy the container, its volumes and its backups, and replace_on_change is for changes of "
         f"the program. Write {name}={_shown(old)} here"
     )

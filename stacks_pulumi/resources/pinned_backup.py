@@ -11,14 +11,16 @@ import pulumi
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.errors import (
+    ExistsError,
     NotFoundError,
     StacksError,
     UnexpectedStateError,
     VanishedError,
     WaitCancelledError,
 )
-from stacks_pulumi.resources import _checks
+from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._base import HalfDone, Provider
+from stacks_pulumi.resources._claims import CLAIMS
 from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
@@ -141,6 +143,18 @@ class PinnedBackupProvider(Provider):
                 "they make a new backup when they change, and backup_id names one that exists: give one",
             )
 
+    def names(self, inputs: Mapping[str, Any]) -> Iterable[str]:
+        """Where the program names a backup: it is pinned once, or unpinning it for one would unpin it for the other."""
+        number = inputs.get("backup_id")
+        return () if number is None else (child_id(inputs["container"], str(number)),)
+
+    def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """Not where triggers are dropped for the number of the very backup that they made."""
+        named = news.get("backup_id")
+        if field.name == "triggers" and named is not None and not _host.is_unknown(named):
+            return False
+        return super().replaces(field, olds, news)
+
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """It was unpinned outside of this program."""
         return olds.get("pinned") is False
@@ -150,6 +164,11 @@ class PinnedBackupProvider(Provider):
     ) -> tuple[str, dict[str, Any]]:
         """Make a backup (or take the one that was named), wait until it is complete, and pin it."""
         container, named = inputs["container"], inputs.get("backup_id")
+        if named is not None and (
+            owner := CLAIMS.owner(self.kind, child_id(container, str(named)), op.call.urn)
+        ):
+            msg = f"backup {named} of {container} belongs to {owner!r} in this program, which would be left without it"
+            raise ExistsError(msg)
         backup = self._start(session, op, container) if named is None else models.Backup(id=named)
         id_ = child_id(container, str(backup.id))
         try:
@@ -201,7 +220,9 @@ class PinnedBackupProvider(Provider):
         """Pin it again where it is not, and remember what to do with it in the end."""
         container, number = parent_id(id_), _checks.backup_number(id_)
         if olds.get("pinned") is True:
-            return {**olds, **inputs, "backup_id": number}
+            names = {field.name for field in self.fields}
+            kept = {name: value for name, value in olds.items() if name not in names}
+            return {**kept, **inputs, "backup_id": number}
         backup = models.Backup(id=number, status=olds.get("status"))
         return _outputs(self._pin(session, op, container, backup), inputs)
 

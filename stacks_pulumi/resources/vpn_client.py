@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
@@ -119,6 +119,10 @@ class VpnClientProvider(Provider):
         """The old client has to go first where the new one bears its name."""
         return (olds.get("container"), olds.get("name")) == (news.get("container"), news.get("name"))
 
+    def names(self, inputs: Mapping[str, Any]) -> Iterable[str]:
+        """A name is unique in a VPN container."""
+        return (child_id(inputs["container"], inputs["name"]),)
+
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Its configuration did not come when it was added."""
         return news.get("store_config") is True and olds.get("config") is None
@@ -135,7 +139,7 @@ class VpnClientProvider(Provider):
             session.client.vpn_clients.add(container, name)
         except ExistsError as error:
             added = False
-            refuse_if_owned(session, op, "VpnClient", child_id(container, name))
+            refuse_if_owned(op, "VpnClient", child_id(container, name))
             if not adopts(session, inputs):
                 msg = (
                     f'{container} has a VPN client "{name}" already. {how_to_adopt("VpnClient", op, inputs)}; else '

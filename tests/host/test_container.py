@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -240,6 +242,19 @@ def test_what_cannot_fit_under_the_cap_is_not_attempted_again(
     assert names(emulator) == {"one", "small"}
 
 
+def test_what_a_promotional_code_makes_cheaper_is_asked_for(
+    emulator: Emulator, make_host: Callable[..., Host]
+) -> None:
+    key = emulator.new_key(spending_cap=Decimal(6))
+    host = make_host({"stacks:apiKey": key, "stacks:baseUrl": emulator.url})
+    host.resource("Container", "one").up(name="one", template="nodejs")
+    for code in (None, "HALF"):
+        with pytest.raises(CallFailedError):
+            host.resource("Container", "two").up(name="two", template="nodejs", discount_code=code)
+
+    assert emulator.calls("containers.create") == 3
+
+
 # --- adoption ---
 
 
@@ -303,7 +318,10 @@ def test_a_renamed_resource_does_not_delete_what_its_successor_took_over(
     old.delete()
 
     assert names(emulator) == {"web"}
-    assert any("was not deleted: 'new' has taken it over" in line for line in old.lines())
+    assert any(
+        "was not deleted: it belongs to 'new' in this program. Connections, allowed" in line
+        for line in old.lines()
+    )
 
 
 @pytest.mark.parametrize(
@@ -501,7 +519,7 @@ def test_a_resize_in_the_dashboard_is_never_undone_by_a_consent_to_something_els
     web.read()
     web.read()
 
-    assert "was resized to plan='premium' outside of this program" in web.check(**inputs)["plan"]
+    assert "plan was changed to 'premium' outside of this program" in web.check(**inputs)["plan"]
     web.up(**inputs, plan="premium")
     # From here on it is the program that changes.
     assert web.up(**inputs, plan="basic") == ["replace"]
@@ -519,7 +537,7 @@ def test_storage_added_in_the_dashboard_is_drift_with_its_price(
     assert (web.inputs["additional_storage_tier"], web.outs["monthly_price_usd"]) == (5, 9)
     refusal = web.check(**inputs)["additional_storage_tier"]
     assert (
-        "was resized to additional_storage_tier=5 outside of this program, which still says None" in refusal
+        "additional_storage_tier was changed to 5 outside of this program, which still says None" in refusal
     )
     assert web.up(**inputs, additional_storage_tier=5) == ["update"]
     assert web.up(**inputs, additional_storage_tier=5) == []
@@ -536,6 +554,57 @@ def test_storage_of_which_the_api_tells_nothing_stays_as_it_was_asked_for(
 
     assert web.inputs["additional_storage_tier"] == 5
     assert web.up(**inputs) == []
+
+
+def test_a_name_that_the_api_writes_in_small_letters_is_the_same_name(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    web.up(name="Web", template="nodejs")
+    emulator.state.container("Web").name = "web"
+
+    web.read()
+
+    assert web.outs["name"] == "Web"
+    assert web.up(name="Web", template="nodejs") == []
+
+
+def test_a_container_that_was_renamed_outside_is_not_replaced_for_it(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    inputs = {"name": "web", "template": "nodejs", "replace_on_change": True}
+    web.up(**inputs)
+    emulator.state.container("web").name = "shop"
+
+    web.read()
+
+    assert "name was changed to 'shop' outside of this program" in web.check(**inputs)["name"]
+
+
+def test_a_refused_change_says_how_to_keep_the_container(web: HostedResource) -> None:
+    web.up(name="web", template="nodejs", plan="basic")
+
+    told = {
+        name: web.check(**{"name": "web", "template": "nodejs", "plan": "basic", name: value})[name]
+        for name, value in (("name", "shop"), ("template", "python"), ("plan", "premium"))
+    }
+
+    assert "No container can be renamed: to keep it, write name='web' here" in told["name"]
+    assert "do it in the STACKS dashboard" in told["plan"]
+    assert not any("dashboard" in told[name] for name in ("name", "template"))
+
+
+@pytest.mark.parametrize("change", [{"desired_status": "stopped"}, {"external_access": True}])
+def test_a_container_that_is_about_to_stop_is_waited_for(
+    web: HostedResource, emulator: Emulator, change: dict[str, Any]
+) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.state.pace = dataclasses.replace(emulator.state.pace, action_seconds=1.5)
+    with StacksClient(emulator.key, base_url=emulator.url) as client:
+        client.containers.set_status(web.id, "stopped")
+
+    assert web.up(name="web", template="nodejs", **change) == ["update"]
+
+    assert web.outs["status"] == "stopped"
 
 
 def test_what_is_gone_is_forgotten_and_made_again(web: HostedResource, emulator: Emulator) -> None:

@@ -152,6 +152,24 @@ def test_what_was_just_made_is_taken_back_when_the_engine_is_gone(host: Host, em
     assert emulator.state.world.containers == {}
 
 
+def test_what_was_just_made_is_taken_back_also_if_that_is_refused_while_it_boots(
+    host: Host, emulator: Emulator
+) -> None:
+    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=60)
+    refused = emulator.faults.add("containers.delete", "status", 2, code=409)
+    web = host.resource("Container", "web")
+
+    with pytest.raises(CallFailedError):
+        web.create(web.checked(name="web", template="nodejs"), cancel_after=1.5)
+
+    deadline = time.monotonic() + 20
+    while emulator.calls("containers.delete") < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    emulator.advance(1)
+    assert refused.fired == 2
+    assert emulator.state.world.containers == {}
+
+
 def test_what_was_just_made_is_taken_back_also_when_the_rate_limit_is_reached(
     make_host: Callable[..., Host],
 ) -> None:

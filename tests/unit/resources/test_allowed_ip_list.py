@@ -20,7 +20,6 @@ from stacks_pulumi.emulator.refusals import Refusal
 from stacks_pulumi.errors import BadRequestError, NotFoundError, ServerError, StacksError
 from stacks_pulumi.resources._allowed_ip_list import AllowedIpList
 from stacks_pulumi.resources._base import HalfDone
-from stacks_pulumi.resources._claims import Claims
 from stacks_pulumi.resources._reads import Reads
 from tests.support.accounts import addresses, running
 from tests.support.clock import FakeClock
@@ -35,12 +34,13 @@ class Account:
     The client, as far as the list uses it: the emulator's rules, and one request that fails.
 
     Args:
-        duplicates: Whether the API allows an address twice.
+        again: What the API does with an address that is in the list: `refused`, `twice`, or changed `in place`.
         fails: Which of the requests that change something fails; `None` for none.
     """
 
-    def __init__(self, *, duplicates: bool, fails: int | None = None) -> None:
-        self.emulator = Emulator(duplicate_ips=duplicates)
+    def __init__(self, *, again: str = "refused", fails: int | None = None) -> None:
+        self.emulator = Emulator(duplicate_ips=again == "twice")
+        self.in_place = again == "in place"
         self.id = running(self.emulator, "web")
         self.web = self.emulator.state.container("web")
         self.fails = fails
@@ -63,7 +63,7 @@ class Account:
         session: Any = SimpleNamespace(
             client=self,
             reads=Reads(FakeClock()),
-            claims=Claims(),
+            fingerprint="0123456789abcdef",
             settings=SimpleNamespace(adopt=inputs.get("adopt", "never")),
             turn=contextlib.nullcontext,
         )
@@ -80,6 +80,10 @@ class Account:
 
     def _add(self, container: str, *, before: object, **entry: str) -> models.AllowedIp:
         with self._request():
+            for there in self.web.allowed_ips:
+                if self.in_place and there.ip_address == entry["ip_address"]:
+                    there.description, there.service_type = entry["description"], entry["service_type"]
+                    return models.AllowedIp(id=there.id, **entry)
             made = access.add_ip(self.emulator.state, self.web, entry)
         return models.AllowedIp(id=made.id, **entry)
 
@@ -116,6 +120,7 @@ def entry(description: str = "Custom IP", service: str = "both", *, revoke: bool
     }
 
 
+agains = st.sampled_from(("refused", "twice", "in place"))
 entries = st.builds(
     entry,
     st.sampled_from(("Custom IP", "Office")),
@@ -135,12 +140,12 @@ def open_to(account: Account, others: set[str], mine: dict[str, Any] | None = No
         access.remove_ip(account.web, account.web.allowed_ips[0].id)
 
 
-@given(st.booleans(), st.sets(st.sampled_from(OTHERS)), entries, st.none() | st.integers(1, 5))
+@given(agains, st.sets(st.sampled_from(OTHERS)), entries, st.none() | st.integers(1, 5))
 @settings(max_examples=150, deadline=None)
 def test_an_address_goes_in_whichever_request_fails(
-    duplicates: bool, others: set[str], inputs: dict[str, Any], fails: int | None
+    again: str, others: set[str], inputs: dict[str, Any], fails: int | None
 ) -> None:
-    account = Account(duplicates=duplicates, fails=fails)
+    account = Account(again=again, fails=fails)
     open_to(account, others)
 
     try:
@@ -159,12 +164,12 @@ def test_an_address_goes_in_whichever_request_fails(
     assert account.fewest >= 1
 
 
-@given(st.booleans(), st.sets(st.sampled_from(OTHERS)), entries, entries, st.none() | st.integers(1, 6))
+@given(agains, st.sets(st.sampled_from(OTHERS)), entries, entries, st.none() | st.integers(1, 6))
 @settings(max_examples=200, deadline=None)
 def test_an_entry_is_changed_whichever_request_fails(
-    duplicates: bool, others: set[str], old: dict[str, Any], new: dict[str, Any], fails: int | None
+    again: str, others: set[str], old: dict[str, Any], new: dict[str, Any], fails: int | None
 ) -> None:
-    account = Account(duplicates=duplicates, fails=fails)
+    account = Account(again=again, fails=fails)
     open_to(account, others, old)
 
     try:
@@ -179,12 +184,12 @@ def test_an_entry_is_changed_whichever_request_fails(
     assert account.fewest >= 1
 
 
-@given(st.booleans(), st.sets(st.sampled_from(OTHERS)), entries, st.none() | st.integers(1, 3))
+@given(agains, st.sets(st.sampled_from(OTHERS)), entries, st.none() | st.integers(1, 3))
 @settings(max_examples=100, deadline=None)
 def test_an_address_goes_out_whichever_request_fails(
-    duplicates: bool, others: set[str], inputs: dict[str, Any], fails: int | None
+    again: str, others: set[str], inputs: dict[str, Any], fails: int | None
 ) -> None:
-    account, warnings = Account(duplicates=duplicates, fails=fails), list[str]()
+    account, warnings = Account(again=again, fails=fails), list[str]()
     open_to(account, others, inputs)
     left = others - ({account.emulator.state.your_ip} if inputs["revoke_auto_added"] else set())
 
@@ -203,7 +208,7 @@ def test_an_address_goes_out_whichever_request_fails(
 
 
 def test_an_entry_of_somebody_else_is_left_alone() -> None:
-    account = Account(duplicates=False)
+    account = Account()
     open_to(account, set(OTHERS), entry("by hand", "tcp"))
 
     with pytest.raises(StacksError, match=r'write stacks.AllowedIp.*adopt="if_matching"'):

@@ -1,0 +1,133 @@
+"""What has one owner and one account, on the real engine: it is not deleted under its owner, nor forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from stacks_pulumi.api import StacksClient
+from stacks_pulumi.emulator import Emulator
+from tests.support.stack import Stack
+
+DB = 'db = stacks.Container("orders-db", template="postgresql"{})\n'
+ADOPTED = ', adopt="if_matching"'
+FAMILY = """
+app = stacks.Container("app", template="nodejs", external_access=True)
+db = stacks.Container("orders-db", template="postgresql")
+stacks.AllowedIp("office", container=app, ip_address="198.51.100.7")
+stacks.Connection("link", source=app, target=db)
+stacks.PinnedBackup("backup", container=db)
+"""
+
+
+def names(emulator: Emulator) -> set[str]:
+    return {container.name for container in emulator.state.containers.values()}
+
+
+def test_what_is_to_be_replaced_is_not_taken_over_and_deleted_then(stack: Stack, emulator: Emulator) -> None:
+    stack.set("stacks:adopt", "if_matching")
+    stack.program(DB.format(""))
+    stack.up()
+    urn = stack.resources()["orders-db"]["urn"]
+
+    result = stack.up("--replace", urn, quiet_afterwards=False)
+
+    (told,) = [line for line in result.warnings if "was not deleted" in line]
+    assert "opts=pulumi.ResourceOptions(delete_before_replace=True)" in told
+    assert names(emulator) == {"orders-db"}
+    assert stack.up().changes == {}
+
+    stack.program(DB.format(", opts=pulumi.ResourceOptions(delete_before_replace=True)"))
+    replaced = stack.up("--replace", urn, quiet_afterwards=False)
+    assert replaced.steps("orders-db") == ["delete-replaced", "replace", "create-replacement"]
+    assert emulator.calls("containers.create") == 2
+    stack.destroy()
+
+
+def test_a_backup_is_kept_by_its_number_where_triggers_had_made_it(stack: Stack, emulator: Emulator) -> None:
+    stack.program(
+        DB.format("") + 'stacks.PinnedBackup("backup", container=db, triggers=["v1"], on_delete="delete")'
+    )
+    stack.up()
+
+    stack.program(
+        DB.format("") + 'stacks.PinnedBackup("backup", container=db, backup_id=1, on_delete="delete")'
+    )
+    assert stack.up().steps("backup") == ["update"]
+    assert [backup.pinned for backup in emulator.state.backups.values()] == [True]
+
+    replaced = stack.up("--replace", stack.resources()["backup"]["urn"], quiet_afterwards=False)
+    assert any("what was to replace it is the same thing" in line for line in replaced.warnings)
+    assert [backup.pinned for backup in emulator.state.backups.values()] == [True]
+    stack.destroy()
+
+
+def test_what_a_resource_has_is_not_taken_over_by_another_one(stack: Stack, emulator: Emulator) -> None:
+    stack.program(DB.format(""))
+    stack.up()
+
+    stack.program(
+        DB.format("")
+        + 'stacks.Container("two", name="orders-db", template="postgresql", adopt="if_matching",'
+        + " opts=pulumi.ResourceOptions(depends_on=[db]))"
+    )
+    refused = stack.up_fails()
+
+    assert any("belongs to 'orders-db' in this program" in line for line in refused.errors)
+    assert set(stack.resources()) == {"orders-db"}
+
+
+def test_what_was_taken_over_before_its_owner_was_seen_is_not_deleted_under_it(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.program(DB.format(""))
+    stack.up()
+    two = 'two = stacks.Container("two", name="orders-db", template="postgresql", adopt="if_matching")\n'
+    stack.program(two + DB.format(", opts=pulumi.ResourceOptions(depends_on=[two])"))
+    stack.up()
+    assert set(stack.resources()) == {"orders-db", "two"}
+
+    stack.program(DB.format(""))
+    result = stack.up()
+
+    assert any("it belongs to 'orders-db' in this program" in line for line in result.warnings)
+    assert names(emulator) == {"orders-db"}
+    stack.destroy()
+
+
+def test_two_that_are_made_at_once_under_one_name_are_told(stack: Stack, emulator: Emulator) -> None:
+    stack.set("stacks:adopt", "if_matching")
+    stack.program(
+        'for label in ("one", "two"):\n    stacks.Container(label, name="web", template="nodejs")\n'
+    )
+
+    told = [line for line in stack.up_fails().errors if "in this program" in line]
+
+    assert len(told) == 1, told
+    assert len(stack.resources()) == emulator.calls("containers.create") == 1
+
+
+@pytest.mark.parametrize("empty", [True, False], ids=["empty account", "account with a container"])
+def test_with_the_key_of_another_account_nothing_is_forgotten_and_nothing_is_called_deleted(
+    stack: Stack, emulator: Emulator, empty: bool
+) -> None:
+    stack.program(FAMILY)
+    stack.up()
+    before = set(stack.resources())
+    other = emulator.new_key(account=emulator.new_account())
+    if not empty:
+        StacksClient(other, base_url=emulator.url).containers.create(name="other", template="nodejs")
+
+    stack.set("stacks:apiKey", other)
+    without_office = FAMILY.replace('stacks.AllowedIp("office"', 'dict(office="office"')
+    for verb, program in (("refresh", FAMILY), ("up", FAMILY), ("up", without_office)):
+        stack.program(program)
+        refresh = ["--refresh"] if verb == "up" and program == FAMILY else []
+        result = stack.engine(verb, "--yes", "--skip-preview", "--run-program", *refresh)
+        assert result.code != 0
+        assert any("configure the key of the account that it was made with" in line for line in result.errors)
+        assert set(stack.resources()) == before
+
+    stack.set("stacks:apiKey", emulator.key)
+    stack.program(FAMILY)
+    assert stack.up().changes == {}
+    stack.destroy()
