@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ __all__ = [
     "check_api_key",
     "check_base_url",
     "load",
+    "refuse_misspelt",
 ]
 
 KEYS: Final = ("apiKey", "baseUrl", "adopt", "requestsPerMinute", "maxConcurrency", "account")
@@ -41,10 +42,6 @@ ADOPT_MODES: Final = ("never", "if_matching")
 """What to do when the thing to create exists already: refuse and say so, or take it over if it is equal."""
 
 _KEY: Final = re.compile(r"sk_stacks_[0-9a-fA-F]{64}")
-_HOW_TO_SET_KEY: Final = (
-    "run `pulumi config set stacks:apiKey --secret` or set the environment variable STACKS_API_KEY; "
-    "a key is made in the STACKS dashboard under Account Settings, API Keys"
-)
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class Settings:
             ConfigError: There is none.
         """
         if self.api_key is None:
-            msg = f"no STACKS API key is configured: {_HOW_TO_SET_KEY}"
+            msg = f"no STACKS API key is configured: {_how_to_set_key(self.account)}"
             raise ConfigError(msg)
         return self.api_key
 
@@ -112,7 +109,7 @@ def load(
         msg = f"stacks:adopt is {adopt!r}: it is one of {', '.join(ADOPT_MODES)}"
         raise ConfigError(msg)
     return Settings(
-        api_key=None if api_key is None else check_api_key(api_key),
+        api_key=None if api_key is None else check_api_key(api_key, account),
         base_url=check_base_url(value("baseUrl", "STACKS_BASE_URL") or DEFAULT_BASE_URL),
         adopt=adopt,
         requests_per_minute=_count(
@@ -123,9 +120,43 @@ def load(
     )
 
 
-def check_api_key(api_key: str) -> str:
+def refuse_misspelt(get: Callable[[str], object]) -> None:
+    """
+    Refuse a setting that nobody reads because its name is written in another way.
+
+    With `stacks:baseURL` a program that is meant for the emulator would go to the API itself.
+
+    Args:
+        get: Looks a key up in the configuration, with its namespace; `None` if it is not there.
+
+    Raises:
+        ConfigError: There is such a setting.
+    """
+    for key in KEYS:
+        snake = re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", key)
+        others = {
+            key.lower(),
+            snake,
+            snake.replace("_", "-"),
+            key[0].upper() + key[1:],
+            key.replace("Url", "URL").replace("api", "API"),
+        }
+        for other in sorted(others - {key}):
+            if get(f"{NAMESPACE}:{other}") is not None:
+                msg = (
+                    f"nobody reads the setting stacks:{other}: it is written stacks:{key} "
+                    f"(`pulumi config rm stacks:{other}` takes the other one away)"
+                )
+                raise ConfigError(msg)
+
+
+def check_api_key(api_key: str, account: str | None = None) -> str:
     """
     The key as it was given, if it has the form of one (guide, "API Key Format").
+
+    Args:
+        api_key: The key.
+        account: The explicit provider that it was given to, if any, for the error.
 
     Raises:
         ConfigError: It has not; the message describes the form and never repeats the key.
@@ -136,7 +167,10 @@ def check_api_key(api_key: str) -> str:
         seen = "it does not start with sk_stacks_"
     else:
         seen = f"it has {len(api_key) - len('sk_stacks_')} characters after sk_stacks_, or some are not hexadecimal"
-    msg = f"the STACKS API key is malformed ({seen}): it is sk_stacks_ and 64 hexadecimal digits; {_HOW_TO_SET_KEY}"
+    msg = (
+        f"the STACKS API key is malformed ({seen}): it is sk_stacks_ and 64 hexadecimal digits; "
+        f"{_how_to_set_key(account)}"
+    )
     raise ConfigError(msg)
 
 
@@ -169,6 +203,15 @@ def check_base_url(base_url: str) -> str:
         msg = f"stacks:baseUrl {shown!r} sends the API key in clear text: use https:// (http:// is for this machine)"
         raise ConfigError(msg)
     return base_url.rstrip("/")
+
+
+def _how_to_set_key(account: str | None) -> str:
+    where = (
+        "run `pulumi config set stacks:apiKey --secret` or set the environment variable STACKS_API_KEY"
+        if account is None
+        else f'it is the api_key that the program hands to the provider "{account}"'
+    )
+    return f"{where}; a key is made in the STACKS dashboard under Account Settings, API Keys"
 
 
 def _is_loopback(host: str) -> bool:

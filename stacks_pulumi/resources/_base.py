@@ -110,6 +110,7 @@ class Provider(ResourceProvider):
         given = {name: req.config.get(name) for name in names}
         texts = {key: str(value) for key, value in given.items() if isinstance(value, str | int | float)}
         try:
+            config.refuse_misspelt(req.config.get)
             self._settings = config.load(texts)
             _host.widen_worker_pool(self._settings.max_concurrency)
         except ConfigError as error:

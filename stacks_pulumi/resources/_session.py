@@ -94,13 +94,34 @@ def session_for(settings: Settings) -> Session:
     return session
 
 
+class _Sometimes:
+    """Not more often than every few seconds, whoever asks."""
+
+    def __init__(self, seconds: float, clock: Clock) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._next = -seconds
+        self._lock = threading.Lock()
+
+    def due(self) -> bool:
+        """Whether it is time again; whoever is told so has it."""
+        with self._lock:
+            if self._clock.now() < self._next:
+                return False
+            self._next = self._clock.now() + self._seconds
+            return True
+
+
+_program_said: Final = _Sometimes(5.0, SYSTEM_CLOCK)
+
+
 def _report_limit(seconds: float, queued: int) -> None:
     requests = "1 request" if queued == 1 else f"{queued} requests"
     text = f"waiting {seconds:.0f} s for the rate limit, {requests} queued"
     operation = current_operation()
     if operation is None:
-        # A data function, which is called by the program itself.
-        if seconds >= 1:
+        # A data function, which is called by the program itself, perhaps by many threads of it.
+        if seconds >= 1 and _program_said.due():
             pulumi.log.info(text, ephemeral=True)
         return
     operation.check_active()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 
-from stacks_pulumi.config import KEYS, NAMESPACE
+from stacks_pulumi.config import KEYS, NAMESPACE, load
 from stacks_pulumi.errors import ConfigError
 
 __all__ = ["Provider"]
@@ -44,11 +45,13 @@ class Provider(pulumi.ProviderResource):
             max_concurrency: How many operations to carry out at once (default 64).
 
         Raises:
-            ConfigError: `api_key` is None, as a configuration value that is not set is.
+            ConfigError: `api_key` is None, as a configuration value that is not set is; or a value is malformed, where
+                the program knows it.
         """
-        if api_key is None:
+        given_key: Any = api_key  # programs need not be type-checked
+        if given_key is None or (isinstance(given_key, str) and not given_key.strip()):
             # Without this, the key of the stack's own account would be taken, and its containers would be made there.
-            msg = f'the provider "{resource_name}" has no api_key: set the configuration that it is read from'  # type: ignore[unreachable]  # programs need not be type-checked
+            msg = f'the provider "{resource_name}" has no api_key: set the configuration that it is read from'
             raise ConfigError(msg)
         given = {
             "apiKey": api_key,
@@ -68,10 +71,14 @@ class Provider(pulumi.ProviderResource):
             pulumi.Output.all(**inputs).apply(self._keep)
         )
         """Resolves when `settings` is known."""
-        if all(isinstance(value, str) for value in settings.values()):
-            self._keep(settings)
+        plain: dict[str, str | None] = {
+            name: value for name, value in settings.items() if isinstance(value, str)
+        }
+        load(plain, {})
+        if len(plain) == len(settings):
+            self._keep(plain)
 
-    def _keep(self, settings: dict[str, Any]) -> bool:
+    def _keep(self, settings: Mapping[str, Any]) -> bool:
         self.settings = {name: settings.get(name) for name in (f"{NAMESPACE}:{key}" for key in KEYS)}
         return True
 

@@ -6,7 +6,14 @@ import pickle
 
 import pytest
 
-from stacks_pulumi.config import DEFAULT_BASE_URL, Settings, check_api_key, check_base_url, load
+from stacks_pulumi.config import (
+    DEFAULT_BASE_URL,
+    Settings,
+    check_api_key,
+    check_base_url,
+    load,
+    refuse_misspelt,
+)
 from stacks_pulumi.errors import ConfigError
 
 KEY = "sk_stacks_" + "0123456789abcdef" * 4
@@ -46,6 +53,38 @@ def test_the_key_is_in_no_repr() -> None:
 def test_a_missing_key_says_how_to_give_one() -> None:
     with pytest.raises(ConfigError, match="pulumi config set stacks:apiKey --secret"):
         Settings().require_key()
+
+
+def test_the_key_of_an_explicit_provider_is_not_set_in_the_configuration() -> None:
+    for raised in (
+        lambda: load({"stacks:account": "team-b"}, {}).require_key(),
+        lambda: load({"stacks:account": "team-b", "stacks:apiKey": "sk_stacks_1"}, {}),
+    ):
+        with pytest.raises(
+            ConfigError, match='api_key that the program hands to the provider "team-b"'
+        ) as told:
+            raised()
+        assert "config set" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("apikey", "apiKey"),
+        ("api_key", "apiKey"),
+        ("APIKey", "apiKey"),
+        ("baseURL", "baseUrl"),
+        ("base-url", "baseUrl"),
+        ("requestsperminute", "requestsPerMinute"),
+    ],
+)
+def test_a_setting_that_is_misspelt_is_told(written: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"stacks:{written}: it is written stacks:{meant}"):
+        refuse_misspelt({f"stacks:{written}": "x", "stacks:apiKey": KEY}.get)
+
+
+def test_settings_that_are_well_spelt_or_of_somebody_else_are_fine() -> None:
+    refuse_misspelt({"stacks:apiKey": KEY, "aws:apikey": "x", "stacks:adopt": "never"}.get)
 
 
 @pytest.mark.parametrize(

@@ -15,3 +15,18 @@ def test_a_provider_without_a_key_is_refused_before_another_account_is_used_in_i
 
     with pytest.raises(ConfigError, match='the provider "team-b" has no api_key'):
         stacks.Provider("team-b", api_key=not_set)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"api_key": "sk_wrong"}, 'malformed .* hands to the provider "team-b"'),
+        ({"api_key": ""}, "has no api_key"),
+        ({"adopt": "always"}, "it is one of never, if_matching"),
+        ({"base_url": "http://api.example"}, "in clear text"),
+        ({"requests_per_minute": 0}, "a whole number, 1 or more"),
+    ],
+)
+def test_what_the_program_gets_wrong_is_told_at_preview(setting: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        stacks.Provider("team-b", **{"api_key": "sk_stacks_" + "0" * 64, **setting})
