@@ -147,6 +147,7 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
         (["--key", "hush-hush"], "it is sk_stacks_ and 64 hexadecimal digits"),
         (["--state", "/"], "the state file / cannot be read"),
         (["--shapes", "round"], "no such shape: round"),
+        (["--your-ip", "nonsense"], "your_ip must be an IPv4 or IPv6 address, not 'nonsense'"),
     ],
 )
 def test_a_wrong_option_is_one_clear_line(
