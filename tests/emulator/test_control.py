@@ -169,23 +169,14 @@ def test_what_cannot_be_is_refused_in_json(
         ({"to": "keys", "spending_cap": "1e400"}, "spending_cap must be"),
         ({"to": "keys", "spending_cap": -1}, "spending_cap must be"),
         ({"to": "keys", "label": ["ci"]}, "label must be text, not ['ci']"),
-        (
-            {"to": "failures", "boot": "myapp", "times": "a"},
-            "times must be a whole number from 1 on, not 'a'",
-        ),
+        ({"to": "failures", "boot": "myapp", "times": "a"}, "times must be a whole number from 1 on"),
         ({"to": "failures", "boot": {}}, "boot must be text, not {}"),
         ({"to": "failures", "backup": "myapp", "message": 5}, "message must be text, not 5"),
         ({"to": "clock", "advance": 1e12}, "the clock can be advanced to the year 9998"),
         ({"to": "faults", "operation": "*", "kind": []}, "a kind of fault is text or a status code, not []"),
         ({"to": "faults", "operation": "*", "kind": 503, "match": 5}, "match must be text, not 5"),
-        (
-            {"to": "faults", "operation": "*", "kind": 503, "times": "a"},
-            "times must be a whole number from 1 on",
-        ),
-        (
-            {"to": "faults", "operation": "*", "kind": "slow", "seconds": 1e300},
-            "seconds must be a number of seconds from 0 to 86400",
-        ),
+        ({"to": "faults", "operation": "*", "kind": 503, "times": "a"}, "times must be a whole number"),
+        ({"to": "faults", "operation": "*", "kind": "slow", "seconds": 1e300}, "seconds must be a number"),
         ({"to": "drift", "action": "set_capacity", "containers_left": "x"}, "containers_left must be"),
         (
             {"to": "drift", "action": "set_payment_method", "account": "the first", "present": "yes"},
