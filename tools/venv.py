@@ -37,12 +37,15 @@ def bring_up(folder: Path, *, exact: bool) -> None:
     Make `folder` what pyproject.toml asks for.
 
     The stamp is removed first and written last. So a folder without one was left by an interruption, and is
-    made anew rather than trusted.
+    made anew rather than trusted. It names the two folders too: an environment that was moved, or whose checkout
+    was, still has the old paths in its commands.
     """
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     stamp = folder / STAMP
-    python, found = stamp.read_text(encoding="utf-8").split() if stamp.exists() else ("", "")
-    fresh = not python or (exact and python != PYTHON)
+    told = stamp.read_text(encoding="utf-8").splitlines() if stamp.exists() else []
+    python, found, *places = told if len(told) == 4 else ("", "")
+    moved = places != [str(folder), str(ROOT)]
+    fresh = moved or (exact and python != PYTHON) or not runs(folder / "bin" / "python", python)
     if found == wanted and not fresh:
         return
     stamp.unlink(missing_ok=True)
@@ -55,7 +58,16 @@ def bring_up(folder: Path, *, exact: bool) -> None:
     pip = (folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     run(*pip, PIP)
     run(*pip, "--editable", PROJECT, "--group", "dev")
-    stamp.write_text(f"{python} {wanted}\n", encoding="utf-8")
+    stamp.write_text("\n".join((python, wanted, str(folder), str(ROOT), "")), encoding="utf-8")
+
+
+def runs(python: Path, version: str) -> bool:
+    """Whether an environment's Python is there, and still the one that it was made with."""
+    code = f"import sys; sys.exit(sys.version_info[:2] != tuple(map(int, {version!r}.split('.'))))"
+    try:
+        return subprocess.run([python, "-c", code], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def run(*command: str | Path) -> None:

@@ -2,7 +2,7 @@
 # The gate between a change and the account. Run in this folder, with a stack selected:
 #
 #   ./gate.sh preview          policies and price; leaves plan.json, preview.jsonl and comment.md in $OUT
-#   ./gate.sh comment NUMBER   puts comment.md on a pull request, in place of the one before (needs `gh`)
+#   ./gate.sh comment NUMBER   puts comment.md on a pull request, in place of a bot's one before (needs `gh`)
 #   ./gate.sh apply            makes exactly what plan.json says, under the same policies
 #
 # PACKS is the folder of the policy packs, OUT is where files are left, MAX_INCREASE is in US dollars a month.
@@ -12,6 +12,7 @@ PACKS=${PACKS:-../../policies}
 OUT=${OUT:-gate}
 MAX_INCREASE=${MAX_INCREASE:-15}
 STACK=$(pulumi stack --show-name)
+MARKER="<!-- stacks-pulumi cost:"
 
 # Plans are still behind this switch in Pulumi.
 export PULUMI_EXPERIMENTAL=1
@@ -37,6 +38,12 @@ preview() {
     affordable=0
     cost --rest-of-month || affordable=$?
     cost --rest-of-month --format markdown >"$OUT/comment.md" || true
+    if [ ! -s "$OUT/comment.md" ]; then
+        affordable=1
+        # The comment of the run before must not stay there as if it told of this one.
+        printf '%s gated-deployment/%s -->\n%s\n' "$MARKER" "$STACK" \
+            "❌ The gate could not price this change; the log says why." >"$OUT/comment.md"
+    fi
     if [ "$allowed" -ne 0 ] || [ "$affordable" -ne 0 ]; then
         # What may not be made must not lie around to be made.
         rm -f "$OUT/plan.json"
@@ -49,8 +56,17 @@ preview() {
 comment() {
     comments="repos/$GITHUB_REPOSITORY/issues/$1/comments"
     marker=$(head -n 1 "$OUT/comment.md")
+    case $marker in
+    "$MARKER "*" -->") ;;
+    *)
+        # An empty marker would begin every comment, and somebody else's would be replaced.
+        echo "$OUT/comment.md does not begin with its marker: run ./gate.sh preview first." >&2
+        exit 1
+        ;;
+    esac
+    # What a person has copied from such a comment is theirs.
     id=$(gh api --paginate "$comments" \
-        --jq ".[] | select(.body | startswith(\"$marker\")) | .id" | head -n 1)
+        --jq ".[] | select(.user.type == \"Bot\" and (.body | startswith(\"$marker\"))) | .id" | head -n 1)
     if [ -n "$id" ]; then
         gh api --method PATCH "repos/$GITHUB_REPOSITORY/issues/comments/$id" -F "body=@$OUT/comment.md" >/dev/null
     else

@@ -13,6 +13,7 @@ from stacks_pulumi.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
+    from types import FrameType
 
 HELP = "serve an emulated STACKS API on this machine"
 
@@ -70,14 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Serve until SIGINT or SIGTERM.
+    Serve until SIGINT or SIGTERM, or until the terminal is closed.
 
     Returns:
         0 after an interruption; 2 if it could not start, or could not write its state at the end.
     """
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: ended.set())
+    ended, deserted = threading.Event(), threading.Event()
+    _end_by_signal(ended, deserted)
     try:
         from stacks_pulumi import emulator  # noqa: PLC0415  (its packages come with an extra)
     except ModuleNotFoundError as exc:
@@ -109,8 +109,22 @@ def run(arguments: argparse.Namespace) -> int:
         server.stop()
     except emulator.StateFileError as exc:
         return _refuse(str(exc))
-    _say(f"\nStopped after {server.calls()} requests.")
+    if not deserted.is_set():
+        _say(f"\nStopped after {server.calls()} requests.")
     return 0
+
+
+def _end_by_signal(ended: threading.Event, deserted: threading.Event) -> None:
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        # Whoever would read the last line may be gone with the terminal.
+        deserted.set()
+        ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: ended.set())
+    # Under `nohup` it is ignored, and goes on to be.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, leave)
 
 
 def _checked(key: str) -> str:

@@ -11,6 +11,9 @@ __all__ = ["DAY", "DrivenClock", "iso", "month"]
 DAY = 86400.0
 """Seconds of a day."""
 
+_END = 253_370_764_800.0
+"""The year 9999: dates end with it, and what is still to come needs some of it."""
+
 
 class DrivenClock:
     """
@@ -31,8 +34,7 @@ class DrivenClock:
     def now(self) -> float:
         """Seconds since the Unix epoch, as the emulated platform sees them."""
         with self._lock:
-            passed = time.monotonic() - self._origin if self._running else 0.0
-            return self._start + self._driven + passed
+            return self._moment()
 
     @property
     def driven(self) -> float:
@@ -48,13 +50,21 @@ class DrivenClock:
             The new time.
 
         Raises:
-            ValueError: `seconds` is negative or no number; time does not run backwards.
+            ValueError: `seconds` is negative or no number, as time does not run backwards, or there is
+                no date for what it comes to.
         """
         if not 0 <= seconds < float("inf"):
             raise ValueError(f"the clock can be advanced by 0 seconds or more, not by {seconds}")
         with self._lock:
+            moment = self._moment() + seconds
+            if moment >= _END:
+                raise ValueError(f"the clock can be advanced to the year 9998, not by {seconds} seconds")
             self._driven += seconds
-        return self.now()
+            return moment
+
+    def _moment(self) -> float:
+        passed = time.monotonic() - self._origin if self._running else 0.0
+        return self._start + self._driven + passed
 
 
 def iso(moment: float | None) -> str | None:

@@ -143,10 +143,10 @@ class Control:
 
     def _fail(self, body: dict[str, Any], _query: dict[str, str]) -> Any:
         if "boot" in body:
-            self._emulator.fail_boot(str(body["boot"]), body.get("times", 1))
+            self._emulator.fail_boot(body["boot"], body.get("times", 1))
         if "backup" in body:
             message = body.get("message")
-            self._emulator.fail_backup(str(body["backup"]), *([] if message is None else [str(message)]))
+            self._emulator.fail_backup(body["backup"], *([] if message is None else [message]))
         return {
             "boot": self._emulator.state.world.boot_failures,
             "backup": self._emulator.state.world.backup_failures,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator import access, backups, connections, containers, vpn
+from stacks_pulumi.emulator import access, backups, connections, containers, given, vpn
 from stacks_pulumi.emulator.world import AllowedIp, Connection, Container
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ class Drift:
     """
     Changes that no request made.
 
-    Containers are named by name or id. Every method raises `KeyError` for what is not there, and `Refusal` where
-    the platform would refuse the dashboard too.
+    Containers are named by name or id. Every method raises `KeyError` for what is not there, `ValueError` for a value
+    that cannot be, and `Refusal` where the platform would refuse the dashboard too.
 
     Args:
         state: The platform.
@@ -41,11 +41,14 @@ class Drift:
         self._enter(container, "stopped")
 
     def start(self, container: str) -> None:
-        """Start it."""
-        self._enter(container, "running")
+        """Start it; what made it fail is over."""
+        with self._state.lock:
+            self._state.container(container).error = None
+            self._enter(container, "running")
 
     def fail(self, container: str, error: str = "the process was killed: out of memory") -> None:
         """Let it crash: status `error`."""
+        error = given.text("error", error)
         with self._state.lock:
             self._state.container(container).error = error
             self._enter(container, "error")
@@ -60,11 +63,14 @@ class Drift:
 
     def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
         """Change its plan and additional storage, which no API key may."""
-        if plan not in catalog.PLANS or additional_storage_tier not in {None, *catalog.STORAGE_TIERS}:
+        tier = given.count("additional_storage_tier", additional_storage_tier)
+        if plan not in catalog.PLANS:
             raise KeyError(plan)
+        if tier not in {None, *catalog.STORAGE_TIERS}:
+            raise KeyError(tier)
         with self._state.lock:
             found = self._state.container(container)
-            found.plan, found.storage_tier = plan, additional_storage_tier
+            found.plan, found.storage_tier = plan, tier
             found.updated_at = self._state.clock.now()
             self._changed()
 
@@ -144,13 +150,13 @@ class Drift:
     def set_payment_method(self, account: str, *, present: bool) -> None:
         """Give an account a payment method, or take it away."""
         with self._state.lock:
-            self._state.accounts[account].payment_method = present
+            self._state.accounts[account].payment_method = given.flag("present", present)
             self._changed()
 
     def set_capacity(self, containers_left: int | None) -> None:
         """Let only so many more containers be made, on all accounts; `None` for any number."""
         with self._state.lock:
-            self._state.world.capacity = containers_left
+            self._state.world.capacity = given.count("containers_left", containers_left, least=0)
             self._changed()
 
     def run(self, action: str, arguments: dict[str, Any]) -> None:

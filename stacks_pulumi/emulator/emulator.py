@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stacks_pulumi.emulator import keys
+from stacks_pulumi.emulator import given, keys
 from stacks_pulumi.emulator.app import BASE_PATH, Api, Incoming
 from stacks_pulumi.emulator.clock import DrivenClock
 from stacks_pulumi.emulator.control import Control
@@ -66,6 +66,7 @@ class Emulator:
     Raises:
         StateFileError: The state file holds something else.
         PortTakenError: When it is started: somebody else listens there.
+        ValueError: The limit, the cap or the address is none.
     """
 
     def __init__(
@@ -91,14 +92,18 @@ class Emulator:
         self._port = port
         self._server: Server | None = None
         self._file = None if state_file is None else Path(state_file)
-        self._rate_limit = rate_limit
+        self._rate_limit = given.count("rate_limit", rate_limit)
         self.clock = clock or DrivenClock()
         held = load(self._file) if self._file is not None else None
         pace = Pace(boot_seconds, boot_reads, action_seconds, delete_seconds, backup_seconds)
         if held is not None:
             self.clock.advance(held.driven)
         self.state = State(
-            held or World(seed=seed), self.clock, pace, your_ip=your_ip, duplicate_ips=duplicate_ips
+            held or World(seed=seed),
+            self.clock,
+            pace,
+            your_ip=given.address("your_ip", your_ip),
+            duplicate_ips=duplicate_ips,
         )
         self.api = Api(self.state, RateLimiter(rate_window), Shapes(shapes))
         self.api.changed = self._save
@@ -195,22 +200,24 @@ class Emulator:
             label: What it is called in logs.
 
         Raises:
-            ValueError: A scope or an account that does not exist, or a label that does.
+            ValueError: A scope or an account that does not exist, a label that does, or a limit that is none.
         """
+        limit = self._rate_limit if rate_limit == "same" else given.count("rate_limit", rate_limit)
         with self.state.lock:
             secret = keys.issue(
                 self.state.world,
                 account or self.account,
                 scopes=scopes,
-                spending_cap=_money(spending_cap),
-                rate_limit=self._rate_limit if rate_limit == "same" else rate_limit,
-                label=label,
+                spending_cap=given.dollars("spending_cap", spending_cap),
+                rate_limit=limit,
+                label=None if label is None else given.text("label", label),
             )
             self._save()
             return secret
 
     def set_rate_limit(self, rate_limit: int | None, label: str | None = None) -> None:
         """Change the requests a window of one key, or of all, from now on."""
+        rate_limit = given.count("rate_limit", rate_limit)
         with self.state.lock:
             for key in self.state.keys:
                 if label in {None, key.label}:
@@ -223,13 +230,18 @@ class Emulator:
         Args:
             name_or_template: A container's name, or a template for all of its containers.
             times: How many boots; `None` for all, so that starting it again does not help either.
+
+        Raises:
+            ValueError: It can be no name, or no number of boots.
         """
+        name_or_template, times = given.text("boot", name_or_template), given.count("times", times)
         with self.state.lock:
             self.state.world.boot_failures[name_or_template] = times
             self._save()
 
     def fail_backup(self, name: str, message: str = "snapshot failed: no space left on device") -> None:
         """Let the next backup that is triggered of a container fail."""
+        name, message = given.text("backup", name), given.text("message", message)
         with self.state.lock:
             self.state.world.backup_failures.setdefault(name, []).append(message)
             self._save()
@@ -254,18 +266,19 @@ class Emulator:
         """Everything that it holds, as the page shows it: plain values, nothing secret."""
         return snapshot(self.api)
 
-    def _first_key(self, given: str | None, spending_cap: Decimal | float | None) -> str:
+    def _first_key(self, wanted: str | None, spending_cap: Decimal | float | None) -> str:
         world = self.state.world
         if not world.accounts:
             keys.open_account(world)
-        secret = given or keys.first_secret(world)
+        secret = wanted or keys.first_secret(world)
         known = keys.lookup(world, secret)
         if known is None:
             account = next(iter(world.accounts))
             keys.issue(world, account, label="default" if not world.keys else None, secret=secret)
             known = world.keys[-1]
         # What was asked for now goes before what a state file remembers.
-        known.spending_cap, known.rate_limit = _money(spending_cap), self._rate_limit
+        known.spending_cap = given.dollars("spending_cap", spending_cap)
+        known.rate_limit = self._rate_limit
         return secret
 
     def _save(self) -> None:
@@ -277,7 +290,3 @@ class Emulator:
         if incoming.path.startswith(f"{BASE_PATH}/"):
             return self.api.respond(incoming)
         return self._control.respond(incoming, headers)
-
-
-def _money(amount: Decimal | float | None) -> Decimal | None:
-    return None if amount is None else Decimal(str(amount))

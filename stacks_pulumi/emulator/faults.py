@@ -12,6 +12,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+from stacks_pulumi.emulator import given
+
 __all__ = ["KINDS", "Fault", "Faults", "Fired"]
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -156,6 +158,8 @@ class Faults:
         Raises:
             ValueError: There is no such operation, kind or option.
         """
+        if isinstance(kind, bool) or not isinstance(kind, (int, str)):
+            raise ValueError(f"a kind of fault is text or a status code, not {kind!r}")  # noqa: TRY004  (as all else here)
         if isinstance(kind, int) or kind.isdigit():
             code, kind = int(kind), "rate_limited" if int(kind) == 429 else "status"
             if kind == "status":
@@ -173,8 +177,9 @@ class Faults:
         for name, value in options.items():
             if value != KINDS[kind][name] and not isinstance(value, _TYPES.get(name, (object,))):
                 raise ValueError(f"the option {name} of {kind} cannot be {value!r}")
-        if times is not None and times < 1:
-            raise ValueError(f"a fault fires 1 or more times, not {times}")
+        if "seconds" in options:
+            given.seconds("seconds", options["seconds"])
+        times, match = given.count("times", times), None if match is None else given.text("match", match)
         fault = Fault(operation, kind, {**KINDS[kind], **options}, times, match)
         with self._lock:
             self._queue.append(fault)

@@ -42,14 +42,6 @@ class _Handler(WSGIRequestHandler):
     disable_nagle_algorithm = True
     timeout = _IDLE_SECONDS
 
-    def setup(self) -> None:
-        super().setup()
-        self._server.opened(self.connection)
-
-    def finish(self) -> None:
-        self._server.closed(self.connection)
-        super().finish()
-
     @property
     def _server(self) -> Server:
         return cast("_Threaded", self.server).owner
@@ -137,6 +129,16 @@ class _Threaded(ThreadedWSGIServer):
     # A client that keeps its connection open must not keep the process.
     daemon_threads = True
     block_on_close = False
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember a connection before its thread begins: `stop` must not miss one whose thread is late."""
+        self.owner.opened(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection that ends."""
+        self.owner.closed(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of clients that went away in the middle."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -15,8 +16,11 @@ from stacks_pulumi import cli
 from stacks_pulumi.config import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Running:
@@ -55,8 +59,8 @@ class Running:
 def start() -> Iterator[Callable[..., Running]]:
     processes = []
 
-    def run(*arguments: str) -> Running:
-        command = [sys.executable, "-m", "stacks_pulumi", "emulator", *arguments]
+    def run(*arguments: str, before: Sequence[str] = ()) -> Running:
+        command = [*before, sys.executable, "-m", "stacks_pulumi", "emulator", *arguments]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         processes.append(process)
         return Running(process)
@@ -81,6 +85,28 @@ def test_it_says_how_to_use_it_and_stops_on_a_signal(start: Callable[..., Runnin
 
     code, rest, complaints = running.end(number)
     assert (code, rest, complaints) == (0, "\nStopped after 1 requests.\n", "")
+
+
+def test_it_stops_with_its_terminal_and_keeps_its_state(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    file = tmp_path / "state.json"
+    running = start("--state", str(file), "--boot-seconds", "0")
+    running.ask("POST", "/containers", {"name": "myapp", "template": "nodejs"})
+
+    # Nothing is said: there may be nobody left to say it to.
+    assert running.end(signal.SIGHUP) == (0, "", "")
+    # That the boot is over was written at the end.
+    (kept,) = json.loads(file.read_text(encoding="utf-8"))["world"]["containers"].values()
+    assert (kept["name"], kept["status"]) == ("myapp", "running")
+
+
+def test_under_nohup_it_outlives_its_terminal(start: Callable[..., Running]) -> None:
+    running = start(before=["nohup"])
+    running.process.send_signal(signal.SIGHUP)
+
+    assert running.ask("GET", "/containers").status_code == 200
+    assert running.end()[0] == 0
 
 
 def test_limits_are_those_that_were_asked_for(start: Callable[..., Running]) -> None:
@@ -147,12 +173,13 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
         (["--key", "hush-hush"], "it is sk_stacks_ and 64 hexadecimal digits"),
         (["--state", "/"], "the state file / cannot be read"),
         (["--shapes", "round"], "no such shape: round"),
+        (["--your-ip", "nonsense"], "your_ip must be an IPv4 or IPv6 address, not 'nonsense'"),
     ],
 )
 def test_a_wrong_option_is_one_clear_line(
     arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         assert cli.main(["emulator", *arguments]) == 2
     finally:
@@ -191,7 +218,7 @@ def test_a_wrong_number_is_refused_by_name(arguments: list[str], capsys: pytest.
 def test_without_its_extra_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     for name in [name for name in sys.modules if name.startswith(("stacks_pulumi.emulator", "werkzeug"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("stacks_pulumi.emulator", raising=False)

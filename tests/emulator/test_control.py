@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import requests
 
@@ -153,6 +154,61 @@ def test_what_cannot_be_is_refused_in_json(
     control: Control, method: str, name: str, body: Any, status: int
 ) -> None:
     assert control(method, name, body, status)["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ({"to": "keys", "rate_limit": "x"}, "rate_limit must be a whole number from 1 on, not 'x'"),
+        ({"to": "keys", "rate_limit": True}, "rate_limit must be a whole number from 1 on, not True"),
+        ({"to": "keys", "rate_limit": 0}, "rate_limit must be a whole number from 1 on, not 0"),
+        (
+            {"to": "keys", "spending_cap": "NaN"},
+            "spending_cap must be an amount of US dollars from 0 on, not 'NaN'",
+        ),
+        ({"to": "keys", "spending_cap": "1e400"}, "spending_cap must be"),
+        ({"to": "keys", "spending_cap": -1}, "spending_cap must be"),
+        ({"to": "keys", "label": ["ci"]}, "label must be text, not ['ci']"),
+        ({"to": "failures", "boot": "myapp", "times": "a"}, "times must be a whole number from 1 on"),
+        ({"to": "failures", "boot": {}}, "boot must be text, not {}"),
+        ({"to": "failures", "backup": "myapp", "message": 5}, "message must be text, not 5"),
+        ({"to": "clock", "advance": 1e12}, "the clock can be advanced to the year 9998"),
+        ({"to": "faults", "operation": "*", "kind": []}, "a kind of fault is text or a status code, not []"),
+        ({"to": "faults", "operation": "*", "kind": 503, "match": 5}, "match must be text, not 5"),
+        ({"to": "faults", "operation": "*", "kind": 503, "times": "a"}, "times must be a whole number"),
+        ({"to": "faults", "operation": "*", "kind": "slow", "seconds": 1e300}, "seconds must be a number"),
+        ({"to": "drift", "action": "set_capacity", "containers_left": "x"}, "containers_left must be"),
+        (
+            {"to": "drift", "action": "set_payment_method", "account": "the first", "present": "yes"},
+            "present must be true or false",
+        ),
+        ({"to": "drift", "action": "fail", "container": "myapp", "error": {}}, "error must be text, not {}"),
+        (
+            {
+                "to": "drift",
+                "action": "resize",
+                "container": "myapp",
+                "plan": "basic",
+                "additional_storage_tier": True,
+            },
+            "additional_storage_tier must be a whole number",
+        ),
+    ],
+)
+def test_what_would_break_it_later_is_refused_at_once(
+    emulator: Emulator, control: Control, call: Caller, body: dict[str, Any], complaint: str
+) -> None:
+    call.create("myapp")
+    sent = {
+        key: emulator.account if key == "account" else value for key, value in body.items() if key != "to"
+    }
+    before = msgspec.json.encode(emulator.state.world)
+
+    assert control("POST", body["to"], sent, status=400)["error"].startswith(complaint)
+    assert msgspec.json.encode(emulator.state.world) == before
+    assert control("GET", "faults")["faults"] == []
+    assert control("GET", "state")["now"] == "2026-05-17T06:40:20.000Z"
+    assert call("GET", "/containers").json()["count"] == 1
 
 
 @pytest.mark.parametrize(

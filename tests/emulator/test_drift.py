@@ -44,6 +44,14 @@ def test_a_container_is_stopped_started_and_made_to_fail_at_once(platform: Platf
     assert made.error == "the process was killed: out of memory"
 
 
+def test_a_container_that_was_started_after_it_failed_has_no_error(platform: Platform, drift: Drift) -> None:
+    made = platform.running("app")
+    drift.fail("app")
+    drift.start("app")
+
+    assert (made.status, made.error) == ("running", None)
+
+
 def test_a_container_is_deleted_with_all_it_has(platform: Platform, drift: Drift) -> None:
     app, database = platform.running("app"), platform.running("mydb", "postgresql")
     drift.connect("app", "mydb", "primary")

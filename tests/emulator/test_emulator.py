@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -81,6 +81,35 @@ def test_its_clock_is_driven_and_runs_by_itself() -> None:
 def test_time_runs_forward_only(emulator: Emulator, seconds: float) -> None:
     with pytest.raises(ValueError, match="0 seconds or more"):
         emulator.advance(seconds)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"your_ip": "nonsense"}, "your_ip must be an IPv4 or IPv6 address, not 'nonsense'"),
+        ({"your_ip": "203.0.113.0/24"}, "your_ip must be"),
+        ({"your_ip": "fe80::1%eth0"}, "your_ip must be"),
+        ({"rate_limit": 0}, "rate_limit must be"),
+        ({"spending_cap": float("nan")}, "spending_cap must be"),
+    ],
+)
+def test_it_is_not_made_of_what_cannot_be(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Emulator(**options)
+
+
+def test_callers_may_come_from_an_address_of_either_kind() -> None:
+    assert [Emulator(your_ip=one).state.your_ip for one in ("198.51.100.7", "2001:db8::7")] == [
+        "198.51.100.7",
+        "2001:db8::7",
+    ]
+
+
+def test_a_limit_that_is_none_is_not_set(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match="rate_limit must be"):
+        emulator.set_rate_limit(-1)
+
+    assert emulator.state.keys[0].rate_limit is None
 
 
 def test_it_stops_and_starts_on_the_same_port_with_all_that_it_held(emulator: Emulator, call: Caller) -> None:

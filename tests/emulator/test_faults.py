@@ -90,7 +90,7 @@ def test_a_status_code_is_a_kind(faults: Faults) -> None:
         (("containers.list", "explode"), {}, "no such fault: explode"),
         (("containers.list", "html"), {"seconds": 1}, "html has no option seconds; it has code, done"),
         (("containers.list", "slow"), {"seconds": "long"}, "option seconds of slow cannot be 'long'"),
-        (("containers.list", "html", 0), {}, "1 or more times, not 0"),
+        (("containers.list", "html", 0), {}, "times must be a whole number from 1 on, not 0"),
     ],
 )
 def test_a_fault_that_could_never_fire_is_refused(

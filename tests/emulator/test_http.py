@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
-from stacks_pulumi.emulator import OPERATIONS, Emulator
+from stacks_pulumi.emulator import OPERATIONS, Emulator, server
 from stacks_pulumi.emulator.keys import READ
 
 if TYPE_CHECKING:
@@ -198,6 +199,26 @@ def test_a_client_that_asks_to_close_gets_it_closed(emulator: Emulator) -> None:
 
     assert received.startswith(b"HTTP/1.1 401 ")
     assert b"\r\nConnection: close\r\n" in received
+
+
+def test_a_connection_whose_thread_is_late_ends_with_the_server(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted, released = threading.Event(), threading.Event()
+    set_up = server._Handler.setup
+
+    def late(handler: server._Handler) -> None:
+        accepted.set()
+        released.wait(10)
+        set_up(handler)
+
+    monkeypatch.setattr(server._Handler, "setup", late)
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=5) as raw:
+        assert accepted.wait(5)
+        emulator.stop()
+        released.set()
+
+        assert raw.recv(1) == b""
 
 
 def test_a_head_request_has_no_body(call: Caller) -> None:

@@ -46,6 +46,10 @@ class Gate:
             check=False,
         )
 
+    def first_on_path(self, folder: Path) -> None:
+        """Let commands be found there first."""
+        self.stack.env["PATH"] = os.pathsep.join([str(folder), self.stack.env["PATH"]])
+
     def closed(self) -> str:
         """Run the preview, which has to be refused and to leave no plan; what the comment says."""
         done = self.run("preview")
@@ -112,6 +116,35 @@ def test_what_changes_after_the_approval_is_not_made(gate: Gate, emulator: Emula
     assert "shop" not in emulator.state.names()
 
 
+@pytest.mark.parametrize("script", ["exit 1", 'case "$*" in *markdown*) exit 1 ;; esac'])
+def test_a_change_that_cannot_be_priced_closes_the_gate_and_the_comment_says_so(
+    gate: Gate, tmp_path: Path, script: str
+) -> None:
+    executable(tmp_path / "fakes" / "stacks-pulumi", f"#!/bin/sh\n{script}\n")
+    gate.first_on_path(tmp_path / "fakes")
+
+    assert gate.closed().splitlines() == [
+        "<!-- stacks-pulumi cost: gated-deployment/dev -->",
+        "❌ The gate could not price this change; the log says why.",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "LGTM\n", "<!-- stacks-pulumi cost: x"])
+def test_a_comment_without_its_marker_replaces_nothing(gate: Gate, tmp_path: Path, text: str) -> None:
+    gate.out.mkdir()
+    (gate.out / "comment.md").write_text(text, encoding="utf-8")
+    log = tmp_path / "gh.log"
+    executable(tmp_path / "fakes" / "gh", f'#!/bin/sh\necho "$*" >>"{log}"\n')
+    gate.first_on_path(tmp_path / "fakes")
+    gate.stack.env["GITHUB_REPOSITORY"] = "team/shop"
+
+    done = gate.run("comment", "7")
+
+    assert done.returncode == 1
+    assert "does not begin with its marker" in done.stderr
+    assert not log.exists()
+
+
 def test_a_comment_is_made_once_and_replaced_from_then_on(gate: Gate, tmp_path: Path) -> None:
     gate.out.mkdir()
     (gate.out / "comment.md").write_text("<!-- stacks-pulumi cost: x -->\n### text\n", encoding="utf-8")
@@ -121,7 +154,7 @@ def test_a_comment_is_made_once_and_replaced_from_then_on(gate: Gate, tmp_path: 
         tmp_path / "fakes" / "gh",
         f'#!/bin/sh\necho "$*" >>"{log}"\ncase "$*" in *--paginate*) cat "{tmp_path}/id" 2>/dev/null ;; esac\ntrue\n',
     )
-    gate.stack.env["PATH"] = os.pathsep.join([str(tmp_path / "fakes"), gate.stack.env["PATH"]])
+    gate.first_on_path(tmp_path / "fakes")
     gate.stack.env["GITHUB_REPOSITORY"] = "team/shop"
 
     assert gate.run("comment", "7").returncode == 0
@@ -130,7 +163,7 @@ def test_a_comment_is_made_once_and_replaced_from_then_on(gate: Gate, tmp_path: 
 
     first, made, second, replaced = log.read_text(encoding="utf-8").splitlines()
     assert first == second
-    assert 'startswith("<!-- stacks-pulumi cost: x -->")' in first
+    assert 'select(.user.type == "Bot" and (.body | startswith("<!-- stacks-pulumi cost: x -->")))' in first
     assert made.startswith("api --method POST repos/team/shop/issues/7/comments -F body=@")
     assert replaced.startswith("api --method PATCH repos/team/shop/issues/comments/4711 -F body=@")
 

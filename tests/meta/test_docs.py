@@ -31,6 +31,7 @@ GENERATED = marks.pages(ROOT)
 RESOURCES = sorted((ROOT / "docs/resources").glob("*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^( *)```python\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+KEY_FILE = re.compile(r"> *\S+\.(conf|pem|key)\b")
 
 
 def name(path: Path) -> str:
@@ -67,6 +68,18 @@ def test_every_link_to_a_file_or_a_heading_leads_there(page: Path) -> None:
 def test_every_python_example_is_python(page: Path) -> None:
     for source in _blocks(page):
         compile(source, name(page), "exec")
+
+
+def test_every_private_key_in_the_pages_goes_into_a_file_that_only_its_owner_reads() -> None:
+    writing = [
+        line.strip()
+        for page in PAGES
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if KEY_FILE.search(line)
+    ]
+
+    assert len(writing) >= 3
+    assert [line for line in writing if not line.startswith("(umask 077; ")] == []
 
 
 def test_every_program_in_the_pages_runs_on_mocks() -> None:

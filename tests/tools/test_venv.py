@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.fakes import executable
 from tools import venv
 
 
@@ -20,10 +21,16 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
 
     def run(*command: str | Path) -> None:
         ran.append([str(part) for part in command])
-        (tmp_path / ".venv").mkdir(exist_ok=True)
+        (tmp_path / ".venv/bin").mkdir(parents=True, exist_ok=True)
+        python(tmp_path).unlink(missing_ok=True)
+        python(tmp_path).symlink_to(sys.executable)
 
     monkeypatch.setattr(venv, "run", run)
     return ran
+
+
+def python(checkout: Path) -> Path:
+    return checkout / ".venv/bin/python"
 
 
 def verbs(commands: list[list[str]]) -> list[str]:
@@ -68,6 +75,75 @@ def test_another_python_counts_when_it_was_asked_for(
     venv.bring_up(tmp_path / ".venv", exact=exact)
 
     assert verbs(commands) == expected
+
+
+def test_an_environment_that_was_moved_is_made_again(tmp_path: Path, commands: list[list[str]]) -> None:
+    venv.bring_up(tmp_path / ".venv", exact=False)
+    verbs(commands)
+    (tmp_path / ".venv").rename(tmp_path / "a new name")
+
+    venv.bring_up(tmp_path / "a new name", exact=False)
+
+    assert verbs(commands) == ["make", "install", "install"]
+
+
+def test_an_environment_outside_of_a_checkout_that_was_moved_is_made_again(
+    tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv.bring_up(tmp_path / ".venv", exact=False)
+    verbs(commands)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (tmp_path / "pyproject.toml").rename(moved / "pyproject.toml")
+    monkeypatch.setattr(venv, "ROOT", moved)
+
+    venv.bring_up(tmp_path / ".venv", exact=False)
+
+    assert verbs(commands) == ["make", "install", "install"]
+
+
+def test_a_checkout_may_have_spaces_in_its_path(
+    tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spaced = tmp_path / "a new name"
+    spaced.mkdir()
+    (tmp_path / "pyproject.toml").rename(spaced / "pyproject.toml")
+    monkeypatch.setattr(venv, "ROOT", spaced)
+    for _ in range(2):
+        venv.bring_up(tmp_path / ".venv", exact=False)
+
+    assert verbs(commands) == ["make", "install", "install"]
+
+
+@pytest.mark.parametrize("state", ["missing", "dangling", "failing"])
+def test_an_environment_whose_python_does_not_run_is_made_again(
+    tmp_path: Path, commands: list[list[str]], state: str
+) -> None:
+    venv.bring_up(tmp_path / ".venv", exact=False)
+    verbs(commands)
+    python(tmp_path).unlink()
+    if state == "dangling":
+        python(tmp_path).symlink_to(tmp_path / "nothing")
+    if state == "failing":
+        executable(python(tmp_path), "#!/bin/sh\nexit 1\n")
+
+    venv.bring_up(tmp_path / ".venv", exact=False)
+
+    assert verbs(commands) == ["make", "install", "install"]
+
+
+def test_an_environment_whose_python_became_another_version_is_made_again(
+    tmp_path: Path, commands: list[list[str]]
+) -> None:
+    venv.bring_up(tmp_path / ".venv", exact=False)
+    verbs(commands)
+    stamp = tmp_path / ".venv" / venv.STAMP
+    # As if the system's python3, which it leads to, had been another then.
+    stamp.write_text(stamp.read_text(encoding="utf-8").replace(venv.PYTHON, "3.9", 1), encoding="utf-8")
+
+    venv.bring_up(tmp_path / ".venv", exact=False)
+
+    assert verbs(commands) == ["make", "install", "install"]
 
 
 def test_what_an_interruption_left_is_not_trusted(

@@ -10,6 +10,7 @@ their own, which is removed in the end.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -30,6 +31,8 @@ from tools.demo.screen import say
 from tools.demo.tour import Tour, UnexpectedError
 from tools.engine.engine import EngineUnavailableError
 from tools.engine.ensure import find
+
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 _KEPT = """
 The stack stays, and so does the emulator. To go on with both:
@@ -63,7 +66,10 @@ def main() -> int:
     Returns:
         0 if every step showed what it should, 1 if not, 130 if it was interrupted.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _ENDINGS:
+        # Under `nohup` the end of the terminal is ignored, and goes on to be.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     keep = os.environ.get("KEEP", "") not in {"", "0"}
     folder = Path(tempfile.mkdtemp(prefix="stacks-demo-"))
     account: EmulatedAccount | None = None
@@ -98,10 +104,13 @@ def main() -> int:
         say(f"The demo ended early: {error}.")
         return 1
     except KeyboardInterrupt:
-        say()
-        say("Interrupted; the emulator is stopped and its folder removed.")
+        # With its terminal the last who could read it may be gone.
+        with contextlib.suppress(OSError):
+            say()
+            say("Interrupted; the emulator is stopped and its folder removed.")
         return 130
     finally:
+        _finish_undisturbed()
         if not kept:
             if account is not None:
                 account.stop()
@@ -115,7 +124,14 @@ def _engine_is_ours() -> bool:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    _finish_undisturbed()
     raise KeyboardInterrupt
+
+
+def _finish_undisturbed() -> None:
+    """Clear up in peace: of a closed terminal the kernel tells, and then the shell once more."""
+    for number in _ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

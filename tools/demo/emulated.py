@@ -53,7 +53,12 @@ class EmulatedAccount:
                 text=True,
                 start_new_session=True,
             )
-        said = self._greeting()
+        try:
+            said = self._greeting()
+        except BaseException:
+            # Nobody else knows of it yet.
+            self.stop()
+            raise
         try:
             self.url, self.page, self.key = said["API"], said["Page"], said["Key"]
         except KeyError:
