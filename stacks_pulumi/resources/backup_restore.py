@@ -89,7 +89,9 @@ class BackupRestoreProvider(Provider):
         number = inputs["backup_id"]
         op.progress(f"restoring backup {number}")
         try:
-            session.client.backups.restore(number)
+            # A number does not tell the container, which has to run.
+            with session.restarts.held_off(None, op.check_active):
+                session.client.backups.restore(number)
         except NoCapacityError:
             raise
         except (ConnectionFailedError, ServerError, UnreadableAnswerError) as error:
