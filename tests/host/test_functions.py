@@ -17,6 +17,7 @@ from stacks_pulumi import errors
 from stacks_pulumi.emulator import SHAPES, Emulator, backups
 from stacks_pulumi.resources import _session
 from tests.support.accounts import running
+from tests.support.clock import FakeClock
 
 SECRET = {"get_credentials", "get_ssh_certificate", "get_vpn_config", "list_connections"}
 """What has to come as a secret."""
@@ -115,6 +116,19 @@ def test_every_function_answers_and_asks_once(account: Emulator) -> None:
         assert is_right(ask(name, account)), name
         assert ask(name, account) is ask(name, account), name
         assert account.calls() == calls + 1, name
+
+
+def test_a_program_that_runs_on_sees_what_has_changed(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(_session, "SYSTEM_CLOCK", clock)
+    before = len(stacks.list_containers())
+
+    running(account, "web")
+    clock.sleep(5.0)
+
+    assert len(stacks.list_containers()) == before + 1
 
 
 @pytest.mark.usefixtures("program")
