@@ -76,9 +76,28 @@ def later(
     return pulumi.Output.secret(answers) if secret else answers
 
 
+_shown: Final[dict[type[StacksError], type[StacksError]]] = {}
+
+
 def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
-    """The kind of error, made one that ends a program with its message alone and not with a traceback."""
-    return type(kind.__name__, (kind, pulumi.RunError), {"__doc__": kind.__doc__})
+    """
+    The kind of error, made one that ends a program with its message alone and not with a traceback.
+
+    One class for each kind, however often it is raised. No module has it, so it is pickled as what it was made from.
+    """
+
+    def reduce(error: StacksError) -> tuple[Any, ...]:
+        _, (_, message, attributes) = StacksError.__reduce__(error)
+        return _rebuild, (kind, message, attributes)
+
+    if kind not in _shown:
+        made = type(kind.__name__, (kind, pulumi.RunError), {"__doc__": kind.__doc__, "__reduce__": reduce})
+        _shown.setdefault(kind, made)
+    return _shown[kind]
+
+
+def _rebuild(kind: type[StacksError], message: str, attributes: dict[str, Any]) -> StacksError:
+    return _shown_alone(kind)(message, **attributes)
 
 
 def _settings(provider: Provider | None) -> dict[str, str | None]:

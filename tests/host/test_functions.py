@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
+import pickle
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -175,6 +177,20 @@ def test_an_error_is_what_it_is_and_ends_a_program_with_one_line(account: Emulat
     assert isinstance(failure.value, pulumi.RunError)
     assert "\n" not in str(failure.value)
     assert failure.value.status == 404
+
+
+def test_an_error_survives_pickling_and_is_of_the_same_class_each_time(account: Emulator) -> None:
+    raised = []
+    for _ in range(2):
+        with pytest.raises(errors.NotFoundError) as failure:
+            stacks.get_container("usr-1-web")
+        raised.append(failure.value)
+
+    again = pickle.loads(pickle.dumps(raised[0]))
+
+    assert type(raised[0]) is type(raised[1]) is type(again)
+    assert (str(again), again.status, again.operation) == (str(raised[0]), 404, "containers.status")
+    assert isinstance(copy.copy(again), pulumi.RunError)
 
 
 @pytest.mark.parametrize(
