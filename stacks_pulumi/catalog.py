@@ -27,7 +27,6 @@ __all__ = [
     "Template",
     "added_tier",
     "default_plan",
-    "highest_price",
     "is_database",
     "is_micro",
     "monthly_price",
@@ -253,10 +252,3 @@ def added_tier(plan: str | None, storage_mb: int | None) -> int | None:
         return None
     more = storage_mb - PLANS[plan].storage_mb
     return {0: 0, **{tier.storage_mb: tier.tier for tier in STORAGE_TIERS.values()}}.get(more)
-
-
-def highest_price(*, with_storage: bool = True) -> Decimal:
-    """The most that one container can cost in a month: what an unknown plan (and tier) is counted at."""
-    plan = max(plan.usd for plan in (*PLANS.values(), VPN_PLAN))
-    storage = max(tier.usd for tier in STORAGE_TIERS.values()) if with_storage else Decimal(0)
-    return plan + storage

@@ -4,8 +4,9 @@ The STACKS API as a typed client. It knows HTTP and nothing of Pulumi, and is pl
 
 from __future__ import annotations
 
+from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api.client import StacksClient
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.wait import BACKED_UP, CREATED, GONE, STARTED, STOPPED, Wait
 
-__all__ = ["BACKED_UP", "CREATED", "GONE", "STARTED", "STOPPED", "Feed", "StacksClient", "Wait"]
+__all__ = ["BACKED_UP", "CREATED", "GONE", "STARTED", "STOPPED", "Feed", "StacksClient", "Wait", "in_doubt"]

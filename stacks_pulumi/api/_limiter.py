@@ -14,7 +14,6 @@ whether the API is there at all.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import math
 import random
@@ -89,7 +88,8 @@ class Limiter:
         self._at_once = at_once
         self._changed = threading.Condition()
         self._tickets = itertools.count()
-        self._queue: list[tuple[Priority, int]] = []
+        self._queue: set[tuple[Priority, int]] = set()
+        self._telling: set[tuple[Priority, int]] = set()
         self._in_flight = 0
         self._limit = per_minute
         self._sent = 0
@@ -102,13 +102,13 @@ class Limiter:
         """Wait until a request may be sent; count it as sent."""
         with self._changed:
             ticket = (priority, next(self._tickets))
-            heapq.heappush(self._queue, ticket)
+            self._queue.add(ticket)
         try:
             self._wait(ticket, pulse)
         except BaseException:
             with self._changed:
-                self._queue = [other for other in self._queue if other != ticket]
-                heapq.heapify(self._queue)
+                self._queue.discard(ticket)
+                self._telling.discard(ticket)
                 self._changed.notify_all()
             raise
 
@@ -130,10 +130,11 @@ class Limiter:
         tell_at = -math.inf
         while True:
             with self._changed:
+                self._telling.discard(ticket)
                 now = self._clock.now()
                 closed_for = self._closed_for(now)
                 if closed_for <= 0 and self._is_turn_of(ticket):
-                    heapq.heappop(self._queue)
+                    self._queue.remove(ticket)
                     self._sent += 1
                     self._in_flight += 1
                     self._changed.notify_all()
@@ -142,6 +143,8 @@ class Limiter:
                     self._clock.wait(self._changed, min(tell_at - now, closed_for or _STEP))
                     continue
                 queued = len(self._queue)
+                # Whoever listens may take seconds over it. Until then the next in the queue goes first.
+                self._telling.add(ticket)
             tell_at = now + _STEP
             if pulse is not None:
                 pulse()
@@ -155,7 +158,7 @@ class Limiter:
         elif self._others:
             # Somebody else takes from the same window: the less is left, the fewer go out before the next answer.
             at_once = min(max(self._free // 2, 1), at_once)
-        return self._queue[0] == ticket and self._in_flight < at_once
+        return self._in_flight < at_once and ticket == min(self._queue - self._telling)
 
     @property
     def _free(self) -> int:

@@ -26,8 +26,9 @@ LARGEST_BODY: Final = 16 * 1024 * 1024
 
 _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 30.0
-_POLL_SECONDS: Final = 10.0
 _WHOLE_SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 10.0
+"""A look that nobody hears of for so long is given up: the next one is due. From its begin to its last byte."""
 _CHUNK: Final = 64 * 1024
 
 _NOISE: Final = re.compile(r"\S+\(host=[^)]*\): |Failed to establish a new connection: ")
@@ -116,23 +117,47 @@ class Transport:
 
     def _exchange(self, session: requests.Session, call: Call[Any], began: float) -> Answer:
         body = bytearray()
+        seconds = _POLL_SECONDS if call.poll else _WHOLE_SECONDS
+        # requests takes it, though its types do not say so. A pair of numbers would begin anew after the connection.
+        timeout: Any = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS, total=seconds)
         with session.request(
             call.method,
             self._base_url + call.path,
             params=dict(call.query),
             json=call.json,
-            timeout=(_CONNECT_SECONDS, _POLL_SECONDS if call.poll else _READ_SECONDS),
+            timeout=timeout,
             allow_redirects=False,  # the key must not follow
             stream=True,
         ) as response:
-            for chunk in response.iter_content(_CHUNK):
-                body += chunk
+            while piece := _piece(response.raw, began + seconds - self._clock.now()):
+                body += piece
                 if len(body) > LARGEST_BODY:
                     raise _unreadable(call, response.status_code, f"it is longer than {LARGEST_BODY} bytes")
-                if self._clock.now() - began > _WHOLE_SECONDS:
-                    raise requests.ReadTimeout
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, bytes(body), self._clock.wall())
+
+
+def _piece(raw: urllib3.HTTPResponse, seconds: float) -> bytes:
+    """
+    What has come of the body, or comes within so many seconds; nothing if that was all.
+
+    `iter_content` waits until a piece is full, and each byte that trickles in starts its time-out anew.
+    """
+    if seconds <= 0:
+        raise requests.ReadTimeout
+    sock = getattr(raw.connection, "sock", None)
+    if sock is not None:  # it is not to be had where the connection ends with this answer
+        sock.settimeout(min(seconds, _READ_SECONDS))
+    try:
+        return raw.read1(_CHUNK, decode_content=True)
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.ReadTimeout(error) from None
+    except urllib3.exceptions.DecodeError as error:
+        raise requests.exceptions.ContentDecodingError(error) from None
+    except urllib3.exceptions.SSLError as error:
+        raise requests.exceptions.SSLError(error) from None
+    except urllib3.exceptions.ProtocolError as error:
+        raise requests.exceptions.ChunkedEncodingError(error) from None
 
 
 def _version() -> str:

@@ -113,7 +113,9 @@ class AllowedIps:
 
 
 def _canonical(address: str) -> str:
-    # `10.0.0.7` and `10.0.0.7/32` are one address, and so are all spellings of an IPv6 one.
+    # `10.0.0.7` and `10.0.0.7/32` are one address, and so are all spellings of an IPv6 one. Host bits are passed over:
+    # the resources refuse them in what a program asks for, but an entry that was made elsewhere may have them, and is
+    # the same network to whoever filters by it.
     try:
         return str(ipaddress.ip_network(address, strict=False))
     except ValueError:

@@ -20,6 +20,7 @@ from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
     ExistsError,
+    PaymentRequiredError,
     StacksError,
     UnreadableAnswerError,
 )
@@ -36,6 +37,8 @@ T = TypeVar("T", bound=_Named)
 
 PAUSES: Final = (1.0, 3.0, 8.0)
 _SUCCESS: Final = range(200, 300)
+_STANDS_IN_THE_WAY: Final = (BadRequestError, ConflictError, PaymentRequiredError)
+"""Refusals that an earlier attempt of ours may have caused: its name is taken, its price has reached the cap."""
 
 
 def once(
@@ -85,7 +88,10 @@ def once(
                     doubt = error
                     # From here on there may be something that nobody knows of: look, whoever has gone away meanwhile.
                     stack.enter_context(shielded())
-                    found = _find(appeared, doubt, pauses[attempt:], clock, pulse)
+                    # A success that does not tell the id was carried out. Of anything else the API may still be at
+                    # it, and if it does not show then, it is asked for again.
+                    done = isinstance(doubt, UnreadableAnswerError) and doubt.status in _SUCCESS
+                    found = _find(appeared, doubt, pauses[attempt:], clock, pulse, done=done)
                 elif doubt is None:
                     if isinstance(error, (BadRequestError, ConflictError)):
                         # Somebody may have been faster than our look.
@@ -93,8 +99,10 @@ def once(
                             _refuse(what, () if taken is None else look(), taken)
                     raise
                 else:
-                    # A refusal after a doubtful attempt may be about our own: the name is taken, the cap is reached.
-                    found = _find(appeared, doubt, (0.0,), clock, pulse)
+                    done = isinstance(error, _STANDS_IN_THE_WAY)
+                    found = _find(
+                        appeared, doubt, pauses[attempt:] if done else (0.0,), clock, pulse, done=done
+                    )
                     if found is None:
                         raise
             if found is not None:
@@ -115,11 +123,14 @@ def _find(
     pauses: Sequence[float],
     clock: Clock,
     pulse: Pulse | None,
+    *,
+    done: bool,
 ) -> T | None:
-    """What appeared; `None` if a look showed that nothing did. Raises the doubt if no look came about."""
-    # A success that does not tell the id was carried out: it shows at once or, if the list lags, a little later. Of
-    # anything else the API may still be at it, and if it does not show then, it is asked for again.
-    done = isinstance(doubt, UnreadableAnswerError) and doubt.status in _SUCCESS
+    """
+    What appeared; `None` if a look showed that nothing did. Raises the doubt if no look came about.
+
+    What is (perhaps) done shows at once or, if the list lags, a little later: it is looked for until the pauses end.
+    """
     looked = False
     for pause in (0.0, *pauses) if done else pauses:
         nap(clock, pause, pulse)

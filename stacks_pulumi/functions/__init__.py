@@ -3,7 +3,7 @@ Data functions: what a program can look up without managing it.
 
 Each comes twice. `get_container(id)` answers at once and needs a plain id; `get_container_output(id)` takes an
 output, such as the id of a container that does not exist yet, and answers with an output: at preview of a new
-stack it asks nothing. A question is asked once a minute at most, however often it is put. What is secret comes as a
+stack it asks nothing. A question is asked once in five seconds, however often it is put. What is secret comes as a
 secret output from the `_output` function; from the other one it is the caller's to keep. An error is of the types in
 `stacks_pulumi.errors`, and a program that does not catch it ends with its one line and no traceback.
 """

@@ -19,6 +19,13 @@ __all__ = ["ask", "later"]
 
 _T = TypeVar("_T")
 
+_MAX_AGE: Final = 5.0
+"""
+Seconds for which an answer is used again: enough for a program that puts one question in many places.
+
+Not longer, because a program may run on while others change the account, its own engine among them: with the
+Automation API one process is many runs.
+"""
 _ACCOUNT: Final = f"{NAMESPACE}:account"
 
 
@@ -28,7 +35,7 @@ def ask(provider: Provider | None, *question: Any, how: Callable[[StacksClient],
 
     Args:
         provider: Whose account; the stack's own unless given.
-        question: The function's name and its arguments; the same question is asked once a minute at most.
+        question: The function's name and its arguments; the same question is asked once in a few seconds.
         how: Asks the client.
 
     Raises:
@@ -36,7 +43,7 @@ def ask(provider: Provider | None, *question: Any, how: Callable[[StacksClient],
     """
     try:
         session = session_for(config.load(_settings(provider)))
-        return session.reads.get(*map(str, question), ask=lambda: how(session.client))
+        return session.reads.get(*map(str, question), ask=lambda: how(session.client), max_age=_MAX_AGE)
     except StacksError as error:
         error.__class__ = _shown_alone(type(error))
         account = None if provider is None or provider.settings is None else provider.settings[_ACCOUNT]
@@ -69,9 +76,28 @@ def later(
     return pulumi.Output.secret(answers) if secret else answers
 
 
+_shown: Final[dict[type[StacksError], type[StacksError]]] = {}
+
+
 def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
-    """The kind of error, made one that ends a program with its message alone and not with a traceback."""
-    return type(kind.__name__, (kind, pulumi.RunError), {"__doc__": kind.__doc__})
+    """
+    The kind of error, made one that ends a program with its message alone and not with a traceback.
+
+    One class for each kind, however often it is raised. No module has it, so it is pickled as what it was made from.
+    """
+
+    def reduce(error: StacksError) -> tuple[Any, ...]:
+        _, (_, message, attributes) = StacksError.__reduce__(error)
+        return _rebuild, (kind, message, attributes)
+
+    if kind not in _shown:
+        made = type(kind.__name__, (kind, pulumi.RunError), {"__doc__": kind.__doc__, "__reduce__": reduce})
+        _shown.setdefault(kind, made)
+    return _shown[kind]
+
+
+def _rebuild(kind: type[StacksError], message: str, attributes: dict[str, Any]) -> StacksError:
+    return _shown_alone(kind)(message, **attributes)
 
 
 def _settings(provider: Provider | None) -> dict[str, str | None]:

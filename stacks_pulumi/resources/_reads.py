@@ -55,21 +55,24 @@ class Reads:
             with self._lock:
                 self._changes += 1
 
-    def get(self, *key: str, ask: Callable[[], _T]) -> _T:
+    def get(self, *key: str, ask: Callable[[], _T], max_age: float = MAX_AGE) -> _T:
         """
         The answer to a question, asked anew only if need be.
 
         Args:
             key: What is asked.
             ask: Asks the API; what it raises is the caller's, and the next caller asks again.
+            max_age: How old an answer may be when this is called, in seconds. However long its call takes, those that
+                came meanwhile share it.
         """
+        came = self._clock.now()
         with self._lock:
             answer = self._answers.setdefault(key, _Answer())
         with answer.lock:
             now = self._clock.now()
             with self._lock:
                 changes = self._changes
-            young = answer.asked_at is not None and now - answer.asked_at < MAX_AGE
+            young = answer.asked_at is not None and came - answer.asked_at < max_age
             if not young or answer.changes != changes:
                 answer.value = ask()
                 answer.asked_at, answer.changes = now, changes

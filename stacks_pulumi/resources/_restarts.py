@@ -1,16 +1,18 @@
 """
-One restart for all connections that are made to a source at the same time.
+One restart for all connections that are made to a source at the same time, and none in the midst of something else.
 
 A source has to be restarted to see the variables of a new connection. Ten connections would be ten restarts; a
-restart that waits until nobody is about to make another connection to the same source is one.
+restart that waits until nobody is about to make another connection to the same source is one. And while it restarts,
+a container can neither be connected nor be backed up: whoever needs it to run holds its restart off for a moment.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from stacks_pulumi._clock import Clock
@@ -20,17 +22,18 @@ __all__ = ["GRACE", "PATIENCE", "Made", "Restarts"]
 GRACE: Final = 1.0
 """Seconds to wait for one more connection: the engine hands over operations one by one, though quickly."""
 
-PATIENCE: Final = 60.0
-"""Seconds after which a restart goes ahead although another connection is still on its way."""
+PATIENCE: Final = 300.0
+"""
+Seconds after which a restart goes ahead although it is still held off.
+
+Some windows of the rate limit: where many connections and backups are made at once, each waits for its turn.
+"""
 
 _STEP: Final = 0.5
 
 
 @dataclass
-class _Source:
-    condition: threading.Condition = field(default_factory=threading.Condition)
-    arriving: int = 0
-    """Operations that are about to make a connection."""
+class _Container:
     asked: int = 0
     """Number of the newest request for a restart."""
     done: int = 0
@@ -55,34 +58,53 @@ class Restarts:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._sources: dict[str, _Source] = {}
+        # One for all containers: nobody can be between the two that one hold is about.
+        self._changed = threading.Condition()
+        self._containers: defaultdict[str, _Container] = defaultdict(_Container)
+        self._holds: list[Collection[str] | None] = []
 
     @contextlib.contextmanager
-    def connecting(self, source: str, on_wait: Callable[[], None]) -> Iterator[Made]:
+    def held_off(self, containers: Collection[str] | None, on_wait: Callable[[], None]) -> Iterator[None]:
         """
-        While inside, a connection is being made: no restart of the source begins, and the one under way has ended.
+        While inside, no restart of these containers begins, and the ones under way have ended.
+
+        Who holds waits only for restarts that have begun, and those wait for nobody: so no two wait for each other.
 
         Args:
-            source: Its id.
+            containers: Their ids; `None` if it is not known which one it is about: all.
+            on_wait: Called about twice a second while waiting; what it raises ends the wait.
+        """
+        with self._changed:
+            self._holds.append(containers)
+        try:
+            with self._changed:
+                self._wait(lambda: self._is_restarting(containers), on_wait)
+            yield
+        finally:
+            with self._changed:
+                self._holds.remove(containers)
+                self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def connecting(self, source: str, target: str, on_wait: Callable[[], None]) -> Iterator[Made]:
+        """
+        While inside, a connection is being made: restarts of both ends are held off.
+
+        Args:
+            source: Id of the container that gets the variables.
+            target: Id of the one that they lead to.
             on_wait: Called about twice a second while waiting; what it raises ends the wait.
 
         Returns:
-            What to ask for a restart with.
+            What to ask for a restart of the source with.
         """
-        state, made = self._source(source), Made()
-        try:
-            with state.condition:
-                state.arriving += 1
-                self._wait(state, lambda: state.restarting, on_wait)
-            yield made
-        finally:
-            with state.condition:
-                state.arriving -= 1
-                # In one step with the end of the waiting for us: the restart that begins now serves us as well.
-                state.asked += 1
-                made.number = state.asked
-                state.condition.notify_all()
+        made = Made()
+        with self.held_off((source, target), on_wait):
+            try:
+                yield made
+            finally:
+                # Before the restart is let go: it serves us as well.
+                made.number = self._ask(source)
 
     def restart(
         self,
@@ -104,40 +126,48 @@ class Restarts:
         Returns:
             Whether it was this thread that did it.
         """
-        state = self._source(source)
-        with state.condition:
-            if made is None:
-                state.asked += 1
-            mine = state.asked if made is None else made.number
+        mine = self._ask(source) if made is None else made.number
         self._clock.sleep(GRACE)
         patient_until = self._clock.now() + PATIENCE
+        with self._changed:
+            state = self._containers[source]
 
-        def blocked() -> bool:
-            others = state.restarting or (state.arriving > 0 and self._clock.now() < patient_until)
-            return others and state.done < mine
+            def blocked() -> bool:
+                held = self._is_held_off(source) and self._clock.now() < patient_until
+                return (state.restarting or held) and state.done < mine
 
-        with state.condition:
-            self._wait(state, blocked, on_wait)
+            self._wait(blocked, on_wait)
             if state.done >= mine:
                 return False
             state.restarting = True
             serves = state.asked
         try:
             restart()
-            with state.condition:
+            with self._changed:
                 state.done = serves
         finally:
-            with state.condition:
+            with self._changed:
                 state.restarting = False
-                state.condition.notify_all()
+                self._changed.notify_all()
         return True
 
-    def _wait(self, state: _Source, blocked: Callable[[], bool], on_wait: Callable[[], None]) -> None:
+    def _ask(self, source: str) -> int:
+        with self._changed:
+            self._containers[source].asked += 1
+            return self._containers[source].asked
+
+    def _is_restarting(self, containers: Collection[str] | None) -> bool:
+        return any(
+            state.restarting
+            for id_, state in self._containers.items()
+            if containers is None or id_ in containers
+        )
+
+    def _is_held_off(self, container: str) -> bool:
+        return any(containers is None or container in containers for containers in self._holds)
+
+    def _wait(self, blocked: Callable[[], bool], on_wait: Callable[[], None]) -> None:
         """With the lock held: until it is not blocked any more."""
         while blocked():
-            self._clock.wait(state.condition, _STEP)
+            self._clock.wait(self._changed, _STEP)
             on_wait()
-
-    def _source(self, source: str) -> _Source:
-        with self._lock:
-            return self._sources.setdefault(source, _Source())

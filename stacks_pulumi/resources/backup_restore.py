@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import pulumi
 
-from stacks_pulumi.errors import ConnectionFailedError, NoCapacityError, ServerError, UnreadableAnswerError
+from stacks_pulumi.api import in_doubt
+from stacks_pulumi.errors import StacksError
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import HalfDone, Provider
 from stacks_pulumi.resources._fields import Change, Field, changed
@@ -89,11 +90,11 @@ class BackupRestoreProvider(Provider):
         number = inputs["backup_id"]
         op.progress(f"restoring backup {number}")
         try:
-            session.client.backups.restore(number)
-        except NoCapacityError:
-            raise
-        except (ConnectionFailedError, ServerError, UnreadableAnswerError) as error:
-            if isinstance(error, ConnectionFailedError) and not error.sent:
+            # A number does not tell the container, which has to run.
+            with session.restarts.held_off(None, op.check_active):
+                session.client.backups.restore(number)
+        except StacksError as error:
+            if not in_doubt(error):
                 raise
             # A second restore would throw away what was written since the first one. So it counts as done.
             msg = (

@@ -155,7 +155,7 @@ class ConnectionProvider(Provider):
     ) -> tuple[str, dict[str, Any]]:
         """Wait until both run, connect, and have the source restarted."""
         source, target = inputs["source"], inputs["target"]
-        with session.restarts.connecting(source, op.check_active) as one:
+        with session.restarts.connecting(source, target, op.check_active) as one:
             wait_until_running(session, op, "a connection", source, target)
             op.progress("connecting")
             try:

@@ -237,11 +237,12 @@ class PinnedBackupProvider(Provider):
             act(number)
 
     def _start(self, session: Session, op: Operation, container: str) -> models.Backup:
-        wait_until_running(session, op, "a backup", container)
-        op.progress("starting a backup")
-        return session.client.backups.start(
-            container, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
-        )
+        with session.restarts.held_off((container,), op.check_active):
+            wait_until_running(session, op, "a backup", container)
+            op.progress("starting a backup")
+            return session.client.backups.start(
+                container, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
+            )
 
     def _pin(self, session: Session, op: Operation, container: str, backup: models.Backup) -> models.Backup:
         """Pin it once it is complete, and see that it is pinned. One that is too old to be seen is complete."""

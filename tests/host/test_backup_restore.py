@@ -101,6 +101,20 @@ def test_a_lost_answer_is_not_taken_for_a_reason_to_restore_again(
     assert restored(emulator) == [backup, backup]
 
 
+@pytest.mark.parametrize(
+    ("code", "kept"), [(500, True), (504, True), (503, False), (400, False), (402, False)]
+)
+def test_only_an_answer_that_leaves_a_doubt_counts_as_done(
+    restore: HostedResource, backup: int, emulator: Emulator, code: int, kept: bool
+) -> None:
+    emulator.faults.add("backups.restore", "status", code=code)
+
+    with pytest.raises(CallFailedError) as failure:
+        restore.up(backup_id=backup)
+
+    assert failure.value.kept_id == (str(backup) if kept else None)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
     with Emulator(shapes=shape) as emulator:

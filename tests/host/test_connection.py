@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from stacks_pulumi.emulator import SHAPES, Emulator, containers
+from stacks_pulumi.emulator import SHAPES, Emulator, backups, containers
 from tests.support.accounts import running
 from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
 
@@ -332,3 +333,57 @@ def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], 
         link.delete()
 
         assert emulator.state.connections == {}
+
+
+# --- restarts and what needs a container that runs ---
+
+
+def test_a_target_is_not_restarted_before_it_is_connected(
+    host: Host, app: str, db: str, emulator: Emulator
+) -> None:
+    emulator.state.pace = dataclasses.replace(emulator.state.pace, action_seconds=3.0)
+    web = running(emulator, "web")
+    first, second = host.resource("Connection", "app-to-db"), host.resource("Connection", "web-to-app")
+    # By then the other one is made, and would have its source restarted: the very target of this one.
+    emulator.faults.add("connections.list", "slow", seconds=2.0, match="-web/")
+
+    raised = in_parallel(
+        lambda: first.up(source=app, target=db, name="db"),
+        lambda: second.up(source=web, target=app, name="app"),
+    )
+
+    assert raised == [None, None]
+    assert (len(emulator.state.connections), restarts(emulator)) == (2, 2)
+
+
+def test_a_source_is_not_restarted_before_its_backup_has_begun(
+    host: Host, app: str, db: str, emulator: Emulator
+) -> None:
+    emulator.state.pace = dataclasses.replace(emulator.state.pace, action_seconds=3.0)
+    link, backup = host.resource("Connection", "app-to-db"), host.resource("PinnedBackup", "before")
+    emulator.faults.add("backups.list", "slow", seconds=2.0)
+
+    raised = in_parallel(lambda: link.up(source=app, target=db, name="db"), lambda: backup.up(container=app))
+
+    assert raised == [None, None]
+    assert (backup.outs["pinned"], restarts(emulator)) == (True, 1)
+
+
+def test_a_restore_waits_for_the_restart_of_its_container(
+    host: Host, app: str, db: str, emulator: Emulator
+) -> None:
+    made = backups.trigger(emulator.state, emulator.state.container("app"))
+    emulator.advance(60)
+    emulator.state.pace = dataclasses.replace(emulator.state.pace, action_seconds=3.0)
+    link, restore = host.resource("Connection", "app-to-db"), host.resource("BackupRestore", "back")
+
+    def restart_under_way() -> None:
+        deadline = time.monotonic() + 10
+        while restarts(emulator) == 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        restore.up(backup_id=made.id)
+
+    raised = in_parallel(lambda: link.up(source=app, target=db, name="db"), restart_under_way)
+
+    assert raised == [None, None]
+    assert emulator.state.container("app").restored == [made.id]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
+import pickle
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from stacks_pulumi import errors
 from stacks_pulumi.emulator import SHAPES, Emulator, backups
 from stacks_pulumi.resources import _session
 from tests.support.accounts import running
+from tests.support.clock import FakeClock
 
 SECRET = {"get_credentials", "get_ssh_certificate", "get_vpn_config", "list_connections"}
 """What has to come as a secret."""
@@ -117,6 +120,19 @@ def test_every_function_answers_and_asks_once(account: Emulator) -> None:
         assert account.calls() == calls + 1, name
 
 
+def test_a_program_that_runs_on_sees_what_has_changed(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(_session, "SYSTEM_CLOCK", clock)
+    before = len(stacks.list_containers())
+
+    running(account, "web")
+    clock.sleep(5.0)
+
+    assert len(stacks.list_containers()) == before + 1
+
+
 @pytest.mark.usefixtures("program")
 def test_every_twin_answers_the_same_and_marks_what_is_secret(account: Emulator) -> None:
     for name, (_, is_right) in QUESTIONS.items():
@@ -161,6 +177,20 @@ def test_an_error_is_what_it_is_and_ends_a_program_with_one_line(account: Emulat
     assert isinstance(failure.value, pulumi.RunError)
     assert "\n" not in str(failure.value)
     assert failure.value.status == 404
+
+
+def test_an_error_survives_pickling_and_is_of_the_same_class_each_time(account: Emulator) -> None:
+    raised = []
+    for _ in range(2):
+        with pytest.raises(errors.NotFoundError) as failure:
+            stacks.get_container("usr-1-web")
+        raised.append(failure.value)
+
+    again = pickle.loads(pickle.dumps(raised[0]))
+
+    assert type(raised[0]) is type(raised[1]) is type(again)
+    assert (str(again), again.status, again.operation) == (str(raised[0]), 404, "containers.status")
+    assert isinstance(copy.copy(again), pulumi.RunError)
 
 
 @pytest.mark.parametrize(

@@ -100,10 +100,6 @@ def test_databases_and_micro_containers_are_known_by_the_catalogue() -> None:
     assert catalog.is_micro("brand-new-micro", None)
 
 
-def test_the_highest_price_is_that_of_the_largest_plan_and_tier() -> None:
-    assert (Decimal(15), Decimal(10)) == (catalog.highest_price(), catalog.highest_price(with_storage=False))
-
-
 @pytest.mark.parametrize(
     ("plan", "storage_mb", "tier"),
     [

@@ -72,7 +72,14 @@ def test_an_id_that_the_answer_does_not_tell_is_found_by_listing_at_once(clock: 
     assert clock.now() == 1000.0
 
 
-@pytest.mark.parametrize(("asked", "there"), [("10.0.0.7/32", "10.0.0.7"), ("2001:DB8:0::1", "2001:db8::1")])
+@pytest.mark.parametrize(
+    ("asked", "there"),
+    [
+        ("10.0.0.7/32", "10.0.0.7"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("10.0.0.0/24", "10.0.0.7/24"),
+    ],
+)
 def test_an_equal_entry_in_another_spelling_was_there_before(
     clock: FakeClock, asked: str, there: str
 ) -> None:

@@ -279,6 +279,37 @@ def test_who_waits_is_told_at_once_and_at_least_once_a_second(clock: FakeClock) 
     assert {name for *_, name in heard} == {threading.current_thread().name}
 
 
+@pytest.mark.parametrize("by", ["on_limit", "pulse"])
+def test_whoever_is_slow_to_hear_that_it_waits_holds_up_nobody(clock: FakeClock, by: str) -> None:
+    sent: dict[str, float] = {}
+
+    def slow(*_: Any) -> None:
+        if threading.current_thread() is not clock._crew[0]:
+            return
+        clock.sleep(2.0)
+
+    it = limiter(clock, at_once=2, on_limit=slow if by == "on_limit" else None)
+    for _ in range(2):
+        it.acquire(Priority.READ)
+
+    def goes(name: str, priority: Priority, after: float) -> Callable[[], None]:
+        def go() -> None:
+            clock.sleep(after)
+            it.acquire(priority, slow if by == "pulse" else None)
+            sent[name] = clock.now() - 1000.0
+
+        return go
+
+    def both_end() -> None:
+        clock.sleep(0.5)
+        it.release(None)
+        it.release(None)
+
+    clock.run(goes("first", Priority.WRITE, 0.0), goes("second", Priority.READ, 0.25), both_end)
+
+    assert sent == {"first": 2.0, "second": 0.5}
+
+
 def test_nobody_is_told_anything_if_nobody_waits(clock: FakeClock) -> None:
     heard: list[float] = []
     it = limiter(clock, on_limit=lambda seconds, queued: heard.append(seconds))

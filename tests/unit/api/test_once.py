@@ -164,7 +164,36 @@ def test_a_refusal_after_a_doubt_that_is_about_something_else_is_told(api: Api) 
 
     with pytest.raises(errors.BadRequestError, match="the name is taken"):
         api.create()
-    assert api.happened == ["post", "look", "post", "look"]
+    assert api.happened == ["post", "look", "post", "look", "look", "look"]
+
+
+@pytest.mark.parametrize("refusal", [TAKEN, CAP, errors.ConflictError("x", status=409)])
+@pytest.mark.parametrize("lag", [1.5, 3.5, 11.0])
+def test_our_own_that_stands_in_the_way_is_found_although_the_list_lags(
+    api: Api, clock: FakeClock, refusal: errors.StacksError, lag: float
+) -> None:
+    api.posts = [FAILED, refusal]
+    appears = clock.now() + lag
+
+    def look() -> list[Container]:
+        return [OLD, MINE] if clock.now() > appears else [OLD]
+
+    api.look = look  # type: ignore[method-assign]
+
+    assert api.create() == MINE
+
+
+@pytest.mark.parametrize(
+    "refusal", [errors.NoCapacityError("x", status=503), errors.ForbiddenError("x", status=403)]
+)
+def test_a_refusal_that_cannot_be_due_to_our_own_is_not_waited_on(
+    api: Api, clock: FakeClock, refusal: errors.StacksError
+) -> None:
+    api.posts = [LOST, refusal]
+
+    with pytest.raises(type(refusal)):
+        api.create()
+    assert (api.happened, clock.now()) == (["post", "look", "post", "look"], 1001.0)
 
 
 @pytest.mark.parametrize("refusal", [TAKEN, CAP, errors.InvalidApiKeyError("x", status=401), DOWN])

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
+import gzip
 import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -102,9 +105,9 @@ def test_proxies_and_certificates_of_the_environment_are_for_the_world_outside(
     assert all(adapter.max_retries.total == 0 for adapter in session.adapters.values())  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("poll", "expected"), [(False, (5.0, 30.0)), (True, (5.0, 10.0))])
+@pytest.mark.parametrize(("poll", "whole"), [(False, 120.0), (True, 10.0)])
 def test_time_outs_are_set(
-    poll: bool, expected: tuple[float, float], transport: Transport, monkeypatch: pytest.MonkeyPatch
+    poll: bool, whole: float, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, Any] = {}
 
@@ -116,7 +119,8 @@ def test_time_outs_are_set(
     with pytest.raises(errors.ConnectionFailedError):
         transport(a_call(poll=poll))
 
-    assert seen["timeout"] == expected
+    timeout = seen["timeout"]
+    assert (timeout.connect_timeout, timeout.read_timeout, timeout.total) == (5.0, 30.0, whole)
     assert seen["allow_redirects"] is False
     assert "verify" not in seen
 
@@ -226,6 +230,81 @@ def test_an_answer_that_trickles_in_is_given_up(
 
     with pytest.raises(errors.ConnectionFailedError, match="no answer came in time"):
         Transport(URL, KEY, clock)(a_call())
+
+
+@contextlib.contextmanager
+def halting(body: bytes, headers: bytes = b"Content-Length: 20") -> Iterator[str]:
+    """A server whose answer begins with that, and then comes to a halt until the client has had enough."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            client, _address = listener.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\n" + body)
+                client.recv(1)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(10)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"), [(b" ", b"Content-Length: 20"), (b"14\r\n ", b"Transfer-Encoding: chunked")]
+)
+def test_an_answer_that_trickles_in_is_given_up_before_a_piece_is_full(
+    body: bytes, headers: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    # It begins, the first byte may take a little longer, and then the time is up.
+    monkeypatch.setattr(clock, "now", iter([0.0, 1.0, 11.0]).__next__)
+    monkeypatch.setattr(_transport, "_READ_SECONDS", 5.0)
+
+    with halting(body, headers) as url:
+        began = time.monotonic()
+        with pytest.raises(errors.ConnectionFailedError, match="no answer came in time"):
+            Transport(url, KEY, clock)(a_call(poll=True))
+        assert time.monotonic() - began < 4.0
+
+
+def test_the_rest_of_an_answer_is_waited_for_no_longer_than_there_is_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(clock, "now", iter([0.0, 9.0, 9.9]).__next__)
+
+    with halting(b" ") as url:
+        began = time.monotonic()
+        with pytest.raises(errors.ConnectionFailedError, match="no answer came in time"):
+            Transport(url, KEY, clock)(a_call(poll=True))
+        assert time.monotonic() - began < 4.0
+
+
+@pytest.mark.parametrize("headers", [b"Content-Length: 20", b"Transfer-Encoding: chunked"])
+def test_a_body_that_is_cut_off_is_a_broken_connection(headers: bytes, clock: FakeClock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            client, _address = listener.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\n14\r\n{")
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(errors.ConnectionFailedError, match="the connection broke") as caught:
+            Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", KEY, clock)(a_call())
+
+    assert caught.value.sent is True
+
+
+def test_a_compressed_body_in_many_pieces_is_read_whole(
+    api: responses.RequestsMock, transport: Transport
+) -> None:
+    body = bytes(range(256)) * 4000
+    api.get(f"{URL}/anything", body=gzip.compress(body), headers={"Content-Encoding": "gzip"})
+
+    assert transport(a_call()).body == body
 
 
 def test_the_log_has_method_path_status_and_time_and_nothing_else(

@@ -32,6 +32,42 @@ def test_a_young_answer_is_used_again() -> None:
     assert reads.get("a", ask=source) == 2
 
 
+def test_who_needs_a_younger_answer_says_so() -> None:
+    clock, source = FakeClock(), Source()
+    reads = Reads(clock)
+    reads.get("a", ask=source)
+
+    clock.sleep(5.0)
+
+    assert (1, 2) == (reads.get("a", ask=source), reads.get("a", ask=source, max_age=5.0))
+
+
+def test_whoever_came_during_a_slow_call_shares_its_answer() -> None:
+    came, answers = threading.Event(), []
+
+    class Clock(FakeClock):
+        def now(self) -> float:
+            now = super().now()
+            if threading.current_thread() is second:
+                came.set()
+            return now
+
+    clock, source = Clock(), Source()
+    reads = Reads(clock)
+    second = threading.Thread(target=lambda: answers.append(reads.get("a", ask=source, max_age=5.0)))
+
+    def slow() -> int:
+        second.start()
+        assert came.wait(10)
+        clock.sleep(30.0)
+        return source()
+
+    answers.append(reads.get("a", ask=slow, max_age=5.0))
+    second.join(10)
+
+    assert answers == [1, 1]
+
+
 def test_each_question_has_its_own_answer() -> None:
     reads, source = Reads(FakeClock()), Source()
 

@@ -39,7 +39,7 @@ def connection(
 
     def operate() -> bool:
         clock.sleep(after)
-        with restarts.connecting("app", nothing) as made:
+        with restarts.connecting("app", "db", nothing) as made:
             clock.sleep(making)
         return restarts.restart("app", source.restart, nothing, made)
 
@@ -74,7 +74,7 @@ def test_one_that_comes_during_a_restart_waits_for_its_end_and_has_its_own() -> 
 
     def late() -> bool:
         clock.sleep(GRACE + 1.0)
-        with restarts.connecting("app", nothing) as one:
+        with restarts.connecting("app", "db", nothing) as one:
             made.append(clock.now() - 1000.0)
         return restarts.restart("app", source.restart, nothing, one)
 
@@ -161,7 +161,7 @@ def test_a_wait_that_nobody_wants_any_more_ends_and_holds_up_nobody(where: str) 
         if where == "restart":
             return restarts.restart("app", source.restart, called_off)
         clock.sleep(30.0)
-        with restarts.connecting("app", called_off):
+        with restarts.connecting("app", "db", called_off):
             return None
 
     outcomes = clock.run(
@@ -172,3 +172,103 @@ def test_a_wait_that_nobody_wants_any_more_ends_and_holds_up_nobody(where: str) 
 
     assert isinstance(outcomes[1], KeyError)
     assert sorted(map(str, (outcomes[0], outcomes[2]))) == ["False", "True"]
+
+
+def held(
+    clock: FakeClock, restarts: Restarts, *containers: str, after: float, seconds: float
+) -> Callable[[], float]:
+    """An operation that needs these containers (none: any) to run; the moment from which it could be sure of that."""
+
+    def operate() -> float:
+        clock.sleep(after)
+        with restarts.held_off(containers or None, nothing):
+            began = clock.now() - 1000.0
+            clock.sleep(seconds)
+        return began
+
+    return operate
+
+
+@pytest.mark.parametrize("containers", [("app",), ("web", "app"), ()])
+def test_a_restart_does_not_begin_while_it_is_held_off(containers: tuple[str, ...]) -> None:
+    clock = FakeClock()
+    restarts, source = Restarts(clock), Source(clock)
+
+    clock.run(
+        connection(clock, restarts, source), held(clock, restarts, *containers, after=0.5, seconds=20.0)
+    )
+
+    assert source.restarts == [20.5]
+
+
+@pytest.mark.parametrize("containers", [("app",), ("web", "app"), ()])
+def test_a_restart_under_way_is_waited_for_and_only_by_whom_it_concerns(containers: tuple[str, ...]) -> None:
+    clock = FakeClock()
+    restarts, source = Restarts(clock), Source(clock, seconds=5.0)
+
+    _, concerned, other = clock.run(
+        connection(clock, restarts, source),
+        held(clock, restarts, *containers, after=GRACE + 1.0, seconds=0.0),
+        held(clock, restarts, "web", "db", after=GRACE + 1.0, seconds=0.0),
+    )
+
+    assert (concerned, other) == (GRACE + 5.0, GRACE + 1.0)
+
+
+def test_a_restart_that_has_not_begun_is_waited_for_by_nobody() -> None:
+    clock = FakeClock()
+    restarts, source = Restarts(clock), Source(clock)
+
+    _, _, late = clock.run(
+        connection(clock, restarts, source),
+        held(clock, restarts, "app", after=0.0, seconds=10.0),
+        held(clock, restarts, "web", "app", after=GRACE + 1.0, seconds=0.0),
+    )
+
+    assert late == GRACE + 1.0
+    assert source.restarts == [10.0]
+
+
+def test_the_target_of_a_connection_keeps_running_while_it_is_made() -> None:
+    clock = FakeClock()
+    restarts, app, db = Restarts(clock), Source(clock), Source(clock)
+
+    clock.run(
+        connection(clock, restarts, app, making=7.0), lambda: restarts.restart("db", db.restart, nothing)
+    )
+
+    assert db.restarts == [7.0]
+
+
+def test_containers_connected_in_a_ring_do_not_wait_for_each_other_for_ever() -> None:
+    clock = FakeClock()
+    restarts, names = Restarts(clock), ("a", "b", "c")
+    sources = {name: Source(clock) for name in names}
+
+    def link(source: str, target: str, after: float) -> Callable[[], bool]:
+        def operate() -> bool:
+            clock.sleep(after)
+            with restarts.connecting(source, target, nothing) as made:
+                clock.sleep(1.0)
+            return restarts.restart(source, sources[source].restart, nothing, made)
+
+        return operate
+
+    pairs = zip(names, names[1:] + names[:1], strict=True)
+    # Some come while others restart already.
+    links = [link(*pair, after) for pair in pairs for after in (0.0, 3.0)]
+
+    assert all(isinstance(outcome, bool) for outcome in clock.run(*links))
+    assert all(1 <= len(source.restarts) <= 2 for source in sources.values())
+    assert clock.now() < 1000.0 + 30.0
+
+
+def test_what_only_needs_a_container_to_run_asks_for_no_restart() -> None:
+    clock = FakeClock()
+    restarts, source = Restarts(clock), Source(clock)
+
+    led = clock.run(
+        connection(clock, restarts, source), held(clock, restarts, "app", after=GRACE + 1.0, seconds=1.0)
+    )
+
+    assert (led[0], source.restarts) == (True, [GRACE])
