@@ -71,10 +71,10 @@ class AllowedIps:
             lambda body: item(AllowedIp, body, "allowed_ip", "ip"),
             json=asked,
         )
-        address = _canonical(ip_address)
+        address = canonical(ip_address)
 
         def same_address(entry: AllowedIp) -> bool:
-            return _canonical(entry.ip_address or "") == address
+            return canonical(entry.ip_address) == address
 
         added = once(
             what=what,
@@ -112,11 +112,15 @@ class AllowedIps:
         )
 
 
-def _canonical(address: str) -> str:
-    # `10.0.0.7` and `10.0.0.7/32` are one address, and so are all spellings of an IPv6 one. Host bits are passed over:
-    # the resources refuse them in what a program asks for, but an entry that was made elsewhere may have them, and is
-    # the same network to whoever filters by it.
+def canonical(address: str | None) -> str:
+    """
+    The one spelling of an address that the list tells; what is none stays as it is, and no address of ours equals it.
+
+    `10.0.0.7` and `10.0.0.7/32` are one address, and so are all spellings of an IPv6 one. Host bits are passed over:
+    the resources refuse them in what a program asks for, but an entry that was made elsewhere may have them, and is the
+    same network to whoever filters by it.
+    """
     try:
-        return str(ipaddress.ip_network(address, strict=False))
+        return str(ipaddress.ip_network(address or "", strict=False))
     except ValueError:
-        return address
+        return address or ""

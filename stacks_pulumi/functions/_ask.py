@@ -42,6 +42,7 @@ def ask(provider: Provider | None, *question: Any, how: Callable[[StacksClient],
         StacksError: As drawn in `stacks_pulumi.errors`, and a `pulumi.RunError` as well.
     """
     try:
+        _refuse_outputs(*question)
         session = session_for(config.load(_settings(provider)))
         return session.reads.get(*map(str, question), ask=lambda: how(session.client), max_age=_MAX_AGE)
     except StacksError as error:
@@ -50,6 +51,14 @@ def ask(provider: Provider | None, *question: Any, how: Callable[[StacksClient],
         if account is not None:
             error.message = f"{error.message} (account {account})"
         raise
+
+
+def _refuse_outputs(name: str, *arguments: Any) -> None:
+    if any(isinstance(argument, pulumi.Output) for argument in arguments):
+        msg = (
+            f"{name}: its argument is an output, which is known later: call {name}_output, which waits for it"
+        )
+        raise StacksError(msg)
 
 
 def later(
@@ -103,6 +112,7 @@ def _rebuild(kind: type[StacksError], message: str, attributes: dict[str, Any]) 
 def _settings(provider: Provider | None) -> dict[str, str | None]:
     if provider is None:
         given = pulumi.Config(NAMESPACE)
+        config.refuse_misspelt(lambda key: given.get(key.removeprefix(f"{NAMESPACE}:")))
         return {f"{NAMESPACE}:{key}": given.get(key) for key in config.KEYS}
     if provider.settings is None:
         msg = (

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stacks_pulumi.api import models
+from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
@@ -24,7 +25,6 @@ from stacks_pulumi.errors import (
     StacksError,
     WaitCancelledError,
 )
-from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._adoption import adopts, how_to_adopt, refuse_if_owned
 from stacks_pulumi.resources._base import HalfDone
 from stacks_pulumi.resources._operation import Operation
@@ -236,7 +236,7 @@ class AllowedIpList:
 
 
 def _of(entries: Iterable[models.AllowedIp], address: str) -> list[models.AllowedIp]:
-    return [entry for entry in entries if _canonical(entry.ip_address) == address]
+    return [entry for entry in entries if canonical(entry.ip_address) == canonical(address)]
 
 
 def _says(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
@@ -252,7 +252,7 @@ def _unwanted(
     return [
         entry
         for entry in entries
-        if _canonical(entry.ip_address) != address
+        if canonical(entry.ip_address) != canonical(address)
         and ((revoke and _is_auto_added(entry)) or entry.description == _PLACEHOLDER["description"])
     ]
 
@@ -260,14 +260,6 @@ def _unwanted(
 def _only(entries: Iterable[models.AllowedIp], access: models.ExternalAccess) -> bool:
     """Whether nothing else is in the list."""
     return {entry.id for entry in access.allowed_ips} <= {entry.id for entry in entries}
-
-
-def _canonical(address: str | None) -> str:
-    try:
-        return _checks.ip_network(address)
-    except ValueError:
-        # The API wrote it in a way of its own, or not at all: no address of ours equals it.
-        return address or ""
 
 
 def _is_auto_added(entry: models.AllowedIp) -> bool:

@@ -26,14 +26,9 @@ from pulumi.dynamic import (
 )
 
 from stacks_pulumi import config
+from stacks_pulumi.api import in_doubt
 from stacks_pulumi.config import Settings
-from stacks_pulumi.errors import (
-    ConfigError,
-    ConnectionFailedError,
-    ServerError,
-    StacksError,
-    UnreadableAnswerError,
-)
+from stacks_pulumi.errors import ConfigError, StacksError
 from stacks_pulumi.resources import _host
 from stacks_pulumi.resources._account import (
     ORIGIN,
@@ -312,9 +307,9 @@ class Provider(ResourceProvider):
         try:
             with session.reads.changing():
                 self.on_delete(session, op, id_, stored)
-        except (ConnectionFailedError, ServerError, UnreadableAnswerError):
+        except StacksError as error:
             # Nobody knows what became of it, so look: a state that holds what is gone would be a lie.
-            if not self._is_gone(session, op, id_, stored):
+            if not (in_doubt(error) and self._is_gone(session, op, id_, stored)):
                 raise
         CLAIMS.release(self.kind, id_, op.call.urn)
 

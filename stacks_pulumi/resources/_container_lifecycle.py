@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from stacks_pulumi import catalog
-from stacks_pulumi.api import models
+from stacks_pulumi.api import in_doubt, models
 from stacks_pulumi.api._words import scrub
 from stacks_pulumi.api.wait import CREATED, GONE, SETTLED, STARTED, STOPPED, Wait
 from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
-    ConnectionFailedError,
     ExistsError,
     NotFoundError,
-    ServerError,
     SpendingCapError,
     StacksError,
     UnexpectedStateError,
-    UnreadableAnswerError,
     VanishedError,
     WaitCancelledError,
     WaitError,
@@ -141,8 +138,8 @@ class Lifecycle:
             self.session.client.containers.delete(id_)
         except NotFoundError:
             return
-        except (ConnectionFailedError, ServerError, UnreadableAnswerError):
-            if not self._is_going(id_):
+        except StacksError as error:
+            if not (in_doubt(error) and self._is_going(id_)):
                 raise
         self.session.client.feed.wait(
             GONE,

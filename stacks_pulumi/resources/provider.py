@@ -62,6 +62,10 @@ class Provider(pulumi.ProviderResource):
             "account": resource_name,
         }
         settings = {f"{NAMESPACE}:{name}": value for name, value in given.items() if value is not None}
+        plain: dict[str, str | None] = {
+            name: value for name, value in settings.items() if isinstance(value, str)
+        }
+        load(plain, {})
         inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
         self.settings: dict[str, str | None] | None = None
@@ -71,10 +75,6 @@ class Provider(pulumi.ProviderResource):
             pulumi.Output.all(**inputs).apply(self._keep)
         )
         """Resolves when `settings` is known."""
-        plain: dict[str, str | None] = {
-            name: value for name, value in settings.items() if isinstance(value, str)
-        }
-        load(plain, {})
         if len(plain) == len(settings):
             self._keep(plain)
 

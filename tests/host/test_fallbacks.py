@@ -117,7 +117,7 @@ def test_without_the_pool_what_is_made_is_the_same(
     assert found[True].keys() == found[False].keys()
     differing = {name for name in found[True] if found[True][name] != found[False][name]}
     # Only what a second container of one name has otherwise anyway.
-    assert differing <= {"port", "subdomain", "url", "raw_status"}
+    assert differing <= {"origin", "port", "subdomain", "url", "raw_status"}
 
 
 def test_without_the_call_an_error_still_has_our_words_and_an_id_is_not_lost(

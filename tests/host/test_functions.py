@@ -215,3 +215,14 @@ def test_a_provider_whose_key_is_not_known_yet_is_an_error_that_tells_the_way_ou
         stacks.list_containers(provider=provider)
 
     assert isinstance(failure.value, pulumi.RunError)
+
+
+def test_an_output_is_no_question_and_the_error_names_the_function_that_waits(account: Emulator) -> None:
+    async def ask() -> None:
+        output: Any = pulumi.Output.from_input("usr-1-web")
+        stacks.get_container(output)
+
+    with pytest.raises(errors.StacksError, match="call get_container_output, which waits for it"):
+        asyncio.run(ask())
+
+    assert account.requests == []
