@@ -51,6 +51,21 @@ def test_a_plan_without_a_price_fits_into_no_budget() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("policy", "limit"),
+    [
+        ("monthly-budget", "max_monthly_usd"),
+        ("spend-gate", "max_monthly_usd"),
+        ("resource-price-cap", "max_usd"),
+    ],
+)
+def test_a_template_without_a_price_fits_under_no_limit(policy: str, limit: str) -> None:
+    """Its plan is filled in by the provider, and says nothing of what such a template costs."""
+    preview(policy, container("a", "stacks-gpu"), **{limit: 100_000}).assert_blocked_by(
+        policy, "an unknown sum, at least $0.00"
+    )
+
+
 def test_a_budget_is_kept_to_the_cent() -> None:
     containers = [container(f"c{number}", plan="micro") for number in range(3)]
 
