@@ -28,6 +28,7 @@ class State(msgspec.Struct, rename="camel"):
     custom: bool = False
     delete: bool = False
     external: bool = False
+    pending_replacement: bool = False
     retain_on_delete: bool = False
     inputs: dict[str, Any] | None = None
 

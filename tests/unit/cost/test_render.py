@@ -110,6 +110,14 @@ def test_json_holds_amounts_as_text() -> None:
     assert data["rest_of_month"]["difference"] == {"low": "-1.50", "high": "3.00"}
 
 
+def test_every_form_says_what_a_replacement_takes_from_the_cap() -> None:
+    shown = result(data=preview(step("replace", "db", web("premium"), web("premium"))))
+
+    for text in (plain(shown), rich_text(shown, width=200, color=False) or "", document(shown)):
+        assert "charged to the key's spending cap again: 'db' +$10.00" in text
+    assert "charged to the key's spending cap again: 'db' +$10.00" in html(markdown(shown))
+
+
 def test_a_bound_that_is_not_known_is_null_in_json() -> None:
     data = json.loads(document(result(data=preview(step("create", "new", None, web("colossal"))))))
 
