@@ -214,6 +214,32 @@ def test_a_budget_that_is_only_asked_in_the_update_comes_too_late_and_the_gate_d
     assert isinstance(rules()["monthly-budget"], StackRule)
 
 
+def test_the_account_is_counted_once_and_a_namesake_in_another_account_hides_nothing(
+    guarded: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    def headroom(cap: int) -> list[str]:
+        config = {"account-headroom": {"enforcementLevel": "mandatory", "cap_usd": cap}}
+        return with_packs(tmp_path, {"spend": config})
+
+    key = emulator.new_key(account=emulator.new_account())
+    program = f"""
+        another = stacks.Provider("another", api_key={key!r}, base_url={emulator.url!r})
+        stacks.Container("web", template="nodejs", plan="premium")
+        stacks.Container("there", template="nodejs", name="web", opts=pulumi.ResourceOptions(provider=another))
+    """
+    guarded.program(program)
+    guarded.preview(*headroom(14))
+    guarded.up(*headroom(14))
+    guarded.program(program.replace('"premium"', '"premium", external_access=True'))
+    guarded.preview(*headroom(14))
+
+    # What is in the account of the key and leaves this stack is there still, whatever else is called `web`.
+    guarded.cli("state", "delete", guarded.resources()["web"]["urn"], "--yes")
+    guarded.program(program.replace('stacks.Container("web"', 'dict(name="web"'))
+    refused = guarded.preview_fails(*headroom(13))
+    assert "1 other container $10.00" in violations(refused)["account-headroom"]
+
+
 def test_a_misspelt_setting_blocks_and_a_wrong_value_does_not_even_start(
     guarded: Stack, tmp_path: Path
 ) -> None:

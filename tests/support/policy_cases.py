@@ -46,7 +46,7 @@ class Case:
 
 def account(_timeout_s: float) -> list[Any]:
     """An account that holds a container of $4 beside those of the stack."""
-    return [SimpleNamespace(name="elsewhere", price=price("nodejs", "basic", None))]
+    return [SimpleNamespace(id="usr-1-elsewhere", name="elsewhere", price=price("nodejs", "basic", None))]
 
 
 PREMIUM = container("big", plan="premium")
