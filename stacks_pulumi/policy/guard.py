@@ -52,14 +52,14 @@ class StacksGuard:
         max_container_usd: What one container may cost a month, in US dollars: for `resource-price-cap`.
         allowed_plans: Plans that containers may have: for `allowed-plans` and `clamp-plan`.
         allowed_templates: Templates that containers may have: for `allowed-templates`.
-        config: By policy, a level or an object, as in the file that `--policy-pack-config` takes. It goes before the
-            arguments above, and that file goes before it.
+        config: By policy, a level or an object, as in the file that `--policy-pack-config` takes; for `all`, a level. It
+            goes before the arguments above, and that file goes before it.
         account: Lists the account's containers, for `account-headroom` (`stacks_pulumi.cost.live.containers`).
         extra: Rules of your own (`ResourceRule`, `StackRule`), or policies made with Pulumi's SDK.
 
     Raises:
-        ValueError: There is no policy of such a name or more than one, no such level, a list is a single text, or a
-            limit goes to a policy that is not in the pack.
+        ValueError: There is no policy of such a name or more than one, no such level, a list is a single text, a limit
+            goes to a policy that is not in the pack, or `all` is given more than a level.
     """
 
     def __init__(
@@ -100,6 +100,8 @@ class StacksGuard:
         _known(config or {}, [*wanted, "all"], "config")
         for policy, setting in (config or {}).items():
             properties = {"enforcementLevel": setting} if isinstance(setting, str) else dict(setting)
+            if policy == "all":
+                _level_alone(properties)
             if "enforcementLevel" in properties:
                 _level(properties["enforcementLevel"], policy)
             self._config.setdefault(policy, {}).update(properties)
@@ -172,6 +174,14 @@ def _known(names: Iterable[str], known: Iterable[str], argument: str) -> None:
         msg = (
             f"{argument} names {missing[0]!r}, which is no policy of this pack: there are {', '.join(known)}"
         )
+        raise ValueError(msg)
+
+
+def _level_alone(properties: Mapping[str, Any]) -> None:
+    # The engine passes over whatever else stands there: a limit that nothing keeps.
+    options = [option for option in properties if option != "enforcementLevel"]
+    if options:
+        msg = f"config sets {options[0]!r} for 'all', which takes a level and nothing else: set it for each policy"
         raise ValueError(msg)
 
 

@@ -77,6 +77,11 @@ def test_a_level_for_all_is_overruled_by_a_policys_own() -> None:
             {"only": ["naming"], "max_monthly_usd": 5},
             "max_monthly_usd is set, but none of the policies that keep it",
         ),
+        (
+            {"config": {"all": {"enforcementLevel": "mandatory", "max_monthly_usd": 5}}},
+            "config sets 'max_monthly_usd' for 'all', which takes a level and nothing else",
+        ),
+        ({"config": {"all": {"exempt": []}}}, "config sets 'exempt' for 'all'"),
         ({"only": "naming"}, "only is the text 'naming': it takes a list"),
         ({"allowed_plans": "basic"}, "allowed_plans is the text 'basic': it takes a list"),
         ({"allowed_templates": "nodejs"}, "allowed_templates is the text 'nodejs': it takes a list"),
