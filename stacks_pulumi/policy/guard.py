@@ -52,8 +52,8 @@ class StacksGuard:
         max_container_usd: What one container may cost a month, in US dollars: for `resource-price-cap`.
         allowed_plans: Plans that containers may have: for `allowed-plans` and `clamp-plan`.
         allowed_templates: Templates that containers may have: for `allowed-templates`.
-        config: By policy, a level or an object, as in the file that `--policy-pack-config` takes; for `all`, a level. It
-            goes before the arguments above, and that file goes before it.
+        config: By policy, a level or an object, as in the file that `--policy-pack-config` takes; for `all`, a level.
+            It goes before the arguments above, and that file goes before it.
         account: Lists the account's containers, for `account-headroom` (`stacks_pulumi.cost.live.containers`).
         extra: Rules of your own (`ResourceRule`, `StackRule`), or policies made with Pulumi's SDK.
 

@@ -190,6 +190,23 @@ def test_the_report_is_a_table_of_every_container_and_the_sum() -> None:
     ]
 
 
+def test_the_report_blocks_nothing_where_everything_is_mandatory(capfd: pytest.CaptureFixture[str]) -> None:
+    pack = PackTester(StacksGuard("test", ["cost-report"], all="mandatory"))
+
+    pack.preview(container("web")).assert_passes()
+    assert "web    nodejs, basic  $4.00" in capfd.readouterr().err
+
+
+def test_an_exempt_container_is_not_in_the_report() -> None:
+    exempt = [{"name": "web", "reason": "agreed", "expires": "2999-12-31"}]
+    pack = PackTester(
+        StacksGuard("test", ["cost-report"], all="advisory"), {"cost-report": {"exempt": exempt}}
+    )
+
+    assert "web" not in str(pack.preview(container("web"), container("two")))
+    pack.preview(container("web")).assert_passes()
+
+
 def test_the_report_can_be_markdown() -> None:
     pack = PackTester(
         StacksGuard("test", ["cost-report"]),

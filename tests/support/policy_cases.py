@@ -215,18 +215,6 @@ CASES = (
         stack=True,
     ),
     Case(
-        "cost-report",
-        {"format": "table"},
-        (),
-        (container("big", plan="premium"),),
-        "big",
-        ("big", "nodejs, premium", "$10.00", "total"),
-        (SMALL, container("big", plan=UNKNOWN)),
-        "violates",
-        {"format": "html"},
-        stack=True,
-    ),
-    Case(
         "account-headroom",
         {"cap_usd": 10},
         (SMALL, container("elsewhere", plan="standard")),
