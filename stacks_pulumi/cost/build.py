@@ -95,11 +95,19 @@ def _events(events: list[Event], monthly: MonthlyPrice) -> Report:
         if event is not None
     ]
     mandatory_first = sorted(dict.fromkeys(violations), key=lambda violation: violation.level != "mandatory")
-    ended = any(line.summary_event is not None for line in events)
-    incomplete = _unfinished(errors) or (
-        "" if ended else "the events end before the preview does: run it again"
+    incomplete = _unfinished(errors) or _unexplained(
+        [line.summary_event.result for line in events if line.summary_event is not None], mandatory_first
     )
     return _preview(steps, monthly, errors, incomplete, tuple(mandatory_first))
+
+
+def _unexplained(results: list[str], violations: list[Violation]) -> str:
+    if not results:
+        return "the events end before the preview does: run it again"
+    # An engine that does not tell the result says what went wrong as an error.
+    if results[-1] in {"", "succeeded"} or any(violation.level == "mandatory" for violation in violations):
+        return ""
+    return "the preview failed and the events do not say why: run `pulumi preview` to see it, and put it right first"
 
 
 def _preview(

@@ -74,6 +74,9 @@ def figures(report: Report) -> dict[str, tuple[str, str, str]]:
 def test_every_form_of_a_preview_tells_the_same(
     stack: Stack, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    nothing = report_of(written(stack, "destroy", "--preview-only", "--json"))
+    assert (nothing.planned, nothing.incomplete) == (Price(Decimal(0), Decimal(0)), "")
+
     stack.program(BEFORE)
     stack.up(quiet_afterwards=False)
     export = report_of(stack.export().encode())

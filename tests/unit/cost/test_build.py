@@ -285,6 +285,23 @@ def test_events_bring_policy_violations_mandatory_ones_first() -> None:
     assert not report.incomplete
 
 
+def test_a_failure_that_no_policy_explains_is_not_the_whole() -> None:
+    failed = b'{"sequence":0,"summaryEvent":{"result":"failed"}}'
+    soft = previews.violation("naming", "new", "wrong name", "advisory")
+
+    assert "do not say why" in report_of(failed).incomplete
+    assert "do not say why" in report_of(events(policies=(soft,), errors=("preview failed",))).incomplete
+    assert not report_of(b'{"sequence":0,"summaryEvent":{"isPreview":true}}').incomplete
+
+
+def test_a_preview_that_failed_before_its_first_step_is_not_the_whole() -> None:
+    said = '"diagnostics":[{"message":"error: Program failed","severity":"error"}]'
+
+    for document in (f'{{{said},"changeSummary":{{"same":8}}}}', f"{{{said}}}", f'{{"duration":1,{said}}}'):
+        assert "shows only a part (Program failed)" in report_of(document.encode()).incomplete
+    assert "--show-sames" in report_of(b'{"changeSummary":{"same":8}}').incomplete
+
+
 def test_advisory_violations_block_nothing() -> None:
     soft = previews.violation("naming", "new", "wrong name", "advisory")
 
@@ -317,8 +334,15 @@ def test_a_secret_of_a_stack_is_a_range() -> None:
 
 
 def test_an_empty_stack_costs_nothing() -> None:
-    for document in (b'{"changeSummary": {"same": 0}}', export(), b'{"version":3,"deployment":{}}'):
+    for document in (
+        b'{"changeSummary": {"same": 0}}',
+        b'{"duration": 299430}',
+        b'{"config": {}, "duration": 299430}',
+        export(),
+        b'{"version":3,"deployment":{}}',
+    ):
         assert report_of(document).planned == dollars(0)
+        assert not report_of(document).incomplete
 
 
 @pytest.mark.parametrize(
@@ -329,6 +353,8 @@ def test_an_empty_stack_costs_nothing() -> None:
         b"Previewing update (dev):",
         b"[]",
         b"{}",
+        b'{"duration": "long"}',
+        b'{"duration": 5, "name": "a film"}',
         b'{"steps": 5}',
         b'{"sequence": "x"}',
         b"\xff\xfe",
