@@ -139,6 +139,16 @@ def test_a_wrong_configuration_is_told_even_if_there_is_no_resource() -> None:
     )
 
 
+def test_a_pattern_that_nothing_can_compile_names_its_policy() -> None:
+    guard = StacksGuard(
+        "test", ["naming"], config={"naming": {"pattern": "a{99999999999999999}"}}, all="mandatory"
+    )
+
+    PackTester(guard).preview(container("web")).assert_blocked_by(
+        "naming", "naming is misconfigured", "'pattern'"
+    )
+
+
 # Of letters that make no word of ours.
 word = st.text("jqxz", min_size=9, max_size=12)
 
