@@ -219,13 +219,12 @@ def monthly_price(
         additional_storage_tier: Tier number; `None` for none.
 
     Returns:
-        US dollars, before any discount code. `None` if the catalogue does not know the plan or the tier, or where
-        neither the plan is given nor the template known.
+        US dollars, before any discount code. `None` if the catalogue does not know the template, the plan or the tier.
     """
     if template == VPN_TEMPLATE:
         size: Plan | None = VPN_PLAN
-    elif plan is None and template not in TEMPLATES:
-        # It may be a tier of its own, as `stacks-vpn` is.
+    elif template not in TEMPLATES:
+        # It may be a tier of its own, as `stacks-vpn` is, whatever plan it was given.
         size = None
     else:
         size = PLANS.get(plan or default_plan(template) or DEFAULT_PLAN)

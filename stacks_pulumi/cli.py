@@ -19,6 +19,9 @@ _COMMANDS: Final = {
 }
 """Subcommand -> its module, which `stacks_pulumi.commands` describes."""
 
+_WRONG_OPTION: Final = {"cost": 1}
+"""Subcommand -> its exit code for an option that is wrong, where argparse's 2 means something else."""
+
 _NOBODY_READS: Final = 128 + 13
 """What a shell reports of a program that SIGPIPE ended."""
 
@@ -38,7 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     modules = {name: importlib.import_module(path) for name, path in _COMMANDS.items()}
     for name, module in modules.items():
         module.add_arguments(subparsers.add_parser(name, help=module.HELP))
-    arguments = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        arguments = parser.parse_args(words)
+    except SystemExit as ended:
+        if ended.code == 2 and words:
+            raise SystemExit(_WRONG_OPTION.get(words[0], 2)) from None
+        raise
     try:
         code = int(modules[arguments.command].run(arguments))
         sys.stdout.flush()

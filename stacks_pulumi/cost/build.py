@@ -9,17 +9,16 @@ from typing import Final
 from stacks_pulumi import catalog
 from stacks_pulumi.cost import tokens
 from stacks_pulumi.cost.documents import Event, Metadata, Preview, Stack, State, read
-from stacks_pulumi.cost.money import count
+from stacks_pulumi.cost.money import FREE, Change, Price, count, total
 from stacks_pulumi.cost.pricing import MonthlyPrice
 from stacks_pulumi.cost.report import Action, Item, Line, NotPriced, Report, Violation, item
+from stacks_pulumi.cost.steps import LEFTOVER, name_of, only_refreshes, plan_of
 
 __all__ = ["report_of"]
 
-_GOES: Final = frozenset(
-    {"delete", "delete-replaced", "discard", "discard-replaced", "remove-pending-replace"}
-)
 _ORDER: Final[dict[Action, int]] = {"create": 0, "replace": 1, "update": 2, "delete": 3, "same": 4}
 _POLICIES_ONLY: Final = "preview failed"
+_SHOWN: Final = 5
 
 
 def report_of(data: bytes, monthly: MonthlyPrice = catalog.monthly_price) -> Report:
@@ -40,8 +39,18 @@ def report_of(data: bytes, monthly: MonthlyPrice = catalog.monthly_price) -> Rep
         steps = [Metadata(step.op, step.urn, step.old_state, step.new_state) for step in document.steps]
         errors = [said.message for said in document.diagnostics if said.severity == "error"]
         missing = document.change_summary.get("same", 0) - sum(step.op == "same" for step in steps)
-        return _preview(steps, monthly, errors, _unfinished(errors) or _without_sames(missing), ())
+        incomplete = _unfinished(errors) or _only_refreshes(steps) or _without_sames(missing)
+        return _preview(steps, monthly, errors, incomplete, ())
     return _events(document, monthly)
+
+
+def _only_refreshes(steps: list[Metadata]) -> str:
+    if not only_refreshes(steps):
+        return ""
+    return (
+        "a refresh shows in this format what was recorded, not what it found: "
+        "run `pulumi preview --refresh --json --show-sames`"
+    )
 
 
 def _without_sames(missing: int) -> str:
@@ -86,55 +95,57 @@ def _events(events: list[Event], monthly: MonthlyPrice) -> Report:
         if event is not None
     ]
     mandatory_first = sorted(dict.fromkeys(violations), key=lambda violation: violation.level != "mandatory")
-    ended = any(line.summary_event is not None for line in events)
-    incomplete = _unfinished(errors) or (
-        "" if ended else "the events end before the preview does: run it again"
+    incomplete = _unfinished(errors) or _unexplained(
+        [line.summary_event.result for line in events if line.summary_event is not None], mandatory_first
     )
     return _preview(steps, monthly, errors, incomplete, tuple(mandatory_first))
 
 
+def _unexplained(results: list[str], violations: list[Violation]) -> str:
+    if not results:
+        return "the events end before the preview does: run it again"
+    # An engine that does not tell the result says what went wrong as an error.
+    if results[-1] in {"", "succeeded"} or any(violation.level == "mandatory" for violation in violations):
+        return ""
+    return "the preview failed and the events do not say why: run `pulumi preview` to see it, and put it right first"
+
+
 def _preview(
-    steps: Iterable[Metadata],
+    steps: list[Metadata],
     monthly: MonthlyPrice,
     errors: list[str],
     incomplete: str,
     violations: tuple[Violation, ...],
 ) -> Report:
-    before: dict[str, State] = {}
-    after: dict[str, State] = {}
-    actions: dict[str, str] = {}
-    notes: list[str] = []
-    for step in steps:
-        old = step.old
-        if step.op == "same" and old is not None and not old.id and not old.inputs:
-            # A new resource outside of --target is shown as unchanged, without anything in it.
-            if old.type == tokens.CONTAINER:
-                notes.append(f"{_name(step.urn)!r} is new and outside of --target: not made, so not counted")
-            continue
-        # What an earlier replacement has left to be deleted is a thing of its own, under the same URN.
-        key = f"{step.urn}#leftover" if old is not None and old.delete else step.urn
-        if old is not None:
-            before.setdefault(key, old)
-        if step.op in _GOES:
-            actions.setdefault(key, "delete")
-        elif step.new is not None:
-            after[key] = step.new
-            actions[key] = step.op
-        if step.op == "delete" and old is not None and old.retain_on_delete and old.type == tokens.CONTAINER:
-            notes.append(
-                f"{_name(step.urn)!r} leaves the stack but is kept (retain_on_delete): it goes on costing"
-            )
+    plan = plan_of(steps)
     lines = [
-        _line(key, before.get(key), after.get(key), action, monthly)
-        for key, action in actions.items()
-        if _is_ours(before.get(key), after.get(key))
+        _line(key, plan.before.get(key), plan.after.get(key), action, monthly)
+        for key, action in plan.actions.items()
+        if _is_ours(plan.before.get(key), plan.after.get(key))
     ]
     lines.sort(key=lambda line: (_ORDER[line.action], line.name))
+    notes = tuple(dict.fromkeys([*plan.notes, *_charged_again(lines)]))
     blocked = _blocked(errors, violations) if not incomplete else ""
-    not_priced = _not_priced(after.values())
     return Report(
-        "preview", tuple(lines), not_priced, violations, tuple(dict.fromkeys(notes)), blocked, incomplete
+        "preview", tuple(lines), _not_priced(plan.after.values()), violations, notes, blocked, incomplete
     )
+
+
+def _charged_again(lines: list[Line]) -> list[str]:
+    """A key's cap is on what is made in a month: the difference of a replacement says nothing of it."""
+    replaced = [line for line in lines if line.action == "replace"]
+    if not replaced:
+        return []
+    each = ", ".join(f"{line.name!r} {_anew(line.planned)}" for line in replaced[:_SHOWN])
+    more = len(replaced) - _SHOWN
+    rest = f" and {more} more, {_anew(total(line.planned for line in replaced))} in all" if more > 0 else ""
+    return [
+        f"replaced, so charged to the key's spending cap again: {each}{rest}; what is deleted gives nothing back"
+    ]
+
+
+def _anew(price: Price) -> Change:
+    return Change.between(FREE, price)
 
 
 def _blocked(errors: list[str], violations: tuple[Violation, ...]) -> str:
@@ -161,16 +172,16 @@ def _line(key: str, old: State | None, new: State | None, op: str, monthly: Mont
     if action == "same" and before is not None and after is not None:
         # The engine says that nothing changes, so whichever side shows a price shows that of both.
         before = after = after if after.price.exact else before
-    name = _name(key.removesuffix("#leftover"))
-    if key.endswith("#leftover"):
+    name = name_of(key.removesuffix(LEFTOVER))
+    if key.endswith(LEFTOVER):
         name += " (left over from a replacement)"
-    return Line(name, key.removesuffix("#leftover"), action, before, after)
+    return Line(name, key.removesuffix(LEFTOVER), action, before, after)
 
 
 def _action(op: str, before: Item | None, after: Item | None) -> Action:
     if after is None:
         return "delete"
-    if before is None:
+    if before is None or op == "create":
         return "create"
     if "replace" in op:
         return "replace"
@@ -196,13 +207,10 @@ def _not_priced(states: Iterable[State]) -> tuple[NotPriced, ...]:
 def _stack(stack: Stack, monthly: MonthlyPrice) -> Report:
     resources = stack.deployment.resources
     lines = [
-        _line(f"{state.urn}#leftover" if state.delete else state.urn, state, state, "same", monthly)
+        _line(f"{state.urn}{LEFTOVER}" if state.delete else state.urn, state, state, "same", monthly)
         for state in resources
-        if _is_ours(state, None)
+        # What waits to be made anew has been deleted already.
+        if _is_ours(state, None) and not state.pending_replacement
     ]
     lines.sort(key=lambda line: line.name)
     return Report("stack", tuple(lines), _not_priced(resources))
-
-
-def _name(urn: str) -> str:
-    return urn.rpartition("::")[2]

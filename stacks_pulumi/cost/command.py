@@ -29,10 +29,13 @@ HELP: Final = "say what a change costs before it is made, and what a stack or th
 _EXIT_CODES: Final = """\
 exit codes:
   0  within all limits
-  1  an error, or the figures are not the whole (no --show-sames, a preview that failed)
+  1  an error (an option too), or the figures are not the whole (no --show-sames, a preview that failed)
   2  blocked: a --max limit is passed, or the preview violates a mandatory policy
   3  a price is not exact (--strict)
 """
+
+# Far more than any limit can be, and few enough digits to reckon with.
+_MOST: Final = Decimal(1_000_000_000)
 
 _MEASURES: Final[tuple[tuple[Measure, str, str], ...]] = (
     ("total", "USD", "the planned total a month"),
@@ -80,8 +83,8 @@ def _number(text: str) -> Decimal:
         number = Decimal(text.removeprefix("$").removesuffix("%"))
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    if not number.is_finite() or not 0 <= number <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {_MOST:,}")
     return number
 
 

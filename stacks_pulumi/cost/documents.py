@@ -28,6 +28,7 @@ class State(msgspec.Struct, rename="camel"):
     custom: bool = False
     delete: bool = False
     external: bool = False
+    pending_replacement: bool = False
     retain_on_delete: bool = False
     inputs: dict[str, Any] | None = None
 
@@ -92,9 +93,9 @@ class Event(msgspec.Struct, rename="camel"):
 
 
 class Preview(msgspec.Struct, rename="camel"):
-    """`pulumi preview --json`."""
+    """`pulumi preview --json`; without steps it failed before the first, or the stack holds no resource."""
 
-    steps: list[Step]
+    steps: list[Step] = []
     change_summary: dict[str, int] = {}
     diagnostics: list[Diagnostic] = []
 
@@ -116,8 +117,16 @@ class _Any(msgspec.Struct, rename="camel"):
 
     steps: Any = msgspec.UNSET
     change_summary: Any = msgspec.UNSET
+    diagnostics: Any = msgspec.UNSET
     deployment: Any = msgspec.UNSET
     sequence: Any = msgspec.UNSET
+
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """`pulumi destroy --preview-only --json` of an empty stack."""
+
+    duration: int
+    config: dict[str, Any] = {}
 
 
 _HELP = (
@@ -144,9 +153,8 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
             return _events(data)
         if kind.deployment is not msgspec.UNSET:
             return msgspec.json.decode(data, type=Stack)
-        # A stack without a resource makes a preview without steps.
-        if kind.steps is msgspec.UNSET and kind.change_summary is not msgspec.UNSET:
-            return Preview(steps=[])
+        if all(part is msgspec.UNSET for part in (kind.steps, kind.change_summary, kind.diagnostics)):
+            msgspec.json.decode(data, type=_Nothing)
         return msgspec.json.decode(data, type=Preview)
     except msgspec.ValidationError as error:
         raise InputError(f"this JSON is not what Pulumi writes ({error}): {_HELP}") from None

@@ -19,7 +19,7 @@ from stacks_pulumi.cost.tokens import (
     VPN_CLIENT,
 )
 from stacks_pulumi.cost.values import UNKNOWN
-from stacks_pulumi.policy.findings import Deferred, NotApplicable, Violation
+from stacks_pulumi.policy.findings import Deferred, NotApplicable, Notice, Violation
 from stacks_pulumi.policy.guard import StacksGuard
 from stacks_pulumi.policy.options import Settings
 from stacks_pulumi.policy.registry import EXPOSURE, PLANS, SPEND
@@ -48,6 +48,7 @@ __all__ = [
     "ContainerView",
     "Deferred",
     "NotApplicable",
+    "Notice",
     "PinnedBackupView",
     "ResourceRule",
     "Settings",

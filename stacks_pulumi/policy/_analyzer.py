@@ -53,6 +53,7 @@ class Resource:
         properties: Its checked inputs; `UNKNOWN` and `Secret` are allowed at the top level.
         protect: Whether the engine refuses to delete it.
         sources: By property, the names of the resources that its value came from.
+        parent: The type of the component that it is part of; empty for none.
     """
 
     type: str
@@ -60,11 +61,13 @@ class Resource:
     properties: Mapping[str, Any]
     protect: bool = False
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    parent: str = ""
 
     @property
     def urn(self) -> str:
         """Its URN in the stack `dev` of the project `test`."""
-        return f"urn:pulumi:dev::test::{self.type}::{self.name}"
+        kind = f"{self.parent}${self.type}" if self.parent else self.type
+        return f"urn:pulumi:dev::test::{kind}::{self.name}"
 
 
 @dataclass(frozen=True)

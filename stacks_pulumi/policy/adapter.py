@@ -8,22 +8,21 @@ nothing of where it was. So nothing of the SDK reaches a rule, and everything th
 from __future__ import annotations
 
 import datetime
-import sys
-import traceback
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, replace
 from typing import Any, Final
 
 import pulumi_policy
-from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
+from pulumi_policy.proxy import UnknownValueError
 
 from stacks_pulumi.cost import tokens
 from stacks_pulumi.cost.pricing import price
 from stacks_pulumi.cost.values import UNKNOWN, is_unknown
 from stacks_pulumi.policy.exemptions import Exemption, covering
-from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable, Violation
+from stacks_pulumi.policy.findings import Deferred, Finding, Notice, Violation
 from stacks_pulumi.policy.options import Settings
 from stacks_pulumi.policy.rule import Remediation, ResourceRule, Rule, StackRule
+from stacks_pulumi.policy.telling import crashed, ended_note, misconfigured, not_enforced, show, tell_sdk
 from stacks_pulumi.policy.views import ContainerView, PinnedBackupView, StackView, VpnClientView
 
 __all__ = ["Today", "policy_of"]
@@ -31,16 +30,7 @@ __all__ = ["Today", "policy_of"]
 Today = Callable[[], datetime.date]
 
 _PRICE_INPUT: Final = "monthly_price_usd"
-
-
-class _DeferredError(UnknownValueError):
-    """How the SDK is told to warn, in its own words for an unknown value, and in ours for what follows."""
-
-    def __init__(self, name: str, value: str) -> None:
-        super().__init__(UNKNOWN_STRING_VALUE, [value])
-        self.message = (
-            f"the {value} of {name!r} is not known yet; the update checks it before the resource is made"
-        )
+_STACK_VIEW: Final = (tokens.CONTAINER, tokens.PINNED_BACKUP, tokens.VPN_CLIENT)
 
 
 def policy_of(rule: Rule, today: Today) -> pulumi_policy.Policy:
@@ -60,7 +50,9 @@ def policy_of(rule: Rule, today: Today) -> pulumi_policy.Policy:
         return pulumi_policy.StackValidationPolicy(validate=_stack_validation(rule, today), **common)
     if isinstance(rule, Remediation):
         return pulumi_policy.ResourceValidationPolicy(
-            validate=_settings_validation(rule), remediate=_remediation(rule, today), **common
+            validate=_resource_validation(_as_check(rule), today),
+            remediate=_remediation(rule, today),
+            **common,
         )
     assert isinstance(rule, ResourceRule)  # noqa: S101  (the three kinds of rule there are)
     return pulumi_policy.ResourceValidationPolicy(validate=_resource_validation(rule, today), **common)
@@ -86,38 +78,13 @@ def _settings(
     return Settings(rule.all_options, args.get_config(), args.stack_tags)
 
 
-def _misconfigured(rule: Rule, settings: Settings) -> str:
-    problems = "; ".join(settings.problems)
-    return f"{rule.name} is misconfigured, so nothing passes it: {problems}."
-
-
-def _crashed(rule: Rule, subject: str, error: Exception) -> str:
-    # The error's own text may hold a property's value.
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{place.filename.rsplit('/', 1)[-1]}, line {place.lineno}"
-    return (
-        f"{rule.name} crashed on {subject} ({type(error).__name__} in {where}), so it is not known whether this is "
-        f"allowed. Please report it; until then, set {rule.name} to disabled to go on without it."
-    )
-
-
-def _not_enforced(rule: Rule, name: str, exemption: Exemption) -> None:
-    sys.stderr.write(f"{rule.name}: {name!r} is exempt until {exemption.expires}: {exemption.reason}\n")
-
-
-def _ended(exemption: Exemption | None) -> str:
-    if exemption is None:
-        return ""
-    return f" (Its exemption ended on {exemption.expires}: {exemption.reason}.)"
-
-
 def _resource_validation(rule: ResourceRule[Any], today: Today) -> pulumi_policy.ResourceValidation:
     def validate(args: pulumi_policy.ResourceValidationArgs, report: pulumi_policy.ReportViolation) -> None:
         if args.resource_type not in (rule.view.TYPE, tokens.STACK):
             return
         settings = _settings(rule, args)
         if settings.problems:
-            report(_misconfigured(rule, settings), None)
+            report(misconfigured(rule, settings), None)
             return
         if args.resource_type == tokens.STACK:
             return
@@ -130,70 +97,82 @@ def _resource_validation(rule: ResourceRule[Any], today: Today) -> pulumi_policy
             live, ended = covering(settings["exempt"] or (), args.urn, args.name, today())
             if live is not None:
                 # Not even looked at, so that a rule which adds up leaves it out of its sum.
-                _not_enforced(rule, args.name, live)
+                not_enforced(rule, args.name, live)
                 return
             view = rule.view.of(args.urn, args.name, properties, protect=args.opts.protect)
             for finding in rule.check(view, settings):
                 if isinstance(finding, Violation):
-                    report(finding.message + _ended(ended), None)
+                    report(finding.message + ended_note(ended), None)
+                elif isinstance(finding, Notice):
+                    show(rule, finding.message + ended_note(ended), report)
                 else:
                     rest.append(finding)
         except Exception as error:  # noqa: BLE001  (whatever a rule does, it fails closed and says where)
-            report(_crashed(rule, repr(args.name), error), None)
+            report(crashed(rule, repr(args.name), error), None)
             return
-        _tell_sdk(args, rest, args.name)
+        tell_sdk(args, rest, args.name)
 
     return validate
-
-
-def _tell_sdk(
-    args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs,
-    findings: list[Finding],
-    name: str,
-) -> None:
-    for finding in findings:
-        if isinstance(finding, Deferred):
-            raise _DeferredError(name, finding.property)
-    for finding in findings:
-        if isinstance(finding, NotApplicable):
-            args.not_applicable(finding.reason)
 
 
 def _stack_validation(rule: StackRule, today: Today) -> pulumi_policy.StackValidation:
     def validate(args: pulumi_policy.StackValidationArgs, report: pulumi_policy.ReportViolation) -> None:
         settings = _settings(rule, args)
         if settings.problems:
-            report(_misconfigured(rule, settings), None)
+            report(misconfigured(rule, settings), None)
             return
         rest: list[Finding] = []
         try:
-            exempt: set[str] = set()
-            ended: dict[str, Exemption] = {}
-            for resource in args.resources:
-                if resource.resource_type.startswith(tokens.PREFIX):
-                    live, past = covering(settings["exempt"] or (), resource.urn, resource.name, today())
-                    if live is not None:
-                        exempt.add(resource.urn)
-                        _not_enforced(rule, resource.name, live)
-                    elif past is not None:
-                        ended[resource.urn] = past
-            notes = "".join(_ended(exemption) for exemption in ended.values())
+            exempt, ended, unclear = _exempt(rule, args.resources, settings, today())
+            for name in unclear:
+                report(
+                    f"{rule.name} has an exemption by the name {name!r}, which more than one resource has, "
+                    "so it exempts none of them: give the urn of the one that is meant.",
+                    None,
+                )
+            notes = "".join(ended_note(exemption) for exemption in ended.values())
             for finding in rule.check(_stack(args.resources, exempt), settings):
-                if not isinstance(finding, Violation):
+                if isinstance(finding, Notice):
+                    show(rule, finding.message + notes, report)
+                elif not isinstance(finding, Violation):
                     rest.append(finding)
                 elif finding.urn is None:
                     report(finding.message + notes, None)
                 else:
-                    report(finding.message + _ended(ended.get(finding.urn)), finding.urn)
+                    report(finding.message + ended_note(ended.get(finding.urn)), finding.urn)
         except Exception as error:  # noqa: BLE001  (whatever a rule does, it fails closed and says where)
-            report(_crashed(rule, "the stack", error), None)
+            report(crashed(rule, "the stack", error), None)
             return
         if not any(isinstance(finding, Deferred) for finding in rest):
-            _tell_sdk(args, rest, "the stack")
+            tell_sdk(args, rest, "the stack")
         else:
             report(f"{rule.name} left a value open that nothing looks at later; please report it.", None)
 
     return validate
+
+
+def _exempt(
+    rule: Rule, resources: Iterable[pulumi_policy.PolicyResource], settings: Settings, today: datetime.date
+) -> tuple[set[str], dict[str, Exemption], list[str]]:
+    """The URNs that are exempt, the exemptions that have ended, and the names that say too little."""
+    live: dict[Exemption, dict[str, str]] = {}
+    ended: dict[str, Exemption] = {}
+    for resource in resources:
+        if resource.resource_type in _STACK_VIEW:
+            holds, past = covering(settings["exempt"] or (), resource.urn, resource.name, today)
+            if holds is not None:
+                live.setdefault(holds, {})[resource.urn] = resource.name
+            elif past is not None:
+                ended[resource.urn] = past
+    # A sum would leave all of them out, where one was agreed upon.
+    unclear = [exemption.name or "" for exemption, covered in live.items() if len(covered) > 1]
+    exempt: set[str] = set()
+    for exemption, covered in live.items():
+        if len(covered) == 1:
+            [(urn, name)] = covered.items()
+            exempt.add(urn)
+            not_enforced(rule, name, exemption)
+    return exempt, ended, unclear
 
 
 def _stack(resources: Iterable[pulumi_policy.PolicyResource], exempt: set[str]) -> StackView:
@@ -217,16 +196,24 @@ def _stack(resources: Iterable[pulumi_policy.PolicyResource], exempt: set[str]) 
     return StackView(tuple(containers), tuple(backups), tuple(clients))
 
 
-def _settings_validation(rule: Rule) -> pulumi_policy.ResourceValidation:
-    """A remediation cannot report, so its configuration is judged when the stack itself is looked at."""
+def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:
+    """
+    What a remediation would change, as violations.
 
-    def validate(args: pulumi_policy.ResourceValidationArgs, report: pulumi_policy.ReportViolation) -> None:
-        if args.resource_type == tokens.STACK:
-            settings = _settings(rule, args)
-            if settings.problems:
-                report(_misconfigured(rule, settings), None)
+    At `remediate` it runs after the change, and finds nothing left. At the other levels the SDK changes nothing, and
+    a rule that was made mandatory must not pass what it is about.
+    """
 
-    return validate
+    def check(view: Any, settings: Settings) -> Iterator[Finding]:
+        changes = rule.changes(view, settings)
+        if changes:
+            yield Violation(
+                f"{rule.name} would set the {' and the '.join(changes)} of {view.name!r}, which it does at the level "
+                f"remediate only. {rule.fix}"
+            )
+
+    common = {field.name: getattr(rule, field.name) for field in fields(Rule)}
+    return ResourceRule(**common, view=rule.view, check=check)
 
 
 def _remediation(rule: Remediation[Any], today: Today) -> pulumi_policy.ResourceRemediation:
@@ -242,7 +229,7 @@ def _remediation(rule: Remediation[Any], today: Today) -> pulumi_policy.Resource
             live, _ = covering(settings["exempt"] or (), args.urn, args.name, today())
             changes = {} if live is not None else rule.changes(view, settings)
         except Exception as error:  # noqa: BLE001  (as above; an error is all that a remediation can answer)
-            raise RuntimeError(_crashed(rule, repr(args.name), error)) from None
+            raise RuntimeError(crashed(rule, repr(args.name), error)) from None
         if not changes:
             return None
         changes.update(_new_price({**properties, **changes}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["Deferred", "Finding", "NotApplicable", "Violation"]
+__all__ = ["Deferred", "Finding", "NotApplicable", "Notice", "Violation"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,20 @@ class Deferred:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """
+    Something to read, with which nothing is wrong: it blocks at no level.
+
+    At `mandatory` it goes to standard error, which the engine prints; otherwise it is shown as a violation is.
+
+    Attributes:
+        message: What there is to read; it may have several lines. Of its contents the same holds.
+    """
+
+    message: str
+
+
+@dataclass(frozen=True)
 class NotApplicable:
     """
     The rule has nothing to judge by.
@@ -50,4 +64,4 @@ class NotApplicable:
     reason: str
 
 
-Finding: TypeAlias = Violation | Deferred | NotApplicable
+Finding: TypeAlias = Violation | Deferred | Notice | NotApplicable

@@ -52,14 +52,14 @@ class StacksGuard:
         max_container_usd: What one container may cost a month, in US dollars: for `resource-price-cap`.
         allowed_plans: Plans that containers may have: for `allowed-plans` and `clamp-plan`.
         allowed_templates: Templates that containers may have: for `allowed-templates`.
-        config: By policy, a level or an object, as in the file that `--policy-pack-config` takes. It goes before the
-            arguments above, and that file goes before it.
+        config: By policy, a level or an object, as in the file that `--policy-pack-config` takes; for `all`, a level.
+            It goes before the arguments above, and that file goes before it.
         account: Lists the account's containers, for `account-headroom` (`stacks_pulumi.cost.live.containers`).
         extra: Rules of your own (`ResourceRule`, `StackRule`), or policies made with Pulumi's SDK.
 
     Raises:
-        ValueError: There is no policy of such a name, no such level, or a limit goes to a policy that is not in the
-            pack.
+        ValueError: There is no policy of such a name or more than one, no such level, a list is a single text, a limit
+            goes to a policy that is not in the pack, or `all` is given more than a level.
     """
 
     def __init__(
@@ -77,16 +77,19 @@ class StacksGuard:
         extra: Iterable[Rule | pulumi_policy.Policy] = (),
     ) -> None:
         everything = registry.rules(account)
-        wanted = list(everything if only is None else only)
+        wanted = list(everything) if only is None else _list(only, "only")
         _known(wanted, everything, "only")
         self.name = name
         self._only, self._account, self._extra = tuple(wanted), account, tuple(extra)
         wanted += [part.name for part in self._extra]
+        _once(wanted)
         given = {
             "max_monthly_usd": None if max_monthly_usd is None else float(max_monthly_usd),
             "max_container_usd": None if max_container_usd is None else float(max_container_usd),
-            "allowed_plans": None if allowed_plans is None else list(allowed_plans),
-            "allowed_templates": None if allowed_templates is None else list(allowed_templates),
+            "allowed_plans": None if allowed_plans is None else _list(allowed_plans, "allowed_plans"),
+            "allowed_templates": (
+                None if allowed_templates is None else _list(allowed_templates, "allowed_templates")
+            ),
         }
         self._config: dict[str, dict[str, Any]] = {}
         if all is not None:
@@ -97,6 +100,8 @@ class StacksGuard:
         _known(config or {}, [*wanted, "all"], "config")
         for policy, setting in (config or {}).items():
             properties = {"enforcementLevel": setting} if isinstance(setting, str) else dict(setting)
+            if policy == "all":
+                _level_alone(properties)
             if "enforcementLevel" in properties:
                 _level(properties["enforcementLevel"], policy)
             self._config.setdefault(policy, {}).update(properties)
@@ -147,12 +152,36 @@ class StacksGuard:
         )
 
 
+def _list(values: Iterable[str], argument: str) -> list[str]:
+    # A text is a list of its letters, which would make a pack that nobody meant.
+    if isinstance(values, str):
+        msg = f"{argument} is the text {values!r}: it takes a list, such as [{values!r}]"
+        raise ValueError(msg)  # noqa: TRY004  (a setting that is wrong is a ValueError here, whatever is wrong with it)
+    return list(values)
+
+
+def _once(names: list[str]) -> None:
+    # The engine knows policies by name: what belongs to one of two, it would take from the other.
+    double = [name for number, name in enumerate(names) if name in names[:number]]
+    if double:
+        msg = f"two policies of this pack are called {double[0]!r}: give yours a name of its own"
+        raise ValueError(msg)
+
+
 def _known(names: Iterable[str], known: Iterable[str], argument: str) -> None:
     missing = [name for name in names if name not in known]
     if missing:
         msg = (
             f"{argument} names {missing[0]!r}, which is no policy of this pack: there are {', '.join(known)}"
         )
+        raise ValueError(msg)
+
+
+def _level_alone(properties: Mapping[str, Any]) -> None:
+    # The engine passes over whatever else stands there: a limit that nothing keeps.
+    options = [option for option in properties if option != "enforcementLevel"]
+    if options:
+        msg = f"config sets {options[0]!r} for 'all', which takes a level and nothing else: set it for each policy"
         raise ValueError(msg)
 
 

@@ -135,7 +135,7 @@ def pattern(name: str, help: str) -> Option:
     def parse(raw: Any) -> re.Pattern[str]:
         try:
             return re.compile(raw)
-        except (re.error, TypeError):
+        except (re.error, TypeError, OverflowError, RecursionError):
             raise OptionError("is no regular expression") from None
 
     return Option(name, _schema("string", help, None), parse, help)

@@ -43,6 +43,30 @@ def written(stack: Stack, *arguments: str, **environment: str) -> bytes:
     return done.stdout
 
 
+def test_what_a_refresh_found_gone_is_new_again(stack: Stack, emulator: Emulator) -> None:
+    stack.program(BEFORE)
+    stack.up(quiet_afterwards=False)
+    emulator.drift.delete("old")
+    emulator.drift.delete("data")
+    emulator.drift.resize("kept", "standard")
+    unwanted = BEFORE.replace('stacks.Container("data", template="postgresql")', "None")
+    stack.program(unwanted.replace('"nginx-micro"', '"nginx-micro", plan="standard"'))
+
+    document = report_of(written(stack, "preview", "--refresh", "--json", "--show-sames"))
+    streamed = report_of(
+        written(stack, "preview", "--refresh", "--json", PULUMI_ENABLE_STREAMING_JSON_PREVIEW="true")
+    )
+    alone = report_of(written(stack, "refresh", "--preview-only", "--json"))
+
+    assert figures(document) == {
+        "old": ("create", "$0.00", "$10.00"),
+        "kept": ("update", "$5.00", "$5.00"),
+    }
+    assert figures(streamed) == figures(document)
+    assert document.difference == Change(Decimal(10), Decimal(10))
+    assert "not what it found" in alone.incomplete
+
+
 def figures(report: Report) -> dict[str, tuple[str, str, str]]:
     return {line.name: (line.action, str(line.past), str(line.planned)) for line in report.lines}
 
@@ -50,6 +74,9 @@ def figures(report: Report) -> dict[str, tuple[str, str, str]]:
 def test_every_form_of_a_preview_tells_the_same(
     stack: Stack, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    nothing = report_of(written(stack, "destroy", "--preview-only", "--json"))
+    assert (nothing.planned, nothing.incomplete) == (Price(Decimal(0), Decimal(0)), "")
+
     stack.program(BEFORE)
     stack.up(quiet_afterwards=False)
     export = report_of(stack.export().encode())

@@ -20,6 +20,8 @@ from tests.support.stack import Stack
 
 PACKS = {"plans": PLANS, "spend": SPEND, "exposure": EXPOSURE}
 EVERY = [name for name in (*PLANS, *SPEND, *EXPOSURE) if name != "clamp-plan"]
+# To be read, at no level to be violated.
+BLOCKING = set(EVERY) - {"cost-report"}
 
 LIMITS: dict[str, dict[str, Any]] = {
     "allowed-plans": {"allowed": ["micro", "basic"]},
@@ -90,7 +92,7 @@ def guarded(stack: Stack, emulator: Emulator, tmp_path: Path) -> Stack:
 def packs(
     scratch: Path, more: Mapping[str, Mapping[str, Any]] | None = None, *, report: str = "mandatory"
 ) -> list[str]:
-    """All packs with every policy mandatory, the report (which always has something to say) at a level of its own."""
+    """All packs with every policy mandatory, and the report at a level of its own."""
     config = {
         name: {**LIMITS.get(name, {}), **(more or {}).get(name, {}), "enforcementLevel": "mandatory"}
         for name in EVERY
@@ -122,10 +124,11 @@ def test_what_is_allowed_passes_every_policy_from_preview_to_update(guarded: Sta
         data = stacks.Container("data-dev", template="redis-micro", opts=pulumi.ResourceOptions(protect=True))
         stacks.PinnedBackup("safe", container=data)
     """)
-    arguments = packs(tmp_path, report="advisory")
 
-    assert violations(guarded.preview(*arguments)) == {}
-    update = guarded.up(*arguments)
+    preview = guarded.preview(*packs(tmp_path))
+    assert violations(preview) == {}
+    assert "data-dev  redis-micro, micro  $1.00" in preview.text
+    update = guarded.up(*packs(tmp_path, report="advisory"))
     assert violations(update) == {}
     assert "$2.00" in violations(update, "advisory")["cost-report"]
 
@@ -137,7 +140,7 @@ def test_every_violation_is_found_at_preview_and_nothing_is_made(
 
     result = guarded.preview_fails(*packs(tmp_path))
 
-    assert violations(result).keys() == set(EVERY)
+    assert violations(result).keys() == BLOCKING
     assert "up to $20" not in violations(result)["monthly-budget"]
     assert "'big' $15.00 (nodejs, premium, 128 GB more)" in violations(result)["monthly-budget"]
     assert emulator.calls("containers.create") == 0
@@ -214,6 +217,32 @@ def test_a_budget_that_is_only_asked_in_the_update_comes_too_late_and_the_gate_d
     assert isinstance(rules()["monthly-budget"], StackRule)
 
 
+def test_the_account_is_counted_once_and_a_namesake_in_another_account_hides_nothing(
+    guarded: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    def headroom(cap: int) -> list[str]:
+        config = {"account-headroom": {"enforcementLevel": "mandatory", "cap_usd": cap}}
+        return with_packs(tmp_path, {"spend": config})
+
+    key = emulator.new_key(account=emulator.new_account())
+    program = f"""
+        another = stacks.Provider("another", api_key={key!r}, base_url={emulator.url!r})
+        stacks.Container("web", template="nodejs", plan="premium")
+        stacks.Container("there", template="nodejs", name="web", opts=pulumi.ResourceOptions(provider=another))
+    """
+    guarded.program(program)
+    guarded.preview(*headroom(14))
+    guarded.up(*headroom(14))
+    guarded.program(program.replace('"premium"', '"premium", external_access=True'))
+    guarded.preview(*headroom(14))
+
+    # What is in the account of the key and leaves this stack is there still, whatever else is called `web`.
+    guarded.cli("state", "delete", guarded.resources()["web"]["urn"], "--yes")
+    guarded.program(program.replace('stacks.Container("web"', 'dict(name="web"'))
+    refused = guarded.preview_fails(*headroom(13))
+    assert "1 other container $10.00" in violations(refused)["account-headroom"]
+
+
 def test_a_misspelt_setting_blocks_and_a_wrong_value_does_not_even_start(
     guarded: Stack, tmp_path: Path
 ) -> None:
@@ -238,7 +267,7 @@ def test_exemptions_hold_until_their_last_day(guarded: Stack, tmp_path: Path) ->
     assert "allowed-plans: 'big' is exempt until 2999-12-31: agreed" in held.text
 
     ended = guarded.preview_fails(*packs(tmp_path, exempt("2020-12-31")))
-    assert violations(ended).keys() == set(EVERY)
+    assert violations(ended).keys() == BLOCKING
     assert all("Its exemption ended on 2020-12-31: agreed." in text for text in violations(ended).values())
 
 

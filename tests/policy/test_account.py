@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.policy import StacksGuard
-from stacks_pulumi.policy.testing import PackTester, container
+from stacks_pulumi.policy.testing import UNKNOWN, PackTester, Resource, container
 from tests.support.policy_cases import account
 
 
@@ -33,6 +33,43 @@ def test_an_account_that_cannot_be_read_can_be_a_warning(capfd: pytest.CaptureFi
 
 def test_a_container_of_the_stack_is_not_counted_twice() -> None:
     headroom(account, cap_usd=4).preview(container("elsewhere")).assert_passes()
+
+
+def test_a_container_is_of_the_stack_by_its_id() -> None:
+    ours = container("elsewhere", name="another-name", internal_host="usr-1-elsewhere")
+    namesake = container("elsewhere", internal_host="usr-2-elsewhere")
+
+    headroom(account, cap_usd=4).preview(ours).assert_passes()
+    # A container of another account, which the stack has by another provider.
+    headroom(account, cap_usd=7).preview(namesake).assert_blocked_by(
+        "account-headroom", "would cost $8.00", "this stack $4.00, 1 other container $4.00"
+    )
+
+
+@pytest.mark.parametrize(
+    ("resources", "cost"),
+    [
+        # One of the two is of another account, and which of them cannot be told.
+        ([container("a", name="elsewhere"), container("b", name="elsewhere")], "$8.00"),
+        ([container("elsewhere", plan="premium")], "$14.00"),
+        ([container("elsewhere", plan=UNKNOWN)], "up to $14.00"),
+        ([container("web", name=UNKNOWN)], "$8.00"),
+    ],
+    ids=["twice", "another price", "unknown price", "unknown name"],
+)
+def test_in_doubt_a_container_is_counted_twice(resources: list[Resource], cost: str) -> None:
+    headroom(account, cap_usd=1).preview(*resources).assert_blocked_by(
+        "account-headroom", f"would cost {cost} a month"
+    )
+
+
+def test_as_many_are_dropped_as_there_are() -> None:
+    def twins(seconds: float) -> list[Any]:
+        return account(seconds) * 2
+
+    headroom(twins, cap_usd=7).preview(container("elsewhere")).assert_blocked_by(
+        "account-headroom", "1 other container $4.00"
+    )
 
 
 def test_the_reader_is_given_its_time() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from stacks_pulumi.policy import (
     ContainerView,
     Deferred,
+    Notice,
     ResourceRule,
     Settings,
     StackRule,
@@ -86,6 +88,40 @@ def test_a_stack_rule_cannot_put_anything_off() -> None:
     ).assert_blocked_by("own", "left a value open")
 
 
+def test_what_is_only_to_be_read_blocks_at_no_level(capfd: pytest.CaptureFixture[str]) -> None:
+    def check(_view: ContainerView, _settings: Settings) -> Iterator[Finding]:
+        yield Notice("a line\nanother")
+
+    shown = pack(resource_rule(check))
+
+    shown.preview(container("web")).assert_passes()
+    assert "own:\na line\nanother\n" in capfd.readouterr().err
+    advisory = PackTester(StacksGuard("test", [], all="advisory", extra=[resource_rule(check)]))
+    advisory.preview(container("web")).assert_warned_by("own", "a line\nanother")
+
+
+class TestExemptionByName:
+    """Two components may each have a container of one name; the engine tells them apart by their URNs."""
+
+    ONE, TWO = container("web", plan="premium"), container("web", plan="premium")
+
+    def budget(self, **exemption: str) -> Any:
+        component = replace(self.TWO, parent="shop:index:Site")
+        exempt = [{"reason": "agreed", "expires": "2999-12-31", **exemption}]
+        config = {"monthly-budget": {"max_monthly_usd": 5, "exempt": exempt}}
+        return PackTester(StacksGuard("test", ["monthly-budget"]), config).preview(self.ONE, component)
+
+    def test_a_name_that_several_have_takes_none_of_them_out_of_a_sum(self) -> None:
+        outcome = self.budget(name="web")
+
+        outcome.assert_blocked_by(
+            "monthly-budget", "by the name 'web', which more than one resource has", "$20.00"
+        )
+
+    def test_the_urn_takes_out_the_one_that_is_meant(self) -> None:
+        self.budget(urn=self.ONE.urn).assert_blocked_by("monthly-budget", "$10.00")
+
+
 def test_resources_of_others_are_left_alone() -> None:
     pack(resource_rule(crash)).preview(
         resource("aws:s3/bucket:Bucket", "files", acl=UNKNOWN),
@@ -100,6 +136,16 @@ def test_a_wrong_configuration_is_told_even_if_there_is_no_resource() -> None:
 
     outcome.assert_blocked_by(
         "allowed-plans", "allowed-plans is misconfigured, so nothing passes it: 'alowed' is no option"
+    )
+
+
+def test_a_pattern_that_nothing_can_compile_names_its_policy() -> None:
+    guard = StacksGuard(
+        "test", ["naming"], config={"naming": {"pattern": "a{99999999999999999}"}}, all="mandatory"
+    )
+
+    PackTester(guard).preview(container("web")).assert_blocked_by(
+        "naming", "naming is misconfigured", "'pattern'"
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi_policy
 import pytest
 
-from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND, StacksGuard
+from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND, ContainerView, ResourceRule, StacksGuard
 from stacks_pulumi.policy.registry import rules
 from stacks_pulumi.policy.testing import PackTester, container
 
@@ -77,11 +77,37 @@ def test_a_level_for_all_is_overruled_by_a_policys_own() -> None:
             {"only": ["naming"], "max_monthly_usd": 5},
             "max_monthly_usd is set, but none of the policies that keep it",
         ),
+        (
+            {"config": {"all": {"enforcementLevel": "mandatory", "max_monthly_usd": 5}}},
+            "config sets 'max_monthly_usd' for 'all', which takes a level and nothing else",
+        ),
+        ({"config": {"all": {"exempt": []}}}, "config sets 'exempt' for 'all'"),
+        ({"only": "naming"}, "only is the text 'naming': it takes a list"),
+        ({"allowed_plans": "basic"}, "allowed_plans is the text 'basic': it takes a list"),
+        ({"allowed_templates": "nodejs"}, "allowed_templates is the text 'nodejs': it takes a list"),
+        ({"only": ["naming", "naming"]}, "two policies of this pack are called 'naming'"),
     ],
 )
 def test_what_is_not_there_is_refused_when_the_pack_is_made(arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         StacksGuard(**arguments)
+
+
+def test_a_rule_of_ones_own_cannot_take_the_place_of_a_policy_of_that_name() -> None:
+    own = ResourceRule(
+        "allowed-plans",
+        "Our own.",
+        "advisory",
+        "low",
+        "Fix it.",
+        view=ContainerView,
+        check=lambda _view, _settings: (),
+    )
+
+    for only in (["allowed-plans"], None):
+        with pytest.raises(ValueError, match="two policies of this pack are called 'allowed-plans'"):
+            StacksGuard(only=only, allowed_plans=["micro"], extra=[own])
+    assert [policy.name for policy in StacksGuard(only=[], extra=[own]).policies()] == ["allowed-plans"]
 
 
 def test_every_policy_is_in_one_of_the_packs() -> None:

@@ -45,6 +45,8 @@ def problems(policy: str, **config: Any) -> list[str]:
         ("allowed-plans", {"by_tag": ["basic"]}, "'by_tag' is no object such as"),
         ("naming", {"pattern": "["}, "'pattern' is no regular expression"),
         ("naming", {"pattern": 5}, "'pattern' is no regular expression"),
+        ("naming", {"pattern": "a{99999999999999999}"}, "'pattern' is no regular expression"),
+        ("naming", {"pattern": "(" * 9000 + ")" * 9000}, "'pattern' is no regular expression"),
         ("naming", {"exempt": {}}, "'exempt' is no list"),
         ("naming", {"exempt": ["web"]}, "'exempt' no. 1 is no object of texts"),
         (

@@ -145,6 +145,17 @@ class TestClampPlan:
 
         assert PackTester(guard).preview(given).properties["web"] == given.properties
 
+    @pytest.mark.parametrize("level", ["advisory", "mandatory"])
+    def test_at_other_levels_it_reports_what_it_would_lower(self, level: str) -> None:
+        outcome = self.clamp(container("web", plan="premium"), enforcementLevel=level)
+
+        [found] = outcome.of("clamp-plan")
+        assert found.level == level
+        assert "clamp-plan would set the plan of 'web', which it does at the level remediate only" in str(
+            found
+        )
+        assert not self.clamp(container("web"), enforcementLevel=level).findings
+
     def test_it_does_nothing_unless_it_is_enabled(self) -> None:
         guard = StacksGuard("test", ["clamp-plan"], allowed_plans=["micro"])
 

@@ -51,6 +51,21 @@ def test_a_plan_without_a_price_fits_into_no_budget() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("policy", "limit"),
+    [
+        ("monthly-budget", "max_monthly_usd"),
+        ("spend-gate", "max_monthly_usd"),
+        ("resource-price-cap", "max_usd"),
+    ],
+)
+def test_a_template_without_a_price_fits_under_no_limit(policy: str, limit: str) -> None:
+    """Its plan is filled in by the provider, and says nothing of what such a template costs."""
+    preview(policy, container("a", "stacks-gpu"), **{limit: 100_000}).assert_blocked_by(
+        policy, "an unknown sum, at least $0.00"
+    )
+
+
 def test_a_budget_is_kept_to_the_cent() -> None:
     containers = [container(f"c{number}", plan="micro") for number in range(3)]
 
@@ -173,6 +188,23 @@ def test_the_report_is_a_table_of_every_container_and_the_sum() -> None:
         "new-one  nodejs, plan unknown   $1.00\N{EN DASH}$10.00",
         "total                          $11.00\N{EN DASH}$20.00",
     ]
+
+
+def test_the_report_blocks_nothing_where_everything_is_mandatory(capfd: pytest.CaptureFixture[str]) -> None:
+    pack = PackTester(StacksGuard("test", ["cost-report"], all="mandatory"))
+
+    pack.preview(container("web")).assert_passes()
+    assert "web    nodejs, basic  $4.00" in capfd.readouterr().err
+
+
+def test_an_exempt_container_is_not_in_the_report() -> None:
+    exempt = [{"name": "web", "reason": "agreed", "expires": "2999-12-31"}]
+    pack = PackTester(
+        StacksGuard("test", ["cost-report"], all="advisory"), {"cost-report": {"exempt": exempt}}
+    )
+
+    assert "web" not in str(pack.preview(container("web"), container("two")))
+    pack.preview(container("web")).assert_passes()
 
 
 def test_the_report_can_be_markdown() -> None:

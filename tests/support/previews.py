@@ -65,10 +65,11 @@ def events(
     policies: tuple[dict[str, Any], ...] = (),
     errors: tuple[str, ...] = (),
     finished: bool = True,
+    root: bool = True,
 ) -> bytes:
     """The streaming events of the same."""
     lines: list[dict[str, Any]] = [{"preludeEvent": {"config": {}}}]
-    for one in (step("same", "shop-dev", {}, {}, STACK), *steps):
+    for one in (*([step("same", "shop-dev", {}, {}, STACK)] if root else []), *steps):
         metadata = {
             "op": one["op"],
             "urn": one["urn"],

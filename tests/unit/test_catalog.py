@@ -75,7 +75,12 @@ def test_storage_tiers(tier: int, storage_mb: int, usd: int) -> None:
 
 @pytest.mark.parametrize(
     ("template", "plan", "tier"),
-    [("nodejs", "giant", None), ("nodejs", "basic", 2), ("brand-new", None, None)],
+    [
+        ("nodejs", "giant", None),
+        ("nodejs", "basic", 2),
+        ("brand-new", None, None),
+        ("brand-new", "basic", None),
+    ],
 )
 def test_what_is_not_known_has_no_price(template: str, plan: str | None, tier: int | None) -> None:
     assert catalog.monthly_price(template, plan, tier) is None

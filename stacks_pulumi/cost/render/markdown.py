@@ -26,8 +26,13 @@ _ACTIONS: Final = {
 # A comment may hold some 65,000 characters; this many rows stay far below.
 _ROWS: Final = 100
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
-# GitHub links `@name` and `#1` after it has taken the escapes away; a character without width breaks them.
-_LINKS: Final = re.compile(r"(?<!\w)([@#])(?=\w)")
+# GitHub makes links after it has taken the escapes away: of `@name`, mail@example.com, `#1`, octo/repo#1, `GH-1` and
+# addresses. A character without width in each of them breaks it.
+_LINKS: Final = re.compile(r"[@#](?=\w)|:(?=//)|/(?=/)|www(?=\.)|gh(?=-\d)", re.IGNORECASE)
+# Of a commit's hash too, and of its beginning from seven digits on.
+_HASH: Final = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])", re.IGNORECASE)
+# At the beginning of a line, what is no special character elsewhere: a list, a rule or a heading's underline.
+_BEGINS: Final = re.compile(r"^([-=]|\d+(?=\.))")
 _BREAK: Final = "\N{ZERO WIDTH SPACE}"
 
 
@@ -107,13 +112,19 @@ def _violation(found: Violation) -> list[str]:
     sign = _SIGNS["error" if found.level == "mandatory" else "warning"]
     first, *rest = found.message.splitlines() or [""]
     where = f"**{_escape(found.policy)}** on **{_escape(found.resource)}** ({_escape(found.level)})"
-    return [f"- {sign} {where}: {_escape(first)}", *(f"  {_escape(line.strip())}" for line in rest)]
+    return [f"- {sign} {where}: {_escape(first)}", *(f"  {_beginning(line)}" for line in rest)]
 
 
 def _folded(title: str, lines: list[str]) -> list[str]:
     return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>", ""]
 
 
+def _beginning(text: str) -> str:
+    """What begins a line of its own."""
+    return _BEGINS.sub(lambda found: f"{found[0]}{_BREAK}", _escape(text))
+
+
 def _escape(text: str) -> str:
-    plain = _LINKS.sub(rf"\1{_BREAK}", " ".join(text.split()))
+    plain = _LINKS.sub(lambda found: f"{found[0]}{_BREAK}", " ".join(text.split()))
+    plain = _HASH.sub(lambda found: _BREAK.join(re.findall(".{1,6}", found[0])), plain)
     return _SPECIAL.sub(r"\\\1", plain)

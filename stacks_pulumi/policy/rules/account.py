@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Protocol, TypeAlias
@@ -12,13 +13,17 @@ from stacks_pulumi.policy.findings import Finding, NotApplicable, Violation
 from stacks_pulumi.policy.options import Settings, choice, money, whole
 from stacks_pulumi.policy.rule import StackRule
 from stacks_pulumi.policy.rules.spend import up_to
-from stacks_pulumi.policy.views import StackView
+from stacks_pulumi.policy.views import ContainerView, StackView
 
 __all__ = ["Account", "Priced", "rules"]
 
 
 class Priced(Protocol):
     """A container of the account."""
+
+    @property
+    def id(self) -> str | None:
+        """Its id; `None` if it is not known, which may count a container of the stack twice."""
 
     @property
     def name(self) -> str:
@@ -50,14 +55,8 @@ class _Headroom:
                 "cap_usd is not set" if cap is None else "the pack was built without an account"
             )
             return
-        # A container of this stack whose name is not known may be counted twice: too much, never too little.
-        ours = {container.container_name for container in stack.containers}
         try:
-            others = [
-                container
-                for container in self._account(float(settings["timeout_s"]))
-                if container.name not in ours
-            ]
+            others = _beside(stack.containers, self._account(float(settings["timeout_s"])))
         except Exception as error:  # noqa: BLE001  (whatever a user's own function raises is a failure to tell)
             text = (
                 f"the account could not be read ({type(error).__name__}), so it is not known whether the stack fits "
@@ -76,6 +75,32 @@ class _Headroom:
                 f"the account would cost {up_to(both)} a month: this stack {up_to(stack.price)}, {beside}; "
                 f"the cap is {usd(cap)}. Take something out, or have the cap raised."
             )
+
+
+def _beside(ours: Iterable[ContainerView], account: Iterable[Priced]) -> list[Priced]:
+    """
+    The containers of the account that are not of this stack.
+
+    A stack may have containers in several accounts, so a name alone says nothing: it is the id where that is known,
+    else name and price, one for one. What may be either is counted twice: too much, never too little.
+    """
+    ours = list(ours)
+    ids = {container.id for container in ours if isinstance(container.id, str)}
+    known = Counter(
+        (container.container_name, container.price.low, container.price.high)
+        for container in ours
+        if not isinstance(container.id, str)
+    )
+    others = []
+    for container in account:
+        alike = (container.name, container.price.low, container.price.high)
+        if container.id is not None and container.id in ids:
+            continue
+        if known[alike] > 0:
+            known[alike] -= 1
+        else:
+            others.append(container)
+    return others
 
 
 def rules(account: Account | None) -> tuple[StackRule, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stacks_pulumi.policy.findings import Finding, NotApplicable, Violation
+from stacks_pulumi.policy.findings import Finding, NotApplicable, Notice
 from stacks_pulumi.policy.options import Settings, choice
 from stacks_pulumi.policy.rule import StackRule
 from stacks_pulumi.policy.views import StackView
@@ -30,7 +30,7 @@ def cost_report(stack: StackView, settings: Settings) -> Iterator[Finding]:
         lines = [
             f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {price:>{widths[2]}}" for name, kind, price in rows
         ]
-    yield Violation("\n".join(lines))
+    yield Notice("\n".join(lines))
 
 
 RULES = (
@@ -39,7 +39,7 @@ RULES = (
         "What the stack costs a month.",
         "disabled",
         "low",
-        "Nothing is wrong: enable this policy as advisory to read it.",
+        "Nothing is wrong: this is to be read, and blocks at no level.",
         options=(choice("format", "how the table is written", "table", "markdown"),),
         check=cost_report,
     ),

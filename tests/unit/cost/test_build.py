@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -70,6 +71,87 @@ def test_the_steps_of_a_replacement_are_one_line() -> None:
     [one] = report_of(events(*steps)).lines
 
     assert (one.action, one.past, one.planned) == ("replace", dollars(4), dollars(5))
+
+
+@pytest.mark.parametrize("write", [preview, events])
+def test_what_a_refresh_found_gone_is_new_again(write: Callable[..., bytes]) -> None:
+    # The plain JSON shows what is gone as it was recorded; the events tell it apart at the end.
+    premium = web("premium")
+    steps = (
+        step("refresh", "shop-dev", {}, {}, previews.STACK),
+        step("refresh", "gone", premium, premium),
+        step("refresh", "gone", premium),
+        step("refresh", "unwanted", premium, premium),
+        step("refresh", "resized", premium, premium),
+        step("refresh", "kept", web("micro"), web("micro")),
+        step("create", "gone", None, premium),
+        step("update", "resized", web("standard"), premium),
+        step("same", "kept", web("micro"), web("micro")),
+    )
+
+    report = report_of(write(*steps))
+
+    assert [(one.name, one.action, one.past) for one in report.lines] == [
+        ("gone", "create", dollars(0)),
+        ("resized", "update", dollars(5)),
+        ("kept", "same", dollars(1)),
+    ]
+    assert (report.planned, report.difference) == (dollars(21), Change(Decimal(15), Decimal(15)))
+
+
+def test_a_refresh_alone_costs_what_it_finds() -> None:
+    steps = [
+        step("refresh", "shop-dev", {}, {}, previews.STACK),
+        step("refresh", "kept", web("micro"), web("standard")),
+        step("delete", "gone", web("premium")),
+    ]
+
+    report = report_of(events(*steps, root=False))
+
+    assert [(one.name, one.action, one.planned) for one in report.lines] == [
+        ("gone", "delete", dollars(0)),
+        ("kept", "same", dollars(5)),
+    ]
+    assert not report.incomplete
+    # The plain JSON shows both sides of a refresh as they were recorded.
+    assert "not what it found" in report_of(json.dumps({"steps": steps}).encode()).incomplete
+
+
+def test_what_was_only_looked_up_was_paid_by_nobody_here() -> None:
+    managed = step("same", "shared", web("premium"), web("premium"))
+    managed["op"], managed["oldState"]["external"] = "create-replacement", True
+
+    report = report_of(preview(managed))
+
+    assert (line(report, "shared").action, report.difference.high) == ("create", Decimal(10))
+
+
+@pytest.mark.parametrize("write", [preview, events])
+def test_what_an_interrupted_replacement_has_deleted_is_not_paid_now(write: Callable[..., bytes]) -> None:
+    pending = step("remove-pending-replace", "web", web("premium"))
+    again = step("replace", "web", web("premium"), web("premium"))
+    for one in (pending, again):
+        one["oldState"]["pendingReplacement"] = True
+
+    report = report_of(write(pending, again))
+
+    assert (line(report, "web").action, report.past, report.planned) == ("create", dollars(0), dollars(10))
+    assert report_of(write(pending)).lines == ()
+    assert report_of(export(pending["oldState"])).planned == dollars(0)
+
+
+def test_what_is_replaced_is_charged_to_the_cap_again_though_it_costs_no_more() -> None:
+    def note(*plans: str) -> str:
+        steps = [step("replace", f"web{n}", web(plan), web(plan)) for n, plan in enumerate(plans)]
+        [found] = report_of(preview(*steps)).notes
+        return found
+
+    assert note("premium") == (
+        "replaced, so charged to the key's spending cap again: 'web0' +$10.00; what is deleted gives nothing back"
+    )
+    assert "again: 'web0' +$1.00 to +$10.00;" in note(UNKNOWN)
+    assert "'web4' +$4.00 and 2 more, +$28.00 in all;" in note(*["basic"] * 7)
+    assert report_of(preview(step("update", "web", web(), web("premium")))).notes == ()
 
 
 def test_an_unknown_plan_is_a_range_and_not_free() -> None:
@@ -203,6 +285,23 @@ def test_events_bring_policy_violations_mandatory_ones_first() -> None:
     assert not report.incomplete
 
 
+def test_a_failure_that_no_policy_explains_is_not_the_whole() -> None:
+    failed = b'{"sequence":0,"summaryEvent":{"result":"failed"}}'
+    soft = previews.violation("naming", "new", "wrong name", "advisory")
+
+    assert "do not say why" in report_of(failed).incomplete
+    assert "do not say why" in report_of(events(policies=(soft,), errors=("preview failed",))).incomplete
+    assert not report_of(b'{"sequence":0,"summaryEvent":{"isPreview":true}}').incomplete
+
+
+def test_a_preview_that_failed_before_its_first_step_is_not_the_whole() -> None:
+    said = '"diagnostics":[{"message":"error: Program failed","severity":"error"}]'
+
+    for document in (f'{{{said},"changeSummary":{{"same":8}}}}', f"{{{said}}}", f'{{"duration":1,{said}}}'):
+        assert "shows only a part (Program failed)" in report_of(document.encode()).incomplete
+    assert "--show-sames" in report_of(b'{"changeSummary":{"same":8}}').incomplete
+
+
 def test_advisory_violations_block_nothing() -> None:
     soft = previews.violation("naming", "new", "wrong name", "advisory")
 
@@ -235,8 +334,15 @@ def test_a_secret_of_a_stack_is_a_range() -> None:
 
 
 def test_an_empty_stack_costs_nothing() -> None:
-    for document in (b'{"changeSummary": {"same": 0}}', export(), b'{"version":3,"deployment":{}}'):
+    for document in (
+        b'{"changeSummary": {"same": 0}}',
+        b'{"duration": 299430}',
+        b'{"config": {}, "duration": 299430}',
+        export(),
+        b'{"version":3,"deployment":{}}',
+    ):
         assert report_of(document).planned == dollars(0)
+        assert not report_of(document).incomplete
 
 
 @pytest.mark.parametrize(
@@ -247,6 +353,8 @@ def test_an_empty_stack_costs_nothing() -> None:
         b"Previewing update (dev):",
         b"[]",
         b"{}",
+        b'{"duration": "long"}',
+        b'{"duration": 5, "name": "a film"}',
         b'{"steps": 5}',
         b'{"sequence": "x"}',
         b"\xff\xfe",

@@ -66,14 +66,27 @@ def test_limits_set_the_exit_code(file: str, arguments: list[str], code: int) ->
     assert cost(file, *arguments) == code
 
 
-@pytest.mark.parametrize("value", ["ten", "-1", "NaN", "Infinity", ""])
+@pytest.mark.parametrize("value", ["ten", "-1", "NaN", "Infinity", "", "1e30", "1000000000.01"])
 def test_a_limit_that_is_no_number_is_refused(
     file: str, value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit, match="2"):
+    with pytest.raises(SystemExit, match=r"^1$"):
         cost(file, f"--max-total={value}")
 
-    assert "is no number from 0 on" in capsys.readouterr().err
+    assert "is no number from 0 to 1,000,000,000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["total", "increase", "increase-pct"])
+def test_the_highest_limit_is_one(file: str, limit: str) -> None:
+    assert cost(file, f"--max-{limit}=1e9") == 0
+
+
+def test_a_mistyped_option_is_no_blocked_change(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([file, "--max-totl", "5"], ["--format", "html"], [file, "and", "more"]):
+        with pytest.raises(SystemExit, match=r"^1$"):
+            cost(*arguments)
+
+        assert "error: " in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,6 +76,7 @@ def test_live_prices_replace_the_catalogues_and_say_so() -> None:
     assert monthly("nodejs", "premium", None) == Decimal(10)
     assert monthly("nodejs", "basic", 7) is None
     assert monthly("novelty", "basic", None) == Decimal(20)
+    assert monthly("novelty", "premium", None) is None
     assert monthly("redis", None, None) == Decimal(4)
     assert monthly("mysql", "basic", None) == Decimal(4)
     assert notes == (

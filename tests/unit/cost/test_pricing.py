@@ -59,8 +59,12 @@ def test_what_the_catalogue_does_not_know_has_no_upper_bound(plan: str, tier: in
     assert price("nodejs", plan, tier) == Price(Decimal(low), None, ("price",))
 
 
-def test_a_template_that_the_catalogue_does_not_know_costs_its_plan() -> None:
-    assert price("brand-new", "standard", None) == dollars(5)
+@pytest.mark.parametrize("plan", [None, "standard", UNKNOWN])
+def test_a_template_that_the_catalogue_does_not_know_has_no_upper_bound(plan: str | Unknown | None) -> None:
+    guess = price("brand-new", plan, 3)
+
+    assert (guess.low, guess.high) == (Decimal(0), None)
+    assert "price" in guess.unknown
 
 
 @given(templates, plans, tiers, st.sets(st.sampled_from(["template", "plan", "tier"])))

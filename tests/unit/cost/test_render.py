@@ -110,6 +110,14 @@ def test_json_holds_amounts_as_text() -> None:
     assert data["rest_of_month"]["difference"] == {"low": "-1.50", "high": "3.00"}
 
 
+def test_every_form_says_what_a_replacement_takes_from_the_cap() -> None:
+    shown = result(data=preview(step("replace", "db", web("premium"), web("premium"))))
+
+    for text in (plain(shown), rich_text(shown, width=200, color=False) or "", document(shown)):
+        assert "charged to the key's spending cap again: 'db' +$10.00" in text
+    assert "charged to the key's spending cap again: 'db' +$10.00" in html(markdown(shown))
+
+
 def test_a_bound_that_is_not_known_is_null_in_json() -> None:
     data = json.loads(document(result(data=preview(step("create", "new", None, web("colossal"))))))
 
@@ -154,11 +162,51 @@ def test_a_name_from_the_program_is_never_markup(name: str) -> None:
     assert page.count("<tr>") == 2
 
 
-def test_nobody_is_mentioned_and_no_issue_linked() -> None:
-    shown = markdown(result(data=preview(step("create", "@everyone #12", None, web()))))
+@pytest.mark.parametrize(
+    "link",
+    [
+        *("@everyone", "me@example.com", "#12", "octo/repo#1", "(#1)", "GH-5", "gh-5"),
+        *(
+            "https://example.com",
+            "x.https://example.com",
+            "ftp://example.com",
+            "www.example.com",
+            "WWW.example.com",
+        ),
+        *("a5c3785ed8d6a35868bc169f07e40e889087fd2e", "a5c3785", "octo/repo@a5c3785"),
+    ],
+)
+def test_nobody_is_mentioned_and_nothing_linked(link: str) -> None:
+    """Also in what is left when the escapes are taken away, which is when GitHub looks for them."""
+    message = f"first {link}\nthen {link}"
+    shown = markdown(
+        result(
+            data=events(step("create", link, None, web()), policies=(previews.violation("p", link, message),))
+        )
+    )
 
-    assert "@everyone" not in shown
-    assert "#12" not in shown
+    assert link not in shown
+    read = html(shown)
+    assert link not in read
+    assert not re.search(r"(?i)[@#]\w|://|www\.|gh-\d|\b[0-9a-f]{7,40}\b", read)
+
+
+def test_a_word_stays_a_word() -> None:
+    for name in ("facade", "deadbeefs", "database-1234567x", "shop-dev", "a@", "c#"):
+        assert name.replace("#", "\\#") in markdown(result(data=preview(step("create", name, None, web()))))
+
+
+@pytest.mark.parametrize(
+    "begins", ["---", "===", "- x", "= x", "# x", "> x", "1. x", "12) x", "+ x", "* x", "~~~", "| x |"]
+)
+def test_no_line_of_a_message_begins_anything(begins: str) -> None:
+    hard = previews.violation("p", "new", f"first\n{begins}\nlast")
+
+    read = html(markdown(result(data=events(step("create", "new", None, web()), policies=(hard,)))))
+
+    item = read[read.index("<h4>Policies</h4>") : read.index("<sub>")]
+    assert not re.search(r"<(h1|h2|hr|ol|blockquote|pre|table)", item)
+    assert item.count("<ul>") == item.count("<li>") == 1
 
 
 @pytest.mark.parametrize("name", ["a --> b", "--", "<!--", "x\ny"])

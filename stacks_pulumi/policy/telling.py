@@ -1,0 +1,80 @@
+"""What the SDK and people are told, in words that never hold a property's value."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+
+import pulumi_policy
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
+
+from stacks_pulumi.policy.exemptions import Exemption
+from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable
+from stacks_pulumi.policy.options import Settings
+from stacks_pulumi.policy.rule import Rule
+
+__all__ = ["crashed", "ended_note", "misconfigured", "not_enforced", "show", "tell_sdk"]
+
+
+class _DeferredError(UnknownValueError):
+    """How the SDK is told to warn, in its own words for an unknown value, and in ours for what follows."""
+
+    def __init__(self, name: str, value: str) -> None:
+        super().__init__(UNKNOWN_STRING_VALUE, [value])
+        self.message = (
+            f"the {value} of {name!r} is not known yet; the update checks it before the resource is made"
+        )
+
+
+def misconfigured(rule: Rule, settings: Settings) -> str:
+    """A configuration that is wrong."""
+    problems = "; ".join(settings.problems)
+    return f"{rule.name} is misconfigured, so nothing passes it: {problems}."
+
+
+def crashed(rule: Rule, subject: str, error: Exception) -> str:
+    """A rule that crashed, and where."""
+    # The error's own text may hold a property's value.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{place.filename.rsplit('/', 1)[-1]}, line {place.lineno}"
+    return (
+        f"{rule.name} crashed on {subject} ({type(error).__name__} in {where}), so it is not known whether this is "
+        f"allowed. Please report it; until then, set {rule.name} to disabled to go on without it."
+    )
+
+
+def not_enforced(rule: Rule, name: str, exemption: Exemption) -> None:
+    """Tell people of an exemption that was used."""
+    sys.stderr.write(f"{rule.name}: {name!r} is exempt until {exemption.expires}: {exemption.reason}\n")
+
+
+def ended_note(exemption: Exemption | None) -> str:
+    """What an exemption that has ended adds to a violation."""
+    if exemption is None:
+        return ""
+    return f" (Its exemption ended on {exemption.expires}: {exemption.reason}.)"
+
+
+def show(rule: Rule, message: str, report: pulumi_policy.ReportViolation) -> None:
+    """Show what is only to be read."""
+    # The SDK tells a policy everything but its level; only the callback that it made knows.
+    level = inspect.getclosurevars(report).nonlocals.get("enforcement_level")
+    if level is pulumi_policy.EnforcementLevel.MANDATORY:
+        sys.stderr.write(f"{rule.name}:\n{message}\n")
+    else:
+        report(message, None)
+
+
+def tell_sdk(
+    args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs,
+    findings: list[Finding],
+    name: str,
+) -> None:
+    """Tell the SDK what is no violation."""
+    for finding in findings:
+        if isinstance(finding, Deferred):
+            raise _DeferredError(name, finding.property)
+    for finding in findings:
+        if isinstance(finding, NotApplicable):
+            args.not_applicable(finding.reason)
