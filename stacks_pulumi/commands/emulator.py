@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import threading
@@ -12,7 +13,6 @@ from stacks_pulumi.config import check_api_key
 from stacks_pulumi.errors import ConfigError
 
 if TYPE_CHECKING:
-    import argparse
     from types import FrameType
 
 HELP = "serve an emulated STACKS API on this machine"
@@ -164,26 +164,29 @@ def _duration(parser: argparse.ArgumentParser, name: str, default: float, what: 
 
 
 def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 65535:
-        raise ValueError(text)
-    return value
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: it is a number from 0 to 65535")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value < float("inf"):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: it is a number of seconds, 0 or more")
     return value
 
 
 def _limit(text: str) -> int | None:
     if text == "none":
         return None
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no limit: it is a number of requests, 1 or more, or none"
+        )
+    return int(text)
 
 
 def _dollars(text: str) -> Decimal | None:
@@ -192,9 +195,9 @@ def _dollars(text: str) -> Decimal | None:
     try:
         value = Decimal(text)
     except InvalidOperation:
-        raise ValueError(text) from None
+        value = Decimal(-1)
     if not value.is_finite() or value < 0:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is no cap: it is a sum in US dollars, 0 or more, or none")
     return value
 
 

@@ -92,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry out the command; the exit code is one of those that `--help` lists."""
     try:
         report = _report(options)
+        _refuse_increase(options, report)
     except (StacksError, OSError) as error:
         sys.stderr.write(f"stacks-pulumi cost: {error}\n")
         return 1
@@ -100,6 +101,21 @@ def run(options: argparse.Namespace) -> int:
     result = Result(report, judge(report, _limits(options)), rest, options.strict)
     _write(_rendered(result, options, sys.stdout))
     return result.exit_code
+
+
+def _refuse_increase(options: argparse.Namespace, report: Report) -> None:
+    """A gate that is handed the wrong input must not stay open: what is there already has no increase."""
+    given = [
+        f"--{action}-{measure}"
+        for measure, _, _ in _MEASURES
+        for action in ("max", "warn")
+        if measure != "total" and getattr(options, f"{action}_{measure.replace('-', '_')}") is not None
+    ]
+    if given and report.source != "preview":
+        raise InputError(
+            f"{given[0]} limits what a change adds, and this is what is there already: hand in what "
+            "`pulumi preview --json --show-sames` wrote, or limit the total"
+        )
 
 
 def _limits(options: argparse.Namespace) -> tuple[Limit, ...]:

@@ -11,6 +11,7 @@ from stacks_pulumi.cost.money import Price, count, usd
 from stacks_pulumi.cost.pricing import MonthlyPrice, describe, price
 from stacks_pulumi.cost.report import Item, Line, Report
 from stacks_pulumi.cost.values import UNKNOWN, Unknown
+from stacks_pulumi.errors import ConfigError
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
@@ -50,6 +51,9 @@ def connect() -> StacksClient:
     from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (pricing a file needs no HTTP)
 
     settings = config.load()
+    if settings.api_key is None:
+        msg = "no STACKS API key: set the environment variable STACKS_API_KEY; a stack's configuration is not read here"
+        raise ConfigError(msg)
     return StacksClient(settings.require_key(), base_url=settings.base_url)
 
 

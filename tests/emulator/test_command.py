@@ -212,7 +212,8 @@ def test_a_wrong_number_is_refused_by_name(arguments: list[str], capsys: pytest.
         cli.main(["emulator", *arguments])
 
     assert caught.value.code == 2
-    assert f"argument {arguments[0]}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"argument {arguments[0]}: {arguments[1]!r} is no " in told
 
 
 def test_without_its_extra_it_says_what_to_install(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.fakes import executable
+from tools.engine import pack as command
 from tools.engine.engine import Engine, Origin
 from tools.engine.pack import argument
 
@@ -35,3 +36,21 @@ def test_a_built_engine_takes_a_script_that_runs_in_the_folder(tmp_path: Path) -
     ).stdout
 
     assert said == f"{pack.resolve()}: -u -m pulumi.policy 127.0.0.1:4711 .\n"
+
+
+def test_the_command_prints_what_to_hand_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "PulumiPolicy.yaml").write_text("runtime: python\n", encoding="utf-8")
+    monkeypatch.setattr(command, "ensure", lambda: Engine(tmp_path, "3.259.0", "built"))
+
+    command.main([str(tmp_path)])
+
+    assert os.access(capsys.readouterr().out.strip(), os.X_OK)
+
+
+def test_the_command_refuses_what_is_no_pack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main([str(tmp_path)])
+
+    assert "is no policy pack" in capsys.readouterr().err

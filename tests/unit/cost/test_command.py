@@ -122,6 +122,19 @@ def test_the_account_needs_a_key(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "STACKS_API_KEY" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--max-increase", "--warn-increase-pct"])
+def test_what_is_there_already_has_no_increase_to_be_limited(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    export = tmp_path / "export.json"
+    export.write_text(json.dumps({"version": 3, "deployment": {"resources": []}}), encoding="utf-8")
+
+    assert cost(str(export), option, "5") == 1
+
+    assert f"{option} limits what a change adds" in capsys.readouterr().err
+    assert cost(str(export), "--max-total", "5") == 0
+
+
 def test_help_gives_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cost("--help")
