@@ -27,8 +27,8 @@ _ACTIONS: Final = {
 _ROWS: Final = 100
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
 # GitHub makes links after it has taken the escapes away: of `@name`, mail@example.com, `#1`, octo/repo#1, `GH-1` and
-# addresses. A character without width in each of them breaks it.
-_LINKS: Final = re.compile(r"[@#](?=\w)|:(?=//)|/(?=/)|www(?=\.)|gh(?=-\d)", re.IGNORECASE)
+# addresses; and pictures of `:tada:`. A character without width in each of them breaks it.
+_LINKS: Final = re.compile(r"[@#](?=\w)|:(?=//|[a-z0-9_+-]+:)|/(?=/)|www(?=\.)|gh(?=-\d)", re.IGNORECASE)
 # Of a commit's hash too, and of its beginning from seven digits on.
 _HASH: Final = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])", re.IGNORECASE)
 # At the beginning of a line, what is no special character elsewhere: a list, a rule or a heading's underline.

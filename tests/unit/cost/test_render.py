@@ -173,7 +173,7 @@ def test_a_name_from_the_program_is_never_markup(name: str) -> None:
             "www.example.com",
             "WWW.example.com",
         ),
-        *("a5c3785ed8d6a35868bc169f07e40e889087fd2e", "a5c3785", "octo/repo@a5c3785"),
+        *("a5c3785ed8d6a35868bc169f07e40e889087fd2e", "a5c3785", "octo/repo@a5c3785", ":tada:", ":+1:"),
     ],
 )
 def test_nobody_is_mentioned_and_nothing_linked(link: str) -> None:
@@ -188,7 +188,7 @@ def test_nobody_is_mentioned_and_nothing_linked(link: str) -> None:
     assert link not in shown
     read = html(shown)
     assert link not in read
-    assert not re.search(r"(?i)[@#]\w|://|www\.|gh-\d|\b[0-9a-f]{7,40}\b", read)
+    assert not re.search(r"(?i)[@#]\w|://|www\.|gh-\d|:[a-z0-9_+-]+:|\b[0-9a-f]{7,40}\b", read)
 
 
 def test_a_word_stays_a_word() -> None:
