@@ -12,6 +12,7 @@ from stacks_pulumi import config
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.resources._alone import shown_alone
 from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.provider import Provider
 
@@ -46,7 +47,7 @@ def ask(provider: Provider | None, *question: Any, how: Callable[[StacksClient],
         session = session_for(config.load(_settings(provider)))
         return session.reads.get(*map(str, question), ask=lambda: how(session.client), max_age=_MAX_AGE)
     except StacksError as error:
-        error.__class__ = _shown_alone(type(error))
+        error.__class__ = shown_alone(type(error))
         account = None if provider is None or provider.settings is None else provider.settings[_ACCOUNT]
         if account is not None:
             error.message = f"{error.message} (account {account})"
@@ -83,30 +84,6 @@ def later(
         lambda values: answer(values[: len(arguments)])
     )
     return pulumi.Output.secret(answers) if secret else answers
-
-
-_shown: Final[dict[type[StacksError], type[StacksError]]] = {}
-
-
-def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
-    """
-    The kind of error, made one that ends a program with its message alone and not with a traceback.
-
-    One class for each kind, however often it is raised. No module has it, so it is pickled as what it was made from.
-    """
-
-    def reduce(error: StacksError) -> tuple[Any, ...]:
-        _, (_, message, attributes) = StacksError.__reduce__(error)
-        return _rebuild, (kind, message, attributes)
-
-    if kind not in _shown:
-        made = type(kind.__name__, (kind, pulumi.RunError), {"__doc__": kind.__doc__, "__reduce__": reduce})
-        _shown.setdefault(kind, made)
-    return _shown[kind]
-
-
-def _rebuild(kind: type[StacksError], message: str, attributes: dict[str, Any]) -> StacksError:
-    return _shown_alone(kind)(message, **attributes)
 
 
 def _settings(provider: Provider | None) -> dict[str, str | None]:

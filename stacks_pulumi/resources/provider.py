@@ -9,6 +9,7 @@ import pulumi
 
 from stacks_pulumi.config import KEYS, NAMESPACE, load
 from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.resources._alone import shown_alone
 
 __all__ = ["Provider"]
 
@@ -52,7 +53,7 @@ class Provider(pulumi.ProviderResource):
         if given_key is None or (isinstance(given_key, str) and not given_key.strip()):
             # Without this, the key of the stack's own account would be taken, and its containers would be made there.
             msg = f'the provider "{resource_name}" has no api_key: set the configuration that it is read from'
-            raise ConfigError(msg)
+            raise shown_alone(ConfigError)(msg)
         given = {
             "apiKey": api_key,
             "baseUrl": base_url or pulumi.Config(NAMESPACE).get("baseUrl"),
@@ -65,7 +66,11 @@ class Provider(pulumi.ProviderResource):
         plain: dict[str, str | None] = {
             name: value for name, value in settings.items() if isinstance(value, str)
         }
-        load(plain, {})
+        try:
+            load(plain, {})
+        except ConfigError as error:
+            # The program is what is wrong: its author needs the message and no traceback through this package.
+            raise shown_alone(ConfigError)(f"{error} (account {resource_name})") from None
         inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
         self.settings: dict[str, str | None] | None = None

@@ -6,6 +6,7 @@ Whatever differs from run to run (address, account, ids, moments) is a placehold
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -59,11 +60,17 @@ def play(state: dict[str, Any], stack: Stack, api: Emulator) -> None:
 def _placeholders(api: Emulator) -> dict[str, str]:
     links = [connection.id for connection in api.state.connections.values()]
     return {
+        _fingerprint(api): "@FINGERPRINT@",
         api.url: "@URL@",
         api.key: "@KEY@",
         api.account: "@ACCOUNT@",
         **{id_: f"@CONNECTION-{number}@" for number, id_ in enumerate(links)},
     }
+
+
+def _fingerprint(api: Emulator) -> str:
+    """What the output `origin` begins with."""
+    return hashlib.sha256(f"{api.url} {api.key}".encode()).hexdigest()[:16]
 
 
 def _without_what_passes(value: Any) -> Any:
