@@ -36,6 +36,8 @@ _STEP: Final = 0.5
 _NEW: Final = 1.0
 _SHORTEST: Final = 2.0
 _LONGEST: Final = 10.0
+_HELD_BACK: Final = 3.0
+"""Seconds between looks from which on it is the rate limit that makes people wait for one, and they should know."""
 
 
 class Fetch(Protocol[T_co]):
@@ -202,6 +204,15 @@ class Feed(Generic[T]):
             else:
                 ticket = look.number + 1
                 watch.trouble = look.error
+
+    def held_back(self) -> float:
+        """Seconds for which the rate limit lets nobody look; 0 where it holds up nobody."""
+        pace = self._pace()
+        if pace < _HELD_BACK:
+            return 0.0
+        with self._changed:
+            # Whoever is about to look waits for the limiter, which has nothing left in this window.
+            return pace if self._busy else max(self._began_at + min(pace, _LONGEST) - self._clock.now(), 0.0)
 
     def _due(self, watch: Watch[T]) -> float:
         """Seconds until this waiter would like another look."""

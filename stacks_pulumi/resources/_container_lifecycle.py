@@ -286,7 +286,9 @@ class Lifecycle:
     def _wait(self, wait: Wait, container: models.Container) -> models.Container:
         def on_tick(seen: models.Container | None, elapsed: float) -> None:
             status = container.status if seen is None else seen.status
-            self.op.progress(f"{status} ({elapsed:.0f} s), {_USUALLY}")
+            held = self.session.client.feed.held_back()
+            until = f"the rate limit allows the next look in {held:.0f} s" if held >= 1 else _USUALLY
+            self.op.progress(f"{status} ({elapsed:.0f} s), {until}")
 
         found = self.session.client.feed.wait(
             wait, container.id, deadline=self.op.deadline, on_tick=on_tick, cancelled=self.op.cancelled

@@ -138,6 +138,21 @@ def test_waiting_for_the_rate_limit_is_shown(emulator: Emulator, make_host: Call
         assert any("for the rate limit" in text and "queued" in text for text in shown)
 
 
+def test_a_boot_of_which_the_rate_limit_hides_the_end_is_not_shown_as_a_slow_one(
+    make_host: Callable[..., Host],
+) -> None:
+    with Emulator(rate_limit=4, rate_window=8, boot_seconds=2) as api:
+        host = make_host(
+            {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "4"}
+        )
+        webs = [host.resource("Container", f"web-{number}") for number in range(2)]
+
+        raised = in_parallel(*(lambda web=web: web.up(name=web.name, template="nodejs") for web in webs))
+
+        assert raised == [None] * 2
+        assert any("the rate limit allows the next look in" in line.text for line in host.engine.lines)
+
+
 def test_what_was_just_made_is_taken_back_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
     emulator.state.pace = emulator.state.pace.__class__(boot_seconds=60)
     web = host.resource("Container", "web")

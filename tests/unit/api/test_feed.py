@@ -445,6 +445,21 @@ def test_few_requests_left_are_spread_over_the_window(world: World, clock: FakeC
     assert all(7.0 <= gap < 7.2 for gap in gaps)
 
 
+@pytest.mark.parametrize(("pace", "at_first", "later"), [(2.9, 0.0, 0.0), (7.0, 4.9, 0.9), (40.0, 7.9, 3.9)])
+def test_whoever_waits_can_tell_that_it_is_the_rate_limit_that_holds_up_the_next_look(
+    world: World, clock: FakeClock, pace: float, at_first: float, later: float
+) -> None:
+    feed = Feed(world, clock, noun="container", pace=lambda: pace)
+    feed.snapshot()
+
+    clock.sleep(2)
+    seen = [feed.held_back()]
+    clock.sleep(4)
+    seen.append(feed.held_back())
+
+    assert seen == pytest.approx([at_first, later])
+
+
 def test_the_interval_follows_the_time_waited() -> None:
     assert [interval(age) for age in (0, 1.9, 2, 24, 48, 60, 120, 3600)] == [1, 1, 2, 2, 4, 5, 10, 10]
 
