@@ -27,7 +27,7 @@ def test_the_credentials_of_the_guide_are_read_and_kept() -> None:
     assert (read.username, read.password) == ("admin", "p")
     assert (read.host, read.port, read.internal_host) == ("10.52.0.5", 5432, "usr-abc12345-mydb")
     assert (read.container_name, read.type) == ("mydb", "postgresql")
-    assert read.raw == {"credentials": body["credentials"], **body["data"]}  # type: ignore[dict-item]
+    assert read.raw == {"credentials": body["credentials"], **body["data"]}  # type: ignore[dict-item]  # JSON
 
 
 @pytest.mark.parametrize(

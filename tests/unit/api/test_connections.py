@@ -129,7 +129,7 @@ def test_a_lost_answer_is_resolved_by_the_list_of_the_source(clock: FakeClock, l
             outgoing(entry("b", "main", "cache"), entry("c", "main", "db")),
         ],
         containers__list=listed(app="running", db="running"),
-        connections__create=lost,  # type: ignore[arg-type]
+        connections__create=lost,  # type: ignore[arg-type]  # as the table above has it
     )
 
     made = connections(script, clock).create("usr-1-app", "usr-1-db", name="main")

@@ -45,7 +45,7 @@ class Api:
             outcome = outcome[1]
         if isinstance(outcome, BaseException):
             raise outcome
-        return outcome  # type: ignore[no-any-return]
+        return outcome  # type: ignore[no-any-return]  # whatever a test prepared
 
     def look(self) -> list[Container]:
         self.happened.append("look")
@@ -119,7 +119,7 @@ def test_a_success_that_cannot_be_read_may_take_a_while_to_show(api: Api, clock:
     def look() -> list[Container]:
         return [OLD, MINE] if clock.now() > appears else [OLD]
 
-    api.look = look  # type: ignore[method-assign]
+    api.look = look  # type: ignore[method-assign]  # this test looks in a way of its own
 
     assert api.create() == MINE
     assert api.happened == ["post"]
@@ -178,7 +178,7 @@ def test_our_own_that_stands_in_the_way_is_found_although_the_list_lags(
     def look() -> list[Container]:
         return [OLD, MINE] if clock.now() > appears else [OLD]
 
-    api.look = look  # type: ignore[method-assign]
+    api.look = look  # type: ignore[method-assign]  # this test looks in a way of its own
 
     assert api.create() == MINE
 

@@ -102,7 +102,7 @@ def test_proxies_and_certificates_of_the_environment_are_for_the_world_outside(
 
     assert session.trust_env is trusted
     assert session.verify is True
-    assert all(adapter.max_retries.total == 0 for adapter in session.adapters.values())  # type: ignore[attr-defined]
+    assert all(adapter.max_retries.total == 0 for adapter in session.adapters.values())  # type: ignore[attr-defined]  # of requests' own adapter
 
 
 @pytest.mark.parametrize(("poll", "whole"), [(False, 120.0), (True, 10.0)])
@@ -126,7 +126,8 @@ def test_time_outs_are_set(
 
 
 def nested(reason: BaseException) -> requests.ConnectionError:
-    return requests.ConnectionError(MaxRetryError(POOL, "/secret/path", reason))  # type: ignore[arg-type]
+    failed = MaxRetryError(POOL, "/secret/path", reason)  # type: ignore[arg-type]  # of any base, as here
+    return requests.ConnectionError(failed)
 
 
 @pytest.mark.parametrize(
