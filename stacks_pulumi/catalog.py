@@ -236,18 +236,18 @@ def monthly_price(
     return None if tier is None else size.usd + tier.usd
 
 
-def added_tier(plan: str | None, storage_mb: int | None) -> int | None:
+def added_tier(size: Plan | None, storage_mb: int | None) -> int | None:
     """
     The additional tier that makes up a container's storage beside its plan's.
 
     Args:
-        plan: Its plan.
+        size: Its plan; `None` if it is not known.
         storage_mb: All of its storage in MB, as the API tells it.
 
     Returns:
         The tier's number, 0 if there is nothing beside the plan's, and `None` if that cannot be said.
     """
-    if plan not in PLANS or storage_mb is None:
+    if size is None or storage_mb is None:
         return None
-    more = storage_mb - PLANS[plan].storage_mb
-    return {0: 0, **{tier.storage_mb: tier.tier for tier in STORAGE_TIERS.values()}}.get(more)
+    tiers = {0: 0, **{tier.storage_mb: tier.tier for tier in STORAGE_TIERS.values()}}
+    return tiers.get(storage_mb - size.storage_mb)

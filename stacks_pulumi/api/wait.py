@@ -8,7 +8,9 @@ import enum
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["BACKED_UP", "CREATED", "GONE", "STARTED", "STOPPED", "Verdict", "Wait", "verdict"]
+from stacks_pulumi.api.models.container import SETTLED_STATUSES
+
+__all__ = ["BACKED_UP", "CREATED", "GONE", "SETTLED", "STARTED", "STOPPED", "Verdict", "Wait", "verdict"]
 
 
 class Verdict(enum.Enum):
@@ -59,9 +61,7 @@ STARTED: Final = Wait("running", frozenset({"running"}), _FAILED, failures=3)
 STOPPED: Final = Wait("stopped", frozenset({"stopped", "exited"}), _FAILED, failures=3)
 """A container that was asked to stop has stopped."""
 
-SETTLED: Final = Wait(
-    "settled", frozenset({"running", "stopped", "error"}), frozenset({"deleting", "deleted"})
-)
+SETTLED: Final = Wait("settled", SETTLED_STATUSES, frozenset({"deleting", "deleted"}))
 """A container is no longer on its way from one status to another, whichever it is on its way to."""
 
 GONE: Final = Wait("gone", gone="target", absences=1)

@@ -90,31 +90,27 @@ def _number(text: str) -> Decimal:
 
 def run(options: argparse.Namespace) -> int:
     """Carry out the command; the exit code is one of those that `--help` lists."""
+    limits = _limits(options)
     try:
         report = _report(options)
-        _refuse_increase(options, report)
+        _refuse_increase(limits, report)
     except (StacksError, OSError) as error:
         sys.stderr.write(f"stacks-pulumi cost: {error}\n")
         return 1
     now = datetime.datetime.now(datetime.timezone.utc)
     rest = rest_of_month(now) if options.rest_of_month else None
-    result = Result(report, judge(report, _limits(options)), rest, options.strict)
+    result = Result(report, judge(report, limits), rest, options.strict)
     _write(_rendered(result, options, sys.stdout))
     return result.exit_code
 
 
-def _refuse_increase(options: argparse.Namespace, report: Report) -> None:
+def _refuse_increase(limits: tuple[Limit, ...], report: Report) -> None:
     """A gate that is handed the wrong input must not stay open: what is there already has no increase."""
-    given = [
-        f"--{action}-{measure}"
-        for measure, _, _ in _MEASURES
-        for action in ("max", "warn")
-        if measure != "total" and getattr(options, f"{action}_{measure.replace('-', '_')}") is not None
-    ]
-    if given and report.source != "preview":
+    limit = next((limit for limit in limits if limit.measure != "total"), None)
+    if limit is not None and report.source != "preview":
         raise InputError(
-            f"{given[0]} limits what a change adds, and this is what is there already: hand in what "
-            "`pulumi preview --json --show-sames` wrote, or limit the total"
+            f"--{'max' if limit.block else 'warn'}-{limit.measure} limits what a change adds, and this is what is "
+            "there already: hand in what `pulumi preview --json --show-sames` wrote, or limit the total"
         )
 
 

@@ -54,7 +54,7 @@ def connect() -> StacksClient:
     if settings.api_key is None:
         msg = "no STACKS API key: set the environment variable STACKS_API_KEY; a stack's configuration is not read here"
         raise ConfigError(msg)
-    return StacksClient(settings.require_key(), base_url=settings.base_url)
+    return StacksClient(settings.api_key, base_url=settings.base_url)
 
 
 def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price) -> Report:
@@ -166,8 +166,5 @@ def _tier(container: Container) -> int | Unknown | None:
         if container.template == catalog.VPN_TEMPLATE
         else catalog.PLANS.get(container.plan or "")
     )
-    if container.storage_mb is None or size is None:
-        return UNKNOWN
-    more = container.storage_mb - size.storage_mb
-    tiers = {0: None, **{tier.storage_mb: tier.tier for tier in catalog.STORAGE_TIERS.values()}}
-    return tiers.get(more, UNKNOWN)
+    tier = catalog.added_tier(size, container.storage_mb)
+    return UNKNOWN if tier is None else tier or None

@@ -114,9 +114,10 @@ class Provider(ResourceProvider):
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate the inputs, offline; everything that is wrong at once, each on its property."""
+        call = _host.current_call()
 
         def work() -> CheckResult:
-            CLAIMS.declare(_host.current_call().urn)
+            CLAIMS.declare(call.urn)
             inputs, failures = checked(self.fields, news)
             for name, reason in (*self.rules(inputs), *self.guards(_host.plain(olds), inputs)):
                 failures.setdefault(name, reason)
@@ -125,14 +126,15 @@ class Provider(ResourceProvider):
                 self.announce(_host.plain(olds), inputs)
             return CheckResult(inputs, [CheckFailure(name, reason) for name, reason in failures.items()])
 
-        return self._guarded(work)
+        return self._guarded(work, call)
 
     def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Compare field by field; always says whether anything changes."""
+        call = _host.current_call()
 
         def work() -> DiffResult:
             if self.owns:
-                CLAIMS.keep(self.kind, id_, _host.current_call().urn)
+                CLAIMS.keep(self.kind, id_, call.urn)
             differing = changed(self.fields, olds, news)
             replaces = [field.name for field in differing if self.replaces(field, olds, news)]
             return DiffResult(
@@ -141,7 +143,7 @@ class Provider(ResourceProvider):
                 delete_before_replace=bool(replaces) and self.delete_first(olds, news),
             )
 
-        return self._guarded(work)
+        return self._guarded(work, call)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make the object."""
@@ -273,7 +275,7 @@ class Provider(ResourceProvider):
 
     def _make(self, session: Session, op: Operation, inputs: dict[str, Any]) -> CreateResult:
         origin = new_origin(session)
-        birth = birth_of(origin) or ""
+        birth = birth_of(origin)
         with CLAIMS.making(f"{session.fingerprint} {self.kind}", self.names(inputs), op.call.urn):
             try:
                 id_, outs = self.on_create(session, op, inputs)

@@ -29,7 +29,7 @@ class Claims:
         self._lock = threading.Lock()
         self._declared: set[str] = set()
         self._owners: dict[Key, str] = {}
-        self._births: dict[Key, str] = {}
+        self._births: dict[Key, str | None] = {}
         self._making: dict[Key, str] = {}
 
     def declare(self, urn: str) -> None:
@@ -43,7 +43,7 @@ class Claims:
             if urn in self._declared:
                 self._owners.setdefault((kind, id_), urn)
 
-    def claim(self, kind: str, id_: str, urn: str, birth: str) -> None:
+    def claim(self, kind: str, id_: str, urn: str, birth: str | None) -> None:
         """It was made or taken over for that resource; `birth` is of this creation alone, and goes into the state."""
         with self._lock:
             self._owners[kind, id_] = urn

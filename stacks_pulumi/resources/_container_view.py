@@ -90,7 +90,7 @@ def observed(
     template = inputs["template"] = inputs.get("template") or container.template or ""
     if template != catalog.VPN_TEMPLATE:
         inputs["plan"] = container.plan or inputs.get("plan")
-        added = catalog.added_tier(inputs["plan"], container.storage_mb)
+        added = catalog.added_tier(catalog.PLANS.get(inputs["plan"]), container.storage_mb)
         # That none is told does not say that there is none: the guide leaves open whether this is the whole sum.
         inputs["additional_storage_tier"] = added or inputs.get("additional_storage_tier")
     watched = ("name", "plan", "additional_storage_tier")

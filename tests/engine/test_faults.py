@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.faults import Fault
 from tests.chaos.account import holdings
 from tests.chaos.matrix.deeds import DEEDS
 from tests.chaos.ministack import Declared, Ref
@@ -64,13 +65,8 @@ def in_state(stack: Stack) -> set[str]:
 
 @pytest.mark.parametrize("case", SURVIVED, ids=lambda case: f"{case[0]}-{case[1]}")
 def test_a_fault_is_survived_and_the_state_is_true(stack: Stack, emulator: Emulator, case: Case) -> None:
-    operation, kind, times, options = case
-    deed = BY_OPERATION[operation]
-    stack.program(source(deed.before("web")))
-    stack.up(quiet_afterwards=False)
-    fault = emulator.faults.add(operation, kind, times, **options)
+    fault = _about_to_happen(stack, emulator, case)
 
-    stack.program(source(deed.after("web")))
     stack.up()
 
     fault.times = fault.fired
@@ -83,13 +79,8 @@ def test_a_fault_is_survived_and_the_state_is_true(stack: Stack, emulator: Emula
 def test_a_fault_that_stays_is_told_in_one_line_and_the_next_up_goes_on(
     stack: Stack, emulator: Emulator, case: Case
 ) -> None:
-    operation, kind, times, options = case
-    deed = BY_OPERATION[operation]
-    stack.program(source(deed.before("web")))
-    stack.up(quiet_afterwards=False)
-    fault = emulator.faults.add(operation, kind, times, **options)
+    fault = _about_to_happen(stack, emulator, case)
 
-    stack.program(source(deed.after("web")))
     failed = stack.up_fails()
 
     fault.times = fault.fired
@@ -99,6 +90,16 @@ def test_a_fault_that_stays_is_told_in_one_line_and_the_next_up_goes_on(
     stack.up()
     assert in_state(stack) == holdings(emulator)
     _refresh_and_destroy(stack, emulator)
+
+
+def _about_to_happen(stack: Stack, emulator: Emulator, case: Case) -> Fault:
+    """The fault, which the next `up` meets."""
+    operation, kind, times, options = case
+    deed = BY_OPERATION[operation]
+    stack.program(source(deed.before("web")))
+    stack.up(quiet_afterwards=False)
+    stack.program(source(deed.after("web")))
+    return emulator.faults.add(operation, kind, times, **options)
 
 
 def _ours(result: Result) -> list[str]:

@@ -120,4 +120,4 @@ def test_databases_and_micro_containers_are_known_by_the_catalogue() -> None:
 def test_the_tier_is_what_makes_up_the_storage(
     plan: str | None, storage_mb: int | None, tier: int | None
 ) -> None:
-    assert catalog.added_tier(plan, storage_mb) == tier
+    assert catalog.added_tier(catalog.PLANS.get(plan or ""), storage_mb) == tier

@@ -5,11 +5,14 @@ Containers, and the templates that they are made from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from stacks_pulumi.api.models._base import Amount, Id, Model
 
-__all__ = ["Container", "Template"]
+__all__ = ["SETTLED_STATUSES", "Container", "Template"]
+
+SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})
+"""Where a container stays until somebody does something; the guide has no list of those on the way to one of these."""
 
 
 class Container(Model, frozen=True, kw_only=True):
@@ -88,8 +91,8 @@ class Container(Model, frozen=True, kw_only=True):
 
     @property
     def settled(self) -> bool:
-        """Whether its status stays as it is; the guide has no list of the statuses on the way from one to another."""
-        return self.status in {"running", "stopped", "error"}
+        """Whether its status stays as it is."""
+        return self.status in SETTLED_STATUSES
 
     def made_from(self, template: str) -> bool:
         """
