@@ -25,11 +25,20 @@ __all__ = [
     "Settings",
     "check_api_key",
     "check_base_url",
+    "flag",
     "load",
     "refuse_misspelt",
 ]
 
-KEYS: Final = ("apiKey", "baseUrl", "adopt", "requestsPerMinute", "maxConcurrency", "account")
+KEYS: Final = (
+    "apiKey",
+    "baseUrl",
+    "adopt",
+    "requestsPerMinute",
+    "maxConcurrency",
+    "deleteChildrenWithContainer",
+    "account",
+)
 """What is read; `account` is set by an explicit provider alone."""
 
 NAMESPACE: Final = "stacks"
@@ -108,6 +117,10 @@ def load(
     if adopt not in ADOPT_MODES:
         msg = f"stacks:adopt is {adopt!r}: it is one of {', '.join(ADOPT_MODES)}"
         raise ConfigError(msg)
+    children = value("deleteChildrenWithContainer")
+    if children is not None:
+        # The program acts on it (see `resources._references`); a malformed value is reported by the provider as well.
+        flag("deleteChildrenWithContainer", children)
     return Settings(
         api_key=None if api_key is None else check_api_key(api_key, account),
         base_url=check_base_url(value("baseUrl", "STACKS_BASE_URL") or DEFAULT_BASE_URL),
@@ -221,6 +234,20 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def flag(key: str, text: str) -> bool:
+    """
+    Read a setting that is true or false.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    words = {"true": True, "false": False}
+    if text.strip().lower() not in words:
+        msg = f"stacks:{key} is {text!r}: it is true or false"
+        raise ConfigError(msg)
+    return words[text.strip().lower()]
 
 
 def _count(key: str, text: str | None, default: int) -> int:

@@ -1,52 +1,53 @@
-"""Whether the key is still one of the account that a resource is in."""
+"""Whether the API key belongs to the account that a resource is in."""
 
 from __future__ import annotations
 
 import secrets
 from typing import Final
 
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.resources._session import Session
 
-__all__ = ["ORIGIN", "birth_of", "new_origin", "refuse_other_account", "renewed_origin"]
+__all__ = ["ORIGIN", "new_origin", "refuse_other_account", "renewed_origin", "token_of"]
 
 ORIGIN: Final = "origin"
 """
-The output that says with which key a resource was made or changed last, and in which creation it was made: a part of
-the key's digest, which tells nothing of the key itself, and a number drawn by lot.
+The output that records the key with which a resource was created or changed last, and the creation itself: part of a
+digest of key and base URL, from which the key cannot be recovered, and a random number.
 """
 
 
 def new_origin(session: Session) -> str:
-    """The origin of something that is made now."""
+    """Return the origin of an object that is created or adopted now."""
     return f"{session.fingerprint}-{secrets.token_hex(4)}"
 
 
 def renewed_origin(session: Session, origin: str | None) -> str:
-    """The origin of something that is changed now."""
-    return new_origin(session) if origin is None else f"{session.fingerprint}-{birth_of(origin)}"
+    """Return the origin of an object that is changed now: the token stays, the key may be another one."""
+    return new_origin(session) if origin is None else f"{session.fingerprint}-{token_of(origin)}"
 
 
-def birth_of(origin: str | None) -> str | None:
-    """What is of one creation alone."""
+def token_of(origin: str | None) -> str | None:
+    """Return the part of an origin that is unique to one creation or adoption."""
     return None if origin is None else origin.rpartition("-")[2]
 
 
 def refuse_other_account(session: Session, id_: str, origin: str | None) -> None:
     """
-    Take nothing for gone that is in another account.
+    Check that a resource is in the account of the API key.
 
-    With the key of another account, or at another address, everything seems to be gone: the state would forget it, and
-    it would go on being billed, and open. An id begins with its account (`usr-abc12345-web`), and any container of the
-    account shows that. Where the key is the same as ever, nothing is asked.
+    With the key of another account, or at another address, every resource seems to be gone: the state would forget it
+    while it goes on being billed, and open. An id begins with its account (`usr-abc12345-web`), which any container of
+    the account shows. If the key is the one of the last change, no request is sent.
 
     Args:
         session: The account of the key.
         id_: The resource's id, which begins with that of its container.
-        origin: The resource's, if it has one.
+        origin: The resource's origin; `None` in states of version 0.1.
 
     Raises:
-        StacksError: It is in another account, or that cannot be told.
+        ConfigError: The resource is in another account, or that cannot be ruled out.
+        StacksError: The API could not be asked.
     """
     if origin is not None and origin.partition("-")[0] == session.fingerprint:
         return
@@ -57,16 +58,17 @@ def refuse_other_account(session: Session, id_: str, origin: str | None) -> None
     if accounts:
         msg = (
             f"{id_} is not in the account of this API key, whose containers are {min(accounts)}-...: configure the key "
-            "of the account that it was made with"
+            "of the account that it was made with. (To create a new one in this account, give the resource another "
+            "name in the program)"
         )
-        raise StacksError(msg)
+        raise ConfigError(msg)
     if origin is not None:
         msg = (
-            f"{id_} was made with another API key, and the account of this one holds no container at all: configure "
-            "the key of the account that it was made with. If this is that account and everything in it was deleted, "
-            "take it out of the state with `pulumi state delete`"
+            f"{id_} was made with another API key, and the account of this key has no containers: configure the key of "
+            "the account that it was made with. If this is that account and everything in it was deleted, remove the "
+            "resource from the state with `pulumi state delete`"
         )
-        raise StacksError(msg)
+        raise ConfigError(msg)
 
 
 def _account(id_: str) -> str:

@@ -1,11 +1,11 @@
 """
 A container's list of allowed addresses, and the two rules that make it delicate.
 
-It is never empty while external access is on: the API does not remove the last entry, and in between nobody should be
-locked out. And turning external access on puts the caller's own address in, which nobody asked for.
+It is never empty while external access is on: the API does not remove the last entry, and nobody should be locked out
+between two steps. And turning external access on adds the caller's own address, which the program did not ask for.
 
-An entry is known by its address. Its id changes with its description and service type, because the API can only make
-another entry; and where it lets an address be in the list twice, what belongs to the address belongs together.
+An entry is known by its address. Its id changes with its description and service type, because the API can only add
+another entry; where the API lets an address be in the list twice, its entries belong together.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import canonical
-from stacks_pulumi.errors import (
-    BadRequestError,
-    ConflictError,
-    ExistsError,
-    NotFoundError,
-    StacksError,
-    WaitCancelledError,
+from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, NotFoundError, StacksError
+from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._identity import (
+    CONTAINER_CREATED_AT,
+    creation_time,
+    find_container,
+    is_before,
+    same_instant,
 )
-from stacks_pulumi.resources._adoption import adopts, how_to_adopt, refuse_if_owned
-from stacks_pulumi.resources._base import HalfDone
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._references import child_id
+from stacks_pulumi.resources._running import is_own_container
 from stacks_pulumi.resources._session import Session
 
-__all__ = ["AllowedIpList"]
+__all__ = ["AllowedIpCreation", "AllowedIpList"]
 
 _AUTO_ADDED: Final = "your ip (auto-added)"
 """The API's own description of the caller's entry, in lower case (guide, "List Allowed IPs")."""
 
-_PLACEHOLDER: Final = {
+PLACEHOLDER: Final = {
     # An address reserved for documentation (RFC 5737): no packet ever comes from it.
     "ip_address": "192.0.2.1",
     "description": "placeholder while an entry is changed",
@@ -60,105 +60,81 @@ class AllowedIpList:
     op: Operation
     container: str
 
-    def add(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """
-        Put an address in; returns what the API says of the entry.
-
-        Raises:
-            ExistsError: It is in already, and the program does not take it over.
-            HalfDone: It is in, and something that should be out is not.
-            StacksError: External access is off.
-        """
-        address = inputs["ip_address"]
-        with self.session.turn(self.container):
-            access = self._open_access(address)
-            # The caller's own entry is nobody's: whoever allows that address means it.
-            taken = [entry for entry in _of(access.allowed_ips, address) if not _is_auto_added(entry)]
-            if taken:
-                refuse_if_owned(self.op, "AllowedIp", child_id(self.container, address))
-            if taken and not adopts(self.session, inputs):
-                msg = (
-                    f"{address} is in the list of {self.container} already ({taken[0].id}, "
-                    f"{taken[0].service_type}, {taken[0].description!r}). "
-                    f"{how_to_adopt('AllowedIp', self.op, inputs)}"
-                )
-                raise ExistsError(msg, existing=taken[0])
-            entry, replaced = self._bring(access.allowed_ips, inputs)
-            try:
-                self._take_out([*replaced, *_unwanted(access.allowed_ips, address, inputs)])
-                self.op.check_active()
-            except WaitCancelledError:
-                # Nobody is left to tell of it, and a door that no state knows must not stay open. One that was open
-                # before stays.
-                if not replaced and entry.id not in {before.id for before in access.allowed_ips}:
-                    with self.op.undoing():
-                        self._take_out([entry])
-                raise
-            except StacksError as error:
-                msg = (
-                    f"{address} may reach {self.container} now, but something that may not is still in the list: "
-                    f"{error}. `pulumi up` tries again"
-                )
-                outs = {**inputs, **_described(entry)}
-                raise HalfDone(msg, id=child_id(self.container, address), outs=outs) from None
-        return _described(entry)
-
     def read(self, address: str, olds: Mapping[str, Any]) -> dict[str, Any] | None:
         """The entry's outputs, or `None` if it, the container or the whole access is gone."""
         try:
             access = self.session.reads.get("allowed_ips", self.container, ask=self._access)
         except NotFoundError:
             return None
-        entries = _of(access.allowed_ips, address)
-        if not entries:
+        entries = entries_of(access.allowed_ips, address)
+        found = find_container(self.session, self.container, shared=True)
+        if not entries or found is None or not _is_ours(entries, olds, found.created_at):
             return None
         # A second entry for the address that says something else is drift.
-        found = next((entry for entry in entries if not _says(entry, olds)), entries[0])
+        entry = next((entry for entry in entries if not says(entry, olds)), entries[0])
         revoke = bool(olds.get("revoke_auto_added"))
         return {
             **{name: value for name, value in olds.items() if name == "adopt"},
             "container": self.container,
             "ip_address": address,
-            "description": found.description or "Custom IP",
-            "service_type": found.service_type or "both",
+            "description": entry.description or "Custom IP",
+            "service_type": entry.service_type or "both",
             # The caller's address is back (access was turned off and on): shown as drift, so that it goes again.
-            "revoke_auto_added": revoke and not _unwanted(access.allowed_ips, address, olds),
-            **_described(found),
+            "revoke_auto_added": revoke and not unwanted(access.allowed_ips, address, olds),
+            **described(entry, found.created_at),
         }
 
-    def change(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def change(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
         """Give the entry another description or service type, which the API can only do as another entry."""
+        address = inputs["ip_address"]
         with self.session.turn(self.container):
-            entries = self._open_access(inputs["ip_address"]).allowed_ips
-            entry, replaced = self._bring(entries, inputs)
-            self._take_out([*replaced, *_unwanted(entries, inputs["ip_address"], inputs)])
-        return _described(entry)
+            created_at = creation_time(self.session, self.container)
+            entries = self.open_access(address).allowed_ips
+            present = entries_of(entries, address)
+            if present and not _is_ours(present, olds, created_at) and inputs.get("adopt") != "if_matching":
+                msg = (
+                    f"{_foreign(self.container, address, olds, created_at)}. It was not changed: run `pulumi refresh` "
+                    'and then `pulumi up`, or write adopt="if_matching" to adopt that entry'
+                )
+                raise StacksError(msg)
+            entry, replaced = self.bring(entries, inputs)
+            self.take_out([*replaced, *unwanted(entries, address, inputs)])
+        return {**inputs, **described(entry, created_at)}
 
-    def remove(self, address: str, olds: Mapping[str, Any]) -> None:
-        """Take the address out. The last one cannot go, so then external access is turned off."""
+    def remove(self, address: str, olds: Mapping[str, Any], *, replacing: bool) -> None:
+        """
+        Remove the address.
+
+        The API keeps the last entry. Before a replacement a placeholder takes its place, so that external access and
+        its host name stay; otherwise external access is turned off.
+        """
         with self.session.turn(self.container), contextlib.suppress(NotFoundError):
             access = self._access()
-            going = _of(access.allowed_ips, address)
+            going = entries_of(access.allowed_ips, address)
             if access.enabled is False or not going:
                 return
-            going += _unwanted(access.allowed_ips, address, olds)
+            created_at = creation_time(self.session, self.container)
+            if not _is_ours(going, olds, created_at):
+                self.op.warn(f"{_foreign(self.container, address, olds, created_at)}: it is left alone")
+                return
+            going += unwanted(access.allowed_ips, address, olds)
             if _only(going, access):
-                self._close(access, address)
+                self._make_room(access, address, going, replacing=replacing)
                 return
             try:
-                self._take_out(going)
+                self.take_out(going)
             except _REFUSED:
-                # Somebody else took the others out meanwhile, or the API has another reason.
+                # The other entries were removed meanwhile, or the API has another reason.
                 if not _only(going, self._access()):
                     raise
-                self._close(access, address)
+                self._make_room(access, address, going, replacing=replacing)
 
     # --- steps ---
 
     def _access(self) -> models.ExternalAccess:
         return self.session.client.allowed_ips.list(self.container)
 
-    def _open_access(self, address: str) -> models.ExternalAccess:
+    def open_access(self, address: str) -> models.ExternalAccess:
         access = self._access()
         if access.enabled is False:
             msg = (
@@ -178,12 +154,12 @@ class AllowedIpList:
             before=before,
         )
 
-    def _bring(
+    def bring(
         self, entries: Sequence[models.AllowedIp], inputs: Mapping[str, Any]
     ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
         """An entry that is as the inputs say, and those that it replaces, which are still in the list."""
-        olds = _of(entries, inputs["ip_address"])
-        right = next((entry for entry in olds if _says(entry, inputs)), None)
+        olds = entries_of(entries, inputs["ip_address"])
+        right = next((entry for entry in olds if says(entry, inputs)), None)
         if right is not None:
             return right, [entry for entry in olds if entry.id != right.id]
         self.op.progress(f"allowing {inputs['ip_address']}")
@@ -199,14 +175,14 @@ class AllowedIpList:
     def _bring_old_first(
         self, entries: Sequence[models.AllowedIp], old: models.AllowedIp, inputs: Mapping[str, Any]
     ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
-        """The same where the API refuses an address that is in the list: the old entry goes, then the new one comes."""
+        """The same if the API refuses an address that is in the list: the old entry goes, then the new one comes."""
         placeholder: list[models.AllowedIp] = []
         try:
-            self._take_out([old])
+            self.take_out([old])
         except _REFUSED:
-            # It is the only one. An address that nobody has keeps the list from being empty meanwhile.
-            placeholder = [self._put(_PLACEHOLDER, entries)]
-            self._take_out([old])
+            # It is the only one. A reserved address keeps the list from being empty meanwhile.
+            placeholder = [self._put(PLACEHOLDER, entries)]
+            self.take_out([old])
         left = [*(entry for entry in entries if entry.id != old.id), *placeholder]
         try:
             return self._put(inputs, left), placeholder
@@ -215,16 +191,37 @@ class AllowedIpList:
                 "description": old.description or "Custom IP",
                 "service_type": old.service_type or "both",
             }
-            with self.op.undoing():
-                self._put({**inputs, **before}, left)
-                self._take_out(placeholder)
+            with self.op.shielded():
+                try:
+                    self._put({**inputs, **before}, left)
+                    self.take_out(placeholder)
+                except StacksError as error:
+                    self.op.report(
+                        f"{inputs['ip_address']} can no longer reach {self.container}: its entry could not be changed, "
+                        f"and putting the old one back failed: {error}. `pulumi up` adds it again"
+                    )
             raise
 
-    def _take_out(self, entries: Iterable[models.AllowedIp]) -> None:
+    def take_out(self, entries: Iterable[models.AllowedIp]) -> None:
         for entry in entries:
             self.op.progress(f"removing {entry.ip_address}")
             with contextlib.suppress(NotFoundError):
                 self.session.client.allowed_ips.remove(self.container, entry.id)
+
+    def _make_room(
+        self,
+        access: models.ExternalAccess,
+        address: str,
+        going: Sequence[models.AllowedIp],
+        *,
+        replacing: bool,
+    ) -> None:
+        """Remove the last entries."""
+        if not replacing:
+            self._close(access, address)
+            return
+        self._put(PLACEHOLDER, access.allowed_ips)
+        self.take_out([entry for entry in going if entry.description != PLACEHOLDER["description"]])
 
     def _close(self, access: models.ExternalAccess, address: str) -> None:
         self.session.client.containers.external_access(self.container, enabled=False)
@@ -235,16 +232,16 @@ class AllowedIpList:
         )
 
 
-def _of(entries: Iterable[models.AllowedIp], address: str) -> list[models.AllowedIp]:
+def entries_of(entries: Iterable[models.AllowedIp], address: str) -> list[models.AllowedIp]:
     return [entry for entry in entries if canonical(entry.ip_address) == canonical(address)]
 
 
-def _says(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
+def says(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
     wanted = (inputs.get("description"), inputs.get("service_type"))
     return (entry.description or "Custom IP", entry.service_type or "both") == wanted
 
 
-def _unwanted(
+def unwanted(
     entries: Iterable[models.AllowedIp], address: str, inputs: Mapping[str, Any]
 ) -> list[models.AllowedIp]:
     """What nobody asked for: the caller's address, if that is to go, and what an interrupted change left behind."""
@@ -253,7 +250,7 @@ def _unwanted(
         entry
         for entry in entries
         if canonical(entry.ip_address) != canonical(address)
-        and ((revoke and _is_auto_added(entry)) or entry.description == _PLACEHOLDER["description"])
+        and ((revoke and is_auto_added(entry)) or entry.description == PLACEHOLDER["description"])
     ]
 
 
@@ -262,10 +259,117 @@ def _only(entries: Iterable[models.AllowedIp], access: models.ExternalAccess) ->
     return {entry.id for entry in access.allowed_ips} <= {entry.id for entry in entries}
 
 
-def _is_auto_added(entry: models.AllowedIp) -> bool:
+def is_auto_added(entry: models.AllowedIp) -> bool:
     return (entry.description or "").strip().lower() == _AUTO_ADDED
 
 
-def _described(entry: models.AllowedIp) -> dict[str, Any]:
-    said = {"entry_id": entry.id, "added_at": entry.added_at}
+def _is_ours(
+    entries: Iterable[models.AllowedIp], olds: Mapping[str, Any], container_created_at: str | None
+) -> bool:
+    """
+    Whether entries for an address are those of the state.
+
+    A later container with the same id has another list. Its creation time shows that, or an entry in the state that is
+    older than it; unless the entry's own id, which is unique, is still in the list.
+    """
+    if any(entry.id == olds.get("entry_id") for entry in entries):
+        return True
+    if is_before(olds.get("added_at"), container_created_at):
+        return False
+    return same_instant(olds.get(CONTAINER_CREATED_AT), container_created_at)
+
+
+def _foreign(container: str, address: str, olds: Mapping[str, Any], created_at: str | None) -> str:
+    return (
+        f"the container {container} was created at {created_at}, after the rule for {address} in the state "
+        f"(added at {olds.get('added_at')}): the rule for that address is another one"
+    )
+
+
+def described(entry: models.AllowedIp, container_created_at: str | None) -> dict[str, Any]:
+    """Return the outputs that are not inputs."""
+    said = {
+        "entry_id": entry.id,
+        "added_at": entry.added_at,
+        CONTAINER_CREATED_AT: container_created_at,
+    }
     return {name: value for name, value in said.items() if value is not None}
+
+
+class AllowedIpCreation(Creation[models.AllowedIp]):
+    """
+    The creation of an entry: POST, then the removal of what is to leave the list with it.
+
+    One at a time per container, because each looks at the list before it changes it.
+    """
+
+    kind: ClassVar = "AllowedIp"
+
+    def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
+        super().__init__(session, op, inputs)
+        self._list = AllowedIpList(session, op, inputs["container"])
+        self._before: Sequence[models.AllowedIp] = ()
+        self._replaced: list[models.AllowedIp] = []
+
+    def run(self) -> tuple[str, dict[str, Any]]:
+        """Create the entry; see `Creation`."""
+        with self.session.turn(self.inputs["container"]):
+            return super().run()
+
+    def create(self) -> models.AllowedIp:
+        """
+        Add the entry.
+
+        Raises:
+            ExistsError: The address is in the list already.
+            StacksError: External access is off.
+        """
+        address = self.inputs["ip_address"]
+        self._before = self._list.open_access(address).allowed_ips
+        # The caller's own entry is not managed: a program that allows that address means it.
+        taken = [entry for entry in entries_of(self._before, address) if not is_auto_added(entry)]
+        if taken:
+            msg = f"{address} is in the list of {self.inputs['container']} already"
+            raise ExistsError(msg, existing=taken[0])
+        entry, self._replaced = self._list.bring(self._before, self.inputs)
+        return entry
+
+    def id_of(self, thing: models.AllowedIp) -> str:
+        """Return `<container id>/<address>`."""
+        return child_id(self.inputs["container"], self.inputs["ip_address"])
+
+    def finish(self, thing: models.AllowedIp) -> dict[str, Any]:
+        """Bring an adopted entry to what the program says, and remove what should not be in the list."""
+        if self.adopted:
+            thing, self._replaced = self._list.bring(self._before, self.inputs)
+        self._list.take_out(
+            [*self._replaced, *unwanted(self._before, self.inputs["ip_address"], self.inputs)]
+        )
+        return self.known(thing, None)
+
+    def known(self, thing: models.AllowedIp, error: Exception | None) -> dict[str, Any]:
+        """Return the inputs and the entry."""
+        return {**self.inputs, **described(thing, creation_time(self.session, self.inputs["container"]))}
+
+    def describe_failure(self, thing: models.AllowedIp, error: StacksError) -> str:
+        """Return what is open that should not be."""
+        return (
+            f"{self.inputs['ip_address']} may reach {self.inputs['container']} now, but an entry that should be gone "
+            f"is still in the list: {error}. `pulumi up` tries again"
+        )
+
+    def describe(self, thing: models.AllowedIp) -> str:
+        """Return the entry, as the list shows it."""
+        return (
+            f"the rule for {self.inputs['ip_address']} in the list of {self.inputs['container']} "
+            f"({thing.id}, {thing.service_type}, {thing.description!r})"
+        )
+
+    def was_lost(self, thing: models.AllowedIp) -> bool:
+        """Return whether the entry is as the program says, and the container this stack's."""
+        return says(thing, self.inputs) and is_own_container(self.session, self.inputs["container"])
+
+    def roll_back(self, thing: models.AllowedIp) -> None:
+        """Remove the entry; a door that was open before stays open."""
+        if not self._replaced and thing.id not in {entry.id for entry in self._before}:
+            self._list.take_out([thing])

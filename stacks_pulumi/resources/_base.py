@@ -12,7 +12,7 @@ import contextlib
 import functools
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar, Final, NoReturn, TypeVar
 
 from pulumi.dynamic import (
     CheckFailure,
@@ -28,37 +28,26 @@ from pulumi.dynamic import (
 from stacks_pulumi import config
 from stacks_pulumi.api import in_doubt
 from stacks_pulumi.config import Settings
-from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.resources import _host
-from stacks_pulumi.resources._account import (
-    ORIGIN,
-    birth_of,
-    new_origin,
-    refuse_other_account,
-    renewed_origin,
-)
-from stacks_pulumi.resources._claims import CLAIMS
+from stacks_pulumi.resources._account import ORIGIN, refuse_other_account, renewed_origin, token_of
+from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Change, Field, changed, checked
+from stacks_pulumi.resources._identity import IDENTITY_CONFLICT
 from stacks_pulumi.resources._lookup import is_lookup
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._session import Session, session_for
+from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
+from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._session import Session, fingerprint_of, session_for
 
-__all__ = ["HalfDone", "Provider"]
+__all__ = ["Provider"]
 
 _T = TypeVar("_T")
 
-
-class HalfDone(StacksError):  # noqa: N818  (it says what there is, not what went wrong)
-    """
-    The object exists, but is not what was asked for.
-
-    Attributes:
-        id: The object's id.
-        outs: What is known of it.
-    """
-
-    id: str
-    outs: Mapping[str, Any]
+_KEY_IN_STATE: Final = (
+    "`pulumi refresh` and `pulumi destroy` use the key that the state holds: run `pulumi up` with the new key once, or "
+    "add `--run-program`"
+)
 
 
 class Provider(ResourceProvider):
@@ -73,8 +62,7 @@ class Provider(ResourceProvider):
         fields: The inputs.
         create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` goes first.
         delete_timeout: The same for a delete.
-        owns: Whether a delete takes something away at the API.
-        stays_with_it: What to say of the things that go with the object, where it was not deleted after all.
+        owns: Whether a delete removes an object at the API.
         marks: What a read leaves in the inputs, beside the program's own, for the next check to see.
     """
 
@@ -83,7 +71,6 @@ class Provider(ResourceProvider):
     create_timeout: ClassVar[float] = 600.0
     delete_timeout: ClassVar[float] = 300.0
     owns: ClassVar[bool] = True
-    stays_with_it: ClassVar[str] = ""
     marks: ClassVar[tuple[str, ...]] = ()
 
     # Nothing of the provider is secret (see __reduce__), and encrypting it costs time for every resource.
@@ -117,13 +104,21 @@ class Provider(ResourceProvider):
         call = _host.current_call()
 
         def work() -> CheckResult:
-            CLAIMS.declare(call.urn)
+            if isinstance(self._settings, ConfigError):
+                raise self._settings
+            stored = _host.plain(olds)
             inputs, failures = checked(self.fields, news)
-            for name, reason in (*self.rules(inputs), *self.guards(_host.plain(olds), inputs)):
+            parent = ParentInProgram.of(news)
+            for name, reason in (
+                *self.rules(inputs),
+                *self.guards(stored, inputs),
+                *(self.parent_rules(parent, stored, inputs) if parent is not None else ()),
+                *self._name_is_taken(self._settings, call.urn, inputs),
+            ):
                 failures.setdefault(name, reason)
             if not failures:
                 inputs.update(self.derived(inputs))
-                self.announce(_host.plain(olds), inputs)
+                self.announce(stored, inputs)
             return CheckResult(inputs, [CheckFailure(name, reason) for name, reason in failures.items()])
 
         return self._guarded(work, call)
@@ -133,12 +128,15 @@ class Provider(ResourceProvider):
         call = _host.current_call()
 
         def work() -> DiffResult:
-            if self.owns:
-                CLAIMS.keep(self.kind, id_, call.urn)
             differing = changed(self.fields, olds, news)
             replaces = [field.name for field in differing if self.replaces(field, olds, news)]
+            if self.owns:
+                origin = _host.plain(olds.get(ORIGIN))
+                self._refuse_other_account(call, id_, origin)
+                owner = Owner(call.urn, token_of(origin), olds.get("created_at"), replacing=bool(replaces))
+                OWNERSHIP.keep(self.kind, id_, owner)
             return DiffResult(
-                changes=bool(differing) or self.needs_update(olds, news),
+                changes=bool(differing) or _rebinds(olds, news) or self.needs_update(olds, news),
                 replaces=replaces,
                 delete_before_replace=bool(replaces) and self.delete_first(olds, news),
             )
@@ -149,7 +147,7 @@ class Provider(ResourceProvider):
         """Make the object."""
         return self._operate(
             self.create_timeout,
-            lambda session, op: self._make(session, op, self._inputs(props)),
+            lambda session, op: CreateResult(*self.creation(session, op, self._inputs(props)).run()),
             changes=True,
         )
 
@@ -161,7 +159,7 @@ class Provider(ResourceProvider):
             outs = self.on_read(session, op, id_, stored)
             if outs is None and is_lookup(self.fields, props):
                 # For a look-up the engine takes an empty id for success, and the program would go on with nothing.
-                msg = f"there is no {self.kind} {id_} in this account: look the id up in the dashboard"
+                msg = f"{self.kind} {id_} does not exist in this account: look the id up in the dashboard"
                 raise StacksError(msg)
             if outs is None:
                 refuse_other_account(session, id_, stored.get(ORIGIN))
@@ -222,9 +220,16 @@ class Provider(ResourceProvider):
         del olds, news
         return False
 
-    def names(self, inputs: Mapping[str, Any]) -> Iterable[str]:
-        """What is unique about the object that these inputs make: of each there can be one in an account."""
+    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return what can exist only once in an account, by the input that decides it; all inputs are known."""
         del inputs
+        return {}
+
+    def parent_rules(
+        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> Iterable[tuple[str, str]]:
+        """Rules over what the program says of the Container object that it handed in."""
+        del parent, olds, inputs
         return ()
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -232,10 +237,8 @@ class Provider(ResourceProvider):
         del olds, news
         return False
 
-    def on_create(
-        self, session: Session, op: Operation, inputs: dict[str, Any]
-    ) -> tuple[str, dict[str, Any]]:
-        """Make the object; returns its id and outputs. Raises `HalfDone` once there is something to keep."""
+    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> Creation[Any]:
+        """Return the steps of a creation."""
         raise NotImplementedError
 
     def on_read(
@@ -273,18 +276,6 @@ class Provider(ResourceProvider):
         with _host.serving(call):
             return self._guarded(operate, call)
 
-    def _make(self, session: Session, op: Operation, inputs: dict[str, Any]) -> CreateResult:
-        origin = new_origin(session)
-        birth = birth_of(origin)
-        with CLAIMS.making(f"{session.fingerprint} {self.kind}", self.names(inputs), op.call.urn):
-            try:
-                id_, outs = self.on_create(session, op, inputs)
-            except HalfDone as error:
-                CLAIMS.claim(self.kind, error.id, op.call.urn, birth)
-                raise HalfDone(str(error), id=error.id, outs={**error.outs, ORIGIN: origin}) from None
-            CLAIMS.claim(self.kind, id_, op.call.urn, birth)
-        return CreateResult(id_, {**outs, ORIGIN: origin})
-
     def _change(
         self, session: Session, op: Operation, id_: str, stored: dict[str, Any], inputs: dict[str, Any]
     ) -> UpdateResult:
@@ -294,48 +285,80 @@ class Provider(ResourceProvider):
         return UpdateResult({**outs, ORIGIN: renewed_origin(session, stored.get(ORIGIN))})
 
     def _remove(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> None:
+        token = token_of(stored.get(ORIGIN))
         if self.owns:
-            owner = CLAIMS.owner(self.kind, id_, op.call.urn)
+            owner = OWNERSHIP.taken_from(self.kind, id_, token)
             if owner is not None:
-                op.warn(f"{id_} was not deleted: it belongs to {owner!r} in this program{self.stays_with_it}")
-                return
-            if CLAIMS.born_again(self.kind, id_, birth_of(stored.get(ORIGIN))):
-                op.warn(
-                    f"{id_} was not deleted: what was to replace it is the same thing. To have it made anew, set "
-                    "opts=pulumi.ResourceOptions(delete_before_replace=True)"
-                )
+                op.warn(f"{id_} was not deleted: {_why_kept(owner, op)}")
                 return
             refuse_other_account(session, id_, stored.get(ORIGIN))
         try:
             with session.reads.changing():
                 self.on_delete(session, op, id_, stored)
         except StacksError as error:
-            # Nobody knows what became of it, so look: a state that holds what is gone would be a lie.
+            # The outcome is unknown, so look: a state that holds what is gone would not be true.
             if not (in_doubt(error) and self._is_gone(session, op, id_, stored)):
                 raise
-        CLAIMS.release(self.kind, id_, op.call.urn)
+        OWNERSHIP.release(self.kind, id_, token)
 
     def _is_gone(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> bool:
         try:
-            return self.on_read(session, op, id_, stored) is None
+            with op.shielded():
+                return self.on_read(session, op, id_, stored) is None
         except StacksError:
-            # What went wrong first is what the user has to read.
+            # The first error is the one that the user has to read.
             return False
+
+    def _name_is_taken(
+        self, settings: Settings, urn: str, inputs: Mapping[str, Any]
+    ) -> Iterable[tuple[str, str]]:
+        """Two resources of a program that declare one object: the second would adopt or delete that of the first."""
+        if any(_host.is_unknown(value) for value in inputs.values()) or any(
+            field.required and field.name not in inputs for field in self.fields
+        ):
+            return
+        names = self.unique_names(inputs)
+        other = OWNERSHIP.declare(urn, f"{fingerprint_of(settings)} {self.kind}", names.values())
+        if other is not None:
+            name, unique = next(iter(names.items()))
+            both = f"{other!r} and {urn.rpartition('::')[2]!r}"
+            yield (
+                name,
+                f"two resources declare the same {self.kind} ({unique}): {both}. Change or remove one of them",
+            )
+
+    def _refuse_other_account(self, call: _host.Call, id_: str, origin: str | None) -> None:
+        """A resource that was moved to the provider of another account would be shown as unchanged."""
+        settings = self._settings
+        if isinstance(settings, ConfigError) or settings.api_key is None or origin is None:
+            return
+        try:
+            refuse_other_account(session_for(settings), id_, origin)
+        except ConfigError:
+            raise
+        except StacksError as error:
+            _host.engine().warn(
+                call.urn, f"whether {id_} is in the account of this key could not be checked: {error}"
+            )
 
     def _guarded(self, work: Callable[[], _T], call: _host.Call | None = None) -> _T:
         call = call or _host.current_call()
         end: Callable[[], NoReturn]
         try:
             return work()
-        except HalfDone as error:
+        except InitFailedError as error:
+            if not isinstance(error.__cause__, StacksError | None):
+                _host.engine().debug(call.urn, self._scrubbed("".join(traceback.format_exception(error))))
             end = functools.partial(call.fail_keeping_id, error.id, error.outs, [self._scrubbed(str(error))])
+        except InvalidApiKeyError as error:
+            end = functools.partial(call.fail, self._scrubbed(f"{error}. {_KEY_IN_STATE}"))
         except StacksError as error:
             end = functools.partial(call.fail, self._scrubbed(str(error)))
-        except Exception as error:  # noqa: BLE001  (the last line of defence: whatever it is, no traceback at the user)
+        except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches the user)
             _host.engine().debug(call.urn, self._scrubbed(traceback.format_exc()))
             message = (
-                f"internal error in stacks-pulumi ({type(error).__name__}: {error}); run `pulumi refresh` to see what "
-                "there is, then try again; please report it with what `--debug` shows"
+                f"internal error in stacks-pulumi ({type(error).__name__}: {error}); run `pulumi refresh` to see the "
+                "present state, then try again; please report it with what `--debug` shows"
             )
             end = functools.partial(call.fail, self._scrubbed(message))
         # Outside of the `except` block, or the SDK's traceback would show our error a second time, as its context.
@@ -360,3 +383,19 @@ class Provider(ResourceProvider):
         stored: dict[str, Any] = _host.plain(dict(props))
         stored.pop(_host.PROVIDER_KEY, None)
         return stored
+
+
+def _rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Whether the program has asked to adopt what has the resource's id now (see `_identity`)."""
+    if news.get("adopt") != "if_matching":
+        return False
+    return olds.get("adopt") != "if_matching" or olds.get(IDENTITY_CONFLICT) is not None
+
+
+def _why_kept(owner: Owner, op: Operation) -> str:
+    if owner.urn == op.call.urn:
+        return (
+            "the new half of this replacement has adopted it. To recreate it, set "
+            "opts=pulumi.ResourceOptions(delete_before_replace=True)"
+        )
+    return f"{owner.name!r} in this program manages it now"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from stacks_pulumi import catalog
 from stacks_pulumi.api import in_doubt, models
@@ -13,7 +14,7 @@ from stacks_pulumi.api.wait import CREATED, GONE, SETTLED, STARTED, STOPPED, Wai
 from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
-    ExistsError,
+    NoCapacityError,
     NotFoundError,
     SpendingCapError,
     StacksError,
@@ -23,8 +24,6 @@ from stacks_pulumi.errors import (
     WaitError,
     WaitTimeoutError,
 )
-from stacks_pulumi.resources._adoption import adopts, how_to_adopt, refuse_if_owned
-from stacks_pulumi.resources._base import HalfDone
 from stacks_pulumi.resources._container_view import (
     STATUS_DELETING,
     STATUS_ERROR,
@@ -34,16 +33,18 @@ from stacks_pulumi.resources._container_view import (
     observed,
     outputs,
 )
+from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._identity import IDENTITY_CONFLICT, Identity, find_container, identify
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session
 
-__all__ = ["Lifecycle", "find_container"]
+__all__ = ["ContainerCreation", "Lifecycle"]
 
 _LOG_LINES: Final = 5
 _LOG_WIDTH: Final = 200
 _USUALLY: Final = "usually 10-30 s"
 _PATIENCE: Final = 120.0
-"""Seconds for which a deletion that is refused is asked for again: longer than a boot takes."""
+"""Seconds for which a rollback that is refused is repeated: longer than a boot takes."""
 _PAUSE: Final = 2.0
 
 
@@ -60,86 +61,79 @@ class Lifecycle:
     session: Session
     op: Operation
 
-    def create(self, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """
-        Make the container and wait until it is as the inputs say.
-
-        Raises:
-            HalfDone: It exists and does not run, or not as asked; the state keeps its id.
-            StacksError: Nothing was made (or what was made has been deleted again).
-        """
-        container, adopted = self._obtain(inputs)
-        try:
-            return container.id, self._bring_up(container, inputs, adopted=adopted)
-        except WaitCancelledError:
-            if not adopted:
-                # Nobody is left to tell the id to, and what nobody knows must not go on costing money.
-                with self.op.undoing():
-                    self._take_back(container.id)
-            raise
-
-    def _bring_up(
-        self, container: models.Container, inputs: Mapping[str, Any], *, adopted: bool
-    ) -> dict[str, Any]:
-        try:
-            if not adopted or not container.settled:
-                container = self._wait(CREATED, container).merge(container)
-            outs = self._settle(container, {}, inputs, new=not adopted)
-            self.op.check_active()
-        except (VanishedError, WaitCancelledError):
-            # There is nothing to keep, or nobody to keep it.
-            raise
-        except StacksError as error:
-            raise self._half_done(error, container, inputs, adopted=adopted) from None
-        return outs
-
     def read(self, id_: str, olds: Mapping[str, Any]) -> dict[str, Any] | None:
         """
-        The outputs as the API has them now; `None` if the container is certainly gone.
+        Return the outputs as the API has them now; `None` if the container is certainly gone.
 
-        Refresh of any number of containers costs one list call, and one more for each whose external access
-        this program decides.
+        A refresh of any number of containers costs one list call, and one more for each whose external access this
+        program decides.
         """
-        container = find_container(self.session, id_)
+        container = find_container(self.session, id_, shared=True)
         if container is None:
+            return None
+        identity = identify(olds, container)
+        if identity is Identity.OTHER:
+            self.op.warn(
+                f"{_other(id_, container)}: it is left alone, and {self.op.label!r} is reported as deleted"
+            )
             return None
         access = None
         if olds.get("external_access") is not None:
             access = self.session.reads.get(
                 "allowed_ips", id_, ask=lambda: self.session.client.allowed_ips.list(id_)
             )
-        return outputs(container, olds, observed(container, olds, access), access)
+        inputs = observed(container, olds, access)
+        if identity is Identity.UNCERTAIN:
+            self.op.warn(f"{_uncertain(id_, olds, container)}. It stays in the state. {self._remedies()}")
+            inputs[IDENTITY_CONFLICT] = container.created_at
+        return outputs(container, olds, inputs, access)
 
     def update(self, id_: str, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
-        """Bring the container to what the inputs say; also the one of which the creation was done half way."""
-        container = find_container(self.session, id_, fresh=True)
-        if container is None:
+        """Bring the container to what the inputs say, also one whose creation was not completed."""
+        container = find_container(self.session, id_)
+        identity = Identity.OTHER if container is None else identify(olds, container)
+        if container is None or identity is Identity.OTHER:
             msg = (
-                f"container {id_} is gone: it was deleted outside of this program. Run `pulumi refresh` and then "
-                "`pulumi up`, which makes it anew"
+                f"container {id_} is gone: it was deleted outside of this program"
+                f"{'' if container is None else f', and {_other(id_, container)}, which is left alone'}. Run `pulumi "
+                "refresh` and then `pulumi up`, which creates it again"
             )
             raise VanishedError(msg, subject=f"container {id_}")
+        if identity is Identity.UNCERTAIN:
+            self._bind(id_, olds, inputs, container)
         try:
             if not container.settled:
                 container = self._wait(SETTLED, container).merge(container)
-            return self._settle(container, olds, inputs, new=False)
+            return self.settle(container, olds, inputs, new=False)
         except (UnexpectedStateError, WaitTimeoutError) as error:
             # The state keeps the old inputs, so that the next `up` does all of it again.
             msg = (
-                f'container "{inputs["name"]}" ({id_}) is not ready: {_reason(error)}. {self._last_log_lines(id_)}'
-                "`pulumi up` tries again"
+                f'container "{inputs["name"]}" ({id_}) is not ready: {_reason(error, "update")}. '
+                f"{self.last_log_lines(id_)}`pulumi up` tries again"
             )
             raise StacksError(msg) from None
 
-    def delete(self, id_: str) -> None:
+    def delete(self, id_: str, olds: Mapping[str, Any]) -> None:
         """Delete the container and wait until its name is free."""
         self.op.progress("deleting")
+        found = find_container(self.session, id_)
+        if found is None:
+            return
+        identity = identify(olds, found)
+        if identity is Identity.OTHER:
+            self.op.warn(f"{_other(id_, found)}: it is left alone")
+            return
+        if identity is Identity.UNCERTAIN:
+            msg = f"{_uncertain(id_, olds, found)}. It was not deleted. {self._remedies()}"
+            raise StacksError(msg)
         try:
             self.session.client.containers.delete(id_)
         except NotFoundError:
             return
         except StacksError as error:
-            if not (in_doubt(error) and self._is_going(id_)):
+            # A refusal may mean that an earlier request, whose answer was lost, is being carried out.
+            judged = in_doubt(error) or isinstance(error, (BadRequestError, ConflictError))
+            if not (judged and self._is_going(id_)):
                 raise
         self.session.client.feed.wait(
             GONE,
@@ -149,93 +143,41 @@ class Lifecycle:
             cancelled=self.op.cancelled,
         )
 
-    def _take_back(self, id_: str) -> None:
-        """Delete what was just created; the API may refuse that while the container boots."""
-        until = self.session.clock.now() + _PATIENCE
-        while True:
-            try:
-                self.session.client.containers.delete(id_)
-            except (BadRequestError, ConflictError):
-                if self.session.clock.now() >= until:
-                    raise
-                self.session.clock.sleep(_PAUSE)
-            else:
-                return
-
     def _is_going(self, id_: str) -> bool:
-        """Whether a deletion of which nobody knows what became is under way all the same."""
+        """Whether a deletion whose outcome is unknown is in progress or done."""
         try:
-            found = find_container(self.session, id_, fresh=True)
+            with self.op.shielded():
+                return self.session.client.containers.status(id_).status == STATUS_DELETING
+        except NotFoundError:
+            return True
         except StacksError:
             return False
-        return found is None or found.status == STATUS_DELETING
 
-    # --- creation ---
+    # --- identity ---
 
-    def _obtain(self, inputs: Mapping[str, Any]) -> tuple[models.Container, bool]:
-        """The new container, or the one that was taken over; and which of the two."""
-        name = inputs["name"]
-        price = catalog.monthly_price(
-            inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
+    def _bind(
+        self, id_: str, olds: Mapping[str, Any], inputs: Mapping[str, Any], container: models.Container
+    ) -> None:
+        """Adopt the container that has the id now, if the program asks for that and it matches."""
+        differences = differences_to(inputs, container)
+        if inputs.get("adopt") != "if_matching" or differences:
+            hint = f" It differs from the program: {'; '.join(differences)}." if differences else ""
+            msg = f"{_uncertain(id_, olds, container)}. It was not changed.{hint} {self._remedies()}"
+            raise StacksError(msg)
+        self.op.inform(
+            f"adopted {id_}, created at {container.created_at}: from now on this stack changes and deletes it"
         )
-        # A promotional code may make it cheaper, so only the API knows whether it fits.
-        self.session.spending.admit(name, None if inputs.get("discount_code") else price)
-        self.op.progress("creating" if price is None else f"creating (${price:.2f} a month)")
-        try:
-            created = self.session.client.containers.create(
-                name=name,
-                template=inputs["template"],
-                plan=inputs.get("plan"),
-                additional_storage_tier=inputs.get("additional_storage_tier"),
-                discount_code=inputs.get("discount_code"),
-            )
-        except ExistsError as error:
-            return self._adopt(error.existing, inputs), True
-        except SpendingCapError as error:
-            raise self.session.spending.learn(name, price, error) from None
-        return created, False
 
-    def _adopt(self, found: models.Container, inputs: Mapping[str, Any]) -> models.Container:
-        refuse_if_owned(self.op, "Container", found.id)
-        taken = f'the name "{inputs["name"]}" is taken by {found.id}, which'
-        differences = differences_to(inputs, found)
-        if differences:
-            msg = (
-                f"{taken} is not what the program asks for: {'; '.join(differences)}. Change the program to match, or "
-                "give this container another name"
-            )
-            raise ExistsError(msg, existing=found)
-        if not adopts(self.session, inputs):
-            msg = f"{taken} no resource of this name made. {how_to_adopt('Container', self.op, inputs)}"
-            raise ExistsError(msg, existing=found)
-        self.op.inform(f"took over the existing container {found.id}; from now on this program deletes it")
-        return found
-
-    def _half_done(
-        self, error: StacksError, container: models.Container, inputs: Mapping[str, Any], *, adopted: bool
-    ) -> HalfDone:
-        status = (error.last_state if isinstance(error, WaitError) else None) or container.status
-        msg = (
-            f'container "{inputs["name"]}" ({container.id}) was {"taken over" if adopted else "made"} but is not '
-            f"ready: {_reason(error)}. {self._last_log_lines(container.id)}It is in the state and it is billed: "
-            "`pulumi up` tries to start it again, `pulumi destroy` deletes it"
+    def _remedies(self) -> str:
+        return (
+            f'If it is this stack\'s (resized or restored), write adopt="if_matching" on {self.op.label!r} and run '
+            "`pulumi up --refresh`, which binds it again. If it is not, remove the resource from the state with "
+            f"`pulumi state delete '{self.op.call.urn}'`"
         )
-        return HalfDone(msg, id=container.id, outs={**outputs(container, {}, inputs, None), "status": status})
-
-    def _last_log_lines(self, id_: str) -> str:
-        try:
-            logs = self.session.client.containers.logs(id_, lines=_LOG_LINES)
-        except WaitCancelledError:
-            raise
-        except StacksError:
-            # The reason of the failure is what matters; its logs are an extra.
-            return ""
-        lines = [scrub(line.strip(), _LOG_WIDTH) for line in logs.strip().splitlines()[-_LOG_LINES:]]
-        return f"Its last log lines: {' | '.join(lines)}. " if lines else ""
 
     # --- from what is to what should be ---
 
-    def _settle(
+    def settle(
         self, container: models.Container, olds: Mapping[str, Any], inputs: Mapping[str, Any], *, new: bool
     ) -> dict[str, Any]:
         """Start, external access, restart, stop: in the order in which each can work."""
@@ -283,6 +225,22 @@ class Lifecycle:
 
     # --- looking and waiting ---
 
+    def wait_until_created(self, container: models.Container) -> models.Container:
+        """Wait until a new container runs; what only the answer to the creation shows is kept."""
+        return self._wait(CREATED, container).merge(container)
+
+    def last_log_lines(self, id_: str) -> str:
+        """Return the end of the container's log as a sentence; empty if there is none."""
+        try:
+            logs = self.session.client.containers.logs(id_, lines=_LOG_LINES)
+        except WaitCancelledError:
+            raise
+        except StacksError:
+            # The reason of the failure is what matters; the log is an extra.
+            return ""
+        lines = [scrub(line.strip(), _LOG_WIDTH) for line in logs.strip().splitlines()[-_LOG_LINES:]]
+        return f"Its last log lines: {' | '.join(lines)}. " if lines else ""
+
     def _wait(self, wait: Wait, container: models.Container) -> models.Container:
         def on_tick(seen: models.Container | None, elapsed: float) -> None:
             status = container.status if seen is None else seen.status
@@ -299,32 +257,125 @@ class Lifecycle:
         return found
 
 
-def _reason(error: StacksError) -> str:
+class ContainerCreation(Creation[models.Container]):
+    """The creation of a container: POST, wait until it runs, then status and external access."""
+
+    kind: ClassVar = "Container"
+
+    @property
+    def _lifecycle(self) -> Lifecycle:
+        return Lifecycle(self.session, self.op)
+
+    def create(self) -> models.Container:
+        """
+        Create the container, unless it cannot fit under the key's spending cap.
+
+        Raises:
+            ExistsError: The account has a container of that name.
+            SpendingCapError: It does not fit.
+            NoCapacityError: The account is on the waitlist.
+        """
+        inputs = self.inputs
+        name, tier = inputs["name"], inputs.get("additional_storage_tier")
+        price = catalog.monthly_price(inputs["template"], inputs.get("plan"), tier)
+        # A promotional code may make it cheaper, so only the API knows whether it fits.
+        self.session.spending.admit(name, None if inputs.get("discount_code") else price)
+        self.op.progress("creating" if price is None else f"creating (${price:.2f} a month)")
+        try:
+            return self.session.client.containers.create(
+                name=name,
+                template=inputs["template"],
+                plan=inputs.get("plan"),
+                additional_storage_tier=tier,
+                discount_code=inputs.get("discount_code"),
+            )
+        except SpendingCapError as error:
+            raise self.session.spending.learn(name, price, error) from None
+        except NoCapacityError as error:
+            msg = (
+                f"{error}. When STACKS creates it from the waitlist, the next `pulumi up` finds the name taken: adopt "
+                'it then (adopt="if_matching")'
+            )
+            raise NoCapacityError(msg, status=error.status, operation=error.operation) from None
+
+    def id_of(self, thing: models.Container) -> str:
+        """Return the container's id."""
+        return thing.id
+
+    def finish(self, thing: models.Container) -> dict[str, Any]:
+        """Wait until it runs, then bring it to the status and the external access that the program wants."""
+        if not self.adopted or not thing.settled:
+            thing = self._lifecycle.wait_until_created(thing)
+        return self._lifecycle.settle(thing, {}, self.inputs, new=not self.adopted)
+
+    def known(self, thing: models.Container, error: Exception | None) -> dict[str, Any]:
+        """Return what the answer to the creation shows, with the status and creation time that a list has shown."""
+        outs = outputs(thing, {}, self.inputs, None)
+        if not self.adopted:
+            # The time in the answer is provisional; a state without one is bound by its first refresh or update.
+            outs.pop("created_at", None)
+            outs.update(self._listed_created_at(thing.id))
+        if isinstance(error, WaitError) and error.last_state is not None:
+            outs["status"] = error.last_state
+        return outs
+
+    def _listed_created_at(self, id_: str) -> dict[str, Any]:
+        try:
+            seen = self.session.client.feed.find(id_, max_age=math.inf)
+        except StacksError:
+            return {}
+        return {"created_at": seen.created_at} if seen is not None and seen.created_at else {}
+
+    def describe_failure(self, thing: models.Container, error: StacksError) -> str:
+        """Return why it is not ready, with the end of its log."""
+        done = "adopted" if self.adopted else "created"
+        return (
+            f'container "{self.inputs["name"]}" ({thing.id}) was {done} but is not ready: {_reason(error, "create")}. '
+            f"{self._lifecycle.last_log_lines(thing.id)}It is in the state and it is billed: `pulumi up` tries to "
+            "start it again, `pulumi destroy` deletes it"
+        )
+
+    def describe(self, thing: models.Container) -> str:
+        """Return its id and what it is, for a reader who has to decide whose it is."""
+        made = f", created at {thing.created_at}" if thing.created_at else ""
+        return f'the container "{thing.name or self.inputs["name"]}" ({thing.id}, {thing.template}{made})'
+
+    def differences(self, thing: models.Container) -> Sequence[str]:
+        """Return what differs from the program in template, plan and storage."""
+        return differences_to(self.inputs, thing)
+
+    def roll_back(self, thing: models.Container) -> None:
+        """Delete the container again; the API may refuse that while it boots."""
+        clock = self.session.clock
+        until = clock.now() + _PATIENCE
+        while True:
+            try:
+                self.session.client.containers.delete(thing.id)
+            except (BadRequestError, ConflictError):
+                if clock.now() >= until:
+                    raise
+                clock.sleep(_PAUSE)
+            else:
+                return
+
+
+def _reason(error: StacksError, timeout: Literal["create", "update"]) -> str:
     if isinstance(error, WaitTimeoutError) and error.last_state is not None:
         return (
-            f'it is still "{error.last_state}" after {error.elapsed:.0f} s, which is all the time that it had '
-            "(custom_timeouts gives it more)"
+            f'it is still "{error.last_state}" after {error.elapsed:.0f} s (timed out; '
+            f'custom_timeouts=pulumi.CustomTimeouts({timeout}="30m") allows more time)'
         )
     if isinstance(error, UnexpectedStateError):
         return f'its status is "{error.last_state}" after {error.elapsed:.0f} s'
     return str(error)
 
 
-def find_container(session: Session, id_: str, *, fresh: bool = False) -> models.Container | None:
-    """
-    A container, from a list that the reads of this moment share; `None` only if it is certainly gone.
+def _other(id_: str, found: models.Container) -> str:
+    return f"the id {id_} belongs to another container now ({found.template}, created at {found.created_at})"
 
-    Whoever is about to act on what it sees asks for a fresh list.
 
-    A list that comes back empty by mistake must not make the engine forget what is billed, so an absence is
-    confirmed by asking for the container itself.
-    """
-    snapshot = session.client.feed.snapshot
-    listed = snapshot() if fresh else session.reads.get("containers", ask=snapshot)
-    found = next((container for container in listed if container.id == id_), None)
-    if found is not None:
-        return found
-    try:
-        return session.client.containers.status(id_)
-    except NotFoundError:
-        return None
+def _uncertain(id_: str, stored: Mapping[str, Any], found: models.Container) -> str:
+    return (
+        f"the container {id_} was created at {found.created_at}, and the one in the state at "
+        f"{stored.get('created_at')}: it may be another stack's container with the same name"
+    )

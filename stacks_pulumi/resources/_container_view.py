@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi.api import models
+from stacks_pulumi.resources._identity import IDENTITY_CONFLICT
 
 __all__ = [
     "ANSWERED",
@@ -66,6 +67,9 @@ def outputs(
         access: Its external access, where that was looked at.
     """
     answered = {name: getattr(container, name) for name in ANSWERED}
+    if inputs.get(IDENTITY_CONFLICT) is not None:
+        # Until the program decides whose it is, the state keeps the identity of the container that it knows.
+        answered["created_at"] = None
     outs = {name: olds.get(name) if value is None else value for name, value in answered.items()}
     outs.update(inputs)
     if access is not None and access.enabled:
@@ -84,7 +88,7 @@ def observed(
         olds: The outputs of the last time; empty for a look-up.
         access: Its external access, if this program decides that.
     """
-    not_inputs = {*ANSWERED, "url", "subdomain"}
+    not_inputs = {*ANSWERED, "url", "subdomain", IDENTITY_CONFLICT}
     inputs = {name: value for name, value in olds.items() if name not in not_inputs}
     inputs["name"] = _as_spelt(inputs.get("name"), container.name)
     template = inputs["template"] = inputs.get("template") or container.template or ""

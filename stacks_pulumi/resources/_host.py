@@ -219,6 +219,10 @@ class Engine:
         """Show a warning that stays in the output of the operation."""
         self._log(engine_pb2.WARNING, urn, message, ephemeral=False)
 
+    def error(self, urn: str, message: str) -> None:
+        """Show an error beside the resource; it does not end the operation."""
+        self._log(engine_pb2.ERROR, urn, message, ephemeral=False)
+
     def debug(self, urn: str, message: str) -> None:
         """Show what only `--debug` shows."""
         self._log(engine_pb2.DEBUG, urn, message, ephemeral=False)

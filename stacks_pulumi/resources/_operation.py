@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from stacks_pulumi._clock import Clock
-from stacks_pulumi.errors import StacksError, WaitCancelledError, WaitTimeoutError
+from stacks_pulumi._clock import Clock, is_shielded, shielded
+from stacks_pulumi.errors import WaitCancelledError, WaitTimeoutError
 from stacks_pulumi.resources import _host
 
 __all__ = ["Operation", "current_operation"]
@@ -37,7 +38,6 @@ class Operation:
     started: float
     deadline: float
     _last_progress: float | None = field(default=None, repr=False)
-    _undoing: bool = field(default=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -50,7 +50,7 @@ class Operation:
 
     def cancelled(self) -> bool:
         """Whether the engine went away or called it off."""
-        return not self._undoing and not self.call.is_active()
+        return not is_shielded() and not self.call.is_active()
 
     def check_active(self) -> None:
         """
@@ -73,7 +73,7 @@ class Operation:
         Raises:
             WaitTimeoutError: There is none left.
         """
-        if self.clock.now() >= self.deadline and not self._undoing:
+        if self.clock.now() >= self.deadline and not is_shielded():
             msg = (
                 f"{self.label}: the time was up after {self.elapsed():.0f} s, while it waited for {waiting_for} "
                 "(custom_timeouts gives it more)"
@@ -81,18 +81,13 @@ class Operation:
             raise WaitTimeoutError(msg, subject=self.label, elapsed=self.elapsed())
 
     @contextlib.contextmanager
-    def undoing(self) -> Iterator[None]:
+    def shielded(self) -> Iterator[None]:
         """
-        While what was made is taken back, because nobody is left to tell of it; best effort.
-
-        That nobody listens calls off everything else, a request that waits for the rate limit included, but not this.
+        Finish the enclosed work even if the engine has gone away or the time is up: a rollback, or the second half of
+        an exchange. Requests that wait for the rate limit are shielded as well.
         """
-        before, self._undoing = self._undoing, True
-        try:
-            with contextlib.suppress(StacksError):
-                yield
-        finally:
-            self._undoing = before
+        with shielded():
+            yield
 
     def progress(self, text: str) -> None:
         """Show a line beside the resource until the operation ends; not more than one a second."""
@@ -104,6 +99,11 @@ class Operation:
     def warn(self, text: str) -> None:
         """Show a warning that stays."""
         _host.engine().warn(self.call.urn, text)
+
+    def report(self, text: str) -> None:
+        """Show an error that stays, on stderr too: the engine may be gone, and what is left behind must be known."""
+        _host.engine().error(self.call.urn, text)
+        print(f"stacks-pulumi: {self.label}: {text}", file=sys.stderr, flush=True)  # noqa: T201  (the last way out)
 
     def inform(self, text: str) -> None:
         """Show a line that stays."""

@@ -1,9 +1,9 @@
 """
 Reads that many resources share.
 
-A refresh of two hundred containers asks two hundred times for what one call tells. The engine hands the reads over a
-few at a time, so sharing only what is under way would still be many calls. An answer is used again while it is
-young and while this process has changed nothing since it was asked for.
+A refresh of two hundred containers would ask two hundred times for what one list shows. The engine hands the reads
+over a few at a time, so sharing only the requests in flight would still be many. An answer is used again while it is
+young and while this process has changed nothing since it was requested.
 """
 
 from __future__ import annotations
@@ -11,70 +11,99 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from stacks_pulumi._clock import Clock
+from stacks_pulumi._clock import Clock, Pulse, wait_while
 
 __all__ = ["Reads"]
 
 _T = TypeVar("_T")
+_Key = tuple[str, ...]
 
 MAX_AGE: Final = 600.0
 """
-Seconds for which an answer stands for the state of things; a refresh as a whole is no more of one moment.
+Seconds for which an answer is used; a refresh as a whole does not show one moment either.
 
-Longer than the windows of the rate limit that a large refresh takes: an answer that gets old within it is asked for
+Longer than the windows of the rate limit that a large refresh takes: an answer that expires within it is requested
 again by each resource that shares it.
 """
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Answer:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    value: Any = None
-    asked_at: float | None = None
-    changes: int = -1
+    value: Any
+    requested_at: float
+    expires_at: float
+    changes: int
 
 
 class Reads:
-    """The answers of one account that are still good."""
+    """
+    The answers of one account that are still good.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        clock: Time.
+        pulse: Called while a caller waits for the answer that another one has requested; what it raises ends the wait.
+    """
+
+    def __init__(self, clock: Clock, pulse: Pulse | None = None) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._answers: dict[tuple[str, ...], _Answer] = {}
+        self._pulse = pulse
+        self._changed = threading.Condition()
+        self._requested: set[_Key] = set()
+        self._answers: dict[_Key, _Answer] = {}
         self._changes = 0
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """While something is changed by this process: nothing that was asked before its end counts after it."""
+        """While this process changes something: no answer that was requested before its end is used after it."""
         try:
             yield
         finally:
-            with self._lock:
+            with self._changed:
                 self._changes += 1
 
     def get(self, *key: str, ask: Callable[[], _T], max_age: float = MAX_AGE) -> _T:
         """
-        The answer to a question, asked anew only if need be.
+        Return the answer to a question, requested again only if necessary.
 
         Args:
-            key: What is asked.
-            ask: Asks the API; what it raises is the caller's, and the next caller asks again.
-            max_age: How old an answer may be when this is called, in seconds. However long its call takes, those that
-                came meanwhile share it.
+            key: The question.
+            ask: Requests the answer. What it raises is the caller's, and the next caller requests again.
+            max_age: How old an answer may be when this is called, in seconds. However long its request takes, the
+                callers that came meanwhile share it.
         """
         came = self._clock.now()
-        with self._lock:
-            answer = self._answers.setdefault(key, _Answer())
-        with answer.lock:
-            now = self._clock.now()
-            with self._lock:
-                changes = self._changes
-            young = answer.asked_at is not None and came - answer.asked_at < max_age
-            if not young or answer.changes != changes:
-                answer.value = ask()
-                answer.asked_at, answer.changes = now, changes
-            value: _T = answer.value
-            return value
+        with self._changed:
+            wait_while(lambda: key in self._requested, self._changed, self._clock, self._pulse)
+            self._evict()
+            known = self._answers.get(key)
+            if known is not None and known.changes == self._changes and came - known.requested_at < max_age:
+                value: _T = known.value
+                return value
+            self._requested.add(key)
+            requested_at, changes = self._clock.now(), self._changes
+        try:
+            answer = ask()
+        except BaseException:
+            self._done(key, None)
+            raise
+        self._done(key, _Answer(answer, requested_at, requested_at + max_age, changes))
+        return answer
+
+    def _done(self, key: _Key, answer: _Answer | None) -> None:
+        with self._changed:
+            self._requested.discard(key)
+            if answer is not None:
+                self._answers[key] = answer
+            self._changed.notify_all()
+
+    def _evict(self) -> None:
+        """Drop the answers that no caller could use any more: they may be long lists."""
+        now = self._clock.now()
+        self._answers = {
+            key: answer
+            for key, answer in self._answers.items()
+            if answer.changes == self._changes and now < answer.expires_at
+        }

@@ -1,10 +1,8 @@
 """
 How a resource refers to the container that it belongs to.
 
-A program hands in a Container or an id. Given a Container, two options follow from it unless the program set them:
-`deleted_with`, because a container takes everything with it, and `provider`, because a part of it is in the same
-account. A container that stays when the stack goes (one that was only looked up, or is retained) takes nothing with
-it. A child's id is `<container id>/<its own name>`, so that a look-up needs nothing else.
+A program hands in a Container or an id. Given a Container, the child is in the container's account (`provider`) unless
+the program says otherwise. A child's id is `<container id>/<its own name>`, so that a look-up needs nothing else.
 """
 
 from __future__ import annotations
@@ -14,12 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
+from stacks_pulumi.config import NAMESPACE, flag
 from stacks_pulumi.resources import _checks, _host
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
-__all__ = ["child_id", "child_options", "container_id", "input_id", "own_name", "parent_id"]
+__all__ = [
+    "child_id",
+    "child_options",
+    "container_id",
+    "deletes_children_with_container",
+    "input_id",
+    "own_name",
+    "parent_id",
+]
 
 
 def input_id(container: Container | pulumi.Input[str] | None) -> pulumi.Input[str] | None:
@@ -31,21 +38,37 @@ def child_options(
     opts: pulumi.ResourceOptions | None, container: Any, *, secrets: Sequence[str] = ()
 ) -> pulumi.ResourceOptions:
     """
-    The program's options, completed by what belonging to a container means.
+    Return the program's options, completed for a resource that belongs to a container.
 
     Args:
-        opts: The program's options, which go first.
+        opts: The program's options, which take precedence.
         container: What the program handed in.
         secrets: Outputs that are secrets, for SDKs that do not pass on the mark that the provider puts on them.
     """
     options = pulumi.ResourceOptions.merge(None, opts)
     if isinstance(container, pulumi.CustomResource) and options.id is None:
-        if not getattr(container, "_outlives_stack", False):
-            options.deleted_with = options.deleted_with or container
         options.provider = options.provider or _host.provider_of(container)
+        if deletes_children_with_container(options.provider) and not getattr(
+            container, "outlives_stack", False
+        ):
+            options.deleted_with = options.deleted_with or container
     if secrets:
         options.additional_secret_outputs = [*(options.additional_secret_outputs or []), *secrets]
     return options
+
+
+def deletes_children_with_container(provider: pulumi.ProviderResource | None) -> bool:
+    """
+    Return whether children are left to the deletion of their container.
+
+    It saves their own deletions, at a risk: the engine drops such children from the state when it plans the container's
+    deletion. If the container is then kept or its deletion fails, they stay at STACKS and are in no state.
+    """
+    own = getattr(provider, "delete_children_with_container", None)
+    if own is not None:
+        return bool(own)
+    given = pulumi.Config(NAMESPACE).get("deleteChildrenWithContainer")
+    return False if given is None else flag("deleteChildrenWithContainer", given)
 
 
 def container_id(value: Any) -> str:

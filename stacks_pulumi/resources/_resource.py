@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import pulumi
 from pulumi import dynamic
 
-__all__ = ["Resource"]
+from stacks_pulumi.resources._account import ORIGIN
+from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT
+from stacks_pulumi.resources._parent import stated
+from stacks_pulumi.resources._references import child_options
+
+__all__ = ["Child", "Resource"]
 
 
 class Resource(dynamic.Resource):
@@ -18,10 +25,46 @@ class Resource(dynamic.Resource):
     its parent's type.
     """
 
+    origin: pulumi.Output[str | None]
+    """Which API key created or changed the resource last, as part of a digest, and a random number per creation."""
+
     _module_and_name: ClassVar[tuple[str, str]]
+
+    def __init__(
+        self,
+        provider: dynamic.ResourceProvider,
+        resource_name: str,
+        props: Mapping[str, Any],
+        opts: pulumi.ResourceOptions | None,
+    ) -> None:
+        super().__init__(provider, resource_name, {**props, ORIGIN: None}, opts)
 
     def __init_subclass__(cls, module: str = "", name: str = "", **kwargs: Any) -> None:
         if name:
             cls._module_and_name = (module, name)
         own_module, own_name = cls._module_and_name
         super().__init_subclass__(module=own_module, name=own_name, **kwargs)
+
+
+class Child(Resource, module="stacks", name="Child"):
+    """A resource that belongs to a container."""
+
+    container_created_at: pulumi.Output[str | None]
+    """Creation time of the container that it belongs to, ISO 8601; none where the resource's own id is unique."""
+
+    def __init__(
+        self,
+        provider: dynamic.ResourceProvider,
+        resource_name: str,
+        props: Mapping[str, Any],
+        opts: pulumi.ResourceOptions | None,
+        *,
+        container: Any,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        super().__init__(
+            provider,
+            resource_name,
+            {**props, CONTAINER_CREATED_AT: None, **stated(container)},
+            child_options(opts, container, secrets=secrets),
+        )

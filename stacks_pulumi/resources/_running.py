@@ -1,15 +1,38 @@
-"""What most things need of their container: that it runs."""
+"""What a child resource needs of its container: that it runs, and whether it is the stack's own."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import CREATED, Wait
 from stacks_pulumi.errors import NotFoundError, UnexpectedStateError, VanishedError
 from stacks_pulumi.resources._container_view import STATUS_RUNNING
+from stacks_pulumi.resources._identity import creation_time, same_instant
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._ownership import OWNERSHIP
+from stacks_pulumi.resources._parent import ParentInProgram
 from stacks_pulumi.resources._session import Session
 
-__all__ = ["wait_for", "wait_until_running"]
+__all__ = ["is_own_container", "runs", "wait_for", "wait_until_running"]
+
+
+def runs(
+    parent: ParentInProgram, olds: Mapping[str, Any], name: str, purpose: str
+) -> Iterable[tuple[str, str]]:
+    """The rule that a new child resource needs a container that runs."""
+    if not olds and parent.is_stopped:
+        yield (
+            name,
+            f'{purpose} needs a container that runs, and the program sets desired_status="stopped" on this one',
+        )
+
+
+def is_own_container(session: Session, id_: str) -> bool:
+    """Return whether this stack owns the container with an id, as far as this operation of the engine shows."""
+    owner = OWNERSHIP.owner("Container", id_)
+    return owner is not None and same_instant(owner.created_at, creation_time(session, id_))
 
 
 def wait_until_running(session: Session, op: Operation, purpose: str, *containers: str) -> None:

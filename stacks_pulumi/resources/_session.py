@@ -1,13 +1,14 @@
 """
 One client for an account in this process, whatever the number of resources and provider classes.
 
-The limiter, the connections and the shared feed are in the client, so sharing the client is what makes one poll
-serve every waiter.
+The limiter, the connections and the shared feed are in the client, so one poll serves every waiter. The settings are
+each provider's own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import Final
 
 import pulumi
 
-from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, wait_while
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import Settings
 from stacks_pulumi.resources._operation import current_operation
@@ -24,22 +25,22 @@ from stacks_pulumi.resources._reads import Reads
 from stacks_pulumi.resources._restarts import Restarts
 from stacks_pulumi.resources._spending import SpendGuard
 
-__all__ = ["Session", "session_for"]
+__all__ = ["Session", "fingerprint_of", "session_for"]
 
 
 @dataclass(frozen=True)
 class Session:
     """
-    What all operations on one account share.
+    What the operations of one provider work with; all but the settings is shared by all providers of an account.
 
     Attributes:
-        settings: Whose account it is, and how it is used.
+        settings: The provider's settings.
         client: The client.
         clock: Time.
         spending: What is known of the key's spending cap.
         reads: Answers that many resources share.
         restarts: Restarts that many connections share.
-        fingerprint: What tells this address and key from others, and tells nothing of the key.
+        fingerprint: Part of a digest of base URL and key, from which the key cannot be recovered.
     """
 
     settings: Settings
@@ -49,32 +50,44 @@ class Session:
     reads: Reads
     restarts: Restarts
     fingerprint: str
-    _turns: dict[str, threading.Lock] = field(default_factory=dict, repr=False)
+    _busy: set[str] = field(default_factory=set, repr=False)
+    _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
     @contextlib.contextmanager
     def turn(self, subject: str) -> Iterator[None]:
-        """One operation at a time on a subject: for what has to look before it acts."""
-        with _lock:
-            lock = self._turns.setdefault(subject, threading.Lock())
-        with lock:
+        """One operation at a time on a subject, for operations that look before they act."""
+        with self._changed:
+            wait_while(lambda: subject in self._busy, self._changed, self.clock, _check_operation)
+            self._busy.add(subject)
+        try:
             yield
+        finally:
+            with self._changed:
+                self._busy.discard(subject)
+                self._changed.notify_all()
 
 
-_sessions: Final[dict[str, Session]] = {}
+_sessions: Final[dict[tuple[str, int], Session]] = {}
 _lock: Final = threading.Lock()
+
+
+def fingerprint_of(settings: Settings) -> str:
+    """Return what tells this base URL and key from others."""
+    return hashlib.sha256(f"{settings.base_url} {settings.api_key}".encode()).hexdigest()[:16]
 
 
 def session_for(settings: Settings) -> Session:
     """
-    The session of an account, made on first use.
+    Return the session of a provider; the client of its account is made on first use.
 
     Raises:
         ConfigError: No API key is configured.
     """
-    api_key = settings.require_key()
-    fingerprint = hashlib.sha256(f"{settings.base_url} {api_key}".encode()).hexdigest()[:16]
+    api_key, fingerprint = settings.require_key(), fingerprint_of(settings)
+    # A budget of requests is a setting too, and it is the client that keeps it.
+    account = (fingerprint, settings.requests_per_minute)
     with _lock:
-        session = _sessions.get(fingerprint)
+        session = _sessions.get(account)
         if session is None:
             client = StacksClient(
                 api_key,
@@ -82,20 +95,28 @@ def session_for(settings: Settings) -> Session:
                 requests_per_minute=settings.requests_per_minute,
                 on_limit=_report_limit,
             )
-            session = _sessions[fingerprint] = Session(
+            session = _sessions[account] = Session(
                 settings,
                 client,
                 SYSTEM_CLOCK,
                 spending=SpendGuard(SYSTEM_CLOCK),
-                reads=Reads(SYSTEM_CLOCK),
+                reads=Reads(SYSTEM_CLOCK, _check_operation),
                 restarts=Restarts(SYSTEM_CLOCK),
                 fingerprint=fingerprint,
             )
-    return session
+    return dataclasses.replace(session, settings=settings)
+
+
+def _check_operation() -> None:
+    """End a wait for another operation if this thread's operation was cancelled, or its time is up."""
+    operation = current_operation()
+    if operation is not None:
+        operation.check_active()
+        operation.check_time("another operation on the same account")
 
 
 class _Sometimes:
-    """Not more often than every few seconds, whoever asks."""
+    """At most once in so many seconds, over all callers."""
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self._seconds = seconds
@@ -104,7 +125,7 @@ class _Sometimes:
         self._lock = threading.Lock()
 
     def due(self) -> bool:
-        """Whether it is time again; whoever is told so has it."""
+        """Whether it is time again; true for one caller."""
         with self._lock:
             if self._clock.now() < self._next:
                 return False

@@ -9,20 +9,21 @@ import pulumi
 
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._allowed_ip_list import AllowedIpList
+from stacks_pulumi.resources._allowed_ip_list import AllowedIpCreation, AllowedIpList
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._ownership import OWNERSHIP
+from stacks_pulumi.resources._parent import ParentInProgram
 from stacks_pulumi.resources._references import (
     child_id,
-    child_options,
     container_id,
     input_id,
     own_name,
     parent_id,
 )
-from stacks_pulumi.resources._resource import Resource
+from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["AllowedIp", "AllowedIpProvider"]
 
 
-class AllowedIp(Resource, module="stacks", name="AllowedIp"):
+class AllowedIp(Child, module="stacks", name="AllowedIp"):
     """
     An entry in a container's list of addresses that may connect (guide, "External Access & IP Restrictions").
 
@@ -70,7 +71,7 @@ class AllowedIp(Resource, module="stacks", name="AllowedIp"):
 
         Args:
             resource_name: Name in the program.
-            opts: Pulumi's options. Given a Container, `deleted_with` is set to it.
+            opts: Pulumi's options.
             container: The container, with external access on.
             ip_address: IPv4 or IPv6, an address or a network in CIDR notation.
             description: For people (default "Custom IP").
@@ -92,7 +93,8 @@ class AllowedIp(Resource, module="stacks", name="AllowedIp"):
                 "entry_id": None,
                 "added_at": None,
             },
-            child_options(opts, container),
+            opts,
+            container=container,
         )
 
     @staticmethod
@@ -123,16 +125,20 @@ class AllowedIpProvider(Provider):
         Field("adopt", _checks.one_of(ADOPT_MODES), Change.NONE),
     )
 
-    def names(self, inputs: Mapping[str, Any]) -> Iterable[str]:
+    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """An address is in a container's list once."""
-        return (child_id(inputs["container"], inputs["ip_address"]),)
+        return {"ip_address": child_id(inputs["container"], inputs["ip_address"])}
 
-    def on_create(
-        self, session: Session, op: Operation, inputs: dict[str, Any]
-    ) -> tuple[str, dict[str, Any]]:
-        """Put the address in, and take the caller's out if that is asked for."""
-        entry = AllowedIpList(session, op, inputs["container"]).add(inputs)
-        return child_id(inputs["container"], inputs["ip_address"]), {**inputs, **entry}
+    def parent_rules(
+        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> Iterable[tuple[str, str]]:
+        """There is no list to put an address into while external access is off."""
+        if parent.is_closed:
+            yield "container", "its external access is off: set external_access=True on the Container"
+
+    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> AllowedIpCreation:
+        """Put the address in, and take the caller's out if the program asks for that."""
+        return AllowedIpCreation(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
@@ -144,8 +150,9 @@ class AllowedIpProvider(Provider):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Put the changed entry in and take the old one out, in an order in which the list is never empty."""
-        return {**inputs, **AllowedIpList(session, op, inputs["container"]).change(inputs)}
+        return AllowedIpList(session, op, inputs["container"]).change(inputs, olds)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
-        """Take it out; if it is the last one, turn external access off."""
-        AllowedIpList(session, op, parent_id(id_)).remove(own_name(id_), olds)
+        """Remove it. The last one cannot go: external access is turned off, or a replacement keeps the list open."""
+        replacing = OWNERSHIP.is_replacing(self.kind, id_, op.call.urn)
+        AllowedIpList(session, op, parent_id(id_)).remove(own_name(id_), olds, replacing=replacing)

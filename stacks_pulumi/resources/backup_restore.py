@@ -10,7 +10,8 @@ import pulumi
 from stacks_pulumi.api import in_doubt
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._base import HalfDone, Provider
+from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Change, Field, changed
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Resource
@@ -62,12 +63,9 @@ class BackupRestoreProvider(Provider):
         Field("triggers", _checks.strings, Change.UPDATE),
     )
 
-    def on_create(
-        self, session: Session, op: Operation, inputs: dict[str, Any]
-    ) -> tuple[str, dict[str, Any]]:
+    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Restoration:
         """Restore."""
-        self._restore(session, op, inputs)
-        return str(inputs["backup_id"]), dict(inputs)
+        return _Restoration(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
@@ -80,25 +78,42 @@ class BackupRestoreProvider(Provider):
     ) -> dict[str, Any]:
         """Restore again, if the program asks for it; not to finish what may be done already."""
         if changed(self.fields, olds, inputs):
-            self._restore(session, op, inputs)
+            _restore(session, op, inputs)
         return dict(inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Nothing: the data stays as it is."""
 
-    def _restore(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
-        number = inputs["backup_id"]
-        op.progress(f"restoring backup {number}")
-        try:
-            # A number does not tell the container, which has to run.
-            with session.restarts.held_off(None, op.check_active):
-                session.client.backups.restore(number)
-        except StacksError as error:
-            if not in_doubt(error):
-                raise
-            # A second restore would throw away what was written since the first one. So it counts as done.
-            msg = (
-                f"it is not known whether backup {number} was restored: {error}. Look at the data; to restore it "
-                "(again), change `triggers`. `pulumi up` alone does not"
-            )
-            raise HalfDone(msg, id=str(number), outs=inputs) from None
+
+class _Restoration(Creation[int]):
+    """A restore. It leaves no object at the API, so there is nothing to roll back."""
+
+    kind: ClassVar = "BackupRestore"
+
+    def create(self) -> int:
+        _restore(self.session, self.op, self.inputs)
+        return int(self.inputs["backup_id"])
+
+    def id_of(self, thing: int) -> str:
+        return str(thing)
+
+    def known(self, thing: int, error: Exception | None) -> dict[str, Any]:
+        return dict(self.inputs)
+
+
+def _restore(session: Session, op: Operation, inputs: dict[str, Any]) -> None:
+    number = inputs["backup_id"]
+    op.progress(f"restoring backup {number}")
+    try:
+        # The container, which has to run, cannot be learnt from a backup's number.
+        with session.restarts.held_off(None, op.check_active):
+            session.client.backups.restore(number)
+    except StacksError as error:
+        if not in_doubt(error):
+            raise
+        # A second restore would overwrite what was written since the first one. So it counts as done.
+        msg = (
+            f"the outcome of the restore of backup {number} is unknown: {error}. Look at the data; to restore it "
+            "(again), change `triggers`. `pulumi up` alone does not"
+        )
+        raise InitFailedError(msg, id=str(number), outs=inputs) from None

@@ -11,24 +11,24 @@ import pulumi
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import STARTED
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, WaitCancelledError
+from stacks_pulumi.errors import NotFoundError, StacksError
 from stacks_pulumi.resources import _checks, _host
-from stacks_pulumi.resources._adoption import adopts, how_to_adopt, refuse_if_owned
-from stacks_pulumi.resources._base import HalfDone, Provider
+from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._parent import ParentInProgram
 from stacks_pulumi.resources._references import (
     child_id,
-    child_options,
     container_id,
     input_id,
     own_name,
     parent_id,
 )
-from stacks_pulumi.resources._resource import Resource
+from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._restarts import Made
-from stacks_pulumi.resources._running import wait_for, wait_until_running
+from stacks_pulumi.resources._running import is_own_container, runs, wait_for, wait_until_running
 from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "ConnectionProvider"]
 
 
-class Connection(Resource, module="stacks", name="Connection"):
+class Connection(Child, module="stacks", name="Connection"):
     """
     A connection from a container to another one in the same account (guide, "Container Connections").
 
@@ -81,7 +81,7 @@ class Connection(Resource, module="stacks", name="Connection"):
 
         Args:
             resource_name: Name in the program; also the connection's name unless `name` is given.
-            opts: Pulumi's options. Given a Container as source, `deleted_with` is set to it.
+            opts: Pulumi's options.
             source: The container that gets the variables.
             target: The container that they lead to.
             name: The connection's name at STACKS.
@@ -103,7 +103,9 @@ class Connection(Resource, module="stacks", name="Connection"):
                 "connection_string": None,
                 "created_at": None,
             },
-            child_options(opts, source, secrets=["environment_variables", "connection_string"]),
+            opts,
+            container=source,
+            secrets=["environment_variables", "connection_string"],
         )
 
     @staticmethod
@@ -141,45 +143,30 @@ class ConnectionProvider(Provider):
         """A name is taken while the old connection of that name is there; so is a pair of source and target."""
         return bool(olds.get("source") == news.get("source"))
 
-    def names(self, inputs: Mapping[str, Any]) -> Iterable[str]:
-        """Among the connections of its source, the name is, and so is the target."""
+    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
+        """Among the connections of a source, the name is unique, and so is the target."""
         source = inputs["source"]
-        return (child_id(source, inputs["name"]), f"{source} -> {inputs['target']}")
+        return {"name": child_id(source, inputs["name"]), "target": f"{source} -> {inputs['target']}"}
+
+    def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """A container cannot be connected to itself."""
+        source = inputs.get("source")
+        if source is not None and source == inputs.get("target") and not _host.is_unknown(source):
+            yield "target", f"it is the source, {source}, and a container cannot be connected to itself"
+
+    def parent_rules(
+        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> Iterable[tuple[str, str]]:
+        """The source has to run."""
+        return runs(parent, olds, "source", "a connection")
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Its source was not restarted when it was made."""
         return bool(olds.get(_RESTART_PENDING)) and news.get("restart_source") is True
 
-    def on_create(
-        self, session: Session, op: Operation, inputs: dict[str, Any]
-    ) -> tuple[str, dict[str, Any]]:
-        """Wait until both run, connect, and have the source restarted."""
-        source, target = inputs["source"], inputs["target"]
-        with session.restarts.connecting(source, target, op.check_active) as one:
-            wait_until_running(session, op, "a connection", source, target)
-            op.progress("connecting")
-            try:
-                made = session.client.connections.create(source, target, name=inputs["name"])
-            except ExistsError as error:
-                taken_over = self._adopt(session, op, inputs, error.existing)
-                # Its source has run with it all the time: nothing to restart for.
-                return child_id(source, taken_over.id), _outputs(taken_over, {}, inputs)
-        id_, outs = child_id(source, made.id), _outputs(made, {}, inputs)
-        try:
-            if inputs["restart_source"]:
-                _restart(session, op, source, one)
-            op.check_active()
-        except WaitCancelledError:
-            with op.undoing():
-                session.client.connections.delete(made.id)
-            raise
-        except StacksError as error:
-            msg = (
-                f'connection "{inputs["name"]}" was made, but its source {source} could not be restarted to see '
-                f"it: {error}. `pulumi up` restarts it again"
-            )
-            raise HalfDone(msg, id=id_, outs={**outs, _RESTART_PENDING: True}) from None
-        return id_, outs
+    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _ConnectionCreation:
+        """Wait until both run, connect, and restart the source."""
+        return _ConnectionCreation(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
@@ -207,10 +194,9 @@ class ConnectionProvider(Provider):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Only for a connection that was made half way: restart its source."""
-        source = inputs["source"]
-        if inputs["restart_source"]:
-            _restart(session, op, source)
+        """Restart the source of a connection whose creation was not completed."""
+        if inputs["restart_source"] and olds.get(_RESTART_PENDING):
+            _restart(session, op, inputs["source"])
         return _outputs(None, olds, inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
@@ -219,18 +205,53 @@ class ConnectionProvider(Provider):
         with contextlib.suppress(NotFoundError):
             session.client.connections.delete(own_name(id_))
 
-    def _adopt(
-        self, session: Session, op: Operation, inputs: Mapping[str, Any], existing: models.Connection
-    ) -> models.Connection:
-        refuse_if_owned(op, "Connection", child_id(inputs["source"], existing.id))
-        if adopts(session, inputs):
-            op.inform(f"took over the existing connection {existing.id}; from now on this program deletes it")
-            return existing
-        msg = (
-            f'a connection "{inputs["name"]}" from {inputs["source"]} to that target exists already ({existing.id}). '
-            + how_to_adopt("Connection", op, inputs)
+
+class _ConnectionCreation(Creation[models.Connection]):
+    """POST, then one restart of the source for all connections that are created to it at the same time."""
+
+    kind: ClassVar = "Connection"
+
+    def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
+        super().__init__(session, op, inputs)
+        self._made: Made | None = None
+
+    def create(self) -> models.Connection:
+        source, target = self.inputs["source"], self.inputs["target"]
+        with self.session.restarts.connecting(source, target, self.op.check_active) as self._made:
+            wait_until_running(self.session, self.op, "a connection", source, target)
+            self.op.progress("connecting")
+            return self.session.client.connections.create(source, target, name=self.inputs["name"])
+
+    def id_of(self, thing: models.Connection) -> str:
+        return child_id(self.inputs["source"], thing.id)
+
+    def finish(self, thing: models.Connection) -> dict[str, Any]:
+        # The source of an adopted connection has its variables already.
+        if self.inputs["restart_source"] and not self.adopted:
+            _restart(self.session, self.op, self.inputs["source"], self._made)
+        return self.known(thing, None)
+
+    def known(self, thing: models.Connection, error: Exception | None) -> dict[str, Any]:
+        pending = {} if error is None else {_RESTART_PENDING: True}
+        return {**_outputs(thing, {}, self.inputs), **pending}
+
+    def describe_failure(self, thing: models.Connection, error: StacksError) -> str:
+        return (
+            f'connection "{self.inputs["name"]}" was created, but its source {self.inputs["source"]} could not be '
+            f"restarted to see it: {error}. `pulumi up` restarts it again"
         )
-        raise ExistsError(msg, existing=existing)
+
+    def describe(self, thing: models.Connection) -> str:
+        return (
+            f'the connection "{self.inputs["name"]}" from {self.inputs["source"]} to {self.inputs["target"]} '
+            f"({thing.id})"
+        )
+
+    def was_lost(self, thing: models.Connection) -> bool:
+        return is_own_container(self.session, self.inputs["source"])
+
+    def roll_back(self, thing: models.Connection) -> None:
+        self.session.client.connections.delete(thing.id)
 
 
 def _restart(session: Session, op: Operation, source: str, made: Made | None = None) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import pulumi
 
 from stacks_pulumi import catalog
-from stacks_pulumi.config import ADOPT_MODES
+from stacks_pulumi.config import ADOPT_MODES, NAMESPACE
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._base import Provider
-from stacks_pulumi.resources._container_lifecycle import Lifecycle
+from stacks_pulumi.resources._container_lifecycle import ContainerCreation, Lifecycle
 from stacks_pulumi.resources._container_view import (
     ANSWERED,
     CHANGED_OUTSIDE,
@@ -23,6 +23,7 @@ from stacks_pulumi.resources._container_view import (
 from stacks_pulumi.resources._fields import Change, Field, changed
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._program import declare_container_name, provider_in_options
 from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._session import Session
 
@@ -128,11 +129,17 @@ class Container(Resource, module="stacks", name="Container"):
             adopt: `never` (default) or `if_matching`: take over a container of the same name that exists already, if
                 template, plan (or its default) and storage (if given) match.
         """
+        is_lookup = opts is not None and opts.id is not None
+        if not is_lookup:
+            name = declare_container_name(
+                resource_name if name is None else name, resource_name, provider_in_options(opts, _TYPE)
+            )
+            opts = _replaced_delete_first(opts, adopt)
         super().__init__(
             ContainerProvider(),
             resource_name,
             {
-                "name": resource_name if name is None and not (opts and opts.id) else name,
+                "name": name,
                 "template": template,
                 "plan": plan,
                 "additional_storage_tier": additional_storage_tier,
@@ -147,8 +154,19 @@ class Container(Resource, module="stacks", name="Container"):
             },
             opts,
         )
-        # The engine would take a thing for deleted with its container also where it only forgets the container.
-        self._outlives_stack = opts is not None and (opts.id is not None or bool(opts.retain_on_delete))
+        self.in_program: Mapping[str, pulumi.Input[Any]] = (
+            {"template": self.template}
+            if is_lookup
+            else {
+                "template": template,
+                "external_access": external_access,
+                "desired_status": desired_status,
+                "adopt": adopt,
+            }
+        )
+        """What the program states about the container, for the checks of what belongs to it."""
+        self.outlives_stack = is_lookup or (opts is not None and bool(opts.retain_on_delete))
+        """Whether it stays when the stack goes; then it takes no child with it."""
 
     @staticmethod
     def get(
@@ -169,10 +187,6 @@ class ContainerProvider(Provider):
     """Check, create, read, diff, update and delete a container."""
 
     kind: ClassVar = "Container"
-    stays_with_it: ClassVar = (
-        ". Connections, allowed addresses and VPN clients that were to go with it are still there: look at them in the "
-        "dashboard, and another time give the resource its old name as an alias"
-    )
     marks: ClassVar = (CHANGED_OUTSIDE,)
     fields: ClassVar = (
         Field("name", _checks.container_name, Change.REFUSED, required=True),
@@ -220,7 +234,10 @@ class ContainerProvider(Provider):
         wanted = {**inputs, **self.derived(inputs)}
         for field in changed(self.fields, olds, wanted):
             old, new = olds.get(field.name), wanted.get(field.name)
-            if field.on_change is not Change.REFUSED or _host.is_unknown(new):
+            if field.on_change is not Change.REFUSED:
+                continue
+            if _host.is_unknown(new):
+                self._warn_of_unknown(field.name, old, inputs)
                 continue
             if inputs.get("replace_on_change") is not True:
                 yield field.name, _refusal(field.name, old, new)
@@ -228,9 +245,21 @@ class ContainerProvider(Provider):
                 # The consent is to changes of the program, and it is not the program that changed.
                 yield field.name, _changed_outside(field.name, old, new)
 
-    def names(self, inputs: Mapping[str, Any]) -> Iterable[str]:
+    def _warn_of_unknown(self, name: str, old: Any, inputs: Mapping[str, Any]) -> None:
+        """The preview shows an update, or a replacement, that may become neither."""
+        then = (
+            "the container is replaced and its data destroyed"
+            if inputs.get("replace_on_change") is True
+            else "`pulumi up` refuses the change after its other steps were done"
+        )
+        _host.engine().warn(
+            _host.current_call().urn,
+            f"{name} is not known before `pulumi up`: if it is not {_shown(old)} then, {then}. Use a constant value",
+        )
+
+    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """A name is unique in an account."""
-        return (inputs["name"],)
+        return {"name": inputs["name"]}
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """It failed and nobody has started it again; or the program has followed a resize, which is forgotten then."""
@@ -269,11 +298,9 @@ class ContainerProvider(Provider):
         """The old container has to go first where the new one bears its name."""
         return bool(olds.get("name") == news.get("name"))
 
-    def on_create(
-        self, session: Session, op: Operation, inputs: dict[str, Any]
-    ) -> tuple[str, dict[str, Any]]:
-        """Make the container, or take over an equal one, and wait until it runs."""
-        return Lifecycle(session, op).create(inputs)
+    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> ContainerCreation:
+        """Create the container, or adopt a matching one, and wait until it runs."""
+        return ContainerCreation(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
@@ -292,8 +319,24 @@ class ContainerProvider(Provider):
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Delete the container and wait until it is gone, so that its name is free."""
-        del olds
-        Lifecycle(session, op).delete(id_)
+        Lifecycle(session, op).delete(id_, olds)
+
+
+_TYPE: Final = "pulumi-python:dynamic/stacks:Container"
+
+
+def _replaced_delete_first(
+    opts: pulumi.ResourceOptions | None, adopt: pulumi.Input[str] | None
+) -> pulumi.ResourceOptions | None:
+    """
+    The options; a container that may be adopted is replaced delete-first unless the program decides that.
+
+    For `pulumi up --replace` the engine asks for no diff, and creates first. The new half would adopt the old one.
+    """
+    wanted = adopt or pulumi.Config(NAMESPACE).get("adopt")
+    if wanted != "if_matching" or (opts is not None and opts.delete_before_replace is not None):
+        return opts
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))
 
 
 def _known(inputs: Mapping[str, Any], name: str) -> str | None:

@@ -16,23 +16,23 @@ from stacks_pulumi.errors import (
     StacksError,
     UnexpectedStateError,
     VanishedError,
-    WaitCancelledError,
 )
 from stacks_pulumi.resources import _checks, _host
-from stacks_pulumi.resources._base import HalfDone, Provider
-from stacks_pulumi.resources._claims import CLAIMS
+from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._ownership import OWNERSHIP
+from stacks_pulumi.resources._parent import ParentInProgram
 from stacks_pulumi.resources._references import (
     child_id,
-    child_options,
     container_id,
     input_id,
     parent_id,
 )
-from stacks_pulumi.resources._resource import Resource
-from stacks_pulumi.resources._running import wait_until_running
+from stacks_pulumi.resources._resource import Child
+from stacks_pulumi.resources._running import runs, wait_until_running
 from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _NEWEST: Final = 100
 """The most that one list shows (guide, "List Backups"); what is older cannot be looked up."""
 
 
-class PinnedBackup(Resource, module="stacks", name="PinnedBackup"):
+class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
     """
     A backup of a container, protected from the clean-up after seven days (guide, "Backups").
 
@@ -83,7 +83,7 @@ class PinnedBackup(Resource, module="stacks", name="PinnedBackup"):
 
         Args:
             resource_name: Name in the program.
-            opts: Pulumi's options. Given a Container, `deleted_with` is set to it.
+            opts: Pulumi's options.
             container: The container, which has to run.
             triggers: When any value in this list changes, a new backup is made, and then the old one goes.
             backup_id: Pin this existing backup instead of making one.
@@ -103,7 +103,8 @@ class PinnedBackup(Resource, module="stacks", name="PinnedBackup"):
                 "created_at": None,
                 "completed_at": None,
             },
-            child_options(opts, container),
+            opts,
+            container=container,
         )
 
     @staticmethod
@@ -143,10 +144,16 @@ class PinnedBackupProvider(Provider):
                 "they make a new backup when they change, and backup_id names one that exists: give one",
             )
 
-    def names(self, inputs: Mapping[str, Any]) -> Iterable[str]:
-        """Where the program names a backup: it is pinned once, or unpinning it for one would unpin it for the other."""
+    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
+        """A backup that the program names is pinned once: unpinning it for one resource unpins it for the other."""
         number = inputs.get("backup_id")
-        return () if number is None else (child_id(inputs["container"], str(number)),)
+        return {} if number is None else {"backup_id": child_id(inputs["container"], str(number))}
+
+    def parent_rules(
+        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> Iterable[tuple[str, str]]:
+        """A container has to run to be backed up."""
+        return () if inputs.get("backup_id") is not None else runs(parent, olds, "container", "a backup")
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Not where triggers are dropped for the number of the very backup that they made."""
@@ -159,34 +166,9 @@ class PinnedBackupProvider(Provider):
         """It was unpinned outside of this program."""
         return olds.get("pinned") is False
 
-    def on_create(
-        self, session: Session, op: Operation, inputs: dict[str, Any]
-    ) -> tuple[str, dict[str, Any]]:
+    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _PinnedBackupCreation:
         """Make a backup (or take the one that was named), wait until it is complete, and pin it."""
-        container, named = inputs["container"], inputs.get("backup_id")
-        if named is not None and (
-            owner := CLAIMS.owner(self.kind, child_id(container, str(named)), op.call.urn)
-        ):
-            msg = f"backup {named} of {container} belongs to {owner!r} in this program, which would be left without it"
-            raise ExistsError(msg)
-        backup = self._start(session, op, container) if named is None else models.Backup(id=named)
-        id_ = child_id(container, str(backup.id))
-        try:
-            pinned = self._pin(session, op, container, backup)
-            op.check_active()
-        except (UnexpectedStateError, VanishedError):
-            # There is no backup.
-            raise
-        except WaitCancelledError:
-            # Nobody is left to tell of it. Unpinned, it goes by itself after a week.
-            if named is None:
-                with op.undoing():
-                    session.client.backups.unpin(backup.id)
-            raise
-        except StacksError as error:
-            msg = f"backup {backup.id} of {container} is not pinned: {error}. `pulumi up` tries again"
-            raise HalfDone(msg, id=id_, outs=_outputs(backup, inputs)) from None
-        return id_, _outputs(pinned, inputs)
+        return _PinnedBackupCreation(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
@@ -224,7 +206,7 @@ class PinnedBackupProvider(Provider):
             kept = {name: value for name, value in olds.items() if name not in names}
             return {**kept, **inputs, "backup_id": number}
         backup = models.Backup(id=number, status=olds.get("status"))
-        return _outputs(self._pin(session, op, container, backup), inputs)
+        return _outputs(_pin(session, op, container, backup), inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Unpin it, delete it, or leave it as it is."""
@@ -236,44 +218,84 @@ class PinnedBackupProvider(Provider):
         with contextlib.suppress(NotFoundError):
             act(number)
 
-    def _start(self, session: Session, op: Operation, container: str) -> models.Backup:
-        with session.restarts.held_off((container,), op.check_active):
-            wait_until_running(session, op, "a backup", container)
-            op.progress("starting a backup")
-            return session.client.backups.start(
-                container, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
+
+class _PinnedBackupCreation(Creation[models.Backup]):
+    """POST, then the wait for the backup and its pin."""
+
+    kind: ClassVar = "PinnedBackup"
+    # A backup that failed is no backup.
+    leaves_nothing: ClassVar = (UnexpectedStateError, VanishedError)
+
+    def create(self) -> models.Backup:
+        container, named = self.inputs["container"], self.inputs.get("backup_id")
+        if named is not None:
+            if OWNERSHIP.owner(self.kind, child_id(container, str(named))) is not None:
+                raise ExistsError(f"backup {named} is managed already", existing=models.Backup(id=named))
+            # It exists already, so an interrupted creation leaves it as it is.
+            self.adopted = True
+            return models.Backup(id=named)
+        with self.session.restarts.held_off((container,), self.op.check_active):
+            wait_until_running(self.session, self.op, "a backup", container)
+            self.op.progress("starting a backup")
+            return self.session.client.backups.start(
+                container, deadline=self.op.deadline, on_tick=_progress(self.op), cancelled=self.op.cancelled
             )
 
-    def _pin(self, session: Session, op: Operation, container: str, backup: models.Backup) -> models.Backup:
-        """Pin it once it is complete, and see that it is pinned. One that is too old to be seen is complete."""
-        number = backup.id
-        seen = backup if backup.status is not None else _find(session, container, number)
-        if seen is not None and seen.status != "completed":
-            self._wait_until_complete(session, op, container, number)
-        op.progress(f"pinning backup {number}")
-        session.client.backups.pin(number)
-        pinned = _find(session, container, number)
-        if pinned is None:
-            op.warn(f"{_out_of_sight(container, number)}: the API accepted to pin it")
-            return models.Backup(id=number, pinned=True)
-        if not pinned.pinned:
-            msg = f"the API accepted to pin backup {number} of {container}, and its list says that it is not pinned"
-            raise StacksError(msg)
-        return pinned
+    def id_of(self, thing: models.Backup) -> str:
+        return child_id(self.inputs["container"], str(thing.id))
 
-    def _wait_until_complete(self, session: Session, op: Operation, container: str, number: int) -> None:
-        try:
-            session.client.backups.wait(
-                container, number, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
-            )
-        except UnexpectedStateError as error:
-            found = _find(session, container, number)
-            reason = found.error_message if found is not None else None
-            msg = (
-                f"backup {number} of {container} failed: {reason or 'the API gives no reason'}. `pulumi up --refresh` "
-                "makes another one, unless backup_id names this one"
-            )
-            raise UnexpectedStateError(msg, subject=error.subject, last_state=error.last_state) from None
+    def finish(self, thing: models.Backup) -> dict[str, Any]:
+        return _outputs(_pin(self.session, self.op, self.inputs["container"], thing), self.inputs)
+
+    def known(self, thing: models.Backup, error: Exception | None) -> dict[str, Any]:
+        return _outputs(thing, self.inputs)
+
+    def describe_failure(self, thing: models.Backup, error: StacksError) -> str:
+        return (
+            f"backup {thing.id} of {self.inputs['container']} is not pinned: {error}. `pulumi up` tries again"
+        )
+
+    def describe(self, thing: models.Backup) -> str:
+        return f"backup {thing.id} of {self.inputs['container']}"
+
+    def roll_back(self, thing: models.Backup) -> None:
+        # Deleting a backup in progress is nothing that the guide describes; unpinned, it is deleted after a week.
+        self.session.client.backups.unpin(thing.id)
+
+
+def _pin(session: Session, op: Operation, container: str, backup: models.Backup) -> models.Backup:
+    """Pin it once it is complete, and see that it is pinned. One that is too old to be seen is complete."""
+    number = backup.id
+    seen = backup if backup.status is not None else _find(session, container, number)
+    if seen is not None and seen.status != "completed":
+        _wait_until_complete(session, op, container, number)
+    op.progress(f"pinning backup {number}")
+    session.client.backups.pin(number)
+    pinned = _find(session, container, number)
+    if pinned is None:
+        op.warn(f"{_out_of_sight(container, number)}: the API accepted to pin it")
+        return models.Backup(id=number, pinned=True)
+    if not pinned.pinned:
+        msg = (
+            f"the API accepted to pin backup {number} of {container}, and its list says that it is not pinned"
+        )
+        raise StacksError(msg)
+    return pinned
+
+
+def _wait_until_complete(session: Session, op: Operation, container: str, number: int) -> None:
+    try:
+        session.client.backups.wait(
+            container, number, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
+        )
+    except UnexpectedStateError as error:
+        found = _find(session, container, number)
+        reason = found.error_message if found is not None else None
+        msg = (
+            f"backup {number} of {container} failed: {reason or 'the API gives no reason'}. `pulumi up --refresh` "
+            "makes another one, unless backup_id names this one"
+        )
+        raise UnexpectedStateError(msg, subject=error.subject, last_state=error.last_state) from None
 
 
 def _find(session: Session, container: str, number: int) -> models.Backup | None:

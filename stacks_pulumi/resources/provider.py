@@ -32,6 +32,7 @@ class Provider(pulumi.ProviderResource):
         adopt: pulumi.Input[str] | None = None,
         requests_per_minute: pulumi.Input[int] | None = None,
         max_concurrency: pulumi.Input[int] | None = None,
+        delete_children_with_container: bool | None = None,
     ) -> None:
         """
         Declare an account.
@@ -44,6 +45,9 @@ class Provider(pulumi.ProviderResource):
             adopt: `never` (default) or `if_matching`, for all resources of the account.
             requests_per_minute: Budget until the API's headers say otherwise (default 60).
             max_concurrency: How many operations to carry out at once (default 64).
+            delete_children_with_container: Leave child resources to the deletion of their container, which saves their
+                own deletions. If the container is then kept or its deletion fails, they stay at STACKS and are in no
+                state. Default: as for the stack (`stacks:deleteChildrenWithContainer`, false).
 
         Raises:
             ConfigError: `api_key` is None, as a configuration value that is not set is; or a value is malformed, where
@@ -73,6 +77,8 @@ class Provider(pulumi.ProviderResource):
             raise shown_alone(ConfigError)(f"{error} (account {resource_name})") from None
         inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
+        self.delete_children_with_container = delete_children_with_container
+        """Whether child resources are left to the deletion of their container; none: as the stack says."""
         self.settings: dict[str, str | None] | None = None
         """Its settings, for data functions, once they are known."""
         # That they are known is no secret, though the key is.

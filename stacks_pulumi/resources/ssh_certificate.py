@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
 
-from stacks_pulumi.errors import NotFoundError
+from stacks_pulumi import catalog
+from stacks_pulumi.errors import NotFoundError, VanishedError
 from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._identity import (
+    CONTAINER_CREATED_AT,
+    creation_time,
+    find_container,
+    same_instant,
+)
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._references import child_options, container_id, input_id
-from stacks_pulumi.resources._resource import Resource
-from stacks_pulumi.resources._running import wait_until_running
+from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._references import container_id, input_id
+from stacks_pulumi.resources._resource import Child
+from stacks_pulumi.resources._running import runs, wait_until_running
 from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["SshCertificate", "SshCertificateProvider"]
 
 
-class SshCertificate(Resource, module="stacks", name="SshCertificate"):
+class SshCertificate(Child, module="stacks", name="SshCertificate"):
     """
     A container's SSH key (guide, "Download SSH Certificate" and "Regenerate SSH Certificate").
 
@@ -49,7 +58,7 @@ class SshCertificate(Resource, module="stacks", name="SshCertificate"):
 
         Args:
             resource_name: Name in the program.
-            opts: Pulumi's options. Given a Container, `deleted_with` is set to it.
+            opts: Pulumi's options.
             container: A compute container, for instance one made from `ubuntu`, `nodejs` or `python`.
             rotate_triggers: When any value in this list changes, a new key is made; the old one opens nothing then.
         """
@@ -57,7 +66,9 @@ class SshCertificate(Resource, module="stacks", name="SshCertificate"):
             SshCertificateProvider(),
             resource_name,
             {"container": input_id(container), "rotate_triggers": rotate_triggers, "private_key": None},
-            child_options(opts, container, secrets=["private_key"]),
+            opts,
+            container=container,
+            secrets=["private_key"],
         )
 
     @staticmethod
@@ -85,34 +96,70 @@ class SshCertificateProvider(Provider):
         Field("rotate_triggers", _checks.strings, Change.UPDATE),
     )
 
-    def on_create(
-        self, session: Session, op: Operation, inputs: dict[str, Any]
-    ) -> tuple[str, dict[str, Any]]:
+    def parent_rules(
+        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> Iterable[tuple[str, str]]:
+        """A managed service has no SSH key, and a container has to run to hand one out."""
+        if catalog.is_database(parent.template):
+            yield (
+                "container",
+                f'only a compute container has an SSH key, and "{parent.template}" is a managed service',
+            )
+        yield from runs(parent, olds, "container", "an SSH key")
+
+    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Download:
         """Download the key that the container came with."""
-        container = inputs["container"]
-        wait_until_running(session, op, "an SSH key", container)
-        return container, _outputs(inputs, session.client.containers.certificate(container))
+        return _Download(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Download it again: somebody may have made a new one."""
+        """Download the key again, as it may have been renewed elsewhere; the key of a later container is another one."""
+        found = find_container(session, id_, shared=True)
+        if found is None or not same_instant(olds.get(CONTAINER_CREATED_AT), found.created_at):
+            return None
         try:
             key = session.client.containers.certificate(id_)
         except NotFoundError:
             return None
-        return _outputs({**olds, "container": id_}, key)
+        return _outputs({**olds, "container": id_}, key, found.created_at)
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Make a new key, which comes with the answer or is downloaded."""
+        found = find_container(session, id_)
+        if found is not None and not same_instant(olds.get(CONTAINER_CREATED_AT), found.created_at):
+            msg = (
+                f"the container {id_} was created at {found.created_at}, and the one of this key at "
+                f"{olds.get(CONTAINER_CREATED_AT)}: its key was not renewed. Run `pulumi refresh` and then `pulumi up`"
+            )
+            raise VanishedError(msg, subject=f"container {id_}")
         op.progress("making a new key")
-        return _outputs(inputs, session.client.containers.regenerate_certificate(id_))
+        key = session.client.containers.regenerate_certificate(id_)
+        return _outputs(inputs, key, None if found is None else found.created_at)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Nothing: the key belongs to the container and stays with it."""
 
 
-def _outputs(inputs: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {**inputs, "private_key": _host.secret(key)}
+class _Download(Creation[str]):
+    """The download of a key. Nothing is created at the API."""
+
+    kind: ClassVar = "SshCertificate"
+
+    def create(self) -> str:
+        container = self.inputs["container"]
+        wait_until_running(self.session, self.op, "an SSH key", container)
+        return self.session.client.containers.certificate(container)
+
+    def id_of(self, thing: str) -> str:
+        return str(self.inputs["container"])
+
+    def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
+        return _outputs(self.inputs, thing, creation_time(self.session, self.inputs["container"]))
+
+
+def _outputs(inputs: Mapping[str, Any], key: str, container_created_at: str | None) -> dict[str, Any]:
+    outs = {**inputs, "private_key": _host.secret(key), CONTAINER_CREATED_AT: container_created_at}
+    return {name: value for name, value in outs.items() if value is not None}

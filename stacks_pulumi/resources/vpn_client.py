@@ -8,24 +8,32 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
 
+from stacks_pulumi import catalog
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, WaitCancelledError
+from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
 from stacks_pulumi.resources import _checks, _host
-from stacks_pulumi.resources._adoption import adopts, how_to_adopt, refuse_if_owned
-from stacks_pulumi.resources._base import HalfDone, Provider
+from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._identity import (
+    CONTAINER_CREATED_AT,
+    IDENTITY_CONFLICT,
+    creation_time,
+    find_container,
+    same_instant,
+)
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._parent import ParentInProgram
 from stacks_pulumi.resources._references import (
     child_id,
-    child_options,
     container_id,
     input_id,
     own_name,
     parent_id,
 )
-from stacks_pulumi.resources._resource import Resource
-from stacks_pulumi.resources._running import wait_until_running
+from stacks_pulumi.resources._resource import Child
+from stacks_pulumi.resources._running import is_own_container, runs, wait_until_running
 from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["VpnClient", "VpnClientProvider"]
 
 
-class VpnClient(Resource, module="stacks", name="VpnClient"):
+class VpnClient(Child, module="stacks", name="VpnClient"):
     """
     A WireGuard client of a `stacks-vpn` container (guide, "VPN Management").
 
@@ -66,7 +74,7 @@ class VpnClient(Resource, module="stacks", name="VpnClient"):
 
         Args:
             resource_name: Name in the program; also the client's name unless `name` is given.
-            opts: Pulumi's options. Given a Container, `deleted_with` is set to it.
+            opts: Pulumi's options.
             container: A container made from the template `stacks-vpn`.
             name: The client's name.
             rotate_triggers: When any value in this list changes, the client is removed and made anew, with a new key.
@@ -85,7 +93,9 @@ class VpnClient(Resource, module="stacks", name="VpnClient"):
                 "adopt": adopt,
                 "config": None,
             },
-            child_options(opts, container, secrets=["config"]),
+            opts,
+            container=container,
+            secrets=["config"],
         )
 
     @staticmethod
@@ -119,47 +129,28 @@ class VpnClientProvider(Provider):
         """The old client has to go first where the new one bears its name."""
         return (olds.get("container"), olds.get("name")) == (news.get("container"), news.get("name"))
 
-    def names(self, inputs: Mapping[str, Any]) -> Iterable[str]:
+    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """A name is unique in a VPN container."""
-        return (child_id(inputs["container"], inputs["name"]),)
+        return {"name": child_id(inputs["container"], inputs["name"])}
+
+    def parent_rules(
+        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> Iterable[tuple[str, str]]:
+        """Only a VPN container has clients, and it has to run to get one."""
+        if parent.template in catalog.TEMPLATES and parent.template != catalog.VPN_TEMPLATE:
+            yield (
+                "container",
+                f'VPN clients need the template "{catalog.VPN_TEMPLATE}", and its template is "{parent.template}"',
+            )
+        yield from runs(parent, olds, "container", "a VPN client")
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Its configuration did not come when it was added."""
         return news.get("store_config") is True and olds.get("config") is None
 
-    def on_create(
-        self, session: Session, op: Operation, inputs: dict[str, Any]
-    ) -> tuple[str, dict[str, Any]]:
+    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _VpnClientCreation:
         """Add the client once the VPN container runs, and download its configuration."""
-        container, name = inputs["container"], inputs["name"]
-        wait_until_running(session, op, "a VPN client", container)
-        op.progress("adding the client")
-        added = True
-        try:
-            session.client.vpn_clients.add(container, name)
-        except ExistsError as error:
-            added = False
-            refuse_if_owned(op, "VpnClient", child_id(container, name))
-            if not adopts(session, inputs):
-                msg = (
-                    f'{container} has a VPN client "{name}" already. {how_to_adopt("VpnClient", op, inputs)}; else '
-                    "give this client another name"
-                )
-                raise ExistsError(msg, existing=error.existing) from None
-            op.inform(f"took over the existing VPN client {name}; from now on this program deletes it")
-        id_ = child_id(container, name)
-        try:
-            outs = self._outputs(session, inputs)
-            op.check_active()
-        except WaitCancelledError:
-            if added:
-                with op.undoing():
-                    session.client.vpn_clients.remove(container, name)
-            raise
-        except StacksError as error:
-            msg = f'VPN client "{name}" was added, but its configuration did not come: {error}. `pulumi up` tries again'
-            raise HalfDone(msg, id=id_, outs=inputs) from None
-        return id_, outs
+        return _VpnClientCreation(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
@@ -176,22 +167,103 @@ class VpnClientProvider(Provider):
             return None
         config = olds.get("config")
         outs = {**olds, "container": container, "name": name}
+        outs.pop(IDENTITY_CONFLICT, None)
+        outs.update(self._identity(session, op, id_, olds))
         return {**outs, "config": _host.secret(config)} if config is not None else outs
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Put the configuration into the state, or take it out; also for a client that was added half way."""
-        return self._outputs(session, inputs)
+        """Put the configuration into the state, or remove it; also for a client whose creation was not completed."""
+        if inputs.get("adopt") != "if_matching":
+            _refuse_if_recreated(session, op, id_, olds)
+        return _outputs(session, inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Remove the client; its key opens nothing any more."""
+        _refuse_if_recreated(session, op, id_, olds)
         op.progress("removing the client")
         with contextlib.suppress(NotFoundError):
             session.client.vpn_clients.remove(parent_id(id_), own_name(id_))
 
-    def _outputs(self, session: Session, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        if not inputs["store_config"]:
-            return dict(inputs)
-        config = session.client.vpn_clients.config(inputs["container"], inputs["name"])
-        return {**inputs, "config": _host.secret(config)}
+    def _identity(
+        self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]
+    ) -> dict[str, str | None]:
+        """The container's creation time. A client has no unique id, so another time leaves open whose it is."""
+        found = find_container(session, parent_id(id_), shared=True)
+        now, stored = None if found is None else found.created_at, olds.get(CONTAINER_CREATED_AT)
+        if same_instant(stored, now):
+            return {CONTAINER_CREATED_AT: now or stored}
+        op.warn(f"{_recreated(id_, stored, now)}. It stays in the state. {_remedies(op)}")
+        return {CONTAINER_CREATED_AT: stored, IDENTITY_CONFLICT: now}
+
+
+class _VpnClientCreation(Creation[str]):
+    """POST, then the download of the configuration. What is created is known by its name."""
+
+    kind: ClassVar = "VpnClient"
+
+    def create(self) -> str:
+        container, name = self.inputs["container"], self.inputs["name"]
+        wait_until_running(self.session, self.op, "a VPN client", container)
+        self.op.progress("adding the client")
+        try:
+            self.session.client.vpn_clients.add(container, name)
+        except ExistsError as error:
+            raise ExistsError(str(error), existing=name) from None
+        return str(name)
+
+    def id_of(self, thing: str) -> str:
+        return child_id(self.inputs["container"], thing)
+
+    def finish(self, thing: str) -> dict[str, Any]:
+        return _outputs(self.session, self.inputs)
+
+    def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
+        return self.inputs
+
+    def describe_failure(self, thing: str, error: StacksError) -> str:
+        return (
+            f'VPN client "{thing}" was added, but its configuration could not be downloaded: {error}. `pulumi up` '
+            "tries again"
+        )
+
+    def describe(self, thing: str) -> str:
+        return f'the VPN client "{thing}" of {self.inputs["container"]}'
+
+    def was_lost(self, thing: str) -> bool:
+        # The platform creates a client `default` with every VPN container.
+        return thing != "default" and is_own_container(self.session, self.inputs["container"])
+
+    def roll_back(self, thing: str) -> None:
+        self.session.client.vpn_clients.remove(self.inputs["container"], thing)
+
+
+def _outputs(session: Session, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    container = inputs["container"]
+    outs = {**inputs, CONTAINER_CREATED_AT: creation_time(session, container)}
+    if inputs["store_config"]:
+        outs["config"] = _host.secret(session.client.vpn_clients.config(container, inputs["name"]))
+    return {name: value for name, value in outs.items() if value is not None}
+
+
+def _refuse_if_recreated(session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
+    found = find_container(session, parent_id(id_))
+    stored = olds.get(CONTAINER_CREATED_AT)
+    if found is not None and not same_instant(stored, found.created_at):
+        msg = f"{_recreated(id_, stored, found.created_at)}. Nothing was changed. {_remedies(op)}"
+        raise StacksError(msg)
+
+
+def _recreated(id_: str, stored: str | None, now: str | None) -> str:
+    return (
+        f"the container of the VPN client {id_} was created at {now}, and the one in the state at {stored}: the client "
+        "may be another stack's"
+    )
+
+
+def _remedies(op: Operation) -> str:
+    return (
+        f'If it is this stack\'s, write adopt="if_matching" on {op.label!r} and run `pulumi up --refresh`, which binds '
+        f"it again. If it is not, remove it from the state with `pulumi state delete '{op.call.urn}'`"
+    )

@@ -1,0 +1,229 @@
+"""
+How every resource is created: one protocol, owned by one object.
+
+    look     whether the object exists already; adopt it, or refuse
+    send     the request once; after an unknown outcome look again before anything else (`api/once.py`)
+    record   the id and the token of this creation
+    finish   wait, pin, restart, download ...; if that fails, the state keeps the id
+    or roll back, if the engine went away: no state would have the id, so the object is deleted again
+
+A resource states what its steps do; the order, the cancellation and the reports are decided here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from stacks_pulumi.errors import (
+    ExistsError,
+    NotFoundError,
+    StacksError,
+    VanishedError,
+    WaitCancelledError,
+)
+from stacks_pulumi.resources._account import ORIGIN, new_origin, token_of
+from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
+from stacks_pulumi.resources._session import Session
+
+__all__ = ["Creation", "InitFailedError", "adopts"]
+
+T = TypeVar("T")
+
+
+class InitFailedError(StacksError):
+    """
+    The object exists, but a later step of its creation failed. The state keeps its id.
+
+    Attributes:
+        id: The object's id.
+        outs: Its outputs as far as they are known.
+    """
+
+    id: str
+    outs: Mapping[str, Any]
+
+
+class Creation(ABC, Generic[T]):
+    """
+    The creation of one object.
+
+    Args:
+        session: The account.
+        op: The operation of the engine.
+        inputs: The checked inputs.
+
+    Attributes:
+        kind: The resource's kind, for instance `Connection`.
+        leaves_nothing: Errors of `finish` after which the object does not exist.
+    """
+
+    kind: ClassVar[str]
+    leaves_nothing: ClassVar[tuple[type[StacksError], ...]] = (VanishedError,)
+
+    def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
+        self.session = session
+        self.op = op
+        self.inputs = inputs
+        self.adopted = False
+        """Whether the object existed before this operation. An adopted object is never rolled back."""
+
+    # --- what a resource states ---
+
+    @abstractmethod
+    def create(self) -> T:
+        """
+        Look, and send the request once.
+
+        Raises:
+            ExistsError: The object exists already; `existing` is its model.
+            StacksError: Nothing was created.
+        """
+
+    @abstractmethod
+    def id_of(self, thing: T) -> str:
+        """Return the resource's id."""
+
+    def finish(self, thing: T) -> dict[str, Any]:
+        """Do what is left after the request, and return the outputs."""
+        return self.known(thing, None)
+
+    @abstractmethod
+    def known(self, thing: T, error: Exception | None) -> dict[str, Any]:
+        """Return the outputs as far as they are known; `error` is what made `finish` fail."""
+
+    def describe_failure(self, thing: T, error: StacksError) -> str:
+        """Return the message for a `finish` that failed: what exists, what failed and what to do."""
+        return f"{self.id_of(thing)} was created, but is not complete: {error}. `pulumi up` tries again"
+
+    def roll_back(self, thing: T) -> None:
+        """Delete the object again."""
+
+    def describe(self, thing: T) -> str:
+        """Return how messages call the object."""
+        return f"the {self.kind} {self.id_of(thing)}"
+
+    def differences(self, thing: T) -> Sequence[str]:
+        """Return what makes an existing object another one than the program asks for."""
+        del thing
+        return ()
+
+    def was_lost(self, thing: T) -> bool:
+        """Return whether an existing object is one that this stack created and that its state has lost."""
+        del thing
+        return False
+
+    # --- the protocol ---
+
+    def run(self) -> tuple[str, dict[str, Any]]:
+        """
+        Create the object.
+
+        Returns:
+            Its id and its outputs.
+
+        Raises:
+            InitFailedError: It exists, but a later step failed.
+            StacksError: Nothing was created, or what was created has been deleted again.
+        """
+        origin = new_origin(self.session)
+        thing = self._obtain()
+        id_ = self.id_of(thing)
+        OWNERSHIP.claim(self.kind, id_, Owner(self.op.call.urn, token_of(origin)))
+        try:
+            outs = self._finish(thing, id_, origin)
+            self.op.check_active()
+        except WaitCancelledError:
+            if not self.adopted:
+                self._roll_back(thing)
+            raise
+        except self.leaves_nothing:
+            OWNERSHIP.release(self.kind, id_, token_of(origin))
+            raise
+        return id_, {**outs, ORIGIN: origin}
+
+    def _finish(self, thing: T, id_: str, origin: str) -> dict[str, Any]:
+        cause: Exception
+        try:
+            return self.finish(thing)
+        except StacksError as error:
+            if isinstance(error, (WaitCancelledError, *self.leaves_nothing)):
+                raise
+            cause, message = error, self.describe_failure(thing, error)
+        except Exception as error:  # noqa: BLE001  (a bug of ours must not cost the user the id of what is billed)
+            cause = error
+            message = (
+                f"{self.describe(thing)} was created; then: internal error ({type(error).__name__}: {error})"
+            )
+        # Without an engine no state would keep the id.
+        self.op.check_active()
+        raise InitFailedError(message, id=id_, outs={**self.known(thing, cause), ORIGIN: origin}) from cause
+
+    def _obtain(self) -> T:
+        try:
+            return self.create()
+        except ExistsError as error:
+            self.adopted = True
+            return self._adopt(error)
+
+    def _adopt(self, error: ExistsError) -> T:
+        thing: T = error.existing
+        id_, what = self.id_of(thing), self.describe(thing)
+        owner = OWNERSHIP.owner(self.kind, id_)
+        if owner is not None:
+            raise ExistsError(self._owned(what, owner), existing=thing) from None
+        differences = self.differences(thing)
+        if differences:
+            msg = (
+                f"{what} exists already and is not what the program asks for: {'; '.join(differences)}. Change the "
+                "program to match it, or choose another name"
+            )
+            raise ExistsError(msg, existing=thing) from None
+        if adopts(self.session, self.inputs):
+            self.op.inform(
+                f"adopted {what}, which existed already: from now on this stack deletes it. If another stack manages "
+                "it too, remove it from one of them (`pulumi state delete`)"
+            )
+        elif self.was_lost(thing):
+            self.op.inform(f"took back {what}: it is identical, and it belongs to a container of this stack")
+        else:
+            raise ExistsError(f"{what} exists already. {self._how_to_adopt()}", existing=thing) from None
+        return thing
+
+    def _owned(self, what: str, owner: Owner) -> str:
+        if owner.urn == self.op.call.urn:
+            return (
+                f"{what} is what this resource replaces, so it cannot be created before the old one is deleted: set "
+                "opts=pulumi.ResourceOptions(delete_before_replace=True)"
+            )
+        return f"{what} belongs to {owner.name!r} in this program: two resources cannot manage one object"
+
+    def _how_to_adopt(self) -> str:
+        label = self.op.label or self.inputs.get("name") or "..."
+        return (
+            "It may be from an interrupted or waitlisted `up` of this stack, belong to another stack, or be made by "
+            f'hand. To adopt it, write stacks.{self.kind}("{label}", ..., adopt="if_matching"): then this stack '
+            "changes and deletes it. If this program created it under another resource name, add that name as an alias instead "
+            "(opts=pulumi.ResourceOptions(aliases=[...])); to replace this very resource, set "
+            "delete_before_replace=True"
+        )
+
+    def _roll_back(self, thing: T) -> None:
+        """Delete the object again, even though the engine no longer waits for it."""
+        with self.op.shielded():
+            try:
+                self.roll_back(thing)
+            except NotFoundError:
+                return
+            except StacksError as error:
+                self.op.report(
+                    f"{self.describe(thing)} was created, the engine went away, and deleting it again failed: {error}. "
+                    "It exists and is in no state: delete it in the dashboard, or adopt it with the next `pulumi up`"
+                )
+
+
+def adopts(session: Session, inputs: Mapping[str, Any]) -> bool:
+    """Return whether a matching object should be adopted: as the resource says, else as the provider says."""
+    return (inputs.get("adopt") or session.settings.adopt) == "if_matching"

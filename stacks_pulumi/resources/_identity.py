@@ -1,0 +1,122 @@
+"""
+Whether a container at the API is the one that the state describes.
+
+A container's id contains its name, so a name that was deleted and created again has the same id. A container is
+therefore identified by its id and its creation time. Creation times are compared as instants, to the second: the API
+spells them in more than one way.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Mapping
+from typing import Any, Final
+
+from stacks_pulumi.api import models
+from stacks_pulumi.errors import NotFoundError
+from stacks_pulumi.resources._session import Session
+
+__all__ = [
+    "CONTAINER_CREATED_AT",
+    "IDENTITY_CONFLICT",
+    "Identity",
+    "creation_time",
+    "find_container",
+    "identify",
+    "is_before",
+    "same_instant",
+]
+
+CONTAINER_CREATED_AT: Final = "container_created_at"
+"""The output in which a child resource records the creation time of its container."""
+
+IDENTITY_CONFLICT: Final = "identity_conflict"
+"""The output in which a refresh records that it cannot tell whether the object with the id is still the stack's."""
+
+_RECENT: Final = 2.0
+"""Seconds for which one list serves the operations that the engine starts together."""
+_TOLERANCE: Final = datetime.timedelta(seconds=1)
+
+
+class Identity(enum.Enum):
+    """How a container at the API relates to the one in the state."""
+
+    SAME = "same"
+    """It is the same one, as far as anything shows."""
+    OTHER = "other"
+    """It is another container: created at another time, from another template."""
+    UNCERTAIN = "uncertain"
+    """It was created at another time, from the same template. The guide does not say that a resize or a restore keeps
+    the creation time, so it may be either."""
+
+
+def same_instant(first: str | None, second: str | None) -> bool:
+    """Return whether two times are the same to the second. A missing or unreadable time differs from none."""
+    one, other = _instant(first), _instant(second)
+    if one is None or other is None:
+        return True
+    return abs(one - other) <= _TOLERANCE
+
+
+def is_before(first: str | None, second: str | None) -> bool:
+    """Return whether the first time is certainly earlier than the second."""
+    one, other = _instant(first), _instant(second)
+    return one is not None and other is not None and one < other - _TOLERANCE
+
+
+def identify(stored: Mapping[str, Any], found: models.Container) -> Identity:
+    """
+    Compare the container in the state with the one that the API returned for its id.
+
+    Args:
+        stored: The resource's outputs in the state: `created_at` and `template`.
+        found: The container that has the id now.
+    """
+    if same_instant(stored.get("created_at"), found.created_at):
+        return Identity.SAME
+    template = stored.get("template")
+    return Identity.UNCERTAIN if not template or found.made_from(template) else Identity.OTHER
+
+
+def find_container(session: Session, id_: str, *, shared: bool = False) -> models.Container | None:
+    """
+    Return the container with an id, or `None` only if it is certainly gone.
+
+    An absence from the list is confirmed by asking for the container itself: a list that is empty by mistake must not
+    make the engine forget a container that is billed.
+
+    Args:
+        session: The account.
+        id_: The container's id.
+        shared: Use the list that all reads of this operation share. Otherwise the list is at most two seconds old,
+            which an operation needs that acts on what it sees.
+    """
+    feed = session.client.feed
+    listed = session.reads.get("containers", ask=feed.snapshot) if shared else feed.snapshot(_RECENT)
+    found = next((container for container in listed if container.id == id_), None)
+    if found is not None:
+        return found
+    try:
+        return session.client.containers.status(id_)
+    except NotFoundError:
+        return None
+
+
+def creation_time(session: Session, id_: str) -> str | None:
+    """Return a container's creation time from a recent list; `None` if no list shows the container."""
+    feed = session.client.feed
+    # The waiter for this container has just seen it in a list, so this costs no call after its creation.
+    found = feed.find(id_, max_age=60.0) or feed.find(id_, max_age=_RECENT)
+    return None if found is None else found.created_at
+
+
+def _instant(text: str | None) -> datetime.datetime | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        # Python 3.10 does not read a `Z`.
+        parsed = datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00").replace("z", "+00:00"))
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=datetime.timezone.utc)

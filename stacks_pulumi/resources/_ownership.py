@@ -1,0 +1,125 @@
+"""
+Which resource owns which object, as far as this operation of the engine shows.
+
+Ownership is a token, not a URN. Each creation or adoption draws a random token, which is stored in the resource's
+`origin` output. `diff` reports the token of every resource that the program still has, `create` the token that it
+drew. A delete goes ahead unless another token has the object since: so the old half of a replacement is always
+deleted, under whatever URN it comes, and an object that another resource has adopted meanwhile is not.
+
+A provider process lives for one operation of the engine, and so does this register.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+__all__ = ["OWNERSHIP", "Owner", "Ownership"]
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Owner:
+    """
+    The resource that owns an object.
+
+    Attributes:
+        urn: Its URN in the program.
+        token: The token of its creation or adoption; `None` in states of version 0.1.
+        created_at: The creation time of the object in the state, for a container.
+        replacing: Whether the engine replaces the object in this operation.
+    """
+
+    urn: str
+    token: str | None
+    created_at: str | None = None
+    replacing: bool = False
+
+    @property
+    def name(self) -> str:
+        """The resource's name in the program."""
+        return _name(self.urn)
+
+
+class Ownership:
+    """Owners by kind and id, and the unique names that the program declares."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owners: dict[Key, Owner] = {}
+        self._names: dict[Key, str] = {}
+        self._declared: set[str] = set()
+
+    def declare(self, urn: str, kind: str, names: Iterable[str]) -> str | None:
+        """
+        Record that the program has a resource with these unique names.
+
+        Args:
+            urn: The resource.
+            kind: Its kind, with its account.
+            names: Of each there can be one per account; compared without case, as the API may fold it.
+
+        Returns:
+            The name of another resource of the program that declares one of them, or `None`.
+        """
+        keys = [(kind, name.lower()) for name in names]
+        with self._lock:
+            self._declared.add(urn)
+            other = next((self._names[key] for key in keys if self._names.get(key, urn) != urn), None)
+            if other is not None:
+                return _name(other)
+            # A resource that gives a name up leaves it to others.
+            self._names = {key: owner for key, owner in self._names.items() if owner != urn}
+            self._names.update(dict.fromkeys(keys, urn))
+        return None
+
+    def keep(self, kind: str, id_: str, owner: Owner) -> None:
+        """Record that a resource of the program has the object according to the state."""
+        with self._lock:
+            known = self._owners.setdefault((kind, id_), owner)
+            if known.token == owner.token:
+                self._owners[kind, id_] = replace(owner, replacing=owner.replacing or known.replacing)
+
+    def claim(self, kind: str, id_: str, owner: Owner) -> None:
+        """Record that the object was created for, or adopted by, a resource."""
+        with self._lock:
+            self._owners[kind, id_] = owner
+
+    def owner(self, kind: str, id_: str) -> Owner | None:
+        """Return the owner of an object, if this operation has seen one."""
+        with self._lock:
+            return self._owners.get((kind, id_))
+
+    def taken_from(self, kind: str, id_: str, token: str | None) -> Owner | None:
+        """Return the owner of an object if it is not the resource with this token."""
+        owner = self.owner(kind, id_)
+        return None if owner is None or owner.token == token else owner
+
+    def is_replacing(self, kind: str, id_: str, urn: str) -> bool:
+        """
+        Return whether a delete of this object is the first half of a replacement.
+
+        The engine deletes what the program still declares only to replace it. With an alias the delete comes under the
+        old URN; then the diff has shown it.
+        """
+        with self._lock:
+            owner = self._owners.get((kind, id_))
+            return urn in self._declared or (owner is not None and owner.replacing)
+
+    def release(self, kind: str, id_: str, token: str | None) -> None:
+        """Record that the object is gone."""
+        with self._lock:
+            owner = self._owners.get((kind, id_))
+            if owner is not None and owner.token == token:
+                del self._owners[kind, id_]
+
+
+def _name(urn: str) -> str:
+    return urn.rpartition("::")[2]
+
+
+OWNERSHIP: Final = Ownership()
+"""The register of this process."""
