@@ -8,7 +8,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi.emulator import keys
 from stacks_pulumi.emulator.refusals import Refusal, bad_request, not_found
 from stacks_pulumi.emulator.transitions import Transition
-from stacks_pulumi.emulator.validation import validated
+from stacks_pulumi.emulator.validation import Wanted, validated
 from stacks_pulumi.emulator.world import ApiKey, Container, VpnClient, price_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "delete",
     "enter",
     "find",
+    "make",
     "of_account",
     "remove",
     "seen",
@@ -44,19 +45,24 @@ def create(state: State, key: ApiKey, body: dict[str, Any]) -> Container:
     """
     now = state.settle()
     wanted = validated(body)
-    # assumed: letters keep their case in the id.
-    container_id = f"{key.account}-{wanted.name}"
-    if container_id in state.world.containers:
+    name = _stored(state, wanted.name)
+    if f"{key.account}-{name}" in state.world.containers:
         # assumed: the code and the wording; the guide shows that the id is made of the name.
-        raise bad_request(f"A container named {wanted.name} already exists", "name")
+        raise bad_request(f"A container named {name} already exists", "name")
     price = price_of(wanted.plan, wanted.storage_tier)
     _check_account(state, key, price, now)
     keys.charge(key, price, now)
+    return make(state, key.account, wanted, created_by=key.label)
+
+
+def make(state: State, account: str, wanted: Wanted, *, created_by: str) -> Container:
+    """Add a container that begins to boot, whatever the key, the cap and the capacity allow."""
+    now, name = state.clock.now(), _stored(state, wanted.name)
     number = state.world.count("container")
     fresh = Container(
-        id=container_id,
-        account=key.account,
-        name=wanted.name,
+        id=f"{account}-{name}",
+        account=account,
+        name=name,
         template=wanted.template,
         plan=wanted.plan,
         storage_tier=wanted.storage_tier,
@@ -65,7 +71,7 @@ def create(state: State, key: ApiKey, body: dict[str, Any]) -> Container:
         ip_address=f"10.52.{number // 250 % 256}.{number % 250 + 4}",
         created_at=now,
         updated_at=now,
-        created_by=key.label,
+        created_by=created_by,
     )
     if wanted.template == catalog.VPN_TEMPLATE:
         # assumed: a VPN begins with the one client that the guide's download example asks for.
@@ -147,9 +153,14 @@ def delete(state: State, container: Container) -> None:
     Begin to delete (guide, "Delete Container").
 
     Its connections end at once; it is listed as `deleting`, and its name is taken, until it is gone.
+
+    Raises:
+        Refusal: 400 if it is being deleted and `refuse_repeated_delete` is set.
     """
-    # assumed: that deletion takes time, and the status that shows it. A second request changes nothing.
+    # assumed: that deletion takes time, and the status that shows it. A second request changes nothing, or is refused.
     if container.status == "deleting":
+        if state.refuse_repeated_delete:
+            raise bad_request("Container is already being deleted")
         return
     now = state.clock.now()
     container.booting = False
@@ -178,6 +189,11 @@ def settle(state: State, now: float) -> None:
     for container in list(state.world.containers.values()):
         while container.next is not None and container.next.is_due(now):
             _apply(state, container, container.next, container.next.due or now)
+
+
+def _stored(state: State, name: str) -> str:
+    # assumed: letters keep their case in the name and the id, unless `lower_case_names` is set.
+    return name.lower() if state.lower_case_names else name
 
 
 def _check_account(state: State, key: ApiKey, price: Decimal, now: float) -> None:

@@ -29,12 +29,14 @@ class Delivery:
         payload: The body.
         headers: Headers beside `Content-Length` and `Date`.
         end: `keep` the connection; `hang_up` after the answer; `cut` the answer in half; `drop` it whole; `reset`.
+        slow: Seconds over which its headers and its body are sent.
     """
 
     status: int
     payload: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     end: str = "keep"
+    slow: tuple[float, float] = (0.0, 0.0)
 
 
 def encode(status: int, body: Any, headers: dict[str, str] | None = None) -> Delivery:
@@ -87,13 +89,34 @@ def spoil(fault: Fault, right: Delivery) -> Delivery:
         return Delivery(fault.options["code"] or right.status, b"", headers)
     if fault.kind == "wrong_code":
         return replace(right, status=fault.options["code"])
-    if fault.kind == "wrong_types" and payload:
+    if fault.kind == "trickle":
+        seconds = fault.options["seconds"]
+        return replace(right, slow=(seconds, 0.0) if fault.options["part"] == "headers" else (0.0, seconds))
+    if fault.kind in {"wrong_types", "miscount"} and payload:
         try:
             body = json.loads(payload)
         except ValueError:
             return right
-        return replace(right, payload=json.dumps(_other_types(body, fault.options["field"])).encode())
+        if fault.kind == "miscount":
+            body = _miscounted(body, fault.options["by"])
+        elif fault.options["row"] is None:
+            body = _other_types(body, fault.options["field"])
+        else:
+            body = _other_types_in_row(body, fault.options["row"], fault.options["field"])
+        return replace(right, payload=json.dumps(body).encode())
     return right
+
+
+def _miscounted(body: Any, by: int) -> Any:
+    return {**body, "count": body["count"] + by} if isinstance(body, dict) and "count" in body else body
+
+
+def _other_types_in_row(value: Any, row: int, only: str | None) -> Any:
+    if isinstance(value, dict):
+        return {key: _other_types_in_row(inner, row, only) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_other_types(inner, only) if index == row else inner for index, inner in enumerate(value)]
+    return value
 
 
 def _other_types(value: Any, only: str | None, *, here: bool = False) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import access, backups, connections, containers, given, vpn
+from stacks_pulumi.emulator.validation import validated
 from stacks_pulumi.emulator.world import AllowedIp, Connection, Container
 
 if TYPE_CHECKING:
@@ -60,6 +61,35 @@ class Drift:
             containers.delete(self._state, found)
             containers.remove(self._state, found)
             self._changed()
+
+    def recreate(self, container: str, template: str | None = None, plan: str | None = None) -> Container:
+        """
+        Delete it and create another of the same name, a second later on the clock; it boots as any other.
+
+        Args:
+            container: Which.
+            template: Of the new one; the same unless given.
+            plan: Of the new one; the same unless given.
+        """
+        with self._state.lock:
+            old = self._state.container(container)
+            wanted = validated(
+                {
+                    "name": old.name,
+                    "template": template or old.template,
+                    # A VPN has a plan of its own, which cannot be asked for.
+                    "plan": plan or (old.plan if old.plan in catalog.PLANS else None),
+                    "additional_storage_tier": old.storage_tier
+                    if template is None and plan is None
+                    else None,
+                }
+            )
+            self.delete(old.id)
+            # The guide's moments show milliseconds, but two creations of one name are never that close.
+            self._state.clock.advance(1.0)
+            made = containers.make(self._state, old.account, wanted, created_by="dashboard")
+            self._changed()
+            return made
 
     def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
         """Change its plan and additional storage, which no API key may."""

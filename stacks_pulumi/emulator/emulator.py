@@ -49,6 +49,8 @@ class Emulator:
         seed: What ids, passwords and keys are derived from.
         your_ip: The address that callers seem to come from.
         duplicate_ips: Whether an address may be allowed twice.
+        refuse_repeated_delete: Whether deleting a container that is being deleted is refused with a 400.
+        lower_case_names: Whether names and ids are stored in lower case.
         shapes: How to answer where the guide leaves it open: one of `SHAPES`, or operation -> shape.
         clock: A clock of one's own.
         state_file: Where to keep everything; read at the start, written after every change.
@@ -85,6 +87,8 @@ class Emulator:
         seed: int = 0,
         your_ip: str = "203.0.113.45",
         duplicate_ips: bool = False,
+        refuse_repeated_delete: bool = False,
+        lower_case_names: bool = False,
         shapes: str | dict[str, str] = "guide",
         clock: DrivenClock | None = None,
         state_file: str | Path | None = None,
@@ -104,6 +108,8 @@ class Emulator:
             pace,
             your_ip=given.address("your_ip", your_ip),
             duplicate_ips=duplicate_ips,
+            refuse_repeated_delete=refuse_repeated_delete,
+            lower_case_names=lower_case_names,
         )
         self.api = Api(self.state, RateLimiter(rate_window), Shapes(shapes))
         self.api.changed = self._save

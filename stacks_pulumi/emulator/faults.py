@@ -29,7 +29,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "html": {"code": 200, "done": True},
     "empty": {"code": None, "done": True},
     "wrong_code": {"code": 200},
-    "wrong_types": {"field": None},
+    "wrong_types": {"field": None, "row": None},
+    "miscount": {"by": 1},
+    "trickle": {"seconds": 60.0, "part": "headers", "done": True},
     "answer": {"code": 200, "body": None, "content_type": "application/json", "done": True},
     "redirect": {"code": 307, "location": "http://localhost:9/elsewhere", "done": False},
 }
@@ -48,7 +50,10 @@ Every kind with its options and their defaults. `done` says whether the request 
 `html`: a web page in place of JSON, with the status `code`.
 `empty`: no body, with the status `code` or the one it would have been.
 `wrong_code`: the right body with another status, for instance 200 where 202 was due.
-`wrong_types`: every value in the body is of another type; with `field` only those under that key.
+`wrong_types`: every value in the body is of another type; with `field` only those under that key; with `row` only
+    those in that row of each list, counted from 0.
+`miscount`: `count` in the body is higher than the number of rows, by `by`.
+`trickle`: the `headers` or the `body` (`part`) arrive a few bytes at a time, over `seconds`.
 `answer`: the given body as it stands (text, or anything for JSON), with the status `code`.
 `redirect`: to `location`, another host.
 """
@@ -58,9 +63,12 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "content_type": (str,),
     "done": (bool,),
     "field": (str,),
+    "by": (int,),
     "location": (str,),
+    "part": (str,),
     "reset": (bool,),
     "retry_after": (int, float, str),
+    "row": (int,),
     "seconds": (int, float),
 }
 
@@ -179,6 +187,8 @@ class Faults:
                 raise ValueError(f"the option {name} of {kind} cannot be {value!r}")
         if "seconds" in options:
             given.seconds("seconds", options["seconds"])
+        if options.get("part", "body") not in {"headers", "body"}:
+            raise ValueError(f"part must be headers or body, not {options['part']!r}")
         times, match = given.count("times", times), None if match is None else given.text("match", match)
         fault = Fault(operation, kind, {**KINDS[kind], **options}, times, match)
         with self._lock:

@@ -7,11 +7,13 @@ its end. Here it always is, before it is answered, so the connection can be kept
 
 from __future__ import annotations
 
+import io
 import logging
 import socket
 import struct
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -29,6 +31,7 @@ __all__ = ["PortTakenError", "Server"]
 _LOG = logging.getLogger(__name__)
 _MAX_BODY = 1_000_000
 _IDLE_SECONDS = 75.0
+_PIECE_SECONDS = 0.1
 
 
 class PortTakenError(Exception):
@@ -92,6 +95,7 @@ class _Handler(WSGIRequestHandler):
         if delivery.end in {"drop", "reset"}:
             self._drop(hard=delivery.end == "reset")
             return
+        connection, self.wfile = self.wfile, io.BytesIO()
         self.send_response(delivery.status)
         for name, value in delivery.headers.items():
             self.send_header(name, value)
@@ -100,13 +104,26 @@ class _Handler(WSGIRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
+        head, self.wfile = self.wfile.getvalue(), connection
         payload = b"" if self.command == "HEAD" or delivery.status == 204 else delivery.payload
         if delivery.end == "cut":
             payload = payload[: len(payload) // 2]
-        self.wfile.write(payload)
+        self._write(head, delivery.slow[0])
+        self._write(payload, delivery.slow[1])
         self.wfile.flush()
         if delivery.end in {"cut", "hang_up"}:
             self._drop()
+
+    def _write(self, content: bytes, seconds: float) -> None:
+        """Send bytes; over so many seconds, in pieces, if there are any. A server that stops ends it."""
+        if not seconds:
+            self.wfile.write(content)
+            return
+        pieces = min(len(content), max(1, int(seconds / _PIECE_SECONDS)))
+        for number in range(pieces):
+            self.wfile.write(content[number * len(content) // pieces : (number + 1) * len(content) // pieces])
+            self.wfile.flush()
+            time.sleep(seconds / pieces)
 
     def _drop(self, *, hard: bool = False) -> None:
         self.close_connection = True

@@ -33,6 +33,8 @@ class State:
         lock: Held while a request reads or changes anything.
         your_ip: The address that callers seem to come from; every real one is a loopback address here.
         duplicate_ips: Whether an address may be allowed twice.
+        refuse_repeated_delete: Whether deleting a container that is being deleted is refused.
+        lower_case_names: Whether names and ids are stored in lower case.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class State:
         *,
         your_ip: str = "203.0.113.45",
         duplicate_ips: bool = False,
+        refuse_repeated_delete: bool = False,
+        lower_case_names: bool = False,
     ) -> None:
         self.clock = clock or DrivenClock()
         self.world = world or World()
@@ -50,6 +54,8 @@ class State:
         self.lock = threading.RLock()
         self.your_ip = your_ip
         self.duplicate_ips = duplicate_ips
+        self.refuse_repeated_delete = refuse_repeated_delete
+        self.lower_case_names = lower_case_names
         if not self.world.scheduled_until:
             self.world.scheduled_until = self.clock.now()
 

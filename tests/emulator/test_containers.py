@@ -244,6 +244,28 @@ def test_a_deleted_container_is_listed_until_it_is_gone(platform: Platform) -> N
     assert caught.value.status == 404
 
 
+def test_a_second_deletion_is_refused_if_the_platform_is_told_to(platform: Platform) -> None:
+    made = platform.running()
+    platform.state.refuse_repeated_delete = True
+    containers.delete(platform.state, made)
+
+    with pytest.raises(Refusal, match="already being deleted") as caught:
+        containers.delete(platform.state, made)
+
+    assert caught.value.status == 400
+    platform.pass_time(3)
+    assert platform.state.containers == {}
+
+
+def test_names_are_stored_in_lower_case_if_the_platform_is_told_to(platform: Platform) -> None:
+    platform.state.lower_case_names = True
+    made = platform.create("My-App")
+
+    assert (made.name, made.id) == ("my-app", f"{platform.account}-my-app")
+    with pytest.raises(Refusal, match="my-app already exists"):
+        platform.create("MY-app")
+
+
 def test_a_container_can_be_deleted_while_it_boots(platform: Platform) -> None:
     platform.state.world.boot_failures["app"] = 1
     made = platform.create()

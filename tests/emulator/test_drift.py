@@ -62,6 +62,40 @@ def test_a_container_is_deleted_with_all_it_has(platform: Platform, drift: Drift
     assert (platform.state.connections, platform.state.backups) == ({}, {})
 
 
+@pytest.mark.parametrize(
+    ("before", "wanted", "after"),
+    [
+        ({"template": "nodejs", "plan": "standard"}, {}, ("nodejs", "standard", None)),
+        (
+            {"template": "nodejs", "additional_storage_tier": 1},
+            {"template": "postgresql"},
+            ("postgresql", "basic", None),
+        ),
+        (
+            {"template": "nodejs", "additional_storage_tier": 1},
+            {"plan": "premium"},
+            ("nodejs", "premium", None),
+        ),
+        ({"template": "nodejs", "additional_storage_tier": 1}, {}, ("nodejs", "basic", 1)),
+        ({"template": "stacks-vpn"}, {}, ("stacks-vpn", "vpn", None)),
+    ],
+)
+def test_a_recreated_container_has_the_same_id_and_nothing_else_of_the_first(
+    platform: Platform, drift: Drift, before: dict[str, Any], wanted: dict[str, Any], after: tuple[Any, ...]
+) -> None:
+    first, target = platform.running("app", **before), platform.running("mydb", "postgresql")
+    drift.connect("app", target.id, "primary")
+    backups.trigger(platform.state, first)
+    second = drift.recreate("app", **wanted)
+
+    assert (second.id, second.account) == (first.id, first.account)
+    assert (second.template, second.plan, second.storage_tier) == after
+    assert int(second.created_at) > int(first.created_at)
+    assert second.status == "pending"
+    assert (platform.state.connections, platform.state.backups) == ({}, {})
+    assert platform.state.container("app") is second
+
+
 def test_a_container_is_resized(platform: Platform, drift: Drift) -> None:
     made = platform.running("app")
     drift.resize(made.id, "premium", 3)

@@ -90,6 +90,8 @@ def test_a_status_code_is_a_kind(faults: Faults) -> None:
         (("containers.list", "explode"), {}, "no such fault: explode"),
         (("containers.list", "html"), {"seconds": 1}, "html has no option seconds; it has code, done"),
         (("containers.list", "slow"), {"seconds": "long"}, "option seconds of slow cannot be 'long'"),
+        (("containers.list", "trickle"), {"part": 7}, "option part of trickle cannot be 7"),
+        (("containers.list", "trickle"), {"part": "footers"}, "part must be headers or body, not 'footers'"),
         (("containers.list", "html", 0), {}, "times must be a whole number from 1 on, not 0"),
     ],
 )

@@ -162,6 +162,45 @@ def test_types_are_wrong_everywhere_or_in_one_field(emulator: Emulator, call: Ca
     assert [key for key in right if one_field[key] != right[key]] == ["status"]
 
 
+@pytest.mark.parametrize(("field", "odd"), [(None, None), ("plan", ["plan"])])
+def test_types_are_wrong_in_one_row(
+    emulator: Emulator, call: Caller, field: str | None, odd: list[str] | None
+) -> None:
+    for name in ("one", "two", "three"):
+        call.create(name)
+    right = call("GET", "/containers").json()
+    emulator.faults.add("containers.list", "wrong_types", field=field, row=1)
+    given = call("GET", "/containers").json()
+
+    assert {**given, "data": None} == {**right, "data": None}
+    assert (given["data"][0], given["data"][2]) == (right["data"][0], right["data"][2])
+    changed = [key for key, value in right["data"][1].items() if given["data"][1][key] != value]
+    assert changed == (odd or list(right["data"][1]))
+
+
+def test_the_count_is_higher_than_the_rows(emulator: Emulator, call: Caller) -> None:
+    call.create("myapp")
+    emulator.faults.add("containers.list", "miscount", by=2)
+    body = call("GET", "/containers").json()
+
+    assert (body["count"], len(body["data"])) == (3, 1)
+    emulator.faults.add("containers.status", "miscount")
+    assert "count" not in call("GET", f"/containers/status/{body['data'][0]['id']}").json()
+
+
+@pytest.mark.parametrize("part", ["headers", "body"])
+def test_an_answer_trickles(emulator: Emulator, call: Caller, part: str) -> None:
+    emulator.faults.add("containers.list", "trickle", seconds=0.6, part=part)
+    began = time.monotonic()
+    answer = call("GET", "/containers", stream=True)
+    headers_after = time.monotonic() - began
+
+    # No single pause is as long as the client's patience.
+    assert answer.json()["data"] == []
+    assert time.monotonic() - began >= 0.4
+    assert (headers_after >= 0.3) == (part == "headers")
+
+
 def test_what_is_no_json_has_no_types_to_get_wrong(emulator: Emulator, call: Caller) -> None:
     container = call.create("myapp")
     emulator.shapes.set("containers.logs", "text")

@@ -1,0 +1,170 @@
+"""
+A container is identified by its id and its creation time: another container under the same id is never touched.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.contents import contents, writes
+from tests.support.stack import Stack
+
+SQL = 'sql = stacks.Container("sql", template="postgresql"{})\n'
+WEB = """
+web = stacks.Container("web", template="nodejs", external_access=True{})
+stacks.AllowedIp("office", container=web, ip_address="198.51.100.7")
+"""
+fails_today = pytest.mark.xfail(strict=True, reason="issue 9, case 2: a container is known by its id alone")
+REMEDIES = ('adopt="if_matching"', "pulumi state delete")
+
+
+@fails_today
+def test_a_refresh_reports_a_container_as_deleted_when_another_one_has_its_id(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.program(SQL.format("") + WEB.format(""))
+    stack.up(quiet_afterwards=False)
+    emulator.drift.recreate("sql", template="redis")
+    emulator.drift.recreate("web", template="python")
+    # The other container has an equal child, which is not ours either.
+    emulator.advance(60)
+    emulator.drift.set_external_access("web", enabled=True)
+    emulator.drift.allow_ip("web", "198.51.100.7")
+    standing, calls = contents(emulator), len(emulator.requests)
+
+    result = stack.refresh(drift=True)
+
+    assert stack.resources() == {}
+    for template in ("redis", "python"):
+        assert any(template in line for line in result.warnings), result.text
+    stack.destroy()
+    assert (contents(emulator), writes(emulator, calls)) == (standing, [])
+
+
+@fails_today
+@pytest.mark.parametrize(
+    "program",
+    [
+        "",
+        SQL.format(', desired_status="running", restart_triggers=["2"]'),
+        SQL.format(', plan="premium", replace_on_change=True'),
+    ],
+    ids=["delete", "update", "replace"],
+)
+@pytest.mark.parametrize("template", ["redis", "postgresql"], ids=["other template", "same template"])
+def test_nothing_touches_a_container_that_only_has_the_same_id(
+    stack: Stack, emulator: Emulator, template: str, program: str
+) -> None:
+    stack.program(SQL.format(""))
+    stack.up(quiet_afterwards=False)
+    made = emulator.drift.recreate("sql", template=template)
+    calls = len(emulator.requests)
+
+    stack.program(program)
+    result = stack.engine("up", "--yes", "--skip-preview")
+
+    assert emulator.state.containers == {made.id: made}, result.text
+    assert not any(name != "containers.create" for name in writes(emulator, calls)), result.text
+    # Never a silent success.
+    assert made.id in "".join([*result.errors, *result.warnings]), result.text
+    if template == "postgresql":
+        assert result.code != 0
+        assert all(remedy in "".join(result.errors) for remedy in REMEDIES), result.text
+
+
+@fails_today
+def test_a_destroy_deletes_no_container_that_only_has_the_same_id(stack: Stack, emulator: Emulator) -> None:
+    stack.program(SQL.format("") + WEB.format(""))
+    stack.up(quiet_afterwards=False)
+    emulator.drift.recreate("sql", template="redis")
+    emulator.drift.recreate("web")
+    emulator.advance(60)
+    emulator.drift.set_external_access("web", enabled=True)
+    emulator.drift.allow_ip("web", "198.51.100.7")
+    standing, calls = contents(emulator), len(emulator.requests)
+
+    result = stack.destroy_fails()
+
+    assert (contents(emulator), writes(emulator, calls)) == (standing, [])
+    assert all(remedy in "".join(result.errors) for remedy in REMEDIES), result.text
+    assert "redis" in result.text
+
+
+@fails_today
+def test_a_container_that_looks_the_same_is_kept_with_a_warning_until_the_user_decides(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.program(SQL.format(""))
+    stack.up(quiet_afterwards=False)
+    emulator.drift.recreate("sql")
+    emulator.advance(60)
+
+    result = stack.refresh()
+    assert set(stack.resources()) == {"sql"}
+    assert any("sql" in line and "created" in line for line in result.warnings), result.text
+
+    # It still refuses after the refresh: the warning alone decides nothing.
+    refused = stack.destroy_fails()
+    assert all(remedy in "".join(refused.errors) for remedy in REMEDIES), refused.text
+    assert contents(emulator)["containers"] == ["sql"]
+
+    # It is ours: bound again, and from then on managed as before.
+    stack.program(SQL.format(', adopt="if_matching"'))
+    calls = len(emulator.requests)
+    stack.up()
+    assert writes(emulator, calls) == []
+    stack.refresh()
+    stack.program(SQL.format(""))
+    stack.up()
+    stack.destroy()
+    assert contents(emulator)["containers"] == []
+
+
+def test_a_container_that_was_only_resized_is_still_ours(stack: Stack, emulator: Emulator) -> None:
+    stack.program(SQL.format(""))
+    stack.up(quiet_afterwards=False)
+    emulator.drift.resize("sql", "premium")
+
+    stack.program(SQL.format(', plan="premium"'))
+    stack.refresh(drift=True)
+    stack.up()
+    stack.destroy()
+    assert contents(emulator)["containers"] == []
+
+
+@pytest.mark.xfail(strict=True, reason="issue 9, case 16: the move is shown as unchanged")
+def test_a_container_does_not_move_to_another_account(stack: Stack, emulator: Emulator) -> None:
+    account = emulator.new_account()
+    stack.set("team:apiKey", emulator.new_key(account=account))
+    stack.set("team:sameKey", emulator.new_key())
+    team = 'team = stacks.Provider("team", api_key=pulumi.Config("team").require_secret("{}"))\n'
+    in_team = SQL.format(", opts=pulumi.ResourceOptions(provider=team)")
+    stack.program(SQL.format(""))
+    stack.up(quiet_afterwards=False)
+    calls = len(emulator.requests)
+
+    stack.program(team.format("apiKey") + in_team)
+    result = stack.engine("preview")
+    if result.code == 0:
+        result = stack.engine("up", "--yes", "--skip-preview")
+
+    assert result.code != 0, result.text
+    assert any("account" in line for line in result.errors), result.text
+    assert writes(emulator, calls) == []
+    assert set(stack.resources()) - {"team"} == {"sql"}
+
+    # Another key of the same account is no move.
+    stack.program(team.format("sameKey") + in_team)
+    stack.up()
+    stack.destroy()
+    assert contents(emulator)["containers"] == []
+
+
+@pytest.mark.xfail(strict=True, reason="issue 9, case 16: Container has no attribute origin")
+def test_the_origin_of_a_container_can_be_exported(stack: Stack, emulator: Emulator) -> None:
+    stack.program(SQL.format("") + 'pulumi.export("origin", sql.origin)\n')
+    stack.up()
+
+    assert stack.outputs()["origin"] == stack.resources()["sql"]["outputs"]["origin"]
+    assert emulator.key not in stack.outputs()["origin"]

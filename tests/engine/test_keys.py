@@ -1,0 +1,67 @@
+"""Keys and provider settings on the real engine: each provider has its own, and a revoked key is no dead end."""
+
+from __future__ import annotations
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.accounts import running
+from tests.support.contents import contents
+from tests.support.stack import Stack
+
+PROVIDERS = """
+config = pulumi.Config("stacks")
+first = stacks.Provider("first", api_key=config.require_secret("apiKey"){})
+second = stacks.Provider("second", api_key=config.require_secret("apiKey"){})
+new = stacks.Container("new-one", template="nodejs", opts=pulumi.ResourceOptions(provider=first))
+stacks.Container("old-one", template="nodejs", opts=pulumi.ResourceOptions(provider=second, depends_on=[new]))
+"""
+ADOPT = ', adopt="if_matching"'
+
+
+@pytest.mark.parametrize("second_adopts", [True, False])
+def test_two_providers_with_one_key_keep_their_own_settings(
+    stack: Stack, emulator: Emulator, second_adopts: bool
+) -> None:
+    running(emulator, "old-one")
+    stack.program(PROVIDERS.format(*(("", ADOPT) if second_adopts else (ADOPT, ""))))
+
+    if second_adopts:
+        stack.up()
+        assert {"new-one", "old-one"} <= set(stack.resources())
+    else:
+        assert any('adopt="if_matching"' in line for line in stack.up_fails().errors)
+        assert "old-one" not in stack.resources()
+    assert contents(emulator)["containers"] == ["new-one", "old-one"]
+
+
+DEFAULT = 'stacks.Container("web", template="nodejs")\n'
+EXPLICIT = """
+team = stacks.Provider("team", api_key=pulumi.Config("stacks").require_secret("apiKey"))
+stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(provider=team))
+"""
+
+
+@pytest.mark.xfail(strict=True, reason="issue 9, case 15: the 401 does not name the way out")
+@pytest.mark.parametrize("program", [DEFAULT, EXPLICIT], ids=["default provider", "explicit provider"])
+def test_a_revoked_key_says_how_to_go_on(stack: Stack, emulator: Emulator, program: str) -> None:
+    stack.set("stacks:apiKey", emulator.new_key(label="old"))
+    stack.program(program)
+    stack.up(quiet_afterwards=False)
+    emulator.drift.revoke_key("old")
+    stack.set("stacks:apiKey", emulator.new_key(label="new"))
+
+    for verb in ("refresh", "destroy"):
+        locked = stack.engine(verb, "--yes", "--skip-preview")
+        assert locked.code != 0
+        assert any("401" in line and "--run-program" in line for line in locked.errors), locked.text
+        assert set(stack.resources()) - {"team"} == {"web"}
+
+    stack.refresh("--run-program")
+    # An up stores the new key, after which no option is needed.
+    stack.up(quiet_afterwards=False)
+    stack.refresh()
+    emulator.drift.revoke_key("new")
+    stack.set("stacks:apiKey", emulator.new_key(label="newest"))
+    stack.destroy("--run-program")
+    assert contents(emulator)["containers"] == []

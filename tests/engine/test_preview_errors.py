@@ -1,0 +1,154 @@
+"""What can be known to fail at preview fails at preview, on the real engine, before anything is changed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.contents import writes
+from tests.support.stack import Stack
+
+WEB = 'web = stacks.Container("web", template="nodejs"{})\n'
+VPN = 'vpn = stacks.Container("vpn", template="stacks-vpn")\n'
+SQL = 'sql = stacks.Container("sql", template="postgresql")\n'
+
+SETTINGS = {
+    "misspelt URL": ("stacks:baseURL", "http://127.0.0.1:9/api/v1", ["stacks:baseURL", "stacks:baseUrl"]),
+    "misspelt key": ("stacks:apikey", "sk_stacks_" + "0" * 64, ["stacks:apikey", "stacks:apiKey"]),
+    "malformed key": ("stacks:apiKey", "sk_live_1234", ["malformed", "sk_stacks_"]),
+    "malformed URL": ("stacks:baseUrl", "ftp://example.com/api/v1", ["ftp://example.com"]),
+    "malformed adopt": ("stacks:adopt", "always", ["always", "if_matching"]),
+    "malformed rate": ("stacks:requestsPerMinute", "many", ["many", "requestsPerMinute"]),
+}
+PROGRAMS = {
+    "one name twice": (
+        'stacks.Container("shop", name="web", template="nodejs")\n' + WEB.format(""),
+        ["'shop'", "'web'", '"web"'],
+    ),
+    "one name twice, with adopt": (
+        'stacks.Container("shop", name="web", template="nodejs", adopt="if_matching")\n'
+        + WEB.format(', adopt="if_matching"'),
+        ["'shop'", "'web'", '"web"'],
+    ),
+    "connection to itself": (
+        WEB.format("") + 'stacks.Connection("loop", source=web, target=web)\n',
+        ["itself"],
+    ),
+    "client of no VPN": (
+        WEB.format("") + 'stacks.VpnClient("laptop", container=web)\n',
+        ["nodejs", "stacks-vpn"],
+    ),
+    "certificate of a managed service": (
+        SQL + 'stacks.SshCertificate("key", container=sql)\n',
+        ["postgresql"],
+    ),
+    "address without external access": (
+        WEB.format(", external_access=False")
+        + 'stacks.AllowedIp("office", container=web, ip_address="198.51.100.7")\n',
+        ["external_access"],
+    ),
+}
+
+
+@pytest.mark.xfail(strict=True, reason="issue 9, case 12: reported at up only")
+@pytest.mark.parametrize("case", SETTINGS)
+def test_a_malformed_setting_fails_the_preview(stack: Stack, emulator: Emulator, case: str) -> None:
+    key, value, says = SETTINGS[case]
+    stack.set(key, value)
+    stack.program(WEB.format(""))
+
+    result = stack.preview_fails()
+
+    assert any(all(word in line for word in says) for line in result.errors), result.text
+    assert "sk_live_1234" not in result.text
+    assert emulator.calls() == 0
+
+
+@pytest.mark.xfail(strict=True, reason="issue 9, case 12: reported at up only")
+@pytest.mark.parametrize("case", PROGRAMS)
+def test_a_program_that_cannot_work_fails_the_preview(stack: Stack, emulator: Emulator, case: str) -> None:
+    program, says = PROGRAMS[case]
+    stack.program(program)
+
+    result = stack.preview_fails()
+
+    assert any(all(word in line for word in says) for line in result.errors), result.text
+    assert writes(emulator) == []
+
+
+def test_what_only_looks_like_a_mistake_passes_the_preview(stack: Stack) -> None:
+    stack.program(
+        WEB.format("")
+        + VPN
+        + SQL
+        + """
+stacks.Container("Shop", template="nodejs")
+stacks.Connection("link", source=web, target=sql)
+stacks.VpnClient("laptop", container=vpn)
+stacks.SshCertificate("key", container=web)
+# Nothing says whether external access is on: it is not managed here.
+stacks.AllowedIp("office", container=web, ip_address="198.51.100.7")
+stacks.VpnClient("phone", container="usr-abc12345-gate")
+"""
+    )
+    assert stack.preview().changes == {"create": 10}
+
+
+@pytest.mark.xfail(strict=True, reason="issue 9, case 12: shown as an update")
+def test_a_container_whose_name_becomes_unknown_is_told_at_preview(stack: Stack, emulator: Emulator) -> None:
+    named = 'up = stacks.Container("up-stream", template="{}", replace_on_change=True)\n'
+    stack.program(named.format("nodejs") + WEB.format(', name="down-stream"'))
+    stack.up(quiet_afterwards=False)
+
+    stack.program(
+        named.format("python")
+        + WEB.format(', name=up.ip_address.apply(lambda ip: "down-" + ip.replace(".", "-"))')
+    )
+    result = stack.engine("preview")
+
+    told = [*result.errors, *result.warnings]
+    assert any("name" in line and ("unknown" in line or "not known" in line) for line in told), result.text
+
+
+@pytest.mark.xfail(strict=True, reason="issue 9, case 14: reported as deleted")
+def test_a_base_url_without_its_path_is_named_in_the_error(stack: Stack, emulator: Emulator) -> None:
+    stack.program(WEB.format(""))
+    stack.up(quiet_afterwards=False)
+    stack.set("stacks:baseUrl", emulator.page_url)
+
+    result = stack.engine("refresh", "--yes", "--skip-preview", "--run-program")
+    created = stack.engine("up", "--yes", "--skip-preview", "--refresh", "--run-program")
+
+    for failed in (result, created):
+        assert failed.code != 0, failed.text
+        assert any("/api/v1" in line and emulator.page_url.rstrip("/") in line for line in failed.errors), (
+            failed.text
+        )
+    assert set(stack.resources()) == {"web"}
+
+
+@pytest.mark.xfail(strict=True, reason="issue 9, case 14: the address is not named")
+def test_a_refused_connection_names_the_address(stack: Stack, emulator: Emulator) -> None:
+    stack.program(WEB.format(""))
+    stack.set("stacks:baseUrl", "http://127.0.0.1:9/api/v1")
+
+    result = stack.up_fails()
+
+    assert any("127.0.0.1:9" in line for line in result.errors), result.text
+
+
+@pytest.mark.xfail(strict=True, reason="issue 9, case 14: the option is not named")
+def test_a_resumed_wait_that_times_out_names_the_option_that_bounds_it(
+    stack: Stack, emulator: Emulator
+) -> None:
+    emulator.state.pace = dataclasses.replace(emulator.state.pace, boot_seconds=3600)
+    times = ", opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create='2s', update='2s'))"
+    stack.program(WEB.format(times))
+    assert any("create" in line for line in stack.up_fails().errors)
+
+    resumed = stack.up_fails()
+
+    assert any("custom_timeouts" in line and "update" in line for line in resumed.errors), resumed.text
+    assert set(stack.resources()) == {"web"}

@@ -1,0 +1,49 @@
+"""Everything in an account that resources can stand for, by kind, in a form that a test can write down."""
+
+from __future__ import annotations
+
+from stacks_pulumi.emulator import Emulator
+
+__all__ = ["contents", "writes"]
+
+AUTO_ADDED = "Your IP (Auto-added)"
+
+
+def contents(emulator: Emulator) -> dict[str, list[str]]:
+    """
+    Return what bills, admits or is kept: containers, allowed addresses, VPN clients, connections, pinned backups.
+
+    What the platform adds by itself is left out: the caller's own address and a VPN's first client.
+    """
+    state = emulator.state
+    with state.lock:
+        state.settle()
+        world = state.world
+        found = [one for one in world.containers.values() if one.status != "deleting"]
+        names = {one.id: one.name for one in found}
+        return {
+            "containers": sorted(names.values()),
+            "addresses": sorted(
+                f"{one.name} {entry.ip_address}"
+                for one in found
+                for entry in one.allowed_ips
+                if entry.description != AUTO_ADDED
+            ),
+            "clients": sorted(
+                f"{one.name} {client.name}"
+                for one in found
+                for client in one.vpn_clients
+                if client.name != "default"
+            ),
+            "connections": sorted(
+                f"{names.get(made.source)} {made.name}" for made in world.connections.values()
+            ),
+            "pinned": sorted(
+                f"{backup.container_name} {backup.id}" for backup in world.backups.values() if backup.pinned
+            ),
+        }
+
+
+def writes(emulator: Emulator, after: int = 0) -> list[str]:
+    """Return the operations that were asked to change something, in order, after so many requests."""
+    return [str(request.operation) for request in emulator.requests[after:] if request.method != "GET"]
