@@ -387,9 +387,7 @@ class Provider(ResourceProvider):
 
 def _rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     """Whether the program has asked to adopt what has the resource's id now (see `_identity`)."""
-    if news.get("adopt") != "if_matching":
-        return False
-    return olds.get("adopt") != "if_matching" or olds.get(IDENTITY_CONFLICT) is not None
+    return news.get("adopt") == "if_matching" and olds.get(IDENTITY_CONFLICT) is not None
 
 
 def _why_kept(owner: Owner, op: Operation) -> str:

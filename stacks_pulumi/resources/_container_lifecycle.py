@@ -34,7 +34,7 @@ from stacks_pulumi.resources._container_view import (
     outputs,
 )
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._identity import IDENTITY_CONFLICT, Identity, find_container, identify
+from stacks_pulumi.resources._identity import IDENTITY_CONFLICT, RECENT, Identity, find_container, identify
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session
 
@@ -116,7 +116,7 @@ class Lifecycle:
     def delete(self, id_: str, olds: Mapping[str, Any]) -> None:
         """Delete the container and wait until its name is free."""
         self.op.progress("deleting")
-        found = find_container(self.session, id_)
+        found = find_container(self.session, id_, max_age=RECENT)
         if found is None:
             return
         identity = identify(olds, found)

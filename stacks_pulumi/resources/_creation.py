@@ -205,8 +205,8 @@ class Creation(ABC, Generic[T]):
         return (
             "It may be from an interrupted or waitlisted `up` of this stack, belong to another stack, or be made by "
             f'hand. To adopt it, write stacks.{self.kind}("{label}", ..., adopt="if_matching"): then this stack '
-            "changes and deletes it. If this program created it under another resource name, add that name as an alias instead "
-            "(opts=pulumi.ResourceOptions(aliases=[...])); to replace this very resource, set "
+            "changes and deletes it. If this program created it under another resource name, add that name as an alias "
+            "instead (opts=pulumi.ResourceOptions(aliases=[...])); to replace this very resource, set "
             "delete_before_replace=True"
         )
 

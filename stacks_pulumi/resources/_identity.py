@@ -20,6 +20,7 @@ from stacks_pulumi.resources._session import Session
 __all__ = [
     "CONTAINER_CREATED_AT",
     "IDENTITY_CONFLICT",
+    "RECENT",
     "Identity",
     "creation_time",
     "find_container",
@@ -34,8 +35,8 @@ CONTAINER_CREATED_AT: Final = "container_created_at"
 IDENTITY_CONFLICT: Final = "identity_conflict"
 """The output in which a refresh records that it cannot tell whether the object with the id is still the stack's."""
 
-_RECENT: Final = 2.0
-"""Seconds for which one list serves the operations that the engine starts together."""
+RECENT: Final = 2.0
+"""Seconds for which one list serves the identity checks of the operations that the engine starts together."""
 _TOLERANCE: Final = datetime.timedelta(seconds=1)
 
 
@@ -79,7 +80,9 @@ def identify(stored: Mapping[str, Any], found: models.Container) -> Identity:
     return Identity.UNCERTAIN if not template or found.made_from(template) else Identity.OTHER
 
 
-def find_container(session: Session, id_: str, *, shared: bool = False) -> models.Container | None:
+def find_container(
+    session: Session, id_: str, *, shared: bool = False, max_age: float = 0.0
+) -> models.Container | None:
     """
     Return the container with an id, or `None` only if it is certainly gone.
 
@@ -89,11 +92,11 @@ def find_container(session: Session, id_: str, *, shared: bool = False) -> model
     Args:
         session: The account.
         id_: The container's id.
-        shared: Use the list that all reads of this operation share. Otherwise the list is at most two seconds old,
-            which an operation needs that acts on what it sees.
+        shared: Use the list that all reads of this operation share.
+        max_age: Otherwise, how old the list may be, in seconds. What acts on the status needs a new one.
     """
     feed = session.client.feed
-    listed = session.reads.get("containers", ask=feed.snapshot) if shared else feed.snapshot(_RECENT)
+    listed = session.reads.get("containers", ask=feed.snapshot) if shared else feed.snapshot(max_age)
     found = next((container for container in listed if container.id == id_), None)
     if found is not None:
         return found
@@ -107,7 +110,7 @@ def creation_time(session: Session, id_: str) -> str | None:
     """Return a container's creation time from a recent list; `None` if no list shows the container."""
     feed = session.client.feed
     # The waiter for this container has just seen it in a list, so this costs no call after its creation.
-    found = feed.find(id_, max_age=60.0) or feed.find(id_, max_age=_RECENT)
+    found = feed.find(id_, max_age=60.0) or feed.find(id_, max_age=RECENT)
     return None if found is None else found.created_at
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 __all__ = ["OWNERSHIP", "Owner", "Ownership"]
@@ -51,7 +51,7 @@ class Ownership:
         self._lock = threading.Lock()
         self._owners: dict[Key, Owner] = {}
         self._names: dict[Key, str] = {}
-        self._declared: set[str] = set()
+        self._undecided: set[str] = set()
 
     def declare(self, urn: str, kind: str, names: Iterable[str]) -> str | None:
         """
@@ -67,7 +67,7 @@ class Ownership:
         """
         keys = [(kind, name.lower()) for name in names]
         with self._lock:
-            self._declared.add(urn)
+            self._undecided.add(urn)
             other = next((self._names[key] for key in keys if self._names.get(key, urn) != urn), None)
             if other is not None:
                 return _name(other)
@@ -79,13 +79,15 @@ class Ownership:
     def keep(self, kind: str, id_: str, owner: Owner) -> None:
         """Record that a resource of the program has the object according to the state."""
         with self._lock:
-            known = self._owners.setdefault((kind, id_), owner)
-            if known.token == owner.token:
-                self._owners[kind, id_] = replace(owner, replacing=owner.replacing or known.replacing)
+            self._undecided.discard(owner.urn)
+            known = self._owners.get((kind, id_))
+            if known is None or known.token == owner.token:
+                self._owners[kind, id_] = owner
 
     def claim(self, kind: str, id_: str, owner: Owner) -> None:
         """Record that the object was created for, or adopted by, a resource."""
         with self._lock:
+            self._undecided.discard(owner.urn)
             self._owners[kind, id_] = owner
 
     def owner(self, kind: str, id_: str) -> Owner | None:
@@ -102,12 +104,12 @@ class Ownership:
         """
         Return whether a delete of this object is the first half of a replacement.
 
-        The engine deletes what the program still declares only to replace it. With an alias the delete comes under the
-        old URN; then the diff has shown it.
+        The diff has shown it, whatever the URN of the delete. For `pulumi up --replace` the engine asks for no diff:
+        it checks the inputs, and then deletes the resource that it has just checked.
         """
         with self._lock:
             owner = self._owners.get((kind, id_))
-            return urn in self._declared or (owner is not None and owner.replacing)
+            return urn in self._undecided or (owner is not None and owner.replacing)
 
     def release(self, kind: str, id_: str, token: str | None) -> None:
         """Record that the object is gone."""

@@ -21,10 +21,10 @@ __all__ = ["PARENT_IN_PROGRAM", "ParentInProgram", "stated"]
 PARENT_IN_PROGRAM: Final = "container_in_program"
 
 
-def stated(container: Any) -> dict[str, pulumi.Input[Any]]:
+def stated(container: Any, **more: Any) -> dict[str, pulumi.Input[Any]]:
     """Return the extra input for a child of this container; empty if the program handed in an id alone."""
     facts = getattr(container, "in_program", None)
-    return {PARENT_IN_PROGRAM: facts} if isinstance(facts, Mapping) else {}
+    return {PARENT_IN_PROGRAM: {**facts, **more}} if isinstance(facts, Mapping) else {}
 
 
 @dataclass(frozen=True)

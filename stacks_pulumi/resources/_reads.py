@@ -77,8 +77,8 @@ class Reads:
         came = self._clock.now()
         with self._changed:
             wait_while(lambda: key in self._requested, self._changed, self._clock, self._pulse)
-            self._evict()
             known = self._answers.get(key)
+            self._evict()
             if known is not None and known.changes == self._changes and came - known.requested_at < max_age:
                 value: _T = known.value
                 return value

@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 import pulumi
 from pulumi import dynamic
 
+from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.resources._account import ORIGIN
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT
 from stacks_pulumi.resources._parent import stated
+from stacks_pulumi.resources._program import provider_in_options
 from stacks_pulumi.resources._references import child_options
 
 __all__ = ["Child", "Resource"]
@@ -37,7 +39,13 @@ class Resource(dynamic.Resource):
         props: Mapping[str, Any],
         opts: pulumi.ResourceOptions | None,
     ) -> None:
+        if "adopt" in props:
+            opts = _replaced_delete_first(opts, props["adopt"], self._type_token())
         super().__init__(provider, resource_name, {**props, ORIGIN: None}, opts)
+
+    @classmethod
+    def _type_token(cls) -> str:
+        return "pulumi-python:dynamic/{}:{}".format(*cls._module_and_name)
 
     def __init_subclass__(cls, module: str = "", name: str = "", **kwargs: Any) -> None:
         if name:
@@ -60,11 +68,28 @@ class Child(Resource, module="stacks", name="Child"):
         opts: pulumi.ResourceOptions | None,
         *,
         container: Any,
+        facts: Mapping[str, Any] | None = None,
         secrets: Sequence[str] = (),
     ) -> None:
         super().__init__(
             provider,
             resource_name,
-            {**props, CONTAINER_CREATED_AT: None, **stated(container)},
+            {**props, CONTAINER_CREATED_AT: None, **stated(container, **(facts or {}))},
             child_options(opts, container, secrets=secrets),
         )
+
+
+def _replaced_delete_first(
+    opts: pulumi.ResourceOptions | None, adopt: pulumi.Input[str] | None, type_: str
+) -> pulumi.ResourceOptions | None:
+    """
+    The options; a resource that may adopt is replaced delete-first unless the program decides that.
+
+    For `pulumi up --replace` the engine asks for no diff and creates first: the new half would adopt the old one.
+    """
+    if opts is not None and (opts.id is not None or opts.delete_before_replace is not None):
+        return opts
+    of_provider = getattr(provider_in_options(opts, type_), "adopt", None)
+    if (adopt or of_provider or pulumi.Config(NAMESPACE).get("adopt")) != "if_matching":
+        return opts
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))

@@ -105,6 +105,7 @@ class Connection(Child, module="stacks", name="Connection"):
             },
             opts,
             container=source,
+            facts={"is_target": source is target},
             secrets=["environment_variables", "connection_string"],
         )
 
@@ -144,9 +145,8 @@ class ConnectionProvider(Provider):
         return bool(olds.get("source") == news.get("source"))
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """Among the connections of a source, the name is unique, and so is the target."""
-        source = inputs["source"]
-        return {"name": child_id(source, inputs["name"]), "target": f"{source} -> {inputs['target']}"}
+        """A name is unique among the connections of a source."""
+        return {"name": child_id(inputs["source"], inputs["name"])}
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """A container cannot be connected to itself."""
@@ -157,8 +157,10 @@ class ConnectionProvider(Provider):
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
-        """The source has to run."""
-        return runs(parent, olds, "source", "a connection")
+        """The source has to run, and is not the target (the ids of new containers are unknown at preview)."""
+        if parent.facts.get("is_target"):
+            yield "target", "it is the source, and a container cannot be connected to itself"
+        yield from runs(parent, olds, "source", "a connection")
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Its source was not restarted when it was made."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 import pulumi
 
 from stacks_pulumi import catalog
-from stacks_pulumi.config import ADOPT_MODES, NAMESPACE
+from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._base import Provider
@@ -32,7 +32,7 @@ __all__ = ["Container", "ContainerProvider"]
 
 class Container(Resource, module="stacks", name="Container"):
     """
-    A container (guide, "Create Container").
+    A container (guide, "Create Container"). It is identified by its id and its creation time.
 
     `name`, `template`, `plan` and `additional_storage_tier` cannot change in place, because no API key may resize.
     A change is refused at preview unless `replace_on_change` is true: a replacement destroys the container with
@@ -134,7 +134,6 @@ class Container(Resource, module="stacks", name="Container"):
             name = declare_container_name(
                 resource_name if name is None else name, resource_name, provider_in_options(opts, _TYPE)
             )
-            opts = _replaced_delete_first(opts, adopt)
         super().__init__(
             ContainerProvider(),
             resource_name,
@@ -323,20 +322,6 @@ class ContainerProvider(Provider):
 
 
 _TYPE: Final = "pulumi-python:dynamic/stacks:Container"
-
-
-def _replaced_delete_first(
-    opts: pulumi.ResourceOptions | None, adopt: pulumi.Input[str] | None
-) -> pulumi.ResourceOptions | None:
-    """
-    The options; a container that may be adopted is replaced delete-first unless the program decides that.
-
-    For `pulumi up --replace` the engine asks for no diff, and creates first. The new half would adopt the old one.
-    """
-    wanted = adopt or pulumi.Config(NAMESPACE).get("adopt")
-    if wanted != "if_matching" or (opts is not None and opts.delete_before_replace is not None):
-        return opts
-    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))
 
 
 def _known(inputs: Mapping[str, Any], name: str) -> str | None:

@@ -77,6 +77,8 @@ class Provider(pulumi.ProviderResource):
             raise shown_alone(ConfigError)(f"{error} (account {resource_name})") from None
         inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
+        self.adopt = adopt
+        """What its resources do about an object that exists already; none: as the stack says."""
         self.delete_children_with_container = delete_children_with_container
         """Whether child resources are left to the deletion of their container; none: as the stack says."""
         self.settings: dict[str, str | None] | None = None

@@ -114,7 +114,7 @@ class SshCertificateProvider(Provider):
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Download the key again, as it may have been renewed elsewhere; the key of a later container is another one."""
+        """Download the key again: it may have been renewed elsewhere. The key of a later container is another one."""
         found = find_container(session, id_, shared=True)
         if found is None or not same_instant(olds.get(CONTAINER_CREATED_AT), found.created_at):
             return None

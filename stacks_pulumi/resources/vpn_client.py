@@ -18,6 +18,7 @@ from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     IDENTITY_CONFLICT,
+    RECENT,
     creation_time,
     find_container,
     same_instant,
@@ -248,7 +249,7 @@ def _outputs(session: Session, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_if_recreated(session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
-    found = find_container(session, parent_id(id_))
+    found = find_container(session, parent_id(id_), max_age=RECENT)
     stored = olds.get(CONTAINER_CREATED_AT)
     if found is not None and not same_instant(stored, found.created_at):
         msg = f"{_recreated(id_, stored, found.created_at)}. Nothing was changed. {_remedies(op)}"

@@ -11,7 +11,6 @@ from tests.support.accounts import addresses, fewest_addresses
 from tests.support.contents import contents, writes
 from tests.support.stack import Stack
 
-fails_today = pytest.mark.xfail(strict=True, reason="issue 9, case 4: deleted_with drops children that stand")
 
 FAMILY = """
 web = stacks.Container("web", template="nodejs", external_access=True, opts=pulumi.ResourceOptions({opts}))
@@ -82,9 +81,7 @@ def in_both(stack: Stack, emulator: Emulator) -> set[str]:
 
 
 @pytest.mark.parametrize("verb", ["destroy", "up"])
-@pytest.mark.parametrize(
-    "how", [how if how == "options" else pytest.param(how, marks=fails_today) for how in RETAINED]
-)
+@pytest.mark.parametrize("how", RETAINED)
 def test_children_of_retained_containers_are_deleted(
     stack: Stack, emulator: Emulator, how: str, verb: str
 ) -> None:
@@ -102,7 +99,6 @@ def test_children_of_retained_containers_are_deleted(
     assert stack.resources() == {}
 
 
-@fails_today
 @pytest.mark.parametrize("how", ["protect", "no scope", "failing DELETE"])
 def test_children_stay_in_the_state_while_they_stand(stack: Stack, emulator: Emulator, how: str) -> None:
     if how == "no scope":
@@ -125,7 +121,6 @@ def test_children_stay_in_the_state_while_they_stand(stack: Stack, emulator: Emu
     assert in_both(stack, emulator) == CHILD_NAMES
 
 
-@fails_today
 def test_deleted_with_is_off_unless_the_stack_asks_for_it(stack: Stack, emulator: Emulator) -> None:
     program = FAMILY.format(opts="") + CHILDREN
     stack.program(program)
@@ -149,7 +144,6 @@ def test_deleted_with_is_off_unless_the_stack_asks_for_it(stack: Stack, emulator
     assert {"allowed_ips.remove", "connections.delete", "vpn_clients.remove"} <= set(writes(emulator, calls))
 
 
-@fails_today
 def test_a_child_that_the_engine_dropped_is_taken_back_without_adopt(
     stack: Stack, emulator: Emulator
 ) -> None:
@@ -198,7 +192,6 @@ stacks.AllowedIp("office", container=web, ip_address="{}", revoke_auto_added=Tru
 """
 
 
-@pytest.mark.xfail(strict=True, reason="issue 9, case 8: external access is turned off in between")
 def test_the_only_address_is_exchanged_without_an_empty_list_in_between(
     stack: Stack, emulator: Emulator
 ) -> None:

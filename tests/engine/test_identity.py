@@ -15,11 +15,9 @@ WEB = """
 web = stacks.Container("web", template="nodejs", external_access=True{})
 stacks.AllowedIp("office", container=web, ip_address="198.51.100.7")
 """
-fails_today = pytest.mark.xfail(strict=True, reason="issue 9, case 2: a container is known by its id alone")
 REMEDIES = ('adopt="if_matching"', "pulumi state delete")
 
 
-@fails_today
 def test_a_refresh_reports_a_container_as_deleted_when_another_one_has_its_id(
     stack: Stack, emulator: Emulator
 ) -> None:
@@ -42,7 +40,6 @@ def test_a_refresh_reports_a_container_as_deleted_when_another_one_has_its_id(
     assert (contents(emulator), writes(emulator, calls)) == (standing, [])
 
 
-@fails_today
 @pytest.mark.parametrize(
     "program",
     [
@@ -73,7 +70,6 @@ def test_nothing_touches_a_container_that_only_has_the_same_id(
         assert all(remedy in "".join(result.errors) for remedy in REMEDIES), result.text
 
 
-@fails_today
 def test_a_destroy_deletes_no_container_that_only_has_the_same_id(stack: Stack, emulator: Emulator) -> None:
     stack.program(SQL.format("") + WEB.format(""))
     stack.up(quiet_afterwards=False)
@@ -91,7 +87,6 @@ def test_a_destroy_deletes_no_container_that_only_has_the_same_id(stack: Stack, 
     assert "redis" in result.text
 
 
-@fails_today
 def test_a_container_that_looks_the_same_is_kept_with_a_warning_until_the_user_decides(
     stack: Stack, emulator: Emulator
 ) -> None:
@@ -133,7 +128,6 @@ def test_a_container_that_was_only_resized_is_still_ours(stack: Stack, emulator:
     assert contents(emulator)["containers"] == []
 
 
-@pytest.mark.xfail(strict=True, reason="issue 9, case 16: the move is shown as unchanged")
 def test_a_container_does_not_move_to_another_account(stack: Stack, emulator: Emulator) -> None:
     account = emulator.new_account()
     stack.set("team:apiKey", emulator.new_key(account=account))
@@ -161,7 +155,6 @@ def test_a_container_does_not_move_to_another_account(stack: Stack, emulator: Em
     assert contents(emulator)["containers"] == []
 
 
-@pytest.mark.xfail(strict=True, reason="issue 9, case 16: Container has no attribute origin")
 def test_the_origin_of_a_container_can_be_exported(stack: Stack, emulator: Emulator) -> None:
     stack.program(SQL.format("") + 'pulumi.export("origin", sql.origin)\n')
     stack.up()

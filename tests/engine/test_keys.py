@@ -42,7 +42,6 @@ stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(provider=
 """
 
 
-@pytest.mark.xfail(strict=True, reason="issue 9, case 15: the 401 does not name the way out")
 @pytest.mark.parametrize("program", [DEFAULT, EXPLICIT], ids=["default provider", "explicit provider"])
 def test_a_revoked_key_says_how_to_go_on(stack: Stack, emulator: Emulator, program: str) -> None:
     stack.set("stacks:apiKey", emulator.new_key(label="old"))

@@ -52,7 +52,6 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="issue 9, case 12: reported at up only")
 @pytest.mark.parametrize("case", SETTINGS)
 def test_a_malformed_setting_fails_the_preview(stack: Stack, emulator: Emulator, case: str) -> None:
     key, value, says = SETTINGS[case]
@@ -66,7 +65,6 @@ def test_a_malformed_setting_fails_the_preview(stack: Stack, emulator: Emulator,
     assert emulator.calls() == 0
 
 
-@pytest.mark.xfail(strict=True, reason="issue 9, case 12: reported at up only")
 @pytest.mark.parametrize("case", PROGRAMS)
 def test_a_program_that_cannot_work_fails_the_preview(stack: Stack, emulator: Emulator, case: str) -> None:
     program, says = PROGRAMS[case]
@@ -88,15 +86,14 @@ stacks.Container("Shop", template="nodejs")
 stacks.Connection("link", source=web, target=sql)
 stacks.VpnClient("laptop", container=vpn)
 stacks.SshCertificate("key", container=web)
-# Nothing says whether external access is on: it is not managed here.
-stacks.AllowedIp("office", container=web, ip_address="198.51.100.7")
+# Whether external access of an existing container is on is not known here.
+stacks.AllowedIp("office", container="usr-abc12345-web", ip_address="198.51.100.7")
 stacks.VpnClient("phone", container="usr-abc12345-gate")
 """
     )
     assert stack.preview().changes == {"create": 10}
 
 
-@pytest.mark.xfail(strict=True, reason="issue 9, case 12: shown as an update")
 def test_a_container_whose_name_becomes_unknown_is_told_at_preview(stack: Stack, emulator: Emulator) -> None:
     named = 'up = stacks.Container("up-stream", template="{}", replace_on_change=True)\n'
     stack.program(named.format("nodejs") + WEB.format(', name="down-stream"'))
@@ -112,7 +109,6 @@ def test_a_container_whose_name_becomes_unknown_is_told_at_preview(stack: Stack,
     assert any("name" in line and ("unknown" in line or "not known" in line) for line in told), result.text
 
 
-@pytest.mark.xfail(strict=True, reason="issue 9, case 14: reported as deleted")
 def test_a_base_url_without_its_path_is_named_in_the_error(stack: Stack, emulator: Emulator) -> None:
     stack.program(WEB.format(""))
     stack.up(quiet_afterwards=False)
@@ -129,7 +125,6 @@ def test_a_base_url_without_its_path_is_named_in_the_error(stack: Stack, emulato
     assert set(stack.resources()) == {"web"}
 
 
-@pytest.mark.xfail(strict=True, reason="issue 9, case 14: the address is not named")
 def test_a_refused_connection_names_the_address(stack: Stack, emulator: Emulator) -> None:
     stack.program(WEB.format(""))
     stack.set("stacks:baseUrl", "http://127.0.0.1:9/api/v1")
@@ -139,7 +134,6 @@ def test_a_refused_connection_names_the_address(stack: Stack, emulator: Emulator
     assert any("127.0.0.1:9" in line for line in result.errors), result.text
 
 
-@pytest.mark.xfail(strict=True, reason="issue 9, case 14: the option is not named")
 def test_a_resumed_wait_that_times_out_names_the_option_that_bounds_it(
     stack: Stack, emulator: Emulator
 ) -> None:

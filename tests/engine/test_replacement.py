@@ -14,9 +14,6 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.contents import contents, writes
 from tests.support.stack import Stack
 
-fails_today = pytest.mark.xfail(
-    strict=True, reason="issue 9, case 1: the new URN keeps the claim on the old id"
-)
 
 FIXED = """
 web = stacks.Container("web", template="nodejs", external_access=True)
@@ -90,7 +87,6 @@ MOVED = moved(old, ROOT, "parent=box, ")
 BOTH = moved(new, f'name="{{}}", {ROOT}', "parent=box, ")
 
 
-@fails_today
 @pytest.mark.parametrize(
     "after", [RENAMED, MOVED, BOTH], ids=["renamed", "moved into a component", "renamed and moved"]
 )
@@ -127,7 +123,6 @@ def test_the_old_half_is_deleted_when_it_is_renamed_first_and_replaced_later(
     assert contents(emulator) == EMPTY
 
 
-@fails_today
 @pytest.mark.parametrize("adopt", ["never", "if_matching"])
 def test_a_renamed_container_that_keeps_its_name_is_replaced_delete_first(
     stack: Stack, emulator: Emulator, adopt: str
@@ -167,9 +162,6 @@ def test_a_rename_without_an_alias_deletes_no_container_that_another_resource_ha
     assert contents(emulator) == EMPTY
 
 
-@pytest.mark.xfail(
-    strict=True, reason="issue 9: the new half adopts its old half's thing, and nothing is replaced"
-)
 @pytest.mark.parametrize("kind", ["Container", "AllowedIp", "VpnClient"])
 def test_a_forced_replacement_does_not_adopt_its_own_old_half(
     stack: Stack, emulator: Emulator, kind: str
@@ -201,7 +193,6 @@ stacks.Container("b", name="web", template="nodejs", adopt="if_matching")
 """
 
 
-@pytest.mark.xfail(strict=True, reason="issue 9, case 3: a target adopts what its sibling owns")
 def test_a_target_cannot_adopt_what_another_resource_of_the_program_owns(
     stack: Stack, emulator: Emulator
 ) -> None:

@@ -92,16 +92,18 @@ def test_what_is_wrong_fails_on_its_property(host: Host, wrong: dict[str, Any], 
 # --- create ---
 
 
-def test_an_address_is_put_in_with_one_look(office: HostedResource, web: str, emulator: Emulator) -> None:
+def test_an_address_is_added_with_one_look_at_the_list_and_one_at_the_container(
+    office: HostedResource, web: str, emulator: Emulator
+) -> None:
     office.up(**inputs(web, description="Office", service_type="http"))
 
     assert office.id == f"{web}/{OFFICE}"
     assert addresses(emulator, "web") == {CALLER: AUTO_ADDED, OFFICE: ("Office", "http")}
     assert office.outs["entry_id"] == emulator.state.container("web").allowed_ips[-1].id
     assert office.outs["added_at"].endswith("Z")
-    assert emulator.calls() == 2
+    assert emulator.calls() == 3
     assert office.up(**inputs(web, description="Office", service_type="http")) == []
-    assert emulator.calls() == 2
+    assert emulator.calls() == 3
 
 
 def test_the_callers_address_goes_once_ours_is_in(
@@ -126,7 +128,7 @@ def test_an_entry_of_somebody_else_is_an_error_that_tells_the_line_to_write(
 ) -> None:
     emulator.drift.allow_ip("web", OFFICE, description="by hand", service_type="tcp")
 
-    with pytest.raises(CallFailedError, match=r"already \(.*tcp, 'by hand'\)") as failure:
+    with pytest.raises(CallFailedError, match=r"tcp, 'by hand'\) exists already") as failure:
         office.up(**inputs(web))
 
     assert 'stacks.AllowedIp("office", ..., adopt="if_matching")' in str(failure.value)
@@ -188,7 +190,9 @@ def test_a_failure_after_it_is_in_keeps_it_and_is_mended_by_the_next_up(
 ) -> None:
     emulator.faults.add("allowed_ips.remove", "status", code=400)
 
-    with pytest.raises(CallFailedError, match=r"may reach .* now, but something that may not") as failure:
+    with pytest.raises(
+        CallFailedError, match=r"may reach .* now, but an entry that should be gone"
+    ) as failure:
         office.up(**inputs(web, revoke_auto_added=True))
 
     assert failure.value.kept_id == f"{web}/{OFFICE}"
@@ -356,7 +360,9 @@ def test_a_failed_look_is_an_error_and_never_means_gone(
         office.read()
 
 
-def test_entries_of_one_container_are_read_with_one_call(host: Host, web: str, emulator: Emulator) -> None:
+def test_entries_of_one_container_share_one_call_and_all_containers_another(
+    host: Host, web: str, emulator: Emulator
+) -> None:
     entries = [host.resource("AllowedIp", f"ip-{number}") for number in range(4)]
     for number, entry in enumerate(entries):
         entry.up(container=web, ip_address=f"198.51.100.{number}")
@@ -364,7 +370,7 @@ def test_entries_of_one_container_are_read_with_one_call(host: Host, web: str, e
 
     assert all(entry.read() for entry in entries)
 
-    assert emulator.calls() == calls + 1
+    assert emulator.calls() == calls + 2
 
 
 def test_a_look_up_by_id_reads_what_is_there(office: HostedResource, web: str, emulator: Emulator) -> None:
@@ -375,7 +381,7 @@ def test_a_look_up_by_id_reads_what_is_there(office: HostedResource, web: str, e
     expected = {"container": web, "ip_address": OFFICE, "description": "by hand", "service_type": "tcp"}
     assert expected.items() <= office.outs.items()
 
-    with pytest.raises(CallFailedError, match=r"there is no .* in this account"):
+    with pytest.raises(CallFailedError, match=r"does not exist in this account"):
         office.get(f"{web}/192.0.2.7")
 
 

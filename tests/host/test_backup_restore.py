@@ -90,7 +90,7 @@ def test_a_lost_answer_is_not_taken_for_a_reason_to_restore_again(
 ) -> None:
     emulator.faults.add("backups.restore", "drop_after")
 
-    with pytest.raises(CallFailedError, match="it is not known whether") as failure:
+    with pytest.raises(CallFailedError, match="the outcome of the restore") as failure:
         restore.up(backup_id=backup)
 
     assert failure.value.kept_id == str(backup)

@@ -200,7 +200,7 @@ def test_a_failed_boot_keeps_the_id_and_is_started_again(web: HostedResource, em
 def test_a_failure_after_the_boot_keeps_the_id_as_well(web: HostedResource, emulator: Emulator) -> None:
     emulator.faults.add("containers.external_access", "status", code=400)
 
-    with pytest.raises(CallFailedError, match="was made but is not ready") as failure:
+    with pytest.raises(CallFailedError, match="was created but is not ready") as failure:
         web.up(name="web", template="nodejs", external_access=True)
 
     assert failure.value.kept_id == web.id != ""
@@ -281,7 +281,7 @@ def test_an_equal_container_is_taken_over_and_brought_to_the_inputs(
 
     assert (there, "running", True) == (web.id, web.outs["status"], web.outs["external_access"])
     assert emulator.calls("containers.create") == 1
-    assert any("took over" in line for line in web.lines())
+    assert any("adopted the container" in line for line in web.lines())
     assert web.up(name="web", template="nodejs", adopt="if_matching", external_access=True) == []
 
 
@@ -300,8 +300,19 @@ def test_a_stopped_container_is_taken_over_as_it_is_or_as_it_is_wanted(
 def test_what_another_resource_of_the_program_has_is_not_taken_over(host: Host) -> None:
     host.resource("Container", "one").up(name="web", template="nodejs")
 
-    with pytest.raises(CallFailedError, match="belongs to 'one' in this program"):
-        host.resource("Container", "two").up(name="web", template="nodejs", adopt="if_matching")
+    failures = host.resource("Container", "two").check(name="Web", template="nodejs", adopt="if_matching")
+
+    assert failures == {
+        "name": "two resources declare the same Container (Web): 'one' and 'two'. Change or remove one of them"
+    }
+
+
+def test_a_name_that_one_resource_gives_up_is_free_for_another(host: Host) -> None:
+    one = host.resource("Container", "one")
+    one.checked(name="web", template="nodejs")
+    one.checked(name="web-2", template="nodejs")
+
+    assert host.resource("Container", "two").check(name="web", template="nodejs") == {}
 
 
 def test_a_renamed_resource_does_not_delete_what_its_successor_took_over(
@@ -318,10 +329,7 @@ def test_a_renamed_resource_does_not_delete_what_its_successor_took_over(
     old.delete()
 
     assert names(emulator) == {"web"}
-    assert any(
-        "was not deleted: it belongs to 'new' in this program. Connections, allowed" in line
-        for line in old.lines()
-    )
+    assert any("was not deleted: 'new' in this program manages it now" in line for line in old.lines())
 
 
 @pytest.mark.parametrize(
@@ -660,7 +668,7 @@ def test_a_look_up_by_id_reads_what_is_there(web: HostedResource, there: str, em
 
 
 def test_a_look_up_of_nothing_is_an_error(web: HostedResource) -> None:
-    with pytest.raises(CallFailedError, match="there is no Container usr-00000000-none in this account"):
+    with pytest.raises(CallFailedError, match="Container usr-00000000-none does not exist in this account"):
         web.get("usr-00000000-none")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.resources.providers import KINDS
+from tests.support.accounts import running
 from tests.support.host import CallFailedError, Host, in_parallel
 
 
@@ -38,14 +39,15 @@ def test_a_defect_of_ours_is_one_line_too_and_its_traceback_is_for_debugging(
     assert any("Traceback" in text for text in debugging)
 
 
-def test_a_malformed_setting_is_reported_by_the_first_operation_and_not_before(
-    make_host: Callable[..., Host],
-) -> None:
+def test_a_malformed_setting_is_reported_at_preview(make_host: Callable[..., Host]) -> None:
     web = make_host({"stacks:baseUrl": "http://api.example"}).resource("Container", "web")
-    checked = web.checked(name="web", template="nodejs")
 
     with pytest.raises(CallFailedError, match="clear text"):
-        web.create(checked)
+        web.check(name="web", template="nodejs")
+
+
+def test_a_missing_key_is_no_error_at_preview(make_host: Callable[..., Host]) -> None:
+    assert make_host({}).resource("Container", "web").check(name="web", template="nodejs") == {}
 
 
 def test_the_account_is_named_where_the_program_has_several(
@@ -244,7 +246,7 @@ def test_the_time_that_there_is_holds_for_the_rate_limit_as_well(make_host: Call
 
 
 def test_what_was_taken_over_is_left_alone_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
-    host.resource("Container", "other").up(name="web", template="nodejs")
+    running(emulator, "web")
     emulator.drift.stop("web")
     emulator.state.pace = emulator.state.pace.__class__(action_seconds=60)
     web = host.resource("Container", "web")

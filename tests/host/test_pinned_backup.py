@@ -176,7 +176,8 @@ def test_a_backup_that_takes_too_long_is_kept_and_pinned_by_the_next_up(
     assert failure.value.kept_id == f"{sql}/1"
     emulator.advance(3600)
     backup.update(backup.checked(container=sql))
-    assert pins(emulator) == {1: True}
+    # A nightly backup may have come meanwhile.
+    assert pins(emulator)[1] is True
     assert backup.outs["pinned"] is True
 
 
@@ -352,7 +353,7 @@ def test_a_look_up_by_id_reads_what_is_there(backup: HostedResource, sql: str, e
     assert backup.get(f"{sql}/{failed}")
     assert backup.outs["status"] == "failed"
 
-    with pytest.raises(CallFailedError, match=r"there is no .* in this account"):
+    with pytest.raises(CallFailedError, match=r"does not exist in this account"):
         backup.get(f"{sql}/latest")
 
 

@@ -131,7 +131,7 @@ def test_a_look_up_by_id_downloads_the_key(key: HostedResource, web: str) -> Non
 
     assert (web, True) == (key.outs["container"], "PRIVATE KEY" in key.outs["private_key"])
 
-    with pytest.raises(CallFailedError, match=r"there is no .* in this account"):
+    with pytest.raises(CallFailedError, match=r"does not exist in this account"):
         key.get("usr-1-none")
 
 

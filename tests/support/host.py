@@ -104,6 +104,7 @@ class Host:
 
     def __post_init__(self) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
+        env["PYTHONFAULTHANDLER"] = "1"
         if self.python_path is not None:
             env["PYTHONPATH"] = self.python_path
         self.process = subprocess.Popen(

@@ -121,6 +121,8 @@ class Stack:
             "PULUMI_DEBUG_COMMANDS": "true",
             # The programs under test and the bytecode of this package are compiled once, not once for each run.
             "PYTHONDONTWRITEBYTECODE": "",
+            # A crash of the interpreter shows where.
+            "PYTHONFAULTHANDLER": "1",
         }
         (folder / "Pulumi.yaml").write_text("name: tests\nruntime: python\n", encoding="utf-8")
         self.program("")

@@ -14,16 +14,18 @@ class Web(pulumi.CustomResource):
     """A Container as far as a child looks at it; registered nowhere."""
 
     def __init__(self, *, outlives: bool = False, provider: pulumi.ProviderResource | None = None) -> None:
-        self._outlives_stack, self._provider = outlives, provider
+        self.outlives_stack, self._provider = outlives, provider
 
     @property
     def id(self) -> Any:
         return "usr-1-web"
 
 
-def account() -> Any:
+def account(**settings: Any) -> Any:
     """An explicit provider."""
-    return object.__new__(pulumi.ProviderResource)
+    provider = object.__new__(pulumi.ProviderResource)
+    vars(provider).update(settings)
+    return provider
 
 
 def test_a_container_or_its_id_is_the_same() -> None:
@@ -33,13 +35,31 @@ def test_a_container_or_its_id_is_the_same() -> None:
     assert _references.input_id("usr-1-web") == "usr-1-web"
 
 
-def test_a_child_goes_with_its_container_and_is_in_its_account() -> None:
+def test_a_child_is_in_the_account_of_its_container_and_deletes_itself() -> None:
     team = account()
+
+    options = _references.child_options(None, Web(provider=team))
+
+    assert (None, team) == (options.deleted_with, options.provider)
+
+
+def test_children_are_left_to_the_deletion_of_their_container_if_the_provider_says_so() -> None:
+    team = account(delete_children_with_container=True)
     web = Web(provider=team)
 
-    options = _references.child_options(None, web)
+    assert _references.child_options(None, web).deleted_with is web
+    assert _references.child_options(None, Web(provider=team, outlives=True)).deleted_with is None
 
-    assert (web, team) == (options.deleted_with, options.provider)
+
+@pytest.mark.parametrize(("value", "expected"), [("true", True), ("False", False), (None, False)])
+def test_the_stack_says_whether_children_are_left_to_their_container(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, expected: bool
+) -> None:
+    monkeypatch.setattr(pulumi.Config, "get", lambda _config, key: value)
+
+    assert _references.deletes_children_with_container(None) is expected
+    # An explicit provider takes precedence over the stack.
+    assert _references.deletes_children_with_container(account(delete_children_with_container=False)) is False
 
 
 def test_what_the_program_says_goes_first() -> None:
