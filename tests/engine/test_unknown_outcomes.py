@@ -8,6 +8,7 @@ import dataclasses
 import signal
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -174,7 +175,7 @@ def test_an_api_that_stores_names_in_lower_case_leaves_no_orphan(stack: Stack, e
     ],
 )
 def test_an_odd_list_forgets_nothing(
-    stack: Stack, emulator: Emulator, kind: str, options: dict[str, object]
+    stack: Stack, emulator: Emulator, kind: str, options: dict[str, Any]
 ) -> None:
     # A row of another stack comes first.
     running(emulator, "other")

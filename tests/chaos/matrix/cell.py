@@ -9,7 +9,7 @@ from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.faults import Fault
 from tests.chaos.account import claims, holdings, secrets
 from tests.chaos.matrix.deeds import Deed
-from tests.chaos.matrix.mishaps import BEYOND, TIMES, Mishap
+from tests.chaos.matrix.mishaps import BEYOND, REFUSALS, TIMES, Mishap
 from tests.chaos.ministack import MiniStack, Outcome
 from tests.support.host import Host
 
@@ -58,6 +58,16 @@ class Cell:
         """What it is."""
         return self.deed.operation, self.mishap.title, self.times
 
+    @property
+    def must_succeed(self) -> bool:
+        """Whether the `up` has to succeed: a 503 is retried, and a refused retry is judged by looking at the result."""
+        if self.mishap.refused:
+            return self.deed.judged
+        if self.mishap.options.get("code") != 503 or self.deed.operation == "backups.restore":
+            return False
+        creates = self.deed.operation == "containers.create"
+        return bool(self.mishap.options.get("done")) if creates else self.times != "for good"
+
     def run(self, host: Host, emulator: Emulator) -> Verdict:
         """Go through it: peace, mishap, peace, and away."""
         verdict = Verdict()
@@ -68,18 +78,20 @@ class Cell:
             verdict.wrongs.append(f"before the fault: {peace.messages} (host: {host.process.poll()})")
             return verdict
 
+        match = self._match(emulator)
+        times = 1 if self.mishap.refused else TIMES[self.times]
         fault = emulator.faults.add(
-            self.deed.operation,
-            self.mishap.kind,
-            TIMES[self.times],
-            match=self._match(emulator),
-            **self.mishap.options,
+            self.deed.operation, self.mishap.kind, times, match=match, **self.mishap.options
         )
+        refusals = self._refusals(emulator, match)
         began = time.monotonic()
         met = stack.up(self.deed.after(self.name))
         verdict.seconds = time.monotonic() - began
         verdict.fired = fault.fired
         fault.times = fault.fired
+        for refusal in refusals:
+            # What looks first sends no second request, so it meets none of them.
+            refusal.times = refusal.fired
         self._judge(verdict, met, stack, emulator)
         if self.mishap.late:
             _await_the_late(fault, emulator, self.name)
@@ -93,6 +105,14 @@ class Cell:
         if host.process.poll() is not None:
             verdict.wrongs.append(f"the host died (exit code {host.process.returncode})")
         return verdict
+
+    def _refusals(self, emulator: Emulator, match: str | None) -> list[Fault]:
+        """What later attempts meet."""
+        body = {"success": False, "error": "This was already done"}
+        return [
+            emulator.faults.add(self.deed.operation, code, times, match=match, body=body)
+            for code, times in (REFUSALS[self.times] if self.mishap.refused else ())
+        ]
 
     def _match(self, emulator: Emulator) -> str | None:
         # Paths of backups and connections tell a number of their own and not the container.
@@ -124,8 +144,16 @@ class Cell:
         if verdict.fired == 0:
             verdict.wrongs.append("the fault did not fire")
         wanted = TIMES[self.times]
-        if wanted is not None and not met.errors and verdict.fired < wanted and self.times == "once":
+        if (
+            not self.mishap.refused
+            and wanted is not None
+            and not met.errors
+            and verdict.fired < wanted
+            and self.times == "once"
+        ):
             verdict.wrongs.append("the fault did not fire as often as it was to")
+        if met.errors and self.must_succeed:
+            verdict.wrongs.append(f"the up failed, and a look would have told: {verdict.message}")
         self._compare(verdict, "after the fault", stack, emulator)
 
     def _converges(self, verdict: Verdict, stack: MiniStack, emulator: Emulator) -> None:

@@ -24,6 +24,7 @@ class Deed:
         after: The program whose `up` meets the fault.
         slack: How many things may be left in the account by intention: a backup that is kept, unpinned.
         note: What this operation does otherwise than the rest, for the documentation.
+        judged: Whether a look shows what became of a request whose outcome is unknown.
         overtaken: Whether a request that is carried out after it was given up makes the state untrue, until a refresh.
     """
 
@@ -34,6 +35,7 @@ class Deed:
     slack: int = 0
     note: str = ""
     overtaken: bool = False
+    judged: bool = True
 
 
 def container(name: str, **inputs: object) -> Declared:
@@ -129,6 +131,7 @@ DEEDS = (
             "request is carried out later still, after it was given up, the state has the old key until a refresh"
         ),
         overtaken=True,
+        judged=False,
     ),
     Deed("allowed_ips.add", "create an AllowedIp", exposed, lambda cell: exposed(cell, "198.51.100.7")),
     Deed("allowed_ips.remove", "delete an AllowedIp", lambda cell: exposed(cell, "198.51.100.7"), exposed),
@@ -149,6 +152,7 @@ DEEDS = (
         backed_up,
         restored,
         note="never repeated when in doubt: what was written since the first would be lost; the error says to look",
+        judged=False,
     ),
     Deed("vpn_clients.add", "create a VpnClient", vpn, lambda cell: vpn(cell, "laptop")),
     Deed("vpn_clients.remove", "delete a VpnClient", lambda cell: vpn(cell, "laptop"), vpn),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["MISHAPS", "TIMES", "Mishap"]
+__all__ = ["MISHAPS", "REFUSALS", "TIMES", "Mishap"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Mishap:
         options: Its options.
         slow: Whether it keeps the client waiting for its whole read time-out.
         late: Whether the request is carried out after the client gave it up, if it is carried out at all.
+        refused: Whether later attempts are refused because the first was carried out. The first attempt alone meets
+            `kind`; how often it happens is how often a later attempt is refused.
     """
 
     title: str
@@ -27,6 +29,7 @@ class Mishap:
     options: Mapping[str, Any] = field(default_factory=dict)
     slow: bool = False
     late: bool = False
+    refused: bool = False
 
 
 BEYOND = 31.5
@@ -40,6 +43,8 @@ MISHAPS = (
     Mishap("500", "status", {"code": 500}),
     Mishap("502", "status", {"code": 502}),
     Mishap("503", "status", {"code": 503}),
+    Mishap("503, done", "status", {"code": 503, "done": True}),
+    Mishap("refused: already done", "drop_after", refused=True),
     Mishap("slow, done", "slow", {"seconds": BEYOND}, slow=True),
     Mishap("slow, done late", "slow", {"seconds": BEYOND, "done": False}, slow=True, late=True),
     Mishap("half the JSON", "truncated"),
@@ -48,5 +53,12 @@ MISHAPS = (
     Mishap("no body", "empty"),
     Mishap("other 2xx", "wrong_code"),
 )
+
+REFUSALS: Mapping[str, tuple[tuple[int, int | None], ...]] = {
+    "once": ((400, 1),),
+    "twice": ((400, 1), (409, 1)),
+    "for good": ((409, None),),
+}
+"""The statuses of later attempts that are refused because the first was carried out, and how often each."""
 
 TIMES: Mapping[str, int | None] = {"once": 1, "twice": 2, "for good": None}
