@@ -1,16 +1,38 @@
 """
-Time as an argument.
+Time as an argument, and waiting that can be cancelled.
 
-Whatever waits takes a clock, so that tests run in no time and one knows who sleeps where.
+Everything that waits takes a clock, so that tests need no real time.
+
+A *pulse* is a function that is called again and again during a wait. It raises to end the wait: the operation was
+cancelled, or its time is up. After a request whose outcome is unknown, the look that finds the outcome must not end
+like that, or a resource would be lost. That code runs inside `shielded()`, where no pulse is called.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 import threading
 import time
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
 
-__all__ = ["SYSTEM_CLOCK", "Clock", "SystemClock"]
+__all__ = [
+    "SYSTEM_CLOCK",
+    "Clock",
+    "Pulse",
+    "SystemClock",
+    "beat",
+    "shielded",
+    "sleep_with_pulse",
+    "wait_while",
+]
+
+Pulse = Callable[[], None]
+"""Called at least twice a second during a wait, without any lock held; what it raises ends the wait."""
+
+_STEP: Final = 0.5
+_local: Final = threading.local()
 
 
 class Clock(Protocol):
@@ -52,3 +74,59 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """Call no pulse in this thread while inside: neither a cancellation nor a deadline ends a wait."""
+    before = _is_shielded()
+    _local.shielded = True
+    try:
+        yield
+    finally:
+        _local.shielded = before
+
+
+def _is_shielded() -> bool:
+    return getattr(_local, "shielded", False)
+
+
+def beat(pulse: Pulse | None) -> None:
+    """Call the pulse, unless there is none or this thread is shielded. Every pulse is called here."""
+    if pulse is not None and not _is_shielded():
+        pulse()
+
+
+def wait_while(
+    blocked: Callable[[], float], changed: threading.Condition, clock: Clock, pulse: Pulse | None = None
+) -> None:
+    """
+    Wait until `blocked` returns 0 or false.
+
+    Args:
+        blocked: Called with the lock held, after every notification and at least twice a second. Returns the number of
+            seconds after which it can become free by itself, or true if only a notification can free it.
+        changed: Its lock is held by the caller, once. It is notified whenever `blocked` may return something else.
+        clock: Time.
+        pulse: Called at once and then at least twice a second while blocked, with the lock released.
+    """
+    pulse_at = -math.inf
+    while seconds := blocked():
+        now = clock.now()
+        if now < pulse_at:
+            clock.wait(changed, min(seconds, pulse_at - now))
+            continue
+        pulse_at = now + _STEP
+        changed.release()
+        try:
+            beat(pulse)
+        finally:
+            changed.acquire()
+
+
+def sleep_with_pulse(seconds: float, clock: Clock, pulse: Pulse | None = None) -> None:
+    """Sleep, and call the pulse at once and then at least twice a second; what it raises ends the sleep."""
+    wake = clock.now() + seconds
+    alone = threading.Condition()
+    with alone:
+        wait_while(lambda: max(wake - clock.now(), 0.0), alone, clock, pulse)

@@ -12,15 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
+from stacks_pulumi._clock import Pulse
 from stacks_pulumi.errors import ApiError, ConnectionFailedError, UnreadableAnswerError
 
-__all__ = ["CALL_ERRORS", "Answer", "Call", "Handler", "Priority", "Pulse", "Scope", "Sender", "path"]
+__all__ = ["CALL_ERRORS", "Answer", "Call", "Handler", "Priority", "Scope", "Sender", "path"]
 
 T = TypeVar("T")
-
-Pulse = Callable[[], None]
-"""Called at least twice a second while a call waits for its turn; what it raises ends the call before it is sent."""
-
 
 CALL_ERRORS: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)
 """How a call can fail by itself; whatever else comes out of one was raised by a pulse."""
@@ -60,7 +57,7 @@ class Call(Generic[T]):
         text: Whether the answer may be plain text instead of JSON (logs, certificate, VPN configuration, nothing).
         poll: Whether it only looks whether something has happened yet; such a call lets all others go first.
         again: Whether it may be sent twice although it is a POST, because the second does no more than the first.
-        pulse: See `Pulse`.
+        pulse: Called while the call waits for its turn; what it raises ends the call before it is sent.
     """
 
     operation: str

@@ -21,10 +21,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from stacks_pulumi._clock import Clock
-from stacks_pulumi.api._call import Answer, Call, Priority, Pulse, Sender
+from stacks_pulumi._clock import Clock, Pulse, beat, wait_while
+from stacks_pulumi.api._call import Answer, Call, Priority, Sender
 from stacks_pulumi.api._rates import WINDOW, rates, retry_after
-from stacks_pulumi.api._shield import is_shielded
 
 __all__ = ["Limit", "Limiter", "OnLimit"]
 
@@ -33,8 +32,6 @@ OnLimit = Callable[[float, int], None]
 
 _PROBES: Final = 4
 """How many requests may be out while the window is not known."""
-_STEP: Final = 0.5
-"""A waiting call looks up this often, in seconds."""
 _SAME_WINDOW: Final = 5.0
 """Ends of windows that are closer than this, in seconds, are the end of one window."""
 _NO_ADVICE: Final = 10.0
@@ -103,14 +100,18 @@ class Limiter:
         with self._changed:
             ticket = (priority, next(self._tickets))
             self._queue.add(ticket)
-        try:
-            self._wait(ticket, pulse)
-        except BaseException:
-            with self._changed:
-                self._queue.discard(ticket)
-                self._telling.discard(ticket)
+            try:
+                wait_while(
+                    lambda: self._blocked(ticket),
+                    self._changed,
+                    self._clock,
+                    lambda: self._tell(ticket, pulse),
+                )
+                self._sent += 1
+                self._in_flight += 1
+            finally:
+                self._queue.remove(ticket)
                 self._changed.notify_all()
-            raise
 
     def release(self, answer: Answer | None) -> None:
         """Take note that a request is no longer in flight, and of what its answer (`None`: none came) tells."""
@@ -126,30 +127,21 @@ class Limiter:
             left = self._ends - self._clock.now()
             return max(left, 0.0) / max(self._free, 1)
 
-    def _wait(self, ticket: tuple[Priority, int], pulse: Pulse | None) -> None:
-        tell_at = -math.inf
-        while True:
+    def _blocked(self, ticket: tuple[Priority, int]) -> float:
+        return self._closed_for(self._clock.now()) or not self._is_turn_of(ticket)
+
+    def _tell(self, ticket: tuple[Priority, int], pulse: Pulse | None) -> None:
+        with self._changed:
+            closed_for, queued = self._closed_for(self._clock.now()), len(self._queue)
+            # `on_limit` may take seconds. Until it returns, the next in the queue goes first.
+            self._telling.add(ticket)
+        try:
+            beat(pulse)
+            if self._on_limit is not None:
+                self._on_limit(closed_for, queued)
+        finally:
             with self._changed:
                 self._telling.discard(ticket)
-                now = self._clock.now()
-                closed_for = self._closed_for(now)
-                if closed_for <= 0 and self._is_turn_of(ticket):
-                    self._queue.remove(ticket)
-                    self._sent += 1
-                    self._in_flight += 1
-                    self._changed.notify_all()
-                    return
-                if now < tell_at:
-                    self._clock.wait(self._changed, min(tell_at - now, closed_for or _STEP))
-                    continue
-                queued = len(self._queue)
-                # Whoever listens may take seconds over it. Until then the next in the queue goes first.
-                self._telling.add(ticket)
-            tell_at = now + _STEP
-            if pulse is not None:
-                pulse()
-            if self._on_limit is not None and not is_shielded():
-                self._on_limit(closed_for, queued)
 
     def _is_turn_of(self, ticket: tuple[Priority, int]) -> bool:
         at_once = self._at_once

@@ -17,8 +17,8 @@ from typing import Any, Final, TypeVar
 
 import tenacity
 
-from stacks_pulumi._clock import Clock
-from stacks_pulumi.api._call import Call, Handler, Pulse
+from stacks_pulumi._clock import Clock, sleep_with_pulse
+from stacks_pulumi.api._call import Call, Handler
 from stacks_pulumi.errors import (
     ApiError,
     ConnectionFailedError,
@@ -30,14 +30,13 @@ from stacks_pulumi.errors import (
     UnreadableAnswerError,
 )
 
-__all__ = ["Quota", "Retry", "in_doubt", "most_attempts", "nap", "pause", "worth_another"]
+__all__ = ["Quota", "Retry", "in_doubt", "most_attempts", "pause", "worth_another"]
 
 T = TypeVar("T")
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 _LONGEST_ADVICE: Final = 300.0
-_STEP: Final = 0.5
 
 
 def in_doubt(error: BaseException) -> bool:
@@ -77,15 +76,6 @@ def pause(error: BaseException, attempt: int, chance: float) -> float:
     if isinstance(error, RateLimitedError):
         return 0.0  # the limiter holds everybody back already
     return chance * min(_FIRST_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
-
-
-def nap(clock: Clock, seconds: float, pulse: Pulse | None = None) -> None:
-    """Sleep, calling `pulse` at least twice a second; what it raises ends the sleep."""
-    wake = clock.now() + seconds
-    while (left := wake - clock.now()) > 0:
-        if pulse is not None:
-            pulse()
-        clock.sleep(min(left, _STEP))
 
 
 class Quota:
@@ -165,7 +155,7 @@ class Retry:
             retry=tenacity.retry_if_exception(lambda error: worth_another(call, error)),
             stop=spent,
             wait=lambda state: pause(_error_of(state), state.attempt_number, self._chance()),
-            sleep=lambda seconds: nap(self._clock, seconds, call.pulse),
+            sleep=lambda seconds: sleep_with_pulse(seconds, self._clock, call.pulse),
             reraise=True,
         )(attempt)
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from stacks_pulumi._clock import Clock
-from stacks_pulumi.api._call import Call, Handler, Pulse, Scope, path
+from stacks_pulumi._clock import Clock, Pulse, wait_while
+from stacks_pulumi.api._call import Call, Handler, Scope, path
 from stacks_pulumi.api._shapes import item, items, nothing, snake, unwrap
 from stacks_pulumi.api._watch import Watch
 from stacks_pulumi.api.feed import Feed
@@ -21,7 +21,6 @@ from stacks_pulumi.api.wait import BACKED_UP
 __all__ = ["Backups"]
 
 _ALL: Final = 100
-_STEP: Final = 0.5
 _PAUSES: Final = (5.0, 10.0, 20.0)
 """Backups begin in the background: one whose request was lost may take a while to show."""
 
@@ -248,13 +247,9 @@ class Backups:
 
     @contextmanager
     def _turn(self, container_id: str, pulse: Pulse) -> Iterator[None]:
-        while True:
-            pulse()
-            with self._changed:
-                if container_id not in self._starting:
-                    self._starting.add(container_id)
-                    break
-                self._clock.wait(self._changed, _STEP)
+        with self._changed:
+            wait_while(lambda: container_id in self._starting, self._changed, self._clock, pulse)
+            self._starting.add(container_id)
         try:
             yield
         finally:

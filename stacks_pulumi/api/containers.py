@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal
 
-from stacks_pulumi._clock import Clock
+from stacks_pulumi._clock import Clock, Pulse
 from stacks_pulumi.api import _bodies, _metrics
-from stacks_pulumi.api._call import Call, Handler, Pulse, Scope, path
+from stacks_pulumi.api._call import Call, Handler, Scope, path
 from stacks_pulumi.api._shapes import item, items, nothing, text_of
 from stacks_pulumi.api._words import scrub
 from stacks_pulumi.api.feed import Feed

@@ -14,14 +14,15 @@ it is published. There is no thread of its own. Three rules keep it true:
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from stacks_pulumi._clock import Clock
-from stacks_pulumi.api._call import CALL_ERRORS, Pulse
+from stacks_pulumi._clock import Clock, Pulse, wait_while
+from stacks_pulumi.api._call import CALL_ERRORS
 from stacks_pulumi.api._watch import StateWatch, Tracked, Watch
 from stacks_pulumi.api.wait import Wait
 from stacks_pulumi.errors import ForbiddenError, InvalidApiKeyError, StacksError
@@ -32,7 +33,6 @@ T = TypeVar("T", bound=Tracked)
 T_co = TypeVar("T_co", bound=Tracked, covariant=True)
 
 _FATAL: Final = (InvalidApiKeyError, ForbiddenError)
-_STEP: Final = 0.5
 _NEW: Final = 1.0
 _SHORTEST: Final = 2.0
 _LONGEST: Final = 10.0
@@ -98,9 +98,13 @@ class Feed(Generic[T]):
         self._busy = False
         self._latest: _Look[T] = _Look(0)
 
-    def snapshot(self, max_age: float = 0.0) -> tuple[T, ...]:
+    def snapshot(self, max_age: float = 0.0, pulse: Pulse | None = None) -> tuple[T, ...]:
         """
         The list, by a call that began after this was called, or not more than so many seconds before.
+
+        Args:
+            max_age: That number of seconds.
+            pulse: Called while the call waits for its turn, or while this thread waits for another thread's call.
 
         Raises:
             StacksError: That call failed.
@@ -110,15 +114,13 @@ class Feed(Generic[T]):
             ticket = self._begun + (0 if recent else 1)
         while True:
             with self._changed:
+                wait_while(
+                    lambda: self._busy and self._latest.number < ticket, self._changed, self._clock, pulse
+                )
                 look = self._latest
-                number = None
-                if look.number < ticket:
-                    number = self._begin()
-                    if number is None:
-                        self._clock.wait(self._changed, _STEP)
-                        continue
+                number = None if look.number >= ticket else self._begin()
             if number is not None:
-                self._lead(number, poll=False, pulse=None)
+                self._lead(number, poll=False, pulse=pulse)
             elif look.error is not None:
                 raise copy.copy(look.error) from None
             else:
@@ -184,17 +186,13 @@ class Feed(Generic[T]):
             ticket = self._begun + 1
         while True:
             with self._changed:
+                wait_while(
+                    functools.partial(self._blocked, watch, ticket), self._changed, self._clock, watch.pulse
+                )
                 look = self._latest
-                fresh = look.number >= ticket
-                due = self._due(watch)
-                number = None if fresh or due > 0 else self._begin()
+                number = None if look.number >= ticket else self._begin()
             if number is not None:
                 self._lead(number, poll=True, pulse=watch.pulse)
-            elif not fresh:
-                watch.pulse()
-                with self._changed:
-                    if self._latest is look:
-                        self._clock.wait(self._changed, min(due, _STEP) if due > 0 else _STEP)
             elif look.error is None:
                 ticket = look.number + 1
                 if watch.judge(look.things):
@@ -214,15 +212,16 @@ class Feed(Generic[T]):
             # Whoever is about to look waits for the limiter, which has nothing left in this window.
             return pace if self._busy else max(self._began_at + min(pace, _LONGEST) - self._clock.now(), 0.0)
 
-    def _due(self, watch: Watch[T]) -> float:
-        """Seconds until this waiter would like another look."""
+    def _blocked(self, watch: Watch[T], ticket: int) -> float:
+        """Seconds until this waiter makes the next call, true while another thread makes one, 0 if it has its list."""
+        if self._latest.number >= ticket:
+            return 0.0
         every = max(interval(watch.elapsed), min(self._pace(), _LONGEST))
-        return max(watch.delay - watch.elapsed, self._began_at + every - self._clock.now())
+        due = max(watch.delay - watch.elapsed, self._began_at + every - self._clock.now())
+        return due if due > 0 else self._busy
 
-    def _begin(self) -> int | None:
-        """With the lock held: the number of the call that the caller is to make now, or `None` if one is under way."""
-        if self._busy:
-            return None
+    def _begin(self) -> int:
+        """With the lock held, and no call in progress: the number of the call that the caller makes now."""
         self._busy = True
         self._begun += 1
         self._began_at = self._clock.now()

@@ -11,10 +11,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
-from stacks_pulumi._clock import Clock
-from stacks_pulumi.api._call import CALL_ERRORS, Pulse
-from stacks_pulumi.api._retry import in_doubt, nap
-from stacks_pulumi.api._shield import shielded
+from stacks_pulumi._clock import Clock, Pulse, beat, shielded, sleep_with_pulse
+from stacks_pulumi.api._call import CALL_ERRORS
+from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api._words import scrub
 from stacks_pulumi.errors import (
     BadRequestError,
@@ -65,7 +64,7 @@ def once(
         ours: Whether a thing that was not there before is what was asked for.
         clock: Time.
         pauses: Seconds before the look that follows the first, second ... doubtful attempt; one attempt for each.
-        pulse: See `Pulse`; also called during those pauses.
+        pulse: Called before the request is sent again; what it raises ends the attempts, but not a look.
 
     Raises:
         ExistsError: It was there before it was asked for, or somebody was faster.
@@ -79,34 +78,38 @@ def once(
         return next((thing for thing in look() if thing.id not in known and ours(thing)), None)
 
     doubt: StacksError | None = None
-    with contextlib.ExitStack() as stack:
-        for attempt in range(len(pauses)):
-            try:
-                return post()
-            except CALL_ERRORS as error:
-                if in_doubt(error):
-                    doubt = error
-                    # From here on there may be something that nobody knows of: look, whoever has gone away meanwhile.
-                    stack.enter_context(shielded())
-                    # A success that does not tell the id was carried out. Of anything else the API may still be at
-                    # it, and if it does not show then, it is asked for again.
-                    done = isinstance(doubt, UnreadableAnswerError) and doubt.status in _SUCCESS
-                    found = _find(appeared, doubt, pauses[attempt:], clock, pulse, done=done)
-                elif doubt is None:
-                    if isinstance(error, (BadRequestError, ConflictError)):
-                        # Somebody may have been faster than our look.
-                        with contextlib.suppress(*CALL_ERRORS):
-                            _refuse(what, () if taken is None else look(), taken)
+    for attempt in range(len(pauses)):
+        try:
+            if doubt is not None:
+                beat(pulse)
+            return post()
+        except CALL_ERRORS as error:
+            if in_doubt(error):
+                doubt = error
+                # A success that does not tell the id was carried out. Anything else may still be in progress, and is
+                # sent again if the look shows nothing.
+                done = isinstance(doubt, UnreadableAnswerError) and doubt.status in _SUCCESS
+                found = _find(appeared, doubt, pauses[attempt:], clock, done=done)
+            elif doubt is None:
+                if isinstance(error, (BadRequestError, ConflictError)):
+                    # Somebody may have been faster than our look.
+                    with contextlib.suppress(*CALL_ERRORS):
+                        _refuse(what, () if taken is None else look(), taken)
+                raise
+            else:
+                done = isinstance(error, _STANDS_IN_THE_WAY)
+                found = _find(appeared, doubt, pauses[attempt:] if done else (0.0,), clock, done=done)
+                if found is None:
                     raise
-                else:
-                    done = isinstance(error, _STANDS_IN_THE_WAY)
-                    found = _find(
-                        appeared, doubt, pauses[attempt:] if done else (0.0,), clock, pulse, done=done
-                    )
-                    if found is None:
-                        raise
-            if found is not None:
-                return found
+        except StacksError:
+            # The pulse ended it before the request was sent again, so the first one is looked for once more.
+            if doubt is None:
+                raise
+            found = _find(appeared, doubt, pauses[attempt:], clock, done=True)
+            if found is None:
+                raise
+        if found is not None:
+            return found
     raise doubt or AssertionError
 
 
@@ -122,7 +125,6 @@ def _find(
     doubt: StacksError,
     pauses: Sequence[float],
     clock: Clock,
-    pulse: Pulse | None,
     *,
     done: bool,
 ) -> T | None:
@@ -132,15 +134,17 @@ def _find(
     What is (perhaps) done shows at once or, if the list lags, a little later: it is looked for until the pauses end.
     """
     looked = False
-    for pause in (0.0, *pauses) if done else pauses:
-        nap(clock, pause, pulse)
-        try:
-            found = appeared()
-        except CALL_ERRORS:
-            continue
-        looked = True
-        if found is not None or not done:
-            return found
+    # There may be something that is in no state, so neither a cancellation nor a deadline ends the look.
+    with shielded():
+        for pause in (0.0, *pauses) if done else pauses:
+            sleep_with_pulse(pause, clock)
+            try:
+                found = appeared()
+            except CALL_ERRORS:
+                continue
+            looked = True
+            if found is not None or not done:
+                return found
     if looked:
         return None
     raise doubt

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from stacks_pulumi._clock import Clock
+from stacks_pulumi._clock import Clock, wait_while
 
 __all__ = ["GRACE", "PATIENCE", "Made", "Restarts"]
 
@@ -28,8 +28,6 @@ Seconds after which a restart goes ahead although it is still held off.
 
 Some windows of the rate limit: where many connections and backups are made at once, each waits for its turn.
 """
-
-_STEP: Final = 0.5
 
 
 @dataclass
@@ -78,7 +76,7 @@ class Restarts:
             self._holds.append(containers)
         try:
             with self._changed:
-                self._wait(lambda: self._is_restarting(containers), on_wait)
+                wait_while(lambda: self._is_restarting(containers), self._changed, self._clock, on_wait)
             yield
         finally:
             with self._changed:
@@ -136,7 +134,7 @@ class Restarts:
                 held = self._is_held_off(source) and self._clock.now() < patient_until
                 return (state.restarting or held) and state.done < mine
 
-            self._wait(blocked, on_wait)
+            wait_while(blocked, self._changed, self._clock, on_wait)
             if state.done >= mine:
                 return False
             state.restarting = True
@@ -165,9 +163,3 @@ class Restarts:
 
     def _is_held_off(self, container: str) -> bool:
         return any(containers is None or container in containers for containers in self._holds)
-
-    def _wait(self, blocked: Callable[[], bool], on_wait: Callable[[], None]) -> None:
-        """With the lock held: until it is not blocked any more."""
-        while blocked():
-            self._clock.wait(self._changed, _STEP)
-            on_wait()

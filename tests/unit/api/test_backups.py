@@ -194,14 +194,37 @@ def test_a_backup_that_never_appears_is_given_up_at_the_deadline(clock: FakeCloc
     assert store.asked == 1
 
 
-@pytest.mark.parametrize("lost", [False, True])
-def test_a_cancelled_start_ends_soon(clock: FakeClock, lost: bool) -> None:
+def test_a_cancelled_start_ends_soon(clock: FakeClock) -> None:
     store = Store(clock, shows_after=1e6)
-    store.replies = [errors.ConnectionFailedError("x", sent=True)] if lost else []
 
     with pytest.raises(errors.WaitCancelledError):
         backups(store, clock).start("a", deadline=clock.now() + 600, cancelled=lambda: clock.now() > 1004)
     assert clock.now() < 1005
+
+
+@pytest.mark.parametrize("reason", ["cancelled", "deadline"])
+def test_a_start_that_ends_after_a_lost_answer_still_looks_for_the_backup(
+    clock: FakeClock, reason: str
+) -> None:
+    store = Store(clock, shows_after=2)
+    store.replies = [errors.ConnectionFailedError("x", sent=True)]
+    is_cancelled = reason == "cancelled"
+
+    made = backups(store, clock).start(
+        "a", deadline=1e9 if is_cancelled else 1000.1, cancelled=lambda: is_cancelled and clock.now() > 1000.1
+    )
+
+    assert (made.id, store.asked) == (11, 1)
+
+
+def test_a_start_that_is_cancelled_after_a_lost_answer_sends_nothing_again(clock: FakeClock) -> None:
+    store = Store(clock, shows_after=1e6)
+    store.replies = [errors.ConnectionFailedError("x", sent=True)]
+
+    with pytest.raises(errors.WaitCancelledError):
+        backups(store, clock).start("a", deadline=1e9, cancelled=lambda: clock.now() > 1000.1)
+    assert store.asked == 1
+    assert clock.now() < 1060
 
 
 def test_a_start_that_waits_for_its_turn_can_be_cancelled(clock: FakeClock) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import errors
-from stacks_pulumi.api._call import Pulse
+from stacks_pulumi._clock import Pulse
 from stacks_pulumi.api._watch import Watch
 from stacks_pulumi.api.feed import Feed, interval
 from stacks_pulumi.api.models import Container

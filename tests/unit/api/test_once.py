@@ -260,13 +260,22 @@ def test_pauses_give_the_api_time_to_finish_and_a_success_needs_none(api: Api, c
     assert clock.now() == 1001.0
 
 
-def test_a_pulse_ends_it(api: Api, clock: FakeClock) -> None:
+def test_a_pulse_ends_the_attempts_and_not_the_look(api: Api, clock: FakeClock) -> None:
     def pulse() -> None:
-        if clock.now() >= 1002:
-            raise errors.WaitCancelledError("enough")
+        raise errors.WaitCancelledError("enough")
 
     api.posts = [LOST]
     with pytest.raises(errors.WaitCancelledError):
-        api.create(pauses=(60.0,), pulse=pulse)
-    assert clock.now() == 1002.0
+        api.create(pauses=(60.0, 60.0), pulse=pulse)
+    assert api.happened == ["post", "look", "look", "look"]
+
+
+def test_what_appears_late_is_found_although_the_pulse_ended_the_attempts(api: Api, clock: FakeClock) -> None:
+    def pulse() -> None:
+        raise errors.WaitCancelledError("enough")
+
+    api.posts = [LOST]
+    api.look = lambda: [OLD, MINE] if clock.now() > 1002 else [OLD]  # type: ignore[method-assign]
+
+    assert api.create(pulse=pulse) == MINE
     assert api.happened == ["post"]

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi.api._call import Call
-from stacks_pulumi.api._retry import Quota, Retry, in_doubt, most_attempts, nap, pause, worth_another
+from stacks_pulumi.api._retry import Quota, Retry, in_doubt, most_attempts, pause, worth_another
 from tests.support.clock import FakeClock
 from tests.unit.api.fakes import a_call
 
@@ -183,18 +182,6 @@ def test_being_rate_limited_is_not_paid_from_the_purse(clock: FakeClock) -> None
             retry(a_call())
 
     assert retry._quota._left == 100
-
-
-def test_the_pulse_can_end_a_pause(clock: FakeClock) -> None:
-    def beats() -> Iterator[None]:
-        yield
-        yield
-        raise errors.WaitCancelledError("enough")
-
-    pulse = beats()
-    with pytest.raises(errors.WaitCancelledError):
-        nap(clock, 100, lambda: next(pulse))
-    assert clock.now() == 1001.0
 
 
 def test_the_pulse_of_a_call_is_felt_between_attempts(clock: FakeClock) -> None:
