@@ -111,6 +111,7 @@ class AllowedIpList:
             return None
         entries = _of(access.allowed_ips, address)
         if not entries:
+            access.allowed_ips.require_complete()
             return None
         # A second entry for the address that says something else is drift.
         found = next((entry for entry in entries if not _says(entry, olds)), entries[0])
@@ -139,7 +140,10 @@ class AllowedIpList:
         with self.session.turn(self.container), contextlib.suppress(NotFoundError):
             access = self._access()
             going = _of(access.allowed_ips, address)
-            if access.enabled is False or not going:
+            if access.enabled is False:
+                return
+            if not going:
+                access.allowed_ips.require_complete()
                 return
             going += _unwanted(access.allowed_ips, address, olds)
             if _only(going, access):

@@ -204,7 +204,7 @@ class PinnedBackupProvider(Provider):
             )
         except NotFoundError:
             return None
-        found = next((backup for backup in listed if backup.id == number), None)
+        found = listed.find(lambda backup: backup.id == number)
         if found is not None:
             # One that was not complete when the time was up, and failed after that, is no backup: make another one.
             failed = found.status in BACKED_UP.failed and olds.get("pinned") is False
@@ -234,7 +234,7 @@ class PinnedBackupProvider(Provider):
             op.inform(f"backup {number} stays pinned: on_delete is 'keep'")
             return
         with contextlib.suppress(NotFoundError):
-            act(number)
+            act(number, container_id=olds.get("container"))
 
     def _start(self, session: Session, op: Operation, container: str) -> models.Backup:
         with session.restarts.held_off((container,), op.check_active):
@@ -284,7 +284,7 @@ def _find(session: Session, container: str, number: int) -> models.Backup | None
         VanishedError: There is none.
     """
     listed = session.client.backups.list(container, limit=_NEWEST)
-    found = next((backup for backup in listed if backup.id == number), None)
+    found = listed.find(lambda backup: backup.id == number)
     if found is None and len(listed) < _NEWEST:
         msg = (
             f"{container} has no backup {number}; it has {', '.join(str(backup.id) for backup in listed) or 'none'}. "
