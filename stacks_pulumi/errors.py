@@ -14,8 +14,8 @@ StacksError
 │   ├── NotFoundError             404
 │   ├── ConflictError             409 (the guide names no such code; read tolerantly)
 │   ├── RateLimitedError          429
-│   └── ServerError               5xx
-│       └── NoCapacityError           503: the account was put on the waitlist
+│   └── ServerError               5xx: the outcome is unknown
+│       └── NoCapacityError           503, and no container was created: the account is on the waitlist
 ├── ConnectionFailedError     no answer: the request may or may not have been carried out
 ├── UnreadableAnswerError     an answer that cannot be understood
 ├── ExistsError               what was to be made is there already, and was there before we asked
@@ -31,7 +31,10 @@ holds the API key. Errors survive pickling.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "ApiError",
@@ -74,10 +77,9 @@ class StacksError(Exception):
         for name, value in attributes.items():
             setattr(self, name, value)
 
-    def learn(self, name: str, value: Any) -> None:
-        """Set an attribute that became known after the error was made."""
-        self._attributes[name] = value
-        setattr(self, name, value)
+    def replaced(self, message: str | None = None, **attributes: Any) -> Self:
+        """Return the same error with another message, or with more attributes."""
+        return type(self)(self.message if message is None else message, **{**self._attributes, **attributes})
 
     def __str__(self) -> str:
         return self.message
@@ -194,11 +196,22 @@ class RateLimitedError(ApiError):
 
 
 class ServerError(ApiError):
-    """5xx: the API failed."""
+    """
+    5xx: the API failed, or a proxy did. The request may have been carried out.
+
+    Attributes:
+        retry_after: Seconds that the answer asked to wait, or `None`.
+    """
+
+    retry_after: float | None = None
 
 
 class NoCapacityError(ServerError):
-    """503: no capacity; the account is on the waitlist now. Never retried: every try would join again."""
+    """
+    503 to a create request, and two lists that began after it show no container: the account is on the waitlist.
+
+    The request is never sent again, because every request joins the waitlist.
+    """
 
 
 class ConnectionFailedError(StacksError):

@@ -16,6 +16,7 @@ from stacks_pulumi.api.models import (
     Connections,
     Credentials,
     ExternalAccess,
+    Listing,
     Target,
     Targets,
     Template,
@@ -89,7 +90,7 @@ def private_key_if_any(body: Any) -> str | None:
         return None
 
 
-def templates(body: Any) -> tuple[Template, ...]:
+def templates(body: Any) -> Listing[Template]:
     """Templates: a list, a mapping by id, or lists by category."""
     value, path = unwrap(body, "templates")
     if isinstance(value, Mapping) and value and all(isinstance(entry, list) for entry in value.values()):
@@ -104,13 +105,16 @@ def templates(body: Any) -> tuple[Template, ...]:
     return _templates(value, path)
 
 
-def _templates(value: Any, path: str) -> tuple[Template, ...]:
-    found = items(Template, value, path=path, bare=("id",))
-    raws = list(value.values()) if isinstance(value, Mapping) else value
-    return tuple(
-        msgspec.structs.replace(template, raw=dict(raw) if isinstance(raw, Mapping) else {})
-        for template, raw in zip(found, raws, strict=True)
-    )
+def _templates(value: Any, path: str) -> Listing[Template]:
+    if isinstance(value, Mapping):
+        value = {name: _with_raw(entry) for name, entry in value.items()}
+    elif isinstance(value, list):
+        value = [_with_raw({"id": entry} if isinstance(entry, str) else entry) for entry in value]
+    return items(Template, value, path=path, bare=("id",))
+
+
+def _with_raw(entry: Any) -> Any:
+    return {**entry, "raw": entry} if isinstance(entry, Mapping) else entry
 
 
 def allowed_ips(body: Any) -> ExternalAccess:
@@ -132,7 +136,8 @@ def allowed_ips(body: Any) -> ExternalAccess:
 
 def connection(body: Any) -> Connection:
     """One connection, as the answer to a create request tells it."""
-    return _connection(*unwrap(body, "connection"))
+    value, path = unwrap(body, "connection")
+    return record(Connection, _with_text_variables(value), path)
 
 
 def connections(body: Any) -> Connections:
@@ -144,21 +149,25 @@ def connections(body: Any) -> Connections:
     if given.get("outgoing") is None:
         raise ShapeError(f"{path}.outgoing", "a list was expected")
     directions = {
-        name: tuple(
-            _connection(entry, f"{path}.{name}[{index}]")
-            for index, entry in enumerate(_listed(given.get(name), f"{path}.{name}"))
+        name: items(
+            Connection,
+            list(map(_with_text_variables, _listed(given.get(name), f"{path}.{name}"))),
+            path=f"{path}.{name}",
         )
         for name in Connections.__struct_fields__
     }
     return Connections(**directions)
 
 
-def _connection(value: Any, path: str) -> Connection:
-    given = {snake(name): entry for name, entry in mapping(value, path).items()}
+def _with_text_variables(entry: Any) -> Any:
+    """The same connection, with text for each value of its variables."""
+    if not isinstance(entry, Mapping):
+        return entry
+    given = {snake(name): value for name, value in entry.items()}
     variables = given.get("environment_variables")
     if isinstance(variables, Mapping):
-        given["environment_variables"] = {name: str(entry) for name, entry in variables.items()}
-    return record(Connection, given, path)
+        given["environment_variables"] = {name: str(value) for name, value in variables.items()}
+    return given
 
 
 def targets(body: Any) -> Targets:

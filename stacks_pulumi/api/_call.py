@@ -57,6 +57,7 @@ class Call(Generic[T]):
         text: Whether the answer may be plain text instead of JSON (logs, certificate, VPN configuration, nothing).
         poll: Whether it only looks whether something has happened yet; such a call lets all others go first.
         again: Whether it may be sent twice although it is a POST, because the second does no more than the first.
+        fixed: Whether its path exists in every account, so that a 404 can only mean a wrong base URL.
         pulse: Called while the call waits for its turn; what it raises ends the call before it is sent.
     """
 
@@ -71,6 +72,7 @@ class Call(Generic[T]):
     text: bool = False
     poll: bool = False
     again: bool = False
+    fixed: bool = False
     pulse: Pulse | None = None
 
     @property

@@ -14,10 +14,11 @@ from stacks_pulumi.api._call import Handler, Sender
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._limiter import Limit, Limiter
 from stacks_pulumi.api._retry import Retry
+from stacks_pulumi.config import DEFAULT_BASE_URL
 
 __all__ = ["assemble"]
 
 
-def assemble(transport: Sender, limiter: Limiter, clock: Clock) -> Handler:
+def assemble(transport: Sender, limiter: Limiter, clock: Clock, base_url: str = DEFAULT_BASE_URL) -> Handler:
     """The whole chain: a call in, the value that it asks for out."""
-    return Retry(Decode(Limit(transport, limiter)), clock)
+    return Retry(Decode(Limit(transport, limiter), base_url), clock)

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stacks_pulumi.api._call import Answer, Call, Sender
-from stacks_pulumi.api._problems import problem
+from stacks_pulumi.api._call import Answer, Call, Scope, Sender, path
+from stacks_pulumi.api._problems import problem, wrong_base_url
 from stacks_pulumi.api._shapes import ShapeError
 from stacks_pulumi.api._words import scrub
+from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import UnreadableAnswerError
 
 __all__ = ["Decode"]
@@ -26,6 +27,16 @@ T = TypeVar("T")
 _SUCCESS: Final = range(200, 300)
 _NOT_FOUND: Final = 404
 _REDIRECT: Final = range(300, 400)
+_VERSION: Final = re.compile(r"/api/v\d+$")
+_PROBE: Final[Call[Any]] = Call(
+    "containers.list",
+    "check the base URL",
+    "GET",
+    path("containers"),
+    Scope.READ,
+    lambda body: body,
+    fixed=True,
+)
 _BOM: Final = b"\xef\xbb\xbf"
 _PAGE: Final = re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE)
 
@@ -33,8 +44,10 @@ _PAGE: Final = re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE)
 class Decode:
     """The handler."""
 
-    def __init__(self, send: Sender) -> None:
+    def __init__(self, send: Sender, base_url: str = DEFAULT_BASE_URL) -> None:
         self._send = send
+        self._base_url = base_url
+        self._is_trusted = _VERSION.search(base_url) is not None
 
     def __call__(self, call: Call[T]) -> T:
         """
@@ -53,6 +66,8 @@ class Decode:
             # whoever answers at a wrong address.
             if answer.status == _NOT_FOUND and not isinstance(body, Mapping):
                 raise _unreadable(call, answer, "it does not come from the API (check the base URL)")
+            if answer.status == _NOT_FOUND and (call.fixed or not self._reaches_the_api()):
+                raise wrong_base_url(call, answer, body, self._base_url)
             raise problem(call, answer, body)
         if call.text and _PAGE.match(answer.body.removeprefix(_BOM)):
             # A proxy's page says 200 as well, and nothing was done. Where there is nothing to be read in an answer,
@@ -73,6 +88,12 @@ class Decode:
             raise _unreadable(
                 call, answer, f"it is no whole JSON document ({len(answer.body)} bytes)"
             ) from None
+
+    def _reaches_the_api(self) -> bool:
+        """Whether the base URL is that of the API. Where it does not look like one, the list of containers shows it."""
+        if not self._is_trusted:
+            self._is_trusted = self._send(_PROBE).status != _NOT_FOUND
+        return self._is_trusted
 
 
 def _body(call: Call[Any], answer: Answer) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._rates import rates, retry_after
 from stacks_pulumi.api._words import api_words, scrub, scrub_body
+from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import (
     ApiError,
     BadRequestError,
@@ -21,7 +22,6 @@ from stacks_pulumi.errors import (
     ForbiddenError,
     InvalidApiKeyError,
     MissingScopeError,
-    NoCapacityError,
     NotFoundError,
     PaymentRequiredError,
     RateLimitedError,
@@ -29,7 +29,7 @@ from stacks_pulumi.errors import (
     SpendingCapError,
 )
 
-__all__ = ["problem"]
+__all__ = ["problem", "wrong_base_url"]
 
 _KEYS_PAGE: Final = "in the STACKS dashboard under Account Settings, API Keys"
 
@@ -72,6 +72,20 @@ def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
     """
     refusal = _Refusal(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
     return _BY_STATUS.get(answer.status, _by_content)(refusal)
+
+
+def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) -> ApiError:
+    """
+    The error for a 404 that is not about a resource: the path exists in every account, or in none at this address.
+
+    It is not a `NotFoundError`, which callers take for "deleted".
+    """
+    refusal = _Refusal(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
+    return refusal.as_error(
+        ApiError,
+        f"the API is not at {base_url} ({refusal.said})",
+        f"the base URL is probably wrong: it looks like {DEFAULT_BASE_URL}",
+    )
 
 
 def _by_content(refusal: _Refusal) -> ApiError:
@@ -188,19 +202,12 @@ def _rate_limited(refusal: _Refusal) -> ApiError:
     )
 
 
-def _no_capacity(refusal: _Refusal) -> ApiError:
-    return refusal.as_error(
-        NoCapacityError,
-        f"no capacity ({refusal.said}), and the account is on the waitlist now",
-        "it was not tried again, as every try joins the waitlist: wait until STACKS tells that there is a place",
-    )
-
-
 def _server_fault(refusal: _Refusal) -> ApiError:
     return refusal.as_error(
         ServerError,
         f"the API failed ({refusal.said})",
         "try again later; if it stays, contact STACKS support with the time and the request",
+        retry_after=retry_after(refusal.answer),
     )
 
 
@@ -221,5 +228,4 @@ _BY_STATUS: Final[Mapping[int, Callable[[_Refusal], ApiError]]] = {
     409: _conflict,
     422: _bad_request,
     429: _rate_limited,
-    503: _no_capacity,
 }

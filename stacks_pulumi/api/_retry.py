@@ -1,11 +1,10 @@
 """
 What is tried again, when, and how often. The only layer that does.
 
-    GET, PUT, DELETE    no answer, 429, 5xx but 503, an answer that cannot be read
+    GET, PUT, DELETE    no answer, 429, 5xx, an answer that cannot be read
     POST                429, and connections that were never made: it certainly did not happen
-    never               503: every try would join the waitlist again
 
-A POST of which nobody knows what became is not this module's business but that of `once`.
+A POST whose outcome is unknown is resolved by `once`.
 """
 
 from __future__ import annotations
@@ -37,6 +36,8 @@ T = TypeVar("T")
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 _LONGEST_ADVICE: Final = 300.0
+_LONGEST_OUTAGE: Final = 30.0
+"""Seconds to wait at most where a server that failed asks for a pause. It may be wrong about how long it takes."""
 
 
 def in_doubt(error: BaseException) -> bool:
@@ -75,7 +76,9 @@ def pause(error: BaseException, attempt: int, chance: float) -> float:
     """Seconds before the next attempt: full jitter, so that calls that failed together do not return together."""
     if isinstance(error, RateLimitedError):
         return 0.0  # the limiter holds everybody back already
-    return chance * min(_FIRST_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
+    advice = (error.retry_after if isinstance(error, ServerError) else None) or 0.0
+    jitter = chance * min(_FIRST_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
+    return jitter + min(advice, _LONGEST_OUTAGE)
 
 
 class Quota:
@@ -135,7 +138,7 @@ class Retry:
                 raise
             except StacksError as error:
                 if doubtful and isinstance(error, ApiError):
-                    error.learn("after_doubt", True)  # noqa: FBT003  (a value, not a switch)
+                    raise error.replaced(after_doubt=True) from None
                 doubtful = doubtful or in_doubt(error)
                 raise
             self._quota.refill(paid)

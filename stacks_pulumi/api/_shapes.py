@@ -8,20 +8,25 @@ come bare, wrapped or as a mapping, and texts come bare or wrapped.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
+from stacks_pulumi.api._words import scrub
 from stacks_pulumi.api.models._base import Model
+from stacks_pulumi.api.models._listing import Listing
 
-__all__ = ["ShapeError", "item", "items", "mapping", "nothing", "record", "snake", "text_of", "unwrap"]
+__all__ = ["ShapeError", "done", "item", "items", "mapping", "record", "snake", "text_of", "unwrap"]
 
 M = TypeVar("M", bound=Model)
 
+_building: Final = threading.Lock()
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-\s]+")
 _WHERE: Final = re.compile(r" - at `\$?(.*)`$")
 _PAGE: Final = re.compile(r"\s*<(!doctype|html)", re.IGNORECASE)
@@ -60,8 +65,9 @@ def snake(name: str) -> str:
     return _HUMP.sub("_", name).lower()
 
 
-def nothing(_body: Any) -> None:
-    """Read an answer that says no more than that it was done."""
+def done(_body: Any) -> bool:
+    """Read an answer that says no more than that it was done: true."""
+    return True
 
 
 def mapping(value: Any, path: str = "body") -> Mapping[str, Any]:
@@ -103,9 +109,7 @@ def item(kind: type[M], body: Any, *keys: str) -> M:
     return record(kind, *unwrap(body, *keys))
 
 
-def items(
-    kind: type[M], body: Any, *keys: str, path: str = "body", bare: Sequence[str] = ()
-) -> tuple[M, ...]:
+def items(kind: type[M], body: Any, *keys: str, path: str = "body", bare: Sequence[str] = ()) -> Listing[M]:
     """
     All models from an answer that is a list: bare, wrapped, or as a mapping by name.
 
@@ -117,59 +121,141 @@ def items(
         bare: The fields that are meant by an entry that is only a text, or by the name of an entry in a mapping.
 
     Raises:
-        ShapeError: It has another shape, or it announces more entries than it holds.
+        ShapeError: It is not a list. What cannot be read in a row only makes a gap in it, see `Listing`.
     """
     value, path = unwrap(body, *keys, path=path)
     entries = list(_entries(value, path, bare))
-    # An absence from this list may come to mean "gone, forget it", so half a list must not pass for a whole one.
+    rows, gap, damaged = _rows(kind, entries, path)
     count = body.get("count") if isinstance(body, Mapping) else None
-    if isinstance(count, int) and count > len(entries):
-        raise ShapeError(path, f"{count} entries were announced and {len(entries)} came")
-    return tuple(record(kind, entry, where) for where, entry in entries)
+    if gap is None and isinstance(count, int) and count > len(entries):
+        gap = f"{path}: {count} rows were announced and {len(entries)} came"
+    return Listing(rows, gap=gap, damaged=damaged)
 
 
-def _entries(value: Any, path: str, bare: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def _entries(value: Any, path: str, bare: Sequence[str]) -> Iterator[Any]:
     if isinstance(value, list):
-        for index, entry in enumerate(value):
-            yield f"{path}[{index}]", dict.fromkeys(bare, entry) if bare and isinstance(entry, str) else entry
+        for entry in value:
+            yield dict.fromkeys(bare, entry) if bare and isinstance(entry, str) else entry
     elif (
         bare
         and value
         and isinstance(value, Mapping)
         and all(isinstance(entry, Mapping) for entry in value.values())
     ):
-        for index, (name, entry) in enumerate(value.items()):
-            yield f"{path}[{index}]", {**dict.fromkeys(bare, name), **entry}
+        for name, entry in value.items():
+            yield {**dict.fromkeys(bare, name), **entry}
     else:
         raise ShapeError(path, "a list was expected")
 
 
+def _rows(kind: type[M], entries: Sequence[Any], path: str) -> tuple[list[M], str | None, set[Any]]:
+    """The rows that can be read, the first one that cannot, and the ids of those that can in part."""
+    _prepare(kind)
+    try:
+        # Almost always all rows can be read, and then one conversion of the whole list is much quicker.
+        given = [_respelled(kind, entry, path) for entry in entries]
+        return msgspec.convert(given, list[kind], strict=False), None, set()  # type: ignore[valid-type]  # known at run time
+    except (msgspec.ValidationError, ShapeError):
+        pass
+    rows: list[M] = []
+    gap: str | None = None
+    damaged: set[Any] = set()
+    for index, entry in enumerate(entries):
+        try:
+            row, unread = _read(kind, entry, f"{path}[{index}]")
+        except ShapeError as error:
+            gap = gap or scrub(str(error))
+            continue
+        rows.append(row)
+        if unread:
+            damaged.add(getattr(row, "id", None))
+    return rows, gap, damaged
+
+
 def record(kind: type[M], value: Any, path: str = "body") -> M:
     """
-    One model from one object, whatever the spelling of its fields.
+    One model from one object, whatever the spelling of its fields. A field that cannot be read is `None`.
 
     Raises:
-        ShapeError: A field has another type, or one that must be there is missing.
+        ShapeError: It is not an object, or a field that must be there is missing or cannot be read.
     """
-    given = {snake(name): entry for name, entry in mapping(value, path).items() if entry is not None}
+    return _read(kind, value, path)[0]
+
+
+def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
+    """The model, and whether a field of it could not be read."""
+    _prepare(kind)
+    fields = _respelled(kind, value, path)
+    unread = False
+    while True:
+        try:
+            return msgspec.convert(fields, kind, strict=False), unread
+        except msgspec.ValidationError as error:
+            message = str(error)
+            where = _WHERE.search(message)
+            spot = where.group(1) if where else ""
+            field = re.split(r"[.\[]", spot.removeprefix("."), maxsplit=1)[0]
+            if field not in fields or field in _required(kind):
+                raise ShapeError(path + spot, _WHERE.sub("", message)) from None
+            del fields[field]
+            unread = True
+
+
+def _respelled(kind: type[M], value: Any, path: str) -> dict[str, Any]:
+    """The fields of the model that an object has, by the names that the model uses."""
+    known = _spellings(kind)
     fields: dict[str, Any] = {}
+    ranks: dict[str, int] = {}
+    for name, found in mapping(value, path).items():
+        if found is None:
+            continue
+        field = known(name)
+        if field is None or field.rank > ranks.get(field.name, field.rank):
+            continue
+        ranks[field.name] = field.rank
+        if field.is_text and isinstance(found, (int, float)) and not isinstance(found, bool):
+            # `"version": 22` and `"id": 178` mean the text as well; a number that is a number stays one.
+            fields[field.name] = str(found)
+        elif field.synonyms and isinstance(found, str):
+            fields[field.name] = field.synonyms.get(found, found)
+        else:
+            fields[field.name] = found
+    return fields
+
+
+@functools.cache
+def _prepare(kind: type[Model]) -> None:
+    """
+    Let msgspec build what it knows of a model, in one thread.
+
+    It does so at the first conversion, and two threads that come first together crash the interpreter (msgspec 0.22).
+    """
+    with _building, contextlib.suppress(msgspec.ValidationError):
+        msgspec.convert([{}], list[kind], strict=False)  # type: ignore[valid-type]  # known at run time
+
+
+class _Field(NamedTuple):
+    name: str
+    rank: int
+    is_text: bool
+    synonyms: Mapping[str, str]
+
+
+@functools.cache
+def _spellings(kind: type[Model]) -> Callable[[str], _Field | None]:
+    """A function from a name in an answer to the field of the model that it means."""
+    known: dict[str, _Field] = {}
     for name, is_text in _fields(kind):
-        for spelling in (name, *kind.ALIASES.get(name, ())):
-            if spelling in given:
-                found = given[spelling]
-                # `"version": 22` and `"id": 178` mean the text as well; a number that is a number stays one.
-                numeric = isinstance(found, (int, float)) and not isinstance(found, bool)
-                fields[name] = str(found) if is_text and numeric else found
-                break
-    for name, words in kind.SYNONYMS.items():
-        if isinstance(fields.get(name), str):
-            fields[name] = words.get(fields[name], fields[name])
-    try:
-        return msgspec.convert(fields, kind, strict=False)
-    except msgspec.ValidationError as error:
-        message = str(error)
-        where = _WHERE.search(message)
-        raise ShapeError(path + (where.group(1) if where else ""), _WHERE.sub("", message)) from None
+        for rank, spelling in enumerate((name, *kind.ALIASES.get(name, ()))):
+            known.setdefault(spelling, _Field(name, rank, is_text, kind.SYNONYMS.get(name, {})))
+    # Bounded, because the names come from an answer.
+    return functools.lru_cache(maxsize=1024)(lambda name: known.get(snake(name)))
+
+
+@functools.cache
+def _required(kind: type[Model]) -> frozenset[str]:
+    """The fields that must be there."""
+    return frozenset(field.name for field in msgspec.structs.fields(kind) if field.required)
 
 
 @functools.cache

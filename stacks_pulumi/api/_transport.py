@@ -16,6 +16,7 @@ import urllib3
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.api._sockets import Adapter
 from stacks_pulumi.api._words import scrub
 from stacks_pulumi.errors import ConnectionFailedError, UnreadableAnswerError
 
@@ -25,7 +26,6 @@ LARGEST_BODY: Final = 16 * 1024 * 1024
 """Bytes of the longest answer that is read."""
 
 _CONNECT_SECONDS: Final = 5.0
-_READ_SECONDS: Final = 30.0
 _WHOLE_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 10.0
 """A look that nobody hears of for so long is given up: the next one is due. From its begin to its last byte."""
@@ -66,7 +66,10 @@ class Transport:
         self._agent = f"stacks-pulumi/{_version()}"
         # Proxies and certificates from the environment are for the world outside. Plain http is accepted for this
         # machine only, and a proxy in between would carry the key in clear text over the network.
-        self._trust_env = urlsplit(base_url).scheme == "https"
+        parts = urlsplit(base_url)
+        self._trust_env = parts.scheme == "https"
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        self._where = f"{host}:{parts.port or {'https': 443}.get(parts.scheme, 80)}"
 
     def __call__(self, call: Call[Any]) -> Answer:
         """
@@ -79,11 +82,11 @@ class Transport:
         session = self._take()
         began = self._clock.now()
         try:
-            answer = self._exchange(session, call, began)
+            answer = self._exchange(session, call)
         except requests.RequestException as error:
             session.close()
             _LOG.debug("%s %s: %s", call.method, call.path, type(error).__name__)
-            raise _failure(call, error) from None
+            raise _failure(call, error, self._where) from None
         except BaseException:
             session.close()
             raise
@@ -110,16 +113,16 @@ class Transport:
         session.headers["Accept"] = "application/json, text/plain;q=0.9, */*;q=0.1"
         # The key is all that identifies us: no cookie is kept.
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+        adapter = Adapter(pool_connections=1, pool_maxsize=1, max_retries=0)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         return session
 
-    def _exchange(self, session: requests.Session, call: Call[Any], began: float) -> Answer:
+    def _exchange(self, session: requests.Session, call: Call[Any]) -> Answer:
         body = bytearray()
         seconds = _POLL_SECONDS if call.poll else _WHOLE_SECONDS
         # requests takes it, though its types do not say so. A pair of numbers would begin anew after the connection.
-        timeout: Any = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS, total=seconds)
+        timeout: Any = urllib3.Timeout(connect=_CONNECT_SECONDS, total=seconds)
         with session.request(
             call.method,
             self._base_url + call.path,
@@ -129,7 +132,7 @@ class Transport:
             allow_redirects=False,  # the key must not follow
             stream=True,
         ) as response:
-            while piece := _piece(response.raw, began + seconds - self._clock.now()):
+            while piece := _piece(response.raw):
                 body += piece
                 if len(body) > LARGEST_BODY:
                     raise _unreadable(call, response.status_code, f"it is longer than {LARGEST_BODY} bytes")
@@ -137,17 +140,8 @@ class Transport:
         return Answer(response.status_code, headers, bytes(body), self._clock.wall())
 
 
-def _piece(raw: urllib3.HTTPResponse, seconds: float) -> bytes:
-    """
-    What has come of the body, or comes within so many seconds; nothing if that was all.
-
-    `iter_content` waits until a piece is full, and each byte that trickles in starts its time-out anew.
-    """
-    if seconds <= 0:
-        raise requests.ReadTimeout
-    sock = getattr(raw.connection, "sock", None)
-    if sock is not None:  # it is not to be had where the connection ends with this answer
-        sock.settimeout(min(seconds, _READ_SECONDS))
+def _piece(raw: urllib3.HTTPResponse) -> bytes:
+    """What has come of the body, without waiting until a piece of some size is full; nothing if that was all."""
     try:
         return raw.read1(_CHUNK, decode_content=True)
     except urllib3.exceptions.ReadTimeoutError as error:
@@ -168,17 +162,18 @@ def _version() -> str:
 
 
 def _failure(
-    call: Call[Any], error: requests.RequestException
+    call: Call[Any], error: requests.RequestException, where: str
 ) -> ConnectionFailedError | UnreadableAnswerError:
     if isinstance(error, requests.exceptions.ContentDecodingError):
         return _unreadable(call, 0, "it was garbled on the way")
     sent = not _never_sent(error)
     if isinstance(error, requests.Timeout):
-        reason = "no answer came in time" if sent else "no connection came about in time"
+        reason = f"no answer from {where} in time" if sent else f"the connection to {where} timed out"
     elif isinstance(error, requests.exceptions.SSLError):
-        reason = f"no secure connection ({_innermost(error)})"
+        reason = f"no secure connection to {where} ({_innermost(error)})"
     else:
-        reason = f"{'the connection broke' if sent else 'no connection'} ({_innermost(error)})"
+        broke = f"the connection to {where} broke" if sent else f"no connection to {where}"
+        reason = f"{broke} ({_innermost(error)})"
     if not sent:
         effect = "nothing was sent"
     elif call.method == "GET":

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import CALL_ERRORS
 from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api.models import Listing
 from stacks_pulumi.api.wait import Verdict, Wait, verdict
 from stacks_pulumi.errors import (
     StacksError,
@@ -84,7 +85,7 @@ class Watch(ABC, Generic[T]):
         self._tick_at = -math.inf
 
     @abstractmethod
-    def judge(self, things: Sequence[T]) -> bool:
+    def judge(self, things: Listing[T]) -> bool:
         """Whether a new list ends the wait well; raises if it ends it badly."""
 
     @property
@@ -137,7 +138,8 @@ class StateWatch(Watch[T]):
         wait: What to wait for.
         id: Of what.
         noun: What it is, for messages.
-        confirm: Looks for it alone, or says `None`: asked before it is called vanished, in case the list leaves it out.
+        confirm: Looks for it alone, or says `None`: asked before it is called vanished, and if an incomplete list does
+            not show it.
         others: See `Watch`.
     """
 
@@ -158,7 +160,7 @@ class StateWatch(Watch[T]):
         self._state: str | None = ""
         self._looks = 0
 
-    def judge(self, things: Sequence[T]) -> bool:
+    def judge(self, things: Listing[T]) -> bool:
         """
         Whether the thing is in the wanted state.
 
@@ -167,13 +169,11 @@ class StateWatch(Watch[T]):
             VanishedError: It is not there any more.
         """
         self.trouble = None
-        meaning = self._look(next((thing for thing in things if thing.id == self._id), None))
-        if meaning is Verdict.VANISHED and self._confirm is not None:
-            try:
-                meaning = self._look(self._confirm(self._id))
-            except CALL_ERRORS as error:
-                self.trouble = error
-                return False
+        try:
+            meaning = self._meaning(things)
+        except CALL_ERRORS as error:
+            self.trouble = error
+            return False
         if meaning is Verdict.FAILED:
             raise self._end(
                 UnexpectedStateError,
@@ -185,6 +185,17 @@ class StateWatch(Watch[T]):
                 VanishedError, "no longer there", "somebody deleted it, or the API did: create it again"
             )
         return meaning is Verdict.REACHED
+
+    def _meaning(self, things: Listing[T]) -> Verdict:
+        thing = next((thing for thing in things if thing.id == self._id), None)
+        if self._confirm is None:
+            if thing is None:
+                things.require_complete()
+            return self._look(thing)
+        if thing is None and things.gap is not None:
+            return self._look(self._confirm(self._id))
+        meaning = self._look(thing)
+        return self._look(self._confirm(self._id)) if meaning is Verdict.VANISHED else meaning
 
     def _look(self, thing: T | None) -> Verdict:
         state = None if thing is None else thing.status or ""

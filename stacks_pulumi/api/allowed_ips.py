@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api import _bodies
 from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._shapes import item, nothing
-from stacks_pulumi.api.models import AllowedIp, ExternalAccess
+from stacks_pulumi.api._settle import settle
+from stacks_pulumi.api._shapes import done, item
+from stacks_pulumi.api.models import AllowedIp, ExternalAccess, Listing
 from stacks_pulumi.api.once import once
 
 __all__ = ["AllowedIps"]
@@ -78,7 +79,7 @@ class AllowedIps:
 
         added = once(
             what=what,
-            before=self.list(container_id).allowed_ips if before is None else before,
+            before=self.list(container_id).allowed_ips if before is None else Listing(before),
             taken=lambda entry: (
                 same_address(entry)
                 and entry.service_type == service_type
@@ -99,17 +100,20 @@ class AllowedIps:
             NotFoundError: There was no such entry when this was called.
             BadRequestError: It is the last one.
         """
-        self._send(
-            Call(
-                "allowed_ips.remove",
-                f"remove the allowed IP {ip_id} of container {container_id}",
-                "DELETE",
-                path("containers", container_id, "allowed-ips", ip_id),
-                Scope.MANAGE,
-                nothing,
-                text=True,
-            )
+        call = Call(
+            "allowed_ips.remove",
+            f"remove the allowed IP {ip_id} of container {container_id}",
+            "DELETE",
+            path("containers", container_id, "allowed-ips", ip_id),
+            Scope.MANAGE,
+            done,
+            text=True,
         )
+
+        def is_gone(_doubtful: bool) -> bool:
+            return self.list(container_id).allowed_ips.find(lambda entry: entry.id == ip_id) is None
+
+        settle(self._send, call, is_gone)
 
 
 def canonical(address: str | None) -> str:

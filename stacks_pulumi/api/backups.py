@@ -5,18 +5,20 @@ Backups: list, start, wait for, restore, pin, delete (guide, "Backups").
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
+from stacks_pulumi.api._backup_watch import Appears, id_if_any
 from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._shapes import item, items, nothing, snake, unwrap
-from stacks_pulumi.api._watch import Watch
+from stacks_pulumi.api._settle import settle
+from stacks_pulumi.api._shapes import done, item, items
 from stacks_pulumi.api.feed import Feed
-from stacks_pulumi.api.models import Backup, BackupStats
+from stacks_pulumi.api.models import Backup, BackupStats, Listing
 from stacks_pulumi.api.once import once
 from stacks_pulumi.api.wait import BACKED_UP
+from stacks_pulumi.errors import UnreadableAnswerError, WaitCancelledError
 
 __all__ = ["Backups"]
 
@@ -35,7 +37,7 @@ class Backups:
         self._changed = threading.Condition()
         self._starting: set[str] = set()
 
-    def list(self, container_id: str, limit: int = 50) -> tuple[Backup, ...]:
+    def list(self, container_id: str, limit: int = 50) -> Listing[Backup]:
         """
         The backups of a container (guide, "List Backups").
 
@@ -47,7 +49,7 @@ class Backups:
 
     def _list(
         self, container_id: str, *, limit: int = _ALL, poll: bool = False, pulse: Pulse | None = None
-    ) -> tuple[Backup, ...]:
+    ) -> Listing[Backup]:
         return self._send(
             Call(
                 "backups.list",
@@ -80,7 +82,7 @@ class Backups:
                 "POST",
                 path("containers", container_id, "backup"),
                 Scope.MANAGE,
-                _id_if_any,
+                id_if_any,
                 text=True,
             )
         )
@@ -103,14 +105,15 @@ class Backups:
             container_id: Of which container; it has to run.
             deadline: When to give up looking, in seconds of the clock's `now()`.
             on_tick: Called at least once a second with `None` and the seconds waited.
-            cancelled: Asked at least twice a second; true ends the wait.
+            cancelled: Asked at least twice a second; true ends the wait. A backup that may have been started by
+                then is looked for first, and returned if it is found.
 
         Raises:
             BadRequestError: The container does not run.
             WaitTimeoutError: It was accepted, and no backup has appeared.
-            WaitCancelledError: `cancelled()` was true.
+            WaitCancelledError: `cancelled()` was true, and no backup was started.
         """
-        watch = _Appears(
+        watch = Appears(
             f"backup of container {container_id}",
             "its appearance in the list",
             clock=self._clock,
@@ -120,13 +123,19 @@ class Backups:
         )
         with self._turn(container_id, watch.pulse):
             before = self._list(container_id, pulse=watch.pulse)
+            before.require_complete()
             watch.newer_than = max((backup.id for backup in before), default=0)
 
             def post() -> Backup:
                 told = self.trigger(container_id)
                 if told is not None:
                     return Backup(id=told, container_id=container_id)
-                found = self._feed(container_id).follow(watch)
+                try:
+                    found = self._feed(container_id).follow(watch)
+                except WaitCancelledError:
+                    # It was accepted. Its id is needed to remove it, so it is looked for all the same.
+                    msg = f"start a backup of container {container_id}: accepted, and cancelled before it was listed"
+                    raise UnreadableAnswerError(msg, operation="backups.trigger", status=202) from None
                 assert found is not None  # noqa: S101  (a watch that is content has found something)
                 return found
 
@@ -182,6 +191,7 @@ class Backups:
                 path("backups", "stats"),
                 Scope.READ,
                 lambda body: item(BackupStats, body, "stats"),
+                fixed=True,
             )
         )
 
@@ -195,49 +205,79 @@ class Backups:
             BadRequestError: The container does not run, or the backup is not complete.
             ConnectionFailedError: With `sent`, it is not known whether it was restored.
         """
-        self._act("backups.restore", f"restore backup {backup_id}", backup_id, "restore", again=False)
+        self._act("backups.restore", backup_id, again=False)
 
-    def pin(self, backup_id: int) -> None:
-        """Keep a backup from the clean-up (guide, "Pin Backup"). One that is pinned already stays so."""
-        self._act("backups.pin", f"pin backup {backup_id}", backup_id, "pin", again=True)
+    def pin(self, backup_id: int, *, container_id: str | None = None) -> None:
+        """
+        Keep a backup from the clean-up (guide, "Pin Backup"). One that is pinned already stays so.
 
-    def unpin(self, backup_id: int) -> None:
-        """Leave a backup to the clean-up again (guide, "Unpin Backup")."""
-        self._act("backups.unpin", f"unpin backup {backup_id}", backup_id, "unpin", again=True)
+        Args:
+            backup_id: Which one.
+            container_id: Its container. With it, a refusal is success if the backup is pinned.
+        """
+        # A pin is a mark, set or not: twice is once, although the method is POST.
+        self._act("backups.pin", backup_id, again=True, of=container_id)
 
-    def delete(self, backup_id: int) -> None:
+    def unpin(self, backup_id: int, *, container_id: str | None = None) -> None:
+        """
+        Leave a backup to the clean-up again (guide, "Unpin Backup").
+
+        Args:
+            backup_id: Which one.
+            container_id: Its container. With it, a refusal is success if the backup is not pinned.
+        """
+        self._act("backups.unpin", backup_id, again=True, of=container_id)
+
+    def delete(self, backup_id: int, *, container_id: str | None = None) -> None:
         """
         Delete a backup (guide, "Delete Backup").
+
+        Args:
+            backup_id: Which one.
+            container_id: Its container. With it, a refusal is success if the backup is gone.
 
         Raises:
             NotFoundError: There was none with that id when this was called.
         """
-        self._send(
-            Call(
-                "backups.delete",
-                f"delete backup {backup_id}",
-                "DELETE",
-                path("backups", backup_id),
-                Scope.DELETE,
-                nothing,
-                text=True,
-            )
+        call = Call(
+            "backups.delete",
+            f"delete backup {backup_id}",
+            "DELETE",
+            path("backups", backup_id),
+            Scope.DELETE,
+            done,
+            text=True,
         )
 
-    def _act(self, operation: str, what: str, backup_id: int, verb: str, *, again: bool) -> None:
-        # A pin is a mark, set or not: twice is once, although the method is POST.
-        self._send(
-            Call(
-                operation,
-                what,
-                "POST",
-                path("backups", backup_id, verb),
-                Scope.MANAGE,
-                nothing,
-                text=True,
-                again=again,
-            )
+        def is_gone(_doubtful: bool) -> bool:
+            if container_id is None:
+                return False
+            listed = self._list(container_id)
+            # The API lists no more than 100, so a full list may leave it out.
+            return len(listed) < _ALL and listed.find(lambda backup: backup.id == backup_id) is None
+
+        settle(self._send, call, is_gone)
+
+    def _act(self, operation: str, backup_id: int, *, again: bool, of: str | None = None) -> None:
+        verb = operation.rpartition(".")[2]
+        call = Call(
+            operation,
+            f"{verb} backup {backup_id}",
+            "POST",
+            path("backups", backup_id, verb),
+            Scope.MANAGE,
+            done,
+            text=True,
+            again=again,
         )
+
+        def is_marked(_doubtful: bool) -> bool:
+            if of is None:
+                return False
+            found = next((backup for backup in self._list(of) if backup.id == backup_id), None)
+            return found is not None and found.pinned is (verb == "pin")
+
+        settle(self._send, call, is_marked)
 
     def _feed(self, container_id: str) -> Feed[Backup]:
         def fetch(*, poll: bool, pulse: Pulse | None) -> Sequence[Backup]:
@@ -256,26 +296,3 @@ class Backups:
             with self._changed:
                 self._starting.discard(container_id)
                 self._changed.notify_all()
-
-
-class _Appears(Watch[Backup]):
-    """Waits for the first manual backup that is newer than all before."""
-
-    newer_than = 0
-
-    def is_it(self, backup: Backup) -> bool:
-        """Whether this one is newer, and manual as far as the answer says."""
-        return backup.id > self.newer_than and backup.backup_type in {"manual", None}
-
-    def judge(self, things: Sequence[Backup]) -> bool:
-        """Whether it has appeared."""
-        self.trouble = None
-        self.found = min(filter(self.is_it, things), key=lambda backup: backup.id, default=None)
-        return self.found is not None
-
-
-def _id_if_any(body: Any) -> int | None:
-    value, _path = unwrap(body, "backup")
-    given = {snake(name): entry for name, entry in value.items()} if isinstance(value, Mapping) else {}
-    found = given.get("backup_id", given.get("id"))
-    return found if isinstance(found, int) and not isinstance(found, bool) else None

@@ -77,7 +77,7 @@ class StacksClient:
         self._base_url = check_base_url(base_url)
         self._transport = Transport(self._base_url, check_api_key(api_key), clock)
         limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
-        send = assemble(self._transport, limiter, clock)
+        send = assemble(self._transport, limiter, clock, self._base_url)
         self.containers = Containers(send, clock, limiter.pace)
         self.feed: Feed[Container] = self.containers.feed
         self.allowed_ips = AllowedIps(send, clock)

@@ -7,8 +7,9 @@ from __future__ import annotations
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api import _bodies, models
 from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._shapes import nothing
-from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api._settle import settle
+from stacks_pulumi.api._shapes import done
+from stacks_pulumi.api._words import same_name, scrub
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.once import once
 
@@ -77,7 +78,8 @@ class Connections:
         )
 
         def same(connection: models.Connection) -> bool:
-            return name in {connection.name, None} and self._leads_to(connection, target_id)
+            called_so = name is None or same_name(connection.name, name)
+            return called_so and self._leads_to(connection, target_id)
 
         made = once(
             what=what,
@@ -90,31 +92,41 @@ class Connections:
         )
         return made.merge(models.Connection(id=made.id, name=name, source_id=source_id, target_id=target_id))
 
-    def delete(self, connection_id: str) -> None:
+    def delete(self, connection_id: str, *, source_id: str | None = None) -> None:
         """
         Delete a connection (guide, "Delete Connection").
+
+        Args:
+            connection_id: Its id.
+            source_id: Its source. With it, a refusal after a lost response is success if the connection is gone.
 
         Raises:
             NotFoundError: There was none with that id when this was called.
         """
-        self._send(
-            Call(
-                "connections.delete",
-                f"delete connection {connection_id}",
-                "DELETE",
-                path("containers", "connections", connection_id),
-                Scope.MANAGE,
-                nothing,
-                text=True,
-            )
+        call = Call(
+            "connections.delete",
+            f"delete connection {connection_id}",
+            "DELETE",
+            path("containers", "connections", connection_id),
+            Scope.MANAGE,
+            done,
+            text=True,
         )
+
+        def is_gone(_doubtful: bool) -> bool:
+            if source_id is None:
+                return False
+            return self.list(source_id).outgoing.find(lambda listed: listed.id == connection_id) is None
+
+        settle(self._send, call, is_gone)
 
     def _leads_to(self, connection: models.Connection, target_id: str) -> bool:
         if connection.target_id is not None:
             return connection.target_id == target_id
         # The list tells only the target's name. An id ends with it, but `db` also ends `other-db`: only one that may
         # be the target is worth the call that makes sure.
-        if connection.target_name is None or not target_id.endswith(connection.target_name):
+        name = connection.target_name
+        if name is None or not target_id.casefold().endswith(name.casefold()):
             return False
         target = self._containers.find(target_id)
-        return target is None or target.name == connection.target_name
+        return target is None or target.name is None or same_name(target.name, name)

@@ -8,17 +8,18 @@ from typing import Final, Literal
 from stacks_pulumi._clock import Clock, Pulse
 from stacks_pulumi.api import _bodies, _metrics
 from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._shapes import item, items, nothing, text_of
+from stacks_pulumi.api._container_create import create
+from stacks_pulumi.api._settle import settle
+from stacks_pulumi.api._shapes import done, item, items, text_of
 from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api.allowed_ips import AllowedIps
 from stacks_pulumi.api.feed import Feed
-from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Metrics, Template
-from stacks_pulumi.api.once import once
-from stacks_pulumi.errors import BadRequestError, ConflictError, NotFoundError
+from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Listing, Metrics, Template
+from stacks_pulumi.api.models.container import ENDING_STATUSES
+from stacks_pulumi.errors import NotFoundError
 
 __all__ = ["Containers"]
 
-_RECENT: Final = 10.0
-"""Seconds for which one look at what is there serves all that are to be created."""
 _STATES: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 
@@ -37,11 +38,11 @@ class Containers:
             self._fetch, clock, noun="container", confirm=self._confirm, pace=pace
         )
 
-    def list(self) -> tuple[Container, ...]:
+    def list(self) -> Listing[Container]:
         """All containers of the account (guide, "List Containers")."""
         return self._fetch(poll=False, pulse=None)
 
-    def _fetch(self, *, poll: bool, pulse: Pulse | None) -> tuple[Container, ...]:
+    def _fetch(self, *, poll: bool, pulse: Pulse | None) -> Listing[Container]:
         return self._send(
             Call(
                 "containers.list",
@@ -50,6 +51,7 @@ class Containers:
                 path("containers"),
                 Scope.READ,
                 lambda body: items(Container, body, "containers"),
+                fixed=True,
                 poll=poll,
                 pulse=pulse,
             )
@@ -134,6 +136,7 @@ class Containers:
         plan: str | None = None,
         additional_storage_tier: int | None = None,
         discount_code: str | None = None,
+        pulse: Pulse | None = None,
     ) -> Container:
         """
         Create a container, once (guide, "Create Container"). It is `pending` at first: wait for it with the feed.
@@ -144,14 +147,15 @@ class Containers:
             plan: Plan name; the API takes `basic` if there is none.
             additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB).
             discount_code: A promotional code.
+            pulse: Called during waits; what it raises ends them. A request whose outcome is unknown is resolved first.
 
         Raises:
-            ExistsError: The account had a container of that name before.
+            ExistsError: The account had a container of that name before; upper and lower case are one name.
             BadRequestError: A field is refused.
             PaymentRequiredError: The account or the key's spending cap does not allow it.
-            NoCapacityError: The account is on the waitlist now.
+            NoCapacityError: The account is on the waitlist now, and has no container of that name.
+            ServerError: The outcome is unknown, and no list shows it.
         """
-        what = f'create container "{scrub(name, 80)}"'
         asked = {
             "name": name,
             "template": template,
@@ -161,31 +165,16 @@ class Containers:
         }
         call = Call(
             "containers.create",
-            what,
+            f'create container "{scrub(name, 80)}"',
             "POST",
             path("containers"),
             Scope.CREATE,
             lambda body: item(Container, body, "container"),
             json={field: value for field, value in asked.items() if value is not None},
+            fixed=True,
+            pulse=pulse,
         )
-
-        def taken(container: Container) -> bool:
-            return container.name == name
-
-        before = self.feed.snapshot(_RECENT)
-        if any(map(taken, before)):
-            # It may be gone by now: a replacement deletes the old one first.
-            before = self.feed.snapshot()
-        made = once(
-            what=what,
-            before=before,
-            taken=taken,
-            post=lambda: self._send(call),
-            look=self.feed.snapshot,
-            # Of the same name but another template: somebody else was faster. It must not be taken for ours.
-            ours=lambda container: container.name == name and container.made_from(template),
-            clock=self._clock,
-        )
+        made = create(self._send, self.feed, self._clock, call, name=name, template=template)
         return made.merge(Container(id=made.id, name=name, template=template, plan=plan))
 
     def set_status(self, container_id: str, status: Literal["running", "stopped", "restart"]) -> None:
@@ -201,38 +190,44 @@ class Containers:
             "PUT",
             path("containers", container_id, "status"),
             Scope.MANAGE,
-            nothing,
+            done,
             json={"status": status},
             text=True,
         )
-        try:
-            self._send(call)
-        except (BadRequestError, ConflictError) as refused:
+
+        def reached(doubtful: bool) -> bool:
             seen = self.status(container_id)
-            if status == "restart" and seen.status == "running" and refused.after_doubt:
-                # The restart that was in the way may have ended since, or the refusal has another reason.
-                self._send(call)
-            elif seen.status != status and (seen.settled or not refused.after_doubt):
-                raise
+            if status == "restart" and seen.status == "running":
+                # A restart that was in progress may have ended since, or the refusal has another reason.
+                return doubtful and self._send(call)
+            return seen.status == status or (doubtful and not seen.settled)
+
+        settle(self._send, call, reached)
 
     def delete(self, container_id: str) -> None:
         """
         Delete a container, its volumes and its backups for good (guide, "Delete Container").
 
+        A deletion that is in progress is success, also if the API refuses a second one.
+
         Raises:
             NotFoundError: There was none with that id when this was called.
         """
-        self._send(
-            Call(
-                "containers.delete",
-                f"delete container {container_id}",
-                "DELETE",
-                path("containers", container_id),
-                Scope.DELETE,
-                nothing,
-                text=True,
-            )
+        call = Call(
+            "containers.delete",
+            f"delete container {container_id}",
+            "DELETE",
+            path("containers", container_id),
+            Scope.DELETE,
+            done,
+            text=True,
         )
+
+        def is_going(_doubtful: bool) -> bool:
+            seen = self._confirm(container_id)
+            return seen is None or seen.status in ENDING_STATUSES
+
+        settle(self._send, call, is_going)
 
     def certificate(self, container_id: str) -> str:
         """The SSH private key of a compute container, as PEM; secret (guide, "Download SSH Certificate")."""
@@ -264,7 +259,7 @@ class Containers:
         )
         return made or self.certificate(container_id)
 
-    def templates(self) -> tuple[Template, ...]:
+    def templates(self) -> Listing[Template]:
         """All templates (guide, "List Available Templates")."""
         return self._send(
             Call(
@@ -274,6 +269,7 @@ class Containers:
                 path("containers", "templates"),
                 Scope.READ,
                 _bodies.templates,
+                fixed=True,
             )
         )
 
@@ -284,16 +280,20 @@ class Containers:
         Opening puts the caller's address on the list of allowed ones; closing drops the subdomain and that list.
         """
         told = ExternalAccess(enabled=enabled)
-        return self._send(
-            Call(
-                "containers.external_access",
-                f"{'enable' if enabled else 'disable'} external access to container {container_id}",
-                "PUT",
-                path("containers", container_id, "external-access"),
-                Scope.MANAGE,
-                # What closing it answers is not told, and nothing in it is needed.
-                (lambda body: item(ExternalAccess, body).merge(told)) if enabled else (lambda _body: told),
-                json={"enabled": enabled},
-                text=not enabled,
-            )
+        call = Call(
+            "containers.external_access",
+            f"{'enable' if enabled else 'disable'} external access to container {container_id}",
+            "PUT",
+            path("containers", container_id, "external-access"),
+            Scope.MANAGE,
+            # The guide does not say what the answer to a disabling is, and nothing in it is needed.
+            (lambda body: item(ExternalAccess, body).merge(told)) if enabled else (lambda _body: told),
+            json={"enabled": enabled},
+            text=not enabled,
         )
+
+        def reached(_doubtful: bool) -> ExternalAccess | None:
+            seen = AllowedIps(self._send, self._clock).list(container_id)
+            return seen if seen.enabled is enabled else None
+
+        return settle(self._send, call, reached)

@@ -18,12 +18,13 @@ import functools
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi.api._call import CALL_ERRORS
 from stacks_pulumi.api._watch import StateWatch, Tracked, Watch
+from stacks_pulumi.api.models import Listing
 from stacks_pulumi.api.wait import Wait
 from stacks_pulumi.errors import ForbiddenError, InvalidApiKeyError, StacksError
 
@@ -61,7 +62,7 @@ def interval(age: float) -> float:
 @dataclass(frozen=True)
 class _Look(Generic[T]):
     number: int
-    things: tuple[T, ...] = ()
+    things: Listing[T] = field(default_factory=Listing)
     error: StacksError | None = None
 
 
@@ -98,7 +99,7 @@ class Feed(Generic[T]):
         self._busy = False
         self._latest: _Look[T] = _Look(0)
 
-    def snapshot(self, max_age: float = 0.0, pulse: Pulse | None = None) -> tuple[T, ...]:
+    def snapshot(self, max_age: float = 0.0, pulse: Pulse | None = None) -> Listing[T]:
         """
         The list, by a call that began after this was called, or not more than so many seconds before.
 
@@ -131,9 +132,9 @@ class Feed(Generic[T]):
         The thing with that id in a list that is not older than so many seconds, or `None` if it is not there.
 
         Raises:
-            StacksError: The list call failed.
+            StacksError: The list call failed, or the list does not show it and is incomplete.
         """
-        return next((thing for thing in self.snapshot(max_age) if thing.id == id), None)
+        return self.snapshot(max_age).find(lambda thing: bool(thing.id == id))
 
     def wait(
         self,
@@ -230,7 +231,8 @@ class Feed(Generic[T]):
     def _lead(self, number: int, *, poll: bool, pulse: Pulse | None) -> None:
         look: _Look[T] | None = None
         try:
-            look = _Look(number, tuple(self._fetch(poll=poll, pulse=pulse)))
+            things = self._fetch(poll=poll, pulse=pulse)
+            look = _Look(number, things if isinstance(things, Listing) else Listing(things))
         except CALL_ERRORS as error:
             look = _Look(number, error=error)
         finally:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._shapes import item, items, nothing, text_of
-from stacks_pulumi.api._words import scrub
-from stacks_pulumi.api.models import VpnClient
+from stacks_pulumi.api._settle import settle
+from stacks_pulumi.api._shapes import done, item, items, text_of
+from stacks_pulumi.api._words import same_name, scrub
+from stacks_pulumi.api.models import Listing, VpnClient
 from stacks_pulumi.api.once import once
 
 __all__ = ["VpnClients"]
@@ -21,7 +22,7 @@ class VpnClients:
         self._send = send
         self._clock = clock
 
-    def list(self, container_id: str) -> tuple[VpnClient, ...]:
+    def list(self, container_id: str) -> Listing[VpnClient]:
         """All clients of a VPN container (guide, "List VPN Clients")."""
         return self._send(
             Call(
@@ -39,7 +40,7 @@ class VpnClients:
         Add a client, once (guide, "Add VPN Client"). Its configuration comes from `config`.
 
         Raises:
-            ExistsError: The container had a client of that name before.
+            ExistsError: The container had a client of that name before; upper and lower case are one name.
             BadRequestError: The name is refused.
         """
         what = f'add the VPN client "{scrub(name, 80)}" to container {container_id}'
@@ -55,10 +56,10 @@ class VpnClients:
         return once(
             what=what,
             before=self.list(container_id),
-            taken=lambda client: client.name == name,
+            taken=lambda client: same_name(client.name, name),
             post=lambda: self._send(call),
             look=lambda: self.list(container_id),
-            ours=lambda client: client.name == name,
+            ours=lambda client: same_name(client.name, name),
             clock=self._clock,
         )
 
@@ -84,14 +85,17 @@ class VpnClients:
         Raises:
             NotFoundError: There was none of that name when this was called.
         """
-        self._send(
-            Call(
-                "vpn_clients.remove",
-                f'remove the VPN client "{scrub(name, 80)}" of container {container_id}',
-                "DELETE",
-                path("containers", container_id, "vpn-clients", name),
-                Scope.MANAGE,
-                nothing,
-                text=True,
-            )
+        call = Call(
+            "vpn_clients.remove",
+            f'remove the VPN client "{scrub(name, 80)}" of container {container_id}',
+            "DELETE",
+            path("containers", container_id, "vpn-clients", name),
+            Scope.MANAGE,
+            done,
+            text=True,
         )
+
+        def is_gone(_doubtful: bool) -> bool:
+            return self.list(container_id).find(lambda client: same_name(client.name, name)) is None
+
+        settle(self._send, call, is_gone)

@@ -15,7 +15,7 @@ from stacks_pulumi.errors import ConfigError
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
-    from stacks_pulumi.api.models import Container, Template
+    from stacks_pulumi.api.models import Container, Listing, Template
 
 __all__ = ["AccountContainer", "account", "connect", "containers", "prices"]
 
@@ -64,9 +64,7 @@ def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price)
     Raises:
         StacksError: The account cannot be read.
     """
-    found = sorted(
-        (_container(container, monthly) for container in client.containers.list()), key=lambda one: one.name
-    )
+    found = sorted((_container(container, monthly) for container in _all(client)), key=lambda one: one.name)
     return Report("account", tuple(Line(one.name, one.id, "same", one.item, one.item) for one in found))
 
 
@@ -143,9 +141,16 @@ def containers(timeout_s: float) -> list[AccountContainer]:
         pool.shutdown(wait=False)
 
 
+def _all(client: StacksClient) -> Listing[Container]:
+    """All containers, or an error: what an incomplete list leaves out costs money as well."""
+    listed = client.containers.list()
+    listed.require_complete()
+    return listed
+
+
 def _list() -> list[AccountContainer]:
     with connect() as client:
-        return [_container(container, catalog.monthly_price) for container in client.containers.list()]
+        return [_container(container, catalog.monthly_price) for container in _all(client)]
 
 
 def _container(container: Container, monthly: MonthlyPrice) -> AccountContainer:

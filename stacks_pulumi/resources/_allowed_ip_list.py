@@ -67,8 +67,11 @@ class AllowedIpList:
         except NotFoundError:
             return None
         entries = entries_of(access.allowed_ips, address)
+        if not entries:
+            access.allowed_ips.require_complete()
+            return None
         found = find_container(self.session, self.container, shared=True)
-        if not entries or found is None or not _is_ours(entries, olds, found.created_at):
+        if found is None or not _is_ours(entries, olds, found.created_at):
             return None
         # A second entry for the address that says something else is drift.
         entry = next((entry for entry in entries if not says(entry, olds)), entries[0])
@@ -111,7 +114,10 @@ class AllowedIpList:
         with self.session.turn(self.container), contextlib.suppress(NotFoundError):
             access = self._access()
             going = entries_of(access.allowed_ips, address)
-            if access.enabled is False or not going:
+            if access.enabled is False:
+                return
+            if not going:
+                access.allowed_ips.require_complete()
                 return
             created_at = creation_time(self.session, self.container)
             if not _is_ours(going, olds, created_at):

@@ -181,7 +181,7 @@ class ConnectionProvider(Provider):
             )
         except NotFoundError:
             return None
-        found = next((item for item in listed.outgoing if item.id == own_name(id_)), None)
+        found = listed.outgoing.find(lambda item: item.id == own_name(id_))
         if found is None:
             return None
         kept = ("restart_source", "adopt", _RESTART_PENDING)
@@ -205,7 +205,7 @@ class ConnectionProvider(Provider):
         """Remove it; the source keeps the variables until it is restarted."""
         op.progress("disconnecting")
         with contextlib.suppress(NotFoundError):
-            session.client.connections.delete(own_name(id_))
+            session.client.connections.delete(own_name(id_), source_id=parent_id(id_))
 
 
 class _ConnectionCreation(Creation[models.Connection]):

@@ -186,7 +186,7 @@ class PinnedBackupProvider(Provider):
             )
         except NotFoundError:
             return None
-        found = next((backup for backup in listed if backup.id == number), None)
+        found = listed.find(lambda backup: backup.id == number)
         if found is not None:
             # One that was not complete when the time was up, and failed after that, is no backup: make another one.
             failed = found.status in BACKED_UP.failed and olds.get("pinned") is False
@@ -216,7 +216,7 @@ class PinnedBackupProvider(Provider):
             op.inform(f"backup {number} stays pinned: on_delete is 'keep'")
             return
         with contextlib.suppress(NotFoundError):
-            act(number)
+            act(number, container_id=olds.get("container"))
 
 
 class _PinnedBackupCreation(Creation[models.Backup]):
@@ -306,7 +306,7 @@ def _find(session: Session, container: str, number: int) -> models.Backup | None
         VanishedError: There is none.
     """
     listed = session.client.backups.list(container, limit=_NEWEST)
-    found = next((backup for backup in listed if backup.id == number), None)
+    found = listed.find(lambda backup: backup.id == number)
     if found is None and len(listed) < _NEWEST:
         msg = (
             f"{container} has no backup {number}; it has {', '.join(str(backup.id) for backup in listed) or 'none'}. "

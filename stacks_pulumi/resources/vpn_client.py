@@ -164,7 +164,7 @@ class VpnClientProvider(Provider):
             )
         except NotFoundError:
             return None
-        if not any(client.name == name for client in clients):
+        if clients.find(lambda client: client.name == name) is None:
             return None
         config = olds.get("config")
         outs = {**olds, "container": container, "name": name}

@@ -11,7 +11,6 @@ from tests.support.accounts import addresses, fewest_addresses
 from tests.support.contents import contents, writes
 from tests.support.stack import Stack
 
-
 FAMILY = """
 web = stacks.Container("web", template="nodejs", external_access=True, opts=pulumi.ResourceOptions({opts}))
 sql = stacks.Container("sql", template="postgresql", opts=pulumi.ResourceOptions({opts}))

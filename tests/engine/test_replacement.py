@@ -14,7 +14,6 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.contents import contents, writes
 from tests.support.stack import Stack
 
-
 FIXED = """
 web = stacks.Container("web", template="nodejs", external_access=True)
 sql = stacks.Container("sql", template="postgresql")

@@ -17,7 +17,6 @@ from tests.support.accounts import running
 from tests.support.contents import contents
 from tests.support.stack import Stack
 
-
 WEB = 'web = stacks.Container("web", template="nodejs")\n'
 FAMILY = """
 web = stacks.Container("web", template="nodejs", external_access=True)

@@ -102,7 +102,7 @@ def test_a_lost_answer_is_not_taken_for_a_reason_to_restore_again(
 
 
 @pytest.mark.parametrize(
-    ("code", "kept"), [(500, True), (504, True), (503, False), (400, False), (402, False)]
+    ("code", "kept"), [(500, True), (504, True), (503, True), (400, False), (402, False)]
 )
 def test_only_an_answer_that_leaves_a_doubt_counts_as_done(
     restore: HostedResource, backup: int, emulator: Emulator, code: int, kept: bool

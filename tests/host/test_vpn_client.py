@@ -154,7 +154,7 @@ def test_a_configuration_that_does_not_come_keeps_the_client_and_comes_later(
 def test_a_client_of_somebody_else(laptop: HostedResource, vpn: str, emulator: Emulator) -> None:
     emulator.drift.add_vpn_client("vpn", "laptop")
 
-    with pytest.raises(CallFailedError, match='the VPN client "laptop" of .*vpn exists already') as failure:
+    with pytest.raises(CallFailedError, match=r'the VPN client "laptop" of .*vpn exists already') as failure:
         laptop.up(container=vpn, name="laptop")
     assert 'stacks.VpnClient("laptop", ..., adopt="if_matching")' in str(failure.value)
 

@@ -4,6 +4,7 @@ What the API tells, as types: frozen, in snake_case, with `None` where an answer
 
 from __future__ import annotations
 
+from stacks_pulumi.api.models._listing import Listing
 from stacks_pulumi.api.models.access import AllowedIp, ExternalAccess
 from stacks_pulumi.api.models.backup import Backup, BackupStats
 from stacks_pulumi.api.models.connection import Connection, Connections, Target, Targets
@@ -21,6 +22,7 @@ __all__ = [
     "Container",
     "Credentials",
     "ExternalAccess",
+    "Listing",
     "Metrics",
     "Point",
     "Target",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from stacks_pulumi.api.models._base import Id, Model
+from stacks_pulumi.api.models._listing import Listing
 
 __all__ = ["AllowedIp", "ExternalAccess"]
 
@@ -53,7 +54,7 @@ class ExternalAccess(Model, frozen=True, kw_only=True):
     url: str | None = None
     subdomain: str | None = None
     your_ip: str | None = None
-    allowed_ips: tuple[AllowedIp, ...] = ()
+    allowed_ips: Listing[AllowedIp] = Listing()
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "enabled": ("external_access_enabled", "external_access"),

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from stacks_pulumi.api.models._base import Id, Model
+from stacks_pulumi.api.models._listing import Listing
 
 __all__ = ["Connection", "Connections", "Target", "Targets"]
 
@@ -75,8 +76,8 @@ class Connections(msgspec.Struct, frozen=True, kw_only=True):
         incoming: It is the target of these.
     """
 
-    outgoing: tuple[Connection, ...] = ()
-    incoming: tuple[Connection, ...] = ()
+    outgoing: Listing[Connection] = Listing()
+    incoming: Listing[Connection] = Listing()
 
 
 class Target(Model, frozen=True, kw_only=True):
@@ -110,8 +111,8 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True):
         all: All of them, those of no kind above included.
     """
 
-    databases: tuple[Target, ...] = ()
-    caches: tuple[Target, ...] = ()
-    load_balancers: tuple[Target, ...] = ()
-    applications: tuple[Target, ...] = ()
-    all: tuple[Target, ...] = ()
+    databases: Listing[Target] = Listing()
+    caches: Listing[Target] = Listing()
+    load_balancers: Listing[Target] = Listing()
+    applications: Listing[Target] = Listing()
+    all: Listing[Target] = Listing()

@@ -9,10 +9,14 @@ from typing import Any, ClassVar, Final
 
 from stacks_pulumi.api.models._base import Amount, Id, Model
 
-__all__ = ["SETTLED_STATUSES", "Container", "Template"]
+__all__ = ["ENDING_STATUSES", "SETTLED_STATUSES", "Container", "Template"]
 
 SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})
 """Where a container stays until somebody does something; the guide has no list of those on the way to one of these."""
+
+
+ENDING_STATUSES: Final = frozenset({"deleting", "deleted"})
+"""What a container has that is being deleted, or was."""
 
 
 class Container(Model, frozen=True, kw_only=True):
@@ -71,7 +75,14 @@ class Container(Model, frozen=True, kw_only=True):
     external_access: bool | None = None
     error_message: str | None = None
 
-    SYNONYMS: ClassVar[Mapping[str, Mapping[str, str]]] = {"status": {"exited": "stopped", "failed": "error"}}
+    SYNONYMS: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "status": {
+            "exited": "stopped",
+            "failed": "error",
+            **dict.fromkeys(("removing", "destroying", "terminating"), "deleting"),
+            **dict.fromkeys(("removed", "destroyed", "terminated"), "deleted"),
+        }
+    }
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "id": ("container_id",),

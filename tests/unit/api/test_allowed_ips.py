@@ -114,7 +114,7 @@ def test_who_has_just_looked_need_not_look_again(clock: FakeClock) -> None:
     script = Script(allowed_ips__add=data({"id": "2"}))
     nouns = AllowedIps(chain(script, clock), clock)
 
-    nouns.add("a", "10.0.0.7", before=[models.AllowedIp(id="1", ip_address="10.0.0.1")])
+    nouns.add("a", "10.0.0.7", before=models.Listing([models.AllowedIp(id="1", ip_address="10.0.0.1")]))
 
     assert script.operations == ["allowed_ips.add"]
 

@@ -194,12 +194,46 @@ def test_a_backup_that_never_appears_is_given_up_at_the_deadline(clock: FakeCloc
     assert store.asked == 1
 
 
-def test_a_cancelled_start_ends_soon(clock: FakeClock) -> None:
+def test_a_start_that_is_cancelled_after_it_was_accepted_finds_the_backup(clock: FakeClock) -> None:
+    store = Store(clock, shows_after=8)
+
+    made = backups(store, clock).start("a", deadline=1e9, cancelled=lambda: clock.now() > 1004)
+
+    assert (made.id, store.asked) == (11, 1)
+
+
+def test_a_cancelled_start_ends_although_the_backup_never_appears(clock: FakeClock) -> None:
     store = Store(clock, shows_after=1e6)
 
     with pytest.raises(errors.WaitCancelledError):
-        backups(store, clock).start("a", deadline=clock.now() + 600, cancelled=lambda: clock.now() > 1004)
-    assert clock.now() < 1005
+        backups(store, clock).start("a", deadline=1e9, cancelled=lambda: clock.now() > 1004)
+    assert clock.now() < 1080
+    assert store.asked == 1
+
+
+def test_a_row_that_may_be_a_scheduled_backup_is_not_taken_for_ours(clock: FakeClock) -> None:
+    odd = {**entry(11), "backup_type": []}
+    script = Script(
+        backups__list=[data([entry(10)]), data([entry(10), odd]), data([entry(10), odd, entry(12)])],
+        backups__trigger=data({}, 202),
+    )
+
+    with pytest.raises(errors.WaitTimeoutError):
+        backups(script, clock).start("a", deadline=clock.now() + 30)
+
+
+def test_a_start_needs_a_complete_list(clock: FakeClock) -> None:
+    script = Script(backups__list=data([entry(10), {"id": []}]))
+
+    with pytest.raises(errors.UnreadableAnswerError, match="incomplete"):
+        backups(script, clock).start("a", deadline=clock.now() + 30)
+    assert script.operations == ["backups.list"]
+
+
+def test_a_backup_that_an_incomplete_list_does_not_show_has_not_vanished(clock: FakeClock) -> None:
+    looks: list[Reply] = [*[data([{"id": []}])] * 5, data([entry(11, "completed")])]
+
+    assert backups(Script(backups__list=looks), clock).wait("a", 11, deadline=clock.now() + 60).id == 11
 
 
 @pytest.mark.parametrize("reason", ["cancelled", "deadline"])

@@ -186,8 +186,6 @@ def test_the_connections_of_the_guide_are_read() -> None:
         {"success": True, "data": None},
         {"data": {"outgoing": None, "incoming": []}},
         {"data": {"outgoing": {}}},
-        {"data": {"outgoing": ["c"]}},
-        {"data": {"outgoing": [{}]}},
     ],
 )
 def test_what_is_no_connections_is_told(body: Any) -> None:
@@ -207,7 +205,23 @@ def test_targets_are_read_by_kind() -> None:
     assert _bodies.targets(["usr-1-db"]).all[0].id == "usr-1-db"
 
 
-@pytest.mark.parametrize("body", ["a", {"data": {"all": {}}}, {"data": {"all": [7]}}])
+@pytest.mark.parametrize("row", ["c", {}, {"id": ".."}, None])
+def test_a_connection_without_a_readable_id_makes_the_list_incomplete(row: Any) -> None:
+    read = _bodies.connections({"data": {"outgoing": [{"id": "a"}, row, {"id": "b"}]}}).outgoing
+
+    assert [connection.id for connection in read] == ["a", "b"]
+    assert (read.gap or "").startswith("data.outgoing[1]")
+
+
+@pytest.mark.parametrize("row", [7, {"price": 4}])
+def test_a_template_without_a_readable_id_leaves_the_others(row: Any) -> None:
+    read = _bodies.templates([{"id": "a"}, row, "b"])
+
+    assert [(template.id, template.raw) for template in read] == [("a", {"id": "a"}), ("b", {"id": "b"})]
+    assert read.gap is not None
+
+
+@pytest.mark.parametrize("body", ["a", {"data": {"all": {}}}])
 def test_what_is_no_targets_is_told(body: Any) -> None:
     with pytest.raises(ShapeError):
         _bodies.targets(body)

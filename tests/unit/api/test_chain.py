@@ -33,7 +33,7 @@ def test_a_rate_limited_call_waits_as_long_as_it_was_told_and_then_succeeds(
     assert 30 <= clock.now() - 1000 < 31
 
 
-@pytest.mark.parametrize("status", [500, 502, 504])
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_post_is_sent_once_whatever_the_server_failed_at(clock: FakeClock, status: int) -> None:
     script = Script(tests__any=refusal(status))
 
@@ -42,10 +42,18 @@ def test_a_post_is_sent_once_whatever_the_server_failed_at(clock: FakeClock, sta
     assert len(script.calls) == 1
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
-def test_the_waitlist_is_joined_once(clock: FakeClock, method: str) -> None:
-    script = Script(tests__any=refusal(503))
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_a_503_is_retried_as_a_502_is_and_is_not_about_the_waitlist(clock: FakeClock, method: str) -> None:
+    assert chain(Script(tests__any=[refusal(503), ok(1)]), clock)(a_call(method)) == 1
 
-    with pytest.raises(errors.NoCapacityError):
-        chain(script, clock)(a_call(method))
-    assert len(script.calls) == 1
+    with pytest.raises(errors.ServerError) as caught:
+        chain(Script(tests__any=refusal(503)), clock)(a_call(method))
+    assert type(caught.value) is errors.ServerError
+    assert "waitlist" not in str(caught.value)
+
+
+def test_a_pause_that_a_failed_server_asks_for_is_made(clock: FakeClock) -> None:
+    down = Answer(503, {"retry-after": "7"}, b'{"error": "down"}')
+
+    assert chain(Script(tests__any=[down, ok(1)]), clock)(a_call()) == 1
+    assert 7 <= clock.now() - 1000 < 8

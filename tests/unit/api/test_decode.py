@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -7,9 +8,9 @@ import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi.api import models
-from stacks_pulumi.api._call import Answer
+from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._shapes import items, nothing
+from stacks_pulumi.api._shapes import done, item
 from tests.unit.api.fakes import a_call, ok, text
 
 
@@ -50,19 +51,17 @@ def test_a_body_that_is_not_json_is_named_and_not_shown(body: bytes, why: str) -
     assert "html" not in str(caught.value)
 
 
-def test_a_field_of_another_type_is_named_and_its_value_is_not() -> None:
-    answer = ok({"data": [{"id": "a"}, {"id": "b", "port": "s3cret"}]})
-
+def test_an_id_that_cannot_be_read_is_named_and_its_value_is_not() -> None:
     with pytest.raises(errors.UnreadableAnswerError) as caught:
-        decode(answer, lambda body: items(models.Container, body))
-    assert "data[1].port: Expected `int | null`, got `str`" in str(caught.value)
+        decode(ok({"data": {"id": ["s3cret"]}}), lambda body: item(models.Container, body))
+    assert "data.id: Expected `str`, got `array`" in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("body", [{"success": False, "error": "no"}, {"success": False}, {"error": "no"}])
 def test_a_success_code_with_a_body_that_says_no_is_an_error(body: Any) -> None:
     with pytest.raises(errors.ApiError) as caught:
-        decode(ok(body), nothing)
+        decode(ok(body), done)
     assert caught.value.status == 200
 
 
@@ -144,3 +143,73 @@ def test_a_text_may_come_bare_or_wrapped(answer: Answer, expected: Any) -> None:
 def test_a_text_that_says_that_it_is_json_and_is_cut_short_is_unreadable() -> None:
     with pytest.raises(errors.UnreadableAnswerError):
         decode(text('{"logs": "a', "application/json"), text=True)
+
+
+# --- 404: a resource that is gone, or a base URL that is wrong ---
+
+
+def not_found(probe: int, base_url: str, *, fixed: bool = False) -> tuple[errors.ApiError, list[str]]:
+    """The error of a 404, if the list of containers answers with that status; and what was asked."""
+    asked: list[str] = []
+
+    def send(call: Call[Any]) -> Answer:
+        asked.append(call.operation)
+        return ok({"error": "Not found"}, 404 if call.operation == "tests.any" else probe)
+
+    with pytest.raises(errors.ApiError) as caught:
+        Decode(send, base_url)(dataclasses.replace(a_call("DELETE", done), fixed=fixed))
+    return caught.value, asked
+
+
+def test_a_404_on_an_id_is_about_the_resource() -> None:
+    error, asked = not_found(200, "https://api.example/api/v1")
+
+    assert type(error) is errors.NotFoundError
+    assert asked == ["tests.any"]
+
+
+@pytest.mark.parametrize("base_url", ["https://api.example/api/v1", "https://api.example"])
+def test_a_404_on_a_path_that_every_account_has_is_about_the_base_url(base_url: str) -> None:
+    error, asked = not_found(200, base_url, fixed=True)
+
+    assert type(error) is errors.ApiError
+    assert (error.status, asked) == (404, ["tests.any"])
+    assert str(error) == (
+        f"do anything: the API is not at {base_url} (404: Not found); the base URL is probably wrong: it looks like "
+        "https://api.stackshosting.cloud/api/v1"
+    )
+
+
+@pytest.mark.parametrize(
+    "base_url", ["https://api.example", "https://api.example/v1", "https://api.example/api"]
+)
+def test_behind_a_base_url_without_a_version_nothing_is_gone_if_the_list_is_not_there_either(
+    base_url: str,
+) -> None:
+    error, asked = not_found(404, base_url)
+
+    assert type(error) is errors.ApiError
+    assert "the base URL is probably wrong" in str(error)
+    assert asked == ["tests.any", "containers.list"]
+
+
+@pytest.mark.parametrize("probe", [200, 401, 403, 429, 500])
+def test_behind_a_gateway_with_a_path_of_its_own_a_404_on_an_id_is_about_the_resource(probe: int) -> None:
+    error, asked = not_found(probe, "https://gateway.example/stacks")
+
+    assert type(error) is errors.NotFoundError
+    assert asked == ["tests.any", "containers.list"]
+
+
+def test_the_base_url_is_checked_once() -> None:
+    asked: list[str] = []
+
+    def send(call: Call[Any]) -> Answer:
+        asked.append(call.operation)
+        return ok({"error": "Not found"}, 404 if call.operation == "tests.any" else 200)
+
+    decode = Decode(send, "https://gateway.example")
+    for _ in range(3):
+        with pytest.raises(errors.NotFoundError):
+            decode(a_call("GET", done))
+    assert asked.count("containers.list") == 1

@@ -16,7 +16,7 @@ from stacks_pulumi import errors
 from stacks_pulumi.api import _bodies, _metrics, models
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._shapes import item, items, nothing, text_of
+from stacks_pulumi.api._shapes import done, item, items, text_of
 from tests.unit.api.fakes import a_call
 
 NAMES = [
@@ -73,7 +73,7 @@ PARSERS: list[Callable[[Any], Any]] = [
     _bodies.templates,
     _metrics.parse,
     text_of,
-    nothing,
+    done,
 ]
 
 

@@ -11,7 +11,7 @@ from stacks_pulumi import errors
 from stacks_pulumi._clock import Pulse
 from stacks_pulumi.api._watch import Watch
 from stacks_pulumi.api.feed import Feed, interval
-from stacks_pulumi.api.models import Container
+from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.api.wait import CREATED, GONE, STARTED, STOPPED, Wait
 from tests.support.clock import FakeClock
 
@@ -296,6 +296,50 @@ def test_a_list_that_leaves_something_out_is_not_the_last_word(world: World, clo
 
     assert found == Container(id="a", status="running")
     assert asked == ["a", "a"]
+
+
+@pytest.mark.parametrize(("status", "looks"), [("deleting", 4), (None, 1)])
+def test_what_an_incomplete_list_does_not_show_is_gone_only_if_a_look_for_it_alone_says_so(
+    clock: FakeClock, status: str | None, looks: int
+) -> None:
+    asked: list[str] = []
+
+    def confirm(id: str) -> Container | None:
+        asked.append(id)
+        return None if status is None or len(asked) == 4 else Container(id=id, status=status)
+
+    feed = Feed(lambda **_: Listing[Container](gap="data[0]"), clock, noun="container", confirm=confirm)
+
+    assert feed.wait(GONE, "a", deadline=clock.now() + 60) is None
+    assert len(asked) == looks
+
+
+def test_an_absence_from_an_incomplete_list_is_not_told_as_one(clock: FakeClock) -> None:
+    feed = Feed(lambda **_: Listing([Container(id="a")], gap="data[1]"), clock, noun="container")
+
+    assert feed.find("a") == Container(id="a")
+    with pytest.raises(errors.UnreadableAnswerError, match="incomplete"):
+        feed.find("b")
+
+
+def test_a_snapshot_that_waits_for_another_thread_can_be_cancelled(
+    feed: Feed[Container], world: World, clock: FakeClock
+) -> None:
+    world.latency = 30
+
+    def pulse() -> None:
+        if clock.now() >= 1002:
+            raise errors.WaitCancelledError("enough")
+
+    def late() -> float:
+        clock.sleep(0.1)
+        with pytest.raises(errors.WaitCancelledError):
+            feed.snapshot(pulse=pulse)
+        return clock.now()
+
+    _first, ended = clock.run(feed.snapshot, late)
+
+    assert 1002 <= ended <= 1002.6
 
 
 def test_a_look_for_it_alone_that_fails_does_not_end_the_wait(world: World, clock: FakeClock) -> None:

@@ -31,7 +31,7 @@ def test_a_vpn_client_is_known_by_its_name() -> None:
     assert models.VpnClient(name="laptop").id == "laptop"
 
 
-@pytest.mark.parametrize("name", models.__all__)
+@pytest.mark.parametrize("name", [name for name in models.__all__ if name != "Listing"])
 def test_models_are_frozen_and_survive_pickling(name: str) -> None:
     kind: Any = getattr(models, name)
     required = {"id": 7 if kind is models.Backup else "a", "name": "a", "value": 1.0}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import errors
-from stacks_pulumi.api.models import Container
+from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.api.once import once
 from tests.support.clock import FakeClock
 
@@ -31,7 +31,7 @@ class Api:
 
     def __init__(self, clock: FakeClock, *, before: tuple[Container, ...] = (OLD,)) -> None:
         self.clock = clock
-        self.before = before
+        self.before = Listing(before)
         self.there = list(before)
         self.happened: list[str] = []
         self.posts: list[Any] = []
@@ -47,12 +47,12 @@ class Api:
             raise outcome
         return outcome  # type: ignore[no-any-return]  # whatever a test prepared
 
-    def look(self) -> list[Container]:
+    def look(self) -> Listing[Container]:
         self.happened.append("look")
         outcome = self.looks.pop(0) if self.looks else None
         if isinstance(outcome, BaseException):
             raise outcome
-        return list(self.there)
+        return outcome if isinstance(outcome, Listing) else Listing(self.there)
 
     def create(
         self, *, ours: Callable[[Container], bool] = lambda c: c.name == "web", **more: Any
@@ -116,8 +116,8 @@ def test_a_success_that_cannot_be_read_may_take_a_while_to_show(api: Api, clock:
     api.posts = [GARBLED]
     appears = clock.now() + 3
 
-    def look() -> list[Container]:
-        return [OLD, MINE] if clock.now() > appears else [OLD]
+    def look() -> Listing[Container]:
+        return Listing([OLD, MINE] if clock.now() > appears else [OLD])
 
     api.look = look  # type: ignore[method-assign]  # this test looks in a way of its own
 
@@ -175,8 +175,8 @@ def test_our_own_that_stands_in_the_way_is_found_although_the_list_lags(
     api.posts = [FAILED, refusal]
     appears = clock.now() + lag
 
-    def look() -> list[Container]:
-        return [OLD, MINE] if clock.now() > appears else [OLD]
+    def look() -> Listing[Container]:
+        return Listing([OLD, MINE] if clock.now() > appears else [OLD])
 
     api.look = look  # type: ignore[method-assign]  # this test looks in a way of its own
 
@@ -275,7 +275,7 @@ def test_what_appears_late_is_found_although_the_pulse_ended_the_attempts(api: A
         raise errors.WaitCancelledError("enough")
 
     api.posts = [LOST]
-    api.look = lambda: [OLD, MINE] if clock.now() > 1002 else [OLD]  # type: ignore[method-assign]
+    api.look = lambda: Listing([OLD, MINE] if clock.now() > 1002 else [OLD])  # type: ignore[method-assign]
 
     assert api.create(pulse=pulse) == MINE
     assert api.happened == ["post"]

@@ -139,10 +139,10 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
         (
             503,
             {"error": "No capacity"},
-            errors.NoCapacityError,
+            errors.ServerError,
             (
-                "no capacity (503: No capacity), and the account is on the waitlist now; it was "
-                "not tried again, as every try joins the waitlist: wait until STACKS tells that there is a place"
+                "the API failed (503: No capacity); try again later; if it stays, contact "
+                "STACKS support with the time and the request"
             ),
         ),
         (

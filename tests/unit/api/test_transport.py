@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import logging
 import socket
 import ssl
@@ -20,7 +21,7 @@ from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnection
 
 from stacks_pulumi import errors
 from stacks_pulumi._clock import SYSTEM_CLOCK
-from stacks_pulumi.api import _transport
+from stacks_pulumi.api import _sockets, _transport
 from stacks_pulumi.api._transport import Transport
 from tests.support.clock import FakeClock
 from tests.unit.api.fakes import KEY, a_call
@@ -120,7 +121,7 @@ def test_time_outs_are_set(
         transport(a_call(poll=poll))
 
     timeout = seen["timeout"]
-    assert (timeout.connect_timeout, timeout.read_timeout, timeout.total) == (5.0, 30.0, whole)
+    assert (timeout.connect_timeout, timeout.total) == (5.0, whole)
     assert seen["allow_redirects"] is False
     assert "verify" not in seen
 
@@ -133,21 +134,25 @@ def nested(reason: BaseException) -> requests.ConnectionError:
 @pytest.mark.parametrize(
     ("error", "sent", "says"),
     [
-        (requests.ConnectTimeout("x"), False, "no connection came about in time; nothing was sent"),
+        (
+            requests.ConnectTimeout("x"),
+            False,
+            "the connection to api.example:443 timed out; nothing was sent",
+        ),
         (
             nested(NewConnectionError(POOL, "Connection refused")),
             False,
-            "no connection (Connection refused); nothing",
+            "no connection to api.example:443 (Connection refused); nothing",
         ),
         (
             nested(NameResolutionError("h", POOL, socket.gaierror(-2, "Name or service not known"))),
             False,
-            "no connection",
+            "no connection to api.example:443",
         ),
         (
             requests.exceptions.ProxyError(MaxRetryError(POOL, "/", OSError("Tunnel failed"))),
             False,
-            "no connection",
+            "no connection to api.example:443",
         ),
         (
             requests.exceptions.SSLError(
@@ -160,24 +165,28 @@ def nested(reason: BaseException) -> requests.ConnectionError:
                 )
             ),
             False,
-            "no secure connection",
+            "no secure connection to api.example:443",
         ),
         (
             requests.exceptions.SSLError(MaxRetryError(POOL, "/", urllib3.exceptions.SSLError("EOF"))),
             True,
-            "no secure",
+            "no secure connection to api.example:443",
         ),
-        (requests.ReadTimeout("x"), True, "no answer came in time; nothing was changed"),
+        (requests.ReadTimeout("x"), True, "no answer from api.example:443 in time; nothing was changed"),
         (
             requests.ConnectionError(
                 ProtocolError("Connection aborted.", ConnectionResetError(104, "reset by peer"))
             ),
             True,
-            "the connection broke",
+            "the connection to api.example:443 broke",
         ),
-        (nested(ProtocolError("Connection aborted.", OSError("closed"))), True, "the connection broke"),
-        (requests.exceptions.ChunkedEncodingError("cut"), True, "the connection broke"),
-        (requests.ConnectionError(), True, "the connection broke"),
+        (
+            nested(ProtocolError("Connection aborted.", OSError("closed"))),
+            True,
+            "the connection to api.example:443 broke",
+        ),
+        (requests.exceptions.ChunkedEncodingError("cut"), True, "the connection to api.example:443 broke"),
+        (requests.ConnectionError(), True, "the connection to api.example:443 broke"),
     ],
 )
 def test_a_failure_says_whether_anything_was_sent(
@@ -222,27 +231,18 @@ def test_a_body_without_an_end_is_not_read_to_it(
         transport(a_call())
 
 
-def test_an_answer_that_trickles_in_is_given_up(
-    api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = FakeClock()
-    api.get(f"{URL}/anything", body=b"x" * 200_000)
-    monkeypatch.setattr(clock, "now", iter(range(0, 100_000, 70)).__next__)
-
-    with pytest.raises(errors.ConnectionFailedError, match="no answer came in time"):
-        Transport(URL, KEY, clock)(a_call())
-
-
 @contextlib.contextmanager
-def halting(body: bytes, headers: bytes = b"Content-Length: 20") -> Iterator[str]:
-    """A server whose answer begins with that, and then comes to a halt until the client has had enough."""
+def trickling(*parts: bytes, every: float = 0.05, repeat: bytes = b"") -> Iterator[str]:
+    """A server that sends these parts one by one, and then the last one again and again until the client leaves."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
             client, _address = listener.accept()
-            with client:
+            with client, contextlib.suppress(OSError):
                 client.recv(65536)
-                client.sendall(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\n" + body)
+                for part in itertools.chain(parts, itertools.repeat(repeat) if repeat else ()):
+                    client.sendall(part)
+                    time.sleep(every)
                 client.recv(1)
 
         thread = threading.Thread(target=answer, daemon=True)
@@ -251,35 +251,106 @@ def halting(body: bytes, headers: bytes = b"Content-Length: 20") -> Iterator[str
         thread.join(10)
 
 
+START = b"HTTP/1.1 200 OK\r\n"
+
+
 @pytest.mark.parametrize(
-    ("body", "headers"), [(b" ", b"Content-Length: 20"), (b"14\r\n ", b"Transfer-Encoding: chunked")]
+    ("parts", "repeat"),
+    [
+        ((START, b"X-A: "), b"a"),
+        ((), b"H"),
+        ((START,), b"X-A: b\r\n"),
+        ((b"HTTP/1.1 100 Continue\r\n",), b"X-A: b\r\n"),
+        ((START + b"Content-Length: 99999\r\n\r\n",), b" "),
+        ((START + b"Transfer-Encoding: chunked\r\n\r\n",), b"1\r\n \r\n"),
+        ((START + b"Content-Length: 20\r\n\r\n ",), b""),
+        ((START,), b""),
+    ],
+    ids=[
+        "a header",
+        "the status line",
+        "headers",
+        "headers of a 100",
+        "the body",
+        "chunks",
+        "a halt in the body",
+        "a halt in the headers",
+    ],
 )
-def test_an_answer_that_trickles_in_is_given_up_before_a_piece_is_full(
-    body: bytes, headers: bytes, monkeypatch: pytest.MonkeyPatch
+def test_an_answer_that_trickles_in_is_given_up_when_the_time_of_the_call_is_up(
+    parts: tuple[bytes, ...], repeat: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = FakeClock()
-    # It begins, the first byte may take a little longer, and then the time is up.
-    monkeypatch.setattr(clock, "now", iter([0.0, 1.0, 11.0]).__next__)
-    monkeypatch.setattr(_transport, "_READ_SECONDS", 5.0)
+    monkeypatch.setattr(_transport, "_POLL_SECONDS", 0.4)
 
-    with halting(body, headers) as url:
+    with trickling(*parts, repeat=repeat) as url:
+        transport = Transport(url, KEY, SYSTEM_CLOCK)
         began = time.monotonic()
-        with pytest.raises(errors.ConnectionFailedError, match="no answer came in time"):
-            Transport(url, KEY, clock)(a_call(poll=True))
-        assert time.monotonic() - began < 4.0
+        with pytest.raises(
+            errors.ConnectionFailedError, match=r"no answer from 127\.0\.0\.1:\d+ in time"
+        ) as caught:
+            transport(a_call(poll=True))
+        assert 0.3 < time.monotonic() - began < 1.5
+        assert caught.value.sent is True
 
 
-def test_the_rest_of_an_answer_is_waited_for_no_longer_than_there_is_time(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_silence_is_given_up_before_the_time_of_the_call_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_sockets, "_READ_SECONDS", 0.2)
+
+    with trickling(START) as url:
+        began = time.monotonic()
+        with pytest.raises(errors.ConnectionFailedError, match="in time"):
+            Transport(url, KEY, SYSTEM_CLOCK)(a_call())
+        assert time.monotonic() - began < 2
+
+
+def test_an_answer_that_trickles_in_and_ends_in_time_is_read(clock: FakeClock) -> None:
+    with trickling(*(bytes([byte]) for byte in START + b"Content-Length: 2\r\n\r\n{}"), every=0.002) as url:
+        assert Transport(url, KEY, clock)(a_call(poll=True)).body == b"{}"
+
+
+def test_the_time_of_one_call_does_not_end_the_next_one_on_the_same_connection(
+    server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = FakeClock()
-    monkeypatch.setattr(clock, "now", iter([0.0, 9.0, 9.9]).__next__)
+    monkeypatch.setattr(_transport, "_POLL_SECONDS", 0.3)
+    transport = Transport(server, KEY, SYSTEM_CLOCK)
+    transport(a_call(poll=True))
+    time.sleep(0.4)
 
-    with halting(b" ") as url:
+    assert transport(a_call(poll=True)).status == 200
+    assert len(Keeper.connections) == 1
+    transport.close()
+
+
+def test_a_proxy_whose_answer_trickles_in_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_transport, "_CONNECT_SECONDS", 0.4)
+    monkeypatch.setattr(_transport, "_WHOLE_SECONDS", 0.8)
+
+    with trickling(START, repeat=b"X-A: b\r\n") as url:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
         began = time.monotonic()
-        with pytest.raises(errors.ConnectionFailedError, match="no answer came in time"):
-            Transport(url, KEY, clock)(a_call(poll=True))
-        assert time.monotonic() - began < 4.0
+        with pytest.raises(errors.ConnectionFailedError):
+            Transport(URL, KEY, SYSTEM_CLOCK)(a_call())
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("https://api.example/api/v1", "api.example:443"),
+        ("https://api.example:8443/api/v1", "api.example:8443"),
+        ("http://localhost/api/v1", "localhost:80"),
+        ("http://[::1]:9/api/v1", "[::1]:9"),
+    ],
+)
+def test_a_connection_that_fails_names_host_and_port(
+    url: str, where: str, api: responses.RequestsMock, clock: FakeClock
+) -> None:
+    api.get(f"{url}/anything", body=nested(NewConnectionError(POOL, "Connection refused")))
+
+    with pytest.raises(errors.ConnectionFailedError) as caught:
+        Transport(url, KEY, clock)(a_call())
+    assert f"no connection to {where} (Connection refused)" in str(caught.value)
 
 
 @pytest.mark.parametrize("headers", [b"Content-Length: 20", b"Transfer-Encoding: chunked"])
@@ -293,7 +364,9 @@ def test_a_body_that_is_cut_off_is_a_broken_connection(headers: bytes, clock: Fa
                 client.sendall(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\n14\r\n{")
 
         threading.Thread(target=answer, daemon=True).start()
-        with pytest.raises(errors.ConnectionFailedError, match="the connection broke") as caught:
+        with pytest.raises(
+            errors.ConnectionFailedError, match=r"the connection to 127\.0\.0\.1:\d+ broke"
+        ) as caught:
             Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", KEY, clock)(a_call())
 
     assert caught.value.sent is True
@@ -398,6 +471,8 @@ def test_a_closed_port_is_a_connection_that_was_never_made() -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
 
-    with pytest.raises(errors.ConnectionFailedError, match="Connection refused") as caught:
+    with pytest.raises(
+        errors.ConnectionFailedError, match=r"no connection to 127\.0\.0\.1:\d+ \(.*Connection refused"
+    ) as caught:
         Transport(url, KEY, SYSTEM_CLOCK)(a_call())
     assert caught.value.sent is False

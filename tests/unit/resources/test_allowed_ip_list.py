@@ -86,7 +86,9 @@ class Account:
             )
             for ip in self.web.allowed_ips
         )
-        return models.ExternalAccess(enabled=self.web.external_access, url=self.web.url, allowed_ips=entries)
+        return models.ExternalAccess(
+            enabled=self.web.external_access, url=self.web.url, allowed_ips=models.Listing(entries)
+        )
 
     def _add(self, container: str, *, before: object, **entry: str) -> models.AllowedIp:
         with self._request():

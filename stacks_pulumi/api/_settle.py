@@ -1,0 +1,53 @@
+"""
+Requests that ask for a state, and whose outcome is judged by that state: deletions and changes.
+
+If a response is lost, the retry may be refused because the first attempt was carried out, or is in progress. The same
+happens after a crash: an earlier process has sent the request. So a refusal is an error only if the state is not as it
+was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from stacks_pulumi._clock import shielded
+from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
+from stacks_pulumi.api._retry import in_doubt
+from stacks_pulumi.errors import ApiError, BadRequestError, ConflictError
+
+__all__ = ["settle"]
+
+T = TypeVar("T")
+
+_REFUSALS: Final = (BadRequestError, ConflictError)
+
+
+def settle(send: Handler, call: Call[T], look: Callable[[bool], T | None]) -> T:
+    """
+    Send a call. If it is refused, or its outcome is unknown, return what a look shows.
+
+    Args:
+        send: The chain.
+        call: What to send.
+        look: Returns the call's result if the state is as the call asks for, else `None` or false. Its argument says
+            whether an attempt may have been carried out.
+
+    Raises:
+        StacksError: The error of the call, if the state is not as it asks for, or cannot be seen.
+    """
+    try:
+        return send(call)
+    except CALL_ERRORS as error:
+        doubtful = in_doubt(error) or (isinstance(error, ApiError) and error.after_doubt)
+        if not doubtful and not isinstance(error, _REFUSALS):
+            raise
+        result = None
+        with shielded():
+            try:
+                result = look(doubtful)
+            except CALL_ERRORS:
+                raise error from None
+        if not result:
+            raise
+        return result

@@ -1,0 +1,139 @@
+"""
+A create request for a container that ends in a 503, or whose list says less than everything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stacks_pulumi import errors
+from stacks_pulumi.api import models
+from stacks_pulumi.api._call import Answer
+from tests.support.clock import FakeClock
+from tests.unit.api.fakes import Reply, Script, containers, data, listed, ok, refusal
+
+FULL = refusal(503, "No capacity available", message="You've been added to the waitlist.")
+PROXY = Answer(503, {"content-type": "text/html"}, b"<html>Service Unavailable</html>")
+LOST = errors.ConnectionFailedError("x", sent=True)
+ODD = {"id": [], "name": "odd"}
+
+
+def create(script: Script, clock: FakeClock, name: str = "web") -> models.Container:
+    return containers(script, clock).create(name=name, template="nodejs")
+
+
+def rows(*entries: Any) -> Answer:
+    return data(list(entries))
+
+
+def entry(name: str, **more: Any) -> dict[str, Any]:
+    return {"id": f"usr-1-{name}", "name": name, "type": "nodejs", "status": "pending", **more}
+
+
+@pytest.mark.parametrize("answer", [FULL, PROXY])
+@pytest.mark.parametrize("empty", [0, 1, 2])
+def test_a_container_that_a_503_hides_is_found(clock: FakeClock, answer: Answer, empty: int) -> None:
+    looks: list[Reply] = [listed(), *[listed()] * empty, listed(web="pending")]
+    script = Script(containers__list=looks, containers__create=answer)
+
+    assert create(script, clock).id == "usr-1-web"
+    assert script.operations.count("containers.create") == 1
+
+
+def test_a_503_after_which_two_lists_show_nothing_means_the_waitlist_and_is_never_sent_again(
+    clock: FakeClock,
+) -> None:
+    script = Script(containers__list=listed(), containers__create=FULL)
+
+    with pytest.raises(errors.NoCapacityError) as caught:
+        create(script, clock)
+
+    assert str(caught.value) == (
+        'create container "web": no capacity (503: No capacity available: You\'ve been added to the waitlist.): the '
+        "account is on the waitlist now, and no container was created; the request was not sent again, because every "
+        "request joins the waitlist: wait until STACKS has a place"
+    )
+    assert (caught.value.status, caught.value.operation) == (503, "containers.create")
+    assert script.operations.count("containers.create") == 1
+    assert script.operations.count("containers.list") >= 3
+    assert clock.now() >= 1001.0
+
+
+def test_a_503_that_does_not_come_from_the_api_says_so(clock: FakeClock) -> None:
+    with pytest.raises(errors.NoCapacityError, match="check the proxy as well"):
+        create(Script(containers__list=listed(), containers__create=PROXY), clock)
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [refusal(500)],
+        [listed(), refusal(403)],
+        [rows(ODD)],
+        [data([]), ok({"count": 3, "data": []})],
+        [rows(entry("web", type=[]))],
+    ],
+    ids=["fails", "one look", "row without id", "count", "damaged row"],
+)
+def test_a_503_whose_looks_fail_is_an_unknown_outcome(clock: FakeClock, looks: list[Reply]) -> None:
+    script = Script(containers__list=[listed(), *looks], containers__create=FULL)
+
+    with pytest.raises(
+        errors.ServerError, match="its outcome is unknown: look in the STACKS dashboard"
+    ) as caught:
+        create(script, clock)
+
+    assert type(caught.value) is errors.ServerError
+    assert caught.value.status == 503
+    assert script.operations.count("containers.create") == 1
+
+
+def test_a_503_after_a_lost_response_is_not_sent_again_either(clock: FakeClock) -> None:
+    script = Script(containers__list=listed(), containers__create=[LOST, FULL])
+
+    with pytest.raises(errors.NoCapacityError):
+        create(script, clock)
+    assert script.operations.count("containers.create") == 2
+
+
+def test_a_name_that_the_api_stores_in_lower_case_is_found_after_a_lost_response(clock: FakeClock) -> None:
+    script = Script(containers__list=[listed(), listed(web="pending")], containers__create=LOST)
+
+    made = create(script, clock, "Web")
+
+    assert (made.id, made.name) == ("usr-1-web", "web")
+    assert script.operations.count("containers.create") == 1
+
+
+def test_a_name_that_differs_only_in_case_is_taken(clock: FakeClock) -> None:
+    with pytest.raises(errors.ExistsError) as caught:
+        create(Script(containers__list=listed(web="running")), clock, "WEB")
+    assert caught.value.existing.id == "usr-1-web"
+
+
+def test_a_row_that_cannot_be_read_does_not_prevent_a_creation(clock: FakeClock) -> None:
+    script = Script(containers__list=rows(ODD), containers__create=data({"id": "usr-1-web"}, 202))
+
+    assert create(script, clock).id == "usr-1-web"
+
+
+def test_what_was_there_and_could_not_be_read_is_not_taken_for_what_was_created(clock: FakeClock) -> None:
+    looks: list[Reply] = [rows({"id": [], "name": "web"}), rows(entry("web"))]
+    script = Script(containers__list=looks, containers__create=LOST)
+
+    with pytest.raises(errors.ConnectionFailedError, match="its outcome is unknown"):
+        create(script, clock)
+    assert script.operations.count("containers.create") == 1
+
+
+def test_the_pulse_ends_a_creation_before_it_is_sent(clock: FakeClock) -> None:
+    script = Script(containers__list=[refusal(502), listed()])
+
+    def pulse() -> None:
+        raise errors.WaitCancelledError("enough")
+
+    with pytest.raises(errors.WaitCancelledError):
+        containers(script, clock).create(name="web", template="nodejs", pulse=pulse)
+    assert script.operations == ["containers.list"]

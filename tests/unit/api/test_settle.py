@@ -1,0 +1,247 @@
+"""
+Deletions and changes that are refused, or whose response is lost: the state decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from stacks_pulumi import errors
+from stacks_pulumi.api._call import Answer, Handler
+from stacks_pulumi.api._limiter import Limiter
+from stacks_pulumi.api._settle import settle
+from stacks_pulumi.api.allowed_ips import AllowedIps
+from stacks_pulumi.api.backups import Backups
+from stacks_pulumi.api.connections import Connections
+from stacks_pulumi.api.containers import Containers
+from stacks_pulumi.api.vpn_clients import VpnClients
+from tests.support.clock import FakeClock
+from tests.unit.api.fakes import Script, a_call, chain, data, ok, refusal
+
+LOST = errors.ConnectionFailedError("x", sent=True)
+
+
+@dataclass
+class Case:
+    """
+    A change.
+
+    Attributes:
+        operation: Its operation.
+        look: The operation that shows the state.
+        act: Makes it.
+        reached: What the look shows if it was carried out.
+        not_reached: What the look shows if it was not.
+        unreadable: What the look shows if it shows neither.
+    """
+
+    operation: str
+    look: str
+    act: Callable[[Containers, Handler, FakeClock], object]
+    reached: Answer
+    not_reached: Answer
+    unreadable: Answer
+
+    def __repr__(self) -> str:
+        return self.operation
+
+    def run(self, clock: FakeClock, answers: Any, look: Any, limiter: Limiter | None = None) -> Script:
+        """The script after the change."""
+        script = Script(**{self.operation.replace(".", "__"): answers, self.look.replace(".", "__"): look})
+        send = chain(script, clock, limiter)
+        self.act(Containers(send, clock, lambda: 0.0), send, clock)
+        return script
+
+
+def rows(*ids: Any, **more: Any) -> Answer:
+    return data([{"id": id_, **more} for id_ in ids])
+
+
+def clients(*names: Any) -> Answer:
+    return data([{"name": name} for name in names])
+
+
+def status(value: str) -> Answer:
+    return ok({"id": "a", "status": value})
+
+
+def access(enabled: Any, *ids: Any) -> Answer:
+    return data({"external_access_enabled": enabled, "allowed_ips": [{"id": id_} for id_ in ids]})
+
+
+def outgoing(*ids: Any) -> Answer:
+    return data({"outgoing": [{"id": id_} for id_ in ids]})
+
+
+CASES = [
+    Case(
+        "containers.delete",
+        "containers.status",
+        lambda nouns, _send, _clock: nouns.delete("a"),
+        refusal(404),
+        status("running"),
+        refusal(500),
+    ),
+    Case(
+        "containers.delete",
+        "containers.status",
+        lambda nouns, _send, _clock: nouns.delete("a"),
+        status("removing"),
+        status("error"),
+        ok({"id": []}),
+    ),
+    *(
+        Case(
+            "containers.external_access",
+            "allowed_ips.list",
+            lambda nouns, _send, _clock, enabled=enabled: nouns.external_access("a", enabled=enabled),  # type: ignore[misc]  # bound for each
+            access(enabled),
+            access(not enabled),
+            access("maybe"),
+        )
+        for enabled in (True, False)
+    ),
+    Case(
+        "containers.set_status",
+        "containers.status",
+        lambda nouns, _send, _clock: nouns.set_status("a", "stopped"),
+        status("stopped"),
+        status("running"),
+        refusal(500),
+    ),
+    Case(
+        "allowed_ips.remove",
+        "allowed_ips.list",
+        lambda _nouns, send, clock: AllowedIps(send, clock).remove("a", "1"),
+        access(True, "2"),  # noqa: FBT003  (external access)
+        access(True, "1", "2"),  # noqa: FBT003  (external access)
+        access(True, "2", []),  # noqa: FBT003  (external access)
+    ),
+    Case(
+        "connections.delete",
+        "connections.list",
+        lambda nouns, send, clock: Connections(send, clock, nouns.feed).delete("c", source_id="a"),
+        outgoing("d"),
+        outgoing("c", "d"),
+        outgoing("d", ""),
+    ),
+    Case(
+        "vpn_clients.remove",
+        "vpn_clients.list",
+        lambda _nouns, send, clock: VpnClients(send, clock).remove("v", "Laptop"),
+        clients("phone"),
+        clients("phone", "laptop"),
+        clients("phone", []),
+    ),
+    Case(
+        "backups.pin",
+        "backups.list",
+        lambda _nouns, send, clock: Backups(send, clock, lambda: 0.0).pin(7, container_id="a"),
+        rows(7, pinned=1),
+        rows(7, pinned=0),
+        rows(7),
+    ),
+    Case(
+        "backups.unpin",
+        "backups.list",
+        lambda _nouns, send, clock: Backups(send, clock, lambda: 0.0).unpin(7, container_id="a"),
+        rows(7, pinned=0),
+        rows(7, pinned=1),
+        rows(7, pinned=[]),
+    ),
+    Case(
+        "backups.delete",
+        "backups.list",
+        lambda _nouns, send, clock: Backups(send, clock, lambda: 0.0).delete(7, container_id="a"),
+        rows(8),
+        rows(7, 8),
+        rows(*range(8, 108)),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+@pytest.mark.parametrize("refused", [refusal(400, "no"), refusal(409, "already")])
+@pytest.mark.parametrize("first", [[LOST], [refusal(502)], []], ids=["lost", "502", "first"])
+def test_a_refused_change_whose_state_is_reached_is_success(
+    clock: FakeClock, case: Case, refused: Any, first: list[Any]
+) -> None:
+    script = case.run(clock, [*first, refused], case.reached)
+
+    assert script.operations == [case.operation] * (len(first) + 1) + [case.look]
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+@pytest.mark.parametrize("shown", ["not_reached", "unreadable"])
+def test_a_refused_change_whose_state_is_not_reached_or_not_seen_is_that_error(
+    clock: FakeClock, case: Case, shown: str
+) -> None:
+    with pytest.raises(errors.BadRequestError, match="it cannot be"):
+        case.run(clock, [LOST, refusal(400, "it cannot be")], getattr(case, shown))
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+def test_a_change_whose_response_is_lost_again_and_again_is_judged_by_its_state(
+    clock: FakeClock, case: Case
+) -> None:
+    script = case.run(clock, LOST, case.reached)
+    assert script.operations == [case.operation] * 5 + [case.look]
+
+    with pytest.raises(errors.ConnectionFailedError):
+        case.run(clock, LOST, case.not_reached)
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+def test_a_refusal_of_another_kind_is_told_without_a_look(clock: FakeClock, case: Case) -> None:
+    with pytest.raises(errors.ForbiddenError):
+        case.run(clock, refusal(403), errors.ConfigError("no look is made"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+def test_what_is_not_there_at_the_first_attempt_is_told(clock: FakeClock, case: Case) -> None:
+    with pytest.raises(errors.NotFoundError):
+        case.run(clock, refusal(404), errors.ConfigError("no look is made"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+def test_a_cancellation_does_not_end_the_look_after_an_unknown_outcome(clock: FakeClock, case: Case) -> None:
+    def gone(_seconds: float, _queued: int) -> None:
+        raise errors.WaitCancelledError("the engine is gone")
+
+    case.run(clock, [LOST, refusal(400)], case.reached, Limiter(2, 4, clock, gone))
+
+    assert clock.now() > 1059  # the look had to wait for the next window
+
+
+def test_without_its_container_a_refused_change_of_a_backup_is_an_error(clock: FakeClock) -> None:
+    script = Script(
+        backups__unpin=refusal(400), backups__delete=refusal(400), connections__delete=refusal(400)
+    )
+    send = chain(script, clock)
+    backups = Backups(send, clock, lambda: 0.0)
+    nouns = Connections(send, clock, Containers(send, clock, lambda: 0.0).feed)
+
+    with pytest.raises(errors.BadRequestError):
+        backups.unpin(7)
+    with pytest.raises(errors.BadRequestError):
+        backups.delete(7)
+    with pytest.raises(errors.BadRequestError):
+        nouns.delete("c")
+
+
+@pytest.mark.parametrize(("answers", "doubtful"), [([LOST, refusal(400)], True), ([refusal(400)], False)])
+def test_the_look_is_told_whether_an_attempt_may_have_been_carried_out(
+    clock: FakeClock, answers: Any, doubtful: bool
+) -> None:
+    told: list[bool] = []
+
+    def look(doubt: bool) -> str:
+        told.append(doubt)
+        return "seen"
+
+    assert settle(chain(Script(tests__any=answers), clock), a_call("PUT"), look) == "seen"
+    assert told == [doubtful]

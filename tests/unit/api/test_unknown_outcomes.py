@@ -1,0 +1,99 @@
+"""
+A request that creates, whose response is lost: neither a cancellation nor a deadline ends the look for its outcome.
+
+The rate limit allows two requests a minute, so the look after the lost response waits for the next minute, and the
+operation is cancelled meanwhile. If the look ended, what was created would be in no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi import errors
+from stacks_pulumi.api._call import Handler
+from stacks_pulumi.api._limiter import Limiter
+from stacks_pulumi.api.allowed_ips import AllowedIps
+from stacks_pulumi.api.backups import Backups
+from stacks_pulumi.api.connections import Connections
+from stacks_pulumi.api.containers import Containers
+from stacks_pulumi.api.vpn_clients import VpnClients
+from tests.support.clock import FakeClock
+from tests.unit.api.fakes import Script, chain, data, listed, refusal
+
+LOST = errors.ConnectionFailedError("x", sent=True)
+CONNECTION = {"id": "new", "connection_name": "main", "target_container": "usr-1-db"}
+
+Act = Callable[[Handler, FakeClock, Callable[[], bool]], Any]
+
+CASES: dict[str, tuple[str, str, Any, Any, Act]] = {
+    "containers": (
+        "containers.create",
+        "containers.list",
+        listed(),
+        listed(new="pending"),
+        lambda send, clock, _gone: (
+            Containers(send, clock, lambda: 0.0).create(name="new", template="nodejs").name
+        ),
+    ),
+    "connections": (
+        "connections.create",
+        "connections.list",
+        data({"outgoing": []}),
+        data({"outgoing": [CONNECTION]}),
+        lambda send, clock, _gone: (
+            Connections(send, clock, Containers(send, clock, lambda: 0.0).feed)
+            .create("usr-1-app", "usr-1-db", name="main")
+            .id
+        ),
+    ),
+    "allowed_ips": (
+        "allowed_ips.add",
+        "allowed_ips.list",
+        data([]),
+        data([{"id": "new", "ip_address": "10.0.0.7"}]),
+        lambda send, clock, _gone: AllowedIps(send, clock).add("a", "10.0.0.7").id,
+    ),
+    "vpn_clients": (
+        "vpn_clients.add",
+        "vpn_clients.list",
+        data([]),
+        data([{"name": "new"}]),
+        lambda send, clock, _gone: VpnClients(send, clock).add("v", "New").name,
+    ),
+    "backups": (
+        "backups.trigger",
+        "backups.list",
+        data([{"id": 7, "backup_type": "manual"}]),
+        data([{"id": 7, "backup_type": "manual"}, {"id": 8, "backup_type": "manual"}]),
+        lambda send, clock, gone: {8: "new"}[
+            Backups(send, clock, lambda: 0.0).start("a", deadline=1e9, cancelled=gone).id
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("noun", CASES)
+@pytest.mark.parametrize("answer", [LOST, refusal(504), refusal(503)], ids=["lost", "504", "503"])
+def test_what_a_lost_response_hides_is_found_although_the_operation_is_cancelled(
+    clock: FakeClock, noun: str, answer: Any
+) -> None:
+    create, look, before, after, act = CASES[noun]
+    script = Script(**{create.replace(".", "__"): answer, look.replace(".", "__"): [before, after]})
+    asked: list[float] = []
+
+    def is_cancelled() -> bool:
+        return create in script.operations
+
+    def on_limit(_seconds: float, _queued: int) -> None:
+        asked.append(clock.now())
+        if is_cancelled():
+            raise errors.WaitCancelledError("the engine is gone")
+
+    assert act(chain(script, clock, Limiter(2, 4, clock, on_limit)), clock, is_cancelled) == "new"
+
+    assert script.operations.count(create) == 1
+    assert clock.now() > 1050  # the look had to wait, and
+    assert asked == []  # no pulse was called meanwhile
