@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stacks_pulumi.api import models
-from stacks_pulumi.errors import NotFoundError
+from stacks_pulumi.errors import NotFoundError, StacksError, WaitCancelledError
 from stacks_pulumi.resources._session import Session
 
 __all__ = [
@@ -107,10 +107,19 @@ def find_container(
 
 
 def creation_time(session: Session, id_: str) -> str | None:
-    """Return a container's creation time from a recent list; `None` if no list shows the container."""
+    """
+    Return a container's creation time from a recent list; `None` if no list shows it.
+
+    A list that cannot be read is no error here: the outputs of something that exists must not be lost with it.
+    """
     feed = session.client.feed
-    # The waiter for this container has just seen it in a list, so this costs no call after its creation.
-    found = feed.find(id_, max_age=60.0) or feed.find(id_, max_age=RECENT)
+    try:
+        # The waiter for a new container has just seen it in a list, so this costs no call after its creation.
+        found = feed.find(id_, max_age=60.0) or feed.find(id_, max_age=RECENT)
+    except WaitCancelledError:
+        raise
+    except StacksError:
+        return None
     return None if found is None else found.created_at
 
 

@@ -51,6 +51,7 @@ class Ownership:
         self._lock = threading.Lock()
         self._owners: dict[Key, Owner] = {}
         self._names: dict[Key, str] = {}
+        self._declared: set[str] = set()
         self._undecided: set[str] = set()
 
     def declare(self, urn: str, kind: str, names: Iterable[str]) -> str | None:
@@ -67,6 +68,7 @@ class Ownership:
         """
         keys = [(kind, name.lower()) for name in names]
         with self._lock:
+            self._declared.add(urn)
             self._undecided.add(urn)
             other = next((self._names[key] for key in keys if self._names.get(key, urn) != urn), None)
             if other is not None:
@@ -77,8 +79,11 @@ class Ownership:
         return None
 
     def keep(self, kind: str, id_: str, owner: Owner) -> None:
-        """Record that a resource of the program has the object according to the state."""
+        """Record that a resource has the object according to the state, if the program still has the resource."""
         with self._lock:
+            # For `up --refresh` the engine asks for the diff of what has left the program, too.
+            if owner.urn not in self._declared:
+                return
             self._undecided.discard(owner.urn)
             known = self._owners.get((kind, id_))
             if known is None or known.token == owner.token:

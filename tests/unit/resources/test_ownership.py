@@ -12,7 +12,10 @@ WEB = ("Container", "usr-1-web")
 
 @pytest.fixture
 def ownership() -> Ownership:
-    return Ownership()
+    found = Ownership()
+    found.declare(ONE, "Container", ["one"])
+    found.declare(TWO, "Container", ["two"])
+    return found
 
 
 def test_an_object_that_nothing_was_seen_of_may_be_deleted(ownership: Ownership) -> None:
@@ -54,13 +57,12 @@ def test_only_its_owner_releases_an_object(ownership: Ownership) -> None:
 
 
 def test_a_replacement_is_known_by_its_diff_under_whatever_urn_it_deletes(ownership: Ownership) -> None:
-    ownership.declare(TWO, "Container", ["web"])
     ownership.keep(*WEB, Owner(TWO, "1", replacing=True))
 
-    assert ownership.is_replacing(*WEB, ONE)
+    assert ownership.is_replacing(*WEB, "urn:pulumi:dev::tests::stacks:Container::old-name")
 
     ownership.keep(*WEB, Owner(TWO, "1"))
-    assert not ownership.is_replacing(*WEB, ONE)
+    assert not ownership.is_replacing(*WEB, "urn:pulumi:dev::tests::stacks:Container::old-name")
 
 
 def test_a_forced_replacement_is_known_by_a_check_without_a_diff(ownership: Ownership) -> None:
@@ -79,3 +81,12 @@ def test_a_name_belongs_to_one_resource_whatever_its_case(ownership: Ownership) 
 
     ownership.declare(ONE, "Container", ["shop"])
     assert ownership.declare(TWO, "Container", ["web"]) is None
+
+
+def test_an_object_of_a_resource_that_left_the_program_may_be_adopted() -> None:
+    """For `up --refresh` the engine asks for the diff of every resource in the state."""
+    ownership = Ownership()
+
+    ownership.keep(*WEB, Owner(ONE, "1"))
+
+    assert ownership.owner(*WEB) is None
