@@ -1,7 +1,7 @@
 """
 A total time limit for each request, headers and body together.
 
-A socket's own timeout begins anew with each byte, so an answer that trickles in would never time out. Here every read
+A socket's own timeout starts again with each byte, so an answer that trickles in would never time out. Here every read
 waits no longer than the time that is left of the whole request.
 """
 

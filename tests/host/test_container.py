@@ -13,7 +13,7 @@ import pytest
 from stacks_pulumi import catalog
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.emulator import containers as emulated
+from stacks_pulumi.emulator.validation import validated
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
 
 
@@ -198,13 +198,11 @@ def test_a_503_that_hides_a_container_is_no_orphan(
 def test_a_lost_answer_is_resolved_where_the_api_stores_names_in_lower_case(
     web: HostedResource, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    validated = emulated.validated
-
     def in_lower_case(body: dict[str, Any]) -> Any:
         wanted = validated(body)
         return dataclasses.replace(wanted, name=wanted.name.lower())
 
-    monkeypatch.setattr(emulated, "validated", in_lower_case)
+    monkeypatch.setattr("stacks_pulumi.emulator.containers.validated", in_lower_case)
     fault = emulator.faults.add("containers.create", "drop_after")
 
     web.up(name="Web", template="nodejs")
