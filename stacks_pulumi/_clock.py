@@ -110,7 +110,7 @@ def wait_while(
             seconds after which it can become free by itself, or true if only a notification can free it.
         changed: Its lock is held by the caller, once. It is notified whenever `blocked` may return something else.
         clock: Time.
-        pulse: Called at once and then at least twice a second while blocked, with the lock released.
+        pulse: Called immediately and then at least twice a second while blocked, with the lock released.
     """
     pulse_at = -math.inf
     while seconds := blocked():
@@ -127,7 +127,7 @@ def wait_while(
 
 
 def sleep_with_pulse(seconds: float, clock: Clock, pulse: Pulse | None = None) -> None:
-    """Sleep, and call the pulse at once and then at least twice a second; what it raises ends the sleep."""
+    """Sleep, and call the pulse immediately and then at least twice a second; what it raises ends the sleep."""
     wake = clock.now() + seconds
     alone = threading.Condition()
     with alone:

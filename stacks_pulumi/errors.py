@@ -18,7 +18,7 @@ StacksError
 │       └── NoCapacityError           503, and no container was created: the account is on the waitlist
 ├── ConnectionFailedError     no answer: the request may or may not have been carried out
 ├── UnreadableAnswerError     an answer that cannot be understood
-├── ExistsError               what was to be made is there already, and was there before we asked
+├── ExistsError               the resource existed before the request to create it
 └── WaitError                 waiting for a state ended without it
     ├── UnexpectedStateError      a state that cannot lead to the wanted one
     ├── WaitTimeoutError          the time is up
@@ -105,8 +105,8 @@ class ApiError(StacksError):
         operation: What was asked, for instance `containers.create`.
         text: The API's own words, or an empty string.
         body: The whole answer as it was decoded, with nothing secret in it; an empty mapping if it was none.
-        after_doubt: Whether an earlier attempt of the same request may have been carried out. What is refused then may
-            be refused because that attempt is having its effect.
+        after_doubt: Whether the outcome of an earlier attempt of the same request is unknown. The refusal may be due to
+            that attempt.
     """
 
     status: int = 0
@@ -177,7 +177,11 @@ class DashboardOnlyError(ForbiddenError):
 
 
 class NotFoundError(ApiError):
-    """404: it does not exist, or belongs to another account."""
+    """
+    404: it does not exist, or belongs to another account.
+
+    A 404 on a path that every account has is a plain `ApiError`: the base URL is wrong.
+    """
 
 
 class ConflictError(ApiError):
@@ -229,7 +233,8 @@ class ConnectionFailedError(StacksError):
 
 class UnreadableAnswerError(StacksError):
     """
-    The answer could not be understood: not JSON, cut short, or of another shape.
+    The answer could not be understood: not JSON, cut short, or of another shape. Or a list is incomplete, and what it
+    does not show may exist.
 
     Attributes:
         operation: What was asked.
@@ -242,10 +247,10 @@ class UnreadableAnswerError(StacksError):
 
 class ExistsError(StacksError):
     """
-    What was to be made is there already, and was there before we asked for it.
+    The resource existed before the request to create it.
 
     Attributes:
-        existing: The model of what is there (`models.Container`, `models.Connection` ...).
+        existing: Its model (`models.Container`, `models.Connection` ...).
     """
 
     existing: Any = None

@@ -1,5 +1,5 @@
 """
-Finding out which backup a request has started: the API does not tell its id.
+Finding out which backup a request has started: the API does not return its id.
 """
 
 from __future__ import annotations

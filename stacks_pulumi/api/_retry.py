@@ -1,5 +1,5 @@
 """
-What is tried again, when, and how often. The only layer that does.
+Which requests are retried, when, and how often. No other layer retries.
 
     GET, PUT, DELETE    no answer, 429, 5xx, an answer that cannot be read
     POST                429, and connections that were never made: it certainly did not happen
@@ -41,7 +41,7 @@ _LONGEST_OUTAGE: Final = 30.0
 
 
 def in_doubt(error: BaseException) -> bool:
-    """Whether nobody knows what became of a request that ended like this."""
+    """Whether the outcome of a request is unknown that ended with this error."""
     if isinstance(error, ConnectionFailedError):
         return error.sent
     return isinstance(error, (ServerError, UnreadableAnswerError)) and not isinstance(error, NoCapacityError)

@@ -14,24 +14,28 @@ from typing import Final, TypeVar
 from stacks_pulumi._clock import shielded
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
 from stacks_pulumi.api._retry import in_doubt
-from stacks_pulumi.errors import ApiError, BadRequestError, ConflictError
+from stacks_pulumi.errors import ApiError, BadRequestError, ConflictError, StacksError
 
-__all__ = ["settle"]
+__all__ = ["may_be_done", "settle"]
 
 T = TypeVar("T")
 
 _REFUSALS: Final = (BadRequestError, ConflictError)
 
 
-def settle(send: Handler, call: Call[T], look: Callable[[bool], T | None]) -> T:
+def may_be_done(error: StacksError) -> bool:
+    """Whether the call that ended with this error may have been carried out, by any of its attempts."""
+    return in_doubt(error) or (isinstance(error, ApiError) and error.after_doubt)
+
+
+def settle(send: Handler, call: Call[T], look: Callable[[StacksError], T | None]) -> T:
     """
     Send a call. If it is refused, or its outcome is unknown, return what a look shows.
 
     Args:
         send: The chain.
         call: What to send.
-        look: Returns the call's result if the state is as the call asks for, else `None` or false. Its argument says
-            whether an attempt may have been carried out.
+        look: Returns the call's result if the state is as the call asks for, else `None` or false. It gets the error.
 
     Raises:
         StacksError: The error of the call, if the state is not as it asks for, or cannot be seen.
@@ -39,13 +43,12 @@ def settle(send: Handler, call: Call[T], look: Callable[[bool], T | None]) -> T:
     try:
         return send(call)
     except CALL_ERRORS as error:
-        doubtful = in_doubt(error) or (isinstance(error, ApiError) and error.after_doubt)
-        if not doubtful and not isinstance(error, _REFUSALS):
+        if not may_be_done(error) and not isinstance(error, _REFUSALS):
             raise
         result = None
         with shielded():
             try:
-                result = look(doubtful)
+                result = look(error)
             except CALL_ERRORS:
                 raise error from None
         if not result:

@@ -8,10 +8,8 @@ come bare, wrapped or as a mapping, and texts come bare or wrapped.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
@@ -19,14 +17,13 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, 
 import msgspec
 
 from stacks_pulumi.api._words import scrub
-from stacks_pulumi.api.models._base import Model
+from stacks_pulumi.api.models._base import Model, prepare
 from stacks_pulumi.api.models._listing import Listing
 
 __all__ = ["ShapeError", "done", "item", "items", "mapping", "record", "snake", "text_of", "unwrap"]
 
 M = TypeVar("M", bound=Model)
 
-_building: Final = threading.Lock()
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-\s]+")
 _WHERE: Final = re.compile(r" - at `\$?(.*)`$")
 _PAGE: Final = re.compile(r"\s*<(!doctype|html)", re.IGNORECASE)
@@ -150,7 +147,7 @@ def _entries(value: Any, path: str, bare: Sequence[str]) -> Iterator[Any]:
 
 def _rows(kind: type[M], entries: Sequence[Any], path: str) -> tuple[list[M], str | None, set[Any]]:
     """The rows that can be read, the first one that cannot, and the ids of those that can in part."""
-    _prepare(kind)
+    prepare(kind)
     try:
         # Almost always all rows can be read, and then one conversion of the whole list is much quicker.
         given = [_respelled(kind, entry, path) for entry in entries]
@@ -184,7 +181,7 @@ def record(kind: type[M], value: Any, path: str = "body") -> M:
 
 def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
     """The model, and whether a field of it could not be read."""
-    _prepare(kind)
+    prepare(kind)
     fields = _respelled(kind, value, path)
     unread = False
     while True:
@@ -221,17 +218,6 @@ def _respelled(kind: type[M], value: Any, path: str) -> dict[str, Any]:
         else:
             fields[field.name] = found
     return fields
-
-
-@functools.cache
-def _prepare(kind: type[Model]) -> None:
-    """
-    Let msgspec build what it knows of a model, in one thread.
-
-    It does so at the first conversion, and two threads that come first together crash the interpreter (msgspec 0.22).
-    """
-    with _building, contextlib.suppress(msgspec.ValidationError):
-        msgspec.convert([{}], list[kind], strict=False)  # type: ignore[valid-type]  # known at run time
 
 
 class _Field(NamedTuple):

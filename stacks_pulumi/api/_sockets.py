@@ -1,19 +1,17 @@
 """
 A total time limit for each request, headers and body together.
 
-A socket's own timeout begins anew with each byte, so an answer that trickles in would never time out. Here every read
+A socket's own timeout starts again with each byte, so an answer that trickles in would never time out. Here every read
 waits no longer than the time that is left of the whole request.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import http.client
 import io
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any, Final
 
 import requests
@@ -55,23 +53,18 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Connection(urllib3.connection.HTTPConnection):
-    @contextlib.contextmanager
-    def _limited(self) -> Iterator[None]:
-        # urllib3 has put the time that is left here: for the connection first, and later for the whole answer.
-        until = time.monotonic() + float(self.timeout or 0)
-        self.response_class = functools.partial(_Response, until=until)  # type: ignore[assignment]  # what is called like it
-        try:
-            yield
-        finally:
-            del self.response_class
-
     def connect(self) -> None:
-        with self._limited():  # a proxy answers here
-            super().connect()
+        self._limit()  # the answer of a proxy
+        super().connect()
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
-        with self._limited():
-            return super().getresponse()
+        self._limit()
+        return super().getresponse()
+
+    def _limit(self) -> None:
+        # urllib3 has put the time that is left here: for the connection first, and later for the whole answer.
+        until = time.monotonic() + float(self.timeout or 0)
+        self.response_class = functools.partial(_Response, until=until)  # type: ignore[assignment]  # called like a class
 
 
 class _SecureConnection(_Connection, urllib3.connection.HTTPSConnection):

@@ -14,6 +14,7 @@ from stacks_pulumi.api._settle import settle
 from stacks_pulumi.api._shapes import done, item
 from stacks_pulumi.api.models import AllowedIp, ExternalAccess, Listing
 from stacks_pulumi.api.once import once
+from stacks_pulumi.errors import StacksError
 
 __all__ = ["AllowedIps"]
 
@@ -110,7 +111,7 @@ class AllowedIps:
             text=True,
         )
 
-        def is_gone(_doubtful: bool) -> bool:
+        def is_gone(_error: StacksError) -> bool:
             return self.list(container_id).allowed_ips.find(lambda entry: entry.id == ip_id) is None
 
         settle(self._send, call, is_gone)

@@ -18,7 +18,7 @@ from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Backup, BackupStats, Listing
 from stacks_pulumi.api.once import once
 from stacks_pulumi.api.wait import BACKED_UP
-from stacks_pulumi.errors import UnreadableAnswerError, WaitCancelledError
+from stacks_pulumi.errors import StacksError, UnreadableAnswerError, WaitCancelledError
 
 __all__ = ["Backups"]
 
@@ -249,7 +249,7 @@ class Backups:
             text=True,
         )
 
-        def is_gone(_doubtful: bool) -> bool:
+        def is_gone(_error: StacksError) -> bool:
             if container_id is None:
                 return False
             listed = self._list(container_id)
@@ -271,7 +271,7 @@ class Backups:
             again=again,
         )
 
-        def is_marked(_doubtful: bool) -> bool:
+        def is_marked(_error: StacksError) -> bool:
             if of is None:
                 return False
             found = next((backup for backup in self._list(of) if backup.id == backup_id), None)

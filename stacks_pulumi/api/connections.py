@@ -12,6 +12,7 @@ from stacks_pulumi.api._shapes import done
 from stacks_pulumi.api._words import same_name, scrub
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.once import once
+from stacks_pulumi.errors import StacksError
 
 __all__ = ["Connections"]
 
@@ -113,7 +114,7 @@ class Connections:
             text=True,
         )
 
-        def is_gone(_doubtful: bool) -> bool:
+        def is_gone(_error: StacksError) -> bool:
             if source_id is None:
                 return False
             return self.list(source_id).outgoing.find(lambda listed: listed.id == connection_id) is None

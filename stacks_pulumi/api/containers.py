@@ -9,14 +9,15 @@ from stacks_pulumi._clock import Clock, Pulse
 from stacks_pulumi.api import _bodies, _metrics
 from stacks_pulumi.api._call import Call, Handler, Scope, path
 from stacks_pulumi.api._container_create import create
-from stacks_pulumi.api._settle import settle
+from stacks_pulumi.api._retry import in_doubt
+from stacks_pulumi.api._settle import may_be_done, settle
 from stacks_pulumi.api._shapes import done, item, items, text_of
 from stacks_pulumi.api._words import scrub
 from stacks_pulumi.api.allowed_ips import AllowedIps
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Listing, Metrics, Template
 from stacks_pulumi.api.models.container import ENDING_STATUSES
-from stacks_pulumi.errors import NotFoundError
+from stacks_pulumi.errors import NotFoundError, StacksError
 
 __all__ = ["Containers"]
 
@@ -195,12 +196,12 @@ class Containers:
             text=True,
         )
 
-        def reached(doubtful: bool) -> bool:
+        def reached(error: StacksError) -> bool:
             seen = self.status(container_id)
             if status == "restart" and seen.status == "running":
                 # A restart that was in progress may have ended since, or the refusal has another reason.
-                return doubtful and self._send(call)
-            return seen.status == status or (doubtful and not seen.settled)
+                return may_be_done(error) and not in_doubt(error) and self._send(call)
+            return seen.status == status or (may_be_done(error) and not seen.settled)
 
         settle(self._send, call, reached)
 
@@ -223,7 +224,7 @@ class Containers:
             text=True,
         )
 
-        def is_going(_doubtful: bool) -> bool:
+        def is_going(_error: StacksError) -> bool:
             seen = self._confirm(container_id)
             return seen is None or seen.status in ENDING_STATUSES
 
@@ -292,7 +293,7 @@ class Containers:
             text=not enabled,
         )
 
-        def reached(_doubtful: bool) -> ExternalAccess | None:
+        def reached(_error: StacksError) -> ExternalAccess | None:
             seen = AllowedIps(self._send, self._clock).list(container_id)
             return seen if seen.enabled is enabled else None
 

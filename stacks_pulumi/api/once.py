@@ -1,8 +1,8 @@
 """
-Creating something exactly once, over a network that loses answers.
+Create a resource exactly once, over a network that loses responses.
 
-A POST that is repeated may create twice, and one that is given up may have created. So: look, POST, and whenever it
-is not known what became of it, look again before anything else is done.
+A POST that is repeated may create two resources, and one that times out may have created one. So: list, POST, and if
+the outcome is unknown, list again before the next step.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ T = TypeVar("T", bound=_Named)
 
 PAUSES: Final = (1.0, 3.0, 8.0)
 _SUCCESS: Final = range(200, 300)
-_STANDS_IN_THE_WAY: Final = (BadRequestError, ConflictError, PaymentRequiredError)
+_OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)
 """Refusals that an earlier attempt of ours may have caused: its name is taken, its price has reached the cap."""
 
 
@@ -55,24 +55,24 @@ def once(
     pulse: Pulse | None = None,
 ) -> T:
     """
-    Create something once, and say what it is.
+    Create a resource once, and return it.
 
     Args:
-        what: What is done, for messages, for instance `create container "web"`.
-        before: What was there before. If that list is incomplete, an unknown outcome stays unknown.
-        taken: Whether a thing stands in the way; `None` if none can.
-        post: Asks for the thing; raises `UnreadableAnswerError` if the answer does not tell what was made.
-        look: Lists what is there now.
-        ours: Whether a thing that was not there before is what was asked for.
+        what: The operation, for messages, for instance `create container "web"`.
+        before: The list from before the request. If it is incomplete, an unknown outcome stays unknown.
+        taken: Whether a resource prevents the creation; `None` if no resource can.
+        post: Sends the request; raises `UnreadableAnswerError` if the response has no id.
+        look: Lists the resources that exist now.
+        ours: Whether a new resource is the one that was requested.
         clock: Time.
         refused_by: For an error after which the request must not be sent again although its outcome is unknown: the
-            error to raise if two looks, with a pause between them, show nothing. `None` for all other errors.
-        pauses: Seconds before the look that follows the first, second ... doubtful attempt; one attempt for each.
+            error to raise if two lists, with a pause between them, show no new resource. `None` for all other errors.
+        pauses: Seconds before the list that follows each attempt with an unknown outcome; one attempt for each.
         pulse: Called before the request is sent again; what it raises ends the attempts, but not a look.
 
     Raises:
-        ExistsError: It was there before it was asked for, or somebody was faster.
-        StacksError: What the API said; of an outcome that could not be found out, the first doubtful answer.
+        ExistsError: The resource existed before, or another client created it first.
+        StacksError: The API's error; if no list shows the outcome, the error that left it unknown.
     """
     _refuse(what, before, taken)
     known = {thing.id for thing in before}
@@ -80,22 +80,22 @@ def once(
     def appeared() -> T | None:
         listed = look()
         new = [thing for thing in listed if thing.id not in known]
-        # A row that could be read only in part may seem to be ours, or seem not to be.
+        # A row that could be read only in part may match by mistake, or not match by mistake.
         found = next((thing for thing in new if thing.id not in listed.damaged and ours(thing)), None)
         damaged = any(thing.id in listed.damaged for thing in new)
         if before.gap is not None or (found is None and damaged):
-            msg = f"{what}: a list that cannot be read in full does not show what was created"
+            msg = f"{what}: the list cannot be read in full, so it does not show the result"
             raise UnreadableAnswerError(msg, status=200)
         if found is None:
             listed.require_complete()
         return found
 
     def resolve(error: StacksError, rest: Sequence[float]) -> T | None:
-        """What the request created although it ended like this; `None` if nothing, and it may be sent again."""
+        """Return the resource that the request created in spite of this error; `None` if it may be sent again."""
         refusal = refused_by(error)
         if refusal is None:
-            # A success that does not tell the id was carried out. Anything else may still be in progress, and is sent
-            # again if the look shows nothing.
+            # A success without an id was carried out. Any other request may still be in progress, and is sent again
+            # if the list shows no new resource.
             done = isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS
             return _find(appeared, error, rest, clock, done=done)
         found = _find(appeared, error, pauses, clock, done=True, looks=2)
@@ -122,7 +122,7 @@ def once(
                 raise
             else:
                 # It was refused, perhaps because an earlier attempt was carried out, or the pulse ended it.
-                done = isinstance(error, _STANDS_IN_THE_WAY) or not isinstance(error, CALL_ERRORS)
+                done = isinstance(error, _OWN_EFFECT) or not isinstance(error, CALL_ERRORS)
                 found = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
                 if found is None:
                     raise
@@ -148,12 +148,12 @@ def _find(
     looks: int = 1,
 ) -> T | None:
     """
-    What appeared; `None` if that many looks showed that nothing did. Raises the doubt if fewer looks succeeded.
+    Return the new resource; `None` if so many lists showed none. Raises the doubt if fewer lists could be read.
 
-    What is (perhaps) done shows at once or, if the list lags, a little later: it is looked for until the pauses end.
+    A request that is (perhaps) done shows immediately or, if the list lags, a little later: until the pauses end.
     """
     looked = 0
-    # There may be something that is in no state, so neither a cancellation nor a deadline ends the look.
+    # There may be a resource that is in no state, so neither a cancellation nor a deadline ends the look.
     with shielded():
         for pause in (0.0, *pauses) if done else pauses:
             sleep_with_pulse(pause, clock)

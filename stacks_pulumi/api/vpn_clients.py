@@ -11,6 +11,7 @@ from stacks_pulumi.api._shapes import done, item, items, text_of
 from stacks_pulumi.api._words import same_name, scrub
 from stacks_pulumi.api.models import Listing, VpnClient
 from stacks_pulumi.api.once import once
+from stacks_pulumi.errors import StacksError
 
 __all__ = ["VpnClients"]
 
@@ -95,7 +96,7 @@ class VpnClients:
             text=True,
         )
 
-        def is_gone(_doubtful: bool) -> bool:
+        def is_gone(_error: StacksError) -> bool:
             return self.list(container_id).find(lambda client: same_name(client.name, name)) is None
 
         settle(self._send, call, is_gone)

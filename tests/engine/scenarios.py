@@ -183,7 +183,8 @@ db = stacks.Container(
     Scenario(
         "no-capacity",
         "503: no capacity",
-        "The account is on the waitlist now. It is not tried again: every try would join the list again.",
+        "The account is on the waitlist now, and lists after it show no container. The request is not sent again: "
+        "every request joins the waitlist.",
         WEB,
         ("waitlist",),
         prepare=_no_capacity,

@@ -25,6 +25,8 @@ Case = tuple[str, str, int | None, dict[str, Any]]
 
 SURVIVED: list[Case] = [
     ("containers.create", "drop_after", 1, {}),
+    ("containers.create", "html", 1, {"code": 503}),
+    ("containers.delete", "status", 1, {"code": 503}),
     ("containers.delete", "drop_after", None, {}),
     ("allowed_ips.add", "truncated", 2, {}),
     ("connections.create", "drop_before", 1, {"reset": True}),

@@ -13,6 +13,7 @@ import pytest
 from stacks_pulumi import catalog
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.validation import validated
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
 
 
@@ -179,6 +180,36 @@ def test_a_lost_answer_is_no_second_container(web: HostedResource, emulator: Emu
 
     assert names(emulator) == {"web"}
     assert emulator.calls("containers.create") == 1
+
+
+@pytest.mark.parametrize("kind", ["html", "answer"])
+def test_a_503_that_hides_a_container_is_no_orphan(
+    web: HostedResource, emulator: Emulator, kind: str
+) -> None:
+    fault = emulator.faults.add("containers.create", kind, code=503)
+
+    web.up(name="web", template="nodejs")
+
+    assert web.outs["status"] == "running"
+    assert set(emulator.state.world.containers) == {web.id}
+    assert fault.fired == 1
+
+
+def test_a_lost_answer_is_resolved_where_the_api_stores_names_in_lower_case(
+    web: HostedResource, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_lower_case(body: dict[str, Any]) -> Any:
+        wanted = validated(body)
+        return dataclasses.replace(wanted, name=wanted.name.lower())
+
+    monkeypatch.setattr("stacks_pulumi.emulator.containers.validated", in_lower_case)
+    fault = emulator.faults.add("containers.create", "drop_after")
+
+    web.up(name="Web", template="nodejs")
+
+    assert names(emulator) == {"web"}
+    assert set(emulator.state.world.containers) == {web.id}
+    assert fault.fired == 1
 
 
 def test_a_failed_boot_keeps_the_id_and_is_started_again(web: HostedResource, emulator: Emulator) -> None:

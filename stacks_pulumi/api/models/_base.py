@@ -4,15 +4,20 @@ What all models share.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 import msgspec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Amount", "Id", "Model"]
+__all__ = ["Amount", "Id", "Model", "prepare"]
+
+_building: Final = threading.Lock()
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f]*$")]
 """
@@ -43,3 +48,14 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             if getattr(self, name) is None and getattr(other, name) is not None
         }
         return msgspec.structs.replace(self, **gaps) if gaps else self
+
+
+@functools.cache
+def prepare(kind: type[Model]) -> None:
+    """
+    Let msgspec build what it knows of a model, in one thread.
+
+    It does so at the first conversion, and two threads that come first together crash the interpreter (msgspec 0.22).
+    """
+    with _building, contextlib.suppress(msgspec.ValidationError):
+        msgspec.convert([{}], list[kind], strict=False)  # type: ignore[valid-type]  # known at run time

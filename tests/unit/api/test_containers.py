@@ -188,6 +188,17 @@ def test_a_restart_that_was_in_the_way_and_has_ended_is_no_reason_to_fail(clock:
     assert script.operations.count("containers.set_status") == 3
 
 
+def test_a_restart_whose_response_is_lost_again_and_again_is_not_sent_once_more(clock: FakeClock) -> None:
+    script = Script(
+        containers__set_status=errors.ConnectionFailedError("x", sent=True),
+        containers__status=ok({"id": "a", "status": "running"}),
+    )
+
+    with pytest.raises(errors.ConnectionFailedError):
+        containers(script, clock).set_status("a", "restart")
+    assert script.operations.count("containers.set_status") == 5
+
+
 @pytest.mark.parametrize(
     ("status", "seen"), [("restart", "stopped"), ("restart", "error"), ("stopped", "running")]
 )

@@ -322,6 +322,15 @@ def test_an_absence_from_an_incomplete_list_is_not_told_as_one(clock: FakeClock)
         feed.find("b")
 
 
+def test_a_snapshot_passes_its_pulse_to_the_call_that_it_makes(feed: Feed[Container], world: World) -> None:
+    def pulse() -> None:
+        raise errors.WaitCancelledError("enough")
+
+    with pytest.raises(errors.WaitCancelledError):
+        feed.snapshot(pulse=pulse)
+    assert feed.snapshot() == ()
+
+
 def test_a_snapshot_that_waits_for_another_thread_can_be_cancelled(
     feed: Feed[Container], world: World, clock: FakeClock
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from stacks_pulumi import errors
 from stacks_pulumi.api._call import Answer, Handler
 from stacks_pulumi.api._limiter import Limiter
-from stacks_pulumi.api._settle import settle
+from stacks_pulumi.api._settle import may_be_done, settle
 from stacks_pulumi.api.allowed_ips import AllowedIps
 from stacks_pulumi.api.backups import Backups
 from stacks_pulumi.api.connections import Connections
@@ -239,8 +239,8 @@ def test_the_look_is_told_whether_an_attempt_may_have_been_carried_out(
 ) -> None:
     told: list[bool] = []
 
-    def look(doubt: bool) -> str:
-        told.append(doubt)
+    def look(error: errors.StacksError) -> str:
+        told.append(may_be_done(error))
         return "seen"
 
     assert settle(chain(Script(tests__any=answers), clock), a_call("PUT"), look) == "seen"

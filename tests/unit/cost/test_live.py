@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from stacks_pulumi.api.models import Container, Template
+from stacks_pulumi.api.models import Container, Listing, Template
 from stacks_pulumi.cost import live
 from stacks_pulumi.cost.money import Price
 
@@ -17,7 +17,7 @@ from stacks_pulumi.cost.money import Price
 def client(containers: list[Container] | None = None, templates: list[Template] | None = None) -> Any:
     """A client that knows these."""
     return SimpleNamespace(
-        containers=SimpleNamespace(list=lambda: containers or [], templates=lambda: templates or [])
+        containers=SimpleNamespace(list=lambda: Listing(containers or []), templates=lambda: templates or [])
     )
 
 
