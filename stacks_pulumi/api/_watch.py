@@ -140,6 +140,7 @@ class StateWatch(Watch[T]):
         noun: What it is, for messages.
         confirm: Looks for it alone, or says `None`: asked before it is called vanished, and if an incomplete list does
             not show it.
+        is_it: Whether what has the id is the thing; another one counts as its absence.
         others: See `Watch`.
     """
 
@@ -150,6 +151,7 @@ class StateWatch(Watch[T]):
         noun: str,
         *,
         confirm: Callable[[Any], T | None] | None = None,
+        is_it: Callable[[T], bool] | None = None,
         **others: Any,
     ) -> None:
         super().__init__(f"{noun} {scrub(str(id), 80)}", wait.name, **others)
@@ -157,6 +159,7 @@ class StateWatch(Watch[T]):
         self._wait = wait
         self._id = id
         self._confirm = confirm
+        self._is_it = is_it
         self._state: str | None = ""
         self._looks = 0
 
@@ -198,6 +201,8 @@ class StateWatch(Watch[T]):
         return self._look(self._confirm(self._id)) if meaning is Verdict.VANISHED else meaning
 
     def _look(self, thing: T | None) -> Verdict:
+        if thing is not None and self._is_it is not None and not self._is_it(thing):
+            thing = None
         state = None if thing is None else thing.status or ""
         self._looks = self._looks + 1 if state == self._state else 1
         self._state = state

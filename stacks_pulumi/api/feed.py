@@ -144,6 +144,7 @@ class Feed(Generic[T]):
         deadline: float,
         on_tick: Callable[[T | None, float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        is_it: Callable[[T], bool] | None = None,
     ) -> T | None:
         """
         Wait for a state of one thing.
@@ -156,6 +157,7 @@ class Feed(Generic[T]):
                 the seconds waited.
             cancelled: Asked at least twice a second; true ends the wait. While a list call is under way in this very
                 thread, both pause for as long as it takes, 10 s at most per attempt.
+            is_it: Whether what has the id is the thing that is waited for; another one counts as its absence.
 
         Returns:
             The thing as it was seen; `None` if being gone was the target.
@@ -178,6 +180,7 @@ class Feed(Generic[T]):
                 deadline=deadline,
                 on_tick=on_tick,
                 cancelled=cancelled,
+                is_it=is_it,
             )
         )
 

@@ -34,7 +34,14 @@ from stacks_pulumi.resources._container_view import (
     outputs,
 )
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._identity import IDENTITY_CONFLICT, RECENT, Identity, find_container, identify
+from stacks_pulumi.resources._identity import (
+    IDENTITY_CONFLICT,
+    RECENT,
+    Identity,
+    find_container,
+    identify,
+    same_instant,
+)
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session
 
@@ -141,6 +148,8 @@ class Lifecycle:
             deadline=self.op.deadline,
             on_tick=lambda _container, elapsed: self.op.progress(f"deleting ({elapsed:.0f} s)"),
             cancelled=self.op.cancelled,
+            # The name may be taken again as soon as it is free, which no look need have seen.
+            is_it=lambda container: same_instant(found.created_at, container.created_at),
         )
 
     def _is_going(self, id_: str) -> bool:

@@ -236,6 +236,24 @@ def test_gone_is_none_and_needs_one_whole_list(feed: Feed[Container], world: Wor
     assert 5 <= clock.now() - 1000 <= 7.2
 
 
+def test_another_thing_with_the_id_counts_as_an_absence(clock: FakeClock) -> None:
+    """A name that is free is taken again before any look sees that it was free."""
+    seen = [
+        Container(id="a", status="deleting", created_at="1"),
+        Container(id="a", status="running", created_at="2"),
+    ]
+    feed: Feed[Container] = Feed(
+        lambda **_: Listing([seen.pop(0) if len(seen) > 1 else seen[0]]), clock, noun="container"
+    )
+
+    gone = feed.wait(
+        GONE, "a", deadline=clock.now() + 60, is_it=lambda container: container.created_at == "1"
+    )
+
+    assert gone is None
+    assert len(seen) == 1
+
+
 def test_a_failed_state_ends_a_wait_with_its_reason(clock: FakeClock) -> None:
     feed: Feed[Container] = Feed(
         lambda **_: (Container(id="a", status="error", error_message="no\nspace"),), clock, noun="container"
