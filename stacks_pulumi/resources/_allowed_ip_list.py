@@ -27,6 +27,7 @@ from stacks_pulumi.resources._identity import (
     same_instant,
 )
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._references import child_id
 from stacks_pulumi.resources._running import is_own_container
 from stacks_pulumi.resources._session import Session
@@ -231,10 +232,12 @@ class AllowedIpList:
 
     def _close(self, access: models.ExternalAccess, address: str) -> None:
         self.session.client.containers.external_access(self.container, enabled=False)
-        self.op.warn(
+        # In a `destroy` the container usually goes next; in an `up` it stays, and its program should know.
+        say = self.op.inform if OWNERSHIP.owner("Container", self.container) is None else self.op.warn
+        say(
             f"{address} was the last address that could reach {self.container}, and the API keeps the last one in its "
-            f"list: external access was turned off instead, and with it goes {access.url or access.subdomain}. If the "
-            "Container says external_access=True, take that out too, or a later `pulumi up --refresh` turns it on again"
+            f"list: external access was turned off instead, and with it {access.url or access.subdomain}. If the "
+            "Container says external_access=True, remove that too, or a later `pulumi up --refresh` turns it on again"
         )
 
 

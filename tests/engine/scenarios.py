@@ -117,7 +117,7 @@ SCENARIOS = (
         WEB,
         (
             'container "web" (usr-',
-            "was made but is not ready",
+            "was created but is not ready",
             'its status is "error"',
             "Its last log lines:",
         ),
@@ -203,7 +203,7 @@ db = stacks.Container(
         "A container of that name exists and no state of this program knows it, perhaps from an earlier run that was "
         "killed. It is taken over only if the program says so.",
         WEB,
-        ('the name "web" is taken by usr-', 'stacks.Container("web", ..., adopt="if_matching")'),
+        ('the container "web" (usr-', 'stacks.Container("web", ..., adopt="if_matching")'),
         account=frozenset({"web"}),
         prepare=_taken,
     ),
@@ -212,7 +212,7 @@ db = stacks.Container(
         "The name is taken by something else",
         "With `adopt` as well: what differs is said, and it is left alone.",
         """web = stacks.Container("web", template="nodejs", adopt="if_matching")""",
-        ('the name "web" is taken by usr-', "its template is 'postgresql', not 'nodejs'"),
+        ("exists already and is not what the program asks for", "its template is 'postgresql', not 'nodejs'"),
         account=frozenset({"web"}),
         prepare=_taken_by_another,
     ),

@@ -53,7 +53,7 @@ def test_an_address_from_its_creation_to_its_end(stack: Stack, emulator: Emulato
     stack.program(WEB)
     result = stack.up(quiet_afterwards=False)
     assert result.steps("office") == ["delete"]
-    assert any("external access was turned off instead" in text for text in result.warnings)
+    assert "external access was turned off instead" in result.text
     assert emulator.state.container("web").external_access is False
 
     # The program still says external_access=True: a refresh shows that it is off, and the next up opens it for the

@@ -112,6 +112,5 @@ def test_what_stands_in_the_way(emulator: Emulator, make_stack: Callable[..., St
     other.program(program.format(app, sql, ', adopt="if_matching"'))
     other.up()
     assert (list(links(emulator)), emulator.calls("containers.set_status")) == (["primary"], restarts)
-    # With ids in place of containers nothing is deleted with anything: it is taken out by itself.
     other.destroy()
     assert links(emulator) == {}

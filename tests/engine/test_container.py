@@ -160,7 +160,7 @@ def test_a_container_that_exists_is_taken_over_and_then_owned(
 
     taken = second.up()
 
-    assert "took over the existing container" in taken.text
+    assert "adopted the container" in taken.text
     assert emulator.state.container("web").status == "stopped"
     second.destroy()
     assert names(emulator) == set()

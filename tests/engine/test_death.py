@@ -133,7 +133,7 @@ def test_what_was_being_made_when_everything_was_killed_is_found_and_taken_over(
 def _take_over(stack: Stack, emulator: Emulator) -> None:
     """Follow what the error says, to the letter."""
     (container,) = holdings(emulator)
-    (error,) = [line for line in stack.up_fails().errors if "is taken by" in line]
+    (error,) = [line for line in stack.up_fails().errors if "exists already" in line]
     assert container in error
     assert 'stacks.Container("web", ..., adopt="if_matching")' in error
     stack.program('stacks.Container("web", template="nodejs", adopt="if_matching")')

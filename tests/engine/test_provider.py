@@ -62,7 +62,7 @@ stacks.AllowedIp("again", container=theirs, ip_address="198.51.100.0/24")
         "this account has none of that id" in text and text.endswith("(account team-b)") for text in errors
     )
     assert any(
-        "belongs to 'rule' in this program" in text and text.endswith("(account team-b)") for text in errors
+        "two resources declare the same AllowedIp" in text and "'rule' and 'again'" in text for text in errors
     )
     assert len(addresses(emulator, "theirs")) == 2
 

@@ -398,17 +398,26 @@ def test_an_address_is_taken_out(office: HostedResource, web: str, emulator: Emu
     assert emulator.calls() == calls + 2
 
 
-def test_with_the_last_address_access_goes_and_a_warning_says_so(
-    office: HostedResource, web: str, emulator: Emulator
+@pytest.mark.parametrize(
+    ("in_program", "severity"), [(True, "WARNING"), (False, "INFO")], ids=["container stays", "destroy"]
+)
+def test_with_the_last_address_access_goes_and_a_line_says_so(
+    office: HostedResource, emulator: Emulator, make_host: Any, in_program: bool, severity: str
 ) -> None:
+    container = office.host.resource("Container", "web")
+    container.up(name="web", template="nodejs", external_access=True)
+    web = container.id
     office.up(**inputs(web, revoke_auto_added=True))
     url = emulator.state.container("web").url
+    if not in_program:
+        office.host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
 
     office.delete()
 
     assert emulator.state.container("web").external_access is False
-    (warning,) = [line.text for line in office.host.engine.lines if line.severity == "WARNING"]
-    assert f"external access was turned off instead, and with it goes {url}. If the Container says" in warning
+    (line,) = [line for line in office.host.engine.lines if "external access was turned off" in line.text]
+    assert (severity, False) == (line.severity, line.ephemeral)
+    assert f"turned off instead, and with it {url}. If the Container says" in line.text
     assert 400 not in {request.status for request in emulator.requests}
 
 
