@@ -404,17 +404,16 @@ def test_an_address_is_taken_out(office: HostedResource, web: str, emulator: Emu
 def test_with_the_last_address_access_goes_and_a_line_says_so(
     office: HostedResource, emulator: Emulator, make_host: Any, in_program: bool, severity: str
 ) -> None:
-    container = office.host.resource("Container", "web")
-    container.up(name="web", template="nodejs", external_access=True)
-    web = container.id
-    office.up(**inputs(web, revoke_auto_added=True))
-    url = emulator.state.container("web").url
+    container = office.host.resource("Container", "shop")
+    container.up(name="shop", template="nodejs", external_access=True)
+    office.up(**inputs(container.id, revoke_auto_added=True))
+    url = emulator.state.container("shop").url
     if not in_program:
         office.host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
 
     office.delete()
 
-    assert emulator.state.container("web").external_access is False
+    assert emulator.state.container("shop").external_access is False
     (line,) = [line for line in office.host.engine.lines if "external access was turned off" in line.text]
     assert (severity, False) == (line.severity, line.ephemeral)
     assert f"turned off instead, and with it {url}. If the Container says" in line.text
