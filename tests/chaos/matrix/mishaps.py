@@ -40,6 +40,7 @@ MISHAPS = (
     Mishap("500", "status", {"code": 500}),
     Mishap("502", "status", {"code": 502}),
     Mishap("503", "status", {"code": 503}),
+    Mishap("503, done", "html", {"code": 503}),
     Mishap("slow, done", "slow", {"seconds": BEYOND}, slow=True),
     Mishap("slow, done late", "slow", {"seconds": BEYOND, "done": False}, slow=True, late=True),
     Mishap("half the JSON", "truncated"),
