@@ -168,11 +168,11 @@ def _failure(
         return _unreadable(call, 0, "it was garbled on the way")
     sent = not _never_sent(error)
     if isinstance(error, requests.Timeout):
-        reason = f"no answer from {where} in time" if sent else f"the connection to {where} timed out"
+        reason = "no answer came in time" if sent else f"the connection to {where} timed out"
     elif isinstance(error, requests.exceptions.SSLError):
         reason = f"no secure connection to {where} ({_innermost(error)})"
     else:
-        broke = f"the connection to {where} broke" if sent else f"no connection to {where}"
+        broke = "the connection broke" if sent else f"no connection to {where}"
         reason = f"{broke} ({_innermost(error)})"
     if not sent:
         effect = "nothing was sent"

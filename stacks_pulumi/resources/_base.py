@@ -26,7 +26,6 @@ from pulumi.dynamic import (
 )
 
 from stacks_pulumi import config
-from stacks_pulumi.api import in_doubt
 from stacks_pulumi.config import Settings
 from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.resources import _host
@@ -292,22 +291,9 @@ class Provider(ResourceProvider):
                 op.warn(f"{id_} was not deleted: {_why_kept(owner, op)}")
                 return
             refuse_other_account(session, id_, stored.get(ORIGIN))
-        try:
-            with session.reads.changing():
-                self.on_delete(session, op, id_, stored)
-        except StacksError as error:
-            # The outcome is unknown, so look: a state that holds what is gone would not be true.
-            if not (in_doubt(error) and self._is_gone(session, op, id_, stored)):
-                raise
+        with session.reads.changing():
+            self.on_delete(session, op, id_, stored)
         OWNERSHIP.release(self.kind, id_, token)
-
-    def _is_gone(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> bool:
-        try:
-            with op.shielded():
-                return self.on_read(session, op, id_, stored) is None
-        except StacksError:
-            # The first error is the one that the user has to read.
-            return False
 
     def _name_is_taken(
         self, settings: Settings, urn: str, inputs: Mapping[str, Any]

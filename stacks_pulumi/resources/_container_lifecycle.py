@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
 from stacks_pulumi import catalog
-from stacks_pulumi.api import in_doubt, models
+from stacks_pulumi.api import models
 from stacks_pulumi.api._words import scrub
 from stacks_pulumi.api.wait import CREATED, GONE, SETTLED, STARTED, STOPPED, Wait
 from stacks_pulumi.errors import (
@@ -25,7 +25,6 @@ from stacks_pulumi.errors import (
     WaitTimeoutError,
 )
 from stacks_pulumi.resources._container_view import (
-    STATUS_DELETING,
     STATUS_ERROR,
     STATUS_RUNNING,
     STATUS_STOPPED,
@@ -137,11 +136,6 @@ class Lifecycle:
             self.session.client.containers.delete(id_)
         except NotFoundError:
             return
-        except StacksError as error:
-            # A refusal may mean that an earlier request, whose answer was lost, is being carried out.
-            judged = in_doubt(error) or isinstance(error, (BadRequestError, ConflictError))
-            if not (judged and self._is_going(id_)):
-                raise
         self.session.client.feed.wait(
             GONE,
             id_,
@@ -151,16 +145,6 @@ class Lifecycle:
             # The name may be taken again as soon as it is free, which no look need have seen.
             is_it=lambda container: same_instant(found.created_at, container.created_at),
         )
-
-    def _is_going(self, id_: str) -> bool:
-        """Whether a deletion whose outcome is unknown is in progress or done."""
-        try:
-            with self.op.shielded():
-                return self.session.client.containers.status(id_).status == STATUS_DELETING
-        except NotFoundError:
-            return True
-        except StacksError:
-            return False
 
     # --- identity ---
 

@@ -253,7 +253,7 @@ class _ConnectionCreation(Creation[models.Connection]):
         return is_own_container(self.session, self.inputs["source"])
 
     def roll_back(self, thing: models.Connection) -> None:
-        self.session.client.connections.delete(thing.id)
+        self.session.client.connections.delete(thing.id, source_id=self.inputs["source"])
 
 
 def _restart(session: Session, op: Operation, source: str, made: Made | None = None) -> None:

@@ -216,7 +216,7 @@ class PinnedBackupProvider(Provider):
             op.inform(f"backup {number} stays pinned: on_delete is 'keep'")
             return
         with contextlib.suppress(NotFoundError):
-            act(number, container_id=olds.get("container"))
+            act(number, container_id=parent_id(id_))
 
 
 class _PinnedBackupCreation(Creation[models.Backup]):
@@ -260,7 +260,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
 
     def roll_back(self, thing: models.Backup) -> None:
         # Deleting a backup in progress is nothing that the guide describes; unpinned, it is deleted after a week.
-        self.session.client.backups.unpin(thing.id)
+        self.session.client.backups.unpin(thing.id, container_id=self.inputs["container"])
 
 
 def _pin(session: Session, op: Operation, container: str, backup: models.Backup) -> models.Backup:
@@ -270,7 +270,7 @@ def _pin(session: Session, op: Operation, container: str, backup: models.Backup)
     if seen is not None and seen.status != "completed":
         _wait_until_complete(session, op, container, number)
     op.progress(f"pinning backup {number}")
-    session.client.backups.pin(number)
+    session.client.backups.pin(number, container_id=container)
     pinned = _find(session, container, number)
     if pinned is None:
         op.warn(f"{_out_of_sight(container, number)}: the API accepted to pin it")

@@ -136,3 +136,16 @@ def test_a_lost_answer_is_resolved_by_the_list_of_the_source(clock: FakeClock, l
 
     assert (made.id, made.source_id, made.target_id) == ("c", "usr-1-app", "usr-1-db")
     assert script.operations.count("connections.create") == 1
+
+
+def test_names_are_compared_without_case(clock: FakeClock) -> None:
+    script = Script(
+        connections__list=[outgoing(), outgoing(entry("c", "main", "db"))],
+        containers__list=listed(app="running", db="running"),
+        connections__create=errors.ConnectionFailedError("x", sent=True),
+    )
+
+    made = connections(script, clock).create("usr-1-app", "usr-1-DB", name="Main")
+
+    assert (made.id, made.name) == ("c", "main")
+    assert script.operations.count("connections.create") == 1

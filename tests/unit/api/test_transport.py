@@ -172,21 +172,21 @@ def nested(reason: BaseException) -> requests.ConnectionError:
             True,
             "no secure connection to api.example:443",
         ),
-        (requests.ReadTimeout("x"), True, "no answer from api.example:443 in time; nothing was changed"),
+        (requests.ReadTimeout("x"), True, "no answer came in time; nothing was changed"),
         (
             requests.ConnectionError(
                 ProtocolError("Connection aborted.", ConnectionResetError(104, "reset by peer"))
             ),
             True,
-            "the connection to api.example:443 broke",
+            "the connection broke",
         ),
         (
             nested(ProtocolError("Connection aborted.", OSError("closed"))),
             True,
-            "the connection to api.example:443 broke",
+            "the connection broke",
         ),
-        (requests.exceptions.ChunkedEncodingError("cut"), True, "the connection to api.example:443 broke"),
-        (requests.ConnectionError(), True, "the connection to api.example:443 broke"),
+        (requests.exceptions.ChunkedEncodingError("cut"), True, "the connection broke"),
+        (requests.ConnectionError(), True, "the connection broke"),
     ],
 )
 def test_a_failure_says_whether_anything_was_sent(
@@ -285,9 +285,7 @@ def test_an_answer_that_trickles_in_is_given_up_when_the_time_of_the_call_is_up(
     with trickling(*parts, repeat=repeat) as url:
         transport = Transport(url, KEY, SYSTEM_CLOCK)
         began = time.monotonic()
-        with pytest.raises(
-            errors.ConnectionFailedError, match=r"no answer from 127\.0\.0\.1:\d+ in time"
-        ) as caught:
+        with pytest.raises(errors.ConnectionFailedError, match="no answer came in time") as caught:
             transport(a_call(poll=True))
         assert 0.3 < time.monotonic() - began < 1.5
         assert caught.value.sent is True
@@ -364,9 +362,7 @@ def test_a_body_that_is_cut_off_is_a_broken_connection(headers: bytes, clock: Fa
                 client.sendall(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\n14\r\n{")
 
         threading.Thread(target=answer, daemon=True).start()
-        with pytest.raises(
-            errors.ConnectionFailedError, match=r"the connection to 127\.0\.0\.1:\d+ broke"
-        ) as caught:
+        with pytest.raises(errors.ConnectionFailedError, match="the connection broke") as caught:
             Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", KEY, clock)(a_call())
 
     assert caught.value.sent is True

@@ -66,11 +66,12 @@ def test_remove(client: StacksClient, http: responses.RequestsMock) -> None:
     client.vpn_clients.remove("v", "my laptop")
 
 
-def test_a_name_that_is_taken_was_there_before(clock: FakeClock) -> None:
+@pytest.mark.parametrize("name", ["laptop", "Laptop"])
+def test_a_name_that_is_taken_was_there_before(clock: FakeClock, name: str) -> None:
     with pytest.raises(
-        errors.ExistsError, match='add the VPN client "laptop" to container v: it is there already'
+        errors.ExistsError, match=r'add the VPN client ".*" to container v: it is there already \(id laptop\)'
     ):
-        VpnClients(chain(Script(vpn_clients__list=ok(["laptop"])), clock), clock).add("v", "laptop")
+        VpnClients(chain(Script(vpn_clients__list=ok(["laptop"])), clock), clock).add("v", name)
 
 
 @pytest.mark.parametrize("answer", [ok({"success": True, "message": "added"}), refusal(504)])
