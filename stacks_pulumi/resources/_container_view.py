@@ -12,7 +12,6 @@ from stacks_pulumi.resources._identity import IDENTITY_CONFLICT
 __all__ = [
     "ANSWERED",
     "CHANGED_OUTSIDE",
-    "STATUS_DELETING",
     "STATUS_ERROR",
     "STATUS_RUNNING",
     "STATUS_STOPPED",
@@ -24,7 +23,6 @@ __all__ = [
 STATUS_RUNNING: Final = "running"
 STATUS_STOPPED: Final = "stopped"
 STATUS_ERROR: Final = "error"
-STATUS_DELETING: Final = "deleting"
 
 CHANGED_OUTSIDE: Final = "changed_outside"
 """The inputs that a refresh found to be others than the state's: somebody resized the container in the dashboard."""
