@@ -4,6 +4,8 @@ Chaos: programs, drift and faults at random.
     make chaos                              thousands of steps from a new seed, which it shows; about half an hour
     make chaos ARGS="--seed 42"             the same again
     make chaos ARGS="--programs 400"        more
+    make chaos ARGS="--steps rename,target" with renames and targets among the steps; `all` and `none` work too
+    python tests/chaos --without identity   with a mechanism of the provider switched off, which has to be found
 
 Waiting is most of it, so several lives go on at once, each in a process and with a seed of its own.
 """
@@ -30,6 +32,8 @@ if not __package__:
     sys.path[0] = str(ROOT)
 
 from tests.chaos.life import Chaos  # noqa: E402  (the path has to be set first)
+from tests.chaos.mechanisms import MECHANISMS, switched_off  # noqa: E402  (as above)
+from tests.chaos.wider import DEFAULT, STEPS, WiderChaos, chosen  # noqa: E402  (as above)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,25 +45,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--turns", type=int, default=25, help="how many operations and drifts for each, at most"
     )
     parser.add_argument("--at-once", type=int, default=4, help="how many lives")
+    parser.add_argument(
+        "--steps", default=DEFAULT, help=f"which of: {', '.join(STEPS)} (default: %(default)s)"
+    )
+    parser.add_argument("--without", choices=MECHANISMS, help="switch a mechanism of the provider off")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
+    try:
+        steps = chosen(given.steps)
+    except ValueError as error:
+        parser.error(str(error))
     if given.alone:
-        return live(given.seed, given.programs, given.turns)
+        return live(given.seed, given.programs, given.turns, steps)
     began = time.monotonic()
     say(f"Seed {given.seed}: {given.programs} programs in {given.at_once} lives.")
-    total, failed = together(given.seed, given.programs, given.turns, given.at_once)
+    with switched_off(given.without):
+        total, failed = together(given.seed, given.programs, given.turns, given.at_once, given.steps)
     say(f"{time.monotonic() - began:.0f} s; {describe(total)}")
+    if given.without is not None:
+        say(f"without {given.without}: {'found' if failed else 'NOT FOUND'}")
+        return 0 if failed else 1
     return 1 if failed else 0
 
 
-def together(first: int, programs: int, turns: int, at_once: int) -> tuple[Counter[str], list[str]]:
+def together(
+    first: int, programs: int, turns: int, at_once: int, steps: str = DEFAULT
+) -> tuple[Counter[str], list[str]]:
     """Several lives at once: what they counted, and what was said by those that failed."""
     lives = [
         subprocess.Popen(
             [
                 *(sys.executable, str(Path(__file__).parent), "--alone"),
                 *("--seed", str(first + number)),
-                *("--programs", str(-(-programs // at_once)), "--turns", str(turns)),
+                *("--programs", str(-(-programs // at_once)), "--turns", str(turns), "--steps", steps),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -73,14 +91,15 @@ def together(first: int, programs: int, turns: int, at_once: int) -> tuple[Count
     for number, process in enumerate(lives):
         text, _ = process.communicate()
         said, _, counts = text.strip().rpartition("\n")
+        counted: dict[str, int] = json.loads(counts) if counts.startswith("{") else {}
         if process.returncode != 0:
-            failed.append(f"seed {first + number}:\n{said}")
+            failed.append(f"seed {first + number}, after {counted.get('steps', 0)} steps:\n{said}")
             say(failed[-1])
-        total.update(json.loads(counts) if counts.startswith("{") else {})
+        total.update(counted)
     return total, failed
 
 
-def live(number: int, programs: int, turns: int) -> int:
+def live(number: int, programs: int, turns: int, steps: frozenset[str]) -> int:
     """One life; its last line says what it counted, as JSON."""
     profile = settings(
         max_examples=programs,
@@ -91,8 +110,10 @@ def live(number: int, programs: int, turns: int) -> int:
         # A run is in real time: to make a failure smaller takes longer than to read it.
         phases=(Phase.generate,),
     )
+    machine: type[Chaos] = WiderChaos if steps else Chaos
+    WiderChaos.steps = steps
     try:
-        run_state_machine_as_test(seed(number)(Chaos), settings=profile)
+        run_state_machine_as_test(seed(number)(machine), settings=profile)
     except BaseException:  # noqa: BLE001  (hypothesis raises groups and interrupts; all of it is for the reader)
         say(traceback.format_exc())
         return 1
@@ -107,9 +128,10 @@ def describe(total: Counter[str]) -> str:
     fired = ", ".join(
         f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda item: -item[1]) if count
     )
+    wider = "".join(f", {total[name]} {name}" for name in STEPS if total[name])
     return (
         f"{total['programs']} programs, {total['steps']} steps: {total['up']} up, {total['refresh']} refresh, "
-        f"{total['destroy']} destroy, {total['drifts']} drifts; {total['faults fired']} faults fired ({fired}); "
+        f"{total['destroy']} destroy, {total['drifts']} drifts{wider}; {total['faults fired']} faults fired ({fired}); "
         f"{total['errors']} operations failed as they should"
     )
 

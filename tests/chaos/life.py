@@ -64,7 +64,7 @@ class Chaos(RuleBasedStateMachine):
         self.emulator = Emulator(rate_window=2.0, backup_seconds=0.2)
         self.emulator.start()
         self.hosts = Hosts({"stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url})
-        self.program = Program()
+        self.program = self.new_program()
         # Every operation has a host of its own; this one only until the first.
         self.stack: MiniStack | None = None
         self.foreign: set[str] = set()
@@ -72,6 +72,10 @@ class Chaos(RuleBasedStateMachine):
         self.vanished: set[str] = set()
         self.texts: list[str] = []
         self.counts["programs"] += 1
+
+    def new_program(self) -> Program:
+        """The program at the start."""
+        return Program()
 
     # --- what comes to pass ---
 
@@ -193,6 +197,7 @@ class Chaos(RuleBasedStateMachine):
             self.texts = [*outcome.messages, *(line.text for line in host.engine.lines)]
         self.counts["errors"] += len(outcome.errors)
         after = holdings(self.emulator)
+        self.released |= stack.retained
         self._nothing_deleted_unasked(before - after, outcome, known)
         self._nothing_unknown(after, stack, known)
         self._nothing_untrue(after, stack, outcome)
@@ -207,9 +212,12 @@ class Chaos(RuleBasedStateMachine):
         assert self.stack is not None
         asked = {id_ for id_, resource in known.items() if resource.name in deleted}
         asked |= self.stack.forgotten
+        # A resource may have another name by now.
+        names = list(known.items())
+        names += [(found.id, found) for found in self.stack.in_state()]
         closed = {
             id_
-            for id_, resource in known.items()
+            for id_, resource in names
             if resource.kind == "Container"
             and ("update", resource.name) in outcome.steps
             and not self._wants_access(resource.name)
@@ -271,4 +279,5 @@ class Chaos(RuleBasedStateMachine):
         assert set(self.stack.resources) == set(self.program.names())
         gone = self._operate("destroy", [], lambda stack: stack.destroy())
         assert not gone.errors, gone.messages
-        assert not {id_ for id_ in holdings(self.emulator) if "/" not in id_}, "destroy left a container"
+        left = {id_ for id_ in holdings(self.emulator) if "/" not in id_} - self.released
+        assert not left, f"destroy left {sorted(left)}"

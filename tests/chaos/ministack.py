@@ -3,15 +3,17 @@ The engine in miniature: a program is applied to a state through the real host, 
 
 It does what the real engine does with our providers as far as faults are concerned: the order of operations, what
 becomes of the state when one fails, the update of what was created half way, the deletions at the end, the old half
-of a replacement that could not be deleted yet, and `deleted_with`. The engine ring proves a sample of it on the real
-one.
+of a replacement that could not be deleted yet, `deleted_with`, `retain_on_delete`, aliases, components, `--replace` and
+`--target`. The engine ring proves a sample of it on the real one.
+
+With an alias, Check, Diff, Update and Create get the new URN; the Delete of a replacement's old half gets the old one.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pulumi.runtime.proto import provider_pb2
@@ -41,12 +43,18 @@ class Declared:
         name: Its name in the program.
         inputs: Its inputs; a `Ref` stands for the id of one that was declared before.
         parent: Whose deletion deletes it as well (`deleted_with`).
+        component: Type of the component that it is in.
+        alias: The name and the component that it had before, if they changed.
+        retain: Whether it stays in the account when it leaves the state (`retain_on_delete`).
     """
 
     kind: str
     name: str
     inputs: Mapping[str, Any]
     parent: str | None = None
+    component: str = ""
+    alias: tuple[str, str] | None = None
+    retain: bool = False
 
     @property
     def needs(self) -> frozenset[str]:
@@ -84,6 +92,7 @@ class MiniStack:
         unfinished: Names of those that were created or updated half way.
         condemned: Old halves of replacements, to be deleted yet.
         forgotten: Ids of what left the state with its parent, without a call.
+        retained: Ids of what left the state and stays, as the program asks.
     """
 
     host: Host
@@ -91,6 +100,7 @@ class MiniStack:
     unfinished: set[str] = field(default_factory=set)
     condemned: list[HostedResource] = field(default_factory=list)
     forgotten: set[str] = field(default_factory=set)
+    retained: set[str] = field(default_factory=set)
     _declared: dict[str, Declared] = field(default_factory=dict)
 
     def on(self, host: Host) -> MiniStack:
@@ -100,21 +110,39 @@ class MiniStack:
             resource.host = host
         return self
 
-    def up(self, program: Sequence[Declared]) -> Outcome:
-        """Bring the state to what the program says. What fails holds up what needs it, and all deletions."""
+    def up(
+        self,
+        program: Sequence[Declared],
+        *,
+        force: Collection[str] = (),
+        target: Collection[str] | None = None,
+    ) -> Outcome:
+        """
+        Bring the state to what the program says. What fails holds up what needs it, and all deletions.
+
+        Args:
+            program: The resources, each after what it needs.
+            force: Names of those that are replaced without a diff (`--replace`).
+            target: Names of those that are looked at; all if not given (`--target`).
+        """
         outcome = Outcome()
         for declared in program:
+            if target is not None and declared.name not in target:
+                continue
             if declared.needs & outcome.errors.keys() or not declared.needs <= self.resources.keys():
                 continue
             try:
-                self._apply(declared, outcome)
+                self._apply(declared, outcome, forced=declared.name in force)
             except CallFailedError as error:
                 outcome.errors[declared.name] = error
             if declared.name in self.resources:
                 self._declared[declared.name] = declared
         if not outcome.errors:
             wanted = {declared.name for declared in program}
-            self._delete([name for name in self.resources if name not in wanted], outcome)
+            # An old name under which the state still holds something that was not looked at is no deletion.
+            wanted |= {declared.alias[0] for declared in program if declared.alias is not None}
+            going = [name for name in self.resources if name not in wanted]
+            self._delete([name for name in going if target is None or name in target], outcome)
         return outcome
 
     def destroy(self) -> Outcome:
@@ -142,16 +170,56 @@ class MiniStack:
 
     # --- one resource ---
 
-    def _apply(self, declared: Declared, outcome: Outcome) -> None:
+    def _apply(self, declared: Declared, outcome: Outcome, *, forced: bool) -> None:
         inputs = {name: self._value(value) for name, value in declared.inputs.items()}
+        if declared.name not in self.resources and declared.alias is not None:
+            self._rename(declared.alias[0], declared.name)
         resource = self.resources.get(declared.name)
         if resource is None:
             self._create(declared, inputs, outcome)
             return
+        before = copy.copy(resource)
+        resource.name, resource.component = declared.name, declared.component
+        try:
+            self._change(declared, resource, before, inputs, outcome, forced=forced)
+        except CallFailedError:
+            if self.resources.get(declared.name) is resource:
+                # What failed is in the state as it was, under its old URN.
+                resource.name, resource.component = before.name, before.component
+                self._rename(declared.name, before.name)
+            raise
+
+    def _rename(self, old: str, new: str) -> None:
+        if old == new or old not in self.resources:
+            return
+        self.resources = {new if name == old else name: found for name, found in self.resources.items()}
+        self.unfinished = {new if name == old else name for name in self.unfinished}
+        self._declared = {
+            new if name == old else name: replace(
+                found,
+                inputs={key: Ref(new) if value == Ref(old) else value for key, value in found.inputs.items()},
+                parent=new if found.parent == old else found.parent,
+            )
+            for name, found in self._declared.items()
+        }
+
+    def _change(
+        self,
+        declared: Declared,
+        resource: HostedResource,
+        before: HostedResource,
+        inputs: Mapping[str, Any],
+        outcome: Outcome,
+        *,
+        forced: bool,
+    ) -> None:
         checked = self._checked(resource, inputs)
+        if forced:
+            self._replace(declared, before, inputs, outcome, delete_first=False)
+            return
         diff = resource.diff(checked)
         if diff.replaces:
-            self._replace(declared, resource, inputs, outcome, delete_first=diff.deleteBeforeReplace)
+            self._replace(declared, before, inputs, outcome, delete_first=diff.deleteBeforeReplace)
         elif diff.changes == provider_pb2.DiffResponse.DIFF_SOME or declared.name in self.unfinished:
             outcome.steps.append(("update", declared.name))
             resource.update(checked)
@@ -160,7 +228,7 @@ class MiniStack:
             resource.inputs = checked
 
     def _create(self, declared: Declared, inputs: Mapping[str, Any], outcome: Outcome) -> None:
-        resource = _Patient(self.host, declared.kind, declared.name)
+        resource = _Patient(self.host, declared.kind, declared.name, component=declared.component)
         checked = self._checked(resource, inputs)
         outcome.steps.append(("create", declared.name))
         try:
@@ -186,12 +254,18 @@ class MiniStack:
             for name in reversed(list(self.resources)):
                 if declared.name in self._declared[name].needs:
                     self._delete_one(name, outcome)
+            self.resources[declared.name] = old
             self._delete_one(declared.name, outcome)
             self._create(declared, inputs, outcome)
             return
-        replaced = copy.copy(old)
-        self._create(declared, inputs, outcome)
-        self.condemned.append(replaced)
+        standing, retained = self.resources[declared.name], self._declared[declared.name].retain
+        try:
+            self._create(declared, inputs, outcome)
+        finally:
+            if self.resources[declared.name] is not standing and retained:
+                self.retained.add(old.id)
+            elif self.resources[declared.name] is not standing:
+                self.condemned.append(old)
 
     def _checked(self, resource: HostedResource, inputs: Mapping[str, Any]) -> dict[str, Any]:
         found, failures = resource._check(inputs)
@@ -217,7 +291,7 @@ class MiniStack:
             if any(name in self._needs(other) for other in self.resources):
                 continue
             parent = self._declared[name].parent
-            if parent is not None and parent in going:
+            if parent is not None and parent in going and not self._declared[parent].retain:
                 self.forgotten.add(self.resources[name].id)
                 self._forget(name)
                 continue
@@ -230,8 +304,13 @@ class MiniStack:
         return self._declared[name].needs if name in self._declared else frozenset()
 
     def _delete_one(self, name: str, outcome: Outcome) -> None:
-        outcome.steps.append(("delete", name))
-        self.resources[name].delete()
+        resource = self.resources[name]
+        if self._declared[name].retain:
+            outcome.steps.append(("retain", resource.name))
+            self.retained.add(resource.id)
+        else:
+            outcome.steps.append(("delete", resource.name))
+            resource.delete()
         self._forget(name)
 
     def _forget(self, name: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,17 +16,34 @@ TEMPLATES = ("nodejs", "python", "postgresql")
 ADDRESSES = ("198.51.100.1", "198.51.100.0/24", "2001:db8::1", "203.0.113.9")
 KINDS = ("AllowedIp", "Connection", "PinnedBackup", "VpnClient", "SshCertificate")
 VPN = "vine"
+COMPONENT = "tests:index:Box"
 
 
 class Program:
-    """Resources by name, in an order in which each comes after what it needs."""
+    """
+    Resources by name, in an order in which each comes after what it needs.
 
-    def __init__(self) -> None:
+    Args:
+        deleted_with: Whether what belongs to a container leaves the state with it, without a call.
+    """
+
+    def __init__(self, *, deleted_with: bool = True) -> None:
         self._declared: dict[str, dict[str, Any]] = {}
+        self._deleted_with = deleted_with
+        self._numbers = itertools.count(1)
+        self._left_out: tuple[str, str] | None = None
 
     def __iter__(self) -> Iterator[Declared]:
         for name, found in self._declared.items():
-            yield Declared(found["kind"], name, dict(found["inputs"]), parent=found["parent"])
+            yield Declared(
+                found["kind"],
+                name,
+                dict(found["inputs"]),
+                parent=found["parent"] if self._deleted_with else None,
+                component=found["component"],
+                alias=found["alias"],
+                retain=found["retain"],
+            )
 
     def __len__(self) -> int:
         return len(self._declared)
@@ -40,7 +59,7 @@ class Program:
 
     def containers(self, *, vpn: bool) -> list[str]:
         """The names of the containers that are, or are not, a VPN."""
-        return [name for name in self.names("Container") if (name == VPN) is vpn]
+        return [name for name in self.names("Container") if self._is_vpn(name) is vpn]
 
     def add_container(self, name: str, template: str) -> None:
         """Declare a container, which is to run and may be replaced."""
@@ -87,6 +106,63 @@ class Program:
         else:
             inputs["name"] = f"link{variant}-{name}"
 
+    def rename(self, pick: int, *, alias: bool, replaced: bool) -> str | None:
+        """
+        Give a resource another name in the program; what it stands for keeps its own.
+
+        Args:
+            pick: Which.
+            alias: Whether the program says what it was called before.
+            replaced: Whether an input changes as well, so that it is replaced.
+
+        Returns:
+            The new name; `None` if there is nothing to rename, or its last rename is not carried out yet.
+        """
+        if not self._declared:
+            return None
+        old = self.names()[pick % len(self)]
+        found = self._declared[old]
+        if found["alias"] is not None:
+            return None
+        new = f"{re.sub(r'-r[0-9]+$', '', old)}-r{next(self._numbers)}"
+        found["alias"] = (old, found["component"])
+        self._declared = {new if name == old else name: it for name, it in self._declared.items()}
+        for other in self._declared.values():
+            other["parent"] = new if other["parent"] == old else other["parent"]
+            other["inputs"] = {
+                key: Ref(new) if value == Ref(old) else value for key, value in other["inputs"].items()
+            }
+        if replaced:
+            self._replace(new)
+        if not alias:
+            self._left_out, found["alias"] = found["alias"], None
+        return new
+
+    def remember(self, name: str) -> None:
+        """Add the alias that a rename left out."""
+        if name in self._declared:
+            self._declared[name]["alias"] = self._left_out
+
+    def move(self, pick: int) -> None:
+        """Move a resource into a component, or out of it."""
+        if self._declared:
+            name = self.names()[pick % len(self)]
+            found = self._declared[name]
+            if found["alias"] is None:
+                found["alias"] = (name, found["component"])
+                found["component"] = "" if found["component"] else COMPONENT
+
+    def retain(self, pick: int) -> None:
+        """Let a resource stay in the account when it leaves the program, or no longer."""
+        if self._declared:
+            found = self._declared[self.names()[pick % len(self)]]
+            found["retain"] = not found["retain"]
+
+    def settled(self) -> None:
+        """An `up` has carried out all renames and moves."""
+        for found in self._declared.values():
+            found["alias"] = None
+
     def remove(self, pick: int) -> None:
         """Take one resource out, with what needs it."""
         if self._declared:
@@ -100,12 +176,26 @@ class Program:
 
     def _change_container(self, name: str, variant: int) -> None:
         inputs = self.inputs(name)
-        if variant % 4 == 0 and name != VPN and not self._has(name, "SshCertificate"):
+        if variant % 4 == 0 and not self._is_vpn(name) and not self._has(name, "SshCertificate"):
             inputs["template"] = TEMPLATES[(TEMPLATES.index(inputs["template"]) + 1) % len(TEMPLATES)]
         elif variant % 4 == 1 and not self._has(name, "AllowedIp"):
             inputs["external_access"] = not inputs.get("external_access", False)
         else:
             inputs["restart_triggers"] = [str(variant)]
+
+    def _replace(self, name: str) -> None:
+        found, number = self._declared[name], next(self._numbers)
+        if found["kind"] == "Container":
+            self._change_container(name, 0)
+        elif found["kind"] == "AllowedIp":
+            found["inputs"]["ip_address"] = f"192.0.2.{150 + number % 100}"
+        elif found["kind"] in {"VpnClient", "Connection"}:
+            found["inputs"]["name"] = f"again{number}"
+        elif found["kind"] == "PinnedBackup":
+            found["inputs"]["triggers"] = [f"again{number}"]
+
+    def _is_vpn(self, name: str) -> bool:
+        return bool(self.inputs(name)["template"] == "stacks-vpn")
 
     def _has(self, container: str, kind: str) -> bool:
         return any(declared.kind == kind and container in declared.needs for declared in self)
@@ -118,4 +208,22 @@ class Program:
             )
 
     def _add(self, kind: str, name: str, inputs: dict[str, Any], parent: str | None) -> None:
-        self._declared.setdefault(name, {"kind": kind, "inputs": inputs, "parent": parent})
+        if any(
+            found["kind"] == kind and _identity(kind, found["inputs"]) == _identity(kind, inputs)
+            for found in self._declared.values()
+        ):
+            # It is there under another name: two resources for one thing cannot work.
+            return
+        found = {"kind": kind, "inputs": inputs, "parent": parent}
+        self._declared.setdefault(name, {**found, "component": "", "alias": None, "retain": False})
+
+
+def _identity(kind: str, inputs: dict[str, Any]) -> tuple[Any, ...]:
+    """What there can be one of."""
+    keys = {
+        "Container": ("name",),
+        "AllowedIp": ("container", "ip_address"),
+        "Connection": ("source", "target"),
+        "VpnClient": ("container", "name"),
+    }
+    return tuple(inputs[key] for key in keys.get(kind, ("container",)))

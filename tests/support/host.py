@@ -147,6 +147,7 @@ class HostedResource:
         inputs: The checked inputs of the last time.
         outs: The outputs of the last time, without marks of secrets.
         raw: The outputs as they came over the wire, marks and all.
+        component: Type of the component that it is in, which is a part of its URN.
     """
 
     host: Host
@@ -157,11 +158,13 @@ class HostedResource:
     outs: dict[str, Any] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
     timeout: float = 0
+    component: str = ""
 
     @property
     def urn(self) -> str:
         """Its URN."""
-        return f"urn:pulumi:dev::tests::pulumi-python:dynamic/stacks:{self.kind}::{self.name}"
+        inside = f"{self.component}$" if self.component else ""
+        return f"urn:pulumi:dev::tests::{inside}pulumi-python:dynamic/stacks:{self.kind}::{self.name}"
 
     def check(self, **inputs: Any) -> dict[str, str]:
         """Check inputs against those of the last time; the failures by property."""

@@ -1,0 +1,246 @@
+"""
+Chaos with what changes the URN, the identity or the owner of a thing.
+
+Renames with and without an alias, moves into a component, forced replacements, targets, containers that were recreated
+under the same name, retained resources, and a second stack on the same account. Beside what must hold in `life`: a
+container that another stack made, or nobody of these stacks, is neither deleted nor changed nor adopted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from tests.chaos.account import holdings
+from tests.chaos.faults import Drawn, drawn
+from tests.chaos.life import Chaos, picks
+from tests.chaos.ministack import MiniStack, Outcome
+from tests.chaos.program import NAMES, TEMPLATES, Program
+
+__all__ = ["DEFAULT", "STEPS", "WiderChaos", "chosen"]
+
+STEPS = (
+    "rename",
+    "rename without alias",
+    "move",
+    "replace",
+    "target",
+    "recreate",
+    "second stack",
+    "retain",
+    "children",
+)
+"""What can be switched on. `children`: they delete themselves, as without `stacks:deleteChildrenWithContainer`."""
+
+DEFAULT = "none"
+"""What is switched on unless a run says otherwise."""
+
+Identity = tuple[str, float]
+
+OURS, THEIRS, OUTSIDE = "this stack", "the other stack", "the dashboard"
+
+
+def chosen(text: str) -> frozenset[str]:
+    """
+    Return the steps that `all`, `none` or a list with commas stands for.
+
+    Raises:
+        ValueError: There is no such step.
+    """
+    names = {"all": frozenset(STEPS), "none": frozenset[str]()}.get(text)
+    if names is None:
+        names = frozenset(name.strip() for name in text.split(","))
+    if names - set(STEPS):
+        raise ValueError(
+            f"no such step: {', '.join(sorted(names - set(STEPS)))}; there are {', '.join(STEPS)}"
+        )
+    return names
+
+
+def step(name: str) -> Callable[[Any], Any]:
+    """A rule that runs only where the step is switched on."""
+    return precondition(lambda machine: name in machine.steps)
+
+
+class WiderChaos(Chaos):
+    """One account, two stacks, and resources that change their names."""
+
+    steps: ClassVar[frozenset[str]] = frozenset(STEPS)
+    """What is switched on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owners: dict[Identity, str] = {}
+        self.other: MiniStack | None = None
+        self.targeted = False
+
+    def new_program(self) -> Program:
+        return Program(deleted_with="children" not in self.steps)
+
+    # --- what comes to pass ---
+
+    @step("rename")
+    @rule(pick=picks, replaced=st.booleans(), moved=st.booleans(), faults=drawn())
+    def somebody_renames_with_an_alias(
+        self, pick: int, replaced: bool, moved: bool, faults: list[Drawn]
+    ) -> None:
+        self.counts["rename"] += 1
+        self.program.rename(pick, alias=True, replaced=replaced)
+        if moved and "move" in self.steps:
+            self.program.move(pick)
+        self._up(faults)
+
+    @step("rename without alias")
+    @rule(pick=picks, replaced=st.booleans(), faults=drawn())
+    def somebody_renames_without_an_alias(self, pick: int, replaced: bool, faults: list[Drawn]) -> None:
+        self.counts["rename without alias"] += 1
+        name = self.program.rename(pick, alias=False, replaced=replaced)
+        outcome = self._up(faults)
+        if name is not None and outcome.errors:
+            # What the error says: the earlier name as an alias.
+            self.program.remember(name)
+
+    @step("move")
+    @rule(pick=picks, variant=st.integers(0, 4), faults=drawn())
+    def somebody_moves_into_a_component(self, pick: int, variant: int, faults: list[Drawn]) -> None:
+        self.counts["move"] += 1
+        self.program.move(pick)
+        self.program.change(pick, variant)
+        self._up(faults)
+
+    @step("replace")
+    @rule(pick=picks, faults=drawn())
+    def somebody_forces_a_replacement(self, pick: int, faults: list[Drawn]) -> None:
+        self.counts["replace"] += 1
+        self._up(faults, force=self._some_name(pick))
+
+    @step("target")
+    @rule(pick=picks, variant=st.integers(0, 4), faults=drawn())
+    def somebody_runs_up_for_a_target(self, pick: int, variant: int, faults: list[Drawn]) -> None:
+        self.counts["target"] += 1
+        self.program.change(pick, variant)
+        self.targeted = True
+        try:
+            self._up(faults, target=self._some_name(pick))
+        finally:
+            self.targeted = False
+
+    @step("recreate")
+    @rule(pick=picks, same=st.booleans())
+    def somebody_recreates_a_container(self, pick: int, same: bool) -> None:
+        self.counts["recreate"] += 1
+        self.counts["steps"] += 1
+        before = holdings(self.emulator)
+        with self.emulator.state.lock:
+            found = list(self.emulator.state.containers.values())
+            if not found:
+                return
+            old = found[pick % len(found)]
+            vpn = old.template == "stacks-vpn"
+            others = [template for template in (*TEMPLATES, "redis") if template != old.template]
+            new = self.emulator.drift.recreate(
+                old.id, **({} if same or vpn else {"template": others[pick % len(others)]})
+            )
+        # It boots, so that a later refusal has no other reason.
+        self.emulator.drift.start(new.id)
+        self.vanished |= before - holdings(self.emulator)
+        self.foreign.add(new.id)
+        self.released.discard(new.id)
+
+    @step("retain")
+    @rule(pick=picks)
+    def somebody_retains_a_resource(self, pick: int) -> None:
+        self.counts["retain"] += 1
+        self.counts["steps"] += 1
+        self.program.retain(pick)
+        self._up([])
+
+    @step("second stack")
+    @rule(pick=picks, destroyed=st.booleans())
+    def the_second_stack_runs(self, pick: int, destroyed: bool) -> None:
+        """It has containers of its own, and one whose name this stack uses as well."""
+        self.counts["second stack"] += 1
+        program = Program(deleted_with=False)
+        program.add_container("elder", "nodejs")
+        program.add_child("AllowedIp", 0, 0)
+        program.add_container(NAMES[pick % 2], TEMPLATES[pick % len(TEMPLATES)])
+        self.counts["steps"] += 1
+        before, mine = self._identities(), holdings(self.emulator)
+        with self.hosts.one() as host:
+            self.other = MiniStack(host) if self.other is None else self.other.on(host)
+            if destroyed:
+                self.other.destroy()
+            else:
+                self.other.up(list(program))
+        self._nothing_foreign_touched(THEIRS, before)
+        after = holdings(self.emulator)
+        self.vanished |= mine - after
+        self.foreign = (self.foreign | (after - mine)) & after
+
+    def _up(self, faults: list[Drawn], **how: frozenset[str]) -> Outcome:
+        outcome = self._operate("up", faults, lambda stack: stack.up(list(self.program), **how))
+        if not outcome.errors and "target" not in how:
+            self.program.settled()
+        return outcome
+
+    def _some_name(self, pick: int) -> frozenset[str]:
+        names = self.program.names()
+        return frozenset({names[pick % len(names)]} if names else ())
+
+    # --- what must hold ---
+
+    def _operate(self, verb: str, faults: list[Drawn], operate: Callable[[MiniStack], Outcome]) -> Outcome:
+        before = self._identities()
+        outcome = super()._operate(verb, faults, operate)
+        self._nothing_foreign_touched(OURS, before)
+        return outcome
+
+    def _identities(self) -> dict[Identity, tuple[Any, ...]]:
+        """Every container by its identity, with what somebody could change of it."""
+        state = self.emulator.state
+        with state.lock:
+            state.settle()
+            found = {
+                (one.id, one.created_at): (
+                    one.boots,
+                    one.external_access,
+                    one.certificate_serial,
+                    tuple(sorted(entry.ip_address for entry in one.allowed_ips)),
+                    tuple(sorted(client.name for client in one.vpn_clients)),
+                )
+                for one in state.world.containers.values()
+                if one.status != "deleting"
+            }
+        for identity in found:
+            # What was there before an operation began and has no owner was made in the dashboard.
+            self.owners.setdefault(identity, OUTSIDE)
+        return found
+
+    def _nothing_foreign_touched(self, actor: str, before: dict[Identity, tuple[Any, ...]]) -> None:
+        state = self.emulator.state
+        with state.lock:
+            state.settle()
+            for one in state.world.containers.values():
+                self.owners.setdefault((one.id, one.created_at), actor)
+        after = self._identities()
+        for identity, facts in before.items():
+            owner = self.owners[identity]
+            if owner == actor:
+                continue
+            assert identity in after, f"{actor} deleted {identity}, which is of {owner}"
+            # For a target the provider sees nothing of the container but its id.
+            assert after[identity] == facts or self.targeted, (
+                f"{actor} changed {identity}, which is of {owner}: {facts} is {after[identity]}"
+            )
+
+    def _converges(self) -> None:
+        if self.other is not None:
+            with self.hosts.one() as host:
+                self.other.on(host).refresh()
+                self.other.destroy()
+        retained = {id_ for id_ in self.released if "/" not in id_}
+        self.foreign |= retained
+        super()._converges()
