@@ -17,10 +17,10 @@ from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.documents import InputError
 from stacks_pulumi.cost.limits import Limit, Measure, judge
 from stacks_pulumi.cost.month import rest_of_month
-from stacks_pulumi.cost.pricing import MonthlyPrice
 from stacks_pulumi.cost.render.words import Result
 from stacks_pulumi.cost.report import Report
 from stacks_pulumi.errors import StacksError
+from stacks_pulumi.pricing.prices import MonthlyPrice
 
 __all__ = ["HELP", "add_arguments", "run"]
 

@@ -29,6 +29,7 @@ from stacks_pulumi import config
 from stacks_pulumi.api import in_doubt
 from stacks_pulumi.config import Settings
 from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources import _host
 from stacks_pulumi.resources._account import (
     ORIGIN,
@@ -122,7 +123,7 @@ class Provider(ResourceProvider):
             for name, reason in (*self.rules(inputs), *self.guards(_host.plain(olds), inputs)):
                 failures.setdefault(name, reason)
             if not failures:
-                inputs.update(self.derived(inputs))
+                inputs.update(self._added(inputs))
                 self.announce(_host.plain(olds), inputs)
             return CheckResult(inputs, [CheckFailure(name, reason) for name, reason in failures.items()])
 
@@ -166,8 +167,7 @@ class Provider(ResourceProvider):
             if outs is None:
                 refuse_other_account(session, id_, stored.get(ORIGIN))
                 return ReadResult("", {})
-            if ORIGIN in stored:
-                outs = {**outs, ORIGIN: stored[ORIGIN]}
+            outs = {**outs, **{name: stored[name] for name in (ORIGIN, MARKER) if name in stored}}
             seen = _host.plain(outs)
             return ReadResult(
                 id_, outs, {**self._inputs(seen), **{name: seen[name] for name in self.marks if name in seen}}
@@ -353,7 +353,11 @@ class Provider(ResourceProvider):
         """The inputs among the properties, in their normal form."""
         names = {field.name for field in self.fields}
         inputs, _ = checked(self.fields, {name: value for name, value in props.items() if name in names})
-        return {**inputs, **self.derived(inputs)}
+        return {**inputs, **self._added(inputs)}
+
+    def _added(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What is derived from the inputs, and the kind: policies and prices recognise the resource by it."""
+        return {**self.derived(inputs), MARKER: self.kind}
 
     def _stored(self, props: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs of the last time, without what belongs to the SDK."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from stacks_pulumi.cost.money import count
 from stacks_pulumi.cost.render.words import Result, headline, kind, not_priced, remarks
 from stacks_pulumi.cost.report import Line, Violation
+from stacks_pulumi.pricing.money import count
 
 __all__ = ["markdown", "marker"]
 
@@ -21,6 +21,7 @@ _ACTIONS: Final = {
     "delete": "removed",
     "update": "changed",
     "replace": "replaced",
+    "keep": "kept",
     "same": "unchanged",
 }
 # A comment may hold some 65,000 characters; this many rows stay far below.

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 __all__ = ["plain", "rich_text"]
 
-_STYLES: Final = {"create": "green", "delete": "red", "update": "yellow", "replace": "magenta", "same": "dim"}
+_STYLES: Final = {
+    "create": "green",
+    "delete": "red",
+    "update": "yellow",
+    "replace": "magenta",
+    "keep": "yellow",
+    "same": "dim",
+}
 _WEIGHTS: Final = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _MANY: Final = 500
 

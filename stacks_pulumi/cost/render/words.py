@@ -11,7 +11,7 @@ from stacks_pulumi.cost.report import Line, Report
 
 __all__ = ["MARKS", "Result", "headline", "kind", "not_priced", "remarks", "result_of"]
 
-MARKS: Final = {"create": "+", "delete": "-", "update": "~", "replace": "±", "same": " "}
+MARKS: Final = {"create": "+", "delete": "-", "update": "~", "replace": "±", "keep": "=", "same": " "}
 """One character for each action."""
 
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
