@@ -366,3 +366,17 @@ def test_an_empty_stack_costs_nothing() -> None:
 def test_anything_else_is_refused_with_what_to_hand_in(data: bytes) -> None:
     with pytest.raises(InputError, match="pulumi preview --json --show-sames"):
         report_of(data)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("write", [preview, events])
+def test_what_powershell_redirects_is_read(write: Callable[..., bytes], encoding: str) -> None:
+    data = write(step("create", "web", None, web()))
+
+    assert report_of(data.decode().encode(encoding)).planned == dollars(4)
+
+
+def test_json_that_is_nested_too_deeply_is_refused_with_what_to_hand_in() -> None:
+    for data in (b"[" * 100_000, b'{"steps":' + b'{"a":' * 100_000):
+        with pytest.raises(InputError, match="pulumi preview --json --show-sames"):
+            report_of(data)
