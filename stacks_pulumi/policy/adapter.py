@@ -63,8 +63,22 @@ class Pack:
     """
 
     today: Today
+    _kinds: dict[str, str | None] = field(default_factory=dict)
     _limits: dict[str, dict[str, bool]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def kind_of(
+        self, resource: pulumi_policy.ResourceValidationArgs | pulumi_policy.PolicyResource
+    ) -> str | None:
+        """
+        Return the kind of a resource, as it was recognised first in this operation.
+
+        That was by its checked inputs. A policy of the stack sees the outputs of an unchanged resource, and those that
+        version 0.2 wrote have no marker.
+        """
+        if self._kinds.get(resource.urn) is None:
+            self._kinds[resource.urn] = kind_of(resource.resource_type, plain(resource.props))
+        return self._kinds[resource.urn]
 
     def limit_missing(self, rule: Rule, settings: Settings) -> str:
         """
@@ -174,6 +188,7 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
         pulumi_policy.Policy.__init__(self, **common)
         self._configuration = _Configuration(rule, pack)
         self._check = _stack_check(rule, pack)
+        self._pack = pack
 
     def has_validation(self) -> bool:
         return True
@@ -187,6 +202,7 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
         report_violation: Report,
     ) -> None:
         if isinstance(args, pulumi_policy.ResourceValidationArgs):
+            self._pack.kind_of(args)
             if self._configuration.concerns(args):
                 self._configuration.refused(args, report_violation)
         elif not self._configuration.refused(args, report_violation):
@@ -207,10 +223,12 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
             return
         rest: list[Finding] = []
         try:
+            kind = pack.kind_of(args)
+            if kind != rule.view.KIND:
+                return
             properties = plain(args.props)
-            kind = kind_of(args.resource_type, properties)
             # A new resource outside of --target arrives without properties: this operation does not create it.
-            if kind != rule.view.KIND or not (properties or kind == UNRECOGNISED):
+            if not (properties or kind == UNRECOGNISED):
                 return
             settings = _settings(rule, args)
             if settings.problems:
@@ -244,7 +262,7 @@ def _stack_check(rule: StackRule, pack: Pack) -> Callable[[pulumi_policy.StackVa
         settings = _settings(rule, args)
         rest: list[Finding] = []
         try:
-            ours = _ours(args.resources)
+            ours = _ours(args.resources, pack)
             exempt, ended, unclear = _exempt(rule, ours, settings, pack.today())
             for exemption in unclear:
                 report(ambiguous(rule, exemption), None)
@@ -281,14 +299,9 @@ class _Ours:
     properties: Mapping[str, Any]
 
 
-def _ours(resources: Iterable[pulumi_policy.PolicyResource]) -> list[_Ours]:
-    found = []
-    for resource in resources:
-        properties = plain(resource.props)
-        kind = kind_of(resource.resource_type, properties)
-        if kind is not None:
-            found.append(_Ours(resource, kind, properties))
-    return found
+def _ours(resources: Iterable[pulumi_policy.PolicyResource], pack: Pack) -> list[_Ours]:
+    kinds = ((resource, pack.kind_of(resource)) for resource in resources)
+    return [_Ours(resource, kind, plain(resource.props)) for resource, kind in kinds if kind is not None]
 
 
 def _exempt(
@@ -368,10 +381,10 @@ def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:
 def _remediation(rule: Remediation[Any], pack: Pack) -> pulumi_policy.ResourceRemediation:
     def remediate(args: pulumi_policy.ResourceValidationArgs) -> Any:
         try:
-            properties = plain(args.props)
             settings = _settings(rule, args)
-            if kind_of(args.resource_type, properties) != rule.view.KIND or settings.problems:
+            if pack.kind_of(args) != rule.view.KIND or settings.problems:
                 return None
+            properties = plain(args.props)
             view = rule.view.of(args.urn, args.name, properties, protect=args.opts.protect)
             live, _ = covering(settings["exempt"] or (), args.urn, args.name, pack.today())
             changes = {} if live is not None else rule.changes(view, settings)
