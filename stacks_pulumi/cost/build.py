@@ -230,7 +230,7 @@ def _stack(stack: Stack, monthly: MonthlyPrice) -> Report:
         # What waits to be created again has been deleted already.
         if not state.pending_replacement
     ]
-    # Nobody knows whether it exists: in doubt it does.
+    # Its outcome is unknown, so it counts.
     things += [
         Thing(operation.resource.urn, "keep", operation.resource, operation.resource, INTERRUPTED)
         for operation in stack.deployment.pending_operations or []

@@ -191,7 +191,7 @@ PLATFORMS: Final[dict[str, type[_Platform]]] = {"github": _GitHub, "gitlab": _Gi
 
 def post(platform: str, text: str, env: Mapping[str, str] = os.environ) -> str:
     """
-    Post a comment, or replace the one of the run before, and return what was done.
+    Post a comment, or replace the one of the run before; returns which of the two it was.
 
     Args:
         platform: One of `PLATFORMS`.

@@ -175,7 +175,9 @@ def _utf8(data: bytes) -> bytes:
     try:
         return data.decode(encoding).encode()
     except UnicodeError:
-        raise InputError(f"this begins as {encoding} text and is none: {_HELP}") from None
+        raise InputError(
+            f"this begins with the byte order mark of {encoding} and cannot be decoded: {_HELP}"
+        ) from None
 
 
 def _decoded(data: bytes) -> Preview | list[Event] | Stack:

@@ -76,7 +76,7 @@ class Pack:
         That was by its checked inputs. A policy of the stack sees the outputs of an unchanged resource, and those that
         version 0.2 wrote have no marker.
         """
-        if self._kinds.get(resource.urn) is None:
+        if resource.urn not in self._kinds:
             self._kinds[resource.urn] = kind_of(resource.resource_type, plain(resource.props))
         return self._kinds[resource.urn]
 

@@ -67,7 +67,7 @@ def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
         yield NotApplicable("max_monthly_usd is not set")
         return
     unknown = tuple(container for container in stack.containers if not container.price.exact)
-    # A resource of an unknown kind counts in every mode: nothing is known of it.
+    # A resource of an unknown kind has no upper bound in every mode.
     unpriced = total(UNPRICED for _ in stack.unrecognised)
     if mode == "deny" and unknown:
         yield Violation(
