@@ -1,8 +1,8 @@
 #!/bin/sh
 # The gate between a change and the account. Run in this folder, with a stack selected:
 #
-#   ./gate.sh preview          policies and price; leaves plan.json, preview.jsonl and comment.md in $OUT
-#   ./gate.sh comment NUMBER   puts comment.md on a pull request, in place of a bot's one before (needs `gh`)
+#   ./gate.sh preview          policies and price; leaves plan.json, preview.jsonl, comment.md and junit.xml in $OUT
+#   ./gate.sh comment github   puts comment.md on the pull request of this CI run, in place of the one before; or gitlab
 #   ./gate.sh apply            makes exactly what plan.json says, under the same policies
 #
 # PACKS is the folder of the policy packs, OUT is where files are left, MAX_INCREASE is in US dollars a month.
@@ -17,11 +17,18 @@ MARKER="<!-- stacks-pulumi cost:"
 # Plans are still behind this switch in Pulumi.
 export PULUMI_EXPERIMENTAL=1
 
+# An engine that `make engine` built cannot start a pack from its folder; the tool prints what it takes instead.
+pack() {
+    tool=$PACKS/../tools/engine/pack.py
+    if [ -f "$tool" ]; then python3 "$tool" "$PACKS/$1"; else echo "$PACKS/$1"; fi
+}
+
 guarded() {
+    plans=$(pack plans) && spend=$(pack spend) && exposure=$(pack exposure) || return
     pulumi "$@" \
-        --policy-pack "$PACKS/plans" --policy-pack-config policies/plans.json \
-        --policy-pack "$PACKS/spend" --policy-pack-config policies/spend.json \
-        --policy-pack "$PACKS/exposure" --policy-pack-config policies/exposure.json
+        --policy-pack "$plans" --policy-pack-config policies/plans.json \
+        --policy-pack "$spend" --policy-pack-config policies/spend.json \
+        --policy-pack "$exposure" --policy-pack-config policies/exposure.json
 }
 
 cost() {
@@ -30,7 +37,7 @@ cost() {
 
 preview() {
     mkdir -p "$OUT"
-    rm -f "$OUT/plan.json" "$OUT/comment.md"
+    rm -f "$OUT/plan.json" "$OUT/comment.md" "$OUT/junit.xml"
     allowed=0
     # Only the streaming events tell which policy was violated.
     PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true \
@@ -38,6 +45,7 @@ preview() {
     affordable=0
     cost --rest-of-month || affordable=$?
     cost --rest-of-month --format markdown >"$OUT/comment.md" || true
+    cost --format junit >"$OUT/junit.xml" || true
     if [ ! -s "$OUT/comment.md" ]; then
         affordable=1
         # The comment of the run before must not stay there as if it told of this one.
@@ -53,37 +61,16 @@ preview() {
     echo "The gate is open: ./gate.sh apply makes what $OUT/plan.json says." >&2
 }
 
-comment() {
-    comments="repos/$GITHUB_REPOSITORY/issues/$1/comments"
-    marker=$(head -n 1 "$OUT/comment.md")
-    case $marker in
-    "$MARKER "*" -->") ;;
-    *)
-        # An empty marker would begin every comment, and somebody else's would be replaced.
-        echo "$OUT/comment.md does not begin with its marker: run ./gate.sh preview first." >&2
-        exit 1
-        ;;
-    esac
-    # What a person has copied from such a comment is theirs.
-    id=$(gh api --paginate "$comments" \
-        --jq ".[] | select(.user.type == \"Bot\" and (.body | startswith(\"$marker\"))) | .id" | head -n 1)
-    if [ -n "$id" ]; then
-        gh api --method PATCH "repos/$GITHUB_REPOSITORY/issues/comments/$id" -F "body=@$OUT/comment.md" >/dev/null
-    else
-        gh api --method POST "$comments" -F "body=@$OUT/comment.md" >/dev/null
-    fi
-}
-
 apply() {
     guarded up --yes --skip-preview --plan "$OUT/plan.json"
 }
 
 case ${1:-} in
 preview) preview ;;
-comment) comment "$2" ;;
+comment) stacks-pulumi cost comment "$2" "$OUT/comment.md" ;;
 apply) apply ;;
 *)
-    echo "usage: ./gate.sh preview | comment NUMBER | apply" >&2
+    echo "usage: ./gate.sh preview | comment github|gitlab | apply" >&2
     exit 64
     ;;
 esac

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi.cost import tokens
 from stacks_pulumi.cost.documents import Event, Metadata, Preview, Stack, State, read
-from stacks_pulumi.cost.money import FREE, Change, Price, count, total
-from stacks_pulumi.cost.pricing import MonthlyPrice
-from stacks_pulumi.cost.report import Action, Item, Line, NotPriced, Report, Violation, item
-from stacks_pulumi.cost.steps import LEFTOVER, name_of, only_refreshes, plan_of
+from stacks_pulumi.cost.report import Action, Item, Line, NotPriced, Reason, Report, Violation, item
+from stacks_pulumi.cost.steps import (
+    INTERRUPTED,
+    LEFT_OVER,
+    Plan,
+    Thing,
+    kind,
+    name_of,
+    only_refreshes,
+    plan_of,
+)
+from stacks_pulumi.pricing.money import FREE, Change, Price, count, total
+from stacks_pulumi.pricing.prices import MonthlyPrice
+from stacks_pulumi.pricing.recognition import UNRECOGNISED
+from stacks_pulumi.pricing.views import UNPRICED
 
 __all__ = ["report_of"]
 
-_ORDER: Final[dict[Action, int]] = {"create": 0, "replace": 1, "update": 2, "delete": 3, "same": 4}
+_ORDER: Final[dict[Action, int]] = {"create": 0, "replace": 1, "update": 2, "delete": 3, "keep": 4, "same": 5}
 _POLICIES_ONLY: Final = "preview failed"
 _SHOWN: Final = 5
 
@@ -103,7 +113,10 @@ def _events(events: list[Event], monthly: MonthlyPrice) -> Report:
 
 def _unexplained(results: list[str], violations: list[Violation]) -> str:
     if not results:
-        return "the events end before the preview does: run it again"
+        return (
+            "the events end before the preview does, as when a policy pack cannot be loaded: "
+            "what `pulumi preview` wrote to standard error says why"
+        )
     # An engine that does not tell the result says what went wrong as an error.
     if results[-1] in {"", "succeeded"} or any(violation.level == "mandatory" for violation in violations):
         return ""
@@ -118,20 +131,17 @@ def _preview(
     violations: tuple[Violation, ...],
 ) -> Report:
     plan = plan_of(steps)
-    lines = [
-        _line(key, plan.before.get(key), plan.after.get(key), action, monthly)
-        for key, action in plan.actions.items()
-        if _is_ours(plan.before.get(key), plan.after.get(key))
-    ]
-    lines.sort(key=lambda line: (_ORDER[line.action], line.name))
+    lines = _lines(plan.things, monthly)
     notes = tuple(dict.fromkeys([*plan.notes, *_charged_again(lines)]))
     blocked = _blocked(errors, violations) if not incomplete else ""
-    return Report(
-        "preview", tuple(lines), _not_priced(plan.after.values()), violations, notes, blocked, incomplete
-    )
+    return Report("preview", lines, _not_priced(_afterwards(plan)), violations, notes, blocked, incomplete)
 
 
-def _charged_again(lines: list[Line]) -> list[str]:
+def _afterwards(plan: Plan) -> Iterator[State]:
+    return (thing.after for thing in plan.things if thing.after is not None)
+
+
+def _charged_again(lines: tuple[Line, ...]) -> list[str]:
     """A key's cap is on what is made in a month: the difference of a replacement says nothing of it."""
     replaced = [line for line in lines if line.action == "replace"]
     if not replaced:
@@ -160,57 +170,71 @@ def _blocked(errors: list[str], violations: tuple[Violation, ...]) -> str:
     return ""
 
 
-def _is_ours(before: State | None, after: State | None) -> bool:
-    state = after or before
-    return state is not None and state.type == tokens.CONTAINER and not state.external
+def _lines(things: Iterable[Thing], monthly: MonthlyPrice) -> tuple[Line, ...]:
+    lines = [line for thing in things for line in _line(thing, monthly)]
+    lines.sort(key=lambda line: (_ORDER[line.action], line.name))
+    return tuple(lines)
 
 
-def _line(key: str, old: State | None, new: State | None, op: str, monthly: MonthlyPrice) -> Line:
-    before = None if old is None else item(old.inputs or {}, monthly)
-    after = None if new is None else item(new.inputs or {}, monthly)
-    action = _action(op, before, after)
-    if action == "same" and before is not None and after is not None:
+def _line(thing: Thing, monthly: MonthlyPrice) -> Iterator[Line]:
+    before, after = _item(thing.before, monthly), _item(thing.after, monthly)
+    if before is None and after is None:
+        return
+    action = _action(thing.op, before, after)
+    if action in {"same", "keep"} and before is not None and after is not None:
         # The engine says that nothing changes, so whichever side shows a price shows that of both.
         before = after = after if after.price.exact else before
-    name = name_of(key.removesuffix(LEFTOVER))
-    if key.endswith(LEFTOVER):
-        name += " (left over from a replacement)"
-    return Line(name, key.removesuffix(LEFTOVER), action, before, after)
+    yield Line(f"{name_of(thing.urn)}{thing.note}", thing.urn, action, before, after)
+
+
+def _item(state: State | None, monthly: MonthlyPrice) -> Item | None:
+    """What is billed; `None` for a resource that has no price of its own."""
+    found = None if state is None else kind(state)
+    if state is None or found is None or not state.custom or state.external:
+        return None
+    if found == UNRECOGNISED:
+        return Item("kind not known", UNPRICED)
+    return item(state.inputs or {}, monthly) if found == "Container" else None
 
 
 def _action(op: str, before: Item | None, after: Item | None) -> Action:
+    if op == "keep":
+        return "keep"
     if after is None:
         return "delete"
-    if before is None or op == "create":
+    if before is None:
         return "create"
-    if "replace" in op:
-        return "replace"
-    return "update" if op in {"update", "import"} else "same"
+    return "replace" if op == "replace" else "update" if op == "update" else "same"
 
 
 def _not_priced(states: Iterable[State]) -> tuple[NotPriced, ...]:
-    counts: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, Reason]] = Counter()
     for state in states:
         if not state.custom or state.type.startswith("pulumi:providers:"):
             continue
-        if state.type == tokens.CONTAINER:
-            if state.external:
-                counts[state.type, "read"] += 1
-        else:
-            counts[state.type, "free" if state.type.startswith(tokens.PREFIX) else "elsewhere"] += 1
-    return tuple(
-        NotPriced(type_, count, "free" if reason == "free" else "read" if reason == "read" else "elsewhere")
-        for (type_, reason), count in sorted(counts.items())
-    )
+        found = kind(state)
+        if found is None:
+            counts[state.type, "elsewhere"] += 1
+        elif state.external:
+            counts[state.type, "read"] += 1
+        elif found not in {"Container", UNRECOGNISED}:
+            counts[state.type, "free"] += 1
+    return tuple(NotPriced(type_, count, reason) for (type_, reason), count in sorted(counts.items()))
 
 
 def _stack(stack: Stack, monthly: MonthlyPrice) -> Report:
-    resources = stack.deployment.resources
-    lines = [
-        _line(f"{state.urn}{LEFTOVER}" if state.delete else state.urn, state, state, "same", monthly)
+    resources = stack.deployment.resources or []
+    things = [
+        Thing(state.urn, "same", state, state, LEFT_OVER if state.delete else "")
         for state in resources
-        # What waits to be made anew has been deleted already.
-        if _is_ours(state, None) and not state.pending_replacement
+        # What waits to be created again has been deleted already.
+        if not state.pending_replacement
     ]
-    lines.sort(key=lambda line: line.name)
+    # Its outcome is unknown, so it counts.
+    things += [
+        Thing(operation.resource.urn, "keep", operation.resource, operation.resource, INTERRUPTED)
+        for operation in stack.deployment.pending_operations or []
+        if operation.type == "creating"
+    ]
+    lines = sorted(_lines(things, monthly), key=lambda line: line.name)
     return Report("stack", tuple(lines), _not_priced(resources))

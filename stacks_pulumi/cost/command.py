@@ -17,10 +17,10 @@ from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.documents import InputError
 from stacks_pulumi.cost.limits import Limit, Measure, judge
 from stacks_pulumi.cost.month import rest_of_month
-from stacks_pulumi.cost.pricing import MonthlyPrice
 from stacks_pulumi.cost.render.words import Result
 from stacks_pulumi.cost.report import Report
 from stacks_pulumi.errors import StacksError
+from stacks_pulumi.pricing.prices import MonthlyPrice
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -37,6 +37,8 @@ exit codes:
 # Far more than any limit can be, and few enough digits to reckon with.
 _MOST: Final = Decimal(1_000_000_000)
 
+_PLATFORMS: Final = ("github", "gitlab")
+
 _MEASURES: Final[tuple[tuple[Measure, str, str], ...]] = (
     ("total", "USD", "the planned total a month"),
     ("increase", "USD", "the increase a month"),
@@ -51,18 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "input",
-        nargs="?",
-        default="-",
+        nargs="*",
         metavar="FILE",
         help="what `pulumi preview --json --show-sames`, the same with PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true, "
-        "or `pulumi stack export` wrote; - is standard input (default)",
+        "or `pulumi stack export` wrote; - is standard input (default). "
+        f"`comment {'|'.join(_PLATFORMS)} FILE` posts what --format markdown wrote on the pull request of this CI run, "
+        "or replaces the comment of the run before",
     )
     parser.add_argument(
         "--account", action="store_true", help="price the live account instead (STACKS_API_KEY)"
     )
     parser.add_argument("--live-prices", action="store_true", help="ask the API for prices (STACKS_API_KEY)")
     parser.add_argument(
-        "--format", choices=("table", "json", "markdown"), default="table", help="default: table"
+        "--format", choices=("table", "json", "markdown", "junit"), default="table", help="default: table"
     )
     parser.add_argument(
         "--name", default="default", help="tells several Markdown comments apart (project/stack)"
@@ -92,6 +95,11 @@ def run(options: argparse.Namespace) -> int:
     """Carry out the command; the exit code is one of those that `--help` lists."""
     limits = _limits(options)
     try:
+        if options.input[:1] == ["comment"]:
+            return _comment(options.input[1:])
+        if len(options.input) > 1:
+            raise InputError("more than one file is given: hand in one")
+        options.input = options.input[0] if options.input else "-"
         report = _report(options)
         _refuse_increase(limits, report)
     except (StacksError, OSError) as error:
@@ -102,6 +110,16 @@ def run(options: argparse.Namespace) -> int:
     result = Result(report, judge(report, limits), rest, options.strict)
     _write(_rendered(result, options, sys.stdout))
     return result.exit_code
+
+
+def _comment(words: list[str]) -> int:
+    if not 1 <= len(words) <= 2 or words[0] not in _PLATFORMS:
+        raise InputError(f"`comment` takes {' or '.join(_PLATFORMS)}, and the file with the comment")
+    from stacks_pulumi.cost.comment import post  # noqa: PLC0415  (pricing a file needs no HTTP)
+
+    text = _read(words[1] if len(words) == 2 else "-").decode()
+    _write(f"{post(words[0], text)}\n")
+    return 0
 
 
 def _refuse_increase(limits: tuple[Limit, ...], report: Report) -> None:
@@ -159,9 +177,13 @@ def _write(text: str) -> None:
 
 def _rendered(result: Result, options: argparse.Namespace, out: TextIO) -> str:
     if options.format == "json":
-        from stacks_pulumi.cost.render.document import document  # noqa: PLC0415  (one of three is needed)
+        from stacks_pulumi.cost.render.document import document  # noqa: PLC0415  (one of them is needed)
 
         return document(result)
+    if options.format == "junit":
+        from stacks_pulumi.cost.render.junit import junit  # noqa: PLC0415  (as above)
+
+        return junit(result)
     if options.format == "markdown":
         from stacks_pulumi.cost.render.markdown import markdown  # noqa: PLC0415  (as above)
 

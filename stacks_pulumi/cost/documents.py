@@ -6,6 +6,7 @@ Only what pricing needs is decoded, so a preview of thousands of resources takes
 
 from __future__ import annotations
 
+import codecs
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ class State(msgspec.Struct, rename="camel"):
     external: bool = False
     pending_replacement: bool = False
     retain_on_delete: bool = False
+    deleted_with: str = ""
     inputs: dict[str, Any] | None = None
 
 
@@ -100,10 +102,19 @@ class Preview(msgspec.Struct, rename="camel"):
     diagnostics: list[Diagnostic] = []
 
 
+class PendingOperation(msgspec.Struct):
+    """An operation that was interrupted: its outcome is unknown."""
+
+    resource: State
+    type: str = ""
+
+
 class Deployment(msgspec.Struct):
     """What a stack holds."""
 
-    resources: list[State] = []
+    # An empty stack has null here.
+    resources: list[State] | None = None
+    pending_operations: list[PendingOperation] | None = None
 
 
 class Stack(msgspec.Struct):
@@ -142,8 +153,34 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
     Raises:
         InputError: It is none of what can be priced.
     """
+    data = _utf8(data)
     if not data.strip():
         raise InputError(f"there is nothing to read: {_HELP}")
+    try:
+        return _decoded(data)
+    except RecursionError:
+        raise InputError(f"this JSON is nested too deeply for what Pulumi writes: {_HELP}") from None
+
+
+def _utf8(data: bytes) -> bytes:
+    """PowerShell's `>` writes UTF-16, or UTF-8 with a byte order mark."""
+    encodings = (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    )
+    encoding = next((name for mark, name in encodings if data.startswith(mark)), None)
+    if encoding is None:
+        return data
+    try:
+        return data.decode(encoding).encode()
+    except UnicodeError:
+        raise InputError(
+            f"this begins with the byte order mark of {encoding} and cannot be decoded: {_HELP}"
+        ) from None
+
+
+def _decoded(data: bytes) -> Preview | list[Event] | Stack:
     try:
         kind = msgspec.json.decode(data, type=_Any)
     except msgspec.DecodeError:

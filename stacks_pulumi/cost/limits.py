@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from stacks_pulumi.cost.money import signed, usd
 from stacks_pulumi.cost.report import Report
+from stacks_pulumi.pricing.money import signed, usd
 
 __all__ = ["Limit", "Measure", "Verdict", "judge"]
 
@@ -63,7 +63,9 @@ def _judge(report: Report, limit: Limit) -> Verdict:
         share = None if increase is None else increase * 100 / before
         return _verdict(limit, share, "the increase", lambda percent: f"{percent:+.1f} %")
     # A share of nothing is no figure: a stack that is new has to be limited by one of the other two.
-    if increase is not None and increase <= 0:
+    if increase is None:
+        return _verdict(limit, None, "the increase", signed)
+    if increase <= 0:
         return Verdict(limit, passed=True, text="the increase is nothing, of nothing")
     text = "nothing is paid now, so an increase has no percentage: limit the total or the increase for a new stack"
     return Verdict(limit, passed=True, text=text)

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from stacks_pulumi import catalog, config
-from stacks_pulumi.cost.money import Price, count, usd
-from stacks_pulumi.cost.pricing import MonthlyPrice, describe, price
 from stacks_pulumi.cost.report import Item, Line, Report
-from stacks_pulumi.cost.values import UNKNOWN, Unknown
 from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.pricing.money import Price, count, usd
+from stacks_pulumi.pricing.prices import MonthlyPrice, describe, price
+from stacks_pulumi.pricing.values import UNKNOWN, Unknown
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient

@@ -12,7 +12,7 @@ import datetime
 from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
 
-from stacks_pulumi.cost.money import Change, Price
+from stacks_pulumi.pricing.money import Change, Price
 
 __all__ = ["Rest", "rest_of_month"]
 

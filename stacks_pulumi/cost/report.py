@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
-from stacks_pulumi.cost.money import FREE, Change, Price, total
-from stacks_pulumi.cost.pricing import MonthlyPrice, describe, price
-from stacks_pulumi.cost.values import text, whole
+from stacks_pulumi.pricing.money import FREE, Change, Price, total
+from stacks_pulumi.pricing.prices import MonthlyPrice, describe, price
+from stacks_pulumi.pricing.values import text, whole
 
-__all__ = ["Action", "Item", "Line", "NotPriced", "Report", "Source", "Violation", "item"]
+__all__ = ["Action", "Item", "Line", "NotPriced", "Reason", "Report", "Source", "Violation", "item"]
 
-Action: TypeAlias = Literal["create", "update", "replace", "delete", "same"]
+Action: TypeAlias = Literal["create", "update", "replace", "delete", "keep", "same"]
+Reason: TypeAlias = Literal["free", "elsewhere", "read"]
 Source: TypeAlias = Literal["preview", "stack", "account"]
 
 _NOTHING: Final = Change.between(FREE, FREE)
@@ -72,7 +73,7 @@ class Line:
     @property
     def difference(self) -> Change:
         """What it will cost more."""
-        return _NOTHING if self.action == "same" else Change.between(self.past, self.planned)
+        return _NOTHING if self.action in {"same", "keep"} else Change.between(self.past, self.planned)
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -93,7 +94,7 @@ class NotPriced:
 
     type: str
     count: int
-    reason: Literal["free", "elsewhere", "read"]
+    reason: Reason
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,10 @@
-"""From the steps of a preview to what each resource is before and after them."""
+"""
+From the steps of a preview to every container before and after them.
+
+The three forms of a preview tell different amounts. The events, and the JSON with `--show-replacement-steps`, have
+every step. The JSON with `--show-sames` alone has one step for a replacement, and none for a leftover of an earlier
+one. `docs/cost.md` has the table, and `tests/unit/cost/test_steps.py` a recorded document for each row.
+"""
 
 from __future__ import annotations
 
@@ -6,66 +12,72 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from stacks_pulumi.cost import tokens
 from stacks_pulumi.cost.documents import Metadata, State
+from stacks_pulumi.pricing import tokens
+from stacks_pulumi.pricing.recognition import kind_of
 
-__all__ = ["LEFTOVER", "Plan", "name_of", "only_refreshes", "plan_of"]
+__all__ = [
+    "INTERRUPTED",
+    "KEPT",
+    "LEFT_OVER",
+    "Plan",
+    "Thing",
+    "kind",
+    "name_of",
+    "only_refreshes",
+    "plan_of",
+]
 
-LEFTOVER: Final = "#leftover"
-"""Ends the key of what an earlier replacement has left to be deleted: a thing of its own, under the same URN."""
-
-_GOES: Final = frozenset({"delete", "delete-replaced", "discard", "discard-replaced"})
+_DELETES: Final = frozenset({"delete", "delete-replaced"})
+_DISCARDS: Final = frozenset({"discard", "discard-replaced"})
+_READS: Final = frozenset({"read", "read-replacement"})
+_CREATES: Final = frozenset({"create", "import"})
+_REPLACES: Final = frozenset({"replace", "create-replacement", "read-replacement", "import-replacement"})
+_EVERY_STEP: Final = _REPLACES - {"replace"}
 _ROOT: Final = f"::{tokens.STACK}::"
+
+INTERRUPTED: Final = " (creation interrupted, may exist)"
+LEFT_OVER: Final = " (left over from a replacement)"
+KEPT: Final = " (leaves the stack, still billed)"
+
+
+@dataclass(frozen=True)
+class Thing:
+    """
+    One object of the account, before and after a change.
+
+    Attributes:
+        urn: The URN of its resource.
+        op: The engine's word for what happens, or `keep` for an object that leaves the stack and stays.
+        before: Its state now; `None` if it does not exist.
+        after: Its state afterwards; `None` if it does not exist then.
+        note: What its line says beside its name.
+    """
+
+    urn: str
+    op: str
+    before: State | None
+    after: State | None
+    note: str = ""
 
 
 @dataclass
 class Plan:
     """
-    What a preview does, by key: the URN, or what follows from it for a leftover.
+    What a preview does.
 
     Attributes:
-        before: What is there now.
-        after: What will be there.
-        actions: The engine's word for what happens.
+        things: Every object of the account that it is about.
         notes: What a reader has to know.
     """
 
-    before: dict[str, State] = field(default_factory=dict)
-    after: dict[str, State] = field(default_factory=dict)
-    actions: dict[str, str] = field(default_factory=dict)
+    things: list[Thing] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, step: Metadata) -> None:
-        """Take in a step that is no refresh."""
-        old = step.old
-        if step.op == "same" and old is not None and not old.id and not old.inputs:
-            # A new resource outside of --target is shown as unchanged, without anything in it.
-            if old.type == tokens.CONTAINER:
-                self.notes.append(
-                    f"{name_of(step.urn)!r} is new and outside of --target: not made, so not counted"
-                )
-            return
-        key = _key(step)
-        if old is not None and _is_there(step, old):
-            self.before.setdefault(key, old)
-        if step.op in _GOES:
-            self.actions.setdefault(key, "delete")
-        elif step.new is not None and step.op != "remove-pending-replace":
-            self.after[key] = step.new
-            self.actions[key] = step.op
-        if step.op == "delete" and old is not None and old.retain_on_delete and old.type == tokens.CONTAINER:
-            self.notes.append(
-                f"{name_of(step.urn)!r} leaves the stack but is kept (retain_on_delete): it goes on costing"
-            )
 
-
-def _key(step: Metadata) -> str:
-    return f"{step.urn}{LEFTOVER}" if step.old is not None and step.old.delete else step.urn
-
-
-def _is_there(step: Metadata, old: State) -> bool:
-    """Not what is only looked up, and not what an interrupted replacement has deleted and not made anew."""
-    return not (old.external or old.pending_replacement or step.op in {"create", "remove-pending-replace"})
+def kind(state: State) -> str | None:
+    """Return the kind of a resource, as `kind_of` does."""
+    return kind_of(state.type, state.inputs or {})
 
 
 def only_refreshes(steps: Iterable[Metadata]) -> bool:
@@ -76,28 +88,91 @@ def only_refreshes(steps: Iterable[Metadata]) -> bool:
 
 def plan_of(steps: list[Metadata]) -> Plan:
     """
-    What all steps come to.
+    Return what all steps come to.
 
-    With `--refresh` every resource has a step before its own that says what was found. The plain JSON shows it as
-    it was recorded, also where it was found to be gone. So a resource's own step tells what is there now; one that
-    has none in a preview of the whole stack is neither there nor wanted.
+    With `--refresh` every resource has a `refresh` step before its own. The JSON shows that one as it was recorded, also
+    where the resource is gone. So a resource's own step says what exists now; a resource without one, in a preview of
+    the whole stack, neither exists nor is wanted.
     """
     plan = Plan()
-    found: dict[str, State | None] = {}
+    found: dict[str, State] = {}
+    by_urn: dict[str, list[Metadata]] = {}
     for step in steps:
         if step.op == "refresh":
-            found[_key(step)] = step.new
+            if step.new is not None:
+                found[step.urn] = step.new
+        elif _is_untargeted(step):
+            plan.notes.append(
+                f"{name_of(step.urn)!r} is new and outside of --target: not created, so not counted"
+            )
         else:
-            plan.add(step)
+            by_urn.setdefault(step.urn, []).append(step)
+    deleted = {step.urn for step in steps if step.op == "delete"}
+    for urn, of_urn in by_urn.items():
+        plan.things += _things(urn, of_urn, deleted)
     if only_refreshes(steps):
         # What it finds stays as it is.
-        for key, state in found.items():
-            if state is not None and key not in plan.actions:
-                plan.before[key] = plan.after[key] = state
-                plan.actions[key] = "same"
+        plan.things += [Thing(urn, "same", state, state) for urn, state in found.items() if urn not in by_urn]
     return plan
 
 
+def _is_untargeted(step: Metadata) -> bool:
+    """A new resource outside of --target is shown as unchanged, without id and inputs."""
+    old = step.old
+    return step.op == "same" and old is not None and not old.id and not old.inputs and kind(old) is not None
+
+
+def _things(urn: str, steps: list[Metadata], deleted: set[str]) -> list[Thing]:
+    """Return the objects of one resource: an id is an object, and the planned state is another if it is replaced."""
+    olds: dict[str, State] = {}
+    ends: dict[str, str] = {}
+    main: Metadata | None = None
+    for step in steps:
+        old = step.old
+        # What was only looked up is not ours; and what is imported was not in the stack.
+        if old is not None and not old.external and step.op not in _CREATES:
+            olds[old.id] = old
+            if step.op in _DELETES or step.op in _DISCARDS:
+                ends[old.id] = step.op
+        if step.new is not None and step.op != "remove-pending-replace":
+            main = step if main is None or main.op not in _REPLACES else main
+    replaced = {step.old.id for step in steps if step.old is not None and step.op in _REPLACES}
+    gone = {step.old.id for step in steps if step.old is not None and step.op == "remove-pending-replace"}
+    if any(step.op in _EVERY_STEP for step in steps):
+        # Every step is shown, and no step deletes it: an interrupted replacement has deleted it already.
+        gone |= replaced - ends.keys()
+    for id_ in gone:
+        olds.pop(id_, None)
+    # One step for the whole replacement: it deletes the old object.
+    ends.update(dict.fromkeys((replaced & olds.keys()) - ends.keys(), "delete-replaced"))
+    things = []
+    current = "" if main is None or main.old is None else main.old.id
+    for id_, old in olds.items():
+        is_read = main is not None and main.op in _READS
+        if (id_ in ends and _is_kept(old, ends[id_], deleted)) or (id_ == current and is_read):
+            things.append(Thing(urn, "keep", old, old, KEPT))
+        elif id_ in ends and id_ != current:
+            things.append(
+                Thing(urn, "delete", old, None, LEFT_OVER if ends[id_] == "delete-replaced" else "")
+            )
+    kept = {thing.before.id for thing in things if thing.before is not None and thing.op == "keep"}
+    if main is not None:
+        before = None if current in kept else olds.get(current)
+        things.append(Thing(urn, "replace" if main.op in _REPLACES else main.op, before, main.new))
+    return things
+
+
+def _is_kept(old: State, end: str, deleted: set[str]) -> bool:
+    """
+    Whether an object stays although its resource goes.
+
+    The engine does not delete an object that is retained, one whose resource is deleted with another (a container does not
+    go with another container), and one that it only discards from the state.
+    """
+    with_another = end == "delete" and old.deleted_with in deleted
+    return old.retain_on_delete or with_another or end in _DISCARDS
+
+
 def name_of(urn: str) -> str:
-    """The name that a resource has in its program."""
+    """Return the name that a resource has in its program."""
     return urn.rpartition("::")[2]

@@ -9,7 +9,12 @@ Needs the extra `policy` (`pip install 'stacks-pulumi[policy]'`).
 
 from __future__ import annotations
 
-from stacks_pulumi.cost.tokens import (
+from stacks_pulumi.policy.findings import Deferred, NotApplicable, Notice, Violation
+from stacks_pulumi.policy.guard import StacksGuard
+from stacks_pulumi.policy.options import Settings
+from stacks_pulumi.policy.registry import EXPOSURE, PLANS, SPEND
+from stacks_pulumi.policy.rule import ResourceRule, StackRule
+from stacks_pulumi.pricing.tokens import (
     ALLOWED_IP,
     BACKUP_RESTORE,
     CONNECTION,
@@ -18,17 +23,13 @@ from stacks_pulumi.cost.tokens import (
     SSH_CERTIFICATE,
     VPN_CLIENT,
 )
-from stacks_pulumi.cost.values import UNKNOWN
-from stacks_pulumi.policy.findings import Deferred, NotApplicable, Notice, Violation
-from stacks_pulumi.policy.guard import StacksGuard
-from stacks_pulumi.policy.options import Settings
-from stacks_pulumi.policy.registry import EXPOSURE, PLANS, SPEND
-from stacks_pulumi.policy.rule import ResourceRule, StackRule
-from stacks_pulumi.policy.views import (
+from stacks_pulumi.pricing.values import UNKNOWN
+from stacks_pulumi.pricing.views import (
     AllowedIpView,
     ContainerView,
     PinnedBackupView,
     StackView,
+    UnrecognisedView,
     VpnClientView,
 )
 
@@ -55,6 +56,7 @@ __all__ = [
     "StackRule",
     "StackView",
     "StacksGuard",
+    "UnrecognisedView",
     "Violation",
     "VpnClientView",
 ]

@@ -17,7 +17,8 @@ from pulumi.runtime import proto
 from pulumi_policy.policy import _PolicyAnalyzerServicer
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 
-from stacks_pulumi.cost.values import UNKNOWN, is_unknown
+from stacks_pulumi.pricing import tokens
+from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
 
 __all__ = ["Analyzer", "Finding", "Resource", "Secret"]
 
@@ -62,6 +63,12 @@ class Resource:
     protect: bool = False
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
     parent: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a type that no engine would send: no policy would look at the resource, and every test would pass."""
+        if self.type.count(":") < 2:
+            msg = f"{self.type!r} is not a type token such as {tokens.CONTAINER!r}"
+            raise ValueError(msg)
 
     @property
     def urn(self) -> str:

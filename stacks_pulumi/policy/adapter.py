@@ -1,40 +1,104 @@
 """
 Rules as policies of Pulumi's SDK.
 
-The SDK's own manners fail open: a value that is not known turns a mandatory policy into a warning, and a crash says
-nothing of where it was. So nothing of the SDK reaches a rule, and everything that a rule does is caught here.
+The SDK fails open by default: an unknown value turns a mandatory policy into a warning, and a crash does not say
+where it happened. So nothing of the SDK reaches a rule, and every error of a rule is caught here.
 """
 
 from __future__ import annotations
 
 import datetime
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields, replace
-from typing import Any, Final
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, TypeAlias
 
 import pulumi_policy
 from pulumi_policy.proxy import UnknownValueError
 
-from stacks_pulumi.cost import tokens
-from stacks_pulumi.cost.pricing import price
-from stacks_pulumi.cost.values import UNKNOWN, is_unknown
 from stacks_pulumi.policy.exemptions import Exemption, covering
 from stacks_pulumi.policy.findings import Deferred, Finding, Notice, Violation
 from stacks_pulumi.policy.options import Settings
 from stacks_pulumi.policy.rule import Remediation, ResourceRule, Rule, StackRule
-from stacks_pulumi.policy.telling import crashed, ended_note, misconfigured, not_enforced, show, tell_sdk
-from stacks_pulumi.policy.views import ContainerView, PinnedBackupView, StackView, VpnClientView
+from stacks_pulumi.policy.telling import (
+    ambiguous,
+    crashed,
+    ended_note,
+    limit_missing,
+    misconfigured,
+    not_enforced,
+    show,
+    tell_sdk,
+)
+from stacks_pulumi.pricing import tokens
+from stacks_pulumi.pricing.prices import price
+from stacks_pulumi.pricing.recognition import UNRECOGNISED, kind_of
+from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
+from stacks_pulumi.pricing.views import (
+    AllowedIpView,
+    ContainerView,
+    PinnedBackupView,
+    ResourceView,
+    StackView,
+    UnrecognisedView,
+    VpnClientView,
+)
 
-__all__ = ["Today", "policy_of"]
+__all__ = ["Pack", "Today", "policy_of"]
 
 Today = Callable[[], datetime.date]
+Report: TypeAlias = pulumi_policy.ReportViolation
 
-_PRICE_INPUT: Final = "monthly_price_usd"
-_STACK_VIEW: Final = (tokens.CONTAINER, tokens.PINNED_BACKUP, tokens.VPN_CLIENT)
+_PRICE_INPUTS: Final = ("monthly_price_usd", "monthlyPriceUsd")
+_EXEMPTED_IN_STACK: Final = ("Container", "PinnedBackup", "VpnClient", UNRECOGNISED)
 
 
-def policy_of(rule: Rule, today: Today) -> pulumi_policy.Policy:
-    """The policy that enforces a rule."""
+@dataclass
+class Pack:
+    """
+    What the policies of one pack share during one operation.
+
+    Attributes:
+        today: The day in UTC, which ends exemptions.
+    """
+
+    today: Today
+    _kinds: dict[str, str | None] = field(default_factory=dict)
+    _limits: dict[str, dict[str, bool]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def kind_of(
+        self, resource: pulumi_policy.ResourceValidationArgs | pulumi_policy.PolicyResource
+    ) -> str | None:
+        """
+        Return the kind of a resource, as it was recognised first in this operation.
+
+        That was by its checked inputs. A policy of the stack sees the outputs of an unchanged resource, and those that
+        version 0.2 wrote have no marker.
+        """
+        if resource.urn not in self._kinds:
+            self._kinds[resource.urn] = kind_of(resource.resource_type, plain(resource.props))
+        return self._kinds[resource.urn]
+
+    def limit_missing(self, rule: Rule, settings: Settings) -> str:
+        """
+        Return what is wrong if another policy has a shared limit that this one lacks; empty if nothing is.
+
+        The engine tells a policy its own configuration only, so each call also notes what this policy was given.
+        """
+        for option in rule.options:
+            if option.shared:
+                with self._lock:
+                    given = self._limits.setdefault(option.name, {})
+                    given[rule.name] = settings[option.name] is not None
+                    others = [name for name, is_set in given.items() if is_set]
+                if others and not given[rule.name]:
+                    return limit_missing(rule, option.name, others[0])
+        return ""
+
+
+def policy_of(rule: Rule, pack: Pack) -> pulumi_policy.Policy:
+    """Return the policy that enforces a rule."""
     common: dict[str, Any] = {
         "name": rule.name,
         "description": rule.description,
@@ -47,22 +111,22 @@ def policy_of(rule: Rule, today: Today) -> pulumi_policy.Policy:
         ),
     }
     if isinstance(rule, StackRule):
-        return pulumi_policy.StackValidationPolicy(validate=_stack_validation(rule, today), **common)
+        return _StackPolicy(rule, pack, common)
     if isinstance(rule, Remediation):
         return pulumi_policy.ResourceValidationPolicy(
-            validate=_resource_validation(_as_check(rule), today),
-            remediate=_remediation(rule, today),
+            validate=_resource_validation(_as_check(rule), pack),
+            remediate=_remediation(rule, pack),
             **common,
         )
     assert isinstance(rule, ResourceRule)  # noqa: S101  (the three kinds of rule there are)
-    return pulumi_policy.ResourceValidationPolicy(validate=_resource_validation(rule, today), **common)
+    return pulumi_policy.ResourceValidationPolicy(validate=_resource_validation(rule, pack), **common)
 
 
 def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The SDK's properties as a dictionary, with what is not known as `UNKNOWN`."""
+    """Return the SDK's properties as a dictionary, with unknown values as `UNKNOWN`."""
     result: dict[str, Any] = {}
     for name in properties:
-        # The pickled provider is large, and nobody's business.
+        # The pickled provider is large, and policies do not need it.
         if name != "__provider":
             try:
                 value = properties[name]
@@ -78,24 +142,102 @@ def _settings(
     return Settings(rule.all_options, args.get_config(), args.stack_tags)
 
 
-def _resource_validation(rule: ResourceRule[Any], today: Today) -> pulumi_policy.ResourceValidation:
-    def validate(args: pulumi_policy.ResourceValidationArgs, report: pulumi_policy.ReportViolation) -> None:
-        if args.resource_type not in (rule.view.TYPE, tokens.STACK):
-            return
-        settings = _settings(rule, args)
-        if settings.problems:
-            report(misconfigured(rule, settings), None)
-            return
-        if args.resource_type == tokens.STACK:
+class _Configuration:
+    """Reports a wrong configuration of a rule: once per operation, before any resource is created."""
+
+    def __init__(self, rule: Rule, pack: Pack) -> None:
+        self._rule, self._pack = rule, pack
+        self._shares = any(option.shared for option in rule.options)
+        self._reported: set[str] = set()
+
+    def refused(
+        self, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs, report: Report
+    ) -> bool:
+        """Return whether the configuration is wrong, and report it the first time."""
+        settings = _settings(self._rule, args)
+        text = (
+            misconfigured(self._rule, settings)
+            if settings.problems
+            else self._pack.limit_missing(self._rule, settings)
+        )
+        if text and text not in self._reported:
+            self._reported.add(text)
+            report(text, None)
+        return bool(text)
+
+    def concerns(self, args: pulumi_policy.ResourceValidationArgs) -> bool:
+        """
+        Return whether this resource is one to check the configuration at.
+
+        The root comes first. A limit of another policy may be seen only after it, so such a rule looks at every
+        resource: the provider of a container, at the latest, comes before the container.
+        """
+        return self._shares or args.resource_type == tokens.STACK
+
+
+class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceValidationPolicy):
+    """
+    A rule of the whole stack.
+
+    In an update the engine asks for the whole stack when everything has been created. Being a policy of resources too,
+    it is also asked before, and refuses a wrong configuration then.
+    """
+
+    def __init__(self, rule: StackRule, pack: Pack, common: Mapping[str, Any]) -> None:
+        # Each of the two bases would take the other's arguments.
+        pulumi_policy.Policy.__init__(self, **common)
+        self._configuration = _Configuration(rule, pack)
+        self._check = _stack_check(rule, pack)
+        self._pack = pack
+
+    def has_validation(self) -> bool:
+        return True
+
+    def has_remediation(self) -> bool:
+        return False
+
+    def validate(
+        self,
+        args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs,
+        report_violation: Report,
+    ) -> None:
+        if isinstance(args, pulumi_policy.ResourceValidationArgs):
+            self._pack.kind_of(args)
+            if self._configuration.concerns(args):
+                self._configuration.refused(args, report_violation)
+        elif not self._configuration.refused(args, report_violation):
+            self._check(args, report_violation)
+
+
+def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.ResourceValidation:
+    exemptions: dict[Exemption, str] = {}
+    lock = threading.Lock()
+    configuration = _Configuration(rule, pack)
+
+    def exempted_twice(exemption: Exemption, urn: str) -> bool:
+        with lock:
+            return exemptions.setdefault(exemption, urn) != urn
+
+    def validate(args: pulumi_policy.ResourceValidationArgs, report: Report) -> None:
+        if configuration.concerns(args) and configuration.refused(args, report):
             return
         rest: list[Finding] = []
         try:
-            properties = plain(args.props)
-            # A new resource outside of --target arrives with nothing at all: this operation does not make it.
-            if not properties:
+            kind = pack.kind_of(args)
+            if kind != rule.view.KIND:
                 return
-            live, ended = covering(settings["exempt"] or (), args.urn, args.name, today())
-            if live is not None:
+            properties = plain(args.props)
+            # A new resource outside of --target arrives without properties: this operation does not create it.
+            if not (properties or kind == UNRECOGNISED):
+                return
+            settings = _settings(rule, args)
+            if settings.problems:
+                report(misconfigured(rule, settings), None)
+                return
+            live, ended = covering(settings["exempt"] or (), args.urn, args.name, pack.today())
+            if live is not None and exempted_twice(live, args.urn):
+                report(ambiguous(rule, live), None)
+            elif live is not None:
                 # Not even looked at, so that a rule which adds up leaves it out of its sum.
                 not_enforced(rule, args.name, live)
                 return
@@ -104,7 +246,7 @@ def _resource_validation(rule: ResourceRule[Any], today: Today) -> pulumi_policy
                 if isinstance(finding, Violation):
                     report(finding.message + ended_note(ended), None)
                 elif isinstance(finding, Notice):
-                    show(rule, finding.message + ended_note(ended), report)
+                    show(rule, finding.message + ended_note(ended))
                 else:
                     rest.append(finding)
         except Exception as error:  # noqa: BLE001  (whatever a rule does, it fails closed and says where)
@@ -115,25 +257,19 @@ def _resource_validation(rule: ResourceRule[Any], today: Today) -> pulumi_policy
     return validate
 
 
-def _stack_validation(rule: StackRule, today: Today) -> pulumi_policy.StackValidation:
-    def validate(args: pulumi_policy.StackValidationArgs, report: pulumi_policy.ReportViolation) -> None:
+def _stack_check(rule: StackRule, pack: Pack) -> Callable[[pulumi_policy.StackValidationArgs, Report], None]:
+    def check(args: pulumi_policy.StackValidationArgs, report: Report) -> None:
         settings = _settings(rule, args)
-        if settings.problems:
-            report(misconfigured(rule, settings), None)
-            return
         rest: list[Finding] = []
         try:
-            exempt, ended, unclear = _exempt(rule, args.resources, settings, today())
-            for name in unclear:
-                report(
-                    f"{rule.name} has an exemption by the name {name!r}, which more than one resource has, "
-                    "so it exempts none of them: give the urn of the one that is meant.",
-                    None,
-                )
+            ours = _ours(args.resources, pack)
+            exempt, ended, unclear = _exempt(rule, ours, settings, pack.today())
+            for exemption in unclear:
+                report(ambiguous(rule, exemption), None)
             notes = "".join(ended_note(exemption) for exemption in ended.values())
-            for finding in rule.check(_stack(args.resources, exempt), settings):
+            for finding in rule.check(_stack(ours, exempt), settings):
                 if isinstance(finding, Notice):
-                    show(rule, finding.message + notes, report)
+                    show(rule, finding.message + notes)
                 elif not isinstance(finding, Violation):
                     rest.append(finding)
                 elif finding.urn is None:
@@ -146,26 +282,44 @@ def _stack_validation(rule: StackRule, today: Today) -> pulumi_policy.StackValid
         if not any(isinstance(finding, Deferred) for finding in rest):
             tell_sdk(args, rest, "the stack")
         else:
-            report(f"{rule.name} left a value open that nothing looks at later; please report it.", None)
+            report(
+                f"{rule.name} deferred a value, which a rule of the whole stack cannot do; please report it.",
+                None,
+            )
 
-    return validate
+    return check
+
+
+@dataclass(frozen=True)
+class _Ours:
+    """A resource of ours, with its kind and its plain properties."""
+
+    resource: pulumi_policy.PolicyResource
+    kind: str
+    properties: Mapping[str, Any]
+
+
+def _ours(resources: Iterable[pulumi_policy.PolicyResource], pack: Pack) -> list[_Ours]:
+    kinds = ((resource, pack.kind_of(resource)) for resource in resources)
+    return [_Ours(resource, kind, plain(resource.props)) for resource, kind in kinds if kind is not None]
 
 
 def _exempt(
-    rule: Rule, resources: Iterable[pulumi_policy.PolicyResource], settings: Settings, today: datetime.date
-) -> tuple[set[str], dict[str, Exemption], list[str]]:
-    """The URNs that are exempt, the exemptions that have ended, and the names that say too little."""
+    rule: Rule, ours: Iterable[_Ours], settings: Settings, today: datetime.date
+) -> tuple[set[str], dict[str, Exemption], list[Exemption]]:
+    """The URNs that are exempt, the exemptions that have ended, and the ones whose name several resources have."""
     live: dict[Exemption, dict[str, str]] = {}
     ended: dict[str, Exemption] = {}
-    for resource in resources:
-        if resource.resource_type in _STACK_VIEW:
-            holds, past = covering(settings["exempt"] or (), resource.urn, resource.name, today)
+    for one in ours:
+        if one.kind in _EXEMPTED_IN_STACK:
+            urn, name = one.resource.urn, one.resource.name
+            holds, past = covering(settings["exempt"] or (), urn, name, today)
             if holds is not None:
-                live.setdefault(holds, {})[resource.urn] = resource.name
+                live.setdefault(holds, {})[urn] = name
             elif past is not None:
-                ended[resource.urn] = past
+                ended[urn] = past
     # A sum would leave all of them out, where one was agreed upon.
-    unclear = [exemption.name or "" for exemption, covered in live.items() if len(covered) > 1]
+    unclear = [exemption for exemption, covered in live.items() if len(covered) > 1]
     exempt: set[str] = set()
     for exemption, covered in live.items():
         if len(covered) == 1:
@@ -175,25 +329,33 @@ def _exempt(
     return exempt, ended, unclear
 
 
-def _stack(resources: Iterable[pulumi_policy.PolicyResource], exempt: set[str]) -> StackView:
-    containers: list[ContainerView] = []
-    backups: list[PinnedBackupView] = []
-    clients: list[VpnClientView] = []
-    for resource in resources:
-        properties = plain(resource.props)
-        if resource.urn in exempt or not properties:
+def _stack(ours: list[_Ours], exempt: set[str]) -> StackView:
+    views: dict[str, list[Any]] = {}
+    kinds: tuple[type[ResourceView], ...] = (
+        ContainerView,
+        PinnedBackupView,
+        VpnClientView,
+        AllowedIpView,
+        UnrecognisedView,
+    )
+    containers = {one.resource.urn for one in ours if one.kind == ContainerView.KIND}
+    for one in ours:
+        resource = one.resource
+        if resource.urn in exempt or not (one.properties or one.kind == UNRECOGNISED):
             continue
-        urn, name, protect = resource.urn, resource.name, resource.opts.protect
-        if resource.resource_type == tokens.CONTAINER:
-            containers.append(ContainerView.of(urn, name, properties, protect=protect))
-        elif resource.resource_type == tokens.PINNED_BACKUP:
-            sources = frozenset(source.urn for source in resource.property_dependencies.get("container", []))
-            backups.append(
-                replace(PinnedBackupView.of(urn, name, properties, protect=protect), made_from=sources)
-            )
-        elif resource.resource_type == tokens.VPN_CLIENT:
-            clients.append(VpnClientView(urn, name, protect))
-    return StackView(tuple(containers), tuple(backups), tuple(clients))
+        sources = {source.urn for source in resource.property_dependencies.get("container", [])}
+        for view in kinds:
+            if one.kind == view.KIND:
+                views.setdefault(one.kind, []).append(
+                    view.of(
+                        resource.urn,
+                        resource.name,
+                        one.properties,
+                        protect=resource.opts.protect,
+                        made_from=frozenset(sources & containers),
+                    )
+                )
+    return StackView(*(tuple(views.get(view.KIND, ())) for view in kinds))
 
 
 def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:
@@ -216,17 +378,15 @@ def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:
     return ResourceRule(**common, view=rule.view, check=check)
 
 
-def _remediation(rule: Remediation[Any], today: Today) -> pulumi_policy.ResourceRemediation:
+def _remediation(rule: Remediation[Any], pack: Pack) -> pulumi_policy.ResourceRemediation:
     def remediate(args: pulumi_policy.ResourceValidationArgs) -> Any:
-        if args.resource_type != rule.view.TYPE:
-            return None
-        settings = _settings(rule, args)
-        if settings.problems:
-            return None
         try:
+            settings = _settings(rule, args)
+            if pack.kind_of(args) != rule.view.KIND or settings.problems:
+                return None
             properties = plain(args.props)
             view = rule.view.of(args.urn, args.name, properties, protect=args.opts.protect)
-            live, _ = covering(settings["exempt"] or (), args.urn, args.name, today())
+            live, _ = covering(settings["exempt"] or (), args.urn, args.name, pack.today())
             changes = {} if live is not None else rule.changes(view, settings)
         except Exception as error:  # noqa: BLE001  (as above; an error is all that a remediation can answer)
             raise RuntimeError(crashed(rule, repr(args.name), error)) from None
@@ -243,8 +403,7 @@ def _remediation(rule: Remediation[Any], today: Today) -> pulumi_policy.Resource
 
 def _new_price(properties: Mapping[str, Any]) -> dict[str, Any]:
     """The provider computed the price before the plan was changed, and is not asked again."""
-    if not isinstance(properties.get(_PRICE_INPUT), int | float):
-        return {}
+    [name] = [name for name in _PRICE_INPUTS if isinstance(properties.get(name), int | float)][:1] or [""]
     view = ContainerView.of("", "", properties)
     known = price(view.template, view.plan, view.tier)
-    return {_PRICE_INPUT: float(known.low)} if known.exact else {}
+    return {name: float(known.low)} if name and known.exact else {}

@@ -10,9 +10,10 @@ from typing import Any, Final, get_args
 import pulumi_policy
 
 from stacks_pulumi.policy import registry
-from stacks_pulumi.policy.adapter import Today, policy_of
+from stacks_pulumi.policy.adapter import Pack, Today, policy_of
 from stacks_pulumi.policy.rule import Level, Rule
 from stacks_pulumi.policy.rules.account import Account
+from stacks_pulumi.policy.rules.known import KNOWN_RESOURCES
 
 __all__ = ["StacksGuard"]
 
@@ -46,6 +47,7 @@ class StacksGuard:
     Args:
         name: The pack's name.
         only: Names of the policies that are in it; all of them unless given (`PLANS`, `SPEND`, `EXPOSURE`).
+            `known-resources` is in every pack.
         all: Enforcement level of every policy that `config` gives none.
         max_monthly_usd: What the stack may cost a month, in US dollars: for `monthly-budget`, `budget-warning` and
             `spend-gate`.
@@ -79,6 +81,9 @@ class StacksGuard:
         everything = registry.rules(account)
         wanted = list(everything) if only is None else _list(only, "only")
         _known(wanted, everything, "only")
+        _once(wanted)
+        if KNOWN_RESOURCES not in wanted:
+            wanted.append(KNOWN_RESOURCES)
         self.name = name
         self._only, self._account, self._extra = tuple(wanted), account, tuple(extra)
         wanted += [part.name for part in self._extra]
@@ -125,7 +130,8 @@ class StacksGuard:
         # Made anew: the running total of spend-gate belongs to one operation.
         everything = registry.rules(self._account)
         parts = (*(everything[name] for name in self._only), *self._extra)
-        return [policy_of(part, today) if isinstance(part, Rule) else part for part in parts]
+        pack = Pack(today)
+        return [policy_of(part, pack) if isinstance(part, Rule) else part for part in parts]
 
     def initial_config(self) -> dict[str, Any]:
         """The pack's own configuration, as Pulumi's SDK takes it."""

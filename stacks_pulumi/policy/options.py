@@ -8,14 +8,15 @@ a violation: a limit that was meant to be set and is not must never look like on
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from stacks_pulumi.cost.money import usd
+from stacks_pulumi.pricing.money import usd
 
 __all__ = [
     "Option",
@@ -24,6 +25,7 @@ __all__ = [
     "money",
     "names",
     "names_by_tag",
+    "new_names",
     "pattern",
     "percent",
     "tag",
@@ -47,12 +49,16 @@ class Option:
         schema: JSON schema, for the engine and for documentation; with the default, if there is one.
         parse: Raw value to typed value. Raises `OptionError`.
         help: What it does, in one line.
+        shared: Whether it is one limit that several policies of a pack keep.
+        catalogue: The names that it takes, beside those in `new_names`; empty for any.
     """
 
     name: str
     schema: Schema
     parse: Callable[[Any], Any]
     help: str
+    shared: bool = False
+    catalogue: tuple[str, ...] = ()
 
     @property
     def default(self) -> Any:
@@ -106,14 +112,26 @@ def choice(name: str, help: str, *words: str) -> Option:
     return Option(name, _schema("string", help, words[0], enum=list(words)), parse, help)
 
 
-def names(name: str, help: str, default: tuple[str, ...] | None = None) -> Option:
-    """A list of names."""
+def names(
+    name: str, help: str, default: tuple[str, ...] | None = None, *, catalogue: Iterable[str]
+) -> Option:
+    """A list of names of the catalogue."""
     default_list = None if default is None else list(default)
-    return Option(name, _schema("array", help, default_list, items={"type": "string"}), _names, help)
+    schema = _schema("array", help, default_list, items={"type": "string"})
+    return Option(name, schema, _names, help, catalogue=tuple(catalogue))
 
 
-def names_by_tag(name: str, help: str) -> Option:
-    """Lists of names by stack tag: `{"env=prod": [...]}`."""
+NEW_NAMES: Final = "new_names"
+
+
+def new_names() -> Option:
+    """The names that the platform has and this version's catalogue does not."""
+    help = "names to accept in the lists above although this version's catalogue does not have them"
+    return Option(NEW_NAMES, _schema("array", help, [], items={"type": "string"}), _names, help)
+
+
+def names_by_tag(name: str, help: str, *, catalogue: Iterable[str]) -> Option:
+    """Lists of names of the catalogue by stack tag: `{"env=prod": [...]}`."""
 
     def parse(raw: Any) -> dict[str, tuple[str, ...]]:
         if not isinstance(raw, Mapping):
@@ -121,7 +139,8 @@ def names_by_tag(name: str, help: str) -> Option:
         return {_tag(key): _names(value) for key, value in raw.items()}
 
     lists = {"type": "array", "items": {"type": "string"}}
-    return Option(name, _schema("object", help, None, additionalProperties=lists), parse, help)
+    schema = _schema("object", help, None, additionalProperties=lists)
+    return Option(name, schema, parse, help, catalogue=tuple(catalogue))
 
 
 def tag(name: str, help: str) -> Option:
@@ -191,6 +210,23 @@ class Settings:
                 self._values[option.name] = None if value is None else option.parse(value)
             except OptionError as error:
                 self.problems.append(f"{option.name!r} {error}")
+        for option in options:
+            self.problems += self._not_in_catalogue(option)
+
+    def _not_in_catalogue(self, option: Option) -> Iterator[str]:
+        """A misspelt name in a list of what is denied would deny nothing."""
+        value = self._values.get(option.name)
+        if not option.catalogue or value is None:
+            return
+        given = [name for names in value.values() for name in names] if isinstance(value, dict) else value
+        for name in given:
+            if name not in option.catalogue and name not in (self._values.get(NEW_NAMES) or ()):
+                close = difflib.get_close_matches(name, option.catalogue, 1)
+                meant = f" (did you mean {close[0]!r}?)" if close else ""
+                yield (
+                    f"{option.name!r} has {name!r}, which is not in the catalogue{meant}; "
+                    f"if it is new, add it to {NEW_NAMES} as well"
+                )
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]

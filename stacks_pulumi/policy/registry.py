@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from stacks_pulumi.policy.rule import Rule
-from stacks_pulumi.policy.rules import account, exposure, plans, report, spend
+from stacks_pulumi.policy.rules import account, exposure, known, plans, report, spend
 
 __all__ = ["EXPOSURE", "PLANS", "SPEND", "rules"]
 
@@ -17,6 +17,7 @@ PLANS: Final = (
     "max-resources",
     "naming",
     "clamp-plan",
+    known.KNOWN_RESOURCES,
 )
 """Which containers may be made, and how many."""
 
@@ -26,6 +27,7 @@ SPEND: Final = (
     "spend-gate",
     "cost-report",
     "account-headroom",
+    known.KNOWN_RESOURCES,
 )
 """What the stack may cost."""
 
@@ -34,6 +36,9 @@ EXPOSURE: Final = (
     "protect-paid",
     "protect-data",
     "backup-required",
+    "no-public-database",
+    "no-unmanaged-access",
+    known.KNOWN_RESOURCES,
 )
 """Who may connect, and what is kept from being lost."""
 
@@ -51,5 +56,6 @@ def rules(account_reader: account.Account | None = None) -> dict[str, Rule]:
         *exposure.RULES,
         *report.RULES,
         *account.rules(account_reader),
+        *known.RULES,
     )
     return {rule.name: rule for rule in everything}

@@ -8,8 +8,8 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from stacks_pulumi.policy.exemptions import EXEMPT
 from stacks_pulumi.policy.findings import Finding
-from stacks_pulumi.policy.options import Option, Settings
-from stacks_pulumi.policy.views import ResourceView, StackView
+from stacks_pulumi.policy.options import Option, Settings, new_names
+from stacks_pulumi.pricing.views import ResourceView, StackView
 
 __all__ = ["Level", "Remediation", "ResourceRule", "Rule", "StackRule"]
 
@@ -43,7 +43,8 @@ class Rule:
     @property
     def all_options(self) -> tuple[Option, ...]:
         """Everything that can be set."""
-        return (*self.options, EXEMPT)
+        listed = any(option.catalogue for option in self.options)
+        return (*self.options, *((new_names(),) if listed else ()), EXEMPT)
 
 
 @dataclass(frozen=True)

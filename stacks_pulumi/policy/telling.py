@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import traceback
 
@@ -14,7 +13,16 @@ from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable
 from stacks_pulumi.policy.options import Settings
 from stacks_pulumi.policy.rule import Rule
 
-__all__ = ["crashed", "ended_note", "misconfigured", "not_enforced", "show", "tell_sdk"]
+__all__ = [
+    "ambiguous",
+    "crashed",
+    "ended_note",
+    "limit_missing",
+    "misconfigured",
+    "not_enforced",
+    "show",
+    "tell_sdk",
+]
 
 
 class _DeferredError(UnknownValueError):
@@ -56,14 +64,25 @@ def ended_note(exemption: Exemption | None) -> str:
     return f" (Its exemption ended on {exemption.expires}: {exemption.reason}.)"
 
 
-def show(rule: Rule, message: str, report: pulumi_policy.ReportViolation) -> None:
-    """Show what is only to be read."""
-    # The SDK tells a policy everything but its level; only the callback that it made knows.
-    level = inspect.getclosurevars(report).nonlocals.get("enforcement_level")
-    if level is pulumi_policy.EnforcementLevel.MANDATORY:
-        sys.stderr.write(f"{rule.name}:\n{message}\n")
-    else:
-        report(message, None)
+def ambiguous(rule: Rule, exemption: Exemption) -> str:
+    """Return the text for an exemption by a name that several resources have."""
+    return (
+        f"{rule.name} has an exemption by the name {exemption.name!r}, which more than one resource has. "
+        "A name exempts one resource: give the urn of the resource that you mean."
+    )
+
+
+def limit_missing(rule: Rule, option: str, other: str) -> str:
+    """Return the text for a limit that another policy of the pack has."""
+    return (
+        f"{rule.name} has no {option}, and {other} has one. "
+        f"Set {option} for {rule.name} too, or set {rule.name} to disabled."
+    )
+
+
+def show(rule: Rule, message: str) -> None:
+    """Print a notice. Standard error is shown in the operation's output, and blocks at no level."""
+    sys.stderr.write(f"{rule.name}:\n{message}\n")
 
 
 def tell_sdk(

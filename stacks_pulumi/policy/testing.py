@@ -30,10 +30,10 @@ from unittest import mock
 import pulumi_policy
 
 from stacks_pulumi import catalog
-from stacks_pulumi.cost import tokens
-from stacks_pulumi.cost.values import UNKNOWN
 from stacks_pulumi.policy._analyzer import Analyzer, Finding, Resource, Secret
 from stacks_pulumi.policy.guard import StacksGuard
+from stacks_pulumi.pricing import tokens
+from stacks_pulumi.pricing.values import UNKNOWN
 
 __all__ = [
     "UNKNOWN",
@@ -54,8 +54,17 @@ _APP: Final = "usr-00000000-app"
 
 
 def resource(type: str, name: str, /, *, protect: bool = False, **properties: Any) -> Resource:
-    """A resource of any type, with exactly these properties."""
-    return Resource(type, name, properties, protect)
+    """
+    A resource of any type, with exactly these properties.
+
+    Args:
+        type: Its type token, or the name of one of our classes: `Container`.
+        name: The resource's name in the program.
+        protect: Whether the engine refuses to delete it.
+        properties: Its properties.
+    """
+    token = f"{tokens.DYNAMIC}{type}" if type in tokens.KINDS else type
+    return Resource(token, name, properties, protect)
 
 
 def container(
@@ -87,10 +96,21 @@ def container(
     return Resource(tokens.CONTAINER, name, inputs, protect)
 
 
-def allowed_ip(name: str, /, ip_address: Any, service_type: Any = "both", **properties: Any) -> Resource:
-    """An AllowedIp, of a container that is there already."""
+def allowed_ip(
+    name: str, /, ip_address: Any, service_type: Any = "both", *, of: str | None = None, **properties: Any
+) -> Resource:
+    """
+    An AllowedIp.
+
+    Args:
+        name: The resource's name in the program.
+        ip_address: An address or a network, `UNKNOWN` or a `Secret`.
+        service_type: `http`, `tcp` or `both`.
+        of: The name of the Container resource that it is given; `None` for a container that exists already.
+        properties: More inputs.
+    """
     inputs = {"container": _APP, "ip_address": ip_address, "service_type": service_type, **properties}
-    return Resource(tokens.ALLOWED_IP, name, inputs)
+    return Resource(tokens.ALLOWED_IP, name, inputs, sources={} if of is None else {"container": [of]})
 
 
 def pinned_backup(name: str, /, of: str | None = None, container: Any = _APP, **properties: Any) -> Resource:

@@ -28,6 +28,7 @@ from pulumi.dynamic import (
 from stacks_pulumi import config
 from stacks_pulumi.config import Settings
 from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
+from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources import _host
 from stacks_pulumi.resources._account import ORIGIN, refuse_other_account, renewed_origin, token_of
 from stacks_pulumi.resources._creation import Creation, InitFailedError
@@ -116,7 +117,7 @@ class Provider(ResourceProvider):
             ):
                 failures.setdefault(name, reason)
             if not failures:
-                inputs.update(self.derived(inputs))
+                inputs.update(self._added(inputs))
                 self.announce(stored, inputs)
             return CheckResult(inputs, [CheckFailure(name, reason) for name, reason in failures.items()])
 
@@ -163,8 +164,7 @@ class Provider(ResourceProvider):
             if outs is None:
                 refuse_other_account(session, id_, stored.get(ORIGIN))
                 return ReadResult("", {})
-            if ORIGIN in stored:
-                outs = {**outs, ORIGIN: stored[ORIGIN]}
+            outs = {**outs, **{name: stored[name] for name in (ORIGIN, MARKER) if name in stored}}
             seen = _host.plain(outs)
             return ReadResult(
                 id_, outs, {**self._inputs(seen), **{name: seen[name] for name in self.marks if name in seen}}
@@ -362,7 +362,11 @@ class Provider(ResourceProvider):
         """The inputs among the properties, in their normal form."""
         names = {field.name for field in self.fields}
         inputs, _ = checked(self.fields, {name: value for name, value in props.items() if name in names})
-        return {**inputs, **self.derived(inputs)}
+        return {**inputs, **self._added(inputs)}
+
+    def _added(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What is derived from the inputs, and the kind: policies and prices recognise the resource by it."""
+        return {**self.derived(inputs), MARKER: self.kind}
 
     def _stored(self, props: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs of the last time, without what belongs to the SDK."""

@@ -22,15 +22,17 @@ class Resource(dynamic.Resource):
     """
     The root of all resource classes.
 
-    The SDK names the type of a class by its arguments `module` and `name`, and takes a subclass that has none
-    (`class Database(Container)`) for one of no type: the policies and the cost report would not see it. Here it is of
-    its parent's type.
+    The SDK names the type of a class by its arguments `module` and `name`. Here a subclass always has its parent's
+    type, so that policies, prices and a later version recognise it. One that names a type of its own
+    (`class Database(Container, module="acme", name="Database")`) had that type up to version 0.2: it becomes an alias,
+    so that the engine finds the resource in the state.
     """
 
     origin: pulumi.Output[str | None]
     """Which API key created or changed the resource last, as part of a digest, and a random number per creation."""
 
     _module_and_name: ClassVar[tuple[str, str]]
+    _former_type: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -39,6 +41,9 @@ class Resource(dynamic.Resource):
         props: Mapping[str, Any],
         opts: pulumi.ResourceOptions | None,
     ) -> None:
+        if self._former_type is not None:
+            former = pulumi.ResourceOptions(aliases=[pulumi.Alias(type_=self._former_type)])
+            opts = pulumi.ResourceOptions.merge(opts, former)
         if "adopt" in props:
             opts = _replaced_delete_first(opts, props["adopt"], self._type_token())
         super().__init__(provider, resource_name, {**props, ORIGIN: None}, opts)
@@ -48,13 +53,19 @@ class Resource(dynamic.Resource):
         return "pulumi-python:dynamic/{}:{}".format(*cls._module_and_name)
 
     def __init_subclass__(cls, module: str = "", name: str = "", **kwargs: Any) -> None:
-        if name:
+        if not hasattr(cls, "_module_and_name"):
+            if not name:
+                # A base of several resources, which no program declares.
+                super().__init_subclass__(**kwargs)
+                return
             cls._module_and_name = (module, name)
+        elif name and (module, name) != cls._module_and_name:
+            cls._former_type = f"pulumi-python:dynamic{module and f'/{module}'}:{name}"
         own_module, own_name = cls._module_and_name
         super().__init_subclass__(module=own_module, name=own_name, **kwargs)
 
 
-class Child(Resource, module="stacks", name="Child"):
+class Child(Resource):
     """A resource that belongs to a container."""
 
     container_created_at: pulumi.Output[str | None]

@@ -52,7 +52,7 @@ def main() -> None:
         for kind, data in (("preview", preview(*steps)), ("events", events(*steps))):
             file = Path(folder) / kind
             file.write_bytes(data)
-            for output in ("table", "json", "markdown"):
+            for output in ("table", "json", "markdown", "junit"):
                 best = min(seconds(file, output) for _ in range(ROUNDS))
                 print(f"{RESOURCES} resources, {kind} of {len(data) / 1e6:.0f} MB, as {output}: {best:.2f} s")  # noqa: T201  (it talks to a person)
 

@@ -11,9 +11,9 @@ import pytest
 
 from stacks_pulumi.cli import main
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.money import Change, Price
 from stacks_pulumi.cost.report import Report
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.pricing.money import Change, Price
 from tests.support.stack import Stack
 
 BEFORE = """

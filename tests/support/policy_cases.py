@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Literal
 
-from stacks_pulumi.cost.pricing import price
 from stacks_pulumi.policy import UNKNOWN
-from stacks_pulumi.policy.testing import Resource, allowed_ip, container, pinned_backup, vpn_client
+from stacks_pulumi.policy.testing import Resource, allowed_ip, container, pinned_backup, resource, vpn_client
+from stacks_pulumi.pricing.prices import price
 
 Unknown = Literal["deferred", "violates"]
 
@@ -213,6 +213,54 @@ CASES = (
         "violates",
         {"tag": ""},
         stack=True,
+    ),
+    Case(
+        "no-public-database",
+        {"min_prefix": 30},
+        (
+            container("web", external_access=True),
+            container("db", "mysql", external_access=True),
+            allowed_ip("office", "198.51.100.4/30", of="db"),
+            container("closed", "postgresql"),
+        ),
+        (
+            SMALL,
+            allowed_ip("office", "198.51.100.0/24", of="db"),
+            container("db", "mysql", external_access=True),
+        ),
+        "db",
+        ("container 'db' is a database with external access", "'office' lets in more than a network of /30"),
+        (container("db", UNKNOWN, plan="basic", external_access=True),),
+        "violates",
+        {"min_prefix": 33},
+        stack=True,
+    ),
+    Case(
+        "no-unmanaged-access",
+        {},
+        (
+            SMALL,
+            container("web", external_access=True),
+            allowed_ip("office", "198.51.100.4", of="web", revoke_auto_added=True),
+        ),
+        (SMALL, container("web", external_access=True)),
+        "web",
+        ("container 'web' has external access", "no AllowedIp for it", "revoke_auto_added=True"),
+        (container("web", external_access=UNKNOWN),),
+        "violates",
+        {"tag": ""},
+        stack=True,
+    ),
+    Case(
+        "known-resources",
+        {},
+        (SMALL,),
+        (SMALL, resource("stacks:index:Gpu", "gpu", size="large")),
+        "gpu",
+        ("resource 'gpu'", "does not know", "Upgrade stacks-pulumi"),
+        (resource("stacks:index:Gpu", "gpu", size=UNKNOWN),),
+        "violates",
+        {"tag": "env=prod"},
     ),
     Case(
         "account-headroom",

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from stacks_pulumi.cost.money import Change, Price
 from stacks_pulumi.cost.render.words import Result, result_of
 from stacks_pulumi.cost.report import Item, Line
+from stacks_pulumi.pricing.money import Change, Price
 
 __all__ = ["document"]
 

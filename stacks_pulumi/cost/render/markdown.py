@@ -7,13 +7,16 @@ Names and messages come from the program under review, whose author may be a str
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
+from urllib import parse
 
-from stacks_pulumi.cost.money import count
-from stacks_pulumi.cost.render.words import Result, headline, kind, not_priced, remarks
+from stacks_pulumi.cost.render.words import Result, clean, headline, kind, not_priced, remarks
 from stacks_pulumi.cost.report import Line, Violation
+from stacks_pulumi.pricing.money import count
 
-__all__ = ["markdown", "marker"]
+__all__ = ["LIMIT", "markdown", "marker"]
 
 _SIGNS: Final = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}  # noqa: RUF001  (the information sign is meant)
 _ACTIONS: Final = {
@@ -21,10 +24,16 @@ _ACTIONS: Final = {
     "delete": "removed",
     "update": "changed",
     "replace": "replaced",
+    "keep": "kept",
     "same": "unchanged",
 }
-# A comment may hold some 65,000 characters; this many rows stay far below.
-_ROWS: Final = 100
+LIMIT: Final = 65_536
+"""The most characters that GitHub takes; GitLab takes more. Bytes are counted, which are never fewer."""
+
+# More rows than anybody reads; fewer where these do not fit.
+_ROWS: Final = (100, 50, 25, 10, 5, 2, 0)
+_LONGEST: Final = 1000
+_MESSAGE_LINES: Final = 20
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
 # GitHub makes links after it has taken the escapes away: of `@name`, mail@example.com, `#1`, octo/repo#1, `GH-1` and
 # addresses; and pictures of `:tada:`. A character without width in each of them breaks it.
@@ -38,52 +47,80 @@ _BREAK: Final = "\N{ZERO WIDTH SPACE}"
 
 def marker(name: str) -> str:
     """The hidden line that tells this comment from others; one for each `name`."""
-    # Two hyphens could end the comment.
-    safe = re.sub(r"[^A-Za-z0-9_./]+", "-", name)
+    # Reversible, so that no two names have one marker. Two hyphens could end the comment.
+    safe = re.sub("(?<=-)-", "%2D", parse.quote(name))
     return f"<!-- stacks-pulumi cost: {safe} -->"
 
 
 def markdown(result: Result, name: str = "default") -> str:
     """
-    The report as a comment.
+    The report as a comment of at most `LIMIT` bytes: the largest rows of each part, and a count of the rest.
 
     Args:
         result: What to show.
         name: Tells several comments on one pull request apart, such as `project/stack`.
     """
+    texts = (_comment(result, name, rows) for rows in _ROWS)
+    return next((text for text in texts if len(text.encode()) <= LIMIT), _comment(result, name, 0))
+
+
+def _comment(result: Result, name: str, rows: int) -> str:
     report = result.report
     lines = [marker(name), f"### {_escape(headline(report))}", ""]
-    shown = remarks(result)
-    lines += [f"{_SIGNS[weight]} {_escape(text)}  " for weight, text in shown]
+    shown = [f"{_SIGNS[weight]} {_escape(text)}  " for weight, text in remarks(result)]
+    # What comes first says why the gate is closed; notes come last.
+    lines += _first(shown, max(rows, 10))
     lines += [""] if shown else []
     preview = report.source == "preview"
     changes = [line for line in report.lines if line.action != "same" or not preview]
     same = [line for line in report.lines if line.action == "same" and preview]
     if changes:
-        lines += [*_table(changes, preview=preview), ""]
+        lines += [*_table(changes, rows, preview=preview), ""]
     if report.violations:
-        lines += [
-            "#### Policies",
-            "",
-            *(text for found in report.violations for text in _violation(found)),
-            "",
-        ]
+        found = [text for violation in report.violations[:rows] for text in _violation(violation)]
+        lines += ["#### Policies", "", *found, *_rest(len(report.violations), rows), ""]
     if same:
-        lines += _folded(f"{count(len(same), 'unchanged container')}", _table(same, preview=False))
-    others = not_priced(report)
+        lines += _folded(f"{count(len(same), 'unchanged container')}", _table(same, rows, preview=False))
+    others = [f"- {_escape(other)}" for other in not_priced(report)]
     if others:
         lines += _folded(
             f"{count(sum(other.count for other in report.not_priced), 'resource')} without a price",
-            [f"- {_escape(other)}" for other in others],
+            _first(others, rows),
         )
     lines.append("<sub>Prices of whole months in US dollars, before discount codes.</sub>")
     return "\n".join(lines) + "\n"
 
 
-def _table(lines: list[Line], *, preview: bool) -> list[str]:
+def _first(lines: list[str], rows: int) -> list[str]:
+    return [*lines[:rows], *_rest(len(lines), rows)]
+
+
+def _rest(number: int, rows: int) -> list[str]:
+    return ["", f"and {number - rows} more"] if number > rows else []
+
+
+def _size(line: Line) -> Decimal:
+    """How much a line moves the bill: the larger end of its difference, or its price where nothing changes."""
+    bounds = (
+        (line.planned.high,)
+        if line.action in {"same", "keep"}
+        else (line.difference.low, line.difference.high)
+    )
+    return max(Decimal("Infinity") if bound is None else abs(bound) for bound in bounds)
+
+
+def _largest(lines: list[Line], rows: int) -> Sequence[Line]:
+    """The largest lines, in the order that they had."""
+    if len(lines) <= rows:
+        return lines
+    chosen = sorted(range(len(lines)), key=lambda number: _size(lines[number]), reverse=True)[:rows]
+    return [lines[number] for number in sorted(chosen)]
+
+
+def _table(lines: list[Line], most: int, *, preview: bool) -> list[str]:
     if preview:
         rows = ["| | Container | Kind | Now | Planned | Difference |", "|---|---|---|---:|---:|---:|"]
-        for line in lines[:_ROWS]:
+        for line in _largest(lines, most):
             cells = (
                 _ACTIONS[line.action],
                 f"**{_escape(line.name)}**",
@@ -96,11 +133,9 @@ def _table(lines: list[Line], *, preview: bool) -> list[str]:
         rows = ["| Container | Kind | A month |", "|---|---|---:|"]
         rows += [
             f"| **{_escape(line.name)}** | {_escape(kind(line))} | {_figure(line.planned)} |"
-            for line in lines[:_ROWS]
+            for line in _largest(lines, most)
         ]
-    if len(lines) > _ROWS:
-        rows += ["", f"and {len(lines) - _ROWS} more"]
-    return rows
+    return [*rows, *_rest(len(lines), most)]
 
 
 def _figure(value: object) -> str:
@@ -110,7 +145,7 @@ def _figure(value: object) -> str:
 
 def _violation(found: Violation) -> list[str]:
     sign = _SIGNS["error" if found.level == "mandatory" else "warning"]
-    first, *rest = found.message.splitlines() or [""]
+    first, *rest = found.message.splitlines()[:_MESSAGE_LINES] or [""]
     where = f"**{_escape(found.policy)}** on **{_escape(found.resource)}** ({_escape(found.level)})"
     return [f"- {sign} {where}: {_escape(first)}", *(f"  {_beginning(line)}" for line in rest)]
 
@@ -125,6 +160,8 @@ def _beginning(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    plain = _LINKS.sub(lambda found: f"{found[0]}{_BREAK}", " ".join(text.split()))
+    text = clean(" ".join(text.split()))
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    plain = _LINKS.sub(lambda found: f"{found[0]}{_BREAK}", text)
     plain = _HASH.sub(lambda found: _BREAK.join(re.findall(".{1,6}", found[0])), plain)
     return _SPECIAL.sub(r"\\\1", plain)

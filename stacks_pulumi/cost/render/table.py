@@ -5,14 +5,21 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.cost.render.words import MARKS, Result, headline, kind, not_priced, remarks
+from stacks_pulumi.cost.render.words import MARKS, Result, clean, headline, kind, not_priced, remarks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["plain", "rich_text"]
 
-_STYLES: Final = {"create": "green", "delete": "red", "update": "yellow", "replace": "magenta", "same": "dim"}
+_STYLES: Final = {
+    "create": "green",
+    "delete": "red",
+    "update": "yellow",
+    "replace": "magenta",
+    "keep": "yellow",
+    "same": "dim",
+}
 _WEIGHTS: Final = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _MANY: Final = 500
 
@@ -20,10 +27,17 @@ _MANY: Final = 500
 def _rows(result: Result) -> tuple[list[str], list[list[str]]]:
     report = result.report
     if report.source != "preview":
-        rows = [[" ", line.name, kind(line), str(line.planned)] for line in report.lines]
+        rows = [[" ", clean(line.name), kind(line), str(line.planned)] for line in report.lines]
         return ["", "Container", "Kind", "A month"], [*rows, ["", "Total", "", str(report.planned)]]
     rows = [
-        [MARKS[line.action], line.name, kind(line), str(line.past), str(line.planned), str(line.difference)]
+        [
+            MARKS[line.action],
+            clean(line.name),
+            kind(line),
+            str(line.past),
+            str(line.planned),
+            str(line.difference),
+        ]
         for line in report.lines
     ]
     last = ["", "Total", "", str(report.past), str(report.planned), str(report.difference)]
@@ -38,11 +52,11 @@ def plain(result: Result) -> str:
     if result.report.lines:
         lines += [_columns(row, widths) for row in (head, ["-" * width for width in widths], *rows)]
         lines.append("")
-    lines += [f"{weight}: {text}" for weight, text in remarks(result)]
-    lines += [f"also: {text}" for text in not_priced(result.report)]
+    lines += [f"{weight}: {clean(text)}" for weight, text in remarks(result)]
+    lines += [f"also: {clean(text)}" for text in not_priced(result.report)]
     for violation in result.report.violations:
-        lines.append(f"{violation.level} policy {violation.policy} on {violation.resource}:")
-        lines += [f"    {line}" for line in violation.message.splitlines()]
+        lines.append(f"{violation.level} policy {clean(f'{violation.policy} on {violation.resource}')}:")
+        lines += [f"    {clean(line)}" for line in violation.message.split("\n")]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -94,13 +108,15 @@ def rich_text(result: Result, *, width: int, color: bool) -> str | None:
         table.add_row(*map(Text, rows[-1]), style="bold")
         console.print(table)
     for weight, text in remarks(result):
-        console.print(Text.assemble((weight, _WEIGHTS[weight]), f": {text}"))
+        console.print(Text.assemble((weight, _WEIGHTS[weight]), f": {clean(text)}"))
     for text in not_priced(result.report):
-        console.print(Text(f"also: {text}", style="dim"))
+        console.print(Text(f"also: {clean(text)}", style="dim"))
     for violation in result.report.violations:
         style = _WEIGHTS["error" if violation.level == "mandatory" else "warning"]
         console.print(
-            Text.assemble((violation.level, style), f" policy {violation.policy} on {violation.resource}:")
+            Text.assemble(
+                (violation.level, style), f" policy {clean(f'{violation.policy} on {violation.resource}')}:"
+            )
         )
-        console.print(Text("\n".join(f"    {line}" for line in violation.message.splitlines())))
+        console.print(Text("\n".join(f"    {clean(line)}" for line in violation.message.split("\n"))))
     return buffer.getvalue()

@@ -9,9 +9,9 @@ from stacks_pulumi.cost.limits import Verdict
 from stacks_pulumi.cost.month import Rest
 from stacks_pulumi.cost.report import Line, Report
 
-__all__ = ["MARKS", "Result", "headline", "kind", "not_priced", "remarks", "result_of"]
+__all__ = ["MARKS", "Result", "clean", "headline", "kind", "not_exact", "not_priced", "remarks", "result_of"]
 
-MARKS: Final = {"create": "+", "delete": "-", "update": "~", "replace": "±", "same": " "}
+MARKS: Final = {"create": "+", "delete": "-", "update": "~", "replace": "±", "keep": "=", "same": " "}
 """One character for each action."""
 
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
@@ -51,6 +51,18 @@ class Result:
         return 3 if self.strict and self.report.unknown else 0
 
 
+def clean(text: str) -> str:
+    r"""
+    Return the text with every character that does not print written out: `\n`, `\x1b`, `\u202e`.
+
+    Names and messages come from the program under review. A line break in a name could forge a row, an escape code
+    could erase one.
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def result_of(result: Result) -> str:
     """The exit code as a word."""
     return {0: "ok", 1: "incomplete", 2: "blocked", 3: "unknown"}[result.exit_code]
@@ -78,6 +90,16 @@ def not_priced(report: Report) -> list[str]:
     return [f"{other.count} {_TIMES} {other.type} ({_REASONS[other.reason]})" for other in report.not_priced]
 
 
+def not_exact(report: Report) -> str:
+    """Return which prices are ranges; empty if none is."""
+    unknown = report.unknown
+    if not unknown:
+        return ""
+    names = ", ".join(f"{line.name!r} ({', '.join(line.unknown) or 'price'})" for line in unknown[:5])
+    more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+    return f"not known yet, so a range: {names}{more}"
+
+
 def remarks(result: Result) -> list[tuple[str, str]]:
     """What a reader has to know, each with its weight: `error`, `warning` or `note`."""
     report, rest = result.report, result.rest
@@ -89,11 +111,8 @@ def remarks(result: Result) -> list[tuple[str, str]]:
     for verdict in result.verdicts:
         weight = "note" if verdict.passed else "error" if verdict.limit.block else "warning"
         found.append((weight, verdict.text))
-    unknown = report.unknown
-    if unknown:
-        names = ", ".join(f"{line.name!r} ({', '.join(line.unknown) or 'price'})" for line in unknown[:5])
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        found.append(("error" if result.strict else "warning", f"not known yet, so a range: {names}{more}"))
+    if report.unknown:
+        found.append(("error" if result.strict else "warning", not_exact(report)))
     if rest is not None and report.source == "preview":
         text = f"this month, if applied now: about {rest.change(report.difference)} ({rest} are left)"
         found.append(("note", text))

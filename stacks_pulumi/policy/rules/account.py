@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Protocol, TypeAlias
 
-from stacks_pulumi.cost.money import Price, count, total, usd
 from stacks_pulumi.policy.findings import Finding, NotApplicable, Violation
 from stacks_pulumi.policy.options import Settings, choice, money, whole
 from stacks_pulumi.policy.rule import StackRule
 from stacks_pulumi.policy.rules.spend import up_to
-from stacks_pulumi.policy.views import ContainerView, StackView
+from stacks_pulumi.pricing.money import Price, count, total, usd
+from stacks_pulumi.pricing.views import ContainerView, StackView
 
 __all__ = ["Account", "Priced", "rules"]
 

@@ -7,18 +7,22 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from stacks_pulumi import catalog
-from stacks_pulumi.cost.money import usd
-from stacks_pulumi.cost.values import Unknown
 from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable, Violation
 from stacks_pulumi.policy.options import Settings, choice, money, names, tag, whole
 from stacks_pulumi.policy.rule import ResourceRule, StackRule
 from stacks_pulumi.policy.rules.spend import up_to
-from stacks_pulumi.policy.views import AllowedIpView, ContainerView, StackView
+from stacks_pulumi.pricing.money import usd
+from stacks_pulumi.pricing.values import Unknown
+from stacks_pulumi.pricing.views import AllowedIpView, ContainerView, StackView
 
 __all__ = ["RULES"]
 
 _DATABASES = tuple(template for template in catalog.TEMPLATES if catalog.is_database(template))
-_TEMPLATES = names("templates", "templates whose containers hold data", _DATABASES)
+_TEMPLATES = names(
+    "templates", "templates whose containers hold data", _DATABASES, catalogue=catalog.TEMPLATES
+)
+_MIN_PREFIX = whole("min_prefix", "the shortest IPv4 prefix that is allowed for a database", 32, 32)
+_MIN_PREFIX_V6 = whole("min_prefix_v6", "the shortest IPv6 prefix that is allowed for a database", 128, 128)
 _TAG = tag("tag", "only in stacks that have this tag, such as env=prod; unset for every stack")
 # All of IPv4 in IPv6's notation.
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
@@ -103,18 +107,78 @@ def backup_required(stack: StackView, settings: Settings) -> Iterator[Finding]:
     if not _in_scope(settings):
         yield _elsewhere(settings)
         return
-    made_from = frozenset[str]().union(*(backup.made_from for backup in stack.pinned_backups))
-    ids = {backup.container for backup in stack.pinned_backups if isinstance(backup.container, str)}
     for container in stack.containers:
         unknown = isinstance(container.template, Unknown)
         if not unknown and container.template not in settings.names("templates"):
             continue
-        if container.urn in made_from or container.id in ids:
+        if any(backup.belongs_to(container) for backup in stack.pinned_backups):
             continue
         what = "may hold data (template unknown)" if unknown else f"holds data ({container.kind})"
         yield Violation(
             f"container {container.name!r} {what} and has no pinned backup in this stack. "
             f"Add stacks.PinnedBackup(..., container=...) for it.",
+            container.urn,
+        )
+
+
+def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding]:
+    """A database that is reachable from outside lets in single addresses only."""
+    if not _in_scope(settings):
+        yield _elsewhere(settings)
+        return
+    for container in stack.containers:
+        unknown = isinstance(container.template, Unknown)
+        if not unknown and container.template not in settings.names("templates"):
+            continue
+        if container.external_access is None or container.external_access is False:
+            continue
+        sure = container.external_access is True and not unknown
+        what = f"container {container.name!r} {'is' if sure else 'may be'} a database with external access"
+        if not any(address.belongs_to(container) for address in stack.allowed_ips):
+            yield Violation(
+                f"{what}, and no AllowedIp of this stack says who may connect. Set external_access to False and use a "
+                "Connection or a VpnClient, or add an AllowedIp for one address.",
+                container.urn,
+            )
+        for address in stack.allowed_ips:
+            if address.may_belong_to(container) and _too_wide(address, settings):
+                yield Violation(
+                    f"{what}, and allowed address {address.name!r} lets in more than a network of "
+                    f"/{settings['min_prefix']} (IPv6: /{settings['min_prefix_v6']}), or its value is not known. "
+                    "Write a narrower address as a plain value, or use a VpnClient.",
+                    container.urn,
+                )
+
+
+def _too_wide(address: AllowedIpView, settings: Settings) -> bool:
+    """Whether the address lets in more than the settings allow; an unknown or malformed one does."""
+    try:
+        network = ipaddress.ip_network(
+            address.ip_address if isinstance(address.ip_address, str) else "", strict=False
+        )
+    except ValueError:
+        return True
+    version, prefix = _size(network)
+    least: int = settings["min_prefix" if version == 4 else "min_prefix_v6"]
+    return prefix < least
+
+
+def no_unmanaged_access(stack: StackView, settings: Settings) -> Iterator[Finding]:
+    """External access is limited to addresses that the program lists."""
+    if not _in_scope(settings):
+        yield _elsewhere(settings)
+        return
+    for container in stack.containers:
+        if container.external_access is None or container.external_access is False:
+            continue
+        listed = [address for address in stack.allowed_ips if address.belongs_to(container)]
+        if any(address.revoke_auto_added is True for address in listed):
+            continue
+        has = "has" if container.external_access is True else "may have"
+        why = "its AllowedIps keep" if listed else "there is no AllowedIp for it, so it keeps"
+        yield Violation(
+            f"container {container.name!r} {has} external access, and {why} the address that the API added by itself: "
+            "that of the machine which turned external access on. Add an AllowedIp with revoke_auto_added=True.",
             container.urn,
         )
 
@@ -138,6 +202,7 @@ RULES = (
                 "open_services",
                 "service types that may be open to anybody, such as http for a public site",
                 (),
+                catalogue=("http", "tcp", "both"),
             ),
             choice(
                 "unknown",
@@ -177,6 +242,24 @@ RULES = (
         "Add a PinnedBackup for the container.",
         options=(_TEMPLATES, _TAG),
         check=backup_required,
+    ),
+    StackRule(
+        "no-public-database",
+        "Databases with external access let in single addresses only.",
+        "mandatory",
+        "critical",
+        "Turn external access off, or narrow its AllowedIps.",
+        options=(_TEMPLATES, _MIN_PREFIX, _MIN_PREFIX_V6, _TAG),
+        check=no_public_database,
+    ),
+    StackRule(
+        "no-unmanaged-access",
+        "External access is limited to addresses that the program lists.",
+        "advisory",
+        "medium",
+        "Add an AllowedIp with revoke_auto_added=True.",
+        options=(_TAG,),
+        check=no_unmanaged_access,
     ),
 )
 """The rules of this file."""

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from stacks_pulumi import catalog
-from stacks_pulumi.cost.money import usd
-from stacks_pulumi.cost.values import UNKNOWN, Unknown
 from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable, Violation
 from stacks_pulumi.policy.options import Settings, choice, money, names, names_by_tag, pattern
 from stacks_pulumi.policy.rule import Remediation, ResourceRule
-from stacks_pulumi.policy.views import ContainerView
+from stacks_pulumi.pricing.money import usd
+from stacks_pulumi.pricing.values import UNKNOWN, Unknown
+from stacks_pulumi.pricing.views import ContainerView
 
 __all__ = ["RULES"]
 
-_ALLOWED = names("allowed", "plans that a container may have", tuple(catalog.PLANS))
+_ALLOWED = names("allowed", "plans that a container may have", tuple(catalog.PLANS), catalogue=catalog.PLANS)
 _WHEN_UNKNOWN = choice(
     "unknown",
     "what a preview does with a value that is not known yet: defer warns, and the update decides; deny refuses",
@@ -144,7 +144,9 @@ RULES = (
         options=(
             _ALLOWED,
             names_by_tag(
-                "by_tag", 'plans by stack tag, such as {"env=prod": ["standard"]}, in place of allowed'
+                "by_tag",
+                'plans by stack tag, such as {"env=prod": ["standard"]}, in place of allowed',
+                catalogue=catalog.PLANS,
             ),
             _WHEN_UNKNOWN,
         ),
@@ -158,8 +160,10 @@ RULES = (
         "medium",
         "Choose another template, or have it added to `allowed`.",
         options=(
-            names("allowed", "templates that a container may have; unset for any"),
-            names("denied", "templates that no container may have"),
+            names(
+                "allowed", "templates that a container may have; unset for any", catalogue=catalog.TEMPLATES
+            ),
+            names("denied", "templates that no container may have", catalogue=catalog.TEMPLATES),
             _WHEN_UNKNOWN,
         ),
         view=ContainerView,

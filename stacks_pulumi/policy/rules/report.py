@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from stacks_pulumi.policy.findings import Finding, NotApplicable, Notice
 from stacks_pulumi.policy.options import Settings, choice
 from stacks_pulumi.policy.rule import StackRule
-from stacks_pulumi.policy.views import StackView
+from stacks_pulumi.pricing.views import StackView
 
 __all__ = ["RULES"]
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
-from stacks_pulumi.cost.money import FREE, Price, count, total, usd
 from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable, Violation
 from stacks_pulumi.policy.options import Settings, choice, money, percent, whole
 from stacks_pulumi.policy.rule import ResourceRule, StackRule
-from stacks_pulumi.policy.views import ContainerView, StackView
+from stacks_pulumi.pricing.money import FREE, Price, count, total, usd
+from stacks_pulumi.pricing.views import UNPRICED, ContainerView, StackView
 
 __all__ = ["rules"]
 
-LIMIT = money("max_monthly_usd", "the most that the whole stack may cost a month; unset for no limit")
+LIMIT = replace(
+    money("max_monthly_usd", "the most that the whole stack may cost a month; unset for no limit"),
+    shared=True,
+)
 
 _SHOWN = 5
 
@@ -63,6 +67,8 @@ def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
         yield NotApplicable("max_monthly_usd is not set")
         return
     unknown = tuple(container for container in stack.containers if not container.price.exact)
+    # A resource of an unknown kind has no upper bound in every mode.
+    unpriced = total(UNPRICED for _ in stack.unrecognised)
     if mode == "deny" and unknown:
         yield Violation(
             f"the price of {count(len(unknown), 'container')} is not known, and unknown prices are denied here: "
@@ -72,7 +78,7 @@ def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
         counted = tuple(container for container in stack.containers if container.price.exact)
     else:
         counted = stack.containers
-    price = total(container.price for container in counted)
+    price = total(container.price for container in counted) + unpriced
     if _worst(price) > limit:
         yield Violation(
             f"the stack costs {up_to(price)} a month; the limit is {usd(limit)}: {breakdown(counted)}. "

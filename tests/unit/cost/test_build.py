@@ -8,8 +8,8 @@ import pytest
 
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.documents import InputError
-from stacks_pulumi.cost.money import Change, Price
 from stacks_pulumi.cost.report import Line, Report
+from stacks_pulumi.pricing.money import Change, Price
 from tests.support import previews
 from tests.support.previews import (
     BUCKET,
@@ -246,7 +246,9 @@ def test_what_is_new_and_outside_of_a_target_is_not_counted_and_said(write: Call
 def test_what_is_kept_on_deletion_goes_on_costing_and_is_said() -> None:
     report = report_of(preview(step("delete", "kept", web("premium"), retainOnDelete=True)))
 
-    assert "'kept' leaves the stack but is kept" in report.notes[0]
+    [kept] = report.lines
+    assert (kept.name, kept.action) == ("kept (leaves the stack, still billed)", "keep")
+    assert (report.past, report.planned, report.difference.none) == (dollars(10), dollars(10), True)
 
 
 def test_a_preview_that_broke_off_is_not_the_whole() -> None:
@@ -364,3 +366,17 @@ def test_an_empty_stack_costs_nothing() -> None:
 def test_anything_else_is_refused_with_what_to_hand_in(data: bytes) -> None:
     with pytest.raises(InputError, match="pulumi preview --json --show-sames"):
         report_of(data)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("write", [preview, events])
+def test_what_powershell_redirects_is_read(write: Callable[..., bytes], encoding: str) -> None:
+    data = write(step("create", "web", None, web()))
+
+    assert report_of(data.decode().encode(encoding)).planned == dollars(4)
+
+
+def test_json_that_is_nested_too_deeply_is_refused_with_what_to_hand_in() -> None:
+    for data in (b"[" * 100_000, b'{"steps":' + b'{"a":' * 100_000):
+        with pytest.raises(InputError, match="pulumi preview --json --show-sames"):
+            report_of(data)

@@ -11,7 +11,7 @@ import pytest
 
 from stacks_pulumi.api.models import Container, Listing, Template
 from stacks_pulumi.cost import live
-from stacks_pulumi.cost.money import Price
+from stacks_pulumi.pricing.money import Price
 
 
 def client(containers: list[Container] | None = None, templates: list[Template] | None = None) -> Any:

@@ -5,9 +5,10 @@ import json
 import re
 import sys
 from decimal import Decimal
+from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -15,7 +16,8 @@ from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.limits import Limit, judge
 from stacks_pulumi.cost.month import rest_of_month
 from stacks_pulumi.cost.render.document import document
-from stacks_pulumi.cost.render.markdown import markdown, marker
+from stacks_pulumi.cost.render.junit import junit
+from stacks_pulumi.cost.render.markdown import LIMIT, markdown, marker
 from stacks_pulumi.cost.render.table import plain, rich_text
 from stacks_pulumi.cost.render.words import Result
 from tests.support import previews
@@ -143,6 +145,7 @@ def test_dollars_begin_no_mathematics() -> None:
     assert not re.search(r"(?<!\\)\$", markdown(result()))
 
 
+@settings(deadline=None)
 @given(
     st.text(
         st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Zl", "Zp", "Zs"]),
@@ -211,7 +214,9 @@ def test_no_line_of_a_message_begins_anything(begins: str) -> None:
 
 @pytest.mark.parametrize("name", ["a --> b", "--", "<!--", "x\ny"])
 def test_a_marker_cannot_be_broken_out_of(name: str) -> None:
-    assert re.fullmatch(r"<!-- stacks-pulumi cost: [A-Za-z0-9_./-]+ -->", marker(name))
+    found = re.fullmatch(r"<!-- stacks-pulumi cost: ([A-Za-z0-9_./%-]+) -->", marker(name))
+    assert found
+    assert "--" not in found[1]
     assert "--" not in marker(name)[4:-3]
 
 
@@ -263,3 +268,62 @@ def test_the_exit_code_says_what_came_of_it(
     data: bytes, limits: tuple[Limit, ...], strict: bool, code: int
 ) -> None:
     assert result(*limits, data=data, strict=strict).exit_code == code
+
+
+def many(rows: int, name: str = "container-{}") -> bytes:
+    steps = [
+        step("create", name.format(number), None, web("premium" if number == rows - 1 else "micro"))
+        for number in range(rows)
+    ]
+    violations = [
+        previews.violation("allowed-plans", name.format(number), "Plans are limited.\n" + "too large " * 20)
+        for number in range(rows)
+    ]
+    return previews.events(*steps, policies=tuple(violations), errors=("preview failed",))
+
+
+@pytest.mark.parametrize("rows", [3, 500, 2000])
+@pytest.mark.parametrize("name", ["container-{}", "日本-{}" + "é" * 200])
+def test_comment_fits_with_the_largest_rows_and_a_count_of_the_rest(rows: int, name: str) -> None:
+    text = markdown(Result(report_of(many(rows, name))), "shop/dev")
+
+    assert len(text.encode()) <= LIMIT
+    # The dearest, which the program declares last.
+    assert "| nodejs, premium |" in text
+    assert text.endswith("before discount codes.</sub>\n")
+    if rows > 100:
+        shown = text.count("| new |")
+        assert shown > 0
+        assert f"and {rows - shown} more" in text
+
+
+@pytest.mark.parametrize("names", [("é", "日本"), ("a b", "a-b"), ("a--b", "a-%2Db"), ("", "-")])
+def test_no_two_names_have_one_marker(names: tuple[str, str]) -> None:
+    assert marker(names[0]) != marker(names[1])
+
+
+def test_name_cannot_forge_a_row_or_erase_one() -> None:
+    forged = "web\n   Total  $0.00\x1b[2K\r\u202e"
+    result = Result(report_of(previews.preview(step("create", forged, None, web()))))
+
+    for text in (plain(result), rich_text(result, width=300, color=False) or "", markdown(result)):
+        assert not {"\x1b", "\r", "\u202e"} & set(text)
+        assert not any(line.lstrip().startswith("Total  $0.00") for line in text.splitlines())
+    assert "web\\n   Total  $0.00\\x1b[2K\\r\\u202e" in plain(result)
+
+
+def test_junit_fails_where_the_exit_code_is_not_0() -> None:
+    limits = (Limit("total", Decimal(5), block=True), Limit("increase", Decimal(5), block=False))
+    report = report_of(many(3, "n\x1b<&>{}"))
+
+    suite = ET.fromstring(junit(Result(report, judge(report, limits), strict=True)))
+
+    failed = [test.attrib["name"] for test in suite if test.find("failure") is not None]
+    assert failed == [
+        "no mandatory policy is violated",
+        "--max-total 5",
+        *(f"allowed-plans on n\\x1b<&>{number}" for number in range(3)),
+    ]
+    assert (suite.attrib["tests"], suite.attrib["failures"]) == ("8", "5")
+    calm = ET.fromstring(junit(Result(report_of(previews.preview(step("create", "a", None, web()))))))
+    assert calm.attrib["failures"] == "0"

@@ -58,11 +58,21 @@ def test_a_subclass_is_of_the_same_type_and_no_policy_misses_it(kind: str) -> No
     assert {of_a_team._resource_type_name, of_one_of_them._resource_type_name} == {f"dynamic/stacks:{kind}"}
 
 
-def test_a_subclass_that_names_a_type_of_its_own_has_it() -> None:
+def test_subclass_with_a_type_of_its_own_keeps_its_parents_type_and_remembers_its_own() -> None:
     class Named(stacks.Container, module="team", name="Named"):
         pass
 
-    assert Named._resource_type_name == "dynamic/team:Named"
+    class Heir(Named):
+        pass
+
+    class Loose(stacks.Container, name="Loose"):
+        pass
+
+    for cls in (Named, Heir, Loose):
+        assert cls._resource_type_name == "dynamic/stacks:Container"
+    assert Named._former_type == Heir._former_type == "pulumi-python:dynamic/team:Named"
+    assert Loose._former_type == "pulumi-python:dynamic:Loose"
+    assert stacks.Container._former_type is None
 
 
 def test_a_state_of_a_newer_version_is_an_error_that_says_so() -> None:

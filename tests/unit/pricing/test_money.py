@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacks_pulumi.cost.money import FREE, Change, Price, count, signed, total, usd
+from stacks_pulumi.pricing.money import FREE, Change, Price, count, signed, total, usd
 
 amounts = st.decimals(0, 1000, places=2)
 

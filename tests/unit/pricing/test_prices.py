@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks_pulumi import catalog
-from stacks_pulumi.cost.money import Price
-from stacks_pulumi.cost.pricing import describe, price
-from stacks_pulumi.cost.values import UNKNOWN, Unknown
+from stacks_pulumi.pricing.money import Price
+from stacks_pulumi.pricing.prices import describe, price
+from stacks_pulumi.pricing.values import UNKNOWN, Unknown
 
 templates = st.sampled_from(list(catalog.TEMPLATES))
 plans = st.sampled_from([None, *catalog.PLANS])

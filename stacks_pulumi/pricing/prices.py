@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from stacks_pulumi import catalog
-from stacks_pulumi.cost.money import Price
-from stacks_pulumi.cost.values import UNKNOWN, Unknown
+from stacks_pulumi.pricing.money import Price
+from stacks_pulumi.pricing.values import UNKNOWN, Unknown
 
 __all__ = ["MonthlyPrice", "describe", "price"]
 

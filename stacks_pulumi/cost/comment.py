@@ -1,0 +1,226 @@
+"""
+Post a comment on a pull request or merge request, or replace the one of the run before.
+
+Everything comes from the variables that the CI sets. The token is sent to the API that they name, and nowhere else:
+redirects are not followed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import requests
+
+from stacks_pulumi.errors import StacksError
+
+__all__ = ["PLATFORMS", "CommentError", "post"]
+
+_MARKER: Final = re.compile(r"<!-- stacks-pulumi cost: \S+ -->")
+_PAGE: Final = 100
+_MOST_PAGES: Final = 100
+_TIMEOUT_S: Final = 30
+_CUT: Final = "\n\n(cut: the platform takes no more)\n"
+
+
+class CommentError(StacksError):
+    """The comment was not posted."""
+
+
+class _Platform(ABC):
+    """
+    A platform's comments.
+
+    Attributes:
+        limit: The most bytes that a comment can have.
+        update: The method that replaces a comment.
+    """
+
+    limit: ClassVar[int]
+    update: ClassVar[str]
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._session = requests.Session()
+        # Without this a .netrc file could replace the token.
+        self._session.trust_env = False
+        self._session.proxies = requests.utils.get_environ_proxies(self._base())
+        self._session.headers.update(self._headers())
+
+    @abstractmethod
+    def _base(self) -> str:
+        """The URL of the API."""
+
+    @abstractmethod
+    def _headers(self) -> dict[str, str]:
+        """The headers that authenticate."""
+
+    @abstractmethod
+    def comments(self) -> str:
+        """The path of the comments."""
+
+    @abstractmethod
+    def comment(self, id_: int) -> str:
+        """The path of one comment."""
+
+    @abstractmethod
+    def is_ours(self, found: Mapping[str, Any]) -> bool:
+        """Whether a comment that begins with our marker was written by us, and not by a person who copied one."""
+
+    def variable(self, *names: str) -> str:
+        """
+        Return the first of these variables that is set.
+
+        Raises:
+            CommentError: None of them is.
+        """
+        for name in names:
+            if self._env.get(name):
+                return self._env[name]
+        msg = f"set {' or '.join(names)}: the comment cannot be posted without it"
+        raise CommentError(msg)
+
+    def find(self, marker: str) -> int | None:
+        """Return the id of our comment with this marker."""
+        for found in self._list():
+            if str(found.get("body", "")).startswith(marker) and self.is_ours(found):
+                return int(found["id"])
+        return None
+
+    def _list(self) -> Iterator[Mapping[str, Any]]:
+        for page in range(1, _MOST_PAGES + 1):
+            rows = self.call("GET", f"{self.comments()}?per_page={_PAGE}&page={page}")
+            if not isinstance(rows, list):
+                raise CommentError("the API's list of comments is not a list")
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+
+    def call(self, method: str, path: str, body: str | None = None) -> Any:
+        """
+        Send a request and return the decoded answer.
+
+        Raises:
+            CommentError: It failed; the text never holds the token.
+        """
+        try:
+            response = self._session.request(
+                method,
+                f"{self._base()}{path}",
+                json=None if body is None else {"body": body},
+                timeout=_TIMEOUT_S,
+                allow_redirects=False,
+            )
+            if response.status_code // 100 == 2:
+                return response.json()
+        except (requests.RequestException, ValueError) as error:
+            msg = f"{method} {path} failed ({type(error).__name__})"
+            raise CommentError(msg) from None
+        hint = {
+            401: ": the token is not valid",
+            403: ": the token may not write comments",
+            404: ": there is no such pull request, or the token cannot see it",
+        }.get(response.status_code, "")
+        msg = f"{method} {path} failed with status {response.status_code}{hint}"
+        raise CommentError(msg)
+
+
+class _GitHub(_Platform):
+    limit = 65_536
+    update = "PATCH"
+
+    def _base(self) -> str:
+        return self._env.get("GITHUB_API_URL") or "https://api.github.com"
+
+    def _headers(self) -> dict[str, str]:
+        token = self.variable("GITHUB_TOKEN", "GH_TOKEN")
+        return {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"}
+
+    def comments(self) -> str:
+        return f"/repos/{self.variable('GITHUB_REPOSITORY')}/issues/{self._number()}/comments"
+
+    def comment(self, id_: int) -> str:
+        return f"/repos/{self.variable('GITHUB_REPOSITORY')}/issues/comments/{id_}"
+
+    def is_ours(self, found: Mapping[str, Any]) -> bool:
+        return bool((found.get("user") or {}).get("type") == "Bot")
+
+    def _number(self) -> int:
+        ref = re.fullmatch(r"refs/pull/(\d+)/\w+", self._env.get("GITHUB_REF", ""))
+        if ref:
+            return int(ref[1])
+        try:
+            event = json.loads(Path(self._env["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
+            return int((event.get("pull_request") or event["issue"])["number"])
+        except (KeyError, OSError, ValueError, TypeError, AttributeError):
+            msg = "this is no run for a pull request: neither GITHUB_REF nor GITHUB_EVENT_PATH names one"
+            raise CommentError(msg) from None
+
+
+class _GitLab(_Platform):
+    limit = 1_000_000
+    update = "PUT"
+
+    def _base(self) -> str:
+        return self._env.get("CI_API_V4_URL") or "https://gitlab.com/api/v4"
+
+    def _headers(self) -> dict[str, str]:
+        # A job's own token cannot write comments.
+        return {"PRIVATE-TOKEN": self.variable("GITLAB_TOKEN")}
+
+    def comments(self) -> str:
+        project = self.variable("CI_PROJECT_ID")
+        return f"/projects/{project}/merge_requests/{self.variable('CI_MERGE_REQUEST_IID')}/notes"
+
+    def comment(self, id_: int) -> str:
+        return f"{self.comments()}/{id_}"
+
+    def is_ours(self, found: Mapping[str, Any]) -> bool:
+        me = self.call("GET", "/user")
+        return bool((found.get("author") or {}).get("id") == me["id"])
+
+
+PLATFORMS: Final[dict[str, type[_Platform]]] = {"github": _GitHub, "gitlab": _GitLab}
+"""The platforms by the name that the command takes."""
+
+
+def post(platform: str, text: str, env: Mapping[str, str] = os.environ) -> str:
+    """
+    Post a comment, or replace the one of the run before; returns which of the two it was.
+
+    Args:
+        platform: One of `PLATFORMS`.
+        text: The comment; its first line is the marker by which it is found again.
+        env: The CI's variables.
+
+    Raises:
+        CommentError: The text has no marker, a variable is missing, or the API failed.
+    """
+    marker = text.partition("\n")[0].strip()
+    if not _MARKER.fullmatch(marker):
+        # An empty marker would begin every comment, and another one would be replaced.
+        msg = (
+            "the comment does not begin with its marker: write it with `stacks-pulumi cost --format markdown`"
+        )
+        raise CommentError(msg)
+    there = PLATFORMS[platform](env)
+    text = _within(text, there.limit)
+    id_ = there.find(marker)
+    if id_ is None:
+        there.call("POST", there.comments(), text)
+        return "posted the comment"
+    there.call(there.update, there.comment(id_), text)
+    return f"replaced comment {id_}"
+
+
+def _within(text: str, limit: int) -> str:
+    data = text.encode()
+    if len(data) <= limit:
+        return text
+    whole_lines = data[: limit - len(_CUT.encode())].rpartition(b"\n")[0]
+    return whole_lines.decode() + _CUT

@@ -1,0 +1,95 @@
+"""
+Which resources are ours, and of which kind.
+
+A type alone does not tell: a program can give a resource of ours any type, and a policy cannot see whose dynamic
+provider makes it. So the provider's `check` writes the kind into the inputs. The type counts where that marker is
+missing (states of 0.1 and 0.2), and the pickled provider where it can be read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import pickletools
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from stacks_pulumi.pricing import tokens
+from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
+
+__all__ = ["UNRECOGNISED", "kind_of", "snake_case"]
+
+UNRECOGNISED: Final = "unrecognised"
+"""The kind of a resource that is ours by its type or its marker, and of no kind that this version knows."""
+
+_PROVIDER: Final = "__provider"
+_REFERENCE: Final = ("stacks_pulumi", "provider_for")
+
+_SNAKE: Final = {
+    "additionalStorageTier": "additional_storage_tier",
+    "externalAccess": "external_access",
+    "internalHost": "internal_host",
+    "ipAddress": "ip_address",
+    "monthlyPriceUsd": "monthly_price_usd",
+    "revokeAutoAdded": "revoke_auto_added",
+    "serviceType": "service_type",
+    "stacksKind": tokens.MARKER,
+}
+"""The native plugin's spelling of the properties that are read here."""
+
+
+def kind_of(type_: str, properties: Mapping[str, Any]) -> str | None:
+    """
+    Return a resource's kind: one of `tokens.KINDS`, `UNRECOGNISED`, or `None` for a resource that is not ours.
+
+    Args:
+        type_: Its type token.
+        properties: Its inputs or outputs, in either spelling; `__provider` is read if it is there.
+    """
+    named = _by_type(type_)
+    marker = snake_case(properties).get(tokens.MARKER)
+    if marker is None or marker is UNKNOWN or is_unknown(marker):
+        if named in tokens.KINDS:
+            return named
+        unmarked = None if marker is None else UNRECOGNISED
+        return _by_provider(properties.get(_PROVIDER)) or named or unmarked
+    # A marker and a type that contradict each other: neither can be trusted.
+    return marker if marker in tokens.KINDS and named in (None, UNRECOGNISED, marker) else UNRECOGNISED
+
+
+def snake_case(properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The properties in the spelling of the dynamic resources; one given twice with two values is `UNKNOWN`."""
+    camel = [name for name in _SNAKE if name in properties]
+    if not camel:
+        return properties
+    result = dict(properties)
+    for name in camel:
+        value, snake = result.pop(name), _SNAKE[name]
+        result[snake] = value if result.get(snake, value) == value else UNKNOWN
+    return result
+
+
+def _by_type(type_: str) -> str | None:
+    for prefix in (tokens.DYNAMIC, tokens.NATIVE, tokens.PACKAGE):
+        if type_.startswith(prefix):
+            name = type_.removeprefix(prefix)
+            return name if name in tokens.KINDS else UNRECOGNISED
+    return None
+
+
+@lru_cache(maxsize=256)
+def _by_pickle(text: str) -> str | None:
+    try:
+        codes = pickletools.genops(base64.b64decode(text, validate=True))
+        # Only read, never loaded: loading a pickle runs what is in it.
+        words = [argument for _, argument, _ in codes if isinstance(argument, str)]
+    except (ValueError, binascii.Error, UnicodeDecodeError, IndexError):
+        return None
+    if not all(any(part in word for word in words) for part in _REFERENCE):
+        return None
+    return next((word for word in words if word in tokens.KINDS), UNRECOGNISED)
+
+
+def _by_provider(provider: Any) -> str | None:
+    return _by_pickle(provider) if isinstance(provider, str) else None

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import base64
+import pickle
+from typing import Any
+
+import pytest
+
+from stacks_pulumi import provider_for
+from stacks_pulumi.pricing import tokens
+from stacks_pulumi.pricing.recognition import UNRECOGNISED, kind_of, snake_case
+from stacks_pulumi.pricing.values import UNKNOWN
+
+SENTINEL = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+
+
+def pickled(kind: str) -> str:
+    return base64.b64encode(pickle.dumps(provider_for(kind))).decode()
+
+
+@pytest.mark.parametrize("kind", tokens.KINDS)
+@pytest.mark.parametrize(
+    ("type_", "properties"),
+    [
+        ("pulumi-python:dynamic/stacks:{kind}", {}),
+        ("stacks:index:{kind}", {}),
+        ("stacks:{kind}", {}),
+        ("pulumi-python:dynamic:Resource", {"stacks_kind": "{kind}"}),
+        ("pulumi-python:dynamic/acme:Db", {"stacks_kind": "{kind}"}),
+        ("acme:index:Db", {"stacksKind": "{kind}"}),
+        ("pulumi-python:dynamic/stacks:Db", {"stacks_kind": "{kind}"}),
+        ("pulumi-python:dynamic/stacks:{kind}", {"stacks_kind": "{kind}"}),
+        ("pulumi-python:dynamic/stacks:{kind}", {"stacks_kind": SENTINEL}),
+        ("pulumi-python:dynamic/acme:Db", {"__provider": "pickle"}),
+        ("pulumi-python:dynamic/stacks:Db", {"__provider": "pickle"}),
+    ],
+)
+def test_resource_is_recognised(kind: str, type_: str, properties: dict[str, Any]) -> None:
+    given = {
+        name: pickled(kind) if value == "pickle" else value.format(kind=kind)
+        for name, value in properties.items()
+    }
+
+    assert kind_of(type_.format(kind=kind), given) == kind
+
+
+@pytest.mark.parametrize(
+    ("type_", "properties"),
+    [
+        ("pulumi-python:dynamic/stacks:Gpu", {}),
+        ("stacks:index:Gpu", {}),
+        ("stacks:index/container:Container", {}),
+        ("stacks:index:container", {}),
+        # A marker that contradicts the type, is of no kind, or is hidden.
+        ("stacks:index:Container", {"stacks_kind": "PinnedBackup"}),
+        ("acme:index:Db", {"stacks_kind": "Gpu"}),
+        ("acme:index:Db", {"stacks_kind": 5}),
+        ("acme:index:Db", {"stacks_kind": "[secret]"}),
+        ("acme:index:Db", {"stacks_kind": UNKNOWN}),
+        ("acme:index:Db", {"stacks_kind": "Container", "stacksKind": "PinnedBackup"}),
+    ],
+)
+def test_resource_that_may_be_ours_is_never_taken_for_another(type_: str, properties: dict[str, Any]) -> None:
+    assert kind_of(type_, properties) == UNRECOGNISED
+
+
+@pytest.mark.parametrize(
+    ("type_", "properties"),
+    [
+        ("aws:s3/bucket:Bucket", {}),
+        ("pulumi:pulumi:Stack", {}),
+        ("pulumi:providers:stacks", {}),
+        ("pulumi-python:dynamic/team:Thing", {"__provider": "[secret]"}),
+        ("pulumi-python:dynamic/team:Thing", {"__provider": "bm90IGEgcGlja2xl"}),
+        ("pulumi-python:dynamic/team:Thing", {"__provider": base64.b64encode(pickle.dumps(print)).decode()}),
+        ("pulumi-python:dynamic/team:Thing", {"__provider": {"a": 1}}),
+    ],
+)
+def test_resources_of_others_are_not_ours(type_: str, properties: dict[str, Any]) -> None:
+    assert kind_of(type_, properties) is None
+
+
+def test_pickled_provider_is_read_and_never_loaded() -> None:
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return exec, ("raise SystemExit(5)  # stacks_pulumi provider_for Container",)
+
+    assert kind_of("acme:index:Db", {"__provider": base64.b64encode(pickle.dumps(Bomb())).decode()}) in {
+        None,
+        UNRECOGNISED,
+    }
+
+
+def test_property_that_is_spelt_in_both_ways_is_unknown_unless_both_agree() -> None:
+    assert snake_case({"externalAccess": True, "plan": "basic"}) == {"external_access": True, "plan": "basic"}
+    assert snake_case({"externalAccess": True, "external_access": True}) == {"external_access": True}
+    assert snake_case({"externalAccess": True, "external_access": False}) == {"external_access": UNKNOWN}
+
+
+def test_kinds_are_those_of_the_providers() -> None:
+    from stacks_pulumi.resources.providers import KINDS
+
+    assert sorted(KINDS) == sorted(tokens.KINDS)
