@@ -21,6 +21,7 @@ from stacks_pulumi.resources._container_view import (
     STATUS_STOPPED,
 )
 from stacks_pulumi.resources._fields import Change, Field, changed
+from stacks_pulumi.resources._literals import AdoptMode, DesiredStatus, Plan, StorageTier, Template
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Resource
@@ -96,16 +97,16 @@ class Container(Resource, module="stacks", name="Container"):
         resource_name: str,
         opts: pulumi.ResourceOptions | None = None,
         *,
-        template: pulumi.Input[str],
+        template: Template,
         name: pulumi.Input[str] | None = None,
-        plan: pulumi.Input[str] | None = None,
-        additional_storage_tier: pulumi.Input[int] | None = None,
+        plan: Plan | None = None,
+        additional_storage_tier: StorageTier | None = None,
         discount_code: pulumi.Input[str] | None = None,
-        desired_status: pulumi.Input[str] | None = None,
+        desired_status: DesiredStatus | None = None,
         external_access: pulumi.Input[bool] | None = None,
         restart_triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
         replace_on_change: pulumi.Input[bool] | None = None,
-        adopt: pulumi.Input[str] | None = None,
+        adopt: AdoptMode | None = None,
     ) -> None:
         """
         Declare a container.

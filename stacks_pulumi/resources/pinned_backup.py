@@ -22,6 +22,7 @@ from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._base import HalfDone, Provider
 from stacks_pulumi.resources._claims import CLAIMS
 from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._literals import OnDelete
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._references import (
@@ -76,7 +77,7 @@ class PinnedBackup(Resource, module="stacks", name="PinnedBackup"):
         container: Container | pulumi.Input[str],
         triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
         backup_id: pulumi.Input[int] | None = None,
-        on_delete: pulumi.Input[str] | None = None,
+        on_delete: OnDelete | None = None,
     ) -> None:
         """
         Declare a pinned backup.

@@ -14,6 +14,7 @@ from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._adoption import adopts, how_to_adopt, refuse_if_owned
 from stacks_pulumi.resources._base import HalfDone, Provider
 from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._literals import AdoptMode
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._references import (
@@ -59,7 +60,7 @@ class VpnClient(Resource, module="stacks", name="VpnClient"):
         name: pulumi.Input[str] | None = None,
         rotate_triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
         store_config: pulumi.Input[bool] | None = None,
-        adopt: pulumi.Input[str] | None = None,
+        adopt: AdoptMode | None = None,
     ) -> None:
         """
         Declare a VPN client.
