@@ -20,7 +20,7 @@ with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine demo test unit chaos bench lint format docs clean
+.PHONY: help python setup engine demo test unit chaos bench wheel installed lint format docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -56,6 +56,23 @@ chaos: setup ## programs, drift and faults at random, thousands of steps; ARGS="
 
 bench: setup ## measure calls and seconds beside a plain provider (hours); ARGS=--quick takes minutes
 	@$(with_engine) $(python) tests/bench $(ARGS)
+
+wheel: setup ## build the wheel into dist
+	@rm -rf dist
+	@$(python) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+# The tests are copied away from the checkout, whose package would be imported instead of the installed one.
+installed: wheel ## the fast tests against the installed wheel; ARGS="tests/engine -k backup" runs others
+	@rm -rf build/installed && mkdir -p build/installed
+	@git ls-files -z -- . ':!stacks_pulumi' | tar --null -T - -cf - | tar -xf - -C build/installed
+	@"$(PYTHON)" -m venv build/installed/.venv
+	@build/installed/.venv/bin/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	@build/installed/.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+		"$$(ls dist/*.whl)[emulator,policy,cli]" --group dev
+	@engine=$$($(python) tools/engine/ensure.py) || exit 1; cd build/installed && \
+		PATH="$$PWD/.venv/bin:$$engine:$$PATH" VIRTUAL_ENV="$$PWD/.venv" .venv/bin/python -m pytest -n $(WORKERS) \
+		$(if $(ARGS),$(ARGS),-m "not engine and not chaos and not slow" tests/unit tests/host tests/emulator tests/policy)
 
 lint: setup ## style, types and the layers of the package; shows all there is to mend
 	@status=0; \
