@@ -336,6 +336,12 @@ def test_the_program_of_the_readme(stack: Stack, emulator: Emulator) -> None:
     assert containers(emulator) == {}
 
 
+def test_the_template_is_the_quickstart() -> None:
+    quickstart = EXAMPLES / "quickstart"
+
+    assert (quickstart / "template/__main__.py").read_bytes() == (quickstart / "__main__.py").read_bytes()
+
+
 def test_every_example_is_applied_here_and_has_its_readme() -> None:
     folders = {path.parent.name for path in EXAMPLES.glob("*/__main__.py")}
 
