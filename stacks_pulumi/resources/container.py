@@ -26,6 +26,7 @@ from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._total import show_in_preview
 
 __all__ = ["Container", "ContainerProvider"]
 
@@ -150,6 +151,8 @@ class Container(Resource, module="stacks", name="Container"):
         )
         # The engine would take a thing for deleted with its container also where it only forgets the container.
         self._outlives_stack = opts is not None and (opts.id is not None or bool(opts.retain_on_delete))
+        if not (opts and opts.id):
+            show_in_preview(self.monthly_price_usd)
 
     @staticmethod
     def get(
@@ -243,7 +246,7 @@ class ContainerProvider(Provider):
         old, new = olds.get("monthly_price_usd"), inputs.get("monthly_price_usd")
         if new is not None and new != old:
             was = "" if old is None else f"${old:.2f} -> "
-            _host.engine().status(_host.current_call().urn, f"{was}${new:.2f} a month")
+            _host.engine().status(_host.current_call().urn, f"{inputs['name']}: {was}${new:.2f} a month")
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """
