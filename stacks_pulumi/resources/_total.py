@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 import pulumi
 
 __all__ = ["show_in_preview"]
 
+
+class Priced(Protocol):
+    """What has a price."""
+
+    monthly_price_usd: pulumi.Output[float | None]
+
+
 _prices: Final[list[pulumi.Output[float | None]]] = []
 """Of the containers that were declared since the last line."""
 
 
-def show_in_preview(price: pulumi.Output[float | None]) -> None:
+def show_in_preview(container: Priced) -> None:
     """
     Count a container in the line. It is shown when the engine has answered for all that the program declared.
 
@@ -20,14 +27,14 @@ def show_in_preview(price: pulumi.Output[float | None]) -> None:
     does not know which container is the last.
 
     Args:
-        price: The container's monthly price.
+        container: The container.
     """
     if not pulumi.runtime.is_dry_run():
         return
-    _prices.append(price)
+    _prices.append(container.monthly_price_usd)
     if len(_prices) == 1:
         # Answers arrive when the program has run, so the others are in the list by then.
-        price.apply(_collect, run_with_unknowns=True)
+        container.monthly_price_usd.apply(_collect, run_with_unknowns=True)
 
 
 def _collect(_: float | None) -> None:

@@ -152,7 +152,7 @@ class Container(Resource, module="stacks", name="Container"):
         # The engine would take a thing for deleted with its container also where it only forgets the container.
         self._outlives_stack = opts is not None and (opts.id is not None or bool(opts.retain_on_delete))
         if not (opts and opts.id):
-            show_in_preview(self.monthly_price_usd)
+            show_in_preview(self)
 
     @staticmethod
     def get(

@@ -137,10 +137,14 @@ def test_every_page_is_in_the_index_and_every_example_in_its_table() -> None:
     assert [folder for folder in folders if f"({folder})" not in table] == []
 
 
-def test_every_setting_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_every_setting_is_on_the_page_about_configuration() -> None:
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
 
-    assert [key for key in KEYS if f"`stacks:{key}`" not in readme] == ["account"]
+    assert [key for key in KEYS if f"`stacks:{key}`" not in page] == ["account"]
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
 
 
 def test_every_make_target_in_the_pages_is_one() -> None:
