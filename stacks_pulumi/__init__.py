@@ -113,14 +113,17 @@ _MODULES: Final = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name on its first use."""
-    if name not in _MODULES:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    value = getattr(importlib.import_module(_MODULES[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+    # Not for type checkers: to them, every misspelt name would be a name.
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name on its first use."""
+        if name not in _MODULES:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        value = getattr(importlib.import_module(_MODULES[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

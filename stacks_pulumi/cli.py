@@ -8,12 +8,17 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
+from stacks_pulumi import __version__
+from stacks_pulumi._extras import advice
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
-__all__ = ["main"]
+__all__ = ["build_parser", "main"]
 
 _COMMANDS: Final = {
+    "completion": "stacks_pulumi.commands.completion",
     "cost": "stacks_pulumi.cost.command",
     "emulator": "stacks_pulumi.commands.emulator",
 }
@@ -22,26 +27,50 @@ _COMMANDS: Final = {
 _WRONG_OPTION: Final = {"cost": 1}
 """Subcommand -> its exit code for an option that is wrong, where argparse's 2 means something else."""
 
-_NOBODY_READS: Final = 128 + 13
-"""What a shell reports of a program that SIGPIPE ended."""
+_NO_READER: Final = 128 + 13
+"""The exit code that a shell reports for a program that SIGPIPE ended."""
+
+_INTERRUPTED: Final = 128 + 2
+"""The same for SIGINT."""
+
+
+def build_parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
+    """Return the parser of the whole command line, and the module of each subcommand."""
+    parser = argparse.ArgumentParser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
+    parser.add_argument("--version", action="version", version=f"stacks-pulumi {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    modules = {name: importlib.import_module(path) for name, path in _COMMANDS.items()}
+    for name, module in modules.items():
+        module.add_arguments(subparsers.add_parser(name, help=module.HELP))
+    return parser, modules
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
-    Run a subcommand.
+    Run a subcommand; without one, print the help.
 
     Args:
-        argv: What follows the program's name; that of this process unless given.
+        argv: The arguments after the program's name; those of this process unless given.
 
     Returns:
-        The exit code; 141 if whoever read standard output has gone.
+        The exit code; 130 after Ctrl-C, 141 if the reader of standard output has gone.
     """
-    parser = argparse.ArgumentParser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    modules = {name: importlib.import_module(path) for name, path in _COMMANDS.items()}
-    for name, module in modules.items():
-        module.add_arguments(subparsers.add_parser(name, help=module.HELP))
     words = sys.argv[1:] if argv is None else argv
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted.\n")
+        return _INTERRUPTED
+    except ModuleNotFoundError as missing:
+        told = advice(missing)
+        if told is None:
+            raise
+        sys.stderr.write(f"stacks-pulumi {words[0]}: {told}\n")
+        return _WRONG_OPTION.get(words[0], 2)
+
+
+def _run(words: Sequence[str]) -> int:
+    parser, modules = build_parser()
     try:
         arguments = parser.parse_args(words)
     except SystemExit as ended:
@@ -49,12 +78,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise SystemExit(_WRONG_OPTION.get(words[0], 2)) from None
         raise
     try:
+        if arguments.command is None:
+            parser.print_help()
+            return 0
         code = int(modules[arguments.command].run(arguments))
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read it has seen enough (`| head`). What is still buffered must not fail again when Python ends.
+        # The reader has seen enough (`| head`). What is still buffered must not fail again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _NOBODY_READS
+        return _NO_READER
     return code
 
 

@@ -4,7 +4,10 @@ import stacks_pulumi as stacks
 
 config = pulumi.Config()
 
-customer = stacks.Provider("customer", api_key=config.require_secret("customerKey"))
+# Without a `customerUrl` it is the API itself.
+customer = stacks.Provider(
+    "customer", api_key=config.require_secret("customerKey"), base_url=config.get("customerUrl")
+)
 theirs = pulumi.ResourceOptions(provider=customer)
 
 # In the account of the stack's own key.

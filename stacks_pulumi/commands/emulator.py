@@ -78,10 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     ended, deserted = threading.Event(), threading.Event()
     _end_by_signal(ended, deserted)
-    try:
-        from stacks_pulumi import emulator  # noqa: PLC0415  (its packages come with an extra)
-    except ModuleNotFoundError as exc:
-        return _refuse(f"{exc.name} is not installed: pip install 'stacks-pulumi[emulator]'")
+    from stacks_pulumi import emulator  # noqa: PLC0415  (its packages come with an extra)
+
     try:
         key = None if arguments.key is None else _checked(arguments.key)
         server = emulator.Emulator(

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
+import msgspec
 import pulumi
+from pulumi.runtime.mocks import MockCallArgs, MockMonitor
+from pulumi.runtime.settings import get_monitor
 
 from stacks_pulumi import config
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.functions import results
 from stacks_pulumi.resources._alone import shown_alone
 from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.provider import Provider
 
-__all__ = ["ask", "later"]
+__all__ = ["ask", "ask_list", "later"]
 
 _T = TypeVar("_T")
 
@@ -30,28 +34,78 @@ Automation API one process is many runs.
 _ACCOUNT: Final = f"{NAMESPACE}:account"
 
 
-def ask(provider: Provider | None, *question: Any, how: Callable[[StacksClient], _T]) -> _T:
+def ask(
+    provider: Provider | None, name: str, kind: type[_T], how: Callable[[StacksClient], Any], **arguments: Any
+) -> _T:
     """
-    The answer to a question.
+    Return the answer to a question.
 
     Args:
         provider: Whose account; the stack's own unless given.
-        question: The function's name and its arguments; the same question is asked once in a few seconds.
+        name: The data function. The same function with the same arguments is asked once in a few seconds.
+        kind: What it returns.
         how: Asks the client.
+        arguments: The function's arguments.
 
     Raises:
-        StacksError: As drawn in `stacks_pulumi.errors`, and a `pulumi.RunError` as well.
+        StacksError: One of the types in `stacks_pulumi.errors`, and a `pulumi.RunError` as well.
     """
+    answer: _T = results.result(_answer(provider, name, results.model_of(kind), how, arguments))
+    return answer
+
+
+def ask_list(
+    provider: Provider | None, name: str, kind: type[_T], how: Callable[[StacksClient], Any], **arguments: Any
+) -> list[_T]:
+    """Return the answer to a question that has a list of `kind` as its answer; see `ask`."""
+    model: Any = results.model_of(kind)
+    answer: list[_T] = results.result(_answer(provider, name, tuple[model, ...], how, arguments))
+    return answer
+
+
+def _answer(
+    provider: Provider | None,
+    name: str,
+    model: Any,
+    how: Callable[[StacksClient], Any],
+    arguments: Mapping[str, Any],
+) -> Any:
     try:
-        _refuse_outputs(*question)
+        _refuse_outputs(name, *arguments.values())
+        monitor = get_monitor()
+        if isinstance(monitor, MockMonitor):
+            return _from_mocks(monitor, name, model, arguments)
         session = session_for(config.load(_settings(provider)))
-        return session.reads.get(*map(str, question), ask=lambda: how(session.client), max_age=_MAX_AGE)
+        question = (name, *map(str, arguments.values()))
+        return session.reads.get(*question, ask=lambda: how(session.client), max_age=_MAX_AGE)
     except StacksError as error:
         error.__class__ = shown_alone(type(error))
         account = None if provider is None or provider.settings is None else provider.settings[_ACCOUNT]
         if account is not None:
             error.message = f"{error.message} (account {account})"
         raise
+
+
+def _from_mocks(monitor: MockMonitor, name: str, model: Any, arguments: Mapping[str, Any]) -> Any:
+    """The answer of `Mocks.call` in a unit test. It is never the API's: a unit test has no account."""
+    token = f"{NAMESPACE}:index:{name}"
+    answer: Any = monitor.mocks.call(MockCallArgs(token, dict(arguments), ""))
+    if isinstance(answer, tuple):
+        # Pulumi's own form: the answer, and the failures.
+        answer, failures = answer
+        if failures:
+            raise StacksError(f"{name}: the mocks report a failure: {failures}")
+    if isinstance(answer, Mapping) and answer.keys() == {"result"}:
+        answer = answer["result"]
+    if not answer and not isinstance(answer, list | str):
+        raise StacksError(
+            f"{name}: the mocks have no answer. Return one from Mocks.call where args.token is {token!r}; "
+            "see docs/testing.md"
+        )
+    try:
+        return msgspec.convert(answer, model)
+    except msgspec.ValidationError as error:
+        raise StacksError(f"{name}: the answer of the mocks to {token!r} does not fit: {error}") from None
 
 
 def _refuse_outputs(name: str, *arguments: Any) -> None:
@@ -63,10 +117,13 @@ def _refuse_outputs(name: str, *arguments: Any) -> None:
 
 
 def later(
-    function: Callable[..., _T], *arguments: Any, provider: Provider | None = None, secret: bool = False
-) -> pulumi.Output[_T]:
+    function: Callable[..., Any], *arguments: Any, provider: Provider | None = None, secret: bool = False
+) -> Any:
     """
-    The answer once the arguments are known; unknown as long as one of them is.
+    Return the answer as an output, unknown as long as one of the arguments is.
+
+    Its type is the caller's to name: at run time `pulumi.Output` has the attributes of its value, and only the types in
+    `results` say so.
 
     Args:
         function: The function that answers at once.
@@ -75,14 +132,12 @@ def later(
         secret: Whether the answer is.
     """
 
-    async def answer(values: list[Any]) -> _T:
+    async def answer(values: list[Any]) -> Any:
         # In a thread of its own: the program goes on declaring resources meanwhile.
         return await asyncio.to_thread(function, *values, provider=provider)
 
     known: list[Any] = [*arguments] if provider is None else [*arguments, provider.ready]
-    answers: pulumi.Output[_T] = pulumi.Output.all(*known).apply(
-        lambda values: answer(values[: len(arguments)])
-    )
+    answers: Any = pulumi.Output.all(*known).apply(lambda values: answer(values[: len(arguments)]))
     return pulumi.Output.secret(answers) if secret else answers
 
 

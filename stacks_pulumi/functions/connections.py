@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
-from stacks_pulumi.api import models
+from stacks_pulumi.functions import results
 from stacks_pulumi.functions._ask import ask, later
 from stacks_pulumi.resources.provider import Provider
 
@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 
-def list_available_targets(container_id: str, *, provider: Provider | None = None) -> models.Targets:
+def list_available_targets(container_id: str, *, provider: Provider | None = None) -> results.Targets:
     """
     What a container can be connected to (guide, "List Available Targets").
 
@@ -27,19 +27,20 @@ def list_available_targets(container_id: str, *, provider: Provider | None = Non
     return ask(
         provider,
         "list_available_targets",
-        container_id,
-        how=lambda client: client.connections.targets(container_id),
+        results.Targets,
+        lambda client: client.connections.targets(container_id),
+        container_id=container_id,
     )
 
 
 def list_available_targets_output(
     container_id: pulumi.Input[str], *, provider: Provider | None = None
-) -> pulumi.Output[models.Targets]:
+) -> results.TargetsOutput:
     """`list_available_targets` for outputs."""
     return later(list_available_targets, container_id, provider=provider)
 
 
-def list_connections(container_id: str, *, provider: Provider | None = None) -> models.Connections:
+def list_connections(container_id: str, *, provider: Provider | None = None) -> results.Connections:
     """
     The connections from and to a container (guide, "List Connections"). The answer is secret; the twin marks it.
 
@@ -48,12 +49,16 @@ def list_connections(container_id: str, *, provider: Provider | None = None) -> 
         provider: Whose account; the stack's own unless given.
     """
     return ask(
-        provider, "list_connections", container_id, how=lambda client: client.connections.list(container_id)
+        provider,
+        "list_connections",
+        results.Connections,
+        lambda client: client.connections.list(container_id),
+        container_id=container_id,
     )
 
 
 def list_connections_output(
     container_id: pulumi.Input[str], *, provider: Provider | None = None
-) -> pulumi.Output[models.Connections]:
+) -> results.ConnectionsOutput:
     """`list_connections` for outputs; a secret."""
     return later(list_connections, container_id, provider=provider, secret=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pulumi
 
-from stacks_pulumi.api import models
-from stacks_pulumi.functions._ask import ask, later
+from stacks_pulumi.functions import results
+from stacks_pulumi.functions._ask import ask, ask_list, later
 from stacks_pulumi.resources.provider import Provider
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-def get_container(id: str, *, provider: Provider | None = None) -> models.Container:
+def get_container(id: str, *, provider: Provider | None = None) -> results.Container:
     """
     A container (guide, "Get Container Status").
 
@@ -34,49 +34,51 @@ def get_container(id: str, *, provider: Provider | None = None) -> models.Contai
         id: The container's id.
         provider: Whose account; the stack's own unless given.
     """
-    return ask(provider, "get_container", id, how=lambda client: client.containers.status(id))
+    return ask(
+        provider, "get_container", results.Container, lambda client: client.containers.status(id), id=id
+    )
 
 
 def get_container_output(
     id: pulumi.Input[str], *, provider: Provider | None = None
-) -> pulumi.Output[models.Container]:
+) -> results.ContainerOutput:
     """`get_container` for outputs."""
     return later(get_container, id, provider=provider)
 
 
-def list_containers(*, provider: Provider | None = None) -> tuple[models.Container, ...]:
+def list_containers(*, provider: Provider | None = None) -> list[results.Container]:
     """
     All containers of the account (guide, "List Containers").
 
     Args:
         provider: Whose account; the stack's own unless given.
     """
-    return ask(provider, "list_containers", how=lambda client: client.containers.list())
+    return ask_list(provider, "list_containers", results.Container, lambda client: client.containers.list())
 
 
-def list_containers_output(
-    *, provider: Provider | None = None
-) -> pulumi.Output[tuple[models.Container, ...]]:
+def list_containers_output(*, provider: Provider | None = None) -> pulumi.Output[list[results.Container]]:
     """`list_containers` for outputs."""
     return later(list_containers, provider=provider)
 
 
-def list_templates(*, provider: Provider | None = None) -> tuple[models.Template, ...]:
+def list_templates(*, provider: Provider | None = None) -> list[results.Template]:
     """
     All templates with their prices, as the API has them (guide, "List Available Templates").
 
     Args:
         provider: Whose account; the stack's own unless given.
     """
-    return ask(provider, "list_templates", how=lambda client: client.containers.templates())
+    return ask_list(
+        provider, "list_templates", results.Template, lambda client: client.containers.templates()
+    )
 
 
-def list_templates_output(*, provider: Provider | None = None) -> pulumi.Output[tuple[models.Template, ...]]:
+def list_templates_output(*, provider: Provider | None = None) -> pulumi.Output[list[results.Template]]:
     """`list_templates` for outputs."""
     return later(list_templates, provider=provider)
 
 
-def get_credentials(container_id: str, *, provider: Provider | None = None) -> models.Credentials:
+def get_credentials(container_id: str, *, provider: Provider | None = None) -> results.Credentials:
     """
     How to log in to a container (guide, "Get Container Credentials"). The answer is secret; the twin marks it.
 
@@ -87,14 +89,15 @@ def get_credentials(container_id: str, *, provider: Provider | None = None) -> m
     return ask(
         provider,
         "get_credentials",
-        container_id,
-        how=lambda client: client.containers.credentials(container_id),
+        results.Credentials,
+        lambda client: client.containers.credentials(container_id),
+        container_id=container_id,
     )
 
 
 def get_credentials_output(
     container_id: pulumi.Input[str], *, provider: Provider | None = None
-) -> pulumi.Output[models.Credentials]:
+) -> results.CredentialsOutput:
     """`get_credentials` for outputs; a secret."""
     return later(get_credentials, container_id, provider=provider, secret=True)
 
@@ -111,9 +114,10 @@ def get_logs(container_id: str, lines: int = 100, *, provider: Provider | None =
     return ask(
         provider,
         "get_logs",
-        container_id,
-        lines,
-        how=lambda client: client.containers.logs(container_id, lines),
+        str,
+        lambda client: client.containers.logs(container_id, lines),
+        container_id=container_id,
+        lines=lines,
     )
 
 
@@ -124,7 +128,7 @@ def get_logs_output(
     return later(get_logs, container_id, lines, provider=provider)
 
 
-def get_metrics(container_id: str, *, provider: Provider | None = None) -> models.Metrics:
+def get_metrics(container_id: str, *, provider: Provider | None = None) -> results.Metrics:
     """
     Measurements of a container over time (guide, "Get Container Metrics").
 
@@ -133,13 +137,17 @@ def get_metrics(container_id: str, *, provider: Provider | None = None) -> model
         provider: Whose account; the stack's own unless given.
     """
     return ask(
-        provider, "get_metrics", container_id, how=lambda client: client.containers.metrics(container_id)
+        provider,
+        "get_metrics",
+        results.Metrics,
+        lambda client: client.containers.metrics(container_id),
+        container_id=container_id,
     )
 
 
 def get_metrics_output(
     container_id: pulumi.Input[str], *, provider: Provider | None = None
-) -> pulumi.Output[models.Metrics]:
+) -> results.MetricsOutput:
     """`get_metrics` for outputs."""
     return later(get_metrics, container_id, provider=provider)
 
@@ -157,8 +165,9 @@ def get_ssh_certificate(container_id: str, *, provider: Provider | None = None) 
     return ask(
         provider,
         "get_ssh_certificate",
-        container_id,
-        how=lambda client: client.containers.certificate(container_id),
+        str,
+        lambda client: client.containers.certificate(container_id),
+        container_id=container_id,
     )
 
 

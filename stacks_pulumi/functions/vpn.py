@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pulumi
 
-from stacks_pulumi.api import models
-from stacks_pulumi.functions._ask import ask, later
+from stacks_pulumi.functions import results
+from stacks_pulumi.functions._ask import ask, ask_list, later
 from stacks_pulumi.resources.provider import Provider
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 
-def list_vpn_clients(container_id: str, *, provider: Provider | None = None) -> tuple[models.VpnClient, ...]:
+def list_vpn_clients(container_id: str, *, provider: Provider | None = None) -> list[results.VpnClient]:
     """
     The clients of a VPN container (guide, "List VPN Clients").
 
@@ -24,14 +24,18 @@ def list_vpn_clients(container_id: str, *, provider: Provider | None = None) -> 
         container_id: The container's id.
         provider: Whose account; the stack's own unless given.
     """
-    return ask(
-        provider, "list_vpn_clients", container_id, how=lambda client: client.vpn_clients.list(container_id)
+    return ask_list(
+        provider,
+        "list_vpn_clients",
+        results.VpnClient,
+        lambda client: client.vpn_clients.list(container_id),
+        container_id=container_id,
     )
 
 
 def list_vpn_clients_output(
     container_id: pulumi.Input[str], *, provider: Provider | None = None
-) -> pulumi.Output[tuple[models.VpnClient, ...]]:
+) -> pulumi.Output[list[results.VpnClient]]:
     """`list_vpn_clients` for outputs."""
     return later(list_vpn_clients, container_id, provider=provider)
 
@@ -50,9 +54,10 @@ def get_vpn_config(container_id: str, client: str = "default", *, provider: Prov
     return ask(
         provider,
         "get_vpn_config",
-        container_id,
-        client,
-        how=lambda api: api.vpn_clients.config(container_id, client),
+        str,
+        lambda api: api.vpn_clients.config(container_id, client),
+        container_id=container_id,
+        client=client,
     )
 
 

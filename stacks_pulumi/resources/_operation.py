@@ -117,6 +117,9 @@ class Operation:
             yield self
         finally:
             _local.operation = None
+            if self._last_progress is not None:
+                # The row of a resource that is done would keep its last line until the whole operation ends.
+                _host.engine().status(self.call.urn, "")
 
 
 def current_operation() -> Operation | None:

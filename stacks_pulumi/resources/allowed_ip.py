@@ -12,6 +12,7 @@ from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._allowed_ip_list import AllowedIpCreation, AllowedIpList
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._literals import AdoptMode, ServiceType
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._ownership import OWNERSHIP
@@ -62,9 +63,9 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
         container: Container | pulumi.Input[str],
         ip_address: pulumi.Input[str],
         description: pulumi.Input[str] | None = None,
-        service_type: pulumi.Input[str] | None = None,
+        service_type: ServiceType | None = None,
         revoke_auto_added: pulumi.Input[bool] | None = None,
-        adopt: pulumi.Input[str] | None = None,
+        adopt: AdoptMode | None = None,
     ) -> None:
         """
         Declare an allowed address.

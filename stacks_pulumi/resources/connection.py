@@ -16,6 +16,7 @@ from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._literals import AdoptMode
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._parent import ParentInProgram
@@ -74,7 +75,7 @@ class Connection(Child, module="stacks", name="Connection"):
         target: Container | pulumi.Input[str],
         name: pulumi.Input[str] | None = None,
         restart_source: pulumi.Input[bool] | None = None,
-        adopt: pulumi.Input[str] | None = None,
+        adopt: AdoptMode | None = None,
     ) -> None:
         """
         Declare a connection.

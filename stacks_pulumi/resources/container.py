@@ -21,11 +21,13 @@ from stacks_pulumi.resources._container_view import (
     STATUS_STOPPED,
 )
 from stacks_pulumi.resources._fields import Change, Field, changed
+from stacks_pulumi.resources._literals import AdoptMode, DesiredStatus, Plan, StorageTier, Template
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._program import declare_container_name, provider_in_options
 from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._total import show_in_preview
 
 __all__ = ["Container", "ContainerProvider"]
 
@@ -97,16 +99,16 @@ class Container(Resource, module="stacks", name="Container"):
         resource_name: str,
         opts: pulumi.ResourceOptions | None = None,
         *,
-        template: pulumi.Input[str],
+        template: Template,
         name: pulumi.Input[str] | None = None,
-        plan: pulumi.Input[str] | None = None,
-        additional_storage_tier: pulumi.Input[int] | None = None,
+        plan: Plan | None = None,
+        additional_storage_tier: StorageTier | None = None,
         discount_code: pulumi.Input[str] | None = None,
-        desired_status: pulumi.Input[str] | None = None,
+        desired_status: DesiredStatus | None = None,
         external_access: pulumi.Input[bool] | None = None,
         restart_triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
         replace_on_change: pulumi.Input[bool] | None = None,
-        adopt: pulumi.Input[str] | None = None,
+        adopt: AdoptMode | None = None,
     ) -> None:
         """
         Declare a container.
@@ -166,6 +168,8 @@ class Container(Resource, module="stacks", name="Container"):
         """What the program states about the container, for the checks of what belongs to it."""
         self.outlives_stack = is_lookup or (opts is not None and bool(opts.retain_on_delete))
         """Whether it stays when the stack goes; then it takes no child with it."""
+        if not is_lookup:
+            show_in_preview(self)
 
     @staticmethod
     def get(
@@ -270,7 +274,7 @@ class ContainerProvider(Provider):
         old, new = olds.get("monthly_price_usd"), inputs.get("monthly_price_usd")
         if new is not None and new != old:
             was = "" if old is None else f"${old:.2f} -> "
-            _host.engine().status(_host.current_call().urn, f"{was}${new:.2f} a month")
+            _host.engine().status(_host.current_call().urn, f"{inputs['name']}: {was}${new:.2f} a month")
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """

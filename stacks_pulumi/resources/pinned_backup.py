@@ -21,6 +21,7 @@ from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._literals import OnDelete
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._ownership import OWNERSHIP
@@ -76,7 +77,7 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
         container: Container | pulumi.Input[str],
         triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
         backup_id: pulumi.Input[int] | None = None,
-        on_delete: pulumi.Input[str] | None = None,
+        on_delete: OnDelete | None = None,
     ) -> None:
         """
         Declare a pinned backup.

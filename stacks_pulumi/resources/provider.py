@@ -10,6 +10,7 @@ import pulumi
 from stacks_pulumi.config import KEYS, NAMESPACE, load
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.resources._alone import shown_alone
+from stacks_pulumi.resources._literals import AdoptMode
 
 __all__ = ["Provider"]
 
@@ -29,7 +30,7 @@ class Provider(pulumi.ProviderResource):
         *,
         api_key: pulumi.Input[str],
         base_url: pulumi.Input[str] | None = None,
-        adopt: pulumi.Input[str] | None = None,
+        adopt: AdoptMode | None = None,
         requests_per_minute: pulumi.Input[int] | None = None,
         max_concurrency: pulumi.Input[int] | None = None,
         delete_children_with_container: bool | None = None,

@@ -23,6 +23,7 @@ from stacks_pulumi.resources._identity import (
     find_container,
     same_instant,
 )
+from stacks_pulumi.resources._literals import AdoptMode
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._parent import ParentInProgram
@@ -68,7 +69,7 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
         name: pulumi.Input[str] | None = None,
         rotate_triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
         store_config: pulumi.Input[bool] | None = None,
-        adopt: pulumi.Input[str] | None = None,
+        adopt: AdoptMode | None = None,
     ) -> None:
         """
         Declare a VPN client.

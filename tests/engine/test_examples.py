@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,6 +33,8 @@ ELSEWHERE = {
     "gated_deployment",
     # On mocks, because the other cloud has no emulator: test_multi_cloud.
     "multi_cloud",
+    # Its own tests are what it is about: test_tested_program.
+    "tested_program",
 }
 
 
@@ -275,6 +279,23 @@ def test_all_examples_in_one_account_leave_nothing_behind_and_no_secret_in_any_t
     assert [secret for secret in secrets if any(secret in text for text in texts)] == []
 
 
+def test_tested_program(tmp_path: Path, engine: Path) -> None:
+    folder = tmp_path / "tested_program"
+    shutil.copytree(EXAMPLES / "tested_program", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    path = os.pathsep.join([str(Path(sys.prefix) / "bin"), str(engine), os.environ["PATH"]])
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--rootdir", folder, "-c", "/dev/null"],
+        cwd=folder,
+        env={**os.environ, "PATH": path, "VIRTUAL_ENV": sys.prefix, "PULUMI_HOME": str(tmp_path / "home")},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
 def test_multi_cloud(tmp_path: Path) -> None:
     # The plugin of the other cloud, and an account there, cannot be had offline; its Python package takes seconds to
     # import. So its one class has a stand-in with the same type and arguments, and nothing runs but the program.
@@ -313,6 +334,12 @@ def test_the_program_of_the_readme(stack: Stack, emulator: Emulator) -> None:
     stack.cli("state", "unprotect", "--all", "--yes")
     stack.destroy()
     assert containers(emulator) == {}
+
+
+def test_the_template_is_the_quickstart() -> None:
+    quickstart = EXAMPLES / "quickstart"
+
+    assert (quickstart / "template/__main__.py").read_bytes() == (quickstart / "__main__.py").read_bytes()
 
 
 def test_every_example_is_applied_here_and_has_its_readme() -> None:

@@ -9,7 +9,7 @@ from tests.support.accounts import running
 from tests.support.stack import Stack
 
 PROGRAM = """
-app = stacks.Container("app", template="nodejs")
+app = stacks.Container("app", template="nodejs", external_access=True)
 vpn = stacks.Container("vpn", template="stacks-vpn")
 pulumi.export("status", stacks.get_container_output(app.id).status)
 pulumi.export("logs", stacks.get_logs_output(app.id, 5))
@@ -17,6 +17,11 @@ pulumi.export("key", stacks.get_ssh_certificate_output(app.id))
 pulumi.export("password", stacks.get_credentials_output(app.id).password)
 pulumi.export("config", stacks.get_vpn_config_output(vpn.id))
 pulumi.export("links", stacks.list_connections_output(app.id).apply(lambda found: len(found.outgoing)))
+pulumi.export("credentials", stacks.get_credentials_output(app.id))
+pulumi.export("container", stacks.get_container_output(app.id))
+pulumi.export("targets", stacks.list_available_targets_output(app.id)["all"][0]["name"])
+pulumi.export("backups", stacks.list_backups_output(app.id))
+stacks.AllowedIp("host", container=app, ip_address=stacks.get_container_output(app.id)["ip_address"])
 for number in range(3):
     pulumi.export(f"again-{number}", stacks.get_container_output(app.id).name)
 """
@@ -37,7 +42,11 @@ def test_answers_come_once_they_can_and_secrets_stay_secret(stack: Stack, emulat
     assert (shown["status"], shown["again-2"]) == ("running", "app")
     assert "app" in shown["logs"]
     secret = {name: value for name, value in stack.outputs(secrets=True).items() if shown[name] == "[secret]"}
-    assert secret.keys() == {"key", "password", "config", "links"}
+    assert secret.keys() == {"key", "password", "config", "links", "credentials"}
+    assert shown["container"]["name"] == "app"
+    assert shown["container"]["internal_host"] == shown["container"]["id"]
+    assert (shown["targets"], shown["backups"]) == ("vpn", [])
+    assert secret["credentials"]["password"] == secret["password"]
     world, app = emulator.state.world, emulator.state.container("app")
     key = fakes.private_key(world, app)
     assert (key, fakes.password(world, app)) == (secret["key"], secret["password"])

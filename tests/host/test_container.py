@@ -111,11 +111,11 @@ def test_what_is_unknown_passes_untouched_and_is_not_priced_wrongly(web: HostedR
 
 def test_the_price_is_shown_once_and_not_again_while_it_stays(web: HostedResource) -> None:
     web.up(name="web", template="nodejs")
-    shown = web.lines().count("$4.00 a month")
+    shown = web.lines().count("web: $4.00 a month")
 
     web.up(name="web", template="nodejs")
 
-    assert (1, 1) == (shown, web.lines().count("$4.00 a month"))
+    assert (1, 1) == (shown, web.lines().count("web: $4.00 a month"))
 
 
 def test_check_works_without_a_key(emulator: Emulator, make_host: type[Host]) -> None:

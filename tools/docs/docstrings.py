@@ -9,6 +9,8 @@ import re
 import textwrap
 from typing import Any, Final
 
+from stacks_pulumi.resources import _literals
+
 __all__ = ["attributes", "described", "first_sentence", "optional", "section"]
 
 _OPTIONAL: Final = " | None"
@@ -52,10 +54,13 @@ def attributes(cls: type) -> dict[str, tuple[str, str]]:
 
 def described(type_text: str) -> str:
     """A type as a reader wants it: without Pulumi's wrapping, which is around all of them."""
-    text = type_text
+    text = type_text.removesuffix(_OPTIONAL)
+    if text in _literals.__all__:
+        # Its values are in the description.
+        return "`int`" if text == "StorageTier" else "`str`"
     for wrapping in ("pulumi.Input", "pulumi.Output"):
         text = _unwrapped(text, wrapping)
-    return f"`{text.replace('models.', '').removesuffix(_OPTIONAL)}`"
+    return f"`{text.replace('results.', '').removesuffix(_OPTIONAL)}`"
 
 
 def optional(type_text: str) -> bool:

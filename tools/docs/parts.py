@@ -18,6 +18,8 @@ _PARTS: Final[dict[str, Callable[[], str]]] = {
     "answers": functions.answers,
     "endpoints": endpoints.endpoints,
 }
+_GUIDE: Final = "https://docs.stackshosting.cloud"
+
 _OF_A_KIND: Final[dict[str, Callable[[str], str]]] = {
     "inputs": resources.inputs,
     "outputs": resources.outputs,
@@ -35,6 +37,10 @@ def generate(name: str) -> str:
     Raises:
         LookupError: There is no such part.
     """
+    return _text(name).replace("(guide, ", f"([guide]({_GUIDE}), ")
+
+
+def _text(name: str) -> str:
     what, _, kind = name.partition(" ")
     if what in _OF_A_KIND:
         return _OF_A_KIND[what](kind)

@@ -1,0 +1,57 @@
+"""
+Types of arguments whose values are known, so that editors complete them.
+
+`Template` and `Plan` accept any text, because the platform grows. The others are closed: a wrong literal is an error of
+the type checker, and text that is only known at run time goes in as an output (`pulumi.Output.from_input(text)`).
+`tests/typing` compares them with the catalogue and with `check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Literal
+
+import pulumi
+
+__all__ = ["AdoptMode", "DesiredStatus", "OnDelete", "Plan", "ServiceType", "StorageTier", "Template"]
+
+_Later = Awaitable[str] | pulumi.Output[str]
+
+AdoptMode = Literal["never", "if_matching"] | _Later
+DesiredStatus = Literal["running", "stopped"] | _Later
+OnDelete = Literal["unpin", "delete", "keep"] | _Later
+ServiceType = Literal["http", "tcp", "both"] | _Later
+Plan = Literal["micro", "basic", "standard", "premium"] | pulumi.Input[str]
+StorageTier = Literal[1, 3, 5] | pulumi.Input[int]
+Template = (
+    Literal[
+        "forgejo",
+        "forgejo-micro",
+        "ghost",
+        "loadbalancer-micro",
+        "minio",
+        "mongodb",
+        "mysql",
+        "nginx",
+        "nginx-micro",
+        "nodejs",
+        "php-apache",
+        "picoclaw",
+        "picoclaw-micro",
+        "pocketbase",
+        "pocketbase-micro",
+        "postgresql",
+        "python",
+        "redis",
+        "redis-micro",
+        "rqlite-micro",
+        "secrets-micro",
+        "stacks-loadbalancer",
+        "stacks-vpn",
+        "storage-micro",
+        "ubuntu",
+        "ubuntu-micro",
+        "wordpress",
+    ]
+    | pulumi.Input[str]
+)

@@ -1,0 +1,110 @@
+"""The commands of each example's README, as they are written, in a home folder of their own, on the emulator."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.examples import EXAMPLES
+from tools.engine.ensure import ensure
+from tools.engine.pack import argument
+
+BLOCK = re.compile(
+    r"(?:^<!-- (?P<mark>[a-z ]+) -->\n)?^(?P<indent> *)```sh\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL
+)
+NEEDS_AN_ACCOUNT = {"account"}
+OTHER_TERMINAL = "second emulator"
+
+FOLLOWED = sorted(
+    path.parent.name
+    for path in EXAMPLES.glob("*/README.md")
+    # It starts policy packs from folders, which not every engine does; it has tests of its own.
+    if path.parent.name != "gated_deployment"
+)
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """The commands of a page, in order: pairs of a mark (or nothing) and the text of a block."""
+    for found in BLOCK.finditer(page.read_text(encoding="utf-8")):
+        yield found["mark"] or "", re.sub(f"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
+
+
+class Newcomer:
+    """A shell in which one page after the other is pasted."""
+
+    def __init__(self, home: Path, engine: Path) -> None:
+        self.checkout = home / "checkout"
+        ignore = shutil.ignore_patterns("__pycache__", ".venv*", ".git", "build", "dist", ".*_cache")
+        shutil.copytree(EXAMPLES.parent, self.checkout, ignore=ignore)
+        path = os.pathsep.join([str(Path(sys.prefix) / "bin"), str(engine), os.environ["PATH"]])
+        kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
+        self.env = {
+            **kept,
+            "HOME": str(home),
+            "PATH": path,
+            "VIRTUAL_ENV": sys.prefix,
+            # A person answers "yes", and sees what the engine draws.
+            "PULUMI_SKIP_CONFIRMATIONS": "true",
+            "PULUMI_SKIP_UPDATE_CHECK": "1",
+        }
+
+    def paste(self, text: str, folder: Path, *, given: str = "", fails: bool = False) -> str:
+        """Run a block; what it exports holds for the next one."""
+        noted = folder.parent / "environment"
+        script = f"set -eo pipefail\n{text}\nexport -p > {noted}"
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=folder,
+            env=self.env,
+            input=given,
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=280,
+        )
+        said = f"$ {text}{done.stdout}{done.stderr}"
+        assert bool(done.returncode) == fails, said
+        if not fails:
+            exports = re.findall(
+                r'^declare -x (\w+)="(.*)"$', noted.read_text(encoding="utf-8"), re.MULTILINE
+            )
+            self.env.update(exports)
+        return said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_the_commands_of_a_readme_do_what_it_says(name: str, tmp_path: Path, engine: Path) -> None:
+    newcomer = Newcomer(tmp_path, engine)
+    folder = newcomer.checkout if name == "quickstart" else newcomer.checkout / "examples" / name
+    cap = 10 if name == "capped_agent" else None
+    with Emulator(spending_cap=cap) as emulator, Emulator(seed=1) as other:
+        before, end = [block for block in blocks(EXAMPLES / "README.md") if block[0] != OTHER_TERMINAL]
+        if (folder / "Pulumi.yaml").exists():
+            newcomer.paste(before[1], folder)
+            newcomer.paste(f"pulumi config set stacks:baseUrl {emulator.url}", folder)
+            newcomer.paste("pulumi config set stacks:apiKey --secret", folder, given=emulator.key)
+        followed = 0
+        for mark, text in blocks(EXAMPLES / name / "README.md"):
+            if mark in NEEDS_AN_ACCOUNT or mark == OTHER_TERMINAL:
+                continue
+            here = text.replace("http://127.0.0.1:7823/api/v1", other.url)
+            for pack in re.findall(r"(?<= )\.\./\.\./policies/\w+", here):
+                here = here.replace(pack, str(argument(ensure(), folder / pack, tmp_path)))
+            # The other account's key is pasted at a prompt.
+            given = other.key if "customerKey --secret" in text else ""
+            newcomer.paste(here, folder, given=given, fails=mark == "fails")
+            followed += 1
+        assert followed or name == "multi_cloud"
+        for account in (emulator, other):
+            assert account.state.world.containers == {}, "the README ends with nothing left"
+        newcomer.paste(end[1], folder)

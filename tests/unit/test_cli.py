@@ -1,0 +1,119 @@
+"""The command line as a whole: what it prints on a bare call, an interruption, and a missing extra."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from importlib import metadata
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import stacks_pulumi
+from stacks_pulumi import cli
+from stacks_pulumi._extras import advice
+
+COMMAND = [sys.executable, "-m", "stacks_pulumi"]
+
+
+def test_a_bare_call_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+
+    out = capsys.readouterr().out
+    assert out.startswith("usage: stacks-pulumi")
+    assert all(name in out for name in cli._COMMANDS)
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"stacks-pulumi {stacks_pulumi.__version__}\n"
+
+
+def test_ctrl_c_ends_a_command_with_one_line() -> None:
+    with subprocess.Popen(
+        [*COMMAND, "cost"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write("{")
+        process.stdin.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        process.send_signal(signal.SIGINT)
+        errors = process.stderr.read()
+
+    assert process.returncode == 130
+    assert errors == "\nInterrupted.\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "code"), [("emulator", "werkzeug", 2), ("completion", "shtab", 2)]
+)
+def test_a_missing_extra_is_one_line_with_the_command_that_installs_it(
+    command: str, module: str, code: int
+) -> None:
+    program = (
+        f"import sys; sys.modules[{module!r}] = None; from stacks_pulumi.cli import main; sys.exit(main())"
+    )
+    arguments = ["bash"] if command == "completion" else []
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, command, *arguments], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == code
+    assert done.stderr.startswith(
+        f"stacks-pulumi {command}: {module} is not installed. It comes with the extra "
+    )
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_the_completion_knows_every_command_and_its_options(
+    shell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["completion", shell]) == 0
+
+    script = capsys.readouterr().out
+    assert all(word in script for word in ("emulator", "cost", "rate-limit", "max-increase"))
+
+
+@pytest.mark.parametrize(
+    ("origin", "requirement"),
+    [
+        (None, "'stacks-pulumi[emulator]'"),
+        (
+            {"url": "file:///src/a%20b", "dir_info": {"editable": True}},
+            "-e '/src/a b[emulator]'",
+        ),
+        ({"url": "file:///src/it", "dir_info": {}}, "'/src/it[emulator]'"),
+        (
+            {"url": "file:///d/stacks_pulumi-1-py3-none-any.whl", "archive_info": {}},
+            "'stacks-pulumi[emulator] @ file:///d/stacks_pulumi-1-py3-none-any.whl'",
+        ),
+        (
+            {"url": "https://example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "'stacks-pulumi[emulator] @ git+https://example.com/it.git@abc'",
+        ),
+    ],
+)
+def test_the_advice_names_what_the_package_was_installed_from(
+    origin: Any, requirement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = None if origin is None else json.dumps(origin)
+    monkeypatch.setattr(metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: text))
+
+    told = advice(ModuleNotFoundError("No module named 'werkzeug'", name="werkzeug.serving"))
+
+    assert told is not None
+    assert told.endswith(f"pip install {requirement}")
+
+
+def test_a_package_of_no_extra_is_not_advised_on() -> None:
+    assert advice(ModuleNotFoundError("No module named 'numpy'", name="numpy")) is None
