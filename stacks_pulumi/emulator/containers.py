@@ -43,7 +43,7 @@ def create(state: State, key: ApiKey, body: dict[str, Any]) -> Container:
         Refusal: 400 with the field, 402 for the cap or a missing payment method, 503 for no capacity.
     """
     now = state.settle()
-    wanted = validated(body)
+    wanted = validated(body, strict=state.strict)
     # assumed: letters keep their case in the id.
     container_id = f"{key.account}-{wanted.name}"
     if container_id in state.world.containers:

@@ -33,6 +33,7 @@ class State:
         lock: Held while a request reads or changes anything.
         your_ip: The address that callers seem to come from; every real one is a loopback address here.
         duplicate_ips: Whether an address may be allowed twice.
+        strict: Whether to refuse what the guide leaves open and the platform may refuse.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class State:
         *,
         your_ip: str = "203.0.113.45",
         duplicate_ips: bool = False,
+        strict: bool = True,
     ) -> None:
         self.clock = clock or DrivenClock()
         self.world = world or World()
@@ -50,6 +52,7 @@ class State:
         self.lock = threading.RLock()
         self.your_ip = your_ip
         self.duplicate_ips = duplicate_ips
+        self.strict = strict
         if not self.world.scheduled_until:
             self.world.scheduled_until = self.clock.now()
 

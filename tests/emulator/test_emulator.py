@@ -134,7 +134,7 @@ def test_starting_and_stopping_twice_is_once(emulator: Emulator) -> None:
 
 
 def test_a_taken_port_is_said_in_one_line(emulator: Emulator) -> None:
-    with pytest.raises(PortTakenError, match=f"port {emulator.port} cannot be used") as caught:
+    with pytest.raises(PortTakenError, match=f"port {emulator.port} is in use") as caught:
         Emulator(port=emulator.port).start()
 
     assert "\n" not in str(caught.value)
