@@ -65,9 +65,9 @@ def test_a_good_name_is_taken(platform: Platform, name: str) -> None:
         ({"plan": None}, "plan"),
         ({"discount_code": None}, "discount_code"),
         ({"plan": "micro"}, "plan"),
-        ({"template": "redis-micro", "plan": "basic"}, "plan"),
         ({"template": "redis-micro", "plan": "premium"}, "plan"),
-        ({"template": "stacks-vpn", "plan": "basic"}, "plan"),
+        ({"template": "stacks-vpn", "plan": "micro"}, "plan"),
+        ({"template": "stacks-vpn", "plan": "premium"}, "plan"),
         ({"additional_storage_tier": 1, "template": "ubuntu-micro"}, "additional_storage_tier"),
         ({"additional_storage_tier": 1, "template": "postgresql"}, "additional_storage_tier"),
     ],
@@ -90,6 +90,9 @@ def test_a_bad_field_is_refused_by_name(platform: Platform, fields: dict[str, An
         ("redis-micro", {}, ("basic", 4, 10 * 1024)),
         ("redis-micro", {"plan": "micro"}, ("micro", 1, 5 * 1024)),
         ("stacks-vpn", {}, ("vpn", 5, 20 * 1024)),
+        # To send the default is the same as to leave it out.
+        ("redis-micro", {"plan": "basic"}, ("basic", 4, 10 * 1024)),
+        ("stacks-vpn", {"plan": "basic"}, ("vpn", 5, 20 * 1024)),
     ],
 )
 def test_plan_price_and_storage_are_those_of_the_guide(
