@@ -19,6 +19,7 @@ from stacks_pulumi.emulator import seeding
 from stacks_pulumi.emulator.clock import iso
 from stacks_pulumi.emulator.drift import Drift
 from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
+from stacks_pulumi.emulator.routes.table import OPERATIONS
 from stacks_pulumi.emulator.shapes import OPEN, SHAPES
 from stacks_pulumi.emulator.snapshot import request
 
@@ -40,6 +41,7 @@ class Call:
         fields: The fields of its body, or for GET of its query.
         run: Does it; takes the fields by name and returns the answer.
         told: What is known of each field.
+        offered: Values that a field may have.
     """
 
     method: str
@@ -48,6 +50,7 @@ class Call:
     fields: type[msgspec.Struct]
     run: Callable[..., Any]
     told: dict[str, str] = field(default_factory=dict)
+    offered: dict[str, list[str]] = field(default_factory=dict)
 
 
 class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
@@ -72,6 +75,13 @@ def _looks(emulator: Emulator) -> Iterator[Call]:
     yield _get("snapshot", emulator.snapshot)
     yield _get("requests", requests)
     yield _get("request_detail", emulator.request_detail)
+    yield Call(
+        "GET",
+        "key",
+        "Return the first key, which has every scope, and its account.",
+        _Nothing,
+        lambda: {"key": emulator.key, "account": emulator.account},
+    )
     yield Call("GET", "faults", "Return the faults: all, left, fired.", _Nothing, lambda: _faults(emulator))
     yield Call(
         "GET", "clock", "Return the time and whether it is frozen.", _Nothing, lambda: _clock(emulator)
@@ -88,19 +98,25 @@ def _changes(emulator: Emulator) -> Iterator[Call]:
     yield _post("freeze", emulator.freeze, answered(_clock))
     yield _post("resume", emulator.resume, answered(_clock))
     add = emulator.faults.add
-    told = {
-        **_told(add),
-        "kind": f"One of {', '.join(KINDS)}, or a status code.",
-        "operation": "An operationId, or `*` for any.",
-    }
-    yield Call("POST", "faults/add", _summary(add), _fault_fields(), _then(add, answered(_faults)), told)
+    yield Call(
+        "POST",
+        "faults/add",
+        _summary(add),
+        _fault_fields(),
+        _then(add, answered(_faults)),
+        _told(add),
+        {"operation": ["*", *OPERATIONS], "kind": list(KINDS)},
+    )
     yield _post("faults/clear", emulator.faults.clear, answered(_faults))
     shape = emulator.shapes.set
-    told = {
-        "operation": f"`*`, or one of {', '.join(sorted(OPEN))}.",
-        "shape": f"One of {', '.join(SHAPES)}.",
-    }
-    yield Call("POST", "shapes/set", _summary(shape), _fields(shape), _then(shape, answered(_shapes)), told)
+    yield Call(
+        "POST",
+        "shapes/set",
+        _summary(shape),
+        _fields(shape),
+        _then(shape, answered(_shapes)),
+        offered={"operation": ["*", *sorted(OPEN)], "shape": list(SHAPES)},
+    )
     yield _post("set_pace", emulator.set_pace, answered(_pace))
     yield _post("new_account", emulator.new_account, lambda account: {"account": account})
     yield _post("new_key", emulator.new_key, lambda key: {"key": key})
@@ -175,7 +191,8 @@ def _told(function: Callable[..., Any]) -> dict[str, str]:
     """Return what the docstring says of each parameter."""
     section = re.search(r"^Args:\n((?: {4}.*\n?)+)", inspect.getdoc(function) or "", re.MULTILINE)
     found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section[1] if section else "", re.MULTILINE)
-    return {name: re.sub(r"\s+", " ", text) for name, text in found}
+    # The same word for nothing as in JSON.
+    return {name: re.sub(r"\s+", " ", text).replace("`None`", "null") for name, text in found}
 
 
 def _faults(emulator: Emulator) -> Any:

@@ -46,6 +46,8 @@ def describe(calls: Iterable[Call], *, secured: bool) -> dict[str, Any]:
         for name, text in call.told.items():
             if name in body["properties"]:
                 body["properties"][name]["description"] = text
+        for name, values in call.offered.items():
+            body["properties"][name]["examples"] = values
         paths.setdefault(f"/{call.name}", {})[call.method.lower()] = _operation(call, body)
     used = {it.__name__ for it in {call.fields for call in calls}}
     description: dict[str, Any] = {

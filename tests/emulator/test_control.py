@@ -457,7 +457,7 @@ def test_the_page_brings_everything_with_it(emulator: Emulator) -> None:
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "http://" not in answer.text
     assert "https://" not in answer.text
-    assert "/_emulator/snapshot" in answer.text
+    assert "/_emulator/" in answer.text
     # Nothing that a name may hold is ever taken for markup.
     assert "innerHTML" not in answer.text
     assert emulator.key not in answer.text
