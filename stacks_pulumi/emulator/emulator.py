@@ -18,7 +18,7 @@ from stacks_pulumi.emulator.clock import DrivenClock
 from stacks_pulumi.emulator.control import Control
 from stacks_pulumi.emulator.cors import CrossOrigin
 from stacks_pulumi.emulator.drift import Drift
-from stacks_pulumi.emulator.persistence import load, save
+from stacks_pulumi.emulator.persistence import Journal, load
 from stacks_pulumi.emulator.ratelimit import RateLimiter
 from stacks_pulumi.emulator.server import Server
 from stacks_pulumi.emulator.shapes import Shapes
@@ -110,10 +110,11 @@ class Emulator:
         self.control_token = control_token or (None if self.is_loopback else secrets.token_urlsafe(24))
         self._cross_origin = CrossOrigin(cors_origins)
         self._server: Server | None = None
-        self._file = None if state_file is None else Path(state_file)
+        file = None if state_file is None else Path(state_file)
+        self._journal = None if file is None else Journal(file)
         self._rate_limit = given.count("rate_limit", rate_limit)
         self.clock = clock or DrivenClock()
-        held = load(self._file) if self._file is not None else None
+        held = load(file) if file is not None else None
         pace = Pace(boot_seconds, boot_reads, action_seconds, delete_seconds, backup_seconds)
         if held is not None:
             self.clock.advance(held.driven)
@@ -198,7 +199,9 @@ class Emulator:
         self._server = None
         with self.state.lock:
             self.state.settle()
-            self._save()
+            if self._journal is not None:
+                self.state.world.driven = self.clock.driven
+                self._journal.fold(self.state.world)
 
     def __enter__(self) -> Emulator:  # noqa: PYI034  (typing.Self is newer than Python 3.10)
         self.start()
@@ -399,9 +402,9 @@ class Emulator:
         return secret
 
     def _save(self) -> None:
-        if self._file is not None:
+        if self._journal is not None:
             self.state.world.driven = self.clock.driven
-            save(self._file, self.state.world)
+            self._journal.save(self.state.world)
 
     def _respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Delivery:
         preflight = self._cross_origin.preflight(incoming.method, headers)
