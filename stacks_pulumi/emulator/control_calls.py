@@ -104,7 +104,7 @@ def _changes(emulator: Emulator) -> Iterator[Call]:
         _summary(add),
         _fault_fields(),
         _then(add, answered(_faults)),
-        _told(add),
+        {**_told(add), "kind": "A kind of fault, or a status code."},
         {"operation": ["*", *OPERATIONS], "kind": list(KINDS)},
     )
     yield _post("faults/clear", emulator.faults.clear, answered(_faults))

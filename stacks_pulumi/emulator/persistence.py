@@ -106,17 +106,16 @@ class Journal:
     def _write(self, content: bytes, flags: int) -> None:
         path = _beside(self._path)
         try:
-            handle = os.open(path, os.O_WRONLY | flags, 0o666)
-            try:
-                written = os.write(handle, content)
-            finally:
-                os.close(handle)
-            if written < len(content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            # Unbuffered and in one call, so that a line is whole unless the disk is full.
+            with open(os.open(path, os.O_WRONLY | flags, 0o666), "wb", buffering=0) as file:  # noqa: PTH123  (of a descriptor)
+                written = file.write(content)
         except OSError as exc:
             # What is remembered is not in the file: the next time, everything is written.
             self._generation = None
             raise StateFileError(f"the state file {path} cannot be written: {exc.strerror}") from None
+        if written < len(content):
+            self._generation = None
+            raise StateFileError(f"the state file {path} cannot be written: {os.strerror(errno.ENOSPC)}")
         self._size += len(content)
 
     def _changes(self, world: World, generation: int) -> _Line | None:
