@@ -1,4 +1,4 @@
-"""Which web pages of other origins may call the emulator: none, unless it was told."""
+"""Which web pages of other origins may call the emulator. Default: no page."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Emulator:
         api: The HTTP side: log, limiter, and how a request is answered.
         state: Direct access to what it holds.
         clock: The time that it lives by; `advance` drives it.
-        faults: What is to go wrong.
+        faults: The queue of faults.
         shapes: How open answers look.
         drift: What happens behind a program's back.
         key: A key with every scope.
@@ -79,7 +79,7 @@ class Emulator:
     Raises:
         StateFileError: The state file holds something else.
         PortTakenError: When it is started: it cannot listen there.
-        ValueError: The limit, the cap or the address is none.
+        ValueError: The limit, the cap or the address is invalid.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class Emulator:
         Return one of the newest requests with its bodies; every secret is masked.
 
         Raises:
-            KeyError: There is none of this number, or it is too old.
+            KeyError: There is no request of this number, or it is too old.
         """
         return request(self.api.log.detail(number))
 
@@ -239,7 +239,7 @@ class Emulator:
             label: What it is called in logs.
 
         Raises:
-            ValueError: A scope or an account that does not exist, a label that does, or a limit that is none.
+            ValueError: A scope or an account that does not exist, a label that does, or an invalid limit.
         """
         limit = self._rate_limit if rate_limit == "same" else given.count("rate_limit", rate_limit)
         with self.state.lock:

@@ -28,7 +28,7 @@ _FOLD_AFTER = 4_000_000
 """Bytes of journal after which a new snapshot is written."""
 
 _COLLECTIONS = ("containers", "connections", "backups")
-"""Fields of the world that hold many things by id; a change of one of these is a line of its own."""
+"""Fields of the world that hold many things by id; the journal writes each thing that changed."""
 
 
 class StateFileError(Exception):
@@ -154,17 +154,17 @@ def load(path: Path) -> World | None:
     try:
         found = msgspec.json.decode(content, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        hint = "give another --state, or remove the file to begin anew"
-        raise StateFileError(f"the state file {path} is none of the emulator's ({exc}): {hint}") from None
+        hint = "give another --state, or remove the file to start again"
+        raise StateFileError(f"the state file {path} is not an emulator's ({exc}): {hint}") from None
     if found.version not in _READS:
         raise StateFileError(
             f"the state file {path} has version {found.version}, this emulator reads {_VERSION}: "
-            "give another --state, or remove the file to begin anew"
+            "give another --state, or remove the file to start again"
         )
     try:
         return _replayed(found, _read(_beside(path)))
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as exc:
-        hint = "give another --state, or remove both files to begin anew"
+        hint = "give another --state, or remove both files to start again"
         raise StateFileError(f"the journal {_beside(path)} is damaged ({exc}): {hint}") from None
 
 

@@ -95,7 +95,7 @@ class RequestLog:
         One request with its bodies.
 
         Raises:
-            KeyError: There is none of this number, or it is too old.
+            KeyError: There is no request of this number, or it is too old.
         """
         with self._lock:
             details = dict(self._details)

@@ -61,7 +61,7 @@ def load(
 
 
 def _container(state: State, account: str, wanted: SeedContainer) -> str:
-    # A key of its own, so that nothing counts against the cap of a real one.
+    # A separate key, so that nothing counts against the cap of a real one.
     owner = ApiKey("seed", "", state.accounts[account].id, list(keys.SCOPES))
     fields = ("name", "template", "plan", "additional_storage_tier")
     body: dict[str, Any] = {name: getattr(wanted, name) for name in fields}

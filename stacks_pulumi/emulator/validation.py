@@ -52,7 +52,7 @@ def validated(body: dict[str, Any], *, strict: bool = True) -> Wanted:
     if strict:
         _check_plan(plan, template)
     # The default is what the guide says, also for a micro template, which then costs a basic plan.
-    # assumed: stacks-vpn is a tier of its own; where a plan is accepted for it (not strict), it changes nothing.
+    # assumed: stacks-vpn is a separate tier; where a plan is accepted for it (not strict), it changes nothing.
     plan = catalog.VPN_PLAN.name if template == catalog.VPN_TEMPLATE else plan or catalog.DEFAULT_PLAN
     if tier is not None:
         _check_tier(tier, template, plan, strict=strict)
@@ -79,7 +79,7 @@ def _check_plan(plan: str | None, template: str) -> None:
     tier = catalog.TEMPLATES[template].plan
     # assumed: a template runs only on the plans of its tier. The guide lists templates by tier and does not say so.
     if tier is None:
-        raise bad_request(f"The template {template} has a plan of its own; leave plan out", "plan")
+        raise bad_request(f"The template {template} has its own plan; leave plan out", "plan")
     if (tier.name == "micro") != (plan == "micro"):
         raise bad_request(f"The plan {plan} is not available for the template {template}", "plan")
 
@@ -92,7 +92,7 @@ def _check_tier(tier: Any, template: str, plan: str, *, strict: bool) -> None:
     if catalog.is_micro(template, plan) or template.endswith("-micro"):
         raise bad_request("Additional storage is not available for micro containers", field)
     if strict and template == catalog.VPN_TEMPLATE:
-        # assumed: a tier of its own takes no additional storage.
+        # assumed: a separate tier takes no additional storage.
         raise bad_request("Additional storage is not available for VPN containers", field)
     if catalog.is_database(template):
         raise bad_request("Additional storage is not available for database containers", field)

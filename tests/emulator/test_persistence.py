@@ -75,7 +75,7 @@ def test_no_file_and_an_empty_one_are_a_new_beginning(tmp_path: Path, content: s
 def test_a_file_of_something_else_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "state.json").write_text(content)
 
-    with pytest.raises(StateFileError, match="none of the emulator's") as caught:
+    with pytest.raises(StateFileError, match="not an emulator's") as caught:
         load(tmp_path / "state.json")
 
     assert "\n" not in str(caught.value)

@@ -178,7 +178,9 @@ def test_no_policy_of_single_resources_is_left_out_below() -> None:
 def test_an_update_stops_before_it_makes_what_violates_a_policy(
     guarded: Stack, emulator: Emulator, tmp_path: Path, pack: str
 ) -> None:
-    site = 'site = stacks.Container("site-dev", template="ubuntu-micro", plan="micro", external_access=True)\n'
+    site = (
+        'site = stacks.Container("site-dev", template="ubuntu-micro", plan="micro", external_access=True)\n'
+    )
     guarded.program(site)
     guarded.up(quiet_afterwards=False)
 

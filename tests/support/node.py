@@ -63,7 +63,7 @@ def generator() -> Path:
 
 
 def chromium() -> str:
-    """Return the path of a Chromium or Chrome; skip the test where there is none."""
+    """Return the path of a Chromium or Chrome; skip the test without one."""
     for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
         found = shutil.which(name)
         if found is not None:
