@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import ipaddress
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Literal
 
 from stacks_pulumi.emulator import given, keys, seeding
 from stacks_pulumi.emulator.app import BASE_PATH, Api, Incoming
@@ -35,8 +32,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.emulator.requestlog import Record
 
 __all__ = ["Emulator"]
-
-_SeedT = TypeVar("_SeedT", seeding.SeedContainer, seeding.SeedConnection)
 
 
 class Emulator:
@@ -279,27 +274,14 @@ class Emulator:
         delete_seconds: float | None = None,
         backup_seconds: float | None = None,
     ) -> None:
-        """
-        Change how long things take, for what begins from now on. What is not given stays.
-
-        Args:
-            boot_seconds: How long a container is `pending`.
-            action_seconds: How long a stop, start or restart takes.
-            delete_seconds: How long a deleted container is still listed.
-            backup_seconds: How long a backup takes.
-        """
-        wanted = {
-            "boot_seconds": boot_seconds,
-            "action_seconds": action_seconds,
-            "delete_seconds": delete_seconds,
-            "backup_seconds": backup_seconds,
-        }
-        checked = {name: given.seconds(name, it) for name, it in wanted.items() if it is not None}
+        """Change how long things take, for what begins from now on. What is not given stays."""
         with self.state.lock:
-            for name, value in checked.items():
-                setattr(self.state.pace, name, value)
-            if boot_seconds is not None:
-                self.state.pace.boot_reads = None
+            self.state.pace.change(
+                boot_seconds=boot_seconds,
+                action_seconds=action_seconds,
+                delete_seconds=delete_seconds,
+                backup_seconds=backup_seconds,
+            )
 
     def load(
         self,
@@ -320,15 +302,8 @@ class Emulator:
             ValueError: A field is missing, unknown or of another type.
             Refusal: The platform would refuse one of them.
         """
-        wanted = [_seed(it, seeding.SeedContainer) for it in containers]
-        connected = [_seed(it, seeding.SeedConnection) for it in connections]
         with self.state.lock:
-            before = copy.deepcopy(self.state.world)
-            try:
-                made = seeding.load(self.state, self.account, wanted, connected)
-            except BaseException:
-                self.state.world = before
-                raise
+            made = seeding.load(self.state, self.account, containers, connections)
             self._save()
             return made
 
@@ -415,7 +390,3 @@ class Emulator:
         else:
             delivery = self._control.respond(incoming, headers)
         return self._cross_origin.opened(delivery, headers)
-
-
-def _seed(entry: Any, kind: type[_SeedT]) -> _SeedT:
-    return entry if isinstance(entry, kind) else msgspec.convert(entry, kind)

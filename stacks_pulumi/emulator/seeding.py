@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+import copy
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -11,6 +13,9 @@ from stacks_pulumi.emulator.world import ApiKey
 
 if TYPE_CHECKING:
     from stacks_pulumi.emulator.state import State
+
+_T = TypeVar("_T")
+_Entry: TypeAlias = _T | Mapping[str, Any]
 
 __all__ = ["SeedConnection", "SeedContainer", "load"]
 
@@ -40,24 +45,39 @@ class SeedConnection(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def load(
-    state: State, account: str, wanted: list[SeedContainer], connected: list[SeedConnection]
+    state: State,
+    account: str,
+    wanted: Sequence[_Entry[SeedContainer]],
+    connected: Sequence[_Entry[SeedConnection]],
 ) -> list[str]:
     """
-    Add containers and connections.
+    Add containers and connections, all of them or none.
 
     Returns:
         The ids of the containers.
 
     Raises:
+        ValueError: A field is missing, unknown or of another type.
         Refusal: The platform would refuse one of them.
         KeyError: There is no such account, or no such container.
     """
-    made = [_container(state, it.account or account, it) for it in wanted]
-    for it in connected:
-        connections.create(state, state.container(it.source), state.container(it.target), it.name)
+    ready = [_converted(it, SeedContainer) for it in wanted]
+    links = [_converted(it, SeedConnection) for it in connected]
+    before = copy.deepcopy(state.world)
+    try:
+        made = [_container(state, it.account or account, it) for it in ready]
+        for it in links:
+            connections.create(state, state.container(it.source), state.container(it.target), it.name)
+    except BaseException:
+        state.world = before
+        raise
     for made_id in made:
         state.world.containers[made_id].env_pending = False
     return made
+
+
+def _converted(entry: _Entry[_T], kind: type[_T]) -> _T:
+    return entry if isinstance(entry, kind) else msgspec.convert(entry, kind)
 
 
 def _container(state: State, account: str, wanted: SeedContainer) -> str:
