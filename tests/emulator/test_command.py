@@ -134,6 +134,8 @@ def test_a_program_reads_its_first_line_and_docker_its_file(
     start: Callable[..., Running], tmp_path: Path
 ) -> None:
     file = tmp_path / "stacks.env"
+    # An existing file that everyone can read.
+    file.touch(0o644)
     running = start("--json", "--env-file", str(file))
     told = json.loads(running.said)
     written = dict(line.split("=", 1) for line in file.read_text().splitlines())

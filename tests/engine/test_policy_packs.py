@@ -127,7 +127,7 @@ def test_what_is_allowed_passes_every_policy_from_preview_to_update(guarded: Sta
 
     preview = guarded.preview(*packs(tmp_path))
     assert violations(preview) == {}
-    assert "data-dev  redis-micro, micro  $1.00" in preview.text
+    assert "data-dev  redis-micro, micro   $1.00" in preview.text
     update = guarded.up(*packs(tmp_path, report="advisory"))
     assert violations(update) == {}
     assert "$2.00" in violations(update, "advisory")["cost-report"]
