@@ -33,6 +33,7 @@ __all__ = [
 KEYS: Final = (
     "apiKey",
     "baseUrl",
+    "allowHttp",
     "adopt",
     "requestsPerMinute",
     "maxConcurrency",
@@ -62,6 +63,7 @@ class Settings:
         api_key: `sk_stacks_` and 64 hexadecimal digits; never shown in `repr`. `None` if none was given, which
             is an error only once something has to be asked of the API.
         base_url: Where the API is, without a trailing slash.
+        allow_http: Whether `base_url` may be `http://` on another machine.
         adopt: `never` or `if_matching`; a resource's own `adopt` goes first.
         requests_per_minute: The budget to keep to until an answer's headers say otherwise.
         max_concurrency: How many operations one provider process carries out at once.
@@ -70,6 +72,7 @@ class Settings:
 
     api_key: str | None = field(default=None, repr=False)
     base_url: str = DEFAULT_BASE_URL
+    allow_http: bool = False
     adopt: str = "never"
     requests_per_minute: int = 60
     max_concurrency: int = 64
@@ -96,7 +99,8 @@ def load(
 
     Args:
         config: Keys with their namespace (`stacks:apiKey`), as the engine hands them to a provider.
-        environ: `os.environ` unless given. `STACKS_API_KEY` and `STACKS_BASE_URL` are read.
+        environ: `os.environ` unless given. `STACKS_API_KEY`, `STACKS_BASE_URL` and `STACKS_ALLOW_HTTP`
+            are read.
 
     Raises:
         ConfigError: A value is malformed. The message names the key of the configuration, never an API key.
@@ -117,13 +121,14 @@ def load(
     if adopt not in ADOPT_MODES:
         msg = f"stacks:adopt is {adopt!r}: it is one of {', '.join(ADOPT_MODES)}"
         raise ConfigError(msg)
-    children = value("deleteChildrenWithContainer")
-    if children is not None:
-        # The program acts on it (see `resources._references`); a malformed value is reported by the provider as well.
-        flag("deleteChildrenWithContainer", children)
+    # The program acts on it (see `resources._references`); a malformed value is reported by the provider as well.
+    flag("deleteChildrenWithContainer", value("deleteChildrenWithContainer"))
+    allow_http = flag("allowHttp", value("allowHttp", "STACKS_ALLOW_HTTP"))
+    base_url = value("baseUrl", "STACKS_BASE_URL") or DEFAULT_BASE_URL
     return Settings(
         api_key=None if api_key is None else check_api_key(api_key, account),
-        base_url=check_base_url(value("baseUrl", "STACKS_BASE_URL") or DEFAULT_BASE_URL),
+        base_url=check_base_url(base_url, allow_http=allow_http),
+        allow_http=allow_http,
         adopt=adopt,
         requests_per_minute=_count(
             "requestsPerMinute", value("requestsPerMinute"), Settings.requests_per_minute
@@ -152,7 +157,7 @@ def refuse_misspelt(get: Callable[[str], object]) -> None:
             snake,
             snake.replace("_", "-"),
             key[0].upper() + key[1:],
-            key.replace("Url", "URL").replace("api", "API"),
+            key.replace("Url", "URL").replace("api", "API").replace("Http", "HTTP"),
         }
         for other in sorted(others - {key}):
             if get(f"{NAMESPACE}:{other}") is not None:
@@ -187,9 +192,14 @@ def check_api_key(api_key: str, account: str | None = None) -> str:
     raise ConfigError(msg)
 
 
-def check_base_url(base_url: str) -> str:
+def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
     """
     The address without a trailing slash, if it is one that a key may be sent to.
+
+    Args:
+        base_url: The address.
+        allow_http: Accept `http://` to any host, for an emulator in another container. The key and every password
+            are then readable on the network.
 
     Raises:
         ConfigError: It is no address, it carries credentials, a query or a fragment, or it is plain `http://` to
@@ -212,8 +222,11 @@ def check_base_url(base_url: str) -> str:
     if parts.query or parts.fragment:
         msg = f"stacks:baseUrl {shown!r} has a query or a fragment: give the address alone"
         raise ConfigError(msg)
-    if parts.scheme == "http" and not _is_loopback(host):
-        msg = f"stacks:baseUrl {shown!r} sends the API key in clear text: use https:// (http:// is for this machine)"
+    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+        msg = (
+            f"stacks:baseUrl {shown!r} sends the API key in clear text: use https://, or, for an emulator in a network "
+            "that you trust, set stacks:allowHttp or STACKS_ALLOW_HTTP to true"
+        )
         raise ConfigError(msg)
     return base_url.rstrip("/")
 
@@ -236,14 +249,17 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def flag(key: str, text: str) -> bool:
+def flag(key: str, text: str | None) -> bool:
     """
-    Read a setting that is true or false.
+    Read a setting that is true or false; false unless given.
 
     Raises:
         ConfigError: It is neither.
     """
+    # A boolean of a program arrives as Python writes it.
     words = {"true": True, "false": False}
+    if text is None:
+        return False
     if text.strip().lower() not in words:
         msg = f"stacks:{key} is {text!r}: it is true or false"
         raise ConfigError(msg)

@@ -65,6 +65,7 @@ class StacksClient:
         api_key: str,
         *,
         base_url: str = DEFAULT_BASE_URL,
+        allow_http: bool = False,
         requests_per_minute: int = Settings.requests_per_minute,
         max_connections: int = 16,
         clock: Clock = SYSTEM_CLOCK,
@@ -74,7 +75,7 @@ class StacksClient:
         # that declares resources asks the API nothing.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
 
-        self._base_url = check_base_url(base_url)
+        self._base_url = check_base_url(base_url, allow_http=allow_http)
         self._transport = Transport(self._base_url, check_api_key(api_key), clock)
         limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
         send = assemble(self._transport, limiter, clock, self._base_url)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import signal
 import sys
 import threading
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from stacks_pulumi.config import check_api_key
 from stacks_pulumi.errors import ConfigError
@@ -15,7 +19,17 @@ from stacks_pulumi.errors import ConfigError
 if TYPE_CHECKING:
     from types import FrameType
 
+    from stacks_pulumi.emulator import Emulator
+
 HELP = "serve an emulated STACKS API on this machine"
+
+DEFAULT_PORT = 7822
+"""STAC on a phone's keys."""
+
+_WARNING = (
+    "Warning: listening on {host}. Everyone who can reach it can use the API with the key below, over plain http.\n"
+    "The page and the control API need the token in the page's address.\n"
+)
 
 _UNLIMITED = 6000
 """What a client is told to keep to when there is no limit; a hundred a second is more than it needs."""
@@ -24,11 +38,44 @@ _UNLIMITED = 6000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.description = (
-        "Serve an emulated STACKS API on the loopback interface until it is interrupted. "
+        "Serve an emulated STACKS API on this machine until it is interrupted. "
         "Nothing is billed and no account is needed. The page at / shows what it holds."
     )
     parser.add_argument(
-        "--port", type=_port, default=0, metavar="N", help="where to listen (default: a free port)"
+        "--port",
+        type=_port,
+        default=DEFAULT_PORT,
+        metavar="N",
+        help="the port to listen on; 0 for a free one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="the address to listen on, 0.0.0.0 for all (default: %(default)s); the control API then needs a token",
+    )
+    parser.add_argument(
+        "--control-token",
+        default=os.environ.get("STACKS_EMULATOR_TOKEN"),
+        metavar="TOKEN",
+        help="the token of the control API (default: STACKS_EMULATOR_TOKEN, or a random one where it is needed)",
+    )
+    parser.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let web pages of this origin call the emulator, * for all; may be repeated",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object: url, key, page, and control_token if needed",
+    )
+    parser.add_argument(
+        "--env-file",
+        metavar="FILE",
+        help="write STACKS_BASE_URL and STACKS_API_KEY to this file, for Docker or a shell",
     )
     parser.add_argument("--key", help="the API key to accept (default: one derived from the seed)")
     parser.add_argument("--state", metavar="FILE", help="keep everything in this JSON file and go on from it")
@@ -49,9 +96,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spending-cap",
         type=_dollars,
-        default=Decimal(50),
+        default=None,
         metavar="USD",
-        help="what the key may spend a month, or none (default: 50)",
+        help="what the key may spend a month (default: no cap)",
     )
     parser.add_argument(
         "--your-ip",
@@ -65,6 +112,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="let the next boot of this container, or of this template, fail; may be repeated",
+    )
+    parser.add_argument(
+        "--load", metavar="FILE", help="begin with the containers and connections in this JSON file"
+    )
+    parser.add_argument(
+        "--lenient",
+        action="store_true",
+        help="accept what the platform may refuse; by default it is refused",
     )
     parser.add_argument("--shapes", default="guide", help="how to answer where the guide leaves it open")
 
@@ -84,6 +139,10 @@ def run(arguments: argparse.Namespace) -> int:
         key = None if arguments.key is None else _checked(arguments.key)
         server = emulator.Emulator(
             port=arguments.port,
+            host=arguments.host,
+            control_token=arguments.control_token,
+            cors_origins=arguments.cors_origin,
+            strict=not arguments.lenient,
             key=key,
             seed=arguments.seed,
             state_file=arguments.state,
@@ -99,15 +158,24 @@ def run(arguments: argparse.Namespace) -> int:
         for name in arguments.fail_boot:
             server.fail_boot(name)
         server.start()
+        # After the start, when the port is known.
+        if arguments.load is not None:
+            _load(server, arguments.load)
+        if arguments.env_file is not None:
+            _write_environment(Path(arguments.env_file), server)
     except (ValueError, emulator.PortTakenError, emulator.StateFileError) as exc:
         return _refuse(str(exc))
-    _say(_greeting(server, arguments.rate_limit))
+    except OSError as exc:
+        return _refuse(f"{exc.filename}: {exc.strerror}")
+    if server.control_token is not None and not arguments.json:
+        _say(_WARNING.format(host=arguments.host))
+    _say(_as_json(server) if arguments.json else _greeting(server, arguments.rate_limit))
     ended.wait()
     try:
         server.stop()
     except emulator.StateFileError as exc:
         return _refuse(str(exc))
-    if not deserted.is_set():
+    if not deserted.is_set() and not arguments.json:
         _say(f"\nStopped after {server.calls()} requests.")
     return 0
 
@@ -132,8 +200,41 @@ def _checked(key: str) -> str:
         raise ValueError("the --key is malformed: it is sk_stacks_ and 64 hexadecimal digits") from None
 
 
-def _greeting(server: object, rate_limit: int | None) -> str:
-    url, page, key = (getattr(server, name) for name in ("url", "page_url", "key"))
+def _load(server: Emulator, file: str) -> None:
+    from stacks_pulumi.emulator.refusals import Refusal  # noqa: PLC0415  (its packages come with an extra)
+
+    try:
+        data = json.loads(Path(file).read_bytes())
+        server.load(data["containers"], data.get("connections", []))
+    except (ValueError, KeyError, TypeError, AttributeError, Refusal) as exc:
+        reason = f"there is no {exc}" if isinstance(exc, KeyError) else exc
+        raise ValueError(f"{file} cannot be loaded: {reason}") from None
+
+
+def _write_environment(file: Path, server: Emulator) -> None:
+    lines = [f"STACKS_BASE_URL={server.url}", f"STACKS_API_KEY={server.key}"]
+    if not server.is_loopback:
+        lines.append("STACKS_ALLOW_HTTP=true")
+    # It holds a key: readable by its owner alone, from the beginning.
+    file.touch(0o600)
+    file.chmod(0o600)
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _page(server: Emulator) -> str:
+    token = server.control_token
+    return server.page_url if token is None else f"{server.page_url}#token={quote(token, safe='')}"
+
+
+def _as_json(server: Emulator) -> str:
+    told = {"url": server.url, "key": server.key, "page": _page(server)}
+    if server.control_token is not None:
+        told["control_token"] = server.control_token
+    return json.dumps(told)
+
+
+def _greeting(server: Emulator, rate_limit: int | None) -> str:
+    url, page, key = server.url, _page(server), server.key
     return "\n".join(
         (
             "The STACKS emulator is running. Ctrl-C stops it.",

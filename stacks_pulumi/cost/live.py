@@ -54,7 +54,7 @@ def connect() -> StacksClient:
     if settings.api_key is None:
         msg = "no STACKS API key: set the environment variable STACKS_API_KEY; a stack's configuration is not read here"
         raise ConfigError(msg)
-    return StacksClient(settings.api_key, base_url=settings.base_url)
+    return StacksClient(settings.api_key, base_url=settings.base_url, allow_http=settings.allow_http)
 
 
 def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price) -> Report:

@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi.emulator.refusals import bad_request, not_found
+from stacks_pulumi.emulator.validation import refuse_null
 from stacks_pulumi.emulator.world import AllowedIp, Container, digest
 
 if TYPE_CHECKING:
@@ -50,12 +51,17 @@ def add_ip(state: State, container: Container, body: dict[str, Any]) -> AllowedI
         Refusal: 400 for a field that is wrong, for an address that is allowed already, and while external access
             is off.
     """
+    if state.strict:
+        refuse_null(body, "description", "service_type")
     address, service = body.get("ip_address"), body.get("service_type")
     description = body.get("description")
     if address is None or address == "":
         raise bad_request("IP address is required", "ip_address")
     if not isinstance(address, str) or canonical(address) is None:
         raise bad_request("Invalid IPv4 or IPv6 address, or CIDR range", "ip_address")
+    if state.strict and not _is_exact(address):
+        # assumed: refused; where it is accepted (not strict), it is kept as it was sent.
+        raise bad_request("The CIDR range has host bits set", "ip_address")
     if service is not None and service not in SERVICE_TYPES:
         raise bad_request(f"Service type must be one of: {', '.join(SERVICE_TYPES)}", "service_type")
     if description is not None and not isinstance(description, str):
@@ -91,11 +97,20 @@ def remove_ip(container: Container, ip_id: str, *, force: bool = False) -> None:
 
 def canonical(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     """The network that an address or a range stands for; `None` if it is neither."""
-    # assumed: a range whose host bits are set is taken, as most firewalls take it.
+    if "%" in address:
+        # A zone means something on one machine only.
+        return None
     try:
         return ipaddress.ip_network(address, strict=False)
     except ValueError:
         return None
+
+
+def _is_exact(address: str) -> bool:
+    try:
+        return bool(ipaddress.ip_network(address))
+    except ValueError:
+        return False
 
 
 def _known(container: Container, address: str) -> bool:

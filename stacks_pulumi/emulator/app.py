@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from stacks_pulumi.emulator import keys
 from stacks_pulumi.emulator.delivery import Delivery, encode, instead, spoil
 from stacks_pulumi.emulator.faults import Fault, Faults
+from stacks_pulumi.emulator.masking import masked
 from stacks_pulumi.emulator.ratelimit import RateLimiter, Verdict
 from stacks_pulumi.emulator.refusals import Refusal, bad_request
-from stacks_pulumi.emulator.requestlog import RequestLog
+from stacks_pulumi.emulator.requestlog import Detail, RequestLog
 from stacks_pulumi.emulator.routes._ask import Ask
 from stacks_pulumi.emulator.routes.table import DASHBOARD_ONLY, OPERATIONS, match
 from stacks_pulumi.emulator.shapes import Open, Shapes, render
@@ -88,6 +89,12 @@ class Api:
         visit = _Visit(self, incoming)
         delivery = visit.run()
         self.log.append(
+            Detail(
+                query=incoming.query,
+                request=masked(None, incoming.payload),
+                headers=delivery.headers,
+                response=masked(visit.operation, delivery.payload),
+            ),
             at=visit.began,
             method=incoming.method,
             path=incoming.path,

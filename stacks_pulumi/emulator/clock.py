@@ -17,7 +17,7 @@ _END = 253_370_764_800.0
 
 class DrivenClock:
     """
-    A wall clock that can be driven forward.
+    A wall clock that can be driven forward, frozen and resumed.
 
     Args:
         start: Seconds since the Unix epoch to begin at; now unless given.
@@ -61,6 +61,25 @@ class DrivenClock:
                 raise ValueError(f"the clock can be advanced to the year 9998, not by {seconds} seconds")
             self._driven += seconds
             return moment
+
+    @property
+    def frozen(self) -> bool:
+        """Whether only `advance` moves it."""
+        with self._lock:
+            return not self._running
+
+    def freeze(self) -> None:
+        """Stop it: only `advance` moves it from now on. No-op if it is frozen."""
+        with self._lock:
+            self._start = self._moment() - self._driven
+            self._running = False
+
+    def resume(self) -> None:
+        """Let it go by itself again, from the moment that it shows. No-op if it is running."""
+        with self._lock:
+            self._start = self._moment() - self._driven
+            self._origin = time.monotonic()
+            self._running = True
 
     def _moment(self) -> float:
         passed = time.monotonic() - self._origin if self._running else 0.0

@@ -46,7 +46,7 @@ def create(state: State, source: Container, target: Container, name: Any) -> Con
         state: The platform.
         source: Who gets the variables.
         target: Who is reached.
-        name: What was sent as `connectionName`, if anything.
+        name: What was sent as `connectionName`; `None` if nothing was.
 
     Raises:
         Refusal: 400 for a name that is taken or no name, for a container that does not run, and for itself.

@@ -44,9 +44,10 @@ def create(state: State, key: ApiKey, body: dict[str, Any]) -> Container:
         Refusal: 400 with the field, 402 for the cap or a missing payment method, 503 for no capacity.
     """
     now = state.settle()
-    wanted = validated(body)
+    wanted = validated(body, strict=state.strict)
     name = _stored(state, wanted.name)
-    if f"{key.account}-{name}" in state.world.containers:
+    container_id = f"{key.account}-{name}"
+    if container_id in state.world.containers:
         # assumed: the code and the wording; the guide shows that the id is made of the name.
         raise bad_request(f"A container named {name} already exists", "name")
     price = price_of(wanted.plan, wanted.storage_tier)

@@ -1,27 +1,31 @@
 """
-The control endpoints under `/_emulator/`, and the page: what Python code does with `Emulator`, for other processes.
+The control API under `/_emulator/`, and the page: what Python code does with `Emulator`, for other processes.
 
-They ask for no key, so they answer this machine alone: a request under another host name, or one that a web page of
-another origin sent, is refused.
+On a loopback address it asks for no key, so a request under another host name, or one that a web page of another
+origin sent, is refused. On every other address it asks for a token.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
+import re
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from stacks_pulumi.emulator.clock import iso
+import msgspec
+
+from stacks_pulumi.emulator.control_calls import Call, calls
+from stacks_pulumi.emulator.control_spec import describe
 from stacks_pulumi.emulator.delivery import Delivery, encode
 from stacks_pulumi.emulator.refusals import Refusal
-from stacks_pulumi.emulator.shapes import OPEN
-from stacks_pulumi.emulator.snapshot import request, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from stacks_pulumi.emulator.app import Incoming
+    from stacks_pulumi.emulator.cors import CrossOrigin
     from stacks_pulumi.emulator.emulator import Emulator
 
 __all__ = ["CONTROL_PATH", "Control"]
@@ -36,6 +40,8 @@ _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
+_HTML = "text/html; charset=utf-8"
+_YAML = "application/yaml"
 
 
 class Control:
@@ -44,125 +50,108 @@ class Control:
 
     Args:
         emulator: What is controlled.
+        cross_origin: Which other origins may call.
     """
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Emulator, cross_origin: CrossOrigin) -> None:
         self._emulator = emulator
-        self._table: dict[tuple[str, str], Callable[[dict[str, Any], dict[str, str]], Any]] = {
-            ("GET", ""): self._index,
-            ("GET", "state"): lambda _body, _query: snapshot(emulator.api),
-            ("GET", "requests"): self._requests,
-            ("GET", "faults"): lambda _body, _query: self._faults(),
-            ("POST", "faults"): self._add_faults,
-            ("DELETE", "faults"): self._clear_faults,
-            ("GET", "clock"): lambda _body, _query: self._clock(),
-            ("POST", "clock"): self._advance,
-            ("GET", "shapes"): self._shapes,
-            ("POST", "shapes"): self._set_shapes,
-            ("POST", "failures"): self._fail,
-            ("POST", "accounts"): lambda _body, _query: {"account": emulator.new_account()},
-            ("POST", "keys"): lambda body, _query: {"key": emulator.new_key(**body)},
-            ("POST", "drift"): self._drift,
-            ("POST", "reset"): self._reset,
-        }
+        self._cross_origin = cross_origin
+        self._calls = {(call.method, call.name): call for call in calls(emulator)}
 
     def respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Delivery:
-        """Answer a request for the page or for a control endpoint."""
-        if not _is_local(headers):
-            return encode(403, {"error": "The emulator's own pages answer this machine only"}, _SECURITY)
-        if incoming.path == "/" and incoming.method in {"GET", "HEAD"}:
-            page = resources.files("stacks_pulumi.emulator").joinpath("page.html").read_bytes()
-            return Delivery(200, page, {"Content-Type": "text/html; charset=utf-8", **_SECURITY})
-        if incoming.path.startswith(f"{CONTROL_PATH}/"):
-            return self._control(incoming)
-        return encode(
-            404, {"error": "Not found: the API is under /api/v1, control under /_emulator/"}, _SECURITY
-        )
+        """Answer a request for the page, a description, the health or a control endpoint."""
+        path, looking = incoming.path, incoming.method in {"GET", "HEAD"}
+        if path == f"{CONTROL_PATH}/health" and looking:
+            return encode(200, {"status": "ok", "url": self._emulator.url}, _SECURITY)
+        token = self._emulator.control_token
+        if token is None and not self._is_local(headers):
+            return _error(403, "forbidden", "The control API answers only this machine and allowed origins")
+        if path == "/" and looking:
+            return _file("page.html", _HTML)
+        if path == "/openapi.yaml" and looking:
+            return _file("openapi.yaml", _YAML)
+        if path == f"{CONTROL_PATH}/openapi.json" and looking:
+            return encode(200, describe(self._calls.values(), secured=token is not None), _SECURITY)
+        if not path.startswith(f"{CONTROL_PATH}/"):
+            return _error(404, "not_found", "Not found: the API is under /api/v1, control under /_emulator/")
+        if token is not None and not _carries(headers, token):
+            return _error(401, "unauthorized", "The control API needs its token as a bearer token")
+        return self._control(incoming, path.removeprefix(CONTROL_PATH).strip("/"))
 
-    def _control(self, incoming: Incoming) -> Delivery:
-        name = incoming.path.removeprefix(CONTROL_PATH).strip("/")
-        handler = self._table.get((incoming.method, name))
-        if handler is None:
-            return encode(404, {"error": f"Not found; GET {CONTROL_PATH}/ lists what there is"}, _SECURITY)
+    def _control(self, incoming: Incoming, name: str) -> Delivery:
+        call = self._calls.get(("GET" if incoming.method == "HEAD" else incoming.method, name))
+        if call is None:
+            allowed = [method for method, known in self._calls if known == name]
+            if allowed:
+                return _error(
+                    405, "method_not_allowed", "Method not allowed", headers={"Allow": ", ".join(allowed)}
+                )
+            return _error(404, "not_found", f"Not found; {CONTROL_PATH}/openapi.json describes what there is")
+        try:
+            return encode(200, call.run(**_given(call, incoming)), _SECURITY)
+        except json.JSONDecodeError as exc:
+            return _error(400, "invalid_json", f"The body is not JSON: {exc}")
+        except msgspec.ValidationError as exc:
+            return _invalid(str(exc))
+        except Refusal as refusal:
+            return _error(refusal.status, "refused", str(refusal.body["error"]), refusal.body.get("field"))
+        except KeyError as exc:
+            return _error(404, "not_found", f"there is no {exc.args[0]!r}")
+        except (ValueError, ArithmeticError) as exc:
+            return _error(400, "invalid_value", str(exc))
+
+    def _is_local(self, headers: Mapping[str, str]) -> bool:
+        host, origin = headers.get("Host", ""), headers.get("Origin")
+        known = urlsplit(f"//{host}").hostname in _LOOPBACK
+        return known and (origin in {None, f"http://{host}"} or self._cross_origin.allows(origin))
+
+
+def _given(call: Call, incoming: Incoming) -> dict[str, Any]:
+    """
+    Return the fields of a request that were given or have a default.
+
+    Raises:
+        ValidationError: A field is missing, unknown or of another type.
+        JSONDecodeError: The body is not JSON.
+    """
+    if incoming.method in {"GET", "HEAD"}:
+        found = msgspec.convert(incoming.query, call.fields, strict=False)
+    else:
         try:
             body = json.loads(incoming.payload) if incoming.payload.strip() else {}
-            if not isinstance(body, dict):
-                return encode(400, {"error": "the body must be a JSON object"}, _SECURITY)
-            return encode(200, handler(body, incoming.query), _SECURITY)
-        except Refusal as refusal:
-            return encode(refusal.status, refusal.body, _SECURITY)
-        except KeyError as exc:
-            return encode(404, {"error": f"there is no {exc.args[0]!r}"}, _SECURITY)
-        except (TypeError, ValueError, ArithmeticError) as exc:
-            return encode(400, {"error": str(exc)}, _SECURITY)
-
-    def _index(self, _body: dict[str, Any], _query: dict[str, str]) -> Any:
-        return {"endpoints": [f"{method} {CONTROL_PATH}/{name}" for method, name in self._table]}
-
-    def _requests(self, _body: dict[str, Any], query: dict[str, str]) -> Any:
-        after, operation = int(query.get("after", "0")), query.get("operation")
-        found = [
-            request(record)
-            for record in self._emulator.requests
-            if record.number > after and operation in {None, record.operation}
-        ]
-        return {"requests": found, "calls": self._emulator.api.log.counts()}
-
-    def _faults(self) -> Any:
-        faults = self._emulator.faults
-        return {
-            "faults": [fault.describe() for fault in faults.all()],
-            "left": [fault.describe() for fault in faults.left()],
-            "fired": [{"operation": it.operation, "kind": it.kind, "path": it.path} for it in faults.fired()],
-        }
-
-    def _add_faults(self, body: dict[str, Any], _query: dict[str, str]) -> Any:
-        for fault in body.get("faults", [body]):
-            self._emulator.faults.add(**fault)
-        return self._faults()
-
-    def _clear_faults(self, _body: dict[str, Any], _query: dict[str, str]) -> Any:
-        self._emulator.faults.clear()
-        return self._faults()
-
-    def _clock(self) -> Any:
-        now = self._emulator.state.settle()
-        return {"now": now, "iso": iso(now)}
-
-    def _advance(self, body: dict[str, Any], _query: dict[str, str]) -> Any:
-        self._emulator.advance(float(body["advance"]))
-        return self._clock()
-
-    def _shapes(self, _body: dict[str, Any], _query: dict[str, str]) -> Any:
-        return {operation: self._emulator.shapes.of(operation) for operation in sorted(OPEN)}
-
-    def _set_shapes(self, body: dict[str, Any], query: dict[str, str]) -> Any:
-        for operation, shape in body.items():
-            self._emulator.shapes.set(operation, shape)
-        return self._shapes(body, query)
-
-    def _fail(self, body: dict[str, Any], _query: dict[str, str]) -> Any:
-        if "boot" in body:
-            self._emulator.fail_boot(body["boot"], body.get("times", 1))
-        if "backup" in body:
-            message = body.get("message")
-            self._emulator.fail_backup(body["backup"], *([] if message is None else [message]))
-        return {
-            "boot": self._emulator.state.world.boot_failures,
-            "backup": self._emulator.state.world.backup_failures,
-        }
-
-    def _drift(self, body: dict[str, Any], _query: dict[str, str]) -> Any:
-        arguments = {key: value for key, value in body.items() if key != "action"}
-        self._emulator.drift.run(str(body.get("action", "")), arguments)
-        return {"done": True}
-
-    def _reset(self, _body: dict[str, Any], _query: dict[str, str]) -> Any:
-        self._emulator.reset()
-        return {"done": True}
+        except (UnicodeDecodeError, RecursionError):
+            raise json.JSONDecodeError("it is not UTF-8, or too deep", "", 0) from None
+        found = msgspec.convert(body, call.fields)
+    given = {name: getattr(found, name) for name in call.fields.__struct_fields__}
+    return {name: value for name, value in given.items() if value is not msgspec.UNSET}
 
 
-def _is_local(headers: Mapping[str, str]) -> bool:
-    host = headers.get("Host", "")
-    origin = headers.get("Origin")
-    return urlsplit(f"//{host}").hostname in _LOOPBACK and origin in {None, f"http://{host}"}
+def _carries(headers: Mapping[str, str], token: str) -> bool:
+    scheme, _, given = headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+
+
+def _file(name: str, content_type: str) -> Delivery:
+    content = resources.files("stacks_pulumi.emulator").joinpath(name).read_bytes()
+    return Delivery(200, content, {"Content-Type": content_type, **_SECURITY})
+
+
+def _invalid(text: str) -> Delivery:
+    """Return the error for a body that does not fit, as msgspec tells it."""
+    reason, _, where = text.partition(" - at `$")
+    named = re.search(r"(missing required|unknown) field `(\w+)`", reason)
+    inner = where.rstrip("`").lstrip(".")
+    if named is None:
+        field = inner or None
+        return _error(400, "invalid_type", f"{field}: {reason}" if field else f"The body: {reason}", field)
+    code, field = named[1].partition(" ")[0] + "_field", ".".join(filter(None, (inner, named[2])))
+    return _error(400, code, f"{'Missing' if code == 'missing_field' else 'Unknown'} field {field}", field)
+
+
+def _error(
+    status: int, code: str, text: str, field: str | None = None, headers: dict[str, str] | None = None
+) -> Delivery:
+    body = {"error": text, "code": code}
+    return encode(
+        status, body if field is None else {**body, "field": field}, {**(headers or {}), **_SECURITY}
+    )

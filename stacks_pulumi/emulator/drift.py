@@ -6,7 +6,7 @@ None of it asks for a key, a scope or a cap, and all of it happens at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import access, backups, connections, containers, given, vpn
@@ -110,10 +110,17 @@ class Drift:
             access.set_access(self._state, self._state.container(container), enabled)
             self._changed()
 
-    def allow_ip(self, container: str, ip_address: str, **fields: str) -> AllowedIp:
-        """Allow an address; `description` and `service_type` may be given."""
+    def allow_ip(
+        self,
+        container: str,
+        ip_address: str,
+        description: str | None = None,
+        service_type: str | None = None,
+    ) -> AllowedIp:
+        """Allow an address."""
+        fields = {"ip_address": ip_address, "description": description, "service_type": service_type}
         with self._state.lock:
-            body = {"ip_address": ip_address, **fields}
+            body = {name: value for name, value in fields.items() if value is not None}
             entry = access.add_ip(self._state, self._state.container(container), body)
             self._changed()
             return entry
@@ -188,24 +195,6 @@ class Drift:
         with self._state.lock:
             self._state.world.capacity = given.count("containers_left", containers_left, least=0)
             self._changed()
-
-    def run(self, action: str, arguments: dict[str, Any]) -> None:
-        """
-        One of the above by name.
-
-        Raises:
-            ValueError: There is no such action, or it does not take these arguments.
-        """
-        method = getattr(self, action, None)
-        if action.startswith("_") or action == "run" or method is None:
-            known = ", ".join(
-                sorted(name for name in vars(Drift) if not name.startswith("_") and name != "run")
-            )
-            raise ValueError(f"no such action: {action}; there are {known}")
-        try:
-            method(**arguments)
-        except TypeError as exc:
-            raise ValueError(str(exc).replace("Drift.", "")) from None
 
     def _enter(self, container: str, status: str) -> None:
         with self._state.lock:

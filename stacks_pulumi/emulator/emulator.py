@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import ipaddress
+import secrets
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stacks_pulumi.emulator import given, keys
+from stacks_pulumi.emulator import given, keys, seeding
 from stacks_pulumi.emulator.app import BASE_PATH, Api, Incoming
 from stacks_pulumi.emulator.clock import DrivenClock
 from stacks_pulumi.emulator.control import Control
+from stacks_pulumi.emulator.cors import CrossOrigin
 from stacks_pulumi.emulator.drift import Drift
-from stacks_pulumi.emulator.persistence import load, save
+from stacks_pulumi.emulator.persistence import Journal, load
 from stacks_pulumi.emulator.ratelimit import RateLimiter
 from stacks_pulumi.emulator.server import Server
 from stacks_pulumi.emulator.shapes import Shapes
-from stacks_pulumi.emulator.snapshot import snapshot
+from stacks_pulumi.emulator.snapshot import request, snapshot
 from stacks_pulumi.emulator.state import State
 from stacks_pulumi.emulator.transitions import Pace
 from stacks_pulumi.emulator.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from stacks_pulumi.emulator.delivery import Delivery
@@ -33,10 +36,13 @@ __all__ = ["Emulator"]
 
 class Emulator:
     """
-    The STACKS API on the loopback interface.
+    The STACKS API on this machine.
 
     Args:
         port: Where to listen; 0 takes a free port.
+        host: The address to listen on. On any but a loopback address, the control API needs `control_token`.
+        control_token: What the control API asks for as a bearer token. Default: a random one where it is needed.
+        cors_origins: Origins whose web pages may call it; `*` for all.
         boot_seconds: How long a container is `pending`.
         boot_reads: Let this many reads see it `pending` instead of counting seconds.
         action_seconds: How long a stop, start or restart takes.
@@ -51,6 +57,7 @@ class Emulator:
         duplicate_ips: Whether an address may be allowed twice.
         refuse_repeated_delete: Whether deleting a container that is being deleted is refused with a 400.
         lower_case_names: Whether names and ids are stored in lower case.
+        strict: Refuse what the guide leaves open and the platform may refuse.
         shapes: How to answer where the guide leaves it open: one of `SHAPES`, or operation -> shape.
         clock: A clock of one's own.
         state_file: Where to keep everything; read at the start, written after every change.
@@ -59,22 +66,26 @@ class Emulator:
         api: The HTTP side: log, limiter, and how a request is answered.
         state: Direct access to what it holds.
         clock: The time that it lives by; `advance` drives it.
-        faults: What is to go wrong.
+        faults: The queue of faults.
         shapes: How open answers look.
         drift: What happens behind a program's back.
         key: A key with every scope.
         account: Id of that key's account.
+        control_token: The bearer token of the control API, or `None` if it needs none.
 
     Raises:
         StateFileError: The state file holds something else.
-        PortTakenError: When it is started: somebody else listens there.
-        ValueError: The limit, the cap or the address is none.
+        PortTakenError: When it is started: it cannot listen there.
+        ValueError: The limit, the cap or the address is invalid.
     """
 
     def __init__(
         self,
         *,
         port: int = 0,
+        host: str = "127.0.0.1",
+        control_token: str | None = None,
+        cors_origins: Sequence[str] = (),
         boot_seconds: float = 0.05,
         boot_reads: int | None = None,
         action_seconds: float = 0.02,
@@ -89,16 +100,20 @@ class Emulator:
         duplicate_ips: bool = False,
         refuse_repeated_delete: bool = False,
         lower_case_names: bool = False,
+        strict: bool = True,
         shapes: str | dict[str, str] = "guide",
         clock: DrivenClock | None = None,
         state_file: str | Path | None = None,
     ) -> None:
-        self._port = port
+        self._port, self._host = port, "127.0.0.1" if host == "localhost" else given.address("host", host)
+        self.control_token = control_token or (None if self.is_loopback else secrets.token_urlsafe(24))
+        self._cross_origin = CrossOrigin(cors_origins)
         self._server: Server | None = None
-        self._file = None if state_file is None else Path(state_file)
+        file = None if state_file is None else Path(state_file)
+        self._journal = None if file is None else Journal(file)
         self._rate_limit = given.count("rate_limit", rate_limit)
         self.clock = clock or DrivenClock()
-        held = load(self._file) if self._file is not None else None
+        held = load(file) if file is not None else None
         pace = Pace(boot_seconds, boot_reads, action_seconds, delete_seconds, backup_seconds)
         if held is not None:
             self.clock.advance(held.driven)
@@ -110,13 +125,14 @@ class Emulator:
             duplicate_ips=duplicate_ips,
             refuse_repeated_delete=refuse_repeated_delete,
             lower_case_names=lower_case_names,
+            strict=strict,
         )
         self.api = Api(self.state, RateLimiter(rate_window), Shapes(shapes))
         self.api.changed = self._save
         self.faults: Faults = self.api.faults
         self.shapes = self.api.shapes
         self.drift = Drift(self.state, self._save)
-        self._control = Control(self)
+        self._control = Control(self, self._cross_origin)
         self.key = self._first_key(key, spending_cap)
         self.account = keys.authenticate(self.state.world, f"Bearer {self.key}").account
         self._save()
@@ -127,14 +143,21 @@ class Emulator:
         return self._port
 
     @property
+    def is_loopback(self) -> bool:
+        """Whether it listens for this machine alone."""
+        return ipaddress.ip_address(self._host).is_loopback
+
+    @property
     def url(self) -> str:
         """The base URL for clients."""
         return f"{self.page_url}{BASE_PATH.removeprefix('/')}"
 
     @property
     def page_url(self) -> str:
-        """The page to look at."""
-        return f"http://127.0.0.1:{self._port}/"
+        """The page to look at. If the control API needs a token, the page takes it from the fragment `#token=...`."""
+        host = ipaddress.ip_address(self._host)
+        here = ("::1" if host.version == 6 else "127.0.0.1") if host.is_unspecified else self._host
+        return f"http://[{here}]:{self._port}/" if ":" in here else f"http://{here}:{self._port}/"
 
     @property
     def requests(self) -> list[Record]:
@@ -145,17 +168,26 @@ class Emulator:
         """How many requests there were; of one operation if it is named."""
         return self.api.log.count(operation)
 
+    def request_detail(self, number: int) -> dict[str, Any]:
+        """
+        Return one of the newest requests with its bodies; every secret is masked.
+
+        Raises:
+            KeyError: There is no request of this number, or it is too old.
+        """
+        return request(self.api.log.detail(number))
+
     def start(self) -> None:
         """
         Begin to listen; after a stop, on the same port as before.
 
         Raises:
-            PortTakenError: Somebody else listens there.
+            PortTakenError: It cannot listen there.
         """
         if self._server is not None:
             return
         self.api.ending.clear()
-        self._server = Server(self._respond, self._port)
+        self._server = Server(self._respond, self._port, self._host)
         self._port = self._server.port
         self._server.start()
 
@@ -168,7 +200,9 @@ class Emulator:
         self._server = None
         with self.state.lock:
             self.state.settle()
-            self._save()
+            if self._journal is not None:
+                self.state.world.driven = self.clock.driven
+                self._journal.fold(self.state.world)
 
     def __enter__(self) -> Emulator:  # noqa: PYI034  (typing.Self is newer than Python 3.10)
         self.start()
@@ -190,7 +224,7 @@ class Emulator:
         self,
         *,
         account: str | None = None,
-        scopes: Iterable[str] = keys.SCOPES,
+        scopes: Collection[str] = keys.SCOPES,
         spending_cap: Decimal | float | None = None,
         rate_limit: int | Literal["same"] | None = "same",
         label: str | None = None,
@@ -206,7 +240,7 @@ class Emulator:
             label: What it is called in logs.
 
         Raises:
-            ValueError: A scope or an account that does not exist, a label that does, or a limit that is none.
+            ValueError: A scope or an account that does not exist, a label that does, or an invalid limit.
         """
         limit = self._rate_limit if rate_limit == "same" else given.count("rate_limit", rate_limit)
         with self.state.lock:
@@ -228,6 +262,56 @@ class Emulator:
             for key in self.state.keys:
                 if label in {None, key.label}:
                     key.rate_limit = rate_limit
+            self._save()
+
+    def set_spending_cap(self, spending_cap: Decimal | float | None, label: str | None = None) -> None:
+        """Change the cap in US dollars a month of one key, or of all; `None` for no cap."""
+        spending_cap = given.dollars("spending_cap", spending_cap)
+        with self.state.lock:
+            for key in self.state.keys:
+                if label in {None, key.label}:
+                    key.spending_cap = spending_cap
+            self._save()
+
+    def set_pace(
+        self,
+        boot_seconds: float | None = None,
+        action_seconds: float | None = None,
+        delete_seconds: float | None = None,
+        backup_seconds: float | None = None,
+    ) -> None:
+        """Change how long things take, for what begins from now on. What is not given stays."""
+        with self.state.lock:
+            self.state.pace.change(
+                boot_seconds=boot_seconds,
+                action_seconds=action_seconds,
+                delete_seconds=delete_seconds,
+                backup_seconds=backup_seconds,
+            )
+
+    def load(
+        self,
+        containers: Sequence[seeding.SeedContainer | Mapping[str, Any]],
+        connections: Sequence[seeding.SeedConnection | Mapping[str, Any]] = (),
+    ) -> list[str]:
+        """
+        Add data to begin with, all of it or none: no request, no waiting, and nothing counts against a cap.
+
+        Args:
+            containers: Name, template and perhaps plan, status, allowed_ips, vpn_clients and backups of each.
+            connections: Source, target and name of each.
+
+        Returns:
+            The ids of the containers.
+
+        Raises:
+            ValueError: A field is missing, unknown or of another type.
+            Refusal: The platform would refuse one of them.
+        """
+        with self.state.lock:
+            made = seeding.load(self.state, self.account, containers, connections)
+            self._save()
+            return made
 
     def fail_boot(self, name_or_template: str, times: int | None = 1) -> None:
         """
@@ -240,14 +324,17 @@ class Emulator:
         Raises:
             ValueError: It can be no name, or no number of boots.
         """
-        name_or_template, times = given.text("boot", name_or_template), given.count("times", times)
+        name_or_template, times = (
+            given.text("name_or_template", name_or_template),
+            given.count("times", times),
+        )
         with self.state.lock:
             self.state.world.boot_failures[name_or_template] = times
             self._save()
 
     def fail_backup(self, name: str, message: str = "snapshot failed: no space left on device") -> None:
         """Let the next backup that is triggered of a container fail."""
-        name, message = given.text("backup", name), given.text("message", message)
+        name, message = given.text("name", name), given.text("message", message)
         with self.state.lock:
             self.state.world.backup_failures.setdefault(name, []).append(message)
             self._save()
@@ -267,6 +354,14 @@ class Emulator:
         with self.state.lock:
             self.state.settle()
             self._save()
+
+    def freeze(self) -> None:
+        """Stop the clock; only `advance` moves it from now on."""
+        self.clock.freeze()
+
+    def resume(self) -> None:
+        """Let a frozen clock go by itself again, from the moment that it shows."""
+        self.clock.resume()
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that it holds, as the page shows it: plain values, nothing secret."""
@@ -288,11 +383,16 @@ class Emulator:
         return secret
 
     def _save(self) -> None:
-        if self._file is not None:
+        if self._journal is not None:
             self.state.world.driven = self.clock.driven
-            save(self._file, self.state.world)
+            self._journal.save(self.state.world)
 
     def _respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Delivery:
+        preflight = self._cross_origin.preflight(incoming.method, headers)
+        if preflight is not None:
+            return preflight
         if incoming.path.startswith(f"{BASE_PATH}/"):
-            return self.api.respond(incoming)
-        return self._control.respond(incoming, headers)
+            delivery = self.api.respond(incoming)
+        else:
+            delivery = self._control.respond(incoming, headers)
+        return self._cross_origin.opened(delivery, headers)

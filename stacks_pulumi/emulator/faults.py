@@ -14,7 +14,7 @@ from typing import Any
 
 from stacks_pulumi.emulator import given
 
-__all__ = ["KINDS", "Fault", "Faults", "Fired"]
+__all__ = ["KINDS", "OPTION_TYPES", "Fault", "Faults", "Fired"]
 
 KINDS: dict[str, dict[str, Any]] = {
     "pass": {},
@@ -58,7 +58,7 @@ Every kind with its options and their defaults. `done` says whether the request 
 `redirect`: to `location`, another host.
 """
 
-_TYPES: dict[str, tuple[type, ...]] = {
+OPTION_TYPES: dict[str, tuple[type, ...]] = {
     "code": (int,),
     "content_type": (str,),
     "done": (bool,),
@@ -71,6 +71,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "row": (int,),
     "seconds": (int, float),
 }
+"""The types of each option; an option that is not here takes any JSON."""
 
 
 @dataclass
@@ -183,7 +184,7 @@ class Faults:
             known = ", ".join(KINDS[kind]) or "none"
             raise ValueError(f"{kind} has no option {', '.join(sorted(unknown))}; it has {known}")
         for name, value in options.items():
-            if value != KINDS[kind][name] and not isinstance(value, _TYPES.get(name, (object,))):
+            if value != KINDS[kind][name] and not isinstance(value, OPTION_TYPES.get(name, (object,))):
                 raise ValueError(f"the option {name} of {kind} cannot be {value!r}")
         if "seconds" in options:
             given.seconds("seconds", options["seconds"])

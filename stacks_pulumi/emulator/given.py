@@ -48,14 +48,14 @@ def dollars(what: str, value: Any) -> Decimal | None:
     return amount
 
 
-def seconds(what: str, value: float) -> float:
+def seconds(what: str, value: Any) -> float:
     """
     A time that one can wait for.
 
     Raises:
         ValueError: It is more than a day, negative, or no number.
     """
-    if isinstance(value, bool) or not 0 <= value <= 86400:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 86400:
         raise ValueError(f"{what} must be a number of seconds from 0 to 86400, not {value!r}")
     return value
 

@@ -1,19 +1,34 @@
-"""The state in a file, so that an emulator can be stopped and go on later."""
+"""
+The state in a file, so that an emulator can be stopped and go on later.
+
+The file is a snapshot. What changed since is in a journal beside it, one line for each change, which is written
+before the change is answered. Now and then, and at the end, the journal is folded into a new snapshot.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from stacks_pulumi.emulator.world import World
 
-__all__ = ["StateFileError", "load", "save"]
+__all__ = ["Journal", "StateFileError", "load", "save"]
 
-_VERSION = 1
+_VERSION = 2
+_READS = (1, 2)
+"""Version 1 has no journal and no generation, and is otherwise the same."""
+
+_FOLD_AFTER = 4_000_000
+"""Bytes of journal after which a new snapshot is written."""
+
+_COLLECTIONS = ("containers", "connections", "backups")
+"""Fields of the world that hold many things by id; the journal writes each thing that changed."""
 
 
 class StateFileError(Exception):
@@ -23,11 +38,109 @@ class StateFileError(Exception):
 class _File(msgspec.Struct):
     version: int
     world: World
+    generation: int = 0
+    """Which journal belongs to this snapshot."""
+
+
+class _Line(msgspec.Struct, omit_defaults=True):
+    """
+    One change.
+
+    Attributes:
+        generation: The snapshot that it follows.
+        rest: The fields of the world that are no collection, if one of them changed.
+        put: Collection -> id -> the thing as it is now.
+        gone: Collection -> ids.
+    """
+
+    generation: int
+    rest: Any = None
+    put: dict[str, dict[str, Any]] = {}
+    gone: dict[str, list[str]] = {}
+
+
+class Journal:
+    """
+    Keeps a world in a file.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._generation: int | None = None
+        self._size = 0
+        self._encoder = msgspec.json.Encoder()
+        self._known: dict[str, dict[str, bytes]] = {}
+        self._rest = b""
+
+    def save(self, world: World) -> None:
+        """
+        Write what has changed since the last time.
+
+        Raises:
+            StateFileError: It cannot be written.
+        """
+        if self._generation is None or self._size > _FOLD_AFTER:
+            self.fold(world)
+            return
+        line = self._changes(world, self._generation)
+        if line is not None:
+            # Without O_CREAT: a journal that was removed must not begin in the middle.
+            self._write(self._encoder.encode(line) + b"\n", os.O_APPEND)
+
+    def fold(self, world: World) -> None:
+        """
+        Write a snapshot, and begin a new journal.
+
+        Raises:
+            StateFileError: It cannot be written.
+        """
+        generation = save(self._path, world)
+        self._changes(world, generation)
+        self._size = 0
+        self._write(b"", os.O_CREAT | os.O_TRUNC)
+        self._generation = generation
+
+    def _write(self, content: bytes, flags: int) -> None:
+        path = _beside(self._path)
+        try:
+            # Unbuffered and in one call, so that a line is whole unless the disk is full.
+            with open(os.open(path, os.O_WRONLY | flags, 0o666), "wb", buffering=0) as file:  # noqa: PTH123  (of a descriptor)
+                written = file.write(content)
+        except OSError as exc:
+            # What is remembered is not in the file: the next time, everything is written.
+            self._generation = None
+            raise StateFileError(f"the state file {path} cannot be written: {exc.strerror}") from None
+        if written < len(content):
+            self._generation = None
+            raise StateFileError(f"the state file {path} cannot be written: {os.strerror(errno.ENOSPC)}")
+        self._size += len(content)
+
+    def _changes(self, world: World, generation: int) -> _Line | None:
+        """Return what is other than it was the last time, and remember how it is now."""
+        line = _Line(generation)
+        encode = self._encoder.encode
+        for name in _COLLECTIONS:
+            known = self._known.setdefault(name, {})
+            now = {str(key): encode(value) for key, value in getattr(world, name).items()}
+            put = {key: msgspec.Raw(value) for key, value in now.items() if known.get(key) != value}
+            gone = [key for key in known if key not in now] if len(known) + len(put) > len(now) else []
+            if put:
+                line.put[name] = put
+            if gone:
+                line.gone[name] = gone
+            self._known[name] = now
+        rest = encode(_rest(world))
+        if rest != self._rest:
+            line.rest, self._rest = msgspec.Raw(rest), rest
+        return line if line.put or line.gone or line.rest is not None else None
 
 
 def load(path: Path) -> World | None:
     """
-    What a file holds.
+    What a file and its journal hold.
 
     Returns:
         `None` if there is no such file, or an empty one.
@@ -35,35 +148,38 @@ def load(path: Path) -> World | None:
     Raises:
         StateFileError: It cannot be read, or holds something else.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as exc:
-        raise StateFileError(f"the state file {path} cannot be read: {exc.strerror}") from None
+    content = _read(path)
     if not content.strip():
         return None
     try:
         found = msgspec.json.decode(content, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        hint = "give another --state, or remove the file to begin anew"
-        raise StateFileError(f"the state file {path} is none of the emulator's ({exc}): {hint}") from None
-    if found.version != _VERSION:
+        hint = "give another --state, or remove the file to start again"
+        raise StateFileError(f"the state file {path} is not an emulator's ({exc}): {hint}") from None
+    if found.version not in _READS:
         raise StateFileError(
             f"the state file {path} has version {found.version}, this emulator reads {_VERSION}: "
-            "give another --state, or remove the file to begin anew"
+            "give another --state, or remove the file to start again"
         )
-    return found.world
+    try:
+        return _replayed(found, _read(_beside(path)))
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as exc:
+        hint = "give another --state, or remove both files to start again"
+        raise StateFileError(f"the journal {_beside(path)} is damaged ({exc}): {hint}") from None
 
 
-def save(path: Path, world: World) -> None:
+def save(path: Path, world: World) -> int:
     """
     Write everything to a file, whole or not at all.
+
+    Returns:
+        The generation of the snapshot: a journal of another one is not its own.
 
     Raises:
         StateFileError: It cannot be written.
     """
-    content = msgspec.json.format(msgspec.json.encode(_File(_VERSION, world)), indent=1)
+    generation = int.from_bytes(os.urandom(6), "big")
+    content = msgspec.json.format(msgspec.json.encode(_File(_VERSION, world, generation)), indent=1)
     temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -75,3 +191,39 @@ def save(path: Path, world: World) -> None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
         raise StateFileError(f"the state file {path} cannot be written: {exc.strerror}") from None
+    return generation
+
+
+def _replayed(found: _File, journal: bytes) -> World:
+    """Return the world of a snapshot with the lines of its journal."""
+    held: dict[str, Any] = msgspec.to_builtins(found.world)
+    # The last line may have been cut by a crash; what it says was never answered.
+    for text in journal.split(b"\n")[:-1]:
+        line = msgspec.json.decode(text, type=_Line)
+        if line.generation != found.generation:
+            continue
+        if line.rest is not None:
+            held.update(line.rest)
+        for name, things in line.put.items():
+            held[name].update(things)
+        for name, keys in line.gone.items():
+            for key in keys:
+                held[name].pop(key, None)
+    return msgspec.json.decode(msgspec.json.encode(held), type=World)
+
+
+def _rest(world: World) -> dict[str, Any]:
+    return {name: value for name, value in vars(world).items() if name not in _COLLECTIONS}
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.journal")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as exc:
+        raise StateFileError(f"the state file {path} cannot be read: {exc.strerror}") from None

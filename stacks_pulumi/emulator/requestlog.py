@@ -1,4 +1,4 @@
-"""What was asked, newest last. A key appears by its label, never as itself."""
+"""The request journal, newest last. A key appears by its label, never as itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Record", "RequestLog"]
+__all__ = ["Detail", "Record", "RequestLog"]
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,37 @@ class Record:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Detail:
+    """
+    What one request and its answer held, with secrets masked.
+
+    Attributes:
+        query: The query's parameters.
+        request: The body of the request.
+        headers: The headers of the answer.
+        response: The body of the answer.
+    """
+
+    query: dict[str, str]
+    request: str
+    headers: dict[str, str]
+    response: str
+
+
 class RequestLog:
     """
     The newest requests, and how many there were of each operation.
 
     Args:
-        keep: How many requests are kept whole; the counts are of all.
+        keep: How many requests are kept; the counts are of all.
+        keep_details: How many are kept with their bodies.
     """
 
-    def __init__(self, keep: int = 20_000) -> None:
+    def __init__(self, keep: int = 20_000, keep_details: int = 300) -> None:
         self._lock = threading.Lock()
         self._records: deque[Record] = deque(maxlen=keep)
+        self._details: deque[tuple[int, Detail]] = deque(maxlen=keep_details)
         self._counts: Counter[str | None] = Counter()
         self._number = 0
 
@@ -63,11 +83,26 @@ class RequestLog:
         with self._lock:
             self._counts[operation] += 1
 
-    def append(self, **what: Any) -> None:
+    def append(self, detail: Detail, **what: Any) -> None:
         """Keep a request whose answer is known; takes the attributes of `Record` but its number."""
         with self._lock:
             self._number += 1
             self._records.append(Record(self._number, **what))
+            self._details.append((self._number, detail))
+
+    def detail(self, number: int) -> dict[str, Any]:
+        """
+        One request with its bodies.
+
+        Raises:
+            KeyError: There is no request of this number, or it is too old.
+        """
+        with self._lock:
+            details = dict(self._details)
+            record = next((it for it in reversed(self._records) if it.number == number), None)
+        if record is None or number not in details:
+            raise KeyError(number)
+        return {**record.describe(), **asdict(details[number])}
 
     def all(self) -> list[Record]:
         """The requests that are kept, oldest first."""
@@ -88,5 +123,6 @@ class RequestLog:
         """Forget all."""
         with self._lock:
             self._records.clear()
+            self._details.clear()
             self._counts.clear()
             self._number = 0

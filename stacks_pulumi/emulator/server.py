@@ -1,5 +1,5 @@
 """
-The server: HTTP/1.1 with connections that stay open, on the loopback interface only.
+The server: HTTP/1.1 with connections that stay open, on the loopback interface unless another address is given.
 
 Werkzeug's handler closes every connection after one answer, because it cannot know whether the request was read to
 its end. Here it always is, before it is answered, so the connection can be kept, as clients do with the real API.
@@ -7,6 +7,7 @@ its end. Here it always is, before it is answered, so the connection can be kept
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import socket
@@ -38,6 +39,14 @@ class PortTakenError(Exception):
     """The port is taken; `str` is one line that says what to do."""
 
 
+class _UnreadableError(Exception):
+    """The body cannot be read; `str` is the error for the client."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
     # Head and body of an answer go out in one packet.
@@ -58,10 +67,11 @@ class _Handler(WSGIRequestHandler):
     def run_wsgi(self) -> None:
         """Read the whole request, answer it, and keep the connection unless the answer's end says otherwise."""
         environ = self.make_environ()
-        payload = self._read(environ)
-        if payload is None:
+        try:
+            payload = self._read(environ)
+        except _UnreadableError as error:
             self.close_connection = True
-            self._send(encode(413, {"success": False, "error": "Request body too large"}))
+            self._send(encode(error.status, {"success": False, "error": str(error)}))
             return
         url = urlsplit(self.path)
         incoming = Incoming(
@@ -78,13 +88,22 @@ class _Handler(WSGIRequestHandler):
             delivery = encode(500, {"success": False, "error": "The emulator failed; its log says why"})
         self._send(delivery)
 
-    def _read(self, environ: dict[str, Any]) -> bytes | None:
+    def _read(self, environ: dict[str, Any]) -> bytes:
         if environ.get("wsgi.input_terminated"):
-            payload: bytes = environ["wsgi.input"].read(_MAX_BODY + 1)
-            return payload if len(payload) <= _MAX_BODY else None
+            try:
+                payload: bytes = environ["wsgi.input"].read(_MAX_BODY + 1)
+            except ConnectionError:
+                raise
+            except OSError:
+                raise _UnreadableError(400, "The chunks of the request body are malformed") from None
+            if len(payload) > _MAX_BODY:
+                raise _UnreadableError(413, "Request body too large")
+            return payload
         length = self.headers.get("Content-Length", "0")
-        if not (length.isascii() and length.isdigit()) or int(length) > _MAX_BODY:
-            return None
+        if not (length.isascii() and length.isdigit()):
+            raise _UnreadableError(400, "Content-Length must be a whole number")
+        if len(length) > 10 or int(length) > _MAX_BODY:
+            raise _UnreadableError(413, "Request body too large")
         payload = self.rfile.read(int(length))
         if len(payload) < int(length):
             # Half a request is none: it must not be carried out.
@@ -170,28 +189,36 @@ class Server:
     Args:
         respond: Who answers what comes in; gets the headers too.
         port: 0 takes a free one.
+        host: The address to listen on.
 
     Raises:
-        PortTakenError: Somebody else listens there.
+        PortTakenError: It cannot listen there.
     """
 
-    def __init__(self, respond: Callable[[Incoming, Any], Delivery], port: int = 0) -> None:
+    def __init__(
+        self, respond: Callable[[Incoming, Any], Delivery], port: int = 0, host: str = "127.0.0.1"
+    ) -> None:
         self.respond = respond
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(("127.0.0.1", port))
+            listening.bind((host, port))
             listening.listen(128)
         except OSError as exc:
             listening.close()
+            if exc.errno == errno.EADDRINUSE:
+                raise PortTakenError(
+                    f"port {port} is in use, perhaps by another emulator: stop it, or give another --port, or 0 for "
+                    "a free one"
+                ) from None
             raise PortTakenError(
-                f"port {port} cannot be used ({exc.strerror}): stop what listens there, or give another --port, "
-                "or 0 for a free one"
+                f"cannot listen on {host} port {port} ({exc.strerror}): give another --host or --port"
             ) from None
         with listening:
-            self._server = _Threaded("127.0.0.1", port, NotFound(), _Handler, fd=listening.fileno())
+            self._server = _Threaded(host, port, NotFound(), _Handler, fd=listening.fileno())
         self._server.owner = self
         self._thread = threading.Thread(
             target=self._server.serve_forever,

@@ -10,7 +10,6 @@ from stacks_pulumi.emulator.keys import spent
 
 if TYPE_CHECKING:
     from stacks_pulumi.emulator.app import Api
-    from stacks_pulumi.emulator.requestlog import Record
     from stacks_pulumi.emulator.state import State
     from stacks_pulumi.emulator.world import ApiKey, Connection, Container
 
@@ -28,6 +27,7 @@ def snapshot(api: Api) -> dict[str, Any]:
         held = state.world.containers
         return {
             "now": iso(now),
+            "frozen": state.clock.frozen,
             "accounts": [
                 {"id": found.id, "payment_method": found.payment_method, "waitlisted": found.waitlisted}
                 for found in state.accounts.values()
@@ -39,14 +39,15 @@ def snapshot(api: Api) -> dict[str, Any]:
             "monthly_usd": float(sum(found.price for found in held.values())),
             "capacity": state.world.capacity,
             "calls": api.log.counts(),
+            "faults": [fault.describe() for fault in api.faults.all()],
             "faults_left": [str(fault) for fault in api.faults.left()],
-            "requests": [request(record) for record in reversed(api.log.all()[-_REQUESTS:])],
+            "requests": [request(record.describe()) for record in reversed(api.log.all()[-_REQUESTS:])],
         }
 
 
-def request(record: Record) -> dict[str, Any]:
-    """An entry of the log, with its moment in words."""
-    return {**record.describe(), "at": iso(record.at), "seconds": round(record.seconds, 4)}
+def request(record: dict[str, Any]) -> dict[str, Any]:
+    """An entry of the request journal, with its moment as the API writes it."""
+    return {**record, "at": iso(record["at"]), "seconds": round(record["seconds"], 4)}
 
 
 def _key(api: Api, key: ApiKey, now: float) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class State:
         duplicate_ips: Whether an address may be allowed twice.
         refuse_repeated_delete: Whether deleting a container that is being deleted is refused.
         lower_case_names: Whether names and ids are stored in lower case.
+        strict: Whether to refuse what the guide leaves open and the platform may refuse.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class State:
         duplicate_ips: bool = False,
         refuse_repeated_delete: bool = False,
         lower_case_names: bool = False,
+        strict: bool = True,
     ) -> None:
         self.clock = clock or DrivenClock()
         self.world = world or World()
@@ -56,6 +58,7 @@ class State:
         self.duplicate_ips = duplicate_ips
         self.refuse_repeated_delete = refuse_repeated_delete
         self.lower_case_names = lower_case_names
+        self.strict = strict
         if not self.world.scheduled_until:
             self.world.scheduled_until = self.clock.now()
 

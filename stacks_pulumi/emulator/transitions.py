@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stacks_pulumi.emulator import given
+
 __all__ = ["Pace", "Transition"]
 
 
@@ -57,6 +59,19 @@ class Pace:
     action_seconds: float = 0.02
     delete_seconds: float = 0.02
     backup_seconds: float = 0.05
+
+    def change(self, **wanted: float | None) -> None:
+        """
+        Change what is given; `None` stays as it is.
+
+        Raises:
+            ValueError: One of them is not a time; none is changed then.
+        """
+        checked = {name: given.seconds(name, it) for name, it in wanted.items() if it is not None}
+        for name, value in checked.items():
+            setattr(self, name, value)
+        if "boot_seconds" in checked:
+            self.boot_reads = None
 
     def boot(self, now: float) -> Transition:
         """The end of a boot that begins now."""

@@ -9,7 +9,7 @@ from typing import Any
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator.refusals import bad_request
 
-__all__ = ["Wanted", "name_problem", "validated"]
+__all__ = ["Wanted", "name_problem", "refuse_null", "validated"]
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,19 @@ class Wanted:
     discount_code: str | None
 
 
-def validated(body: dict[str, Any]) -> Wanted:
+def validated(body: dict[str, Any], *, strict: bool = True) -> Wanted:
     """
     The request, field by field.
+
+    Args:
+        body: The request.
+        strict: Also refuse what the guide leaves open and the platform may refuse.
 
     Raises:
         Refusal: 400 with the first field that is wrong.
     """
+    if strict:
+        refuse_null(body, "plan", "additional_storage_tier", "discount_code")
     name, template = body.get("name"), body.get("template")
     plan, tier, discount = body.get("plan"), body.get("additional_storage_tier"), body.get("discount_code")
     problem = name_problem(name)
@@ -43,21 +49,51 @@ def validated(body: dict[str, Any]) -> Wanted:
         raise bad_request(f"Plan must be one of: {', '.join(catalog.PLANS)}", "plan")
     if discount is not None and not isinstance(discount, str):
         raise bad_request("Discount code must be text", "discount_code")
+    if strict:
+        _check_plan(plan, template)
     # The default is what the guide says, also for a micro template, which then costs a basic plan.
-    # assumed: stacks-vpn is a tier of its own, whatever plan is asked for.
+    # assumed: stacks-vpn is a separate tier; where a plan is accepted for it (not strict), it changes nothing.
     plan = catalog.VPN_PLAN.name if template == catalog.VPN_TEMPLATE else plan or catalog.DEFAULT_PLAN
     if tier is not None:
-        _check_tier(tier, template, plan)
+        _check_tier(tier, template, plan, strict=strict)
     return Wanted(name, template, plan, tier, discount)
 
 
-def _check_tier(tier: Any, template: str, plan: str) -> None:
+def refuse_null(body: dict[str, Any], *fields: str) -> None:
+    """
+    Refuse an optional field that was sent as null in place of leaving it out.
+
+    Raises:
+        Refusal: 400 with the field.
+    """
+    for field in fields:
+        if field in body and body[field] is None:
+            # assumed: refused; where it is accepted (not strict), it is as if it was left out.
+            raise bad_request(f"The field {field} must not be null", field)
+
+
+def _check_plan(plan: str | None, template: str) -> None:
+    # The guide states a default, so sending it is the same as leaving the plan out, for every template.
+    if plan in {None, catalog.DEFAULT_PLAN}:
+        return
+    tier = catalog.TEMPLATES[template].plan
+    # assumed: a template runs only on the plans of its tier. The guide lists templates by tier and does not say so.
+    if tier is None:
+        raise bad_request(f"The template {template} has its own plan; leave plan out", "plan")
+    if (tier.name == "micro") != (plan == "micro"):
+        raise bad_request(f"The plan {plan} is not available for the template {template}", "plan")
+
+
+def _check_tier(tier: Any, template: str, plan: str, *, strict: bool) -> None:
     field = "additional_storage_tier"
     if isinstance(tier, bool) or not isinstance(tier, int) or tier not in catalog.STORAGE_TIERS:
         tiers = ", ".join(map(str, catalog.STORAGE_TIERS))
         raise bad_request(f"Additional storage tier must be one of: {tiers}", field)
     if catalog.is_micro(template, plan) or template.endswith("-micro"):
         raise bad_request("Additional storage is not available for micro containers", field)
+    if strict and template == catalog.VPN_TEMPLATE:
+        # assumed: a separate tier takes no additional storage.
+        raise bad_request("Additional storage is not available for VPN containers", field)
     if catalog.is_database(template):
         raise bad_request("Additional storage is not available for database containers", field)
 

@@ -67,8 +67,7 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
     own = getattr(provider, "delete_children_with_container", None)
     if own is not None:
         return bool(own)
-    given = pulumi.Config(NAMESPACE).get("deleteChildrenWithContainer")
-    return False if given is None else flag("deleteChildrenWithContainer", given)
+    return flag("deleteChildrenWithContainer", pulumi.Config(NAMESPACE).get("deleteChildrenWithContainer"))
 
 
 def container_id(value: Any) -> str:

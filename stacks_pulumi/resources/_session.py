@@ -92,6 +92,7 @@ def session_for(settings: Settings) -> Session:
             client = StacksClient(
                 api_key,
                 base_url=settings.base_url,
+                allow_http=settings.allow_http,
                 requests_per_minute=settings.requests_per_minute,
                 on_limit=_report_limit,
             )

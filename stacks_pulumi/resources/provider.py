@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,7 @@ class Provider(pulumi.ProviderResource):
         *,
         api_key: pulumi.Input[str],
         base_url: pulumi.Input[str] | None = None,
+        allow_http: pulumi.Input[bool] | None = None,
         adopt: AdoptMode | None = None,
         requests_per_minute: pulumi.Input[int] | None = None,
         max_concurrency: pulumi.Input[int] | None = None,
@@ -43,6 +45,7 @@ class Provider(pulumi.ProviderResource):
             opts: Pulumi's options.
             api_key: `sk_stacks_` and 64 hexadecimal digits.
             base_url: Where the API is. Default: as for the stack (`stacks:baseUrl`).
+            allow_http: Whether `base_url` may be `http://` on another machine. Default: as for the stack.
             adopt: `never` (default) or `if_matching`, for all resources of the account.
             requests_per_minute: Budget until the API's headers say otherwise (default 60).
             max_concurrency: How many operations to carry out at once (default 64).
@@ -62,6 +65,7 @@ class Provider(pulumi.ProviderResource):
         given = {
             "apiKey": api_key,
             "baseUrl": base_url or pulumi.Config(NAMESPACE).get("baseUrl"),
+            "allowHttp": _text(allow_http) or pulumi.Config(NAMESPACE).get("allowHttp"),
             "adopt": adopt,
             "requestsPerMinute": _text(requests_per_minute),
             "maxConcurrency": _text(max_concurrency),
@@ -72,7 +76,7 @@ class Provider(pulumi.ProviderResource):
             name: value for name, value in settings.items() if isinstance(value, str)
         }
         try:
-            load(plain, {})
+            load(plain, {name: value for name, value in os.environ.items() if name == "STACKS_ALLOW_HTTP"})
         except ConfigError as error:
             # The program is what is wrong: its author needs the message and no traceback through this package.
             raise shown_alone(ConfigError)(f"{error} (account {resource_name})") from None

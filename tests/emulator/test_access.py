@@ -75,7 +75,7 @@ def test_enabled_must_be_a_boolean(platform: Platform, enabled: Any) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["198.51.100.7", "198.51.100.0/24", "2001:db8::1", "2001:db8::/32", "198.51.100.7/24", "0.0.0.0/0"],
+    ["198.51.100.7", "198.51.100.0/24", "2001:db8::1", "2001:db8::/32", "0.0.0.0/0"],
 )
 def test_an_address_or_a_range_is_allowed_as_it_was_written(
     platform: Platform, exposed: Container, address: str
@@ -96,6 +96,10 @@ def test_an_address_or_a_range_is_allowed_as_it_was_written(
         ({"ip_address": "198.51.100.256"}, "ip_address"),
         ({"ip_address": "198.51.100.0/33"}, "ip_address"),
         ({"ip_address": " 198.51.100.7"}, "ip_address"),
+        ({"ip_address": "fe80::1%eth0"}, "ip_address"),
+        ({"ip_address": "198.51.100.7/24"}, "ip_address"),
+        ({"ip_address": "198.51.100.7", "description": None}, "description"),
+        ({"ip_address": "198.51.100.7", "service_type": None}, "service_type"),
         ({"ip_address": "198.51.100.7", "service_type": "udp"}, "service_type"),
         ({"ip_address": "198.51.100.7", "service_type": ["http"]}, "service_type"),
         ({"ip_address": "198.51.100.7", "description": 1}, "description"),
@@ -144,3 +148,19 @@ def test_an_unknown_entry_is_not_found(exposed: Container) -> None:
         access.remove_ip(exposed, "nothing")
 
     assert caught.value.status == 404
+
+
+def test_what_the_platform_may_accept_is_accepted_if_not_strict(
+    platform: Platform, exposed: Container
+) -> None:
+    platform.state.strict = False
+    body = {"ip_address": "198.51.100.7/24", "description": None, "service_type": None}
+    entry = access.add_ip(platform.state, exposed, body)
+
+    assert (entry.ip_address, entry.description, entry.service_type) == (
+        "198.51.100.7/24",
+        "Custom IP",
+        "both",
+    )
+    with pytest.raises(Refusal):
+        access.add_ip(platform.state, exposed, {"ip_address": "fe80::1%eth0"})

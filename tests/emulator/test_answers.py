@@ -283,6 +283,14 @@ def test_a_number_out_of_range_is_refused_with_its_name(
     assert {answer.json()["field"] for answer in answers[len(good) :]} == {path.split("?")[1].rstrip("=")}
 
 
+def test_limits_above_the_maximum_are_cut_if_not_strict(emulator: Emulator, call: Caller) -> None:
+    emulator.state.strict = False
+    container = call.create("myapp")
+    for path in ("backups?limit=101", "logs?lines=501"):
+        assert call("GET", f"/containers/{container}/{path}").status_code == 200
+    assert call("GET", f"/containers/{container}/logs?lines=0").status_code == 400
+
+
 def test_limits_cut_to_the_newest(emulator: Emulator, call: Caller) -> None:
     container = call.create("myapp")
     for _ in range(3):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
 from stacks_pulumi import cli
+from stacks_pulumi.commands import emulator as command
 from stacks_pulumi.config import load
 
 if TYPE_CHECKING:
@@ -33,7 +37,7 @@ class Running:
         assert stdout is not None
         for line in stdout:
             self.said += line
-            if "requestsPerMinute" in line:
+            if "requestsPerMinute" in line or line.startswith("{"):
                 break
 
     def find(self, pattern: str) -> str:
@@ -60,8 +64,9 @@ def start() -> Iterator[Callable[..., Running]]:
     processes = []
 
     def run(*arguments: str, before: Sequence[str] = ()) -> Running:
-        command = [*before, sys.executable, "-m", "stacks_pulumi", "emulator", *arguments]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        port = () if "--port" in arguments else ("--port", "0")
+        line = [*before, sys.executable, "-m", "stacks_pulumi", "emulator", *port, *arguments]
+        process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         processes.append(process)
         return Running(process)
 
@@ -117,6 +122,60 @@ def test_limits_are_those_that_were_asked_for(start: Callable[..., Running]) -> 
     assert "stacks:requestsPerMinute 2\n" in running.said
 
 
+def test_the_port_is_fixed_and_there_is_no_cap_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    options = parser.parse_args([])
+
+    assert (options.port, options.host, options.spending_cap) == (7822, "127.0.0.1", None)
+
+
+def test_a_program_reads_its_first_line_and_docker_its_file(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    file = tmp_path / "stacks.env"
+    # An existing file that everyone can read.
+    file.touch(0o644)
+    running = start("--json", "--env-file", str(file))
+    told = json.loads(running.said)
+    written = dict(line.split("=", 1) for line in file.read_text().splitlines())
+
+    assert sorted(told) == ["key", "page", "url"]
+    assert written == {"STACKS_BASE_URL": told["url"], "STACKS_API_KEY": told["key"]}
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert load({}, written).base_url == told["url"]
+    answer = requests.get(
+        told["url"] + "/containers", headers={"Authorization": f"Bearer {told['key']}"}, timeout=10
+    )
+    assert answer.json()["count"] == 0
+    assert running.end() == (0, "", "")
+
+
+def test_on_all_addresses_its_control_api_needs_the_token(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    file = tmp_path / "stacks.env"
+    running = start("--host", "0.0.0.0", "--control-token", "abc/1", "--env-file", str(file))
+    page = running.find(r"Page +(\S+)#token=abc%2F1")
+
+    assert running.said.startswith("Warning: listening on 0.0.0.0.")
+    assert "STACKS_ALLOW_HTTP=true" in file.read_text()
+    assert requests.get(f"{page}_emulator/health", timeout=10).json()["status"] == "ok"
+    assert requests.get(f"{page}_emulator/clock", timeout=10).status_code == 401
+    allowed = {"Authorization": "Bearer abc/1"}
+    assert requests.get(f"{page}_emulator/clock", headers=allowed, timeout=10).status_code == 200
+
+
+def test_data_is_loaded_at_the_start(start: Callable[..., Running], tmp_path: Path) -> None:
+    file = tmp_path / "data.json"
+    file.write_text('{"containers": [{"name": "myapp", "template": "nodejs"}]}')
+    running = start("--load", str(file), "--lenient")
+
+    assert [found["status"] for found in running.ask("GET", "/containers").json()["data"]] == ["running"]
+    micro = {"name": "small", "template": "nodejs", "plan": "micro"}
+    assert running.ask("POST", "/containers", micro).status_code == 202
+
+
 def test_without_limits_there_are_none(start: Callable[..., Running]) -> None:
     running = start("--rate-limit", "none", "--spending-cap", "none", "--key", "sk_stacks_" + "cd" * 32)
     answers = [
@@ -132,14 +191,31 @@ def test_it_goes_on_from_its_file_even_after_it_was_killed(
     start: Callable[..., Running], tmp_path: Path
 ) -> None:
     file = str(tmp_path / "state.json")
-    first = start("--state", file)
-    first.ask("POST", "/containers", {"name": "myapp", "template": "nodejs"})
+    first = start("--state", file, "--rate-limit", "none")
+    answered: list[str] = []
+
+    def create_until_it_is_gone() -> None:
+        for number in range(10_000):
+            try:
+                first.ask("POST", "/containers", {"name": f"box-{number}", "template": "nodejs"}).json()
+            except requests.RequestException:
+                return
+            answered.append(f"box-{number}")
+
+    creating = threading.Thread(target=create_until_it_is_gone)
+    creating.start()
+    while len(answered) < 40:
+        time.sleep(0.01)
     first.process.kill()
+    creating.join()
     first.process.communicate()
     second = start("--state", file)
 
     assert second.find(r"Key +(\S+)") == first.find(r"Key +(\S+)")
-    assert [found["name"] for found in second.ask("GET", "/containers").json()["data"]] == ["myapp"]
+    kept = [found["name"] for found in second.ask("GET", "/containers").json()["data"]]
+    # The last one may have been written and not answered.
+    assert kept[: len(answered)] == answered
+    assert len(kept) <= len(answered) + 1
 
 
 def test_a_state_that_cannot_be_written_is_one_clear_line(
@@ -148,7 +224,8 @@ def test_a_state_that_cannot_be_written_is_one_clear_line(
     folder = tmp_path / "kept"
     folder.mkdir()
     running = start("--state", str(folder / "state.json"))
-    (folder / "state.json").unlink()
+    for file in folder.iterdir():
+        file.unlink()
     folder.rmdir()
     code, rest, complaints = running.end()
 
@@ -163,7 +240,7 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
     code, rest, complaints = second.end()
 
     assert (code, rest, second.said) == (2, "", "")
-    assert complaints.startswith(f"stacks-pulumi emulator: port {port} cannot be used (")
+    assert complaints.startswith(f"stacks-pulumi emulator: port {port} is in use, perhaps by another")
     assert complaints.count("\n") == 1
 
 
@@ -173,6 +250,11 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
         (["--key", "hush-hush"], "it is sk_stacks_ and 64 hexadecimal digits"),
         (["--state", "/"], "the state file / cannot be read"),
         (["--shapes", "round"], "no such shape: round"),
+        (["--host", "nowhere"], "host must be an IPv4 or IPv6 address, not 'nowhere'"),
+        (["--host", "198.51.100.7", "--port", "0"], "cannot listen on 198.51.100.7 port 0"),
+        (["--port", "0", "--load", "/nowhere.json"], "/nowhere.json: No such file or directory"),
+        (["--port", "0", "--load", "pyproject.toml"], "pyproject.toml cannot be loaded: "),
+        (["--port", "0", "--env-file", "/nowhere/.env"], "/nowhere/.env: No such file or directory"),
         (["--your-ip", "nonsense"], "your_ip must be an IPv4 or IPv6 address, not 'nonsense'"),
     ],
 )

@@ -56,7 +56,18 @@ def test_a_good_name_is_taken(platform: Platform, name: str) -> None:
         ({"additional_storage_tier": 2}, "additional_storage_tier"),
         ({"additional_storage_tier": "1"}, "additional_storage_tier"),
         ({"additional_storage_tier": True}, "additional_storage_tier"),
-        ({"additional_storage_tier": 1, "plan": "micro"}, "additional_storage_tier"),
+        (
+            {"additional_storage_tier": 1, "template": "ubuntu-micro", "plan": "micro"},
+            "additional_storage_tier",
+        ),
+        ({"additional_storage_tier": 1, "template": "stacks-vpn"}, "additional_storage_tier"),
+        ({"additional_storage_tier": None}, "additional_storage_tier"),
+        ({"plan": None}, "plan"),
+        ({"discount_code": None}, "discount_code"),
+        ({"plan": "micro"}, "plan"),
+        ({"template": "redis-micro", "plan": "premium"}, "plan"),
+        ({"template": "stacks-vpn", "plan": "micro"}, "plan"),
+        ({"template": "stacks-vpn", "plan": "premium"}, "plan"),
         ({"additional_storage_tier": 1, "template": "ubuntu-micro"}, "additional_storage_tier"),
         ({"additional_storage_tier": 1, "template": "postgresql"}, "additional_storage_tier"),
     ],
@@ -74,18 +85,42 @@ def test_a_bad_field_is_refused_by_name(platform: Platform, fields: dict[str, An
     ("template", "fields", "outcome"),
     [
         ("nodejs", {}, ("basic", 4, 10 * 1024)),
-        ("nodejs", {"plan": "micro"}, ("micro", 1, 5 * 1024)),
         ("nodejs", {"plan": "premium", "additional_storage_tier": 5}, ("premium", 15, (40 + 128) * 1024)),
         # What the guide says of the default holds for a micro template too.
         ("redis-micro", {}, ("basic", 4, 10 * 1024)),
         ("redis-micro", {"plan": "micro"}, ("micro", 1, 5 * 1024)),
         ("stacks-vpn", {}, ("vpn", 5, 20 * 1024)),
-        ("stacks-vpn", {"plan": "premium"}, ("vpn", 5, 20 * 1024)),
+        # To send the default is the same as to leave it out.
+        ("redis-micro", {"plan": "basic"}, ("basic", 4, 10 * 1024)),
+        ("stacks-vpn", {"plan": "basic"}, ("vpn", 5, 20 * 1024)),
     ],
 )
 def test_plan_price_and_storage_are_those_of_the_guide(
     platform: Platform, template: str, fields: dict[str, Any], outcome: tuple[str, int, int]
 ) -> None:
+    made = platform.create("box", template, **fields)
+
+    assert (made.plan, int(made.price), made.storage_mb) == outcome
+
+
+@pytest.mark.parametrize(
+    ("template", "fields", "outcome"),
+    [
+        ("nodejs", {"plan": "micro"}, ("micro", 1, 5 * 1024)),
+        ("redis-micro", {"plan": "premium"}, ("premium", 10, 40 * 1024)),
+        ("stacks-vpn", {"plan": "premium"}, ("vpn", 5, 20 * 1024)),
+        ("stacks-vpn", {"additional_storage_tier": 1}, ("vpn", 6, (20 + 32) * 1024)),
+        (
+            "nodejs",
+            {"plan": None, "additional_storage_tier": None, "discount_code": None},
+            ("basic", 4, 10 * 1024),
+        ),
+    ],
+)
+def test_what_the_platform_may_accept_is_accepted_if_not_strict(
+    platform: Platform, template: str, fields: dict[str, Any], outcome: tuple[str, int, int]
+) -> None:
+    platform.state.strict = False
     made = platform.create("box", template, **fields)
 
     assert (made.plan, int(made.price), made.storage_mb) == outcome
@@ -292,7 +327,7 @@ def test_a_cap_counts_what_is_created_and_gives_nothing_back(platform: Platform)
         "amount_spent": 9.0,
         "message": "Your API key spending cap of $10.00/month has been reached.",
     }
-    assert platform.create("four", plan="micro").price == Decimal(1)
+    assert platform.create("four", "ubuntu-micro", plan="micro").price == Decimal(1)
 
 
 def test_a_cap_begins_anew_with_the_calendar_month(platform: Platform) -> None:

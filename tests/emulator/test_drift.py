@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -147,25 +147,8 @@ def test_keys_payment_and_capacity_change(platform: Platform, drift: Drift) -> N
     assert platform.state.world.capacity == 0
 
 
-def test_an_action_is_run_by_name_and_saved(platform: Platform, drift: Drift, saved: Saved) -> None:
+def test_an_action_is_saved(platform: Platform, drift: Drift, saved: Saved) -> None:
     made = platform.running("app")
-    drift.run("stop", {"container": "app"})
+    drift.stop("app")
 
     assert (made.status, saved.times) == ("stopped", 1)
-
-
-@pytest.mark.parametrize(
-    ("action", "arguments", "match"),
-    [
-        ("explode", {}, "no such action: explode; there are add_vpn_client"),
-        ("run", {}, "no such action"),
-        ("_enter", {}, "no such action"),
-        ("stop", {}, "missing 1 required"),
-        ("stop", {"container": "app", "force": True}, "unexpected keyword"),
-    ],
-)
-def test_what_is_no_action_is_refused(
-    drift: Drift, action: str, arguments: dict[str, Any], match: str
-) -> None:
-    with pytest.raises(ValueError, match=match):
-        drift.run(action, arguments)

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from stacks_pulumi.config import check_base_url
-from stacks_pulumi.emulator import Emulator, PortTakenError
+from stacks_pulumi.emulator import DrivenClock, Emulator, PortTakenError
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import Caller
@@ -134,7 +134,7 @@ def test_starting_and_stopping_twice_is_once(emulator: Emulator) -> None:
 
 
 def test_a_taken_port_is_said_in_one_line(emulator: Emulator) -> None:
-    with pytest.raises(PortTakenError, match=f"port {emulator.port} cannot be used") as caught:
+    with pytest.raises(PortTakenError, match=f"port {emulator.port} is in use") as caught:
         Emulator(port=emulator.port).start()
 
     assert "\n" not in str(caught.value)
@@ -226,3 +226,20 @@ def test_it_boots_in_no_time() -> None:
         emulator.stop()
 
     assert best < 0.1
+
+
+def test_a_frozen_clock_stays_where_it_is_and_goes_on_from_there() -> None:
+    clock = DrivenClock(1000.0)
+    time.sleep(0.05)
+    clock.freeze()
+    frozen = clock.now()
+    assert frozen >= 1000.05
+    time.sleep(0.05)
+    clock.freeze()
+    assert (clock.now(), clock.advance(10)) == (frozen, frozen + 10)
+
+    clock.resume()
+    clock.resume()
+    assert frozen + 10 <= clock.now() < frozen + 10.04
+    time.sleep(0.05)
+    assert clock.now() >= frozen + 10.05

@@ -87,6 +87,8 @@ def test_another_accounts_things_are_not_there(emulator: Emulator, call: Caller)
         ("GET", "/connections/x", 404),
         ("POST", "/containers/x", 405),
         ("PATCH", "/containers", 405),
+        ("DELETE", "/backups/stats", 405),
+        ("DELETE", "/containers/templates", 405),
         ("GET", "/containers/status/usr-nobody", 404),
         ("GET", "/containers/%2e%2e/logs", 404),
         ("GET", "/containers/..%2f..%2fetc/logs", 404),
@@ -272,3 +274,25 @@ def test_refused_requests_use_up_no_port(emulator: Emulator, call: Caller) -> No
     emulator.drift.set_capacity(None)
 
     assert call("POST", "/containers", {"name": "myapp", "template": "nodejs"}).json()["data"]["port"] == 8001
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "status"),
+    [
+        ("Content-Length: -1", b"", 400),
+        ("Content-Length: many", b"", 400),
+        ("Content-Length: 9999999999999999999999", b"", 413),
+        ("Transfer-Encoding: chunked", b"zz\r\nhello\r\n0\r\n\r\n", 400),
+        ("Transfer-Encoding: chunked", b"-5\r\nhello\r\n0\r\n\r\n", 400),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused_and_leaves_no_trace(
+    emulator: Emulator, capfd: pytest.CaptureFixture[str], head: str, body: bytes, status: int
+) -> None:
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
+        raw.sendall(f"POST /api/v1/containers HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode() + body)
+        received = b"".join(iter(lambda: raw.recv(65536), b""))
+
+    assert received.startswith(f"HTTP/1.1 {status} ".encode())
+    assert emulator.calls() == 0
+    assert capfd.readouterr().err == ""

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import stacks_pulumi.emulator
 from stacks_pulumi import catalog
@@ -84,8 +86,32 @@ def test_what_is_open_in_code_is_open_and_assumed_in_the_contract(
     assert {name for name, found in operations.items() if found.get("x-open-shape")} == OPEN
     assert [name for name in sorted(OPEN) if not operations[name].get("x-assumed")] == []
     assert all(
-        "scope" in operations[name]["x-assumed"] for name in operations if name.startswith("vpn_clients.")
+        "The scope." in operations[name]["x-assumed"]
+        for name in operations
+        if name.startswith("vpn_clients.")
     )
+
+
+def test_the_contract_is_valid_and_its_examples_fit(
+    contract: dict[str, Any], operations: dict[str, dict[str, Any]]
+) -> None:
+    OpenAPIV31SpecValidator(contract).validate()
+    for name, found in operations.items():
+        (right,) = [answer for code, answer in found["responses"].items() if code.startswith("2")]
+        content = right["content"]["application/json"]
+        schema = {**content["schema"], "components": contract["components"]}
+        OAS31Validator(schema).validate(content["example"])
+        assert content["example"]["success"] is True, name
+
+
+def test_every_mark_is_a_list_of_sentences(operations: dict[str, dict[str, Any]]) -> None:
+    for name, found in operations.items():
+        for mark in ("x-assumed", "x-strict"):
+            assert all(
+                it[0].isupper() or it.startswith(("null", "sshUser", "stacks-vpn", "last_"))
+                for it in found.get(mark, [])
+            ), name
+            assert all(it.endswith(".") for it in found.get(mark, [])), name
 
 
 def test_every_operation_tells_the_errors_that_any_key_can_meet(

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
-from stacks_pulumi.emulator import Emulator, StateFileError, access, backups, connections
-from stacks_pulumi.emulator.persistence import load, save
+from stacks_pulumi.emulator import (
+    Emulator,
+    StateFileError,
+    access,
+    backups,
+    connections,
+    containers,
+    persistence,
+    vpn,
+)
+from stacks_pulumi.emulator.persistence import Journal, load, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +75,7 @@ def test_no_file_and_an_empty_one_are_a_new_beginning(tmp_path: Path, content: s
 def test_a_file_of_something_else_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "state.json").write_text(content)
 
-    with pytest.raises(StateFileError, match="none of the emulator's") as caught:
+    with pytest.raises(StateFileError, match="not an emulator's") as caught:
         load(tmp_path / "state.json")
 
     assert "\n" not in str(caught.value)
@@ -73,9 +84,9 @@ def test_a_file_of_something_else_is_refused_in_one_line(tmp_path: Path, content
 def test_a_file_of_another_version_is_refused(platform: Platform, tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     save(path, platform.state.world)
-    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 2}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 3}))
 
-    with pytest.raises(StateFileError, match="version 2"):
+    with pytest.raises(StateFileError, match="version 3"):
         load(path)
 
 
@@ -122,3 +133,113 @@ def test_a_key_of_ones_own_is_added_to_a_file(tmp_path: Path) -> None:
     assert second.key == mine
     assert second.account == first.account
     assert len(second.state.keys) == 2
+
+
+def test_every_change_is_in_the_journal(platform: Platform, tmp_path: Path) -> None:
+    """Whatever changes, what the two files hold together is what the platform holds."""
+    path, world = tmp_path / "state.json", platform.state.world
+    journal = Journal(path)
+    journal.save(world)
+    snapshot = path.read_bytes()
+    randomly = random.Random(7)
+
+    def change() -> None:
+        found = list(world.containers.values())
+        one = randomly.choice(found) if found else platform.running("first")
+        act = randomly.randrange(9)
+        if act < 3:
+            platform.running(f"box-{world.counters.get('container', 0)}", "stacks-vpn")
+        elif act == 3:
+            access.set_access(platform.state, one, not one.external_access)
+        elif act == 4 and one.status == "running":
+            backups.trigger(platform.state, one)
+        elif act == 5 and one.vpn_clients:
+            vpn.remove(one, one.vpn_clients[0].name)
+        elif act == 6 and len(found) > 1 and {it.status for it in found[:2]} == {"running"}:
+            connections.create(platform.state, found[0], found[1], f"link-{len(world.connections)}")
+        elif act == 7:
+            containers.delete(platform.state, one)
+        else:
+            platform.pass_time(randomly.choice((1, 3600, 86400)))
+
+    for _ in range(150):
+        change()
+        journal.save(world)
+        assert load(path) == world
+    assert path.read_bytes() == snapshot
+
+    journal.fold(world)
+    assert (tmp_path / "state.json.journal").read_bytes() == b""
+    assert load(path) == world
+
+
+def test_nothing_is_written_where_nothing_changes(platform: Platform, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "state.json")
+    journal.save(platform.state.world)
+    platform.create("app")
+    journal.save(platform.state.world)
+    size = (tmp_path / "state.json.journal").stat().st_size
+    journal.save(platform.state.world)
+
+    assert 0 < size == (tmp_path / "state.json.journal").stat().st_size < 2000
+
+
+def test_a_line_that_was_cut_and_a_journal_of_another_snapshot_do_not_count(
+    platform: Platform, tmp_path: Path
+) -> None:
+    path, log = tmp_path / "state.json", tmp_path / "state.json.journal"
+    journal = Journal(path)
+    journal.save(platform.state.world)
+    platform.create("one")
+    journal.save(platform.state.world)
+    one = log.read_bytes()
+    platform.create("two")
+    journal.save(platform.state.world)
+
+    log.write_bytes(log.read_bytes()[:-5])
+    held = load(path)
+    assert held is not None
+    assert [found.name for found in held.containers.values()] == ["one"]
+    # As if it was killed between a new snapshot and its new journal.
+    journal.fold(platform.state.world)
+    log.write_bytes(one)
+    assert load(path) == platform.state.world
+
+
+def test_a_long_journal_becomes_a_snapshot(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persistence, "_FOLD_AFTER", 3000)
+    path, log = tmp_path / "state.json", tmp_path / "state.json.journal"
+    journal = Journal(path)
+    for number in range(20):
+        platform.create(f"box-{number}")
+        journal.save(platform.state.world)
+        assert log.stat().st_size < 5000
+        assert load(path) == platform.state.world
+
+
+def test_a_damaged_or_removed_journal_is_said_in_one_line(platform: Platform, tmp_path: Path) -> None:
+    path, log = tmp_path / "state.json", tmp_path / "state.json.journal"
+    journal = Journal(path)
+    journal.save(platform.state.world)
+    log.write_bytes(b"{}\n")
+    with pytest.raises(StateFileError, match="is damaged") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+    log.unlink()
+    platform.create("app")
+    with pytest.raises(StateFileError, match="cannot be written"):
+        journal.save(platform.state.world)
+    # The next time everything is written.
+    journal.save(platform.state.world)
+    assert load(path) == platform.state.world
+
+
+def test_a_file_of_the_first_version_is_read(platform: Platform, tmp_path: Path) -> None:
+    full(platform)
+    path = tmp_path / "state.json"
+    path.write_bytes(msgspec.json.encode({"version": 1, "world": platform.state.world}))
+
+    assert load(path) == platform.state.world

@@ -43,7 +43,7 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 BAD = """
-    site = stacks.Container("site-dev", template="nodejs", plan="micro", external_access=True)
+    site = stacks.Container("site-dev", template="ubuntu-micro", plan="micro", external_access=True)
     big = stacks.Container("big", template="nodejs", plan="premium", additional_storage_tier=5)
     blog = stacks.Container("blog-dev", template="wordpress")
     data = stacks.Container("data-dev", template="mysql", external_access=True)
@@ -66,25 +66,25 @@ CULPRITS = {
 }
 
 UNKNOWN = """
-    site = stacks.Container("site-dev", template="nodejs", plan="micro", external_access=True)
+    site = stacks.Container("site-dev", template="ubuntu-micro", plan="micro", external_access=True)
     later = lambda value: site.status.apply(lambda _: value)
     stacks.Container("size-dev", template="nodejs", plan=later("premium"))
     stacks.Container("kind-dev", template=later("wordpress"), plan="basic")
     stacks.Container("room-dev", template="nodejs", plan="basic", additional_storage_tier=later(5))
-    stacks.Container("what-dev", name=later("what"), template="nodejs", plan="micro")
+    stacks.Container("what-dev", name=later("what"), template="ubuntu-micro", plan="micro")
     stacks.AllowedIp("all", container=site, ip_address=later("0.0.0.0/0"))
 """
 
 # What makes an update stop at each policy of single resources, before it makes anything more.
 STOPS = {
     "allowed-plans": 'stacks.Container("bad-dev", template="nodejs", plan="standard")',
-    "allowed-templates": 'stacks.Container("bad-dev", template="wordpress", plan="micro")',
+    "allowed-templates": 'stacks.Container("bad-dev", template="wordpress")',
     "allowed-storage": 'stacks.Container("bad-dev", template="nodejs", plan="basic", additional_storage_tier=5)',
     "resource-price-cap": 'stacks.Container("bad-dev", template="nodejs", plan="premium")',
-    "naming": 'stacks.Container("bad", template="nodejs", plan="micro")',
+    "naming": 'stacks.Container("bad", template="ubuntu-micro", plan="micro")',
     "spend-gate": 'stacks.Container("bad-dev", template="nodejs", plan="premium")',
     "protect-paid": 'stacks.Container("bad-dev", template="nodejs", plan="premium")',
-    "protect-data": 'stacks.Container("bad-dev", template="mysql", plan="micro")',
+    "protect-data": 'stacks.Container("bad-dev", template="mysql")',
     "open-allowed-ip": 'stacks.AllowedIp("all", container=site, ip_address="::/0")',
     "known-resources": 'Gpu(Free(), "gpu", {})',
 }
@@ -139,7 +139,7 @@ def exempt(expires: str) -> dict[str, dict[str, Any]]:
 
 def test_what_is_allowed_passes_every_policy_from_preview_to_update(guarded: Stack, tmp_path: Path) -> None:
     guarded.program("""
-        site = stacks.Container("site-dev", template="nodejs", plan="micro", external_access=True)
+        site = stacks.Container("site-dev", template="ubuntu-micro", plan="micro", external_access=True)
         stacks.AllowedIp("office", container=site, ip_address="198.51.100.0/24", revoke_auto_added=True)
         data = stacks.Container("data-dev", template="redis-micro", opts=pulumi.ResourceOptions(protect=True))
         stacks.PinnedBackup("safe", container=data)
@@ -147,7 +147,7 @@ def test_what_is_allowed_passes_every_policy_from_preview_to_update(guarded: Sta
 
     preview = guarded.preview(*packs(tmp_path))
     assert violations(preview) == {}
-    assert "data-dev  redis-micro, micro  $1.00" in preview.text
+    assert "data-dev  redis-micro, micro   $1.00" in preview.text
     update = guarded.up(*packs(tmp_path, report="advisory"))
     assert violations(update) == {}
     assert re.search(r"total +\$2\.00", update.text)
@@ -198,7 +198,9 @@ def test_no_policy_of_single_resources_is_left_out_below() -> None:
 def test_an_update_stops_before_it_makes_what_violates_a_policy(
     guarded: Stack, emulator: Emulator, tmp_path: Path, pack: str
 ) -> None:
-    site = 'site = stacks.Container("site-dev", template="nodejs", plan="micro", external_access=True)\n'
+    site = (
+        'site = stacks.Container("site-dev", template="ubuntu-micro", plan="micro", external_access=True)\n'
+    )
     guarded.program(site)
     guarded.up(quiet_afterwards=False)
 
@@ -355,7 +357,7 @@ def test_a_budget_of_the_plain_sdk_lets_an_unknown_plan_through_and_fails_when_a
         encoding="utf-8",
     )
     stack.program("""
-        site = stacks.Container("site", template="nodejs", plan="micro")
+        site = stacks.Container("site", template="ubuntu-micro", plan="micro")
         stacks.Container("big", template="nodejs", plan=site.status.apply(lambda _: "premium"))
     """)
     plain = with_packs(tmp_path, {pack: {}})

@@ -136,6 +136,20 @@ def test_addresses_that_no_key_may_go_to(url: str, words: str) -> None:
     assert "hunter2" not in str(error.value)
 
 
+def test_plain_http_to_another_machine_needs_an_opt_in() -> None:
+    url = "http://emulator:7822/api/v1"
+    with pytest.raises(ConfigError, match="STACKS_ALLOW_HTTP to true"):
+        load({"stacks:baseUrl": url}, {})
+
+    assert load({"stacks:baseUrl": url, "stacks:allowHttp": "true"}, {}).base_url == url
+    assert load({}, {"STACKS_BASE_URL": url, "STACKS_ALLOW_HTTP": "true"}).base_url == url
+    # The stack takes precedence over the environment.
+    with pytest.raises(ConfigError, match="clear text"):
+        load({"stacks:baseUrl": url, "stacks:allowHttp": "false"}, {"STACKS_ALLOW_HTTP": "true"})
+    with pytest.raises(ConfigError, match="stacks:allowHttp is 'yes': it is true or false"):
+        load({"stacks:allowHttp": "yes"}, {})
+
+
 @pytest.mark.parametrize(("text", "number"), [("1", 1), ("600", 600), ("60.0", 60)])
 def test_whole_numbers(text: str, number: int) -> None:
     assert load({"stacks:requestsPerMinute": text}, {}).requests_per_minute == number

@@ -41,7 +41,7 @@ class EmulatedAccount:
     """
 
     def __init__(self, folder: Path) -> None:
-        options = [f"--boot-seconds={_BOOT_SECONDS}", "--rate-limit=60"]
+        options = ["--port=0", f"--boot-seconds={_BOOT_SECONDS}", "--rate-limit=60"]
         log = folder / "emulator.log"
         with log.open("wb") as errors:
             # A session of its own: Ctrl-C is for us, and we stop it when everything else is over.
@@ -75,7 +75,7 @@ class EmulatedAccount:
 
     def snapshot(self) -> dict[str, Any]:
         """All that it holds."""
-        return self._ask("GET", "state")
+        return self._ask("GET", "snapshot")
 
     def calls(self) -> Counter[str]:
         """How often each operation of the API was called so far."""
@@ -87,7 +87,7 @@ class EmulatedAccount:
 
     def drift(self, action: str, **arguments: Any) -> None:
         """Change something behind the program's back."""
-        self._ask("POST", "drift", {"action": action, **arguments})
+        self._ask("POST", f"drift/{action}", arguments)
 
     def _greeting(self) -> dict[str, str]:
         """The first lines of what it prints: pairs of a word and a value."""

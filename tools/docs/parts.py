@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tools.docs import calls, endpoints, functions, resources, settings, sizes
+from tools.docs import assumptions, calls, endpoints, functions, resources, settings, sizes
 
 __all__ = ["generate"]
 
@@ -17,6 +17,7 @@ _PARTS: Final[dict[str, Callable[[], str]]] = {
     "data functions": functions.data_functions,
     "answers": functions.answers,
     "endpoints": endpoints.endpoints,
+    "assumptions": assumptions.assumptions,
 }
 _GUIDE: Final = "https://docs.stackshosting.cloud"
 

@@ -11,10 +11,15 @@ from tools.docs.marks import table
 
 __all__ = ["configuration"]
 
-_ENVIRONMENT: Final = {"apiKey": "`STACKS_API_KEY`", "baseUrl": "`STACKS_BASE_URL`"}
+_ENVIRONMENT: Final = {
+    "apiKey": "`STACKS_API_KEY`",
+    "baseUrl": "`STACKS_BASE_URL`",
+    "allowHttp": "`STACKS_ALLOW_HTTP`",
+}
 _SAID: Final = {
     "apiKey": "The API key; set it as a secret. The preview of a new stack works without one.",
-    "baseUrl": "Where the API is. `http://` is taken for this machine alone.",
+    "baseUrl": "Where the API is. `http://` is accepted only for this machine.",
+    "allowHttp": "Accept `http://` to other machines too: for an emulator in a trusted network.",
     "adopt": "What to do about what exists already: `never` or `if_matching`. A resource's own `adopt` goes first.",
     "requestsPerMinute": "The budget to keep to until the API's headers say otherwise.",
     "maxConcurrency": "How many operations one provider process carries out at once.",
@@ -30,6 +35,6 @@ def configuration() -> str:
     for key in KEYS:
         if key not in _SET_ELSEWHERE:
             name = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key)
-            default = "" if defaults[name] is None else f"`{defaults[name]}`"
+            default = "" if defaults[name] is None else f"`{str(defaults[name]).lower()}`"
             rows.append((f"`{NAMESPACE}:{key}`", _ENVIRONMENT.get(key, ""), default, _SAID[key]))
     return table(("Key", "Environment", "Default", "What it is"), rows)

@@ -48,15 +48,16 @@ class Ask:
         A parameter of the query.
 
         Raises:
-            Refusal: 400 unless it is a whole number from 1 to `ceiling`.
+            Refusal: 400 unless it is a whole number from 1 on, or, if the emulator is strict, above `ceiling`.
         """
         text = self.query.get(name)
         if text is None:
             return default
-        # assumed: what is out of range is refused, not cut.
-        if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= ceiling):
+        # assumed: what is above the maximum is refused; where it is accepted (not strict), it is cut.
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        if number < 1 or (self.state.strict and number > ceiling):
             raise bad_request(f"The parameter {name} must be a whole number from 1 to {ceiling}", name)
-        return int(text)
+        return min(number, ceiling)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from stacks_pulumi.emulator import connections
 from stacks_pulumi.emulator.clock import iso
 from stacks_pulumi.emulator.routes._ask import Ask, Reply
 from stacks_pulumi.emulator.shapes import Open
+from stacks_pulumi.emulator.validation import refuse_null
 
 if TYPE_CHECKING:
     from stacks_pulumi.emulator.world import Connection, Container
@@ -26,6 +27,8 @@ def targets(ask: Ask) -> Reply:
 
 def create(ask: Ask) -> Reply:
     """`POST /containers/{source_id}/connect/{target_id}`."""
+    if ask.state.strict:
+        refuse_null(ask.body, "connectionName")
     source, target = ask.container("source_id"), ask.container("target_id")
     made = connections.create(ask.state, source, target, ask.body.get("connectionName"))
     return Reply(

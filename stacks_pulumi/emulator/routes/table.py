@@ -18,7 +18,7 @@ from stacks_pulumi.emulator.refusals import Refusal
 from stacks_pulumi.emulator.routes import access, backups, connections, containers, vpn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["DASHBOARD_ONLY", "OPERATIONS", "Operation", "match"]
 
@@ -119,6 +119,11 @@ _MAP = Map(
     merge_slashes=False,
 )
 _ADAPTER = _MAP.bind("localhost")
+_METHODS = {
+    path: {found.method for found in OPERATIONS.values() if found.path == path}
+    for path in (found.path for found in OPERATIONS.values() if "<" not in found.path)
+}
+"""The methods of each path without a variable, which is never the value of another path's variable."""
 
 
 def match(method: str, raw_path: str) -> tuple[str, dict[str, str]]:
@@ -138,9 +143,18 @@ def match(method: str, raw_path: str) -> tuple[str, dict[str, str]]:
     try:
         name, args = _ADAPTER.match(raw_path, method)
     except MethodNotAllowed as exc:
-        allowed = ", ".join(sorted(set(exc.valid_methods or ()) - {"HEAD"}))
-        # assumed: the body of both.
-        raise Refusal(405, {"success": False, "error": "Method not allowed"}, {"Allow": allowed}) from None
+        raise _not_allowed(set(exc.valid_methods or ()) - {"HEAD"}) from None
     except NotFound:
+        # assumed: the body.
         raise Refusal(404, {"success": False, "error": "Not found"}) from None
+    methods = _METHODS.get(raw_path.rstrip("/"))
+    if methods is not None and args:
+        raise _not_allowed(methods)
     return name, {key: unquote(value) for key, value in args.items()}
+
+
+def _not_allowed(methods: Iterable[str]) -> Refusal:
+    # assumed: the body.
+    return Refusal(
+        405, {"success": False, "error": "Method not allowed"}, {"Allow": ", ".join(sorted(methods))}
+    )

@@ -1,0 +1,217 @@
+"""
+What the control API offers: the methods of `Emulator`, `faults`, `shapes` and `drift`, by the same names.
+
+The fields of a request are the parameters of the method, so Python and HTTP cannot differ, and the description
+that is served (`control_spec`) is made from them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import msgspec
+
+from stacks_pulumi.emulator import seeding
+from stacks_pulumi.emulator.clock import iso
+from stacks_pulumi.emulator.drift import Drift
+from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
+from stacks_pulumi.emulator.routes.table import OPERATIONS
+from stacks_pulumi.emulator.shapes import OPEN, SHAPES
+from stacks_pulumi.emulator.snapshot import request
+
+if TYPE_CHECKING:
+    from stacks_pulumi.emulator.emulator import Emulator
+
+__all__ = ["Call", "calls"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """
+    One endpoint of the control API.
+
+    Attributes:
+        method: HTTP method.
+        name: The path below `/_emulator/`; the same as in Python, with `/` for a dot.
+        summary: What it does.
+        fields: The fields of its body, or for GET of its query.
+        run: Does it; takes the fields by name and returns the answer.
+        told: What is known of each field.
+        offered: Values that a field may have.
+    """
+
+    method: str
+    name: str
+    summary: str
+    fields: type[msgspec.Struct]
+    run: Callable[..., Any]
+    told: dict[str, str] = field(default_factory=dict)
+    offered: dict[str, list[str]] = field(default_factory=dict)
+
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """No fields."""
+
+
+def calls(emulator: Emulator) -> list[Call]:
+    """Return every endpoint for one emulator."""
+    return [*_looks(emulator), *_changes(emulator), *_drifts(emulator)]
+
+
+def _looks(emulator: Emulator) -> Iterator[Call]:
+    def requests(after: int = 0, operation: str | None = None) -> Any:
+        """Return the request journal; only what came after a number, and only one operation, if they are given."""
+        found = [
+            request(record.describe())
+            for record in emulator.requests
+            if record.number > after and operation in {None, record.operation}
+        ]
+        return {"requests": found, "calls": emulator.api.log.counts()}
+
+    yield _get("snapshot", emulator.snapshot)
+    yield _get("requests", requests)
+    yield _get("request_detail", emulator.request_detail)
+    yield Call(
+        "GET",
+        "key",
+        "Return the first key, which has every scope, and its account.",
+        _Nothing,
+        lambda: {"key": emulator.key, "account": emulator.account},
+    )
+    yield Call("GET", "faults", "Return the faults: all, left, fired.", _Nothing, lambda: _faults(emulator))
+    yield Call(
+        "GET", "clock", "Return the time and whether it is frozen.", _Nothing, lambda: _clock(emulator)
+    )
+    yield Call("GET", "shapes", "Return the shape of each open answer.", _Nothing, lambda: _shapes(emulator))
+    yield Call("GET", "pace", "Return how long things take, in seconds.", _Nothing, lambda: _pace(emulator))
+
+
+def _changes(emulator: Emulator) -> Iterator[Call]:
+    def answered(answer: Callable[[Emulator], Any]) -> Callable[[Any], Any]:
+        return lambda _result: answer(emulator)
+
+    yield _post("advance", emulator.advance, answered(_clock))
+    yield _post("freeze", emulator.freeze, answered(_clock))
+    yield _post("resume", emulator.resume, answered(_clock))
+    add = emulator.faults.add
+    yield Call(
+        "POST",
+        "faults/add",
+        _summary(add),
+        _fault_fields(),
+        _then(add, answered(_faults)),
+        {**_told(add), "kind": "A kind of fault, or a status code."},
+        {"operation": ["*", *OPERATIONS], "kind": list(KINDS)},
+    )
+    yield _post("faults/clear", emulator.faults.clear, answered(_faults))
+    shape = emulator.shapes.set
+    yield Call(
+        "POST",
+        "shapes/set",
+        _summary(shape),
+        _fields(shape),
+        _then(shape, answered(_shapes)),
+        offered={"operation": ["*", *sorted(OPEN)], "shape": list(SHAPES)},
+    )
+    yield _post("set_pace", emulator.set_pace, answered(_pace))
+    yield _post("new_account", emulator.new_account, lambda account: {"account": account})
+    yield _post("new_key", emulator.new_key, lambda key: {"key": key})
+    for change in (
+        emulator.set_rate_limit,
+        emulator.set_spending_cap,
+        emulator.fail_boot,
+        emulator.fail_backup,
+        emulator.reset,
+    ):
+        yield _post(change.__name__, change)
+    load = msgspec.defstruct(
+        "load",
+        [("containers", list[seeding.SeedContainer]), ("connections", list[seeding.SeedConnection], ())],
+        forbid_unknown_fields=True,
+    )
+    run = _then(emulator.load, lambda ids: {"ids": ids})
+    yield Call("POST", "load", _summary(emulator.load), load, run, _told(emulator.load))
+
+
+def _drifts(emulator: Emulator) -> Iterator[Call]:
+    for name, method in vars(Drift).items():
+        if not name.startswith("_"):
+            yield _post(f"drift/{name}", getattr(emulator.drift, method.__name__))
+
+
+def _get(name: str, function: Callable[..., Any]) -> Call:
+    return Call("GET", name, _summary(function), _fields(function), function, _told(function))
+
+
+def _post(name: str, function: Callable[..., Any], answer: Callable[[Any], Any] | None = None) -> Call:
+    run = _then(function, answer or (lambda _result: {"done": True}))
+    return Call("POST", name, _summary(function), _fields(function), run, _told(function))
+
+
+def _then(function: Callable[..., Any], answer: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda **fields: answer(function(**fields))
+
+
+def _fields(function: Callable[..., Any]) -> type[msgspec.Struct]:
+    """Return the parameters of a function as a type that checks them."""
+    hints = get_type_hints(function)
+    parameters = inspect.signature(function).parameters.values()
+    fields: list[Any] = [
+        (it.name, hints[it.name], msgspec.NODEFAULT if it.default is it.empty else it.default)
+        for it in parameters
+    ]
+    return msgspec.defstruct(function.__name__, fields, kw_only=True, forbid_unknown_fields=True)
+
+
+def _fault_fields() -> type[msgspec.Struct]:
+    options = sorted({option for options in KINDS.values() for option in options})
+    fields: list[Any] = [
+        ("operation", str),
+        ("kind", int | str),
+        ("times", int | None, 1),
+        ("match", str | None, None),
+    ]
+    for option in options:
+        hint: Any = None
+        for part in OPTION_TYPES.get(option, (Any,)):
+            hint = part if part is Any else hint | part if hint else part | None
+        fields.append((option, hint | msgspec.UnsetType if hint is not Any else Any, msgspec.UNSET))
+    return msgspec.defstruct("fault", fields, kw_only=True, forbid_unknown_fields=True)
+
+
+def _summary(function: Callable[..., Any]) -> str:
+    return (inspect.getdoc(function) or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _told(function: Callable[..., Any]) -> dict[str, str]:
+    """Return what the docstring says of each parameter."""
+    section = re.search(r"^Args:\n((?: {4}.*\n?)+)", inspect.getdoc(function) or "", re.MULTILINE)
+    found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section[1] if section else "", re.MULTILINE)
+    # The same word for nothing as in JSON.
+    return {name: re.sub(r"\s+", " ", text).replace("`None`", "null") for name, text in found}
+
+
+def _faults(emulator: Emulator) -> Any:
+    faults = emulator.faults
+    return {
+        "all": [fault.describe() for fault in faults.all()],
+        "left": [fault.describe() for fault in faults.left()],
+        "fired": [{"operation": it.operation, "kind": it.kind, "path": it.path} for it in faults.fired()],
+    }
+
+
+def _clock(emulator: Emulator) -> Any:
+    now = emulator.state.settle()
+    return {"now": now, "iso": iso(now), "frozen": emulator.clock.frozen}
+
+
+def _shapes(emulator: Emulator) -> Any:
+    return {operation: emulator.shapes.of(operation) for operation in sorted(OPEN)}
+
+
+def _pace(emulator: Emulator) -> Any:
+    return msgspec.to_builtins(emulator.state.pace)

@@ -1,0 +1,56 @@
+"""Which web pages of other origins may call the emulator. Default: no page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from stacks_pulumi.emulator.delivery import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+__all__ = ["CrossOrigin"]
+
+
+class CrossOrigin:
+    """
+    The CORS headers.
+
+    The key of a fresh emulator is the same everywhere, so without this any web page could use it.
+
+    Args:
+        origins: The origins to allow; `*` for all.
+    """
+
+    def __init__(self, origins: Collection[str] = ()) -> None:
+        self._origins = frozenset(origins)
+
+    def allows(self, origin: str | None) -> bool:
+        """Whether pages of this origin may call."""
+        return origin is not None and not self._origins.isdisjoint({"*", origin})
+
+    def preflight(self, method: str, headers: Mapping[str, str]) -> Delivery | None:
+        """Return the answer to a browser that asks before it sends; `None` if it does not."""
+        asked = headers.get("Access-Control-Request-Method")
+        if method != "OPTIONS" or asked is None or not self.allows(headers.get("Origin")):
+            return None
+        allowed = {
+            "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type",
+            "Access-Control-Max-Age": "600",
+        }
+        return self.opened(Delivery(204, b"", allowed), headers)
+
+    def opened(self, delivery: Delivery, headers: Mapping[str, str]) -> Delivery:
+        """Return an answer with the headers that let an allowed page read it."""
+        origin = headers.get("Origin")
+        if origin is None or not self.allows(origin):
+            return delivery
+        exposed = "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
+        opening = {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": exposed,
+            "Vary": "Origin",
+        }
+        return replace(delivery, headers={**delivery.headers, **opening})

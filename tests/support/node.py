@@ -1,0 +1,71 @@
+"""Tools from npm and Maven, installed once into the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools.engine.lock import alone
+
+__all__ = ["chromium", "generator", "node_folder", "run"]
+
+_SOURCE = Path(__file__).parents[1] / "emulator" / "node"
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "stacks-pulumi"
+_GENERATOR = "7.14.0"
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """Run a program; return what it printed, or fail with that."""
+    ended = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, "REDOCLY_TELEMETRY": "off", "NO_COLOR": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout[-4000:]
+    return ended.stdout
+
+
+def node_folder() -> Path:
+    """Return a folder with the packages of `tests/emulator/node`; skip the test where there is no npm."""
+    if shutil.which("npm") is None:
+        pytest.skip("needs Node.js and npm")
+    digest = hashlib.sha256((_SOURCE / "package-lock.json").read_bytes()).hexdigest()[:12]
+    folder, done = _CACHE / f"node-{digest}", _CACHE / f"node-{digest}" / "done"
+    with alone(_CACHE / f"node-{digest}.lock", "installing npm packages"):
+        if not done.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(_SOURCE / name, folder)
+            run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
+            done.touch()
+    return folder
+
+
+def generator() -> Path:
+    """Return openapi-generator's archive; skip the test where there is no Java or Maven."""
+    if shutil.which("java") is None or shutil.which("mvn") is None:
+        pytest.skip("needs Java and Maven")
+    archive = _CACHE / f"openapi-generator-cli-{_GENERATOR}.jar"
+    with alone(archive.with_suffix(".lock"), "downloading openapi-generator"):
+        if not archive.exists():
+            artifact = f"-Dartifact=org.openapitools:openapi-generator-cli:{_GENERATOR}"
+            run("mvn", "-q", "-B", "dependency:copy", artifact, f"-DoutputDirectory={_CACHE}", cwd=_CACHE)
+    return archive
+
+
+def chromium() -> str:
+    """Return the path of a Chromium or Chrome; skip the test without one."""
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    pytest.skip("needs Chromium")

@@ -1,0 +1,27 @@
+"""The table of what the emulator decides where the API guide does not."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from tools.docs.marks import table
+
+__all__ = ["assumptions"]
+
+
+def assumptions() -> str:
+    """Return the decisions of each operation, from the marks in `openapi.yaml`."""
+    text = resources.files("stacks_pulumi.emulator").joinpath("openapi.yaml").read_text(encoding="utf-8")
+    contract: dict[str, Any] = yaml.safe_load(text)
+    rows = []
+    for path, methods in contract["paths"].items():
+        for method, found in methods.items():
+            cells = (" ".join(found.get(mark, ())) for mark in ("x-assumed", "x-strict"))
+            rows.append((f"`{method.upper()} {path}`", *cells))
+    for status, answer in contract["components"]["responses"].items():
+        if "x-assumed" in answer:
+            rows.append((f"every {status} answer", " ".join(answer["x-assumed"]), ""))
+    return table(("Endpoint", "Assumed", "Refused by default"), rows)
