@@ -64,6 +64,7 @@ class Settings:
             is an error only once something has to be asked of the API.
         base_url: Where the API is, without a trailing slash.
         allow_http: Whether `base_url` may be `http://` on another machine.
+        delete_children_with_container: Whether child resources are left to the deletion of their container.
         adopt: `never` or `if_matching`; a resource's own `adopt` goes first.
         requests_per_minute: The budget to keep to until an answer's headers say otherwise.
         max_concurrency: How many operations one provider process carries out at once.
@@ -73,6 +74,7 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     base_url: str = DEFAULT_BASE_URL
     allow_http: bool = False
+    delete_children_with_container: bool = False
     adopt: str = "never"
     requests_per_minute: int = 60
     max_concurrency: int = 64
@@ -121,14 +123,15 @@ def load(
     if adopt not in ADOPT_MODES:
         msg = f"stacks:adopt is {adopt!r}: it is one of {', '.join(ADOPT_MODES)}"
         raise ConfigError(msg)
-    # The program acts on it (see `resources._references`); a malformed value is reported by the provider as well.
-    flag("deleteChildrenWithContainer", value("deleteChildrenWithContainer"))
     allow_http = flag("allowHttp", value("allowHttp", "STACKS_ALLOW_HTTP"))
     base_url = value("baseUrl", "STACKS_BASE_URL") or DEFAULT_BASE_URL
     return Settings(
         api_key=None if api_key is None else check_api_key(api_key, account),
         base_url=check_base_url(base_url, allow_http=allow_http),
         allow_http=allow_http,
+        delete_children_with_container=flag(
+            "deleteChildrenWithContainer", value("deleteChildrenWithContainer")
+        ),
         adopt=adopt,
         requests_per_minute=_count(
             "requestsPerMinute", value("requestsPerMinute"), Settings.requests_per_minute

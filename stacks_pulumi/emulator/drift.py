@@ -73,17 +73,14 @@ class Drift:
         """
         with self._state.lock:
             old = self._state.container(container)
-            wanted = validated(
-                {
-                    "name": old.name,
-                    "template": template or old.template,
-                    # A VPN has a plan of its own, which cannot be asked for.
-                    "plan": plan or (old.plan if old.plan in catalog.PLANS else None),
-                    "additional_storage_tier": old.storage_tier
-                    if template is None and plan is None
-                    else None,
-                }
-            )
+            body: dict[str, Any] = {
+                "name": old.name,
+                "template": template or old.template,
+                # A VPN has a plan of its own, which cannot be asked for.
+                "plan": plan or (old.plan if old.plan in catalog.PLANS else None),
+                "additional_storage_tier": old.storage_tier if template is None and plan is None else None,
+            }
+            wanted = validated({name: value for name, value in body.items() if value is not None})
             self.delete(old.id)
             # The guide's moments show milliseconds, but two creations of one name are never that close.
             self._state.clock.advance(1.0)

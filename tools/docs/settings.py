@@ -22,6 +22,7 @@ _SAID: Final = {
     "allowHttp": "Accept `http://` to other machines too: for an emulator in a trusted network.",
     "adopt": "What to do about what exists already: `never` or `if_matching`. A resource's own `adopt` goes first.",
     "requestsPerMinute": "The budget to keep to until the API's headers say otherwise.",
+    "deleteChildrenWithContainer": "Leave child resources to the deletion of their container, at a risk: see below.",
     "maxConcurrency": "How many operations one provider process carries out at once.",
 }
 _SET_ELSEWHERE: Final = {"account"}
