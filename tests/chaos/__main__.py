@@ -106,6 +106,8 @@ def live(number: int, programs: int, turns: int, steps: frozenset[str]) -> int:
         stateful_step_count=turns,
         deadline=None,
         database=None,
+        # The first failure ends a life, so that the count of its steps is that of the failure.
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
         # A run is in real time: to make a failure smaller takes longer than to read it.
         phases=(Phase.generate,),
