@@ -6,7 +6,7 @@ None of it asks for a key, a scope or a cap, and all of it happens at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import access, backups, connections, containers, given, vpn

@@ -49,6 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--steps", default=DEFAULT, help=f"which of: {', '.join(STEPS)} (default: %(default)s)"
     )
     parser.add_argument("--without", choices=MECHANISMS, help="switch a mechanism of the provider off")
+    parser.add_argument(
+        "--tests",
+        nargs="+",
+        metavar="FILE",
+        help="run these tests instead: tests/host/test_fault_matrix.py ...",
+    )
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     try:
@@ -58,8 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.alone:
         return live(given.seed, given.programs, given.turns, steps)
     began = time.monotonic()
-    say(f"Seed {given.seed}: {given.programs} programs in {given.at_once} lives.")
+    if not given.tests:
+        say(f"Seed {given.seed}: {given.programs} programs in {given.at_once} lives.")
     with switched_off(given.without):
+        if given.tests:
+            run = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *given.tests]
+            # 1: tests failed. Anything else but 0 says that pytest did not run them.
+            code = subprocess.run(run, cwd=ROOT, check=False).returncode
+            say(f"without {given.without}: {'found' if code == 1 else 'NOT FOUND'}")
+            return 0 if code == 1 else 1
         total, failed = together(given.seed, given.programs, given.turns, given.at_once, given.steps)
     say(f"{time.monotonic() - began:.0f} s; {describe(total)}")
     if given.without is not None:
@@ -106,6 +119,8 @@ def live(number: int, programs: int, turns: int, steps: frozenset[str]) -> int:
         stateful_step_count=turns,
         deadline=None,
         database=None,
+        # The first failure ends a life, so that the count of its steps is that of the failure.
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
         # A run is in real time: to make a failure smaller takes longer than to read it.
         phases=(Phase.generate,),

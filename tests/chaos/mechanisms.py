@@ -43,7 +43,13 @@ MECHANISMS: dict[str, tuple[Replaced, ...]] = {
         Replaced("stacks_pulumi.resources._claims", "Claims.born_again", "lambda *args: False"),
     ),
     "shield": (Replaced("stacks_pulumi.api._shield", "shielded", "__import__('contextlib').nullcontext"),),
-    "look after 503": (Replaced("stacks_pulumi.api._problems", "in_doubt", "lambda error: False"),),
+    "look after 503": (
+        Replaced(
+            "stacks_pulumi.api._retry",
+            "in_doubt",
+            "lambda error: original(error) and getattr(error, 'status', None) != 503",
+        ),
+    ),
 }
 """What each mechanism is made of. A name that no longer exists is an error when its module is imported."""
 

@@ -1,0 +1,80 @@
+"""Short lives with the wider steps in a fixed order: what chaos has to find at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.chaos.wider import STEPS, WiderChaos, chosen
+
+pytestmark = [pytest.mark.chaos, pytest.mark.host]
+
+
+@pytest.fixture
+def life() -> Iterator[WiderChaos]:
+    """A life with two containers, a VPN and an address that may reach the first; its `up` is done."""
+    life = WiderChaos()
+    life.begin(children=[("AllowedIp", 0, 0)])
+    life.somebody_runs_up_again(faults=[])
+    yield life
+    life.hosts.close()
+    life.emulator.stop()
+
+
+def position(life: WiderChaos, prefix: str) -> int:
+    names = life.program.names()
+    return next(number for number, name in enumerate(names) if name.startswith(prefix))
+
+
+def remove_what_was_recreated(life: WiderChaos) -> None:
+    life.recreates_a_container(pick=1, same=False)
+    life.program.remove(position(life, "birch"))
+    life._up([])
+
+
+def change_what_was_recreated(life: WiderChaos) -> None:
+    life.recreates_a_container(pick=1, same=True)
+    life.program.change(position(life, "birch"), 2)
+    life._up([])
+
+
+def rename_and_replace(life: WiderChaos) -> None:
+    life.renames_with_an_alias(pick=position(life, "apple-ip"), replaced=True, moved=True, faults=[])
+
+
+def rename_and_go_on(life: WiderChaos) -> None:
+    for prefix in ("apple-ip", "birch", "vine"):
+        life.renames_with_an_alias(pick=position(life, prefix), replaced=False, moved=True, faults=[])
+    life.renames_without_an_alias(pick=position(life, "apple-ip"), replaced=False, faults=[])
+    life.runs_up_for_a_target(pick=1, variant=2, faults=[])
+    life.forces_a_replacement(pick=position(life, "apple-ip"), faults=[])
+    life.retains_a_resource(pick=position(life, "birch"))
+    life.the_second_stack_runs(pick=0, destroyed=False)
+    life.the_second_stack_runs(pick=0, destroyed=True)
+    life._converges()
+
+
+LIVES: dict[str, Callable[[WiderChaos], None]] = {
+    "remove what was recreated": remove_what_was_recreated,
+    "change what was recreated": change_what_was_recreated,
+    "rename and replace": rename_and_replace,
+}
+fails_today = pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 9, cases 1 and 2")
+
+
+@fails_today
+@pytest.mark.parametrize("name", LIVES)
+def test_no_container_of_another_owner_is_touched_and_nothing_is_left(life: WiderChaos, name: str) -> None:
+    LIVES[name](life)
+
+
+def test_renames_targets_and_a_second_stack_lose_nothing(life: WiderChaos) -> None:
+    rename_and_go_on(life)
+
+
+def test_steps_are_chosen_by_name() -> None:
+    assert (chosen("none"), chosen("all")) == (frozenset(), frozenset(STEPS))
+    assert chosen("rename, target") == {"rename", "target"}
+    with pytest.raises(ValueError, match="no such step: rewind; there are rename"):
+        chosen("rewind")
