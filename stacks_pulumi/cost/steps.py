@@ -90,9 +90,9 @@ def plan_of(steps: list[Metadata]) -> Plan:
     """
     Return what all steps come to.
 
-    With `--refresh` every resource has a `refresh` step before its own. The JSON shows that one as it was recorded, also
-    where the resource is gone. So a resource's own step says what exists now; a resource without one, in a preview of
-    the whole stack, neither exists nor is wanted.
+    With `--refresh` every resource has a `refresh` step before its own. The JSON shows that one as it was recorded,
+    also where the resource is gone. So a resource's own step says what exists now; a resource without one, in a
+    preview of the whole stack, neither exists nor is wanted.
     """
     plan = Plan()
     found: dict[str, State] = {}
@@ -166,8 +166,8 @@ def _is_kept(old: State, end: str, deleted: set[str]) -> bool:
     """
     Whether an object stays although its resource goes.
 
-    The engine does not delete an object that is retained, one whose resource is deleted with another (a container does not
-    go with another container), and one that it only discards from the state.
+    The engine does not delete an object that is retained, one whose resource is deleted with another (a container
+    does not go with another container), and one that it only discards from the state.
     """
     with_another = end == "delete" and old.deleted_with in deleted
     return old.retain_on_delete or with_another or end in _DISCARDS

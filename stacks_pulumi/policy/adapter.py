@@ -10,30 +10,27 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 import pulumi_policy
-from pulumi_policy.proxy import UnknownValueError
 
 from stacks_pulumi.policy.exemptions import Exemption, covering
 from stacks_pulumi.policy.findings import Deferred, Finding, Notice, Violation
+from stacks_pulumi.policy.operation import Configuration, Pack, Report, plain, settings_of
 from stacks_pulumi.policy.options import Settings
 from stacks_pulumi.policy.rule import Remediation, ResourceRule, Rule, StackRule
 from stacks_pulumi.policy.telling import (
     ambiguous,
     crashed,
     ended_note,
-    limit_missing,
     misconfigured,
     not_enforced,
     show,
     tell_sdk,
 )
-from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.prices import price
-from stacks_pulumi.pricing.recognition import UNRECOGNISED, kind_of
-from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
+from stacks_pulumi.pricing.recognition import UNRECOGNISED
 from stacks_pulumi.pricing.views import (
     AllowedIpView,
     ContainerView,
@@ -44,57 +41,10 @@ from stacks_pulumi.pricing.views import (
     VpnClientView,
 )
 
-__all__ = ["Pack", "Today", "policy_of"]
-
-Today = Callable[[], datetime.date]
-Report: TypeAlias = pulumi_policy.ReportViolation
+__all__ = ["policy_of"]
 
 _PRICE_INPUTS: Final = ("monthly_price_usd", "monthlyPriceUsd")
 _EXEMPTED_IN_STACK: Final = ("Container", "PinnedBackup", "VpnClient", UNRECOGNISED)
-
-
-@dataclass
-class Pack:
-    """
-    What the policies of one pack share during one operation.
-
-    Attributes:
-        today: The day in UTC, which ends exemptions.
-    """
-
-    today: Today
-    _kinds: dict[str, str | None] = field(default_factory=dict)
-    _limits: dict[str, dict[str, bool]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def kind_of(
-        self, resource: pulumi_policy.ResourceValidationArgs | pulumi_policy.PolicyResource
-    ) -> str | None:
-        """
-        Return the kind of a resource, as it was recognised first in this operation.
-
-        That was by its checked inputs. A policy of the stack sees the outputs of an unchanged resource, and those that
-        version 0.2 wrote have no marker.
-        """
-        if resource.urn not in self._kinds:
-            self._kinds[resource.urn] = kind_of(resource.resource_type, plain(resource.props))
-        return self._kinds[resource.urn]
-
-    def limit_missing(self, rule: Rule, settings: Settings) -> str:
-        """
-        Return what is wrong if another policy has a shared limit that this one lacks; empty if nothing is.
-
-        The engine tells a policy its own configuration only, so each call also notes what this policy was given.
-        """
-        for option in rule.options:
-            if option.shared:
-                with self._lock:
-                    given = self._limits.setdefault(option.name, {})
-                    given[rule.name] = settings[option.name] is not None
-                    others = [name for name, is_set in given.items() if is_set]
-                if others and not given[rule.name]:
-                    return limit_missing(rule, option.name, others[0])
-        return ""
 
 
 def policy_of(rule: Rule, pack: Pack) -> pulumi_policy.Policy:
@@ -122,59 +72,6 @@ def policy_of(rule: Rule, pack: Pack) -> pulumi_policy.Policy:
     return pulumi_policy.ResourceValidationPolicy(validate=_resource_validation(rule, pack), **common)
 
 
-def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the SDK's properties as a dictionary, with unknown values as `UNKNOWN`."""
-    result: dict[str, Any] = {}
-    for name in properties:
-        # The pickled provider is large, and policies do not need it.
-        if name != "__provider":
-            try:
-                value = properties[name]
-            except UnknownValueError:
-                value = UNKNOWN
-            result[name] = UNKNOWN if is_unknown(value) else value
-    return result
-
-
-def _settings(
-    rule: Rule, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs
-) -> Settings:
-    return Settings(rule.all_options, args.get_config(), args.stack_tags)
-
-
-class _Configuration:
-    """Reports a wrong configuration of a rule: once per operation, before any resource is created."""
-
-    def __init__(self, rule: Rule, pack: Pack) -> None:
-        self._rule, self._pack = rule, pack
-        self._shares = any(option.shared for option in rule.options)
-        self._reported: set[str] = set()
-
-    def refused(
-        self, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs, report: Report
-    ) -> bool:
-        """Return whether the configuration is wrong, and report it the first time."""
-        settings = _settings(self._rule, args)
-        text = (
-            misconfigured(self._rule, settings)
-            if settings.problems
-            else self._pack.limit_missing(self._rule, settings)
-        )
-        if text and text not in self._reported:
-            self._reported.add(text)
-            report(text, None)
-        return bool(text)
-
-    def concerns(self, args: pulumi_policy.ResourceValidationArgs) -> bool:
-        """
-        Return whether this resource is one to check the configuration at.
-
-        The root comes first. A limit of another policy may be seen only after it, so such a rule looks at every
-        resource: the provider of a container, at the latest, comes before the container.
-        """
-        return self._shares or args.resource_type == tokens.STACK
-
-
 class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceValidationPolicy):
     """
     A rule of the whole stack.
@@ -186,7 +83,7 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
     def __init__(self, rule: StackRule, pack: Pack, common: Mapping[str, Any]) -> None:
         # Each of the two bases would take the other's arguments.
         pulumi_policy.Policy.__init__(self, **common)
-        self._configuration = _Configuration(rule, pack)
+        self._configuration = Configuration(rule, pack)
         self._check = _stack_check(rule, pack)
         self._pack = pack
 
@@ -212,7 +109,7 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
 def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.ResourceValidation:
     exemptions: dict[Exemption, str] = {}
     lock = threading.Lock()
-    configuration = _Configuration(rule, pack)
+    configuration = Configuration(rule, pack)
 
     def exempted_twice(exemption: Exemption, urn: str) -> bool:
         with lock:
@@ -230,7 +127,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
             # A new resource outside of --target arrives without properties: this operation does not create it.
             if not (properties or kind == UNRECOGNISED):
                 return
-            settings = _settings(rule, args)
+            settings = settings_of(rule, args)
             if settings.problems:
                 report(misconfigured(rule, settings), None)
                 return
@@ -259,7 +156,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
 
 def _stack_check(rule: StackRule, pack: Pack) -> Callable[[pulumi_policy.StackValidationArgs, Report], None]:
     def check(args: pulumi_policy.StackValidationArgs, report: Report) -> None:
-        settings = _settings(rule, args)
+        settings = settings_of(rule, args)
         rest: list[Finding] = []
         try:
             ours = _ours(args.resources, pack)
@@ -381,7 +278,7 @@ def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:
 def _remediation(rule: Remediation[Any], pack: Pack) -> pulumi_policy.ResourceRemediation:
     def remediate(args: pulumi_policy.ResourceValidationArgs) -> Any:
         try:
-            settings = _settings(rule, args)
+            settings = settings_of(rule, args)
             if pack.kind_of(args) != rule.view.KIND or settings.problems:
                 return None
             properties = plain(args.props)

@@ -10,7 +10,8 @@ from typing import Any, Final, get_args
 import pulumi_policy
 
 from stacks_pulumi.policy import registry
-from stacks_pulumi.policy.adapter import Pack, Today, policy_of
+from stacks_pulumi.policy.adapter import policy_of
+from stacks_pulumi.policy.operation import Pack, Today
 from stacks_pulumi.policy.rule import Level, Rule
 from stacks_pulumi.policy.rules.account import Account
 from stacks_pulumi.policy.rules.known import KNOWN_RESOURCES

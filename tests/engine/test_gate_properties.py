@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from stacks_pulumi import catalog
@@ -95,6 +95,10 @@ declared = st.builds(
     st.integers(0, 4).map(lambda number: number == 0),
     *(st.integers(0, 2).map(lambda number: number == 0) for _ in range(3)),
 )
+SDK_BASIC = Declared("Sdk", 0, "basic", unknown=False, retain=False, renamed=False, adopted=False)
+SDK_PREMIUM = Declared("Sdk", 0, "premium", unknown=False, retain=False, renamed=False, adopted=False)
+KEPT = Declared("Own", 0, "premium", unknown=False, retain=True, renamed=True, adopted=False)
+OTHER = Declared("Bare", 1, "premium", unknown=False, retain=False, renamed=False, adopted=True)
 rounds = st.tuples(
     st.lists(declared, min_size=1, max_size=4, unique_by=lambda one: (one.cls, one.slot)),
     st.sampled_from([10, 25, 60]),
@@ -131,10 +135,14 @@ def age(stack: Stack) -> None:
     derandomize=True,
     database=None,
     # An example takes half a minute: a failure is shown as it was found.
-    phases=[Phase.generate],
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(story=st.lists(rounds, min_size=3, max_size=3))
+# The kind is known by the marker alone, then (in a state of an old version) by the provider alone.
+@example(story=[([SDK_BASIC], 25, True), ([SDK_PREMIUM], 10, False)])
+# One is kept, and another is created.
+@example(story=[([KEPT], 25, True), ([OTHER], 25, False)])
 def test_account_costs_what_the_gate_allowed(
     story: list[tuple[list[Declared], int, bool]], engine: Path, tmp_path: Path
 ) -> None:

@@ -23,8 +23,8 @@ from stacks_pulumi.policy import (
     StackView,
     Violation,
 )
-from stacks_pulumi.policy.adapter import Pack
 from stacks_pulumi.policy.findings import Finding
+from stacks_pulumi.policy.operation import Pack
 from stacks_pulumi.policy.rule import Remediation
 from stacks_pulumi.policy.testing import UNKNOWN, PackTester, Secret, allowed_ip, container, resource
 

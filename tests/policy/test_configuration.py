@@ -141,3 +141,16 @@ def test_tester_takes_the_name_of_a_class_and_refuses_a_type_that_no_engine_send
     )
     with pytest.raises(ValueError, match="'container' is not a type token such as"):
         resource("container", "web")
+
+
+@pytest.mark.parametrize("unknown", ["worst-case", "ignore", "deny"])
+def test_resource_of_an_unknown_kind_fits_into_no_budget(unknown: str) -> None:
+    config: dict[str, Any] = {
+        "monthly-budget": {"max_monthly_usd": 1000, "unknown": unknown},
+        "known-resources": "disabled",
+    }
+    pack = PackTester(StacksGuard("test", ["monthly-budget"]), config)
+
+    pack.preview(resource("stacks:index:Gpu", "gpu", size="large")).assert_blocked_by(
+        "monthly-budget", "an unknown sum, at least $0.00"
+    )

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from stacks_pulumi.cost.build import report_of
+from stacks_pulumi.cost.limits import Limit, Measure, judge
 from tests.support.previews import events, preview, state, step, web
 
 FOLDER = Path(__file__).parent / "recorded"
@@ -188,3 +190,12 @@ def test_unrecognised_resource_has_no_price() -> None:
 
     assert report.planned.high is None
     assert report.unknown
+
+
+@pytest.mark.parametrize("measure", ["total", "increase", "increase-pct"])
+def test_unrecognised_resource_is_within_no_limit_of_a_new_stack(measure: Measure) -> None:
+    new = {**step("create", "gpu", None, {}), "newState": state("gpu", {}, "stacks:index:Gpu")}
+
+    [verdict] = judge(report_of(preview(new)), (Limit(measure, Decimal(1_000_000), block=True),))
+
+    assert not verdict.passed
