@@ -4,7 +4,6 @@ Create, preview, apply and destroy a stack from one program.
     python deploy.py [POLICY_PACK ...]
 """
 
-import os
 import sys
 import tempfile
 
@@ -24,13 +23,9 @@ def program() -> None:
 def main(packs: list[str]) -> None:
     """Run it from nothing to nothing."""
     with tempfile.TemporaryDirectory() as state:
-        project = automation.ProjectSettings(
-            "greeter", "python", backend=automation.ProjectBackend(f"file://{state}")
-        )
-        # The provider reads STACKS_API_KEY and STACKS_BASE_URL from the environment.
+        # The provider reads STACKS_API_KEY and STACKS_BASE_URL from the environment of this process.
         options = automation.LocalWorkspaceOptions(
-            project_settings=project,
-            env_vars={"PULUMI_CONFIG_PASSPHRASE": os.environ.get("PULUMI_CONFIG_PASSPHRASE", "throw-away")},
+            env_vars={"PULUMI_BACKEND_URL": f"file://{state}", "PULUMI_CONFIG_PASSPHRASE": "throw-away"}
         )
         stack = automation.create_stack("dev", project_name="greeter", program=program, opts=options)
         preview = stack.preview(policy_packs=packs)

@@ -16,12 +16,9 @@ __all__ = ["stacks_emulator", "stacks_environment"]
 @pytest.fixture
 def stack(stacks_environment: Emulator, tmp_path: Path) -> Iterator[automation.Stack]:
     """The program as a stack of its own, whose state is in a temporary folder."""
-    settings = automation.ProjectSettings(
-        "shop", "python", backend=automation.ProjectBackend(f"file://{tmp_path}")
-    )
     options = automation.LocalWorkspaceOptions(
-        project_settings=settings,
         env_vars={
+            "PULUMI_BACKEND_URL": f"file://{tmp_path}",
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "STACKS_API_KEY": stacks_environment.key,
             "STACKS_BASE_URL": stacks_environment.url,

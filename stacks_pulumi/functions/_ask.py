@@ -42,7 +42,7 @@ def ask(
 
     Args:
         provider: Whose account; the stack's own unless given.
-        name: The data function. The same function with the same arguments is asked once in a few seconds.
+        name: The data function. The same call is made once in a few seconds.
         kind: What it returns.
         how: Asks the client.
         arguments: The function's arguments.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from stacks_pulumi.emulator import Emulator, fakes
 from tests.support.accounts import running
+from tests.support.sdk import oldest_sdk
 from tests.support.stack import Stack
 
 PROGRAM = """
@@ -27,7 +30,12 @@ for number in range(3):
 """
 
 
-def test_answers_come_once_they_can_and_secrets_stay_secret(stack: Stack, emulator: Emulator) -> None:
+@pytest.mark.parametrize("sdk", ["oldest", "installed"])
+def test_answers_come_once_they_can_and_secrets_stay_secret(
+    make_stack: Callable[..., Stack], emulator: Emulator, sdk: str
+) -> None:
+    # How an SDK takes results apart in outputs and exports is its own affair, and has changed.
+    stack = make_stack(emulator, python_path=oldest_sdk() if sdk == "oldest" else None)
     stack.program(PROGRAM)
 
     # Of a container that is not there yet, nothing is asked.
@@ -50,7 +58,8 @@ def test_answers_come_once_they_can_and_secrets_stay_secret(stack: Stack, emulat
     world, app = emulator.state.world, emulator.state.container("app")
     key = fakes.private_key(world, app)
     assert (key, fakes.password(world, app)) == (secret["key"], secret["password"])
-    for text in (stack.export(), stack.said()):
+    # The oldest SDK itself writes secrets into its debug log, which `said` has and a person sees with `--debug` only.
+    for text in (stack.export(), stack.said() if sdk == "installed" else ""):
         assert key.splitlines()[1] not in text
         assert secret["password"] not in text
         assert "PrivateKey" not in text

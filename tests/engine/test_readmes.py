@@ -1,4 +1,4 @@
-"""The commands of each example's README, as they are written, in a home folder of their own, on the emulator."""
+"""The commands of each example's README, as they are written, in a new home folder, on the emulator."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ class Newcomer:
         self.env = {
             **kept,
             "HOME": str(home),
+            # Pulumi itself takes the home folder from the password file.
+            "PULUMI_HOME": str(home / ".pulumi"),
             "PATH": path,
             "VIRTUAL_ENV": sys.prefix,
             # A person answers "yes", and sees what the engine draws.
@@ -59,7 +61,8 @@ class Newcomer:
     def paste(self, text: str, folder: Path, *, given: str = "", fails: bool = False) -> str:
         """Run a block; what it exports holds for the next one."""
         noted = folder.parent / "environment"
-        script = f"set -eo pipefail\n{text}\nexport -p > {noted}"
+        here = text.replace("file://~", f"file://{self.env['HOME']}")
+        script = f"set -eo pipefail\n{here}\nexport -p > {noted}"
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=folder,

@@ -51,7 +51,8 @@ _OWN = """
 The same with your own account, where it costs {price} a month from `pulumi up` until `pulumi destroy`:
 
    . .venv/bin/activate
-{path}   pulumi login --local                       or where you keep your stacks
+{path}   export PULUMI_CONFIG_PASSPHRASE=...         encrypts the key; keep it
+   export PULUMI_BACKEND_URL=file://~         states are files; leave it out where you are logged in
    pulumi stack init dev
    pulumi config set stacks:apiKey --secret   a key is made in the dashboard: Account Settings, API Keys
    pulumi up"""
