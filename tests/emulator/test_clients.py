@@ -159,6 +159,13 @@ def test_the_page_works_in_a_browser_and_is_accessible(tools: Path, tmp_path: Pa
         assert [key.label for key in emulator.state.keys] == ["default", "ci", "second"]
 
 
+def test_the_page_asks_for_the_token_or_takes_it_from_its_address(tools: Path, tmp_path: Path) -> None:
+    shutil.copy(HERE / "node" / "token.mjs", tmp_path)
+    (tmp_path / "node_modules").symlink_to(tools / "node_modules")
+    with Emulator(control_token="right") as emulator:
+        run("node", "token.mjs", emulator.page_url, chromium(), cwd=tmp_path)
+
+
 def fill(emulator: Emulator) -> None:
     """Something of everything."""
     emulator.load(
