@@ -37,12 +37,12 @@ class Replaced:
 
 
 MECHANISMS: dict[str, tuple[Replaced, ...]] = {
-    "identity": (Replaced("stacks_pulumi.resources._account", "refuse_other_account", "lambda *args: None"),),
+    "identity": (Replaced("stacks_pulumi.resources._identity", "same_instant", "lambda *args: True"),),
     "ownership": (
-        Replaced("stacks_pulumi.resources._claims", "Claims.owner", "lambda *args: None"),
-        Replaced("stacks_pulumi.resources._claims", "Claims.born_again", "lambda *args: False"),
+        Replaced("stacks_pulumi.resources._ownership", "Ownership.taken_from", "lambda *args: None"),
+        Replaced("stacks_pulumi.resources._ownership", "Ownership.owner", "lambda *args: None"),
     ),
-    "shield": (Replaced("stacks_pulumi.api._shield", "shielded", "__import__('contextlib').nullcontext"),),
+    "shield": (Replaced("stacks_pulumi._clock", "is_shielded", "lambda: False"),),
     "look after 503": (
         Replaced(
             "stacks_pulumi.api._retry",

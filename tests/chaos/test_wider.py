@@ -60,10 +60,8 @@ LIVES: dict[str, Callable[[WiderChaos], None]] = {
     "change what was recreated": change_what_was_recreated,
     "rename and replace": rename_and_replace,
 }
-fails_today = pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 9, cases 1 and 2")
 
 
-@fails_today
 @pytest.mark.parametrize("name", LIVES)
 def test_no_container_of_another_owner_is_touched_and_nothing_is_left(life: WiderChaos, name: str) -> None:
     LIVES[name](life)

@@ -35,7 +35,7 @@ STEPS = (
 )
 """What can be switched on. `children`: they delete themselves, as without `stacks:deleteChildrenWithContainer`."""
 
-DEFAULT = "none"
+DEFAULT = "all"
 """What is switched on unless a run says otherwise."""
 
 Identity = tuple[str, float]

@@ -135,7 +135,7 @@ SCENARIOS = (
 )""",
         (
             'it is still "pending" after 3 s',
-            "custom_timeouts gives it more",
+            "(timed out; custom_timeouts=pulumi.CustomTimeouts(create=",
             "It is in the state and it is billed",
         ),
         account=frozenset({"web"}),

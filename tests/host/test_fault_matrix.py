@@ -24,21 +24,13 @@ pytestmark = [
 ]
 
 
-# Some operations survive these already. The marks go when all do, and the table is written again then.
-NEW = ("503", "503, done", "refused: already done")
-fails_today = pytest.mark.xfail(strict=False, reason="issue 9, cases 5 and 6")
-
-
 @pytest.fixture(scope="module")
 def found() -> Found:
     """What became of every cell."""
     return run()
 
 
-@pytest.mark.parametrize(
-    "mishap",
-    [pytest.param(mishap.title, marks=fails_today if mishap.title in NEW else ()) for mishap in MISHAPS],
-)
+@pytest.mark.parametrize("mishap", [mishap.title for mishap in MISHAPS])
 @pytest.mark.parametrize("operation", [deed.operation for deed in DEEDS])
 def test_nothing_is_lost_doubled_or_left(found: Found, operation: str, mishap: str) -> None:
     wrongs = {times: found[operation, mishap, times].wrongs for times in TIMES}
@@ -46,7 +38,6 @@ def test_nothing_is_lost_doubled_or_left(found: Found, operation: str, mishap: s
     assert wrongs == {times: [] for times in TIMES}
 
 
-@fails_today
 def test_the_documentation_shows_this_run(found: Found, request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--write-docs"):
         table.write(found)

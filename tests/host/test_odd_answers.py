@@ -12,11 +12,8 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.accounts import running
 from tests.support.host import CallFailedError, Host
 
-odd_lists = pytest.mark.xfail(strict=True, reason="issue 9, case 13: the whole list is unreadable")
-slow_headers = pytest.mark.xfail(strict=True, reason="issue 9, case 13: headers escape the time limit")
 
-
-@pytest.mark.parametrize("part", [pytest.param("headers", marks=slow_headers), "body"])
+@pytest.mark.parametrize("part", ["headers", "body"])
 def test_an_answer_that_trickles_does_not_outlast_the_wait(host: Host, emulator: Emulator, part: str) -> None:
     emulator.state.pace = dataclasses.replace(emulator.state.pace, boot_seconds=3600)
     web = host.resource("Container", "web")
@@ -33,7 +30,6 @@ def test_an_answer_that_trickles_does_not_outlast_the_wait(host: Host, emulator:
     assert caught.value.kept_id == f"{emulator.account}-web"
 
 
-@odd_lists
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
@@ -60,7 +56,6 @@ def test_a_read_of_an_odd_list_keeps_what_is_there_and_sees_what_is_gone(
     assert emulator.calls("containers.status") > 0 or kind == "wrong_types"
 
 
-@odd_lists
 def test_a_list_that_is_shorter_than_its_count_proves_no_absence(host: Host, emulator: Emulator) -> None:
     web = host.resource("Container", "web")
     web.up(name="web", template="nodejs")
