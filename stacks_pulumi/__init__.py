@@ -96,7 +96,7 @@ __all__ = [
     "provider_for",
 ]
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 _FUNCTIONS: Final = "stacks_pulumi.functions"
 _MODULES: Final = {

@@ -48,7 +48,6 @@ def test_a_connection_from_its_creation_to_its_end(stack: Stack, emulator: Emula
         assert "ciphertext" in state["outputs"][name]
     assert "postgresql://" not in stack.export()
     assert "POSTGRES_" not in stack.export()
-    assert state["deletedWith"].endswith("::app")
 
     # Gone outside: found by a refresh, made again.
     emulator.drift.disconnect("app", "app-to-cache")
@@ -61,11 +60,11 @@ def test_a_connection_from_its_creation_to_its_end(stack: Stack, emulator: Emula
     assert steps == ["delete-replaced", "replace", "create-replacement"]
     assert links(emulator) == {"primary db": "cache", "app-to-cache": "cache"}
 
-    # The source takes its connections with it.
+    # Each connection deletes itself.
     deleted = emulator.calls("connections.delete")
     stack.destroy()
     assert (emulator.state.connections, emulator.state.containers) == ({}, {})
-    assert emulator.calls("connections.delete") == deleted
+    assert emulator.calls("connections.delete") == deleted + 2
     assert "postgresql://" not in stack.said()
     assert "POSTGRES_" not in stack.said()
 

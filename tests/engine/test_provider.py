@@ -52,17 +52,18 @@ def test_two_accounts_in_one_program(stack: Stack, emulator: Emulator) -> None:
     stack.program(
         PROGRAM.format(
             """
-stacks.Connection("across", source=theirs, target=ours)
 stacks.AllowedIp("again", container=theirs, ip_address="198.51.100.0/24")
 """
         )
     )
-    errors = stack.up_fails("--continue-on-error").errors
-    assert any(
-        "this account has none of that id" in text and text.endswith("(account team-b)") for text in errors
-    )
+    errors = stack.preview_fails().errors
     assert any(
         "two resources declare the same AllowedIp" in text and "'rule' and 'again'" in text for text in errors
+    )
+    stack.program(PROGRAM.format('stacks.Connection("across", source=theirs, target=ours)'))
+    errors = stack.up_fails().errors
+    assert any(
+        "this account has none of that id" in text and text.endswith("(account team-b)") for text in errors
     )
     assert len(addresses(emulator, "theirs")) == 2
 

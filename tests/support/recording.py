@@ -6,6 +6,7 @@ Whatever differs from run to run (address, account, ids, moments) is a placehold
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import re
@@ -52,6 +53,10 @@ def play(state: dict[str, Any], stack: Stack, api: Emulator) -> None:
         r"encryptionsalt: (\S+)", (stack.folder / "Pulumi.dev.yaml").read_text(encoding="utf-8")
     )
     state["deployment"]["secrets_providers"] = {"type": "passphrase", "state": {"salt": salt[0]}}
+    # A container is known by its creation time, too.
+    moment = datetime.datetime.fromisoformat(_A_MOMENT.replace("Z", "+00:00")).timestamp()
+    for container in api.state.containers.values():
+        container.created_at = moment
     file = stack.folder / "recorded.json"
     file.write_text(json.dumps(state), encoding="utf-8")
     stack.cli("stack", "import", "--file", str(file))
