@@ -98,6 +98,7 @@ class Feed(Generic[T]):
         self._began_at = -math.inf
         self._busy = False
         self._latest: _Look[T] = _Look(0)
+        self._readable: Listing[T] = Listing()
 
     def snapshot(self, max_age: float = 0.0, pulse: Pulse | None = None) -> Listing[T]:
         """
@@ -135,6 +136,11 @@ class Feed(Generic[T]):
             StacksError: The list call failed, or the list does not show it and is incomplete.
         """
         return self.snapshot(max_age).find(lambda thing: bool(thing.id == id))
+
+    def seen(self, id: Any) -> T | None:
+        """Return the thing with that id from the last list that could be read, without a call; `None` if not there."""
+        with self._changed:
+            return next((thing for thing in self._readable if thing.id == id), None)
 
     def wait(
         self,
@@ -243,4 +249,6 @@ class Feed(Generic[T]):
                 self._busy = False
                 if look is not None:
                     self._latest = look
+                    if look.error is None:
+                        self._readable = look.things
                 self._changed.notify_all()

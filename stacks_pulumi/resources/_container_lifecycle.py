@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
@@ -313,10 +312,8 @@ class ContainerCreation(Creation[models.Container]):
         return outs
 
     def _listed_created_at(self, id_: str) -> dict[str, Any]:
-        try:
-            seen = self.session.client.feed.find(id_, max_age=math.inf)
-        except StacksError:
-            return {}
+        # No call: what made the creation fail may be a list that is never answered.
+        seen = self.session.client.feed.seen(id_)
         return {"created_at": seen.created_at} if seen is not None and seen.created_at else {}
 
     def describe_failure(self, thing: models.Container, error: StacksError) -> str:

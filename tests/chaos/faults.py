@@ -48,6 +48,7 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("status", {"code": 500}),
     ("status", {"code": 502, "done": True}),
     ("status", {"code": 503}),
+    ("status", {"code": 503, "done": True}),
     ("truncated", {}),
     ("cut", {}),
     ("html", {}),

@@ -9,10 +9,11 @@ the end, without faults, one `up` makes what the program says, a second has noth
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ from tests.support.host import HostedResource
 __all__ = ["Chaos"]
 
 Edit = tuple[str, int, int]
-Known = dict[str, HostedResource]
+Known = Sequence[HostedResource]
 
 DRIFTS = (
     "stop",
@@ -188,7 +189,8 @@ class Chaos(RuleBasedStateMachine):
         before = holdings(self.emulator)
         with self.hosts.one() as host:
             stack = self.stack = MiniStack(host) if self.stack is None else self.stack.on(host)
-            known = {resource.id: resource for resource in stack.in_state()}
+            # A rename changes the name, and a deletion the id. An SSH key has the id of its container.
+            known = [copy.copy(resource) for resource in stack.in_state()]
             outcome = operate(stack)
             for fault in queued:
                 self.counts["faults fired"] += fault.fired
@@ -210,14 +212,12 @@ class Chaos(RuleBasedStateMachine):
     def _nothing_deleted_unasked(self, lost: set[str], outcome: Outcome, known: Known) -> None:
         deleted = {name for op, name in outcome.steps if op == "delete"}
         assert self.stack is not None
-        asked = {id_ for id_, resource in known.items() if resource.name in deleted}
+        asked = claims(resource for resource in known if resource.name in deleted)
         asked |= self.stack.forgotten
         # A resource may have another name by now.
-        names = list(known.items())
-        names += [(found.id, found) for found in self.stack.in_state()]
         closed = {
-            id_
-            for id_, resource in names
+            resource.id
+            for resource in (*known, *self.stack.in_state())
             if resource.kind == "Container"
             and ("update", resource.name) in outcome.steps
             and not self._wants_access(resource.name)
@@ -232,7 +232,7 @@ class Chaos(RuleBasedStateMachine):
     def _nothing_unknown(self, after: set[str], stack: MiniStack, known: Known) -> None:
         claimed = claims(stack.in_state())
         # A backup whose resource went is kept by intention, unless it was to be deleted.
-        gone = {id_ for id_, resource in known.items() if resource.kind == "PinnedBackup"} - claimed
+        gone = {resource.id for resource in known if resource.kind == "PinnedBackup"} - claimed
         self.released |= gone
         unknown = after - claimed - self.foreign - self.released - stack.forgotten - failures(self.emulator)
         assert not unknown, f"in the account, and no state knows it: {sorted(unknown)}"

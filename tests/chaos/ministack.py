@@ -18,6 +18,7 @@ from typing import Any
 
 from pulumi.runtime.proto import provider_pb2
 
+from tests.chaos.account import claims
 from tests.support.host import CallFailedError, Host, HostedResource
 
 __all__ = ["Declared", "MiniStack", "Outcome", "Ref"]
@@ -263,7 +264,7 @@ class MiniStack:
             self._create(declared, inputs, outcome)
         finally:
             if self.resources[declared.name] is not standing and retained:
-                self.retained.add(old.id)
+                self.retained |= claims([old])
             elif self.resources[declared.name] is not standing:
                 self.condemned.append(old)
 
@@ -292,7 +293,7 @@ class MiniStack:
                 continue
             parent = self._declared[name].parent
             if parent is not None and parent in going and not self._declared[parent].retain:
-                self.forgotten.add(self.resources[name].id)
+                self.forgotten |= claims([self.resources[name]])
                 self._forget(name)
                 continue
             try:
@@ -307,7 +308,7 @@ class MiniStack:
         resource = self.resources[name]
         if self._declared[name].retain:
             outcome.steps.append(("retain", resource.name))
-            self.retained.add(resource.id)
+            self.retained |= claims([resource])
         else:
             outcome.steps.append(("delete", resource.name))
             resource.delete()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
+from pulumi.runtime.proto import provider_pb2
 
 from stacks_pulumi.emulator import Emulator
 from tests.chaos.account import holdings
@@ -53,19 +55,7 @@ def host(emulator: Emulator) -> Iterator[Host]:
 def test_what_is_made_while_nobody_listens_any_more_is_taken_back(
     host: Host, emulator: Emulator, operation: str, lost: bool
 ) -> None:
-    kind, before, after = MAKES[operation]
-    stack = MiniStack(host)
-    assert stack.up(before("web")).errors == {}
-    held = holdings(emulator)
-    declared = next(item for item in after("web") if item.kind == kind)
-    resource = HostedResource(host, kind, declared.name)
-    inputs = {
-        name: stack.resources[value.name].id if isinstance(value, Ref) else value
-        for name, value in declared.inputs.items()
-    }
-    if kind == "Connection":
-        inputs["restart_source"] = False
-    checked = resource.checked(**inputs)
+    resource, checked, held = _about_to_make(host, emulator, operation)
     # A lost response is followed by a look after a second: the engine goes away before it.
     if lost:
         emulator.faults.add(operation, "drop_after")
@@ -77,16 +67,35 @@ def test_what_is_made_while_nobody_listens_any_more_is_taken_back(
         resource.create(checked, cancel_after=0.5)
 
     _until(lambda: any(record.operation == operation for record in emulator.requests))
-    if kind == "PinnedBackup" and lost:
+    if resource.kind == "PinnedBackup" and lost:
         # Nothing was pinned yet, so there is nothing to take back; but the look has to find it.
         _until(lambda: _looked(emulator, calls, operation))
         assert not any(backup.pinned for backup in emulator.state.backups.values())
-    elif kind == "PinnedBackup":
+    elif resource.kind == "PinnedBackup":
         # One that is not pinned goes by itself after a week; nothing deletes it, as that takes a scope of its own.
         _until(lambda: emulator.calls("backups.unpin") > 0)
         assert not any(backup.pinned for backup in emulator.state.backups.values())
     else:
         _until(lambda: holdings(emulator) == held)
+
+
+@pytest.mark.parametrize("operation", [name for name in MAKES if name != "backups.trigger"])
+def test_a_cancel_does_not_end_a_look_that_waits_for_the_rate_limit(
+    host: Host, emulator: Emulator, operation: str
+) -> None:
+    resource, checked, held = _about_to_make(host, emulator, operation)
+    lost = emulator.faults.add(operation, "drop_after")
+    request = provider_pb2.CreateRequest(urn=resource.urn, properties=resource._struct(checked))
+
+    call = host.stub.Create.future(request)
+    _until(lambda: lost.fired == 1)
+    # The look comes a second after the lost response, and is sent again when the rate limit opens.
+    refused = emulator.faults.add("*", "rate_limited", retry_after=3)
+    _until(lambda: refused.fired == 1)
+    call.cancel()
+
+    assert holdings(emulator) > held
+    _until(lambda: holdings(emulator) == held)
 
 
 def test_a_rollback_that_fails_is_reported_with_the_id(emulator: Emulator) -> None:
@@ -105,6 +114,24 @@ def test_a_rollback_that_fails_is_reported_with_the_id(emulator: Emulator) -> No
         _until(lambda: any(container in line.text and line.severity != "DEBUG" for line in host.engine.lines))
     finally:
         host.stop()
+
+
+def _about_to_make(
+    host: Host, emulator: Emulator, operation: str
+) -> tuple[HostedResource, dict[str, Any], set[str]]:
+    """Return a resource whose creation needs the operation, its checked inputs, and what the account holds before."""
+    kind, before, after = MAKES[operation]
+    stack = MiniStack(host)
+    assert stack.up(before("web")).errors == {}
+    declared = next(item for item in after("web") if item.kind == kind)
+    resource = HostedResource(host, kind, declared.name)
+    inputs = {
+        name: stack.resources[value.name].id if isinstance(value, Ref) else value
+        for name, value in declared.inputs.items()
+    }
+    if kind == "Connection":
+        inputs["restart_source"] = False
+    return resource, resource.checked(**inputs), holdings(emulator)
 
 
 def _looked(emulator: Emulator, calls: int, operation: str) -> bool:

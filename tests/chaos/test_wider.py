@@ -43,6 +43,16 @@ def rename_and_replace(life: WiderChaos) -> None:
     life.renames_with_an_alias(pick=position(life, "apple-ip"), replaced=True, moved=True, faults=[])
 
 
+def rename_and_adopt(life: WiderChaos) -> None:
+    """The old resource is deleted in the same `up`, and must leave the object to the one that has adopted it."""
+    for prefix in ("apple-ip", "birch"):
+        name = life.program.rename(position(life, prefix), alias=False, replaced=False)
+        assert name is not None
+        life.program.inputs(name)["adopt"] = "if_matching"
+        assert life._up([]).errors == {}
+    life._converges()
+
+
 def rename_and_go_on(life: WiderChaos) -> None:
     for prefix in ("apple-ip", "birch", "vine"):
         life.renames_with_an_alias(pick=position(life, prefix), replaced=False, moved=True, faults=[])
@@ -59,6 +69,7 @@ LIVES: dict[str, Callable[[WiderChaos], None]] = {
     "remove what was recreated": remove_what_was_recreated,
     "change what was recreated": change_what_was_recreated,
     "rename and replace": rename_and_replace,
+    "rename and adopt": rename_and_adopt,
 }
 
 

@@ -64,4 +64,5 @@ def _messages(found: Found) -> Iterator[str]:
         verdict = found[_SPOKEN, mishap.title, "for good"]
         if verdict.message:
             cell = next(cell for cell in CELLS if cell.key == (_SPOKEN, mishap.title, "for good"))
-            yield f"- {mishap.title}: `{verdict.message.replace(cell.name, 'web')}`\n"
+            # A message may hold a command in backticks.
+            yield f"- {mishap.title}: `` {verdict.message.replace(cell.name, 'web')} ``\n"

@@ -126,6 +126,20 @@ def test_a_list_that_is_recent_enough_is_good_enough_for_who_says_so(
     assert len(world.looks) == calls
 
 
+def test_what_the_last_readable_list_showed_costs_no_call(feed: Feed[Container], world: World) -> None:
+    assert feed.seen("a") is None
+    world.put("a", "running")
+    feed.snapshot()
+    world.fails = lambda _now: errors.ServerError("down", status=500)
+    with pytest.raises(errors.ServerError):
+        feed.snapshot()
+    calls = len(world.looks)
+
+    assert feed.seen("a") == Container(id="a", status="running")
+    assert feed.seen("b") is None
+    assert len(world.looks) == calls
+
+
 def test_a_failed_call_is_never_recent_enough(feed: Feed[Container], world: World, clock: FakeClock) -> None:
     world.fails = lambda now: errors.ServerError("down", status=500) if len(world.looks) == 1 else None
     with pytest.raises(errors.ServerError):
