@@ -291,8 +291,7 @@ class Provider(ResourceProvider):
                 op.warn(f"{id_} was not deleted: {_why_kept(owner, op)}")
                 return
             refuse_other_account(session, id_, stored.get(ORIGIN))
-        with session.reads.changing():
-            self.on_delete(session, op, id_, stored)
+        self.on_delete(session, op, id_, stored)
         OWNERSHIP.release(self.kind, id_, token)
 
     def _name_is_taken(

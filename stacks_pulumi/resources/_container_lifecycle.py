@@ -139,7 +139,7 @@ class Lifecycle:
             GONE,
             id_,
             deadline=self.op.deadline,
-            on_tick=lambda _container, elapsed: self.op.progress(f"deleting ({elapsed:.0f} s)"),
+            on_tick=lambda _container, _elapsed: self.op.progress("waiting until it is gone"),
             cancelled=self.op.cancelled,
             # The name may be taken again as soon as it is free, which no look need have seen.
             is_it=lambda container: same_instant(found.created_at, container.created_at),
@@ -234,11 +234,10 @@ class Lifecycle:
         return f"Its last log lines: {' | '.join(lines)}. " if lines else ""
 
     def _wait(self, wait: Wait, container: models.Container) -> models.Container:
-        def on_tick(seen: models.Container | None, elapsed: float) -> None:
+        def on_tick(seen: models.Container | None, _elapsed: float) -> None:
             status = container.status if seen is None else seen.status
             held = self.session.client.feed.held_back()
-            until = f"the rate limit allows the next look in {held:.0f} s" if held >= 1 else _USUALLY
-            self.op.progress(f"{status} ({elapsed:.0f} s), {until}")
+            self.op.progress(f"rate limit: {held:.0f} s, {status}" if held >= 1 else f"{status}, {_USUALLY}")
 
         found = self.session.client.feed.wait(
             wait, container.id, deadline=self.op.deadline, on_tick=on_tick, cancelled=self.op.cancelled

@@ -157,9 +157,10 @@ class Creation(ABC, Generic[T]):
             message = (
                 f"{self.describe(thing)} was created; then: internal error ({type(error).__name__}: {error})"
             )
-        # Without an engine no state would keep the id.
+        outs = {**self.known(thing, cause), ORIGIN: origin}
+        # Without an engine no state would keep the id. `known` may have waited for the rate limit.
         self.op.check_active()
-        raise InitFailedError(message, id=id_, outs={**self.known(thing, cause), ORIGIN: origin}) from cause
+        raise InitFailedError(message, id=id_, outs=outs) from cause
 
     def _obtain(self) -> T:
         try:

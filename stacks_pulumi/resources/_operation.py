@@ -90,7 +90,11 @@ class Operation:
             yield
 
     def progress(self, text: str) -> None:
-        """Show a line beside the resource until the operation ends; not more than one a second."""
+        """
+        Show a line beside the resource until the operation ends; not more than one a second.
+
+        A terminal of 100 columns leaves about 25 for it, and the engine shows the time of the operation itself.
+        """
         now = self.clock.now()
         if self._last_progress is None or now - self._last_progress >= _PROGRESS_INTERVAL:
             self._last_progress = now

@@ -66,13 +66,15 @@ def declare_container_name(
 
     def declare(known: str) -> str:
         key = (0 if provider is None else id(provider), known.lower())
-        other = declared.setdefault(key, resource_name)
-        if other != resource_name:
+        # Below different parents two resources may have one name themselves.
+        other = declared.get(key)
+        if other is not None:
             msg = (
                 f'two resources use the container name "{known}": {other!r} and {resource_name!r}. Give one of them '
                 "another name, or remove it"
             )
             raise shown_alone(ConfigError)(msg)
+        declared[key] = resource_name
         return known
 
     if isinstance(name, str):

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from stacks_pulumi.config import NAMESPACE, flag
+from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.resources import _checks, _host
+from stacks_pulumi.resources._alone import shown_alone
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -63,11 +65,20 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
 
     It saves their own deletions, at a risk: the engine drops such children from the state when it plans the container's
     deletion. If the container is then kept or its deletion fails, they stay at STACKS and are in no state.
+
+    Raises:
+        ConfigError: The setting is malformed.
     """
     own = getattr(provider, "delete_children_with_container", None)
     if own is not None:
         return bool(own)
-    return flag("deleteChildrenWithContainer", pulumi.Config(NAMESPACE).get("deleteChildrenWithContainer"))
+    try:
+        return flag(
+            "deleteChildrenWithContainer", pulumi.Config(NAMESPACE).get("deleteChildrenWithContainer")
+        )
+    except ConfigError as error:
+        # It is raised in the program, whose author needs the message and no traceback through this package.
+        raise shown_alone(ConfigError)(str(error)) from None
 
 
 def container_id(value: Any) -> str:

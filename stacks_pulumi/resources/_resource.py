@@ -100,7 +100,10 @@ def _replaced_delete_first(
     """
     if opts is not None and (opts.id is not None or opts.delete_before_replace is not None):
         return opts
-    of_provider = getattr(provider_in_options(opts, type_), "adopt", None)
-    if (adopt or of_provider or pulumi.Config(NAMESPACE).get("adopt")) != "if_matching":
+    provider = provider_in_options(opts, type_)
+    of_account = (
+        pulumi.Config(NAMESPACE).get("adopt") if provider is None else getattr(provider, "adopt", None)
+    )
+    if (adopt or of_account) != "if_matching":
         return opts
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))

@@ -92,10 +92,8 @@ def wait_for(
 ) -> models.Container | None:
     """Wait for a state of a container, for as long as the operation may take, and show what is seen."""
 
-    def on_tick(seen: models.Container | None, elapsed: float) -> None:
-        op.progress(
-            f"{doing} {container}: {'not listed yet' if seen is None else seen.status} ({elapsed:.0f} s)"
-        )
+    def on_tick(seen: models.Container | None, _elapsed: float) -> None:
+        op.progress(f"{'not listed yet' if seen is None else seen.status}: {doing} {container}")
 
     return session.client.feed.wait(
         wait, container, deadline=op.deadline, on_tick=on_tick, cancelled=op.cancelled

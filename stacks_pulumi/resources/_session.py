@@ -138,8 +138,7 @@ _program_said: Final = _Sometimes(5.0, SYSTEM_CLOCK)
 
 
 def _report_limit(seconds: float, queued: int) -> None:
-    requests = "1 request" if queued == 1 else f"{queued} requests"
-    text = f"waiting {seconds:.0f} s for the rate limit, {requests} queued"
+    text = f"rate limit: {seconds:.0f} s, {queued} queued"
     operation = current_operation()
     if operation is None:
         # A data function, which is called by the program itself, perhaps by many threads of it.

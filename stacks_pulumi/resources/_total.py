@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+import functools
+import weakref
+from typing import Any, Final, Protocol
 
 import pulumi
+from pulumi.runtime import get_root_resource
 
 __all__ = ["show_in_preview"]
 
 
 class Priced(Protocol):
-    """What has a price."""
+    """A resource with a price."""
 
     monthly_price_usd: pulumi.Output[float | None]
 
 
-_prices: Final[list[pulumi.Output[float | None]]] = []
-"""Of the containers that were declared since the last line."""
+_Prices = list[pulumi.Output[float | None]]
+
+# One entry for each run: with the Automation API a process runs several programs, and a run that failed shows no line.
+_runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, _Prices]] = weakref.WeakKeyDictionary()
 
 
 def show_in_preview(container: Priced) -> None:
@@ -29,17 +34,20 @@ def show_in_preview(container: Priced) -> None:
     Args:
         container: The container.
     """
-    if not pulumi.runtime.is_dry_run():
+    root = get_root_resource()
+    if root is None or not pulumi.runtime.is_dry_run():
         return
-    _prices.append(container.monthly_price_usd)
-    if len(_prices) == 1:
+    prices = _runs.setdefault(root, [])
+    prices.append(container.monthly_price_usd)
+    if len(prices) == 1:
         # Answers arrive when the program has run, so the others are in the list by then.
-        container.monthly_price_usd.apply(_collect, run_with_unknowns=True)
+        collect = functools.partial(_collect, prices)
+        container.monthly_price_usd.apply(collect, run_with_unknowns=True)
 
 
-def _collect(_: float | None) -> None:
-    prices = list(_prices)
-    _prices.clear()
+def _collect(declared: _Prices, _: Any) -> None:
+    prices = list(declared)
+    declared.clear()
     pulumi.Output.all(*prices).apply(_show, run_with_unknowns=True)
 
 

@@ -258,12 +258,12 @@ class _ConnectionCreation(Creation[models.Connection]):
 
 
 def _restart(session: Session, op: Operation, source: str, made: Made | None = None) -> None:
-    op.progress(f"waiting for other connections to {source}")
+    op.progress("waiting for other connections")
     session.restarts.restart(source, lambda: _restart_now(session, op, source), op.check_active, made)
 
 
 def _restart_now(session: Session, op: Operation, source: str) -> None:
-    op.progress(f"restarting {source}")
+    op.progress("restarting the source")
     session.client.containers.set_status(source, "restart")
     wait_for(session, op, STARTED, source, "restarting")
 

@@ -335,7 +335,7 @@ def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _progress(op: Operation) -> Callable[[models.Backup | None, float], None]:
-    def on_tick(backup: models.Backup | None, elapsed: float) -> None:
-        op.progress(f"backup {'not listed yet' if backup is None else backup.status} ({elapsed:.0f} s)")
+    def on_tick(backup: models.Backup | None, _elapsed: float) -> None:
+        op.progress(f"backup {'not listed yet' if backup is None else backup.status}")
 
     return on_tick

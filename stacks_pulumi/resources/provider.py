@@ -83,7 +83,7 @@ class Provider(pulumi.ProviderResource):
         inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
         self.adopt = adopt
-        """What its resources do about an object that exists already; none: as the stack says."""
+        """What its resources do about an object that exists already; `never` unless given, whatever the stack says."""
         self.delete_children_with_container = delete_children_with_container
         """Whether child resources are left to the deletion of their container; none: as the stack says."""
         self.settings: dict[str, str | None] | None = None

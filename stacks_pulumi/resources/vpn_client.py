@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pulumi
 
 from stacks_pulumi import catalog
+from stacks_pulumi.api._words import same_name
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
 from stacks_pulumi.resources import _checks, _host
@@ -165,7 +166,8 @@ class VpnClientProvider(Provider):
             )
         except NotFoundError:
             return None
-        if clients.find(lambda client: client.name == name) is None:
+        # The API may store names in lower case.
+        if clients.find(lambda client: same_name(client.name, name)) is None:
             return None
         config = olds.get("config")
         outs = {**olds, "container": container, "name": name}

@@ -111,5 +111,7 @@ def test_a_program_waits_for_the_rate_limit_and_says_so(make_stack: Callable[...
         result = stack.up(quiet_afterwards=False)
 
         assert stack.outputs() == {"lines": [1, 2, 3]}
-        assert any("for the rate limit, 1 request queued" in line for line in result.status_lines())
+        assert any(
+            line.startswith("rate limit: ") and line.endswith(", 1 queued") for line in result.status_lines()
+        )
         assert 429 not in {request.status for request in emulator.requests}

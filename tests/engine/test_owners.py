@@ -75,6 +75,25 @@ def test_two_resources_of_a_program_cannot_have_one_container(stack: Stack, emul
     assert set(stack.resources()) == {"orders-db"}
 
 
+def test_two_resources_of_one_name_below_two_components_cannot_have_one_container(
+    stack: Stack, emulator: Emulator
+) -> None:
+    """With `--target` the engine does not check the first one, so only the program sees both."""
+    component = "{0} = pulumi.ComponentResource('tests:index:{0}', '{0}')\n"
+    web = 'stacks.Container("web", template="nodejs"{}, opts=pulumi.ResourceOptions(parent={}))\n'
+    stack.program(component.format("one") + web.format("", "one"))
+    stack.up()
+
+    stack.program(
+        "".join(map(component.format, ("one", "two"))) + web.format("", "one") + web.format(ADOPTED, "two")
+    )
+    parent = stack.resources()["web"]["urn"].replace("tests:index:one$", "tests:index:two$")
+    refused = stack.up_fails("--target", "**tests:index:two::two", "--target", parent)
+
+    assert any('the container name "web"' in line for line in refused.errors), refused.text
+    assert set(stack.resources()) == {"web"}
+
+
 def test_a_name_that_is_an_output_is_compared_as_well(stack: Stack, emulator: Emulator) -> None:
     stack.program(
         DB.format("")

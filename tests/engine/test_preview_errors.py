@@ -76,6 +76,20 @@ def test_a_program_that_cannot_work_fails_the_preview(stack: Stack, emulator: Em
     assert writes(emulator) == []
 
 
+def test_a_malformed_setting_that_the_program_reads_is_shown_without_a_traceback(stack: Stack) -> None:
+    stack.set("stacks:deleteChildrenWithContainer", "maybe")
+    stack.program(
+        'team = stacks.Provider("team", api_key="sk_stacks_" + "0" * 64)\n'
+        + WEB.format(", external_access=True, opts=pulumi.ResourceOptions(provider=team)")
+        + 'stacks.AllowedIp("office", container=web, ip_address="198.51.100.7")'
+    )
+
+    result = stack.preview_fails()
+
+    assert any("stacks:deleteChildrenWithContainer is 'maybe'" in line for line in result.errors), result.text
+    assert "Traceback" not in result.text
+
+
 def test_what_only_looks_like_a_mistake_passes_the_preview(stack: Stack) -> None:
     stack.program(
         WEB.format("")

@@ -100,6 +100,16 @@ def test_a_name_may_be_anything_and_stays_one_part_of_the_path(
     assert clients(emulator) == ["default"]
 
 
+def test_a_name_that_the_api_stores_in_lower_case_is_found_again(
+    laptop: HostedResource, vpn: str, emulator: Emulator
+) -> None:
+    laptop.up(container=vpn, name="Laptop")
+    emulator.state.container("vpn").vpn_clients[-1].name = "laptop"
+
+    assert laptop.read()
+    assert laptop.up(container=vpn, name="Laptop") == []
+
+
 def test_a_configuration_that_is_not_to_be_kept_is_not_even_downloaded(
     laptop: HostedResource, vpn: str, emulator: Emulator
 ) -> None:

@@ -1,0 +1,33 @@
+"""Options that a resource completes by itself."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pulumi
+import pytest
+
+from stacks_pulumi.resources import _resource
+
+
+@pytest.mark.parametrize(
+    ("own", "of_provider", "of_stack", "first"),
+    [
+        (None, None, "if_matching", True),
+        ("never", None, "if_matching", False),
+        (None, SimpleNamespace(adopt=None), "if_matching", False),
+        (None, SimpleNamespace(adopt="if_matching"), "never", True),
+        ("if_matching", SimpleNamespace(adopt="never"), "never", True),
+    ],
+)
+def test_a_resource_that_may_adopt_is_replaced_delete_first(
+    monkeypatch: pytest.MonkeyPatch, own: str | None, of_provider: Any, of_stack: str, first: bool
+) -> None:
+    """An explicit provider has settings of its own: the stack's are not among them."""
+    monkeypatch.setattr(_resource, "provider_in_options", lambda _opts, _type: of_provider)
+    monkeypatch.setattr(pulumi, "Config", lambda _namespace: SimpleNamespace(get={"adopt": of_stack}.get))
+
+    opts = _resource._replaced_delete_first(None, own, "tests:index:Web")
+
+    assert (opts is not None and opts.delete_before_replace is True) is first
