@@ -163,7 +163,7 @@ def backup_number(value: Any) -> int:
 def unknown_word(word: str, known: Collection[str], what: str) -> str:
     """The warning for a name that the catalogue does not know, which is let through: the platform grows."""
     hint = _did_you_mean(word, known)
-    return f"the catalogue does not know the {what} {word!r}{hint}; it is sent to the API unchanged, and its price is unknown"
+    return f"the catalogue does not know the {what} {word!r}{hint}; it is sent as it is, and its price is unknown"
 
 
 def _did_you_mean(word: str, choices: Collection[str]) -> str:
