@@ -65,9 +65,9 @@ class Settings:
         base_url: Where the API is, without a trailing slash.
         allow_http: Whether `base_url` may be `http://` on another machine.
         delete_children_with_container: Whether child resources are left to the deletion of their container.
-        adopt: `never` or `if_matching`; a resource's own `adopt` goes first.
+        adopt: `never` or `if_matching`; a resource's own `adopt` takes precedence.
         requests_per_minute: The budget to keep to until an answer's headers say otherwise.
-        max_concurrency: How many operations one provider process carries out at once.
+        max_concurrency: How many operations one provider process runs in parallel.
         account: What the program calls the account; `None` for the stack's own.
     """
 
@@ -121,7 +121,7 @@ def load(
     api_key = value("apiKey", "STACKS_API_KEY" if account is None else None)
     adopt = value("adopt") or Settings.adopt
     if adopt not in ADOPT_MODES:
-        msg = f"stacks:adopt is {adopt!r}: it is one of {', '.join(ADOPT_MODES)}"
+        msg = f"stacks:adopt is {adopt!r}, and must be one of {', '.join(ADOPT_MODES)}"
         raise ConfigError(msg)
     allow_http = flag("allowHttp", value("allowHttp", "STACKS_ALLOW_HTTP"))
     base_url = value("baseUrl", "STACKS_BASE_URL") or DEFAULT_BASE_URL
@@ -143,7 +143,7 @@ def load(
 
 def refuse_misspelt(get: Callable[[str], object]) -> None:
     """
-    Refuse a setting that nobody reads because its name is written in another way.
+    Refuse a setting that has no effect because its name is misspelt.
 
     With `stacks:baseURL` a program that is meant for the emulator would go to the API itself.
 
@@ -165,8 +165,8 @@ def refuse_misspelt(get: Callable[[str], object]) -> None:
         for other in sorted(others - {key}):
             if get(f"{NAMESPACE}:{other}") is not None:
                 msg = (
-                    f"nobody reads the setting stacks:{other}: it is written stacks:{key} "
-                    f"(`pulumi config rm stacks:{other}` takes the other one away)"
+                    f"unknown setting stacks:{other}; did you mean stacks:{key}? `pulumi config rm stacks:{other}` "
+                    "removes it"
                 )
                 raise ConfigError(msg)
 

@@ -13,7 +13,7 @@ theirs = pulumi.ResourceOptions(provider=customer)
 # In the account of the stack's own key.
 reports = stacks.Container("reports", template="python")
 
-# In the customer's. What belongs to a container is in its account without being told.
+# In the customer's account. A connection uses the provider of its source by default.
 site = stacks.Container("site", template="ghost", external_access=config.require_bool("exposed"), opts=theirs)
 database = stacks.Container("site-db", template="mysql", opts=theirs)
 stacks.Connection("site-to-db", source=site, target=database)

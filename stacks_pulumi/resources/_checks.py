@@ -72,11 +72,13 @@ def one_of(choices: Collection[str]) -> Callable[[Any], str]:
     """A validator for one of a closed set of words."""
 
     def parse(value: Any) -> str:
-        word = text(value)
-        if word not in choices:
-            msg = f"{word!r} is not one of {', '.join(choices)}{_did_you_mean(word, choices)}"
+        if not isinstance(value, str):
+            msg = f"it is {_kind(value)}, and must be one of {', '.join(choices)}"
+            raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+        if value not in choices:
+            msg = f"{value!r} is not one of {', '.join(choices)}{_did_you_mean(value, choices)}"
             raise ValueError(msg)
-        return word
+        return value
 
     return parse
 
@@ -100,7 +102,7 @@ def container_name(value: Any) -> str:
         proposal = (
             re.sub(r"-+", "-", re.sub(r"[^A-Za-z0-9-]", "-", name)).strip("-")[: _NAME_LENGTH[-1]].strip("-")
         )
-        hint = f"; {proposal!r} would do" if len(proposal) in _NAME_LENGTH else ""
+        hint = f'; a valid one: name="{proposal}"' if len(proposal) in _NAME_LENGTH else ""
         msg = f"{name!r}: {' and '.join(faults)}{hint}"
         raise ValueError(msg)
     return name
@@ -161,7 +163,7 @@ def backup_number(value: Any) -> int:
 def unknown_word(word: str, known: Collection[str], what: str) -> str:
     """The warning for a name that the catalogue does not know, which is let through: the platform grows."""
     hint = _did_you_mean(word, known)
-    return f"the catalogue does not know the {what} {word!r}{hint}; it is passed on as it is, its price is unknown"
+    return f"the catalogue does not know the {what} {word!r}{hint}; it is sent as it is, and its price is unknown"
 
 
 def _did_you_mean(word: str, choices: Collection[str]) -> str:

@@ -23,7 +23,8 @@ PARENT_IN_PROGRAM: Final = "container_in_program"
 
 def stated(container: Any, **more: Any) -> dict[str, pulumi.Input[Any]]:
     """Return the extra input for a child of this container; empty if the program handed in an id alone."""
-    facts = getattr(container, "in_program", None)
+    # An Output would look up the attribute in its value, and fail the program.
+    facts = getattr(container, "in_program", None) if isinstance(container, pulumi.Resource) else None
     return {PARENT_IN_PROGRAM: {**facts, **more}} if isinstance(facts, Mapping) else {}
 
 

@@ -9,7 +9,9 @@ import pulumi
 from pulumi import dynamic
 
 from stacks_pulumi.config import NAMESPACE
+from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.resources._account import ORIGIN
+from stacks_pulumi.resources._alone import shown_alone
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT
 from stacks_pulumi.resources._parent import stated
 from stacks_pulumi.resources._program import provider_in_options
@@ -41,6 +43,11 @@ class Resource(dynamic.Resource):
         props: Mapping[str, Any],
         opts: pulumi.ResourceOptions | None,
     ) -> None:
+        if opts is not None and opts.import_ is not None:
+            # The SDK would fail with a KeyError: the engine sends no provider with an import.
+            remedy = 'write adopt="if_matching" instead' if "adopt" in props else "remove it"
+            msg = f"{resource_name!r} has the option import_, but Pulumi cannot import dynamic resources: {remedy}"
+            raise shown_alone(ConfigError)(msg)
         if self._former_type is not None:
             former = pulumi.ResourceOptions(aliases=[pulumi.Alias(type_=self._former_type)])
             opts = pulumi.ResourceOptions.merge(opts, former)

@@ -82,7 +82,8 @@ def _alone(session: Session, purpose: str, id_: str) -> models.Container:
     except NotFoundError:
         msg = (
             f"{purpose} needs the container {id_}, and this account has none of that id: it was deleted outside of "
-            "this program (`pulumi refresh` shows that), or it belongs to another account"
+            "this program (`pulumi refresh` shows that), it belongs to another account, or it is a name and not an id "
+            "(pass the Container)"
         )
         raise VanishedError(msg, subject=id_) from None
 

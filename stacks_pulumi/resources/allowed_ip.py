@@ -78,8 +78,8 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
             description: For people (default "Custom IP").
             service_type: `http`, `tcp` or `both` (default).
             revoke_auto_added: Once this entry is in, remove the address that turning external access on put into the
-                list: that of whoever ran the deployment, such as a CI runner's (default false).
-            adopt: `never` (default) or `if_matching`: take over an entry for the same address that exists already.
+                list: the caller's own, such as a CI runner's (default false).
+            adopt: `never` (default) or `if_matching`: adopt an entry for the same address that exists already.
         """
         super().__init__(
             AllowedIpProvider(),

@@ -58,8 +58,8 @@ class Connection(Child, module="stacks", name="Connection"):
     """What the target is, for instance `postgresql`."""
     environment_variables: pulumi.Output[Mapping[str, str] | None]
     """
-    The variables, a secret. The API masks the password as `****`; `get_credentials` has the real one. Only the answer
-    to the creation tells them: none for a connection that was taken over or looked up.
+    The variables, a secret. The API masks the password as `****`; `get_credentials` has the real one. Only the
+    create response has them: unset for a connection that was adopted or looked up.
     """
     connection_string: pulumi.Output[str | None]
     """The address with user and (masked) password, a secret."""
@@ -87,7 +87,7 @@ class Connection(Child, module="stacks", name="Connection"):
             target: The container that they lead to.
             name: The connection's name at STACKS.
             restart_source: Restart the source, once for all connections made to it at the same time (default true).
-            adopt: `never` (default) or `if_matching`: take over an equal connection that exists already, without a
+            adopt: `never` (default) or `if_matching`: adopt an equal connection that exists already, without a
                 restart.
         """
         super().__init__(

@@ -123,7 +123,7 @@ class Container(Resource, module="stacks", name="Container"):
                 `stacks-vpn` takes none.
             additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB); not for micro and not for databases.
             discount_code: A promotional code; only looked at when the container is made.
-            desired_status: `running` or `stopped`. Unset: whoever starts and stops it is left alone.
+            desired_status: `running` or `stopped`. Unset: not managed.
             external_access: True or false. Unset: left alone.
             restart_triggers: When any value in this list changes, the container is restarted.
             replace_on_change: Allow that a change of name, template, plan or storage destroys the container and

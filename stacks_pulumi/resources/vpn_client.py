@@ -80,10 +80,10 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
             opts: Pulumi's options.
             container: A container made from the template `stacks-vpn`.
             name: The client's name.
-            rotate_triggers: When any value in this list changes, the client is removed and made anew, with a new key.
+            rotate_triggers: When any value in this list changes, the client is removed and added again, with a new key.
             store_config: Keep the configuration, encrypted, in the state (default true). With false the private key
                 is never in the state; `get_vpn_config` downloads it.
-            adopt: `never` (default) or `if_matching`: take over a client of that name that exists already.
+            adopt: `never` (default) or `if_matching`: adopt a client of that name that exists already.
         """
         super().__init__(
             VpnClientProvider(),

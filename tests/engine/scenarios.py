@@ -175,7 +175,7 @@ db = stacks.Container(
     Scenario(
         "missing-scope",
         "403: the key lacks a scope",
-        "Nothing is made. The scope that is needed and those that the key has are named.",
+        "No container is created. The error has the needed scope and the scopes of the key.",
         WEB,
         ("lacks the scope containers:create", "it has containers:read"),
         prepare=_read_only,
@@ -191,7 +191,7 @@ db = stacks.Container(
     ),
     Scenario(
         "server-error",
-        "500 for good",
+        "500 every time",
         "Each try is followed by a look whether the container has appeared after all. It has not, so nothing is left.",
         WEB,
         ('create container "web"', "500"),
@@ -201,7 +201,7 @@ db = stacks.Container(
         "name-taken",
         "The name is taken",
         "A container of that name exists and no state of this program knows it, perhaps from an earlier run that was "
-        "killed. It is taken over only if the program says so.",
+        "killed. It is adopted only if the program asks for it.",
         WEB,
         ('the container "web" (usr-', 'stacks.Container("web", ..., adopt="if_matching")'),
         account=frozenset({"web"}),
@@ -235,7 +235,7 @@ db = stacks.Container(
     ),
     Scenario(
         "wrong-inputs",
-        "Five wrong inputs at once",
+        "Five wrong inputs",
         "All of them are reported, each on its property, without a call to the API.",
         """db = stacks.Container(
     "orders--db",

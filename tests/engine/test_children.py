@@ -98,6 +98,19 @@ def test_children_of_retained_containers_are_deleted(
     assert stack.resources() == {}
 
 
+def test_children_can_be_given_the_ids_of_their_containers(stack: Stack, emulator: Emulator) -> None:
+    by_id = CHILDREN
+    for name in ("web", "sql", "vpn"):
+        by_id = by_id.replace(f"={name},", f"={name}.id,").replace(f"={name})", f"={name}.id)")
+    stack.program(FAMILY.format(opts="") + by_id)
+
+    stack.up(quiet_afterwards=False)
+    stack.up(quiet_afterwards=False)
+
+    assert by_id.count(".id") == 5
+    assert contents(emulator) == STANDING
+
+
 @pytest.mark.parametrize("how", ["protect", "no scope", "failing DELETE"])
 def test_children_stay_in_the_state_while_they_stand(stack: Stack, emulator: Emulator, how: str) -> None:
     if how == "no scope":

@@ -49,6 +49,10 @@ PROGRAMS = {
         + 'stacks.AllowedIp("office", container=web, ip_address="198.51.100.7")\n',
         ["external_access"],
     ),
+    "import": (
+        WEB.format(', opts=pulumi.ResourceOptions(import_="usr-abc12345-web")'),
+        ["'web'", "import_", 'adopt="if_matching"'],
+    ),
 }
 
 

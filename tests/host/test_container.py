@@ -66,7 +66,7 @@ def test_the_price_follows_from_template_plan_and_storage(
     [
         ({"name": "ab"}, {"name": "3 to 32"}),
         ({"name": "a" * 33}, {"name": "33 characters"}),
-        ({"name": "under_score"}, {"name": "'under-score' would do"}),
+        ({"name": "under_score"}, {"name": 'a valid one: name="under-score"'}),
         ({"name": "-edge"}, {"name": "start and end"}),
         ({"template": None}, {"template": "missing"}),
         ({"template": 7}, {"template": "it is a number"}),

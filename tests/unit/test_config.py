@@ -79,7 +79,7 @@ def test_the_key_of_an_explicit_provider_is_not_set_in_the_configuration() -> No
     ],
 )
 def test_a_setting_that_is_misspelt_is_told(written: str, meant: str) -> None:
-    with pytest.raises(ConfigError, match=f"stacks:{written}: it is written stacks:{meant}"):
+    with pytest.raises(ConfigError, match=f"stacks:{written}; did you mean stacks:{meant}"):
         refuse_misspelt({f"stacks:{written}": "x", "stacks:apiKey": KEY}.get)
 
 

@@ -20,10 +20,10 @@ _SAID: Final = {
     "apiKey": "The API key; set it as a secret. The preview of a new stack works without one.",
     "baseUrl": "Where the API is. `http://` is accepted only for this machine.",
     "allowHttp": "Accept `http://` to other machines too: for an emulator in a trusted network.",
-    "adopt": "What to do about what exists already: `never` or `if_matching`. A resource's own `adopt` goes first.",
+    "adopt": "If an object exists already: `never` or `if_matching`. A resource's own `adopt` takes precedence.",
     "requestsPerMinute": "The budget to keep to until the API's headers say otherwise.",
     "deleteChildrenWithContainer": "Leave child resources to the deletion of their container, at a risk: see below.",
-    "maxConcurrency": "How many operations one provider process carries out at once.",
+    "maxConcurrency": "How many operations one provider process runs in parallel.",
 }
 _SET_ELSEWHERE: Final = {"account"}
 """What only an explicit provider sets, about itself."""

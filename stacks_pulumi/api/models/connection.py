@@ -25,13 +25,13 @@ class Connection(Model, frozen=True, kw_only=True):
         id: What deleting it takes.
         name: Its name.
         connection_type: What is at the other end, for instance `postgresql`.
-        source_id: Id of the container that gets the variables. Only told by the answer to a create request.
-        target_id: Id of the container that is connected to. Only told by the answer to a create request.
+        source_id: Id of the container that gets the variables. Only in the response to a create request.
+        target_id: Id of the container that is connected to. Only in the response to a create request.
         source_name: Name of the source.
-        target_name: Name of the target. Only told by the list.
-        target_type: Template of the target. Only told by the list.
-        target_status: Status of the target. Only told by the list.
-        environment_variables: What is set in the source. Only told by the answer to a create request, passwords masked.
+        target_name: Name of the target. Only in the list.
+        target_type: Template of the target. Only in the list.
+        target_status: Status of the target. Only in the list.
+        environment_variables: What is set in the source. Only in the response to a create request, passwords masked.
         connection_string: Address with user and password, which the API masks as `****`.
         created_at: ISO 8601, UTC.
     """

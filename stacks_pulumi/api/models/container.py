@@ -38,7 +38,7 @@ class Container(Model, frozen=True, kw_only=True):
         ssh_host: Where to log in by SSH from outside.
         ssh_port: The port for that.
         has_ssh_access: Whether one can.
-        has_web_ui: Whether it has a web page of its own.
+        has_web_ui: Whether it has a web interface.
         vpc_network: The network that it is in.
         version: Version of the software inside.
         version_major: The major part of it.

@@ -188,7 +188,7 @@ def rules() -> tuple[ResourceRule[ContainerView] | StackRule, ...]:
                 LIMIT,
                 choice(
                     "unknown",
-                    "how a price that is not known counts: at its worst, not at all allowed, or (at your risk) not",
+                    "how an unknown price counts: as the highest possible one, as a violation, or (at your risk) not",
                     "worst-case",
                     "deny",
                     "ignore",

@@ -113,8 +113,8 @@ DEEDS = (
         only,
         lambda cell: only(cell, restart_triggers=["2"]),
         note=(
-            "repeated when in doubt; a second attempt that is refused because the container is restarting shows that "
-            "the first one was carried out, also where its answers stay garbled"
+            "repeated if the outcome is unknown; a second attempt that is refused because the container is restarting "
+            "shows that the first one was carried out"
         ),
     ),
     Deed(
@@ -127,8 +127,8 @@ DEEDS = (
         certified,
         lambda cell: certified(cell, "2"),
         note=(
-            "repeated when in doubt: nobody has seen the first new key, so a second one is as good. If the first "
-            "request is carried out later still, after it was given up, the state has the old key until a refresh"
+            "repeated if the outcome is unknown: the first new key was not downloaded, so a second one is as good. If "
+            "the first request is carried out after its timeout, the state has the old key until a refresh"
         ),
         overtaken=True,
         judged=False,
@@ -151,7 +151,7 @@ DEEDS = (
         "create a BackupRestore",
         backed_up,
         restored,
-        note="never repeated when in doubt: what was written since the first would be lost; the error says to look",
+        note="never repeated: data written since the first request would be lost; the error asks you to check",
         judged=False,
     ),
     Deed("vpn_clients.add", "create a VpnClient", vpn, lambda cell: vpn(cell, "laptop")),

@@ -40,7 +40,7 @@ def write(found: Found) -> None:
 
 def _table(found: Found) -> Iterator[str]:
     heads = [mishap.title for mishap in MISHAPS]
-    yield f"{len(CELLS)} cells. Each has three marks: the fault happens once, twice in a row, and for good.\n\n"
+    yield f"{len(CELLS)} cells. Each has three marks: the fault happens once, twice in a row, and every time.\n\n"
     yield f"| | the `up` has to | {' | '.join(heads)} |\n"
     yield f"|---|---|{':-:|' * len(heads)}\n"
     for deed in DEEDS:
@@ -59,7 +59,7 @@ def _notes() -> Iterator[str]:
 
 def _messages(found: Found) -> Iterator[str]:
     """What is read where `containers.create` fails for good; ids and numbers of a run are in none of these."""
-    yield "\nWhat the user reads where a Container cannot be created for good:\n\n"
+    yield "\nThe error if a Container cannot be created because the fault happens every time:\n\n"
     for mishap in MISHAPS:
         verdict = found[_SPOKEN, mishap.title, "for good"]
         if verdict.message:

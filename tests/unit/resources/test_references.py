@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from stacks_pulumi.resources import _references
+from stacks_pulumi.resources import _parent, _references
 
 
 class Web(pulumi.CustomResource):
@@ -87,6 +87,14 @@ def test_an_id_alone_says_nothing_about_either(handed_in: str | None) -> None:
     options = _references.child_options(None, handed_in)
 
     assert (options.deleted_with, options.provider) == (None, None)
+
+
+def test_no_attribute_of_an_output_is_read() -> None:
+    class Lazy:
+        def __getattr__(self, name: str) -> None:
+            pytest.fail(f"an Output would look up {name} in its value")
+
+    assert _parent.stated(Lazy()) == {}
 
 
 def test_a_look_up_belongs_to_nobody() -> None:
