@@ -27,7 +27,7 @@ the same, give or take a poll.
 finds a fresh window of the rate limit. The two hundred without a limit run with `--parallel 256` and as large a
 `stacks:maxConcurrency`: with 64 in parallel they would boot in four rounds.
 
-The **bound** is the minimum for any provider: an empty `up`, the boot, and the windows of the rate limit that are filled
+The **bound** is the least for any provider: an empty `up`, the boot, and the windows of the rate limit that are filled
 by the calls which have to be made (the creates, a look before and a look after; for a connection a look, its POST and
 the restart of its source; and so on).
 
