@@ -128,7 +128,7 @@ class Container(Resource, module="stacks", name="Container"):
             restart_triggers: When any value in this list changes, the container is restarted.
             replace_on_change: Allow that a change of name, template, plan or storage destroys the container and
                 makes a new, empty one.
-            adopt: `never` (default) or `if_matching`: take over a container of the same name that exists already, if
+            adopt: `never` (default) or `if_matching`: adopt a container of the same name that exists already, if
                 template, plan (or its default) and storage (if given) match.
         """
         is_lookup = opts is not None and opts.id is not None

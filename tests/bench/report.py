@@ -22,12 +22,12 @@ the same, give or take a poll.
 
 *Ours* is this package. *Plain* is a provider written as Pulumi's documentation teaches it
 ([`tests/bench/plain`](../tests/bench/plain/plain_stacks.py)): POST, then a poll of the container's own status every
-2 s, and a sleep for as long as a 429 asks for; the stock host carries out four operations at once. Both run with
+2 s, and a sleep for as long as a 429 asks for; the stock host runs four operations in parallel. Both run with
 `--parallel 64` on the same server, where a container boots for 20 s and a restart or a deletion takes 2 s. Every verb
 finds a fresh window of the rate limit. The two hundred without a limit run with `--parallel 256` and as large a
-`stacks:maxConcurrency`: with 64 at once they would boot in four rounds.
+`stacks:maxConcurrency`: with 64 in parallel they would boot in four rounds.
 
-The **bound** is what no provider can beat: an empty `up`, the boot, and the windows of the rate limit that are filled
+The **bound** is the least for any provider: an empty `up`, the boot, and the windows of the rate limit that are filled
 by the calls which have to be made (the creates, a look before and a look after; for a connection a look, its POST and
 the restart of its source; and so on).
 
@@ -35,7 +35,7 @@ the restart of its source; and so on).
 """
 
 TARGETS = """
-## What was to be reached
+## Targets
 
 | what | wanted | reached | |
 |---|---|---|---|

@@ -74,6 +74,7 @@ def _shown(result: Result) -> str:
     text = result.text.partition("Diagnostics:\n")[2].partition("\nResources:")[0] or result.text
     text = text.partition("\nResources:")[0]
     text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z ", "", text)
+    text = re.sub(r"created at [0-9T:.-]+Z", "created at 2026-11-24T10:00:00.000Z", text)
     text = re.sub(r"request [0-9a-f-]{6,}", "request 5f0c2a", text)
     text = re.sub(r"\((\d+(\.\d+)?)s\)", "(2s)", text)
     noise = ("update failed", "preview failed")
