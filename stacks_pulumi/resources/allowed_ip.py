@@ -77,8 +77,8 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
             ip_address: IPv4 or IPv6, an address or a network in CIDR notation.
             description: For people (default "Custom IP").
             service_type: `http`, `tcp` or `both` (default).
-            revoke_auto_added: Once this entry is in, remove the address that turning external access on put into the
-                list: that of whoever ran the deployment, such as a CI runner's (default false).
+            revoke_auto_added: Once this entry is added, remove the address that turning external access on added: that
+                of the deploying machine, such as a CI runner (default false).
             adopt: `never` (default) or `if_matching`: take over an entry for the same address that exists already.
         """
         super().__init__(

@@ -1,4 +1,4 @@
-"""Provider: an account of its own for some of a program's resources."""
+"""Provider: a separate account for some of a program's resources."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Provider(pulumi.ProviderResource):
             allow_http: Whether `base_url` may be `http://` on another machine. Default: as for the stack.
             adopt: `never` (default) or `if_matching`, for all resources of the account.
             requests_per_minute: Budget until the API's headers say otherwise (default 60).
-            max_concurrency: How many operations to carry out at once (default 64).
+            max_concurrency: How many operations run concurrently (default 64).
             delete_children_with_container: Leave child resources to the deletion of their container, which saves their
                 own deletions. If the container is then kept or its deletion fails, they stay at STACKS and are in no
                 state. Default: as for the stack (`stacks:deleteChildrenWithContainer`, false).

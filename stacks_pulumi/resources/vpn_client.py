@@ -80,7 +80,7 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
             opts: Pulumi's options.
             container: A container made from the template `stacks-vpn`.
             name: The client's name.
-            rotate_triggers: When any value in this list changes, the client is removed and made anew, with a new key.
+            rotate_triggers: When any value in this list changes, the client is replaced, with a new key.
             store_config: Keep the configuration, encrypted, in the state (default true). With false the private key
                 is never in the state; `get_vpn_config` downloads it.
             adopt: `never` (default) or `if_matching`: take over a client of that name that exists already.
@@ -129,7 +129,7 @@ class VpnClientProvider(Provider):
     )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """The old client has to go first where the new one bears its name."""
+        """The old client is removed first if the new one has its name."""
         return (olds.get("container"), olds.get("name")) == (news.get("container"), news.get("name"))
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
@@ -203,7 +203,7 @@ class VpnClientProvider(Provider):
 
 
 class _VpnClientCreation(Creation[str]):
-    """POST, then the download of the configuration. What is created is known by its name."""
+    """POST, then the download of the configuration. A client is identified by its name."""
 
     kind: ClassVar = "VpnClient"
 
