@@ -1,11 +1,12 @@
 """
-A container's list of allowed addresses, and the two rules that make it delicate.
+A container's list of allowed addresses.
 
-It is never empty while external access is on: the API does not remove the last entry, and nobody should be locked out
-between two steps. And turning external access on adds the caller's own address, which the program did not ask for.
+Two rules make it delicate. The list is never empty while external access is on: the API does not remove the last
+entry, and between two steps a client must not lose its access. And turning external access on adds the caller's own
+address, which the program did not ask for.
 
-An entry is known by its address. Its id changes with its description and service type, because the API can only add
-another entry; where the API lets an address be in the list twice, its entries belong together.
+An entry is identified by its address. Its id changes with its description and service type, because the API can only
+add another entry; where the API lets an address be in the list twice, its entries belong together.
 """
 
 from __future__ import annotations
@@ -145,9 +146,9 @@ class AllowedIpList:
         access = self._access()
         if access.enabled is False:
             msg = (
-                f"external access of {self.container} is off, so there is no list to put {address} into: set "
-                "external_access=True on the Container (if the program says that already, `pulumi up --refresh` turns "
-                "it on again), or take this AllowedIp away"
+                f"external access of {self.container} is off, so {address} cannot be added to its list: set "
+                "external_access=True on the Container (if it is set already, `pulumi up --refresh` turns external "
+                "access on again), or remove this AllowedIp"
             )
             raise StacksError(msg)
         return access
@@ -176,7 +177,7 @@ class AllowedIpList:
             new = self._put(inputs, entries)
         except _REFUSED:
             return self._bring_old_first(entries, olds[0], inputs)
-        # An API that changes the entry in place tells its id again.
+        # An API that changes the entry in place returns the same id.
         return new, [entry for entry in olds if entry.id != new.id]
 
     def _bring_old_first(
@@ -253,7 +254,7 @@ def says(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
 def unwanted(
     entries: Iterable[models.AllowedIp], address: str, inputs: Mapping[str, Any]
 ) -> list[models.AllowedIp]:
-    """What nobody asked for: the caller's address, if that is to go, and what an interrupted change left behind."""
+    """Return the entries to remove: the caller's own address, if the program revokes it, and leftover placeholders."""
     revoke = bool(inputs.get("revoke_auto_added"))
     return [
         entry
@@ -264,7 +265,7 @@ def unwanted(
 
 
 def _only(entries: Iterable[models.AllowedIp], access: models.ExternalAccess) -> bool:
-    """Whether nothing else is in the list."""
+    """Return whether the list has no other entries."""
     return {entry.id for entry in access.allowed_ips} <= {entry.id for entry in entries}
 
 
@@ -307,7 +308,7 @@ def described(entry: models.AllowedIp, container_created_at: str | None) -> dict
 
 class AllowedIpCreation(Creation[models.AllowedIp]):
     """
-    The creation of an entry: POST, then the removal of what is to leave the list with it.
+    The creation of an entry: POST, then the removal of the entries that it replaces.
 
     One at a time per container, because each looks at the list before it changes it.
     """
@@ -361,7 +362,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         return {**self.inputs, **described(thing, creation_time(self.session, self.inputs["container"]))}
 
     def describe_failure(self, thing: models.AllowedIp, error: StacksError) -> str:
-        """Return what is open that should not be."""
+        """Return which step failed, and what to do."""
         return (
             f"{self.inputs['ip_address']} may reach {self.inputs['container']} now, but an entry that should be gone "
             f"is still in the list: {error}. `pulumi up` tries again"
@@ -379,6 +380,6 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         return says(thing, self.inputs) and is_own_container(self.session, self.inputs["container"])
 
     def roll_back(self, thing: models.AllowedIp) -> None:
-        """Remove the entry; a door that was open before stays open."""
+        """Remove the entry, unless it was in the list before."""
         if not self._replaced and thing.id not in {entry.id for entry in self._before}:
             self._list.take_out([thing])

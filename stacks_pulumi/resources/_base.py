@@ -1,9 +1,8 @@
 """
 The boundary between the engine and our resources.
 
-Every call of the engine comes in here and leaves here: unknowns are sorted out, the field table turns into
-check and diff, an operation with a deadline is opened, and an error becomes one clean line. A noun's provider
-implements the `on_*` methods and knows nothing of all that.
+Every call of the engine passes through here. `check` and `diff` work from the field table, each operation gets a
+deadline, and an error becomes one line. The provider of a resource implements `creation` and the `on_*` methods.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class Provider(ResourceProvider):
     Attributes:
         kind: The resource's name, as in `stacks_pulumi.provider_for(kind)`.
         fields: The inputs.
-        create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` goes first.
+        create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` takes precedence.
         delete_timeout: The same for a delete.
         owns: Whether a delete removes an object at the API.
         marks: What a read leaves in the inputs, beside the program's own, for the next check to see.
@@ -100,7 +99,7 @@ class Provider(ResourceProvider):
             self._settings = error if account is None else ConfigError(f"{error} (account {account})")
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Validate the inputs, offline; everything that is wrong at once, each on its property."""
+        """Validate the inputs, offline; report all failures together, each on its property."""
         call = _host.current_call()
 
         def work() -> CheckResult:
@@ -191,7 +190,7 @@ class Provider(ResourceProvider):
     # --- what a noun adds ---
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """Rules over several inputs: pairs of a property and what is wrong. Unknown inputs are to be skipped."""
+        """Rules over several inputs: pairs of a property and what is wrong. Skip unknown inputs."""
         del inputs
         return ()
 

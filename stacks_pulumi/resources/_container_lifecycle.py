@@ -1,4 +1,4 @@
-"""What is done to a container, step by step: one object for one operation."""
+"""Create, read, update and delete a container, step by step: one object for one operation."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class Lifecycle:
             f"`pulumi state delete '{self.op.call.urn}'`"
         )
 
-    # --- from what is to what should be ---
+    # --- bring the container to its desired state ---
 
     def settle(
         self, container: models.Container, olds: Mapping[str, Any], inputs: Mapping[str, Any], *, new: bool
@@ -222,7 +222,7 @@ class Lifecycle:
         return self._wait(CREATED, container).merge(container)
 
     def last_log_lines(self, id_: str) -> str:
-        """Return the end of the container's log as a sentence; empty if there is none."""
+        """Return the end of the container's log as a sentence; empty if it has no log."""
         try:
             logs = self.session.client.containers.logs(id_, lines=_LOG_LINES)
         except WaitCancelledError:

@@ -1,4 +1,4 @@
-"""What the API says of a container, as properties in the state; and whether it is what a program asks for."""
+"""A container as properties in the state, and its differences from what a program asks for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATUS_STOPPED: Final = "stopped"
 STATUS_ERROR: Final = "error"
 
 CHANGED_OUTSIDE: Final = "changed_outside"
-"""The inputs that a refresh found to be others than the state's: somebody resized the container in the dashboard."""
+"""The inputs that a refresh found changed, for instance because the container was resized in the dashboard."""
 
 ANSWERED: Final = (
     "status",
@@ -46,7 +46,7 @@ ANSWERED: Final = (
     "image_tag",
     "created_at",
 )
-"""Outputs that bear the name of the model's attribute. What changes by itself (uptime text) is not among them."""
+"""Outputs that have the name of the model's attribute. The uptime text is left out, because it changes by itself."""
 
 
 def outputs(
@@ -93,7 +93,7 @@ def observed(
     if template != catalog.VPN_TEMPLATE:
         inputs["plan"] = container.plan or inputs.get("plan")
         added = catalog.added_tier(catalog.PLANS.get(inputs["plan"]), container.storage_mb)
-        # That none is told does not say that there is none: the guide leaves open whether this is the whole sum.
+        # A missing tier does not mean no tier: the guide leaves open whether `storage` includes it.
         inputs["additional_storage_tier"] = added or inputs.get("additional_storage_tier")
     watched = ("name", "plan", "additional_storage_tier")
     differing = [name for name in watched if inputs.get(name) != olds.get(name)]
@@ -118,7 +118,7 @@ def _as_spelt(stored: str | None, told: str | None) -> str | None:
 
 
 def differences_to(inputs: Mapping[str, Any], found: models.Container) -> list[str]:
-    """What speaks against taking a container over that bears the name; only what the program states is compared."""
+    """Return what prevents the adoption of a container; only what the program states is compared."""
     differences = []
     template, plan, tier = inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
     if not found.made_from(template):

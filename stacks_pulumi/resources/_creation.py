@@ -87,7 +87,7 @@ class Creation(ABC, Generic[T]):
         """Return the resource's id."""
 
     def finish(self, thing: T) -> dict[str, Any]:
-        """Do what is left after the request, and return the outputs."""
+        """Complete the creation after the request, and return the outputs."""
         return self.known(thing, None)
 
     @abstractmethod
@@ -126,7 +126,7 @@ class Creation(ABC, Generic[T]):
 
         Raises:
             InitFailedError: It exists, but a later step failed.
-            StacksError: Nothing was created, or what was created has been deleted again.
+            StacksError: Nothing was created, or the object has been deleted again.
         """
         origin = new_origin(self.session)
         thing = self._obtain()

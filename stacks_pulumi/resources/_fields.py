@@ -45,7 +45,7 @@ class Field:
         on_change: What a change does.
         required: Whether the program has to give it.
         default: What stands for a value that was not given; `None` for none.
-        computed: Whether an output of the same name holds what came about; then not giving it is no change.
+        computed: Whether the API chooses the value if the program gives none; then a missing input is no change.
     """
 
     name: str

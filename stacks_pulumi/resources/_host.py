@@ -1,22 +1,21 @@
 """
-The process that runs our providers (`python -m pulumi.dynamic`), and all we know of its insides.
+The process that runs our providers (`python -m pulumi.dynamic`): all access to private parts of the SDK.
 
-The public interface of a dynamic provider hands over properties and nothing else. What users miss because of that
-is within reach from where we are called: which resource it is, how long it may take, whether the engine still
-listens, a line of progress, an error without a traceback, a failed create that keeps its id. None of it is a
-public interface of the SDK, so all of it is in this file, and each piece loses the nicety and not the operation
-where the SDK looks different: one line says so, and `tests/host/test_canary.py` fails with the SDK's version in its
-name.
+The public interface of a dynamic provider passes properties only. The frames of our caller hold more: the resource's
+URN, its timeout, whether the engine still waits, and the means to show progress, to report an error without a
+traceback, and to keep the id of a failed create. All of that is private to the SDK, so it is in this file. If the SDK
+changes, a piece loses its feature and not the operation: a warning is shown, and `tests/host/test_canary.py` fails
+with the SDK's version in its name.
 
 | piece | where it is | without it |
 |---|---|---|
-| `current_call` | the caller's frame: `request`, `context` | no urn, default time-outs, no progress, no roll-back |
+| `current_call` | the caller's frame: `request`, `context` | no URN, default timeouts, no progress, no rollback |
 | `Call.fail` | rich gRPC status in the trailing metadata | the SDK's own text around our message |
-| `Call.fail_keeping_id` | `ErrorResourceInitFailed` in that status | the error tells the id; `adopt` takes it over |
+| `Call.fail_keeping_id` | `ErrorResourceInitFailed` in that status | the error contains the id; `adopt` takes it over |
 | `Engine.log` | the engine's address in `sys.argv[1]` | no progress on the resource's line |
 | `secret` | the wire form of a secret | `additional_secret_outputs`, which the resources set as well |
 | `provider_of` | an attribute of the resource | the program names the provider of a child itself |
-| `widen_worker_pool` | the thread pool in the worker's frame | 4 operations at once |
+| `widen_worker_pool` | the thread pool in the worker's frame | 4 concurrent operations |
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ _METHODS: Final = frozenset({"Check", "Create", "Delete", "Diff", "Read", "Updat
 _STATUS_KEY: Final = "grpc-status-details-bin"
 _WITHOUT: Final = {
     "current_call": "no progress, no custom_timeouts, and the SDK's own text around errors",
-    "widen_worker_pool": "4 operations run at once",
+    "widen_worker_pool": "only 4 operations run concurrently",
 }
 _missing: Final[set[str]] = set()
 _calls: Final[set[int]] = set()
@@ -68,14 +67,12 @@ _under_way: Final = threading.Lock()
 
 
 def _miss(piece: str) -> None:
-    """Say once what is done without."""
+    """Warn once about a feature that this SDK version does not allow."""
     if piece in _missing:
         return
     _missing.add(piece)
     version = importlib.metadata.version("pulumi")
-    engine().warn(
-        "", f"stacks-pulumi does not know its way around in this Pulumi SDK ({version}): {_WITHOUT[piece]}"
-    )
+    engine().warn("", f"stacks-pulumi does not fully support this Pulumi SDK ({version}): {_WITHOUT[piece]}")
 
 
 class Context(Protocol):
@@ -97,7 +94,7 @@ class Call:
     The gRPC call that we are in.
 
     Attributes:
-        urn: The resource's URN; empty if it could not be had.
+        urn: The resource's URN; empty if it is not known.
         timeout: Seconds from `CustomTimeouts`, or `None` if the program set none.
         provider: The pickled provider that came with the call, which has to be sent back as it was.
     """
@@ -109,11 +106,11 @@ class Call:
 
     @property
     def name(self) -> str:
-        """The resource's name in the program; empty if it could not be had."""
+        """The resource's name in the program; empty if it is not known."""
         return self.urn.rpartition("::")[2]
 
     def is_active(self) -> bool:
-        """Whether the engine still waits for the answer. True where that cannot be known."""
+        """Whether the engine still waits for the answer. True if that is not known."""
         return self._context is None or self._context.is_active()
 
     def fail(self, message: str) -> NoReturn:
@@ -122,13 +119,13 @@ class Call:
 
     def fail_keeping_id(self, id_: str, outs: Mapping[str, Any], reasons: Sequence[str]) -> NoReturn:
         """
-        End a create or an update that was done half way: the resource stays in the state, with its id.
+        End a create or an update that is partially completed: the resource stays in the state, with its id.
 
         The engine shows the reasons, calls `update` in the next `up` even where nothing differs, and `destroy`
         deletes the resource.
         """
         if self._context is None:
-            # The id must not get lost with the nicety.
+            # The message is then the only place for the id.
             self.fail("; ".join(reasons) + f" (it exists as {id_}: take it over with adopt, or delete it)")
         detail = provider_pb2.ErrorResourceInitFailed(
             id=id_,
@@ -149,7 +146,7 @@ class Call:
 
 
 class HostError(Exception):
-    """What the user has to read, where there is no way to hand it over but an exception."""
+    """A message for the user, for SDK versions that can only report an exception."""
 
 
 def current_call() -> Call:
@@ -172,12 +169,11 @@ def current_call() -> Call:
 
 def widen_worker_pool(workers: int) -> bool:
     """
-    Let the host carry out this many operations at once instead of four.
+    Let the host run this many operations concurrently instead of four.
 
     A waiting create holds a worker thread for its whole wait; the pool starts a new thread for the next operation
-    as long as it is below its limit, so raising the limit is all there is to do for those to come. Those that came
-    before were queued without a thread: a `destroy` hands over all of its deletes at once, and the first of them is
-    what gets us here.
+    as long as it is below its limit, so raising the limit is enough for later operations. Earlier ones are queued
+    without a thread: a `destroy` sends all of its deletes together, and the first of them calls this function.
 
     Returns:
         Whether the pool was found.
@@ -228,7 +224,7 @@ class Engine:
         self._log(engine_pb2.DEBUG, urn, message, ephemeral=False)
 
     def is_gone(self) -> bool:
-        """Whether nobody listens at its address any more: it ended, or was killed."""
+        """Whether the engine has ended: its address refuses connections."""
         if not self._address:
             return False
         host, _, port = self._address.rpartition(":")
@@ -247,13 +243,13 @@ class Engine:
         try:
             self._stub.Log(request, timeout=2)
         except grpc.RpcError:
-            # The engine is gone or too busy to listen. What matters is the operation, not the line about it.
+            # The engine is gone or too busy. The operation goes on without the line.
             return
 
 
 @functools.cache
 def engine() -> Engine:
-    """The engine that started this process. Says nothing to nobody where the process is not a host."""
+    """Return the engine that started this process. Does nothing outside a provider process."""
     address = sys.argv[1] if len(sys.argv) > 1 else ""
     host, _, port = address.rpartition(":")
     return Engine(address if host and port.isdigit() else None)
@@ -262,9 +258,9 @@ def engine() -> Engine:
 @contextlib.contextmanager
 def serving(call: Call) -> Iterator[None]:
     """
-    While a call is carried out. After the last one the process ends, if the engine that it was for is gone.
+    Count a call that is in progress. After the last one the process ends, if its engine is gone.
 
-    The SDK's host waits for ever. A killed engine would leave one behind, with an API key in its memory.
+    The SDK's host never ends by itself. A killed engine would leave a process with an API key in its memory.
     """
     with _under_way:
         _calls.add(id(call))
@@ -279,7 +275,7 @@ def serving(call: Call) -> Iterator[None]:
 
 
 def provider_of(resource: pulumi.Resource) -> pulumi.ProviderResource | None:
-    """The explicit provider of a resource; what belongs to it is in the same account."""
+    """Return the explicit provider of a resource; its child resources use the same account."""
     found = getattr(resource, "_provider", None)
     return found if isinstance(found, pulumi.ProviderResource) else None
 

@@ -1,4 +1,4 @@
-"""One operation of the engine on one resource: how long it may take, who listens, and what they see meanwhile."""
+"""One operation of the engine on one resource: its deadline, its cancellation and its progress."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _local: Final = threading.local()
 @dataclass
 class Operation:
     """
-    What a provider's method needs to know of the call that it serves.
+    The context of one call of the engine.
 
     Attributes:
         call: The gRPC call.
@@ -49,34 +49,34 @@ class Operation:
         return self.clock.now() - self.started
 
     def cancelled(self) -> bool:
-        """Whether the engine went away or called it off."""
+        """Whether the engine went away or cancelled the operation."""
         return not is_shielded() and not self.call.is_active()
 
     def check_active(self) -> None:
         """
-        Go on only if somebody still waits for the result.
+        Continue only if the engine still waits for the result.
 
         Raises:
-            WaitCancelledError: Nobody does.
+            WaitCancelledError: It does not.
         """
         if self.cancelled():
-            msg = f"the engine is gone; {self.label} was given up after {self.elapsed():.0f} s"
+            msg = f"the engine is gone; {self.label} was cancelled after {self.elapsed():.0f} s"
             raise WaitCancelledError(msg, subject=self.label, elapsed=self.elapsed())
 
     def check_time(self, waiting_for: str) -> None:
         """
-        Go on only while there is time.
+        Continue only before the deadline.
 
         Args:
             waiting_for: What it waits for, for the message.
 
         Raises:
-            WaitTimeoutError: There is none left.
+            WaitTimeoutError: The deadline has passed.
         """
         if self.clock.now() >= self.deadline and not is_shielded():
             msg = (
-                f"{self.label}: the time was up after {self.elapsed():.0f} s, while it waited for {waiting_for} "
-                "(custom_timeouts gives it more)"
+                f"{self.label}: timed out after {self.elapsed():.0f} s, while it waited for {waiting_for} "
+                "(custom_timeouts allows more time)"
             )
             raise WaitTimeoutError(msg, subject=self.label, elapsed=self.elapsed())
 
@@ -105,7 +105,7 @@ class Operation:
         _host.engine().warn(self.call.urn, text)
 
     def report(self, text: str) -> None:
-        """Show an error that stays, on stderr too: the engine may be gone, and what is left behind must be known."""
+        """Show an error that stays, on stderr too, because the engine may be gone."""
         _host.engine().error(self.call.urn, text)
         print(f"stacks-pulumi: {self.label}: {text}", file=sys.stderr, flush=True)  # noqa: T201  (the last way out)
 
@@ -115,7 +115,7 @@ class Operation:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Operation]:
-        """Make it the thread's current operation, so that a wait deep in the client can say for whom it waits."""
+        """Make it the thread's current operation, so that the client can report and end its waits."""
         _local.operation = self
         try:
             yield self

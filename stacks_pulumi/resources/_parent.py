@@ -43,7 +43,7 @@ class ParentInProgram:
 
     @classmethod
     def of(cls, news: Mapping[str, Any]) -> ParentInProgram | None:
-        """Read the extra input; `None` if there is none, or part of it is unknown."""
+        """Read the extra input; `None` if it is missing, or part of it is unknown."""
         facts = _host.plain(news.get(PARENT_IN_PROGRAM))
         if not isinstance(facts, Mapping) or _host.is_unknown(dict(facts)):
             return None

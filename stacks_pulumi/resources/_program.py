@@ -18,7 +18,7 @@ __all__ = ["declare_container_name", "provider_in_options"]
 
 _PACKAGE: Final = "pulumi-python"
 
-# One entry for each run: with the Automation API a process runs several programs, each with a root of its own.
+# One entry for each run: with the Automation API a process runs several programs, and each has another root.
 _runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, dict[tuple[int, str], str]]] = (
     weakref.WeakKeyDictionary()
 )

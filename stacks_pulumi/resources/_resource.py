@@ -25,7 +25,7 @@ class Resource(dynamic.Resource):
     The root of all resource classes.
 
     The SDK names the type of a class by its arguments `module` and `name`. Here a subclass always has its parent's
-    type, so that policies, prices and a later version recognise it. One that names a type of its own
+    type, so that policies, prices and a later version recognise it. One that names another type
     (`class Database(Container, module="acme", name="Database")`) had that type up to version 0.2: it becomes an alias,
     so that the engine finds the resource in the state.
     """

@@ -1,9 +1,9 @@
 """
-One restart for all connections that are made to a source at the same time, and none in the midst of something else.
+One restart of a source for all connections that are made at the same time, and no restart during another operation.
 
-A source has to be restarted to see the variables of a new connection. Ten connections would be ten restarts; a
-restart that waits until nobody is about to make another connection to the same source is one. And while it restarts,
-a container can neither be connected nor be backed up: whoever needs it to run holds its restart off for a moment.
+A source has to be restarted to see the variables of a new connection. Ten connections would be ten restarts. So a
+restart waits until no other connection to the same source is in progress. While a container restarts, it can neither
+be connected nor be backed up, so such an operation holds the restart off until it is done.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PATIENCE: Final = 300.0
 """
 Seconds after which a restart goes ahead although it is still held off.
 
-Some windows of the rate limit: where many connections and backups are made at once, each waits for its turn.
+Several windows of the rate limit: with many concurrent connections and backups, each waits for its turn.
 """
 
 
@@ -56,7 +56,7 @@ class Restarts:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # One for all containers: nobody can be between the two that one hold is about.
+        # One for all containers, because a hold may concern two of them.
         self._changed = threading.Condition()
         self._containers: defaultdict[str, _Container] = defaultdict(_Container)
         self._holds: list[Collection[str] | None] = []
@@ -64,9 +64,9 @@ class Restarts:
     @contextlib.contextmanager
     def held_off(self, containers: Collection[str] | None, on_wait: Callable[[], None]) -> Iterator[None]:
         """
-        While inside, no restart of these containers begins, and the ones under way have ended.
+        While inside, no restart of these containers begins, and the ones in progress have ended.
 
-        Who holds waits only for restarts that have begun, and those wait for nobody: so no two wait for each other.
+        A holder waits only for restarts that have begun, and those wait for no holder: there is no deadlock.
 
         Args:
             containers: Their ids; `None` if it is not known which one it is about: all.
@@ -112,7 +112,7 @@ class Restarts:
         made: Made | None = None,
     ) -> bool:
         """
-        Have the source restarted, by this thread or by another one that asked at the same time.
+        Restart the source, in this thread or in another one that asked at the same time.
 
         Args:
             source: Its id.

@@ -91,7 +91,7 @@ def _alone(session: Session, purpose: str, id_: str) -> models.Container:
 def wait_for(
     session: Session, op: Operation, wait: Wait, container: str, doing: str
 ) -> models.Container | None:
-    """Wait for a state of a container, for as long as the operation may take, and show what is seen."""
+    """Wait for a state of a container, until the deadline of the operation, and show its status."""
 
     def on_tick(seen: models.Container | None, _elapsed: float) -> None:
         op.progress(f"{'not listed yet' if seen is None else seen.status}: {doing} {container}")

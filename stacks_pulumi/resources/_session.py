@@ -37,7 +37,7 @@ class Session:
         settings: The provider's settings.
         client: The client.
         clock: Time.
-        spending: What is known of the key's spending cap.
+        spending: The key's spending cap, once a 402 has shown it.
         reads: Answers that many resources share.
         restarts: Restarts that many connections share.
         fingerprint: Part of a digest of base URL and key, from which the key cannot be recovered.

@@ -70,7 +70,7 @@ class BackupRestoreProvider(Provider):
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """What was done stays done; there is nothing to look at."""
+        """Return the state: the API does not list past restores."""
         return olds
 
     def on_update(

@@ -269,7 +269,7 @@ def _restart_now(session: Session, op: Operation, source: str) -> None:
 
 
 def _target_id(session: Session, found: models.Connection) -> str | None:
-    """For a look-up: the list names the target and does not tell its id."""
+    """For a look-up: the list has the target's name, and not its id."""
     if found.target_id is not None:
         return found.target_id
     containers = session.reads.get("containers", ask=session.client.feed.snapshot)

@@ -214,7 +214,7 @@ class ContainerProvider(Provider):
             price = catalog.monthly_price(catalog.VPN_TEMPLATE, None)
             yield (
                 "plan",
-                f"{catalog.VPN_TEMPLATE} is a tier of its own (${price}/month) and takes no plan: leave it out",
+                f"{catalog.VPN_TEMPLATE} is a separate tier (${price}/month) and takes no plan: leave it out",
             )
         elif plan is not None and plan not in catalog.PLANS:
             _host.engine().warn(urn, _checks.unknown_word(plan, catalog.PLANS, "plan"))
@@ -245,7 +245,7 @@ class ContainerProvider(Provider):
             if inputs.get("replace_on_change") is not True:
                 yield field.name, _refusal(field.name, old, new)
             elif field.name in olds.get(CHANGED_OUTSIDE, ()):
-                # The consent is to changes of the program, and it is not the program that changed.
+                # replace_on_change allows changes of the program, and the program did not change.
                 yield field.name, _changed_outside(field.name, old, new)
 
     def _warn_of_unknown(self, name: str, old: Any, inputs: Mapping[str, Any]) -> None:
@@ -265,7 +265,7 @@ class ContainerProvider(Provider):
         return {"name": inputs["name"]}
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """It failed and nobody has started it again; or the program has followed a resize, which is forgotten then."""
+        """It failed and was not started since; or the program followed a resize, so that its mark is removed."""
         failed = olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
         return failed or bool(olds.get(CHANGED_OUTSIDE))
 
@@ -298,7 +298,7 @@ class ContainerProvider(Provider):
         }
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """The old container has to go first where the new one bears its name."""
+        """The old container is deleted first if the new one has its name."""
         return bool(olds.get("name") == news.get("name"))
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> ContainerCreation:
@@ -349,7 +349,7 @@ def _refusal(name: str, old: Any, new: Any) -> str:
     )
     return (
         f"{what}, which an API key can only do by replacing: that destroys the container, its volumes and its backups. "
-        f"{keeping}To replace it all the same, set replace_on_change=True"
+        f"{keeping}To replace it anyway, set replace_on_change=True"
     )
 
 

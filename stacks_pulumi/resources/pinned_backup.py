@@ -1,4 +1,4 @@
-"""PinnedBackup: a backup that the platform's clean-up leaves alone."""
+"""PinnedBackup: a backup that the platform's retention clean-up skips."""
 
 from __future__ import annotations
 
@@ -194,13 +194,13 @@ class PinnedBackupProvider(Provider):
             return None if failed else _outputs(found, {**olds, "container": container})
         if len(listed) < _NEWEST:
             return None
-        op.warn(f"{_out_of_sight(container, number)}: it is taken to be as it was")
+        op.warn(f"{_out_of_sight(container, number)}: assumed unchanged")
         return {**olds, "container": container, "backup_id": number}
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Pin it again where it is not, and remember what to do with it in the end."""
+        """Pin it again if it is not pinned, and store `on_delete`."""
         container, number = parent_id(id_), _checks.backup_number(id_)
         if olds.get("pinned") is True:
             names = {field.name for field in self.fields}
@@ -304,7 +304,7 @@ def _find(session: Session, container: str, number: int) -> models.Backup | None
     The backup; `None` if it may be older than what can be looked up.
 
     Raises:
-        VanishedError: There is none.
+        VanishedError: The container does not have it.
     """
     listed = session.client.backups.list(container, limit=_NEWEST)
     found = listed.find(lambda backup: backup.id == number)

@@ -1,4 +1,4 @@
-"""Provider: an account of its own for some of a program's resources."""
+"""Provider: a separate account for some of a program's resources."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def provider_for(kind: str) -> Provider:
         kind: The resource's name, for instance `Container`.
 
     Raises:
-        LookupError: There is none. A newer version of this package wrote the state.
+        LookupError: The kind is unknown. A newer version of this package wrote the state.
     """
     try:
         return KINDS[kind]()

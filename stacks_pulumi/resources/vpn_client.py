@@ -129,7 +129,7 @@ class VpnClientProvider(Provider):
     )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """The old client has to go first where the new one bears its name."""
+        """The old client is removed first if the new one has its name."""
         return (olds.get("container"), olds.get("name")) == (news.get("container"), news.get("name"))
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
@@ -203,7 +203,7 @@ class VpnClientProvider(Provider):
 
 
 class _VpnClientCreation(Creation[str]):
-    """POST, then the download of the configuration. What is created is known by its name."""
+    """POST, then the download of the configuration. A client is identified by its name."""
 
     kind: ClassVar = "VpnClient"
 

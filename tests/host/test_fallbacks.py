@@ -82,8 +82,8 @@ def test_without_the_pool_four_run_at_once_and_one_line_says_so(
 
     assert seconds >= 2 * BOOT, "two rounds of four"
     (line,) = warnings(host)
-    assert "does not know its way around in this Pulumi SDK" in line
-    assert "4 operations run at once" in line
+    assert "does not fully support this Pulumi SDK" in line
+    assert "only 4 operations run concurrently" in line
     assert len(holdings(emulator)) == 2 * STOCK_WORKERS
 
 

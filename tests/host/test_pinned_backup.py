@@ -253,7 +253,7 @@ def test_what_is_older_than_the_newest_100_is_pinned_and_kept_with_a_warning(
     assert pins(emulator)[1] is True
     assert "not among the newest 100" in warnings(backup)[-1]
     assert backup.read()
-    assert warnings(backup)[-1].endswith("it is taken to be as it was")
+    assert warnings(backup)[-1].endswith("assumed unchanged")
     assert backup.up(container=sql, backup_id=1) == []
 
 

@@ -8,7 +8,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi.emulator.clock import iso
 from stacks_pulumi.emulator.world import Container
 
-__all__ = ["created", "is_compute", "listed", "service_port", "status"]
+__all__ = ["created", "is_compute", "listed", "status"]
 
 # assumed: the versions that the guide names only in a template's description, and what has a web UI.
 _VERSIONS = {
@@ -106,12 +106,6 @@ def created(container: Container) -> dict[str, Any]:
 def is_compute(container: Container) -> bool:
     """Whether people log in by SSH. Where the guide leaves it open, they do."""
     return catalog.TEMPLATES[container.template].compute is not False
-
-
-def service_port(container: Container) -> int:
-    """The port that the service listens on inside the network."""
-    # assumed: 8080 where the guide and the service's own habit name none.
-    return catalog.TEMPLATES[container.template].port or 8080
 
 
 def _number(value: Any) -> int | float:
