@@ -38,6 +38,7 @@ from stacks_pulumi.resources._lookup import is_lookup
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
 from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._references import parent_id
 from stacks_pulumi.resources._session import Session, fingerprint_of, session_for
 
 __all__ = ["Provider"]
@@ -129,6 +130,14 @@ class Provider(ResourceProvider):
 
         def work() -> DiffResult:
             differing = changed(self.fields, olds, news)
+            # The container's name, and so its id, may be the same: what belonged to the former container is gone.
+            gone = [
+                field
+                for field in self.fields
+                if field.on_change is Change.REPLACE
+                and OWNERSHIP.has_created("Container", news.get(field.name))
+            ]
+            differing += [field for field in gone if field not in differing]
             replaces = [field.name for field in differing if self.replaces(field, olds, news)]
             if self.owns:
                 origin = _host.plain(olds.get(ORIGIN))
@@ -138,7 +147,7 @@ class Provider(ResourceProvider):
             return DiffResult(
                 changes=bool(differing) or _rebinds(olds, news) or self.needs_update(olds, news),
                 replaces=replaces,
-                delete_before_replace=bool(replaces) and self.delete_first(olds, news),
+                delete_before_replace=bool(replaces) and (bool(gone) or self.delete_first(olds, news)),
             )
 
         return self._guarded(work, call)
@@ -289,6 +298,9 @@ class Provider(ResourceProvider):
             owner = OWNERSHIP.taken_from(self.kind, id_, token)
             if owner is not None:
                 op.warn(f"{id_} was not deleted: {_why_kept(owner, op)}")
+                return
+            if self.kind != "Container" and OWNERSHIP.has_created("Container", parent_id(id_)):
+                op.inform(f"{id_} is gone: it belonged to a former container of the same name")
                 return
             refuse_other_account(session, id_, stored.get(ORIGIN))
         with session.reads.changing():

@@ -131,7 +131,7 @@ class Creation(ABC, Generic[T]):
         origin = new_origin(self.session)
         thing = self._obtain()
         id_ = self.id_of(thing)
-        OWNERSHIP.claim(self.kind, id_, Owner(self.op.call.urn, token_of(origin)))
+        OWNERSHIP.claim(self.kind, id_, Owner(self.op.call.urn, token_of(origin), created=not self.adopted))
         try:
             outs = self._finish(thing, id_, origin)
             self.op.check_active()

@@ -299,7 +299,9 @@ class ContainerProvider(Provider):
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """The old container has to go first where the new one bears its name."""
-        return bool(olds.get("name") == news.get("name"))
+        old, new = olds.get("name"), news.get("name")
+        # Names are compared without case, as at the API.
+        return isinstance(old, str) and isinstance(new, str) and old.lower() == new.lower()
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> ContainerCreation:
         """Create the container, or adopt a matching one, and wait until it runs."""

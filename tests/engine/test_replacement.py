@@ -227,3 +227,41 @@ def test_two_accounts_may_have_a_container_of_one_name(stack: Stack, emulator: E
     assert contents(emulator)["containers"] == ["web", "web"]
     stack.destroy()
     assert contents(emulator) == EMPTY
+
+
+def test_a_target_in_one_component_cannot_adopt_the_container_of_another_component(
+    stack: Stack, emulator: Emulator
+) -> None:
+    """Both resources have the same name, and only their parents differ."""
+    component = """
+    class Shop(pulumi.ComponentResource):
+        def __init__(self, name):
+            super().__init__(f"tests:shops:{name}", name)
+            stacks.Container(
+                "sql", template="postgresql", adopt="if_matching", opts=pulumi.ResourceOptions(parent=self)
+            )
+
+    Shop("north")
+    """
+    stack.program(component)
+    stack.up(quiet_afterwards=False)
+
+    stack.program(component + 'Shop("south")\n')
+    refused = stack.up_fails("--target", "**shops:south**")
+
+    assert any('use the container name "sql"' in line for line in refused.errors), refused.text
+    assert emulator.calls("containers.create") == 1
+
+
+def test_a_container_whose_name_changes_only_in_case_is_replaced_delete_first(
+    stack: Stack, emulator: Emulator
+) -> None:
+    program = 'stacks.Container("web", name="{}", template="nodejs", replace_on_change=True)\n'
+    stack.program(program.format("web"))
+    stack.up(quiet_afterwards=False)
+
+    stack.program(program.format("Web"))
+    result = stack.up()
+
+    assert result.steps("web") == ["delete-replaced", "replace", "create-replacement"]
+    assert contents(emulator)["containers"] == ["Web"]
