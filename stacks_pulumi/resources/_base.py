@@ -31,6 +31,7 @@ from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources import _host
 from stacks_pulumi.resources._account import ORIGIN, refuse_other_account, renewed_origin, token_of
+from stacks_pulumi.resources._adoptions import adopted_elsewhere
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Change, Field, changed, checked
 from stacks_pulumi.resources._identity import IDENTITY_CONFLICT
@@ -298,6 +299,9 @@ class Provider(ResourceProvider):
             owner = OWNERSHIP.taken_from(self.kind, id_, token)
             if owner is not None:
                 op.warn(f"{id_} was not deleted: {_why_kept(owner, op)}")
+                return
+            if adopted_elsewhere(self.kind, id_, token):
+                op.warn(f"{id_} was not deleted: a resource with another provider has adopted it")
                 return
             if self.kind != "Container" and OWNERSHIP.has_created("Container", parent_id(id_)):
                 op.inform(f"{id_} is gone: it belonged to a former container of the same name")

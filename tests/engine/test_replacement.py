@@ -265,3 +265,25 @@ def test_a_container_whose_name_changes_only_in_case_is_replaced_delete_first(
 
     assert result.steps("web") == ["delete-replaced", "replace", "create-replacement"]
     assert contents(emulator)["containers"] == ["Web"]
+
+
+def test_a_container_that_another_provider_has_adopted_is_not_deleted(
+    stack: Stack, emulator: Emulator
+) -> None:
+    """Renamed without an alias and moved to a provider: each provider has a process of its own."""
+    stack.set("team:apiKey", emulator.new_key())
+    stack.program('stacks.Container("one", name="sql", template="postgresql")\n')
+    stack.up(quiet_afterwards=False)
+    made = list(emulator.state.containers.values())
+
+    stack.program("""
+    team = stacks.Provider("team", api_key=pulumi.Config("team").require_secret("apiKey"))
+    opts = pulumi.ResourceOptions(provider=team)
+    stacks.Container("two", name="sql", template="postgresql", adopt="if_matching", opts=opts)
+    """)
+    result = stack.up()
+
+    assert any("was not deleted" in line for line in result.warnings), result.text
+    assert list(emulator.state.containers.values()) == made
+    stack.destroy()
+    assert contents(emulator)["containers"] == []
