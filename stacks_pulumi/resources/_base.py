@@ -30,6 +30,7 @@ from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources import _host
 from stacks_pulumi.resources._account import ORIGIN, refuse_other_account, renewed_origin, token_of
+from stacks_pulumi.resources._adoptions import adopted_elsewhere
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Change, Field, changed, checked
 from stacks_pulumi.resources._identity import IDENTITY_CONFLICT
@@ -37,6 +38,7 @@ from stacks_pulumi.resources._lookup import is_lookup
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
 from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._references import parent_id
 from stacks_pulumi.resources._session import Session, fingerprint_of, session_for
 
 __all__ = ["Provider"]
@@ -128,6 +130,15 @@ class Provider(ResourceProvider):
 
         def work() -> DiffResult:
             differing = changed(self.fields, olds, news)
+            # A new container with the name of the former one has its id: what belonged to the former one is gone.
+            gone = [
+                field
+                for field in self.fields
+                if field.on_change is Change.REPLACE
+                and olds.get(field.name) == news.get(field.name)
+                and OWNERSHIP.has_created("Container", news.get(field.name))
+            ]
+            differing += [field for field in gone if field not in differing]
             replaces = [field.name for field in differing if self.replaces(field, olds, news)]
             if self.owns:
                 origin = _host.plain(olds.get(ORIGIN))
@@ -137,7 +148,7 @@ class Provider(ResourceProvider):
             return DiffResult(
                 changes=bool(differing) or _rebinds(olds, news) or self.needs_update(olds, news),
                 replaces=replaces,
-                delete_before_replace=bool(replaces) and self.delete_first(olds, news),
+                delete_before_replace=bool(replaces) and (bool(gone) or self.delete_first(olds, news)),
             )
 
         return self._guarded(work, call)
@@ -288,6 +299,13 @@ class Provider(ResourceProvider):
             owner = OWNERSHIP.taken_from(self.kind, id_, token)
             if owner is not None:
                 op.warn(f"{id_} was not deleted: {_why_kept(owner, op)}")
+                return
+            if adopted_elsewhere(self.kind, id_, token):
+                op.warn(f"{id_} was not deleted: a resource with another provider has adopted it")
+                return
+            former = self.kind != "Container" and not OWNERSHIP.has_created(self.kind, id_)
+            if former and OWNERSHIP.has_created("Container", parent_id(id_)):
+                op.inform(f"{id_} is gone: it belonged to a former container of the same name")
                 return
             refuse_other_account(session, id_, stored.get(ORIGIN))
         self.on_delete(session, op, id_, stored)

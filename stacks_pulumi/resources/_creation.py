@@ -24,6 +24,7 @@ from stacks_pulumi.errors import (
     WaitCancelledError,
 )
 from stacks_pulumi.resources._account import ORIGIN, new_origin, token_of
+from stacks_pulumi.resources._adoptions import record_adoption
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
 from stacks_pulumi.resources._session import Session
@@ -131,7 +132,9 @@ class Creation(ABC, Generic[T]):
         origin = new_origin(self.session)
         thing = self._obtain()
         id_ = self.id_of(thing)
-        OWNERSHIP.claim(self.kind, id_, Owner(self.op.call.urn, token_of(origin)))
+        OWNERSHIP.claim(self.kind, id_, Owner(self.op.call.urn, token_of(origin), created=not self.adopted))
+        if self.adopted:
+            record_adoption(self.kind, id_, token_of(origin))
         try:
             outs = self._finish(thing, id_, origin)
             self.op.check_active()

@@ -223,6 +223,11 @@ class Engine:
         """Show what only `--debug` shows."""
         self._log(engine_pb2.DEBUG, urn, message, ephemeral=False)
 
+    @property
+    def address(self) -> str | None:
+        """Where it listens; it is the same for all processes of one operation."""
+        return self._address
+
     def is_gone(self) -> bool:
         """Whether the engine has ended: its address refuses connections."""
         if not self._address:

@@ -31,12 +31,14 @@ class Owner:
         token: The token of its creation or adoption; `None` in states of version 0.1.
         created_at: The creation time of the object in the state, for a container.
         replacing: Whether the engine replaces the object in this operation.
+        created: Whether this operation has created the object.
     """
 
     urn: str
     token: str | None
     created_at: str | None = None
     replacing: bool = False
+    created: bool = False
 
     @property
     def name(self) -> str:
@@ -99,6 +101,11 @@ class Ownership:
         """Return the owner of an object, if this operation has seen one."""
         with self._lock:
             return self._owners.get((kind, id_))
+
+    def has_created(self, kind: str, id_: object) -> bool:
+        """Return whether this operation has created the object, so that what belonged to an earlier one is gone."""
+        owner = self.owner(kind, id_) if isinstance(id_, str) else None
+        return owner is not None and owner.created
 
     def taken_from(self, kind: str, id_: str, token: str | None) -> Owner | None:
         """Return the owner of an object if it is not the resource with this token."""

@@ -19,9 +19,9 @@ __all__ = ["declare_container_name", "provider_in_options"]
 _PACKAGE: Final = "pulumi-python"
 
 # One entry for each run: with the Automation API a process runs several programs, and each has another root.
-_runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, dict[tuple[int, str], str]]] = (
-    weakref.WeakKeyDictionary()
-)
+_runs: Final[
+    weakref.WeakKeyDictionary[pulumi.Resource, dict[tuple[pulumi.ProviderResource | None, str], str]]
+] = weakref.WeakKeyDictionary()
 
 
 def provider_in_options(opts: pulumi.ResourceOptions | None, type_: str) -> pulumi.ProviderResource | None:
@@ -65,13 +65,12 @@ def declare_container_name(
     declared = _runs.setdefault(root, {})
 
     def declare(known: str) -> str:
-        key = (0 if provider is None else id(provider), known.lower())
+        key = (provider, known.lower())
         # Below different parents two resources may have one name themselves.
-        other = declared.get(key)
-        if other is not None:
+        if key in declared:
             msg = (
-                f'two resources use the container name "{known}": {other!r} and {resource_name!r}. Give one of them '
-                "another name, or remove it"
+                f'two resources use the container name "{known}": {declared[key]!r} and {resource_name!r}. '
+                "Give one of them another name, or remove it"
             )
             raise shown_alone(ConfigError)(msg)
         declared[key] = resource_name

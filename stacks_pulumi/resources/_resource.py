@@ -35,6 +35,8 @@ class Resource(dynamic.Resource):
 
     _module_and_name: ClassVar[tuple[str, str]]
     _former_type: ClassVar[str | None] = None
+    _delete_first: ClassVar[bool] = False
+    """Whether a replacement always deletes first: nothing is gained by the other order, as its name can exist once."""
 
     def __init__(
         self,
@@ -52,7 +54,9 @@ class Resource(dynamic.Resource):
             former = pulumi.ResourceOptions(aliases=[pulumi.Alias(type_=self._former_type)])
             opts = pulumi.ResourceOptions.merge(opts, former)
         if "adopt" in props:
-            opts = _replaced_delete_first(opts, props["adopt"], self._type_token())
+            opts = _replaced_delete_first(
+                opts, "if_matching" if self._delete_first else props["adopt"], self._type_token()
+            )
         super().__init__(provider, resource_name, {**props, ORIGIN: None}, opts)
 
     @classmethod
@@ -103,7 +107,8 @@ def _replaced_delete_first(
     """
     The options; a resource that may adopt is replaced delete-first unless the program decides that.
 
-    For `pulumi up --replace` the engine asks for no diff and creates first: the new half would adopt the old one.
+    For `pulumi up --replace` the engine asks for no diff and creates first: the new half would adopt the old one, or
+    take it back as a child that was lost.
     """
     if opts is not None and (opts.id is not None or opts.delete_before_replace is not None):
         return opts

@@ -46,6 +46,8 @@ class Connection(Child, module="stacks", name="Connection"):
     it sees them. Its id is `<source id>/<connection id>`.
     """
 
+    _delete_first: ClassVar[bool] = True
+
     source: pulumi.Output[str]
     """Id of the container that gets the variables."""
     target: pulumi.Output[str]

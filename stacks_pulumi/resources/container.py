@@ -298,8 +298,9 @@ class ContainerProvider(Provider):
         }
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """The old container is deleted first if the new one has its name."""
-        return bool(olds.get("name") == news.get("name"))
+        """The old container is deleted first if the new one has its name, which the API may compare without case."""
+        old, new = olds.get("name"), news.get("name")
+        return isinstance(old, str) and isinstance(new, str) and old.lower() == new.lower()
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> ContainerCreation:
         """Create the container, or adopt a matching one, and wait until it runs."""

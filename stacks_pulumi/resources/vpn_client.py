@@ -52,6 +52,8 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
     Its id is `<container id>/<client name>`.
     """
 
+    _delete_first: ClassVar[bool] = True
+
     container: pulumi.Output[str]
     """The VPN container's id."""
     name: pulumi.Output[str]

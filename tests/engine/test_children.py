@@ -221,3 +221,36 @@ def test_the_only_address_is_exchanged_without_an_empty_list_in_between(
     stack.refresh()
     stack.destroy()
     assert contents(emulator) == EMPTY
+
+
+def test_children_are_created_again_with_a_container_that_a_targeted_refresh_found_deleted(
+    stack: Stack, emulator: Emulator
+) -> None:
+    """The new container has the id of the deleted one, so no input of a child differs."""
+    stack.program("""
+    web = stacks.Container("web", template="nodejs", external_access=True)
+    sql = stacks.Container("sql", template="postgresql")
+    vpn = stacks.Container("vpn", template="stacks-vpn")
+    stacks.AllowedIp("office", container=web, ip_address="198.51.100.7")
+    stacks.Connection("link", source=web, target=sql)
+    stacks.VpnClient("laptop", container=vpn)
+    stacks.PinnedBackup("backup", container=sql)
+    stacks.SshCertificate("key", container=web)
+    """)
+    stack.up(quiet_afterwards=False)
+    before = contents(emulator)
+    targets = []
+    for name in ("web", "sql", "vpn"):
+        emulator.drift.delete(name)
+        targets += ["--target", stack.resources()[name]["urn"]]
+    emulator.advance(60)
+    stack.refresh(*targets, drift=True)
+    assert set(stack.resources()) == {"office", "link", "laptop", "backup", "key"}
+
+    result = stack.up()
+
+    assert contents(emulator) == {**before, "pinned": ["sql 2"]}, result.text
+    assert "replace" in result.steps("key"), result.text
+    stack.refresh()
+    stack.destroy()
+    assert not any(contents(emulator).values())

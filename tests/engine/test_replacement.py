@@ -161,11 +161,21 @@ def test_a_rename_without_an_alias_deletes_no_container_that_another_resource_ha
     assert contents(emulator) == EMPTY
 
 
-@pytest.mark.parametrize("kind", ["Container", "AllowedIp", "VpnClient"])
+@pytest.mark.parametrize(
+    ("kind", "adopt"),
+    [
+        ("Container", "if_matching"),
+        ("AllowedIp", "if_matching"),
+        ("VpnClient", "if_matching"),
+        ("Container", "never"),
+        ("VpnClient", "never"),
+        ("Connection", "never"),
+    ],
+)
 def test_a_forced_replacement_does_not_adopt_its_own_old_half(
-    stack: Stack, emulator: Emulator, kind: str
+    stack: Stack, emulator: Emulator, kind: str, adopt: str
 ) -> None:
-    stack.set("stacks:adopt", "if_matching")
+    stack.set("stacks:adopt", adopt)
     stack.program(program(old, 0))
     stack.up(quiet_afterwards=False)
     urn = stack.resources()[old(kind)]["urn"]
@@ -227,3 +237,63 @@ def test_two_accounts_may_have_a_container_of_one_name(stack: Stack, emulator: E
     assert contents(emulator)["containers"] == ["web", "web"]
     stack.destroy()
     assert contents(emulator) == EMPTY
+
+
+def test_a_target_in_one_component_cannot_adopt_the_container_of_another_component(
+    stack: Stack, emulator: Emulator
+) -> None:
+    """Both resources have the same name, and only their parents differ."""
+    component = """
+    class Shop(pulumi.ComponentResource):
+        def __init__(self, name):
+            super().__init__(f"tests:shops:{name}", name)
+            stacks.Container(
+                "sql", template="postgresql", adopt="if_matching", opts=pulumi.ResourceOptions(parent=self)
+            )
+
+    Shop("north")
+    """
+    stack.program(component)
+    stack.up(quiet_afterwards=False)
+
+    stack.program(component + 'Shop("south")\n')
+    refused = stack.up_fails("--target", "**shops:south**")
+
+    assert any('use the container name "sql"' in line for line in refused.errors), refused.text
+    assert emulator.calls("containers.create") == 1
+
+
+def test_a_container_whose_name_changes_only_in_case_is_replaced_delete_first(
+    stack: Stack, emulator: Emulator
+) -> None:
+    program = 'stacks.Container("web", name="{}", template="nodejs", replace_on_change=True)\n'
+    stack.program(program.format("web"))
+    stack.up(quiet_afterwards=False)
+
+    stack.program(program.format("Web"))
+    result = stack.up()
+
+    assert result.steps("web") == ["delete-replaced", "replace", "create-replacement"]
+    assert contents(emulator)["containers"] == ["Web"]
+
+
+def test_a_container_that_another_provider_has_adopted_is_not_deleted(
+    stack: Stack, emulator: Emulator
+) -> None:
+    """Renamed without an alias and moved to a provider: each provider has a process of its own."""
+    stack.set("team:apiKey", emulator.new_key())
+    stack.program('stacks.Container("one", name="sql", template="postgresql")\n')
+    stack.up(quiet_afterwards=False)
+    made = list(emulator.state.containers.values())
+
+    stack.program("""
+    team = stacks.Provider("team", api_key=pulumi.Config("team").require_secret("apiKey"))
+    opts = pulumi.ResourceOptions(provider=team)
+    stacks.Container("two", name="sql", template="postgresql", adopt="if_matching", opts=opts)
+    """)
+    result = stack.up()
+
+    assert any("was not deleted" in line for line in result.warnings), result.text
+    assert list(emulator.state.containers.values()) == made
+    stack.destroy()
+    assert contents(emulator)["containers"] == []

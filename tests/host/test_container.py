@@ -13,7 +13,6 @@ import pytest
 from stacks_pulumi import catalog
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.emulator.validation import validated
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
 
 
@@ -196,13 +195,9 @@ def test_a_503_that_hides_a_container_is_no_orphan(
 
 
 def test_a_lost_answer_is_resolved_where_the_api_stores_names_in_lower_case(
-    web: HostedResource, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    web: HostedResource, emulator: Emulator
 ) -> None:
-    def in_lower_case(body: dict[str, Any]) -> Any:
-        wanted = validated(body)
-        return dataclasses.replace(wanted, name=wanted.name.lower())
-
-    monkeypatch.setattr("stacks_pulumi.emulator.containers.validated", in_lower_case)
+    emulator.state.lower_case_names = True
     fault = emulator.faults.add("containers.create", "drop_after")
 
     web.up(name="Web", template="nodejs")
@@ -753,5 +748,6 @@ def test_what_is_gone_already_is_deleted(web: HostedResource, emulator: Emulator
 def test_every_plan_can_be_made(host: Host, emulator: Emulator) -> None:
     for plan in catalog.PLANS.values():
         web = host.resource("Container", f"web-{plan.name}")
-        web.up(name=web.name, template="ubuntu", plan=plan.name)
+        template = "ubuntu-micro" if plan.name == "micro" else "ubuntu"
+        web.up(name=web.name, template=template, plan=plan.name)
         assert (plan.memory_mb, plan.storage_mb) == (web.outs["memory_mb"], web.outs["storage_mb"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from concurrent import futures
@@ -106,6 +107,9 @@ class Host:
     def __post_init__(self) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
         env["PYTHONFAULTHANDLER"] = "1"
+        # What a host writes for other hosts of its engine stays in this test.
+        self._home = tempfile.TemporaryDirectory()
+        env["PULUMI_HOME"] = self._home.name
         if self.python_path is not None:
             env["PYTHONPATH"] = self.python_path
         self.process = subprocess.Popen(
@@ -131,6 +135,7 @@ class Host:
             self.process.kill()
             _, errors = self.process.communicate()
         self.engine.stop()
+        self._home.cleanup()
         return errors
 
     def resource(self, kind: str, name: str = "it") -> HostedResource:

@@ -1,0 +1,66 @@
+"""
+What an operation of the engine has adopted, for all of its provider processes.
+
+Each explicit provider has a process of its own, and so a register of owners of its own. A container that moves to
+another provider and resource in one `up`, without an alias, is adopted in one process and deleted in the other. So each
+adoption is written to a file that the processes of one engine share; they know each other by the engine's address.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from stacks_pulumi.resources import _host
+
+__all__ = ["adopted_elsewhere", "record_adoption"]
+
+_KEPT: Final = 3 * 3600.0
+"""Seconds for which a file counts. A later engine may have the same port."""
+
+
+def record_adoption(kind: str, id_: str, token: str | None) -> None:
+    """Record that the object was adopted. Without an engine there is no other process to tell."""
+    file = _file()
+    if file is None:
+        return
+    # A folder that cannot be written costs the protection between processes, not the adoption.
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for other in file.parent.iterdir():
+            if _is_old(other):
+                other.unlink(missing_ok=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(f"{kind} {token} {id_}\n")
+
+
+def adopted_elsewhere(kind: str, id_: str, token: str | None) -> bool:
+    """Return whether a resource with another token has adopted the object in this operation."""
+    file = _file()
+    if file is None:
+        return False
+    try:
+        if _is_old(file):
+            return False
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    entries = [line.split(" ", maxsplit=2) for line in lines]
+    tokens = [entry[1] for entry in entries if len(entry) == 3 and (entry[0], entry[2]) == (kind, id_)]
+    return bool(tokens) and tokens[-1] != str(token)
+
+
+def _is_old(file: Path) -> bool:
+    return time.time() - file.stat().st_mtime > _KEPT
+
+
+def _file() -> Path | None:
+    address = _host.engine().address
+    if not address:
+        return None
+    home = os.environ.get("PULUMI_HOME")
+    folder = Path(home) if home else Path.home() / ".pulumi"
+    return folder / "stacks-adoptions" / address.rpartition(":")[2]
