@@ -30,7 +30,7 @@ from stacks_pulumi.resources._identity import (
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._references import child_id
-from stacks_pulumi.resources._running import is_own_container
+from stacks_pulumi.resources._running import is_own_container, refuse_if_recreated
 from stacks_pulumi.resources._session import Session
 
 __all__ = ["AllowedIpCreation", "AllowedIpList"]
@@ -332,8 +332,10 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
 
         Raises:
             ExistsError: The address is in the list already.
-            StacksError: External access is off.
+            StacksError: External access is off, or the container has been recreated outside of this program.
         """
+        container = self.inputs["container"]
+        refuse_if_recreated(container, creation_time(self.session, container))
         address = self.inputs["ip_address"]
         self._before = self._list.open_access(address).allowed_ips
         # The caller's own entry is not managed: a program that allows that address means it.

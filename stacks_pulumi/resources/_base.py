@@ -291,7 +291,11 @@ class Provider(ResourceProvider):
         if self.owns:
             refuse_other_account(session, id_, stored.get(ORIGIN))
         outs = self.on_update(session, op, id_, stored, inputs)
-        return UpdateResult({**outs, ORIGIN: renewed_origin(session, stored.get(ORIGIN))})
+        origin = renewed_origin(session, stored.get(ORIGIN))
+        if self.owns:
+            # An update may have bound a container with another creation time; its children belong to that one.
+            OWNERSHIP.keep(self.kind, id_, Owner(op.call.urn, token_of(origin), outs.get("created_at")))
+        return UpdateResult({**outs, ORIGIN: origin})
 
     def _remove(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> None:
         token = token_of(stored.get(ORIGIN))

@@ -7,7 +7,7 @@ from typing import Any
 
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import CREATED, Wait
-from stacks_pulumi.errors import NotFoundError, UnexpectedStateError, VanishedError
+from stacks_pulumi.errors import NotFoundError, StacksError, UnexpectedStateError, VanishedError
 from stacks_pulumi.resources._container_view import STATUS_RUNNING
 from stacks_pulumi.resources._identity import creation_time, same_instant
 from stacks_pulumi.resources._operation import Operation
@@ -15,7 +15,7 @@ from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._parent import ParentInProgram
 from stacks_pulumi.resources._session import Session
 
-__all__ = ["is_own_container", "runs", "wait_for", "wait_until_running"]
+__all__ = ["is_own_container", "refuse_if_recreated", "runs", "wait_for", "wait_until_running"]
 
 
 def runs(
@@ -35,6 +35,27 @@ def is_own_container(session: Session, id_: str) -> bool:
     return owner is not None and same_instant(owner.created_at, creation_time(session, id_))
 
 
+def refuse_if_recreated(id_: str, created_at: str | None) -> None:
+    """
+    Refuse to create a child in a container that only has the id of this program's container.
+
+    Args:
+        id_: The container's id.
+        created_at: When the container that has the id now was created.
+
+    Raises:
+        StacksError: The state has a container of that id with another creation time.
+    """
+    owner = OWNERSHIP.owner("Container", id_)
+    if owner is not None and not same_instant(owner.created_at, created_at):
+        msg = (
+            f"the container {id_} was created at {created_at}, and {owner.name!r} of this program at "
+            f"{owner.created_at}: it may be another stack's container with the same name. Nothing was created in it: "
+            "run `pulumi refresh`, which says what to do"
+        )
+        raise StacksError(msg)
+
+
 def wait_until_running(session: Session, op: Operation, purpose: str, *containers: str) -> None:
     """
     Go on once the containers run; after one look, if they do.
@@ -46,6 +67,7 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
         containers: Their ids.
 
     Raises:
+        StacksError: One has been recreated outside of this program.
         UnexpectedStateError: One is stopped or failed, and will not run by itself.
         VanishedError: One is not there.
         WaitTimeoutError: One did not run in time.
@@ -70,6 +92,7 @@ def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) ->
     listed = {container.id: container for container in session.client.feed.snapshot()}
     for id_ in containers:
         found = listed.get(id_) or _alone(session, purpose, id_)
+        refuse_if_recreated(id_, found.created_at)
         if found.status != STATUS_RUNNING:
             return found
     return None

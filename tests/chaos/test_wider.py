@@ -78,6 +78,21 @@ def test_no_container_of_another_owner_is_touched_and_nothing_is_left(life: Wide
     LIVES[name](life)
 
 
+@pytest.mark.parametrize("kind", ["AllowedIp", "Connection", "PinnedBackup", "SshCertificate", "VpnClient"])
+def test_no_child_is_created_in_a_container_that_was_recreated_outside(life: WiderChaos, kind: str) -> None:
+    life.recreates_a_container(pick=2 if kind == "VpnClient" else 0, same=True)
+    apple = next(one.id for one in life.emulator.state.containers.values() if one.name == "apple")
+    life.emulator.drift.set_external_access(apple, enabled=True)
+    before = life.program.names()
+    life.program.add_child(kind, 0, 2)
+    (new,) = set(life.program.names()) - set(before)
+
+    outcome = life._up([])
+
+    assert list(outcome.errors) == [new]
+    assert "it may be another stack's container" in outcome.errors[new].message
+
+
 def test_renames_targets_and_a_second_stack_lose_nothing(life: WiderChaos) -> None:
     rename_and_go_on(life)
 
