@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
 import pulumi
@@ -13,6 +13,7 @@ from pulumi.runtime.settings import get_monitor
 
 from stacks_pulumi import config
 from stacks_pulumi.api import StacksClient
+from stacks_pulumi.api.models import Listing
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError, StacksError
 from stacks_pulumi.functions import results
@@ -103,7 +104,7 @@ def _from_mocks(monitor: MockMonitor, name: str, model: Any, arguments: Mapping[
             "see docs/testing.md"
         )
     try:
-        return msgspec.convert(answer, model)
+        return msgspec.convert(answer, model, dec_hook=_listing)
     except msgspec.ValidationError as error:
         raise StacksError(f"{name}: the answer of the mocks to {token!r} does not fit: {error}") from None
 
@@ -153,3 +154,11 @@ def _settings(provider: Provider | None) -> dict[str, str | None]:
         )
         raise ConfigError(msg)
     return provider.settings
+
+
+def _listing(kind: Any, value: Any) -> Listing[Any]:
+    """A list of a model's own type, from the plain list of the mocks."""
+    if get_origin(kind) is not Listing:
+        raise NotImplementedError
+    (row,) = get_args(kind)
+    return Listing(msgspec.convert(value, tuple[row, ...], dec_hook=_listing))  # type: ignore[valid-type]  # known at run time

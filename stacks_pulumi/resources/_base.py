@@ -137,6 +137,7 @@ class Provider(ResourceProvider):
                 if field.on_change is Change.REPLACE
                 and olds.get(field.name) == news.get(field.name)
                 and OWNERSHIP.has_created("Container", news.get(field.name))
+                and not OWNERSHIP.has_created(self.kind, id_)
             ]
             differing += [field for field in gone if field not in differing]
             replaces = [field.name for field in differing if self.replaces(field, olds, news)]

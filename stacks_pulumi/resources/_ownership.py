@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 __all__ = ["OWNERSHIP", "Owner", "Ownership"]
@@ -89,7 +89,8 @@ class Ownership:
             self._undecided.discard(owner.urn)
             known = self._owners.get((kind, id_))
             if known is None or known.token == owner.token:
-                self._owners[kind, id_] = owner
+                created = known is not None and known.created
+                self._owners[kind, id_] = replace(owner, created=created)
 
     def claim(self, kind: str, id_: str, owner: Owner) -> None:
         """Record that the object was created for, or adopted by, a resource."""

@@ -73,7 +73,7 @@ pulumi.export("config", device.config)
     removals = emulator.calls("vpn_clients.remove")
     stack.destroy()
     assert emulator.state.containers == {}
-    assert emulator.calls("vpn_clients.remove") == removals
+    assert emulator.calls("vpn_clients.remove") == removals + 2
     for secret in (first, second, "PrivateKey"):
         assert secret not in stack.said()
 

@@ -69,7 +69,7 @@ def test_the_price_follows_from_template_plan_and_storage(
         ({"name": "-edge"}, {"name": "start and end"}),
         ({"template": None}, {"template": "missing"}),
         ({"template": 7}, {"template": "it is a number"}),
-        ({"template": "stacks-vpn", "plan": "basic"}, {"plan": "a tier of its own ($5/month)"}),
+        ({"template": "stacks-vpn", "plan": "basic"}, {"plan": "a separate tier ($5/month)"}),
         ({"template": "postgresql", "additional_storage_tier": 1}, {"additional_storage_tier": "a database"}),
         ({"template": "nginx-micro", "additional_storage_tier": 1}, {"additional_storage_tier": "a micro"}),
         ({"plan": "micro", "additional_storage_tier": 1}, {"additional_storage_tier": "a micro"}),
