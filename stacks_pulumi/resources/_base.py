@@ -33,7 +33,7 @@ from stacks_pulumi.resources._account import ORIGIN, refuse_other_account, renew
 from stacks_pulumi.resources._adoptions import adopted_elsewhere
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Change, Field, changed, checked
-from stacks_pulumi.resources._identity import IDENTITY_CONFLICT
+from stacks_pulumi.resources._identity import rebinds
 from stacks_pulumi.resources._lookup import is_lookup
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
@@ -147,7 +147,7 @@ class Provider(ResourceProvider):
                 owner = Owner(call.urn, token_of(origin), olds.get("created_at"), replacing=bool(replaces))
                 OWNERSHIP.keep(self.kind, id_, owner)
             return DiffResult(
-                changes=bool(differing) or _rebinds(olds, news) or self.needs_update(olds, news),
+                changes=bool(differing) or rebinds(olds, news) or self.needs_update(olds, news),
                 replaces=replaces,
                 delete_before_replace=bool(replaces) and (bool(gone) or self.delete_first(olds, news)),
             )
@@ -303,7 +303,7 @@ class Provider(ResourceProvider):
         if self.owns:
             owner = OWNERSHIP.taken_from(self.kind, id_, token)
             if owner is not None:
-                op.warn(f"{id_} was not deleted: {_why_kept(owner, op)}")
+                op.warn(f"{id_} was not deleted: {owner.why_it_keeps(op.call.urn)}")
                 return
             if adopted_elsewhere(self.kind, id_, token):
                 op.warn(f"{id_} was not deleted: a resource with another provider has adopted it")
@@ -394,17 +394,3 @@ class Provider(ResourceProvider):
         stored: dict[str, Any] = _host.plain(dict(props))
         stored.pop(_host.PROVIDER_KEY, None)
         return stored
-
-
-def _rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Whether the program has asked to adopt what has the resource's id now (see `_identity`)."""
-    return news.get("adopt") == "if_matching" and olds.get(IDENTITY_CONFLICT) is not None
-
-
-def _why_kept(owner: Owner, op: Operation) -> str:
-    if owner.urn == op.call.urn:
-        return (
-            "the new half of this replacement has adopted it. To recreate it, set "
-            "opts=pulumi.ResourceOptions(delete_before_replace=True)"
-        )
-    return f"{owner.name!r} in this program manages it now"

@@ -26,6 +26,7 @@ __all__ = [
     "find_container",
     "identify",
     "is_before",
+    "rebinds",
     "same_instant",
 ]
 
@@ -121,6 +122,11 @@ def creation_time(session: Session, id_: str) -> str | None:
     except StacksError:
         return None
     return None if found is None else found.created_at
+
+
+def rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Whether the program has asked to adopt the container that has the id now."""
+    return news.get("adopt") == "if_matching" and olds.get(IDENTITY_CONFLICT) is not None
 
 
 def _instant(text: str | None) -> datetime.datetime | None:

@@ -45,6 +45,15 @@ class Owner:
         """The resource's name in the program."""
         return _name(self.urn)
 
+    def why_it_keeps(self, urn: str) -> str:
+        """Return why the object is not deleted for the resource with this URN, which owned it before."""
+        if self.urn == urn:
+            return (
+                "the new half of this replacement has adopted it. To recreate it, set "
+                "opts=pulumi.ResourceOptions(delete_before_replace=True)"
+            )
+        return f"{self.name!r} in this program manages it now"
+
 
 class Ownership:
     """Owners by kind and id, and the unique names that the program declares."""
