@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -20,9 +21,12 @@ def test_a_provider_without_a_key_is_refused_before_another_account_is_used_in_i
 def test_plain_http_to_another_machine_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     key, url = "sk_stacks_" + "ab" * 32, "http://emulator:7822/api/v1"
 
-    stacks.Provider("by-argument", api_key=key, base_url=url, allow_http=True)
-    monkeypatch.setenv("STACKS_ALLOW_HTTP", "true")
-    stacks.Provider("by-environment", api_key=key, base_url=url)
+    async def program() -> None:  # A secret needs a running event loop, which the engine gives every program.
+        stacks.Provider("by-argument", api_key=key, base_url=url, allow_http=True)
+        monkeypatch.setenv("STACKS_ALLOW_HTTP", "true")
+        stacks.Provider("by-environment", api_key=key, base_url=url)
+
+    asyncio.run(program())
 
 
 @pytest.mark.parametrize(
