@@ -71,10 +71,12 @@ class Outcome:
     Attributes:
         steps: What was done, as pairs of operation and name.
         errors: What failed, by name.
+        undeleted: The message of each deletion that failed, by the id of what was to be deleted.
     """
 
     steps: list[tuple[str, str]] = field(default_factory=list)
     errors: dict[str, CallFailedError] = field(default_factory=dict)
+    undeleted: dict[str, str] = field(default_factory=dict)
 
     @property
     def messages(self) -> list[str]:
@@ -282,9 +284,8 @@ class MiniStack:
     def _delete(self, names: Sequence[str], outcome: Outcome) -> None:
         going = set(names)
         for old in list(self.condemned):
-            outcome.steps.append(("delete", old.name))
             try:
-                old.delete()
+                self._delete_at_host(old, outcome)
                 self.condemned.remove(old)
             except CallFailedError as error:
                 outcome.errors[old.name] = error
@@ -310,9 +311,16 @@ class MiniStack:
             outcome.steps.append(("retain", resource.name))
             self.retained |= claims([resource])
         else:
-            outcome.steps.append(("delete", resource.name))
-            resource.delete()
+            self._delete_at_host(resource, outcome)
         self._forget(name)
+
+    def _delete_at_host(self, resource: HostedResource, outcome: Outcome) -> None:
+        outcome.steps.append(("delete", resource.name))
+        try:
+            resource.delete()
+        except CallFailedError as error:
+            outcome.undeleted[resource.id] = error.message
+            raise
 
     def _forget(self, name: str) -> None:
         del self.resources[name]

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.chaos.account import holdings
+from tests.chaos.faults import Drawn
+from tests.chaos.life import UNKNOWN_OUTCOME
 from tests.chaos.wider import STEPS, WiderChaos, chosen
 
 pytestmark = [pytest.mark.chaos, pytest.mark.host]
@@ -65,11 +68,21 @@ def rename_and_go_on(life: WiderChaos) -> None:
     life._converges()
 
 
+def replace_the_target_of_a_retained_connection(life: WiderChaos) -> None:
+    """The platform deletes the connections that lead to a container with it."""
+    life.program.add_child("Connection", 1, 0)
+    life._up([])
+    life.retains_a_resource(pick=position(life, "birch-to-apple"))
+    life.renames_with_an_alias(pick=position(life, "apple"), replaced=True, moved=False, faults=[])
+    assert life.released
+
+
 LIVES: dict[str, Callable[[WiderChaos], None]] = {
     "remove what was recreated": remove_what_was_recreated,
     "change what was recreated": change_what_was_recreated,
     "rename and replace": rename_and_replace,
     "rename and adopt": rename_and_adopt,
+    "replace the target of a retained connection": replace_the_target_of_a_retained_connection,
 }
 
 
@@ -91,6 +104,22 @@ def test_no_child_is_created_in_a_container_that_was_recreated_outside(life: Wid
 
     assert list(outcome.errors) == [new]
     assert "it may be another stack's container" in outcome.errors[new].message
+
+
+def test_a_deletion_may_leave_its_resource_in_the_state_if_no_answer_can_be_read(life: WiderChaos) -> None:
+    apple, (rule,) = life.stack.resources["apple"].id, life.program.names("AllowedIp")
+    life.program.remove(position(life, rule))
+    unreadable = [
+        Drawn("allowed_ips.remove", "status", 5, options={"code": 502, "done": True}),
+        Drawn("allowed_ips.list", "status", 20, skip=1, options={"code": 500}),
+    ]
+
+    outcome = life._up(unreadable)
+
+    assert (list(outcome.errors), rule in life.stack.resources) == ([rule], True)
+    assert UNKNOWN_OUTCOME in outcome.errors[rule].message
+    assert f"{apple}/198.51.100.1" in life.vanished - holdings(life.emulator)
+    life._converges()
 
 
 def test_renames_targets_and_a_second_stack_lose_nothing(life: WiderChaos) -> None:
