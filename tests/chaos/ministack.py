@@ -142,8 +142,13 @@ class MiniStack:
                 self._declared[declared.name] = declared
         if not outcome.errors:
             wanted = {declared.name for declared in program}
-            # An old name under which the state still holds something that was not looked at is no deletion.
-            wanted |= {declared.alias[0] for declared in program if declared.alias is not None}
+            # An old name under which the state still holds something that was not looked at is no deletion. An alias
+            # means nothing where the state has the new name already.
+            wanted |= {
+                declared.alias[0]
+                for declared in program
+                if declared.alias is not None and declared.name not in self.resources
+            }
             going = [name for name in self.resources if name not in wanted]
             self._delete([name for name in going if target is None or name in target], outcome)
         return outcome

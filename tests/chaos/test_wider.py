@@ -106,7 +106,21 @@ def test_no_child_is_created_in_a_container_that_was_recreated_outside(life: Wid
     assert "it may be another stack's container" in outcome.errors[new].message
 
 
+def test_a_resource_that_was_renamed_without_an_alias_and_created_again_is_left_to_its_new_name(
+    life: WiderChaos,
+) -> None:
+    """The new resource fails to boot, so the old name stays in the state, and gets its alias too late."""
+    life.emulator.drift.delete("birch")
+    life.emulator.fail_boot("birch")
+    life.renames_without_an_alias(pick=position(life, "birch"), replaced=False, faults=[])
+    assert life.stack is not None
+    assert {name for name in life.stack.resources if name.startswith("birch")} == {"birch", "birch-r1"}
+
+    life._converges()
+
+
 def test_a_deletion_may_leave_its_resource_in_the_state_if_no_answer_can_be_read(life: WiderChaos) -> None:
+    assert life.stack is not None
     apple, (rule,) = life.stack.resources["apple"].id, life.program.names("AllowedIp")
     life.program.remove(position(life, rule))
     unreadable = [
