@@ -47,6 +47,7 @@ class Declared:
         component: Type of the component that it is in.
         alias: The name and the component that it had before, if they changed.
         retain: Whether it stays in the account when it leaves the state (`retain_on_delete`).
+        delete_first: Whether every replacement deletes before it creates (`delete_before_replace`).
     """
 
     kind: str
@@ -56,6 +57,7 @@ class Declared:
     component: str = ""
     alias: tuple[str, str] | None = None
     retain: bool = False
+    delete_first: bool = False
 
     @property
     def needs(self) -> frozenset[str]:
@@ -223,11 +225,12 @@ class MiniStack:
     ) -> None:
         checked = self._checked(resource, inputs)
         if forced:
-            self._replace(declared, before, inputs, outcome, delete_first=False)
+            self._replace(declared, before, inputs, outcome, delete_first=declared.delete_first)
             return
         diff = resource.diff(checked)
         if diff.replaces:
-            self._replace(declared, before, inputs, outcome, delete_first=diff.deleteBeforeReplace)
+            delete_first = diff.deleteBeforeReplace or declared.delete_first
+            self._replace(declared, before, inputs, outcome, delete_first=delete_first)
         elif diff.changes == provider_pb2.DiffResponse.DIFF_SOME or declared.name in self.unfinished:
             outcome.steps.append(("update", declared.name))
             resource.update(checked)

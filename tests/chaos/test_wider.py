@@ -77,11 +77,26 @@ def replace_the_target_of_a_retained_connection(life: WiderChaos) -> None:
     assert life.released
 
 
+def transform_every_resource(life: WiderChaos) -> None:
+    """The only address of a container is deleted before it is created again, and what a container retains is told."""
+    life.program.inputs("apple-ip0")["revoke_auto_added"] = True
+    life._up([])
+    life.a_transform_sets_an_option(changes=[], pick=position(life, "apple-ip"), retained=False, faults=[])
+    assert life.stack is not None
+    assert "apple-ip0" in life.stack.resources
+    life.a_transform_sets_an_option(changes=[], pick=position(life, "apple-ip"), retained=True, faults=[])
+    life.program.remove(position(life, "birch"))
+    life._up([])
+    life._converges()
+    assert any(id_.endswith("-birch") for id_ in life.released)
+
+
 LIVES: dict[str, Callable[[WiderChaos], None]] = {
     "remove what was recreated": remove_what_was_recreated,
     "change what was recreated": change_what_was_recreated,
     "rename and replace": rename_and_replace,
     "rename and adopt": rename_and_adopt,
+    "transform every resource": transform_every_resource,
     "replace the target of a retained connection": replace_the_target_of_a_retained_connection,
 }
 
