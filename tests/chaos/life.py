@@ -24,7 +24,7 @@ from stacks_pulumi.emulator.refusals import Refusal
 from tests.chaos.account import claims, connected, failures, holdings, secrets
 from tests.chaos.faults import Drawn, drawn
 from tests.chaos.hosts import Hosts
-from tests.chaos.ministack import MiniStack, Outcome
+from tests.chaos.ministack import MiniStack, Outcome, Ref
 from tests.chaos.program import KINDS, NAMES, TEMPLATES, VPN, Program
 from tests.support.host import HostedResource
 
@@ -204,6 +204,7 @@ class Chaos(RuleBasedStateMachine):
         after = holdings(self.emulator)
         self.released |= stack.retained
         self._nothing_deleted_unasked(before - after, outcome, known, targets)
+        self.foreign |= self._left_open(after - before, outcome)
         self._nothing_unknown(after, stack, known)
         self._nothing_untrue(after, stack, outcome)
         self._nothing_told(stack)
@@ -235,6 +236,22 @@ class Chaos(RuleBasedStateMachine):
 
     def _wants_access(self, name: str) -> bool:
         return name in self.program.names() and bool(self.program.inputs(name).get("external_access"))
+
+    def _left_open(self, new: set[str], outcome: Outcome) -> set[str]:
+        """What a creation may have left, whose error says that its outcome is unknown and asks to look."""
+        assert self.stack is not None
+        found = set()
+        for name, error in outcome.errors.items():
+            if UNKNOWN_OUTCOME not in error.message or ("create", name) not in outcome.steps:
+                continue
+            inputs = self.program.inputs(name)
+            parent = inputs.get("container", inputs.get("source"))
+            if isinstance(parent, Ref):
+                beginning = f"{self.stack.resources[parent.name].id}/"
+                found |= {id_ for id_ in new if id_.startswith(beginning)}
+            else:
+                found |= {id_ for id_ in new if id_.endswith(f"-{inputs['name']}")}
+        return found - claims(self.stack.in_state())
 
     def _nothing_unknown(self, after: set[str], stack: MiniStack, known: Known) -> None:
         claimed = claims(stack.in_state())

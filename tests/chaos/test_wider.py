@@ -134,6 +134,23 @@ def test_a_resource_that_was_renamed_without_an_alias_and_created_again_is_left_
     life._converges()
 
 
+def test_a_creation_may_leave_its_container_to_the_dashboard_if_no_answer_can_be_read(
+    life: WiderChaos,
+) -> None:
+    life.program.add_container("cedar", "nodejs")
+    unreadable = [
+        Drawn("containers.create", "truncated", 1),
+        Drawn("containers.list", "empty", 40, skip=1),
+    ]
+
+    outcome = life._up(unreadable)
+
+    assert list(outcome.errors) == ["cedar"]
+    assert UNKNOWN_OUTCOME in outcome.errors["cedar"].message
+    assert {id_.rpartition("-")[2] for id_ in life.foreign} == {"cedar"}
+    life._converges()
+
+
 def test_a_deletion_may_leave_its_resource_in_the_state_if_no_answer_can_be_read(life: WiderChaos) -> None:
     assert life.stack is not None
     apple, (rule,) = life.stack.resources["apple"].id, life.program.names("AllowedIp")
