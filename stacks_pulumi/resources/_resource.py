@@ -28,8 +28,8 @@ class Resource(dynamic.Resource):
     The SDK names the type of a class by its arguments `module` and `name`. Here a subclass always has its parent's
     type, so that policies, prices and a later version recognise it. One that names another type
     (`class Database(Container, module="acme", name="Database")`) had that type up to version 0.2: it becomes an alias,
-    so that the engine finds the resource in the state. So does the type of the native plugin, whose states a program can
-    go on with.
+    so that the engine finds the resource in the state. The type of the native plugin is an alias too, so that a program
+    can go on with a state of it.
     """
 
     origin: pulumi.Output[str | None]
