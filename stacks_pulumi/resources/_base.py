@@ -11,7 +11,6 @@ import contextlib
 import functools
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NoReturn, TypeVar
 
 from stacks_pulumi import config
@@ -20,7 +19,7 @@ from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources._account import ORIGIN, refuse_other_account, renewed_origin, token_of
 from stacks_pulumi.resources._adoptions import adopted_elsewhere
-from stacks_pulumi.resources._call import EngineCall
+from stacks_pulumi.resources._call import Checked, Difference, EngineCall, Found
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Change, Field, changed, checked
 from stacks_pulumi.resources._identity import rebinds
@@ -32,7 +31,7 @@ from stacks_pulumi.resources._references import parent_id
 from stacks_pulumi.resources._session import Session, fingerprint_of, session_for
 from stacks_pulumi.resources._values import is_unknown, plain
 
-__all__ = ["Checked", "Difference", "Found", "Provider"]
+__all__ = ["Provider"]
 
 _T = TypeVar("_T")
 
@@ -40,52 +39,6 @@ _KEY_IN_STATE: Final = (
     "`pulumi refresh` and `pulumi destroy` use the key that the state holds: run `pulumi up` with the new key once, or "
     "add `--run-program`"
 )
-
-
-@dataclass(frozen=True)
-class Checked:
-    """
-    The answer to `check`.
-
-    Attributes:
-        inputs: The sound inputs in their normal form.
-        failures: What is wrong, by property.
-    """
-
-    inputs: dict[str, Any]
-    failures: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """
-    The answer to `diff`.
-
-    Attributes:
-        changes: Whether there is anything to do.
-        fields: The inputs that differ.
-        replaces: Those of them that replace the object.
-        delete_before_replace: Whether a replacement deletes first.
-    """
-
-    changes: bool
-    fields: list[str]
-    replaces: list[str]
-    delete_before_replace: bool
-
-
-@dataclass(frozen=True)
-class Found:
-    """
-    The answer to `read`.
-
-    Attributes:
-        outs: The outputs.
-        inputs: The inputs that give them, so that drift shows in the next preview.
-    """
-
-    outs: dict[str, Any]
-    inputs: dict[str, Any]
 
 
 class Provider:

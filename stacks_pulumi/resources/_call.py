@@ -1,12 +1,13 @@
-"""What a resource knows of the engine: the call that it answers. Each host implements it (`stacks_pulumi.hosts`)."""
+"""What a resource knows of the engine: calls, which a host implements (`stacks_pulumi.hosts`), and their answers."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
-__all__ = ["EngineCall"]
+__all__ = ["Checked", "Difference", "EngineCall", "Found"]
 
 
 class EngineCall(ABC):
@@ -64,3 +65,49 @@ class EngineCall(ABC):
     @abstractmethod
     def debug(self, message: str) -> None:
         """Show what only `--debug` shows."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """
+    The answer to `check`.
+
+    Attributes:
+        inputs: The sound inputs in their normal form.
+        failures: What is wrong, by property.
+    """
+
+    inputs: dict[str, Any]
+    failures: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """
+    The answer to `diff`.
+
+    Attributes:
+        changes: Whether there is anything to do.
+        fields: The inputs that differ.
+        replaces: Those of them that replace the object.
+        delete_before_replace: Whether a replacement deletes first.
+    """
+
+    changes: bool
+    fields: list[str]
+    replaces: list[str]
+    delete_before_replace: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    The answer to `read`.
+
+    Attributes:
+        outs: The outputs.
+        inputs: The inputs that give them, so that drift shows in the next preview.
+    """
+
+    outs: dict[str, Any]
+    inputs: dict[str, Any]
