@@ -27,14 +27,14 @@ from stacks_pulumi.functions import results
 from stacks_pulumi.functions.questions import QUESTIONS, answer
 from stacks_pulumi.hosts._engine_log import EngineLog
 from stacks_pulumi.hosts._grpc_call import GrpcCall
-from stacks_pulumi.hosts.plugin.wire import from_struct, to_struct
+from stacks_pulumi.hosts.plugin.wire import from_struct, settings_of, to_struct
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing.tokens import MARKER, NATIVE
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._session import session_for
-from stacks_pulumi.resources._values import UNKNOWN, is_unknown, plain, secret
+from stacks_pulumi.resources._values import UNKNOWN, is_unknown, secret
 from stacks_pulumi.resources.providers import KINDS
 
 __all__ = ["Servicer", "schema"]
@@ -142,7 +142,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
         """Report each malformed setting on its property."""
-        given = plain(_spelt(request.news))
+        given = settings_of(request.news)
         failures = [
             provider_pb2.CheckFailure(property=name, reason=reason)
             for name, value in given.items()
@@ -152,14 +152,14 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
         """Report what differs. Nothing replaces a provider: its resources would be replaced with it."""
-        olds, news = _spelt(request.olds), _spelt(request.news)
+        olds, news = settings_of(request.olds), settings_of(request.news)
         names = sorted({*olds, *news} - _ENGINES_OWN)
         differing = [name for name in names if olds.get(name) != news.get(name)]
         return _Diff(changes=_Diff.DIFF_SOME if differing else _Diff.DIFF_NONE, diffs=differing)
 
     def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
         """Take the settings. A malformed one is reported by the first operation that needs the API."""
-        given = plain(_spelt(request.args))
+        given = settings_of(request.args)
         settings: dict[str, str | None] = {
             f"{config.NAMESPACE}:{name}": _text(value)
             for name, value in given.items()
@@ -354,11 +354,6 @@ def _how(name: str, olds: Mapping[str, Any], news: Mapping[str, Any], *, replace
     if news.get(name) is None:
         return _Property.DELETE_REPLACE if replaces else _Property.DELETE
     return _Property.UPDATE_REPLACE if replaces else _Property.UPDATE
-
-
-def _spelt(struct: Any) -> dict[str, Any]:
-    """The settings, by their own names."""
-    return {camel_case(name): value for name, value in from_struct(struct).items()}
 
 
 def _spelt_result(found: Any) -> Any:

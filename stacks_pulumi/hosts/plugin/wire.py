@@ -14,9 +14,9 @@ from google.protobuf import struct_pb2
 
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing.values import SIGNATURE
-from stacks_pulumi.resources._values import UNKNOWN
+from stacks_pulumi.resources._values import UNKNOWN, plain
 
-__all__ = ["from_struct", "to_struct"]
+__all__ = ["from_struct", "settings_of", "to_struct"]
 
 _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 """The signature of an output: its value if that is known, whether it is secret, and what it depends on."""
@@ -25,6 +25,12 @@ _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
     """The properties, without those that are null."""
     found = {snake_case(name): _from_value(value) for name, value in struct.fields.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def settings_of(struct: struct_pb2.Struct) -> dict[str, Any]:
+    """The settings of a provider, as they are spelt: a misspelt one has to be found."""
+    found = {name: plain(_from_value(value)) for name, value in struct.fields.items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
