@@ -70,7 +70,7 @@ def _figures(stats: BackupStats) -> str:
         ("completed", _shown(stats.completed_backups)),
         ("failed", _shown(stats.failed_backups)),
         ("size", _size(stats.total_size_bytes)),
-        ("last", _shown(stats.last_backup_at)),
+        ("last", "none" if stats.last_backup_at is None else _shown(stats.last_backup_at)),
     )
     return "".join(f"{name:<10} {value}\n" for name, value in rows)
 

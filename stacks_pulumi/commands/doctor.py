@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stacks_pulumi.account.doctor.finding import Finding
+    from stacks_pulumi.account.doctor.finding import Finding, Level
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -91,17 +91,26 @@ def run(arguments: argparse.Namespace) -> int:
 def _line(finding: Finding) -> str:
     fix = f" | fix: {finding.fix}" if finding.fix else ""
     # A message may hold an answer of another server, and this is one line.
-    return " ".join(f"{finding.level:<8} {finding.check:<11} {finding.text}{fix}".splitlines())
+    return " ".join(f"{finding.level:<8} {finding.check:<12}{finding.text}{fix}".splitlines())
 
 
 def _summary(found: Sequence[Finding]) -> str:
     counts = Counter(finding.level for finding in found)
-    parts = [f"{counts[level]} {name}" for level, name in _COUNTED if counts[level]]
-    told = ", ".join(parts) or "everything is in order"
+    parts = [_plural(counts[level], name) for level, name in _COUNTED if counts[level]]
+    told = ", ".join(parts) or "Everything is in order"
     return f"{told}. {'An `up` fails.' if counts['problem'] else 'Nothing was found that prevents an `up`.'}"
 
 
-_COUNTED: Final = (("problem", "problem(s)"), ("warning", "warning(s)"), ("unknown", "not checked"))
+_COUNTED: Final[tuple[tuple[Level, str], ...]] = (
+    ("problem", "problem"),
+    ("warning", "warning"),
+    ("unknown", "check that could not be made"),
+)
+
+
+def _plural(number: int, name: str) -> str:
+    first, _, rest = name.partition(" ")
+    return f"{number} {name}" if number == 1 else f"{number} {first}s {rest}".rstrip()
 
 
 def _as_json(found: Sequence[Finding]) -> str:

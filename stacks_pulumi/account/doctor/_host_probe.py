@@ -53,7 +53,7 @@ def warnings() -> list[str]:
     """
     engine = _Engine()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=2))
-    engine_pb2_grpc.add_EngineServicer_to_server(engine, server)  # type: ignore[no-untyped-call]  # generated code
+    engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
@@ -79,7 +79,7 @@ def _check_one(engine: str, home: str) -> None:
             if not port.isdigit():
                 raise ProbeError("`python -m pulumi.dynamic` does not start")
             with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                _ask(provider_pb2_grpc.ResourceProviderStub(channel))  # type: ignore[no-untyped-call]  # as above
+                _ask(provider_pb2_grpc.ResourceProviderStub(channel))
         except grpc.RpcError as error:
             details = getattr(error, "details", None)
             raise ProbeError(str(error if details is None else details())) from None

@@ -57,12 +57,12 @@ def _pack(facts: Facts, folder: Path, *, named: bool) -> Iterator[Finding]:
             "packs", f"{folder} was not loaded: its runtime is {name!r}, and only Python packs are checked"
         )
         return
-    error = _load(_interpreter(facts, folder, runtime), folder)
-    if error is None:
+    failure = _load(_interpreter(facts, folder, runtime), folder)
+    if failure is None:
         yield ok("packs", f"{folder} loads")
     else:
         install = f"pip install -r {folder / 'requirements.txt'}, or correct its code"
-        yield worse("packs", f"{folder} does not load: {error}", install)
+        yield worse("packs", f"{folder} does not load: {failure}", install)
 
 
 def _interpreter(facts: Facts, folder: Path, runtime: Any) -> str:
