@@ -35,7 +35,7 @@ def engine(facts: Facts) -> Iterator[Finding]:
         yield problem("engine", f"{command}: {error}", _INSTALL)
         return
     oldest = tested.ENGINE
-    if _parsed(version) < Version(oldest):
+    if _minor(version) < Version(oldest):
         yield problem(
             "engine",
             f"Pulumi {version} is not supported: it is older than {oldest}",
@@ -94,7 +94,7 @@ def sdk(facts: Facts) -> Iterator[Finding]:
         )
         return
     version = found.packages.get("pulumi")
-    if version is None or _parsed(version) < Version(oldest):
+    if version is None or _minor(version) < Version(oldest):
         said = (
             "is not installed"
             if version is None

@@ -79,8 +79,11 @@ class Pulumi:
         try:
             return _configuration(self._run("config", "--json", "--show-secrets"))
         except PulumiError as error:
-            # What is not secret can be read without the passphrase.
-            found = _configuration(self._run("config", "--json"))
+            try:
+                # What is not secret can be read without the passphrase.
+                found = _configuration(self._run("config", "--json"))
+            except PulumiError:
+                raise error from None
             return Configuration(found.values, found.secrets, str(error))
 
     def resources(self) -> list[dict[str, Any]]:
