@@ -125,6 +125,11 @@ class Host:
         self.stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
         self.stub.Configure(provider_pb2.ConfigureRequest(args=_to_struct(self.config)))
 
+    @property
+    def home(self) -> str:
+        """The folder in which it writes what is for other processes."""
+        return self._home.name
+
     def stop(self) -> str:
         """End the process; what it wrote to stderr."""
         self._channel.close()
