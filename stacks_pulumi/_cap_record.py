@@ -63,7 +63,7 @@ def forget(key: str) -> None:
 
 
 def recall(key: str, now: float) -> CapRecord | None:
-    """Return what a 402 said in this calendar month; `None` if there was none. Spending starts anew each month."""
+    """Return what a 402 said in this calendar month, after which spending starts again at zero; `None` without one."""
     try:
         kept = json.loads(_file(key).read_text(encoding="utf-8"))
         found = CapRecord(float(kept["cap"]), float(kept["spent"]), _utc(float(kept["seen"])))

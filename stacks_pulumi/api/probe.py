@@ -50,7 +50,7 @@ class Look:
 @dataclass(frozen=True)
 class Scopes:
     """
-    What is known of a key's scopes.
+    A key's scopes, as far as they were found out.
 
     Attributes:
         held: Scopes that the key certainly has.
@@ -102,8 +102,9 @@ def probe_scopes(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> Scopes:
     """
     Find out which scopes a key has, with requests that cannot change anything.
 
-    They are a create without the fields that the guide requires, and two deletions of ids that no container can have.
-    A key with the scope is refused for that reason (400, 404), a key without it with a 403 that names its scopes.
+    They are a create without the fields that the guide requires, and the deletion of a connection and of a container
+    with an impossible id. A key with the scope is refused for that reason (400, 404), a key without it with a 403 that
+    names its scopes.
 
     Raises:
         ConfigError: No key is configured.

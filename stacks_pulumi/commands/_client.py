@@ -105,7 +105,7 @@ def container_of(client: StacksClient, wanted: str) -> Container:
     Return the container of this id or name; upper and lower case of a name are one.
 
     Raises:
-        StacksError: There is none, or the list cannot be read.
+        StacksError: The account has no such container, or the list cannot be read.
     """
     listed = client.containers.list()
     found = next((one for one in listed if one.id == wanted), None)

@@ -87,7 +87,7 @@ def _follow(client: StacksClient, container_id: str, first: int, interval: float
         lines = client.containers.logs(container_id, _MOST).splitlines()
         added = new_lines(seen, lines)
         if added is None:
-            sys.stderr.write("stacks-pulumi logs: the log began anew, or lines were missed\n")
+            sys.stderr.write("stacks-pulumi logs: the log was started again, or lines were missed\n")
             added = lines
         _write(added)
         seen = lines or seen
@@ -97,11 +97,11 @@ def new_lines(before: list[str], now: list[str]) -> list[str] | None:
     """
     Return the lines of a log's end that were not in its end before.
 
-    The API returns the last lines and no position. So the longest end of the earlier lines that the present ones begin
-    with is taken for the same lines.
+    The API returns the last lines and no position. So the longest overlap between the end of the earlier lines and
+    the beginning of the present ones counts as the same lines.
 
     Returns:
-        The new lines; `None` if nothing connects the two: the log began anew, or grew by more than was read.
+        The new lines; `None` without an overlap: the log was started again, or grew by more than one read shows.
     """
     if not before or not now:
         return now

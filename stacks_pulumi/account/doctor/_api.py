@@ -229,7 +229,7 @@ def rate_limit(facts: Facts) -> Iterator[Finding]:
         yield warning(
             "rate-limit",
             f"the key's rate limit{'' if limit is None else f' of {limit} requests a minute'} is used up{when}",
-            f"give what else uses this key one of its own ({KEYS_PAGE}); `pulumi up` waits",
+            f"use another key for the other programs ({KEYS_PAGE}); `pulumi up` waits",
         )
     elif limit is None or left is None:
         yield unknown("rate-limit", "the answer has no X-RateLimit headers")

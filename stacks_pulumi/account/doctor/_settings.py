@@ -134,7 +134,7 @@ def key(facts: Facts) -> Iterator[Finding]:
         yield warning(
             "key-storage",
             "the API key stands in plain text in the stack's configuration file",
-            f"{SET_KEY}; if the file was ever committed or shared, revoke the key in {KEYS_PAGE} and set a new one",
+            f"{SET_KEY}; if the file was committed or shared, first revoke the key and make another ({KEYS_PAGE})",
         )
     elif in_stack:
         yield ok("key-storage", "the API key is encrypted in the stack's configuration file")
@@ -177,7 +177,10 @@ def adopt(facts: Facts) -> Iterator[Finding]:
             "pulumi config rm stacks:adopt, once the stack has adopted what it should",
         )
     elif isinstance(facts.configuration, Configuration):
-        yield ok("adopt", "stacks:adopt is never: existing objects are adopted only where a resource says so")
+        yield ok(
+            "adopt",
+            'stacks:adopt is never: an existing object is adopted only by a resource with adopt="if_matching"',
+        )
     else:
         yield unknown("adopt", "the stack's configuration was not read")
 

@@ -124,7 +124,7 @@ class Facts:
 
     @functools.cached_property
     def configuration(self) -> Configuration | PulumiError:
-        """The stack's configuration, or why there is none."""
+        """The stack's configuration, or why it cannot be read."""
         if self.project_file is None:
             return PulumiError(f"there is no Pulumi.yaml in {self.folder} or above it")
         try:
@@ -134,7 +134,7 @@ class Facts:
 
     @property
     def configured(self) -> Configuration:
-        """The stack's configuration; an empty one if there is none."""
+        """The stack's configuration; an empty one if it cannot be read."""
         return self.configuration if isinstance(self.configuration, Configuration) else Configuration()
 
     def given(self, key: str) -> tuple[str | None, str]:
@@ -169,7 +169,7 @@ class Facts:
 
     @functools.cached_property
     def scopes(self) -> Scopes:
-        """What is known of the key's scopes."""
+        """The key's scopes, as far as they can be found out."""
         from stacks_pulumi.api import probe  # noqa: PLC0415  (as above)
         from stacks_pulumi.errors import MissingScopeError  # noqa: PLC0415  (as above)
 
@@ -184,7 +184,7 @@ class Facts:
 
     @functools.cached_property
     def owned(self) -> tuple[Owned, ...] | PulumiError:
-        """What the stack's state holds of the account of its own key, or why that is not known."""
+        """The resources of the stack's own account in its state, or why the state cannot be read."""
         if self.project_file is None:
             return PulumiError("there is no project")
         try:
@@ -263,7 +263,7 @@ def _owned(resource: Mapping[str, Any]) -> Owned | None:
     outputs, inputs = resource.get("outputs") or {}, resource.get("inputs") or {}
     kind = kind_of(str(resource.get("type", "")), {**outputs, **inputs})
     provider = str(resource.get("provider", "")).split("::")
-    # An explicit provider has a key of its own.
+    # An explicit provider has another key.
     if kind is None or not resource.get("id") or not provider[-2:][0].startswith("default"):
         return None
     origin = outputs.get("origin")

@@ -21,7 +21,7 @@ class Finding:
     Attributes:
         check: What was checked, in one word.
         level: How it is.
-        text: What was found.
+        text: How it is, in one sentence.
         fix: The command or the step that fixes it; empty if there is nothing to fix.
     """
 

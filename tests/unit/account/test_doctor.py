@@ -80,7 +80,7 @@ def test_secrets_that_cannot_be_decrypted_prevent_an_up(
     assert (line["level"], report.code) == ("problem", 1)
     assert error in line["text"]
     assert line["fix"].startswith(fix)
-    # What is not secret is checked all the same; what needs the key is not called fine.
+    # Settings that are not secret are checked anyway. Checks that need the key are not reported as ok.
     assert only(report, "base-url")["level"] == "ok"
     assert {"key", "api", "scopes", "cap", "rate-limit", "clock"} <= report.levels("unknown")
 

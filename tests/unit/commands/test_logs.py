@@ -1,4 +1,4 @@
-"""Following a log of which the API shows the last lines only."""
+"""Following a log whose last lines are all that the API shows."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_new_lines_are_printed_until_ctrl_c(
     assert printed.err == "\nInterrupted.\n"
 
 
-def test_a_log_that_begins_anew_is_said(
+def test_a_log_that_starts_again_is_reported(
     log: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def restart() -> None:
@@ -97,7 +97,7 @@ def test_a_log_that_begins_anew_is_said(
 
     printed = capsys.readouterr()
     assert printed.out.splitlines() == ["two", "again"]
-    assert "the log began anew, or lines were missed" in printed.err
+    assert "the log was started again, or lines were missed" in printed.err
 
 
 def test_a_container_that_is_deleted_ends_it_with_one_line(
