@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import math
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi import _cap_record
+from stacks_pulumi import _cap_record, catalog
 from stacks_pulumi.account.doctor._settings import KEYS_PAGE, SET_KEY
 from stacks_pulumi.account.doctor.facts import Facts, Owned
 from stacks_pulumi.account.doctor.finding import Finding, ok, problem, unknown, warning
@@ -21,6 +22,12 @@ from stacks_pulumi.errors import (
     ServerError,
     StacksError,
 )
+from stacks_pulumi.pricing.money import Price, total
+from stacks_pulumi.pricing.prices import price
+from stacks_pulumi.pricing.values import UNKNOWN, Unknown
+
+if TYPE_CHECKING:
+    from stacks_pulumi.api.models import Container
 
 __all__ = ["account", "api", "cap", "clock", "rate_limit", "scopes"]
 
@@ -199,15 +206,39 @@ def cap(facts: Facts) -> Iterator[Finding]:
     now = facts.clock.wall()
     seen = _cap_record.recall(_cap_record.fingerprint(settings.base_url, settings.api_key), now)
     if seen is None:
-        yield unknown(
-            "cap", "the API shows a key's cap only when it refuses a create, and none was refused this month"
-        )
+        text = "the API shows a key's cap only when it refuses a create, and none was refused this month"
+        listed = None if facts.look is None else facts.look.containers
+        yield unknown("cap", text if listed is None else f"{text}. {_created_since_the_first(listed, now)}")
     else:
         yield warning(
             "cap",
             f"the last create was refused on {seen.seen:%Y-%m-%d at %H:%M} UTC: {_money(seen.cap, seen.spent)}",
             f"{raise_it}; if that is done, `pulumi up` goes on",
         )
+
+
+def _created_since_the_first(listed: Iterable[Container], now: float) -> str:
+    """What the cap of a key counts is what it creates in a month; the list does not say which key created what."""
+    month = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m")
+    created = [one for one in listed if (one.created_at or "").startswith(month)]
+    if not created:
+        return "No container of the account was created since the first"
+    noun = (
+        "container that any key has" if len(created) == 1 else f"{len(created)} containers that any key has"
+    )
+    costs = "costs" if len(created) == 1 else "cost"
+    return f"The {noun} created since the first {costs} {total(map(_price, created))} a month"
+
+
+def _price(container: Container) -> Price:
+    template = UNKNOWN if container.template is None else container.template
+    plan: str | Unknown | None = UNKNOWN if container.plan is None else container.plan
+    size = catalog.PLANS.get(container.plan or "")
+    if template == catalog.VPN_TEMPLATE:
+        # The VPN tier is called by many names; it has one price.
+        plan, size = None, catalog.VPN_PLAN
+    tier = catalog.added_tier(size, container.storage_mb)
+    return price(template, plan, UNKNOWN if tier is None else tier or None)
 
 
 def _money(limit: float | None, spent: float | None) -> str:

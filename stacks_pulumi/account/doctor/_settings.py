@@ -34,7 +34,9 @@ def stack(facts: Facts) -> Iterator[Finding]:
         )
         return
     found = facts.configuration
-    if isinstance(found, PulumiError):
+    if facts.pulumi.path() is None:
+        yield unknown("stack", "its configuration was not read: the command `pulumi` is missing")
+    elif isinstance(found, PulumiError):
         yield problem("stack", f"its configuration cannot be read: {found}", _to_read_stack(str(found)))
     elif found.error:
         yield problem("stack", f"its secrets cannot be decrypted: {found.error}", _to_read_stack(found.error))
@@ -106,7 +108,7 @@ def key(facts: Facts) -> Iterator[Finding]:
     value, source = facts.given("apiKey")
     in_stack = source == f"{_OURS}apiKey"
     if value is None:
-        if source in facts.configured.secrets:
+        if facts.is_locked:
             yield unknown(
                 "key", "stacks:apiKey is set, and it cannot be decrypted: see the line about the stack"
             )

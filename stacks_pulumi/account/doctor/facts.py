@@ -137,6 +137,12 @@ class Facts:
         """The stack's configuration; an empty one if it cannot be read."""
         return self.configuration if isinstance(self.configuration, Configuration) else Configuration()
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether the stack has an API key that cannot be decrypted; no other key is used then."""
+        name = f"{NAMESPACE}:apiKey"
+        return name in self.configured.secrets and self.configured.values.get(name) is None
+
     def given(self, key: str) -> tuple[str | None, str]:
         """
         Return the value of one of our settings, and where it is from.
@@ -153,6 +159,8 @@ class Facts:
     @functools.cached_property
     def settings(self) -> Settings | ConfigError:
         """The settings that the provider would have, or why it would refuse them."""
+        if self.is_locked:
+            return ConfigError("the API key of the stack cannot be decrypted")
         try:
             return config.load(self.configured.values, self.environ)
         except ConfigError as error:

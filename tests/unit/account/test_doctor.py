@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from stacks_pulumi.account import doctor as package
 from stacks_pulumi.account.doctor._api import _USES
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.clock import iso
 from tests.support.machine import Machine, resource
 from tests.tools.fakes import executable
 from tests.unit.account.conftest import Report
@@ -70,9 +72,10 @@ def test_outside_of_a_project_the_environment_is_checked(
     ],
 )
 def test_secrets_that_cannot_be_decrypted_prevent_an_up(
-    machine: Machine, doctor: Doctor, error: str, fix: str
+    machine: Machine, emulator: Emulator, doctor: Doctor, error: str, fix: str
 ) -> None:
     machine.lock(error)
+    machine.variable("STACKS_API_KEY", emulator.key)
 
     report = doctor()
 
@@ -80,6 +83,8 @@ def test_secrets_that_cannot_be_decrypted_prevent_an_up(
     assert (line["level"], report.code) == ("problem", 1)
     assert error in line["text"]
     assert line["fix"].startswith(fix)
+    # Not even a key in the environment is used instead: the provider would not use it.
+    assert emulator.calls() == 0
     # Settings that are not secret are checked anyway. Checks that need the key are not reported as ok.
     assert only(report, "base-url")["level"] == "ok"
     assert {"key", "api", "scopes", "cap", "rate-limit", "clock"} <= report.levels("unknown")
@@ -121,6 +126,15 @@ def test_an_engine_that_does_not_work_prevents_an_up(
     assert (line["level"], report.code) == ("problem", 1)
     assert text in line["text"]
     assert line["fix"]
+
+
+def test_without_an_engine_the_stack_is_not_blamed(machine: Machine, doctor: Doctor) -> None:
+    (machine.bin / "pulumi").unlink()
+
+    report = doctor()
+
+    assert report.levels("problem") == {"engine"}
+    assert {"stack", "settings", "key", "api", "account"} <= report.levels("unknown")
 
 
 @pytest.mark.parametrize(
@@ -322,6 +336,33 @@ def test_a_cap_of_an_earlier_month_or_another_key_is_not_told(
     assert "$9.50 of $10.00 a month are spent" in only(doctor(), "cap")["text"]
 
 
+def test_without_a_refusal_the_price_of_this_months_containers_is_what_is_known(
+    machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    now = time.time()
+    rows = [
+        {"id": "usr-1-a", "name": "a", "type": "postgresql", "plan": "basic", "storage_allocated": 10240},
+        {
+            "id": "usr-1-b",
+            "name": "b",
+            "type": "nodejs",
+            "plan": "premium",
+            "storage_allocated": 40960 + 65536,
+        },
+        {"id": "usr-1-c", "name": "c", "type": "nodejs", "plan": "basic", "storage_allocated": 10240},
+    ]
+    for row, age in zip(rows, (0.0, 0.0, 40 * 86400), strict=True):
+        row["created_at"] = iso(now - age)
+    emulator.faults.add("containers.list", "answer", body={"success": True, "count": 3, "data": rows})
+
+    line = only(doctor(), "cap")
+
+    assert line["level"] == "unknown"
+    assert line["text"].endswith(
+        "The 2 containers that any key has created since the first cost $17.00 a month"
+    )
+
+
 def test_a_used_up_rate_limit_is_a_warning(machine: Machine, emulator: Emulator, doctor: Doctor) -> None:
     machine.set("stacks:apiKey", emulator.new_key(rate_limit=1), secret=True)
     first, second = doctor(), doctor()
@@ -345,7 +386,7 @@ def test_a_used_up_rate_limit_is_a_warning(machine: Machine, emulator: Emulator,
     ],
 )
 def test_an_answer_that_is_not_the_apis_prevents_an_up(
-    emulator: Emulator, doctor: Doctor, fault: str | int, options: dict[str, int], text: str
+    emulator: Emulator, doctor: Doctor, fault: str | int, options: dict[str, Any], text: str
 ) -> None:
     emulator.faults.add("containers.list", fault, **options)
 

@@ -27,15 +27,17 @@ SETTINGS = Settings(api_key=KEY, base_url=URL)
 RATES = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "41"}
 
 
-def listed(http: responses.RequestsMock, status: int = 200, body: Any = None, **headers: str) -> None:
+def listed(
+    http: responses.RequestsMock, status: int = 200, body: Any = None, headers: dict[str, str] | None = None
+) -> None:
     rows = {"success": True, "count": 1, "data": [{"id": "usr-abc12345-web", "name": "web"}]}
-    http.get(f"{URL}/containers", json=rows if body is None else body, status=status, headers=headers)
+    http.get(f"{URL}/containers", json=rows if body is None else body, status=status, headers=headers or {})
 
 
 def test_a_look_is_one_request_and_keeps_what_the_headers_say(
     http: responses.RequestsMock, clock: FakeClock
 ) -> None:
-    listed(http, **RATES, Date=formatdate(clock.wall() - 90, usegmt=True))
+    listed(http, headers={**RATES, "Date": formatdate(clock.wall() - 90, usegmt=True)})
 
     seen = look(SETTINGS, clock)
 
@@ -59,7 +61,7 @@ def test_an_answer_without_headers_says_nothing_of_limit_and_clock(
 
 
 def test_a_refusal_keeps_the_headers_too(http: responses.RequestsMock, clock: FakeClock) -> None:
-    listed(http, 401, {"error": "Invalid API key"}, Date=formatdate(clock.wall() + 7200, usegmt=True))
+    listed(http, 401, {"error": "Invalid API key"}, {"Date": formatdate(clock.wall() + 7200, usegmt=True)})
 
     seen = look(SETTINGS, clock)
 

@@ -12,7 +12,7 @@ import pytest
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 
-CONTAINERS = [
+CONTAINERS: list[dict[str, Any]] = [
     {"name": "data", "template": "postgresql", "backups": 2},
     {"name": "app", "template": "nodejs"},
     {"name": "net", "template": "stacks-vpn", "vpn_clients": ["laptop"]},
