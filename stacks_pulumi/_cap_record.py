@@ -14,8 +14,12 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 __all__ = ["CapRecord", "fingerprint", "forget", "recall", "remember"]
+
+_KEPT: Final = 31 * 86400.0
+"""Seconds after which a file is of an earlier month, and removed."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,9 @@ def remember(key: str, cap: float, spent: float, now: float) -> None:
     # A folder that cannot be written costs a line of the doctor, not the operation.
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
+        for other in file.parent.iterdir():
+            if other.stat().st_mtime < now - _KEPT:
+                other.unlink(missing_ok=True)
         file.write_text(json.dumps({"cap": cap, "spent": spent, "seen": now}), encoding="utf-8")
 
 

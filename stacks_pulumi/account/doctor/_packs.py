@@ -68,9 +68,11 @@ def _pack(facts: Facts, folder: Path, *, named: bool) -> Iterator[Finding]:
 def _interpreter(facts: Facts, folder: Path, runtime: Any) -> str:
     options = runtime.get("options") if isinstance(runtime, Mapping) else None
     named = options.get("virtualenv") if isinstance(options, Mapping) else None
-    for place in (None if named is None else folder / str(named), Path(facts.versions.where)):
-        if place is not None and (place / "bin/python").is_file():
-            return str(place / "bin/python")
+    own, program = folder / str(named), Path(facts.versions.where)
+    if named is not None and (own / "bin/python").is_file():
+        return str(own / "bin/python")
+    if str(program) != sys.prefix and (program / "bin/python").is_file():
+        return str(program / "bin/python")
     return sys.executable
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -69,6 +70,19 @@ def test_a_402_is_kept_for_later_processes_until_a_create_is_accepted(
 
     guard.created()
     assert _cap_record.recall("abc", DECEMBER) is None
+
+
+def test_a_refusal_of_an_earlier_month_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
+    _cap_record.remember("old", 1, 1, DECEMBER)
+    _cap_record.remember("young", 1, 1, DECEMBER)
+    folder = tmp_path / "stacks-spending-caps"
+    os.utime(folder / "old.json", (DECEMBER - 32 * 86400, DECEMBER - 32 * 86400))
+    os.utime(folder / "young.json", (DECEMBER - 86400, DECEMBER - 86400))
+
+    _cap_record.remember("new", 1, 1, DECEMBER)
+
+    assert {file.name for file in folder.iterdir()} == {"young.json", "new.json"}
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing(
