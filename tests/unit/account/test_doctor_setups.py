@@ -83,6 +83,9 @@ def read_only_key(bench: Bench) -> None:
 
 def no_delete_scope(bench: Bench) -> None:
     bench.key_with(*ALL[:3])
+    # A stack with resources needs it to destroy them, and not for an `up`.
+    bench.emulator.load([{"name": "web", "template": "nodejs"}])
+    bench.machine.state([resource("Container", f"{bench.emulator.account}-web")])
 
 
 def cap_reached(bench: Bench) -> None:
