@@ -150,6 +150,11 @@ class Host:
         found.pop(PROVIDER, None)
         return found
 
+    @property
+    def home(self) -> str:
+        """The folder in which it writes what is for other processes."""
+        return self._home.name
+
     def stop(self) -> str:
         """End the process; what it wrote to stderr."""
         self._channel.close()
