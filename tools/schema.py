@@ -24,7 +24,7 @@ import stacks_pulumi  # noqa: E402  (found by the line above)
 from stacks_pulumi import functions  # noqa: E402
 from stacks_pulumi.functions import results  # noqa: E402
 from stacks_pulumi.functions.questions import QUESTIONS, Question  # noqa: E402
-from stacks_pulumi.hosts.plugin.servicer import SETTINGS  # noqa: E402
+from stacks_pulumi.hosts.plugin.settings import SETTINGS  # noqa: E402
 from stacks_pulumi.hosts.spelling import camel_case, snake_case  # noqa: E402
 from stacks_pulumi.pricing.tokens import DYNAMIC, KINDS, NATIVE  # noqa: E402
 from stacks_pulumi.resources import _literals, providers  # noqa: E402

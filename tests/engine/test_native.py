@@ -150,7 +150,7 @@ def test_a_malformed_setting_is_reported_by_its_name(native: Stack, emulator: Em
 
     failed = native.preview_fails()
 
-    assert "unknown setting baseURL; did you mean baseUrl?" in failed.text
+    assert "unknown setting stacks:baseURL; did you mean stacks:baseUrl?" in failed.text
 
 
 def test_data_functions_answer_and_secrets_are_secrets(native: Stack, emulator: Emulator) -> None:

@@ -158,6 +158,9 @@ class Host:
     def stop(self) -> str:
         """End the process; what it wrote to stderr."""
         self._channel.close()
+        if self.process.stdin is not None and self.process.stdin.closed:
+            # `communicate` would close it again.
+            self.process.stdin = None
         self.process.terminate()
         try:
             _, errors = self.process.communicate(timeout=10)

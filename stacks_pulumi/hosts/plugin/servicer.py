@@ -8,7 +8,6 @@ only what differs from Pulumi's own description of it.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import importlib.resources
 import inspect
@@ -22,11 +21,12 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 import stacks_pulumi
 from stacks_pulumi import config, functions
-from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.errors import StacksError
 from stacks_pulumi.functions import results
 from stacks_pulumi.functions.questions import QUESTIONS, answer
 from stacks_pulumi.hosts._engine_log import EngineLog
 from stacks_pulumi.hosts._grpc_call import GrpcCall
+from stacks_pulumi.hosts.plugin.settings import ENGINES_OWN, as_text, what_is_wrong
 from stacks_pulumi.hosts.plugin.wire import from_struct, settings_of, to_struct
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing.tokens import MARKER, NATIVE
@@ -41,17 +41,6 @@ __all__ = ["Servicer", "schema"]
 
 _T = TypeVar("_T")
 
-SETTINGS: Final = (
-    "apiKey",
-    "baseUrl",
-    "allowHttp",
-    "adopt",
-    "requestsPerMinute",
-    "maxConcurrency",
-)
-"""The provider's inputs. The others of a stack's settings are for programs in Python."""
-
-_ENGINES_OWN: Final = frozenset({"version", "pluginDownloadURL", "pluginChecksums", "__internal"})
 _FUNCTION_TIMEOUT: Final = 300.0
 _Diff = provider_pb2.DiffResponse
 _Property = provider_pb2.PropertyDiff
@@ -146,14 +135,14 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         failures = [
             provider_pb2.CheckFailure(property=name, reason=reason)
             for name, value in given.items()
-            if (reason := _wrong(name, value, given)) is not None
+            if (reason := what_is_wrong(name, value, given)) is not None
         ]
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
         """Report what differs. Nothing replaces a provider: its resources would be replaced with it."""
         olds, news = settings_of(request.olds), settings_of(request.news)
-        names = sorted({*olds, *news} - _ENGINES_OWN)
+        names = sorted({*olds, *news} - ENGINES_OWN)
         differing = [name for name in names if olds.get(name) != news.get(name)]
         return _Diff(changes=_Diff.DIFF_SOME if differing else _Diff.DIFF_NONE, diffs=differing)
 
@@ -161,9 +150,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Take the settings. A malformed one is reported by the first operation that needs the API."""
         given = settings_of(request.args)
         settings: dict[str, str | None] = {
-            f"{config.NAMESPACE}:{name}": _text(value)
+            f"{config.NAMESPACE}:{name}": as_text(value)
             for name, value in given.items()
-            if not is_unknown(value) and name not in _ENGINES_OWN
+            if not is_unknown(value) and name not in ENGINES_OWN
         }
         if request.name and request.name != "default" and not request.name.startswith("default_"):
             settings[f"{config.NAMESPACE}:account"] = request.name
@@ -384,27 +373,3 @@ def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
             # On the wire every number is a float.
             arguments[key] = int(value)
     return arguments
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _wrong(name: str, value: Any, given: Mapping[str, Any]) -> str | None:
-    """What is wrong with a setting, if anything."""
-    if name in _ENGINES_OWN or is_unknown(value):
-        return None
-    if name not in SETTINGS:
-        close = difflib.get_close_matches(name, SETTINGS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(SETTINGS)}"
-        return f"unknown setting {name}; {hint}"
-    alone = {name: _text(value)}
-    if name == "baseUrl" and "allowHttp" in given and not is_unknown(given["allowHttp"]):
-        alone["allowHttp"] = _text(given["allowHttp"])
-    try:
-        config.load({f"{config.NAMESPACE}:{key}": text for key, text in alone.items()})
-    except ConfigError as error:
-        return str(error)
-    return None
