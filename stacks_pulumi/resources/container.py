@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import pulumi
+from pulumi.dynamic import CheckResult
 
 from stacks_pulumi import catalog
-from stacks_pulumi.config import ADOPT_MODES
+from stacks_pulumi.config import ADOPT_MODES, Settings
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._base import Provider
@@ -23,8 +24,9 @@ from stacks_pulumi.resources._container_view import (
 from stacks_pulumi.resources._fields import Change, Field, changed
 from stacks_pulumi.resources._literals import AdoptMode, DesiredStatus, Plan, StorageTier, Template
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
+from stacks_pulumi.resources._naming import DEFAULT_NAME, NAME_PATTERN, named
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._program import declare_container_name, provider_in_options
+from stacks_pulumi.resources._program import declare_container_name, has_name_pattern, provider_in_options
 from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._session import Session
 from stacks_pulumi.resources._total import show_in_preview
@@ -114,7 +116,8 @@ class Container(Resource, module="stacks", name="Container"):
         Declare a container.
 
         Args:
-            resource_name: Name in the program; also the container's name unless `name` is given.
+            resource_name: Name in the program; also the container's name unless `name` is given, shaped by
+                `stacks:namePattern` if there is one.
             opts: Pulumi's options. `protect=True` is wise for anything that holds data; `custom_timeouts` bounds
                 the wait for the container to run (default 10 minutes).
             template: Template id, for instance `postgresql` (guide, "Available Templates").
@@ -132,10 +135,15 @@ class Container(Resource, module="stacks", name="Container"):
                 template, plan (or its default) and storage (if given) match.
         """
         is_lookup = opts is not None and opts.id is not None
+        provider = provider_in_options(opts, _TYPE)
+        by_default: dict[str, pulumi.Input[Any]] = {}
+        shaped = False
         if not is_lookup:
-            name = declare_container_name(
-                resource_name if name is None else name, resource_name, provider_in_options(opts, _TYPE)
-            )
+            if name is None:
+                name, shaped = resource_name, has_name_pattern(provider)
+                by_default = {DEFAULT_NAME: {"organization": pulumi.get_organization()}}
+            if not shaped:
+                name = declare_container_name(name, resource_name, provider)
         super().__init__(
             ContainerProvider(),
             resource_name,
@@ -152,9 +160,13 @@ class Container(Resource, module="stacks", name="Container"):
                 "adopt": adopt,
                 "monthly_price_usd": None,
                 **dict.fromkeys((*ANSWERED, "url", "subdomain")),
+                **by_default,
             },
             opts,
         )
+        if shaped:
+            # Only the provider knows which name a container has that is older than the pattern.
+            self.name.apply(lambda known: declare_container_name(known, resource_name, provider))
         self.in_program: Mapping[str, pulumi.Input[Any]] = (
             {"template": self.template}
             if is_lookup
@@ -202,7 +214,18 @@ class ContainerProvider(Provider):
         Field("restart_triggers", _checks.strings, Change.UPDATE),
         Field("replace_on_change", _checks.boolean, Change.NONE),
         Field("adopt", _checks.one_of(ADOPT_MODES), Change.NONE),
+        Field(NAME_PATTERN, _checks.text, Change.NONE, noted=True),
     )
+
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Give the container its name, and validate the inputs."""
+        settings = self._settings
+        if not isinstance(settings, Settings):
+            return super().check(olds, news)
+        urn, stored, given = _host.current_call().urn, _host.plain(olds), _host.plain(news)
+        return super().check(
+            olds, {**news, **self._guarded(lambda: named(settings.name_pattern, urn, stored, given))}
+        )
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """What the guide says of combinations, and a warning for names that the catalogue does not know."""
