@@ -205,7 +205,9 @@ class Creation(ABC, Generic[T]):
         elif self.was_lost(thing):
             self.op.inform(f"took back {what}: it is identical, and it belongs to a container of this stack")
         else:
-            raise ExistsError(f"{what} exists already. {self.what_to_do()} {self._or_rename()}", existing=thing) from None
+            raise ExistsError(
+                f"{what} exists already. {self.what_to_do()} {self._or_rename()}", existing=thing
+            ) from None
         return thing
 
     def _owned(self, what: str, owner: Owner) -> str:

@@ -23,9 +23,7 @@ def web_of(make_host: MakeHost, emulator: Emulator, **settings: str) -> HostedRe
     return make_host(config).resource("Container", "web")
 
 
-def later(
-    web: HostedResource, make_host: MakeHost, emulator: Emulator, **settings: str
-) -> HostedResource:
+def later(web: HostedResource, make_host: MakeHost, emulator: Emulator, **settings: str) -> HostedResource:
     """The same resource in the next operation of the engine."""
     web.host = web_of(make_host, emulator, **settings).host
     return web
@@ -121,8 +119,14 @@ def test_an_expression_that_is_not_known_fails_the_check(make_host: MakeHost, em
     ("settings", "remedy"),
     [
         ({}, "run `pulumi config set stacks:namePattern '${name}-${stack}'`, which gives"),
-        ({"account": "team-b"}, 'write name_pattern="${name}-${stack}" on the provider "team-b", which gives'),
-        ({"namePattern": PATTERN}, "change stacks:namePattern (${name}-${stack}), for instance to ${project}-"),
+        (
+            {"account": "team-b"},
+            'write name_pattern="${name}-${stack}" on the provider "team-b", which gives',
+        ),
+        (
+            {"namePattern": PATTERN},
+            "change stacks:namePattern (${name}-${stack}), for instance to ${project}-",
+        ),
     ],
 )
 def test_the_error_for_a_taken_name_has_the_possible_owners_and_the_remedies(

@@ -134,7 +134,9 @@ def test_a_name_that_the_program_no_longer_gives_is_shaped_and_so_refused_as_a_c
 # --- the pattern ---
 
 
-@pytest.mark.parametrize("pattern", ["${name}", PATTERN, "${organization}-${project}-${stack}-${name}", "a1-${name}"])
+@pytest.mark.parametrize(
+    "pattern", ["${name}", PATTERN, "${organization}-${project}-${stack}-${name}", "a1-${name}"]
+)
 def test_a_pattern_of_known_expressions_is_accepted(pattern: str) -> None:
     assert check_name_pattern(pattern) == pattern
 
