@@ -53,8 +53,8 @@ class Provider(pulumi.ProviderResource):
             delete_children_with_container: Leave child resources to the deletion of their container, which saves their
                 own deletions. If the container is then kept or its deletion fails, they stay at STACKS and are in no
                 state. Default: as for the stack (`stacks:deleteChildrenWithContainer`, false).
-            name_pattern: Shapes the default names of the account's containers, for instance `${name}-${stack}`. Default:
-                as for the stack (`stacks:namePattern`); `${name}` is no pattern.
+            name_pattern: Shapes the default names of the account's containers, for instance `${name}-${stack}`.
+                Default: as for the stack (`stacks:namePattern`); `${name}` leaves them as they are.
 
         Raises:
             ConfigError: `api_key` is None, as a configuration value that is not set is; or a value is malformed, where
