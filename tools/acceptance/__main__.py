@@ -29,8 +29,8 @@ if not __package__:
 
 from stacks_pulumi.config import load
 from stacks_pulumi.errors import ConfigError
+from tools.acceptance.api import Api
 from tools.acceptance.budget import Budget
-from tools.acceptance.http import Api
 from tools.acceptance.perform import perform
 from tools.acceptance.report import report
 from tools.acceptance.run import Run
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Carry out a command.
 
     Returns:
-        0; 1 if a scene could not go on or a container is left; 2 if a setting is wrong.
+        0; 1 if a scene could not go on or a container is left or may appear later; 2 if a setting is wrong.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -88,10 +88,12 @@ def _run(api: Api, options: argparse.Namespace) -> int:
         file = options.report or options.records / f"{run.prefix}.md"
         file.write_text(report(run, left, f"{began:%Y-%m-%d %H:%M} UTC"), encoding="utf-8")
         print(f"Report: {file}")
-        if not left:
+        if not left and not run.unsettled:
             record.unlink()
     for problem in run.problems:
         print(f"Problem: {problem}", file=sys.stderr)
+    if run.unsettled:
+        print("A container of the run may appear later: run `make sweep` again then.", file=sys.stderr)
     if left:
         print(f"Left over: {', '.join(left)}. `make sweep` deletes them.", file=sys.stderr)
     return 1 if left or run.problems else 0
@@ -162,7 +164,9 @@ def _parser() -> argparse.ArgumentParser:
         help="how long to wait for a boot or a backup (default: 300)",
     )
     clean = commands.add_parser("sweep", help="list and delete what interrupted runs have left")
-    clean.add_argument("--prefix", metavar="PREFIX", help="the prefix of a run (default: those recorded here)")
+    clean.add_argument(
+        "--prefix", metavar="PREFIX", help="the prefix of a run (default: those recorded here)"
+    )
     clean.add_argument("--yes", action="store_true", help="do not ask")
     for command in (run, clean):
         command.add_argument("--interval", type=float, default=2.0, help=argparse.SUPPRESS)

@@ -78,9 +78,7 @@ class Contract:
             missing = [name for name in error.validator_value if name not in error.instance]
             return f"{error.json_path} lacks {', '.join(missing)}"
         wanted = error.validator_value if error.validator in {"type", "enum", "const", "format"} else ""
-        return (
-            f"{error.json_path} is {_kind(error.instance)}; the contract has {error.validator} {wanted}".rstrip()
-        )
+        return f"{error.json_path} is {_kind(error.instance)}; the contract has {error.validator} {wanted}".rstrip()
 
 
 @functools.cache

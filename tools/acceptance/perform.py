@@ -48,9 +48,7 @@ def _play(run: Run, scene: Callable[[Run], None]) -> None:
 
 def _sweep(run: Run, say: Say) -> list[str]:
     say("sweep")
-    clean = functools.partial(
-        sweep, run.api, [run.prefix], sleep=run.sleep, interval=run.interval
-    )
+    clean = functools.partial(sweep, run.api, [run.prefix], sleep=run.sleep, interval=run.interval)
     try:
         return clean()
     except (requests.RequestException, LookupError) as error:

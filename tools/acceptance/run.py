@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from stacks_pulumi import catalog
+from tools.acceptance.api import Answer, Api, OutOfTimeError
 from tools.acceptance.budget import Budget
 from tools.acceptance.contract import contract
 from tools.acceptance.findings import Findings
-from tools.acceptance.http import Answer, Api, OutOfTimeError
 
 __all__ = ["BETWEEN", "COMPUTE", "MANAGED", "Run"]
 
@@ -43,6 +43,8 @@ class Run:
         second: The id of the managed service.
         created_at: The creation time of the compute container, as the first list showed it.
         statuses: Every status that was seen.
+        unsettled: Whether a creation has an unknown outcome, or is on the waitlist, so that its container may appear
+            after the sweep.
     """
 
     api: Api
@@ -57,6 +59,7 @@ class Run:
     second: str | None = None
     created_at: str | None = None
     statuses: set[str] = field(default_factory=set)
+    unsettled: bool = False
 
     def judge(self, subject: str, text: str, holds: object, evidence: str) -> bool:
         """Record whether a statement holds."""
@@ -101,12 +104,27 @@ class Run:
             label: What follows the prefix in its name.
             price: What it costs at most if it is accepted.
             fields: The other fields of the request.
+
+        Raises:
+            LookupError: The outcome of this creation, or of an earlier one, is unknown.
         """
+        if self.unsettled:
+            msg = "nothing more is created: the outcome of an earlier creation is unknown"
+            raise LookupError(msg)
         if not self.budget.take(price):
             return None
+        # It is unknown until there is an answer.
+        self.unsettled = True
         answer = self.api.call("containers.create", body={"name": f"{self.prefix}{label}", **fields})
-        if 400 <= answer.status < 500:
+        if answer.status >= 500:
+            msg = f"a creation ended with {answer.describe()}: its container may appear later"
+            raise LookupError(msg)
+        self.unsettled = False
+        if not answer.ok:
             self.budget.give_back(price)
+        if answer.status == 402:
+            told = isinstance(answer.body, Mapping) and {"spending_cap", "amount_spent"} <= set(answer.body)
+            self.judge("spending cap", "A creation over", told, "402")
         return answer
 
     def over_budget(self, price: Decimal) -> str:
@@ -139,7 +157,7 @@ class Run:
         word = answer.data.get("status") if isinstance(answer.data, Mapping) else None
         if not isinstance(word, str):
             msg = f"the status of a container is no text ({answer.describe()})"
-            raise LookupError(msg)
+            raise LookupError(msg)  # noqa: TRY004  (no wrong argument: an answer that cannot be used)
         self.statuses.add(word)
         return word
 

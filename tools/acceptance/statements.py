@@ -57,7 +57,10 @@ _GUIDE: Final[tuple[tuple[str, str], ...]] = (
     ("containers.create", "The answer has the form of the guide."),
     ("containers.create", "The id ends with the name."),
     ("containers.create", "A name of more than 32 characters is a 400 with the body that the guide shows."),
-    ("containers.create", "A name with other characters than letters, digits and hyphens is a 400 on the field."),
+    (
+        "containers.create",
+        "A name with other characters than letters, digits and hyphens is a 400 on the field.",
+    ),
     ("containers.create", "A name that ends with a hyphen is a 400 on the field."),
     ("containers.create", "A name with two hyphens in a row is a 400 on the field."),
     ("containers.create", "A name of fewer than 3 characters is a 400 on the field."),

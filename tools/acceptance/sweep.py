@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from tools.acceptance.http import Api
+from tools.acceptance.api import Api
 
 __all__ = ["PREFIX", "left_over", "sweep"]
 

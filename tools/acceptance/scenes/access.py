@@ -26,7 +26,9 @@ def external_access(run: Run) -> None:
     run.refuses("allowed_ips.add", "Any entry while", early)
     on = run.api.call("containers.external_access", id_, body={"enabled": True})
     missing = [
-        name for name in ("your_ip", "subdomain", "url") if not isinstance(on.data, Mapping) or name not in on.data
+        name
+        for name in ("your_ip", "subdomain", "url")
+        if not isinstance(on.data, Mapping) or name not in on.data
     ]
     run.judge(
         "containers.external_access",
@@ -41,7 +43,9 @@ def external_access(run: Run) -> None:
     run.form("containers.external_access", closed, "The answer to disabling.")
     after = run.api.call("allowed_ips.list", id_)
     gone = _is_off(after.data)
-    run.judge("containers.external_access", "Disabling removes", gone, "so it does" if gone else "something is left")
+    run.judge(
+        "containers.external_access", "Disabling removes", gone, "so it does" if gone else "something is left"
+    )
 
 
 def _list(run: Run, id_: str) -> None:
@@ -57,9 +61,16 @@ def _list(run: Run, id_: str) -> None:
     run.form("allowed_ips.add", answers[0])
     codes = ", ".join(answer.describe() for answer in answers)
     run.judge("allowed_ips.add", "IPv4 and IPv6", all(answer.ok for answer in answers), codes)
-    added = [it for it in _entries(run.api.call("allowed_ips.list", id_).data) if it.get("ip_address") in _ADDED]
+    added = [
+        it for it in _entries(run.api.call("allowed_ips.list", id_).data) if it.get("ip_address") in _ADDED
+    ]
     defaults = {(entry.get("description"), entry.get("service_type")) for entry in added}
-    run.judge("allowed_ips.add", "The default description", defaults == {("Custom IP", "both")}, f"{sorted(map(str, defaults))}")
+    run.judge(
+        "allowed_ips.add",
+        "The default description",
+        defaults == {("Custom IP", "both")},
+        f"{sorted(map(str, defaults))}",
+    )
     for text, body in (
         ("A second entry for one address", {"ip_address": _RANGE, "service_type": "http"}),
         ("An address that is none", {"ip_address": "198.51.100.300"}),

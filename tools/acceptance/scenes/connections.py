@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tools.acceptance.http import Answer
+from tools.acceptance.api import Answer
 from tools.acceptance.run import LASTING, MANAGED, Run, id_of
 
 __all__ = ["connections", "managed_service"]
@@ -45,15 +45,27 @@ def managed_service(run: Run) -> None:
             raise LookupError(msg)
         run.second = id_of(answer)
         ssh = [answer.data.get("sshUser"), answer.data.get("sshPort")]
-        run.judge("containers.create", "sshUser and sshPort", ssh == [None, None], "null" if ssh == [None, None] else "given")
+        run.judge(
+            "containers.create",
+            "sshUser and sshPort",
+            ssh == [None, None],
+            "null" if ssh == [None, None] else "given",
+        )
         if answer.data.get("hasSshAccess") is not False:
-            run.judge("containers.create", "Compute templates are", holds=False, evidence=f"{MANAGED} has SSH access")
+            run.judge(
+                "containers.create",
+                "Compute templates are",
+                holds=False,
+                evidence=f"{MANAGED} has SSH access",
+            )
     id_ = str(run.second)
     run.wait(id_, LASTING)
     for operation in ("containers.certificate", "containers.regenerate_certificate"):
         run.refuses(operation, "A managed service is a 400.", run.api.call(operation, id_))
     login = run.api.call("containers.credentials", id_)
-    user = (login.data.get("mainCredentials") or {}).get("username") if isinstance(login.data, Mapping) else None
+    user = (
+        (login.data.get("mainCredentials") or {}).get("username") if isinstance(login.data, Mapping) else None
+    )
     if user == "admin":
         run.skip("containers.credentials", _ADMIN, f"so it is for {MANAGED}; the others are not created")
     else:
@@ -77,6 +89,11 @@ def connections(run: Run) -> None:
     if source is None or target is None:
         return
     _targets(run, source, target)
+    # First, because it may be taken for no name, and the name of the target can be given once.
+    null = run.api.call("connections.create", source, target, body={"connectionName": None})
+    run.refuses("connections.create", "null as the name.", null)
+    for number in _ids(run, source):
+        run.api.call("connections.delete", number)
     first = _connect(run, source, target)
     run.guide_form("connections.create", first)
     run.judge("connections.create", "The status code is 200.", first.status == 200, first.describe())
@@ -91,7 +108,9 @@ def connections(run: Run) -> None:
     if variables == _VARIABLES:
         run.skip("connections.create", text, f"those of {MANAGED} agree; the others are not created")
     else:
-        run.judge("connections.create", text, holds=False, evidence=f"{MANAGED}: {', '.join(sorted(variables))}")
+        run.judge(
+            "connections.create", text, holds=False, evidence=f"{MANAGED}: {', '.join(sorted(variables))}"
+        )
     _refusals(run, source, target, first)
     _listed(run, source, target)
     for number in _ids(run, source):
@@ -126,8 +145,6 @@ def _refusals(run: Run, source: str, target: str, first: Answer) -> None:
         lengths[0].ok and lengths[1].status == 400,
         f"{lengths[0].describe()} for 64, {lengths[1].describe()} for 65",
     )
-    null = run.api.call("connections.create", source, target, body={"connectionName": None})
-    run.refuses("connections.create", "null as the name.", null)
     run.set_status(target, "stopped")
     stopped = _connect(run, source, target, "to-a-stopped-one")
     run.refuses("connections.create", "Both containers must be running.", stopped)

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi.api._shapes import unwrap
+from tools.acceptance.api import Answer
 from tools.acceptance.contract import contract
-from tools.acceptance.http import Answer
 from tools.acceptance.run import COMPUTE, Run, id_of
 
 __all__ = ["main_container", "reads", "refusals"]
@@ -31,7 +31,10 @@ def reads(run: Run) -> None:
     wanted = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
     missing = [name for name in wanted if name not in listed.headers]
     run.judge(
-        "rate limit", "Answers have", not missing, f"missing: {', '.join(missing)}" if missing else "all three"
+        "rate limit",
+        "Answers have",
+        not missing,
+        f"missing: {', '.join(missing)}" if missing else "all three",
     )
     templates = run.api.call("containers.templates")
     run.form("containers.templates", templates)
@@ -53,7 +56,9 @@ def reads(run: Run) -> None:
         invalid.describe(),
     )
     absent = run.api.call("containers.status", f"usr-00000000-{run.prefix}")
-    if run.judge("containers.status", "A container that does not exist", absent.status == 404, absent.describe()):
+    if run.judge(
+        "containers.status", "A container that does not exist", absent.status == 404, absent.describe()
+    ):
         problem = contract().misfit({"$ref": "#/components/schemas/Refusal"}, absent.body)
         run.judge("every NotFound answer", "The body.", problem is None, problem or "as the contract has it")
     stats = run.api.call("backups.stats")
@@ -70,7 +75,11 @@ def refusals(run: Run) -> None:
     price = run.price(COMPUTE, "micro")
     texts: list[tuple[Answer | None, str]] = []
     for label, begin, text in (
-        ("_a", "A name with other characters", "Container name may contain only letters, numbers, and hyphens"),
+        (
+            "_a",
+            "A name with other characters",
+            "Container name may contain only letters, numbers, and hyphens",
+        ),
         ("-", "A name that ends with a hyphen", "Container name must start and end with a letter or number"),
         ("--a", "A name with two hyphens", "Container name must not contain consecutive hyphens"),
     ):
@@ -81,9 +90,7 @@ def refusals(run: Run) -> None:
     if long is None:
         run.skip("containers.create", begin, run.over_budget(price))
     else:
-        run.judge(
-            "containers.create", begin, (long.status, long.body) == (400, _LONG_NAME), long.describe()
-        )
+        run.judge("containers.create", begin, (long.status, long.body) == (400, _LONG_NAME), long.describe())
         _keep(run, long)
     other = [
         text
@@ -91,7 +98,12 @@ def refusals(run: Run) -> None:
         if answer is not None and isinstance(answer.body, Mapping) and answer.body.get("error") != text
     ]
     if other:
-        run.judge("containers.create", _TEXTS, holds=False, evidence=f"there is another text for: {'; '.join(other)}")
+        run.judge(
+            "containers.create",
+            _TEXTS,
+            holds=False,
+            evidence=f"there is another text for: {'; '.join(other)}",
+        )
     else:
         run.skip("containers.create", _TEXTS, "the texts that were seen agree; 402 and 503 were not provoked")
     if run.main is None:
@@ -143,7 +155,9 @@ def main_container(run: Run) -> None:
     discount = "A discount code is accepted and changes no price."
     answer = run.create("-Main", price, **_MICRO, discount_code=run.prefix.upper())
     if answer is not None and answer.status == 400:
-        run.judge("containers.create", discount, holds=False, evidence=f"an unknown code is a {answer.describe()}")
+        run.judge(
+            "containers.create", discount, holds=False, evidence=f"an unknown code is a {answer.describe()}"
+        )
         answer = run.create("-Main", price, **_MICRO)
     elif answer is not None and answer.ok:
         run.skip("containers.create", discount, "an unknown code is accepted; no answer has the price")
@@ -176,7 +190,9 @@ def _judge_creation(run: Run, answer: Answer) -> None:
     if data.get("hasSshAccess") is True:
         run.skip("containers.create", _COMPUTE_TEMPLATES, f"{COMPUTE} is one; the others are not created")
     else:
-        run.judge("containers.create", _COMPUTE_TEMPLATES, holds=False, evidence=f"{COMPUTE} has no SSH access")
+        run.judge(
+            "containers.create", _COMPUTE_TEMPLATES, holds=False, evidence=f"{COMPUTE} has no SSH access"
+        )
 
 
 def _judge_boot(run: Run, id_: str) -> None:
@@ -188,7 +204,9 @@ def _judge_boot(run: Run, id_: str) -> None:
         answer = run.api.call("containers.status", id_)
         if answer.ok and answer.data.get("status") == "pending":
             address = answer.data.get("ipAddress")
-            run.judge("containers.status", addressless, address is None, "null" if address is None else "it has one")
+            run.judge(
+                "containers.status", addressless, address is None, "null" if address is None else "it has one"
+            )
         return str(answer.data.get("status")) if answer.ok else "unknown"
 
     run.until(look, lambda status: status == "running", "the boot")
@@ -207,9 +225,13 @@ def _judge_row(run: Run, id_: str, created: Answer) -> None:
     run.guide_form("containers.status", status)
     run.created_at = row.get("created_at")
     shown = status.data.get("createdAt")
-    run.judge("created_at", "The list and the status", shown == run.created_at, f"{run.created_at} and {shown}")
+    run.judge(
+        "created_at", "The list and the status", shown == run.created_at, f"{run.created_at} and {shown}"
+    )
     first = created.data.get("createdAt")
-    run.judge("created_at", "The answer to the creation", first == run.created_at, f"{first} and {run.created_at}")
+    run.judge(
+        "created_at", "The answer to the creation", first == run.created_at, f"{first} and {run.created_at}"
+    )
     run.judge("containers.list", "The type is", row.get("type") == COMPUTE, f"{row.get('type')}")
     size = [float(row.get(key) or 0) for key in ("cpu_allocated", "memory_allocated", "storage_allocated")]
     run.judge("containers.status", "The plan micro has", size == [0.1, 512, 5120], f"{size}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from tools.acceptance.api import Answer
 from tools.acceptance.contract import contract
-from tools.acceptance.http import Answer
 from tools.acceptance.run import BETWEEN, COMPUTE, LASTING, Run
 
 __all__ = ["deletion", "what_was_seen"]
@@ -67,7 +67,9 @@ def _name(run: Run, id_: str) -> bool:
         # Whether the old container was gone by then is known only from a status that still is "deleting".
         status = run.status(id_)
         if status == "deleting":
-            run.judge("containers.create", _TAKEN, holds=False, evidence=f"{answer.describe()} while {status}")
+            run.judge(
+                "containers.create", _TAKEN, holds=False, evidence=f"{answer.describe()} while {status}"
+            )
         else:
             run.skip("containers.create", _TAKEN, "the old container was gone too soon")
     return answer is not None and answer.ok

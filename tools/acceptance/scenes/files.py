@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stacks_pulumi.api._shapes import text_of, unwrap
+from tools.acceptance.api import Answer
 from tools.acceptance.contract import contract
-from tools.acceptance.http import Answer
 from tools.acceptance.run import Run
 
 __all__ = ["certificate", "credentials_logs_and_metrics", "digest_of"]
@@ -37,7 +37,9 @@ def _judge_login(run: Run, answer: Answer, id_: str) -> None:
     port = (answer.data.get("connectionInfo") or {}).get("port")
     # The user of the guide's example is the account, with which every id begins.
     same = isinstance(user, str) and id_.startswith(f"{user}-") and isinstance(port, int) and port != 22
-    run.judge("containers.credentials", text, same, "the account and a port of its own" if same else "another login")
+    run.judge(
+        "containers.credentials", text, same, "the account and a port of its own" if same else "another login"
+    )
 
 
 def _logs(run: Run, id_: str) -> None:
@@ -52,7 +54,9 @@ def _logs(run: Run, id_: str) -> None:
         f"{len(lines)} line for lines=1; {most.status} for 500",
     )
     run.refuses(
-        "containers.logs", "A number of lines below 1", run.api.call("containers.logs", id_, query={"lines": 0})
+        "containers.logs",
+        "A number of lines below 1",
+        run.api.call("containers.logs", id_, query={"lines": 0}),
     )
     run.refuses(
         "containers.logs",
@@ -110,7 +114,10 @@ def certificate(run: Run) -> None:
     after = run.api.call("containers.certificate", run.main)
     differs = before.ok and after.ok and digest_of(before) != digest_of(after)
     run.judge(
-        "containers.regenerate_certificate", "The key is another one", differs, "another" if differs else "the same"
+        "containers.regenerate_certificate",
+        "The key is another one",
+        differs,
+        "another" if differs else "the same",
     )
 
 

@@ -64,7 +64,9 @@ def _restart(run: Run, id_: str) -> None:
         elif between in LASTING:
             run.skip("containers.set_status", _BUSY, "the restart was over too soon")
         else:
-            run.judge("containers.set_status", _BUSY, holds=False, evidence=f"{second.describe()} while {between}")
+            run.judge(
+                "containers.set_status", _BUSY, holds=False, evidence=f"{second.describe()} while {between}"
+            )
     if run.wait(id_, LASTING) != "running":
         run.set_status(id_, "running")
     run.same_creation("It stays the same over a restart.")
@@ -74,7 +76,9 @@ def _wording(run: Run, id_: str, wanted: re.Pattern[str]) -> None:
     raw = str((run.row(id_) or {}).get("raw_docker_status"))
     known = wanted.fullmatch(raw) is not None
     # A text of the API; digits and words only.
-    run.judge("containers.list", _RAW, known, "as the emulator" if known else re.sub(r"[^\w ()]", "", raw)[:40])
+    run.judge(
+        "containers.list", _RAW, known, "as the emulator" if known else re.sub(r"[^\w ()]", "", raw)[:40]
+    )
 
 
 def _while_stopped(run: Run, id_: str) -> None:
@@ -82,6 +86,8 @@ def _while_stopped(run: Run, id_: str) -> None:
     run.refuses("backups.trigger", "A container that does not run", trigger)
     run.judge("backups.trigger", "The container must be running.", not trigger.ok, trigger.describe())
     on = run.api.call("containers.external_access", id_, body={"enabled": True})
-    run.judge("containers.external_access", "It works in any status.", on.ok, f"{on.describe()} while stopped")
+    run.judge(
+        "containers.external_access", "It works in any status.", on.ok, f"{on.describe()} while stopped"
+    )
     if on.ok:
         run.api.call("containers.external_access", id_, body={"enabled": False})

@@ -51,7 +51,9 @@ def _unnamed_plan(run: Run) -> None:
     price = run.price("nginx", "basic")
     answer = run.create("-p5", price, template=COMPUTE)
     if answer is None or not answer.ok:
-        reason = run.over_budget(price) if answer is None else f"the creation was refused: {answer.describe()}"
+        reason = (
+            run.over_budget(price) if answer is None else f"the creation was refused: {answer.describe()}"
+        )
         run.skip("containers.create", _UNNAMED, reason)
         return
     plan = answer.data.get("plan")
@@ -63,7 +65,9 @@ def _storage(run: Run) -> None:
     price = run.price("nginx", "basic", 1)
     answer = run.create("-p6", price, template="nginx", plan="basic", additional_storage_tier=1)
     if answer is None or not answer.ok:
-        reason = run.over_budget(price) if answer is None else f"the creation was refused: {answer.describe()}"
+        reason = (
+            run.over_budget(price) if answer is None else f"the creation was refused: {answer.describe()}"
+        )
         for subject, text in _STORED:
             run.skip(subject, text, reason)
         return

@@ -7,7 +7,7 @@ from typing import Final
 from stacks_pulumi import catalog
 from stacks_pulumi.api._shapes import items
 from stacks_pulumi.api.models import VpnClient
-from tools.acceptance.http import Answer
+from tools.acceptance.api import Answer
 from tools.acceptance.run import LASTING, Run, id_of
 from tools.acceptance.scenes.files import digest_of
 
@@ -46,7 +46,9 @@ def vpn(run: Run) -> None:
     price = run.price(catalog.VPN_TEMPLATE, None)
     answer = run.create("-vpn", price, template=catalog.VPN_TEMPLATE)
     if answer is None or not answer.ok:
-        reason = run.over_budget(price) if answer is None else f"the creation was refused: {answer.describe()}"
+        reason = (
+            run.over_budget(price) if answer is None else f"the creation was refused: {answer.describe()}"
+        )
         for subject, text in _NEEDS_ONE:
             run.skip(subject, text, reason)
         return
@@ -70,7 +72,9 @@ def _clients(run: Run, id_: str) -> None:
     run.judge("vpn_clients.list", "A new VPN has one client", names == ["default"], f"{len(names)} clients")
     added = run.api.call("vpn_clients.add", id_, body={"name": "laptop"})
     run.form("vpn_clients.add", added)
-    odd = [run.api.call("vpn_clients.add", id_, body={"name": name}) for name in ("laptop", "", "n" * 65, "a\tb")]
+    odd = [
+        run.api.call("vpn_clients.add", id_, body={"name": name}) for name in ("laptop", "", "n" * 65, "a\tb")
+    ]
     longest = run.api.call("vpn_clients.add", id_, body={"name": "n" * 64})
     run.judge(
         "vpn_clients.add",
