@@ -284,6 +284,21 @@ def test_a_refused_request_is_sent_again_after_the_rate_limit_and_tells_its_form
     assert {"rate limit: A 429 has Retry-After.", "every RateLimited answer: The body."} <= confirmed
 
 
+def test_room_for_requests_is_waited_for_only_if_the_window_lacks_it() -> None:
+    waits: list[float] = []
+    with Emulator(rate_limit=5, rate_window=40) as emulator:
+        api = Api(emulator.url, emulator.key, sleep=waits.append)
+        api.make_room(9)
+        api.call("containers.list")
+
+        api.make_room(4)
+        assert waits == []
+        api.make_room(5)
+
+    (wait,) = waits
+    assert 30 < wait < 45
+
+
 def test_the_report_holds_nothing_secret_and_every_statement_once() -> None:
     with emulated() as api:
         run = performed(api)

@@ -37,7 +37,8 @@ from tools.acceptance.run import Run
 from tools.acceptance.sweep import left_over, sweep
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_RECORDS: Final = _ROOT / "build/acceptance"
+_RECORDS: Final = _ROOT / ".acceptance"
+"""Reports, and the prefixes of runs that are not swept; `make clean` leaves them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

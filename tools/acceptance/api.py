@@ -73,6 +73,7 @@ class Api:
     Attributes:
         calls: How many requests were sent.
         limited: The first 429, if there was one.
+        remaining: Requests that are left in the window, and its end as a Unix timestamp, if the last answer had them.
     """
 
     def __init__(self, base_url: str, key: str, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -82,6 +83,7 @@ class Api:
         self._session = requests.Session()
         self.calls = 0
         self.limited: Answer | None = None
+        self.remaining: tuple[int, float] | None = None
 
     def call(
         self,
@@ -119,11 +121,18 @@ class Api:
                 auth=_Bearer(key or self._key),
             )
             answer = Answer(response.status_code, response.headers, _decoded(response), response.text)
+            self.remaining = _remaining(answer.headers)
             if answer.status != 429 or attempt == _TRIES:
                 break
             self.limited = self.limited or answer
             self._sleep(_seconds(answer.headers.get("Retry-After")))
         return answer
+
+    def make_room(self, calls: int) -> None:
+        """Wait for the next window, unless this one has room for so many requests: what they look at is short."""
+        if self.remaining is not None and self.remaining[0] < calls:
+            self._sleep(min(max(self.remaining[1] - time.time(), 0.0) + 1, _LONGEST_PAUSE))
+            self.remaining = None
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -142,6 +151,13 @@ def _decoded(response: requests.Response) -> Any:
         return json.loads(response.text)
     except ValueError:
         return response.text
+
+
+def _remaining(headers: Mapping[str, str]) -> tuple[int, float] | None:
+    try:
+        return int(headers["X-RateLimit-Remaining"]), float(headers["X-RateLimit-Reset"])
+    except (KeyError, ValueError):
+        return None
 
 
 def _seconds(retry_after: str | None) -> float:

@@ -20,6 +20,7 @@ def backups(run: Run) -> None:
     id_ = run.main
     if id_ is None:
         return
+    run.api.make_room(10)
     total = _total(run)
     trigger = run.api.call("backups.trigger", id_)
     status = trigger.data.get("status") if isinstance(trigger.data, Mapping) else None

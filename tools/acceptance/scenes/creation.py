@@ -151,6 +151,7 @@ def main_container(run: Run) -> None:
     if run.main is not None:
         run.created_at = (run.row(run.main) or {}).get("created_at")
         return
+    run.api.make_room(8)
     price = run.price(COMPUTE, "micro")
     discount = "A discount code is accepted and changes no price."
     answer = run.create("-Main", price, **_MICRO, discount_code=run.prefix.upper())

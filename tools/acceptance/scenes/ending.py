@@ -22,6 +22,7 @@ def deletion(run: Run) -> None:
     id_ = run.main
     if id_ is None:
         return
+    run.api.make_room(7)
     deleted = run.api.call("containers.delete", id_)
     run.form("containers.delete", deleted)
     first = run.status(id_)

@@ -49,6 +49,7 @@ def restart_stop_and_start(run: Run) -> None:
 
 
 def _restart(run: Run, id_: str) -> None:
+    run.api.make_room(4)
     asked = run.api.call("containers.set_status", id_, body={"status": "restart"})
     run.form("containers.set_status", asked)
     first = run.status(id_)
