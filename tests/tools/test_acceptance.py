@@ -54,7 +54,7 @@ SWITCHED: dict[str, set[str]] = {
 @contextmanager
 def emulated(**settings: Any) -> Iterator[Emulator]:
     """An emulator whose clock only goes on while the run waits, so that every status in between is seen."""
-    pace = {"boot_seconds": 2, "action_seconds": 1, "delete_seconds": 2, "backup_seconds": 2}
+    pace: dict[str, Any] = {"boot_seconds": 2, "action_seconds": 1, "delete_seconds": 2, "backup_seconds": 2}
     with Emulator(**pace, **settings) as api:
         api.freeze()
         yield api

@@ -116,13 +116,9 @@ NEVER: Final[dict[tuple[str, str], str]] = {
 @functools.cache
 def statements() -> tuple[Statement, ...]:
     """Return every statement, in the order of the report."""
-    marked = [
-        Statement(source, subject, text)
-        for source, mark in (("assumed", "x-assumed"), ("strict", "x-strict"))
-        for subject, text in contract().marks(mark)
-    ]
     return (
         *(Statement("identity", "created_at", text) for text in _IDENTITY),
-        *marked,
+        *(Statement("assumed", subject, text) for subject, text in contract().marks("x-assumed")),
+        *(Statement("strict", subject, text) for subject, text in contract().marks("x-strict")),
         *(Statement("guide", subject, text) for subject, text in _GUIDE),
     )
