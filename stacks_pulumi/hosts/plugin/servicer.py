@@ -212,7 +212,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         def work(handler: Provider, call: GrpcCall) -> provider_pb2.CreateResponse:
             props = from_struct(request.properties)
             if request.preview:
-                # An input that is not set stays so: policies must not take it for unknown.
+                # An input that is not set stays so: a policy would treat it as unknown.
                 later = _outputs()[handler.kind] - {
                     field.name for field in handler.fields if not field.computed
                 }
