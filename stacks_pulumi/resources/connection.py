@@ -14,6 +14,7 @@ from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import NotFoundError, StacksError
 from stacks_pulumi.resources import _checks, _host
 from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._created import REFUSALS
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources._literals import AdoptMode
@@ -223,9 +224,16 @@ class _ConnectionCreation(Creation[models.Connection]):
     def create(self) -> models.Connection:
         source, target = self.inputs["source"], self.inputs["target"]
         with self.session.restarts.connecting(source, target, self.op.check_active) as self._made:
+            if self.session.created.are_running(source, target):
+                with contextlib.suppress(*REFUSALS):
+                    return self._connect(before=())
             wait_until_running(self.session, self.op, "a connection", source, target)
-            self.op.progress("connecting")
-            return self.session.client.connections.create(source, target, name=self.inputs["name"])
+            return self._connect()
+
+    def _connect(self, before: tuple[models.Connection, ...] | None = None) -> models.Connection:
+        self.op.progress("connecting")
+        source, target, name = (self.inputs[field] for field in ("source", "target", "name"))
+        return self.session.client.connections.create(source, target, name=name, before=before)
 
     def id_of(self, thing: models.Connection) -> str:
         return child_id(self.inputs["source"], thing.id)
