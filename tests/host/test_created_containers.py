@@ -106,8 +106,9 @@ def test_a_target_that_existed_before_is_looked_at(host: Host, emulator: Emulato
 
 @pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
 def test_after_a_lost_response_the_look_comes(
-    host: Host, emulator: Emulator, app: str, db: str, vpn: str, fault: str
+    host: Host, emulator: Emulator, app: str, db: str, fault: str
 ) -> None:
+    vpn = created(host, emulator, "vpn", "stacks-vpn")
     operations = ("connections.create", "allowed_ips.add", "vpn_clients.add", "backups.trigger")
     for operation in operations:
         emulator.faults.add(operation, fault)
