@@ -20,6 +20,7 @@ class Case:
         per_minute: Requests a minute that the key may make; `None` for no limit.
         boot: Seconds for which a container is pending.
         action: Seconds that a restart or a deletion takes.
+        with_container: Whether children are deleted with their container (`stacks:deleteChildrenWithContainer`).
     """
 
     provider: str
@@ -28,6 +29,7 @@ class Case:
     per_minute: int | None = 60
     boot: float = 20.0
     action: float = 2.0
+    with_container: bool = False
 
     @property
     def pairs(self) -> int:
@@ -42,7 +44,8 @@ class Case:
     @property
     def what(self) -> str:
         """The stack, for people."""
-        return f"{self.containers}{f' + {2 * self.pairs} children' if self.children else ''}"
+        children = f" + {2 * self.pairs} children" if self.children else ""
+        return f"{self.containers}{children}{', deleted with them' if self.with_container else ''}"
 
     @property
     def at_once(self) -> int:
@@ -73,14 +76,20 @@ class Case:
         """
         The calls without which the verb cannot be done.
 
-        Of an `up`: one look at what is there and one at what became of it, and what creates. A connection takes a look,
-        its POST and the restart of its source; an address takes a look and its POST.
+        An `up` takes one look at the containers, which shows the names that are taken, and the requests that change
+        something: the create of each container; for each pair the external access, the connection, the restart of its
+        source and the address. Nothing that is in a new container has to be looked for.
+
+        A `refresh` takes one look at the containers, and of each pair one at the addresses and one at the connections.
+        A `destroy` takes one look at the containers, and a deletion of each resource; the children have none of their
+        own if they are deleted with their container.
         """
         if verb == "up":
-            return 2 + self.containers + self.pairs * (1 + 3 + 2)
+            return 1 + self.containers + self.pairs * 4
         if verb == "refresh":
             return 1 + 2 * self.pairs
-        return 1 + self.containers if verb == "destroy" else 0
+        children = 0 if self.with_container else 2 * self.pairs
+        return 1 + self.containers + children if verb == "destroy" else 0
 
     def seconds_at_least(self, verb: str, empty_up: float) -> float:
         """
@@ -104,6 +113,11 @@ QUICK = (
 )
 
 FULL = (
+    *(
+        Case("ours", containers, children=True, per_minute=per_minute, with_container=True)
+        for per_minute in (None, 60)
+        for containers in (24, 200)
+    ),
     *(
         Case("ours", containers, children, per_minute)
         for per_minute in (None, 60)

@@ -28,8 +28,10 @@ finds a fresh window of the rate limit. The two hundred without a limit run with
 `stacks:maxConcurrency`: with 64 in parallel they would boot in four rounds.
 
 The **bound** is the least for any provider: an empty `up`, the boot, and the windows of the rate limit that are filled
-by the calls which have to be made (the creates, a look before and a look after; for a connection a look, its POST and
-the restart of its source; and so on).
+by the calls which have to be made. Of an `up` these are one look at the containers, which shows the names that are
+taken, and the requests that change something: the creates, and for each pair of children the external access, the
+connection, the restart of its source and the address. Of a `destroy` they are one look and a deletion of each resource,
+and of a `refresh` one list for all containers and two for each pair of children.
 
 ![up, ours and plain, in multiples of what has to be](images/bench.svg)
 """
@@ -44,8 +46,8 @@ TARGETS = """
 TABLE = """
 ## All figures
 
-*Children*: every second container has external access with an AllowedIp, and a Connection to its neighbour. *CPU* and
-*memory* are the provider's process alone.
+*Children*: every second container has external access with an AllowedIp, and a Connection to its neighbour; *deleted
+with them* is `stacks:deleteChildrenWithContainer`. *CPU* and *memory* are the provider's process alone.
 
 | containers | limit | verb | provider | seconds | x bound | calls | 429s | CPU s | memory MB |
 |---|---|---|---|--:|--:|--:|--:|--:|--:|
@@ -105,6 +107,13 @@ def _cells(row: Row) -> str:
     return f"| {' | '.join(map(str, cells))} |\n"
 
 
-def _order(row: Row) -> tuple[bool, int, bool, int, str]:
+def _order(row: Row) -> tuple[bool, int, bool, bool, int, str]:
     case = row.case
-    return case.per_minute is None, case.containers, case.children, VERBS.index(row.verb), case.provider
+    return (
+        case.per_minute is None,
+        case.containers,
+        case.children,
+        case.with_container,
+        VERBS.index(row.verb),
+        case.provider,
+    )

@@ -51,6 +51,8 @@ def run(case: Case, engine: Path, empty_up: float) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder, emulator:
         stack = _stack(Path(folder) / "stack", engine, emulator)
         stack.set("stacks:maxConcurrency", str(case.at_once))
+        if case.with_container:
+            stack.set("stacks:deleteChildrenWithContainer", "true")
         shutil.copy(PLAIN, stack.folder)
         stack.program(case.program())
         for verb in VERBS:
