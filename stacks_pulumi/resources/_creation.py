@@ -136,7 +136,7 @@ class Creation(ABC, Generic[T]):
         owner = Owner(self.op.call.urn, token_of(origin), created=not self.adopted)
         OWNERSHIP.claim(self.kind, id_, owner)
         if self.adopted:
-            record_adoption(self.kind, id_, token_of(origin))
+            record_adoption(self.op.call.engine, self.kind, id_, token_of(origin))
         try:
             outs = self._finish(thing, id_, origin)
             self.op.check_active()

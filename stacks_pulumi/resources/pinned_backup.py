@@ -17,7 +17,7 @@ from stacks_pulumi.errors import (
     UnexpectedStateError,
     VanishedError,
 )
-from stacks_pulumi.resources import _checks, _host
+from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._created import REFUSALS
 from stacks_pulumi.resources._creation import Creation
@@ -36,6 +36,7 @@ from stacks_pulumi.resources._references import (
 from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._running import runs, wait_until_running
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._values import is_unknown
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -92,7 +93,6 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
             on_delete: What to do with the backup when this resource goes: `unpin` (default), `delete` or `keep`.
         """
         super().__init__(
-            PinnedBackupProvider(),
             resource_name,
             {
                 "container": input_id(container),
@@ -160,7 +160,7 @@ class PinnedBackupProvider(Provider):
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Not where triggers are dropped for the number of the very backup that they made."""
         named = news.get("backup_id")
-        if field.name == "triggers" and named is not None and not _host.is_unknown(named):
+        if field.name == "triggers" and named is not None and not is_unknown(named):
             return False
         return super().replaces(field, olds, news)
 
