@@ -150,11 +150,12 @@ def _rows(kind: type[M], entries: Sequence[Any], path: str) -> tuple[list[M], st
     """The rows that can be read, the first one that cannot, and the ids of those that can in part."""
     prepare(kind)
     given = _respelled_together(kind, entries)
-    for respell in (lambda: None, lambda: _write_numbers_as_text(kind, given)):
-        respell()
-        # Almost always all rows can be read, and then one conversion of the whole list is much quicker.
-        with contextlib.suppress(msgspec.ValidationError):
-            return msgspec.convert(given, list[kind], strict=False), None, set()  # type: ignore[valid-type]  # known at run time
+    # Almost always all rows can be read, and then one conversion of the whole list is much quicker.
+    with contextlib.suppress(msgspec.ValidationError):
+        return _converted(kind, given), None, set()
+    _write_numbers_as_text(kind, given)
+    with contextlib.suppress(msgspec.ValidationError):
+        return _converted(kind, given), None, set()
     rows: list[M] = []
     gap: str | None = None
     damaged: set[Any] = set()
@@ -171,6 +172,10 @@ def _rows(kind: type[M], entries: Sequence[Any], path: str) -> tuple[list[M], st
         if unread:
             damaged.add(getattr(row, "id", None))
     return rows, gap, damaged
+
+
+def _converted(kind: type[M], rows: Sequence[Any]) -> list[M]:
+    return msgspec.convert(rows, list[kind], strict=False)  # type: ignore[valid-type]  # known at run time
 
 
 def _respelled_together(kind: type[M], entries: Sequence[Any]) -> list[Any]:

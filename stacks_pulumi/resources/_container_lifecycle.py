@@ -32,6 +32,7 @@ from stacks_pulumi.resources._container_view import (
     outputs,
 )
 from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._expected import EXPECTED
 from stacks_pulumi.resources._identity import (
     IDENTITY_CONFLICT,
     RECENT,
@@ -254,6 +255,11 @@ class ContainerCreation(Creation[models.Container]):
     """The creation of a container: POST, wait until it runs, then status and external access."""
 
     kind: ClassVar = "Container"
+
+    def run(self) -> tuple[str, dict[str, Any]]:
+        """Create the container; see `Creation`. Connections to it are expected until then."""
+        with EXPECTED.creating(self.op.label):
+            return super().run()
 
     @property
     def _lifecycle(self) -> Lifecycle:

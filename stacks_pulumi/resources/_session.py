@@ -21,6 +21,7 @@ from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, wait_while
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import Settings
 from stacks_pulumi.resources._created import CreatedContainers
+from stacks_pulumi.resources._expected import EXPECTED
 from stacks_pulumi.resources._operation import current_operation
 from stacks_pulumi.resources._reads import Reads
 from stacks_pulumi.resources._restarts import Restarts
@@ -105,7 +106,7 @@ def session_for(settings: Settings) -> Session:
                 SYSTEM_CLOCK,
                 spending=SpendGuard(SYSTEM_CLOCK),
                 reads=Reads(SYSTEM_CLOCK, _check_operation),
-                restarts=Restarts(SYSTEM_CLOCK),
+                restarts=Restarts(SYSTEM_CLOCK, EXPECTED),
                 created=CreatedContainers(client.feed.seen),
                 fingerprint=fingerprint,
             )

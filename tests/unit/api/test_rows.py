@@ -15,7 +15,7 @@ from stacks_pulumi.api._shapes import ShapeError, items, record
 from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, VpnClient
 from stacks_pulumi.api.models._base import Model
 
-KINDS = (AllowedIp, Backup, Connection, Container, VpnClient)
+KINDS: tuple[type[Model], ...] = (AllowedIp, Backup, Connection, Container, VpnClient)
 
 
 def spellings(kind: type[Model]) -> list[str]:
