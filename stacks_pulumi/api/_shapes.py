@@ -152,30 +152,36 @@ def _rows(kind: type[M], entries: Sequence[Any], path: str) -> tuple[list[M], st
     given = _respelled_together(kind, entries)
     # Almost always all rows can be read, and then one conversion of the whole list is much quicker.
     with contextlib.suppress(msgspec.ValidationError):
-        return _converted(kind, given), None, set()
-    _write_numbers_as_text(kind, given)
-    with contextlib.suppress(msgspec.ValidationError):
-        return _converted(kind, given), None, set()
+        return msgspec.convert(given, list[kind], strict=False), None, set()  # type: ignore[valid-type]  # known at run time
+    texts = [name for name, is_text in _fields(kind) if is_text]
     rows: list[M] = []
     gap: str | None = None
     damaged: set[Any] = set()
     for index, (entry, fields) in enumerate(zip(entries, given, strict=True)):
-        with contextlib.suppress(msgspec.ValidationError):
-            rows.append(msgspec.convert(fields, kind, strict=False))
-            continue
-        try:
-            row, unread = _read(kind, entry, f"{path}[{index}]")
-        except ShapeError as error:
-            gap = gap or scrub(str(error))
-            continue
+        row = _row(kind, fields, texts)
+        if row is None:
+            try:
+                row, unread = _read(kind, entry, f"{path}[{index}]")
+            except ShapeError as error:
+                gap = gap or scrub(str(error))
+                continue
+            if unread:
+                damaged.add(getattr(row, "id", None))
         rows.append(row)
-        if unread:
-            damaged.add(getattr(row, "id", None))
     return rows, gap, damaged
 
 
-def _converted(kind: type[M], rows: Sequence[Any]) -> list[M]:
-    return msgspec.convert(rows, list[kind], strict=False)  # type: ignore[valid-type]  # known at run time
+def _row(kind: type[M], fields: Any, texts: Iterable[str]) -> M | None:
+    """The row, with numbers as text where a text is meant; `None` if a field cannot be read."""
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError:
+        if not isinstance(fields, dict):
+            return None
+    fields.update({name: _as_text(fields[name]) for name in texts if name in fields})
+    with contextlib.suppress(msgspec.ValidationError):
+        return msgspec.convert(fields, kind, strict=False)
+    return None
 
 
 def _respelled_together(kind: type[M], entries: Sequence[Any]) -> list[Any]:
@@ -204,13 +210,6 @@ def _respelled_together(kind: type[M], entries: Sequence[Any]) -> list[Any]:
                 row[name] = words.get(word, word)
         rows.append(row)
     return rows
-
-
-def _write_numbers_as_text(kind: type[M], rows: Iterable[Any]) -> None:
-    texts = [name for name, is_text in _fields(kind) if is_text]
-    for row in rows:
-        if isinstance(row, dict):
-            row.update({name: _as_text(row[name]) for name in texts if name in row})
 
 
 def _as_text(value: Any) -> Any:

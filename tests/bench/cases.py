@@ -14,7 +14,7 @@ class Case:
     One stack from its first `up` to its `destroy`.
 
     Attributes:
-        provider: `ours` or `plain`.
+        provider: `ours`, `plain`, or `idle` (one that does nothing: the engine alone).
         containers: How many.
         children: Whether every second one has external access with an AllowedIp and a Connection to its neighbour.
         per_minute: Requests a minute that the key may make; `None` for no limit.
@@ -59,7 +59,7 @@ class Case:
 
     def program(self) -> str:
         """The Pulumi program."""
-        module = "stacks_pulumi" if self.provider == "ours" else "plain_stacks"
+        module = "stacks_pulumi" if self.provider == "ours" else f"{self.provider}_stacks"
         lines = [f"import {module} as api"]
         for number in range(self.containers):
             has_children = self.children and number % 2 == 1
@@ -91,9 +91,19 @@ class Case:
         children = 0 if self.with_container else 2 * self.pairs
         return 1 + self.containers + children if verb == "destroy" else 0
 
-    def seconds_at_least(self, verb: str, empty_up: float) -> float:
+    @property
+    def idle(self) -> Case:
+        """The same stack with a provider that does nothing."""
+        return Case("idle", self.containers, self.children, per_minute=None if self.at_once > 64 else 60)
+
+    def seconds_at_least(self, verb: str, empty_up: float, idle: float = 0.0) -> float:
         """
         The bound: no program gets the verb done in less on this machine under this limit.
+
+        Args:
+            verb: The verb.
+            empty_up: Seconds of an `up` of nothing.
+            idle: Seconds of the verb with a provider that does nothing.
 
         The limit counts in windows of a minute, so a call number n goes out after (n - 1) // limit windows at the
         earliest; the last container is made then at the earliest, and boots after it.
@@ -101,7 +111,7 @@ class Case:
         boot = self.boot if verb == "up" else self.action if verb == "destroy" else 0.0
         last_call = self._windows(self.calls_at_least(verb)) * WINDOW
         last_boot = self._windows(1 + self.containers) * WINDOW + boot if boot else 0.0
-        return empty_up + max(last_call, last_boot)
+        return max(empty_up + max(last_call, last_boot), idle)
 
     def _windows(self, calls: int) -> int:
         return 0 if self.per_minute is None or calls == 0 else (calls - 1) // self.per_minute
