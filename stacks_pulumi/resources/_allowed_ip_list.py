@@ -336,9 +336,8 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
             StacksError: External access is off, or the container has been recreated outside of this program.
         """
         container, address = self.inputs["container"], self.inputs["ip_address"]
-        if not self.inputs.get("revoke_auto_added") and self.session.created.lacks_address(
-            container, address
-        ):
+        revoke = bool(self.inputs.get("revoke_auto_added"))
+        if self.session.created.lacks_address(container, address, revoke=revoke):
             with contextlib.suppress(*REFUSALS):
                 return self._list.bring((), self.inputs)[0]
         refuse_if_recreated(container, creation_time(self.session, container))
@@ -362,6 +361,9 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         self._list.take_out(
             [*self._replaced, *unwanted(self._before, self.inputs["ip_address"], self.inputs)]
         )
+        if self.inputs.get("revoke_auto_added"):
+            # One look serves the other addresses of the container.
+            self.session.created.revoke(self.inputs["container"])
         return self.known(thing, None)
 
     def known(self, thing: models.AllowedIp, error: Exception | None) -> dict[str, Any]:

@@ -31,6 +31,7 @@ REFUSALS: Final = (BadRequestError, ConflictError, ExistsError)
 class _Created:
     created_at: str
     auto_added: str | None = None
+    """The address that the API has added; empty once it is revoked, `None` if it is not known."""
     backed_up: bool = False
 
 
@@ -64,6 +65,13 @@ class CreatedContainers:
                 if created is not None:
                     self._containers[id_] = replace(created, auto_added=canonical(access.your_ip))
 
+    def revoke(self, id_: str) -> None:
+        """Record that the address which the API had added is no longer in the list."""
+        with self._lock:
+            created = self._containers.get(id_)
+            if created is not None and created.auto_added is not None:
+                self._containers[id_] = replace(created, auto_added="")
+
     def remove(self, id_: str) -> None:
         """Forget a container that is deleted."""
         with self._lock:
@@ -79,10 +87,19 @@ class CreatedContainers:
         found = [self._find(id_)[1] for id_ in ids]
         return all(container is not None and container.status in CREATED.target for container in found)
 
-    def lacks_address(self, id_: str, address: str) -> bool:
-        """Return whether the list of allowed addresses holds another one only, which the API has added itself."""
+    def lacks_address(self, id_: str, address: str, *, revoke: bool) -> bool:
+        """
+        Return whether the list of allowed addresses certainly needs no look before an address is added.
+
+        Args:
+            id_: The container's id.
+            address: The address.
+            revoke: Whether the address that the API has added is to be revoked then.
+        """
         created, _ = self._find(id_)
-        return created is not None and created.auto_added not in {None, canonical(address)}
+        if created is None or created.auto_added is None:
+            return False
+        return not created.auto_added if revoke else created.auto_added != canonical(address)
 
     def take_first_backup(self, id_: str) -> bool:
         """Return whether the container has no manual backup yet; true once."""

@@ -174,9 +174,12 @@ def test_the_address_that_the_api_added_is_looked_for(host: Host, emulator: Emul
 def test_the_address_that_the_api_added_is_looked_for_to_be_revoked(
     host: Host, emulator: Emulator, app: str
 ) -> None:
-    host.resource("AllowedIp", "office").up(container=app, ip_address=OFFICE, revoke_auto_added=True)
+    for name, address in (("office", OFFICE), ("home", "198.51.101.7")):
+        host.resource("AllowedIp", name).up(container=app, ip_address=address, revoke_auto_added=True)
 
-    assert addresses(emulator, "app").keys() == {OFFICE}
+    assert addresses(emulator, "app").keys() == {OFFICE, "198.51.101.7"}
+    # One look serves both.
+    assert emulator.api.log.counts() == {"allowed_ips.list": 1, "allowed_ips.add": 2, "allowed_ips.remove": 1}
 
 
 # --- when the container is another one, or in another status ---

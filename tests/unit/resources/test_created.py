@@ -84,12 +84,23 @@ def test_all_containers_have_to_be_created_here() -> None:
 
 def test_an_address_is_missing_unless_it_is_the_one_that_the_api_added() -> None:
     account = Account()
-    assert not account.created.lacks_address(WEB, "198.51.100.7")
+    assert not account.created.lacks_address(WEB, "198.51.100.7", revoke=False)
 
     account.created.add_access(WEB, opened())
 
-    assert account.created.lacks_address(WEB, "198.51.100.7")
-    assert not account.created.lacks_address(WEB, f"{MINE}/32")
+    assert account.created.lacks_address(WEB, "198.51.100.7", revoke=False)
+    assert not account.created.lacks_address(WEB, f"{MINE}/32", revoke=False)
+
+
+def test_an_address_that_is_to_be_revoked_is_looked_for_once() -> None:
+    account = Account()
+    account.created.add_access(WEB, opened())
+    assert not account.created.lacks_address(WEB, "198.51.100.7", revoke=True)
+
+    account.created.revoke(WEB)
+
+    assert account.created.lacks_address(WEB, "198.51.100.8", revoke=True)
+    assert account.created.lacks_address(WEB, MINE, revoke=False)
 
 
 @pytest.mark.parametrize(
@@ -101,8 +112,9 @@ def test_nothing_is_known_of_the_addresses_after_another_answer(access: External
     account = Account()
 
     account.created.add_access(WEB, access)
+    account.created.revoke(WEB)
 
-    assert not account.created.lacks_address(WEB, "198.51.100.7")
+    assert not account.created.lacks_address(WEB, "198.51.100.7", revoke=False)
 
 
 def test_a_container_that_is_created_again_has_no_addresses_yet() -> None:
@@ -111,7 +123,7 @@ def test_a_container_that_is_created_again_has_no_addresses_yet() -> None:
 
     account.created.add(WEB)
 
-    assert not account.created.lacks_address(WEB, "198.51.100.7")
+    assert not account.created.lacks_address(WEB, "198.51.100.7", revoke=False)
 
 
 def test_a_first_backup_is_the_first_once() -> None:
