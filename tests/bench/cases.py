@@ -108,6 +108,8 @@ class Case:
         The limit counts in windows of a minute, so a call number n goes out after (n - 1) // limit windows at the
         earliest; the last container is made then at the earliest, and boots after it.
         """
+        if self.provider == "idle":
+            return empty_up
         boot = self.boot if verb == "up" else self.action if verb == "destroy" else 0.0
         last_call = self._windows(self.calls_at_least(verb)) * WINDOW
         last_boot = self._windows(1 + self.containers) * WINDOW + boot if boot else 0.0
