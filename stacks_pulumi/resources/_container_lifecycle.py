@@ -32,6 +32,7 @@ from stacks_pulumi.resources._container_view import (
     outputs,
 )
 from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._expected import EXPECTED
 from stacks_pulumi.resources._identity import (
     IDENTITY_CONFLICT,
     RECENT,
@@ -132,6 +133,7 @@ class Lifecycle:
         if identity is Identity.UNCERTAIN:
             msg = f"{_uncertain(id_, olds, found)}. It was not deleted. {self._remedies()}"
             raise StacksError(msg)
+        self.session.created.remove(id_)
         try:
             self.session.client.containers.delete(id_)
         except NotFoundError:
@@ -197,6 +199,7 @@ class Lifecycle:
         if access is None or access.enabled is not wanted:
             self.op.progress("turning external access on" if wanted else "turning external access off")
             access = self.session.client.containers.external_access(container.id, enabled=wanted)
+            self.session.created.add_access(container.id, access)
         return access
 
     def _restart(self, container: models.Container, desired: str | None) -> models.Container:
@@ -254,6 +257,11 @@ class ContainerCreation(Creation[models.Container]):
 
     kind: ClassVar = "Container"
 
+    def run(self) -> tuple[str, dict[str, Any]]:
+        """Create the container; see `Creation`. Connections to it are expected until then."""
+        with EXPECTED.creating(self.op.label):
+            return super().run()
+
     @property
     def _lifecycle(self) -> Lifecycle:
         return Lifecycle(self.session, self.op)
@@ -300,6 +308,8 @@ class ContainerCreation(Creation[models.Container]):
         """Wait until it runs, then bring it to the status and the external access that the program wants."""
         if not self.adopted or not thing.settled:
             thing = self._lifecycle.wait_until_created(thing)
+        if not self.adopted:
+            self.session.created.add(thing.id)
         return self._lifecycle.settle(thing, {}, self.inputs, new=not self.adopted)
 
     def known(self, thing: models.Container, error: Exception | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from stacks_pulumi.errors import (
@@ -144,7 +145,8 @@ class Creation(ABC, Generic[T]):
         origin = new_origin(self.session)
         thing = self._obtain()
         id_ = self.id_of(thing)
-        OWNERSHIP.claim(self.kind, id_, Owner(self.op.call.urn, token_of(origin), created=not self.adopted))
+        owner = Owner(self.op.call.urn, token_of(origin), created=not self.adopted)
+        OWNERSHIP.claim(self.kind, id_, owner)
         if self.adopted:
             record_adoption(self.op.call.engine, self.kind, id_, token_of(origin))
         try:
@@ -157,6 +159,8 @@ class Creation(ABC, Generic[T]):
         except self.leaves_nothing:
             OWNERSHIP.release(self.kind, id_, token_of(origin))
             raise
+        # Children are created only in the container that was created here.
+        OWNERSHIP.claim(self.kind, id_, replace(owner, created_at=outs.get("created_at")))
         return id_, {**outs, ORIGIN: origin}
 
     def _finish(self, thing: T, id_: str, origin: str) -> dict[str, Any]:

@@ -179,6 +179,8 @@ class Container(Resource, module="stacks", name="Container"):
             }
         )
         """What the program states about the container, for the checks of what belongs to it."""
+        self.connections_in_program: dict[str, str] = {}
+        """The connections from it that the program declares: name -> name of the target in the program."""
         self.outlives_stack = is_lookup or (opts is not None and bool(opts.retain_on_delete))
         """Whether it stays when the stack goes; then it takes no child with it."""
         if not is_lookup:
