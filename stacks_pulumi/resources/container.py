@@ -168,8 +168,7 @@ class Container(Resource, module="stacks", name="Container"):
         """What the program states about the container, for the checks of what belongs to it."""
         self.outlives_stack = is_lookup or (opts is not None and bool(opts.retain_on_delete))
         """Whether it stays when the stack goes; then it takes no child with it."""
-        if not is_lookup:
-            show_in_preview(self)
+        show_in_preview(self, is_lookup=is_lookup)
 
     @staticmethod
     def get(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 
@@ -19,7 +21,7 @@ def test_a_preview_has_the_price_of_the_program_in_one_line_that_fits(stack: Sta
 
     lines = [line.strip() for line in result.text.splitlines() if "a month" in line]
     (total,) = (line for line in lines if "containers:" in line)
-    assert total == "2 containers: $8.00 a month"
+    assert total == "2 containers: $8.00 a month, all to be created"
     # In a diff the lines of a row stand alone, so each names its container.
     assert set(lines) - {total} <= {"sql: $4.00 a month", "app: $4.00 a month"}
 
@@ -40,3 +42,38 @@ def test_an_update_shows_no_total_and_clears_the_line_of_each_finished_row(
     assert emulator.calls("containers.create") == 1
     assert "1 container:" not in result.text
     assert result.status_lines()[-1] == ""
+
+
+def test_the_line_has_the_change_to_the_state(stack: Stack) -> None:
+    def total() -> str:
+        (line,) = (
+            line.strip()
+            for line in stack.preview().text.splitlines()
+            if " month" in line and ": $" in line and "container" in line.split(":")[0]
+        )
+        return line
+
+    web, sql = (
+        f'{name} = stacks.Container("{name}", template="{template}")\n'
+        for name, template in (("web", "nodejs"), ("sql", "mysql"))
+    )
+    stack.program(web + sql)
+    stack.up()
+
+    assert total() == "2 containers: $8.00 a month (no change)"
+    stack.program(web + 'stacks.Container.get("found", web.id)')
+    assert total() == "1 container: $4.00 a month (-$4.00)"
+    stack.program(web + sql + 'stacks.Container("api", template="nodejs", plan="premium")')
+    assert total() == "3 containers: $18.00 a month (+$10.00)"
+
+
+def test_a_state_file_without_any_deployment_is_previewed(stack: Stack) -> None:
+    (file,) = (stack.folder / "state").rglob("dev.json")
+    checkpoint = json.loads(file.read_text(encoding="utf-8"))
+    # As older versions of Pulumi left a stack that was made and never updated. Newer ones crash if they are asked
+    # for its resources.
+    del checkpoint["checkpoint"]["latest"]
+    file.write_text(json.dumps(checkpoint), encoding="utf-8")
+    stack.program('stacks.Container("app", template="nodejs")')
+
+    assert "1 container: $4.00 a month, all to be created" in stack.preview().text

@@ -1,9 +1,9 @@
-"""The line with the price of a program, where one process runs several programs (the Automation API)."""
+"""The line with the price of a program: the change, and several programs in one process (the Automation API)."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -28,7 +28,8 @@ def test_a_run_that_failed_leaves_nothing_to_the_next_one(monkeypatch: pytest.Mo
         root: Any = type("Root", (), {})()
         monkeypatch.setattr(_total, "get_root_resource", lambda: root)
         price: Any = Price()
-        _total.show_in_preview(SimpleNamespace(monthly_price_usd=price))
+        container = SimpleNamespace(urn=Price(), id=Price(), monthly_price_usd=price)
+        _total.show_in_preview(cast("Any", container), is_lookup=False)
         roots.append(root)
         found: Price = price
         return found
@@ -37,8 +38,8 @@ def test_a_run_that_failed_leaves_nothing_to_the_next_one(monkeypatch: pytest.Mo
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
     counted: list[int] = []
 
-    def all_of(*prices: Any) -> Any:
-        counted.append(len(prices))
+    def all_of(*outputs: Any) -> Any:
+        counted.append(len(outputs) // 3)
         return Price()
 
     monkeypatch.setattr(pulumi.Output, "all", all_of)
@@ -48,3 +49,40 @@ def test_a_run_that_failed_leaves_nothing_to_the_next_one(monkeypatch: pytest.Mo
         function(4.0)
 
     assert counted == [1]
+
+
+WEB, OTHER = "urn:pulumi:dev::shop::pulumi-python:dynamic/stacks:Container::web", "urn:other"
+CONTAINER = "pulumi-python:dynamic/stacks:Container"
+
+
+def row(price: float, *, is_lookup: bool = False) -> Any:
+    return _total._Row(WEB, "usr-1-web", price, is_lookup)
+
+
+def state(**outputs: Any) -> dict[str, Any]:
+    return {OTHER: {"type": CONTAINER, "outputs": {"monthly_price_usd": 4.0, **outputs}}}
+
+
+@pytest.mark.parametrize(
+    ("resources", "past"),
+    [
+        ({}, 0),
+        (state(stacks_kind="Container"), 4),
+        (state(origin="a-b"), 4),
+        # A container of version 0.1, or one that was looked up: nothing tells which.
+        (state(), None),
+        (state(stacks_kind="Container", monthly_price_usd=None), None),
+        ({WEB: {"type": CONTAINER, "outputs": {"monthly_price_usd": 9.0}}}, 9),
+        ({OTHER: {"type": "aws:s3:Bucket", "outputs": {"monthly_price_usd": 9.0, "origin": "a-b"}}}, 0),
+    ],
+)
+def test_the_past_price_is_that_of_the_containers_which_the_stack_owns(
+    resources: dict[str, Any], past: float | None
+) -> None:
+    assert _total._past(resources, [row(4)]) == past
+
+
+def test_a_container_that_is_looked_up_has_no_past_price() -> None:
+    resources = {WEB: {"type": CONTAINER, "outputs": {"monthly_price_usd": 9.0}}}
+
+    assert _total._past(resources, [row(9, is_lookup=True)]) == 0
