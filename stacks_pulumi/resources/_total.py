@@ -73,16 +73,16 @@ def _collect(declared: _Declared, _: Any) -> None:
     parts = [(item.urn, item.id, item.monthly_price_usd) for item, _ in declared]
     lookups = [is_lookup for _, is_lookup in declared]
     declared.clear()
-    show: Callable[[list[Any]], Awaitable[None]] = functools.partial(_show, lookups)
+    show: Callable[[list[Any]], Awaitable[str]] = functools.partial(_show, lookups)
     pulumi.Output.all(*(part for row in parts for part in row)).apply(show, run_with_unknowns=True)
 
 
-async def _show(lookups: list[bool], values: list[Any]) -> None:
+async def _show(lookups: list[bool], values: list[Any]) -> str:
     urns, ids, prices = values[::3], values[1::3], values[2::3]
     rows = [_Row(*parts) for parts in zip(urns, ids, prices, lookups, strict=True)]
     owned = [row for row in rows if not row.is_lookup]
     if not owned:
-        return
+        return ""
     known = [row.price for row in owned if isinstance(row.price, int | float)]
     unknown = len(owned) - len(known)
     text = f"{len(owned)} container{'' if len(owned) == 1 else 's'}: ${sum(known):.2f} a month"
@@ -91,14 +91,15 @@ async def _show(lookups: list[bool], values: list[Any]) -> None:
     elif not isinstance(get_monitor(), MockMonitor):
         text += await _change(sum(known), rows)
     pulumi.log.info(text)
+    return text
 
 
 async def _change(planned: float, rows: list[_Row]) -> str:
     """The difference to the state, ready to be appended; empty if it cannot be told."""
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     try:
-        # A state file of an older engine may have no deployment; asked for its resources, the engine crashes. A known id
-        # or an output shows that there is one.
+        # A state file of an older engine may have no deployment. Asked for its resources, the engine crashes; a known
+        # id or an output shows that there is one.
         if not (
             any(isinstance(row.id, str) for row in rows if not row.is_lookup)
             or await _ask(_STACK_OUTPUTS, name=name)
