@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 import pulumi
@@ -73,16 +73,17 @@ def _collect(declared: _Declared, _: Any) -> None:
     parts = [(item.urn, item.id, item.monthly_price_usd) for item, _ in declared]
     lookups = [is_lookup for _, is_lookup in declared]
     declared.clear()
-    show: Callable[[list[Any]], Awaitable[str]] = functools.partial(_show, lookups)
+    # mypy cannot choose among the results that `apply` accepts.
+    show: Any = functools.partial(_show, lookups)
     pulumi.Output.all(*(part for row in parts for part in row)).apply(show, run_with_unknowns=True)
 
 
-async def _show(lookups: list[bool], values: list[Any]) -> str:
+async def _show(lookups: list[bool], values: list[Any]) -> None:
     urns, ids, prices = values[::3], values[1::3], values[2::3]
     rows = [_Row(*parts) for parts in zip(urns, ids, prices, lookups, strict=True)]
     owned = [row for row in rows if not row.is_lookup]
     if not owned:
-        return ""
+        return
     known = [row.price for row in owned if isinstance(row.price, int | float)]
     unknown = len(owned) - len(known)
     text = f"{len(owned)} container{'' if len(owned) == 1 else 's'}: ${sum(known):.2f} a month"
@@ -91,7 +92,6 @@ async def _show(lookups: list[bool], values: list[Any]) -> str:
     elif not isinstance(get_monitor(), MockMonitor):
         text += await _change(sum(known), rows)
     pulumi.log.info(text)
-    return text
 
 
 async def _change(planned: float, rows: list[_Row]) -> str:
