@@ -133,7 +133,7 @@ def test_both_ends_are_waited_for(link: HostedResource, app: str, db: str, emula
     link.up(**quick(app, db))
 
     assert link.id != ""
-    assert any(line == f"starting: waiting for {app}" for line in link.lines())
+    assert "app: starting" in link.lines()
 
 
 @pytest.mark.parametrize("end", ["app", "sql"])
