@@ -47,7 +47,7 @@ __all__ = ["ContainerCreation", "Lifecycle"]
 
 _LOG_LINES: Final = 5
 _LOG_WIDTH: Final = 200
-_SHOWN: Final = {"pending": "pending, 10 to 30 s"}
+_SHOWN: Final[dict[str | None, str]] = {"pending": "pending, 10 to 30 s"}
 """What is shown for a status that says too little by itself."""
 _PATIENCE: Final = 120.0
 """Seconds for which a rollback that is refused is repeated: longer than a boot takes."""
@@ -238,7 +238,9 @@ class Lifecycle:
         def on_tick(seen: models.Container | None, _elapsed: float) -> None:
             status = container.status if seen is None else seen.status
             held = self.session.client.feed.held_back()
-            self.op.progress(f"rate limit: {held:.0f} s" if held >= 1 else _SHOWN.get(status, status))
+            self.op.progress(
+                f"rate limit: {held:.0f} s" if held >= 1 else _SHOWN.get(status, status or "no status yet")
+            )
 
         found = self.session.client.feed.wait(
             wait, container.id, deadline=self.op.deadline, on_tick=on_tick, cancelled=self.op.cancelled

@@ -27,9 +27,15 @@ _OWNED: Final = (tokens.MARKER, "origin")
 class Priced(Protocol):
     """A resource with a price."""
 
-    urn: pulumi.Output[str]
-    id: pulumi.Output[str]
     monthly_price_usd: pulumi.Output[float | None]
+
+    @property
+    def urn(self) -> pulumi.Output[str]:
+        """Its URN."""
+
+    @property
+    def id(self) -> pulumi.Output[str]:
+        """Its id, which a preview knows if the state has it."""
 
 
 class _Row(NamedTuple):
