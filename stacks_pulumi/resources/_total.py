@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import weakref
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any, Final, Protocol
 
 import pulumi
 from pulumi.runtime import get_root_resource
-from pulumi.runtime.invoke import invoke_async
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
-from stacks_pulumi.pricing import recognition, tokens
+from stacks_pulumi.resources._state_export import Declared, past_price, request_export
 
 __all__ = ["show_in_preview"]
-
-_STACK_OUTPUTS: Final = "pulumi:pulumi:readStackOutputs"
-_STACK_RESOURCES: Final = "pulumi:pulumi:readStackResourceOutputs"
-
-_OWNED: Final = (tokens.MARKER, "origin")
-"""Outputs that a container of the stack has and a looked-up one has not. Version 0.1 wrote neither."""
 
 
 class Priced(Protocol):
@@ -38,19 +33,11 @@ class Priced(Protocol):
         """Its id, which a preview knows if the state has it."""
 
 
-class _Row(NamedTuple):
-    """What a preview knows of a container; `Unknown` objects included."""
-
-    urn: Any
-    id: Any
-    price: Any
-    is_lookup: bool
-
-
-_Declared = list[tuple[Priced, bool]]
+_State = Future[list[Mapping[str, Any]] | None]
+_Run = list[tuple[Priced, bool]]
 
 # One entry for each run: with the Automation API a process runs several programs, and a run that failed shows no line.
-_runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, _Declared]] = weakref.WeakKeyDictionary()
+_runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, _Run]] = weakref.WeakKeyDictionary()
 
 
 def show_in_preview(container: Priced, *, is_lookup: bool) -> None:
@@ -62,31 +49,32 @@ def show_in_preview(container: Priced, *, is_lookup: bool) -> None:
 
     Args:
         container: The container.
-        is_lookup: It is only looked up: it has no part in the price, and must not be taken for one that was removed.
+        is_lookup: It is only looked up, and has no part in the price.
     """
     root = get_root_resource()
     if root is None or not pulumi.runtime.is_dry_run():
         return
-    declared = _runs.setdefault(root, [])
-    declared.append((container, is_lookup))
-    if len(declared) == 1:
+    run = _runs.setdefault(root, [])
+    run.append((container, is_lookup))
+    if len(run) == 1:
+        state = None if isinstance(get_monitor(), MockMonitor) else request_export()
         # Answers arrive when the program has run, so the others are in the list by then.
-        collect = functools.partial(_collect, declared)
+        collect = functools.partial(_collect, run, state)
         container.monthly_price_usd.apply(collect, run_with_unknowns=True)
 
 
-def _collect(declared: _Declared, _: Any) -> None:
-    parts = [(item.urn, item.id, item.monthly_price_usd) for item, _ in declared]
-    lookups = [is_lookup for _, is_lookup in declared]
-    declared.clear()
+def _collect(run: _Run, state: _State | None, _: Any) -> None:
+    parts = [(item.urn, item.id, item.monthly_price_usd) for item, _ in run]
+    lookups = [is_lookup for _, is_lookup in run]
+    run.clear()
     # mypy cannot choose among the results that `apply` accepts.
-    show: Any = functools.partial(_show, lookups)
+    show: Any = functools.partial(_show, lookups, state)
     pulumi.Output.all(*(part for row in parts for part in row)).apply(show, run_with_unknowns=True)
 
 
-async def _show(lookups: list[bool], values: list[Any]) -> None:
+async def _show(lookups: list[bool], state: _State | None, values: list[Any]) -> None:
     urns, ids, prices = values[::3], values[1::3], values[2::3]
-    rows = [_Row(*parts) for parts in zip(urns, ids, prices, lookups, strict=True)]
+    rows = [Declared(*parts) for parts in zip(urns, ids, prices, lookups, strict=True)]
     owned = [row for row in rows if not row.is_lookup]
     if not owned:
         return
@@ -95,51 +83,15 @@ async def _show(lookups: list[bool], values: list[Any]) -> None:
     text = f"{len(owned)} container{'' if len(owned) == 1 else 's'}: ${sum(known):.2f} a month"
     if unknown:
         text += f", plus {unknown} with an unknown price"
-    elif not isinstance(get_monitor(), MockMonitor):
-        text += await _change(sum(known), rows)
+    elif state is not None:
+        text += _change(sum(known), await asyncio.wrap_future(state), rows)
     pulumi.log.info(text)
 
 
-async def _change(planned: float, rows: list[_Row]) -> str:
-    """The difference to the state, ready to be appended; empty if it cannot be told."""
-    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    try:
-        # A state file of an older engine may have no deployment. Asked for its resources, the engine crashes; a known
-        # id or an output shows that there is one.
-        if not (
-            any(isinstance(row.id, str) for row in rows if not row.is_lookup)
-            or await _ask(_STACK_OUTPUTS, name=name)
-        ):
-            return ", all to be created"
-        past = _past(await _ask(_STACK_RESOURCES, stackName=name), rows)
-    # The SDK raises a bare Exception. A price is told with or without its change.
-    except Exception as error:  # noqa: BLE001  (as above)
-        pulumi.log.debug(f"the change of the monthly price is not known: {error}")
-        return ""
+def _change(planned: float, state: list[Mapping[str, Any]] | None, rows: list[Declared]) -> str:
+    """The difference to the state, ready to be appended; empty if it is not known."""
+    past = None if state is None else past_price(state, rows)
     if past is None:
         return ""
     change = round(planned - past, 2)
     return f" ({'+' if change > 0 else '-'}${abs(change):.2f})" if change else " (no change)"
-
-
-async def _ask(token: str, **arguments: str) -> Mapping[str, Any]:
-    answer = await invoke_async(token, arguments)
-    found: Mapping[str, Any] = answer["outputs"]
-    return found
-
-
-def _past(state: Mapping[str, Mapping[str, Any]], rows: Iterable[_Row]) -> float | None:
-    """The price of the containers in the state; `None` if one has none, or may be a look-up."""
-    declared = {row.urn: row.is_lookup for row in rows}
-    total = 0.0
-    for urn, resource in state.items():
-        outputs = resource["outputs"]
-        if recognition.kind_of(resource["type"], outputs) != "Container" or declared.get(urn, False):
-            continue
-        price = outputs.get("monthly_price_usd")
-        if not isinstance(price, int | float) or not (
-            urn in declared or any(key in outputs for key in _OWNED)
-        ):
-            return None
-        total += price
-    return total

@@ -27,7 +27,7 @@ def test_a_preview_has_the_price_of_the_program_in_one_line_that_fits(stack: Sta
 
     lines = [line.strip() for line in result.text.splitlines() if "a month" in line]
     (total,) = (line for line in lines if "containers:" in line)
-    assert total == "2 containers: $8.00 a month, all to be created"
+    assert total == "2 containers: $8.00 a month (+$8.00)"
     # In a diff the lines of a row stand alone, so each names its container.
     assert set(lines) - {total} <= {"sql: $4.00 a month", "app: $4.00 a month"}
 
@@ -73,16 +73,26 @@ def test_the_line_has_the_change_to_the_state(stack: Stack) -> None:
     assert total() == "3 containers: $18.00 a month (+$10.00)"
 
 
+def test_a_plan_of_a_preview_can_be_applied(stack: Stack) -> None:
+    stack.env["PULUMI_EXPERIMENTAL"] = "1"
+    stack.program('stacks.Container("app", template="nodejs")')
+    plan = str(stack.folder / "plan.json")
+    stack.preview("--save-plan", plan)
+
+    stack.up("--plan", plan, quiet_afterwards=False)
+
+    assert list(stack.resources()) == ["app"]
+
+
 def test_a_state_file_without_any_deployment_is_previewed(stack: Stack) -> None:
     (file,) = (stack.folder / "state").rglob("dev.json")
     checkpoint = json.loads(file.read_text(encoding="utf-8"))
-    # As older versions of Pulumi left a stack that was made and never updated. Newer ones crash if they are asked
-    # for its resources.
+    # As older versions of Pulumi left a stack that was made and never updated.
     del checkpoint["checkpoint"]["latest"]
     file.write_text(json.dumps(checkpoint), encoding="utf-8")
     stack.program('stacks.Container("app", template="nodejs")')
 
-    assert "1 container: $4.00 a month, all to be created" in stack.preview().text
+    assert "1 container: $4.00 a month (+$4.00)" in stack.preview().text
 
 
 SHOP = """
@@ -107,7 +117,7 @@ def test_what_is_left_on_a_terminal_is_final_and_whole(stack: Stack, columns: in
     stack.program(SHOP)
 
     preview = on_terminal("preview")
-    assert "    2 containers: $8.00 a month, all to be created" in preview.left
+    assert "    2 containers: $8.00 a month (+$8.00)" in preview.left
     assert {rest for _, rest in rows(preview.left)} == {"create"}
 
     up = on_terminal("up", "--yes", "--skip-preview")
