@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["build_parser", "main"]
 
 _COMMANDS: Final = {
+    "backups": "stacks_pulumi.commands.backups",
     "completion": "stacks_pulumi.commands.completion",
     "cost": "stacks_pulumi.cost.command",
+    "credentials": "stacks_pulumi.commands.credentials",
+    "doctor": "stacks_pulumi.commands.doctor",
     "emulator": "stacks_pulumi.commands.emulator",
+    "logs": "stacks_pulumi.commands.logs",
+    "vpn-config": "stacks_pulumi.commands.vpn_config",
 }
 """Subcommand -> its module, which `stacks_pulumi.commands` describes."""
 

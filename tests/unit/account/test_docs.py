@@ -1,0 +1,128 @@
+"""docs/doctor.md and docs/commands.md show what the commands print, and describe all of it."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.account.doctor import CHECKS
+from stacks_pulumi.account.doctor.finding import LEVELS
+from stacks_pulumi.cli import _COMMANDS, main
+from stacks_pulumi.commands import backups, credentials, doctor, logs, vpn_config
+from stacks_pulumi.emulator import Emulator
+from tests.support.machine import Machine
+
+DOCS = Path(__file__).parents[3] / "docs"
+DOCTOR = (DOCS / "doctor.md").read_text(encoding="utf-8")
+COMMANDS = (DOCS / "commands.md").read_text(encoding="utf-8")
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+VARYING = (
+    (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
+    (re.compile(r"http://127\.0\.0\.1:\d+"), "http://127.0.0.1:7822"),
+    (re.compile(r"(?<=Python )\d+\.\d+\.\d+ in \S+"), "VERSION in FOLDER"),
+    (re.compile(r"(?<=SDK )\d+\.\d+\.\d+"), "VERSION"),
+    (re.compile(r"(?<=stacks-pulumi )\d+\.\d+\.\d+"), "VERSION"),
+    (re.compile(r"(?<=selected stack of )[^,]+"), "FOLDER"),
+    (re.compile(r"\b[0-9a-f]{8}\b"), "HEX"),
+    (re.compile(r"\d+(\.\d)? kB|\b\d{5,}\b"), "SIZE"),
+)
+
+
+def shown(page: str) -> Iterator[tuple[str, str]]:
+    """The commands in a page, each with the output below it."""
+    for block in CONSOLE.findall(page):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            line, _, output = part.partition("\n")
+            yield line, output
+
+
+def normal(text: str) -> str:
+    for pattern, word in VARYING:
+        text = pattern.sub(word, text)
+    # Columns are as wide as what varies in them.
+    return "\n".join(re.sub(r" {2,}", "  ", line).strip() for line in text.splitlines()).strip()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Run a line of a page; all that it prints."""
+
+    def printed(line: str) -> str:
+        out = io.StringIO()
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", out)
+        program, *arguments = line.split()
+        assert program == "stacks-pulumi"
+        main(arguments)
+        return out.getvalue()
+
+    return printed
+
+
+def test_the_output_of_the_doctor_is_what_it_prints(
+    machine: Machine, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, run: Callable[[str], str]
+) -> None:
+    machine.set("stacks:apiKey", emulator.key)
+    machine.set("stacks:baseUrl", emulator.page_url.rstrip("/"))
+    machine.set("stacks:adopt", "if_matching")
+    monkeypatch.chdir(machine.project)
+    ((line, output),) = shown(DOCTOR)
+
+    assert normal(run(line)) == normal(output)
+
+
+def test_the_output_of_each_command_is_what_it_prints(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: Callable[[str], str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Emulator(boot_seconds=0, backup_seconds=0) as emulator:
+        monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+        monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
+        emulator.load(
+            [
+                {"name": "orders-db", "template": "postgresql", "backups": 2},
+                {"name": "orders", "template": "nodejs"},
+                {"name": "vpn", "template": "stacks-vpn", "vpn_clients": ["laptop"]},
+            ]
+        )
+        pairs = list(shown(COMMANDS))
+
+        assert {line.split()[1] for line, _ in pairs} == {"logs", "backups", "credentials", "vpn-config"}
+        for line, output in pairs:
+            assert normal(run(line)) == normal(output), line
+
+
+@pytest.mark.parametrize(
+    ("page", "module"),
+    [
+        (DOCTOR, doctor),
+        (COMMANDS, logs),
+        (COMMANDS, backups),
+        (COMMANDS, credentials),
+        (COMMANDS, vpn_config),
+    ],
+)
+def test_every_option_is_described(page: str, module: object) -> None:
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)  # type: ignore[attr-defined]  # each command has it
+    options = [action.option_strings[-1] for action in parser._actions if action.option_strings]
+
+    assert [name for name in options if name != "--help" and f"`{name}" not in page] == []
+
+
+def test_every_check_and_every_level_has_its_row() -> None:
+    rows = re.findall(r"^\| `(\w[\w-]*)` \|", DOCTOR, re.MULTILINE)
+
+    assert [name for name in rows if name not in {*LEVELS, "key-storage"}] == [*CHECKS]
+    assert [name for name in rows if name in LEVELS] == [*LEVELS]
+
+
+def test_every_command_is_in_the_list() -> None:
+    assert [name for name in _COMMANDS if f"`stacks-pulumi {name}`" not in COMMANDS] == []
