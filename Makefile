@@ -13,6 +13,8 @@ WHEEL   ?=
 venv    := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 python  := "$(venv)/bin/python"
 
+workflows := $(wildcard .github/workflows/*.yml) examples/gated_deployment/workflow.yml
+
 # A Python that was asked for by name is taken at its word: an environment made with another is made again.
 exact   := $(if $(filter file,$(origin PYTHON)),,--exact)
 
@@ -93,6 +95,7 @@ lint: setup ## style, types and the layers of the package; shows all there is to
 	"$(venv)/bin/lint-imports" --no-logo || status=1; \
 	echo "Checking workflows." >&2; \
 	"$(venv)/bin/zizmor" --offline --quiet .github/workflows || status=1; \
+	$(python) tools/actionlint $(workflows) || status=1; \
 	exit $$status
 
 format: setup ## put the code into its style

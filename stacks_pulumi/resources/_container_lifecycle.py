@@ -49,7 +49,8 @@ __all__ = ["ContainerCreation", "Lifecycle"]
 
 _LOG_LINES: Final = 5
 _LOG_WIDTH: Final = 200
-_USUALLY: Final = "usually 10-30 s"
+_SHOWN: Final[dict[str | None, str]] = {"pending": "pending, 10 to 30 s"}
+"""What is shown for a status that says too little by itself."""
 _PATIENCE: Final = 120.0
 """Seconds for which a rollback that is refused is repeated: longer than a boot takes."""
 _PAUSE: Final = 2.0
@@ -142,7 +143,7 @@ class Lifecycle:
             GONE,
             id_,
             deadline=self.op.deadline,
-            on_tick=lambda _container, _elapsed: self.op.progress("waiting until it is gone"),
+            on_tick=lambda _container, _elapsed: self.op.progress("still listed"),
             cancelled=self.op.cancelled,
             # The name may be taken again as soon as it is free, which no look need have seen.
             is_it=lambda container: same_instant(found.created_at, container.created_at),
@@ -197,7 +198,7 @@ class Lifecycle:
             return None
         access = None if new else self.session.client.allowed_ips.list(container.id)
         if access is None or access.enabled is not wanted:
-            self.op.progress("turning external access on" if wanted else "turning external access off")
+            self.op.progress(f"external access: {'on' if wanted else 'off'}")
             access = self.session.client.containers.external_access(container.id, enabled=wanted)
             self.session.created.add_access(container.id, access)
         return access
@@ -241,7 +242,9 @@ class Lifecycle:
         def on_tick(seen: models.Container | None, _elapsed: float) -> None:
             status = container.status if seen is None else seen.status
             held = self.session.client.feed.held_back()
-            self.op.progress(f"rate limit: {held:.0f} s, {status}" if held >= 1 else f"{status}, {_USUALLY}")
+            self.op.progress(
+                f"rate limit: {held:.0f} s" if held >= 1 else _SHOWN.get(status, status or "no status yet")
+            )
 
         found = self.session.client.feed.wait(
             wait, container.id, deadline=self.op.deadline, on_tick=on_tick, cancelled=self.op.cancelled
@@ -280,7 +283,7 @@ class ContainerCreation(Creation[models.Container]):
         price = catalog.monthly_price(inputs["template"], inputs.get("plan"), tier)
         # A promotional code may make it cheaper, so only the API knows whether it fits.
         self.session.spending.admit(name, None if inputs.get("discount_code") else price)
-        self.op.progress("creating" if price is None else f"creating (${price:.2f} a month)")
+        self.op.progress("creating" if price is None else f"${price:.2f} a month")
         try:
             made = self.session.client.containers.create(
                 name=name,

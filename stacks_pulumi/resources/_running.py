@@ -84,7 +84,7 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
         status = waiting.status
         if status not in CREATED.failed:
             try:
-                wait_for(session, op, CREATED, waiting.id, "waiting for")
+                wait_for(session, op, CREATED, waiting.id)
                 continue
             except UnexpectedStateError as error:
                 status = error.last_state
@@ -118,13 +118,11 @@ def _alone(session: Session, purpose: str, id_: str) -> models.Container:
         raise VanishedError(msg, subject=id_) from None
 
 
-def wait_for(
-    session: Session, op: Operation, wait: Wait, container: str, doing: str
-) -> models.Container | None:
+def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> models.Container | None:
     """Wait for a state of a container, until the deadline of the operation, and show its status."""
 
     def on_tick(seen: models.Container | None, _elapsed: float) -> None:
-        op.progress(f"{'not listed yet' if seen is None else seen.status}: {doing} {container}")
+        op.progress(f"{container}: not listed yet" if seen is None else f"{seen.name}: {seen.status}")
 
     return session.client.feed.wait(
         wait, container, deadline=op.deadline, on_tick=on_tick, cancelled=op.cancelled

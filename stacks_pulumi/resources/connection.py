@@ -301,14 +301,14 @@ class _ConnectionCreation(Creation[models.Connection]):
 
 
 def _restart(session: Session, op: Operation, source: str, made: Made | None = None) -> None:
-    op.progress("waiting for other connections")
+    op.progress("waiting for others")
     session.restarts.restart(source, lambda: _restart_now(session, op, source), op.check_active, made)
 
 
 def _restart_now(session: Session, op: Operation, source: str) -> None:
-    op.progress("restarting the source")
+    op.progress("restarting source")
     session.client.containers.set_status(source, "restart")
-    wait_for(session, op, STARTED, source, "restarting")
+    wait_for(session, op, STARTED, source)
 
 
 def _target_id(session: Session, found: models.Connection) -> str | None:

@@ -183,8 +183,7 @@ class Container(Resource, module="stacks", name="Container"):
         """The connections from it that the program declares: name -> name of the target in the program."""
         self.outlives_stack = is_lookup or (opts is not None and bool(opts.retain_on_delete))
         """Whether it stays when the stack goes; then it takes no child with it."""
-        if not is_lookup:
-            show_in_preview(self)
+        show_in_preview(self, is_lookup=is_lookup)
 
     @staticmethod
     def get(
