@@ -20,5 +20,5 @@ def test_nothing_is_lost_doubled_deleted_unasked_or_told() -> None:
 
     assert failed == []
     assert total["steps"] >= 200
-    # It was 29 of 111 `up` and 25 `refresh`, many of which have nothing to do. Threads run freely, so it differs.
-    assert total["faults fired"] >= 20
+    # It was 41 in 152 operations, many of which have nothing to do and send no request. Threads run freely.
+    assert total["faults fired"] >= 25
