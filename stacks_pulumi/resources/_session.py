@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -73,7 +72,7 @@ _lock: Final = threading.Lock()
 
 def fingerprint_of(settings: Settings) -> str:
     """Return what tells this base URL and key from others."""
-    return hashlib.sha256(f"{settings.base_url} {settings.api_key}".encode()).hexdigest()[:16]
+    return settings.fingerprint
 
 
 def session_for(settings: Settings) -> Session:
