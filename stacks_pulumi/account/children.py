@@ -224,19 +224,32 @@ def _children(one: Found, has: Belongings) -> Iterable[Child]:
             "AllowedIp",
             f"{container}/{address}",
             f"{address} ({entry.description or 'no description'})",
+            ("DELETE", "containers", container, "allowed-ips", entry.id),
             automatic=is_auto_added(entry),
         )
     for connection in has.connections:
         target = connection.target_name or connection.target_id or "?"
         yield Child(
-            "Connection", f"{container}/{connection.id}", f"{connection.name or connection.id} to {target}"
+            "Connection",
+            f"{container}/{connection.id}",
+            f"{connection.name or connection.id} to {target}",
+            ("DELETE", "containers", "connections", connection.id),
         )
     for client in has.vpn_clients:
         yield Child(
-            "VpnClient", f"{container}/{client.name}", client.name, automatic=client.name == "default"
+            "VpnClient",
+            f"{container}/{client.name}",
+            client.name,
+            ("DELETE", "containers", container, "vpn-clients", client.name),
+            automatic=client.name == "default",
         )
     for backup in has.backups:
-        yield Child("PinnedBackup", f"{container}/{backup.id}", f"backup {backup.id} of {backup.created_at}")
+        yield Child(
+            "PinnedBackup",
+            f"{container}/{backup.id}",
+            f"backup {backup.id} of {backup.created_at}",
+            ("POST", "backups", str(backup.id), "unpin"),
+        )
 
 
 def _address(entry: AllowedIp) -> str:

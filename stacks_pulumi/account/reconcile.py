@@ -41,6 +41,7 @@ class Child:
         kind: Its kind, for instance `AllowedIp`.
         id: The id that a resource for it has: `<container id>/<own name>`.
         description: What it is, for people.
+        removal: Method and path of the request that removes it.
         automatic: Whether the platform made it by itself, so that no stack need own it.
         owners: The resources that manage it.
         ownership: Who owns it.
@@ -49,6 +50,7 @@ class Child:
     kind: str
     id: str
     description: str
+    removal: tuple[str, ...]
     automatic: bool = False
     owners: tuple[Managed, ...] = ()
     ownership: Ownership = "unknown"
