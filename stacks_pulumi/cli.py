@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["build_parser", "main"]
 
 _COMMANDS: Final = {
+    "account": "stacks_pulumi.commands.account",
     "completion": "stacks_pulumi.commands.completion",
     "cost": "stacks_pulumi.cost.command",
     "emulator": "stacks_pulumi.commands.emulator",
 }
 """Subcommand -> its module, which `stacks_pulumi.commands` describes."""
 
-_WRONG_OPTION: Final = {"cost": 1}
+_WRONG_OPTION: Final = {"account": 1, "cost": 1}
 """Subcommand -> its exit code for an option that is wrong, where argparse's 2 means something else."""
 
 _NO_READER: Final = 128 + 13

@@ -176,6 +176,15 @@ def judged(
             raise InputError(
                 f"the budget {budget.name!r} limits an increase: say since when with --compare-to FILE"
             )
+        if (
+            before is not None
+            and not budget.everything
+            and any(one.stacks is None for one in before.containers)
+        ):
+            raise InputError(
+                f"the snapshot does not say which stack owns what, so the increase of the budget {budget.name!r} is not "
+                "known: compare with one that `stacks-pulumi account --save` wrote"
+            )
         report = compare(_part(now if before is None else before, budget, stacks), _part(now, budget, stacks))
         found += [(budget, verdict) for verdict in judge(report, budget.limits)]
     return tuple(found)

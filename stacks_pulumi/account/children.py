@@ -6,6 +6,7 @@ The API lists each kind for one container at a time, so this takes one to three 
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -91,6 +92,7 @@ def ask(
     *,
     backups: bool = True,
     progress: Callable[[int], None] = lambda _done: None,
+    stop: threading.Event | None = None,
 ) -> dict[str, Belongings]:
     """
     Read what belongs to the containers, several at once and within the rate limit.
@@ -100,6 +102,7 @@ def ask(
         containers: The containers.
         backups: Whether the account has any backups.
         progress: Called after each call, with the number of calls that are done.
+        stop: Set when this ends, however it ends: what still waits for the rate limit then gives up.
 
     Raises:
         StacksError: Something cannot be read whole.
@@ -118,6 +121,8 @@ def ask(
             progress(number)
     finally:
         # After an error or Ctrl-C nothing more is asked.
+        if stop is not None:
+            stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
     return {container.id: _belongings(found[container.id]) for container in containers}
 

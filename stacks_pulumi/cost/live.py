@@ -17,6 +17,7 @@ from stacks_pulumi.pricing.values import UNKNOWN, Unknown
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
+    from stacks_pulumi.api._limiter import OnLimit
     from stacks_pulumi.api.models import Container, Listing, Template
 
 __all__ = [
@@ -53,9 +54,12 @@ class AccountContainer:
         return self.item.price
 
 
-def connect() -> StacksClient:
+def connect(on_limit: OnLimit | None = None) -> StacksClient:
     """
     A client for the account that the environment names (`STACKS_API_KEY`, `STACKS_BASE_URL`).
+
+    Args:
+        on_limit: Called in a thread that waits for the rate limit; what it raises ends the request.
 
     Raises:
         ConfigError: There is no key, or a value is malformed.
@@ -66,7 +70,9 @@ def connect() -> StacksClient:
     if settings.api_key is None:
         msg = "no STACKS API key: set the environment variable STACKS_API_KEY; a stack's configuration is not read here"
         raise ConfigError(msg)
-    return StacksClient(settings.api_key, base_url=settings.base_url, allow_http=settings.allow_http)
+    return StacksClient(
+        settings.api_key, base_url=settings.base_url, allow_http=settings.allow_http, on_limit=on_limit
+    )
 
 
 def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price) -> Report:

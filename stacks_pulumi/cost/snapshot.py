@@ -20,7 +20,17 @@ from stacks_pulumi.cost.documents import InputError, utf8
 from stacks_pulumi.cost.report import Action, Item, Line, Report
 from stacks_pulumi.pricing.money import Price
 
-__all__ = ["Entry", "Snapshot", "compare", "header", "now", "priced", "read_snapshot", "write_snapshot"]
+__all__ = [
+    "Entry",
+    "Snapshot",
+    "compare",
+    "encoded",
+    "header",
+    "now",
+    "priced",
+    "read_snapshot",
+    "write_snapshot",
+]
 
 VERSION: Final = 1
 _HELP: Final = (
@@ -131,6 +141,11 @@ def priced(price: Price) -> dict[str, Any]:
     }
 
 
+def encoded(document: dict[str, Any]) -> bytes:
+    """Return a document as JSON for people and programs."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
 def write_snapshot(path: Path, document: dict[str, Any]) -> None:
     """
     Save a snapshot; a file of this name is replaced as a whole.
@@ -138,10 +153,9 @@ def write_snapshot(path: Path, document: dict[str, Any]) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    text = msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
     # A history must not end in half a file.
     beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(text)
+    beside.write_bytes(encoded(document))
     beside.replace(path)
 
 
