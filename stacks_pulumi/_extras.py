@@ -10,7 +10,13 @@ from urllib.parse import unquote, urlsplit
 
 __all__ = ["advice"]
 
-_EXTRAS: Final = {"werkzeug": "emulator", "pulumi_policy": "policy", "rich": "cli", "shtab": "cli"}
+_EXTRAS: Final = {
+    "werkzeug": "emulator",
+    "pulumi_policy": "policy",
+    "rich": "cli",
+    "shtab": "cli",
+    "yaml": "cli",
+}
 """Package -> the extra that installs it."""
 
 

@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "completion": "stacks_pulumi.commands.completion",
     "cost": "stacks_pulumi.cost.command",
     "emulator": "stacks_pulumi.commands.emulator",
+    "scaffold": "stacks_pulumi.commands.scaffold",
 }
 """Subcommand -> its module, which `stacks_pulumi.commands` describes."""
 

@@ -182,7 +182,7 @@ def judged(
             and any(one.stacks is None for one in before.containers)
         ):
             raise InputError(
-                f"the snapshot does not say which stack owns what, so the increase of the budget {budget.name!r} is not "
+                f"the snapshot does not say which stack owns what, so the increase of {budget.name!r} is not "
                 "known: compare with one that `stacks-pulumi account --save` wrote"
             )
         report = compare(_part(now if before is None else before, budget, stacks), _part(now, budget, stacks))

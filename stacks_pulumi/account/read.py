@@ -25,6 +25,8 @@ __all__ = ["Progress", "belongings", "confirm_missing", "connected"]
 
 _CONFIRMED: Final = 3
 """How many absences are looked at one by one: with the list that is at most five calls."""
+_FEW: Final = 60
+"""So many calls take seconds, and nothing is said of them on the way."""
 _STEP: Final = 0.1
 _PATIENCE: Final = 15.0
 
@@ -136,6 +138,8 @@ class Progress:
 
     def done(self, calls: int) -> None:
         """Say how many calls are done: every tenth of them, and every 15 seconds."""
+        if self._calls <= _FEW:
+            return
         share, now = calls / self._calls, self._now()
         if calls < self._calls and share < self._next and now - self._last < _PATIENCE:
             return

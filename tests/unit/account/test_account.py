@@ -233,8 +233,10 @@ def provider(url: str) -> dict[str, Any]:
     }
 
 
-OF_PROVIDER = {"provider": "urn:pulumi:dev::shop::pulumi:providers:pulumi-python::default::1"}
-OTHER_ORIGIN = {"outputs": {"created_at": "2026-01-01T00:00:00Z", "origin": "0123456789abcdef-abcd"}}
+OF_PROVIDER: dict[str, Any] = {"provider": "urn:pulumi:dev::shop::pulumi:providers:pulumi-python::default::1"}
+OTHER_ORIGIN: dict[str, Any] = {
+    "outputs": {"created_at": "2026-01-01T00:00:00Z", "origin": "0123456789abcdef-abcd"}
+}
 
 
 def test_a_state_of_another_api_is_not_mixed_in(
