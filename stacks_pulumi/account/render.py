@@ -63,7 +63,7 @@ def table(view: View) -> str:
             for line in view.report.lines
             if line.action != "same"
         ]
-        lines.append(f"{view.report.notes[0]}: {view.report.difference}")
+        lines += [f"{view.report.notes[0]}: {view.report.difference}", ""]
         lines += [
             *(_columns(["", "Container", "Kind", "Difference"], changes, right=3) if changes else []),
             "",

@@ -47,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="no container whose name matches; may be given several times",
     )
     parser.add_argument(
+        "--protect",
+        choices=("databases", "all", "none"),
+        default="databases",
+        help="what `pulumi destroy` refuses to delete: containers that hold data (default), every resource, or none",
+    )
+    parser.add_argument(
         "--project", type=_project, metavar="NAME", help="the project's name; default: that of the folder"
     )
 
@@ -85,7 +91,7 @@ def _write(options: argparse.Namespace) -> None:
         containers = chosen(everything, options.include, options.exclude)
         if not containers:
             raise StacksError(_nothing_chosen(len(everything)))
-        program = plan(containers, belongings(client, containers, stop), everything)
+        program = plan(containers, belongings(client, containers, stop), everything, protect=options.protect)
     settings = config.load()
     texts = files(program, options.language, options.project or project_name(folder), settings.base_url)
     write(folder, texts)

@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
 from stacks_pulumi.account.children import Belongings, is_auto_added
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.api.models import AllowedIp, Connection, Container
 
-__all__ = ["Declared", "LeftOut", "Plan", "Reference", "Value", "chosen", "plan"]
+__all__ = ["Declared", "LeftOut", "Plan", "Protect", "Reference", "Value", "chosen", "plan"]
 
 _VALID_NAME: Final = re.compile(r"(?!.*--)[A-Za-z0-9](?:[A-Za-z0-9-]{1,30})[A-Za-z0-9]")
 _SETTLED: Final = frozenset({"running", "stopped", "pending"})
@@ -43,6 +43,7 @@ class Reference:
 
 
 Value: TypeAlias = str | int | bool | Reference
+Protect: TypeAlias = Literal["databases", "all", "none"]
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,8 @@ def plan(
     containers: Sequence[Container],
     belongings: Mapping[str, Belongings],
     everything: Iterable[Container] | None = None,
+    *,
+    protect: Protect = "databases",
 ) -> Plan:
     """
     Return the program that takes these containers over.
@@ -134,8 +137,9 @@ def plan(
         containers: The containers.
         belongings: What belongs to each, by its id.
         everything: All containers of the account, to find the targets of connections; `containers` unless given.
+        protect: What Pulumi refuses to delete: containers that hold data, every resource, or none.
     """
-    maker = _Maker(list(containers if everything is None else everything))
+    maker = _Maker(list(containers if everything is None else everything), protect)
     for container in containers:
         maker.container(container, belongings.get(container.id))
     for container in containers:
@@ -150,6 +154,7 @@ def plan(
 @dataclass
 class _Maker:
     everything: Sequence[Container]
+    protect: Protect
     names: dict[str, str] = field(default_factory=dict)
     """Container id -> its resource name."""
     declared: list[Declared] = field(default_factory=list)
@@ -178,8 +183,8 @@ class _Maker:
         inputs["adopt"] = "if_matching"
         known = catalog.TEMPLATES.get(template)
         # A template that the catalogue does not know may hold data as well.
-        protect = known is None or known.category in _DATA
-        self.names[container.id] = self._declare("Container", name, container.id, inputs, protect=protect)
+        has_data = known is None or known.category in _DATA
+        self.names[container.id] = self._declare("Container", name, container.id, inputs, has_data=has_data)
 
     def children(self, container: Container, has: Belongings) -> None:
         """Declare what belongs to a container."""
@@ -277,9 +282,10 @@ class _Maker:
         self._declare("AllowedIp", f"{container.name}-{address}", f"{container.id}/{address}", inputs)
 
     def _declare(
-        self, kind: str, wish: str, id_: str, inputs: Mapping[str, Value], *, protect: bool = False
+        self, kind: str, wish: str, id_: str, inputs: Mapping[str, Value], *, has_data: bool = False
     ) -> str:
         name = self._unique(kind, wish)
+        protect = self.protect == "all" or (self.protect == "databases" and has_data)
         self.declared.append(Declared(kind, name, id_, inputs, protect))
         return name
 

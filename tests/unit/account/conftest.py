@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.unit.account.fakes import Accounts
+from tests.support.exports import Accounts
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from stacks_pulumi.account.read import Progress
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
-from tests.unit.account.fakes import Accounts
+from tests.support.exports import Accounts
 from tests.unit.account.test_account import account, owners
 
 

@@ -31,7 +31,7 @@ from stacks_pulumi.api.models import (
 from stacks_pulumi.cli import main
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.emulator import Emulator
-from tests.unit.account.fakes import Accounts
+from tests.support.exports import Accounts
 
 NASTY = 'he said "hi"\n\\ \'\'\' """ \u202e ${web.id} $$ {{x}} #: é'
 KINDS = frozenset({"AllowedIp", "Connection", "PinnedBackup", "VpnClient"})
