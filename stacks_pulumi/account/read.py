@@ -69,7 +69,7 @@ def confirm_missing(client: StacksClient, account: Account) -> None:
         except NotFoundError:
             continue
         if seen.status not in ENDING_STATUSES:
-            msg = f"the API's list leaves out {id_}, which exists, so it does not show what exists: try again later"
+            msg = f"the API's list leaves out {id_}, which exists (it may be new): run the command again"
             raise UnreadableAnswerError(msg, status=200)
 
 

@@ -50,7 +50,8 @@ def remedy_for(account: Account, one: Found) -> Iterator[Remedy]:
     if one.ownership == "interrupted":
         stack = one.creating[0].stack
         yield Remedy(
-            f"{one.name} is in no stack, and {stack} was creating a container of this name when it was interrupted",
+            f"{one.name} is in no stack, and {stack} was creating a container of this name when it was interrupted "
+            "(or is creating it now)",
             'this continues; write adopt="if_matching" on the resource first, so that it takes this container over',
             f"pulumi up --stack {_ref(account, stack)}",
         )

@@ -127,13 +127,14 @@ def _view(options: argparse.Namespace) -> View:
     before = None if options.compare_to is None else snapshot.read_snapshot(Path(options.compare_to))
     settings = config.load()
     with connected() as (client, stop):
+        monthly, notes = live.prices(client) if options.live_prices else (catalog.monthly_price, ())
+        # Before the states: a container that is created meanwhile is then in a state, and not an orphan.
+        containers = live.listed(client)
         stacks = (
             backend.from_files([Path(file) for file in options.state])
             if options.state
             else backend.from_backend()
         )
-        monthly, notes = live.prices(client) if options.live_prices else (catalog.monthly_price, ())
-        containers = live.listed(client)
         account = reconcile(
             [(container, live.item_of(container, monthly)) for container in containers],
             stacks,

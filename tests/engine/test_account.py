@@ -176,6 +176,7 @@ PROGRAM = """
 @pytest.mark.usefixtures("key_in_environment")
 def test_each_container_of_two_stacks_is_named_with_its_owner_and_the_total_is_the_bill(
     stack: Stack,
+    tmp_path: Path,
     emulator: Emulator,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -188,8 +189,19 @@ def test_each_container_of_two_stacks_is_named_with_its_owner_and_the_total_is_t
     stack.cli("state", "delete", stack.resources()["lost"]["urn"], "--yes", "--stack", "prod")
     emulator.drift.delete("lost-dev")
 
-    data = account(stack, monkeypatch, capsys, "--fail-on", "orphans,double,missing", code=2)
+    stack.cli("stack", "tag", "set", "team", "web", "--stack", "prod")
+    (tmp_path / "budgets.yaml").write_text(
+        "budgets: [{tags: {team: web}, max_total: 8}, {projects: [tests], max_total: 13}]", encoding="utf-8"
+    )
 
+    options = ["--fail-on", "orphans,double,missing", "--budgets", str(tmp_path / "budgets.yaml")]
+    data = account(stack, monkeypatch, capsys, *options, code=2)
+
+    assert [(one["passed"], one["text"]) for one in data["limits"]] == [
+        (False, "the total is $9.00 at most, over the limit of $8.00"),
+        # What both stacks have counts once.
+        (True, "the total is $13.00 at most, within the limit of $13.00"),
+    ]
     assert owners(data) == {
         "by-hand": ("orphan", []),
         "lost-prod": ("orphan", []),

@@ -267,6 +267,8 @@ class _Maker:
                 self._leave_out(
                     what, f'the list has a leftover entry "{_PLACEHOLDER}", which adopting would remove'
                 )
+            elif entry.service_type not in {None, "http", "tcp", "both"}:
+                self._leave_out(what, f"its service type {entry.service_type!r} is not known here")
             elif entry.description is not None and entry.description and not entry.description.strip():
                 self._leave_out(what, "its description is blank, and adopting it would change that")
             else:

@@ -388,3 +388,22 @@ def test_without_a_key_one_line_says_so(
     error = capsys.readouterr().err
     assert "set the environment variable STACKS_API_KEY" in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_children_are_read_within_the_rate_limit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with Emulator(boot_seconds=0, rate_limit=60, rate_window=2.0) as emulator:
+        monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+        monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
+        emulator.load([{"name": f"box{number}", "template": "nodejs"} for number in range(70)])
+        file = Accounts(emulator, tmp_path).export("dev.json")
+
+        assert main(["account", "--state", file, "--children"]) == 0
+
+        assert [one.status for one in emulator.requests if one.status != 200] == []
+        assert emulator.calls() == 2 + 140
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "reading what belongs to 70 containers: 140 calls, about 2 minutes at 60 calls a minute"
+    assert said[-1] == "140 of 140 calls done"

@@ -325,6 +325,10 @@ def test_a_container_that_was_deleted_meanwhile_is_left_out() -> None:
             {"access": access(AllowedIp(id="1", ip_address="10.0.0.7", description="Your IP (Auto-added)"))},
             "the platform added it",
         ),
+        (
+            {"access": access(AllowedIp(id="1", ip_address="10.0.0.7", service_type="udp"))},
+            "service type 'udp' is not known",
+        ),
         ({"connections": (Connection(id="1", name="db"),)}, "which container it leads to"),
         (
             {"connections": (Connection(id="1", name="db", target_name="nope"),)},
