@@ -46,13 +46,13 @@ if TYPE_CHECKING:
         list_vpn_clients,
         list_vpn_clients_output,
     )
+    from stacks_pulumi.hosts.dynamic import provider_for
     from stacks_pulumi.resources.allowed_ip import AllowedIp
     from stacks_pulumi.resources.backup_restore import BackupRestore
     from stacks_pulumi.resources.connection import Connection
     from stacks_pulumi.resources.container import Container
     from stacks_pulumi.resources.pinned_backup import PinnedBackup
     from stacks_pulumi.resources.provider import Provider
-    from stacks_pulumi.resources.providers import provider_for
     from stacks_pulumi.resources.ssh_certificate import SshCertificate
     from stacks_pulumi.resources.vpn_client import VpnClient
 
@@ -109,7 +109,7 @@ _MODULES: Final = {
     "Provider": "stacks_pulumi.resources.provider",
     "SshCertificate": "stacks_pulumi.resources.ssh_certificate",
     "VpnClient": "stacks_pulumi.resources.vpn_client",
-    "provider_for": "stacks_pulumi.resources.providers",
+    "provider_for": "stacks_pulumi.hosts.dynamic",
 }
 
 

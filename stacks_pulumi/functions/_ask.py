@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 import msgspec
 import pulumi
@@ -12,73 +12,38 @@ from pulumi.runtime.mocks import MockCallArgs, MockMonitor
 from pulumi.runtime.settings import get_monitor
 
 from stacks_pulumi import config
-from stacks_pulumi.api import StacksClient
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError, StacksError
 from stacks_pulumi.functions import results
+from stacks_pulumi.functions.questions import QUESTIONS, answer
 from stacks_pulumi.resources._alone import shown_alone
 from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.provider import Provider
 
-__all__ = ["ask", "ask_list", "later"]
+__all__ = ["ask", "later"]
 
-_T = TypeVar("_T")
-
-_MAX_AGE: Final = 5.0
-"""
-Seconds for which an answer is used again: enough for a program that puts one question in many places.
-
-Not longer, because a program may run on while others change the account, its own engine among them: with the
-Automation API one process is many runs.
-"""
 _ACCOUNT: Final = f"{NAMESPACE}:account"
 
 
-def ask(
-    provider: Provider | None, name: str, kind: type[_T], how: Callable[[StacksClient], Any], **arguments: Any
-) -> _T:
+def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
     """
     Return the answer to a question.
 
     Args:
         provider: Whose account; the stack's own unless given.
-        name: The data function. The same call is made once in a few seconds.
-        kind: What it returns.
-        how: Asks the client.
+        name: The data function, one of `QUESTIONS`. The same call is made once in a few seconds.
         arguments: The function's arguments.
 
     Raises:
         StacksError: One of the types in `stacks_pulumi.errors`, and a `pulumi.RunError` as well.
     """
-    answer: _T = results.result(_answer(provider, name, results.model_of(kind), how, arguments))
-    return answer
-
-
-def ask_list(
-    provider: Provider | None, name: str, kind: type[_T], how: Callable[[StacksClient], Any], **arguments: Any
-) -> list[_T]:
-    """Return the answer to a question that has a list of `kind` as its answer; see `ask`."""
-    model: Any = results.model_of(kind)
-    answer: list[_T] = results.result(_answer(provider, name, tuple[model, ...], how, arguments))
-    return answer
-
-
-def _answer(
-    provider: Provider | None,
-    name: str,
-    model: Any,
-    how: Callable[[StacksClient], Any],
-    arguments: Mapping[str, Any],
-) -> Any:
     try:
         _refuse_outputs(name, *arguments.values())
         monitor = get_monitor()
         if isinstance(monitor, MockMonitor):
-            return _from_mocks(monitor, name, model, arguments)
-        session = session_for(config.load(_settings(provider)))
-        question = (name, *map(str, arguments.values()))
-        return session.reads.get(*question, ask=lambda: how(session.client), max_age=_MAX_AGE)
+            return results.result(_from_mocks(monitor, name, arguments))
+        return results.result(answer(session_for(config.load(_settings(provider))), name, arguments))
     except StacksError as error:
         error.__class__ = shown_alone(type(error))
         account = None if provider is None or provider.settings is None else provider.settings[_ACCOUNT]
@@ -87,24 +52,24 @@ def _answer(
         raise
 
 
-def _from_mocks(monitor: MockMonitor, name: str, model: Any, arguments: Mapping[str, Any]) -> Any:
+def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -> Any:
     """The answer of `Mocks.call` in a unit test. It is never the API's: a unit test has no account."""
     token = f"{NAMESPACE}:index:{name}"
-    answer: Any = monitor.mocks.call(MockCallArgs(token, dict(arguments), ""))
-    if isinstance(answer, tuple):
+    given: Any = monitor.mocks.call(MockCallArgs(token, dict(arguments), ""))
+    if isinstance(given, tuple):
         # Pulumi's own form: the answer, and the failures.
-        answer, failures = answer
+        given, failures = given
         if failures:
             raise StacksError(f"{name}: the mocks report a failure: {failures}")
-    if isinstance(answer, Mapping) and answer.keys() == {"result"}:
-        answer = answer["result"]
-    if not answer and not isinstance(answer, list | str):
+    if isinstance(given, Mapping) and given.keys() == {"result"}:
+        given = given["result"]
+    if not given and not isinstance(given, list | str):
         raise StacksError(
             f"{name}: the mocks have no answer. Return one from Mocks.call where args.token is {token!r}; "
             "see docs/testing.md"
         )
     try:
-        return msgspec.convert(answer, model, dec_hook=_listing)
+        return msgspec.convert(given, QUESTIONS[name].model, dec_hook=_listing)
     except msgspec.ValidationError as error:
         raise StacksError(f"{name}: the answer of the mocks to {token!r} does not fit: {error}") from None
 
@@ -117,9 +82,7 @@ def _refuse_outputs(name: str, *arguments: Any) -> None:
         raise StacksError(msg)
 
 
-def later(
-    function: Callable[..., Any], *arguments: Any, provider: Provider | None = None, secret: bool = False
-) -> Any:
+def later(function: Callable[..., Any], *arguments: Any, provider: Provider | None = None) -> Any:
     """
     Return the answer as an output, unknown as long as one of the arguments is.
 
@@ -130,7 +93,6 @@ def later(
         function: The function that answers at once.
         arguments: Its positional arguments.
         provider: Whose account; the stack's own unless given.
-        secret: Whether the answer is.
     """
 
     async def answer(values: list[Any]) -> Any:
@@ -139,7 +101,7 @@ def later(
 
     known: list[Any] = [*arguments] if provider is None else [*arguments, provider.ready]
     answers: Any = pulumi.Output.all(*known).apply(lambda values: answer(values[: len(arguments)]))
-    return pulumi.Output.secret(answers) if secret else answers
+    return pulumi.Output.secret(answers) if QUESTIONS[function.__name__].secret else answers
 
 
 def _settings(provider: Provider | None) -> dict[str, str | None]:

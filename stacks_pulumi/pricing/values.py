@@ -12,7 +12,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["UNKNOWN", "Unknown", "boolean", "is_unknown", "text", "whole"]
+__all__ = ["SIGNATURE", "UNKNOWN", "Unknown", "boolean", "is_unknown", "text", "whole"]
 
 
 class Unknown(enum.Enum):
@@ -42,8 +42,8 @@ _SENTINELS: Final = frozenset(
     }
 )
 
-# Marks an object that stands for a secret, encrypted or not, and for assets (the same protocol).
-_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+"""Marks an object that stands for a secret, encrypted or not, and for assets (the same protocol)."""
 
 
 def is_unknown(value: Any) -> bool:
@@ -51,7 +51,7 @@ def is_unknown(value: Any) -> bool:
     if isinstance(value, str):
         return value in _SENTINELS or value == _BLINDED
     if isinstance(value, Mapping):
-        return _SIGNATURE in value
+        return SIGNATURE in value
     return value is UNKNOWN
 
 

@@ -14,17 +14,15 @@ import time
 from pathlib import Path
 from typing import Final
 
-from stacks_pulumi.resources import _host
-
 __all__ = ["adopted_elsewhere", "record_adoption"]
 
 _KEPT: Final = 3 * 3600.0
 """Seconds for which a file counts. A later engine may have the same port."""
 
 
-def record_adoption(kind: str, id_: str, token: str | None) -> None:
+def record_adoption(engine: str, kind: str, id_: str, token: str | None) -> None:
     """Record that the object was adopted. Without an engine there is no other process to tell."""
-    file = _file()
+    file = _file(engine)
     if file is None:
         return
     # A folder that cannot be written costs the protection between processes, not the adoption.
@@ -37,9 +35,9 @@ def record_adoption(kind: str, id_: str, token: str | None) -> None:
             lines.write(f"{kind} {token} {id_}\n")
 
 
-def adopted_elsewhere(kind: str, id_: str, token: str | None) -> bool:
+def adopted_elsewhere(engine: str, kind: str, id_: str, token: str | None) -> bool:
     """Return whether a resource with another token has adopted the object in this operation."""
-    file = _file()
+    file = _file(engine)
     if file is None:
         return False
     try:
@@ -57,10 +55,9 @@ def _is_old(file: Path) -> bool:
     return time.time() - file.stat().st_mtime > _KEPT
 
 
-def _file() -> Path | None:
-    address = _host.engine().address
-    if not address:
+def _file(engine: str) -> Path | None:
+    if not engine:
         return None
     home = os.environ.get("PULUMI_HOME")
     folder = Path(home) if home else Path.home() / ".pulumi"
-    return folder / "stacks-adoptions" / address.rpartition(":")[2]
+    return folder / "stacks-adoptions" / engine.rpartition(":")[2]

@@ -13,24 +13,13 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, NoReturn, TypeVar
 
-from pulumi.dynamic import (
-    CheckFailure,
-    CheckResult,
-    ConfigureRequest,
-    CreateResult,
-    DiffResult,
-    ReadResult,
-    ResourceProvider,
-    UpdateResult,
-)
-
 from stacks_pulumi import config
 from stacks_pulumi.config import Settings
 from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.pricing.tokens import MARKER
-from stacks_pulumi.resources import _host
 from stacks_pulumi.resources._account import ORIGIN, refuse_other_account, renewed_origin, token_of
 from stacks_pulumi.resources._adoptions import adopted_elsewhere
+from stacks_pulumi.resources._call import Checked, Difference, EngineCall, Found
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Change, Field, changed, checked
 from stacks_pulumi.resources._identity import rebinds
@@ -40,6 +29,7 @@ from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
 from stacks_pulumi.resources._parent import ParentInProgram
 from stacks_pulumi.resources._references import parent_id
 from stacks_pulumi.resources._session import Session, fingerprint_of, session_for
+from stacks_pulumi.resources._values import is_unknown, plain
 
 __all__ = ["Provider"]
 
@@ -51,12 +41,11 @@ _KEY_IN_STATE: Final = (
 )
 
 
-class Provider(ResourceProvider):
+class Provider:
     """
     What all our providers have in common.
 
-    A provider has no state but its settings, which `configure` brings; pickled it is a reference to
-    `stacks_pulumi.provider_for`, so that no key and no byte code gets into a stack's state, and a class may move.
+    A provider has no state but its settings, which `configure` brings.
 
     Attributes:
         kind: The resource's name, as in `stacks_pulumi.provider_for(kind)`.
@@ -74,41 +63,42 @@ class Provider(ResourceProvider):
     owns: ClassVar[bool] = True
     marks: ClassVar[tuple[str, ...]] = ()
 
-    # Nothing of the provider is secret (see __reduce__), and encrypting it costs time for every resource.
-    serialize_as_secret_always = False
-
     _settings: Settings | ConfigError = Settings()
-
-    def __reduce__(self) -> tuple[Callable[[str], ResourceProvider], tuple[str]]:
-        # Imported here: the package's own module imports this one.
-        from stacks_pulumi import provider_for  # noqa: PLC0415
-
-        return provider_for, (self.kind,)
 
     # --- what the engine calls ---
 
-    def configure(self, req: ConfigureRequest) -> None:
-        """Take the settings. A malformed one is reported by the first operation that needs the API."""
+    def configure(self, setting: Callable[[str], Any]) -> int | None:
+        """
+        Take the settings. A malformed one is reported by the first operation that needs the API.
+
+        Args:
+            setting: Returns a setting by its name, for instance `stacks:apiKey`.
+
+        Returns:
+            How many operations to run concurrently; `None` if a setting is malformed.
+        """
         names = [f"{config.NAMESPACE}:{key}" for key in config.KEYS]
-        given = {name: req.config.get(name) for name in names}
+        given = {name: setting(name) for name in names}
         texts = {key: str(value) for key, value in given.items() if isinstance(value, str | int | float)}
         try:
-            config.refuse_misspelt(req.config.get)
+            config.refuse_misspelt(setting)
             self._settings = config.load(texts)
-            _host.widen_worker_pool(self._settings.max_concurrency)
         except ConfigError as error:
             account = texts.get(f"{config.NAMESPACE}:account")
             self._settings = error if account is None else ConfigError(f"{error} (account {account})")
+            return None
+        return self._settings.max_concurrency
 
-    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+    def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
         """Validate the inputs, offline; report all failures together, each on its property."""
-        call = _host.current_call()
 
-        def work() -> CheckResult:
+        def work() -> Checked:
             if isinstance(self._settings, ConfigError):
                 raise self._settings
-            stored = _host.plain(olds)
+            stored = plain(olds)
             inputs, failures = checked(self.fields, news)
+            for warning in self.warnings(stored, inputs):
+                call.warn(warning)
             parent = ParentInProgram.of(news)
             for name, reason in (
                 *self.rules(inputs),
@@ -119,16 +109,17 @@ class Provider(ResourceProvider):
                 failures.setdefault(name, reason)
             if not failures:
                 inputs.update(self._added(inputs))
-                self.announce(stored, inputs)
-            return CheckResult(inputs, [CheckFailure(name, reason) for name, reason in failures.items()])
+                announcement = self.announcement(stored, inputs)
+                if announcement is not None:
+                    call.status(announcement)
+            return Checked(inputs, failures)
 
         return self._guarded(work, call)
 
-    def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+    def diff(self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> Difference:
         """Compare field by field; always says whether anything changes."""
-        call = _host.current_call()
 
-        def work() -> DiffResult:
+        def work() -> Difference:
             differing = changed(self.fields, olds, news)
             # A new container with the name of the former one has its id: what belonged to the former one is gone.
             gone = [
@@ -142,31 +133,33 @@ class Provider(ResourceProvider):
             differing += [field for field in gone if field not in differing]
             replaces = [field.name for field in differing if self.replaces(field, olds, news)]
             if self.owns:
-                origin = _host.plain(olds.get(ORIGIN))
+                origin = plain(olds.get(ORIGIN))
                 self._refuse_other_account(call, id_, origin)
                 owner = Owner(call.urn, token_of(origin), olds.get("created_at"), replacing=bool(replaces))
                 OWNERSHIP.keep(self.kind, id_, owner)
-            return DiffResult(
+            return Difference(
                 changes=bool(differing) or rebinds(olds, news) or self.needs_update(olds, news),
+                fields=[field.name for field in differing],
                 replaces=replaces,
                 delete_before_replace=bool(replaces) and (bool(gone) or self.delete_first(olds, news)),
             )
 
         return self._guarded(work, call)
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make the object."""
+    def create(self, call: EngineCall, props: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Make the object; returns its id and its outputs."""
         return self._operate(
+            call,
             self.create_timeout,
-            lambda session, op: CreateResult(*self.creation(session, op, self._inputs(props)).run()),
+            lambda session, op: self.creation(session, op, self._inputs(props)).run(),
             changes=True,
         )
 
-    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Look the object up: outputs and inputs; an empty id if it is certainly gone."""
+    def read(self, call: EngineCall, id_: str, props: dict[str, Any]) -> Found | None:
+        """Look the object up; `None` if it is certainly gone."""
 
-        def work(session: Session, op: Operation) -> ReadResult:
-            stored = self._stored(props)
+        def work(session: Session, op: Operation) -> Found | None:
+            stored: dict[str, Any] = plain(props)
             outs = self.on_read(session, op, id_, stored)
             if outs is None and is_lookup(self.fields, props):
                 # For a look-up the engine takes an empty id for success, and the program would go on with nothing.
@@ -174,28 +167,32 @@ class Provider(ResourceProvider):
                 raise StacksError(msg)
             if outs is None:
                 refuse_other_account(session, id_, stored.get(ORIGIN))
-                return ReadResult("", {})
+                return None
             outs = {**outs, **{name: stored[name] for name in (ORIGIN, MARKER) if name in stored}}
-            seen = _host.plain(outs)
-            return ReadResult(
-                id_, outs, {**self._inputs(seen), **{name: seen[name] for name in self.marks if name in seen}}
+            seen = plain(outs)
+            return Found(
+                outs, {**self._inputs(seen), **{name: seen[name] for name in self.marks if name in seen}}
             )
 
-        return self._operate(self.delete_timeout, work)
+        return self._operate(call, self.delete_timeout, work)
 
-    def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Bring the object to what the inputs say."""
+    def update(
+        self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Bring the object to what the inputs say; returns its outputs."""
         return self._operate(
+            call,
             self.create_timeout,
-            lambda session, op: self._change(session, op, id_, self._stored(olds), self._inputs(news)),
+            lambda session, op: self._change(session, op, id_, plain(olds), self._inputs(news)),
             changes=True,
         )
 
-    def delete(self, id_: str, props: dict[str, Any]) -> None:
+    def delete(self, call: EngineCall, id_: str, props: dict[str, Any]) -> None:
         """Remove the object."""
         self._operate(
+            call,
             self.delete_timeout,
-            lambda session, op: self._remove(session, op, id_, self._stored(props)),
+            lambda session, op: self._remove(session, op, id_, plain(props)),
             changes=True,
         )
 
@@ -216,9 +213,15 @@ class Provider(ResourceProvider):
         del inputs
         return {}
 
-    def announce(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
-        """Show what a person wants to know before it happens."""
+    def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
+        """What is no error, but has to be known before it happens."""
         del olds, inputs
+        return ()
+
+    def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
+        """What a person wants to see beside the resource before it happens."""
+        del olds, inputs
+        return None
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Whether a changed field replaces the object."""
@@ -270,10 +273,13 @@ class Provider(ResourceProvider):
     # --- how calls are carried out ---
 
     def _operate(
-        self, timeout: float, work: Callable[[Session, Operation], _T], *, changes: bool = False
+        self,
+        call: EngineCall,
+        timeout: float,
+        work: Callable[[Session, Operation], _T],
+        *,
+        changes: bool = False,
     ) -> _T:
-        call = _host.current_call()
-
         def operate() -> _T:
             if isinstance(self._settings, ConfigError):
                 raise self._settings
@@ -283,12 +289,11 @@ class Provider(ResourceProvider):
             with op.running(), session.reads.changing() if changes else contextlib.nullcontext():
                 return work(session, op)
 
-        with _host.serving(call):
-            return self._guarded(operate, call)
+        return self._guarded(operate, call)
 
     def _change(
         self, session: Session, op: Operation, id_: str, stored: dict[str, Any], inputs: dict[str, Any]
-    ) -> UpdateResult:
+    ) -> dict[str, Any]:
         if self.owns:
             refuse_other_account(session, id_, stored.get(ORIGIN))
         outs = self.on_update(session, op, id_, stored, inputs)
@@ -296,7 +301,7 @@ class Provider(ResourceProvider):
         if self.owns:
             # An update may have bound a container with another creation time; its children belong to that one.
             OWNERSHIP.keep(self.kind, id_, Owner(op.call.urn, token_of(origin), outs.get("created_at")))
-        return UpdateResult({**outs, ORIGIN: origin})
+        return {**outs, ORIGIN: origin}
 
     def _remove(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> None:
         token = token_of(stored.get(ORIGIN))
@@ -305,7 +310,7 @@ class Provider(ResourceProvider):
             if owner is not None:
                 op.warn(f"{id_} was not deleted: {owner.why_it_keeps(op.call.urn)}")
                 return
-            if adopted_elsewhere(self.kind, id_, token):
+            if adopted_elsewhere(op.call.engine, self.kind, id_, token):
                 op.warn(f"{id_} was not deleted: a resource with another provider has adopted it")
                 return
             former = self.kind != "Container" and not OWNERSHIP.has_created(self.kind, id_)
@@ -320,7 +325,7 @@ class Provider(ResourceProvider):
         self, settings: Settings, urn: str, inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
         """Two resources of a program that declare one object: the second would adopt or delete that of the first."""
-        if any(_host.is_unknown(value) for value in inputs.values()) or any(
+        if any(is_unknown(value) for value in inputs.values()) or any(
             field.required and field.name not in inputs for field in self.fields
         ):
             return
@@ -334,7 +339,7 @@ class Provider(ResourceProvider):
                 f"two resources declare the same {self.kind} ({unique}): {both}. Change or remove one of them",
             )
 
-    def _refuse_other_account(self, call: _host.Call, id_: str, origin: str | None) -> None:
+    def _refuse_other_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
         """A resource that was moved to the provider of another account would be shown as unchanged."""
         settings = self._settings
         if isinstance(settings, ConfigError) or settings.api_key is None or origin is None:
@@ -344,25 +349,22 @@ class Provider(ResourceProvider):
         except ConfigError:
             raise
         except StacksError as error:
-            _host.engine().warn(
-                call.urn, f"whether {id_} is in the account of this key could not be checked: {error}"
-            )
+            call.warn(f"whether {id_} is in the account of this key could not be checked: {error}")
 
-    def _guarded(self, work: Callable[[], _T], call: _host.Call | None = None) -> _T:
-        call = call or _host.current_call()
+    def _guarded(self, work: Callable[[], _T], call: EngineCall) -> _T:
         end: Callable[[], NoReturn]
         try:
             return work()
         except InitFailedError as error:
             if not isinstance(error.__cause__, StacksError | None):
-                _host.engine().debug(call.urn, self._scrubbed("".join(traceback.format_exception(error))))
+                call.debug(self._scrubbed("".join(traceback.format_exception(error))))
             end = functools.partial(call.fail_keeping_id, error.id, error.outs, [self._scrubbed(str(error))])
         except InvalidApiKeyError as error:
             end = functools.partial(call.fail, self._scrubbed(f"{error}. {_KEY_IN_STATE}"))
         except StacksError as error:
             end = functools.partial(call.fail, self._scrubbed(str(error)))
         except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches the user)
-            _host.engine().debug(call.urn, self._scrubbed(traceback.format_exc()))
+            call.debug(self._scrubbed(traceback.format_exc()))
             message = (
                 f"internal error in stacks-pulumi ({type(error).__name__}: {error}); run `pulumi refresh` to see the "
                 "present state, then try again; please report it with what `--debug` shows"
@@ -388,9 +390,3 @@ class Provider(ResourceProvider):
     def _added(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """What is derived from the inputs, and the kind: policies and prices recognise the resource by it."""
         return {**self.derived(inputs), MARKER: self.kind}
-
-    def _stored(self, props: Mapping[str, Any]) -> dict[str, Any]:
-        """The outputs of the last time, without what belongs to the SDK."""
-        stored: dict[str, Any] = _host.plain(dict(props))
-        stored.pop(_host.PROVIDER_KEY, None)
-        return stored

@@ -134,7 +134,7 @@ class Creation(ABC, Generic[T]):
         id_ = self.id_of(thing)
         OWNERSHIP.claim(self.kind, id_, Owner(self.op.call.urn, token_of(origin), created=not self.adopted))
         if self.adopted:
-            record_adoption(self.kind, id_, token_of(origin))
+            record_adoption(self.op.call.engine, self.kind, id_, token_of(origin))
         try:
             outs = self._finish(thing, id_, origin)
             self.op.check_active()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stacks_pulumi.resources import _host
+from stacks_pulumi.resources._values import is_unknown, plain
 
 __all__ = ["Change", "Field", "changed", "checked"]
 
@@ -66,13 +66,13 @@ def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str,
     inputs: dict[str, Any] = {}
     failures: dict[str, str] = {}
     for field in fields:
-        value = _host.plain(news.get(field.name))
+        value = plain(news.get(field.name))
         if value is None:
             value = field.default
         if value is None:
             if field.required:
                 failures[field.name] = f"{field.name} is missing"
-        elif _host.is_unknown(value):
+        elif is_unknown(value):
             inputs[field.name] = value
         else:
             try:
@@ -88,10 +88,10 @@ def changed(fields: Iterable[Field], olds: Mapping[str, Any], news: Mapping[str,
 
 
 def _differs(field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    old, new = _host.plain(olds.get(field.name)), _host.plain(news.get(field.name))
+    old, new = plain(olds.get(field.name)), plain(news.get(field.name))
     if new is None and field.computed:
         return False
-    if _host.is_unknown(new):
+    if is_unknown(new):
         return True
     return bool(_normal(field, old) != _normal(field, new))
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from stacks_pulumi._clock import Clock, is_shielded, shielded
 from stacks_pulumi.errors import WaitCancelledError, WaitTimeoutError
-from stacks_pulumi.resources import _host
+from stacks_pulumi.resources._call import EngineCall
 
 __all__ = ["Operation", "current_operation"]
 
@@ -27,13 +27,13 @@ class Operation:
     The context of one call of the engine.
 
     Attributes:
-        call: The gRPC call.
+        call: The call.
         clock: Time.
         started: When it began, on the clock.
         deadline: When it has to end, on the clock.
     """
 
-    call: _host.Call
+    call: EngineCall
     clock: Clock
     started: float
     deadline: float
@@ -98,20 +98,20 @@ class Operation:
         now = self.clock.now()
         if self._last_progress is None or now - self._last_progress >= _PROGRESS_INTERVAL:
             self._last_progress = now
-            _host.engine().status(self.call.urn, text)
+            self.call.status(text)
 
     def warn(self, text: str) -> None:
         """Show a warning that stays."""
-        _host.engine().warn(self.call.urn, text)
+        self.call.warn(text)
 
     def report(self, text: str) -> None:
         """Show an error that stays, on stderr too, because the engine may be gone."""
-        _host.engine().error(self.call.urn, text)
+        self.call.error(text)
         print(f"stacks-pulumi: {self.label}: {text}", file=sys.stderr, flush=True)  # noqa: T201  (the last way out)
 
     def inform(self, text: str) -> None:
         """Show a line that stays."""
-        _host.engine().info(self.call.urn, text)
+        self.call.info(text)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Operation]:
@@ -123,7 +123,7 @@ class Operation:
             _local.operation = None
             if self._last_progress is not None:
                 # The row of a resource that is done would keep its last line until the whole operation ends.
-                _host.engine().status(self.call.urn, "")
+                self.call.status("")
 
 
 def current_operation() -> Operation | None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pulumi
 
-from stacks_pulumi.resources import _host
+from stacks_pulumi.resources._values import is_unknown, plain
 
 __all__ = ["PARENT_IN_PROGRAM", "ParentInProgram", "stated"]
 
@@ -44,13 +44,11 @@ class ParentInProgram:
     @classmethod
     def of(cls, news: Mapping[str, Any]) -> ParentInProgram | None:
         """Read the extra input; `None` if it is missing, or part of it is unknown."""
-        facts = _host.plain(news.get(PARENT_IN_PROGRAM))
-        if not isinstance(facts, Mapping) or _host.is_unknown(dict(facts)):
+        facts = plain(news.get(PARENT_IN_PROGRAM))
+        if not isinstance(facts, Mapping) or is_unknown(dict(facts)):
             return None
         container = news.get("source", news.get("container"))
-        return cls(
-            {name: value for name, value in facts.items() if value is not None}, _host.is_unknown(container)
-        )
+        return cls({name: value for name, value in facts.items() if value is not None}, is_unknown(container))
 
     @property
     def template(self) -> str:

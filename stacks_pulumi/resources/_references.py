@@ -14,7 +14,8 @@ import pulumi
 
 from stacks_pulumi.config import NAMESPACE, flag
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.resources import _checks, _host
+from stacks_pulumi.pricing.tokens import CONTAINER
+from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._alone import shown_alone
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def child_options(
     """
     options = pulumi.ResourceOptions.merge(None, opts)
     if isinstance(container, pulumi.CustomResource) and options.id is None:
-        options.provider = options.provider or _host.provider_of(container)
+        options.provider = options.provider or container.get_provider(CONTAINER)
         if deletes_children_with_container(options.provider) and not getattr(
             container, "outlives_stack", False
         ):

@@ -10,6 +10,7 @@ from pulumi import dynamic
 
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.pricing.tokens import NATIVE
 from stacks_pulumi.resources._account import ORIGIN
 from stacks_pulumi.resources._alone import shown_alone
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT
@@ -27,7 +28,8 @@ class Resource(dynamic.Resource):
     The SDK names the type of a class by its arguments `module` and `name`. Here a subclass always has its parent's
     type, so that policies, prices and a later version recognise it. One that names another type
     (`class Database(Container, module="acme", name="Database")`) had that type up to version 0.2: it becomes an alias,
-    so that the engine finds the resource in the state.
+    so that the engine finds the resource in the state. The type of the native plugin is an alias too, so that a program
+    can go on with a state of it.
     """
 
     origin: pulumi.Output[str | None]
@@ -40,24 +42,26 @@ class Resource(dynamic.Resource):
 
     def __init__(
         self,
-        provider: dynamic.ResourceProvider,
         resource_name: str,
         props: Mapping[str, Any],
         opts: pulumi.ResourceOptions | None,
     ) -> None:
+        # Imported here, because a host knows the resources and not the other way round.
+        from stacks_pulumi import provider_for  # noqa: PLC0415
+
         if opts is not None and opts.import_ is not None:
             # The SDK would fail with a KeyError: the engine sends no provider with an import.
             remedy = 'write adopt="if_matching" instead' if "adopt" in props else "remove it"
             msg = f"{resource_name!r} has the option import_, but Pulumi cannot import dynamic resources: {remedy}"
             raise shown_alone(ConfigError)(msg)
-        if self._former_type is not None:
-            former = pulumi.ResourceOptions(aliases=[pulumi.Alias(type_=self._former_type)])
-            opts = pulumi.ResourceOptions.merge(opts, former)
+        types = [f"{NATIVE}{self._module_and_name[1]}", *([self._former_type] if self._former_type else [])]
+        aliases = [pulumi.Alias(type_=type_) for type_ in types]
+        opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=aliases))
         if "adopt" in props:
             opts = _replaced_delete_first(
                 opts, "if_matching" if self._delete_first else props["adopt"], self._type_token()
             )
-        super().__init__(provider, resource_name, {**props, ORIGIN: None}, opts)
+        super().__init__(provider_for(self._module_and_name[1]), resource_name, {**props, ORIGIN: None}, opts)
 
     @classmethod
     def _type_token(cls) -> str:
@@ -84,7 +88,6 @@ class Child(Resource):
 
     def __init__(
         self,
-        provider: dynamic.ResourceProvider,
         resource_name: str,
         props: Mapping[str, Any],
         opts: pulumi.ResourceOptions | None,
@@ -94,7 +97,6 @@ class Child(Resource):
         secrets: Sequence[str] = (),
     ) -> None:
         super().__init__(
-            provider,
             resource_name,
             {**props, CONTAINER_CREATED_AT: None, **stated(container, **(facts or {}))},
             child_options(opts, container, secrets=secrets),

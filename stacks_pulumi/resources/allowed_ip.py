@@ -82,7 +82,6 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
             adopt: `never` (default) or `if_matching`: adopt an entry for the same address that exists already.
         """
         super().__init__(
-            AllowedIpProvider(),
             resource_name,
             {
                 "container": input_id(container),

@@ -48,9 +48,7 @@ class BackupRestore(Resource, module="stacks", name="BackupRestore"):
             backup_id: The number of a completed backup (or the id of a PinnedBackup); its container has to run.
             triggers: When any value in this list changes, it is restored again.
         """
-        super().__init__(
-            BackupRestoreProvider(), resource_name, {"backup_id": backup_id, "triggers": triggers}, opts
-        )
+        super().__init__(resource_name, {"backup_id": backup_id, "triggers": triggers}, opts)
 
 
 class BackupRestoreProvider(Provider):

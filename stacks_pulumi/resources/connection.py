@@ -12,7 +12,7 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import STARTED
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import NotFoundError, StacksError
-from stacks_pulumi.resources import _checks, _host
+from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
@@ -31,6 +31,7 @@ from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._restarts import Made
 from stacks_pulumi.resources._running import is_own_container, runs, wait_for, wait_until_running
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._values import is_unknown, secret
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -93,7 +94,6 @@ class Connection(Child, module="stacks", name="Connection"):
                 restart.
         """
         super().__init__(
-            ConnectionProvider(),
             resource_name,
             {
                 "source": input_id(source),
@@ -154,7 +154,7 @@ class ConnectionProvider(Provider):
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """A container cannot be connected to itself."""
         source = inputs.get("source")
-        if source is not None and source == inputs.get("target") and not _host.is_unknown(source):
+        if source is not None and source == inputs.get("target") and not is_unknown(source):
             yield "target", f"it is the source, {source}, and a container cannot be connected to itself"
 
     def parent_rules(
@@ -294,5 +294,5 @@ def _outputs(
     outs = {**inputs, **{name: olds.get(name) if said.get(name) is None else said[name] for name in names}}
     for name in ("environment_variables", "connection_string"):
         if outs[name] is not None:
-            outs[name] = _host.secret(outs[name])
+            outs[name] = secret(outs[name])
     return {name: value for name, value in outs.items() if value is not None}

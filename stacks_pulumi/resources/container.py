@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import pulumi
 
 from stacks_pulumi import catalog
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.resources import _checks, _host
+from stacks_pulumi.pricing.tokens import CONTAINER
+from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._container_lifecycle import ContainerCreation, Lifecycle
 from stacks_pulumi.resources._container_view import (
@@ -28,6 +29,7 @@ from stacks_pulumi.resources._program import declare_container_name, provider_in
 from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._session import Session
 from stacks_pulumi.resources._total import show_in_preview
+from stacks_pulumi.resources._values import is_unknown
 
 __all__ = ["Container", "ContainerProvider"]
 
@@ -134,10 +136,9 @@ class Container(Resource, module="stacks", name="Container"):
         is_lookup = opts is not None and opts.id is not None
         if not is_lookup:
             name = declare_container_name(
-                resource_name if name is None else name, resource_name, provider_in_options(opts, _TYPE)
+                resource_name if name is None else name, resource_name, provider_in_options(opts, CONTAINER)
             )
         super().__init__(
-            ContainerProvider(),
             resource_name,
             {
                 "name": name,
@@ -205,30 +206,38 @@ class ContainerProvider(Provider):
     )
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """What the guide says of combinations, and a warning for names that the catalogue does not know."""
+        """What the guide says of combinations."""
         template, plan = _known(inputs, "template"), _known(inputs, "plan")
-        urn = _host.current_call().urn
-        if template is not None and template not in catalog.TEMPLATES:
-            _host.engine().warn(urn, _checks.unknown_word(template, catalog.TEMPLATES, "template"))
         if plan is not None and template == catalog.VPN_TEMPLATE:
             price = catalog.monthly_price(catalog.VPN_TEMPLATE, None)
             yield (
                 "plan",
                 f"{catalog.VPN_TEMPLATE} is a separate tier (${price}/month) and takes no plan: leave it out",
             )
-        elif plan is not None and plan not in catalog.PLANS:
-            _host.engine().warn(urn, _checks.unknown_word(plan, catalog.PLANS, "plan"))
         if inputs.get("additional_storage_tier") is not None and template is not None:
             if catalog.is_database(template):
                 yield (
                     "additional_storage_tier",
                     f"a database ({template}) takes no additional storage: leave it out",
                 )
-            elif not _host.is_unknown(inputs.get("plan")) and catalog.is_micro(template, plan):
+            elif not is_unknown(inputs.get("plan")) and catalog.is_micro(template, plan):
                 yield (
                     "additional_storage_tier",
                     "a micro container takes no additional storage: leave it out, or take the plan basic or above",
                 )
+
+    def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
+        """Names that the catalogue does not know, and changes that only `up` can judge."""
+        template, plan = _known(inputs, "template"), _known(inputs, "plan")
+        if template is not None and template not in catalog.TEMPLATES:
+            yield _checks.unknown_word(template, catalog.TEMPLATES, "template")
+        if plan is not None and template != catalog.VPN_TEMPLATE and plan not in catalog.PLANS:
+            yield _checks.unknown_word(plan, catalog.PLANS, "plan")
+        if not olds:
+            return
+        for field in changed(self.fields, olds, inputs):
+            if field.on_change is Change.REFUSED and is_unknown(inputs.get(field.name)):
+                yield _of_unknown(field.name, olds.get(field.name), inputs)
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """Refuse a change that would destroy the container, unless the program opts in."""
@@ -237,28 +246,13 @@ class ContainerProvider(Provider):
         wanted = {**inputs, **self.derived(inputs)}
         for field in changed(self.fields, olds, wanted):
             old, new = olds.get(field.name), wanted.get(field.name)
-            if field.on_change is not Change.REFUSED:
-                continue
-            if _host.is_unknown(new):
-                self._warn_of_unknown(field.name, old, inputs)
+            if field.on_change is not Change.REFUSED or is_unknown(new):
                 continue
             if inputs.get("replace_on_change") is not True:
                 yield field.name, _refusal(field.name, old, new)
             elif field.name in olds.get(CHANGED_OUTSIDE, ()):
                 # replace_on_change allows changes of the program, and the program did not change.
                 yield field.name, _changed_outside(field.name, old, new)
-
-    def _warn_of_unknown(self, name: str, old: Any, inputs: Mapping[str, Any]) -> None:
-        """The preview shows an update, or a replacement, that may become neither."""
-        then = (
-            "the container is replaced and its data destroyed"
-            if inputs.get("replace_on_change") is True
-            else "`pulumi up` refuses the change after its other steps were done"
-        )
-        _host.engine().warn(
-            _host.current_call().urn,
-            f"{name} is not known before `pulumi up`: if it is not {_shown(old)} then, {then}. Use a constant value",
-        )
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """A name is unique in an account."""
@@ -269,12 +263,13 @@ class ContainerProvider(Provider):
         failed = olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
         return failed or bool(olds.get(CHANGED_OUTSIDE))
 
-    def announce(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
-        """Show the price beside the container, at preview as well, where it is new or another one."""
+    def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
+        """The price, at preview as well, where it is new or another one."""
         old, new = olds.get("monthly_price_usd"), inputs.get("monthly_price_usd")
-        if new is not None and new != old:
-            was = "" if old is None else f"${old:.2f} -> "
-            _host.engine().status(_host.current_call().urn, f"{inputs['name']}: {was}${new:.2f} a month")
+        if new is None or new == old:
+            return None
+        was = "" if old is None else f"${old:.2f} -> "
+        return f"{inputs['name']}: {was}${new:.2f} a month"
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """
@@ -287,7 +282,7 @@ class ContainerProvider(Provider):
         """The plan that the API gets when the program names none, and the price."""
         template = _known(inputs, "template")
         if template is None or any(
-            _host.is_unknown(inputs.get(name)) for name in ("plan", "additional_storage_tier")
+            is_unknown(inputs.get(name)) for name in ("plan", "additional_storage_tier")
         ):
             return {}
         plan = inputs.get("plan") or catalog.default_plan(template)
@@ -326,12 +321,19 @@ class ContainerProvider(Provider):
         Lifecycle(session, op).delete(id_, olds)
 
 
-_TYPE: Final = "pulumi-python:dynamic/stacks:Container"
-
-
 def _known(inputs: Mapping[str, Any], name: str) -> str | None:
     value = inputs.get(name)
-    return value if isinstance(value, str) and not _host.is_unknown(value) else None
+    return value if isinstance(value, str) and not is_unknown(value) else None
+
+
+def _of_unknown(name: str, old: Any, inputs: Mapping[str, Any]) -> str:
+    """The preview shows an update, or a replacement, that may become neither."""
+    then = (
+        "the container is replaced and its data destroyed"
+        if inputs.get("replace_on_change") is True
+        else "`pulumi up` refuses the change after its other steps were done"
+    )
+    return f"{name} is not known before `pulumi up`: if it is not {_shown(old)} then, {then}. Use a constant value"
 
 
 def _refusal(name: str, old: Any, new: Any) -> str:

@@ -17,7 +17,7 @@ from stacks_pulumi.errors import (
     UnexpectedStateError,
     VanishedError,
 )
-from stacks_pulumi.resources import _checks, _host
+from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
@@ -35,6 +35,7 @@ from stacks_pulumi.resources._references import (
 from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._running import runs, wait_until_running
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._values import is_unknown
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -91,7 +92,6 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
             on_delete: What to do with the backup when this resource goes: `unpin` (default), `delete` or `keep`.
         """
         super().__init__(
-            PinnedBackupProvider(),
             resource_name,
             {
                 "container": input_id(container),
@@ -159,7 +159,7 @@ class PinnedBackupProvider(Provider):
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Not where triggers are dropped for the number of the very backup that they made."""
         named = news.get("backup_id")
-        if field.name == "triggers" and named is not None and not _host.is_unknown(named):
+        if field.name == "triggers" and named is not None and not is_unknown(named):
             return False
         return super().replaces(field, olds, news)
 

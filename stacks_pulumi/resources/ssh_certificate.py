@@ -9,7 +9,7 @@ import pulumi
 
 from stacks_pulumi import catalog
 from stacks_pulumi.errors import NotFoundError, VanishedError
-from stacks_pulumi.resources import _checks, _host
+from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
@@ -26,6 +26,7 @@ from stacks_pulumi.resources._references import container_id, input_id
 from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._running import runs, wait_until_running
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._values import secret
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -63,7 +64,6 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
             rotate_triggers: When any value in this list changes, a new key is made; the old one opens nothing then.
         """
         super().__init__(
-            SshCertificateProvider(),
             resource_name,
             {"container": input_id(container), "rotate_triggers": rotate_triggers, "private_key": None},
             opts,
@@ -161,5 +161,5 @@ class _Download(Creation[str]):
 
 
 def _outputs(inputs: Mapping[str, Any], key: str, container_created_at: str | None) -> dict[str, Any]:
-    outs = {**inputs, "private_key": _host.secret(key), CONTAINER_CREATED_AT: container_created_at}
+    outs = {**inputs, "private_key": secret(key), CONTAINER_CREATED_AT: container_created_at}
     return {name: value for name, value in outs.items() if value is not None}

@@ -12,7 +12,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi.api._words import same_name
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
-from stacks_pulumi.resources import _checks, _host
+from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
@@ -38,6 +38,7 @@ from stacks_pulumi.resources._references import (
 from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._running import is_own_container, runs, wait_until_running
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._values import secret
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -88,7 +89,6 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
             adopt: `never` (default) or `if_matching`: adopt a client of that name that exists already.
         """
         super().__init__(
-            VpnClientProvider(),
             resource_name,
             {
                 "container": input_id(container),
@@ -175,7 +175,7 @@ class VpnClientProvider(Provider):
         outs = {**olds, "container": container, "name": name}
         outs.pop(IDENTITY_CONFLICT, None)
         outs.update(self._identity(session, op, id_, olds))
-        return {**outs, "config": _host.secret(config)} if config is not None else outs
+        return {**outs, "config": secret(config)} if config is not None else outs
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
@@ -249,7 +249,7 @@ def _outputs(session: Session, inputs: Mapping[str, Any]) -> dict[str, Any]:
     container = inputs["container"]
     outs = {**inputs, CONTAINER_CREATED_AT: creation_time(session, container)}
     if inputs["store_config"]:
-        outs["config"] = _host.secret(session.client.vpn_clients.config(container, inputs["name"]))
+        outs["config"] = secret(session.client.vpn_clients.config(container, inputs["name"]))
     return {name: value for name, value in outs.items() if value is not None}
 
 

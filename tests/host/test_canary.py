@@ -1,8 +1,8 @@
 """
-Canaries: every private part of the SDK that `_host` touches is still where it looks, on each supported SDK.
+Canaries: every private part of the SDK that the dynamic host touches is still where it looks, on each supported SDK.
 
 A failure here names the SDK's version. Nothing is broken for users then, but a nicety is gone: the table at the top
-of `stacks_pulumi/resources/_host.py` says which, and what stands in for it.
+of `stacks_pulumi/hosts/dynamic.py` says which, and what stands in for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from pulumi.runtime import rpc
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.resources import _host
+from stacks_pulumi.resources import _values
 from tests.support.host import SECRET, CallFailedError, Host
 from tests.support.sdk import OLDEST, oldest_sdk
 
@@ -78,7 +78,8 @@ def test_no_part_is_missing(sdk: Host) -> None:
 
 
 def test_marks_and_unknowns_are_those_of_the_sdk() -> None:
-    assert _host.secret("x") == {rpc._special_sig_key: rpc._special_secret_sig, "value": "x"}
-    assert _host.plain({"a": [_host.secret({"b": 1})]}) == {"a": [{"b": 1}]}
-    assert _host.is_unknown({"a": [rpc.UNKNOWN]})
-    assert not _host.is_unknown({"a": ["x", 1, None, True]})
+    assert _values.UNKNOWN == rpc.UNKNOWN
+    assert _values.secret("x") == {rpc._special_sig_key: rpc._special_secret_sig, "value": "x"}
+    assert _values.plain({"a": [_values.secret({"b": 1})]}) == {"a": [{"b": 1}]}
+    assert _values.is_unknown({"a": [rpc.UNKNOWN]})
+    assert not _values.is_unknown({"a": ["x", 1, None, True]})

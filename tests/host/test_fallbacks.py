@@ -36,7 +36,7 @@ pools._worker = worker
 """A worker thread in which the pool has another name."""
 
 HIDE_THE_CALL = """
-import stacks_pulumi.resources._host as host
+import stacks_pulumi.hosts.dynamic as host
 
 host._METHODS = frozenset({"SomethingElse"})
 """

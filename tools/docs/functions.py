@@ -13,6 +13,7 @@ from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api.wait import CREATED
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.functions.questions import QUESTIONS
 from tools.docs.docstrings import described, first_sentence, section
 from tools.docs.marks import table
 
@@ -41,7 +42,7 @@ def data_functions() -> str:
             (
                 f"`{name}({', '.join(arguments)})`",
                 described(signature.return_annotation),
-                "yes" if "secret=True" in inspect.getsource(getattr(functions, f"{name}{_TWIN}")) else "",
+                "yes" if QUESTIONS[name].secret else "",
                 f"`{asks()[name]}`",
                 first_sentence(function),
             )

@@ -14,7 +14,8 @@ class Web(pulumi.CustomResource):
     """A Container as far as a child looks at it; registered nowhere."""
 
     def __init__(self, *, outlives: bool = False, provider: pulumi.ProviderResource | None = None) -> None:
-        self.outlives_stack, self._provider = outlives, provider
+        self.outlives_stack = outlives
+        self._providers = {} if provider is None else {"pulumi-python": provider}
 
     @property
     def id(self) -> Any:

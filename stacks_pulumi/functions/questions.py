@@ -1,0 +1,102 @@
+"""
+The questions behind the data functions: what each asks the client, and what it returns.
+
+A program asks them through `stacks_pulumi.functions`, the native plugin through `Invoke`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stacks_pulumi.functions import results
+from stacks_pulumi.resources._session import Session
+
+__all__ = ["QUESTIONS", "Question", "answer"]
+
+_MAX_AGE: Final = 5.0
+"""
+Seconds for which an answer is used again: enough for a program that puts one question in many places.
+
+Not longer, because a program may run on while others change the account, its own engine among them: with the
+Automation API one process is many runs.
+"""
+
+
+@dataclass(frozen=True)
+class Question:
+    """
+    A data function.
+
+    Attributes:
+        returns: The type of the answer, or of one row of it.
+        ask: Asks the client; takes it and the function's arguments by name.
+        is_list: Whether the answer is a list of rows.
+        secret: Whether the answer is a secret.
+    """
+
+    returns: type
+    ask: Callable[..., Any]
+    is_list: bool = False
+    secret: bool = False
+
+    @property
+    def model(self) -> Any:
+        """The client's type for the answer."""
+        model: Any = results.model_of(self.returns)
+        return tuple[model, ...] if self.is_list else model
+
+
+QUESTIONS: Final[Mapping[str, Question]] = {
+    "get_container": Question(results.Container, lambda api, id: api.containers.status(id)),
+    "list_containers": Question(results.Container, lambda api: api.containers.list(), is_list=True),
+    "list_templates": Question(results.Template, lambda api: api.containers.templates(), is_list=True),
+    "get_credentials": Question(
+        results.Credentials, lambda api, container_id: api.containers.credentials(container_id), secret=True
+    ),
+    "get_logs": Question(str, lambda api, container_id, lines: api.containers.logs(container_id, lines)),
+    "get_metrics": Question(results.Metrics, lambda api, container_id: api.containers.metrics(container_id)),
+    "get_ssh_certificate": Question(
+        str, lambda api, container_id: api.containers.certificate(container_id), secret=True
+    ),
+    "list_allowed_ips": Question(
+        results.ExternalAccess, lambda api, container_id: api.allowed_ips.list(container_id)
+    ),
+    "list_available_targets": Question(
+        results.Targets, lambda api, container_id: api.connections.targets(container_id)
+    ),
+    "list_connections": Question(
+        results.Connections, lambda api, container_id: api.connections.list(container_id), secret=True
+    ),
+    "list_backups": Question(
+        results.Backup,
+        lambda api, container_id, limit: api.backups.list(container_id, limit=limit),
+        is_list=True,
+    ),
+    "get_backup_stats": Question(results.BackupStats, lambda api: api.backups.stats()),
+    "list_vpn_clients": Question(
+        results.VpnClient, lambda api, container_id: api.vpn_clients.list(container_id), is_list=True
+    ),
+    "get_vpn_config": Question(
+        str, lambda api, container_id, client: api.vpn_clients.config(container_id, client), secret=True
+    ),
+}
+"""Every data function, by its name in Python."""
+
+
+def answer(session: Session, name: str, arguments: Mapping[str, Any]) -> Any:
+    """
+    Return the client's answer, which is asked for once in a few seconds however often this is called.
+
+    Args:
+        session: Whose account.
+        name: One of `QUESTIONS`.
+        arguments: The function's arguments, by name.
+
+    Raises:
+        StacksError: The API refused, or could not be asked.
+    """
+    question = QUESTIONS[name]
+    key = (name, *map(str, arguments.values()))
+    return session.reads.get(*key, ask=lambda: question.ask(session.client, **arguments), max_age=_MAX_AGE)

@@ -1,0 +1,279 @@
+"""
+The SDK's process for dynamic providers (`python -m pulumi.dynamic`): all access to private parts of the SDK.
+
+The public interface of a dynamic provider passes properties only. The frames of our caller hold more: the resource's
+URN, its timeout, whether the engine still waits, and the means to show progress, to report an error without a
+traceback, and to keep the id of a failed create. All of that is private to the SDK, so it is in this file. If the SDK
+changes, a piece loses its feature and not the operation: a warning is shown, and `tests/host/test_canary.py` fails
+with the SDK's version in its name.
+
+| piece | where it is | without it |
+|---|---|---|
+| `current_call` | the caller's frame: `request`, `context` | no URN, default timeouts, no progress, no rollback |
+| `GrpcCall.fail` | rich gRPC status in the trailing metadata | the SDK's own text around our message |
+| `GrpcCall.fail_keeping_id` | `ErrorResourceInitFailed` there | the error contains the id; `adopt` takes it over |
+| `engine_log` | the engine's address in `sys.argv[1]` | no progress on the resource's line |
+| `widen_worker_pool` | the thread pool in the worker's frame | 4 concurrent operations |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib.metadata
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any, Final, cast
+
+from google.protobuf import struct_pb2
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.output import Unknown
+from pulumi.runtime import rpc
+
+from stacks_pulumi.hosts._engine_log import EngineLog
+from stacks_pulumi.hosts._grpc_call import Context, GrpcCall
+from stacks_pulumi.hosts.spelling import snake_case
+from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._values import UNKNOWN
+from stacks_pulumi.resources.providers import KINDS
+
+__all__ = ["DynamicProvider", "current_call", "engine_log", "provider_for", "widen_worker_pool"]
+
+PROVIDER_KEY: Final = "__provider"
+"""The property in which the SDK stores the pickled provider."""
+
+_METHODS: Final = frozenset({"Check", "Create", "Delete", "Diff", "Read", "Update"})
+_WITHOUT: Final = {
+    "current_call": "no progress, no custom_timeouts, and the SDK's own text around errors",
+    "widen_worker_pool": "only 4 operations run concurrently",
+}
+_missing: Final[set[str]] = set()
+_calls: Final[set[int]] = set()
+_under_way: Final = threading.Lock()
+
+
+class DynamicProvider(ResourceProvider):
+    """
+    A kind of resource, as the SDK's process calls it.
+
+    It has no state but the settings of its handler, which `configure` brings. Pickled it is a reference to
+    `stacks_pulumi.provider_for`, so that no key and no byte code gets into a stack's state, and a class may move.
+
+    Args:
+        handler: What answers the calls.
+    """
+
+    # Nothing of the provider is secret (see __reduce__), and encrypting it costs time for every resource.
+    serialize_as_secret_always = False
+
+    def __init__(self, handler: Provider) -> None:
+        super().__init__()
+        self.handler = handler
+
+    def __reduce__(self) -> tuple[Callable[[str], ResourceProvider], tuple[str]]:
+        return provider_for, (self.handler.kind,)
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Take the settings, and let the process run as many operations concurrently as they say."""
+        workers = self.handler.configure(req.config.get)
+        if workers is not None:
+            widen_worker_pool(workers)
+
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Validate the inputs."""
+        found = self.handler.check(current_call(), _own(olds), _own(news))
+        return CheckResult(
+            found.inputs, [CheckFailure(name, reason) for name, reason in found.failures.items()]
+        )
+
+    def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Compare the inputs with the state."""
+        found = self.handler.diff(current_call(), id_, _own(olds), _own(news))
+        return DiffResult(
+            # A state of the native type has no provider in it: an update writes it, and changes nothing at the API.
+            changes=found.changes or PROVIDER_KEY not in olds,
+            replaces=found.replaces,
+            delete_before_replace=found.delete_before_replace,
+        )
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make the object."""
+        call = current_call()
+        with _serving(call):
+            return CreateResult(*self.handler.create(call, _own(props)))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Look the object up; an empty id if it is certainly gone."""
+        call = current_call()
+        with _serving(call):
+            found = self.handler.read(call, id_, _own(props))
+        return ReadResult("", {}) if found is None else ReadResult(id_, found.outs, found.inputs)
+
+    def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Bring the object to what the inputs say."""
+        call = current_call()
+        with _serving(call):
+            return UpdateResult(self.handler.update(call, id_, _own(olds), _own(news)))
+
+    def delete(self, id_: str, props: dict[str, Any]) -> None:
+        """Remove the object."""
+        call = current_call()
+        with _serving(call):
+            self.handler.delete(call, id_, _own(props))
+
+
+def provider_for(kind: str) -> DynamicProvider:
+    """
+    The provider of a kind of resource.
+
+    Every state that was ever written says `stacks_pulumi.provider_for("<kind>")`, so this is the one name by which a
+    state refers to our providers. It never changes; a kind may get another class.
+
+    Args:
+        kind: The resource's name, for instance `Container`.
+
+    Raises:
+        LookupError: The kind is unknown. A newer version of this package wrote the state.
+    """
+    try:
+        return DynamicProvider(KINDS[kind]())
+    except KeyError:
+        msg = f"this version of stacks-pulumi knows no resource {kind!r}: a newer one wrote the state, install that"
+        raise LookupError(msg) from None
+
+
+# A state says `stacks_pulumi.provider_for`, wherever the function is defined.
+provider_for.__module__ = "stacks_pulumi"
+
+
+def current_call() -> GrpcCall:
+    """The call that the engine made to get here; an empty one where it cannot be found."""
+    for frame in _frames():
+        if frame.f_code.co_name not in _METHODS:
+            continue
+        request, context = frame.f_locals.get("request"), frame.f_locals.get("context")
+        urn = getattr(request, "urn", None)
+        if isinstance(urn, str) and hasattr(context, "is_active") and hasattr(context, "abort"):
+            return GrpcCall(
+                engine_log(),
+                functools.partial(_to_struct, _provider(request)),
+                urn=urn,
+                timeout=getattr(request, "timeout", 0),
+                context=cast("Context", context),
+            )
+    _miss("current_call")
+    return GrpcCall(engine_log(), functools.partial(_to_struct, ""))
+
+
+def widen_worker_pool(workers: int) -> bool:
+    """
+    Let the host run this many operations concurrently instead of four.
+
+    A waiting create holds a worker thread for its whole wait; the pool starts a new thread for the next operation
+    as long as it is below its limit, so raising the limit is enough for later operations. Earlier ones are queued
+    without a thread: a `destroy` sends all of its deletes together, and the first of them calls this function.
+
+    Returns:
+        Whether the pool was found.
+    """
+    for frame in _frames():
+        reference = frame.f_locals.get("executor_reference")
+        pool = reference() if callable(reference) else None
+        if isinstance(getattr(pool, "_max_workers", None), int):
+            pool._max_workers = max(pool._max_workers, workers)  # type: ignore[union-attr]  # noqa: SLF001  (the point of this function)
+            queue, start = getattr(pool, "_work_queue", None), getattr(pool, "_adjust_thread_count", None)
+            if queue is None or start is None:
+                _miss("widen_worker_pool")
+            else:
+                for _ in range(queue.qsize()):
+                    start()
+            return True
+    _miss("widen_worker_pool")
+    return False
+
+
+@functools.cache
+def engine_log() -> EngineLog:
+    """Return the log of the engine that started this process. It shows nothing outside a provider process."""
+    address = sys.argv[1] if len(sys.argv) > 1 else ""
+    host, _, port = address.rpartition(":")
+    return EngineLog(address if host and port.isdigit() else "")
+
+
+@contextlib.contextmanager
+def _serving(call: GrpcCall) -> Iterator[None]:
+    """
+    Count a call that is in progress. After the last one the process ends, if its engine is gone.
+
+    The SDK's host never ends by itself. A killed engine would leave a process with an API key in its memory.
+    """
+    with _under_way:
+        _calls.add(id(call))
+    try:
+        yield
+    finally:
+        with _under_way:
+            _calls.discard(id(call))
+            last = not _calls
+        if last and not call.is_active() and engine_log().is_gone():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _miss(piece: str) -> None:
+    """Warn once about a feature that this SDK version does not allow."""
+    if piece in _missing:
+        return
+    _missing.add(piece)
+    version = importlib.metadata.version("pulumi")
+    text = f"stacks-pulumi does not fully support this Pulumi SDK ({version}): {_WITHOUT[piece]}"
+    engine_log().show("WARNING", "", text)
+
+
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  (inspect.stack reads source files; this is called often)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _own(props: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties as the protocol and Python write them, without what belongs to the SDK."""
+    return {snake_case(name): _written(value) for name, value in props.items() if name != PROVIDER_KEY}
+
+
+def _written(value: Any) -> Any:
+    """The SDK has objects for unknown values in some calls, and the protocol's text in others."""
+    if isinstance(value, Unknown):
+        return UNKNOWN
+    if isinstance(value, dict):
+        return {key: _written(item) for key, item in value.items()}
+    return [_written(item) for item in value] if isinstance(value, list) else value
+
+
+def _provider(request: Any) -> str:
+    for name in ("news", "properties"):
+        properties = getattr(request, name, None)
+        if properties is not None and PROVIDER_KEY in properties:
+            return str(properties[PROVIDER_KEY])
+    return ""
+
+
+def _to_struct(provider: str, values: Mapping[str, Any]) -> struct_pb2.Struct:
+    serialize: Callable[[], Any] = functools.partial(
+        rpc.serialize_properties, {**values, PROVIDER_KEY: provider}, {}
+    )
+    return cast("struct_pb2.Struct", asyncio.run(serialize()))
