@@ -11,6 +11,7 @@ import msgspec
 from stacks_pulumi.account.scaffold.plan import Declared, Plan, Reference, Value
 from stacks_pulumi.account.scaffold.text import Identifiers, literal
 from stacks_pulumi.config import DEFAULT_BASE_URL
+from stacks_pulumi.hosts.spelling import camel_case
 from stacks_pulumi.pricing.tokens import NATIVE
 
 __all__ = ["LANGUAGES", "Language", "files"]
@@ -116,7 +117,9 @@ def _yaml_resources(plan: Plan) -> dict[str, Any]:
     resources = {}
     for one in plan.declared:
         resource: dict[str, Any] = {"type": f"{NATIVE}{one.kind}", "name": one.name}
-        resource["properties"] = {_camel(name): _property(value, names) for name, value in one.inputs.items()}
+        resource["properties"] = {
+            camel_case(name): _property(value, names) for name, value in one.inputs.items()
+        }
         if one.protect:
             resource["options"] = {"protect": True}
         resources[names[one.kind, one.name]] = resource
@@ -128,10 +131,6 @@ def _property(value: Value, names: Mapping[tuple[str, str], str]) -> str | int |
         return f"${{{names['Container', value.name]}.id}}"
     # Two dollar signs are one; a single one could begin an expression.
     return value.replace("$", "$$") if isinstance(value, str) else value
-
-
-def _camel(name: str) -> str:
-    return re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
 
 
 # --- pulumi import ---
