@@ -6,6 +6,7 @@ The API lists each kind for one container at a time, so this takes one to three 
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -18,14 +19,13 @@ from stacks_pulumi._identifiers import same_instant
 from stacks_pulumi.account.backend import Stacks
 from stacks_pulumi.account.reconcile import Account, Child, Found, Missing, Ownership, Place
 from stacks_pulumi.account.states import Managed
-from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, ExternalAccess, VpnClient
 from stacks_pulumi.errors import NotFoundError
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
 
-__all__ = ["Belongings", "ask", "calls_for", "is_auto_added", "with_children"]
+__all__ = ["Belongings", "address_of", "ask", "calls_for", "is_auto_added", "with_children"]
 
 _KINDS: Final = frozenset({"AllowedIp", "Connection", "PinnedBackup", "VpnClient"})
 _KIND_OF: Final = {
@@ -161,6 +161,20 @@ def is_auto_added(entry: AllowedIp) -> bool:
     return (entry.description or "").strip().lower() == _AUTO_ADDED
 
 
+def address_of(entry: AllowedIp) -> str | None:
+    """
+    Return an entry's address in the provider's form, which is part of the resource's id; `None` if it is no address.
+
+    A single address has no prefix length. Host bits are left out: whoever filters by it takes the network.
+    """
+    try:
+        network = ipaddress.ip_network(entry.ip_address or "", strict=False)
+    except ValueError:
+        return None
+    alone = network.prefixlen == network.max_prefixlen
+    return str(network.network_address) if alone else str(network)
+
+
 def with_children(
     account: Account, belongings: dict[str, Belongings], stacks: Stacks, place: Place
 ) -> Account:
@@ -224,7 +238,7 @@ def _ownership(child: Child, owners: Sequence[Managed], *, complete: bool) -> Ow
 def _children(one: Found, has: Belongings) -> Iterable[Child]:
     container = one.container.id
     for entry in has.access.allowed_ips:
-        address = _address(entry)
+        address = address_of(entry) or entry.ip_address or entry.id
         yield Child(
             "AllowedIp",
             f"{container}/{address}",
@@ -255,9 +269,3 @@ def _children(one: Found, has: Belongings) -> Iterable[Child]:
             f"backup {backup.id} of {backup.created_at}",
             ("POST", "backups", str(backup.id), "unpin"),
         )
-
-
-def _address(entry: AllowedIp) -> str:
-    """The address as a resource's id has it: a single one without its prefix length."""
-    text = canonical(entry.ip_address)
-    return text.removesuffix("/32") if "." in text else text.removesuffix("/128")

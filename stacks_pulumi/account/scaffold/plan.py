@@ -7,7 +7,6 @@ is left out, with the reason.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
-from stacks_pulumi.account.children import Belongings, is_auto_added
-from stacks_pulumi.api.allowed_ips import canonical
+from stacks_pulumi.account.children import Belongings, address_of, is_auto_added
 from stacks_pulumi.api.models import AllowedIp, Connection, Container
 
 __all__ = ["Declared", "LeftOut", "Plan", "Protect", "Reference", "Value", "chosen", "plan"]
@@ -250,16 +248,16 @@ class _Maker:
         )
 
     def _allowed_ips(self, container: Container, entries: Sequence[AllowedIp]) -> None:
-        times = Counter(canonical(entry.ip_address) for entry in entries)
+        times = Counter(address_of(entry) for entry in entries)
         placeholder = any(entry.description == _PLACEHOLDER for entry in entries)
         for entry in entries:
-            address = _address(entry)
+            address = address_of(entry)
             what = f"allowed address {entry.ip_address} of {container.name}"
             if is_auto_added(entry):
                 self._leave_out(what, "the platform added it when external access was turned on")
             elif address is None:
                 self._leave_out(what, "it is not an address")
-            elif times[canonical(entry.ip_address)] > 1:
+            elif times[address] > 1:
                 self._leave_out(
                     what, "it is in the list more than once, and adopting it would remove one entry"
                 )
@@ -322,13 +320,3 @@ def _why_not(container: Container, template: str | None) -> str | None:
     if container.name is not None and not _VALID_NAME.fullmatch(container.name):
         return "its name is not one that the API takes for a new container"
     return None
-
-
-def _address(entry: AllowedIp) -> str | None:
-    """The address in the provider's form: without a prefix length where it is a single one."""
-    try:
-        network = ipaddress.ip_network(entry.ip_address or "", strict=False)
-    except ValueError:
-        return None
-    alone = network.prefixlen == network.max_prefixlen
-    return str(network.network_address) if alone else str(network)
