@@ -50,10 +50,10 @@ class Belongings:
 
     Attributes:
         access: Whether and for whom it is open.
-        connections: The connections of which it is the source.
+        connections: The connections that start at it.
         vpn_clients: The clients, if it is a VPN.
         backups: The pinned backups among the newest 100.
-        known: The kinds of which all are known, so that what is not here does not exist.
+        known: The kinds that were read whole: an object of these kinds that is not here does not exist.
     """
 
     access: ExternalAccess = _CLOSED
@@ -73,7 +73,7 @@ _BACKUPS: Final[_Ask] = ("backups", lambda client, id_: client.backups.list(id_,
 
 def calls_for(container: Container, *, backups: bool = True) -> list[_Ask]:
     """
-    Return what is asked of a container.
+    Return the API calls for a container.
 
     Args:
         container: The container.
@@ -95,7 +95,7 @@ def ask(
     stop: threading.Event | None = None,
 ) -> dict[str, Belongings]:
     """
-    Read what belongs to the containers, several at once and within the rate limit.
+    Read what belongs to the containers, several calls concurrently, within the rate limit.
 
     Args:
         client: The API.
@@ -165,7 +165,7 @@ def address_of(entry: AllowedIp) -> str | None:
     """
     Return an entry's address in the provider's form, which is part of the resource's id; `None` if it is no address.
 
-    A single address has no prefix length. Host bits are left out: whoever filters by it takes the network.
+    A single address has no prefix length. Host bits are dropped: such an entry filters by its network.
     """
     try:
         network = ipaddress.ip_network(entry.ip_address or "", strict=False)

@@ -26,7 +26,7 @@ __all__ = ["Progress", "belongings", "confirm_missing", "connected"]
 _CONFIRMED: Final = 3
 """How many absences are looked at one by one: with the list that is at most five calls."""
 _FEW: Final = 60
-"""So many calls take seconds, and nothing is said of them on the way."""
+"""Up to so many calls take seconds, so no progress is shown."""
 _STEP: Final = 0.1
 _PATIENCE: Final = 15.0
 
@@ -128,7 +128,7 @@ class Progress:
 
     def announce(self, containers: int) -> None:
         """Say how many calls there will be and how long they will take."""
-        # The first window of a minute may be used at once.
+        # The calls of the first minute are sent immediately.
         minutes = math.ceil(self._calls / self._per_minute) - 1
         takes = "seconds" if minutes < 1 else f"about {count(minutes, 'minute')}"
         self._write(

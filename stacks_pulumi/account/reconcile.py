@@ -2,7 +2,7 @@
 The account's containers against the stacks: who owns what.
 
 An id is not an identity: a container belongs to a stack if its id and its creation time are those in the state. The
-state of another account, or of another API, is left out. Nothing is called an orphan unless every stack was read whole.
+state of another account, or of another API, is left out. A container is an orphan only if every stack was read whole.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class Account:
         return total(one.item.price for one in self.found for _ in one.stacks[1:])
 
     def having(self, ownership: Ownership) -> tuple[Found, ...]:
-        """The containers of which this is so."""
+        """The containers with this ownership."""
         return tuple(one for one in self.found if one.ownership == ownership)
 
     def children(self) -> Iterable[Child]:
@@ -256,7 +256,7 @@ def reconcile(
 
 @dataclass
 class _Claims:
-    """What the states say of the account's containers, by id."""
+    """What the states say about the account's containers, by id."""
 
     owners: dict[str, list[Managed]] = field(default_factory=lambda: defaultdict(list))
     recreated: dict[str, list[Managed]] = field(default_factory=lambda: defaultdict(list))

@@ -18,7 +18,7 @@ class Remedy:
     What to do about a finding.
 
     Attributes:
-        title: What was found, of which containers or resources this is said.
+        title: The finding, and the containers or resources that it is about.
         advice: What the command does, and what to look at before.
         command: The command, for a POSIX shell.
     """
@@ -65,7 +65,7 @@ def remedy_for(account: Account, one: Found) -> Iterator[Remedy]:
     elif one.ownership == "orphan":
         yield Remedy(
             f"{one.name} is in no stack",
-            "this deletes it with its volumes and backups, for good; `stacks-pulumi scaffold` writes a program that "
+            "this deletes it with its volumes and backups permanently; `stacks-pulumi scaffold` writes a program that "
             "takes it over instead",
             _request(account, ("DELETE", "containers", one.container.id)),
         )

@@ -58,7 +58,7 @@ class Managed:
         urn: Its URN.
         kind: Its kind, for instance `Container`.
         id: Its id: the container's id, or one that begins with it.
-        created_at: Creation time of the container, of which it is or to which it belongs; `None` if not recorded.
+        created_at: Creation time of the container (for a child, of its container); `None` if not recorded.
         origin: Part of a digest of the key that changed it last; `None` in old states.
         base_url: The API that its provider was configured with; `None` if the state does not say.
         item: What it is and what it costs, as the state says; `None` for what is no container.

@@ -74,7 +74,7 @@ def _findings(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(","))
     wrong = [word for word in words if word not in _FINDINGS]
     if wrong:
-        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is none of {', '.join(_FINDINGS)}")
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is not one of {', '.join(_FINDINGS)}")
     return words
 
 

@@ -164,7 +164,7 @@ def read_snapshot(path: Path) -> Snapshot:
     Read a snapshot.
 
     Raises:
-        InputError: It is none, or of a later version.
+        InputError: The file is not a snapshot, or has a later version.
         OSError: It cannot be read.
     """
     try:

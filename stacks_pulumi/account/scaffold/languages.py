@@ -72,7 +72,7 @@ def _python(plan: Plan) -> str:
 
 def _call(one: Declared, variables: Mapping[str, str]) -> list[str]:
     variable = f"{variables[one.name]} = " if one.kind == "Container" and one.name in variables else ""
-    # A comma after the last argument keeps each on a line of its own, whatever the formatter's line length is.
+    # A comma after the last argument keeps each argument on its own line, for every line length of the formatter.
     lines = [f"{variable}stacks.{one.kind}(", f"    {literal(one.name)},"]
     lines += [f"    {name}={_argument(value, variables)}," for name, value in one.inputs.items()]
     if one.protect:
@@ -94,7 +94,7 @@ def _yaml(document: Mapping[str, Any]) -> str:
         pass
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        # The engine reads YAML 1.2, to which some words are numbers that are none here: a container may be named 1e3.
+        # The engine reads YAML 1.2, where more words are numbers than PyYAML quotes: a container may be named 1e3.
         style = None if _PLAIN.fullmatch(value) else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

@@ -105,7 +105,7 @@ def chosen(
 
     Args:
         containers: All containers.
-        include: Patterns of a shell, one of which the name has to match; none means all.
+        include: Patterns of a shell; the name has to match one of them. Empty: all containers.
         exclude: Patterns that it must not match.
     """
     found = [
@@ -207,7 +207,7 @@ class _Maker:
             if backup.status not in {None, "completed"}:
                 self._leave_out(what, f"it is {backup.status}")
                 continue
-            # A program that is only tidied up must not unpin what somebody pinned.
+            # Removing the resource from the program must not unpin a backup that a person pinned.
             pinned: dict[str, Value] = {"container": own, "backup_id": backup.id, "on_delete": "keep"}
             self._declare(
                 "PinnedBackup", f"{container.name}-{backup.id}", f"{container.id}/{backup.id}", pinned
