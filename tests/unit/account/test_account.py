@@ -47,6 +47,19 @@ def test_each_container_has_its_stack_none_or_two(
     assert accounts.emulator.calls() - accounts.emulator.calls("containers.status") == 1
 
 
+def test_two_resources_of_one_stack_are_double_and_cost_once(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    again = accounts.container("web", urn=urn("dev", "shop", "Container", "again"))
+
+    data = account(capsys, accounts.export("dev.json", accounts.container("web"), again))
+
+    assert owners(data) == {"web": ("double", ["shop/dev"])}
+    assert data["totals"]["stacks"]["shop/dev"]["monthly_price_usd"] == 4.0
+    assert data["totals"]["counted_twice"]["monthly_price_usd"] == 0.0
+
+
 def test_the_totals_equal_the_bill(accounts: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
     accounts.emulator.load(
         [
