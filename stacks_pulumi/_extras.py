@@ -8,28 +8,28 @@ from importlib import metadata
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["advice"]
+__all__ = ["EXTRAS", "advice", "install_command"]
 
-_EXTRAS: Final = {
-    "werkzeug": "emulator",
-    "pulumi_policy": "policy",
-    "rich": "cli",
-    "shtab": "cli",
-    "yaml": "cli",
-}
+EXTRAS: Final = {"werkzeug": "emulator", "pulumi_policy": "policy", "rich": "cli", "shtab": "cli"}
 """Package -> the extra that installs it."""
 
 
 def advice(missing: ModuleNotFoundError) -> str | None:
     """Return what is not installed and the command that installs it; `None` if no extra does."""
     module = (missing.name or "").partition(".")[0]
-    extra = _EXTRAS.get(module)
+    extra = EXTRAS.get(module)
     if extra is None:
         return None
-    return f"{module} is not installed. It comes with the extra {extra!r}: pip install {_requirement(extra)}"
+    return f"{module} is not installed. It comes with the extra {extra!r}: {install_command(extra)}"
 
 
-def _requirement(extra: str) -> str:
+def install_command(*extras: str) -> str:
+    """Return the command that installs this package with these extras."""
+    named = f"[{','.join(extras)}]" if extras else ""
+    return f"pip install {_requirement(named)}"
+
+
+def _requirement(extras: str) -> str:
     """What pip is given: the path, wheel or repository that this package came from, else its name."""
     try:
         origin = json.loads(metadata.distribution("stacks-pulumi").read_text("direct_url.json") or "{}")
@@ -37,11 +37,11 @@ def _requirement(extra: str) -> str:
         origin = {}
     url = origin.get("url")
     if url is None:
-        return f"'stacks-pulumi[{extra}]'"
+        return f"'stacks-pulumi{extras}'"
     if "dir_info" in origin:
         editable = "-e " if origin["dir_info"].get("editable") else ""
-        return editable + shlex.quote(f"{unquote(urlsplit(url).path)}[{extra}]")
+        return editable + shlex.quote(f"{unquote(urlsplit(url).path)}{extras}")
     repository = origin.get("vcs_info")
     if repository is not None:
         url = f"{repository['vcs']}+{url}@{repository['commit_id']}"
-    return shlex.quote(f"stacks-pulumi[{extra}] @ {url}")
+    return shlex.quote(f"stacks-pulumi{extras} @ {url}")

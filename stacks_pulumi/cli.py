@@ -19,10 +19,15 @@ __all__ = ["build_parser", "main"]
 
 _COMMANDS: Final = {
     "account": "stacks_pulumi.commands.account",
+    "backups": "stacks_pulumi.commands.backups",
     "completion": "stacks_pulumi.commands.completion",
     "cost": "stacks_pulumi.cost.command",
+    "credentials": "stacks_pulumi.commands.credentials",
+    "doctor": "stacks_pulumi.commands.doctor",
     "emulator": "stacks_pulumi.commands.emulator",
+    "logs": "stacks_pulumi.commands.logs",
     "scaffold": "stacks_pulumi.commands.scaffold",
+    "vpn-config": "stacks_pulumi.commands.vpn_config",
 }
 """Subcommand -> its module, which `stacks_pulumi.commands` describes."""
 

@@ -7,7 +7,6 @@ the client alone hands in nothing, and the environment fills the gaps.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import os
 import re
@@ -80,11 +79,6 @@ class Settings:
     requests_per_minute: int = 60
     max_concurrency: int = 64
     account: str | None = None
-
-    @property
-    def fingerprint(self) -> str:
-        """Part of a digest of base URL and key, from which the key cannot be recovered; states record it."""
-        return hashlib.sha256(f"{self.base_url} {self.api_key}".encode()).hexdigest()[:16]
 
     def require_key(self) -> str:
         """

@@ -1,6 +1,6 @@
 """
-The account against the stacks: which stack owns what, and a program that takes over what no stack owns.
+The account as a whole: what is in it, whose it is, and whether a stack can work with it.
 
-`account` reads exports of stacks and the live account, and compares them. `scaffold` reads the live account and writes
-a program. Neither changes anything in the account.
+`account` compares the live account with the states of stacks, and `scaffold` writes a program that takes over what no
+stack owns. `doctor` looks at a set-up. None of them changes anything in the account.
 """

@@ -11,7 +11,7 @@ from typing import Final
 
 from stacks_pulumi.api._call import Answer
 
-__all__ = ["WINDOW", "Rates", "rates", "retry_after"]
+__all__ = ["WINDOW", "Rates", "rates", "retry_after", "server_time"]
 
 WINDOW: Final = 60.0
 """Limits are per minute."""
@@ -58,9 +58,14 @@ def retry_after(answer: Answer) -> float | None:
     return None if date is None else max(date - _server_time(answer), 0.0)
 
 
+def server_time(answer: Answer) -> float | None:
+    """When the server sent the answer, by its own clock, in seconds since the Unix epoch; `None` if it does not say."""
+    return _date(answer.headers.get("date"))
+
+
 def _server_time(answer: Answer) -> float:
     # Reset is a time by the server's clock, so it is compared with the server's clock where the answer shows it.
-    date = _date(answer.headers.get("date"))
+    date = server_time(answer)
     return answer.received if date is None else date
 
 

@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _view(options: argparse.Namespace) -> View:
-    from stacks_pulumi import catalog, config  # noqa: PLC0415  (as above)
+    from stacks_pulumi import _cap_record, catalog, config  # noqa: PLC0415  (as above)
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.children import with_children  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.document import entries  # noqa: PLC0415  (as above)
@@ -126,6 +126,7 @@ def _view(options: argparse.Namespace) -> View:
         wanted.insert(0, budgets.Budget("the account", own))
     before = None if options.compare_to is None else snapshot.read_snapshot(Path(options.compare_to))
     settings = config.load()
+    fingerprint = _cap_record.fingerprint(settings.base_url, settings.api_key)
     with connected() as (client, stop):
         monthly, notes = live.prices(client) if options.live_prices else (catalog.monthly_price, ())
         # Before the states: a container that is created meanwhile is then in a state, and not an orphan.
@@ -139,12 +140,12 @@ def _view(options: argparse.Namespace) -> View:
             [(container, live.item_of(container, monthly)) for container in containers],
             stacks,
             base_url=settings.base_url,
-            fingerprint=settings.fingerprint,
+            fingerprint=fingerprint,
             taken_at=snapshot.now(),
         )
         confirm_missing(client, account)
         if options.children:
-            place = Place(containers, settings.base_url, settings.fingerprint)
+            place = Place(containers, settings.base_url, fingerprint)
             account = with_children(account, belongings(client, containers, stop), stacks, place)
     account = dataclasses.replace(account, notes=(*account.notes, *notes, _may_be_owned(account)))
     now = snapshot.Snapshot(account.taken_at, account.base_url, entries(account))

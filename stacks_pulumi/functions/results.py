@@ -59,18 +59,18 @@ class Result:
     Attributes:
         model: The client's type for the same answer.
         secret: Names that `repr` leaves out.
-        names: Names of the values.
+        values: The values, by name.
     """
 
     model: ClassVar[type[msgspec.Struct]]
     secret: ClassVar[frozenset[str]] = frozenset()
-    names: ClassVar[tuple[str, ...]]
+    values: ClassVar[dict[str, Value[Any]]]
 
     def __init_subclass__(cls) -> None:
-        values = (vars(kind).items() for kind in cls.__mro__)
-        cls.names = tuple(name for found in values for name, value in found if isinstance(value, Value))
+        found = (vars(kind).items() for kind in cls.__mro__)
+        cls.values = {name: value for values in found for name, value in values if isinstance(value, Value)}
         # An input type is what Pulumi takes apart and puts together again, in outputs, inputs and exports alike.
-        cls.__annotations__ = dict.fromkeys(cls.names, Any)
+        cls.__annotations__ = dict.fromkeys(cls.values, Any)
         pulumi.input_type(cls)
 
     def __getitem__(self, name: str) -> Any:
@@ -308,7 +308,7 @@ def result(answer: Any) -> Any:
     if isinstance(answer, tuple):
         return [result(item) for item in answer]
     kind = _RESULTS.get(type(answer))
-    return answer if kind is None else kind(**{name: result(getattr(answer, name)) for name in kind.names})
+    return answer if kind is None else kind(**{name: result(getattr(answer, name)) for name in kind.values})
 
 
 def model_of(kind: type) -> type:

@@ -273,7 +273,7 @@ class ContainerCreation(Creation[models.Container]):
         self.session.spending.admit(name, None if inputs.get("discount_code") else price)
         self.op.progress("creating" if price is None else f"creating (${price:.2f} a month)")
         try:
-            return self.session.client.containers.create(
+            made = self.session.client.containers.create(
                 name=name,
                 template=inputs["template"],
                 plan=inputs.get("plan"),
@@ -288,6 +288,8 @@ class ContainerCreation(Creation[models.Container]):
                 'it then (adopt="if_matching")'
             )
             raise NoCapacityError(msg, status=error.status, operation=error.operation) from None
+        self.session.spending.created()
+        return made
 
     def id_of(self, thing: models.Container) -> str:
         """Return the container's id."""

@@ -65,6 +65,14 @@ class Ownership:
         self._declared: set[str] = set()
         self._undecided: set[str] = set()
 
+    def clear(self) -> None:
+        """Forget everything: the operation has ended, and another one may follow in this process."""
+        with self._lock:
+            self._owners.clear()
+            self._names.clear()
+            self._declared.clear()
+            self._undecided.clear()
+
     def declare(self, urn: str, kind: str, names: Iterable[str]) -> str | None:
         """
         Record that the program has a resource with these unique names.

@@ -16,6 +16,7 @@ from typing import Final
 
 import pulumi
 
+from stacks_pulumi import _cap_record
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, wait_while
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import Settings
@@ -72,7 +73,7 @@ _lock: Final = threading.Lock()
 
 def fingerprint_of(settings: Settings) -> str:
     """Return what tells this base URL and key from others."""
-    return settings.fingerprint
+    return _cap_record.fingerprint(settings.base_url, settings.api_key)
 
 
 def session_for(settings: Settings) -> Session:
@@ -99,7 +100,7 @@ def session_for(settings: Settings) -> Session:
                 settings,
                 client,
                 SYSTEM_CLOCK,
-                spending=SpendGuard(SYSTEM_CLOCK),
+                spending=SpendGuard(SYSTEM_CLOCK, fingerprint),
                 reads=Reads(SYSTEM_CLOCK, _check_operation),
                 restarts=Restarts(SYSTEM_CLOCK),
                 fingerprint=fingerprint,

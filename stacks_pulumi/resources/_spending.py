@@ -6,6 +6,7 @@ import datetime
 import threading
 from decimal import Decimal
 
+from stacks_pulumi import _cap_record
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.errors import SpendingCapError
 
@@ -18,10 +19,15 @@ class SpendGuard:
 
     It starts out knowing nothing and refuses nothing. A process lives for one operation of the engine, so what it
     knows never gets old.
+
+    Args:
+        clock: Time.
+        fingerprint: The key's, under which a 402 is kept for `stacks-pulumi doctor`; kept nowhere if it is empty.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, fingerprint: str = "") -> None:
         self._clock = clock
+        self._fingerprint = fingerprint
         self._lock = threading.Lock()
         self._cap: Decimal | None = None
         self._left = Decimal(0)
@@ -54,10 +60,19 @@ class SpendGuard:
         cap, spent = Decimal(str(error.spending_cap)), Decimal(str(error.amount_spent))
         with self._lock:
             self._cap, self._left = cap, cap - spent
+        if self._fingerprint:
+            _cap_record.remember(
+                self._fingerprint, error.spending_cap, error.amount_spent, self._clock.wall()
+            )
         message = self.explain(name, price, cap, spent)
         return SpendingCapError(
             message, status=402, spending_cap=error.spending_cap, amount_spent=error.amount_spent
         )
+
+    def created(self) -> None:
+        """Forget the last 402 that was kept: the API has accepted a create after it."""
+        if self._fingerprint:
+            _cap_record.forget(self._fingerprint)
 
     def explain(self, name: str, price: Decimal | None, cap: Decimal, spent: Decimal) -> str:
         """Cap, spent, price, what is missing, when it resets, and what to do."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.support.host import Host
+from tests.support.host import HOSTS, Host
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,13 +28,30 @@ def emulator() -> Iterator[Emulator]:
         assert left == []
 
 
+ABOUT_ONE: Final = {
+    "test_canary": "dynamic",
+    "test_fallbacks": "dynamic",
+    "test_plugin": "native",
+    # Its hosts are started in another way, and are those of the chaos tests.
+    "test_fault_matrix": "dynamic",
+}
+"""Tests that are about one of the hosts. All others run with both."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test with each host that it is about."""
+    if "host_kind" in metafunc.fixturenames:
+        one = ABOUT_ONE.get(Path(metafunc.module.__file__ or "").stem)
+        metafunc.parametrize("host_kind", list(HOSTS) if one is None else [one])
+
+
 @pytest.fixture
-def make_host() -> Iterator[Callable[..., Host]]:
+def make_host(host_kind: str) -> Iterator[Callable[..., Host]]:
     """Start a host with a configuration. In the end it must have written nothing, and least of all a key."""
     made: list[Host] = []
 
     def make(config: Mapping[str, str], python_path: str | None = None) -> Host:
-        made.append(Host(config, python_path))
+        made.append(HOSTS[host_kind](config, python_path))
         return made[-1]
 
     yield make

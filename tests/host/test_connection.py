@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -125,15 +126,20 @@ def test_connections_made_at_once_share_one_restart_of_each_source(
 
 
 def test_both_ends_are_waited_for(link: HostedResource, app: str, db: str, emulator: Emulator) -> None:
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, action_seconds=1.5)
+    emulator.state.pace = dataclasses.replace(emulator.state.pace, action_seconds=3600)
     for name in ("app", "sql"):
         emulator.drift.stop(name)
         containers.start(emulator.state, emulator.state.container(name))
 
-    link.up(**quick(app, db))
+    connecting = threading.Thread(target=link.up, kwargs=quick(app, db))
+    connecting.start()
+    while f"starting: waiting for {app}" not in link.lines():
+        assert connecting.is_alive()
+        time.sleep(0.05)
+    emulator.advance(3600)
+    connecting.join()
 
     assert link.id != ""
-    assert any(line == f"starting: waiting for {app}" for line in link.lines())
 
 
 @pytest.mark.parametrize("end", ["app", "sql"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import stacks_pulumi as stacks
+from stacks_pulumi.account.doctor import tested
 from stacks_pulumi.resources.providers import KINDS
 from tests.support.sdk import OLDEST
 from tools.engine import pins
@@ -121,6 +122,10 @@ def test_the_supported_range_is_the_same_everywhere() -> None:
         in readme
     )
     assert f'"pulumi>={oldest},<4"' in project
+    assert tested.ENGINE == pins.VERSION.rpartition(".")[0]
+    assert tested.SDK[0] == oldest
+    assert f"from {tested.SDK[0]} to {tested.SDK[1]}, tested at both ends" in readme
+    assert tested.PYTHON == ("3.10", "3.13")
     assert "Python 3.10 to 3.13" in readme
     assert 'requires-python = ">=3.10"' in project
     assert all(f'"{version}"' in workflow for version in ("3.10", "3.13"))

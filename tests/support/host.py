@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
@@ -24,6 +24,8 @@ from pulumi.runtime import rpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 import stacks_pulumi
+from stacks_pulumi.hosts.spelling import camel_case, snake_case
+from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources.providers import KINDS
 
@@ -85,7 +87,10 @@ class CallFailedError(Exception):
                 for detail in status.details:
                     failed = provider_pb2.ErrorResourceInitFailed()
                     if detail.Unpack(failed):
-                        self.kept_id, self.kept = failed.id, _to_dict(failed.properties)
+                        kept = _to_dict(failed.properties)
+                        kept.pop(PROVIDER, None)
+                        self.kept_id = failed.id
+                        self.kept = {snake_case(name): value for name, value in kept.items()}
                         self.message = "; ".join(failed.reasons)
         super().__init__(self.message)
 
@@ -104,6 +109,9 @@ class Host:
     python_path: str | None = None
     engine: FakeEngine = field(default_factory=FakeEngine)
 
+    module: ClassVar = "pulumi.dynamic"
+    type_prefix: ClassVar = tokens.DYNAMIC
+
     def __post_init__(self) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
         env["PYTHONFAULTHANDLER"] = "1"
@@ -113,8 +121,10 @@ class Host:
         if self.python_path is not None:
             env["PYTHONPATH"] = self.python_path
         self.process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "pulumi.dynamic", self.engine.address],
+            [sys.executable, "-u", "-m", self.module, self.engine.address],
             env=env,
+            # The engine holds the other end, and a plugin ends with it.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -123,11 +133,34 @@ class Host:
         port = self.process.stdout.readline().strip()
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}")
         self.stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
+        self.configure()
+
+    def configure(self) -> None:
+        """Hand over the stack's configuration."""
         self.stub.Configure(provider_pb2.ConfigureRequest(args=_to_struct(self.config)))
+
+    def to_struct(self, kind: str, properties: Mapping[str, Any]) -> struct_pb2.Struct:
+        """The properties of a resource as they go to this host."""
+        blob = serialize_provider(stacks_pulumi.provider_for(kind))
+        return _to_struct({**properties, PROVIDER: blob})
+
+    def to_dict(self, struct: struct_pb2.Struct) -> dict[str, Any]:
+        """The properties that came from this host, with Python's names."""
+        found = _to_dict(struct)
+        found.pop(PROVIDER, None)
+        return found
+
+    @property
+    def home(self) -> str:
+        """The folder in which it writes what is for other processes."""
+        return self._home.name
 
     def stop(self) -> str:
         """End the process; what it wrote to stderr."""
         self._channel.close()
+        if self.process.stdin is not None and self.process.stdin.closed:
+            # `communicate` would close it again.
+            self.process.stdin = None
         self.process.terminate()
         try:
             _, errors = self.process.communicate(timeout=10)
@@ -141,6 +174,30 @@ class Host:
     def resource(self, kind: str, name: str = "it") -> HostedResource:
         """A resource as the engine would keep it."""
         return HostedResource(self, kind, name)
+
+
+@dataclass
+class PluginHost(Host):
+    """The native plugin."""
+
+    module: ClassVar = "stacks_pulumi.hosts.plugin.server"
+    type_prefix: ClassVar = tokens.NATIVE
+
+    def configure(self) -> None:
+        """Hand over the settings, by the names that they have in a provider."""
+        settings = {name.removeprefix("stacks:"): value for name, value in self.config.items()}
+        self.stub.Configure(provider_pb2.ConfigureRequest(args=_to_struct(settings)))
+
+    def to_struct(self, kind: str, properties: Mapping[str, Any]) -> struct_pb2.Struct:
+        """The properties of a resource as a language's SDK writes them."""
+        return _to_struct({camel_case(name): value for name, value in properties.items()})
+
+    def to_dict(self, struct: struct_pb2.Struct) -> dict[str, Any]:
+        """The properties that came from the plugin, with Python's names."""
+        return {snake_case(name): value for name, value in _to_dict(struct).items()}
+
+
+HOSTS: Final = {"dynamic": Host, "native": PluginHost}
 
 
 @dataclass
@@ -170,7 +227,7 @@ class HostedResource:
     def urn(self) -> str:
         """Its URN."""
         inside = f"{self.component}$" if self.component else ""
-        return f"urn:pulumi:dev::tests::{inside}pulumi-python:dynamic/stacks:{self.kind}::{self.name}"
+        return f"urn:pulumi:dev::tests::{inside}{self.host.type_prefix}{self.kind}::{self.name}"
 
     def check(self, **inputs: Any) -> dict[str, str]:
         """Check inputs against those of the last time; the failures by property."""
@@ -219,7 +276,7 @@ class HostedResource:
             if error.kept_id is not None:
                 self._keep(error.kept_id, checked, error.kept)
             raise
-        self._keep(answer.id, checked, _to_dict(answer.properties))
+        self._keep(answer.id, checked, self.host.to_dict(answer.properties))
 
     def diff(self, checked: Mapping[str, Any]) -> Any:
         """The host's answer to a diff against the state."""
@@ -238,7 +295,7 @@ class HostedResource:
             timeout=self.timeout,
         )
         answer = self._call("Update", request)
-        self._keep(self.id, checked, _to_dict(answer.properties))
+        self._keep(self.id, checked, self.host.to_dict(answer.properties))
 
     def read(self) -> bool:
         """What a refresh does; False if the resource is gone (and forgotten)."""
@@ -257,7 +314,7 @@ class HostedResource:
         if not answer.id:
             self.id, self.inputs, self.outs = "", {}, {}
             return False
-        self._keep(answer.id, _plain(_to_dict(answer.inputs)), _to_dict(answer.properties))
+        self._keep(answer.id, _plain(self.host.to_dict(answer.inputs)), self.host.to_dict(answer.properties))
         return True
 
     def delete(self) -> None:
@@ -277,19 +334,14 @@ class HostedResource:
         olds = self._struct(self.inputs) if self.id else None
         request = provider_pb2.CheckRequest(urn=self.urn, olds=olds, news=self._struct(given))
         answer = self._call("Check", request)
-        found = _to_dict(answer.inputs)
-        found.pop(PROVIDER, None)
-        return found, {failure.property: failure.reason for failure in answer.failures}
+        found = self.host.to_dict(answer.inputs)
+        return found, {snake_case(failure.property): failure.reason for failure in answer.failures}
 
     def _struct(self, properties: Mapping[str, Any]) -> struct_pb2.Struct:
-        blob = serialize_provider(stacks_pulumi.provider_for(self.kind))
-        return _to_struct({**properties, PROVIDER: blob})
+        return self.host.to_struct(self.kind, properties)
 
     def _keep(self, id_: str, inputs: Mapping[str, Any], raw: dict[str, Any]) -> None:
-        raw.pop(PROVIDER, None)
-        plain = dict(inputs)
-        plain.pop(PROVIDER, None)
-        self.id, self.inputs, self.raw, self.outs = id_, plain, raw, _plain(raw)
+        self.id, self.inputs, self.raw, self.outs = id_, dict(inputs), raw, _plain(raw)
 
     def _call(self, method: str, request: Any, timeout: float = 60) -> Any:
         try:

@@ -130,6 +130,12 @@ class Stack:
         for key, value in config.items():
             self.set(key, value)
 
+    def native(self) -> None:
+        """Let programs use the native types, with the plugin of this environment."""
+        plugin = f"{{name: stacks, path: {json.dumps(str(Path(sys.prefix) / 'bin'))}}}"
+        text = f"name: tests\nruntime: python\nplugins:\n  providers: [{plugin}]\n"
+        (self.folder / "Pulumi.yaml").write_text(text, encoding="utf-8")
+
     def set(self, key: str, value: str) -> None:
         """Set a value of the configuration."""
         self._run("config", "set", key, value, *(["--secret"] if key.endswith("apiKey") else []))

@@ -116,4 +116,4 @@ def test_a_result_has_every_value_of_the_client_s_answer(kind: type[results.Resu
 
     derived = {results.Container: {"internal_host"}, results.VpnClient: {"id"}}
 
-    assert set(kind.names) == fields | derived.get(kind, set())
+    assert set(kind.values) == fields | derived.get(kind, set())

@@ -14,7 +14,7 @@ from stacks_pulumi.resources.providers import KINDS
 from tools.docs.docstrings import attributes, described, optional, section
 from tools.docs.marks import table
 
-__all__ = ["inputs", "outputs"]
+__all__ = ["inputs", "outputs", "secret_outputs"]
 
 _LABEL: Final = "the name in the program"
 _CHANGES: Final = {
@@ -56,7 +56,7 @@ def outputs(kind: str) -> str:
     """The outputs of a resource class. Inputs come out as they went in, so only what comes about is shown."""
     cls = getattr(stacks_pulumi, kind)
     taken = {field.name for field in KINDS[kind].fields if not field.computed}
-    secrets = set(_made(cls)[1].additional_secret_outputs or ())
+    secrets = secret_outputs(kind)
     return table(
         ("Output", "Type", "Secret", "What it is"),
         [
@@ -70,6 +70,11 @@ def outputs(kind: str) -> str:
             if name not in taken
         ],
     )
+
+
+def secret_outputs(kind: str) -> frozenset[str]:
+    """The outputs of a resource that the engine stores encrypted."""
+    return frozenset(_made(getattr(stacks_pulumi, kind))[1].additional_secret_outputs or ())
 
 
 def _default(parameter: inspect.Parameter, field: Field | None) -> str:

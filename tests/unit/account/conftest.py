@@ -1,22 +1,77 @@
+"""A healthy machine on an emulator; each test breaks one part of it."""
+
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stacks_pulumi.account.doctor import _host_probe
+from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 from tests.support.exports import Accounts
+from tests.support.machine import Machine
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the doctor said."""
+
+    code: int
+    checks: list[dict[str, str]]
+
+    def of(self, check: str) -> list[dict[str, str]]:
+        """The lines of one check."""
+        return [line for line in self.checks if line["check"] == check]
+
+    def levels(self, level: str) -> set[str]:
+        """The checks with a line of this level."""
+        return {line["check"] for line in self.checks if line["level"] == level}
 
 
 @pytest.fixture
-def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    with Emulator(boot_seconds=0, action_seconds=0, delete_seconds=0, backup_seconds=0) as api:
-        monkeypatch.setenv("STACKS_API_KEY", api.key)
-        monkeypatch.setenv("STACKS_BASE_URL", api.url)
+def emulator() -> Iterator[Emulator]:
+    with Emulator(boot_seconds=0) as api:
         yield api
+        api.faults.assert_none_left()
 
 
 @pytest.fixture
-def accounts(emulator: Emulator, tmp_path: Path) -> Accounts:
+def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands use the emulator's account, as they do outside of a project."""
+    monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+    monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
+
+
+@pytest.fixture
+def accounts(emulator: Emulator, key_in_environment: None, tmp_path: Path) -> Accounts:
+    """Exports for the emulator's account."""
     return Accounts(emulator, tmp_path)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> Machine:
+    """A stack on the emulator's account."""
+    # Starting the provider process takes seconds; tests/host does it.
+    monkeypatch.setattr(_host_probe, "warnings", list)
+    made = Machine(tmp_path, monkeypatch)
+    made.set("stacks:apiKey", emulator.key, secret=True)
+    made.set("stacks:baseUrl", emulator.url)
+    return made
+
+
+@pytest.fixture
+def doctor(machine: Machine, capsys: pytest.CaptureFixture[str]) -> Callable[..., Report]:
+    """Run the command in the project's folder."""
+
+    def run(*arguments: str) -> Report:
+        code = main(["doctor", "--json", "-C", str(machine.project), *arguments])
+        said: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert said["ok"] == (code == 0)
+        return Report(code, said["checks"])
+
+    return run

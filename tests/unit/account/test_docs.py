@@ -1,70 +1,128 @@
-"""docs/account.md and docs/scaffold.md say what the commands do."""
+"""docs/doctor.md and docs/commands.md show what the commands print, and describe all of it."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import io
 import re
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any, get_args
 
 import pytest
 
-from stacks_pulumi.account.budgets import read_budgets
-from stacks_pulumi.account.reconcile import Ownership
-from stacks_pulumi.cli import main
-from stacks_pulumi.commands import account, scaffold
-from tests.support.exports import Accounts
+from stacks_pulumi.account.doctor import CHECKS
+from stacks_pulumi.account.doctor.finding import LEVELS
+from stacks_pulumi.cli import _COMMANDS, main
+from stacks_pulumi.commands import backups, credentials, doctor, logs, vpn_config
+from stacks_pulumi.emulator import Emulator
+from tests.support.machine import Machine
 
 DOCS = Path(__file__).parents[3] / "docs"
-ACCOUNT = (DOCS / "account.md").read_text(encoding="utf-8")
-SCAFFOLD = (DOCS / "scaffold.md").read_text(encoding="utf-8")
+DOCTOR = (DOCS / "doctor.md").read_text(encoding="utf-8")
+COMMANDS = (DOCS / "commands.md").read_text(encoding="utf-8")
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+VARYING = (
+    (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
+    (re.compile(r"http://127\.0\.0\.1:\d+"), "http://127.0.0.1:7822"),
+    (re.compile(r"(?<=Python )\d+\.\d+\.\d+ in \S+"), "VERSION in FOLDER"),
+    (re.compile(r"(?<=SDK )\d+\.\d+\.\d+"), "VERSION"),
+    (re.compile(r"(?<=stacks-pulumi )\d+\.\d+\.\d+"), "VERSION"),
+    (re.compile(r"(?<=selected stack of )[^,]+"), "FOLDER"),
+    (re.compile(r"\b[0-9a-f]{8}\b"), "HEX"),
+    (re.compile(r"\d+(\.\d)? kB|\b\d{5,}\b"), "SIZE"),
+)
 
 
-def options(module: ModuleType) -> list[str]:
-    parser = argparse.ArgumentParser()
-    module.add_arguments(parser)
-    return [action.option_strings[-1] for action in parser._actions if action.option_strings]
+def shown(page: str) -> Iterator[tuple[str, str]]:
+    """The commands in a page, each with the output below it."""
+    for block in CONSOLE.findall(page):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            line, _, output = part.partition("\n")
+            yield line, output
+
+
+def normal(text: str) -> str:
+    for pattern, word in VARYING:
+        text = pattern.sub(word, text)
+    # Columns are as wide as what varies in them.
+    return "\n".join(re.sub(r" {2,}", "  ", line).strip() for line in text.splitlines()).strip()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Run a line of a page; all that it prints."""
+
+    def printed(line: str) -> str:
+        out = io.StringIO()
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", out)
+        program, *arguments = line.split()
+        assert program == "stacks-pulumi"
+        main(arguments)
+        return out.getvalue()
+
+    return printed
+
+
+def test_the_output_of_the_doctor_is_what_it_prints(
+    machine: Machine, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, run: Callable[[str], str]
+) -> None:
+    machine.set("stacks:apiKey", emulator.key)
+    machine.set("stacks:baseUrl", emulator.page_url.rstrip("/"))
+    machine.set("stacks:adopt", "if_matching")
+    monkeypatch.chdir(machine.project)
+    ((line, output),) = shown(DOCTOR)
+
+    assert normal(run(line)) == normal(output)
+
+
+def test_the_output_of_each_command_is_what_it_prints(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: Callable[[str], str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Emulator(boot_seconds=0, backup_seconds=0) as emulator:
+        monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+        monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
+        emulator.load(
+            [
+                {"name": "orders-db", "template": "postgresql", "backups": 2},
+                {"name": "orders", "template": "nodejs"},
+                {"name": "vpn", "template": "stacks-vpn", "vpn_clients": ["laptop"]},
+            ]
+        )
+        pairs = list(shown(COMMANDS))
+
+        assert {line.split()[1] for line, _ in pairs} == {"logs", "backups", "credentials", "vpn-config"}
+        for line, output in pairs:
+            assert normal(run(line)) == normal(output), line
 
 
 @pytest.mark.parametrize(
-    ("page", "option"),
+    ("page", "module"),
     [
-        *((ACCOUNT, option) for option in options(account)),
-        *((SCAFFOLD, option) for option in options(scaffold)),
+        (DOCTOR, doctor),
+        (COMMANDS, logs),
+        (COMMANDS, backups),
+        (COMMANDS, credentials),
+        (COMMANDS, vpn_config),
     ],
-    ids=lambda value: value if value.startswith("--") else "",
 )
-def test_every_option_is_described(page: str, option: str) -> None:
-    assert option == "--help" or f"`{option}" in page
+def test_every_option_is_described(page: str, module: object) -> None:
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)  # type: ignore[attr-defined]  # each command has it
+    options = [action.option_strings[-1] for action in parser._actions if action.option_strings]
+
+    assert [name for name in options if name != "--help" and f"`{name}" not in page] == []
 
 
-def test_every_field_of_the_json_is_described(
-    accounts: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    accounts.emulator.load([{"name": "web", "template": "stacks-vpn"}])
-    gone = accounts.container("gone", created_at="x")
-    dev = accounts.export("dev.json", accounts.container("web"), gone)
-    main(["account", "--state", dev, "--state", str(tmp_path / "nope"), "--children", "--json"])
-    data: dict[str, Any] = json.loads(capsys.readouterr().out)
+def test_every_check_and_every_level_has_its_row() -> None:
+    rows = re.findall(r"^\| `(\w[\w-]*)` \|", DOCTOR, re.MULTILINE)
 
-    table = ACCOUNT[ACCOUNT.index("## JSON") :]
-    [web], [missing], [unread] = data["containers"], data["missing"], data["unread"]
-    for field in (*data, *data["totals"], *web, *web["owners"][0], *web["children"][0], *missing, *unread):
-        assert f"`{field}`" in table, field
+    assert [name for name in rows if name not in {*LEVELS, "key-storage"}] == [*CHECKS]
+    assert [name for name in rows if name in LEVELS] == [*LEVELS]
 
 
-def test_every_ownership_and_every_exit_code_has_its_row() -> None:
-    assert set(re.findall(r"^\| `(\w+)` \| ", ACCOUNT, re.MULTILINE)) >= set(get_args(Ownership))
-    table = ACCOUNT[ACCOUNT.index("| Exit code") :]
-    assert re.findall(r"^\| (\d) \|", table[: table.index("\n\n")], re.MULTILINE) == ["0", "1", "2"]
-
-
-def test_the_budgets_on_the_page_are_budgets(tmp_path: Path) -> None:
-    [text] = re.findall(r"^```yaml\n(.*?)^```$", ACCOUNT, re.MULTILINE | re.DOTALL)
-    (tmp_path / "budgets.yaml").write_text(text, encoding="utf-8")
-
-    found = read_budgets(tmp_path / "budgets.yaml")
-
-    assert [budget.name for budget in found] == ["development", "shop", "team=web"]
+def test_every_command_is_in_the_list() -> None:
+    assert [name for name in _COMMANDS if f"`stacks-pulumi {name}`" not in COMMANDS] == []

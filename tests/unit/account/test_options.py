@@ -16,6 +16,8 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.exports import Accounts
 from tests.unit.account.test_account import account, owners
 
+pytestmark = pytest.mark.usefixtures("key_in_environment")
+
 
 @pytest.fixture
 def full(accounts: Accounts) -> Accounts:

@@ -37,6 +37,9 @@ NASTY = 'he said "hi"\n\\ \'\'\' """ \u202e ${web.id} $$ {{x}} #: é'
 KINDS = frozenset({"AllowedIp", "Connection", "PinnedBackup", "VpnClient"})
 
 
+pytestmark = pytest.mark.usefixtures("key_in_environment")
+
+
 @pytest.fixture
 def full(accounts: Accounts) -> Accounts:
     """An account in which there is one of everything."""

@@ -1,0 +1,292 @@
+"""Checks that ask the API: one list of the containers, and with `--probe-scopes` up to three refused requests."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from stacks_pulumi import _cap_record, catalog
+from stacks_pulumi.account.doctor._settings import KEYS_PAGE, SET_KEY
+from stacks_pulumi.account.doctor.facts import Facts, Owned
+from stacks_pulumi.account.doctor.finding import Finding, ok, problem, unknown, warning
+from stacks_pulumi.account.doctor.pulumi_cli import PulumiError
+from stacks_pulumi.config import DEFAULT_BASE_URL, Settings
+from stacks_pulumi.errors import (
+    ApiError,
+    ConnectionFailedError,
+    InvalidApiKeyError,
+    MissingScopeError,
+    RateLimitedError,
+    ServerError,
+    StacksError,
+)
+from stacks_pulumi.pricing.money import Price, total
+from stacks_pulumi.pricing.prices import price
+from stacks_pulumi.pricing.values import UNKNOWN, Unknown
+
+if TYPE_CHECKING:
+    from stacks_pulumi.api.models import Container
+
+__all__ = ["account", "api", "cap", "clock", "rate_limit", "scopes"]
+
+_NOT_ASKED: Final = "the API was not asked, because a setting is missing or malformed"
+_CLOCK_SECONDS: Final = 120.0
+"""A clock that is off by less disturbs nothing."""
+
+_READ: Final = "containers:read"
+_CREATE: Final = "containers:create"
+_MANAGE: Final = "containers:manage"
+_DELETE: Final = "containers:delete"
+_USES: Final = {
+    _READ: "every operation",
+    _CREATE: "new containers",
+    _MANAGE: "external access, rules, connections, backups, VPN clients, start and stop",
+    _DELETE: "`pulumi destroy` and replacements",
+}
+
+
+def api(facts: Facts) -> Iterator[Finding]:
+    """Check that the API answers at the base URL, and that it accepts the key."""
+    seen, settings = facts.look, facts.settings
+    if seen is None or not isinstance(settings, Settings):
+        yield unknown("api", _NOT_ASKED)
+        return
+    error = seen.error
+    if error is None or isinstance(error, MissingScopeError):
+        listed = seen.containers
+        count = "" if listed is None else f"; {len(listed)} containers"
+        yield ok("api", f"{settings.base_url} accepts the key{count}")
+    elif isinstance(error, InvalidApiKeyError):
+        yield problem(
+            "api",
+            f"{settings.base_url} does not accept the key (401): it is wrong, or it was revoked",
+            f"make a key in {KEYS_PAGE}, then: {_set_again(facts)}",
+        )
+    elif isinstance(error, RateLimitedError):
+        yield ok("api", f"{settings.base_url} answers (429)")
+    elif isinstance(error, ConnectionFailedError):
+        yield problem(
+            "api",
+            f"no answer from {settings.base_url} ({_reason(error)})",
+            f"check the network, the proxy and the base URL ({_url_fix(facts, settings.base_url)})",
+        )
+    elif isinstance(error, ServerError):
+        yield problem("api", str(error), "try again later; https://status.stackshosting.cloud")
+    elif isinstance(error, ApiError) and error.status != 404:
+        yield problem("api", str(error), "correct what the message names")
+    else:
+        # A 404, a redirect or a web page.
+        yield problem("api", f"the API is not at {settings.base_url}", _url_fix(facts, settings.base_url))
+
+
+def _set_again(facts: Facts) -> str:
+    _, source = facts.given("apiKey")
+    return SET_KEY if source.startswith("stacks:") else f"set the variable {source}"
+
+
+def _reason(error: StacksError) -> str:
+    """The part of a message that says what happened: `list containers: REASON; nothing was sent; check ...`."""
+    return str(error).partition(": ")[2].partition(";")[0]
+
+
+def _url_fix(facts: Facts, url: str) -> str:
+    value, source = facts.given("baseUrl")
+    in_stack = source.startswith("stacks:")
+    if value is None:
+        return "the base URL is the default"
+    if not url.endswith("/api/v1"):
+        better = f"{url}/api/v1"
+        return f"pulumi config set stacks:baseUrl {better}" if in_stack else f"export {source}={better}"
+    undo = "pulumi config rm stacks:baseUrl" if in_stack else f"unset {source}"
+    return f"{undo}, which brings back {DEFAULT_BASE_URL}"
+
+
+def account(facts: Facts) -> Iterator[Finding]:
+    """Check that the key belongs to the account that the stack's containers are in."""
+    seen, settings, owned = facts.look, facts.settings, facts.owned
+    if isinstance(owned, PulumiError):
+        yield unknown("account", f"the stack's state was not read: {owned}")
+        return
+    if not owned:
+        yield ok("account", "the stack has no resources yet: any account will do")
+        return
+    if seen is None or seen.containers is None or not isinstance(settings, Settings):
+        yield unknown("account", "the containers of the key's account were not listed: see the lines above")
+        return
+    theirs, ours = {_account(one.id) for one in owned}, {_account(one.id) for one in seen.containers}
+    mine = _cap_record.fingerprint(settings.base_url, settings.api_key)
+    if theirs & ours or any((one.origin or "").startswith(f"{mine}-") for one in owned):
+        yield ok("account", f"the key is of the account of the stack's {len(owned)} resources")
+    elif ours:
+        yield problem(
+            "account",
+            f"the stack's resources are in the account {min(theirs)}, and the key is of {min(ours)}",
+            f"set the key of {min(theirs)}: {_set_again(facts)}",
+        )
+    elif any(one.origin is not None for one in owned):
+        yield problem(
+            "account",
+            f"the stack has {len(owned)} resources, made with another key, and the account of this key is empty",
+            f"set the key of {min(theirs)}: {_set_again(facts)}. If everything was deleted: `pulumi state delete`",
+        )
+    else:
+        yield unknown(
+            "account", "the account of the key has no containers, so it cannot be compared with the state"
+        )
+
+
+def _account(id_: str) -> str:
+    return "-".join(id_.split("/", maxsplit=1)[0].split("-")[:2])
+
+
+def scopes(facts: Facts) -> Iterator[Finding]:
+    """Check the key's scopes, as far as they are known, against what the stack needs."""
+    if facts.look is None:
+        yield unknown("scopes", _NOT_ASKED)
+        return
+    known, needed = facts.scopes, _needed(facts)
+    another = f"scopes are set when a key is made: make another in {KEYS_PAGE}, then: {_set_again(facts)}"
+    for scope, why in needed.items():
+        if scope in known.lacking:
+            finding = f"the key lacks {scope}, which is needed for {why}"
+            # Without it an `up` can still create and change.
+            yield (warning if scope == _DELETE else problem)("scopes", finding, another)
+    spare = [scope for scope in _USES if scope in known.lacking and scope not in needed]
+    for scope in spare:
+        yield warning("scopes", f"the key lacks {scope}, which is for {_USES[scope]}", another)
+    unsure = [scope for scope in _USES if scope not in known.held | known.lacking]
+    if unsure and facts.look.error is not None:
+        yield unknown("scopes", f"unknown, as the containers could not be listed: {', '.join(unsure)}")
+    elif unsure:
+        yield unknown(
+            "scopes",
+            f"{_listed(known.held)}; unknown, because reading does not show them: {', '.join(unsure)}",
+            "--probe-scopes asks with requests that are always refused and change nothing",
+        )
+    elif not known.lacking:
+        yield ok("scopes", _listed(known.held))
+
+
+def _listed(held: frozenset[str]) -> str:
+    return f"the key has {', '.join(scope for scope in _USES if scope in held) or 'no scope that is known'}"
+
+
+def _needed(facts: Facts) -> dict[str, str]:
+    """Scope -> what the stack at hand needs it for."""
+    owned: tuple[Owned, ...] = () if isinstance(facts.owned, PulumiError) else facts.owned
+    needed = {_READ: _USES[_READ], _CREATE: _USES[_CREATE]}
+    managed = [one for one in owned if one.kind != "Container" or one.external_access]
+    if managed:
+        kinds = sorted({one.kind for one in managed})
+        needed[_MANAGE] = f"the stack's {', '.join(kinds)} resources"
+    if owned:
+        needed[_DELETE] = _USES[_DELETE]
+    return needed
+
+
+def cap(facts: Facts) -> Iterator[Finding]:
+    """Report the key's spending cap: what a refused create has shown."""
+    settings = facts.settings
+    if not isinstance(settings, Settings) or settings.api_key is None:
+        yield unknown("cap", _NOT_ASKED)
+        return
+    raise_it = (
+        f"raise the key's cap in {KEYS_PAGE}, choose cheaper plans, or wait for the first of the month (UTC)"
+    )
+    told = facts.scopes.cap if facts.look is not None else None
+    if told is not None:
+        yield problem(
+            "cap",
+            f"the key's spending cap is reached: {_money(told.spending_cap, told.amount_spent)}",
+            raise_it,
+        )
+        return
+    now = facts.clock.wall()
+    seen = _cap_record.recall(_cap_record.fingerprint(settings.base_url, settings.api_key), now)
+    if seen is None:
+        text = "the API shows a key's cap only when it refuses a create, and none was refused this month"
+        listed = None if facts.look is None else facts.look.containers
+        yield unknown("cap", text if listed is None else f"{text}. {_created_since_the_first(listed, now)}")
+    else:
+        yield warning(
+            "cap",
+            f"the last create was refused on {seen.seen:%Y-%m-%d at %H:%M} UTC: {_money(seen.cap, seen.spent)}",
+            f"{raise_it}; if that is done, `pulumi up` goes on",
+        )
+
+
+def _created_since_the_first(listed: Iterable[Container], now: float) -> str:
+    """What the cap of a key counts is what it creates in a month; the list does not say which key created what."""
+    month = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m")
+    created = [one for one in listed if (one.created_at or "").startswith(month)]
+    if not created:
+        return "No container of the account was created since the first"
+    noun = (
+        "container that any key has" if len(created) == 1 else f"{len(created)} containers that any key has"
+    )
+    costs = "costs" if len(created) == 1 else "cost"
+    return f"The {noun} created since the first {costs} {total(map(_price, created))} a month"
+
+
+def _price(container: Container) -> Price:
+    template = UNKNOWN if container.template is None else container.template
+    plan: str | Unknown | None = UNKNOWN if container.plan is None else container.plan
+    size = catalog.PLANS.get(container.plan or "")
+    if template == catalog.VPN_TEMPLATE:
+        # The VPN tier is called by many names; it has one price.
+        plan, size = None, catalog.VPN_PLAN
+    tier = catalog.added_tier(size, container.storage_mb)
+    return price(template, plan, UNKNOWN if tier is None else tier or None)
+
+
+def _money(limit: float | None, spent: float | None) -> str:
+    if limit is None or spent is None:
+        return "the API does not say how high it is"
+    return f"${spent:.2f} of ${limit:.2f} a month are spent"
+
+
+def rate_limit(facts: Facts) -> Iterator[Finding]:
+    """Report the key's rate limit, and whether something else uses it up."""
+    seen = facts.look
+    if seen is None:
+        yield unknown("rate-limit", _NOT_ASKED)
+        return
+    limit, left = seen.rates.limit, seen.rates.remaining
+    if isinstance(seen.error, RateLimitedError) or left == 0:
+        wait = getattr(seen.error, "retry_after", None) or seen.rates.left or math.nan
+        when = "" if math.isnan(wait) else f"; it opens in {wait:.0f} s"
+        yield warning(
+            "rate-limit",
+            f"the key's rate limit{'' if limit is None else f' of {limit} requests a minute'} is used up{when}",
+            f"use another key for the other programs ({KEYS_PAGE}); `pulumi up` waits",
+        )
+    elif limit is None or left is None:
+        yield unknown("rate-limit", "the answer has no X-RateLimit headers")
+    else:
+        yield ok("rate-limit", f"{limit} requests a minute, {left} left in this one")
+
+
+def clock(facts: Facts) -> Iterator[Finding]:
+    """Compare this machine's clock with the API's."""
+    seen = facts.look
+    if seen is None:
+        yield unknown("clock", _NOT_ASKED)
+    elif seen.clock_ahead is None:
+        yield unknown("clock", "no answer of the API shows its time")
+    elif abs(seen.clock_ahead) > _CLOCK_SECONDS:
+        side = "ahead of" if seen.clock_ahead > 0 else "behind"
+        yield warning(
+            "clock",
+            f"this machine's clock is {_duration(abs(seen.clock_ahead))} {side} the API's",
+            "set it by the network: `sudo timedatectl set-ntp true` (Linux), System Settings, Date & Time (macOS)",
+        )
+    else:
+        yield ok("clock", "this machine's clock and the API's agree")
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,279 @@
+"""What the checks look at. Each fact is found out once, when the first check asks for it."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from stacks_pulumi import config
+from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi.account.doctor.pulumi_cli import Configuration, Pulumi, PulumiError, find_project
+from stacks_pulumi.config import NAMESPACE, Settings
+from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.pricing.recognition import kind_of
+
+if TYPE_CHECKING:
+    from stacks_pulumi.api.probe import Look, Scopes
+
+__all__ = ["Facts", "Owned", "Versions"]
+
+_VARIABLES: Final = {
+    "apiKey": "STACKS_API_KEY",
+    "baseUrl": "STACKS_BASE_URL",
+    "allowHttp": "STACKS_ALLOW_HTTP",
+}
+_ASK: Final = """
+import importlib.metadata as m, json, platform
+def version(name):
+    try:
+        return m.version(name)
+    except m.PackageNotFoundError:
+        return None
+names = ("pulumi", "stacks-pulumi", "pulumi-policy", "rich", "shtab", "werkzeug")
+print(json.dumps({"python": platform.python_version(), "packages": {name: version(name) for name in names}}))
+"""
+
+
+@dataclass(frozen=True)
+class Versions:
+    """
+    The Python environment in which the program runs.
+
+    Attributes:
+        python: Version of Python.
+        packages: Version by package; `None` for one that is not installed.
+        where: The folder of the environment.
+        error: Why it could not be looked at; empty if it could.
+    """
+
+    python: str = ""
+    packages: Mapping[str, str | None] = field(default_factory=dict)
+    where: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Owned:
+    """
+    A resource of ours in the stack's state, in the account of the stack's own key.
+
+    Attributes:
+        kind: `Container`, `Connection` ...
+        id: Its id, which begins with its account.
+        origin: The key's fingerprint and a random number; `None` in states of version 0.1 and 0.2.
+        external_access: Whether it is a container whose external access the program manages.
+    """
+
+    kind: str
+    id: str
+    origin: str | None = None
+    external_access: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """
+    Everything that is checked.
+
+    Args:
+        folder: The project's folder, or one below it.
+        environ: The environment's variables.
+        stack: Which stack; the selected one unless given.
+        packs: Folders of policy packs that have to load.
+        probe: Whether requests may be sent that only a key with enough scopes gets past (they change nothing).
+        clock: Time.
+    """
+
+    folder: Path
+    environ: Mapping[str, str] = field(repr=False)
+    stack: str | None = None
+    packs: tuple[Path, ...] = ()
+    probe: bool = False
+    clock: Clock = SYSTEM_CLOCK
+
+    @functools.cached_property
+    def pulumi(self) -> Pulumi:
+        """The engine's command."""
+        return Pulumi(self.folder, self.stack)
+
+    @functools.cached_property
+    def project_file(self) -> Path | None:
+        """The project's file, if there is a project."""
+        return find_project(self.folder)
+
+    @functools.cached_property
+    def project(self) -> Mapping[str, Any]:
+        """What is in the project's file; empty if it cannot be read, which the engine reports."""
+        if self.project_file is None:
+            return {}
+        try:
+            found = yaml.safe_load(self.project_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @functools.cached_property
+    def configuration(self) -> Configuration | PulumiError:
+        """The stack's configuration, or why it cannot be read."""
+        if self.project_file is None:
+            return PulumiError(f"there is no Pulumi.yaml in {self.folder} or above it")
+        try:
+            return self.pulumi.configuration()
+        except PulumiError as error:
+            return error
+
+    @property
+    def configured(self) -> Configuration:
+        """The stack's configuration; an empty one if it cannot be read."""
+        return self.configuration if isinstance(self.configuration, Configuration) else Configuration()
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the stack has an API key that cannot be decrypted; no other key is used then."""
+        name = f"{NAMESPACE}:apiKey"
+        return name in self.configured.secrets and self.configured.values.get(name) is None
+
+    def given(self, key: str) -> tuple[str | None, str]:
+        """
+        Return the value of one of our settings, and where it is from.
+
+        The configuration takes precedence over the environment, as for the provider.
+        """
+        name, variable = f"{NAMESPACE}:{key}", _VARIABLES.get(key)
+        value = (self.configured.values.get(name) or "").strip()
+        if value or name in self.configured.secrets:
+            return value or None, name
+        value = self.environ.get(variable, "").strip() if variable is not None else ""
+        return (value, variable or name) if value else (None, name)
+
+    @functools.cached_property
+    def settings(self) -> Settings | ConfigError:
+        """The settings that the provider would have, or why it would refuse them."""
+        if self.is_locked:
+            return ConfigError("the API key of the stack cannot be decrypted")
+        try:
+            return config.load(self.configured.values, self.environ)
+        except ConfigError as error:
+            return error
+
+    @functools.cached_property
+    def look(self) -> Look | None:
+        """What a list of the containers shows; `None` if it cannot be asked for."""
+        if not isinstance(self.settings, Settings) or self.settings.api_key is None:
+            return None
+        from stacks_pulumi.api.probe import look  # noqa: PLC0415  (checks before it need no HTTP)
+
+        return look(self.settings, self.clock)
+
+    @functools.cached_property
+    def scopes(self) -> Scopes:
+        """The key's scopes, as far as they can be found out."""
+        from stacks_pulumi.api import probe  # noqa: PLC0415  (as above)
+        from stacks_pulumi.errors import MissingScopeError  # noqa: PLC0415  (as above)
+
+        if self.look is None or not isinstance(self.settings, Settings):
+            return probe.Scopes()
+        if isinstance(self.look.error, MissingScopeError):
+            return probe.Scopes.told_by(self.look.error)
+        if self.look.error is not None:
+            return probe.Scopes()
+        found = probe.probe_scopes(self.settings, self.clock) if self.probe else probe.Scopes()
+        return probe.Scopes(found.held | {probe.ALL_SCOPES[0]}, found.lacking, found.cap)
+
+    @functools.cached_property
+    def owned(self) -> tuple[Owned, ...] | PulumiError:
+        """The resources of the stack's own account in its state, or why the state cannot be read."""
+        if self.project_file is None:
+            return PulumiError("there is no project")
+        try:
+            listed = self.pulumi.resources()
+        except PulumiError as error:
+            return error
+        return tuple(found for one in listed if (found := _owned(one)) is not None)
+
+    @functools.cached_property
+    def known_packs(self) -> tuple[Path, ...]:
+        """The policy packs that were named, and those in the project's folder or up to two folders below it."""
+        if self.project_file is None:
+            return self.packs
+        below = self.project_file.parent
+        found = {file.parent for depth in ("*", "*/*") for file in below.glob(f"{depth}/PulumiPolicy.yaml")}
+        hidden = {one for one in found if any(part.startswith(".") for part in one.relative_to(below).parts)}
+        return (*self.packs, *sorted(found - hidden - {pack.resolve() for pack in self.packs}))
+
+    @functools.cached_property
+    def versions(self) -> Versions:
+        """The environment that the program runs in: that of `runtime.options.virtualenv`, else this one."""
+        named = _option(self.project, "virtualenv")
+        if named is None or self.project_file is None:
+            return _own_versions()
+        folder = self.project_file.parent / named
+        python = next(
+            (it for it in (folder / "bin/python", folder / "Scripts/python.exe") if it.is_file()), None
+        )
+        if python is None:
+            return Versions(where=str(folder), error="there is no Python in it")
+        return _versions_of(python, folder)
+
+
+def _option(project: Mapping[str, Any], name: str) -> str | None:
+    runtime = project.get("runtime")
+    options = runtime.get("options") if isinstance(runtime, dict) else None
+    value = options.get(name) if isinstance(options, dict) else None
+    return value if isinstance(value, str) and value else None
+
+
+def _own_versions() -> Versions:
+    return Versions(
+        platform.python_version(),
+        {
+            name: _version(name)
+            for name in ("pulumi", "stacks-pulumi", "pulumi-policy", "rich", "shtab", "werkzeug")
+        },
+        sys.prefix,
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _versions_of(python: Path, folder: Path) -> Versions:
+    try:
+        done = subprocess.run(  # noqa: S603  (the Python that the user's project names)
+            [python, "-c", _ASK],
+            text=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            check=True,
+        )
+        said = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        return Versions(where=str(folder), error=f"its Python does not run ({type(error).__name__})")
+    return Versions(said["python"], said["packages"], str(folder))
+
+
+def _owned(resource: Mapping[str, Any]) -> Owned | None:
+    outputs, inputs = resource.get("outputs") or {}, resource.get("inputs") or {}
+    kind = kind_of(str(resource.get("type", "")), {**outputs, **inputs})
+    provider = str(resource.get("provider", "")).split("::")
+    # An explicit provider has another key.
+    if kind is None or not resource.get("id") or not provider[-2:][0].startswith("default"):
+        return None
+    origin = outputs.get("origin")
+    opened = kind == "Container" and any(name in inputs for name in ("external_access", "externalAccess"))
+    return Owned(kind, str(resource["id"]), origin if isinstance(origin, str) else None, opened)

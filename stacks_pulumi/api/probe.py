@@ -1,0 +1,199 @@
+"""
+One look at an account, for diagnosis: what an answer says about the key, the rate limit and the clock.
+
+A client retries, waits for the rate limit and keeps only the answer's body. Here each request is sent once, and what
+the headers say is kept.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi.api._call import Answer, Call, Scope, path
+from stacks_pulumi.api._decode import Decode
+from stacks_pulumi.api._rates import Rates, rates, server_time
+from stacks_pulumi.api._shapes import done, items
+from stacks_pulumi.api.models import Container, Listing
+from stacks_pulumi.config import Settings
+from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
+
+__all__ = ["ALL_SCOPES", "Look", "Scopes", "look", "probe_scopes"]
+
+ALL_SCOPES: Final = (Scope.READ, Scope.CREATE, Scope.MANAGE, Scope.DELETE)
+"""Every scope, in the guide's order."""
+
+_JUDGED: Final = frozenset({400, 402, 404, 409, 422})
+"""Statuses that only a key with the scope gets: the request was judged, and refused for another reason."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """
+    What one list of the containers showed.
+
+    Attributes:
+        error: Why there is no list, or `None`.
+        containers: The containers, if they were listed.
+        rates: The rate limit as the answer's headers state it.
+        clock_ahead: Seconds by which this machine's clock is ahead of the API's; `None` if no answer had a date.
+    """
+
+    error: StacksError | None = None
+    containers: Listing[Container] | None = field(default=None, repr=False)
+    rates: Rates = field(default_factory=Rates)
+    clock_ahead: float | None = None
+
+
+@dataclass(frozen=True)
+class Scopes:
+    """
+    A key's scopes, as far as they were found out.
+
+    Attributes:
+        held: Scopes that the key certainly has.
+        lacking: Scopes that it certainly lacks.
+        cap: The 402 that showed the key's spending cap, if one did.
+    """
+
+    held: frozenset[str] = frozenset()
+    lacking: frozenset[str] = frozenset()
+    cap: SpendingCapError | None = None
+
+    @classmethod
+    def told_by(cls, error: MissingScopeError) -> Scopes:
+        """Return what a 403 says: the scope that is missing, and usually all scopes that the key has."""
+        held = frozenset(error.key_scopes)
+        others = frozenset(ALL_SCOPES) - held if held else frozenset()
+        return cls(held, others | {error.required_scope})
+
+
+def look(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> Look:
+    """
+    List the containers once.
+
+    Raises:
+        ConfigError: No key is configured.
+    """
+    wire = _Wire(settings, clock)
+    try:
+        listed = wire.handle(
+            Call(
+                "containers.list",
+                "list containers",
+                "GET",
+                path("containers"),
+                Scope.READ,
+                lambda body: items(Container, body, "containers"),
+                fixed=True,
+                poll=True,
+            )
+        )
+    except StacksError as error:
+        return Look(error, None, *wire.seen())
+    finally:
+        wire.close()
+    return Look(None, listed, *wire.seen())
+
+
+def probe_scopes(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> Scopes:
+    """
+    Find out which scopes a key has, with requests that cannot change anything.
+
+    They are a create without the fields that the guide requires, and the deletion of a connection and of a container
+    with an impossible id. A key with the scope is refused for that reason (400, 404), a key without it with a 403 that
+    names its scopes.
+
+    Raises:
+        ConfigError: No key is configured.
+    """
+    wire = _Wire(settings, clock)
+    found = Scopes()
+    try:
+        for call in _probes():
+            found = _combined(found, call, wire)
+            if found.held | found.lacking >= {Scope.CREATE, Scope.MANAGE, Scope.DELETE}:
+                break
+    finally:
+        wire.close()
+    return found
+
+
+def _probes() -> tuple[Call[Any], ...]:
+    # No name of a container has two hyphens in a row, and no id is random.
+    nothing = f"stacks-pulumi--doctor--{secrets.token_hex(16)}"
+    return (
+        Call(
+            "containers.create",
+            "ask for a container without a name",
+            "POST",
+            path("containers"),
+            Scope.CREATE,
+            done,
+            json={},
+            fixed=True,
+        ),
+        Call(
+            "connections.delete",
+            "delete a connection that does not exist",
+            "DELETE",
+            path("containers", "connections", nothing),
+            Scope.MANAGE,
+            done,
+            text=True,
+        ),
+        Call(
+            "containers.delete",
+            "delete a container that does not exist",
+            "DELETE",
+            path("containers", nothing),
+            Scope.DELETE,
+            done,
+            text=True,
+        ),
+    )
+
+
+def _combined(found: Scopes, call: Call[Any], wire: _Wire) -> Scopes:
+    cap = found.cap
+    try:
+        wire.handle(call)
+    except MissingScopeError as error:
+        told = Scopes.told_by(error)
+        return Scopes(found.held | told.held, found.lacking | told.lacking, cap)
+    except StacksError as error:
+        status = getattr(error, "status", 0)
+        # A fixed path is never "not found" at the API: another server answered.
+        if status not in _JUDGED or (call.fixed and status == 404):
+            return found
+        cap = error if isinstance(error, SpendingCapError) else cap
+    return Scopes(found.held | {call.scope}, found.lacking, cap)
+
+
+class _Wire:
+    """A connection whose last answer can be looked at."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        # Here, because it loads requests, which is most of what importing this package would cost.
+        from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
+
+        self._transport = Transport(settings.base_url, settings.require_key(), clock)
+        self._answer: Answer | None = None
+        self.handle = Decode(self._send, settings.base_url)
+
+    def seen(self) -> tuple[Rates, float | None]:
+        """Return what the last answer's headers say: the rate limit, and how far this machine's clock is ahead."""
+        if self._answer is None:
+            return Rates(), None
+        date = server_time(self._answer)
+        return rates(self._answer), None if date is None else self._answer.received - date
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._transport.close()
+
+    def _send(self, call: Call[Any]) -> Answer:
+        self._answer = self._transport(call)
+        return self._answer

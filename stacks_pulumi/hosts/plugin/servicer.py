@@ -1,0 +1,375 @@
+"""
+The provider's side of Pulumi's protocol (`pulumirpc.ResourceProvider`): every call of the engine, and its answer.
+
+Each call is handed to the same classes that the dynamic host uses. What is said about a method of the protocol here is
+only what differs from Pulumi's own description of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.resources
+import inspect
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+
+import stacks_pulumi
+from stacks_pulumi import config, functions
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.functions import results
+from stacks_pulumi.functions.questions import QUESTIONS, answer
+from stacks_pulumi.hosts._engine_log import EngineLog
+from stacks_pulumi.hosts._grpc_call import GrpcCall
+from stacks_pulumi.hosts.plugin.settings import ENGINES_OWN, as_text, what_is_wrong
+from stacks_pulumi.hosts.plugin.wire import from_struct, settings_of, to_struct
+from stacks_pulumi.hosts.spelling import camel_case, snake_case
+from stacks_pulumi.pricing.tokens import MARKER, NATIVE
+from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._ownership import OWNERSHIP
+from stacks_pulumi.resources._session import session_for
+from stacks_pulumi.resources._values import UNKNOWN, is_unknown, secret
+from stacks_pulumi.resources.providers import KINDS
+
+__all__ = ["Servicer", "schema"]
+
+_T = TypeVar("_T")
+
+_FUNCTION_TIMEOUT: Final = 300.0
+_Diff = provider_pb2.DiffResponse
+_Property = provider_pb2.PropertyDiff
+
+
+@functools.cache
+def schema() -> str:
+    """The package's schema, as JSON."""
+    return (importlib.resources.files(__package__) / "schema.json").read_text(encoding="utf-8")
+
+
+@functools.cache
+def _outputs() -> dict[str, frozenset[str]]:
+    """The outputs of each kind, in Python's spelling."""
+    resources = json.loads(schema())["resources"]
+    return {kind: frozenset(map(snake_case, resources[f"{NATIVE}{kind}"]["properties"])) for kind in KINDS}
+
+
+class _PluginCall(GrpcCall):
+    """A call that also ends when the engine closes the plugin's standard input."""
+
+    ended = False
+
+    def is_active(self) -> bool:
+        """Return whether the engine still waits for the answer."""
+        return not self.ended and super().is_active()
+
+
+class Servicer(provider_pb2_grpc.ResourceProviderServicer):
+    """
+    Answers the engine.
+
+    Args:
+        engine: The engine's address; empty if it comes with `Attach`.
+    """
+
+    def __init__(self, engine: str = "") -> None:
+        self.log = EngineLog(engine)
+        self._handlers: dict[str, Provider] = {kind: handler() for kind, handler in KINDS.items()}
+        self._settings: dict[str, str | None] = {}
+        self._free = threading.Semaphore(config.Settings.max_concurrency)
+        self._changed = threading.Condition()
+        self._calls: set[_PluginCall] = set()
+        self._ended = False
+
+    def end(self) -> None:
+        """Roll back what is in progress, because the engine has gone; returns when all calls have ended."""
+        with self._changed:
+            self._ended = True
+            for call in self._calls:
+                call.ended = True
+            self._changed.wait_for(lambda: not self._calls)
+
+    # --- the plugin ---
+
+    def Handshake(self, request: Any, context: Any) -> provider_pb2.ProviderHandshakeResponse:
+        """Take the engine's address."""
+        if request.engine_address:
+            self.log = EngineLog(request.engine_address)
+        return provider_pb2.ProviderHandshakeResponse(supports_autonaming_configuration=True)
+
+    def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:
+        """Serve another engine, for `PULUMI_DEBUG_PROVIDERS`."""
+        self.log = EngineLog(request.address)
+        return empty_pb2.Empty()
+
+    def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:
+        """Return the version."""
+        return plugin_pb2.PluginInfo(version=stacks_pulumi.__version__)
+
+    def GetSchema(self, request: Any, context: Any) -> provider_pb2.GetSchemaResponse:
+        """Return the schema."""
+        return provider_pb2.GetSchemaResponse(schema=schema())
+
+    def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
+        """
+        Forget the operation that ends.
+
+        The engine also sends this after each operation. After Ctrl-C it waits for the calls in progress, and they run
+        to their end, as in the dynamic host: a container that is left half-way would be repaired by the next `up`.
+        """
+        with self._changed:
+            if not self._calls:
+                OWNERSHIP.clear()
+        return empty_pb2.Empty()
+
+    # --- the configuration ---
+
+    def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
+        """Report each malformed setting on its property."""
+        given = settings_of(request.news)
+        failures = [
+            provider_pb2.CheckFailure(property=name, reason=reason)
+            for name, value in given.items()
+            if (reason := what_is_wrong(name, value, given)) is not None
+        ]
+        return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
+
+    def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
+        """Report what differs. Nothing replaces a provider: its resources would be replaced with it."""
+        olds, news = settings_of(request.olds), settings_of(request.news)
+        names = sorted({*olds, *news} - ENGINES_OWN)
+        differing = [name for name in names if olds.get(name) != news.get(name)]
+        return _Diff(changes=_Diff.DIFF_SOME if differing else _Diff.DIFF_NONE, diffs=differing)
+
+    def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
+        """Take the settings. A malformed one is reported by the first operation that needs the API."""
+        given = settings_of(request.args)
+        settings: dict[str, str | None] = {
+            f"{config.NAMESPACE}:{name}": as_text(value)
+            for name, value in given.items()
+            if not is_unknown(value) and name not in ENGINES_OWN
+        }
+        if request.name and request.name != "default" and not request.name.startswith("default_"):
+            settings[f"{config.NAMESPACE}:account"] = request.name
+        self._settings = settings
+        workers = {handler.configure(settings.get) for handler in self._handlers.values()}
+        self._free = threading.Semaphore(next(iter(workers)) or config.Settings.max_concurrency)
+        return provider_pb2.ConfigureResponse(
+            supportsPreview=True, acceptResources=True, supports_autonaming_configuration=True
+        )
+
+    # --- resources ---
+
+    def Check(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
+        """Validate the inputs; a resource that needs a name gets its name in the program."""
+
+        def work(handler: Provider, call: GrpcCall) -> provider_pb2.CheckResponse:
+            olds, news = from_struct(request.olds), from_struct(request.news)
+            failures: dict[str, str] = {}
+            if any(field.name == "name" and field.required for field in handler.fields):
+                _name(request, olds, news, failures)
+            # What Read gives as inputs does not hold what `check` derives from them.
+            found = handler.check(call, {**handler.derived(olds), **olds} if olds else {}, news)
+            return provider_pb2.CheckResponse(
+                inputs=to_struct(found.inputs),
+                failures=[
+                    provider_pb2.CheckFailure(property=camel_case(name), reason=reason)
+                    for name, reason in {**found.failures, **failures}.items()
+                ],
+            )
+
+        return self._serve(request, context, work)
+
+    def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
+        """Compare, and say how each property differs."""
+
+        def work(handler: Provider, call: GrpcCall) -> provider_pb2.DiffResponse:
+            olds, news = from_struct(request.olds), from_struct(request.news)
+            found = handler.diff(call, request.id, olds, news)
+            return _Diff(
+                changes=_Diff.DIFF_SOME if found.changes else _Diff.DIFF_NONE,
+                replaces=map(camel_case, found.replaces),
+                deleteBeforeReplace=found.delete_before_replace,
+                diffs=map(camel_case, found.fields),
+                detailedDiff={
+                    camel_case(name): _Property(kind=_how(name, olds, news, replaces=name in found.replaces))
+                    for name in found.fields
+                },
+                hasDetailedDiff=bool(found.fields),
+            )
+
+        return self._serve(request, context, work)
+
+    def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
+        """Make the object; at preview, say which outputs will be known later."""
+
+        def work(handler: Provider, call: GrpcCall) -> provider_pb2.CreateResponse:
+            props = from_struct(request.properties)
+            if request.preview:
+                # An input that is not set stays so: policies must not take it for unknown.
+                later = _outputs()[handler.kind] - {
+                    field.name for field in handler.fields if not field.computed
+                }
+                return provider_pb2.CreateResponse(
+                    properties=to_struct({**dict.fromkeys(later, UNKNOWN), **props})
+                )
+            id_, outs = handler.create(call, props)
+            return provider_pb2.CreateResponse(id=id_, properties=to_struct(outs))
+
+        return self._serve(request, context, work)
+
+    def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:
+        """Look the object up: for a refresh, for `get` of a program, and for an import, which has no properties yet."""
+
+        def work(handler: Provider, call: GrpcCall) -> provider_pb2.ReadResponse:
+            props = from_struct(request.properties) or from_struct(request.inputs)
+            found = handler.read(call, request.id, props)
+            if found is None:
+                return provider_pb2.ReadResponse()
+            derived = {MARKER, *handler.derived(found.inputs)} - {field.name for field in handler.fields}
+            inputs = {name: value for name, value in found.inputs.items() if name not in derived}
+            return provider_pb2.ReadResponse(
+                id=request.id, properties=to_struct(found.outs), inputs=to_struct(inputs)
+            )
+
+        return self._serve(request, context, work)
+
+    def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
+        """Bring the object to what the inputs say."""
+
+        def work(handler: Provider, call: GrpcCall) -> provider_pb2.UpdateResponse:
+            olds, news = from_struct(request.olds), from_struct(request.news)
+            if request.preview:
+                return provider_pb2.UpdateResponse(properties=to_struct({**olds, **news}))
+            return provider_pb2.UpdateResponse(
+                properties=to_struct(handler.update(call, request.id, olds, news))
+            )
+
+        return self._serve(request, context, work)
+
+    def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
+        """Remove the object."""
+
+        def work(handler: Provider, call: GrpcCall) -> empty_pb2.Empty:
+            handler.delete(call, request.id, from_struct(request.properties))
+            return empty_pb2.Empty()
+
+        return self._serve(request, context, work)
+
+    # --- data functions ---
+
+    def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
+        """Answer a data function."""
+        token = request.tok.removeprefix(NATIVE)
+        name = snake_case(token)
+        call = _PluginCall(self.log, to_struct, context=context)
+        if name not in QUESTIONS:
+            call.fail(f"stacks has no function {request.tok!r}")
+        try:
+            with self._in_progress(call):
+                given = self._asked(call, name, from_struct(request.args))
+        except StacksError as error:
+            message = f"{token}: {error}"
+        else:
+            return provider_pb2.InvokeResponse(**{"return": to_struct(given)})  # type: ignore[arg-type]  # a word of Python's
+        # Outside of the `except` block, or the error would come with a traceback of ours.
+        return call.fail(message)
+
+    def _asked(self, call: GrpcCall, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        session = session_for(config.load(self._settings))
+        now = session.clock.now()
+        with Operation(call, session.clock, now, now + _FUNCTION_TIMEOUT).running():
+            found = _spelt_result(results.result(answer(session, name, _arguments(name, arguments))))
+        values = found if isinstance(found, dict) else {"result": found}
+        if not QUESTIONS[name].secret:
+            return values
+        return {key: secret(value) for key, value in values.items()}
+
+    # --- how calls are carried out ---
+
+    def _serve(self, request: Any, context: Any, work: Callable[[Provider, GrpcCall], _T]) -> _T:
+        call = _PluginCall(
+            self.log,
+            to_struct,
+            urn=request.urn,
+            timeout=getattr(request, "timeout", 0),
+            context=context,
+        )
+        # The type of a resource in a component is `<parent's type>$<its own>`.
+        token = request.urn.split("::")[2].rpartition("$")[2]
+        handler = self._handlers.get(token.removeprefix(NATIVE))
+        if handler is None:
+            call.fail(f"stacks has no resource {token!r}: a newer version of the plugin may have it")
+        with self._in_progress(call):
+            return work(handler, call)
+
+    @contextlib.contextmanager
+    def _in_progress(self, call: _PluginCall) -> Iterator[None]:
+        with self._free:
+            with self._changed:
+                call.ended = self._ended
+                self._calls.add(call)
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._calls.discard(call)
+                    self._changed.notify_all()
+
+
+def _name(request: Any, olds: Mapping[str, Any], news: dict[str, Any], failures: dict[str, str]) -> None:
+    """Name what has no name: as before, else as `pulumi:autonaming` says, else as the program calls the resource."""
+    if news.get("name") is not None:
+        return
+    options = request.autonaming if request.HasField("autonaming") else None
+    if olds.get("name") is not None:
+        news["name"] = olds["name"]
+    elif options is not None and options.mode == options.DISABLE:
+        failures["name"] = "name is missing, and pulumi:autonaming does not allow a generated one: set name"
+    elif options is not None:
+        news["name"] = options.proposed_name
+    else:
+        news["name"] = request.urn.rpartition("::")[2]
+
+
+def _how(name: str, olds: Mapping[str, Any], news: Mapping[str, Any], *, replaces: bool) -> Any:
+    if olds.get(name) is None:
+        return _Property.ADD_REPLACE if replaces else _Property.ADD
+    if news.get(name) is None:
+        return _Property.DELETE_REPLACE if replaces else _Property.DELETE
+    return _Property.UPDATE_REPLACE if replaces else _Property.UPDATE
+
+
+def _spelt_result(found: Any) -> Any:
+    """A result of a data function as the protocol has it; what is in a mapping keeps its names."""
+    if isinstance(found, results.Result):
+        return {
+            camel_case(name): _spelt_result(value) for name, value in vars(found).items() if value is not None
+        }
+    return [_spelt_result(item) for item in found] if isinstance(found, list) else found
+
+
+def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a data function, completed with the defaults that its Python function has."""
+    parameters = dict(inspect.signature(getattr(functions, name)).parameters)
+    del parameters["provider"]
+    unknown = sorted(map(camel_case, given.keys() - parameters.keys()))
+    if unknown:
+        msg = (
+            f"there is no argument {unknown[0]}: there are {', '.join(map(camel_case, parameters)) or 'none'}"
+        )
+        raise StacksError(msg)
+    arguments = {key: given.get(key, parameter.default) for key, parameter in parameters.items()}
+    for key, value in arguments.items():
+        if value is inspect.Parameter.empty:
+            msg = f"{camel_case(key)} is missing"
+            raise StacksError(msg)
+        if isinstance(value, float) and value.is_integer():
+            # On the wire every number is a float.
+            arguments[key] = int(value)
+    return arguments

@@ -1,0 +1,135 @@
+"""`stacks-pulumi doctor`, and the commands on one container, beside a real engine and its stack."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.stack import PASSPHRASE, Stack
+
+SHOP = """
+    data = stacks.Container("data", template="postgresql")
+    app = stacks.Container("app", template="nodejs")
+    stacks.Connection("link", source=app, target=data)
+"""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the doctor said."""
+
+    code: int
+    checks: dict[str, dict[str, str]]
+
+    def level(self, check: str) -> str:
+        """How the check is."""
+        return self.checks[check]["level"]
+
+
+def command(stack: Stack, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `stacks-pulumi` in the project's folder, as a person does."""
+    return subprocess.run(
+        [sys.executable, "-m", "stacks_pulumi", *arguments],
+        cwd=stack.folder,
+        env={**stack.env, **environment},
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=100,
+    )
+
+
+def doctor(stack: Stack, *arguments: str, **environment: str) -> Diagnosis:
+    done = command(stack, "doctor", "--json", *arguments, **environment)
+    assert done.stderr == ""
+    said: dict[str, Any] = json.loads(done.stdout)
+    # A check with more than one line keeps its worst, which comes first.
+    return Diagnosis(done.returncode, {line["check"]: line for line in reversed(said["checks"])})
+
+
+def test_a_stack_that_works_has_no_problem_and_nothing_is_changed(stack: Stack, emulator: Emulator) -> None:
+    stack.program(SHOP)
+    stack.up(quiet_afterwards=False)
+    state, before = stack.export(), emulator.calls()
+
+    found = doctor(stack)
+
+    assert found.code == 0
+    assert {name for name in found.checks if found.level(name) != "ok"} == {"scopes", "cap"}
+    assert found.checks["account"]["text"] == "the key is of the account of the stack's 3 resources"
+    assert [request.operation for request in emulator.requests[before:]] == ["containers.list"]
+
+    probed = doctor(stack, "--probe-scopes")
+
+    assert probed.level("scopes") == "ok"
+    assert stack.export() == state
+    assert sorted(emulator.state.world.containers) == [f"{emulator.account}-app", f"{emulator.account}-data"]
+    assert stack.preview().changes == {}
+
+
+def test_what_the_engine_stores_is_recognised(stack: Stack, emulator: Emulator) -> None:
+    stack.cli("config", "set", "stacks:apiKey", emulator.key, "--plaintext")
+    stack.set("stacks:adopt", "if_matching")
+    stack.cli("config", "set", "--path", "pulumi:autonaming.mode", "verbatim")
+
+    found = doctor(stack)
+
+    assert found.code == 0
+    assert [found.level(name) for name in ("key-storage", "adopt", "autonaming")] == ["warning"] * 3
+    stack.cli(*found.checks["adopt"]["fix"].partition(",")[0].split()[1:])
+    stack.cli(*found.checks["autonaming"]["fix"].partition(",")[0].split()[1:])
+    stack.set("stacks:apiKey", emulator.key)
+    healed = doctor(stack)
+    assert {name for name in healed.checks if healed.level(name) == "warning"} == set()
+
+    assert doctor(stack, PULUMI_CONFIG_PASSPHRASE="another").code == 1
+    assert doctor(stack, "--stack", "none").checks["stack"]["fix"] == "`pulumi stack ls` lists the stacks"
+
+
+def test_a_cap_that_stopped_an_up_is_told_until_an_up_creates_again(stack: Stack, emulator: Emulator) -> None:
+    emulator.set_spending_cap(4)
+    stack.program(SHOP)
+    stack.up_fails()
+
+    found = doctor(stack)
+
+    assert found.level("cap") == "warning"
+    assert "$4.00 of $4.00 a month are spent" in found.checks["cap"]["text"]
+
+    emulator.set_spending_cap(None)
+    stack.up(quiet_afterwards=False)
+    assert doctor(stack).level("cap") == "unknown"
+
+
+def test_the_key_of_another_account_is_told_before_anything_is_made_there(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.program('stacks.Container("data", template="postgresql")')
+    stack.up(quiet_afterwards=False)
+    stack.set("stacks:apiKey", emulator.new_key(account=emulator.new_account()))
+
+    found = doctor(stack)
+
+    assert found.code == 1
+    assert found.level("account") == "problem"
+    stack.set("stacks:apiKey", emulator.key)
+    assert doctor(stack).code == 0
+
+
+def test_the_commands_use_the_stacks_own_key(stack: Stack, emulator: Emulator) -> None:
+    stack.program(SHOP)
+    stack.up(quiet_afterwards=False)
+
+    logs = command(stack, "logs", "app", "--json")
+    assert json.loads(logs.stdout)["container"] == f"{emulator.account}-app"
+    assert "[secret]" in command(stack, "credentials", "data").stdout
+    assert command(stack, "backups", "data").stdout.startswith("There are no backups.")
+
+    locked = command(stack, "logs", "app", PULUMI_CONFIG_PASSPHRASE="another")
+    assert locked.returncode == 1
+    assert locked.stderr == "stacks-pulumi logs: the stack's key cannot be decrypted: incorrect passphrase\n"
+    assert PASSPHRASE not in locked.stdout + locked.stderr

@@ -1,0 +1,254 @@
+"""The native plugin on the real engine: its resources' life, import, and the way between the two hosts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.stack import PASSPHRASE, Stack
+
+NATIVE = '''
+def native(kind, resource_name, opts=None, **props):
+    """A resource of the native type, as a generated SDK registers it."""
+    outputs = dict.fromkeys(("url", "config", "connectionString", "monthlyPriceUsd", "ipAddress"))
+    return pulumi.CustomResource(f"stacks:index:{kind}", resource_name, {**outputs, **props}, opts)
+'''
+
+FAMILY_NATIVE = f"""{NATIVE}
+app = native("Container", "app", template="nodejs", externalAccess=True)
+db = native("Container", "sql", template="postgresql")
+vpn = native("Container", "vpn", template="stacks-vpn")
+native("Connection", "orders", source=app.id, target=db.id)
+native("AllowedIp", "office", container=app.id, ipAddress="198.51.100.0/24", serviceType="http")
+laptop = native("VpnClient", "laptop", container=vpn.id)
+native("PinnedBackup", "before", container=db.id, triggers=["v1"])
+pulumi.export("url", app.url)
+pulumi.export("wireguard", laptop.config)
+"""
+
+FAMILY_DYNAMIC = """
+app = stacks.Container("app", template="nodejs", external_access=True)
+db = stacks.Container("sql", template="postgresql")
+vpn = stacks.Container("vpn", template="stacks-vpn")
+stacks.Connection("orders", source=app, target=db)
+stacks.AllowedIp("office", container=app, ip_address="198.51.100.0/24", service_type="http")
+laptop = stacks.VpnClient("laptop", container=vpn)
+stacks.PinnedBackup("before", container=db, triggers=["v1"])
+pulumi.export("url", app.url)
+pulumi.export("wireguard", laptop.config)
+"""
+
+MEMBERS = {"app", "sql", "vpn", "orders", "office", "laptop", "before"}
+
+
+def writes(emulator: Emulator) -> list[str]:
+    """The requests so far that change something."""
+    return [f"{it.method} {it.path}" for it in emulator.requests if it.method != "GET"]
+
+
+def names(emulator: Emulator) -> set[str]:
+    """What is in the account."""
+    emulator.advance(1)
+    return {container.name for container in emulator.state.world.containers.values()}
+
+
+@pytest.fixture
+def native(stack: Stack) -> Stack:
+    """A stack whose programs use the native types."""
+    stack.native()
+    return stack
+
+
+def test_every_kind_is_made_once_refreshed_and_destroyed(native: Stack, emulator: Emulator) -> None:
+    native.program(FAMILY_NATIVE)
+
+    preview = native.preview()
+    assert emulator.calls() == 0
+    assert "monthlyPriceUsd" in preview.text
+
+    result = native.up()
+    assert result.changes == {"create": len(MEMBERS) + 1}
+    assert names(emulator) == {"app", "sql", "vpn"}
+    assert native.outputs()["wireguard"] == "[secret]"
+    assert native.outputs(secrets=True)["wireguard"].startswith("[Interface]")
+    assert native.outputs()["url"].endswith(".stackshosting.cloud")
+    assert emulator.key not in native.export() + native.said()
+
+    native.refresh()
+    native.destroy()
+    assert names(emulator) == set()
+
+
+def test_drift_is_shown_by_property_and_mended(native: Stack, emulator: Emulator) -> None:
+    native.program(f'{NATIVE}\nnative("Container", "web", template="nodejs", externalAccess=True)')
+    native.up()
+    emulator.drift.set_external_access("web", enabled=False)
+
+    found = native.refresh(drift=True)
+    preview = native.preview()
+    mended = native.up()
+
+    assert found.changes == {"update": 1}
+    assert "~ externalAccess: false => true" in preview.text
+    assert mended.steps("web") == ["update"]
+
+    emulator.drift.delete("web")
+    assert native.refresh(drift=True).changes == {"delete": 1}
+    assert native.up().steps("web") == ["create"]
+
+
+def test_a_change_that_would_destroy_data_is_refused_on_its_property(
+    native: Stack, emulator: Emulator
+) -> None:
+    native.program(f'{NATIVE}\nnative("Container", "sql", template="postgresql")')
+    native.up()
+    before = emulator.calls()
+
+    native.program(f'{NATIVE}\nnative("Container", "sql", template="postgresql", plan="premium")')
+    refused = native.preview_fails()
+
+    assert "plan would change from 'basic' to 'premium'" in refused.text
+    assert emulator.calls() == before
+
+    native.program(
+        f'{NATIVE}\nnative("Container", "sql", template="postgresql", plan="premium", replaceOnChange=True)'
+    )
+    # The name stays, so the old container is deleted first.
+    assert native.up().steps("sql") == ["delete-replaced", "replace", "create-replacement"]
+
+
+def test_a_create_that_fails_half_way_keeps_its_id_and_the_next_up_goes_on(
+    native: Stack, emulator: Emulator
+) -> None:
+    emulator.fail_boot("web")
+    native.program(f'{NATIVE}\nnative("Container", "web", template="nodejs")')
+
+    failed = native.up_fails()
+
+    assert "is not ready" in failed.text
+    assert native.resources()["web"]["id"] == f"{emulator.account}-web"
+    assert native.up().steps("web") == ["update"]
+
+
+def test_all_wrong_inputs_are_reported_on_their_properties(native: Stack, emulator: Emulator) -> None:
+    native.program(
+        f'{NATIVE}\nnative("Container", "web", template="nodejs", name="a", desiredStatus="off", externalAccess="x")'
+    )
+
+    failed = native.preview_fails()
+
+    for name in ("name", "desiredStatus", "externalAccess"):
+        assert f"property {name}" in failed.text
+    assert emulator.calls() == 0
+
+
+def test_a_malformed_setting_is_reported_by_its_name(native: Stack, emulator: Emulator) -> None:
+    native.program(f'{NATIVE}\nnative("Container", "web", template="nodejs")')
+    native.set("stacks:baseURL", emulator.url)
+
+    failed = native.preview_fails()
+
+    assert "unknown setting stacks:baseURL; did you mean stacks:baseUrl?" in failed.text
+
+
+def test_data_functions_answer_and_secrets_are_secrets(native: Stack, emulator: Emulator) -> None:
+    native.program(
+        f"""{NATIVE}
+db = native("Container", "sql", template="postgresql")
+ask = lambda token, **args: db.id.apply(
+    lambda id: pulumi.runtime.invoke_output(f"stacks:index:{{token}}", dict(args, containerId=id))
+)
+pulumi.export("credentials", ask("getCredentials"))
+pulumi.export("logs", ask("getLogs", lines=3).apply(lambda it: len(it["result"].splitlines())))
+"""
+    )
+    native.up(quiet_afterwards=False)
+
+    assert native.outputs()["credentials"] == "[secret]"
+    assert native.outputs(secrets=True)["credentials"]["internalHost"] == f"{emulator.account}-sql"
+    assert native.outputs()["logs"] == 3
+
+
+def test_a_stack_moves_to_the_native_types_and_back_without_a_change(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.native()
+    stack.program(FAMILY_DYNAMIC)
+    stack.up()
+    before = writes(emulator)
+    there = """
+def native(kind, name, **props):
+    alias = pulumi.Alias(type_=f"pulumi-python:dynamic/stacks:{kind}")
+    props = {**dict.fromkeys(("url", "config")), **props}
+    return pulumi.CustomResource(
+        f"stacks:index:{kind}", name, props, pulumi.ResourceOptions(aliases=[alias])
+    )
+""" + FAMILY_NATIVE.removeprefix(NATIVE)
+
+    stack.program(there)
+    moved = stack.up()
+    stack.refresh()
+    stack.program(FAMILY_DYNAMIC)
+    back = stack.up()
+    stack.refresh()
+
+    assert moved.changes == {}
+    assert set(back.changes) <= {"update"}
+    assert writes(emulator) == before
+    assert stack.resources()["app"]["type"].startswith("pulumi-python:")
+    stack.destroy()
+    assert names(emulator) == set()
+
+
+def test_an_import_goes_on_with_the_dynamic_class_and_changes_nothing_at_the_api(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.native()
+    emulator.load([{"name": "web", "template": "nodejs"}])
+    before = writes(emulator)
+
+    stack.cli(
+        "import", "stacks:index:Container", "web", f"{emulator.account}-web", "--yes", "--generate-code=false"
+    )
+    stack.program('stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(protect=True))')
+    result = stack.up()
+
+    assert result.steps("web") == ["update"]
+    assert writes(emulator) == before
+    assert json.loads(stack.export())["deployment"]["resources"][-1]["protect"] is True
+    stack.refresh()
+
+
+def test_an_import_of_what_does_not_exist_says_so(stack: Stack, emulator: Emulator) -> None:
+    stack.native()
+
+    failed = stack.engine(
+        "import", "stacks:index:Container", "web", "usr-1-none", "--yes", "--generate-code=false"
+    )
+
+    assert failed.code != 0
+    assert "resource 'usr-1-none' does not exist" in failed.text
+    assert "Traceback" not in failed.text
+
+
+def test_an_explicit_provider_has_an_account_of_its_own(native: Stack, emulator: Emulator) -> None:
+    with Emulator(boot_seconds=0.2) as other:
+        native.program(
+            f"""{NATIVE}
+settings = {{"apiKey": pulumi.Output.secret({other.key!r}), "baseUrl": {other.url!r}}}
+team = pulumi.ProviderResource("stacks", "team", settings)
+native("Container", "web", pulumi.ResourceOptions(provider=team), template="nodejs")
+native("Container", "api", template="nodejs")
+"""
+        )
+        native.up()
+
+        assert names(emulator) == {"api"}
+        assert names(other) == {"web"}
+        assert other.key not in native.export()
+        assert PASSPHRASE not in native.export()
+        native.refresh()
+        native.destroy()
+        assert names(other) == set()

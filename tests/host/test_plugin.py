@@ -1,0 +1,213 @@
+"""The native plugin's own calls, driven over gRPC: configuration, names, previews, functions, and its end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2
+
+import stacks_pulumi
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.pricing.tokens import KINDS, NATIVE
+from tests.chaos.account import holdings
+from tests.support.host import SECRET, UNKNOWN, Host, _to_dict, _to_struct
+
+ROOT = Path(__file__).resolve().parents[2]
+URN = "urn:pulumi:dev::tests::stacks:index:Container::web"
+
+
+def check(host: Host, **options: Any) -> provider_pb2.CheckResponse:
+    """Check a container that has only a template."""
+    request = provider_pb2.CheckRequest(urn=URN, news=_to_struct({"template": "nodejs"}), **options)
+    answer: provider_pb2.CheckResponse = host.stub.Check(request)
+    return answer
+
+
+def invoke(host: Host, token: str, **arguments: Any) -> dict[str, Any]:
+    """Ask a data function."""
+    request = provider_pb2.InvokeRequest(tok=f"stacks:index:{token}", args=_to_struct(arguments))
+    return _to_dict(getattr(host.stub.Invoke(request), "return"))
+
+
+def failures(host: Host, **settings: Any) -> dict[str, str]:
+    """What is wrong with the settings of a provider."""
+    answer = host.stub.CheckConfig(provider_pb2.CheckRequest(news=_to_struct(settings)))
+    return {failure.property: failure.reason for failure in answer.failures}
+
+
+def test_it_says_what_it_is(host: Host) -> None:
+    assert host.stub.GetPluginInfo(empty_pb2.Empty()).version == stacks_pulumi.__version__
+    schema = json.loads(host.stub.GetSchema(provider_pb2.GetSchemaRequest()).schema)
+    assert set(schema["resources"]) == {f"{NATIVE}{kind}" for kind in KINDS}
+
+
+def test_the_schema_is_that_of_the_classes() -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/schema.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_each_malformed_setting_is_reported_on_its_property(host: Host) -> None:
+    found = failures(
+        host,
+        apiKey="sk_stacks_short",
+        baseUrl="http://elsewhere.example",
+        adopt="maybe",
+        requestsPerMinute=0,
+        baseURL="https://api.example",
+    )
+
+    assert set(found) == {"apiKey", "baseUrl", "adopt", "requestsPerMinute", "baseURL"}
+    assert "did you mean stacks:baseUrl?" in found["baseURL"]
+    assert "sk_stacks_short" not in found["apiKey"]
+
+
+def test_settings_of_programs_and_of_the_engine_are_let_pass(host: Host) -> None:
+    assert (
+        failures(
+            host,
+            version="1.0.0",
+            deleteChildrenWithContainer="true",
+            region="of a program in a project named stacks",
+            baseUrl="http://emulator.example:7822",
+            allowHttp=True,
+        )
+        == {}
+    )
+
+
+def test_another_key_or_address_never_replaces_a_provider(host: Host) -> None:
+    request = provider_pb2.DiffRequest(
+        olds=_to_struct({"apiKey": "a", "version": "1"}), news=_to_struct({"apiKey": "b", "version": "2"})
+    )
+
+    answer = host.stub.DiffConfig(request)
+
+    assert (list(answer.diffs), list(answer.replaces)) == (["apiKey"], [])
+    assert answer.changes == provider_pb2.DiffResponse.DIFF_SOME
+
+
+def test_a_name_is_the_former_one_then_that_of_autonaming_then_that_of_the_program(host: Host) -> None:
+    options = provider_pb2.CheckRequest.AutonamingOptions
+    proposed = options(proposed_name="web-dev", mode=options.PROPOSE)
+
+    assert _to_dict(check(host).inputs)["name"] == "web"
+    assert _to_dict(check(host, autonaming=proposed).inputs)["name"] == "web-dev"
+    kept = check(host, autonaming=proposed, olds=_to_struct({"name": "former", "template": "nodejs"}))
+    assert _to_dict(kept.inputs)["name"] == "former"
+
+
+def test_without_autonaming_a_name_is_needed(host: Host) -> None:
+    options = provider_pb2.CheckRequest.AutonamingOptions
+
+    (failure,) = check(host, autonaming=options(mode=options.DISABLE)).failures
+
+    assert failure.property == "name"
+    assert "set name" in failure.reason
+
+
+def test_at_preview_only_outputs_are_unknown(host: Host, emulator: Emulator) -> None:
+    request = provider_pb2.CreateRequest(urn=URN, properties=check(host).inputs, preview=True)
+
+    foreseen = _to_dict(host.stub.Create(request).properties)
+
+    assert foreseen["template"] == "nodejs"
+    assert foreseen["url"] == foreseen["internalHost"] == UNKNOWN
+    assert "additionalStorageTier" not in foreseen
+    assert "externalAccess" not in foreseen
+    assert emulator.calls() == 0
+
+
+def test_a_data_function_takes_and_gives_the_names_of_other_languages(host: Host, emulator: Emulator) -> None:
+    host.resource("Container", "web").up(name="web", template="nodejs")
+    id_ = f"{emulator.account}-web"
+
+    found = invoke(host, "getContainer", id=id_)
+    assert (found["id"], found["internalHost"]) == (id_, id_)
+    assert len(invoke(host, "getLogs", containerId=id_, lines=2)["result"].splitlines()) == 2
+    assert [row["name"] for row in invoke(host, "listContainers")["result"]] == ["web"]
+    assert SECRET.items() <= invoke(host, "getSshCertificate", containerId=id_)["result"].items()
+
+
+@pytest.mark.parametrize(
+    ("token", "arguments", "expected"),
+    [
+        ("getContainer", {}, "getContainer: id is missing"),
+        ("getLogs", {"containerId": "usr-1-web", "line": 2}, "getLogs: there is no argument line: there are"),
+        ("getContainer", {"id": "usr-1-none"}, "getContainer: "),
+        ("getNothing", {}, "stacks has no function 'stacks:index:getNothing'"),
+    ],
+)
+def test_a_data_function_that_fails_says_why(
+    host: Host, token: str, arguments: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(grpc.RpcError) as failure:
+        invoke(host, token, **arguments)
+
+    assert str(failure.value.details()).startswith(expected)
+    assert "Traceback" not in str(failure.value.details())
+
+
+def test_a_type_that_it_does_not_know_is_an_error_that_names_it(host: Host) -> None:
+    urn = URN.replace("Container", "Cluster")
+
+    with pytest.raises(grpc.RpcError) as failure:
+        host.stub.Check(provider_pb2.CheckRequest(urn=urn))
+
+    assert "stacks has no resource 'stacks:index:Cluster'" in str(failure.value.details())
+
+
+def test_after_an_operation_it_serves_another_one(host: Host, emulator: Emulator) -> None:
+    # As with PULUMI_DEBUG_PROVIDERS: what one operation has declared must not stand in the way of the next.
+    assert host.resource("Container", "web").check(name="web", template="nodejs") == {}
+    other = host.resource("Container", "renamed")
+    assert "two resources declare the same" in other.check(name="web", template="nodejs")["name"]
+
+    host.stub.Cancel(empty_pb2.Empty())
+    host.stub.Attach(plugin_pb2.PluginAttach(address=host.engine.address))
+
+    assert other.check(name="web", template="nodejs") == {}
+
+
+@pytest.mark.parametrize("end", ["stdin", "SIGTERM", "SIGINT"])
+def test_what_is_in_progress_is_rolled_back_when_the_engine_is_gone(
+    make_host: Callable[..., Host], end: str
+) -> None:
+    with Emulator(boot_seconds=60) as emulator:
+        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        web = host.resource("Container", "web")
+        inputs = web.checked(name="web", template="nodejs")
+        creating = threading.Thread(target=_create, args=(web, inputs))
+        creating.start()
+        while not holdings(emulator):
+            time.sleep(0.05)
+
+        if end == "stdin":
+            assert host.process.stdin is not None
+            host.process.stdin.close()
+        else:
+            host.process.send_signal(getattr(signal, end))
+
+        assert host.process.wait(timeout=60) == 0
+        creating.join(timeout=10)
+        assert holdings(emulator) == set()
+
+
+def _create(resource: Any, inputs: dict[str, Any]) -> None:
+    try:
+        resource.create(inputs)
+    except Exception as error:  # noqa: BLE001  (the thread ends with the plugin)
+        del error

@@ -1,0 +1,232 @@
+"""The set-ups that people break: each is recognised, with the line that fixes it and the exit code."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi import _cap_record
+from stacks_pulumi._clock import SYSTEM_CLOCK, SystemClock
+from stacks_pulumi.api import StacksClient
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.errors import SpendingCapError
+from stacks_pulumi.resources._spending import SpendGuard
+from tests.support.machine import Machine, resource
+from tests.unit.account.conftest import Report
+
+ALL = ("containers:read", "containers:create", "containers:manage", "containers:delete")
+
+
+@dataclass
+class Bench:
+    """What a set-up can break."""
+
+    machine: Machine
+    emulator: Emulator
+    monkeypatch: pytest.MonkeyPatch
+
+    def key_with(self, *scopes: str) -> None:
+        """Configure a key with these scopes."""
+        self.machine.set("stacks:apiKey", self.emulator.new_key(scopes=scopes), secret=True)
+
+    def install(self, **versions: str | None) -> None:
+        """Let packages have other versions, or none."""
+        real = importlib.metadata.version
+
+        def version(name: str) -> str:
+            if name not in versions:
+                return real(name)
+            told = versions[name]
+            if told is None:
+                raise importlib.metadata.PackageNotFoundError(name)
+            return told
+
+        self.monkeypatch.setattr(importlib.metadata, "version", version)
+
+
+def no_key(bench: Bench) -> None:
+    bench.machine.set("stacks:apiKey", None)
+
+
+def malformed_key(bench: Bench) -> None:
+    bench.machine.set("stacks:apiKey", "sk_stacks_123", secret=True)
+
+
+def revoked_key(bench: Bench) -> None:
+    bench.emulator.drift.revoke_key("default")
+
+
+def key_in_plain_text(bench: Bench) -> None:
+    bench.machine.set("stacks:apiKey", bench.emulator.key)
+
+
+def key_of_another_account(bench: Bench) -> None:
+    other = bench.emulator.new_account()
+    bench.machine.set("stacks:apiKey", bench.emulator.new_key(account=other), secret=True)
+    with StacksClient(bench.emulator.new_key(account=other), base_url=bench.emulator.url) as client:
+        client.containers.create(name="theirs", template="nodejs")
+    bench.machine.state(
+        [resource("Container", f"{bench.emulator.account}-web", origin="0123456789abcdef-01")]
+    )
+
+
+def read_only_key(bench: Bench) -> None:
+    bench.key_with("containers:read")
+
+
+def no_delete_scope(bench: Bench) -> None:
+    bench.key_with(*ALL[:3])
+    # A stack with resources needs it to destroy them, and not for an `up`.
+    bench.emulator.load([{"name": "web", "template": "nodejs"}])
+    bench.machine.state([resource("Container", f"{bench.emulator.account}-web")])
+
+
+def cap_reached(bench: Bench) -> None:
+    bench.emulator.set_spending_cap(Decimal(2))
+    guard = SpendGuard(SYSTEM_CLOCK, _cap_record.fingerprint(bench.emulator.url, bench.emulator.key))
+    with StacksClient(bench.emulator.key, base_url=bench.emulator.url) as client:
+        client.containers.create(name="one", template="nginx-micro", plan="micro")
+        client.containers.create(name="two", template="nginx-micro", plan="micro")
+        with pytest.raises(SpendingCapError) as refused:
+            client.containers.create(name="three", template="nginx-micro", plan="micro")
+    guard.learn("three", Decimal(1), refused.value)
+
+
+def wrong_base_url(bench: Bench) -> None:
+    bench.machine.set("stacks:baseUrl", bench.emulator.page_url + "other/api/v1")
+
+
+def base_url_without_the_version(bench: Bench) -> None:
+    bench.machine.set("stacks:baseUrl", bench.emulator.page_url)
+
+
+def unreachable_host(bench: Bench) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    bench.machine.set("stacks:baseUrl", f"http://127.0.0.1:{port}/api/v1")
+
+
+def plain_http_to_another_host(bench: Bench) -> None:
+    bench.machine.set("stacks:baseUrl", "http://stacks.example.com/api/v1")
+
+
+def misspelt_setting(bench: Bench) -> None:
+    bench.machine.set("stacks:baseURL", bench.emulator.url)
+
+
+def old_engine(bench: Bench) -> None:
+    bench.machine.engine("3.100.0")
+
+
+def old_sdk(bench: Bench) -> None:
+    bench.install(pulumi="3.200.0")
+
+
+def sdk_newer_than_tested(bench: Bench) -> None:
+    bench.install(pulumi="3.299.1")
+
+
+def missing_extra(bench: Bench) -> None:
+    bench.install(**{"pulumi-policy": None})
+
+
+def pack_that_does_not_load(bench: Bench) -> None:
+    bench.machine.pack("mine", "import no_such_module\n")
+
+
+def clock_two_hours_off(bench: Bench) -> None:
+    bench.monkeypatch.setattr(SystemClock, "wall", lambda self: time.time() + 7200)
+
+
+def adopt_left_on(bench: Bench) -> None:
+    bench.machine.set("stacks:adopt", "if_matching")
+
+
+SETUPS: list[tuple[Callable[[Bench], None], str, str, str, tuple[str, ...]]] = [
+    (no_key, "key", "problem", "pulumi config set stacks:apiKey --secret", ()),
+    (malformed_key, "key", "problem", "pulumi config set stacks:apiKey --secret", ()),
+    (revoked_key, "api", "problem", "then: pulumi config set stacks:apiKey --secret", ()),
+    (key_in_plain_text, "key-storage", "warning", "pulumi config set stacks:apiKey --secret", ()),
+    (key_of_another_account, "account", "problem", "set the key of usr-", ()),
+    (read_only_key, "scopes", "problem", "make another in the STACKS dashboard", ("--probe-scopes",)),
+    (no_delete_scope, "scopes", "warning", "make another in the STACKS dashboard", ("--probe-scopes",)),
+    (cap_reached, "cap", "warning", "raise the key's cap in the STACKS dashboard", ()),
+    (wrong_base_url, "api", "problem", "pulumi config rm stacks:baseUrl, which brings back https://", ()),
+    (base_url_without_the_version, "api", "problem", "pulumi config set stacks:baseUrl {url}", ()),
+    (unreachable_host, "api", "problem", "check the network, the proxy and the base URL", ()),
+    (plain_http_to_another_host, "base-url", "problem", "use https://", ()),
+    (
+        misspelt_setting,
+        "settings",
+        "problem",
+        "pulumi config rm stacks:baseURL, and then: pulumi config set",
+        (),
+    ),
+    (old_engine, "engine", "problem", "install 3.259 or newer", ()),
+    (old_sdk, "sdk", "problem", "pip install 'pulumi>=3.259,<4'", ()),
+    (sdk_newer_than_tested, "sdk", "warning", "pip install 'pulumi>=3.259,<3.273'", ()),
+    (missing_extra, "extras", "problem", "[policy]", ("--policy-pack", "{plans}")),
+    (pack_that_does_not_load, "packs", "problem", "requirements.txt", ("--policy-pack", "{mine}")),
+    (clock_two_hours_off, "clock", "warning", "set it by the network", ()),
+    (adopt_left_on, "adopt", "warning", "pulumi config rm stacks:adopt", ()),
+]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A broken set-up, and the line that recognises it."""
+
+    break_it: Callable[[Bench], None]
+    check: str
+    level: str
+    fix: str
+    arguments: tuple[str, ...]
+
+
+@pytest.fixture
+def bench(machine: Machine, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(machine, emulator, monkeypatch)
+
+
+@pytest.mark.parametrize("setup", [Setup(*row) for row in SETUPS], ids=[row[0].__name__ for row in SETUPS])
+def test_a_broken_setup_is_recognised(setup: Setup, bench: Bench, doctor: Callable[..., Report]) -> None:
+    setup.break_it(bench)
+    places = {
+        "plans": str(Path(__file__).parents[3] / "policies" / "plans"),
+        "mine": str(bench.machine.project / "policies" / "mine"),
+        "url": bench.emulator.url,
+    }
+    before = len(bench.emulator.requests)
+
+    report = doctor(*(argument.format(**places) for argument in setup.arguments))
+
+    lines = [line for line in report.of(setup.check) if line["level"] == setup.level]
+    assert lines, report.checks
+    assert setup.fix.format(**places) in lines[0]["fix"]
+    assert report.code == (setup.level == "problem")
+    # No other check is blamed, no line shows the key, and nothing was changed.
+    assert report.levels("problem") == ({setup.check} if setup.level == "problem" else set())
+    assert report.levels("warning") <= {setup.check}
+    assert bench.emulator.key not in str(report.checks)
+    asked = bench.emulator.requests[before:]
+    assert [request for request in asked if request.method != "GET" and request.status < 400] == []
+
+
+def test_a_healthy_setup_has_no_problem_and_no_warning(
+    doctor: Callable[..., Report], emulator: Emulator
+) -> None:
+    report = doctor()
+
+    assert report.code == 0
+    assert report.levels("problem") | report.levels("warning") == set()
+    # Both cannot be learnt by reading.
+    assert report.levels("unknown") == {"scopes", "cap"}
+    assert [request.operation for request in emulator.requests] == ["containers.list"]

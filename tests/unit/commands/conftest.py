@@ -1,0 +1,68 @@
+"""An account with a database, an app and a VPN, and commands that are run against it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.cli import main
+from stacks_pulumi.emulator import Emulator
+
+CONTAINERS: list[dict[str, Any]] = [
+    {"name": "data", "template": "postgresql", "backups": 2},
+    {"name": "app", "template": "nodejs"},
+    {"name": "net", "template": "stacks-vpn", "vpn_clients": ["laptop"]},
+]
+
+
+@pytest.fixture
+def emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
+    with Emulator(boot_seconds=0, backup_seconds=0) as api:
+        api.load(CONTAINERS)
+        monkeypatch.setenv("STACKS_API_KEY", api.key)
+        monkeypatch.setenv("STACKS_BASE_URL", api.url)
+        # No project is here or above.
+        monkeypatch.chdir(tmp_path)
+        yield api
+        api.faults.assert_none_left()
+
+
+@pytest.fixture
+def said(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command that has to succeed; what it prints."""
+
+    def run(*arguments: str) -> str:
+        assert main(arguments) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def document(said: Callable[..., str]) -> Callable[..., dict[str, Any]]:
+    """Run a command with --json."""
+
+    def run(*arguments: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(said(*arguments, "--json"))
+        return found
+
+    return run
+
+
+@pytest.fixture
+def failed(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command that has to fail; the one line that it writes."""
+
+    def run(*arguments: str) -> str:
+        assert main(arguments) == 1
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.count("\n") == 1
+        assert printed.err.startswith(f"stacks-pulumi {arguments[0]}: ")
+        return printed.err
+
+    return run

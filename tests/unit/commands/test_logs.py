@@ -1,0 +1,126 @@
+"""Following a log whose last lines are all that the API shows."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stacks_pulumi._clock import SystemClock
+from stacks_pulumi.cli import main
+from stacks_pulumi.commands import logs
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.routes import containers as routes
+
+
+@given(st.lists(st.integers(), unique=True, max_size=30), st.integers(1, 12), st.integers(0, 30))
+def test_a_log_that_grows_is_shown_whole_and_once(log: list[int], window: int, at: int) -> None:
+    lines = [str(number) for number in log]
+    at = min(at, len(lines))
+    before, now = lines[:at][-window:], lines[-window:]
+
+    added = logs.new_lines(before, now)
+
+    if len(lines) - at >= window and before:
+        # It grew by as much as is shown, so lines may be missing.
+        assert added is None
+    else:
+        assert added == lines[at:][-window:]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "added"),
+    [
+        (["a", "b"], ["a", "b"], []),
+        (["a", "b"], ["b", "c"], ["c"]),
+        (["a", "a"], ["a", "a", "a"], ["a"]),
+        (["a", "b"], ["c"], None),
+        (["a", "b"], [], []),
+        ([], ["a"], ["a"]),
+    ],
+)
+def test_the_longest_overlap_is_the_same_lines(
+    before: list[str], now: list[str], added: list[str] | None
+) -> None:
+    assert logs.new_lines(before, now) == added
+
+
+class Interrupted:
+    """A clock whose sleeps do what the test wants, and then a Ctrl-C."""
+
+    def __init__(self, *deeds: Any) -> None:
+        self.deeds = list(deeds)
+
+    def __call__(self, seconds: float) -> None:
+        if not self.deeds:
+            raise KeyboardInterrupt
+        self.deeds.pop(0)()
+
+
+@pytest.fixture
+def log(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines of every log, which the test writes."""
+    lines = ["one", "two"]
+    monkeypatch.setattr(routes, "_log_lines", lambda container: lines)
+    return lines
+
+
+def follow(monkeypatch: pytest.MonkeyPatch, *deeds: Any) -> int:
+    monkeypatch.setattr(SystemClock, "sleep", Interrupted(*deeds))
+    return main(["logs", "app", "-f", "-n", "1"])
+
+
+def test_new_lines_are_printed_until_ctrl_c(
+    log: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = follow(
+        monkeypatch, lambda: log.append("three"), lambda: None, lambda: log.extend(["four", "five"])
+    )
+
+    printed = capsys.readouterr()
+    assert code == 130
+    assert printed.out.splitlines() == ["two", "three", "four", "five"]
+    assert printed.err == "\nInterrupted.\n"
+
+
+def test_a_log_that_starts_again_is_reported(
+    log: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def restart() -> None:
+        log[:] = ["again"]
+
+    follow(monkeypatch, restart)
+
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["two", "again"]
+    assert "the log was started again, or lines were missed" in printed.err
+
+
+def test_a_container_that_is_deleted_ends_it_with_one_line(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = follow(monkeypatch, lambda: emulator.drift.delete("app"))
+
+    printed = capsys.readouterr()
+    assert code == 1
+    assert "not found (404" in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_a_terminal_gets_colours_and_nothing_else_that_steers_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    shown, piped = Terminal(), io.StringIO()
+    line = "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2J a\tb"
+    for out in (shown, piped):
+        monkeypatch.setattr(sys, "stdout", out)
+        logs._write([line])
+
+    assert shown.getvalue() == "\x1b[31mred\x1b[0m \ufffd]0;title\ufffd \ufffd[2J a\tb\n"
+    assert piped.getvalue() == f"{line}\n"

@@ -1,0 +1,270 @@
+"""
+Writes the native plugin's schema from what the classes say: annotations, docstrings and field tables.
+
+    python tools/schema.py            writes stacks_pulumi/hosts/plugin/schema.json
+    python tools/schema.py --check    fails if it would change
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import re
+import sys
+import typing
+from pathlib import Path
+from types import UnionType
+from typing import Any, Final, Literal, get_args, get_origin
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import stacks_pulumi  # noqa: E402  (found by the line above)
+from stacks_pulumi import functions  # noqa: E402
+from stacks_pulumi.functions import results  # noqa: E402
+from stacks_pulumi.functions.questions import QUESTIONS, Question  # noqa: E402
+from stacks_pulumi.hosts.plugin.settings import SETTINGS  # noqa: E402
+from stacks_pulumi.hosts.spelling import camel_case, snake_case  # noqa: E402
+from stacks_pulumi.pricing.tokens import DYNAMIC, KINDS, NATIVE  # noqa: E402
+from stacks_pulumi.resources import _literals, providers  # noqa: E402
+from tools.docs.docstrings import attributes, first_sentence, section  # noqa: E402
+from tools.docs.resources import secret_outputs  # noqa: E402
+
+FILE: Final = ROOT / "stacks_pulumi" / "hosts" / "plugin" / "schema.json"
+
+_SCALARS: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_ANY: Final = {"$ref": "pulumi.json#/Any"}
+_KINDS_OF_JSON: Final[dict[type, str]] = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def schema() -> dict[str, Any]:
+    """The package's schema (https://www.pulumi.com/docs/iac/guides/building-extending/packages/schema)."""
+    types: dict[str, Any] = {}
+    resources = {f"{NATIVE}{kind}": _resource(kind, types) for kind in KINDS}
+    questions = {f"{NATIVE}{camel_case(name)}": _function(name, it, types) for name, it in QUESTIONS.items()}
+    settings = _settings()
+    return {
+        "name": "stacks",
+        "displayName": "STACKS",
+        "version": stacks_pulumi.__version__,
+        "description": "Manage the STACKS container host: containers, connections, addresses, VPN clients and backups.",
+        "keywords": ["pulumi", "stacks", "kind/native", "category/cloud"],
+        "license": "Apache-2.0",
+        "config": {"variables": settings},
+        "provider": {
+            "description": "An account at STACKS. Without `apiKey` the default provider reads `STACKS_API_KEY`.",
+            "inputProperties": settings,
+            "properties": settings,
+        },
+        "types": dict(sorted(types.items())),
+        "resources": resources,
+        "functions": questions,
+        "language": {
+            "nodejs": {"packageName": "stacks-pulumi", "respectSchemaVersion": True},
+            "python": {
+                "packageName": "pulumi_stacks",
+                "pyproject": {"enabled": True},
+                "respectSchemaVersion": True,
+            },
+            "go": {"respectSchemaVersion": True, "generateResourceContainerTypes": False},
+        },
+    }
+
+
+def _settings() -> dict[str, Any]:
+    said = section(stacks_pulumi.Provider.__init__, "Args")
+    annotations = stacks_pulumi.Provider.__init__.__annotations__
+    settings: dict[str, dict[str, Any]] = {
+        name: {
+            "type": _scalar(annotations[snake_case(name)]) if name != "adopt" else "string",
+            "description": said[snake_case(name)].partition(" Default: as for the stack")[0],
+        }
+        for name in SETTINGS
+    }
+    # No default from the environment: it would put the key into the state. The plugin reads it itself.
+    settings["apiKey"]["secret"] = True
+    return settings
+
+
+def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
+    cls = getattr(stacks_pulumi, kind)
+    fields = {field.name: field for field in providers.KINDS[kind].fields}
+    said, annotations = section(cls.__init__, "Args"), cls.__init__.__annotations__
+    inputs = {
+        name: {**_input(annotations[name], types), "description": said.get(name, "")} for name in fields
+    }
+    outputs: dict[str, Any] = {}
+    for name, (annotation, text) in {**attributes(cls), **_inherited(cls)}.items():
+        outputs[name] = {**_written(annotation), "description": text}
+    for name in fields:
+        # An input that has no output of its own comes out as it went in.
+        outputs.setdefault(name, inputs[name])
+    for name in secret_outputs(kind):
+        outputs[name]["secret"] = True
+    declared = {**attributes(cls), **_inherited(cls)}
+    required = [name for name, (annotation, _) in declared.items() if "None" not in annotation]
+    return {
+        "description": inspect.getdoc(cls),
+        "inputProperties": _spelt(inputs),
+        # The plugin gives a name to what has none.
+        "requiredInputs": [
+            camel_case(it.name) for it in fields.values() if it.required and it.name != "name"
+        ],
+        "properties": _spelt(outputs),
+        "required": sorted(map(camel_case, required)),
+        "aliases": [{"type": f"{DYNAMIC}{kind}"}],
+    }
+
+
+def _function(name: str, question: Question, types: dict[str, Any]) -> dict[str, Any]:
+    function = getattr(functions, name)
+    said = section(function, "Args")
+    parameters = {
+        key: parameter
+        for key, parameter in inspect.signature(function).parameters.items()
+        if key != "provider"
+    }
+    inputs = {
+        key: {
+            "type": _SCALARS[str(parameter.annotation)],
+            "description": said[key],
+            **({} if parameter.default is inspect.Parameter.empty else {"default": parameter.default}),
+        }
+        for key, parameter in parameters.items()
+    }
+    needed = [key for key, it in parameters.items() if it.default is inspect.Parameter.empty]
+    if issubclass(question.returns, results.Result) and not question.is_list:
+        outputs, required = _values(question.returns, types)
+    else:
+        row = _of(question.returns, types)
+        result = {"type": "array", "items": row} if question.is_list else dict(row)
+        outputs, required = {"result": {**result, "description": "The answer."}}, ["result"]
+    if question.secret:
+        for it in outputs.values():
+            it["secret"] = True
+    return {
+        "description": first_sentence(function),
+        "inputs": {
+            "type": "object",
+            "properties": _spelt(inputs),
+            "required": sorted(map(camel_case, needed)),
+        },
+        "outputs": {"type": "object", "properties": outputs, "required": required},
+    }
+
+
+def _values(kind: type[results.Result], types: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The values of a result, and those that it always has."""
+    said = section(kind.model, "Attributes")
+    properties: dict[str, Any] = {}
+    required = []
+    for name, value in kind.values.items():
+        (type_,) = get_args(value.__orig_class__)  # type: ignore[attr-defined]  # typing sets it
+        if type(None) in get_args(type_):
+            (type_,) = (it for it in get_args(type_) if it is not type(None))
+        else:
+            required.append(camel_case(name))
+        properties[camel_case(name)] = {**_of(type_, types), "description": said.get(name, "")}
+    return properties, sorted(required)
+
+
+def _of(type_: Any, types: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a type in a result."""
+    if get_origin(type_) is list:
+        return {"type": "array", "items": _of(get_args(type_)[0], types)}
+    if get_origin(type_) is dict:
+        inner = get_args(type_)[1]
+        return {"type": "object", "additionalProperties": _ANY if inner is Any else _of(inner, types)}
+    if type_ in _KINDS_OF_JSON:
+        return {"type": _KINDS_OF_JSON[type_]}
+    token = f"{NATIVE}{type_.__name__}Details"
+    if token not in types:
+        types[token] = {}
+        properties, required = _values(type_, types)
+        types[token] = {
+            "type": "object",
+            "description": inspect.getdoc(type_),
+            "properties": properties,
+            "required": required,
+        }
+    return {"$ref": f"#/types/{token}"}
+
+
+def _input(annotation: str, types: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an argument. A known word is an enumeration beside any text: the platform grows."""
+    name = annotation.removesuffix(" | None")
+    literal = getattr(_literals, name, None)
+    if literal is None:
+        return _written(annotation)
+    words = _words(literal)
+    if not all(isinstance(word, str) for word in words):
+        return {"type": "integer"}
+    token = f"{NATIVE}{name}"
+    types[token] = {
+        "type": "string",
+        "enum": [{"name": _member(word), "value": word} for word in words],
+    }
+    return {"type": "string", "oneOf": [{"type": "string"}, {"$ref": f"#/types/{token}"}]}
+
+
+def _words(literal: Any) -> list[Any]:
+    if get_origin(literal) is Literal:
+        return list(get_args(literal))
+    if get_origin(literal) in (UnionType, typing.Union):
+        return [word for part in get_args(literal) for word in _words(part)]
+    return []
+
+
+def _member(word: str) -> str:
+    return "".join(part.capitalize() for part in re.split(r"[-_]", word))
+
+
+def _written(annotation: str) -> dict[str, Any]:
+    """The schema of an annotation."""
+    if "Mapping[str, str]" in annotation or "dict[str, str]" in annotation:
+        return {"type": "object", "additionalProperties": {"type": "string"}}
+    if "Sequence[" in annotation:
+        return {"type": "array", "items": _ANY}
+    return {"type": _scalar(annotation)}
+
+
+def _scalar(annotation: str) -> str:
+    words = re.findall(r"\b(?:str|int|float|bool)\b", annotation)
+    # A number that may also be text is text: `PinnedBackup.id` where a backup's number is meant.
+    return "string" if "str" in words else _SCALARS[words[0]]
+
+
+def _inherited(cls: type) -> dict[str, tuple[str, str]]:
+    """The outputs that several resources share."""
+    found: dict[str, tuple[str, str]] = {}
+    for base in cls.__mro__[1:]:
+        if base.__module__ == "stacks_pulumi.resources._resource":
+            found.update({name: it for name, it in attributes(base).items() if not name.startswith("_")})
+    return found
+
+
+def _spelt(properties: dict[str, Any]) -> dict[str, Any]:
+    return {camel_case(name): value for name, value in properties.items()}
+
+
+def main() -> int:
+    """Write the file, or look whether it is up to date."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit code 1 if the file is out of date"
+    )
+    arguments = parser.parse_args()
+    text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    if FILE.is_file() and FILE.read_text(encoding="utf-8") == text:
+        return 0
+    if arguments.check:
+        print(f"{FILE.relative_to(ROOT)} is out of date: run python tools/schema.py", file=sys.stderr)
+        return 1
+    FILE.write_text(text, encoding="utf-8")
+    print(f"wrote {FILE.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
