@@ -136,7 +136,7 @@ def test_a_container_with_another_creation_time_is_not_that_stacks(
 def test_an_interrupted_create_is_named_with_its_stack(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    accounts.emulator.load([{"name": "web", "template": "nodejs"}, {"name": "data", "template": "mysql"}])
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "data", "idle")])
     creating = accounts.container("Web", created_at="2026-01-01T00:00:00Z", id="", outputs={})
     again = accounts.container("data", id="", outputs={})
     dev = accounts.export(
@@ -147,12 +147,18 @@ def test_an_interrupted_create_is_named_with_its_stack(
             # Owned already, so this says nothing.
             {"type": "creating", "resource": again},
             {"type": "updating", "resource": accounts.container("data")},
+            # Whoever made this container, it was not this operation.
+            {"type": "deleting", "resource": accounts.container("idle")},
         ),
     )
 
     data = account(capsys, dev, "--fail-on", "orphans", code=2)
 
-    assert owners(data) == {"data": ("owned", ["shop/dev"]), "web": ("interrupted", [])}
+    assert owners(data) == {
+        "data": ("owned", ["shop/dev"]),
+        "idle": ("orphan", []),
+        "web": ("interrupted", []),
+    }
     web = next(one for one in data["containers"] if one["name"] == "web")
     assert [operation["stack"] for operation in web["interrupted"]] == ["shop/dev"]
     assert web["command"] == "pulumi up --stack shop/dev"
