@@ -13,6 +13,8 @@ WHEEL   ?=
 venv    := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 python  := "$(venv)/bin/python"
 
+workflows := $(wildcard .github/workflows/*.yml) examples/gated_deployment/workflow.yml
+
 # A Python that was asked for by name is taken at its word: an environment made with another is made again.
 exact   := $(if $(filter file,$(origin PYTHON)),,--exact)
 
@@ -22,10 +24,10 @@ with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine demo test unit chaos bench wheel installed lint format docs clean
+.PHONY: help python setup engine demo test unit chaos bench acceptance sweep wheel installed lint format docs clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
 python:
 	@"$(PYTHON)" -c '' 2>/dev/null || { \
@@ -59,6 +61,12 @@ chaos: setup ## programs, drift and faults at random, thousands of steps; ARGS="
 bench: setup ## measure calls and seconds beside a plain provider (hours); ARGS=--quick takes minutes
 	@$(with_engine) $(python) tests/bench $(ARGS)
 
+acceptance: setup ## check what the guide leaves open against the account of STACKS_API_KEY (costs at most a dollar)
+	@$(python) tools/acceptance run $(ARGS)
+
+sweep: setup ## list, and then delete, the containers that an interrupted `make acceptance` has left
+	@$(python) tools/acceptance sweep $(ARGS)
+
 wheel: setup ## build the wheel into dist
 	@rm -rf dist
 	@$(python) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
@@ -87,6 +95,7 @@ lint: setup ## style, types and the layers of the package; shows all there is to
 	"$(venv)/bin/lint-imports" --no-logo || status=1; \
 	echo "Checking workflows." >&2; \
 	"$(venv)/bin/zizmor" --offline --quiet .github/workflows || status=1; \
+	$(python) tools/actionlint $(workflows) || status=1; \
 	exit $$status
 
 format: setup ## put the code into its style

@@ -6,6 +6,8 @@ Manage STACKS, the container host, from Pulumi programs in Python.
     app = stacks.Container("orders", template="nodejs", external_access=True)
     pulumi.export("url", app.url)
 
+`(guide, "Create Container")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
+
 The names load on first use: the emulator, the policies and the client must not pay for Pulumi, and a program must
 not pay for them.
 """

@@ -1,5 +1,7 @@
 """
 The STACKS API as a typed client. It knows HTTP and nothing of Pulumi, and is pleasant on its own.
+
+`(guide, "List Containers")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
 """
 
 from __future__ import annotations

@@ -94,6 +94,7 @@ class Backups:
         deadline: float,
         on_tick: Callable[[Backup | None, float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        is_first: Callable[[], bool] = lambda: False,
     ) -> Backup:
         """
         Start a backup, once, and find out which one it is.
@@ -107,6 +108,8 @@ class Backups:
             on_tick: Called at least once a second with `None` and the seconds waited.
             cancelled: Asked at least twice a second; true ends the wait. A backup that may have been started by
                 then is looked for first, and returned if it is found.
+            is_first: Asked when no other start for the container is in progress: whether the container certainly has
+                no manual backup, so that the list need not be requested before the start.
 
         Raises:
             BadRequestError: The container does not run.
@@ -122,7 +125,7 @@ class Backups:
             cancelled=cancelled,
         )
         with self._turn(container_id, watch.pulse):
-            before = self._list(container_id, pulse=watch.pulse)
+            before = Listing[Backup]() if is_first() else self._list(container_id, pulse=watch.pulse)
             before.require_complete()
             watch.newer_than = max((backup.id for backup in before), default=0)
 

@@ -245,8 +245,9 @@ def _greeting(server: Emulator, rate_limit: int | None) -> str:
             "",
             "In a Pulumi project:",
             "",
-            f"  pulumi config set stacks:baseUrl {url}",
-            f"  pulumi config set stacks:apiKey {key} --secret",
+            # One command for the shell: Pulumi reads what is pasted behind it as the terminal's answer.
+            f"  pulumi config set stacks:baseUrl {url} &&",
+            f"  pulumi config set stacks:apiKey {key} --secret &&",
             f"  pulumi config set stacks:requestsPerMinute {rate_limit or _UNLIMITED}",
         )
     )

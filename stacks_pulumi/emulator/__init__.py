@@ -7,7 +7,7 @@ The STACKS API on your own machine: a second reading of the guide, for tests, de
 Rules are plain functions on plain data (`world`, `state` and one module per noun) and know nothing of HTTP;
 `routes` translates, `app` decides the order, `server` listens. What the guide states is built as it states it. What
 it leaves open is a decision of ours, and stands under a comment that begins with `assumed:`, or under `x-assumed`
-in `openapi.yaml`.
+in `openapi.yaml`. `(guide, "Create Container")` names a section of https://docs.stackshosting.cloud.
 """
 
 from __future__ import annotations

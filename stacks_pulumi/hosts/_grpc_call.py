@@ -107,6 +107,6 @@ class GrpcCall(EngineCall):
         status = status_pb2.Status(code=code.value[0], message=message)
         for detail in details:
             status.details.add().Pack(detail)
-        # The engine reads the rich status, and the plain one only where there is none.
+        # The engine prefers the rich status to the plain one.
         self._context.set_trailing_metadata(((_STATUS_KEY, status.SerializeToString()),))
         self._context.abort(code, message)

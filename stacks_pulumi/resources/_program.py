@@ -11,10 +11,11 @@ from pulumi.runtime import get_root_resource
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
+from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.resources._alone import shown_alone
 
-__all__ = ["declare_container_name", "provider_in_options"]
+__all__ = ["declare_container_name", "has_name_pattern", "provider_in_options"]
 
 _PACKAGE: Final = "pulumi-python"
 
@@ -36,6 +37,13 @@ def provider_in_options(opts: pulumi.ResourceOptions | None, type_: str) -> pulu
         if provider.package == _PACKAGE:
             return cast("pulumi.ProviderResource", provider)
     return None if opts.parent is None else opts.parent.get_provider(type_)
+
+
+def has_name_pattern(provider: pulumi.ProviderResource | None) -> bool:
+    """Return whether default names are shaped by a pattern, so that only the provider knows them."""
+    if provider is None:
+        return pulumi.Config(NAMESPACE).get("namePattern") is not None
+    return getattr(provider, "name_pattern", None) is not None
 
 
 def declare_container_name(

@@ -39,6 +39,8 @@ class Resource(dynamic.Resource):
     _former_type: ClassVar[str | None] = None
     _delete_first: ClassVar[bool] = False
     """Whether a replacement always deletes first: nothing is gained by the other order, as its name can exist once."""
+    is_awaited: bool = False
+    """Whether another resource of this package names it in `depends_on` or as its parent."""
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Resource(dynamic.Resource):
         types = [f"{NATIVE}{self._module_and_name[1]}", *([self._former_type] if self._former_type else [])]
         aliases = [pulumi.Alias(type_=type_) for type_ in types]
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=aliases))
+        _mark_awaited(opts)
         if "adopt" in props:
             opts = _replaced_delete_first(
                 opts, "if_matching" if self._delete_first else props["adopt"], self._type_token()
@@ -101,6 +104,14 @@ class Child(Resource):
             {**props, CONTAINER_CREATED_AT: None, **stated(container, **(facts or {}))},
             child_options(opts, container, secrets=secrets),
         )
+
+
+def _mark_awaited(opts: pulumi.ResourceOptions | None) -> None:
+    """Mark the resources that these options name."""
+    named: Any = None if opts is None else opts.depends_on
+    for other in (*(named if isinstance(named, list | tuple) else [named]), opts and opts.parent):
+        if isinstance(other, Resource):
+            other.is_awaited = True
 
 
 def _replaced_delete_first(

@@ -30,7 +30,14 @@ def runs(
 
 
 def is_own_container(session: Session, id_: str) -> bool:
-    """Return whether this stack owns the container with an id, as far as this operation of the engine shows."""
+    """
+    Return whether a child in the container may be one that this stack created and then lost from its state.
+
+    So this stack owns the container, as far as this operation of the engine shows. If this very operation has created
+    it, an earlier one has lost nothing in it.
+    """
+    if session.created.created_at(id_) is not None:
+        return False
     owner = OWNERSHIP.owner("Container", id_)
     return owner is not None and same_instant(owner.created_at, creation_time(session, id_))
 
@@ -77,7 +84,7 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
         status = waiting.status
         if status not in CREATED.failed:
             try:
-                wait_for(session, op, CREATED, waiting.id, "waiting for")
+                wait_for(session, op, CREATED, waiting.id)
                 continue
             except UnexpectedStateError as error:
                 status = error.last_state
@@ -111,13 +118,11 @@ def _alone(session: Session, purpose: str, id_: str) -> models.Container:
         raise VanishedError(msg, subject=id_) from None
 
 
-def wait_for(
-    session: Session, op: Operation, wait: Wait, container: str, doing: str
-) -> models.Container | None:
+def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> models.Container | None:
     """Wait for a state of a container, until the deadline of the operation, and show its status."""
 
     def on_tick(seen: models.Container | None, _elapsed: float) -> None:
-        op.progress(f"{'not listed yet' if seen is None else seen.status}: {doing} {container}")
+        op.progress(f"{container}: not listed yet" if seen is None else f"{seen.name}: {seen.status}")
 
     return session.client.feed.wait(
         wait, container, deadline=op.deadline, on_tick=on_tick, cancelled=op.cancelled

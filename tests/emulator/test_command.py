@@ -120,6 +120,8 @@ def test_limits_are_those_that_were_asked_for(start: Callable[..., Running]) -> 
 
     assert [answer.status_code for answer in answers] == [402, 402, 429]
     assert "stacks:requestsPerMinute 2\n" in running.said
+    # One command for the shell, as Pulumi reads what is pasted behind one of its own.
+    assert re.findall(r"^  pulumi config set .* (\S+)$", running.said, re.MULTILINE) == ["&&", "&&", "2"]
 
 
 def test_the_port_is_fixed_and_there_is_no_cap_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

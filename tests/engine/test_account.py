@@ -60,11 +60,10 @@ def bill(emulator: Emulator) -> Decimal:
 
 
 PROGRAM = """
-    name = f"web-{pulumi.get_stack()}"
-    stacks.Container("web", name=name, template="nodejs", opts=pulumi.ResourceOptions(protect=True))
-    stacks.Container("lost", name=f"lost-{pulumi.get_stack()}", template="redis")
-    if not pulumi.Config().get_bool("small"):
-        stacks.Container("shared", template="postgresql", plan="standard", adopt="if_matching")
+    stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(protect=True))
+    stacks.Container("lost", template="redis")
+    # A name that is given is not shaped by the pattern.
+    stacks.Container("shared", name="shared", template="postgresql", plan="standard", adopt="if_matching")
 """
 
 
@@ -77,6 +76,7 @@ def test_each_container_of_two_stacks_is_named_with_its_owner_and_the_total_is_t
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    stack.set("stacks:namePattern", "${name}-${stack}")
     stack.program(PROGRAM)
     stack.up(quiet_afterwards=False)
     stack.cli("stack", "init", "prod", "--copy-config-from", "dev")

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
+from collections.abc import Iterable
+
+import pytest
+
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
+from tests.support.terminal import Drawn, draw
 
 PROGRAM = """
 db = stacks.Container("sql", template="postgresql")
@@ -19,7 +27,7 @@ def test_a_preview_has_the_price_of_the_program_in_one_line_that_fits(stack: Sta
 
     lines = [line.strip() for line in result.text.splitlines() if "a month" in line]
     (total,) = (line for line in lines if "containers:" in line)
-    assert total == "2 containers: $8.00 a month"
+    assert total == "2 containers: $8.00 a month (+$8.00)"
     # In a diff the lines of a row stand alone, so each names its container.
     assert set(lines) - {total} <= {"sql: $4.00 a month", "app: $4.00 a month"}
 
@@ -40,3 +48,106 @@ def test_an_update_shows_no_total_and_clears_the_line_of_each_finished_row(
     assert emulator.calls("containers.create") == 1
     assert "1 container:" not in result.text
     assert result.status_lines()[-1] == ""
+
+
+def test_the_line_has_the_change_to_the_state(stack: Stack) -> None:
+    def total() -> str:
+        (line,) = (
+            line.strip()
+            for line in stack.preview().text.splitlines()
+            if " month" in line and ": $" in line and "container" in line.split(":")[0]
+        )
+        return line
+
+    web, sql = (
+        f'{name} = stacks.Container("{name}", template="{template}")\n'
+        for name, template in (("web", "nodejs"), ("sql", "mysql"))
+    )
+    stack.program(web + sql)
+    stack.up()
+
+    assert total() == "2 containers: $8.00 a month (no change)"
+    stack.program(web + 'stacks.Container.get("found", web.id)')
+    assert total() == "1 container: $4.00 a month (-$4.00)"
+    stack.program(web + sql + 'stacks.Container("api", template="nodejs", plan="premium")')
+    assert total() == "3 containers: $18.00 a month (+$10.00)"
+
+
+def test_a_plan_of_a_preview_can_be_applied(stack: Stack) -> None:
+    stack.env["PULUMI_EXPERIMENTAL"] = "1"
+    stack.program('stacks.Container("app", template="nodejs")')
+    plan = str(stack.folder / "plan.json")
+    stack.preview("--save-plan", plan)
+
+    stack.up("--plan", plan, quiet_afterwards=False)
+
+    assert list(stack.resources()) == ["app"]
+
+
+def test_a_state_file_without_any_deployment_is_previewed(stack: Stack) -> None:
+    (file,) = (stack.folder / "state").rglob("dev.json")
+    checkpoint = json.loads(file.read_text(encoding="utf-8"))
+    # As older versions of Pulumi left a stack that was made and never updated.
+    del checkpoint["checkpoint"]["latest"]
+    file.write_text(json.dumps(checkpoint), encoding="utf-8")
+    stack.program('stacks.Container("app", template="nodejs")')
+
+    assert "1 container: $4.00 a month (+$4.00)" in stack.preview().text
+
+
+SHOP = """
+db = stacks.Container("orders-db", template="postgresql")
+app = stacks.Container("orders", template="nodejs")
+stacks.Connection("orders-to-db", source=app, target=db, name="primary-db")
+"""
+OUR_ROW = re.compile(r"^ [-+~ ]  .*[├└]─ \S+dynamic/stacks:\w+ +(?P<name>\S+) +(?P<rest>.*)$")
+
+
+def rows(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """The rows of our resources: name, and what stands after it."""
+    return [(found["name"], found["rest"]) for line in lines if (found := OUR_ROW.match(line))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [80, 120])
+def test_what_is_left_on_a_terminal_is_final_and_whole(stack: Stack, columns: int) -> None:
+    def on_terminal(*words: str) -> Drawn:
+        return draw(["pulumi", *words], columns, stack.folder, stack.env)
+
+    stack.program(SHOP)
+
+    preview = on_terminal("preview")
+    assert "    2 containers: $8.00 a month (+$8.00)" in preview.left
+    assert {rest for _, rest in rows(preview.left)} == {"create"}
+
+    up = on_terminal("up", "--yes", "--skip-preview")
+    assert up.code == 0
+    assert len(rows(up.left)) == 3
+    assert all(re.fullmatch(r"created \([\d.]+s\)", rest) for _, rest in rows(up.left)), up.left
+
+    stack.program(SHOP.replace('"postgresql"', '"postgresql", plan="premium"'))
+    error = on_terminal("preview")
+    assert error.code != 0
+    assert [rest for _, rest in rows(error.left)] == ["1 error"]
+    told = "".join(error.left)
+    assert "To resize and keep the data, do it in the STACKS dashboard" in told
+    assert "Traceback" not in told
+
+    destroy = on_terminal("destroy", "--yes", "--skip-preview")
+    assert destroy.code == 0
+    # At 80 columns the engine's own column may be cut by a letter.
+    assert all(re.fullmatch(r"deleted \([\d.]+s?\)?", rest) for _, rest in rows(destroy.left)), destroy.left
+
+
+@pytest.mark.slow
+def test_progress_fits_a_terminal_of_100_columns(stack: Stack, emulator: Emulator) -> None:
+    emulator.state.pace = dataclasses.replace(emulator.state.pace, boot_seconds=3, action_seconds=2)
+    stack.program(SHOP)
+
+    seen = draw(["pulumi", "up", "--yes", "--skip-preview"], 100, stack.folder, stack.env).seen
+
+    told = {re.sub(r"^creating \(\d+s\)\.* *", "", rest) for _, rest in rows(seen)}
+    whole = {"", "$4.00 a month", "connecting", "running", "restarting source"}
+    # The price that `check` finds has the container's name, for `preview --diff`; it is replaced at once.
+    shown = {line for line in told if not re.search(r"^created|^orders(-db)?: (\$|\w+ing$)|^create$", line)}
+    assert shown - whole == {"pending, 10 to 30 s"}

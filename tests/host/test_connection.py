@@ -133,7 +133,7 @@ def test_both_ends_are_waited_for(link: HostedResource, app: str, db: str, emula
 
     connecting = threading.Thread(target=link.up, kwargs=quick(app, db))
     connecting.start()
-    while f"starting: waiting for {app}" not in link.lines():
+    while "app: starting" not in link.lines():
         assert connecting.is_alive()
         time.sleep(0.05)
     emulator.advance(3600)

@@ -137,7 +137,7 @@ def test_a_container_is_made_and_waited_for(web: HostedResource, emulator: Emula
     assert web.outs["internal_host"] == web.id
     assert web.outs["ssh_user"] == emulator.account
     assert "url" not in web.outs
-    assert "creating ($4.00 a month)" in web.lines()
+    assert "$4.00 a month" in web.lines()
 
 
 def test_numbers_and_lists_come_back_as_they_went(web: HostedResource) -> None:

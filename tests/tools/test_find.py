@@ -55,7 +55,7 @@ def test_an_engine_without_its_companions_is_passed_over(
 
 
 @pytest.mark.parametrize(
-    ("version", "used"), [("3.199.9", False), ("3.200.0", True), ("4.0.0-alpha.1+x", True)]
+    ("version", "used"), [("3.258.9", False), ("3.259.0", True), ("4.0.0-alpha.1+x", True)]
 )
 def test_an_old_engine_is_passed_over(
     on_path: Path, version: str, used: bool, capsys: pytest.CaptureFixture[str]
@@ -63,7 +63,7 @@ def test_an_old_engine_is_passed_over(
     engine_in(on_path, version)
 
     assert used == (search.search() is not None)
-    assert used != ("older than 3.200" in capsys.readouterr().err)
+    assert used != ("older than 3.259" in capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("text", ["#!/bin/sh\nexit 3\n", "#!/bin/sh\necho hello\n", "#!/nowhere/sh\n"])

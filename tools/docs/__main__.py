@@ -29,7 +29,7 @@ _LOOKS_AT_THE_PAGE: Final = "tests/engine/test_errors.py::test_the_page_shows_ev
 
 def main() -> int:
     """
-    Write what has changed.
+    Write what has changed, the native plugin's schema too.
 
     Returns:
         0, or pytest's exit code if a page that a test writes could not be written.
@@ -45,8 +45,11 @@ def main() -> int:
         if after != before:
             page.write_text(after, encoding="utf-8")
             print(f"wrote {page.relative_to(_ROOT)}")
-    if options.tables:
-        return 0
+    made = subprocess.run(
+        [sys.executable, str(_ROOT / "tools" / "schema.py")], cwd=_ROOT, check=False
+    ).returncode
+    if options.tables or made:
+        return made
     command = [sys.executable, "-m", "pytest", "-q", "--write-docs", *_SEEN_BY_TESTS]
     command += ["--deselect", _LOOKS_AT_THE_PAGE]
     return subprocess.run(command, cwd=_ROOT, check=False).returncode

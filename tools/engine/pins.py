@@ -8,7 +8,7 @@ from pathlib import Path
 VERSION = "3.259.0"
 """The engine that is installed or built. From 3.265 on, module proxies lack some of its dependencies."""
 
-OLDEST = (3, 200)
+OLDEST = (3, 259)
 """The oldest engine on PATH that is used."""
 
 CLI = "pulumi"

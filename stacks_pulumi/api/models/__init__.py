@@ -1,5 +1,7 @@
 """
 What the API tells, as types: frozen, in snake_case, with `None` where an answer did not say.
+
+`(guide, "List Containers")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
 """
 
 from __future__ import annotations

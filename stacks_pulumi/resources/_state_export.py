@@ -1,0 +1,99 @@
+"""
+What the containers in the stack's state cost: the past price in a preview's line.
+
+The engine gives a program no access to its state. Its built-in functions would, but they register a provider, which a
+plan (`preview --save-plan`) then demands of the update. So the command line is asked, beside the preview.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
+
+import pulumi
+
+from stacks_pulumi.pricing import recognition
+
+__all__ = ["Declared", "past_price", "request_export"]
+
+_SECONDS: Final = 5.0
+"""A preview does not wait longer for it."""
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Declared(NamedTuple):
+    """
+    A container of the program, as a preview knows it.
+
+    Attributes:
+        urn: Its URN.
+        id: Its id; an unknown value if it is to be created.
+        price: Its monthly price; an unknown value or `None` if it has none.
+        is_lookup: The program only looks it up.
+    """
+
+    urn: Any
+    id: Any
+    price: Any
+    is_lookup: bool
+
+
+def request_export() -> Future[list[Mapping[str, Any]] | None]:
+    """Start to read the state; the result is its resources, or `None` if they cannot be read."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="stacks-pulumi state")
+    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    future = pool.submit(_export, stack)
+    pool.shutdown(wait=False)
+    return future
+
+
+def _export(stack: str) -> list[Mapping[str, Any]] | None:
+    try:
+        # The engine that runs this program is the `pulumi` on its path.
+        done = subprocess.run(  # noqa: S603  (no shell, and the stack's name is one argument)
+            ["pulumi", "stack", "export", "--stack", stack, "--non-interactive"],  # noqa: S607  (as above)
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=_SECONDS,
+        )
+        deployment = json.loads(done.stdout)["deployment"] or _NOTHING
+        return list(deployment.get("resources") or ())
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def past_price(state: Iterable[Mapping[str, Any]], declared: Iterable[Declared]) -> float | None:
+    """
+    Return what the containers in the state cost a month; `None` if that is not known.
+
+    Args:
+        state: The resources of an export.
+        declared: The containers of the program. With the Automation API the command line may see another backend, so
+            a state that does not have the ids that the preview knows is not used.
+    """
+    ids = {row.urn: row.id for row in declared if not row.is_lookup and isinstance(row.id, str)}
+    total = 0.0
+    for resource in state:
+        outputs = resource.get("outputs") or _NOTHING
+        properties = outputs or resource.get("inputs") or _NOTHING
+        if (
+            resource.get("external")
+            or recognition.kind_of(str(resource.get("type")), properties) != "Container"
+        ):
+            continue
+        price = recognition.snake_case(outputs).get("monthly_price_usd")
+        if not isinstance(price, int | float):
+            return None
+        # The old half of a replacement has the URN of the new one.
+        if not resource.get("delete") and ids.pop(str(resource.get("urn")), None) not in (
+            None,
+            resource.get("id"),
+        ):
+            return None
+        total += price
+    return None if ids else total

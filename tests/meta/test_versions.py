@@ -1,0 +1,48 @@
+"""The versions that the README states are those that are installed, looked for and tested."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support import sdk
+from tools.engine import pins
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def stated() -> list[str]:
+    """Oldest and newest Python, oldest and newest SDK, oldest engine."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Versions\n")[2]
+    found = re.search(
+        r"Python ([\d.]+) to ([\d.]+), .* SDK ([\d.]+) to ([\d.]+) and its engine from ([\d.]+),", text
+    )
+    assert found is not None
+    return list(found.groups())
+
+
+def test_the_readme_states_what_is_required_and_tested(stated: list[str]) -> None:
+    oldest, newest, oldest_sdk, newest_sdk, engine = stated
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    workflow: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    matrix = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+
+    assert f'requires-python = ">={oldest}"' in project
+    assert re.findall(r'Programming Language :: Python :: (3\.\d+)"', project) == matrix
+    assert (matrix[0], matrix[-1]) == (oldest, newest)
+    assert f'"pulumi>={oldest_sdk},<4"' in project
+    assert sdk.OLDEST.startswith(f"{oldest_sdk}.")
+    assert ".".join(map(str, pins.OLDEST)) == engine
+    assert pins.VERSION.startswith(f"{engine}.")
+    # The newest that was tested when the README was written; pip installs newer ones as they come.
+    assert numbers(metadata.version("pulumi")) >= numbers(newest_sdk)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))

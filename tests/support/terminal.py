@@ -1,0 +1,73 @@
+"""What a person sees on a terminal of a certain width: a program in a pseudo terminal, and what it draws."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import termios
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyte
+
+__all__ = ["Drawn", "draw"]
+
+_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """
+    What was drawn.
+
+    Attributes:
+        code: Exit code of the program.
+        seen: Every line that was on the screen at some time.
+        left: The lines that are left at the end, with those that were scrolled away.
+        raw: All that the program wrote, escape codes included.
+    """
+
+    code: int
+    seen: frozenset[str]
+    left: list[str]
+    raw: bytes
+
+
+def draw(command: Sequence[str], columns: int, cwd: Path, env: Mapping[str, str]) -> Drawn:
+    """Run a program in a terminal until it ends."""
+    screen = pyte.HistoryScreen(columns, _ROWS, history=10_000)
+    stream = pyte.ByteStream(screen)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, columns, 0, 0))
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env={**env, "TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    seen: set[str] = set()
+    raw = b""
+    while data := _read(ours):
+        raw += data
+        stream.feed(data)
+        seen.update(line.rstrip() for line in screen.display)
+    os.close(ours)
+    top = ["".join(line[column].data for column in range(columns)) for line in screen.history.top]
+    left = [line.rstrip() for line in (*top, *screen.display) if line.strip()]
+    return Drawn(process.wait(10), frozenset(seen), left, raw)
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        # Linux reports that the program has closed the terminal as an error.
+        return b""
