@@ -240,7 +240,7 @@ def _inherited(cls: type) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for base in cls.__mro__[1:]:
         if base.__module__ == "stacks_pulumi.resources._resource":
-            found.update({name: it for name, it in attributes(base).items() if not name.startswith("_")})
+            found.update(attributes(base))
     return found
 
 

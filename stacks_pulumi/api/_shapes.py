@@ -21,7 +21,18 @@ from stacks_pulumi.api._words import scrub
 from stacks_pulumi.api.models._base import Model, prepare
 from stacks_pulumi.api.models._listing import Listing
 
-__all__ = ["ShapeError", "done", "item", "items", "mapping", "record", "snake", "text_of", "unwrap"]
+__all__ = [
+    "ShapeError",
+    "done",
+    "item",
+    "items",
+    "mapping",
+    "record",
+    "require_text_id",
+    "snake",
+    "text_of",
+    "unwrap",
+]
 
 M = TypeVar("M", bound=Model)
 
@@ -105,6 +116,21 @@ def item(kind: type[M], body: Any, *keys: str) -> M:
         ShapeError: It has another shape.
     """
     return record(kind, *unwrap(body, *keys))
+
+
+def require_text_id(value: Any, path: str) -> None:
+    """
+    Refuse a created object whose id is not text, as all ids but those of backups are.
+
+    A number would be read as text, and the state would hold an id that no object has. An answer without a readable id
+    is resolved by a look at the list instead.
+
+    Raises:
+        ShapeError: There is an id, and it is not text.
+    """
+    given = {snake(name): entry for name, entry in value.items()} if isinstance(value, Mapping) else {}
+    if not isinstance(given.get("id", ""), str):
+        raise ShapeError(f"{path}.id", "text was expected")
 
 
 def items(kind: type[M], body: Any, *keys: str, path: str = "body", bare: Sequence[str] = ()) -> Listing[M]:

@@ -18,7 +18,13 @@ from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Backup, BackupStats, Listing
 from stacks_pulumi.api.once import once
 from stacks_pulumi.api.wait import BACKED_UP
-from stacks_pulumi.errors import StacksError, UnreadableAnswerError, WaitCancelledError
+from stacks_pulumi.errors import (
+    ForbiddenError,
+    InvalidApiKeyError,
+    StacksError,
+    UnreadableAnswerError,
+    WaitCancelledError,
+)
 
 __all__ = ["Backups"]
 
@@ -115,6 +121,7 @@ class Backups:
             BadRequestError: The container does not run.
             WaitTimeoutError: It was accepted, and no backup has appeared.
             WaitCancelledError: `cancelled()` was true, and no backup was started.
+            InvalidApiKeyError: The key was revoked. If a backup was started before that, the message says so.
         """
         watch = Appears(
             f"backup of container {container_id}",
@@ -139,6 +146,13 @@ class Backups:
                     # It was accepted. Its id is needed to remove it, so it is looked for all the same.
                     msg = f"start a backup of container {container_id}: accepted, and cancelled before it was listed"
                     raise UnreadableAnswerError(msg, operation="backups.trigger", status=202) from None
+                except (InvalidApiKeyError, ForbiddenError) as error:
+                    # The key was revoked meanwhile.
+                    msg = (
+                        f"{error}. A backup of container {container_id} was started before that, and its id is not "
+                        "known: the clean-up deletes it after seven days"
+                    )
+                    raise error.replaced(msg) from None
                 assert found is not None  # noqa: S101  (a watch that is content has found something)
                 return found
 

@@ -315,6 +315,8 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
     """
 
     kind: ClassVar = "AllowedIp"
+    # A program that declares addresses by their position in a list moves each to another resource when one goes.
+    passes_on: ClassVar = True
 
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
         super().__init__(session, op, inputs)

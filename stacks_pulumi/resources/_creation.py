@@ -60,9 +60,11 @@ class Creation(ABC, Generic[T]):
     Attributes:
         kind: The resource's kind, for instance `Connection`.
         leaves_nothing: Errors of `finish` after which the object does not exist.
+        passes_on: Whether a resource whose replacement gives an object up may leave it to another one that asks for it.
     """
 
     kind: ClassVar[str]
+    passes_on: ClassVar[bool] = False
     leaves_nothing: ClassVar[tuple[type[StacksError], ...]] = (VanishedError,)
 
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
@@ -192,7 +194,7 @@ class Creation(ABC, Generic[T]):
         thing: T = error.existing
         id_, what = self.id_of(thing), self.describe(thing)
         owner = OWNERSHIP.owner(self.kind, id_)
-        if owner is not None:
+        if owner is not None and not self._is_given_up(owner, thing):
             raise ExistsError(self._owned(what, owner), existing=thing) from None
         differences = self.differences(thing)
         if differences:
@@ -213,6 +215,10 @@ class Creation(ABC, Generic[T]):
                 f"{what} exists already. {self.what_to_do()} {self._or_rename()}", existing=thing
             ) from None
         return thing
+
+    def _is_given_up(self, owner: Owner, thing: T) -> bool:
+        """Return whether another resource is being replaced, so that it leaves the object to this one."""
+        return self.passes_on and owner.replacing and owner.urn != self.op.call.urn and self.was_lost(thing)
 
     def _owned(self, what: str, owner: Owner) -> str:
         if owner.urn == self.op.call.urn:

@@ -15,7 +15,7 @@ from stacks_pulumi.resources._account import ORIGIN
 from stacks_pulumi.resources._alone import shown_alone
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT
 from stacks_pulumi.resources._parent import stated
-from stacks_pulumi.resources._program import provider_in_options
+from stacks_pulumi.resources._program import declare_child, provider_in_options
 from stacks_pulumi.resources._references import child_options
 
 __all__ = ["Child", "Resource"]
@@ -86,6 +86,9 @@ class Resource(dynamic.Resource):
 class Child(Resource):
     """A resource that belongs to a container."""
 
+    _unique: ClassVar[tuple[str, str] | None] = None
+    """The inputs that say which object it is: its container, and what it is in there; none if it shares no object."""
+
     container_created_at: pulumi.Output[str | None]
     """Creation time of the container that it belongs to, ISO 8601; none where the resource's own id is unique."""
 
@@ -99,11 +102,28 @@ class Child(Resource):
         facts: Mapping[str, Any] | None = None,
         secrets: Sequence[str] = (),
     ) -> None:
+        options = child_options(opts, container, secrets=secrets)
+        if self._unique is not None and options.id is None:
+            props = {**props, **self._declared_once(self._unique, resource_name, props, options)}
         super().__init__(
             resource_name,
             {**props, CONTAINER_CREATED_AT: None, **stated(container, **(facts or {}))},
-            child_options(opts, container, secrets=secrets),
+            options,
         )
+
+    def _declared_once(
+        self,
+        unique: tuple[str, str],
+        resource_name: str,
+        props: Mapping[str, Any],
+        opts: pulumi.ResourceOptions,
+    ) -> Mapping[str, Any]:
+        container, own = unique
+        if props[container] is None or props[own] is None:
+            return {}
+        provider = provider_in_options(opts, self._type_token())
+        kind = self._module_and_name[1]
+        return {container: declare_child(kind, props[container], props[own], resource_name, provider)}
 
 
 def _mark_awaited(opts: pulumi.ResourceOptions | None) -> None:

@@ -51,6 +51,7 @@ class Connection(Child, module="stacks", name="Connection"):
     """
 
     _delete_first: ClassVar[bool] = True
+    _unique: ClassVar = ("source", "name")
 
     source: pulumi.Output[str]
     """Id of the container that gets the variables."""

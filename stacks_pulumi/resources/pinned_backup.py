@@ -54,6 +54,8 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
     Deleting the container deletes its backups, pinned or not. Its id is `<container id>/<number>`.
     """
 
+    _unique: ClassVar = ("container", "backup_id")
+
     container: pulumi.Output[str]
     """The container's id."""
     backup_id: pulumi.Output[int]

@@ -56,6 +56,7 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
     """
 
     _delete_first: ClassVar[bool] = True
+    _unique: ClassVar = ("container", "name")
 
     container: pulumi.Output[str]
     """The VPN container's id."""
