@@ -24,10 +24,10 @@ with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine demo test unit chaos bench wheel installed lint format docs clean
+.PHONY: help python setup engine demo test unit chaos bench acceptance sweep wheel installed lint format docs clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
 python:
 	@"$(PYTHON)" -c '' 2>/dev/null || { \
@@ -60,6 +60,12 @@ chaos: setup ## programs, drift and faults at random, thousands of steps; ARGS="
 
 bench: setup ## measure calls and seconds beside a plain provider (hours); ARGS=--quick takes minutes
 	@$(with_engine) $(python) tests/bench $(ARGS)
+
+acceptance: setup ## check what the guide leaves open against the account of STACKS_API_KEY (costs at most a dollar)
+	@$(python) tools/acceptance run $(ARGS)
+
+sweep: setup ## list, and then delete, the containers that an interrupted `make acceptance` has left
+	@$(python) tools/acceptance sweep $(ARGS)
 
 wheel: setup ## build the wheel into dist
 	@rm -rf dist

@@ -21,10 +21,13 @@ __all__ = [
     "ADOPT_MODES",
     "DEFAULT_BASE_URL",
     "KEYS",
+    "LONGEST_NAME",
     "NAMESPACE",
+    "NAME_EXPRESSION",
     "Settings",
     "check_api_key",
     "check_base_url",
+    "check_name_pattern",
     "flag",
     "load",
     "refuse_misspelt",
@@ -38,6 +41,7 @@ KEYS: Final = (
     "requestsPerMinute",
     "maxConcurrency",
     "deleteChildrenWithContainer",
+    "namePattern",
     "account",
 )
 """What is read; `account` is set by an explicit provider alone."""
@@ -51,6 +55,14 @@ DEFAULT_BASE_URL: Final = "https://api.stackshosting.cloud/api/v1"
 ADOPT_MODES: Final = ("never", "if_matching")
 """What to do when the thing to create exists already: refuse and say so, or take it over if it is equal."""
 
+LONGEST_NAME: Final = 32
+"""Characters that a container's name may have (guide, "Create Container")."""
+
+NAME_EXPRESSION: Final = re.compile(r"\$\{([^}]*)\}")
+"""An expression in a name pattern, as in Pulumi's own patterns."""
+
+_NAME_EXPRESSIONS: Final = ("name", "stack", "project", "organization")
+_RANDOM_EXPRESSIONS: Final = re.compile(r"(hex|alphanum|string|num)\(.*\)|uuid")
 _KEY: Final = re.compile(r"sk_stacks_[0-9a-fA-F]{64}")
 
 
@@ -68,6 +80,7 @@ class Settings:
         adopt: `never` or `if_matching`; a resource's own `adopt` takes precedence.
         requests_per_minute: The budget to keep to until an answer's headers say otherwise.
         max_concurrency: How many operations one provider process runs in parallel.
+        name_pattern: The pattern of the containers' default names; `None` for the resource's name alone.
         account: What the program calls the account; `None` for the stack's own.
     """
 
@@ -78,6 +91,7 @@ class Settings:
     adopt: str = "never"
     requests_per_minute: int = 60
     max_concurrency: int = 64
+    name_pattern: str | None = None
     account: str | None = None
 
     def require_key(self) -> str:
@@ -125,6 +139,7 @@ def load(
         raise ConfigError(msg)
     allow_http = flag("allowHttp", value("allowHttp", "STACKS_ALLOW_HTTP"))
     base_url = value("baseUrl", "STACKS_BASE_URL") or DEFAULT_BASE_URL
+    name_pattern = value("namePattern")
     return Settings(
         api_key=None if api_key is None else check_api_key(api_key, account),
         base_url=check_base_url(base_url, allow_http=allow_http),
@@ -137,6 +152,7 @@ def load(
             "requestsPerMinute", value("requestsPerMinute"), Settings.requests_per_minute
         ),
         max_concurrency=_count("maxConcurrency", value("maxConcurrency"), Settings.max_concurrency),
+        name_pattern=None if name_pattern is None else check_name_pattern(name_pattern),
         account=account,
     )
 
@@ -232,6 +248,38 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
         )
         raise ConfigError(msg)
     return base_url.rstrip("/")
+
+
+def check_name_pattern(pattern: str) -> str:
+    """
+    Return the pattern, if every name that it makes can be the name of a container.
+
+    Args:
+        pattern: Text with Pulumi's expressions, for instance `${name}-${stack}`.
+
+    Raises:
+        ConfigError: It has another expression, no `${name}`, or characters that a container's name cannot have.
+    """
+    expressions = NAME_EXPRESSION.findall(pattern)
+    literal = NAME_EXPRESSION.sub("", pattern)
+    unknown = [word for word in expressions if word not in _NAME_EXPRESSIONS]
+    if any(_RANDOM_EXPRESSIONS.fullmatch(word) for word in unknown):
+        problem = f"${{{unknown[0]}}} is random, and a container keeps its name"
+    elif unknown:
+        known = ", ".join(f"${{{word}}}" for word in _NAME_EXPRESSIONS)
+        problem = f"there is no expression ${{{unknown[0]}}}; there are {known}"
+    elif "$" in literal or "{" in literal or "}" in literal:
+        problem = "an expression is written ${name}"
+    elif "name" not in expressions:
+        problem = "without ${name} all containers would have the same name"
+    elif not re.fullmatch(r"[A-Za-z0-9-]*", literal) or "--" in pattern or pattern.strip("-") != pattern:
+        problem = "beside expressions, it may have letters, digits and, in between, single hyphens"
+    elif len(literal) > LONGEST_NAME // 2:
+        problem = f"beside expressions, it may have {LONGEST_NAME // 2} characters, and it has {len(literal)}"
+    else:
+        return pattern
+    msg = f"stacks:namePattern is {pattern!r}: {problem}. For example: ${{name}}-${{stack}}"
+    raise ConfigError(msg)
 
 
 def _how_to_set_key(account: str | None) -> str:

@@ -89,7 +89,7 @@ def _settings() -> dict[str, Any]:
 
 def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
     cls = getattr(stacks_pulumi, kind)
-    fields = {field.name: field for field in providers.KINDS[kind].fields}
+    fields = {field.name: field for field in providers.KINDS[kind].fields if not field.noted}
     said, annotations = section(cls.__init__, "Args"), cls.__init__.__annotations__
     inputs = {
         name: {**_input(annotations[name], types), "description": said.get(name, "")} for name in fields
@@ -240,7 +240,7 @@ def _inherited(cls: type) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for base in cls.__mro__[1:]:
         if base.__module__ == "stacks_pulumi.resources._resource":
-            found.update({name: it for name, it in attributes(base).items() if not name.startswith("_")})
+            found.update(attributes(base))
     return found
 
 

@@ -9,11 +9,21 @@ from typing import Any, Final
 
 import msgspec
 
-from stacks_pulumi.api._shapes import ShapeError, items, mapping, record, snake, text_of, unwrap
+from stacks_pulumi.api._shapes import (
+    ShapeError,
+    items,
+    mapping,
+    record,
+    require_text_id,
+    snake,
+    text_of,
+    unwrap,
+)
 from stacks_pulumi.api.models import (
     AllowedIp,
     Connection,
     Connections,
+    Container,
     Credentials,
     ExternalAccess,
     Listing,
@@ -26,6 +36,7 @@ __all__ = [
     "allowed_ips",
     "connection",
     "connections",
+    "container",
     "credentials",
     "private_key",
     "private_key_if_any",
@@ -137,7 +148,15 @@ def allowed_ips(body: Any) -> ExternalAccess:
 def connection(body: Any) -> Connection:
     """One connection, as the answer to a create request tells it."""
     value, path = unwrap(body, "connection")
+    require_text_id(value, path)
     return record(Connection, _with_text_variables(value), path)
+
+
+def container(body: Any) -> Container:
+    """One container, as the answer to a create request tells it."""
+    value, path = unwrap(body, "container")
+    require_text_id(value, path)
+    return record(Container, value, path)
 
 
 def connections(body: Any) -> Connections:

@@ -50,7 +50,10 @@ def settle(send: Handler, call: Call[T], look: Callable[[StacksError], T | None]
             try:
                 result = look(error)
             except CALL_ERRORS:
-                raise error from None
+                if not may_be_done(error):
+                    raise error from None
+                msg = f"{error}; the look for its result failed too, so its outcome is unknown"
+                raise error.replaced(msg) from None
         if not result:
             raise
         return result

@@ -8,6 +8,7 @@ come bare, wrapped or as a mapping, and texts come bare or wrapped.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,18 @@ from stacks_pulumi.api._words import scrub
 from stacks_pulumi.api.models._base import Model, prepare
 from stacks_pulumi.api.models._listing import Listing
 
-__all__ = ["ShapeError", "done", "item", "items", "mapping", "record", "snake", "text_of", "unwrap"]
+__all__ = [
+    "ShapeError",
+    "done",
+    "item",
+    "items",
+    "mapping",
+    "record",
+    "require_text_id",
+    "snake",
+    "text_of",
+    "unwrap",
+]
 
 M = TypeVar("M", bound=Model)
 
@@ -106,6 +118,21 @@ def item(kind: type[M], body: Any, *keys: str) -> M:
     return record(kind, *unwrap(body, *keys))
 
 
+def require_text_id(value: Any, path: str) -> None:
+    """
+    Refuse a created object whose id is not text, as all ids but those of backups are.
+
+    A number would be read as text, and the state would hold an id that no object has. An answer without a readable id
+    is resolved by a look at the list instead.
+
+    Raises:
+        ShapeError: There is an id, and it is not text.
+    """
+    given = {snake(name): entry for name, entry in value.items()} if isinstance(value, Mapping) else {}
+    if not isinstance(given.get("id", ""), str):
+        raise ShapeError(f"{path}.id", "text was expected")
+
+
 def items(kind: type[M], body: Any, *keys: str, path: str = "body", bare: Sequence[str] = ()) -> Listing[M]:
     """
     All models from an answer that is a list: bare, wrapped, or as a mapping by name.
@@ -148,25 +175,97 @@ def _entries(value: Any, path: str, bare: Sequence[str]) -> Iterator[Any]:
 def _rows(kind: type[M], entries: Sequence[Any], path: str) -> tuple[list[M], str | None, set[Any]]:
     """The rows that can be read, the first one that cannot, and the ids of those that can in part."""
     prepare(kind)
-    try:
-        # Almost always all rows can be read, and then one conversion of the whole list is much quicker.
-        given = [_respelled(kind, entry, path) for entry in entries]
+    given = _respelled_together(kind, entries)
+    # Almost always all rows can be read, and then one conversion of the whole list is much quicker.
+    with contextlib.suppress(msgspec.ValidationError):
         return msgspec.convert(given, list[kind], strict=False), None, set()  # type: ignore[valid-type]  # known at run time
-    except (msgspec.ValidationError, ShapeError):
-        pass
+    texts = [name for name, is_text in _fields(kind) if is_text]
     rows: list[M] = []
     gap: str | None = None
     damaged: set[Any] = set()
-    for index, entry in enumerate(entries):
-        try:
-            row, unread = _read(kind, entry, f"{path}[{index}]")
-        except ShapeError as error:
-            gap = gap or scrub(str(error))
-            continue
+    for index, (entry, fields) in enumerate(zip(entries, given, strict=True)):
+        row = _row(kind, fields, texts)
+        if row is None:
+            try:
+                row, unread = _read(kind, entry, f"{path}[{index}]")
+            except ShapeError as error:
+                gap = gap or scrub(str(error))
+                continue
+            if unread:
+                damaged.add(getattr(row, "id", None))
         rows.append(row)
-        if unread:
-            damaged.add(getattr(row, "id", None))
     return rows, gap, damaged
+
+
+def _row(kind: type[M], fields: Any, texts: Iterable[str]) -> M | None:
+    """The row, with numbers as text where a text is meant; `None` if a field cannot be read."""
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError:
+        if not isinstance(fields, dict):
+            return None
+    fields.update({name: _as_text(fields[name]) for name in texts if name in fields})
+    with contextlib.suppress(msgspec.ValidationError):
+        return msgspec.convert(fields, kind, strict=False)
+    return None
+
+
+def _respelled_together(kind: type[M], entries: Sequence[Any]) -> list[Any]:
+    """
+    The fields of the model in each row, as `_respelled` finds them; but numbers stay numbers where a text is meant.
+
+    What the names mean is found out once for all rows that have the same names, in the same order. A row that is not an
+    object stays as it is.
+    """
+    layouts: dict[tuple[str, ...], _Layout] = {}
+    rows: list[Any] = []
+    for entry in entries:
+        if type(entry) is not dict:
+            rows.append(entry)
+            continue
+        given = tuple(entry)
+        layout = layouts.get(given)
+        if layout is None:
+            layout = layouts[given] = _layout(kind, given)
+        row: dict[str, Any] = dict(zip(layout.names, entry.values(), strict=True))
+        for name, spellings in layout.ranked:
+            row[name] = next((entry[spelling] for spelling in spellings if entry[spelling] is not None), None)
+        for name, words in layout.synonyms:
+            word = row[name]
+            if isinstance(word, str):
+                row[name] = words.get(word, word)
+        rows.append(row)
+    return rows
+
+
+def _as_text(value: Any) -> Any:
+    """`"version": 22` and `"id": 178` mean the text as well; a number that is a number stays one."""
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+class _Layout(NamedTuple):
+    names: tuple[str, ...]
+    """The field that each name means. A name that means none is left as it is, and the conversion skips it."""
+    ranked: Sequence[tuple[str, Sequence[str]]]
+    """Fields for which the row has more than one name, and these names, best first."""
+    synonyms: Sequence[tuple[str, Mapping[str, str]]]
+    """Fields whose values have synonyms."""
+
+
+def _layout(kind: type[M], given: tuple[str, ...]) -> _Layout:
+    """What the names in a row mean."""
+    known = _spellings(kind)
+    fields = {name: field for name in given if (field := known(name)) is not None}
+    spellings: dict[str, list[str]] = {}
+    # Of two names with the same rank the last one counts.
+    position = {name: -index for index, name in enumerate(fields)}
+    for name in sorted(fields, key=lambda name: (fields[name].rank, position[name])):
+        spellings.setdefault(fields[name].name, []).append(name)
+    return _Layout(
+        tuple(fields[name].name if name in fields else name for name in given),
+        [(name, names) for name, names in spellings.items() if len(names) > 1],
+        list({field.name: field.synonyms for field in fields.values() if field.synonyms}.items()),
+    )
 
 
 def record(kind: type[M], value: Any, path: str = "body") -> M:
@@ -210,13 +309,10 @@ def _respelled(kind: type[M], value: Any, path: str) -> dict[str, Any]:
         if field is None or field.rank > ranks.get(field.name, field.rank):
             continue
         ranks[field.name] = field.rank
-        if field.is_text and isinstance(found, (int, float)) and not isinstance(found, bool):
-            # `"version": 22` and `"id": 178` mean the text as well; a number that is a number stays one.
-            fields[field.name] = str(found)
-        elif field.synonyms and isinstance(found, str):
+        if field.synonyms and isinstance(found, str):
             fields[field.name] = field.synonyms.get(found, found)
         else:
-            fields[field.name] = found
+            fields[field.name] = _as_text(found) if field.is_text else found
     return fields
 
 

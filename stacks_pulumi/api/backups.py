@@ -18,7 +18,13 @@ from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Backup, BackupStats, Listing
 from stacks_pulumi.api.once import once
 from stacks_pulumi.api.wait import BACKED_UP
-from stacks_pulumi.errors import StacksError, UnreadableAnswerError, WaitCancelledError
+from stacks_pulumi.errors import (
+    ForbiddenError,
+    InvalidApiKeyError,
+    StacksError,
+    UnreadableAnswerError,
+    WaitCancelledError,
+)
 
 __all__ = ["Backups"]
 
@@ -94,6 +100,7 @@ class Backups:
         deadline: float,
         on_tick: Callable[[Backup | None, float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        is_first: Callable[[], bool] = lambda: False,
     ) -> Backup:
         """
         Start a backup, once, and find out which one it is.
@@ -107,11 +114,14 @@ class Backups:
             on_tick: Called at least once a second with `None` and the seconds waited.
             cancelled: Asked at least twice a second; true ends the wait. A backup that may have been started by
                 then is looked for first, and returned if it is found.
+            is_first: Asked when no other start for the container is in progress: whether the container certainly has
+                no manual backup, so that the list need not be requested before the start.
 
         Raises:
             BadRequestError: The container does not run.
             WaitTimeoutError: It was accepted, and no backup has appeared.
             WaitCancelledError: `cancelled()` was true, and no backup was started.
+            InvalidApiKeyError: The key was revoked. If a backup was started before that, the message says so.
         """
         watch = Appears(
             f"backup of container {container_id}",
@@ -122,7 +132,7 @@ class Backups:
             cancelled=cancelled,
         )
         with self._turn(container_id, watch.pulse):
-            before = self._list(container_id, pulse=watch.pulse)
+            before = Listing[Backup]() if is_first() else self._list(container_id, pulse=watch.pulse)
             before.require_complete()
             watch.newer_than = max((backup.id for backup in before), default=0)
 
@@ -136,6 +146,13 @@ class Backups:
                     # It was accepted. Its id is needed to remove it, so it is looked for all the same.
                     msg = f"start a backup of container {container_id}: accepted, and cancelled before it was listed"
                     raise UnreadableAnswerError(msg, operation="backups.trigger", status=202) from None
+                except (InvalidApiKeyError, ForbiddenError) as error:
+                    # The key was revoked meanwhile.
+                    msg = (
+                        f"{error}. A backup of container {container_id} was started before that, and its id is not "
+                        "known: the clean-up deletes it after seven days"
+                    )
+                    raise error.replaced(msg) from None
                 assert found is not None  # noqa: S101  (a watch that is content has found something)
                 return found
 

@@ -4,6 +4,8 @@ Connections between containers (guide, "Container Connections").
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api import _bodies, models
 from stacks_pulumi.api._call import Call, Handler, Scope, path
@@ -51,7 +53,14 @@ class Connections:
             )
         )
 
-    def create(self, source_id: str, target_id: str, *, name: str | None = None) -> models.Connection:
+    def create(
+        self,
+        source_id: str,
+        target_id: str,
+        *,
+        name: str | None = None,
+        before: Sequence[models.Connection] | None = None,
+    ) -> models.Connection:
         """
         Connect a container to another, once (guide, "Create Connection"): the source gets the target's variables.
 
@@ -61,6 +70,7 @@ class Connections:
             source_id: The container that gets the variables.
             target_id: The container that they lead to.
             name: Name of the connection; the API makes one up if there is none.
+            before: The source's connections, if the caller knows them; requested unless given.
 
         Raises:
             ExistsError: The source was connected to the target under that name before (without a name: at all).
@@ -84,7 +94,7 @@ class Connections:
 
         made = once(
             what=what,
-            before=self.list(source_id).outgoing,
+            before=self.list(source_id).outgoing if before is None else models.Listing(before),
             taken=same,
             post=lambda: self._send(call),
             look=lambda: self.list(source_id).outgoing,

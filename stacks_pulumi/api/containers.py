@@ -170,7 +170,7 @@ class Containers:
             "POST",
             path("containers"),
             Scope.CREATE,
-            lambda body: item(Container, body, "container"),
+            _bodies.container,
             json={field: value for field, value in asked.items() if value is not None},
             fixed=True,
             pulse=pulse,

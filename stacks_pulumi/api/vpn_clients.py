@@ -4,6 +4,8 @@ Clients of a VPN container (guide, "VPN Management").
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import Call, Handler, Scope, path
 from stacks_pulumi.api._settle import settle
@@ -36,9 +38,14 @@ class VpnClients:
             )
         )
 
-    def add(self, container_id: str, name: str) -> VpnClient:
+    def add(self, container_id: str, name: str, *, before: Sequence[VpnClient] | None = None) -> VpnClient:
         """
         Add a client, once (guide, "Add VPN Client"). Its configuration comes from `config`.
+
+        Args:
+            container_id: To which VPN container.
+            name: The client's name.
+            before: The container's clients, if the caller knows them; requested unless given.
 
         Raises:
             ExistsError: The container had a client of that name before; upper and lower case are one name.
@@ -56,7 +63,7 @@ class VpnClients:
         )
         return once(
             what=what,
-            before=self.list(container_id),
+            before=self.list(container_id) if before is None else Listing(before),
             taken=lambda client: same_name(client.name, name),
             post=lambda: self._send(call),
             look=lambda: self.list(container_id),

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, NotFoundError, StacksError
+from stacks_pulumi.resources._created import REFUSALS
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
@@ -314,6 +315,8 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
     """
 
     kind: ClassVar = "AllowedIp"
+    # A program that declares addresses by their position in a list moves each to another resource when one goes.
+    passes_on: ClassVar = True
 
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
         super().__init__(session, op, inputs)
@@ -334,9 +337,12 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
             ExistsError: The address is in the list already.
             StacksError: External access is off, or the container has been recreated outside of this program.
         """
-        container = self.inputs["container"]
+        container, address = self.inputs["container"], self.inputs["ip_address"]
+        revoke = bool(self.inputs.get("revoke_auto_added"))
+        if self.session.created.lacks_address(container, address, revoke=revoke):
+            with contextlib.suppress(*REFUSALS):
+                return self._list.bring((), self.inputs)[0]
         refuse_if_recreated(container, creation_time(self.session, container))
-        address = self.inputs["ip_address"]
         self._before = self._list.open_access(address).allowed_ips
         # The caller's own entry is not managed: a program that allows that address means it.
         taken = [entry for entry in entries_of(self._before, address) if not is_auto_added(entry)]
@@ -357,6 +363,9 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         self._list.take_out(
             [*self._replaced, *unwanted(self._before, self.inputs["ip_address"], self.inputs)]
         )
+        if self.inputs.get("revoke_auto_added"):
+            # One look serves the other addresses of the container.
+            self.session.created.revoke(self.inputs["container"])
         return self.known(thing, None)
 
     def known(self, thing: models.AllowedIp, error: Exception | None) -> dict[str, Any]:

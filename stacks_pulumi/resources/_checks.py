@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from stacks_pulumi import catalog
+from stacks_pulumi.config import LONGEST_NAME
 
 __all__ = [
     "backup_number",
@@ -28,7 +29,7 @@ __all__ = [
     "unknown_word",
 ]
 
-_NAME_LENGTH: Final = range(3, 33)
+_NAME_LENGTH: Final = range(3, LONGEST_NAME + 1)
 _NAME_CHARACTERS: Final = re.compile(r"[A-Za-z0-9-]+")
 
 

@@ -32,6 +32,7 @@ from stacks_pulumi.resources._container_view import (
     outputs,
 )
 from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._expected import EXPECTED
 from stacks_pulumi.resources._identity import (
     IDENTITY_CONFLICT,
     RECENT,
@@ -40,6 +41,7 @@ from stacks_pulumi.resources._identity import (
     identify,
     same_instant,
 )
+from stacks_pulumi.resources._naming import NAME_PATTERN
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session
 
@@ -132,6 +134,7 @@ class Lifecycle:
         if identity is Identity.UNCERTAIN:
             msg = f"{_uncertain(id_, olds, found)}. It was not deleted. {self._remedies()}"
             raise StacksError(msg)
+        self.session.created.remove(id_)
         try:
             self.session.client.containers.delete(id_)
         except NotFoundError:
@@ -197,6 +200,7 @@ class Lifecycle:
         if access is None or access.enabled is not wanted:
             self.op.progress(f"external access: {'on' if wanted else 'off'}")
             access = self.session.client.containers.external_access(container.id, enabled=wanted)
+            self.session.created.add_access(container.id, access)
         return access
 
     def _restart(self, container: models.Container, desired: str | None) -> models.Container:
@@ -256,6 +260,11 @@ class ContainerCreation(Creation[models.Container]):
 
     kind: ClassVar = "Container"
 
+    def run(self) -> tuple[str, dict[str, Any]]:
+        """Create the container; see `Creation`. Connections to it are expected until then."""
+        with EXPECTED.creating(self.op.label):
+            return super().run()
+
     @property
     def _lifecycle(self) -> Lifecycle:
         return Lifecycle(self.session, self.op)
@@ -302,6 +311,8 @@ class ContainerCreation(Creation[models.Container]):
         """Wait until it runs, then bring it to the status and the external access that the program wants."""
         if not self.adopted or not thing.settled:
             thing = self._lifecycle.wait_until_created(thing)
+        if not self.adopted:
+            self.session.created.add(thing.id)
         return self._lifecycle.settle(thing, {}, self.inputs, new=not self.adopted)
 
     def known(self, thing: models.Container, error: Exception | None) -> dict[str, Any]:
@@ -337,6 +348,27 @@ class ContainerCreation(Creation[models.Container]):
     def differences(self, thing: models.Container) -> Sequence[str]:
         """Return what differs from the program in template, plan and storage."""
         return differences_to(self.inputs, thing)
+
+    def what_to_do(self) -> str:
+        """Return the possible owners in order, how to avoid the name, and what an adoption means."""
+        return (
+            "Its possible owners, in this order: an interrupted or waitlisted `up` of this stack; another stack; "
+            f"somebody who made it by hand. If it is another stack's, {self._other_name()}. Otherwise adopt it: write "
+            f"{self.adopting()}. To adopt means that this stack changes and deletes it from then on, even if another "
+            "stack manages it too."
+        )
+
+    def _other_name(self) -> str:
+        pattern = self.inputs.get(NAME_PATTERN)
+        if pattern is not None:
+            return f'change stacks:namePattern ({pattern}), for instance to ${{project}}-{pattern}, or write name="..."'
+        account = self.session.settings.account
+        where = (
+            "run `pulumi config set stacks:namePattern '${name}-${stack}'`"
+            if account is None
+            else f'write name_pattern="${{name}}-${{stack}}" on the provider "{account}"'
+        )
+        return f'{where}, which gives new containers of this stack other default names, or write name="..."'
 
     def roll_back(self, thing: models.Container) -> None:
         """Delete the container again; the API may refuse that while it boots."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from stacks_pulumi.errors import (
@@ -59,9 +60,11 @@ class Creation(ABC, Generic[T]):
     Attributes:
         kind: The resource's kind, for instance `Connection`.
         leaves_nothing: Errors of `finish` after which the object does not exist.
+        passes_on: Whether a resource whose replacement gives an object up may leave it to another one that asks for it.
     """
 
     kind: ClassVar[str]
+    passes_on: ClassVar[bool] = False
     leaves_nothing: ClassVar[tuple[type[StacksError], ...]] = (VanishedError,)
 
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
@@ -116,6 +119,18 @@ class Creation(ABC, Generic[T]):
         del thing
         return False
 
+    def what_to_do(self) -> str:
+        """Return whose an existing object may be, and how to adopt it."""
+        return (
+            "It may be from an interrupted or waitlisted `up` of this stack, belong to another stack, or be made by "
+            f"hand. To adopt it, write {self.adopting()}: then this stack changes and deletes it."
+        )
+
+    def adopting(self) -> str:
+        """Return the line of the program that adopts an existing object."""
+        label = self.op.label or self.inputs.get("name") or "..."
+        return f'stacks.{self.kind}("{label}", ..., adopt="if_matching")'
+
     # --- the protocol ---
 
     def run(self) -> tuple[str, dict[str, Any]]:
@@ -132,7 +147,8 @@ class Creation(ABC, Generic[T]):
         origin = new_origin(self.session)
         thing = self._obtain()
         id_ = self.id_of(thing)
-        OWNERSHIP.claim(self.kind, id_, Owner(self.op.call.urn, token_of(origin), created=not self.adopted))
+        owner = Owner(self.op.call.urn, token_of(origin), created=not self.adopted)
+        OWNERSHIP.claim(self.kind, id_, owner)
         if self.adopted:
             record_adoption(self.op.call.engine, self.kind, id_, token_of(origin))
         try:
@@ -145,6 +161,8 @@ class Creation(ABC, Generic[T]):
         except self.leaves_nothing:
             OWNERSHIP.release(self.kind, id_, token_of(origin))
             raise
+        # Children are created only in the container that was created here.
+        OWNERSHIP.claim(self.kind, id_, replace(owner, created_at=outs.get("created_at")))
         return id_, {**outs, ORIGIN: origin}
 
     def _finish(self, thing: T, id_: str, origin: str) -> dict[str, Any]:
@@ -176,7 +194,7 @@ class Creation(ABC, Generic[T]):
         thing: T = error.existing
         id_, what = self.id_of(thing), self.describe(thing)
         owner = OWNERSHIP.owner(self.kind, id_)
-        if owner is not None:
+        if owner is not None and not self._is_given_up(owner, thing):
             raise ExistsError(self._owned(what, owner), existing=thing) from None
         differences = self.differences(thing)
         if differences:
@@ -193,8 +211,14 @@ class Creation(ABC, Generic[T]):
         elif self.was_lost(thing):
             self.op.inform(f"took back {what}: it is identical, and it belongs to a container of this stack")
         else:
-            raise ExistsError(f"{what} exists already. {self._how_to_adopt()}", existing=thing) from None
+            raise ExistsError(
+                f"{what} exists already. {self.what_to_do()} {self._or_rename()}", existing=thing
+            ) from None
         return thing
+
+    def _is_given_up(self, owner: Owner, thing: T) -> bool:
+        """Return whether another resource is being replaced, so that it leaves the object to this one."""
+        return self.passes_on and owner.replacing and owner.urn != self.op.call.urn and self.was_lost(thing)
 
     def _owned(self, what: str, owner: Owner) -> str:
         if owner.urn == self.op.call.urn:
@@ -204,13 +228,10 @@ class Creation(ABC, Generic[T]):
             )
         return f"{what} belongs to {owner.name!r} in this program: two resources cannot manage one object"
 
-    def _how_to_adopt(self) -> str:
-        label = self.op.label or self.inputs.get("name") or "..."
+    def _or_rename(self) -> str:
         return (
-            "It may be from an interrupted or waitlisted `up` of this stack, belong to another stack, or be made by "
-            f'hand. To adopt it, write stacks.{self.kind}("{label}", ..., adopt="if_matching"): then this stack '
-            "changes and deletes it. If this program created it under another resource name, add that name as an alias "
-            "instead (opts=pulumi.ResourceOptions(aliases=[...])); to replace this very resource, set "
+            "If this program created it under another resource name, add that name as an alias instead "
+            "(opts=pulumi.ResourceOptions(aliases=[...])); to replace this very resource, set "
             "delete_before_replace=True"
         )
 

@@ -46,6 +46,7 @@ class Field:
         required: Whether the program has to give it.
         default: What stands for a value that was not given; `None` for none.
         computed: Whether the API chooses the value if the program gives none; then a missing input is no change.
+        noted: Whether `check` adds it, as a note for the next `check`; it is no argument of the resource.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Field:
     required: bool = False
     default: Any = None
     computed: bool = False
+    noted: bool = False
 
 
 def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -111,8 +111,12 @@ def creation_time(session: Session, id_: str) -> str | None:
     """
     Return a container's creation time from a recent list; `None` if no list shows it.
 
+    A container that this operation has created needs no recent list.
     A list that cannot be read is no error here: the outputs of something that exists must not be lost with it.
     """
+    created_at = session.created.created_at(id_)
+    if created_at is not None:
+        return created_at
     feed = session.client.feed
     try:
         # The waiter for a new container has just seen it in a list, so this costs no call after its creation.

@@ -1,4 +1,4 @@
-"""What one run of a program has declared so far, to find two resources that would manage one container."""
+"""What one run of a program has declared so far, to find two resources that would manage one object."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from pulumi.runtime import get_root_resource
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
+from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._alone import shown_alone
 
-__all__ = ["declare_container_name", "provider_in_options"]
+__all__ = ["declare_child", "declare_container_name", "has_name_pattern", "provider_in_options"]
 
 _PACKAGE: Final = "pulumi-python"
 
 # One entry for each run: with the Automation API a process runs several programs, and each has another root.
 _runs: Final[
-    weakref.WeakKeyDictionary[pulumi.Resource, dict[tuple[pulumi.ProviderResource | None, str], str]]
+    weakref.WeakKeyDictionary[pulumi.Resource, dict[tuple[pulumi.ProviderResource | None, str, str], str]]
 ] = weakref.WeakKeyDictionary()
 
 
@@ -36,6 +38,13 @@ def provider_in_options(opts: pulumi.ResourceOptions | None, type_: str) -> pulu
         if provider.package == _PACKAGE:
             return cast("pulumi.ProviderResource", provider)
     return None if opts.parent is None else opts.parent.get_provider(type_)
+
+
+def has_name_pattern(provider: pulumi.ProviderResource | None) -> bool:
+    """Return whether default names are shaped by a pattern, so that only the provider knows them."""
+    if provider is None:
+        return pulumi.Config(NAMESPACE).get("namePattern") is not None
+    return getattr(provider, "name_pattern", None) is not None
 
 
 def declare_container_name(
@@ -58,14 +67,12 @@ def declare_container_name(
         ConfigError: Another resource of this run has the name. If the name is an output, the error comes once it is
             known.
     """
-    root = get_root_resource()
-    # Tests with mocks declare the same names again and again under one root.
-    if root is None or isinstance(get_monitor(), MockMonitor):
+    declared = _declared()
+    if declared is None:
         return name
-    declared = _runs.setdefault(root, {})
 
     def declare(known: str) -> str:
-        key = (provider, known.lower())
+        key = (provider, "Container", known.lower())
         # Below different parents two resources may have one name themselves.
         if key in declared:
             msg = (
@@ -80,3 +87,65 @@ def declare_container_name(
         return declare(name)
     output: pulumi.Output[str] = pulumi.Output.from_input(name)
     return output.apply(declare)
+
+
+def declare_child(
+    kind: str,
+    container: pulumi.Input[str],
+    own: pulumi.Input[Any],
+    resource_name: str,
+    provider: pulumi.ProviderResource | None,
+) -> pulumi.Input[str]:
+    """
+    Record what a resource is in its container, and refuse a second resource with the same.
+
+    Args:
+        kind: The resource's kind, for instance `AllowedIp`.
+        container: Its container's id.
+        own: What it is in the container: an address, a name, a number.
+        resource_name: The resource's name in the program.
+        provider: Its explicit provider; `None` for the stack's own account.
+
+    Returns:
+        The container's id, to be used as the input.
+
+    Raises:
+        ConfigError: Another resource of this run is the same. For outputs, the error comes once they are known.
+    """
+    declared = _declared()
+    if declared is None:
+        return container
+
+    def declare(known: Any) -> pulumi.Output[str]:
+        # At preview, both are unknown as long as one of them is.
+        if isinstance(known, tuple) and all(isinstance(value, str | int | float) for value in known):
+            unique = f"{known[0]}/{_canonical(known[1])}"
+            key = (provider, kind, unique.lower())
+            if key in declared:
+                both = f"{declared[key]!r} and {resource_name!r}"
+                msg = (
+                    f"two resources declare the same {kind} ({unique}): {both}. Change or remove one of them"
+                )
+                raise shown_alone(ConfigError)(msg)
+            declared[key] = resource_name
+        # An unknown name must not make the container unknown.
+        return pulumi.Output.from_input(container)
+
+    both: pulumi.Output[tuple[Any, Any]] = pulumi.Output.from_input((container, own))
+    return both.apply(declare, run_with_unknowns=True)
+
+
+def _canonical(own: Any) -> str:
+    try:
+        return _checks.ip_network(own)
+    except ValueError:
+        return f"{own:g}" if isinstance(own, float) else str(own)
+
+
+def _declared() -> dict[tuple[pulumi.ProviderResource | None, str, str], str] | None:
+    """Return what this run has declared; `None` where nothing is compared."""
+    root = get_root_resource()
+    # Tests with mocks declare the same names again and again under one root.
+    if root is None or isinstance(get_monitor(), MockMonitor):
+        return None
+    return _runs.setdefault(root, {})

@@ -15,7 +15,7 @@ from stacks_pulumi.resources._account import ORIGIN
 from stacks_pulumi.resources._alone import shown_alone
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT
 from stacks_pulumi.resources._parent import stated
-from stacks_pulumi.resources._program import provider_in_options
+from stacks_pulumi.resources._program import declare_child, provider_in_options
 from stacks_pulumi.resources._references import child_options
 
 __all__ = ["Child", "Resource"]
@@ -39,6 +39,8 @@ class Resource(dynamic.Resource):
     _former_type: ClassVar[str | None] = None
     _delete_first: ClassVar[bool] = False
     """Whether a replacement always deletes first: nothing is gained by the other order, as its name can exist once."""
+    is_awaited: bool = False
+    """Whether another resource of this package names it in `depends_on` or as its parent."""
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Resource(dynamic.Resource):
         types = [f"{NATIVE}{self._module_and_name[1]}", *([self._former_type] if self._former_type else [])]
         aliases = [pulumi.Alias(type_=type_) for type_ in types]
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=aliases))
+        _mark_awaited(opts)
         if "adopt" in props:
             opts = _replaced_delete_first(
                 opts, "if_matching" if self._delete_first else props["adopt"], self._type_token()
@@ -83,6 +86,9 @@ class Resource(dynamic.Resource):
 class Child(Resource):
     """A resource that belongs to a container."""
 
+    _unique: ClassVar[tuple[str, str] | None] = None
+    """The inputs that say which object it is: its container, and what it is in there; none if it shares no object."""
+
     container_created_at: pulumi.Output[str | None]
     """Creation time of the container that it belongs to, ISO 8601; none where the resource's own id is unique."""
 
@@ -96,11 +102,36 @@ class Child(Resource):
         facts: Mapping[str, Any] | None = None,
         secrets: Sequence[str] = (),
     ) -> None:
+        options = child_options(opts, container, secrets=secrets)
+        if self._unique is not None and options.id is None:
+            props = {**props, **self._declared_once(self._unique, resource_name, props, options)}
         super().__init__(
             resource_name,
             {**props, CONTAINER_CREATED_AT: None, **stated(container, **(facts or {}))},
-            child_options(opts, container, secrets=secrets),
+            options,
         )
+
+    def _declared_once(
+        self,
+        unique: tuple[str, str],
+        resource_name: str,
+        props: Mapping[str, Any],
+        opts: pulumi.ResourceOptions,
+    ) -> Mapping[str, Any]:
+        container, own = unique
+        if props[container] is None or props[own] is None:
+            return {}
+        provider = provider_in_options(opts, self._type_token())
+        kind = self._module_and_name[1]
+        return {container: declare_child(kind, props[container], props[own], resource_name, provider)}
+
+
+def _mark_awaited(opts: pulumi.ResourceOptions | None) -> None:
+    """Mark the resources that these options name."""
+    named: Any = None if opts is None else opts.depends_on
+    for other in (*(named if isinstance(named, list | tuple) else [named]), opts and opts.parent):
+        if isinstance(other, Resource):
+            other.is_awaited = True
 
 
 def _replaced_delete_first(

@@ -2,8 +2,8 @@
 One restart of a source for all connections that are made at the same time, and no restart during another operation.
 
 A source has to be restarted to see the variables of a new connection. Ten connections would be ten restarts. So a
-restart waits until no other connection to the same source is in progress. While a container restarts, it can neither
-be connected nor be backed up, so such an operation holds the restart off until it is done.
+restart waits until no other connection to the same source is in progress or expected. While a container restarts, it
+can neither be connected nor be backed up, so such an operation holds the restart off until it is done.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from stacks_pulumi._clock import Clock, wait_while
+from stacks_pulumi.resources._expected import GRACE, ExpectedConnections
 
-__all__ = ["GRACE", "PATIENCE", "Made", "Restarts"]
-
-GRACE: Final = 1.0
-"""Seconds to wait for one more connection: the engine hands over operations one by one, though quickly."""
+__all__ = ["PATIENCE", "Made", "Restarts"]
 
 PATIENCE: Final = 300.0
 """
@@ -45,17 +43,26 @@ class Made:
     A connection that was made.
 
     Attributes:
+        name: Its name in the program.
         number: Which request for a restart it counts as.
     """
 
+    name: str = ""
     number: int = 0
 
 
 class Restarts:
-    """Merges the restarts of each source. One for all operations of a process on one account."""
+    """
+    Merges the restarts of each source. One for all operations of a process on one account.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        clock: Time.
+        expected: The connections that are still to come.
+    """
+
+    def __init__(self, clock: Clock, expected: ExpectedConnections | None = None) -> None:
         self._clock = clock
+        self._expected = expected or ExpectedConnections(clock)
         # One for all containers, because a hold may concern two of them.
         self._changed = threading.Condition()
         self._containers: defaultdict[str, _Container] = defaultdict(_Container)
@@ -84,7 +91,9 @@ class Restarts:
                 self._changed.notify_all()
 
     @contextlib.contextmanager
-    def connecting(self, source: str, target: str, on_wait: Callable[[], None]) -> Iterator[Made]:
+    def connecting(
+        self, source: str, target: str, on_wait: Callable[[], None], name: str = ""
+    ) -> Iterator[Made]:
         """
         While inside, a connection is being made: restarts of both ends are held off.
 
@@ -92,12 +101,15 @@ class Restarts:
             source: Id of the container that gets the variables.
             target: Id of the one that they lead to.
             on_wait: Called about twice a second while waiting; what it raises ends the wait.
+            name: The connection's name in the program.
 
         Returns:
             What to ask for a restart of the source with.
         """
-        made = Made()
+        made = Made(name)
         with self.held_off((source, target), on_wait):
+            # From here on the restart is held off.
+            self._expected.come(name)
             try:
                 yield made
             finally:
@@ -124,15 +136,19 @@ class Restarts:
         Returns:
             Whether it was this thread that did it.
         """
-        mine = self._ask(source) if made is None else made.number
-        self._clock.sleep(GRACE)
-        patient_until = self._clock.now() + PATIENCE
+        made = Made(number=self._ask(source)) if made is None else made
+        mine, since = made.number, self._clock.now()
         with self._changed:
             state = self._containers[source]
 
-            def blocked() -> bool:
-                held = self._is_held_off(source) and self._clock.now() < patient_until
-                return (state.restarting or held) and state.done < mine
+            def blocked() -> float:
+                if state.done >= mine:
+                    return False
+                if state.restarting:
+                    return True
+                if self._clock.now() >= since + GRACE + PATIENCE:
+                    return False
+                return self._is_held_off(source) or self._expected.seconds(made.name, since)
 
             wait_while(blocked, self._changed, self._clock, on_wait)
             if state.done >= mine:

@@ -30,7 +30,14 @@ def runs(
 
 
 def is_own_container(session: Session, id_: str) -> bool:
-    """Return whether this stack owns the container with an id, as far as this operation of the engine shows."""
+    """
+    Return whether a child in the container may be one that this stack created and then lost from its state.
+
+    So this stack owns the container, as far as this operation of the engine shows. If this very operation has created
+    it, an earlier one has lost nothing in it.
+    """
+    if session.created.created_at(id_) is not None:
+        return False
     owner = OWNERSHIP.owner("Container", id_)
     return owner is not None and same_instant(owner.created_at, creation_time(session, id_))
 

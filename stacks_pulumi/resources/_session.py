@@ -20,6 +20,8 @@ from stacks_pulumi import _cap_record
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, wait_while
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import Settings
+from stacks_pulumi.resources._created import CreatedContainers
+from stacks_pulumi.resources._expected import EXPECTED
 from stacks_pulumi.resources._operation import current_operation
 from stacks_pulumi.resources._reads import Reads
 from stacks_pulumi.resources._restarts import Restarts
@@ -40,6 +42,7 @@ class Session:
         spending: The key's spending cap, once a 402 has shown it.
         reads: Answers that many resources share.
         restarts: Restarts that many connections share.
+        created: The containers that this operation of the engine has created.
         fingerprint: Part of a digest of base URL and key, from which the key cannot be recovered.
     """
 
@@ -49,6 +52,7 @@ class Session:
     spending: SpendGuard
     reads: Reads
     restarts: Restarts
+    created: CreatedContainers
     fingerprint: str
     _busy: set[str] = field(default_factory=set, repr=False)
     _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
@@ -102,7 +106,8 @@ def session_for(settings: Settings) -> Session:
                 SYSTEM_CLOCK,
                 spending=SpendGuard(SYSTEM_CLOCK, fingerprint),
                 reads=Reads(SYSTEM_CLOCK, _check_operation),
-                restarts=Restarts(SYSTEM_CLOCK),
+                restarts=Restarts(SYSTEM_CLOCK, EXPECTED),
+                created=CreatedContainers(client.feed.seen),
                 fingerprint=fingerprint,
             )
     return dataclasses.replace(session, settings=settings)

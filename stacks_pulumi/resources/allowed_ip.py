@@ -40,6 +40,8 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
     The container's external access has to be on. Its id is `<container id>/<address>`.
     """
 
+    _unique: ClassVar = ("container", "ip_address")
+
     container: pulumi.Output[str]
     """The container's id."""
     ip_address: pulumi.Output[str]

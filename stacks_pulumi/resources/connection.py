@@ -14,7 +14,10 @@ from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import NotFoundError, StacksError
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._call import Checked, EngineCall
+from stacks_pulumi.resources._created import REFUSALS
 from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._expected import EXPECTED
 from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources._literals import AdoptMode
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
@@ -48,6 +51,7 @@ class Connection(Child, module="stacks", name="Connection"):
     """
 
     _delete_first: ClassVar[bool] = True
+    _unique: ClassVar = ("source", "name")
 
     source: pulumi.Output[str]
     """Id of the container that gets the variables."""
@@ -108,9 +112,30 @@ class Connection(Child, module="stacks", name="Connection"):
             },
             opts,
             container=source,
-            facts={"is_target": source is target},
+            facts={
+                "is_target": source is target,
+                "siblings": None
+                if (opts and opts.id) or restart_source is False
+                else self._siblings(resource_name, source, target),
+            },
             secrets=["environment_variables", "connection_string"],
         )
+
+    def _siblings(
+        self, resource_name: str, source: Any, target: Any
+    ) -> pulumi.Input[Mapping[str, str] | None]:
+        """
+        Return all connections of the source that restart it: name -> name of the target.
+
+        The URN of the source is known once the engine has the source, which is after the program has declared
+        everything. There are none for a connection that other resources wait for: it waits for no other connection.
+        """
+        if not isinstance(source, pulumi.Resource):
+            return None
+        declared: dict[str, str] = getattr(source, "connections_in_program", {})
+        declared[resource_name] = target.pulumi_resource_name if isinstance(target, pulumi.Resource) else ""
+        urn: pulumi.Output[str] = source.urn
+        return urn.apply(lambda _urn: None if self.is_awaited else dict(declared))
 
     @staticmethod
     def get(
@@ -164,6 +189,14 @@ class ConnectionProvider(Provider):
         if parent.facts.get("is_target"):
             yield "target", "it is the source, and a container cannot be connected to itself"
         yield from runs(parent, olds, "source", "a connection")
+
+    def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
+        """Validate the inputs, and record which other connections of the source are to come."""
+        parent = ParentInProgram.of(news)
+        siblings = None if parent is None else parent.facts.get("siblings")
+        if isinstance(siblings, Mapping):
+            EXPECTED.declare(call.name, siblings)
+        return super().check(call, olds, news)
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Its source was not restarted when it was made."""
@@ -222,10 +255,19 @@ class _ConnectionCreation(Creation[models.Connection]):
 
     def create(self) -> models.Connection:
         source, target = self.inputs["source"], self.inputs["target"]
-        with self.session.restarts.connecting(source, target, self.op.check_active) as self._made:
+        with self.session.restarts.connecting(
+            source, target, self.op.check_active, self.op.label
+        ) as self._made:
+            if self.session.created.are_running(source, target):
+                with contextlib.suppress(*REFUSALS):
+                    return self._connect(before=())
             wait_until_running(self.session, self.op, "a connection", source, target)
-            self.op.progress("connecting")
-            return self.session.client.connections.create(source, target, name=self.inputs["name"])
+            return self._connect()
+
+    def _connect(self, before: tuple[models.Connection, ...] | None = None) -> models.Connection:
+        self.op.progress("connecting")
+        source, target, name = (self.inputs[field] for field in ("source", "target", "name"))
+        return self.session.client.connections.create(source, target, name=name, before=before)
 
     def id_of(self, thing: models.Connection) -> str:
         return child_id(self.inputs["source"], thing.id)

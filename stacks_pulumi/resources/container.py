@@ -9,10 +9,11 @@ import pulumi
 
 from stacks_pulumi import catalog
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.errors import ConfigError, StacksError
 from stacks_pulumi.pricing.tokens import CONTAINER
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._call import Checked, EngineCall
 from stacks_pulumi.resources._container_lifecycle import ContainerCreation, Lifecycle
 from stacks_pulumi.resources._container_view import (
     ANSWERED,
@@ -24,12 +25,13 @@ from stacks_pulumi.resources._container_view import (
 from stacks_pulumi.resources._fields import Change, Field, changed
 from stacks_pulumi.resources._literals import AdoptMode, DesiredStatus, Plan, StorageTier, Template
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
+from stacks_pulumi.resources._naming import DEFAULT_NAME, NAME_PATTERN, named
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._program import declare_container_name, provider_in_options
+from stacks_pulumi.resources._program import declare_container_name, has_name_pattern, provider_in_options
 from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._session import Session
 from stacks_pulumi.resources._total import show_in_preview
-from stacks_pulumi.resources._values import is_unknown
+from stacks_pulumi.resources._values import is_unknown, plain
 
 __all__ = ["Container", "ContainerProvider"]
 
@@ -116,7 +118,8 @@ class Container(Resource, module="stacks", name="Container"):
         Declare a container.
 
         Args:
-            resource_name: Name in the program; also the container's name unless `name` is given.
+            resource_name: Name in the program; also the container's name unless `name` is given, shaped by
+                `stacks:namePattern` if there is one.
             opts: Pulumi's options. `protect=True` is wise for anything that holds data; `custom_timeouts` bounds
                 the wait for the container to run (default 10 minutes).
             template: Template id, for instance `postgresql` (guide, "Available Templates").
@@ -134,10 +137,15 @@ class Container(Resource, module="stacks", name="Container"):
                 template, plan (or its default) and storage (if given) match.
         """
         is_lookup = opts is not None and opts.id is not None
+        provider = provider_in_options(opts, CONTAINER)
+        by_default: dict[str, pulumi.Input[Any]] = {}
+        shaped = False
         if not is_lookup:
-            name = declare_container_name(
-                resource_name if name is None else name, resource_name, provider_in_options(opts, CONTAINER)
-            )
+            if name is None:
+                name, shaped = resource_name, has_name_pattern(provider)
+                by_default = {DEFAULT_NAME: {"organization": pulumi.get_organization()}}
+            if not shaped:
+                name = declare_container_name(name, resource_name, provider)
         super().__init__(
             resource_name,
             {
@@ -153,9 +161,13 @@ class Container(Resource, module="stacks", name="Container"):
                 "adopt": adopt,
                 "monthly_price_usd": None,
                 **dict.fromkeys((*ANSWERED, "url", "subdomain")),
+                **by_default,
             },
             opts,
         )
+        if shaped:
+            # Only the provider knows which name a container has that is older than the pattern.
+            self.name.apply(lambda known: declare_container_name(known, resource_name, provider))
         self.in_program: Mapping[str, pulumi.Input[Any]] = (
             {"template": self.template}
             if is_lookup
@@ -167,6 +179,8 @@ class Container(Resource, module="stacks", name="Container"):
             }
         )
         """What the program states about the container, for the checks of what belongs to it."""
+        self.connections_in_program: dict[str, str] = {}
+        """The connections from it that the program declares: name -> name of the target in the program."""
         self.outlives_stack = is_lookup or (opts is not None and bool(opts.retain_on_delete))
         """Whether it stays when the stack goes; then it takes no child with it."""
         show_in_preview(self, is_lookup=is_lookup)
@@ -202,7 +216,16 @@ class ContainerProvider(Provider):
         Field("restart_triggers", _checks.strings, Change.UPDATE),
         Field("replace_on_change", _checks.boolean, Change.NONE),
         Field("adopt", _checks.one_of(ADOPT_MODES), Change.NONE),
+        Field(NAME_PATTERN, _checks.text, Change.NONE, noted=True),
     )
+
+    def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
+        """Give the container its name, and validate the inputs."""
+        settings = self._settings
+        if isinstance(settings, ConfigError):
+            return super().check(call, olds, news)
+        own = self._guarded(lambda: named(settings.name_pattern, call.urn, plain(olds), plain(news)), call)
+        return super().check(call, olds, {**news, **own})
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """What the guide says of combinations."""

@@ -19,6 +19,7 @@ from stacks_pulumi.errors import (
 )
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._created import REFUSALS
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources._literals import OnDelete
@@ -52,6 +53,8 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
 
     Deleting the container deletes its backups, pinned or not. Its id is `<container id>/<number>`.
     """
+
+    _unique: ClassVar = ("container", "backup_id")
 
     container: pulumi.Output[str]
     """The container's id."""
@@ -236,11 +239,22 @@ class _PinnedBackupCreation(Creation[models.Backup]):
             self.adopted = True
             return models.Backup(id=named)
         with self.session.restarts.held_off((container,), self.op.check_active):
+            if self.session.created.are_running(container):
+                with contextlib.suppress(*REFUSALS):
+                    return self._start()
             wait_until_running(self.session, self.op, "a backup", container)
-            self.op.progress("starting a backup")
-            return self.session.client.backups.start(
-                container, deadline=self.op.deadline, on_tick=_progress(self.op), cancelled=self.op.cancelled
-            )
+            return self._start()
+
+    def _start(self) -> models.Backup:
+        container = self.inputs["container"]
+        self.op.progress("starting a backup")
+        return self.session.client.backups.start(
+            container,
+            deadline=self.op.deadline,
+            on_tick=_progress(self.op),
+            cancelled=self.op.cancelled,
+            is_first=lambda: self.session.created.take_first_backup(container),
+        )
 
     def id_of(self, thing: models.Backup) -> str:
         return child_id(self.inputs["container"], str(thing.id))

@@ -36,6 +36,7 @@ class Provider(pulumi.ProviderResource):
         requests_per_minute: pulumi.Input[int] | None = None,
         max_concurrency: pulumi.Input[int] | None = None,
         delete_children_with_container: bool | None = None,
+        name_pattern: pulumi.Input[str] | None = None,
     ) -> None:
         """
         Declare an account.
@@ -52,6 +53,8 @@ class Provider(pulumi.ProviderResource):
             delete_children_with_container: Leave child resources to the deletion of their container, which saves their
                 own deletions. If the container is then kept or its deletion fails, they stay at STACKS and are in no
                 state. Default: as for the stack (`stacks:deleteChildrenWithContainer`, false).
+            name_pattern: Shapes the default names of the account's containers, for instance `${name}-${stack}`.
+                Default: as for the stack (`stacks:namePattern`); `${name}` leaves them as they are.
 
         Raises:
             ConfigError: `api_key` is None, as a configuration value that is not set is; or a value is malformed, where
@@ -62,6 +65,7 @@ class Provider(pulumi.ProviderResource):
             # Without this, the key of the stack's own account would be taken, and its containers would be made there.
             msg = f'the provider "{resource_name}" has no api_key: set the configuration that it is read from'
             raise shown_alone(ConfigError)(msg)
+        name_pattern = name_pattern or pulumi.Config(NAMESPACE).get("namePattern")
         given = {
             "apiKey": api_key,
             "baseUrl": base_url or pulumi.Config(NAMESPACE).get("baseUrl"),
@@ -69,6 +73,7 @@ class Provider(pulumi.ProviderResource):
             "adopt": adopt,
             "requestsPerMinute": _text(requests_per_minute),
             "maxConcurrency": _text(max_concurrency),
+            "namePattern": name_pattern,
             "account": resource_name,
         }
         settings = {f"{NAMESPACE}:{name}": value for name, value in given.items() if value is not None}
@@ -86,6 +91,8 @@ class Provider(pulumi.ProviderResource):
         """What its resources do about an object that exists already; `never` unless given, whatever the stack says."""
         self.delete_children_with_container = delete_children_with_container
         """Whether child resources are left to the deletion of their container; none: as the stack says."""
+        self.name_pattern = name_pattern
+        """What shapes the default names of its containers; none without a pattern."""
         self.settings: dict[str, str | None] | None = None
         """Its settings, for data functions, once they are known."""
         # That they are known is no secret, though the key is.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 
 from stacks_pulumi import catalog
+from stacks_pulumi.api import models
 from stacks_pulumi.api._words import same_name
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._created import REFUSALS
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
 from stacks_pulumi.resources._identity import (
@@ -54,6 +56,7 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
     """
 
     _delete_first: ClassVar[bool] = True
+    _unique: ClassVar = ("container", "name")
 
     container: pulumi.Output[str]
     """The VPN container's id."""
@@ -116,6 +119,10 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
             opts: Pulumi's options.
         """
         return VpnClient(resource_name, lookup_options(id, opts), container=LOOKED_UP)
+
+
+_DEFAULT: Final = "default"
+"""The client that the platform creates with every VPN container."""
 
 
 class VpnClientProvider(Provider):
@@ -211,12 +218,19 @@ class _VpnClientCreation(Creation[str]):
 
     def create(self) -> str:
         container, name = self.inputs["container"], self.inputs["name"]
+        if self.session.created.are_running(container) and not same_name(name, _DEFAULT):
+            with contextlib.suppress(*REFUSALS):
+                return self._add(before=())
         wait_until_running(self.session, self.op, "a VPN client", container)
-        self.op.progress("adding the client")
         try:
-            self.session.client.vpn_clients.add(container, name)
+            return self._add()
         except ExistsError as error:
             raise ExistsError(str(error), existing=name) from None
+
+    def _add(self, before: tuple[models.VpnClient, ...] | None = None) -> str:
+        self.op.progress("adding the client")
+        container, name = self.inputs["container"], self.inputs["name"]
+        self.session.client.vpn_clients.add(container, name, before=before)
         return str(name)
 
     def id_of(self, thing: str) -> str:
@@ -238,8 +252,7 @@ class _VpnClientCreation(Creation[str]):
         return f'the VPN client "{thing}" of {self.inputs["container"]}'
 
     def was_lost(self, thing: str) -> bool:
-        # The platform creates a client `default` with every VPN container.
-        return thing != "default" and is_own_container(self.session, self.inputs["container"])
+        return thing != _DEFAULT and is_own_container(self.session, self.inputs["container"])
 
     def roll_back(self, thing: str) -> None:
         self.session.client.vpn_clients.remove(self.inputs["container"], thing)

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[0] = str(ROOT)
 
-from tests.bench import cases, imports, report  # noqa: E402  (the path has to be set first)
+from tests.bench import cases, imports, long_list, report  # noqa: E402  (the path has to be set first)
 from tests.bench.measure import TookTooLongError  # noqa: E402
 from tests.bench.run import empty_up, run  # noqa: E402
 from tests.bench.store import Store  # noqa: E402
@@ -32,27 +32,43 @@ def main() -> int:
     empty = empty_up(engine)
     say(f"An empty up takes {empty:.1f} s here.")
     took = imports.milliseconds()
+    listed = long_list.milliseconds()
+    say("; ".join(f"{name}: {took:.1f} ms" for name, took in listed.items()))
     store = Store(ROOT / "build" / "bench.jsonl")
     failed = False
     for case in (
         () if arguments.none else filter(_chosen(arguments), cases.QUICK if arguments.quick else cases.FULL)
     ):
         try:
-            for row in run(case, engine, empty):
+            idle = _idle(case, engine, empty, store)
+            for row in run(case, engine, empty, idle):
                 store.add(row)
                 say(report.line(row))
         except TookTooLongError as error:
             failed = True
             say(f"{case.provider}, {case.what}, {case.limit}: {error}")
-    for target in targets(store.rows, took):
+    for target in targets(store.rows, took, listed):
         failed = failed or not target.reached
         say(
             f"{'reached' if target.reached else 'NOT REACHED'}: {target.what}: {target.got}, wanted {target.wanted}"
         )
     if arguments.write:
-        report.write(ROOT / "docs", store.rows, empty, took)
+        report.write(ROOT / "docs", store.rows, empty, took, listed)
         say("Wrote docs/bench.md and docs/images/bench.svg.")
     return 1 if failed else 0
+
+
+def _idle(case: cases.Case, engine: Path, empty: float, store: Store) -> dict[str, float]:
+    """Seconds of each verb with a provider that does nothing; measured unless this machine has done it before."""
+
+    def known() -> dict[str, float]:
+        return {row.verb: row.measured.seconds for row in store.rows if row.case == case.idle}
+
+    if not known():
+        for row in run(case.idle, engine, empty):
+            store.add(row)
+            say(report.line(row))
+    return known()
 
 
 def _chosen(arguments: argparse.Namespace) -> Callable[[cases.Case], bool]:
@@ -60,6 +76,7 @@ def _chosen(arguments: argparse.Namespace) -> Callable[[cases.Case], bool]:
         return (
             arguments.only in {None, case.provider}
             and arguments.containers in {None, case.containers}
+            and arguments.with_container in {None, case.with_container}
             and (arguments.limit is None or arguments.limit == (case.per_minute or 0))
             and (arguments.children is None or arguments.children == case.children)
         )
@@ -81,6 +98,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="this rate limit alone; 0 for none")
     parser.add_argument(
         "--children", action=argparse.BooleanOptionalAction, default=None, help="with or without"
+    )
+    parser.add_argument(
+        "--with-container",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="children that are deleted with their container, or that delete themselves",
     )
     parser.add_argument("--none", action="store_true", help="no stack: only what is known already")
     parser.add_argument("--write", action="store_true", help="write docs/bench.md and its chart")

@@ -14,12 +14,13 @@ class Case:
     One stack from its first `up` to its `destroy`.
 
     Attributes:
-        provider: `ours` or `plain`.
+        provider: `ours`, `plain`, or `idle` (one that does nothing: the engine alone).
         containers: How many.
         children: Whether every second one has external access with an AllowedIp and a Connection to its neighbour.
         per_minute: Requests a minute that the key may make; `None` for no limit.
         boot: Seconds for which a container is pending.
         action: Seconds that a restart or a deletion takes.
+        with_container: Whether children are deleted with their container (`stacks:deleteChildrenWithContainer`).
     """
 
     provider: str
@@ -28,6 +29,7 @@ class Case:
     per_minute: int | None = 60
     boot: float = 20.0
     action: float = 2.0
+    with_container: bool = False
 
     @property
     def pairs(self) -> int:
@@ -42,7 +44,8 @@ class Case:
     @property
     def what(self) -> str:
         """The stack, for people."""
-        return f"{self.containers}{f' + {2 * self.pairs} children' if self.children else ''}"
+        children = f" + {2 * self.pairs} children" if self.children else ""
+        return f"{self.containers}{children}{', deleted with them' if self.with_container else ''}"
 
     @property
     def at_once(self) -> int:
@@ -56,7 +59,7 @@ class Case:
 
     def program(self) -> str:
         """The Pulumi program."""
-        module = "stacks_pulumi" if self.provider == "ours" else "plain_stacks"
+        module = "stacks_pulumi" if self.provider == "ours" else f"{self.provider}_stacks"
         lines = [f"import {module} as api"]
         for number in range(self.containers):
             has_children = self.children and number % 2 == 1
@@ -73,26 +76,44 @@ class Case:
         """
         The calls without which the verb cannot be done.
 
-        Of an `up`: one look at what is there and one at what became of it, and what creates. A connection takes a look,
-        its POST and the restart of its source; an address takes a look and its POST.
+        An `up` takes one look at the containers, which shows the names that are taken, and the requests that change
+        something: the create of each container; for each pair the external access, the connection, the restart of its
+        source and the address. Nothing that is in a new container has to be looked for.
+
+        A `refresh` takes one look at the containers, and of each pair one at the addresses and one at the connections.
+        A `destroy` takes one look at the containers, and a deletion of each resource; the children have none of their
+        own if they are deleted with their container.
         """
         if verb == "up":
-            return 2 + self.containers + self.pairs * (1 + 3 + 2)
+            return 1 + self.containers + self.pairs * 4
         if verb == "refresh":
             return 1 + 2 * self.pairs
-        return 1 + self.containers if verb == "destroy" else 0
+        children = 0 if self.with_container else 2 * self.pairs
+        return 1 + self.containers + children if verb == "destroy" else 0
 
-    def seconds_at_least(self, verb: str, empty_up: float) -> float:
+    @property
+    def idle(self) -> Case:
+        """The same stack with a provider that does nothing."""
+        return Case("idle", self.containers, self.children, per_minute=None if self.at_once > 64 else 60)
+
+    def seconds_at_least(self, verb: str, empty_up: float, idle: float = 0.0) -> float:
         """
         The bound: no program gets the verb done in less on this machine under this limit.
+
+        Args:
+            verb: The verb.
+            empty_up: Seconds of an `up` of nothing.
+            idle: Seconds of the verb with a provider that does nothing.
 
         The limit counts in windows of a minute, so a call number n goes out after (n - 1) // limit windows at the
         earliest; the last container is made then at the earliest, and boots after it.
         """
+        if self.provider == "idle":
+            return empty_up
         boot = self.boot if verb == "up" else self.action if verb == "destroy" else 0.0
         last_call = self._windows(self.calls_at_least(verb)) * WINDOW
         last_boot = self._windows(1 + self.containers) * WINDOW + boot if boot else 0.0
-        return empty_up + max(last_call, last_boot)
+        return max(empty_up + max(last_call, last_boot), idle)
 
     def _windows(self, calls: int) -> int:
         return 0 if self.per_minute is None or calls == 0 else (calls - 1) // self.per_minute
@@ -104,6 +125,11 @@ QUICK = (
 )
 
 FULL = (
+    *(
+        Case("ours", containers, children=True, per_minute=per_minute, with_container=True)
+        for per_minute in (None, 60)
+        for containers in (24, 200)
+    ),
     *(
         Case("ours", containers, children, per_minute)
         for per_minute in (None, 60)

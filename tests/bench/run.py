@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.bench.cases import VERBS, Case
 from tests.bench.measure import Measured, measure
 from tests.support.stack import Stack
 
-PLAIN = Path(__file__).parent / "plain" / "plain_stacks.py"
+OTHERS = Path(__file__).parent / "plain"
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,16 @@ class Row:
         return self.measured.seconds / self.bound
 
 
-def run(case: Case, engine: Path, empty_up: float) -> Iterator[Row]:
-    """Measure every verb of a case, in order."""
+def run(case: Case, engine: Path, empty_up: float, idle: Mapping[str, float] | None = None) -> Iterator[Row]:
+    """
+    Measure every verb of a case, in order.
+
+    Args:
+        case: The case.
+        engine: Folder of the engine's binaries.
+        empty_up: Seconds of an `up` of nothing.
+        idle: Seconds of each verb with a provider that does nothing.
+    """
     emulator = Emulator(
         boot_seconds=case.boot,
         action_seconds=case.action,
@@ -51,10 +59,13 @@ def run(case: Case, engine: Path, empty_up: float) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder, emulator:
         stack = _stack(Path(folder) / "stack", engine, emulator)
         stack.set("stacks:maxConcurrency", str(case.at_once))
-        shutil.copy(PLAIN, stack.folder)
+        if case.with_container:
+            stack.set("stacks:deleteChildrenWithContainer", "true")
+        for module in OTHERS.glob("*_stacks.py"):
+            shutil.copy(module, stack.folder)
         stack.program(case.program())
         for verb in VERBS:
-            bound = case.seconds_at_least(verb, empty_up)
+            bound = case.seconds_at_least(verb, empty_up, (idle or {}).get(verb, 0.0))
             # A plain provider takes a multiple of the bound; this ends only what hangs.
             timeout = 120 + 12 * bound + 12 * case.containers
             yield Row(

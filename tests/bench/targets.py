@@ -1,4 +1,4 @@
-"""What is to be reached (issue 5), and whether it was."""
+"""What is to be reached, and whether it was."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ POLLS = 14
 REFRESH_CALLS = 2
 KB_A_RESOURCE = 100.0
 IMPORT_MS = 70.0
+UP_CALLS = {24: 90, 60: 200}
+"""The most calls of an `up` with children, by the number of containers."""
+REFRESH_CALLS_OF_200 = 205
+DESTROY_NEAR = 2.0
+LIST_MS = 40.0
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,20 @@ class Target:
     reached: bool
 
 
-def targets(rows: Sequence[Row], took: dict[str, float]) -> list[Target]:
+def targets(rows: Sequence[Row], took: dict[str, float], listed: dict[str, float]) -> list[Target]:
     """Every target that the rows say something about."""
     ours = [row for row in rows if row.case.provider == "ours"]
     bare = [row for row in ours if not row.case.children]
-    return [*_ups(bare), *_quiet(ours), *_refreshes(bare), *_memory(bare), _imports(took)]
+    families = [row for row in ours if row.case.children]
+    return [
+        *_ups(bare),
+        *_families(families),
+        *_quiet(ours),
+        *_refreshes(bare),
+        *_memory(bare),
+        _imports(took),
+        _long_list(listed),
+    ]
 
 
 def kb_a_resource(rows: Sequence[Row]) -> float | None:
@@ -62,6 +76,21 @@ def _ups(rows: Sequence[Row]) -> Iterator[Target]:
             yield Target(
                 f"{what}: calls", f"{size} + {POLLS}", f"{size} + {calls - size}", calls <= size + POLLS
             )
+
+
+def _families(rows: Sequence[Row]) -> Iterator[Target]:
+    for row in rows:
+        case, calls = row.case, row.measured.calls
+        what = f"`{row.verb}` of {case.what}, {case.limit}"
+        if row.verb == "up" and case.per_minute is not None and case.containers in UP_CALLS:
+            most = UP_CALLS[case.containers]
+            yield Target(f"{what}: calls", f"at most {most}", str(calls), calls <= most)
+        if row.verb == "refresh" and case.containers == 200:
+            most = REFRESH_CALLS_OF_200
+            yield Target(f"{what}: calls", f"at most {most}", str(calls), calls <= most)
+        if row.verb == "destroy" and case.per_minute is None and case.containers == 200:
+            near = f"less than {DESTROY_NEAR:.0f} x the bound"
+            yield Target(f"{what}: time", near, f"{row.ratio:.2f} x", row.ratio < DESTROY_NEAR)
 
 
 def _quiet(rows: Sequence[Row]) -> Iterator[Target]:
@@ -93,4 +122,14 @@ def _imports(took: dict[str, float]) -> Target:
         f"at most {IMPORT_MS:.0f} ms",
         f"{adds:.0f} ms (over {took['pulumi']:.0f} ms)",
         adds <= IMPORT_MS,
+    )
+
+
+def _long_list(listed: dict[str, float]) -> Target:
+    return Target(
+        "a list of 5,000 containers in the client",
+        f"less than {LIST_MS:.0f} ms",
+        f"{listed['client']:.0f} ms ({listed['one odd field']:.0f} ms with one odd field; requests and json: "
+        f"{listed['requests and json']:.0f} ms)",
+        listed["client"] < LIST_MS,
     )

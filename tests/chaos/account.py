@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from stacks_pulumi.emulator import Emulator
 from tests.support.host import HostedResource
 
-__all__ = ["claims", "failures", "holdings", "secrets"]
+__all__ = ["claims", "connected", "failures", "holdings", "secrets"]
 
 AUTO_ADDED = "Your IP (Auto-added)"
 
@@ -52,6 +52,13 @@ def holdings(emulator: Emulator, among: str = "") -> set[str]:
                 if backup.container_id == container.id and backup.backup_type == "manual"
             }
         return found
+
+
+def connected(emulator: Emulator) -> dict[str, str]:
+    """The target of every connection, by the id that its resource has."""
+    with emulator.state.lock:
+        made = list(emulator.state.world.connections.values())
+    return {f"{one.source}/{one.id}": one.target for one in made}
 
 
 def failures(emulator: Emulator) -> set[str]:

@@ -13,7 +13,7 @@ import copy
 import re
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from hypothesis import strategies as st
@@ -21,10 +21,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.refusals import Refusal
-from tests.chaos.account import claims, failures, holdings, secrets
+from tests.chaos.account import claims, connected, failures, holdings, secrets
 from tests.chaos.faults import Drawn, drawn
 from tests.chaos.hosts import Hosts
-from tests.chaos.ministack import MiniStack, Outcome
+from tests.chaos.ministack import MiniStack, Outcome, Ref
 from tests.chaos.program import KINDS, NAMES, TEMPLATES, VPN, Program
 from tests.support.host import HostedResource
 
@@ -47,6 +47,9 @@ DRIFTS = (
     "boot will fail",
     "backup will fail",
 )
+
+UNKNOWN_OUTCOME = "its outcome is unknown"
+"""What an error says if the outcome of its request is unknown."""
 
 picks = st.integers(0, 99)
 edits: st.SearchStrategy[Edit] = st.tuples(
@@ -186,7 +189,7 @@ class Chaos(RuleBasedStateMachine):
         self.counts["steps"] += 1
         self.counts[verb] += 1
         queued = [fault.set(self.emulator) for fault in faults]
-        before = holdings(self.emulator)
+        before, targets = holdings(self.emulator), connected(self.emulator)
         with self.hosts.one() as host:
             stack = self.stack = MiniStack(host) if self.stack is None else self.stack.on(host)
             # A rename changes the name, and a deletion the id. An SSH key has the id of its container.
@@ -200,7 +203,8 @@ class Chaos(RuleBasedStateMachine):
         self.counts["errors"] += len(outcome.errors)
         after = holdings(self.emulator)
         self.released |= stack.retained
-        self._nothing_deleted_unasked(before - after, outcome, known)
+        self._nothing_deleted_unasked(before - after, outcome, known, targets)
+        self.foreign |= self._left_open(after - before, outcome)
         self._nothing_unknown(after, stack, known)
         self._nothing_untrue(after, stack, outcome)
         self._nothing_told(stack)
@@ -209,7 +213,9 @@ class Chaos(RuleBasedStateMachine):
             assert "\n" not in error.strip(), error
         return outcome
 
-    def _nothing_deleted_unasked(self, lost: set[str], outcome: Outcome, known: Known) -> None:
+    def _nothing_deleted_unasked(
+        self, lost: set[str], outcome: Outcome, known: Known, targets: Mapping[str, str]
+    ) -> None:
         deleted = {name for op, name in outcome.steps if op == "delete"}
         assert self.stack is not None
         asked = claims(resource for resource in known if resource.name in deleted)
@@ -223,11 +229,29 @@ class Chaos(RuleBasedStateMachine):
             and not self._wants_access(resource.name)
         }
         unasked = {id_ for id_ in lost if id_ not in asked and id_.partition("/")[0] not in asked | closed}
+        # A connection goes with its target too, also one that is retained.
+        unasked = {id_ for id_ in unasked if targets.get(id_) not in asked}
         assert not unasked, f"deleted, and nobody asked for it: {sorted(unasked)}"
         self.foreign -= lost
 
     def _wants_access(self, name: str) -> bool:
         return name in self.program.names() and bool(self.program.inputs(name).get("external_access"))
+
+    def _left_open(self, new: set[str], outcome: Outcome) -> set[str]:
+        """What a creation may have left, whose error says that its outcome is unknown and asks to look."""
+        assert self.stack is not None
+        found = set()
+        for name, error in outcome.errors.items():
+            if UNKNOWN_OUTCOME not in error.message or ("create", name) not in outcome.steps:
+                continue
+            inputs = self.program.inputs(name)
+            parent = inputs.get("container", inputs.get("source"))
+            if isinstance(parent, Ref):
+                beginning = f"{self.stack.resources[parent.name].id}/"
+                found |= {id_ for id_ in new if id_.startswith(beginning)}
+            else:
+                found |= {id_ for id_ in new if id_.endswith(f"-{inputs['name']}")}
+        return found - claims(self.stack.in_state())
 
     def _nothing_unknown(self, after: set[str], stack: MiniStack, known: Known) -> None:
         claimed = claims(stack.in_state())
@@ -244,6 +268,8 @@ class Chaos(RuleBasedStateMachine):
             for resource in stack.in_state()
             if resource.kind == "AllowedIp" and resource.name in outcome.errors
         }
+        # Where no answer could be read, a deletion may have been carried out. The error has to say so.
+        self.vanished |= {id_ for id_, message in outcome.undeleted.items() if UNKNOWN_OUTCOME in message}
         missing = claims(stack.in_state()) - after - self.vanished - between
         missing = {id_ for id_ in missing if id_.partition("/")[0] not in self.vanished}
         assert not missing, f"in the state, and not in the account: {sorted(missing)}"

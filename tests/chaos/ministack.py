@@ -47,6 +47,7 @@ class Declared:
         component: Type of the component that it is in.
         alias: The name and the component that it had before, if they changed.
         retain: Whether it stays in the account when it leaves the state (`retain_on_delete`).
+        delete_first: Whether every replacement deletes before it creates (`delete_before_replace`).
     """
 
     kind: str
@@ -56,6 +57,7 @@ class Declared:
     component: str = ""
     alias: tuple[str, str] | None = None
     retain: bool = False
+    delete_first: bool = False
 
     @property
     def needs(self) -> frozenset[str]:
@@ -71,10 +73,12 @@ class Outcome:
     Attributes:
         steps: What was done, as pairs of operation and name.
         errors: What failed, by name.
+        undeleted: The message of each deletion that failed, by the id of what was to be deleted.
     """
 
     steps: list[tuple[str, str]] = field(default_factory=list)
     errors: dict[str, CallFailedError] = field(default_factory=dict)
+    undeleted: dict[str, str] = field(default_factory=dict)
 
     @property
     def messages(self) -> list[str]:
@@ -140,8 +144,13 @@ class MiniStack:
                 self._declared[declared.name] = declared
         if not outcome.errors:
             wanted = {declared.name for declared in program}
-            # An old name under which the state still holds something that was not looked at is no deletion.
-            wanted |= {declared.alias[0] for declared in program if declared.alias is not None}
+            # An old name under which the state still holds something that was not looked at is no deletion. An alias
+            # means nothing where the state has the new name already.
+            wanted |= {
+                declared.alias[0]
+                for declared in program
+                if declared.alias is not None and declared.name not in self.resources
+            }
             going = [name for name in self.resources if name not in wanted]
             self._delete([name for name in going if target is None or name in target], outcome)
         return outcome
@@ -216,11 +225,12 @@ class MiniStack:
     ) -> None:
         checked = self._checked(resource, inputs)
         if forced:
-            self._replace(declared, before, inputs, outcome, delete_first=False)
+            self._replace(declared, before, inputs, outcome, delete_first=declared.delete_first)
             return
         diff = resource.diff(checked)
         if diff.replaces:
-            self._replace(declared, before, inputs, outcome, delete_first=diff.deleteBeforeReplace)
+            delete_first = diff.deleteBeforeReplace or declared.delete_first
+            self._replace(declared, before, inputs, outcome, delete_first=delete_first)
         elif diff.changes == provider_pb2.DiffResponse.DIFF_SOME or declared.name in self.unfinished:
             outcome.steps.append(("update", declared.name))
             resource.update(checked)
@@ -282,9 +292,8 @@ class MiniStack:
     def _delete(self, names: Sequence[str], outcome: Outcome) -> None:
         going = set(names)
         for old in list(self.condemned):
-            outcome.steps.append(("delete", old.name))
             try:
-                old.delete()
+                self._delete_at_host(old, outcome)
                 self.condemned.remove(old)
             except CallFailedError as error:
                 outcome.errors[old.name] = error
@@ -310,9 +319,16 @@ class MiniStack:
             outcome.steps.append(("retain", resource.name))
             self.retained |= claims([resource])
         else:
-            outcome.steps.append(("delete", resource.name))
-            resource.delete()
+            self._delete_at_host(resource, outcome)
         self._forget(name)
+
+    def _delete_at_host(self, resource: HostedResource, outcome: Outcome) -> None:
+        outcome.steps.append(("delete", resource.name))
+        try:
+            resource.delete()
+        except CallFailedError as error:
+            outcome.undeleted[resource.id] = error.message
+            raise
 
     def _forget(self, name: str) -> None:
         del self.resources[name]

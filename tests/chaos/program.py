@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.chaos.ministack import Declared, Ref
 
-__all__ = ["KINDS", "Program"]
+__all__ = ["DELETE_FIRST", "KINDS", "RETAIN", "Program"]
 
 NAMES = ("apple", "birch", "cedar", "daisy")
 TEMPLATES = ("nodejs", "python", "postgresql")
@@ -17,6 +17,7 @@ ADDRESSES = ("198.51.100.1", "198.51.100.0/24", "2001:db8::1", "203.0.113.9")
 KINDS = ("AllowedIp", "Connection", "PinnedBackup", "VpnClient", "SshCertificate")
 VPN = "vine"
 COMPONENT = "tests:index:Box"
+RETAIN, DELETE_FIRST = "retain_on_delete", "delete_before_replace"
 
 
 class Program:
@@ -25,6 +26,10 @@ class Program:
 
     Args:
         deleted_with: Whether what belongs to a container leaves the state with it, without a call.
+
+    Attributes:
+        transform: What a transform of the program sets: `delete_before_replace` for all resources, `retain_on_delete`
+            for containers, or nothing.
     """
 
     def __init__(self, *, deleted_with: bool = True) -> None:
@@ -32,6 +37,7 @@ class Program:
         self._deleted_with = deleted_with
         self._numbers = itertools.count(1)
         self._left_out: tuple[str, str] | None = None
+        self.transform = ""
 
     def __iter__(self) -> Iterator[Declared]:
         for name, found in self._declared.items():
@@ -42,7 +48,8 @@ class Program:
                 parent=found["parent"] if self._deleted_with else None,
                 component=found["component"],
                 alias=found["alias"],
-                retain=found["retain"],
+                retain=found["retain"] or (self.transform == RETAIN and found["kind"] == "Container"),
+                delete_first=self.transform == DELETE_FIRST,
             )
 
     def __len__(self) -> int:

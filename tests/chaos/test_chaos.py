@@ -20,4 +20,5 @@ def test_nothing_is_lost_doubled_deleted_unasked_or_told() -> None:
 
     assert failed == []
     assert total["steps"] >= 200
-    assert total["faults fired"] >= 12
+    # 29 on a quiet and 27 to 31 on a busy machine: threads run freely. Of the 111 `up` many have nothing to do.
+    assert total["faults fired"] >= 20

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.chaos.account import holdings
+from tests.chaos.faults import Drawn
+from tests.chaos.life import UNKNOWN_OUTCOME
 from tests.chaos.wider import STEPS, WiderChaos, chosen
 
 pytestmark = [pytest.mark.chaos, pytest.mark.host]
@@ -65,11 +68,36 @@ def rename_and_go_on(life: WiderChaos) -> None:
     life._converges()
 
 
+def replace_the_target_of_a_retained_connection(life: WiderChaos) -> None:
+    """The platform deletes the connections that lead to a container with it."""
+    life.program.add_child("Connection", 1, 0)
+    life._up([])
+    life.retains_a_resource(pick=position(life, "birch-to-apple"))
+    life.renames_with_an_alias(pick=position(life, "apple"), replaced=True, moved=False, faults=[])
+    assert life.released
+
+
+def transform_every_resource(life: WiderChaos) -> None:
+    """The only address of a container is deleted before it is created again, and what a container retains is told."""
+    life.program.inputs("apple-ip0")["revoke_auto_added"] = True
+    life._up([])
+    life.a_transform_sets_an_option(changes=[], pick=position(life, "apple-ip"), retained=False, faults=[])
+    assert life.stack is not None
+    assert "apple-ip0" in life.stack.resources
+    life.a_transform_sets_an_option(changes=[], pick=position(life, "apple-ip"), retained=True, faults=[])
+    life.program.remove(position(life, "birch"))
+    life._up([])
+    life._converges()
+    assert any(id_.endswith("-birch") for id_ in life.released)
+
+
 LIVES: dict[str, Callable[[WiderChaos], None]] = {
     "remove what was recreated": remove_what_was_recreated,
     "change what was recreated": change_what_was_recreated,
     "rename and replace": rename_and_replace,
     "rename and adopt": rename_and_adopt,
+    "transform every resource": transform_every_resource,
+    "replace the target of a retained connection": replace_the_target_of_a_retained_connection,
 }
 
 
@@ -91,6 +119,53 @@ def test_no_child_is_created_in_a_container_that_was_recreated_outside(life: Wid
 
     assert list(outcome.errors) == [new]
     assert "it may be another stack's container" in outcome.errors[new].message
+
+
+def test_a_resource_that_was_renamed_without_an_alias_and_created_again_is_left_to_its_new_name(
+    life: WiderChaos,
+) -> None:
+    """The new resource fails to boot, so the old name stays in the state, and gets its alias too late."""
+    life.emulator.drift.delete("birch")
+    life.emulator.fail_boot("birch")
+    life.renames_without_an_alias(pick=position(life, "birch"), replaced=False, faults=[])
+    assert life.stack is not None
+    assert {name for name in life.stack.resources if name.startswith("birch")} == {"birch", "birch-r1"}
+
+    life._converges()
+
+
+def test_a_creation_may_leave_its_container_to_the_dashboard_if_no_answer_can_be_read(
+    life: WiderChaos,
+) -> None:
+    life.program.add_container("cedar", "nodejs")
+    unreadable = [
+        Drawn("containers.create", "truncated", 1),
+        Drawn("containers.list", "empty", 40, skip=1),
+    ]
+
+    outcome = life._up(unreadable)
+
+    assert list(outcome.errors) == ["cedar"]
+    assert UNKNOWN_OUTCOME in outcome.errors["cedar"].message
+    assert {id_.rpartition("-")[2] for id_ in life.foreign} == {"cedar"}
+    life._converges()
+
+
+def test_a_deletion_may_leave_its_resource_in_the_state_if_no_answer_can_be_read(life: WiderChaos) -> None:
+    assert life.stack is not None
+    apple, (rule,) = life.stack.resources["apple"].id, life.program.names("AllowedIp")
+    life.program.remove(position(life, rule))
+    unreadable = [
+        Drawn("allowed_ips.remove", "status", 5, options={"code": 502, "done": True}),
+        Drawn("allowed_ips.list", "status", 20, skip=1, options={"code": 500}),
+    ]
+
+    outcome = life._up(unreadable)
+
+    assert (list(outcome.errors), rule in life.stack.resources) == ([rule], True)
+    assert UNKNOWN_OUTCOME in outcome.errors[rule].message
+    assert f"{apple}/198.51.100.1" in life.vanished - holdings(life.emulator)
+    life._converges()
 
 
 def test_renames_targets_and_a_second_stack_lose_nothing(life: WiderChaos) -> None:

@@ -2,8 +2,8 @@
 Chaos with what changes the URN, the identity or the owner of a thing.
 
 Renames with and without an alias, moves into a component, forced replacements, targets, containers that were recreated
-under the same name, retained resources, and a second stack on the same account. Beside what must hold in `life`: a
-container that another stack or the dashboard made is neither deleted nor changed nor adopted.
+under the same name, retained resources, transforms, and a second stack on the same account. Beside what must hold in
+`life`: a container that another stack or the dashboard made is neither deleted nor changed nor adopted.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from hypothesis.stateful import precondition, rule
 
 from tests.chaos.account import holdings
 from tests.chaos.faults import Drawn, drawn
-from tests.chaos.life import Chaos, picks
+from tests.chaos.life import Chaos, Edit, edits, picks
 from tests.chaos.ministack import MiniStack, Outcome
-from tests.chaos.program import NAMES, TEMPLATES, Program
+from tests.chaos.program import DELETE_FIRST, NAMES, RETAIN, TEMPLATES, Program
 
 __all__ = ["DEFAULT", "STEPS", "WiderChaos", "chosen"]
 
@@ -31,6 +31,7 @@ STEPS = (
     "recreate",
     "second stack",
     "retain",
+    "transform",
     "children",
 )
 """What can be switched on. `children`: they delete themselves, as without `stacks:deleteChildrenWithContainer`."""
@@ -155,6 +156,20 @@ class WiderChaos(Chaos):
         self.counts["steps"] += 1
         self.program.retain(pick)
         self._up([])
+
+    @step("transform")
+    @rule(changes=st.lists(edits, min_size=1, max_size=2), pick=picks, retained=st.booleans(), faults=drawn())
+    def a_transform_sets_an_option(
+        self, changes: list[Edit], pick: int, retained: bool, faults: list[Drawn]
+    ) -> None:
+        """One `up` of a program with a transform, which replaces one resource and changes others."""
+        self.counts["transform"] += 1
+        self.program.transform = RETAIN if retained else DELETE_FIRST
+        try:
+            self._edit(changes)
+            self._up(faults, force=self._some_name(pick))
+        finally:
+            self.program.transform = ""
 
     @step("second stack")
     @rule(pick=picks, destroyed=st.booleans())

@@ -113,3 +113,38 @@ def test_what_stands_in_the_way(emulator: Emulator, make_stack: Callable[..., St
     assert (list(links(emulator)), emulator.calls("containers.set_status")) == (["primary"], restarts)
     other.destroy()
     assert links(emulator) == {}
+
+
+SLOW = ENDS + (
+    'first = stacks.Connection("app-to-sql", source=app, target=sql)\n'
+    'stacks.Connection("app-to-cache", source=app, target=cache)\n'
+)
+
+
+def test_one_restart_for_targets_that_become_ready_at_different_times(
+    emulator: Emulator, stack: Stack
+) -> None:
+    emulator.faults.add("containers.create", "slow", seconds=4.0, match="cache")
+    stack.program(SLOW)
+
+    stack.up()
+
+    assert emulator.calls("containers.set_status") == 1
+    assert emulator.state.container("app").env_pending is False
+
+
+def test_a_restart_that_another_resource_waits_for_waits_for_no_other_target(
+    emulator: Emulator, stack: Stack
+) -> None:
+    emulator.faults.add("containers.create", "slow", seconds=4.0, match="cache")
+    stack.program(
+        SLOW
+        + 'stacks.Container("after", template="nodejs", opts=pulumi.ResourceOptions(depends_on=[first]))\n'
+    )
+
+    stack.up()
+
+    done = [(request.operation, request.subject) for request in emulator.requests]
+    created = [subject for operation, subject in done if operation == "containers.create"]
+    assert created.index("after") < created.index("cache")
+    assert emulator.calls("containers.set_status") == 2

@@ -25,6 +25,7 @@ APPLIED = (
     "deploy_app",
     "expose_with_ip_restrictions",
     "quickstart",
+    "several_stacks",
     "two_accounts",
     "vpn_for_a_laptop",
 )
@@ -216,6 +217,36 @@ def test_capped_agent(example: Make, emulator: Emulator) -> None:
     # Without a program to run, destroy takes the key of the last `up`.
     stack.up()
     stack.destroy()
+    assert containers(emulator) == {}
+
+
+def test_several_stacks(example: Make, emulator: Emulator) -> None:
+    development = emulator.new_key(spending_cap=20, label="development")
+    production = emulator.new_key(spending_cap=8, label="production")
+    stack = example("several_stacks", development)
+    stack.cli("stack", "init", "prod")
+    stack.set("stacks:baseUrl", emulator.url)
+    stack.set("plan", "standard")
+    stack.set("stacks:apiKey", production, secret=True)
+
+    stack.up("--stack", "dev")
+    refused = stack.up_fails("--stack", "prod", "--continue-on-error")
+
+    assert any("may spend $8.00 a month" in text for text in refused.errors), "each key has its own cap"
+    emulator.set_spending_cap(20, "production")
+    stack.up("--stack", "prod")
+    assert {name: held.plan for name, held in containers(emulator).items()} == {
+        "web-dev": "basic",
+        "web-db-dev": "basic",
+        "web-prod": "standard",
+        "web-db-prod": "standard",
+    }
+
+    stack.destroy("--stack", "dev")
+
+    assert set(containers(emulator)) == {"web-prod", "web-db-prod"}
+    assert stack.outputs()["containers"] == ["web-prod", "web-db-prod"]
+    stack.destroy("--stack", "prod")
     assert containers(emulator) == {}
 
 

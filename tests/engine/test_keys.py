@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
 
 from stacks_pulumi.emulator import Emulator
@@ -64,3 +67,37 @@ def test_a_revoked_key_says_how_to_go_on(stack: Stack, emulator: Emulator, progr
     stack.set("stacks:apiKey", emulator.new_key(label="newest"))
     stack.destroy("--run-program")
     assert contents(emulator)["containers"] == []
+
+
+def test_a_key_that_is_revoked_during_an_up_leaves_no_orphan(
+    emulator: Emulator, make_stack: Callable[..., Stack]
+) -> None:
+    """Also what was created, but not completed, is in the state: the configuration of the VPN client is missing."""
+    stack = make_stack(emulator, emulator.new_key(label="old"))
+    stack.program(
+        """
+        vpn = stacks.Container("vpn", template="stacks-vpn")
+        stacks.VpnClient("laptop", container=vpn)
+        sql = stacks.Container("sql", template="postgresql")
+        stacks.PinnedBackup("backup", container=sql, opts=pulumi.ResourceOptions(depends_on=[vpn]))
+        """
+    )
+    process = stack.start("up", "--yes", "--skip-preview")
+    deadline = time.monotonic() + 60
+    while not emulator.calls("vpn_clients.add"):
+        assert time.monotonic() < deadline, "no client was added within 60 s"
+        time.sleep(0.005)
+    emulator.drift.revoke_key("old")
+    said, _ = process.communicate(timeout=120)
+
+    assert process.returncode != 0
+    assert "401" in said
+    held = contents(emulator)
+    assert set(stack.resources()) >= {"vpn", "sql"}
+    assert ("laptop" in stack.resources()) is (held["clients"] == ["vpn laptop"]), said
+
+    stack.set("stacks:apiKey", emulator.new_key(label="new"))
+    stack.up()
+    assert set(stack.resources()) == {"vpn", "sql", "laptop", "backup"}
+    stack.destroy()
+    assert not any(contents(emulator).values())

@@ -103,8 +103,9 @@ def test_the_commands_of_a_readme_do_what_it_says(name: str, tmp_path: Path, eng
             here = text.replace("http://127.0.0.1:7823/api/v1", other.url)
             for pack in re.findall(r"(?<= )\.\./\.\./policies/\w+", here):
                 here = here.replace(pack, str(argument(ensure(), folder / pack, tmp_path)))
-            # The other account's key is pasted at a prompt.
-            given = other.key if "customerKey --secret" in text else ""
+            # Keys are pasted at a prompt.
+            keys = {"customerKey --secret": other.key, "stacks:apiKey --secret": emulator.key}
+            given = next((key for command, key in keys.items() if command in text), "")
             newcomer.paste(here, folder, given=given, fails=mark == "fails")
             followed += 1
         assert followed or name == "multi_cloud"

@@ -223,6 +223,61 @@ def test_a_target_cannot_adopt_what_another_resource_of_the_program_owns(
     assert (contents(emulator)["containers"], writes(emulator)) == (["web"], ["containers.create"])
 
 
+@pytest.mark.parametrize("kind", ["AllowedIp", "VpnClient", "Connection", "PinnedBackup"])
+def test_a_target_cannot_adopt_the_child_that_another_resource_of_the_program_owns(
+    stack: Stack, emulator: Emulator, kind: str
+) -> None:
+    line = f"stacks.{kind}({RESOURCES[kind].format('{}', VALUES[kind][0])})\n"
+    stack.program(FIXED)
+    stack.up(quiet_afterwards=False)
+    if kind == "PinnedBackup":
+        # Only a backup that the program names by its number can be another resource's: here a nightly one.
+        emulator.advance(86_400)
+        (nightly,) = [one.id for one in emulator.state.backups.values() if one.container_name == "sql"]
+        line = line.replace('triggers=["v1"]', f"backup_id={nightly}")
+    else:
+        stack.set("stacks:adopt", "if_matching")
+    stack.program(FIXED + line.format("a"))
+    stack.up(quiet_afterwards=False)
+    standing, calls = contents(emulator), len(emulator.requests)
+    urn = stack.resources()["a"]["urn"]
+
+    # By the id alone it is the same container.
+    other = line.format("b").replace("=web", "=web.id").replace("=vpn", "=vpn.id").replace("=sql", "=sql.id")
+    stack.program(FIXED + line.format("a") + other)
+    refused = [
+        stack.preview_fails(),
+        stack.up_fails("--target", urn.replace("::a", "::b")),
+        stack.up_fails("--target", urn),
+    ]
+
+    for result in refused:
+        told = [line for line in result.errors if "'a'" in line and "'b'" in line and kind in line]
+        assert told, result.text
+    assert "b" not in stack.resources()
+    assert (contents(emulator), writes(emulator, calls)) == (standing, [])
+
+
+def test_an_address_that_is_unknown_at_preview_makes_no_container_unknown(
+    stack: Stack, emulator: Emulator
+) -> None:
+    """External access is on, though not by this program: the check of a child sees an existing container."""
+    web = 'web = stacks.Container("web", template="nodejs")\n'
+    stack.program(web)
+    stack.up(quiet_afterwards=False)
+    emulator.drift.set_external_access("web", enabled=True)
+
+    stack.program(
+        web
+        + 'other = stacks.Container("other", template="nodejs")\n'
+        + 'stacks.AllowedIp("office", container=web, ip_address=other.id.apply(lambda _: "198.51.100.7"))\n'
+    )
+    stack.preview()
+    stack.up(quiet_afterwards=False)
+
+    assert contents(emulator)["addresses"] == ["web 198.51.100.7"]
+
+
 def test_two_accounts_may_have_a_container_of_one_name(stack: Stack, emulator: Emulator) -> None:
     stack.set("team:apiKey", emulator.new_key(account=emulator.new_account()))
     stack.program(
@@ -297,3 +352,25 @@ def test_a_container_that_another_provider_has_adopted_is_not_deleted(
     assert list(emulator.state.containers.values()) == made
     stack.destroy()
     assert contents(emulator)["containers"] == []
+
+
+def test_addresses_that_move_to_other_resources_stay_in_the_list(stack: Stack, emulator: Emulator) -> None:
+    """A program that names its resources by their position in a list, whose first item is removed."""
+    program = """
+    web = stacks.Container("web", template="nodejs", external_access=True)
+    for number, address in enumerate({}):
+        stacks.AllowedIp(f"address-{{number}}", container=web, ip_address=address)
+    """
+    addresses = ["198.51.100.1", "198.51.100.2", "198.51.100.3"]
+    stack.program(program.format(addresses))
+    stack.up(quiet_afterwards=False)
+    calls = len(emulator.requests)
+
+    stack.program(program.format(addresses[1:]))
+    stack.up()
+
+    assert contents(emulator)["addresses"] == ["web 198.51.100.2", "web 198.51.100.3"]
+    assert writes(emulator, calls) == ["allowed_ips.remove"]
+    assert {name for name in stack.resources() if name != "web"} == {"address-0", "address-1"}
+    stack.destroy()
+    assert contents(emulator) == EMPTY

@@ -110,6 +110,37 @@ def test_a_name_is_the_former_one_then_that_of_autonaming_then_that_of_the_progr
     assert _to_dict(kept.inputs)["name"] == "former"
 
 
+def test_a_proposed_name_that_is_too_long_is_shortened_and_an_enforced_one_is_refused(host: Host) -> None:
+    options = provider_pb2.CheckRequest.AutonamingOptions
+    long = "a-very-long-name-of-a-container-1a2b3c4"
+
+    proposed = check(host, autonaming=options(proposed_name=long, mode=options.PROPOSE))
+    enforced = check(host, autonaming=options(proposed_name=long, mode=options.ENFORCE))
+
+    name = _to_dict(proposed.inputs)["name"]
+    assert name.startswith("a-very-long-name-of-a-con")
+    assert len(name) == 32
+    assert [failure.property for failure in enforced.failures] == ["name"]
+
+
+def test_a_name_pattern_shapes_the_name_of_the_program_and_autonaming_takes_precedence(
+    make_host: Callable[..., Host], emulator: Emulator
+) -> None:
+    config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+    host = make_host({**config, "stacks:namePattern": "${name}-${stack}"})
+    options = provider_pb2.CheckRequest.AutonamingOptions
+    proposed = options(proposed_name="proposed", mode=options.PROPOSE)
+
+    assert _to_dict(check(host).inputs)["name"] == "web-dev"
+    assert _to_dict(check(host, autonaming=proposed).inputs)["name"] == "proposed"
+    for note in ({}, {"namePattern": "${name}-${stack}"}):
+        former = {"name": "former", "template": "nodejs", **note}
+        kept = _to_dict(check(host, olds=_to_struct(former)).inputs)
+        assert kept.items() >= former.items(), "a container keeps its name, and the note that it was shaped"
+    request = provider_pb2.CheckRequest(urn=URN, news=_to_struct({"name": "mine", "template": "nodejs"}))
+    assert _to_dict(host.stub.Check(request).inputs)["name"] == "mine"
+
+
 def test_without_autonaming_a_name_is_needed(host: Host) -> None:
     options = provider_pb2.CheckRequest.AutonamingOptions
 

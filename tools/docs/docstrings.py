@@ -40,11 +40,13 @@ def first_sentence(documented: Any) -> str:
 
 
 def attributes(cls: type) -> dict[str, tuple[str, str]]:
-    """The annotated attributes of a class: name -> its type as it is written, and the docstring below it."""
+    """The outputs that a class declares: name -> its type as it is written, and the docstring below it."""
     body = _body(cls)
     found: dict[str, tuple[str, str]] = {}
     for node, below in zip(body, [*body[1:], None], strict=True):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        if ast.unparse(node.annotation).startswith("pulumi.Output"):
             said = ""
             if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
                 said = inspect.cleandoc(str(below.value.value))

@@ -23,6 +23,7 @@ _SAID: Final = {
     "adopt": "If an object exists already: `never` or `if_matching`. A resource's own `adopt` takes precedence.",
     "requestsPerMinute": "The budget to keep to until the API's headers say otherwise.",
     "deleteChildrenWithContainer": "Leave child resources to the deletion of their container, at a risk: see below.",
+    "namePattern": "Shapes the default names of containers, for instance `${name}-${stack}`; see below.",
     "maxConcurrency": "How many operations one provider process runs in parallel.",
 }
 _SET_ELSEWHERE: Final = {"account"}

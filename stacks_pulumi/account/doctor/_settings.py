@@ -196,9 +196,12 @@ def autonaming(facts: Facts) -> Iterator[Finding]:
             "autonaming",
             "pulumi:autonaming does not name containers in Python programs, and a pattern without a random part makes "
             "the engine delete each resource before it creates the replacement",
-            f"pulumi config rm {_AUTONAMING}, and give containers their `name`",
+            f"pulumi config rm {_AUTONAMING}, and set stacks:namePattern, or give containers their `name`",
         )
     else:
+        pattern, _ = facts.given("namePattern")
+        shaped = "" if pattern is None else f", shaped by stacks:namePattern ({pattern})"
         yield ok(
-            "autonaming", "pulumi:autonaming is not set: a container's default name is its resource's name"
+            "autonaming",
+            f"pulumi:autonaming is not set: a container's default name is its resource's name{shaped}",
         )

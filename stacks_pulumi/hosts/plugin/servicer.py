@@ -31,6 +31,7 @@ from stacks_pulumi.hosts.plugin.wire import from_struct, settings_of, to_struct
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing.tokens import MARKER, NATIVE
 from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._session import session_for
@@ -172,7 +173,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             olds, news = from_struct(request.olds), from_struct(request.news)
             failures: dict[str, str] = {}
             if any(field.name == "name" and field.required for field in handler.fields):
-                _name(request, olds, news, failures)
+                _name(request, olds, news, failures, is_container=handler.kind == "Container")
             # What Read gives as inputs does not hold what `check` derives from them.
             found = handler.check(call, {**handler.derived(olds), **olds} if olds else {}, news)
             return provider_pb2.CheckResponse(
@@ -322,19 +323,34 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                     self._changed.notify_all()
 
 
-def _name(request: Any, olds: Mapping[str, Any], news: dict[str, Any], failures: dict[str, str]) -> None:
-    """Name what has no name: as before, else as `pulumi:autonaming` says, else as the program calls the resource."""
+def _name(
+    request: Any,
+    olds: Mapping[str, Any],
+    news: dict[str, Any],
+    failures: dict[str, str],
+    *,
+    is_container: bool,
+) -> None:
+    """
+    Name what has no name: as before, else as `pulumi:autonaming` says, else as the program calls the resource.
+
+    The last one is a default name, which `check` of a container shapes by `stacks:namePattern`.
+    """
     if news.get("name") is not None:
         return
     options = request.autonaming if request.HasField("autonaming") else None
+    # The engine does not tell a provider the organization.
+    default = {DEFAULT_NAME: {"organization": None}}
     if olds.get("name") is not None:
-        news["name"] = olds["name"]
+        news.update(default, name=olds["name"])
     elif options is not None and options.mode == options.DISABLE:
         failures["name"] = "name is missing, and pulumi:autonaming does not allow a generated one: set name"
+    elif options is not None and options.mode == options.PROPOSE and is_container:
+        news["name"] = valid_container_name(options.proposed_name)
     elif options is not None:
         news["name"] = options.proposed_name
     else:
-        news["name"] = request.urn.rpartition("::")[2]
+        news.update(default, name=request.urn.rpartition("::")[2])
 
 
 def _how(name: str, olds: Mapping[str, Any], news: Mapping[str, Any], *, replaces: bool) -> Any:

@@ -18,6 +18,7 @@ SETTINGS: Final = (
     "adopt",
     "requestsPerMinute",
     "maxConcurrency",
+    "namePattern",
 )
 """The provider's inputs. The others of a stack's settings are for programs in Python."""
 

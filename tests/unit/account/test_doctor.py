@@ -198,6 +198,15 @@ def test_autonaming_is_warned_of(machine: Machine, doctor: Doctor) -> None:
     assert report.code == 0
 
 
+def test_a_name_pattern_is_shown(machine: Machine, doctor: Doctor) -> None:
+    machine.set("stacks:namePattern", "${name}-${stack}")
+
+    finding = only(doctor(), "autonaming")
+
+    assert finding["level"] == "ok"
+    assert finding["text"].endswith("shaped by stacks:namePattern (${name}-${stack})")
+
+
 def test_a_key_in_the_environment_is_named_by_its_variable(
     machine: Machine, emulator: Emulator, doctor: Doctor
 ) -> None:

@@ -194,6 +194,20 @@ def test_a_backup_that_never_appears_is_given_up_at_the_deadline(clock: FakeCloc
     assert store.asked == 1
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_start_says_that_a_backup_was_started_before_the_key_was_revoked(
+    clock: FakeClock, status: int
+) -> None:
+    script = Script(
+        backups__list=[data([entry(10)]), refusal(status)],
+        backups__trigger=data({"status": "in_progress"}, 202),
+    )
+
+    with pytest.raises(errors.StacksError, match=rf"\({status}.*was started before that"):
+        backups(script, clock).start("a", deadline=clock.now() + 60)
+    assert script.operations == ["backups.list", "backups.trigger", "backups.list"]
+
+
 def test_a_start_that_is_cancelled_after_it_was_accepted_finds_the_backup(clock: FakeClock) -> None:
     store = Store(clock, shows_after=8)
 

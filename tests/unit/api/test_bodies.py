@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,6 +29,16 @@ def test_the_credentials_of_the_guide_are_read_and_kept() -> None:
     assert (read.host, read.port, read.internal_host) == ("10.52.0.5", 5432, "usr-abc12345-mydb")
     assert (read.container_name, read.type) == ("mydb", "postgresql")
     assert read.raw == {"credentials": body["credentials"], **body["data"]}  # type: ignore[dict-item]  # JSON
+
+
+@pytest.mark.parametrize("read", [_bodies.container, _bodies.connection])
+@pytest.mark.parametrize("id_", [18, 1.5, True, ["usr-1-web"]])
+def test_created_object_has_an_id_that_is_text(read: Callable[[Any], Any], id_: Any) -> None:
+    named = {"name": "web", "status": "pending"}
+
+    assert read({"success": True, "data": {"id": "usr-1-web", **named}}).id == "usr-1-web"
+    with pytest.raises(ShapeError, match=r"data\.id"):
+        read({"success": True, "data": {"id": id_, **named}})
 
 
 @pytest.mark.parametrize(

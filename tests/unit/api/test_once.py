@@ -275,7 +275,7 @@ def test_what_appears_late_is_found_although_the_pulse_ended_the_attempts(api: A
         raise errors.WaitCancelledError("enough")
 
     api.posts = [LOST]
-    api.look = lambda: Listing([OLD, MINE] if clock.now() > 1002 else [OLD])  # type: ignore[method-assign]
+    api.look = lambda: Listing([OLD, MINE] if clock.now() > 1002 else [OLD])  # type: ignore[method-assign]  # this test looks in a way of its own
 
     assert api.create(pulse=pulse) == MINE
     assert api.happened == ["post"]

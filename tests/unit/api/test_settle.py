@@ -196,6 +196,19 @@ def test_a_change_whose_response_is_lost_again_and_again_is_judged_by_its_state(
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
+@pytest.mark.parametrize(
+    ("answers", "unknown"), [(refusal(500), True), ([LOST, refusal(400)], True), (refusal(400), False)]
+)
+def test_error_says_that_the_outcome_is_unknown_if_the_look_fails_too(
+    clock: FakeClock, case: Case, answers: Any, unknown: bool
+) -> None:
+    with pytest.raises(errors.ApiError) as failed:
+        case.run(clock, answers, refusal(500))
+
+    assert str(failed.value).endswith("so its outcome is unknown") is unknown
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
 def test_a_refusal_of_another_kind_is_told_without_a_look(clock: FakeClock, case: Case) -> None:
     with pytest.raises(errors.ForbiddenError):
         case.run(clock, refusal(403), errors.ConfigError("no look is made"))

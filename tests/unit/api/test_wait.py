@@ -45,4 +45,4 @@ def test_the_verdict_on_a_look(wait: Wait, state: str | None, looks: int, expect
 def test_waits_are_frozen_and_not_contradictory(wait: Wait) -> None:
     assert not wait.target & wait.failed
     with pytest.raises(dataclasses.FrozenInstanceError):
-        wait.name = "x"  # type: ignore[misc]
+        wait.name = "x"  # type: ignore[misc]  # what must fail

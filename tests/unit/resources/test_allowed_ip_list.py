@@ -19,6 +19,7 @@ from stacks_pulumi.emulator import Emulator, access
 from stacks_pulumi.emulator.refusals import Refusal
 from stacks_pulumi.errors import BadRequestError, NotFoundError, ServerError, StacksError
 from stacks_pulumi.resources._allowed_ip_list import AllowedIpCreation, AllowedIpList
+from stacks_pulumi.resources._created import CreatedContainers
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._reads import Reads
@@ -37,9 +38,10 @@ class Account:
     Args:
         again: What the API does with an address that is in the list: `refused`, `twice`, or changed `in place`.
         fails: Which of the requests that change something fails; `None` for none.
+        is_new: Whether this operation has created the container.
     """
 
-    def __init__(self, *, again: str = "refused", fails: int | None = None) -> None:
+    def __init__(self, *, again: str = "refused", fails: int | None = None, is_new: bool = False) -> None:
         OWNERSHIP._owners.clear()  # every account is an operation of its own
         self.emulator = Emulator(duplicate_ips=again == "twice")
         self.in_place = again == "in place"
@@ -51,6 +53,12 @@ class Account:
         self.allowed_ips = SimpleNamespace(list=self._list, add=self._add, remove=self._remove)
         self.containers = SimpleNamespace(external_access=self._external_access)
         self.feed = SimpleNamespace(find=lambda _id, max_age: None)
+        listed = models.Container(id=self.id, status="running", created_at="2026-05-16T18:00:00.000Z")
+        self.created = CreatedContainers(lambda _id: listed)
+        if is_new:
+            self.created.add(self.id)
+            opened = models.ExternalAccess(enabled=True, your_ip=self.emulator.state.your_ip)
+            self.created.add_access(self.id, opened)
 
     def list(self, inputs: dict[str, Any], warnings: list[str] | None = None) -> AllowedIpList:
         """The list, for an operation."""
@@ -71,6 +79,7 @@ class Account:
             fingerprint="0123456789abcdef",
             settings=SimpleNamespace(adopt=inputs.get("adopt", "never")),
             turn=contextlib.nullcontext,
+            created=self.created,
         )
         return AllowedIpList(session, operation, self.id)
 
@@ -152,12 +161,12 @@ def open_to(account: Account, others: set[str], mine: dict[str, Any] | None = No
         access.remove_ip(account.web, account.web.allowed_ips[0].id)
 
 
-@given(agains, st.sets(st.sampled_from(OTHERS)), entries, st.none() | st.integers(1, 5))
-@settings(max_examples=150, deadline=None)
+@given(agains, st.sets(st.sampled_from(OTHERS)), entries, st.none() | st.integers(1, 5), st.booleans())
+@settings(max_examples=200, deadline=None)
 def test_an_address_goes_in_whichever_request_fails(
-    again: str, others: set[str], inputs: dict[str, Any], fails: int | None
+    again: str, others: set[str], inputs: dict[str, Any], fails: int | None, is_new: bool
 ) -> None:
-    account = Account(again=again, fails=fails)
+    account = Account(again=again, fails=fails, is_new=is_new)
     open_to(account, others)
 
     try:
@@ -219,12 +228,14 @@ def test_an_address_goes_out_whichever_request_fails(
     assert account.fewest >= 1
 
 
-def test_an_entry_of_somebody_else_is_left_alone() -> None:
-    account = Account()
+@pytest.mark.parametrize("is_new", [False, True])
+def test_an_entry_of_somebody_else_is_left_alone(is_new: bool) -> None:
+    account = Account(is_new=is_new)
     open_to(account, set(OTHERS), entry("by hand", "tcp"))
 
     with pytest.raises(StacksError, match=r'write stacks.AllowedIp.*adopt="if_matching"'):
         account.create(entry())
 
     assert addresses(account.emulator, "web")[MINE] == ("by hand", "tcp")
-    assert account.changes == 0
+    # In a new container the API's refusal shows the entry, and otherwise a look.
+    assert account.changes == (1 if is_new else 0)

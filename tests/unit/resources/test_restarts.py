@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.resources._restarts import GRACE, PATIENCE, Restarts
+from stacks_pulumi.resources._expected import GRACE
+from stacks_pulumi.resources._restarts import PATIENCE, Restarts
 from tests.support.clock import FakeClock
 
 

@@ -1,0 +1,143 @@
+"""
+The default name of a container: the resource's name, shaped by a pattern.
+
+Plain functions without Pulumi's SDK, for every host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from stacks_pulumi.config import LONGEST_NAME, NAME_EXPRESSION
+from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.resources import _checks
+
+__all__ = [
+    "DEFAULT_NAME",
+    "NAME_PATTERN",
+    "default_container_name",
+    "named",
+    "stack_and_project",
+    "valid_container_name",
+]
+
+DEFAULT_NAME: Final = "default_name"
+"""
+The extra input of a container whose program gives no name: a mapping with the `organization`, if it is known. `check`
+does not return it, so that it is in no state.
+"""
+
+NAME_PATTERN: Final = "name_pattern"
+"""The input in which `check` notes the pattern that has shaped the name; such a container keeps its name."""
+
+_DIGEST_LENGTH: Final = 6
+_SHORTEST_PART: Final = 6
+"""Characters of `${name}` to keep, so that a reader recognises it."""
+
+
+def named(
+    pattern: str | None, urn: str, olds: Mapping[str, Any], news: Mapping[str, Any]
+) -> dict[str, str | None]:
+    """
+    Return the inputs of a container that decide its name, where they are not those of the program.
+
+    A name that the program gives stays. A container that exists keeps its name when the pattern is added, changed or
+    removed, because a container cannot be renamed.
+
+    Args:
+        pattern: The pattern, if there is one.
+        urn: The URN of the resource.
+        olds: The inputs of the last time; empty for a new container.
+        news: The inputs of the program: the name of the resource as `name`, and `DEFAULT_NAME` if it is a default.
+
+    Raises:
+        ConfigError: The pattern has an expression whose value is not known.
+    """
+    facts, name = news.get(DEFAULT_NAME), news.get("name")
+    old, noted = olds.get("name"), olds.get(NAME_PATTERN)
+    if not isinstance(facts, Mapping) or not isinstance(name, str):
+        return {NAME_PATTERN: None}
+    if isinstance(old, str) and noted is not None:
+        return {"name": old, NAME_PATTERN: noted}
+    if pattern is None or (isinstance(old, str) and old.lower() == name.lower()):
+        return {NAME_PATTERN: None}
+    stack, project = stack_and_project(urn)
+    organization = facts.get("organization")
+    shaped = default_container_name(
+        pattern, name=name, stack=stack, project=project, organization=organization
+    )
+    return {"name": shaped, NAME_PATTERN: pattern}
+
+
+def default_container_name(
+    pattern: str, *, name: str, stack: str | None, project: str | None, organization: str | None
+) -> str:
+    """
+    Return the default name of a container.
+
+    It is the same for the same arguments, and valid. If it has to be shortened, the name of the resource is, so that
+    the stack stays visible.
+
+    Args:
+        pattern: A pattern that `config.check_name_pattern` accepts.
+        name: The name of the resource.
+        stack: The name of the stack; `None` if it is not known here, as for the other two.
+        project: The name of the project.
+        organization: The name of the organization.
+
+    Raises:
+        ConfigError: The pattern has an expression whose value is not known.
+    """
+    values = {"name": name, "stack": stack, "project": project, "organization": organization}
+    for word in NAME_EXPRESSION.findall(pattern):
+        if values[word] is None:
+            msg = f"stacks:namePattern is {pattern!r}, and ${{{word}}} is not known here: leave it out"
+            raise ConfigError(msg)
+
+    def expanded(name: str) -> str:
+        return NAME_EXPRESSION.sub(lambda found: {**values, "name": name}[found[1]] or "", pattern)
+
+    whole = expanded(name)
+    if _is_valid(whole):
+        return whole
+    clean = _clean(name)
+    for length in range(len(clean), _SHORTEST_PART - 1, -1):
+        shorter = _clean(expanded(clean[:length]))
+        if len(shorter) <= LONGEST_NAME - _DIGEST_LENGTH - 1:
+            return _with_digest(shorter, whole)
+    return valid_container_name(whole)
+
+
+def valid_container_name(text: str) -> str:
+    """
+    Return a valid container name for any text; two different texts have different names.
+
+    A valid text is returned unchanged. Otherwise characters are replaced, it is cut, and part of its digest is added.
+    """
+    return text if _is_valid(text) else _with_digest(_clean(text), text)
+
+
+def stack_and_project(urn: str) -> tuple[str | None, str | None]:
+    """Return the names of the stack and of the project in a URN; `None` for what it does not have."""
+    # urn:pulumi:<stack>::<project>::<types>::<name>
+    parts = urn.removeprefix("urn:pulumi:").split("::")
+    return (parts[0], parts[1]) if urn.startswith("urn:pulumi:") and len(parts) >= 4 else (None, None)
+
+
+def _with_digest(clean: str, text: str) -> str:
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+    return f"{clean[: LONGEST_NAME - _DIGEST_LENGTH - 1].strip('-')}-{digest}".lstrip("-")
+
+
+def _clean(text: str) -> str:
+    return re.sub(r"-+", "-", re.sub(r"[^A-Za-z0-9-]", "-", text)).strip("-")
+
+
+def _is_valid(text: str) -> bool:
+    try:
+        return _checks.container_name(text) == text
+    except ValueError:
+        return False

@@ -1,0 +1,140 @@
+"""Two stacks of one program in one account, with `stacks:namePattern` and without, on the real engine."""
+
+from __future__ import annotations
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.stack import Stack
+
+PATTERN = "${name}-${stack}"
+PROGRAM = """
+web = stacks.Container("web", template="nodejs")
+db = stacks.Container("web-db", template="postgresql")
+stacks.Connection("web-to-db", source=web, target=db)
+pulumi.export("name", web.name)
+"""
+
+
+def names(emulator: Emulator) -> set[str]:
+    return {container.name for container in emulator.state.world.containers.values()}
+
+
+def second_stack(stack: Stack, emulator: Emulator, **settings: str) -> None:
+    """Add the stack `prod` to the project."""
+    stack.cli("stack", "init", "prod")
+    given = {"apiKey": emulator.key, "baseUrl": emulator.url, **settings}
+    for key, value in given.items():
+        secret = ["--secret"] if key == "apiKey" else []
+        stack.cli("config", "set", f"stacks:{key}", value, *secret, "--stack", "prod")
+    stack.cli("stack", "select", "dev")
+
+
+def test_two_stacks_of_one_program_share_an_account(stack: Stack, emulator: Emulator) -> None:
+    stack.program(PROGRAM)
+    stack.set("stacks:namePattern", PATTERN)
+    second_stack(stack, emulator, namePattern=PATTERN)
+
+    stack.up()
+    stack.up("--stack", "prod")
+
+    assert names(emulator) == {"web-dev", "web-db-dev", "web-prod", "web-db-prod"}
+    assert stack.outputs() == {"name": "web-dev"}
+    stack.refresh()
+
+    stack.destroy()
+
+    assert names(emulator) == {"web-prod", "web-db-prod"}, (
+        "a destroy leaves the other stack's containers alone"
+    )
+    stack.refresh("--stack", "prod", drift=True)
+    stack.up("--stack", "prod")
+    stack.destroy("--stack", "prod")
+    assert names(emulator) == set()
+
+
+def test_the_second_stack_without_a_pattern_changes_nothing_and_the_error_leads_to_one(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.program(PROGRAM)
+    second_stack(stack, emulator)
+    stack.up()
+    before = stack.export()
+
+    refused = stack.up_fails("--stack", "prod")
+
+    (error,) = [text for text in refused.errors if 'container "web" ' in text]
+    command = "pulumi config set stacks:namePattern '${name}-${stack}'"
+    assert f"`{command}`" in error
+    assert names(emulator) == {"web", "web-db"}
+
+    # What the error says, for both stacks: the first keeps its names.
+    for name in ("prod", "dev"):
+        stack.cli("config", "set", "stacks:namePattern", PATTERN, "--stack", name)
+    stack.up("--stack", "prod")
+    assert stack.up().changes == {}
+    assert names(emulator) == {"web", "web-db", "web-prod", "web-db-prod"}
+    assert {name: found["id"] for name, found in stack.resources().items()}["web"] in before
+    stack.refresh()
+
+
+def test_a_malformed_pattern_is_an_error_at_preview(stack: Stack, emulator: Emulator) -> None:
+    stack.set("stacks:namePattern", "${name}-${hex(4)}")
+    stack.program('stacks.Container("web", template="nodejs")')
+
+    (error,) = stack.preview_fails().errors[:1]
+    assert "stacks:namePattern is '${name}-${hex(4)}': ${hex(4)} is random" in error
+
+    stack.set("stacks:namePattern", PATTERN)
+    stack.program('stacks.Provider("team-b", api_key="sk_stacks_" + "0" * 64, name_pattern="${stack}")')
+
+    failed = stack.preview_fails()
+
+    assert "without ${name} all containers would have the same name" in failed.text
+    assert "(account team-b)" in failed.text
+    assert emulator.calls() == 0
+
+
+def test_a_provider_has_a_pattern_of_its_own_or_that_of_the_stack(stack: Stack, emulator: Emulator) -> None:
+    stack.set("stacks:namePattern", PATTERN)
+    stack.set("team:apiKey", emulator.new_key(account=emulator.new_account()))
+    stack.program(
+        """
+        key = pulumi.Config("team").require_secret("apiKey")
+        for label, pattern in (("as-the-stack", None), ("its-own", "${project}-${name}"), ("none", "${name}")):
+            team = stacks.Provider(label, api_key=key, name_pattern=pattern)
+            stacks.Container(f"of-{label}", template="nodejs", opts=pulumi.ResourceOptions(provider=team))
+        stacks.Container("given", name="web", template="nodejs")
+        """
+    )
+
+    stack.up()
+
+    assert names(emulator) == {"of-as-the-stack-dev", "tests-of-its-own", "of-none", "web"}
+
+
+def test_two_resources_whose_names_become_equal_are_an_error_at_preview(
+    stack: Stack, emulator: Emulator
+) -> None:
+    stack.set("stacks:namePattern", PATTERN)
+    twice = """
+        for name in ("One", "Two"):
+            parent = pulumi.ComponentResource(f"acme:index:{name}", name)
+            stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(parent=parent))
+        """
+    stack.program(twice)
+
+    assert "two resources declare the same Container (web-dev)" in stack.preview_fails().text
+    assert names(emulator) == set()
+
+    stack.program('stacks.Container("web", template="nodejs")')
+    stack.up()
+    stack.program(
+        """
+        stacks.Container("other", name="web-dev", template="nodejs", adopt="if_matching")
+        stacks.Container("web", template="nodejs")
+        """
+    )
+
+    # The engine does not check what `--target` leaves out; the program sees its name nevertheless.
+    failed = stack.preview_fails("--target", "**other")
+
+    assert "two resources use the container name \"web-dev\": 'other' and 'web'" in failed.text

@@ -1,0 +1,222 @@
+"""
+Children of a container that the same operation has created: no look before them, and nothing doubled or taken over.
+
+Each look that is left out meets the case for which it was there: something that exists already.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.accounts import addresses, running
+from tests.support.host import CallFailedError, Host, HostedResource
+
+OFFICE = "198.51.100.0/24"
+
+
+def created(host: Host, emulator: Emulator, name: str, template: str = "nodejs", **inputs: Any) -> str:
+    """A container that this host has created; returns its id, and forgets the calls so far."""
+    container = host.resource("Container", name)
+    container.up(name=name, template=template, **inputs)
+    emulator.api.log.clear()
+    return container.id
+
+
+@pytest.fixture
+def app(host: Host, emulator: Emulator) -> str:
+    """Id of a container that the host has created, open to the public."""
+    return created(host, emulator, "app", external_access=True)
+
+
+@pytest.fixture
+def db(host: Host, emulator: Emulator, app: str) -> str:
+    """Id of another one."""
+    return created(host, emulator, "sql", "postgresql")
+
+
+@pytest.fixture
+def vpn(host: Host, emulator: Emulator) -> str:
+    """Id of a VPN container that the host has created."""
+    return created(host, emulator, "vpn", "stacks-vpn")
+
+
+def link(host: Host, app: str, db: str, **inputs: Any) -> HostedResource:
+    """A connection that was made, without the seconds of a restart."""
+    made = host.resource("Connection", "link")
+    made.up(source=app, target=db, name="primary", restart_source=False, **inputs)
+    return made
+
+
+# --- what is left out ---
+
+
+def test_a_connection_is_one_call(host: Host, emulator: Emulator, app: str, db: str) -> None:
+    link(host, app, db)
+
+    assert emulator.api.log.counts() == {"connections.create": 1}
+
+
+def test_an_address_is_one_call(host: Host, emulator: Emulator, app: str) -> None:
+    office = host.resource("AllowedIp", "office")
+
+    office.up(container=app, ip_address=OFFICE)
+
+    assert emulator.api.log.counts() == {"allowed_ips.add": 1}
+    assert addresses(emulator, "app").keys() == {emulator.state.your_ip, OFFICE}
+    assert office.outs["container_created_at"] is not None
+
+
+def test_a_vpn_client_is_added_and_downloaded(host: Host, emulator: Emulator, vpn: str) -> None:
+    host.resource("VpnClient", "laptop").up(container=vpn, name="laptop")
+
+    assert emulator.api.log.counts() == {"vpn_clients.add": 1, "vpn_clients.config": 1}
+
+
+def test_only_the_first_backup_needs_no_look(host: Host, emulator: Emulator, db: str) -> None:
+    first, second = (host.resource("PinnedBackup", name) for name in ("first", "second"))
+
+    first.up(container=db)
+    once = emulator.calls("backups.list")
+    second.up(container=db)
+
+    assert emulator.requests[0].operation == "backups.trigger"
+    assert emulator.calls("backups.list") > once
+    assert first.outs["backup_id"] != second.outs["backup_id"]
+    # The containers were looked at for neither of the two.
+    assert emulator.calls("containers.list") == 0
+
+
+def test_a_target_that_existed_before_is_looked_at(host: Host, emulator: Emulator, app: str) -> None:
+    old = running(emulator, "old", "postgresql")
+
+    link(host, app, old)
+
+    assert emulator.api.log.counts() == {
+        "containers.list": 1,
+        "connections.list": 1,
+        "connections.create": 1,
+    }
+
+
+# --- what is there already ---
+
+
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
+def test_after_a_lost_response_the_look_comes(
+    host: Host, emulator: Emulator, app: str, db: str, fault: str
+) -> None:
+    vpn = created(host, emulator, "vpn", "stacks-vpn")
+    operations = ("connections.create", "allowed_ips.add", "vpn_clients.add", "backups.trigger")
+    for operation in operations:
+        emulator.faults.add(operation, fault)
+
+    link(host, app, db)
+    host.resource("AllowedIp", "office").up(container=app, ip_address=OFFICE)
+    host.resource("VpnClient", "laptop").up(container=vpn, name="laptop")
+    host.resource("PinnedBackup", "before").up(container=db)
+
+    assert [fired.operation for fired in emulator.faults.fired()] == list(operations)
+    sent = 1 if fault == "drop_after" else 2
+    assert [emulator.calls(operation) for operation in operations] == [sent] * 4
+    assert len(emulator.state.connections) == 1
+    assert addresses(emulator, "app").keys() == {emulator.state.your_ip, OFFICE}
+    assert [client.name for client in emulator.state.container("vpn").vpn_clients] == ["default", "laptop"]
+    assert len(emulator.state.backups) == 1
+
+
+def test_what_another_stack_has_made_meanwhile_is_refused(
+    host: Host, emulator: Emulator, app: str, db: str, vpn: str
+) -> None:
+    emulator.drift.connect("app", "sql", "primary")
+    emulator.drift.allow_ip("app", OFFICE)
+    emulator.drift.add_vpn_client("vpn", "laptop")
+
+    with pytest.raises(CallFailedError, match="exists already"):
+        link(host, app, db)
+    with pytest.raises(CallFailedError, match="exists already"):
+        host.resource("AllowedIp", "office").up(container=app, ip_address=OFFICE)
+    with pytest.raises(CallFailedError, match="exists already"):
+        host.resource("VpnClient", "laptop").up(container=vpn, name="laptop")
+
+    assert len(emulator.state.connections) == 1
+
+
+def test_what_another_stack_has_made_meanwhile_is_adopted_if_the_program_says_so(
+    host: Host, emulator: Emulator, app: str, db: str
+) -> None:
+    other = emulator.drift.connect("app", "sql", "primary")
+
+    made = link(host, app, db, adopt="if_matching")
+
+    assert made.id == f"{app}/{other.id}"
+    assert any("adopted" in line for line in made.lines())
+
+
+def test_the_default_vpn_client_is_looked_for(host: Host, emulator: Emulator, vpn: str) -> None:
+    with pytest.raises(CallFailedError, match=r"VPN client .Default. .* exists already"):
+        host.resource("VpnClient", "Default").up(container=vpn, name="Default")
+
+    assert emulator.calls("vpn_clients.add") == 0
+
+
+def test_the_address_that_the_api_added_is_looked_for(host: Host, emulator: Emulator, app: str) -> None:
+    mine = host.resource("AllowedIp", "mine")
+
+    mine.up(container=app, ip_address=emulator.state.your_ip, description="Me")
+
+    assert emulator.requests[0].operation == "allowed_ips.list"
+    assert addresses(emulator, "app") == {emulator.state.your_ip: ("Me", "both")}
+
+
+def test_the_address_that_the_api_added_is_looked_for_to_be_revoked(
+    host: Host, emulator: Emulator, app: str
+) -> None:
+    for name, address in (("office", OFFICE), ("home", "198.51.101.7")):
+        host.resource("AllowedIp", name).up(container=app, ip_address=address, revoke_auto_added=True)
+
+    assert addresses(emulator, "app").keys() == {OFFICE, "198.51.101.7"}
+    # One look serves both.
+    assert emulator.api.log.counts() == {"allowed_ips.list": 1, "allowed_ips.add": 2, "allowed_ips.remove": 1}
+
+
+# --- when the container is another one, or in another status ---
+
+
+def test_a_container_that_was_recreated_meanwhile_is_refused(
+    host: Host, emulator: Emulator, app: str, db: str
+) -> None:
+    emulator.advance(60)
+    emulator.drift.recreate("app")
+    # Whatever lists the containers next shows it.
+    assert host.resource("Container", "sql").get(db)
+    emulator.api.log.clear()
+
+    with pytest.raises(CallFailedError, match="may be another stack's container"):
+        link(host, app, db)
+
+    assert emulator.calls("connections.create") == 0
+
+
+def test_an_end_that_has_stopped_meanwhile_is_reported(
+    host: Host, emulator: Emulator, app: str, db: str
+) -> None:
+    emulator.drift.stop("sql")
+
+    with pytest.raises(CallFailedError, match=r"-sql is stopped: start it"):
+        link(host, app, db)
+
+    assert emulator.state.connections == {}
+
+
+def test_an_end_that_restarts_meanwhile_is_waited_for(
+    host: Host, emulator: Emulator, app: str, db: str
+) -> None:
+    emulator.faults.add("connections.create", "status", code=400, body={"error": "must be running"})
+
+    link(host, app, db)
+
+    counts = emulator.api.log.counts()
+    assert (counts["connections.create"], counts["containers.list"]) == (2, 1)

@@ -1,0 +1,132 @@
+"""
+Child resources whose container was deleted and created again under the same name, and so with the same id.
+
+The new container may be another stack's, and so may an equal child in it: it is neither changed nor deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.contents import contents, writes
+from tests.support.host import CallFailedError, Host, HostedResource
+
+Inputs = dict[str, Any]
+
+INPUTS: dict[str, Callable[[dict[str, str]], Inputs]] = {
+    "AllowedIp": lambda ids: {"container": ids["web"], "ip_address": "198.51.100.7"},
+    "Connection": lambda ids: {
+        "source": ids["web"],
+        "target": ids["sql"],
+        "name": "link",
+        "restart_source": False,
+    },
+    "PinnedBackup": lambda ids: {"container": ids["web"], "on_delete": "delete"},
+    "SshCertificate": lambda ids: {"container": ids["web"]},
+    "VpnClient": lambda ids: {"container": ids["vpn"], "name": "laptop"},
+}
+CHANGES: dict[str, Inputs] = {
+    "AllowedIp": {"description": "changed"},
+    "SshCertificate": {"rotate_triggers": ["2"]},
+    "VpnClient": {"store_config": False},
+}
+CERTAINLY_OTHER = {"Connection", "PinnedBackup", "SshCertificate", "AllowedIp"}
+"""Kinds with something unique in the state, which shows that an equal child is another one."""
+
+
+@pytest.fixture
+def ids(host: Host, emulator: Emulator) -> dict[str, str]:
+    """Containers by name, that the host's stack manages."""
+    found = {}
+    for name, template in (("web", "nodejs"), ("sql", "postgresql"), ("vpn", "stacks-vpn")):
+        container = host.resource("Container", name)
+        container.up(name=name, template=template, external_access=True if name == "web" else None)
+        found[name] = container.id
+    return found
+
+
+def recreate(emulator: Emulator, kind: str) -> None:
+    """Create the container again outside, with an equal child."""
+    name = "vpn" if kind == "VpnClient" else "web"
+    emulator.advance(60)
+    emulator.drift.start(emulator.drift.recreate(name).id)
+    emulator.advance(60)
+    if kind == "AllowedIp":
+        emulator.drift.set_external_access("web", enabled=True)
+        emulator.drift.allow_ip("web", "198.51.100.7")
+    elif kind == "Connection":
+        emulator.drift.connect("web", "sql", "link")
+    elif kind == "VpnClient":
+        emulator.drift.add_vpn_client("vpn", "laptop")
+
+
+@pytest.fixture(params=INPUTS)
+def child(
+    request: pytest.FixtureRequest,
+    host: Host,
+    emulator: Emulator,
+    ids: dict[str, str],
+    make_host: Callable[..., Host],
+) -> HostedResource:
+    """A child of a container that is then created again outside, in the host of the next operation."""
+    resource = host.resource(request.param, "child")
+    resource.up(**INPUTS[request.param](ids))
+    recreate(emulator, request.param)
+    resource.host = make_host(host.config)
+    return resource
+
+
+def test_deletion_leaves_the_child_of_a_recreated_container_alone(
+    child: HostedResource, emulator: Emulator
+) -> None:
+    standing, calls = contents(emulator), len(emulator.requests)
+    serial = [one.certificate_serial for one in emulator.state.containers.values()]
+
+    refused: str | None = None
+    try:
+        child.delete()
+    except CallFailedError as error:
+        refused = error.message
+
+    assert contents(emulator) == standing
+    assert [one.certificate_serial for one in emulator.state.containers.values()] == serial
+    # The ids of connections and backups are never used again, so their deletion may be asked for.
+    allowed = {"Connection": {"connections.delete"}, "PinnedBackup": {"backups.delete"}}
+    assert set(writes(emulator, calls)) <= allowed.get(child.kind, set())
+    if child.kind == "VpnClient":
+        assert refused is not None
+        assert "pulumi state delete" in refused
+    else:
+        assert refused is None
+
+
+def test_refresh_reports_the_child_of_a_recreated_container_as_deleted_or_warns(
+    child: HostedResource, emulator: Emulator
+) -> None:
+    calls = len(emulator.requests)
+
+    found = child.read()
+
+    assert writes(emulator, calls) == []
+    assert found is (child.kind not in CERTAINLY_OTHER)
+    if found:
+        assert any("was created at" in line for line in child.lines()), child.lines()
+
+
+@pytest.mark.parametrize("child", CHANGES, indirect=True)
+def test_update_leaves_the_child_of_a_recreated_container_alone(
+    child: HostedResource, emulator: Emulator, ids: dict[str, str]
+) -> None:
+    standing, calls = contents(emulator), len(emulator.requests)
+    inputs = {**INPUTS[child.kind](ids), **CHANGES[child.kind]}
+
+    with contextlib.suppress(CallFailedError):
+        child.update(child.checked(**inputs))
+        pytest.fail("the update succeeded")
+
+    assert (contents(emulator), writes(emulator, calls)) == (standing, [])

@@ -1,0 +1,146 @@
+"""The default name of a container, on the real host: a pattern shapes it once, and it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.host import CallFailedError, Host, HostedResource
+
+PATTERN = "${name}-${stack}"
+# As the class Container sends it, if the program gives no name.
+WEB: dict[str, Any] = {"name": "web", "template": "nodejs", "default_name": {"organization": "acme"}}
+
+MakeHost = Callable[..., Host]
+
+
+def web_of(make_host: MakeHost, emulator: Emulator, **settings: str) -> HostedResource:
+    config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+    config.update({f"stacks:{key}": value for key, value in settings.items()})
+    return make_host(config).resource("Container", "web")
+
+
+def later(web: HostedResource, make_host: MakeHost, emulator: Emulator, **settings: str) -> HostedResource:
+    """The same resource in the next operation of the engine."""
+    web.host = web_of(make_host, emulator, **settings).host
+    return web
+
+
+def names(emulator: Emulator) -> set[str]:
+    return {container.name for container in emulator.state.world.containers.values()}
+
+
+def test_a_default_name_is_shaped_and_an_explicit_one_is_not(make_host: MakeHost, emulator: Emulator) -> None:
+    web = web_of(make_host, emulator, namePattern="${organization}-${project}-" + PATTERN)
+
+    assert web.checked(**WEB)["name"] == "acme-tests-web-dev"
+    assert web.checked(name="web", template="nodejs")["name"] == "web"
+
+
+def test_a_shaped_name_survives_everything_but_its_own_end(make_host: MakeHost, emulator: Emulator) -> None:
+    web = web_of(make_host, emulator, namePattern=PATTERN)
+
+    assert web.up(**WEB) == ["create"]
+    assert names(emulator) == {"web-dev"}
+    assert web.up(**WEB) == []
+    assert web.up(**WEB, external_access=True) == ["update"]
+    assert web.read()
+    for pattern in ({}, {"namePattern": "${stack}-${name}"}):
+        assert later(web, make_host, emulator, **pattern).up(**WEB, external_access=True) == []
+    assert web.outs["name"] == "web-dev"
+
+    web.delete()
+
+    # A new container, even one that replaces it, has the name that the pattern makes now.
+    assert web.up(**WEB) == ["create"]
+    assert names(emulator) == {"dev-web"}
+
+
+def test_a_container_that_is_older_than_the_pattern_keeps_its_name(
+    make_host: MakeHost, emulator: Emulator
+) -> None:
+    web = web_of(make_host, emulator)
+    web.up(**WEB)
+
+    for _ in range(2):
+        assert later(web, make_host, emulator, namePattern=PATTERN).up(**WEB) == []
+        assert web.read()
+
+    assert names(emulator) == {"web"}
+
+
+def test_a_container_whose_explicit_name_is_removed_is_not_renamed(
+    make_host: MakeHost, emulator: Emulator
+) -> None:
+    web = web_of(make_host, emulator, namePattern=PATTERN)
+    web.up(name="shop", template="nodejs")
+
+    assert "name would change from 'shop' to 'web-dev'" in web.check(**WEB)["name"]
+
+
+def test_two_resources_whose_shaped_names_are_equal_are_an_error_at_preview(
+    make_host: MakeHost, emulator: Emulator
+) -> None:
+    web = web_of(make_host, emulator, namePattern=PATTERN)
+    web.checked(**WEB)
+
+    failures = web.host.resource("Container", "other").check(name="web-dev", template="nodejs")
+
+    assert "two resources declare the same Container (web-dev): 'web' and 'other'" in failures["name"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("${name}-${hex(4)}", "stacks:namePattern is '${name}-${hex(4)}': ${hex(4)} is random"),
+        ("${stack}", "without ${name} all containers would have the same name"),
+    ],
+)
+def test_a_malformed_pattern_fails_the_check(
+    make_host: MakeHost, emulator: Emulator, pattern: str, words: str
+) -> None:
+    with pytest.raises(CallFailedError) as failure:
+        web_of(make_host, emulator, namePattern=pattern).check(**WEB)
+
+    assert words in failure.value.message
+
+
+def test_an_expression_that_is_not_known_fails_the_check(make_host: MakeHost, emulator: Emulator) -> None:
+    web = web_of(make_host, emulator, namePattern="${organization}-${name}")
+
+    with pytest.raises(CallFailedError, match=r"\$\{organization\} is not known here: leave it out"):
+        web.check(**{**WEB, "default_name": {"organization": None}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ({}, "run `pulumi config set stacks:namePattern '${name}-${stack}'`, which gives"),
+        (
+            {"account": "team-b"},
+            'write name_pattern="${name}-${stack}" on the provider "team-b", which gives',
+        ),
+        (
+            {"namePattern": PATTERN},
+            "change stacks:namePattern (${name}-${stack}), for instance to ${project}-",
+        ),
+    ],
+)
+def test_the_error_for_a_taken_name_has_the_possible_owners_and_the_remedies(
+    make_host: MakeHost, emulator: Emulator, settings: dict[str, str], remedy: str
+) -> None:
+    web_of(make_host, emulator, **settings).up(**WEB)
+
+    with pytest.raises(CallFailedError) as failure:
+        web_of(make_host, emulator, **settings).up(**WEB)
+
+    message = failure.value.message
+    owners = ("an interrupted or waitlisted `up` of this stack", "another stack", "by hand")
+    assert sorted(owners, key=message.index) == list(owners)
+    assert remedy in message
+    assert 'or write name="..."' in message
+    assert 'stacks.Container("web", ..., adopt="if_matching")' in message
+    assert "this stack changes and deletes it from then on, even if another stack manages it too" in message

@@ -1,0 +1,226 @@
+"""`make acceptance` and `make sweep` as commands: what they print, keep and delete, also after a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tools.acceptance.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+FOREIGN = ["acc-other", "acc-0123abcd-Main", "orders"]
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator(boot_seconds=0.1, action_seconds=0.1, delete_seconds=0.1, backup_seconds=0.1) as api:
+        yield api
+
+
+@pytest.fixture
+def command(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+    monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
+
+    def run(*arguments: str) -> int:
+        return main([*arguments, "--interval", "0.05", "--records", str(tmp_path)])
+
+    return run
+
+
+def names(emulator: Emulator) -> set[str]:
+    emulator.advance(60)
+    return {container.name for container in emulator.state.world.containers.values()}
+
+
+def records(folder: Path) -> list[str]:
+    return [file.stem for file in folder.glob("acc-*.json")]
+
+
+def interrupted(emulator: Emulator, folder: Path, by: signal.Signals) -> int:
+    """Start a run, and end it with a signal as soon as it has a container."""
+    # So long a boot that it is interrupted there.
+    emulator.set_pace(boot_seconds=600)
+    process = subprocess.Popen(
+        [sys.executable, "tools/acceptance", "run", "--interval", "0.05", "--records", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not emulator.state.world.containers and process.poll() is None:
+            time.sleep(0.02)
+        assert len(emulator.state.world.containers) == 1
+        process.send_signal(by)
+        return process.wait(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_run_writes_its_report_and_leaves_nothing(
+    command: Callable[..., int], emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "report.md"
+
+    assert command("run", "--report", str(file)) == 0
+
+    text = file.read_text(encoding="utf-8")
+    assert "| Cost at most | $1.00 of $1.00 |" in text
+    assert "| Left over | nothing |" in text
+    assert emulator.key not in text + capsys.readouterr().out
+    assert names(emulator) == set()
+    assert records(tmp_path) == []
+
+
+def test_a_run_that_is_terminated_sweeps_itself_and_reports(emulator: Emulator, tmp_path: Path) -> None:
+    assert interrupted(emulator, tmp_path, signal.SIGTERM) == 1
+
+    assert names(emulator) == set()
+    assert records(tmp_path) == []
+    (file,) = tmp_path.glob("acc-*.md")
+    assert "the run was interrupted" in file.read_text(encoding="utf-8")
+
+
+def test_after_a_crash_the_sweep_lists_first_and_deletes_only_the_prefix(
+    command: Callable[..., int],
+    emulator: Emulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    interrupted(emulator, tmp_path, signal.SIGKILL)
+    emulator.load([{"name": name, "template": "nodejs"} for name in FOREIGN])
+    (prefix,) = records(tmp_path)
+    (left,) = names(emulator) - set(FOREIGN)
+    assert left.startswith(prefix)
+
+    monkeypatch.setattr("builtins.input", lambda _: "no")
+    assert command("sweep") == 1
+    said = capsys.readouterr().out
+    assert left in said
+    assert "Nothing was deleted." in said
+    assert names(emulator) == {left, *FOREIGN}
+
+    monkeypatch.setattr("builtins.input", lambda _: "yes")
+    assert command("sweep") == 0
+
+    assert names(emulator) == set(FOREIGN)
+    assert records(tmp_path) == []
+    assert command("sweep") == 0
+    assert "There is no interrupted run." in capsys.readouterr().out
+
+
+def test_without_an_answer_nothing_is_deleted_and_with_yes_nothing_is_asked(
+    command: Callable[..., int], emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.load([{"name": name, "template": "nodejs"} for name in FOREIGN])
+
+    def closed(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", closed)
+    assert command("sweep", "--prefix", "acc-0123abcd") == 1
+    assert names(emulator) == set(FOREIGN)
+
+    assert command("sweep", "--prefix", "acc-0123abcd", "--yes") == 0
+    assert names(emulator) == set(FOREIGN) - {"acc-0123abcd-Main"}
+
+
+@pytest.mark.parametrize("prefix", ["acc", "acc-", "orders", "acc-0123abc", ""])
+def test_a_prefix_that_no_run_has_is_refused(
+    command: Callable[..., int], emulator: Emulator, capsys: pytest.CaptureFixture[str], prefix: str
+) -> None:
+    emulator.load([{"name": name, "template": "nodejs"} for name in FOREIGN])
+
+    code = command("sweep", "--yes", "--prefix", prefix)
+
+    assert names(emulator) == set(FOREIGN)
+    if prefix:
+        assert code == 2
+        assert f"{prefix!r} is not the prefix of a run" in capsys.readouterr().err
+
+
+def test_a_run_against_another_api_is_not_swept_here(
+    command: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = tmp_path / "acc-0123abcd.json"
+    record.write_text(json.dumps({"prefix": "acc-0123abcd", "base_url": "https://other.example/api/v1"}))
+
+    assert command("sweep", "--yes") == 0
+
+    assert "There is no interrupted run." in capsys.readouterr().out
+    assert record.exists()
+
+
+def test_a_creation_on_the_waitlist_keeps_the_record_for_a_later_sweep(
+    command: Callable[..., int], emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emulator.faults.add("containers.create", 503, match="Main")
+
+    assert command("run") == 1
+
+    emulator.faults.assert_none_left()
+    (prefix,) = records(tmp_path)
+    assert "may appear later: run `make sweep` again then" in capsys.readouterr().err
+    # STACKS creates it from the waitlist.
+    emulator.load([{"name": f"{prefix}-Main", "template": "ubuntu-micro"}])
+    assert command("sweep", "--yes") == 0
+    assert names(emulator) == set()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("STACKS_API_KEY", "", "no STACKS API key is configured"),
+        ("STACKS_API_KEY", "sk_stacks_1", "malformed"),
+        ("STACKS_BASE_URL", "http://api.example/api/v1", "in clear text"),
+    ],
+)
+def test_a_wrong_setting_is_an_error_before_any_request(
+    command: Callable[..., int],
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    variable: str,
+    value: str,
+    words: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    assert command("run") == 2
+
+    assert words in capsys.readouterr().err
+    assert emulator.calls() == 0
+
+
+def test_a_revoked_key_ends_the_run_before_anything_is_created(
+    command: Callable[..., int], emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emulator.drift.revoke_key("default")
+
+    assert command("run") == 1
+
+    assert "the list of containers could not be read (401)" in capsys.readouterr().err
+    assert records(tmp_path) == []
+
+
+@pytest.mark.parametrize("amount", ["-1", "much", "NaN"])
+def test_a_limit_that_is_no_amount_is_refused(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], amount: str
+) -> None:
+    with pytest.raises(SystemExit):
+        command("run", f"--max-usd={amount}")
+
+    assert f"{amount!r} is no amount of US dollars" in capsys.readouterr().err

@@ -1,0 +1,66 @@
+"""Deleting what a run has left: the containers whose names begin with its prefix, and no other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from tools.acceptance.api import Api
+
+__all__ = ["PREFIX", "left_over", "sweep"]
+
+PREFIX: Final = re.compile(r"acc-[0-9a-f]{8}")
+"""The prefix of a run: four random bytes."""
+
+_LOOKS: Final = 100
+
+
+def left_over(api: Api, prefixes: Iterable[str]) -> list[dict[str, Any]]:
+    """
+    Return the containers in the list whose names begin with one of these prefixes.
+
+    Raises:
+        ValueError: A prefix is not that of a run.
+        LookupError: The list cannot be read.
+    """
+    wanted = tuple(prefixes)
+    for prefix in wanted:
+        if not PREFIX.fullmatch(prefix):
+            msg = f"{prefix!r} is not the prefix of a run, which looks like acc-1a2b3c4d"
+            raise ValueError(msg)
+    answer = api.call("containers.list")
+    if not answer.ok or not isinstance(answer.data, list):
+        msg = f"the list of containers could not be read ({answer.describe()})"
+        raise LookupError(msg)
+    return [row for row in answer.data if str(row.get("name")).lower().startswith(wanted)]
+
+
+def sweep(
+    api: Api,
+    prefixes: Iterable[str],
+    *,
+    sleep: Callable[[float], None],
+    interval: float = 2.0,
+) -> list[str]:
+    """
+    Delete the containers of these prefixes, and wait until they are gone.
+
+    A container that is still booting may refuse; it is asked again.
+
+    Returns:
+        The names of those that are left.
+    """
+    wanted = tuple(prefixes)
+    asked: set[str] = set()
+    left: list[dict[str, Any]] = []
+    for _ in range(_LOOKS):
+        left = left_over(api, wanted)
+        if not left:
+            return []
+        for row in left:
+            id_ = str(row["id"])
+            if id_ not in asked and api.call("containers.delete", id_).ok:
+                asked.add(id_)
+        sleep(interval)
+    return [str(row["name"]) for row in left]
