@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -32,15 +33,12 @@ def test_an_installed_actionlint_gets_the_files_and_decides(
 
 @pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)])
 def test_without_actionlint_and_go_ci_fails_and_a_person_is_told(
-    main: Callable[[list[str]], int],
-    ci: str,
-    code: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    main: Callable[[list[str]], int], ci: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("CI", ci)
+    said = io.StringIO()
+    monkeypatch.setattr("sys.stderr", said)
 
     assert main(["ci.yml"]) == code
-    assert "install it, or Go" in capsys.readouterr().err
+    assert "install it, or Go" in said.getvalue()
