@@ -279,11 +279,15 @@ class HostedResource:
         self._keep(answer.id, checked, self.host.to_dict(answer.properties))
 
     def diff(self, checked: Mapping[str, Any]) -> Any:
-        """The host's answer to a diff against the state."""
+        """The host's answer to a diff against the state, with Python's names."""
         request = provider_pb2.DiffRequest(
             id=self.id, urn=self.urn, olds=self._struct(self.outs), news=self._struct(checked)
         )
-        return self._call("Diff", request)
+        answer = self._call("Diff", request)
+        replaces = [snake_case(name) for name in answer.replaces]
+        del answer.replaces[:]
+        answer.replaces.extend(replaces)
+        return answer
 
     def update(self, checked: Mapping[str, Any]) -> None:
         """Update to checked inputs."""
