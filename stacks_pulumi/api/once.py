@@ -36,7 +36,10 @@ class _Named(Protocol):
 T = TypeVar("T", bound=_Named)
 
 PAUSES: Final = (1.0, 3.0, 8.0)
-_UNKNOWN: Final = "no list shows whether it was carried out, so its outcome is unknown: look in the STACKS dashboard before you try again"
+_UNKNOWN: Final = (
+    "no list shows whether it was carried out, so its outcome is unknown: look in the STACKS dashboard before you try "
+    "again"
+)
 _SUCCESS: Final = range(200, 300)
 _OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)
 """Refusals that an earlier attempt of ours may have caused: its name is taken, its price has reached the cap."""
