@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["build_parser", "main"]
 
 _COMMANDS: Final = {
+    "account": "stacks_pulumi.commands.account",
     "backups": "stacks_pulumi.commands.backups",
     "completion": "stacks_pulumi.commands.completion",
     "cost": "stacks_pulumi.cost.command",
@@ -25,11 +26,12 @@ _COMMANDS: Final = {
     "doctor": "stacks_pulumi.commands.doctor",
     "emulator": "stacks_pulumi.commands.emulator",
     "logs": "stacks_pulumi.commands.logs",
+    "scaffold": "stacks_pulumi.commands.scaffold",
     "vpn-config": "stacks_pulumi.commands.vpn_config",
 }
 """Subcommand -> its module, which `stacks_pulumi.commands` describes."""
 
-_WRONG_OPTION: Final = {"cost": 1}
+_WRONG_OPTION: Final = {"account": 1, "cost": 1}
 """Subcommand -> its exit code for an option that is wrong, where argparse's 2 means something else."""
 
 _NO_READER: Final = 128 + 13

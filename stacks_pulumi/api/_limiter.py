@@ -95,6 +95,12 @@ class Limiter:
         self._known = False
         self._paused_until = -math.inf
 
+    @property
+    def per_minute(self) -> int:
+        """Requests a minute, as the API's headers say it; the budget until then."""
+        with self._changed:
+            return self._limit
+
     def acquire(self, priority: Priority, pulse: Pulse | None = None) -> None:
         """Wait until a request may be sent; count it as sent."""
         with self._changed:

@@ -78,6 +78,7 @@ class StacksClient:
         self._base_url = check_base_url(base_url, allow_http=allow_http)
         self._transport = Transport(self._base_url, check_api_key(api_key), clock)
         limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
+        self._limiter = limiter
         send = assemble(self._transport, limiter, clock, self._base_url)
         self.containers = Containers(send, clock, limiter.pace)
         self.feed: Feed[Container] = self.containers.feed
@@ -85,6 +86,11 @@ class StacksClient:
         self.connections = Connections(send, clock, self.feed)
         self.backups = Backups(send, clock, limiter.pace)
         self.vpn_clients = VpnClients(send, clock)
+
+    @property
+    def requests_per_minute(self) -> int:
+        """The key's rate limit, as the last answer's headers say it; the budget that was given until then."""
+        return self._limiter.per_minute
 
     def __repr__(self) -> str:
         return f"StacksClient(base_url={self._base_url!r})"

@@ -8,19 +8,22 @@ import datetime
 import io
 import shutil
 import sys
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
-from stacks_pulumi import catalog
+from stacks_pulumi import catalog, config
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.documents import InputError
-from stacks_pulumi.cost.limits import Limit, Measure, judge
+from stacks_pulumi.cost.limits import Limit, judge
 from stacks_pulumi.cost.month import rest_of_month
+from stacks_pulumi.cost.options import add_limits, limits_of
 from stacks_pulumi.cost.render.words import Result
 from stacks_pulumi.cost.report import Report
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.prices import MonthlyPrice
+
+if TYPE_CHECKING:
+    from stacks_pulumi.api import StacksClient
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -34,16 +37,7 @@ exit codes:
   3  a price is not exact (--strict)
 """
 
-# Far more than any limit can be, and few enough digits to reckon with.
-_MOST: Final = Decimal(1_000_000_000)
-
 _PLATFORMS: Final = ("github", "gitlab")
-
-_MEASURES: Final[tuple[tuple[Measure, str, str], ...]] = (
-    ("total", "USD", "the planned total a month"),
-    ("increase", "USD", "the increase a month"),
-    ("increase-pct", "PERCENT", "the increase in percent of what is paid now"),
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--account", action="store_true", help="price the live account instead (STACKS_API_KEY)"
     )
+    parser.add_argument(
+        "--save", metavar="FILE", help="with --account: also save a snapshot, which `account` reads too"
+    )
+    parser.add_argument(
+        "--compare-to", metavar="FILE", help="with --account: show what changed since this snapshot"
+    )
     parser.add_argument("--live-prices", action="store_true", help="ask the API for prices (STACKS_API_KEY)")
     parser.add_argument(
         "--format", choices=("table", "json", "markdown", "junit"), default="table", help="default: table"
@@ -71,29 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--name", default="default", help="tells several Markdown comments apart (project/stack)"
     )
     parser.add_argument("--rest-of-month", action="store_true", help="also estimate the rest of this month")
-    for measure, unit, help_text in _MEASURES:
-        parser.add_argument(
-            f"--max-{measure}", type=_number, metavar=unit, help=f"block if {help_text} is more"
-        )
-        parser.add_argument(
-            f"--warn-{measure}", type=_number, metavar=unit, help=f"warn if {help_text} is more"
-        )
+    add_limits(parser)
     parser.add_argument("--strict", action="store_true", help="fail if a price is not exact")
-
-
-def _number(text: str) -> Decimal:
-    try:
-        number = Decimal(text.removeprefix("$").removesuffix("%"))
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or not 0 <= number <= _MOST:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {_MOST:,}")
-    return number
 
 
 def run(options: argparse.Namespace) -> int:
     """Carry out the command; the exit code is one of those that `--help` lists."""
-    limits = _limits(options)
+    limits = limits_of(options)
     try:
         if options.input[:1] == ["comment"]:
             return _comment(options.input[1:])
@@ -125,26 +109,21 @@ def _comment(words: list[str]) -> int:
 def _refuse_increase(limits: tuple[Limit, ...], report: Report) -> None:
     """A gate that is handed the wrong input must not stay open: what is there already has no increase."""
     limit = next((limit for limit in limits if limit.measure != "total"), None)
-    if limit is not None and report.source != "preview":
+    if limit is not None and not report.compares:
         raise InputError(
             f"--{'max' if limit.block else 'warn'}-{limit.measure} limits what a change adds, and this is what is "
-            "there already: hand in what `pulumi preview --json --show-sames` wrote, or limit the total"
+            "there already: hand in what `pulumi preview --json --show-sames` wrote, compare the account with a "
+            "snapshot (--compare-to), or limit the total"
         )
-
-
-def _limits(options: argparse.Namespace) -> tuple[Limit, ...]:
-    limits = []
-    for measure, _, _ in _MEASURES:
-        for action in ("max", "warn"):
-            most = getattr(options, f"{action}_{measure.replace('-', '_')}")
-            if most is not None:
-                limits.append(Limit(measure, most, block=action == "max"))
-    return tuple(limits)
 
 
 def _report(options: argparse.Namespace) -> Report:
     monthly: MonthlyPrice = catalog.monthly_price
     notes: tuple[str, ...] = ()
+    if not options.account and (options.save or options.compare_to):
+        raise InputError(
+            "--save and --compare-to are for --account: a preview compares by itself, and an export is its own record"
+        )
     if not (options.account or options.live_prices):
         return report_of(_read(options.input), monthly)
     if options.account and options.input != "-":
@@ -155,9 +134,24 @@ def _report(options: argparse.Namespace) -> Report:
         if options.live_prices:
             monthly, notes = live.prices(client)
         report = (
-            live.account(client, monthly) if options.account else report_of(_read(options.input), monthly)
+            _account(client, monthly, options)
+            if options.account
+            else report_of(_read(options.input), monthly)
         )
     return dataclasses.replace(report, notes=(*report.notes, *notes))
+
+
+def _account(client: StacksClient, monthly: MonthlyPrice, options: argparse.Namespace) -> Report:
+    from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.snapshot import compare, read_snapshot, write_snapshot  # noqa: PLC0415  (as above)
+
+    before = None if options.compare_to is None else read_snapshot(Path(options.compare_to))
+    containers = live.listed(client)
+    taken = live.snapshot_of(containers, monthly, config.load().base_url)
+    report = live.report_on(containers, monthly) if before is None else compare(before, taken)
+    if options.save is not None:
+        write_snapshot(Path(options.save), taken.describe())
+    return report
 
 
 def _read(name: str) -> bytes:

@@ -13,7 +13,18 @@ import msgspec
 
 from stacks_pulumi.errors import StacksError
 
-__all__ = ["Event", "InputError", "Metadata", "PolicyEvent", "Preview", "Stack", "State", "Step", "read"]
+__all__ = [
+    "Event",
+    "InputError",
+    "Metadata",
+    "PolicyEvent",
+    "Preview",
+    "Stack",
+    "State",
+    "Step",
+    "read",
+    "utf8",
+]
 
 
 class InputError(StacksError):
@@ -153,7 +164,7 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
     Raises:
         InputError: It is none of what can be priced.
     """
-    data = _utf8(data)
+    data = utf8(data)
     if not data.strip():
         raise InputError(f"there is nothing to read: {_HELP}")
     try:
@@ -162,8 +173,13 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
         raise InputError(f"this JSON is nested too deeply for what Pulumi writes: {_HELP}") from None
 
 
-def _utf8(data: bytes) -> bytes:
-    """PowerShell's `>` writes UTF-16, or UTF-8 with a byte order mark."""
+def utf8(data: bytes) -> bytes:
+    """
+    Return a file's content as UTF-8. PowerShell's `>` writes UTF-16, or UTF-8 with a byte order mark.
+
+    Raises:
+        InputError: It cannot be decoded.
+    """
     encodings = (
         (codecs.BOM_UTF8, "utf-8-sig"),
         (codecs.BOM_UTF16_LE, "utf-16"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from stacks_pulumi import catalog, config
 from stacks_pulumi.cost.report import Item, Line, Report
+from stacks_pulumi.cost.snapshot import Entry, Snapshot, now
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.money import Price, count, usd
 from stacks_pulumi.pricing.prices import MonthlyPrice, describe, price
@@ -15,9 +17,20 @@ from stacks_pulumi.pricing.values import UNKNOWN, Unknown
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
+    from stacks_pulumi.api._limiter import OnLimit
     from stacks_pulumi.api.models import Container, Listing, Template
 
-__all__ = ["AccountContainer", "account", "connect", "containers", "prices"]
+__all__ = [
+    "AccountContainer",
+    "account",
+    "connect",
+    "containers",
+    "item_of",
+    "listed",
+    "prices",
+    "report_on",
+    "snapshot_of",
+]
 
 
 @dataclass(frozen=True)
@@ -41,9 +54,12 @@ class AccountContainer:
         return self.item.price
 
 
-def connect() -> StacksClient:
+def connect(on_limit: OnLimit | None = None) -> StacksClient:
     """
     A client for the account that the environment names (`STACKS_API_KEY`, `STACKS_BASE_URL`).
+
+    Args:
+        on_limit: Called in a thread that waits for the rate limit; what it raises ends the request.
 
     Raises:
         ConfigError: There is no key, or a value is malformed.
@@ -54,7 +70,9 @@ def connect() -> StacksClient:
     if settings.api_key is None:
         msg = "no STACKS API key: set the environment variable STACKS_API_KEY; a stack's configuration is not read here"
         raise ConfigError(msg)
-    return StacksClient(settings.api_key, base_url=settings.base_url, allow_http=settings.allow_http)
+    return StacksClient(
+        settings.api_key, base_url=settings.base_url, allow_http=settings.allow_http, on_limit=on_limit
+    )
 
 
 def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price) -> Report:
@@ -64,8 +82,22 @@ def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price)
     Raises:
         StacksError: The account cannot be read.
     """
-    found = sorted((_container(container, monthly) for container in _all(client)), key=lambda one: one.name)
+    return report_on(listed(client), monthly)
+
+
+def report_on(containers: Iterable[Container], monthly: MonthlyPrice = catalog.monthly_price) -> Report:
+    """The report on these containers of the account."""
+    found = sorted((_container(container, monthly) for container in containers), key=lambda one: one.name)
     return Report("account", tuple(Line(one.name, one.id, "same", one.item, one.item) for one in found))
+
+
+def snapshot_of(containers: Iterable[Container], monthly: MonthlyPrice, base_url: str) -> Snapshot:
+    """The snapshot of these containers of the account."""
+    entries = (
+        Entry(container.id, container.name or container.id, container.created_at, item_of(container, monthly))
+        for container in containers
+    )
+    return Snapshot(now(), base_url, tuple(entries))
 
 
 def prices(client: StacksClient) -> tuple[MonthlyPrice, tuple[str, ...]]:
@@ -78,20 +110,20 @@ def prices(client: StacksClient) -> tuple[MonthlyPrice, tuple[str, ...]]:
     Raises:
         StacksError: It cannot be read.
     """
-    listed = {template.id: template for template in client.containers.templates()}
+    templates = {template.id: template for template in client.containers.templates()}
     notes = [
         f"live prices: {template.id} costs {usd(live)} a month, the catalogue says {_says(template)}"
-        for template in listed.values()
+        for template in templates.values()
         if (live := _live(template)) is not None
         and live != catalog.monthly_price(template.id, _listed_plan(template))
     ]
-    silent = sum(_live(template) is None for template in listed.values())
+    silent = sum(_live(template) is None for template in templates.values())
     if silent:
         notes.append(f"live prices: {count(silent, 'template')} without one; there the catalogue's is used")
 
     def monthly(template: str, plan: str | None, tier: int | None) -> Decimal | None:
-        live = _live(listed[template]) if template in listed else None
-        if live is None or plan not in (None, _listed_plan(listed[template])):
+        live = _live(templates[template]) if template in templates else None
+        if live is None or plan not in (None, _listed_plan(templates[template])):
             return catalog.monthly_price(template, plan, tier)
         if tier is None:
             return live
@@ -141,27 +173,36 @@ def containers(timeout_s: float) -> list[AccountContainer]:
         pool.shutdown(wait=False)
 
 
-def _all(client: StacksClient) -> Listing[Container]:
-    """All containers, or an error: what an incomplete list leaves out costs money as well."""
-    listed = client.containers.list()
-    listed.require_complete()
-    return listed
+def listed(client: StacksClient) -> Listing[Container]:
+    """
+    All containers, or an error: what an incomplete list leaves out costs money as well.
+
+    Raises:
+        StacksError: The list cannot be read, or is incomplete.
+    """
+    found = client.containers.list()
+    found.require_complete()
+    return found
 
 
 def _list() -> list[AccountContainer]:
     with connect() as client:
-        return [_container(container, catalog.monthly_price) for container in _all(client)]
+        return [_container(container, catalog.monthly_price) for container in listed(client)]
 
 
 def _container(container: Container, monthly: MonthlyPrice) -> AccountContainer:
+    return AccountContainer(container.name or container.id, container.id, item_of(container, monthly))
+
+
+def item_of(container: Container, monthly: MonthlyPrice = catalog.monthly_price) -> Item:
+    """What a container of the account is, and what it costs."""
     template = UNKNOWN if container.template is None else container.template
     plan: str | Unknown | None = UNKNOWN if container.plan is None else container.plan
     # The VPN tier is called by many names; it has one price.
     if template == catalog.VPN_TEMPLATE:
         plan = None
     tier = _tier(container)
-    cost = Item(describe(template, plan, tier), price(template, plan, tier, monthly))
-    return AccountContainer(container.name or container.id, container.id, cost)
+    return Item(describe(template, plan, tier), price(template, plan, tier, monthly))
 
 
 def _tier(container: Container) -> int | Unknown | None:

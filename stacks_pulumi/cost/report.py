@@ -15,7 +15,7 @@ __all__ = ["Action", "Item", "Line", "NotPriced", "Reason", "Report", "Source", 
 
 Action: TypeAlias = Literal["create", "update", "replace", "delete", "keep", "same"]
 Reason: TypeAlias = Literal["free", "elsewhere", "read"]
-Source: TypeAlias = Literal["preview", "stack", "account"]
+Source: TypeAlias = Literal["preview", "stack", "account", "comparison"]
 
 _NOTHING: Final = Change.between(FREE, FREE)
 
@@ -123,7 +123,8 @@ class Report:
     What was read.
 
     Attributes:
-        source: Where it came from. Only a preview has a before and an after; of the others, both are what is there.
+        source: Where it came from. A preview has a before and an after, and so has the comparison of an account with a
+            snapshot; of the others, both are what is there.
         lines: The containers, changes first.
         not_priced: What else there is.
         violations: The policy violations, mandatory ones first.
@@ -139,6 +140,11 @@ class Report:
     notes: tuple[str, ...] = ()
     blocked: str = ""
     incomplete: str = ""
+
+    @property
+    def compares(self) -> bool:
+        """Whether it has a before and an after."""
+        return self.source in {"preview", "comparison"}
 
     @property
     def past(self) -> Price:

@@ -28,6 +28,8 @@ _REFERENCE: Final = ("stacks_pulumi", "provider_for")
 
 _SNAKE: Final = {
     "additionalStorageTier": "additional_storage_tier",
+    "containerCreatedAt": "container_created_at",
+    "createdAt": "created_at",
     "externalAccess": "external_access",
     "internalHost": "internal_host",
     "ipAddress": "ip_address",

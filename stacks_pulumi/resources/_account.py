@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
+from stacks_pulumi._identifiers import account_of
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.resources._session import Session
 
@@ -52,8 +53,8 @@ def refuse_other_account(session: Session, id_: str, origin: str | None) -> None
     if origin is not None and origin.partition("-")[0] == session.fingerprint:
         return
     listed = session.reads.get("containers", ask=session.client.feed.snapshot)
-    accounts = {_account(container.id) for container in listed}
-    if _account(id_) in accounts:
+    accounts = {account_of(container.id) for container in listed}
+    if account_of(id_) in accounts:
         return
     if accounts:
         msg = (
@@ -69,7 +70,3 @@ def refuse_other_account(session: Session, id_: str, origin: str | None) -> None
             "resource from the state with `pulumi state delete`"
         )
         raise ConfigError(msg)
-
-
-def _account(id_: str) -> str:
-    return "-".join(id_.split("/", maxsplit=1)[0].split("-")[:2])

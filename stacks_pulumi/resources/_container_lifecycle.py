@@ -41,7 +41,7 @@ from stacks_pulumi.resources._identity import (
     identify,
     same_instant,
 )
-from stacks_pulumi.resources._naming import NAME_PATTERN
+from stacks_pulumi.resources._naming import NAME_PATTERN, how_to_rename
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session
 
@@ -351,24 +351,13 @@ class ContainerCreation(Creation[models.Container]):
 
     def what_to_do(self) -> str:
         """Return the possible owners in order, how to avoid the name, and what an adoption means."""
+        avoid = how_to_rename(self.inputs.get(NAME_PATTERN), self.session.settings.account)
         return (
             "Its possible owners, in this order: an interrupted or waitlisted `up` of this stack; another stack; "
-            f"somebody who made it by hand. If it is another stack's, {self._other_name()}. Otherwise adopt it: write "
+            f"somebody who made it by hand. If it is another stack's, {avoid}. Otherwise adopt it: write "
             f"{self.adopting()}. To adopt means that this stack changes and deletes it from then on, even if another "
             "stack manages it too."
         )
-
-    def _other_name(self) -> str:
-        pattern = self.inputs.get(NAME_PATTERN)
-        if pattern is not None:
-            return f'change stacks:namePattern ({pattern}), for instance to ${{project}}-{pattern}, or write name="..."'
-        account = self.session.settings.account
-        where = (
-            "run `pulumi config set stacks:namePattern '${name}-${stack}'`"
-            if account is None
-            else f'write name_pattern="${{name}}-${{stack}}" on the provider "{account}"'
-        )
-        return f'{where}, which gives new containers of this stack other default names, or write name="..."'
 
     def roll_back(self, thing: models.Container) -> None:
         """Delete the container again; the API may refuse that while it boots."""

@@ -8,11 +8,11 @@ spells them in more than one way.
 
 from __future__ import annotations
 
-import datetime
 import enum
 from collections.abc import Mapping
 from typing import Any, Final
 
+from stacks_pulumi._identifiers import is_before, same_instant
 from stacks_pulumi.api import models
 from stacks_pulumi.errors import NotFoundError, StacksError, WaitCancelledError
 from stacks_pulumi.resources._session import Session
@@ -38,7 +38,6 @@ IDENTITY_CONFLICT: Final = "identity_conflict"
 
 RECENT: Final = 2.0
 """Seconds for which one list serves the identity checks of the operations that the engine starts together."""
-_TOLERANCE: Final = datetime.timedelta(seconds=1)
 
 
 class Identity(enum.Enum):
@@ -51,20 +50,6 @@ class Identity(enum.Enum):
     UNCERTAIN = "uncertain"
     """It was created at another time, from the same template. The guide does not say that a resize or a restore keeps
     the creation time, so it may be either."""
-
-
-def same_instant(first: str | None, second: str | None) -> bool:
-    """Return whether two times are the same to the second. A missing or unreadable time differs from none."""
-    one, other = _instant(first), _instant(second)
-    if one is None or other is None:
-        return True
-    return abs(one - other) <= _TOLERANCE
-
-
-def is_before(first: str | None, second: str | None) -> bool:
-    """Return whether the first time is certainly earlier than the second."""
-    one, other = _instant(first), _instant(second)
-    return one is not None and other is not None and one < other - _TOLERANCE
 
 
 def identify(stored: Mapping[str, Any], found: models.Container) -> Identity:
@@ -131,14 +116,3 @@ def creation_time(session: Session, id_: str) -> str | None:
 def rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     """Whether the program has asked to adopt the container that has the id now."""
     return news.get("adopt") == "if_matching" and olds.get(IDENTITY_CONFLICT) is not None
-
-
-def _instant(text: str | None) -> datetime.datetime | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        # Python 3.10 does not read a `Z`.
-        parsed = datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00").replace("z", "+00:00"))
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=datetime.timezone.utc)

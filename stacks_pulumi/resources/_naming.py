@@ -19,6 +19,7 @@ __all__ = [
     "DEFAULT_NAME",
     "NAME_PATTERN",
     "default_container_name",
+    "how_to_rename",
     "named",
     "stack_and_project",
     "valid_container_name",
@@ -118,6 +119,24 @@ def valid_container_name(text: str) -> str:
     A valid text is returned unchanged. Otherwise characters are replaced, it is cut, and part of its digest is added.
     """
     return text if _is_valid(text) else _with_digest(_clean(text), text)
+
+
+def how_to_rename(pattern: str | None, account: str | None) -> str:
+    """
+    Return how a program gives a new container another name.
+
+    Args:
+        pattern: The pattern that has shaped the present name, if any.
+        account: The explicit provider of the container, if any.
+    """
+    if pattern is not None:
+        return f'change stacks:namePattern ({pattern}), for instance to ${{project}}-{pattern}, or write name="..."'
+    where = (
+        "run `pulumi config set stacks:namePattern '${name}-${stack}'`"
+        if account is None
+        else f'write name_pattern="${{name}}-${{stack}}" on the provider "{account}"'
+    )
+    return f'{where}, which gives new containers of this stack other default names, or write name="..."'
 
 
 def stack_and_project(urn: str) -> tuple[str | None, str | None]:

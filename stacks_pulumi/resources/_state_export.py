@@ -31,8 +31,8 @@ class Declared(NamedTuple):
 
     Attributes:
         urn: Its URN.
-        id: Its id; an unknown value if it is to be created.
-        price: Its monthly price; an unknown value or `None` if it has none.
+        id: Its id; unknown if it does not exist yet.
+        price: Its monthly price; unknown or `None` if it has none.
         is_lookup: The program only looks it up.
     """
 

@@ -279,9 +279,11 @@ class _PinnedBackupCreation(Creation[models.Backup]):
 
 
 def _pin(session: Session, op: Operation, container: str, backup: models.Backup) -> models.Backup:
-    """Pin it once it is complete, and see that it is pinned. One that is too old to be seen is complete."""
+    """Pin it once it is complete, unless it is pinned already. One that is too old to be seen is complete."""
     number = backup.id
     seen = backup if backup.status is not None else _find(session, container, number)
+    if seen is not None and seen.pinned:
+        return seen
     if seen is not None and seen.status != "completed":
         _wait_until_complete(session, op, container, number)
     op.progress(f"pinning backup {number}")

@@ -20,5 +20,5 @@ def test_nothing_is_lost_doubled_deleted_unasked_or_told() -> None:
 
     assert failed == []
     assert total["steps"] >= 200
-    # 29 on a quiet and 27 to 31 on a busy machine: threads run freely. Of the 111 `up` many have nothing to do.
-    assert total["faults fired"] >= 20
+    # It was 41 in 152 operations, many of which have nothing to do and send no request. Threads run freely.
+    assert total["faults fired"] >= 25

@@ -237,6 +237,30 @@ def test_what_is_in_progress_is_rolled_back_when_the_engine_is_gone(
         assert holdings(emulator) == set()
 
 
+def test_what_waits_for_its_turn_is_not_begun_when_the_engine_is_gone(make_host: Callable[..., Host]) -> None:
+    with Emulator(boot_seconds=60) as emulator:
+        config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:maxConcurrency": "1"}
+        host = make_host(config)
+        creating = []
+        for name in ("web-1", "web-2"):
+            resource = host.resource("Container", name)
+            inputs = resource.checked(name=name, template="nodejs")
+            creating.append(threading.Thread(target=_create, args=(resource, inputs)))
+        for thread in creating:
+            thread.start()
+        while not holdings(emulator):
+            time.sleep(0.05)
+
+        assert host.process.stdin is not None
+        host.process.stdin.close()
+
+        assert host.process.wait(timeout=60) == 0
+        for thread in creating:
+            thread.join(timeout=10)
+        assert emulator.calls("containers.create") == 1
+        assert holdings(emulator) == set()
+
+
 def _create(resource: Any, inputs: dict[str, Any]) -> None:
     try:
         resource.create(inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tools.docs import assumptions, calls, endpoints, functions, resources, settings, sizes
+from tools.docs import accounts, assumptions, calls, endpoints, functions, resources, settings, sizes
 
 __all__ = ["generate"]
 
@@ -18,6 +18,10 @@ _PARTS: Final[dict[str, Callable[[], str]]] = {
     "answers": functions.answers,
     "endpoints": endpoints.endpoints,
     "assumptions": assumptions.assumptions,
+    "account": accounts.table,
+    "account comparison": accounts.comparison,
+    "scaffold": accounts.report,
+    "scaffold program": accounts.program,
 }
 _GUIDE: Final = "https://docs.stackshosting.cloud"
 

@@ -12,11 +12,11 @@ from decimal import Decimal
 from typing import Final
 from urllib import parse
 
-from stacks_pulumi.cost.render.words import Result, clean, headline, kind, not_priced, remarks
+from stacks_pulumi.cost.render.words import Result, clean, columns, headline, kind, not_priced, remarks
 from stacks_pulumi.cost.report import Line, Violation
 from stacks_pulumi.pricing.money import count
 
-__all__ = ["LIMIT", "markdown", "marker"]
+__all__ = ["LIMIT", "escape", "figure", "markdown", "marker"]
 
 _SIGNS: Final = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}  # noqa: RUF001  (the information sign is meant)
 _ACTIONS: Final = {
@@ -66,22 +66,22 @@ def markdown(result: Result, name: str = "default") -> str:
 
 def _comment(result: Result, name: str, rows: int) -> str:
     report = result.report
-    lines = [marker(name), f"### {_escape(headline(report))}", ""]
-    shown = [f"{_SIGNS[weight]} {_escape(text)}  " for weight, text in remarks(result)]
+    lines = [marker(name), f"### {escape(headline(report))}", ""]
+    shown = [f"{_SIGNS[weight]} {escape(text)}  " for weight, text in remarks(result)]
     # What comes first says why the gate is closed; notes come last.
     lines += _first(shown, max(rows, 10))
     lines += [""] if shown else []
-    preview = report.source == "preview"
+    preview, titles = report.compares, columns(report)
     changes = [line for line in report.lines if line.action != "same" or not preview]
     same = [line for line in report.lines if line.action == "same" and preview]
     if changes:
-        lines += [*_table(changes, rows, preview=preview), ""]
+        lines += [*_table(changes, rows, titles=titles if preview else None), ""]
     if report.violations:
         found = [text for violation in report.violations[:rows] for text in _violation(violation)]
         lines += ["#### Policies", "", *found, *_rest(len(report.violations), rows), ""]
     if same:
-        lines += _folded(f"{count(len(same), 'unchanged container')}", _table(same, rows, preview=False))
-    others = [f"- {_escape(other)}" for other in not_priced(report)]
+        lines += _folded(f"{count(len(same), 'unchanged container')}", _table(same, rows))
+    others = [f"- {escape(other)}" for other in not_priced(report)]
     if others:
         lines += _folded(
             f"{count(sum(other.count for other in report.not_priced), 'resource')} without a price",
@@ -117,28 +117,32 @@ def _largest(lines: list[Line], rows: int) -> Sequence[Line]:
     return [lines[number] for number in sorted(chosen)]
 
 
-def _table(lines: list[Line], most: int, *, preview: bool) -> list[str]:
-    if preview:
-        rows = ["| | Container | Kind | Now | Planned | Difference |", "|---|---|---|---:|---:|---:|"]
+def _table(lines: list[Line], most: int, titles: tuple[str, str] | None = None) -> list[str]:
+    if titles is not None:
+        rows = [
+            f"| | Container | Kind | {titles[0]} | {titles[1]} | Difference |",
+            "|---|---|---|---:|---:|---:|",
+        ]
         for line in _largest(lines, most):
             cells = (
                 _ACTIONS[line.action],
-                f"**{_escape(line.name)}**",
-                _escape(kind(line)),
+                f"**{escape(line.name)}**",
+                escape(kind(line)),
                 line.past,
                 line.planned,
             )
-            rows.append(f"| {' | '.join(map(_figure, cells))} | **{_figure(line.difference)}** |")
+            rows.append(f"| {' | '.join(map(figure, cells))} | **{figure(line.difference)}** |")
     else:
         rows = ["| Container | Kind | A month |", "|---|---|---:|"]
         rows += [
-            f"| **{_escape(line.name)}** | {_escape(kind(line))} | {_figure(line.planned)} |"
+            f"| **{escape(line.name)}** | {escape(kind(line))} | {figure(line.planned)} |"
             for line in _largest(lines, most)
         ]
     return [*rows, *_rest(len(lines), most)]
 
 
-def _figure(value: object) -> str:
+def figure(value: object) -> str:
+    """Return a price as text for a cell of a table."""
     # A dollar sign begins mathematics where two of them stand in one line.
     return value if isinstance(value, str) else str(value).replace("$", "\\$")
 
@@ -146,8 +150,8 @@ def _figure(value: object) -> str:
 def _violation(found: Violation) -> list[str]:
     sign = _SIGNS["error" if found.level == "mandatory" else "warning"]
     first, *rest = found.message.splitlines()[:_MESSAGE_LINES] or [""]
-    where = f"**{_escape(found.policy)}** on **{_escape(found.resource)}** ({_escape(found.level)})"
-    return [f"- {sign} {where}: {_escape(first)}", *(f"  {_beginning(line)}" for line in rest)]
+    where = f"**{escape(found.policy)}** on **{escape(found.resource)}** ({escape(found.level)})"
+    return [f"- {sign} {where}: {escape(first)}", *(f"  {_beginning(line)}" for line in rest)]
 
 
 def _folded(title: str, lines: list[str]) -> list[str]:
@@ -156,10 +160,11 @@ def _folded(title: str, lines: list[str]) -> list[str]:
 
 def _beginning(text: str) -> str:
     """What begins a line of its own."""
-    return _BEGINS.sub(lambda found: f"{found[0]}{_BREAK}", _escape(text))
+    return _BEGINS.sub(lambda found: f"{found[0]}{_BREAK}", escape(text))
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Return the text on one line, with nothing in it that is markup, a mention or a link."""
     text = clean(" ".join(text.split()))
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     plain = _LINKS.sub(lambda found: f"{found[0]}{_BREAK}", text)

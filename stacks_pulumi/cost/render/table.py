@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.cost.render.words import MARKS, Result, clean, headline, kind, not_priced, remarks
+from stacks_pulumi.cost.render.words import MARKS, Result, clean, columns, headline, kind, not_priced, remarks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ _MANY: Final = 500
 
 def _rows(result: Result) -> tuple[list[str], list[list[str]]]:
     report = result.report
-    if report.source != "preview":
+    if not report.compares:
         rows = [[" ", clean(line.name), kind(line), str(line.planned)] for line in report.lines]
         return ["", "Container", "Kind", "A month"], [*rows, ["", "Total", "", str(report.planned)]]
     rows = [
@@ -41,7 +41,7 @@ def _rows(result: Result) -> tuple[list[str], list[list[str]]]:
         for line in report.lines
     ]
     last = ["", "Total", "", str(report.past), str(report.planned), str(report.difference)]
-    return ["", "Container", "Kind", "Now", "Planned", "Difference"], [*rows, last]
+    return ["", "Container", "Kind", *columns(report), "Difference"], [*rows, last]
 
 
 def plain(result: Result) -> str:

@@ -9,7 +9,18 @@ from stacks_pulumi.cost.limits import Verdict
 from stacks_pulumi.cost.month import Rest
 from stacks_pulumi.cost.report import Line, Report
 
-__all__ = ["MARKS", "Result", "clean", "headline", "kind", "not_exact", "not_priced", "remarks", "result_of"]
+__all__ = [
+    "MARKS",
+    "Result",
+    "clean",
+    "columns",
+    "headline",
+    "kind",
+    "not_exact",
+    "not_priced",
+    "remarks",
+    "result_of",
+]
 
 MARKS: Final = {"create": "+", "delete": "-", "update": "~", "replace": "±", "keep": "=", "same": " "}
 """One character for each action."""
@@ -70,12 +81,19 @@ def result_of(result: Result) -> str:
 
 def headline(report: Report) -> str:
     """The whole in one line."""
-    if report.source != "preview":
+    if not report.compares:
         where = "account" if report.source == "account" else "stack"
         return f"The {where} costs {report.planned} a month."
+    if report.source == "comparison":
+        return f"The account costs {report.planned} a month, {report.difference} since the snapshot ({report.past})."
     if report.difference.none:
         return f"The monthly cost stays at {report.planned}."
     return f"The monthly cost changes by {report.difference}: from {report.past} to {report.planned}."
+
+
+def columns(report: Report) -> tuple[str, str]:
+    """The titles of the two prices of a report that compares."""
+    return ("Snapshot", "Now") if report.source == "comparison" else ("Now", "Planned")
 
 
 def kind(line: Line) -> str:

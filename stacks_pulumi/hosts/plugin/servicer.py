@@ -313,8 +313,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def _in_progress(self, call: _PluginCall) -> Iterator[None]:
         with self._free:
             with self._changed:
-                call.ended = self._ended
-                self._calls.add(call)
+                ended = self._ended
+                if not ended:
+                    self._calls.add(call)
+            if ended:
+                # It has waited for its turn meanwhile; nothing must be begun now.
+                call.fail("the engine is gone")
             try:
                 yield
             finally:

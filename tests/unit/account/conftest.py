@@ -13,6 +13,7 @@ import pytest
 from stacks_pulumi.account.doctor import _host_probe
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
+from tests.support.exports import Accounts
 from tests.support.machine import Machine
 
 
@@ -37,6 +38,19 @@ def emulator() -> Iterator[Emulator]:
     with Emulator(boot_seconds=0) as api:
         yield api
         api.faults.assert_none_left()
+
+
+@pytest.fixture
+def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands use the emulator's account, as they do outside of a project."""
+    monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+    monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
+
+
+@pytest.fixture
+def accounts(emulator: Emulator, key_in_environment: None, tmp_path: Path) -> Accounts:
+    """Exports for the emulator's account."""
+    return Accounts(emulator, tmp_path)
 
 
 @pytest.fixture

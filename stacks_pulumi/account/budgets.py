@@ -1,0 +1,197 @@
+"""
+Budgets over several stacks, from a file.
+
+    budgets:
+      - name: production
+        stacks: ["*/prod"]
+        max_total: 50
+      - projects: [shop]
+        warn_total: 20
+        max_increase: 10
+      - tags: {team: web}
+        max_total: 30
+
+A budget without `stacks`, `projects` and `tags` is over the whole account. Patterns are those of a shell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+from stacks_pulumi.account.reconcile import Account, StackTotal
+from stacks_pulumi.cost.documents import InputError
+from stacks_pulumi.cost.limits import Limit, Verdict, judge
+from stacks_pulumi.cost.options import LIMITS, limits_of, number
+from stacks_pulumi.cost.snapshot import Entry, Snapshot, compare
+
+__all__ = ["Budget", "judged", "read_budgets"]
+
+_CHOICES: Final = ("name", "stacks", "projects", "tags")
+_WHERE: Final = "the budget file {path}, entry {number}: "
+
+
+@dataclass(frozen=True)
+class Budget:
+    """
+    Limits on what some stacks cost together.
+
+    Attributes:
+        name: What messages call it.
+        limits: The limits.
+        stacks: Patterns of stack names.
+        projects: Patterns of project names.
+        tags: Stack tags with their values.
+    """
+
+    name: str
+    limits: tuple[Limit, ...]
+    stacks: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def everything(self) -> bool:
+        """Whether it is over the whole account."""
+        return not (self.stacks or self.projects or self.tags)
+
+    def covers(self, stack: StackTotal, tagged: Mapping[tuple[str, str], frozenset[str]]) -> bool:
+        """
+        Return whether it is over a stack: by any of its names, and all of its tags.
+
+        Args:
+            stack: The stack.
+            tagged: Tag and value -> what `pulumi --stack` takes for the stacks that have it.
+        """
+        if self.stacks and not _matches(stack.name, self.stacks):
+            return False
+        if self.projects and not _matches(stack.project, self.projects):
+            return False
+        return all(stack.ref in tagged[tag] for tag in self.tags)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def read_budgets(path: Path) -> tuple[Budget, ...]:
+    """
+    Read a file of budgets, YAML or JSON.
+
+    Raises:
+        InputError: It holds something else.
+        OSError: It cannot be read.
+    """
+    import yaml  # noqa: PLC0415  (only a budget file needs it)
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the budget file {path} is not YAML: {reason}") from None
+    entries = document.get("budgets") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise InputError(f"the budget file {path} needs a list `budgets` with at least one entry")
+    return tuple(
+        _budget(entry, _WHERE.format(path=path, number=position))
+        for position, entry in enumerate(entries, start=1)
+    )
+
+
+def _budget(entry: Any, where: str) -> Budget:
+    if not isinstance(entry, dict):
+        raise InputError(f"{where}it is not a mapping")
+    unknown = [str(key) for key in entry if key not in (*_CHOICES, *LIMITS)]
+    if unknown:
+        raise InputError(f"{where}unknown key {unknown[0]!r}; known are {', '.join((*_CHOICES, *LIMITS))}")
+    limits = limits_of({name: _dollars(entry[name], name, where) for name in LIMITS if name in entry})
+    if not limits:
+        raise InputError(f"{where}it sets no limit: give one of {', '.join(LIMITS)}")
+    stacks, projects = (_texts(entry, key, where) for key in ("stacks", "projects"))
+    tags = entry.get("tags", {})
+    if not isinstance(tags, dict) or ("tags" in entry and not tags):
+        raise InputError(f"{where}`tags` is not a mapping of names to values")
+    pairs = tuple((str(name), str(value)) for name, value in tags.items())
+    words = [*stacks, *projects, *(f"{name}={value}" for name, value in pairs)]
+    name = entry.get("name", ", ".join(words) or "the account")
+    if not isinstance(name, str):
+        raise InputError(f"{where}`name` is not text")
+    return Budget(name, limits, stacks, projects, pairs)
+
+
+def _dollars(value: Any, name: str, where: str) -> Any:
+    try:
+        return number(str(value)) if not isinstance(value, bool) else number("true")
+    except ValueError as error:
+        raise InputError(f"{where}{name}: {error}") from None
+
+
+def _texts(entry: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    values = entry.get(key, [])
+    values = [values] if isinstance(values, str) else values
+    # A list that is empty would make it a budget over everything.
+    if (
+        not isinstance(values, list)
+        or not all(isinstance(one, str) for one in values)
+        or (key in entry and not values)
+    ):
+        raise InputError(f"{where}`{key}` is not a list of names or patterns")
+    return tuple(values)
+
+
+def judged(
+    account: Account,
+    budgets: Sequence[Budget],
+    entries: Sequence[Entry],
+    before: Snapshot | None,
+    tagged: Callable[[str, str], frozenset[str]],
+) -> tuple[tuple[Budget, Verdict], ...]:
+    """
+    Return what each limit of each budget says.
+
+    Args:
+        account: The account.
+        budgets: The budgets.
+        entries: The account's containers.
+        before: The snapshot that an increase is measured from.
+        tagged: Returns what `pulumi --stack` takes for the stacks with a tag.
+
+    Raises:
+        InputError: A budget cannot be judged: nothing to compare with, no such stack, or the backend has no tags.
+    """
+    now = Snapshot(account.taken_at, account.base_url, tuple(entries))
+    by_tag = {tag: tagged(*tag) for tag in dict.fromkeys(tag for budget in budgets for tag in budget.tags)}
+    found = []
+    for budget in budgets:
+        stacks = {stack.name for stack in account.stacks if budget.covers(stack, by_tag)}
+        if not budget.everything and not stacks:
+            # A misspelt pattern must not be within every limit.
+            raise InputError(
+                f"the budget {budget.name!r} is over no stack: correct its stacks, projects or tags"
+            )
+        if before is None and any(limit.measure != "total" for limit in budget.limits):
+            raise InputError(
+                f"the budget {budget.name!r} limits an increase: say since when with --compare-to FILE"
+            )
+        if (
+            before is not None
+            and not budget.everything
+            and any(one.stacks is None for one in before.containers)
+        ):
+            raise InputError(
+                f"the snapshot does not say which stack owns what, so the increase of {budget.name!r} is not "
+                "known: compare with one that `stacks-pulumi account --save` wrote"
+            )
+        report = compare(_part(now if before is None else before, budget, stacks), _part(now, budget, stacks))
+        found += [(budget, verdict) for verdict in judge(report, budget.limits)]
+    return tuple(found)
+
+
+def _part(snapshot: Snapshot, budget: Budget, stacks: set[str]) -> Snapshot:
+    if budget.everything:
+        return snapshot
+    part = (entry for entry in snapshot.containers if stacks.intersection(entry.stacks or ()))
+    return Snapshot(snapshot.taken_at, snapshot.base_url, tuple(part))

@@ -1,0 +1,1 @@
+"""A program that takes over what an account holds: what it declares, and how each language writes it."""

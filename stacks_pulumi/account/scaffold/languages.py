@@ -1,0 +1,141 @@
+"""The program in each language, and the file for `pulumi import --file`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from stacks_pulumi.account.scaffold.plan import Declared, Plan, Reference, Value
+from stacks_pulumi.account.scaffold.text import Identifiers, literal
+from stacks_pulumi.config import DEFAULT_BASE_URL
+from stacks_pulumi.hosts.spelling import camel_case
+from stacks_pulumi.pricing.tokens import NATIVE
+
+__all__ = ["LANGUAGES", "Language", "files"]
+
+Language: TypeAlias = Literal["python", "yaml"]
+LANGUAGES: Final[tuple[Language, ...]] = ("python", "yaml")
+
+_ABOUT: Final = "Takes over containers that a STACKS account holds."
+_IMPORT: Final = "import.json"
+_PLAIN: Final = re.compile(r"[A-Za-z$][A-Za-z0-9_:./{}$ -]*")
+
+
+def files(plan: Plan, language: Language, project: str, base_url: str) -> dict[str, str]:
+    """
+    Return the files of the program by name.
+
+    Args:
+        plan: What it declares.
+        language: In which language.
+        project: The project's name.
+        base_url: Where the API is.
+    """
+    head: dict[str, Any] = {"name": project, "description": _ABOUT, "runtime": language}
+    if base_url != DEFAULT_BASE_URL:
+        # So that no later `up` without the environment variable goes to another account.
+        head["config"] = {"stacks:baseUrl": {"value": base_url}}
+    if language == "yaml":
+        return {"Pulumi.yaml": _yaml({**head, "resources": _yaml_resources(plan)}), _IMPORT: _import(plan)}
+    return {
+        "Pulumi.yaml": _yaml(head),
+        "__main__.py": _python(plan),
+        "requirements.txt": "stacks-pulumi\n",
+        _IMPORT: _import(plan),
+    }
+
+
+# --- Python ---
+
+
+def _python(plan: Plan) -> str:
+    used = {
+        value.name for one in plan.declared for value in one.inputs.values() if isinstance(value, Reference)
+    }
+    identifiers = Identifiers()
+    variables = {
+        one.name: identifiers.take(one.name)
+        for one in plan.declared
+        if one.kind == "Container" and one.name in used
+    }
+    imports = ["import pulumi"] if any(one.protect for one in plan.declared) else []
+    if plan.declared:
+        imports.append("import stacks_pulumi as stacks")
+    lines = [f'"""{_ABOUT}"""', "", *imports, ""]
+    for one in plan.declared:
+        lines += _call(one, variables)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _call(one: Declared, variables: Mapping[str, str]) -> list[str]:
+    variable = f"{variables[one.name]} = " if one.kind == "Container" and one.name in variables else ""
+    # A comma after the last argument keeps each argument on its own line, for every line length of the formatter.
+    lines = [f"{variable}stacks.{one.kind}(", f"    {literal(one.name)},"]
+    lines += [f"    {name}={_argument(value, variables)}," for name, value in one.inputs.items()]
+    if one.protect:
+        lines.append("    opts=pulumi.ResourceOptions(protect=True),")
+    return [*lines, ")"]
+
+
+def _argument(value: Value, variables: Mapping[str, str]) -> str:
+    return variables[value.name] if isinstance(value, Reference) else literal(value)
+
+
+# --- YAML ---
+
+
+def _yaml(document: Mapping[str, Any]) -> str:
+    import yaml  # noqa: PLC0415  (it comes with an extra)
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        # The engine reads YAML 1.2, where more words are numbers than PyYAML quotes: a container may be named 1e3.
+        style = None if _PLAIN.fullmatch(value) else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Dumper.add_representer(str, text)
+    # Other signs than ASCII are escaped: what cannot be seen must not be in a program unseen.
+    return yaml.dump(dict(document), Dumper=Dumper, sort_keys=False, width=1000)
+
+
+def _yaml_resources(plan: Plan) -> dict[str, Any]:
+    """The resources by a name that is unique among all kinds, as the language wants it."""
+    names: dict[tuple[str, str], str] = {}
+    taken: set[str] = set()
+    for one in plan.declared:
+        base = re.sub(r"[^A-Za-z0-9_-]", "-", one.name)
+        name, number = base, 2
+        while name in taken or name == "pulumi":
+            name, number = f"{base}-{number}", number + 1
+        taken.add(name)
+        names[one.kind, one.name] = name
+    resources = {}
+    for one in plan.declared:
+        resource: dict[str, Any] = {"type": f"{NATIVE}{one.kind}", "name": one.name}
+        resource["properties"] = {
+            camel_case(name): _property(value, names) for name, value in one.inputs.items()
+        }
+        if one.protect:
+            resource["options"] = {"protect": True}
+        resources[names[one.kind, one.name]] = resource
+    return resources
+
+
+def _property(value: Value, names: Mapping[tuple[str, str], str]) -> str | int | bool:
+    if isinstance(value, Reference):
+        return f"${{{names['Container', value.name]}.id}}"
+    # Two dollar signs are one; a single one could begin an expression.
+    return value.replace("$", "$$") if isinstance(value, str) else value
+
+
+# --- pulumi import ---
+
+
+def _import(plan: Plan) -> str:
+    resources = [{"type": f"{NATIVE}{one.kind}", "name": one.name, "id": one.id} for one in plan.declared]
+    return msgspec.json.format(msgspec.json.encode({"resources": resources}), indent=2).decode() + "\n"

@@ -1,0 +1,189 @@
+"""`stacks-pulumi account`: the account against all stacks."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stacks_pulumi.errors import StacksError
+
+if TYPE_CHECKING:
+    from stacks_pulumi.account.reconcile import Account
+    from stacks_pulumi.account.render import View
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP: Final = "say which stack owns what in the account, and what no stack owns"
+
+_EXIT_CODES: Final = """\
+exit codes:
+  0  everything was read, and nothing that --fail-on, a --max limit or a budget forbids was found
+  1  an error (an option too), or a stack could not be read, so the report is not the whole
+  2  --fail-on: such a finding is there; or a --max limit or a budget is passed
+"""
+
+_FINDINGS: Final = ("orphans", "double", "missing")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    from stacks_pulumi.cost.options import add_limits  # noqa: PLC0415  (other commands do not need it)
+
+    parser.description = (
+        "Compare the account (STACKS_API_KEY) with every stack of the Pulumi backend, or with exports. Nothing is "
+        "changed: for each finding the command is printed that a person may run."
+    )
+    parser.epilog = _EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--state",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="what `pulumi stack export` wrote, instead of the backend's stacks; may be given several times",
+    )
+    parser.add_argument(
+        "--children",
+        action="store_true",
+        help="also read allowed addresses, connections, VPN clients and pinned backups: one to three calls a container",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser.add_argument(
+        "--fail-on",
+        type=_findings,
+        default=(),
+        metavar="LIST",
+        help=f"end with exit code 2 if one of these is found: {','.join(_FINDINGS)}",
+    )
+    parser.add_argument("--save", metavar="FILE", help="also save the JSON as a snapshot")
+    parser.add_argument("--compare-to", metavar="FILE", help="show what changed since a snapshot")
+    parser.add_argument(
+        "--budgets", metavar="FILE", help="limits on what several stacks cost together (YAML)"
+    )
+    parser.add_argument("--live-prices", action="store_true", help="ask the API for prices")
+    add_limits(parser)
+
+
+def _findings(text: str) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(","))
+    wrong = [word for word in words if word not in _FINDINGS]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is not one of {', '.join(_FINDINGS)}")
+    return words
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out the command; the exit code is one of those that `--help` lists."""
+    from stacks_pulumi.account.document import document  # noqa: PLC0415  (only this command needs it)
+    from stacks_pulumi.account.render import markdown, table  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.snapshot import encoded, write_snapshot  # noqa: PLC0415  (as above)
+
+    try:
+        view = _view(options)
+        data = document(
+            view.account,
+            report=view.report,
+            verdicts=view.verdicts,
+            failed=view.failed,
+            children=options.children,
+        )
+        if options.save is not None:
+            write_snapshot(Path(options.save), data)
+    except (StacksError, OSError) as error:
+        sys.stderr.write(f"stacks-pulumi account: {error}\n")
+        return 1
+    text = encoded(data).decode() if options.json else markdown(view) if options.markdown else table(view)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a sign gets a question mark, not a crash.
+        sys.stdout.reconfigure(errors="replace")
+    sys.stdout.write(text)
+    if view.account.unread:
+        return 1
+    blocked = any(not verdict.passed and verdict.limit.block for _, verdict in view.verdicts)
+    return 2 if view.failed or blocked else 0
+
+
+def _view(options: argparse.Namespace) -> View:
+    from stacks_pulumi import _cap_record, catalog, config  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.children import with_children  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.document import entries  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.read import belongings, confirm_missing, connected  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.reconcile import Place, reconcile  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.render import View  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost import live, snapshot  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.options import limits_of  # noqa: PLC0415  (as above)
+
+    wanted = [] if options.budgets is None else list(budgets.read_budgets(Path(options.budgets)))
+    own = limits_of(options)
+    if own:
+        wanted.insert(0, budgets.Budget("the account", own))
+    before = None if options.compare_to is None else snapshot.read_snapshot(Path(options.compare_to))
+    settings = config.load()
+    fingerprint = _cap_record.fingerprint(settings.base_url, settings.api_key)
+    with connected() as (client, stop):
+        monthly, notes = live.prices(client) if options.live_prices else (catalog.monthly_price, ())
+        # Before the states: a container that is created meanwhile is then in a state, and not an orphan.
+        containers = live.listed(client)
+        stacks = (
+            backend.from_files([Path(file) for file in options.state])
+            if options.state
+            else backend.from_backend()
+        )
+        account = reconcile(
+            [(container, live.item_of(container, monthly)) for container in containers],
+            stacks,
+            base_url=settings.base_url,
+            fingerprint=fingerprint,
+            taken_at=snapshot.now(),
+        )
+        confirm_missing(client, account)
+        if options.children:
+            place = Place(containers, settings.base_url, fingerprint)
+            account = with_children(account, belongings(client, containers, stop), stacks, place)
+    account = dataclasses.replace(account, notes=(*account.notes, *notes, _may_be_owned(account)))
+    now = snapshot.Snapshot(account.taken_at, account.base_url, entries(account))
+    report = None if before is None else snapshot.compare(before, now)
+    tagged = _no_tags if options.state else backend.tagged
+    verdicts = budgets.judged(account, wanted, now.containers, before, tagged)
+    return View(account, report, verdicts, tuple(_failed(account, options.fail_on)))
+
+
+def _may_be_owned(account: Account) -> str:
+    return (
+        f"compared with {account.source} alone: what is in none of them may belong to another backend, or was made by "
+        "hand"
+    )
+
+
+def _no_tags(name: str, value: str) -> frozenset[str]:
+    from stacks_pulumi.cost.documents import InputError  # noqa: PLC0415  (as above)
+
+    raise InputError(
+        f"an export does not have the stack's tags, so a budget cannot be chosen by {name}={value}: leave --state out, "
+        "or choose by stack or project"
+    )
+
+
+def _failed(account: Account, fail_on: tuple[str, ...]) -> list[str]:
+    from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
+
+    ownerships = [one.ownership for one in account.found]
+    ownerships += [child.ownership for child in account.children()]
+    orphans = sum(one in {"orphan", "interrupted"} for one in ownerships)
+    double = ownerships.count("double")
+    texts = {
+        "orphans": (orphans, f"{count(orphans, 'object')} in no stack (--fail-on orphans)"),
+        "double": (double, f"{count(double, 'object')} managed more than once (--fail-on double)"),
+        "missing": (
+            len(account.missing),
+            f"{count(len(account.missing), 'resource')} that the account does not have (--fail-on missing)",
+        ),
+    }
+    return [texts[word][1] for word in _FINDINGS if word in fail_on and texts[word][0]]

@@ -1,0 +1,136 @@
+"""`stacks-pulumi scaffold`: a program that takes over what an account holds."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stacks_pulumi.errors import StacksError
+
+if TYPE_CHECKING:
+    from stacks_pulumi.account.scaffold.plan import Plan
+    from stacks_pulumi.api import StacksClient
+    from stacks_pulumi.api.models import Container
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP: Final = "write a program that takes over the containers of an account"
+
+_LANGUAGES: Final = ("python", "yaml")
+_PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.description = (
+        "Read the account (STACKS_API_KEY) and write a Pulumi program that adopts its containers and what belongs to "
+        "them. Nothing is changed: not by this command, and not by the first `pulumi up` of the program."
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="where to write; no file is written over")
+    parser.add_argument("--language", choices=_LANGUAGES, default=_LANGUAGES[0], help="default: python")
+    parser.add_argument(
+        "--include",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only containers whose name matches, as in a shell; may be given several times",
+    )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="no container whose name matches; may be given several times",
+    )
+    parser.add_argument(
+        "--protect",
+        choices=("databases", "all", "none"),
+        default="databases",
+        help="what `pulumi destroy` refuses to delete: containers that hold data (default), every resource, or none",
+    )
+    parser.add_argument(
+        "--project", type=_project, metavar="NAME", help="the project's name; default: that of the folder"
+    )
+
+
+def _project(text: str) -> str:
+    if not _PROJECT.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not 1 to 100 letters, digits, hyphens, underscores and dots"
+        )
+    return text
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out the command: 0 if the program was written, 1 if not."""
+    try:
+        _write(options)
+    except (StacksError, OSError) as error:
+        sys.stderr.write(f"stacks-pulumi scaffold: {error}\n")
+        return 1
+    return 0
+
+
+def _write(options: argparse.Namespace) -> None:
+    from stacks_pulumi import config  # noqa: PLC0415  (only this command needs it)
+    from stacks_pulumi.account.read import belongings, connected  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.scaffold.languages import files  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.scaffold.plan import chosen, plan  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.scaffold.write import project_name, refuse_to_overwrite, write  # noqa: PLC0415
+    from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
+
+    folder = Path(options.out)
+    # Before minutes of reading.
+    refuse_to_overwrite(folder, ("Pulumi.yaml", "__main__.py"))
+    with connected() as (client, stop):
+        everything = [_complete(client, container) for container in live.listed(client)]
+        containers = chosen(everything, options.include, options.exclude)
+        if not containers:
+            raise StacksError(_nothing_chosen(len(everything)))
+        program = plan(containers, belongings(client, containers, stop), everything, protect=options.protect)
+    settings = config.load()
+    texts = files(program, options.language, options.project or project_name(folder), settings.base_url)
+    write(folder, texts)
+    sys.stdout.write(_report(folder, program, list(texts)))
+
+
+def _complete(client: StacksClient, container: Container) -> Container:
+    """The container; a list that leaves out what a program has to state is completed by a look at the container."""
+    if container.name and container.template and container.status:
+        return container
+    return container.merge(client.containers.status(container.id))
+
+
+def _nothing_chosen(number: int) -> str:
+    from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
+
+    if not number:
+        return "the account has no containers, so there is nothing to take over"
+    return f"--include and --exclude choose none of the account's {count(number, 'container')}"
+
+
+def _report(folder: Path, program: Plan, names: list[str]) -> str:
+    from stacks_pulumi.cost.render.words import clean  # noqa: PLC0415  (as above)
+    from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
+
+    kinds = ", ".join(f"{number} {kind}" for kind, number in program.counts.items())
+    lines = [f"Wrote {', '.join(names)} to {folder}: {count(len(program.declared), 'resource')} ({kinds})."]
+    if program.left_out:
+        lines += ["", "Left out:"]
+        lines += [f"  {clean(one.what)}: {clean(one.reason)}" for one in program.left_out]
+    lines += [
+        "",
+        "What another stack owns would be owned twice: `stacks-pulumi account` shows it, and --exclude leaves it out.",
+        "",
+        "Next:",
+        f"  cd {shlex.quote(str(folder))}",
+        "  pulumi stack init dev",
+        "  pulumi config set stacks:apiKey --secret",
+        "  pulumi up        # adopts, and changes nothing in the account",
+        "  pulumi preview   # is empty",
+    ]
+    return "\n".join(lines) + "\n"

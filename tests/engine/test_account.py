@@ -1,0 +1,192 @@
+"""`stacks-pulumi account` with real stacks: what owns what."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi import catalog
+from stacks_pulumi.cli import main
+from stacks_pulumi.emulator import Emulator
+from tests.engine.test_takeover import Caller, until
+from tests.support.stack import Stack
+
+
+@pytest.fixture
+def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+    monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
+
+
+def account(
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *options: str,
+    code: int = 0,
+) -> dict[str, Any]:
+    """The command's JSON, with the stacks of this stack's backend."""
+    for name, value in stack.env.items():
+        if name.startswith("PULUMI_") or name == "PATH":
+            monkeypatch.setenv(name, value)
+    monkeypatch.chdir(stack.folder)
+    capsys.readouterr()
+    ended = main(["account", "--json", *options])
+    out, err = capsys.readouterr()
+    assert ended == code, err or out
+    data: dict[str, Any] = json.loads(out)
+    return data
+
+
+def owners(data: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
+    return {one["name"]: (one["ownership"], one["stacks"]) for one in data["containers"]}
+
+
+def bill(emulator: Emulator) -> Decimal:
+    held = emulator.state.world.containers.values()
+    return sum(
+        (catalog.monthly_price(one.template, one.plan, one.storage_tier) or Decimal(0) for one in held),
+        Decimal(0),
+    )
+
+
+PROGRAM = """
+    stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(protect=True))
+    stacks.Container("lost", template="redis")
+    # A name that is given is not shaped by the pattern.
+    stacks.Container("shared", name="shared", template="postgresql", plan="standard", adopt="if_matching")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("key_in_environment")
+def test_each_container_of_two_stacks_is_named_with_its_owner_and_the_total_is_the_bill(
+    stack: Stack,
+    tmp_path: Path,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stack.set("stacks:namePattern", "${name}-${stack}")
+    stack.program(PROGRAM)
+    stack.up(quiet_afterwards=False)
+    stack.cli("stack", "init", "prod", "--copy-config-from", "dev")
+    stack.up("--stack", "prod", quiet_afterwards=False)
+    Caller(emulator)("POST", "containers", name="by-hand", template="nodejs", plan="premium")
+    stack.cli("state", "delete", stack.resources()["lost"]["urn"], "--yes", "--stack", "prod")
+    emulator.drift.delete("lost-dev")
+
+    stack.cli("stack", "tag", "set", "team", "web", "--stack", "prod")
+    (tmp_path / "budgets.yaml").write_text(
+        "budgets: [{tags: {team: web}, max_total: 8}, {projects: [tests], max_total: 13}]", encoding="utf-8"
+    )
+
+    options = ["--fail-on", "orphans,double,missing", "--budgets", str(tmp_path / "budgets.yaml")]
+    data = account(stack, monkeypatch, capsys, *options, code=2)
+
+    assert [(one["passed"], one["text"]) for one in data["limits"]] == [
+        (False, "the total is $9.00 at most, over the limit of $8.00"),
+        # What both stacks have counts once.
+        (True, "the total is $13.00 at most, within the limit of $13.00"),
+    ]
+    assert owners(data) == {
+        "by-hand": ("orphan", []),
+        "lost-prod": ("orphan", []),
+        # Without the pattern in its name, both stacks have one container.
+        "shared": ("double", ["tests/dev", "tests/prod"]),
+        "web-dev": ("owned", ["tests/dev"]),
+        "web-prod": ("owned", ["tests/prod"]),
+    }
+    assert [(one["id"], one["stack"]) for one in data["missing"]] == [
+        (f"{emulator.account}-lost-dev", "tests/dev")
+    ]
+    web = next(one for one in data["containers"] if one["name"] == "web-dev")
+    assert web["owners"][0]["protect"] is True
+    total = {name: one["monthly_price_usd"] for name, one in data["totals"]["stacks"].items()}
+    assert total == {"tests/dev": 9.0, "tests/prod": 9.0}
+    assert Decimal(data["totals"]["account"]["price"]["low"]) == bill(emulator) == 4 + 4 + 5 + 4 + 10
+    assert len(data["failed"]) == 3
+
+    # What the commands of the report say works as it is written.
+    both = next(one for one in data["containers"] if one["name"] == "shared")
+    assert both["command"].startswith("pulumi state delete ")
+    assert both["command"].endswith(" --stack organization/tests/prod") or both["command"].endswith(
+        " --stack prod"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+def test_a_container_of_a_stack_that_was_killed_half_way_is_named_with_that_stack(
+    make_stack: Callable[..., Stack],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Emulator(boot_seconds=20.0) as emulator:
+        monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+        monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
+        stack = make_stack(emulator)
+        stack.program('stacks.Container("web", template="nodejs")')
+        process = stack.start("up", "--yes", "--skip-preview")
+        until(lambda: len(emulator.state.containers) == 1)
+        time.sleep(1.0)
+        # As when the machine stops: the engine sees no error of its provider, and the provider does not roll back.
+        process.send_signal(signal.SIGSTOP)
+        for pid in [*(pid for pid in _session(process.pid) if pid != process.pid), process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                # It may have ended with its parent.
+                os.kill(pid, signal.SIGKILL)
+        process.wait(timeout=10)
+        assert process.stdout is not None
+        process.stdout.close()
+
+        data = account(stack, monkeypatch, capsys, "--fail-on", "orphans", code=2)
+
+        assert owners(data) == {"web": ("interrupted", [])}
+        [web] = data["containers"]
+        assert [one["stack"] for one in web["interrupted"]] == ["tests/dev"]
+        assert Decimal(data["totals"]["none"]["price"]["low"]) == bill(emulator) == 4
+
+
+def _session(leader: int) -> list[int]:
+    """The processes of a session."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
+        except (OSError, IndexError):
+            # It has ended while it was looked at.
+            continue
+        if session == leader:
+            found.append(int(folder.name))
+    return found
+
+
+def test_a_state_of_another_account_is_left_out(
+    stack: Stack,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stack.program('stacks.Container("web", template="nodejs")')
+    stack.up(quiet_afterwards=False)
+    # The same seed, so the same ids: only the address and the creation time differ.
+    with Emulator(boot_seconds=0) as other:
+        other.load([{"name": "web", "template": "nodejs"}])
+        monkeypatch.setenv("STACKS_API_KEY", other.key)
+        monkeypatch.setenv("STACKS_BASE_URL", other.url)
+
+        data = account(stack, monkeypatch, capsys)
+
+    assert owners(data) == {"web": ("orphan", [])}
+    assert data["missing"] == []
+    assert emulator.url in data["other_accounts"][0]["reason"]

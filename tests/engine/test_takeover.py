@@ -1,0 +1,194 @@
+"""`stacks-pulumi scaffold` with real stacks: what was made by hand is taken over without a change, by both hosts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from stacks_pulumi.cli import main
+from stacks_pulumi.emulator import Emulator
+from tests.support.stack import Stack
+
+WAIT = 30.0
+DESCRIPTION = 'the "office"\n${x}'
+
+
+@pytest.fixture
+def by_hand(emulator: Emulator) -> Emulator:
+    """An account that somebody made over HTTP."""
+    call = Caller(emulator)
+    web, data, vpn, idle = (
+        call("POST", "containers", name=name, template=template, plan=plan)["data"]["id"]
+        for name, template, plan in (
+            ("web", "nodejs", "standard"),
+            ("data", "postgresql", "basic"),
+            ("vpn", "stacks-vpn", None),
+            ("idle-micro", "nginx-micro", "micro"),
+        )
+    )
+    until(lambda: all(one["status"] == "running" for one in call("GET", "containers")["data"]))
+    call("PUT", f"containers/{web}/external-access", enabled=True)
+    call(
+        "POST",
+        f"containers/{web}/allowed-ips",
+        ip_address="198.51.100.0/24",
+        description=DESCRIPTION,
+    )
+    call("POST", f"containers/{web}/allowed-ips", ip_address="2001:DB8::7", service_type="tcp")
+    call("POST", f"containers/{web}/connect/{data}", connectionName="primary-db")
+    call("POST", f"containers/{vpn}/vpn-clients", name="laptop")
+    call("POST", f"containers/{data}/backup")
+    until(lambda: call("GET", f"containers/{data}/backups")["data"][0]["status"] == "completed")
+    call("POST", f"backups/{call('GET', f'containers/{data}/backups')['data'][0]['id']}/pin")
+    call("PUT", f"containers/{idle}/status", status="stopped")
+    until(lambda: emulator.state.container(idle).status == "stopped")
+    return emulator
+
+
+class Caller:
+    """A client with nothing of ours in it."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._url = emulator.url
+        self._headers = {"Authorization": f"Bearer {emulator.key}"}
+
+    def __call__(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+        given = {name: value for name, value in body.items() if value is not None}
+        answer = requests.request(
+            method, f"{self._url}/{path}", json=given or None, headers=self._headers, timeout=10
+        )
+        assert answer.ok, answer.text
+        data: dict[str, Any] = answer.json()
+        return data
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to pass"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+    monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
+
+
+def changes(emulator: Emulator, since: int) -> list[tuple[str, str]]:
+    """The requests that change something."""
+    return [(one.method, one.path) for one in emulator.requests[since:] if one.method != "GET"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("key_in_environment")
+@pytest.mark.parametrize(
+    ("protect", "kept"), [("databases", {"data"}), ("all", {"data", "idle-micro", "vpn", "web"})]
+)
+def test_an_account_made_by_hand_is_taken_over_without_a_change(
+    protect: str, kept: set[str], by_hand: Emulator, stack: Stack, tmp_path: Path
+) -> None:
+    before = len(by_hand.requests)
+    arguments = ["--out", str(tmp_path / "taken"), "--project", "tests", "--protect", protect]
+    assert main(["scaffold", *arguments]) == 0
+    for name in ("__main__.py", "Pulumi.yaml"):
+        shutil.copy(tmp_path / "taken" / name, stack.folder / name)
+
+    result = stack.up()
+
+    kinds = [one["type"].rpartition(":")[2] for one in stack.resources().values()]
+    assert {kind: kinds.count(kind) for kind in kinds} == KINDS
+    assert result.changes["create"] == 1 + sum(KINDS.values())
+    assert stack.preview().changes == {}
+    stack.refresh()
+    assert changes(by_hand, before) == []
+
+    # Now it is all owned, as the other command sees it.
+    (tmp_path / "export.json").write_text(stack.export(), encoding="utf-8")
+    arguments = [
+        "--state",
+        str(tmp_path / "export.json"),
+        "--children",
+        "--fail-on",
+        "orphans,double,missing",
+    ]
+    assert main(["account", *arguments]) == 0
+
+    error = stack.destroy_fails().text
+    assert "protected" in error
+    assert {one.name for one in by_hand.state.containers.values()} == kept
+    assert (changes(by_hand, before) == []) is (protect == "all")
+
+
+KINDS = {"Container": 4, "Connection": 1, "AllowedIp": 2, "VpnClient": 1, "PinnedBackup": 1}
+
+LIKE_THE_YAML_HOST = r'''
+import re
+
+import yaml
+
+made = {}
+
+
+def value(given):
+    """A property, as the YAML language host reads it: `${name.id}` is the id, and two dollar signs are one."""
+    if not isinstance(given, str):
+        return given
+    whole = re.fullmatch(r"\$\{([^.}]+)\.id\}", given)
+    if whole:
+        return made[whole[1]].id
+    assert "${" not in given.replace("$$", ""), given
+    return given.replace("$$", "$")
+
+
+for name, one in yaml.safe_load(open("program.yaml", encoding="utf-8"))["resources"].items():
+    props = {key: value(given) for key, given in one["properties"].items()}
+    opts = pulumi.ResourceOptions(protect=one.get("options", {}).get("protect"))
+    made[name] = pulumi.CustomResource(one["type"], one["name"], props, opts)
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("key_in_environment")
+def test_a_yaml_program_takes_over_with_the_native_plugin(
+    by_hand: Emulator, stack: Stack, tmp_path: Path
+) -> None:
+    before = len(by_hand.requests)
+    assert main(["scaffold", "--out", str(tmp_path / "taken"), "--language", "yaml"]) == 0
+    shutil.copy(tmp_path / "taken" / "Pulumi.yaml", stack.folder / "program.yaml")
+    stack.native()
+    stack.program(LIKE_THE_YAML_HOST)
+
+    result = stack.up()
+
+    assert result.changes["create"] == 1 + sum(KINDS.values())
+    assert stack.preview().changes == {}
+    stack.refresh()
+    assert changes(by_hand, before) == []
+    rule = next(one for one in stack.resources().values() if one["id"].endswith("/198.51.100.0/24"))
+    assert rule["inputs"]["description"] == DESCRIPTION
+    assert "protected" in stack.destroy_fails().text
+    assert {one.name for one in by_hand.state.containers.values()} == {"data"}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("key_in_environment")
+def test_the_import_file_imports_every_resource(by_hand: Emulator, stack: Stack, tmp_path: Path) -> None:
+    before = len(by_hand.requests)
+    assert main(["scaffold", "--out", str(tmp_path / "taken")]) == 0
+    file = tmp_path / "taken" / "import.json"
+    stack.native()
+
+    stack.cli("import", "--file", str(file), "--yes", "--skip-preview", "--generate-code=false")
+
+    wanted = {(one["type"], one["id"]) for one in json.loads(file.read_text(encoding="utf-8"))["resources"]}
+    assert {(one["type"], one["id"]) for one in stack.resources().values()} == wanted
+    assert len(wanted) == sum(KINDS.values())
+    assert changes(by_hand, before) == []

@@ -1,0 +1,82 @@
+"""An account on the emulator, and exports of stacks that manage parts of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stacks_pulumi._cap_record import fingerprint
+from stacks_pulumi.emulator import Emulator
+
+DYNAMIC = "pulumi-python:dynamic/stacks:"
+
+
+class Accounts:
+    """
+    Exports for an account on the emulator.
+
+    Args:
+        emulator: The emulator.
+        folder: Where the exports are written.
+    """
+
+    def __init__(self, emulator: Emulator, folder: Path) -> None:
+        self.emulator = emulator
+        self.folder = folder
+        self.fingerprint = fingerprint(emulator.url, emulator.key)
+
+    def id(self, name: str) -> str:
+        """The id of a container, which need not exist."""
+        return f"{self.emulator.account}-{name}"
+
+    def created_at(self, name: str) -> str:
+        """When a container was created, as the API says it."""
+        from stacks_pulumi.api import StacksClient
+
+        with StacksClient(self.emulator.key, base_url=self.emulator.url) as client:
+            return str(client.containers.status(self.id(name)).created_at)
+
+    def container(
+        self, name: str, stack: str = "dev", project: str = "shop", **changes: Any
+    ) -> dict[str, Any]:
+        """A Container in a state; `changes` replaces fields of the resource, `created_at` that output."""
+        created_at = changes.pop("created_at", None) or self.created_at(name)
+        return {
+            "urn": urn(stack, project, "Container", name),
+            "custom": True,
+            "id": self.id(name),
+            "type": f"{DYNAMIC}Container",
+            "inputs": {"name": name, "template": "nodejs", "plan": "basic", "stacks_kind": "Container"},
+            "outputs": {"created_at": created_at, "origin": f"{self.fingerprint}-abcd"},
+            **changes,
+        }
+
+    def child(
+        self, kind: str, container: str, own: str, stack: str = "dev", **changes: Any
+    ) -> dict[str, Any]:
+        """A child resource in a state."""
+        return {
+            "urn": urn(stack, "shop", kind, own),
+            "custom": True,
+            "id": f"{self.id(container)}/{own}",
+            "type": f"{DYNAMIC}{kind}",
+            "inputs": {"stacks_kind": kind},
+            "outputs": {
+                "container_created_at": self.created_at(container),
+                "origin": f"{self.fingerprint}-abcd",
+            },
+            **changes,
+        }
+
+    def export(self, file: str, *resources: Mapping[str, Any], pending: tuple[Any, ...] = ()) -> str:
+        """Write an export; returns its path."""
+        path = self.folder / file
+        deployment = {"manifest": {}, "resources": list(resources), "pending_operations": list(pending)}
+        path.write_text(json.dumps({"version": 3, "deployment": deployment}), encoding="utf-8")
+        return str(path)
+
+
+def urn(stack: str, project: str, kind: str, name: str) -> str:
+    return f"urn:pulumi:{stack}::{project}::{DYNAMIC}{kind}::{name}"

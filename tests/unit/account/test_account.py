@@ -1,0 +1,407 @@
+"""`stacks-pulumi account` on an account of the emulator, with exports from files."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi import catalog
+from stacks_pulumi.cli import main
+from stacks_pulumi.emulator import Emulator
+from tests.support.exports import Accounts, urn
+
+
+def account(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+    """The JSON of the command, which has to end with this exit code."""
+    states = [word for file in arguments if file.endswith(".json") for word in ("--state", file)]
+    options = [word for word in arguments if not word.endswith(".json")]
+    ended = main(["account", "--json", *states, *options])
+    out, err = capsys.readouterr()
+    assert ended == code, err or out
+    data: dict[str, Any] = json.loads(out)
+    return data
+
+
+def owners(data: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
+    return {one["name"]: (one["ownership"], one["stacks"]) for one in data["containers"]}
+
+
+def test_each_container_has_its_stack_none_or_two(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "both", "alone")])
+    dev = accounts.export("dev.json", accounts.container("web"), accounts.container("both"))
+    prod = accounts.export("prod.json", accounts.container("both", "prod"))
+
+    data = account(capsys, dev, prod)
+
+    assert owners(data) == {
+        "alone": ("orphan", []),
+        "both": ("double", ["shop/dev", "shop/prod"]),
+        "web": ("owned", ["shop/dev"]),
+    }
+    assert accounts.emulator.calls() - accounts.emulator.calls("containers.status") == 1
+
+
+def test_two_resources_of_one_stack_are_double_and_cost_once(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    again = accounts.container("web", urn=urn("dev", "shop", "Container", "again"))
+
+    data = account(capsys, accounts.export("dev.json", accounts.container("web"), again))
+
+    assert owners(data) == {"web": ("double", ["shop/dev"])}
+    assert data["totals"]["stacks"]["shop/dev"]["monthly_price_usd"] == 4.0
+    assert data["totals"]["counted_twice"]["monthly_price_usd"] == 0.0
+
+
+def test_the_totals_equal_the_bill(accounts: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
+    accounts.emulator.load(
+        [
+            {"name": "web", "template": "nodejs", "plan": "premium", "additional_storage_tier": 5},
+            {"name": "vpn", "template": "stacks-vpn"},
+            {"name": "tiny", "template": "redis-micro", "plan": "micro"},
+            {"name": "alone", "template": "postgresql", "plan": "standard"},
+        ]
+    )
+    dev = accounts.export("dev.json", accounts.container("web"), accounts.container("tiny"))
+    prod = accounts.export("prod.json", accounts.container("vpn", "prod"), accounts.container("tiny", "prod"))
+    held = accounts.emulator.state.world.containers.values()
+    bill = sum(
+        (catalog.monthly_price(one.template, one.plan, one.storage_tier) or Decimal(0) for one in held),
+        Decimal(0),
+    )
+
+    totals = account(capsys, dev, prod)["totals"]
+
+    price = {name: Decimal(total["price"]["low"]) for name, total in totals["stacks"].items()}
+    assert price == {"shop/dev": Decimal(16), "shop/prod": Decimal(6)}
+    assert Decimal(totals["account"]["price"]["low"]) == bill == Decimal(26)
+    assert (
+        sum(price.values(), Decimal(totals["none"]["price"]["low"]))
+        - Decimal(totals["counted_twice"]["price"]["low"])
+        == bill
+    )
+
+
+def test_what_the_account_does_not_have_is_missing(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    gone = accounts.container("gone", created_at="2026-01-01T00:00:00Z")
+
+    data = account(
+        capsys, accounts.export("dev.json", accounts.container("web"), gone), "--fail-on", "missing", code=2
+    )
+
+    [missing] = data["missing"]
+    assert (missing["id"], missing["stack"], missing["urn"]) == (accounts.id("gone"), "shop/dev", gone["urn"])
+    assert data["failed"] == ["1 resource that the account does not have (--fail-on missing)"]
+
+
+def test_a_list_that_leaves_out_what_exists_is_not_believed(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    dev = accounts.export("dev.json", accounts.container("web"))
+    accounts.emulator.faults.add("containers.list", "answer", body={"success": True, "count": 0, "data": []})
+
+    assert main(["account", "--state", dev]) == 1
+
+    accounts.emulator.faults.assert_none_left()
+    assert f"leaves out {accounts.id('web')}, which exists" in capsys.readouterr().err
+
+
+def test_a_container_with_another_creation_time_is_not_that_stacks(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    dev = accounts.export("dev.json", accounts.container("web", created_at="2026-01-01T00:00:00Z"))
+
+    data = account(capsys, dev)
+
+    assert owners(data) == {"web": ("orphan", [])}
+    [web] = data["containers"]
+    assert [owner["stack"] for owner in web["recreated"]] == ["shop/dev"]
+    # It may have been resized or restored, so no command deletes it.
+    assert web["command"] == "pulumi refresh --stack shop/dev"
+    assert data["missing"][0]["id"] == accounts.id("web")
+
+
+def test_an_interrupted_create_is_named_with_its_stack(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "data", "idle")])
+    creating = accounts.container("Web", created_at="2026-01-01T00:00:00Z", id="", outputs={})
+    again = accounts.container("data", id="", outputs={})
+    dev = accounts.export(
+        "dev.json",
+        accounts.container("data"),
+        pending=(
+            {"type": "creating", "resource": creating},
+            # Owned already, so this says nothing.
+            {"type": "creating", "resource": again},
+            {"type": "updating", "resource": accounts.container("data")},
+            # Whoever made this container, it was not this operation.
+            {"type": "deleting", "resource": accounts.container("idle")},
+        ),
+    )
+
+    data = account(capsys, dev, "--fail-on", "orphans", code=2)
+
+    assert owners(data) == {
+        "data": ("owned", ["shop/dev"]),
+        "idle": ("orphan", []),
+        "web": ("interrupted", []),
+    }
+    web = next(one for one in data["containers"] if one["name"] == "web")
+    assert [operation["stack"] for operation in web["interrupted"]] == ["shop/dev"]
+    assert web["command"] == "pulumi up --stack shop/dev"
+
+
+def test_protected_retained_and_leftover_containers_are_owned_and_say_so(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("old", "safe", "waits")])
+    old = accounts.container("old", delete=True, retainOnDelete=True)
+    waits = accounts.container("waits", pendingReplacement=True)
+    looked_up = accounts.container("safe", "prod", external=True)
+    dev = accounts.export("dev.json", old, accounts.container("safe", protect=True), waits)
+
+    data = account(capsys, dev, accounts.export("prod.json", looked_up))
+
+    assert owners(data) == {
+        "old": ("owned", ["shop/dev"]),
+        "safe": ("owned", ["shop/dev"]),
+        # The engine has deleted it already; if one is there, another resource made it.
+        "waits": ("orphan", []),
+    }
+    flags = {one["name"]: one["owners"][0] for one in data["containers"] if one["owners"]}
+    assert (flags["old"]["left_over"], flags["old"]["retain_on_delete"], flags["old"]["protect"]) == (
+        True,
+        True,
+        False,
+    )
+    assert (flags["safe"]["left_over"], flags["safe"]["protect"]) == (False, True)
+
+    assert main(["account", "--state", dev]) == 0
+    out = capsys.readouterr().out
+    assert "left over from a replacement, retained on delete" in out
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        '{"deployment": {"resources": [{"urn": 1}]}}',
+        '{"steps": []}',
+        "[]",
+        '{"deployment": {"resources": 5}}',
+    ],
+)
+def test_nothing_is_an_orphan_if_an_export_cannot_be_read(
+    content: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}, {"name": "alone", "template": "nodejs"}])
+    dev = accounts.export("dev.json", accounts.container("web"))
+    (tmp_path / "bad.json").write_text(content, encoding="utf-8")
+
+    data = account(capsys, dev, str(tmp_path / "bad.json"), "--fail-on", "orphans", code=1)
+
+    assert owners(data) == {"alone": ("unknown", []), "web": ("owned", ["shop/dev"])}
+    assert (data["complete"], data["failed"]) == (False, [])
+    assert [one["command"] for one in data["containers"]] == [None, None]
+    assert [one["stack"] for one in data["unread"]] == [str(tmp_path / "bad.json")]
+
+    assert main(["account", "--state", str(tmp_path / "bad.json")]) == 1
+    out = capsys.readouterr().out
+    assert "no container is called an orphan, because a stack that was not read may own it" in out
+    assert "curl" not in out
+
+
+def test_a_file_that_is_not_there_is_unread(accounts: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
+    data = account(capsys, "missing.json", code=1)
+
+    assert data["unread"] == [{"stack": "missing.json", "error": "No such file or directory"}]
+
+
+@pytest.mark.parametrize("content", ['{"deployment": null}', '{"deployment": {"manifest": {}}}'])
+def test_an_empty_stack_is_read_whole(
+    content: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accounts.emulator.load([{"name": "alone", "template": "nodejs"}])
+    # PowerShell writes UTF-16.
+    (tmp_path / "empty.json").write_bytes(content.encode("utf-16"))
+
+    assert owners(account(capsys, str(tmp_path / "empty.json"))) == {"alone": ("orphan", [])}
+
+
+def provider(url: str) -> dict[str, Any]:
+    return {
+        "urn": "urn:pulumi:dev::shop::pulumi:providers:pulumi-python::default",
+        "custom": True,
+        "id": "1",
+        "type": "pulumi:providers:pulumi-python",
+        "inputs": {"stacks:baseUrl": url},
+    }
+
+
+OF_PROVIDER: dict[str, Any] = {"provider": "urn:pulumi:dev::shop::pulumi:providers:pulumi-python::default::1"}
+OTHER_ORIGIN: dict[str, Any] = {
+    "outputs": {"created_at": "2026-01-01T00:00:00Z", "origin": "0123456789abcdef-abcd"}
+}
+
+
+def test_a_state_of_another_api_is_not_mixed_in(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    same = accounts.container("web", **OF_PROVIDER)
+    gone = accounts.container("gone", created_at="2026-01-01T00:00:00Z", **OF_PROVIDER)
+    other = accounts.export("other.json", provider("https://other.example/api/v1"), same, gone)
+
+    data = account(capsys, other)
+
+    # The same id and the same second: not owned by that stack, but too alike to be called an orphan.
+    assert owners(data) == {"web": ("unknown", [])}
+    assert data["missing"] == []
+    assert [one["stack"] for one in data["other_accounts"]] == ["shop/dev"]
+
+
+def test_names_of_this_machine_are_one_address(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    url = accounts.emulator.url.replace("127.0.0.1", "LOCALHOST") + "/"
+
+    data = account(
+        capsys, accounts.export("dev.json", provider(url), accounts.container("web", **OF_PROVIDER))
+    )
+
+    assert owners(data) == {"web": ("owned", ["shop/dev"])}
+
+
+def test_a_state_of_another_account_is_not_mixed_in(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    foreign = accounts.container("web", created_at="x", id="usr-99999999-web", **OTHER_ORIGIN)
+
+    data = account(capsys, accounts.export("dev.json", foreign))
+
+    assert data["missing"] == []
+    assert "usr-99999999-" in data["other_accounts"][0]["reason"]
+
+
+def test_a_container_that_was_changed_last_with_another_key_of_the_account_is_owned(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    rotated = accounts.container("web")
+    rotated["outputs"]["origin"] = "0123456789abcdef-abcd"
+
+    assert owners(account(capsys, accounts.export("dev.json", rotated))) == {"web": ("owned", ["shop/dev"])}
+
+
+def test_an_empty_account_does_not_make_a_state_of_another_key_missing(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = accounts.container("gone", created_at="x", **OTHER_ORIGIN)
+
+    data = account(capsys, accounts.export("dev.json", gone))
+
+    assert (data["missing"], len(data["other_accounts"])) == ([], 1)
+
+
+def test_the_native_types_and_spellings_are_recognised(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    native = accounts.container("web", type="stacks:index:Container")
+    native["outputs"] = {"createdAt": "2026-01-01T00:00:00Z", "origin": f"{accounts.fingerprint}-x"}
+    native["inputs"] = {"name": "web", "template": "nodejs", "stacksKind": "Container"}
+
+    data = account(capsys, accounts.export("dev.json", native))
+
+    assert [owner["stack"] for owner in data["containers"][0]["recreated"]] == ["shop/dev"]
+
+
+def test_a_kind_of_a_later_version_keeps_its_container_from_being_an_orphan(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    novel = accounts.container("web", type="stacks:index:Cluster", inputs={"stacks_kind": "Cluster"})
+
+    assert owners(account(capsys, accounts.export("dev.json", novel))) == {"web": ("owned", ["shop/dev"])}
+
+
+def test_two_files_of_one_stack_are_told_apart_and_noted(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    files = [accounts.export(name, accounts.container("web")) for name in ("a.json", "b.json")]
+
+    data = account(capsys, *files)
+
+    assert owners(data) == {"web": ("double", [f"shop/dev ({file})" for file in files])}
+    assert any("more than one file is an export of shop/dev" in note for note in data["notes"])
+
+
+def test_every_report_says_that_another_backend_may_own_what_is_in_no_stack(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = accounts.export("dev.json")
+
+    assert any("may belong to another backend" in note for note in account(capsys, file)["notes"])
+    for form in ([], ["--markdown"]):
+        main(["account", "--state", file, *form])
+        assert "may belong to another backend" in capsys.readouterr().out
+
+
+def test_every_finding_has_a_command_and_none_is_run(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("alone", "both")])
+    dev = accounts.export("dev.json", accounts.container("both"), accounts.container("gone", created_at="x"))
+    prod = accounts.export("prod.json", accounts.container("both", "prod"))
+
+    assert main(["account", "--state", dev, "--state", prod]) == 0
+
+    out = capsys.readouterr().out
+    assert "curl -fsS -X DELETE" in out
+    assert f"{accounts.emulator.url}/containers/{accounts.id('alone')}" in out
+    assert f"pulumi state delete {urn('prod', 'shop', 'Container', 'both')} --stack shop/prod" in out
+    assert "pulumi refresh --stack shop/dev" in out
+    assert {request.method for request in accounts.emulator.requests} == {"GET"}
+
+
+def test_one_call_for_a_thousand_containers_and_thirty_stacks(
+    emulator: Emulator, accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emulator.load([{"name": f"box{number}", "template": "nodejs"} for number in range(1000)])
+    created_at = accounts.created_at("box0")
+    files = [
+        accounts.export(
+            f"s{stack}.json",
+            *(
+                accounts.container(f"box{n}", f"s{stack}", created_at=created_at)
+                for n in range(stack, 990, 30)
+            ),
+            *(accounts.container(f"gone{stack}-{n}", f"s{stack}", created_at=created_at) for n in range(2)),
+        )
+        for stack in range(30)
+    ]
+    before = emulator.calls()
+
+    data = account(capsys, *files)
+
+    assert emulator.calls() - before <= 5
+    assert len([one for one in data["containers"] if one["ownership"] == "owned"]) == 990
+    assert len(data["totals"]["stacks"]) == 30
+    assert len(data["missing"]) == 60

@@ -1,0 +1,86 @@
+"""The commands that `account` prints: safe to paste, whatever the ids and names hold."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.account.backend import Stacks
+from stacks_pulumi.account.children import address_of, ask
+from stacks_pulumi.account.reconcile import reconcile
+from stacks_pulumi.account.remedies import remedies
+from stacks_pulumi.account.states import Managed, StackState
+from stacks_pulumi.api.models import AllowedIp, Container
+from stacks_pulumi.cost import live
+from stacks_pulumi.errors import ServerError
+
+URL = "https://api.example/api/v1"
+HOSTILE = 'usr-1-x\'; rm -rf "$HOME" `id` ../..?a=1#b'
+
+
+def commands(container: Container, *managed: Managed, ref: str = "shop/dev") -> list[str]:
+    stacks = Stacks((StackState("shop/dev", "shop", ref, managed),))
+    account = reconcile(
+        [(container, live.item_of(container))], stacks, base_url=URL, fingerprint="f" * 16, taken_at="now"
+    )
+    return [remedy.command for remedy in remedies(account)]
+
+
+def test_the_command_that_deletes_an_orphan_names_exactly_that_container() -> None:
+    [command] = commands(Container(id=HOSTILE, name="x"))
+
+    words = shlex.split(command)
+    assert words[:-1] == ["curl", "-fsS", "-X", "DELETE", "-H", "Authorization: Bearer $STACKS_API_KEY"]
+    assert words[-1] == (
+        f"{URL}/containers/usr-1-x%27%3B%20rm%20-rf%20%22%24HOME%22%20%60id%60%20..%2F..%3Fa%3D1%23b"
+    )
+
+
+def test_the_command_that_makes_a_stack_forget_quotes_urn_and_stack() -> None:
+    urn = f"urn:pulumi:dev::shop::t::{HOSTILE}"
+    owners = [Managed("shop/dev", urn, "Container", "usr-1-web") for _ in range(2)]
+
+    [command] = commands(Container(id="usr-1-web"), *owners, ref="a b;c")
+
+    assert shlex.split(command) == ["pulumi", "state", "delete", urn, "--stack", "a b;c"]
+
+
+@pytest.mark.parametrize(
+    ("spelt", "address"),
+    [
+        ("198.51.100.7", "198.51.100.7"),
+        ("198.51.100.7/32", "198.51.100.7"),
+        ("198.51.100.7/24", "198.51.100.0/24"),
+        ("2001:DB8:0::1/128", "2001:db8::1"),
+        ("2001:db8::/32", "2001:db8::/32"),
+        ("my house", None),
+        (None, None),
+    ],
+)
+def test_an_address_has_the_form_that_the_id_of_its_resource_has(
+    spelt: str | None, address: str | None
+) -> None:
+    assert address_of(AllowedIp(id="1", ip_address=spelt)) == address
+
+
+def test_an_error_ends_the_calls_that_still_wait() -> None:
+    asked: list[str] = []
+    stop = threading.Event()
+
+    def access(id_: str) -> Any:
+        asked.append(id_)
+        raise ServerError("the API failed", status=500)
+
+    client: Any = SimpleNamespace(allowed_ips=SimpleNamespace(list=access))
+    client.connections = client.backups = client.allowed_ips
+    containers = [Container(id=f"usr-1-{number}", template="nodejs") for number in range(500)]
+
+    with pytest.raises(ServerError):
+        ask(client, containers, stop=stop)
+
+    assert stop.is_set()
+    assert len(asked) < 1500

@@ -1,0 +1,457 @@
+"""`stacks-pulumi scaffold` on an account of the emulator; `tests/engine/test_account.py` runs what it writes."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stacks_pulumi.account.children import Belongings
+from stacks_pulumi.account.scaffold.languages import files
+from stacks_pulumi.account.scaffold.plan import Plan, plan
+from stacks_pulumi.account.scaffold.text import Identifiers, literal
+from stacks_pulumi.api.models import (
+    AllowedIp,
+    Backup,
+    Connection,
+    Container,
+    ExternalAccess,
+    Listing,
+    VpnClient,
+)
+from stacks_pulumi.cli import main
+from stacks_pulumi.config import DEFAULT_BASE_URL
+from stacks_pulumi.emulator import Emulator
+from tests.support.exports import Accounts
+
+NASTY = 'he said "hi"\n\\ \'\'\' """ \u202e ${web.id} $$ {{x}} #: é'
+KINDS = frozenset({"AllowedIp", "Connection", "PinnedBackup", "VpnClient"})
+
+
+pytestmark = pytest.mark.usefixtures("key_in_environment")
+
+
+@pytest.fixture
+def full(accounts: Accounts) -> Accounts:
+    """An account in which there is one of everything."""
+    accounts.emulator.load(
+        [
+            {"name": "web", "template": "nodejs", "allowed_ips": ["198.51.100.7"], "plan": "standard"},
+            {"name": "data", "template": "postgresql", "backups": 2},
+            {"name": "class", "template": "nginx-micro", "status": "stopped", "plan": "micro"},
+            {"name": "1st", "template": "ubuntu", "additional_storage_tier": 3},
+            {"name": "vpn", "template": "stacks-vpn", "vpn_clients": ["laptop"]},
+        ],
+        [
+            {"source": "web", "target": "data", "name": "db"},
+            {"source": "web", "target": "1st", "name": "one"},
+        ],
+    )
+    accounts.emulator.drift.allow_ip("web", "2001:DB8::/32", NASTY, "tcp")
+    accounts.emulator.state.backups[1].pinned = True
+    return accounts
+
+
+def calls(source: str) -> dict[tuple[str, str], dict[str, str]]:
+    """Kind and resource name -> arguments, as they are written."""
+    found = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("stacks."):
+            [name] = node.args
+            assert isinstance(name, ast.Constant)
+            found[ast.unparse(node.func).removeprefix("stacks."), str(name.value)] = {
+                str(one.arg): ast.unparse(one.value) for one in node.keywords
+            }
+    return found
+
+
+def test_a_python_program_declares_everything_that_can_be_adopted(full: Accounts, tmp_path: Path) -> None:
+    assert main(["scaffold", "--out", str(tmp_path / "shop")]) == 0
+
+    source = (tmp_path / "shop" / "__main__.py").read_text(encoding="utf-8")
+    adopt = {"adopt": "'if_matching'"}
+    assert calls(source) == {
+        ("Container", "1st"): {
+            "name": "'1st'",
+            "template": "'ubuntu'",
+            "plan": "'basic'",
+            "additional_storage_tier": "3",
+            **adopt,
+        },
+        ("Container", "class"): {"name": "'class'", "template": "'nginx-micro'", "plan": "'micro'", **adopt},
+        ("Container", "data"): {
+            "name": "'data'",
+            "template": "'postgresql'",
+            "plan": "'basic'",
+            **adopt,
+            "opts": "pulumi.ResourceOptions(protect=True)",
+        },
+        ("Container", "vpn"): {"name": "'vpn'", "template": "'stacks-vpn'", **adopt},
+        ("Container", "web"): {
+            "name": "'web'",
+            "template": "'nodejs'",
+            "plan": "'standard'",
+            "external_access": "True",
+            **adopt,
+        },
+        ("Connection", "web-to-1st"): {"source": "web", "target": "container_1st", "name": "'one'", **adopt},
+        ("Connection", "web-to-data"): {"source": "web", "target": "data", "name": "'db'", **adopt},
+        ("AllowedIp", "web-198.51.100.7"): {"container": "web", "ip_address": "'198.51.100.7'", **adopt},
+        ("AllowedIp", "web-2001-db8-32"): {
+            "container": "web",
+            "ip_address": "'2001:db8::/32'",
+            "description": repr(NASTY),
+            "service_type": "'tcp'",
+            **adopt,
+        },
+        ("VpnClient", "vpn-laptop"): {"container": "vpn", "name": "'laptop'", **adopt},
+        ("PinnedBackup", "data-1"): {"container": "data", "backup_id": "1", "on_delete": "'keep'"},
+    }
+    assert yaml.safe_load((tmp_path / "shop" / "Pulumi.yaml").read_text(encoding="utf-8")) == {
+        "name": "shop",
+        "description": "Takes over containers that a STACKS account holds.",
+        "runtime": "python",
+        "config": {"stacks:baseUrl": {"value": full.emulator.url}},
+    }
+    assert {request.method for request in full.emulator.requests} == {"GET"}
+
+
+def test_a_python_program_is_formatted_and_typed(full: Accounts, tmp_path: Path) -> None:
+    assert main(["scaffold", "--out", str(tmp_path / "shop")]) == 0
+
+    for command in (
+        *(["ruff", "format", "--isolated", f"--line-length={width}", "--check"] for width in (60, 88, 120)),
+        ["ruff", "check", "--isolated", "--select=E4,E7,E9,F,I,B,N"],
+        ["mypy", "--strict", "--no-incremental"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *command, "__main__.py"],
+            # Elsewhere than in this checkout, as a user's program is.
+            cwd=tmp_path / "shop",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_yaml_program_declares_the_same(full: Accounts, tmp_path: Path) -> None:
+    assert (
+        main(["scaffold", "--out", str(tmp_path / "shop"), "--language", "yaml", "--project", "other"]) == 0
+    )
+
+    text = (tmp_path / "shop" / "Pulumi.yaml").read_text(encoding="utf-8")
+    program = yaml.safe_load(text)
+    assert (program["name"], program["runtime"]) == ("other", "yaml")
+    resources = program["resources"]
+    assert resources["data"] == {
+        "type": "stacks:index:Container",
+        "name": "data",
+        "properties": {"name": "data", "template": "postgresql", "plan": "basic", "adopt": "if_matching"},
+        "options": {"protect": True},
+    }
+    assert resources["web-2001-db8-32"]["properties"] == {
+        "container": "${web.id}",
+        "ipAddress": "2001:db8::/32",
+        # As the interpolation of Pulumi's YAML reads it, two dollar signs are one.
+        "description": NASTY.replace("$", "$$"),
+        "serviceType": "tcp",
+        "adopt": "if_matching",
+    }
+    assert resources["web-to-1st"]["properties"]["target"] == "${1st.id}"
+    assert resources["1st"]["properties"]["additionalStorageTier"] == 3
+    assert resources["data-1"]["properties"] == {"container": "${data.id}", "backupId": 1, "onDelete": "keep"}
+    assert len(resources) == 11
+    assert text.isascii()
+    assert not (tmp_path / "shop" / "__main__.py").exists()
+
+
+@pytest.mark.parametrize("name", ["1e3", "0o17", "0x1F", "123", "2001-01-01", "off", "null", "12e5", "1.5"])
+def test_a_name_that_yaml_takes_for_a_number_is_quoted(name: str) -> None:
+    text = files(
+        planned(Container(id="u", name=name, template="nodejs", status="running")), "yaml", "x", "u"
+    )["Pulumi.yaml"]
+
+    if name != "1.5":  # which no container can be named
+        assert len(re.findall(f"(?m)^ +name: [\"']{name}[\"']$", text)) == 2
+        assert len(re.findall(f"(?m)^  [\"']{name}[\"']:$", text)) == 1
+
+
+def test_the_import_file_has_every_resource_with_its_native_type_and_id(
+    full: Accounts, tmp_path: Path
+) -> None:
+    assert main(["scaffold", "--out", str(tmp_path / "shop")]) == 0
+
+    document = json.loads((tmp_path / "shop" / "import.json").read_text(encoding="utf-8"))
+    found = {(one["type"], one["name"]): one["id"] for one in document["resources"]}
+    source = (tmp_path / "shop" / "__main__.py").read_text(encoding="utf-8")
+    assert found.keys() == {(f"stacks:index:{kind}", name) for kind, name in calls(source)}
+    assert found["stacks:index:Container", "web"] == full.id("web")
+    assert found["stacks:index:AllowedIp", "web-2001-db8-32"] == f"{full.id('web')}/2001:db8::/32"
+    assert found["stacks:index:PinnedBackup", "data-1"] == f"{full.id('data')}/1"
+
+
+def test_containers_are_chosen_by_name(full: Accounts, tmp_path: Path) -> None:
+    arguments = ["--include", "W*", "--include", "data", "--include", "1*", "--exclude", "*st"]
+    assert main(["scaffold", "--out", str(tmp_path / "shop"), *arguments]) == 0
+
+    found = calls((tmp_path / "shop" / "__main__.py").read_text(encoding="utf-8"))
+    assert [name for kind, name in found if kind == "Container"] == ["data", "web"]
+    # What it is connected to and does not declare, it names by its id.
+    assert found["Connection", "web-to-1st"]["target"] == repr(full.id("1st"))
+
+
+def test_choosing_nothing_is_an_error(
+    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scaffold", "--out", str(tmp_path / "shop"), "--include", "nope"]) == 1
+
+    assert "choose none of the account's 5 containers" in capsys.readouterr().err
+    assert not (tmp_path / "shop").exists()
+
+
+@pytest.mark.parametrize("existing", ["__main__.py", "Pulumi.yaml", "import.json", "requirements.txt"])
+def test_no_file_is_written_over(
+    existing: str, full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / existing).write_text("mine", encoding="utf-8")
+
+    assert main(["scaffold", "--out", str(tmp_path)]) == 1
+
+    assert f"has {existing} already" in capsys.readouterr().err
+    assert (tmp_path / existing).read_text(encoding="utf-8") == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == [existing]
+
+
+def test_a_link_that_leads_nowhere_is_not_written_through(full: Accounts, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "__main__.py").symlink_to(tmp_path / "elsewhere.py")
+
+    assert main(["scaffold", "--out", str(tmp_path / "out")]) == 1
+
+    assert not (tmp_path / "elsewhere.py").exists()
+
+
+def test_an_account_without_containers_is_said(
+    emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scaffold", "--out", str(tmp_path / "x")]) == 1
+    assert "there is nothing to take over" in capsys.readouterr().err
+
+
+# --- what is left out ---
+
+
+def running(name: str = "web", **more: Any) -> Container:
+    return Container(
+        **{
+            "id": f"usr-1-{name}",
+            "name": name,
+            "template": "nodejs",
+            "plan": "basic",
+            "status": "running",
+            **more,
+        }
+    )
+
+
+def planned(container: Container, *others: Container, **has: Any) -> Plan:
+    belongings = {container.id: Belongings(known=KINDS, **has)}
+    return plan([container, *others], belongings)
+
+
+def access(*entries: AllowedIp) -> ExternalAccess:
+    return ExternalAccess(enabled=True, allowed_ips=Listing(entries))
+
+
+@pytest.mark.parametrize(
+    ("container", "reason"),
+    [
+        (running(status="error"), "adopting it would start it"),
+        (running(status="deleting"), "it is deleting"),
+        (running(template=None), "does not say its template"),
+        (running("a_b"), "not one that the API takes"),
+        (running(name="two--hyphens"), "not one that the API takes"),
+    ],
+)
+def test_a_container_that_an_up_would_change_or_refuse_is_left_out(container: Container, reason: str) -> None:
+    made = planned(container)
+
+    assert made.declared == ()
+    [left] = made.left_out
+    assert reason in left.reason
+
+
+def test_a_container_that_was_deleted_meanwhile_is_left_out() -> None:
+    made = plan([running()], {"usr-1-web": Belongings()})
+
+    assert [left.reason for left in made.left_out] == ["it was deleted meanwhile"]
+
+
+@pytest.mark.parametrize(
+    ("has", "reason"),
+    [
+        ({"access": access(AllowedIp(id="1", ip_address="Your house"))}, "not an address"),
+        (
+            {
+                "access": access(
+                    AllowedIp(id="1", ip_address="10.0.0.7"), AllowedIp(id="2", ip_address="10.0.0.7/32")
+                )
+            },
+            "more than once",
+        ),
+        (
+            {"access": access(AllowedIp(id="1", ip_address="10.0.0.7", description="  "))},
+            "its description is blank",
+        ),
+        (
+            {
+                "access": access(
+                    AllowedIp(id="1", ip_address="10.0.0.7"),
+                    AllowedIp(
+                        id="2", ip_address="192.0.2.1", description="placeholder while an entry is changed"
+                    ),
+                )
+            },
+            "a leftover entry",
+        ),
+        (
+            {"access": access(AllowedIp(id="1", ip_address="10.0.0.7", description="Your IP (Auto-added)"))},
+            "the platform added it",
+        ),
+        (
+            {"access": access(AllowedIp(id="1", ip_address="10.0.0.7", service_type="udp"))},
+            "service type 'udp' is not known",
+        ),
+        ({"connections": (Connection(id="1", name="db"),)}, "which container it leads to"),
+        (
+            {"connections": (Connection(id="1", name="db", target_name="nope"),)},
+            "which container it leads to",
+        ),
+        ({"connections": (Connection(id="1", target_name="other"),)}, "does not say its name"),
+        ({"connections": (Connection(id="1", name="db", target_name="halted"),)}, "halted is stopped"),
+        ({"vpn_clients": (VpnClient(name="default"),)}, "made it with the container"),
+        ({"vpn_clients": (VpnClient(name=".."),)}, "cannot be used"),
+        ({"backups": (Backup(id=1, status="in_progress"),)}, "it is in_progress"),
+    ],
+)
+def test_a_child_that_an_up_would_change_or_refuse_is_left_out(has: dict[str, Any], reason: str) -> None:
+    made = planned(running(), running("other"), running("halted", status="stopped"), **has)
+
+    assert {one.kind for one in made.declared} == {"Container"}
+    assert {left.reason for left in made.left_out if reason in left.reason}
+
+
+def test_a_vpn_that_the_api_calls_by_its_type_is_declared_by_its_template() -> None:
+    [declared] = planned(running(template="vpn", plan="vpn")).declared
+
+    assert declared.inputs == {"name": "web", "template": "stacks-vpn", "adopt": "if_matching"}
+
+
+def test_a_template_that_the_catalogue_does_not_know_is_protected() -> None:
+    assert [one.protect for one in planned(running(template="cassandra")).declared] == [True]
+    assert [one.protect for one in planned(running(template="minio")).declared] == [True]
+    assert [one.protect for one in planned(running()).declared] == [False]
+
+
+def test_names_that_differ_in_signs_alone_stay_unique() -> None:
+    made = planned(
+        running(),
+        access=access(*(AllowedIp(id=str(n), ip_address=text) for n, text in enumerate(("::1", "0:0:1::")))),
+    )
+    names = [one.name for one in made.declared if one.kind == "AllowedIp"]
+
+    assert len(set(names)) == 2
+    keys = yaml.safe_load(files(made, "yaml", "x", DEFAULT_BASE_URL)["Pulumi.yaml"])["resources"]
+    assert len(keys) == 3
+
+
+def test_the_default_address_is_no_setting() -> None:
+    assert "config" not in files(planned(running()), "python", "x", DEFAULT_BASE_URL)["Pulumi.yaml"]
+
+
+# --- hostile text ---
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+@settings(max_examples=300, deadline=None)
+def test_a_literal_is_that_string_and_one_line(text: str) -> None:
+    written = literal(text)
+
+    assert ast.literal_eval(written) == text
+    assert written.isprintable()
+
+
+@given(st.lists(st.text(), max_size=8))
+@settings(max_examples=200, deadline=None)
+def test_identifiers_are_identifiers_each_once_and_hide_nothing(wishes: list[str]) -> None:
+    import builtins
+    import keyword
+
+    names = Identifiers()
+    taken = [
+        names.take(wish)
+        for wish in [*wishes, "class", "print", "stacks", "pulumi", "match", "1", "a b", "a-b"]
+    ]
+
+    assert len(set(taken)) == len(taken)
+    for name in taken:
+        assert name.isidentifier()
+        assert not keyword.iskeyword(name)
+        assert name not in {*dir(builtins), "pulumi", "stacks"}
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_no_text_of_the_account_leaves_its_string(texts: list[str]) -> None:
+    entries = [
+        AllowedIp(id=str(number), ip_address=f"10.0.0.{number}", description=f"d{text}")
+        for number, text in enumerate(texts)
+    ]
+    made = planned(
+        running(), access=access(*entries), vpn_clients=tuple(VpnClient(name=f"c{text}") for text in texts)
+    )
+
+    written = files(made, "python", "x", DEFAULT_BASE_URL)
+    found = calls(written["__main__.py"])
+    assert len(found) == len(made.declared)
+    told = {one["description"] for (kind, _), one in found.items() if kind == "AllowedIp"}
+    assert told == {repr(f"d{text}") for text in texts}
+    document = yaml.safe_load(files(made, "yaml", "x", DEFAULT_BASE_URL)["Pulumi.yaml"])
+    assert len(document["resources"]) == len(made.declared)
+    assert {
+        one["properties"]["description"].replace("$$", "$")
+        for one in document["resources"].values()
+        if one["type"].endswith(":AllowedIp")
+    } == {f"d{text}" for text in texts}
+
+
+@pytest.mark.slow
+@given(st.lists(st.text("ab\"'\\\n{}#é\u200b", max_size=12), min_size=20, max_size=20))
+@settings(max_examples=15, deadline=None)
+def test_the_formatter_changes_no_string(texts: list[str]) -> None:
+    entries = [
+        AllowedIp(id=str(number), ip_address=f"10.0.0.{number}", description=f"d{text}")
+        for number, text in enumerate(texts)
+    ]
+    source = files(planned(running(), access=access(*entries)), "python", "x", DEFAULT_BASE_URL)[
+        "__main__.py"
+    ]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--isolated", "-"],
+        input=source,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == source

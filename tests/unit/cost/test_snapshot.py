@@ -1,0 +1,124 @@
+"""Snapshots: saved, read and compared, by `cost --account` and by `account`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.cli import main
+from stacks_pulumi.cost.documents import InputError
+from stacks_pulumi.cost.report import Item
+from stacks_pulumi.cost.snapshot import Entry, Snapshot, compare, read_snapshot, write_snapshot
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.pricing.money import Price
+
+PRICED = (
+    b'{"version": 1, "taken_at": "", "base_url": "", "containers": '
+    b'[{"id": "x", "name": "x", "kind": "", "price": {"low": "%s"}}]}'
+)
+URL = "https://api.example/api/v1"
+
+
+def entry(name: str, dollars: int = 4, created_at: str = "2026-01-01T00:00:00Z") -> Entry:
+    item = Item("nodejs, basic", Price(Decimal(dollars), Decimal(dollars)))
+    return Entry(f"usr-1-{name}", name, created_at, item)
+
+
+def snapshot(*entries: Entry, url: str = URL) -> Snapshot:
+    return Snapshot("2026-01-02T00:00:00Z", url, entries)
+
+
+def changes(before: Snapshot, after: Snapshot) -> list[tuple[str, str, str]]:
+    return [(line.name, line.action, str(line.difference)) for line in compare(before, after).lines]
+
+
+def test_a_snapshot_that_was_saved_is_read_as_it_was(tmp_path: Path) -> None:
+    unbounded = Entry("usr-1-new", "new", None, Item("x", Price(Decimal(1), None)), ("shop/dev",))
+    taken = snapshot(entry("web"), unbounded)
+    write_snapshot(tmp_path / "a.json", taken.describe())
+
+    assert read_snapshot(tmp_path / "a.json") == taken
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_comparison_shows_what_is_new_gone_changed_and_the_same() -> None:
+    before = snapshot(entry("old"), entry("web"), entry("api", 4))
+    after = snapshot(entry("web"), entry("api", 10), entry("fresh", 5))
+
+    assert changes(before, after) == [
+        ("api", "update", "+$6.00"),
+        ("fresh", "create", "+$5.00"),
+        ("old", "delete", "-$4.00"),
+        ("web", "same", "$0.00"),
+    ]
+
+
+def test_a_container_with_the_same_id_and_another_creation_time_is_another_one() -> None:
+    before, after = snapshot(entry("web")), snapshot(entry("web", created_at="2026-01-01T05:00:00Z"))
+
+    assert changes(before, after) == [("web", "create", "+$4.00"), ("web", "delete", "-$4.00")]
+
+
+def test_a_snapshot_of_another_api_is_refused() -> None:
+    with pytest.raises(InputError, match="a snapshot of the same account"):
+        compare(snapshot(url="https://other.example/api/v1"), snapshot())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"deployment": {}}',
+        b'{"version": 2, "taken_at": "", "base_url": "", "containers": []}',
+        PRICED % b"nan",
+        PRICED % b"much",
+        b"[" * 100_000,
+    ],
+)
+def test_a_file_that_is_no_snapshot_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+
+    with pytest.raises(InputError, match=r"a\.json is (not )?a snapshot"):
+        read_snapshot(tmp_path / "a.json")
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    with Emulator(boot_seconds=0) as emulator:
+        monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+        monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
+        emulator.load([{"name": "web", "template": "nodejs"}])
+        yield emulator
+
+
+def cost(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+    assert main(["cost", "--account", "--format", "json", *arguments]) == code
+    data: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return data
+
+
+def test_the_cost_of_an_account_is_compared_with_a_snapshot_and_limited(
+    account: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tmp_path / "then.json")
+    cost(capsys, "--save", file)
+    account.load([{"name": "data", "template": "postgresql"}])
+
+    data = cost(capsys, "--compare-to", file, "--max-increase", "3", code=2)
+    assert (data["source"], data["past"]["low"], data["planned"]["low"]) == ("comparison", "4.00", "8.00")
+    assert {one["name"]: one["action"] for one in data["resources"]} == {"data": "create", "web": "same"}
+
+    cost(capsys, "--compare-to", file, "--max-increase", "4")
+    assert main(["cost", "--account", "--compare-to", file]) == 0
+    assert "Snapshot" in capsys.readouterr().out
+
+
+def test_saving_needs_the_account(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["cost", "--save", str(tmp_path / "x")]) == 1
+    assert "--save and --compare-to are for --account" in capsys.readouterr().err
