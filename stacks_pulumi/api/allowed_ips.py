@@ -90,6 +90,7 @@ class AllowedIps:
             look=lambda: self.list(container_id).allowed_ips,
             ours=same_address,
             clock=self._clock,
+            assumed=isinstance(before, tuple) and not isinstance(before, Listing),
         )
         return added.merge(AllowedIp(id=added.id, **asked))
 

@@ -132,7 +132,8 @@ class Backups:
             cancelled=cancelled,
         )
         with self._turn(container_id, watch.pulse):
-            before = Listing[Backup]() if is_first() else self._list(container_id, pulse=watch.pulse)
+            first = is_first()
+            before = Listing[Backup]() if first else self._list(container_id, pulse=watch.pulse)
             before.require_complete()
             watch.newer_than = max((backup.id for backup in before), default=0)
 
@@ -166,6 +167,7 @@ class Backups:
                 clock=self._clock,
                 pauses=_PAUSES,
                 pulse=watch.pulse,
+                assumed=first,
             )
 
     def wait(

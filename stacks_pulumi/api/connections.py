@@ -100,6 +100,7 @@ class Connections:
             look=lambda: self.list(source_id).outgoing,
             ours=same,
             clock=self._clock,
+            assumed=before is not None,
         )
         return made.merge(models.Connection(id=made.id, name=name, source_id=source_id, target_id=target_id))
 

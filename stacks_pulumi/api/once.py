@@ -36,6 +36,10 @@ class _Named(Protocol):
 T = TypeVar("T", bound=_Named)
 
 PAUSES: Final = (1.0, 3.0, 8.0)
+_UNKNOWN: Final = (
+    "no list shows whether it was carried out, so its outcome is unknown: look in the STACKS dashboard before you try "
+    "again"
+)
 _SUCCESS: Final = range(200, 300)
 _OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)
 """Refusals that an earlier attempt of ours may have caused: its name is taken, its price has reached the cap."""
@@ -53,6 +57,7 @@ def once(
     refused_by: Callable[[StacksError], StacksError | None] = lambda _error: None,
     pauses: Sequence[float] = PAUSES,
     pulse: Pulse | None = None,
+    assumed: bool = False,
 ) -> T:
     """
     Create a resource once, and return it.
@@ -69,6 +74,8 @@ def once(
             error to raise if two lists, with a pause between them, show no new resource. `None` for all other errors.
         pauses: Seconds before the list that follows each attempt with an unknown outcome; one attempt for each.
         pulse: Called before the request is sent again; what it raises ends the attempts, but not a look.
+        assumed: Whether `before` was not requested. Then no list has shown that lists can be read, and a refusal that
+            follows an unknown outcome, and that no list explains, leaves the outcome unknown.
 
     Raises:
         ExistsError: The resource existed before, or another client created it first.
@@ -124,6 +131,8 @@ def once(
                 # It was refused, perhaps because an earlier attempt was carried out, or the pulse ended it.
                 done = isinstance(error, _OWN_EFFECT) or not isinstance(error, CALL_ERRORS)
                 found = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
+                if found is None and assumed and isinstance(error, CALL_ERRORS):
+                    raise doubt.replaced(f"{doubt}; {_UNKNOWN}") from None
                 if found is None:
                     raise
         if found is not None:
@@ -166,8 +175,4 @@ def _find(
                 return found
     if looked >= looks:
         return None
-    msg = (
-        f"{doubt}; no list shows whether it was carried out, so its outcome is unknown: look in the STACKS dashboard "
-        "before you try again"
-    )
-    raise doubt.replaced(msg) from None
+    raise doubt.replaced(f"{doubt}; {_UNKNOWN}") from None

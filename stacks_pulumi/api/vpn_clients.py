@@ -69,6 +69,7 @@ class VpnClients:
             look=lambda: self.list(container_id),
             ours=lambda client: same_name(client.name, name),
             clock=self._clock,
+            assumed=before is not None,
         )
 
     def config(self, container_id: str, name: str = "default") -> str:

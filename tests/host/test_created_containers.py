@@ -220,3 +220,15 @@ def test_an_end_that_restarts_meanwhile_is_waited_for(
 
     counts = emulator.api.log.counts()
     assert (counts["connections.create"], counts["containers.list"]) == (2, 1)
+
+
+def test_a_lost_response_that_no_readable_list_explains_is_reported_as_unknown(
+    host: Host, emulator: Emulator, vpn: str
+) -> None:
+    emulator.faults.add("vpn_clients.add", "drop_after")
+    emulator.faults.add("vpn_clients.list", "wrong_types", times=None)
+
+    with pytest.raises(CallFailedError, match="its outcome is unknown"):
+        host.resource("VpnClient", "laptop").up(container=vpn, name="laptop")
+
+    assert {fired.operation for fired in emulator.faults.fired()} == {"vpn_clients.add", "vpn_clients.list"}

@@ -80,3 +80,14 @@ def test_what_the_answer_does_not_tell_is_found_by_listing(clock: FakeClock, ans
 
     assert VpnClients(chain(script, clock), clock).add("v", "laptop").name == "laptop"
     assert script.operations.count("vpn_clients.add") == 1
+
+
+def test_a_refused_repeat_after_an_assumed_look_leaves_the_outcome_unknown(clock: FakeClock) -> None:
+    def script() -> Script:
+        return Script(vpn_clients__list=ok(["odd"]), vpn_clients__add=[refusal(504), refusal(400)])
+
+    with pytest.raises(errors.ServerError, match="its outcome is unknown"):
+        VpnClients(chain(script(), clock), clock).add("v", "laptop", before=())
+    # A look before has shown what the list is like, so the refusal counts.
+    with pytest.raises(errors.BadRequestError):
+        VpnClients(chain(script(), clock), clock).add("v", "laptop")
