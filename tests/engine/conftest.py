@@ -10,6 +10,7 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
+from tools.engine.yaml_host import yaml_host
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,6 +24,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def engine() -> Path:
     """Folder of the engine's binaries."""
     return ensure().bin
+
+
+@pytest.fixture(scope="session")
+def yaml_language_host() -> Path:
+    """Folder of the language host for YAML programs."""
+    return yaml_host()
 
 
 @pytest.fixture

@@ -129,42 +129,18 @@ def test_an_account_made_by_hand_is_taken_over_without_a_change(
 
 KINDS = {"Container": 4, "Connection": 1, "AllowedIp": 2, "VpnClient": 1, "PinnedBackup": 1}
 
-LIKE_THE_YAML_HOST = r'''
-import re
-
-import yaml
-
-made = {}
-
-
-def value(given):
-    """A property, as the YAML language host reads it: `${name.id}` is the id, and two dollar signs are one."""
-    if not isinstance(given, str):
-        return given
-    whole = re.fullmatch(r"\$\{([^.}]+)\.id\}", given)
-    if whole:
-        return made[whole[1]].id
-    assert "${" not in given.replace("$$", ""), given
-    return given.replace("$$", "$")
-
-
-for name, one in yaml.safe_load(open("program.yaml", encoding="utf-8"))["resources"].items():
-    props = {key: value(given) for key, given in one["properties"].items()}
-    opts = pulumi.ResourceOptions(protect=one.get("options", {}).get("protect"))
-    made[name] = pulumi.CustomResource(one["type"], one["name"], props, opts)
-'''
-
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("key_in_environment")
+@pytest.mark.timeout(900)  # the language host may have to be built
 def test_a_yaml_program_takes_over_with_the_native_plugin(
-    by_hand: Emulator, stack: Stack, tmp_path: Path
+    by_hand: Emulator, stack: Stack, tmp_path: Path, yaml_language_host: Path
 ) -> None:
     before = len(by_hand.requests)
-    assert main(["scaffold", "--out", str(tmp_path / "taken"), "--language", "yaml"]) == 0
-    shutil.copy(tmp_path / "taken" / "Pulumi.yaml", stack.folder / "program.yaml")
-    stack.native()
-    stack.program(LIKE_THE_YAML_HOST)
+    arguments = ["--out", str(tmp_path / "taken"), "--project", "tests", "--language", "yaml"]
+    assert main(["scaffold", *arguments]) == 0
+    program = (tmp_path / "taken" / "Pulumi.yaml").read_text(encoding="utf-8")
+    stack.yaml(program, yaml_language_host)
 
     result = stack.up()
 

@@ -136,6 +136,12 @@ class Stack:
         text = f"name: tests\nruntime: python\nplugins:\n  providers: [{plugin}]\n"
         (self.folder / "Pulumi.yaml").write_text(text, encoding="utf-8")
 
+    def yaml(self, project: str, host: Path) -> None:
+        """Make this `Pulumi.yaml` the program; `host` is the folder of the language host."""
+        self.env["PATH"] = f"{host}{os.pathsep}{self.env['PATH']}"
+        (self.folder / "Pulumi.yaml").write_text(project, encoding="utf-8")
+        (self.folder / "__main__.py").unlink(missing_ok=True)
+
     def set(self, key: str, value: str) -> None:
         """Set a value of the configuration."""
         self._run("config", "set", key, value, *(["--secret"] if key.endswith("apiKey") else []))

@@ -16,6 +16,10 @@ LANGUAGE_HOST = "pulumi-language-python"
 LAUNCHER = "pulumi-language-python-exec"
 DYNAMIC_PROVIDER = "pulumi-resource-pulumi-python"
 
+YAML_HOST = "pulumi-language-yaml"
+YAML_VERSION = "1.32.0"
+"""The newest that is built with the engine's own modules; 1.37 is not."""
+
 COMPANIONS = (LANGUAGE_HOST, LAUNCHER, DYNAMIC_PROVIDER)
 """What the engine starts to run a Python program with dynamic providers."""
 
