@@ -38,6 +38,14 @@ class ExpectedConnections:
         self._soon: dict[str, float] = {}
         self._creating: Counter[str] = Counter()
 
+    def clear(self) -> None:
+        """Forget everything: the operation of the engine has ended."""
+        with self._lock:
+            self._declared.clear()
+            self._come.clear()
+            self._soon.clear()
+            self._creating.clear()
+
     def declare(self, connection: str, siblings: Mapping[str, str]) -> None:
         """
         Record that the engine has handed over a connection, whose creation follows if there is anything to create.

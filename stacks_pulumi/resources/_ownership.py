@@ -66,7 +66,7 @@ class Ownership:
         self._undecided: set[str] = set()
 
     def clear(self) -> None:
-        """Forget everything: the operation has ended, and another one may follow in this process."""
+        """Forget everything: the operation of the engine has ended."""
         with self._lock:
             self._owners.clear()
             self._names.clear()

@@ -23,11 +23,12 @@ from stacks_pulumi.config import Settings
 from stacks_pulumi.resources._created import CreatedContainers
 from stacks_pulumi.resources._expected import EXPECTED
 from stacks_pulumi.resources._operation import current_operation
+from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._reads import Reads
 from stacks_pulumi.resources._restarts import Restarts
 from stacks_pulumi.resources._spending import SpendGuard
 
-__all__ = ["Session", "fingerprint_of", "session_for"]
+__all__ = ["Session", "end_operation", "fingerprint_of", "session_for"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,21 @@ def session_for(settings: Settings) -> Session:
                 fingerprint=fingerprint,
             )
     return dataclasses.replace(session, settings=settings)
+
+
+def end_operation() -> None:
+    """
+    Forget what was learned in an operation of the engine that has ended, because another one follows in this process.
+
+    That is so for a plugin that serves one engine after another.
+    """
+    with _lock:
+        sessions = list(_sessions.values())
+        _sessions.clear()
+    for session in sessions:
+        session.client.close()
+    OWNERSHIP.clear()
+    EXPECTED.clear()
 
 
 def _check_operation() -> None:

@@ -213,6 +213,18 @@ def test_after_an_operation_it_serves_another_one(host: Host, emulator: Emulator
     assert other.check(name="web", template="nodejs") == {}
 
 
+def test_after_an_operation_nothing_that_it_read_is_used(host: Host, emulator: Emulator) -> None:
+    web = host.resource("Container", "web")
+    web.up(name="web", template="nodejs")
+    assert web.read()
+    emulator.drift.delete("web")
+    assert web.read(), "one operation reads the list once"
+
+    host.stub.Cancel(empty_pb2.Empty())
+
+    assert not web.read()
+
+
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM", "SIGINT"])
 def test_what_is_in_progress_is_rolled_back_when_the_engine_is_gone(
     make_host: Callable[..., Host], end: str

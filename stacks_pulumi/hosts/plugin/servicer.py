@@ -33,8 +33,7 @@ from stacks_pulumi.pricing.tokens import MARKER, NATIVE
 from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._ownership import OWNERSHIP
-from stacks_pulumi.resources._session import session_for
+from stacks_pulumi.resources._session import end_operation, session_for
 from stacks_pulumi.resources._values import UNKNOWN, is_unknown, secret
 from stacks_pulumi.resources.providers import KINDS
 
@@ -125,7 +124,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """
         with self._changed:
             if not self._calls:
-                OWNERSHIP.clear()
+                end_operation()
         return empty_pb2.Empty()
 
     # --- the configuration ---
