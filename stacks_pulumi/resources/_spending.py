@@ -70,8 +70,14 @@ class SpendGuard:
         )
 
     def created(self) -> None:
-        """Forget the last 402 that was kept: the API has accepted a create after it."""
-        if self._fingerprint:
+        """
+        Forget the 402 that an earlier operation has kept: the API has accepted a create after it.
+
+        A 402 of this operation stays: creates are sent together, and one that fits says nothing of one that does not.
+        """
+        with self._lock:
+            learnt = self._cap is not None
+        if self._fingerprint and not learnt:
             _cap_record.forget(self._fingerprint)
 
     def explain(self, name: str, price: Decimal | None, cap: Decimal, spent: Decimal) -> str:

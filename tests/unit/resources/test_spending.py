@@ -68,7 +68,11 @@ def test_a_402_is_kept_for_later_processes_until_a_create_is_accepted(
     assert _cap_record.recall("another", DECEMBER) is None
     assert _cap_record.recall("abc", DECEMBER + 20 * 86400) is None
 
+    # Of two creates that were sent together one was accepted.
     guard.created()
+    assert _cap_record.recall("abc", DECEMBER) is not None
+
+    SpendGuard(FakeClock(DECEMBER), "abc").created()
     assert _cap_record.recall("abc", DECEMBER) is None
 
 
