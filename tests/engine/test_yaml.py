@@ -62,9 +62,11 @@ def test_a_program_lives_from_its_preview_to_its_end(
     assert names(emulator) == {"app", "orders-db"}
 
     stack.refresh()
+    # Without external access there is no allowed address either.
     emulator.drift.set_external_access("app", enabled=False)
-    assert stack.refresh(drift=True).changes == {"update": 1}
-    assert stack.up().steps("app") == ["update"]
+    assert stack.refresh(drift=True).changes == {"update": 1, "delete": 1}
+    mended = stack.up()
+    assert (mended.steps("app"), mended.steps("office")) == (["update"], ["create"])
     stack.destroy()
     assert names(emulator) == set()
 
