@@ -501,18 +501,24 @@ def test_every_shape_of_an_answer_is_understood(shaped: Emulator, make_host: Any
 # --- owners ---
 
 
-def test_an_address_is_taken_over_from_a_resource_that_gives_it_up(host: Host, emulator: Emulator) -> None:
+def test_an_address_is_taken_over_from_a_resource_that_gives_it_up(
+    host: Host, emulator: Emulator, make_host: Any
+) -> None:
     web = host.resource("Container", "web")
-    web.up(name="web", template="nodejs", external_access=True)
+    arguments = {"name": "web", "template": "nodejs", "external_access": True}
+    web.up(**arguments)
     first, second = (host.resource("AllowedIp", name) for name in ("first", "second"))
     for resource, address in ((first, "198.51.100.1"), (second, "198.51.100.2")):
         resource.up(container=web.id, ip_address=address)
-    # The replacement of the second is planned, and creates before it deletes.
+    # The next `up`: the replacement of the second is planned, and creates before it deletes.
+    later = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+    web.host = second.host = later
+    web.diff(web.checked(**arguments))
     second.diff(second.checked(container=web.id, ip_address="198.51.100.3"))
 
-    new = host.resource("AllowedIp", "first")
+    new = later.resource("AllowedIp", "first")
     new.create(new.checked(container=web.id, ip_address="198.51.100.2"))
     second.delete()
 
-    assert any("'first' in this program manages it now" in line.text for line in host.engine.lines)
+    assert any("'first' in this program manages it now" in line.text for line in later.engine.lines)
     assert set(addresses(emulator, "web")) >= {"198.51.100.1", "198.51.100.2"}

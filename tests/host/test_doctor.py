@@ -51,7 +51,7 @@ def test_a_process_that_does_not_start_is_not_called_fine(
         _host_probe.warnings()
 
 
-def test_a_refused_create_is_kept_until_one_is_accepted(
+def test_a_refused_create_is_kept_though_a_cheaper_one_is_accepted_beside_it(
     emulator: Emulator, make_host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulator.set_spending_cap(5)
@@ -68,4 +68,4 @@ def test_a_refused_create_is_kept_until_one_is_accepted(
     assert (seen.cap, seen.spent) == (5, 4)
 
     host.resource("Container", "tiny").up(name="tiny", template="nginx-micro", plan="micro")
-    assert _cap_record.recall(key, emulator.clock.now()) is None
+    assert _cap_record.recall(key, emulator.clock.now()) == seen
