@@ -96,9 +96,3 @@ def test_every_module_has_tests_of_its_own() -> None:
 def test_exported_names_exist_and_are_sorted() -> None:
     for module in (package, models):
         assert [name for name in module.__all__ if not hasattr(module, name)] == []
-
-
-def test_no_file_is_long() -> None:
-    assert [
-        path.name for path in SOURCE.rglob("*.py") if len(path.read_text(encoding="utf-8").splitlines()) > 300
-    ] == []
