@@ -11,10 +11,11 @@ import contextlib
 import datetime
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from stacks_pulumi._home import pulumi_home
 
 __all__ = ["CapRecord", "fingerprint", "forget", "recall", "remember"]
 
@@ -85,6 +86,4 @@ def _utc(moment: float) -> datetime.datetime:
 
 
 def _file(key: str) -> Path:
-    home = os.environ.get("PULUMI_HOME")
-    folder = Path(home) if home else Path.home() / ".pulumi"
-    return folder / "stacks-spending-caps" / f"{key}.json"
+    return pulumi_home() / "stacks-spending-caps" / f"{key}.json"

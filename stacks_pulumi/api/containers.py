@@ -19,9 +19,30 @@ from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Lis
 from stacks_pulumi.api.models.container import ENDING_STATUSES
 from stacks_pulumi.errors import NotFoundError, StacksError
 
-__all__ = ["Containers"]
+__all__ = ["Containers", "list_call"]
 
 _STATES: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
+
+
+def list_call(*, poll: bool, pulse: Pulse | None = None) -> Call[Listing[Container]]:
+    """
+    Return the request for all containers of the account (guide, "List Containers").
+
+    Args:
+        poll: Whether it is one of many, which waits for its turn behind others.
+        pulse: Called while it waits for its turn; what it raises ends the call before it is sent.
+    """
+    return Call(
+        "containers.list",
+        "list containers",
+        "GET",
+        path("containers"),
+        Scope.READ,
+        lambda body: items(Container, body, "containers"),
+        fixed=True,
+        poll=poll,
+        pulse=pulse,
+    )
 
 
 class Containers:
@@ -44,19 +65,7 @@ class Containers:
         return self._fetch(poll=False, pulse=None)
 
     def _fetch(self, *, poll: bool, pulse: Pulse | None) -> Listing[Container]:
-        return self._send(
-            Call(
-                "containers.list",
-                "list containers",
-                "GET",
-                path("containers"),
-                Scope.READ,
-                lambda body: items(Container, body, "containers"),
-                fixed=True,
-                poll=poll,
-                pulse=pulse,
-            )
-        )
+        return self._send(list_call(poll=poll, pulse=pulse))
 
     def status(self, container_id: str) -> Container:
         """

@@ -15,7 +15,8 @@ from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi.api._call import Answer, Call, Scope, path
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._rates import Rates, rates, server_time
-from stacks_pulumi.api._shapes import done, items
+from stacks_pulumi.api._shapes import done
+from stacks_pulumi.api.containers import list_call
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import Settings
 from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
@@ -79,18 +80,7 @@ def look(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> Look:
     """
     wire = _Wire(settings, clock)
     try:
-        listed = wire.handle(
-            Call(
-                "containers.list",
-                "list containers",
-                "GET",
-                path("containers"),
-                Scope.READ,
-                lambda body: items(Container, body, "containers"),
-                fixed=True,
-                poll=True,
-            )
-        )
+        listed = wire.handle(list_call(poll=True))
     except StacksError as error:
         return Look(error, None, *wire.seen())
     finally:

@@ -9,10 +9,11 @@ adoption is written to a file that the processes of one engine share; they know 
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from pathlib import Path
 from typing import Final
+
+from stacks_pulumi._home import pulumi_home
 
 __all__ = ["adopted_elsewhere", "record_adoption"]
 
@@ -58,6 +59,4 @@ def _is_old(file: Path) -> bool:
 def _file(engine: str) -> Path | None:
     if not engine:
         return None
-    home = os.environ.get("PULUMI_HOME")
-    folder = Path(home) if home else Path.home() / ".pulumi"
-    return folder / "stacks-adoptions" / engine.rpartition(":")[2]
+    return pulumi_home() / "stacks-adoptions" / engine.rpartition(":")[2]
