@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
@@ -153,7 +154,7 @@ class Backups:
                         f"{error}. A backup of container {container_id} was started before that, and its id is not "
                         "known: the clean-up deletes it after seven days"
                     )
-                    raise error.replaced(msg) from None
+                    raise replace(error, message=msg) from None
                 assert found is not None  # noqa: S101  (a watch that is content has found something)
                 return found
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import dataclasses
+import functools
+from typing import Any
 
 import pulumi
 
@@ -10,25 +12,22 @@ from stacks_pulumi.errors import StacksError
 
 __all__ = ["shown_alone"]
 
-_shown: Final[dict[type[StacksError], type[StacksError]]] = {}
+
+def shown_alone(error: StacksError) -> StacksError:
+    """Return an equal error that is a `pulumi.RunError` as well."""
+    kind = _shown_alone(type(error))  # type: ignore[arg-type]  # mypy takes a class for one without a hash
+    return kind(**_fields_of(error))
 
 
-def shown_alone(kind: type[StacksError]) -> type[StacksError]:
-    """
-    The kind of error, made one that is a `pulumi.RunError` as well.
-
-    One class for each kind, however often it is raised. No module has it, so it is pickled as what it was made from.
-    """
+@functools.cache
+def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
+    """Return one class for each kind. It is in no module, so an error is pickled as what it was made from."""
 
     def reduce(error: StacksError) -> tuple[Any, ...]:
-        _, (_, message, attributes) = StacksError.__reduce__(error)
-        return _rebuild, (kind, message, attributes)
+        return shown_alone, (kind(**_fields_of(error)),)
 
-    if kind not in _shown:
-        made = type(kind.__name__, (kind, pulumi.RunError), {"__doc__": kind.__doc__, "__reduce__": reduce})
-        _shown.setdefault(kind, made)
-    return _shown[kind]
+    return type(kind.__name__, (kind, pulumi.RunError), {"__doc__": kind.__doc__, "__reduce__": reduce})
 
 
-def _rebuild(kind: type[StacksError], message: str, attributes: dict[str, Any]) -> StacksError:
-    return shown_alone(kind)(message, **attributes)
+def _fields_of(error: StacksError) -> dict[str, Any]:
+    return {field.name: getattr(error, field.name) for field in dataclasses.fields(error)}

@@ -63,7 +63,8 @@ class Provider:
     owns: ClassVar[bool] = True
     marks: ClassVar[tuple[str, ...]] = ()
 
-    _settings: Settings | ConfigError = Settings()
+    _settings: Settings | str = Settings()
+    """The settings, or what is wrong with them."""
 
     # --- what the engine calls ---
 
@@ -85,7 +86,7 @@ class Provider:
             self._settings = config.load(texts)
         except ConfigError as error:
             account = texts.get(f"{config.NAMESPACE}:account")
-            self._settings = error if account is None else ConfigError(f"{error} (account {account})")
+            self._settings = str(error) if account is None else f"{error} (account {account})"
             return None
         return self._settings.max_concurrency
 
@@ -93,8 +94,7 @@ class Provider:
         """Validate the inputs, offline; report all failures together, each on its property."""
 
         def work() -> Checked:
-            if isinstance(self._settings, ConfigError):
-                raise self._settings
+            settings = self._sound_settings()
             stored = plain(olds)
             inputs, failures = checked(self.fields, news)
             for warning in self.warnings(stored, inputs):
@@ -104,7 +104,7 @@ class Provider:
                 *self.rules(inputs),
                 *self.guards(stored, inputs),
                 *(self.parent_rules(parent, stored, inputs) if parent is not None else ()),
-                *self._name_is_taken(self._settings, call.urn, inputs),
+                *self._name_is_taken(settings, call.urn, inputs),
             ):
                 failures.setdefault(name, reason)
             if not failures:
@@ -281,9 +281,7 @@ class Provider:
         changes: bool = False,
     ) -> _T:
         def operate() -> _T:
-            if isinstance(self._settings, ConfigError):
-                raise self._settings
-            session = session_for(self._settings)
+            session = session_for(self._sound_settings())
             now = session.clock.now()
             op = Operation(call, session.clock, now, now + (call.timeout or timeout))
             with op.running(), session.reads.changing() if changes else contextlib.nullcontext():
@@ -321,6 +319,11 @@ class Provider:
         self.on_delete(session, op, id_, stored)
         OWNERSHIP.release(self.kind, id_, token)
 
+    def _sound_settings(self) -> Settings:
+        if isinstance(self._settings, str):
+            raise ConfigError(self._settings)
+        return self._settings
+
     def _name_is_taken(
         self, settings: Settings, urn: str, inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
@@ -342,7 +345,7 @@ class Provider:
     def _refuse_other_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
         """A resource that was moved to the provider of another account would be shown as unchanged."""
         settings = self._settings
-        if isinstance(settings, ConfigError) or settings.api_key is None or origin is None:
+        if isinstance(settings, str) or settings.api_key is None or origin is None:
             return
         try:
             refuse_other_account(session_for(settings), id_, origin)
@@ -375,7 +378,7 @@ class Provider:
 
     def _scrubbed(self, text: str) -> str:
         """The text without the key, and with the account where the program has several."""
-        if isinstance(self._settings, ConfigError):
+        if isinstance(self._settings, str):
             return text
         if self._settings.api_key:
             text = text.replace(self._settings.api_key, "sk_stacks_[hidden]")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal
 
 from stacks_pulumi import catalog
@@ -299,7 +299,7 @@ class ContainerCreation(Creation[models.Container]):
                 f"{error}. When STACKS creates it from the waitlist, the next `pulumi up` finds the name taken: adopt "
                 'it then (adopt="if_matching")'
             )
-            raise NoCapacityError(msg, status=error.status, operation=error.operation) from None
+            raise replace(error, message=msg) from None
         self.session.spending.created()
         return made
 

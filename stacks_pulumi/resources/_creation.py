@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from stacks_pulumi.errors import (
@@ -35,6 +35,7 @@ __all__ = ["Creation", "InitFailedError", "adopts"]
 T = TypeVar("T")
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class InitFailedError(StacksError):
     """
     The object exists, but a later step of its creation failed. The state keeps its id.

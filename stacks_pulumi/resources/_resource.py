@@ -55,7 +55,7 @@ class Resource(dynamic.Resource):
             # The SDK would fail with a KeyError: the engine sends no provider with an import.
             remedy = 'write adopt="if_matching" instead' if "adopt" in props else "remove it"
             msg = f"{resource_name!r} has the option import_, but Pulumi cannot import dynamic resources: {remedy}"
-            raise shown_alone(ConfigError)(msg)
+            raise shown_alone(ConfigError(msg))
         types = [f"{NATIVE}{self._module_and_name[1]}", *([self._former_type] if self._former_type else [])]
         aliases = [pulumi.Alias(type_=type_) for type_ in types]
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=aliases))

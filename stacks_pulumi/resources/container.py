@@ -9,7 +9,7 @@ import pulumi
 
 from stacks_pulumi import catalog
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.tokens import CONTAINER
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._base import Provider
@@ -222,7 +222,7 @@ class ContainerProvider(Provider):
     def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
         """Give the container its name, and validate the inputs."""
         settings = self._settings
-        if isinstance(settings, ConfigError):
+        if isinstance(settings, str):
             return super().check(call, olds, news)
         own = self._guarded(lambda: named(settings.name_pattern, call.urn, plain(olds), plain(news)), call)
         return super().check(call, olds, {**news, **own})
