@@ -23,7 +23,7 @@ from markdown_it import MarkdownIt  # noqa: E402  (after the path)
 from stacks_pulumi.cost.build import report_of  # noqa: E402  (as above)
 from stacks_pulumi.cost.limits import Limit, judge  # noqa: E402  (as above)
 from stacks_pulumi.cost.render.markdown import markdown  # noqa: E402  (as above)
-from stacks_pulumi.cost.render.words import Result  # noqa: E402  (as above)
+from stacks_pulumi.cost.render.shared_text import Result  # noqa: E402  (as above)
 from tests.support.previews import UNKNOWN, events, step, violation, web  # noqa: E402  (as above)
 
 STYLE = """

@@ -24,8 +24,8 @@ from typing import Any, Final
 
 from stacks_pulumi.account.reconcile import Account, StackTotal
 from stacks_pulumi.cost.documents import InputError
+from stacks_pulumi.cost.limit_options import LIMITS, limits_of, number
 from stacks_pulumi.cost.limits import Limit, Verdict, judge
-from stacks_pulumi.cost.options import LIMITS, limits_of, number
 from stacks_pulumi.cost.snapshot import Entry, Snapshot, compare
 
 __all__ = ["Budget", "judged", "read_budgets"]

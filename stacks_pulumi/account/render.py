@@ -16,7 +16,7 @@ from stacks_pulumi.account.reconcile import Account, Child, Found
 from stacks_pulumi.account.remedies import Remedy, remedies
 from stacks_pulumi.cost.limits import Verdict
 from stacks_pulumi.cost.render.markdown import escape
-from stacks_pulumi.cost.render.words import MARKS, clean, kind
+from stacks_pulumi.cost.render.shared_text import MARKS, clean, kind
 from stacks_pulumi.cost.report import Report
 from stacks_pulumi.pricing.money import count, total
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import CALL_ERRORS
-from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.api.wait import Verdict, Wait, verdict
 from stacks_pulumi.errors import (

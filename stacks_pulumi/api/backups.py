@@ -13,8 +13,8 @@ from typing import Final
 from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi.api._backup_watch import Appears, id_if_any
 from stacks_pulumi.api._call import Call, Handler, Scope, path
+from stacks_pulumi.api._lenient import done, item, items
 from stacks_pulumi.api._settle import settle
-from stacks_pulumi.api._shapes import done, item, items
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Backup, BackupStats, Listing
 from stacks_pulumi.api.once import once

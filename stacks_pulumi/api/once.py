@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 from stacks_pulumi._clock import Clock, Pulse, beat, shielded, sleep_with_pulse
 from stacks_pulumi.api._call import CALL_ERRORS
 from stacks_pulumi.api._retry import in_doubt
-from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.errors import (
     BadRequestError,

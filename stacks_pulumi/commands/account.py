@@ -31,7 +31,7 @@ _FINDINGS: Final = ("orphans", "double", "missing")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    from stacks_pulumi.cost.options import add_limits  # noqa: PLC0415  (other commands do not need it)
+    from stacks_pulumi.cost.limit_options import add_limits  # noqa: PLC0415  (other commands do not need it)
 
     parser.description = (
         "Compare the account (STACKS_API_KEY) with every stack of the Pulumi backend, or with exports. Nothing is "
@@ -80,7 +80,7 @@ def _findings(text: str) -> tuple[str, ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Carry out the command; the exit code is one of those that `--help` lists."""
-    from stacks_pulumi.account.document import document  # noqa: PLC0415  (only this command needs it)
+    from stacks_pulumi.account.account_json import document  # noqa: PLC0415  (only this command needs it)
     from stacks_pulumi.account.render import markdown, table  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost.snapshot import encoded, write_snapshot  # noqa: PLC0415  (as above)
 
@@ -112,13 +112,13 @@ def run(options: argparse.Namespace) -> int:
 def _view(options: argparse.Namespace) -> View:
     from stacks_pulumi import _cap_record, catalog, config  # noqa: PLC0415  (as above)
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.account_json import entries  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.children import with_children  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.document import entries  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.read import belongings, confirm_missing, connected  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.reconcile import Place, reconcile  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.render import View  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live, snapshot  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost.options import limits_of  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.limit_options import limits_of  # noqa: PLC0415  (as above)
 
     wanted = [] if options.budgets is None else list(budgets.read_budgets(Path(options.budgets)))
     own = limits_of(options)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stacks_pulumi.account.doctor.finding import Finding, Level
+    from stacks_pulumi.account.doctor.diagnosis import Finding, Level
 
 __all__ = ["HELP", "add_arguments", "run"]
 

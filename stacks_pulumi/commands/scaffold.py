@@ -114,7 +114,7 @@ def _nothing_chosen(number: int) -> str:
 
 
 def _report(folder: Path, program: Plan, names: list[str]) -> str:
-    from stacks_pulumi.cost.render.words import clean  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.render.shared_text import clean  # noqa: PLC0415  (as above)
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
 
     kinds = ", ".join(f"{number} {kind}" for kind, number in program.counts.items())

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, TextIO
 from stacks_pulumi import catalog, config
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.documents import InputError
+from stacks_pulumi.cost.limit_options import add_limits, limits_of
 from stacks_pulumi.cost.limits import Limit, judge
 from stacks_pulumi.cost.month import rest_of_month
-from stacks_pulumi.cost.options import add_limits, limits_of
-from stacks_pulumi.cost.render.words import Result
+from stacks_pulumi.cost.render.shared_text import Result
 from stacks_pulumi.cost.report import Report
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.prices import MonthlyPrice
@@ -171,7 +171,7 @@ def _write(text: str) -> None:
 
 def _rendered(result: Result, options: argparse.Namespace, out: TextIO) -> str:
     if options.format == "json":
-        from stacks_pulumi.cost.render.document import document  # noqa: PLC0415  (one of them is needed)
+        from stacks_pulumi.cost.render.json_report import document  # noqa: PLC0415  (one of them is needed)
 
         return document(result)
     if options.format == "junit":

@@ -47,9 +47,9 @@ from pulumi.runtime import rpc
 from stacks_pulumi.hosts._engine_log import EngineLog
 from stacks_pulumi.hosts._grpc_call import Context, GrpcCall
 from stacks_pulumi.hosts.spelling import snake_case
-from stacks_pulumi.resources._base import Provider
-from stacks_pulumi.resources._values import UNKNOWN
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources._handler import Provider
+from stacks_pulumi.resources._property_values import UNKNOWN
+from stacks_pulumi.resources.handlers import KINDS
 
 __all__ = ["DynamicProvider", "current_call", "engine_log", "provider_for", "widen_worker_pool"]
 

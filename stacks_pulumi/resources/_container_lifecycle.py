@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from stacks_pulumi import catalog
 from stacks_pulumi.api import models
-from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api.wait import CREATED, GONE, SETTLED, STARTED, STOPPED, Wait
 from stacks_pulumi.errors import (
     BadRequestError,
@@ -32,7 +32,7 @@ from stacks_pulumi.resources._container_view import (
     outputs,
 )
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._expected import EXPECTED
+from stacks_pulumi.resources._expected_connections import EXPECTED
 from stacks_pulumi.resources._identity import (
     IDENTITY_CONFLICT,
     RECENT,

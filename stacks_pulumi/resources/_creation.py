@@ -24,9 +24,9 @@ from stacks_pulumi.errors import (
     VanishedError,
     WaitCancelledError,
 )
-from stacks_pulumi.resources._account import ORIGIN, new_origin, token_of
 from stacks_pulumi.resources._adoptions import record_adoption
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._origin import ORIGIN, new_origin, token_of
 from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
 from stacks_pulumi.resources._session import Session
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stacks_pulumi.resources._values import is_unknown, plain
+from stacks_pulumi.resources._property_values import is_unknown, plain
 
 __all__ = ["Change", "Field", "changed", "checked"]
 

@@ -11,12 +11,12 @@ from pulumi import dynamic
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.tokens import NATIVE
-from stacks_pulumi.resources._account import ORIGIN
-from stacks_pulumi.resources._alone import shown_alone
+from stacks_pulumi.resources._declarations import declare_child, provider_in_options
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT
+from stacks_pulumi.resources._origin import ORIGIN
 from stacks_pulumi.resources._parent import stated
-from stacks_pulumi.resources._program import declare_child, provider_in_options
 from stacks_pulumi.resources._references import child_options
+from stacks_pulumi.resources._run_errors import shown_alone
 
 __all__ = ["Child", "Resource"]
 

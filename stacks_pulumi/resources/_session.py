@@ -20,8 +20,8 @@ from stacks_pulumi import _cap_record
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, wait_while
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import Settings
-from stacks_pulumi.resources._created import CreatedContainers
-from stacks_pulumi.resources._expected import EXPECTED
+from stacks_pulumi.resources._created_containers import CreatedContainers
+from stacks_pulumi.resources._expected_connections import EXPECTED
 from stacks_pulumi.resources._operation import current_operation
 from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._reads import Reads

@@ -10,8 +10,8 @@ import pulumi
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._allowed_ip_list import AllowedIpCreation, AllowedIpList
-from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._handler import Provider
 from stacks_pulumi.resources._literals import AdoptMode, ServiceType
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation

@@ -10,9 +10,9 @@ import pulumi
 from stacks_pulumi.api import in_doubt
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Change, Field, changed
+from stacks_pulumi.resources._handler import Provider
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._session import Session

@@ -12,8 +12,6 @@ from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.tokens import CONTAINER
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._base import Provider
-from stacks_pulumi.resources._call import Checked, EngineCall
 from stacks_pulumi.resources._container_lifecycle import ContainerCreation, Lifecycle
 from stacks_pulumi.resources._container_view import (
     ANSWERED,
@@ -22,16 +20,22 @@ from stacks_pulumi.resources._container_view import (
     STATUS_RUNNING,
     STATUS_STOPPED,
 )
+from stacks_pulumi.resources._declarations import (
+    declare_container_name,
+    has_name_pattern,
+    provider_in_options,
+)
+from stacks_pulumi.resources._engine_call import Checked, EngineCall
 from stacks_pulumi.resources._fields import Change, Field, changed
+from stacks_pulumi.resources._handler import Provider
 from stacks_pulumi.resources._literals import AdoptMode, DesiredStatus, Plan, StorageTier, Template
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._naming import DEFAULT_NAME, NAME_PATTERN, named
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._program import declare_container_name, has_name_pattern, provider_in_options
+from stacks_pulumi.resources._preview_total import show_in_preview
+from stacks_pulumi.resources._property_values import is_unknown, plain
 from stacks_pulumi.resources._resource import Resource
 from stacks_pulumi.resources._session import Session
-from stacks_pulumi.resources._total import show_in_preview
-from stacks_pulumi.resources._values import is_unknown, plain
 
 __all__ = ["Container", "ContainerProvider"]
 

@@ -18,15 +18,16 @@ from stacks_pulumi.errors import (
     VanishedError,
 )
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._base import Provider
-from stacks_pulumi.resources._created import REFUSALS
+from stacks_pulumi.resources._created_containers import REFUSALS
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._handler import Provider
 from stacks_pulumi.resources._literals import OnDelete
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._property_values import is_unknown
 from stacks_pulumi.resources._references import (
     child_id,
     container_id,
@@ -36,7 +37,6 @@ from stacks_pulumi.resources._references import (
 from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._running import runs, wait_until_running
 from stacks_pulumi.resources._session import Session
-from stacks_pulumi.resources._values import is_unknown
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container

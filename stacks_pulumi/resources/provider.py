@@ -10,8 +10,8 @@ import pulumi
 
 from stacks_pulumi.config import KEYS, NAMESPACE, load
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.resources._alone import shown_alone
 from stacks_pulumi.resources._literals import AdoptMode
+from stacks_pulumi.resources._run_errors import shown_alone
 
 __all__ = ["Provider"]
 

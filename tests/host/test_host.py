@@ -9,7 +9,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.tokens import NATIVE
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import KINDS
 from tests.support.accounts import running
 from tests.support.host import CallFailedError, Host, in_parallel
 

@@ -12,7 +12,7 @@ import pytest
 
 import stacks_pulumi
 from stacks_pulumi.config import KEYS
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import KINDS
 from tools.docs import marks
 from tools.docs.parts import generate
 

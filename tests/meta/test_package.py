@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import stacks_pulumi as stacks
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import KINDS
 
 ROOT = Path(__file__).parents[2]
 RESOURCES = sorted(KINDS)

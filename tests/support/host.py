@@ -27,7 +27,7 @@ import stacks_pulumi
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.tokens import MARKER
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import KINDS
 
 PROVIDER = "__provider"
 SECRET = {rpc._special_sig_key: rpc._special_secret_sig}
@@ -180,7 +180,7 @@ class Host:
 class PluginHost(Host):
     """The native plugin."""
 
-    module: ClassVar = "stacks_pulumi.hosts.plugin.server"
+    module: ClassVar = "stacks_pulumi.hosts.plugin.grpc_server"
     type_prefix: ClassVar = tokens.NATIVE
 
     def configure(self) -> None:

@@ -18,7 +18,7 @@ from stacks_pulumi import catalog, config
 from stacks_pulumi.functions import results
 from stacks_pulumi.resources import _literals
 from stacks_pulumi.resources._fields import Field
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import KINDS
 
 HERE = Path(__file__).parent
 # `assert_type` is new in Python 3.11.

@@ -10,7 +10,7 @@ import pulumi
 
 import stacks_pulumi
 from stacks_pulumi.resources._fields import Change, Field
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import KINDS
 from tools.docs.docstrings import attributes, described, optional, section
 from tools.docs.marks import table
 

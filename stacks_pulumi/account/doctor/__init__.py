@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from stacks_pulumi.account.doctor import _api, _installation, _packs, _settings
+from stacks_pulumi.account.doctor import _api, _installation, _packs, _stack_settings
+from stacks_pulumi.account.doctor.diagnosis import Finding, unknown
 from stacks_pulumi.account.doctor.facts import Facts
-from stacks_pulumi.account.doctor.finding import Finding, unknown
 
 __all__ = ["CHECKS", "Check", "Facts", "Finding", "diagnose"]
 
@@ -23,12 +23,12 @@ CHECKS: Final[dict[str, Check]] = {
     "sdk": _installation.sdk,
     "host": _installation.host,
     "extras": _installation.extras,
-    "stack": _settings.stack,
-    "settings": _settings.settings,
-    "key": _settings.key,
-    "base-url": _settings.base_url,
-    "adopt": _settings.adopt,
-    "autonaming": _settings.autonaming,
+    "stack": _stack_settings.stack,
+    "settings": _stack_settings.settings,
+    "key": _stack_settings.key,
+    "base-url": _stack_settings.base_url,
+    "adopt": _stack_settings.adopt,
+    "autonaming": _stack_settings.autonaming,
     "api": _api.api,
     "account": _api.account,
     "scopes": _api.scopes,

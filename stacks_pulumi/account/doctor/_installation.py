@@ -11,9 +11,9 @@ from packaging.version import InvalidVersion, Version
 
 import stacks_pulumi
 from stacks_pulumi._extras import EXTRAS, install_command
-from stacks_pulumi.account.doctor import tested
+from stacks_pulumi.account.doctor import supported_versions
+from stacks_pulumi.account.doctor.diagnosis import Finding, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts
-from stacks_pulumi.account.doctor.finding import Finding, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.pulumi_cli import PulumiError
 
 __all__ = ["engine", "extras", "host", "python", "sdk"]
@@ -34,7 +34,7 @@ def engine(facts: Facts) -> Iterator[Finding]:
     except PulumiError as error:
         yield problem("engine", f"{command}: {error}", _INSTALL)
         return
-    oldest = tested.ENGINE
+    oldest = supported_versions.ENGINE
     if _minor(version) < Version(oldest):
         yield problem(
             "engine",
@@ -60,7 +60,7 @@ def engine(facts: Facts) -> Iterator[Finding]:
 
 def python(facts: Facts) -> Iterator[Finding]:
     """Check the version of the Python that runs the program."""
-    found, (oldest, newest) = facts.versions, tested.PYTHON
+    found, (oldest, newest) = facts.versions, supported_versions.PYTHON
     if found.error:
         yield problem(
             "python",
@@ -83,7 +83,7 @@ def python(facts: Facts) -> Iterator[Finding]:
 
 def sdk(facts: Facts) -> Iterator[Finding]:
     """Check the versions of Pulumi's SDK and of this package in the program's environment."""
-    found, (oldest, newest) = facts.versions, tested.SDK
+    found, (oldest, newest) = facts.versions, supported_versions.SDK
     if found.error:
         yield unknown("sdk", f"not checked: {found.where} cannot be used")
         return
@@ -155,7 +155,7 @@ def host(_facts: Facts) -> Iterator[Finding]:
         yield unknown("host", f"the provider process could not be tried: {error}")
         return
     if missing:
-        low, high = tested.SDK
+        low, high = supported_versions.SDK
         yield warning("host", "; ".join(missing), f"pip install 'pulumi>={low},<{_next(high)}'")
     else:
         yield ok(

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import yaml
 
+from stacks_pulumi.account.doctor.diagnosis import Finding, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts
-from stacks_pulumi.account.doctor.finding import Finding, ok, problem, unknown, warning
 
 __all__ = ["PACK_FILE", "packs"]
 

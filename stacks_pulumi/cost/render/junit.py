@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from stacks_pulumi.cost.render.words import Result, clean, headline, not_exact
+from stacks_pulumi.cost.render.shared_text import Result, clean, headline, not_exact
 
 __all__ = ["junit"]
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 from urllib import parse
 
-from stacks_pulumi.cost.render.words import Result, clean, columns, headline, kind, not_priced, remarks
+from stacks_pulumi.cost.render.shared_text import Result, clean, columns, headline, kind, not_priced, remarks
 from stacks_pulumi.cost.report import Line, Violation
 from stacks_pulumi.pricing.money import count
 

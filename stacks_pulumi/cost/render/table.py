@@ -5,7 +5,16 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.cost.render.words import MARKS, Result, clean, columns, headline, kind, not_priced, remarks
+from stacks_pulumi.cost.render.shared_text import (
+    MARKS,
+    Result,
+    clean,
+    columns,
+    headline,
+    kind,
+    not_priced,
+    remarks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,16 +26,16 @@ from stacks_pulumi.functions import results
 from stacks_pulumi.functions.questions import QUESTIONS, answer
 from stacks_pulumi.hosts._engine_log import EngineLog
 from stacks_pulumi.hosts._grpc_call import GrpcCall
-from stacks_pulumi.hosts.plugin.settings import ENGINES_OWN, as_text, what_is_wrong
+from stacks_pulumi.hosts.plugin.provider_settings import ENGINES_OWN, as_text, what_is_wrong
 from stacks_pulumi.hosts.plugin.wire import from_struct, settings_of, to_struct
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing.tokens import MARKER, NATIVE
-from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._handler import Provider
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._property_values import UNKNOWN, is_unknown, secret
 from stacks_pulumi.resources._session import end_operation, session_for
-from stacks_pulumi.resources._values import UNKNOWN, is_unknown, secret
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import KINDS
 
 __all__ = ["Servicer", "schema"]
 

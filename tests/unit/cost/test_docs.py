@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.cost.command import add_arguments
-from stacks_pulumi.cost.render.words import Result, result_of
+from stacks_pulumi.cost.render.shared_text import Result, result_of
 from tests.support.previews import preview, step, web
 
 PAGE = (Path(__file__).parents[3] / "docs" / "cost.md").read_text(encoding="utf-8")
@@ -32,7 +32,7 @@ def test_every_field_of_the_json_is_described() -> None:
 
     from stacks_pulumi.cost.build import report_of
     from stacks_pulumi.cost.month import rest_of_month
-    from stacks_pulumi.cost.render.document import document
+    from stacks_pulumi.cost.render.json_report import document
 
     rest = rest_of_month(datetime.datetime(2026, 6, 1, tzinfo=datetime.timezone.utc))
     data = json.loads(document(Result(report_of(preview(step("create", "web", None, web()))), (), rest)))

@@ -15,11 +15,11 @@ from markdown_it import MarkdownIt
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.limits import Limit, judge
 from stacks_pulumi.cost.month import rest_of_month
-from stacks_pulumi.cost.render.document import document
+from stacks_pulumi.cost.render.json_report import document
 from stacks_pulumi.cost.render.junit import junit
 from stacks_pulumi.cost.render.markdown import LIMIT, markdown, marker
+from stacks_pulumi.cost.render.shared_text import Result
 from stacks_pulumi.cost.render.table import plain, rich_text
-from stacks_pulumi.cost.render.words import Result
 from tests.support import previews
 from tests.support.previews import BUCKET, UNKNOWN, events, preview, step, web
 

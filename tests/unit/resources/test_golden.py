@@ -16,7 +16,7 @@ import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
 import stacks_pulumi as stacks
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import KINDS
 
 PICKLES = {
     "AllowedIp": "gASVMgAAAAAAAACMDXN0YWNrc19wdWx1bWmUjAxwcm92aWRlcl9mb3KUk5SMCUFsbG93ZWRJcJSFlFKULg==",

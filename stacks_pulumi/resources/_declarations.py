@@ -14,7 +14,7 @@ from pulumi.runtime.settings import get_monitor
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._alone import shown_alone
+from stacks_pulumi.resources._run_errors import shown_alone
 
 __all__ = ["declare_child", "declare_container_name", "has_name_pattern", "provider_in_options"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._handler import Provider
 from stacks_pulumi.resources.allowed_ip import AllowedIpProvider
 from stacks_pulumi.resources.backup_restore import BackupRestoreProvider
 from stacks_pulumi.resources.connection import ConnectionProvider

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from stacks_pulumi.cost.render.words import Result, result_of
+from stacks_pulumi.cost.render.shared_text import Result, result_of
 from stacks_pulumi.cost.report import Item, Line
 from stacks_pulumi.pricing.money import Change, Price
 

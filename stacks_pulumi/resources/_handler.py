@@ -17,19 +17,19 @@ from stacks_pulumi import config
 from stacks_pulumi.config import Settings
 from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.pricing.tokens import MARKER
-from stacks_pulumi.resources._account import ORIGIN, refuse_other_account, renewed_origin, token_of
 from stacks_pulumi.resources._adoptions import adopted_elsewhere
-from stacks_pulumi.resources._call import Checked, Difference, EngineCall, Found
 from stacks_pulumi.resources._creation import Creation, InitFailedError
+from stacks_pulumi.resources._engine_call import Checked, Difference, EngineCall, Found
 from stacks_pulumi.resources._fields import Change, Field, changed, checked
 from stacks_pulumi.resources._identity import rebinds
 from stacks_pulumi.resources._lookup import is_lookup
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._origin import ORIGIN, refuse_other_account, renewed_origin, token_of
 from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
 from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._property_values import is_unknown, plain
 from stacks_pulumi.resources._references import parent_id
 from stacks_pulumi.resources._session import Session, fingerprint_of, session_for
-from stacks_pulumi.resources._values import is_unknown, plain
 
 __all__ = ["Provider"]
 

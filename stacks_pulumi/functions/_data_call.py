@@ -18,7 +18,7 @@ from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError, StacksError
 from stacks_pulumi.functions import results
 from stacks_pulumi.functions.questions import QUESTIONS, answer
-from stacks_pulumi.resources._alone import shown_alone
+from stacks_pulumi.resources._run_errors import shown_alone
 from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.provider import Provider
 
