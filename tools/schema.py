@@ -89,7 +89,7 @@ def _settings() -> dict[str, Any]:
 
 def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
     cls = getattr(stacks_pulumi, kind)
-    fields = {field.name: field for field in handlers.KINDS[kind].fields if not field.noted}
+    fields = {field.name: field for field in handlers.HANDLERS[kind].fields if not field.noted}
     said, annotations = section(cls.__init__, "Args"), cls.__init__.__annotations__
     inputs = {
         name: {**_input(annotations[name], types), "description": said.get(name, "")} for name in fields

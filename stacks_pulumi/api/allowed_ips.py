@@ -16,10 +16,10 @@ from stacks_pulumi.api.models import AllowedIp, ExternalAccess, Listing
 from stacks_pulumi.api.once import once
 from stacks_pulumi.errors import StacksError
 
-__all__ = ["AllowedIps"]
+__all__ = ["AllowedIpsApi"]
 
 
-class AllowedIps:
+class AllowedIpsApi:
     """What can be done with allowed IPs. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
 
     def __init__(self, send: Handler, clock: Clock) -> None:

@@ -1,5 +1,5 @@
 """
-Backups: list, start, wait for, restore, pin, delete (guide, "Backups").
+Backups: list, start, wait for, restore, pin, delete (guide, "BackupsApi").
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from stacks_pulumi.errors import (
     WaitCancelledError,
 )
 
-__all__ = ["Backups"]
+__all__ = ["BackupsApi"]
 
 _ALL: Final = 100
 _PAUSES: Final = (5.0, 10.0, 20.0)
 """Backups begin in the background: one whose request was lost may take a while to show."""
 
 
-class Backups:
+class BackupsApi:
     """What can be done with backups. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
 
     def __init__(self, send: Handler, clock: Clock, pace: Callable[[], float]) -> None:

@@ -16,10 +16,10 @@ from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.once import once
 from stacks_pulumi.errors import StacksError
 
-__all__ = ["Connections"]
+__all__ = ["ConnectionsApi"]
 
 
-class Connections:
+class ConnectionsApi:
     """What can be done with connections. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
 
     def __init__(self, send: Handler, clock: Clock, containers: Feed[models.Container]) -> None:

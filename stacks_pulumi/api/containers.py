@@ -13,13 +13,13 @@ from stacks_pulumi.api._lenient import done, item, items, text_of
 from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api._settle import may_be_done, settle
-from stacks_pulumi.api.allowed_ips import AllowedIps
+from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Listing, Metrics, Template
 from stacks_pulumi.api.models.container import ENDING_STATUSES
 from stacks_pulumi.errors import NotFoundError, StacksError
 
-__all__ = ["Containers", "list_call"]
+__all__ = ["ContainersApi", "list_call"]
 
 _STATES: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
@@ -45,7 +45,7 @@ def list_call(*, poll: bool, pulse: Pulse | None = None) -> Call[Listing[Contain
     )
 
 
-class Containers:
+class ContainersApi:
     """
     What can be done with containers. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`.
 
@@ -303,7 +303,7 @@ class Containers:
         )
 
         def reached(_error: StacksError) -> ExternalAccess | None:
-            seen = AllowedIps(self._send, self._clock).list(container_id)
+            seen = AllowedIpsApi(self._send, self._clock).list(container_id)
             return seen if seen.enabled is enabled else None
 
         return settle(self._send, call, reached)

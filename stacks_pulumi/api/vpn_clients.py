@@ -15,10 +15,10 @@ from stacks_pulumi.api.models import Listing, VpnClient
 from stacks_pulumi.api.once import once
 from stacks_pulumi.errors import StacksError
 
-__all__ = ["VpnClients"]
+__all__ = ["VpnClientsApi"]
 
 
-class VpnClients:
+class VpnClientsApi:
     """What can be done with VPN clients. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
 
     def __init__(self, send: Handler, clock: Clock) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
-    from stacks_pulumi.account.reconcile import Account
+    from stacks_pulumi.account.reconcile import Reconciliation
     from stacks_pulumi.account.render import View
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -155,7 +155,7 @@ def _view(options: argparse.Namespace) -> View:
     return View(account, report, verdicts, tuple(_failed(account, options.fail_on)))
 
 
-def _may_be_owned(account: Account) -> str:
+def _may_be_owned(account: Reconciliation) -> str:
     return (
         f"compared with {account.source} alone: what is in none of them may belong to another backend, or was made by "
         "hand"
@@ -171,7 +171,7 @@ def _no_tags(name: str, value: str) -> frozenset[str]:
     )
 
 
-def _failed(account: Account, fail_on: tuple[str, ...]) -> list[str]:
+def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
 
     ownerships = [one.ownership for one in account.found]

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, NoReturn, TypeVar
 
 from stacks_pulumi import config
-from stacks_pulumi.config import Settings
+from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources._adoptions import adopted_elsewhere
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._engine_call import Checked, Difference, EngineCall, Found
-from stacks_pulumi.resources._fields import Change, Field, changed, checked
+from stacks_pulumi.resources._fields import Field, OnChange, changed, checked
 from stacks_pulumi.resources._identity import rebinds
 from stacks_pulumi.resources._lookup import is_lookup
 from stacks_pulumi.resources._operation import Operation
@@ -31,7 +31,7 @@ from stacks_pulumi.resources._property_values import is_unknown, plain
 from stacks_pulumi.resources._references import parent_id
 from stacks_pulumi.resources._session import Session, fingerprint_of, session_for
 
-__all__ = ["Provider"]
+__all__ = ["ResourceHandler"]
 
 _T = TypeVar("_T")
 
@@ -41,7 +41,7 @@ _KEY_IN_STATE: Final = (
 )
 
 
-class Provider:
+class ResourceHandler:
     """
     What all our providers have in common.
 
@@ -63,7 +63,7 @@ class Provider:
     owns: ClassVar[bool] = True
     marks: ClassVar[tuple[str, ...]] = ()
 
-    _settings: Settings | str = Settings()
+    _settings: AccountSettings | str = AccountSettings()
     """The settings, or what is wrong with them."""
 
     # --- what the engine calls ---
@@ -125,7 +125,7 @@ class Provider:
             gone = [
                 field
                 for field in self.fields
-                if field.on_change is Change.REPLACE
+                if field.on_change is OnChange.REPLACE
                 and olds.get(field.name) == news.get(field.name)
                 and OWNERSHIP.has_created("Container", news.get(field.name))
                 and not OWNERSHIP.has_created(self.kind, id_)
@@ -226,7 +226,7 @@ class Provider:
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Whether a changed field replaces the object."""
         del olds, news
-        return field.on_change in {Change.REPLACE, Change.REFUSED}
+        return field.on_change in {OnChange.REPLACE, OnChange.REFUSED}
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Whether a replacement has to delete the old object before it makes the new one."""
@@ -319,13 +319,13 @@ class Provider:
         self.on_delete(session, op, id_, stored)
         OWNERSHIP.release(self.kind, id_, token)
 
-    def _sound_settings(self) -> Settings:
+    def _sound_settings(self) -> AccountSettings:
         if isinstance(self._settings, str):
             raise ConfigError(self._settings)
         return self._settings
 
     def _name_is_taken(
-        self, settings: Settings, urn: str, inputs: Mapping[str, Any]
+        self, settings: AccountSettings, urn: str, inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
         """Two resources of a program that declare one object: the second would adopt or delete that of the first."""
         if any(is_unknown(value) for value in inputs.values()) or any(

@@ -18,10 +18,10 @@ from stacks_pulumi.resources._parent import stated
 from stacks_pulumi.resources._references import child_options
 from stacks_pulumi.resources._run_errors import shown_alone
 
-__all__ = ["Child", "Resource"]
+__all__ = ["Child", "StacksResource"]
 
 
-class Resource(dynamic.Resource):
+class StacksResource(dynamic.Resource):
     """
     The root of all resource classes.
 
@@ -83,7 +83,7 @@ class Resource(dynamic.Resource):
         super().__init_subclass__(module=own_module, name=own_name, **kwargs)
 
 
-class Child(Resource):
+class Child(StacksResource):
     """A resource that belongs to a container."""
 
     _unique: ClassVar[tuple[str, str] | None] = None
@@ -130,7 +130,7 @@ def _mark_awaited(opts: pulumi.ResourceOptions | None) -> None:
     """Mark the resources that these options name."""
     named: Any = None if opts is None else opts.depends_on
     for other in (*(named if isinstance(named, list | tuple) else [named]), opts and opts.parent):
-        if isinstance(other, Resource):
+        if isinstance(other, StacksResource):
             other.is_awaited = True
 
 

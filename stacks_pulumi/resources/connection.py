@@ -17,8 +17,8 @@ from stacks_pulumi.resources._created_containers import REFUSALS
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._engine_call import Checked, EngineCall
 from stacks_pulumi.resources._expected_connections import EXPECTED
-from stacks_pulumi.resources._fields import Change, Field
-from stacks_pulumi.resources._handler import Provider
+from stacks_pulumi.resources._fields import Field, OnChange
+from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._literals import AdoptMode
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
@@ -39,7 +39,7 @@ from stacks_pulumi.resources._session import Session
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
-__all__ = ["Connection", "ConnectionProvider"]
+__all__ = ["Connection", "ConnectionHandler"]
 
 
 class Connection(Child, module="stacks", name="Connection"):
@@ -156,16 +156,16 @@ _RESTART_PENDING: Final = "restart_pending"
 """Set while the source has not been restarted since the connection was made."""
 
 
-class ConnectionProvider(Provider):
+class ConnectionHandler(ResourceHandler):
     """Check, create, read, diff and delete a connection."""
 
     kind: ClassVar = "Connection"
     fields: ClassVar = (
-        Field("source", container_id, Change.REPLACE, required=True),
-        Field("target", container_id, Change.REPLACE, required=True),
-        Field("name", _checks.text, Change.REPLACE, required=True),
-        Field("restart_source", _checks.boolean, Change.NONE, default=True),
-        Field("adopt", _checks.one_of(ADOPT_MODES), Change.NONE),
+        Field("source", container_id, OnChange.REPLACE, required=True),
+        Field("target", container_id, OnChange.REPLACE, required=True),
+        Field("name", _checks.text, OnChange.REPLACE, required=True),
+        Field("restart_source", _checks.boolean, OnChange.NONE, default=True),
+        Field("adopt", _checks.one_of(ADOPT_MODES), OnChange.NONE),
     )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from stacks_pulumi.resources._handler import Provider
-from stacks_pulumi.resources.allowed_ip import AllowedIpProvider
-from stacks_pulumi.resources.backup_restore import BackupRestoreProvider
-from stacks_pulumi.resources.connection import ConnectionProvider
-from stacks_pulumi.resources.container import ContainerProvider
-from stacks_pulumi.resources.pinned_backup import PinnedBackupProvider
-from stacks_pulumi.resources.ssh_certificate import SshCertificateProvider
-from stacks_pulumi.resources.vpn_client import VpnClientProvider
+from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources.allowed_ip import AllowedIpHandler
+from stacks_pulumi.resources.backup_restore import BackupRestoreHandler
+from stacks_pulumi.resources.connection import ConnectionHandler
+from stacks_pulumi.resources.container import ContainerHandler
+from stacks_pulumi.resources.pinned_backup import PinnedBackupHandler
+from stacks_pulumi.resources.ssh_certificate import SshCertificateHandler
+from stacks_pulumi.resources.vpn_client import VpnClientHandler
 
-__all__ = ["KINDS"]
+__all__ = ["HANDLERS"]
 
-KINDS: Final[dict[str, type[Provider]]] = {
+HANDLERS: Final[dict[str, type[ResourceHandler]]] = {
     provider.kind: provider
     for provider in (
-        AllowedIpProvider,
-        BackupRestoreProvider,
-        ConnectionProvider,
-        ContainerProvider,
-        PinnedBackupProvider,
-        SshCertificateProvider,
-        VpnClientProvider,
+        AllowedIpHandler,
+        BackupRestoreHandler,
+        ConnectionHandler,
+        ContainerHandler,
+        PinnedBackupHandler,
+        SshCertificateHandler,
+        VpnClientHandler,
     )
 }
 """Every kind, by the name that `stacks_pulumi.provider_for` takes."""

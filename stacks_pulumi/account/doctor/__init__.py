@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from stacks_pulumi.account.doctor import _api, _installation, _packs, _stack_settings
-from stacks_pulumi.account.doctor.diagnosis import Finding, unknown
+from stacks_pulumi.account.doctor.diagnosis import Diagnosis, unknown
 from stacks_pulumi.account.doctor.facts import Facts
 
-__all__ = ["CHECKS", "Check", "Facts", "Finding", "diagnose"]
+__all__ = ["CHECKS", "Check", "Diagnosis", "Facts", "diagnose"]
 
-Check = Callable[[Facts], Iterator[Finding]]
+Check = Callable[[Facts], Iterator[Diagnosis]]
 
 CHECKS: Final[dict[str, Check]] = {
     "engine": _installation.engine,
@@ -40,7 +40,7 @@ CHECKS: Final[dict[str, Check]] = {
 """Every check, in the order of the report: what a later one needs is checked before it."""
 
 
-def diagnose(facts: Facts) -> Iterator[Finding]:
+def diagnose(facts: Facts) -> Iterator[Diagnosis]:
     """Make every check. One that fails itself is reported as not made."""
     for name, check in CHECKS.items():
         try:

@@ -8,13 +8,13 @@ import pytest
 from pulumi.runtime import rpc
 
 from stacks_pulumi.resources import _checks, _property_values
-from stacks_pulumi.resources._fields import Change, Field, changed, checked
+from stacks_pulumi.resources._fields import Field, OnChange, changed, checked
 
 FIELDS = (
-    Field("name", _checks.text, Change.REPLACE, required=True),
-    Field("count", _checks.backup_number, Change.UPDATE, default=1),
-    Field("note", _checks.text, Change.NONE),
-    Field("made", _checks.text, Change.REPLACE, computed=True),
+    Field("name", _checks.text, OnChange.REPLACE, required=True),
+    Field("count", _checks.backup_number, OnChange.UPDATE, default=1),
+    Field("note", _checks.text, OnChange.NONE),
+    Field("made", _checks.text, OnChange.REPLACE, computed=True),
 )
 
 
