@@ -24,10 +24,10 @@ import stacks_pulumi  # noqa: E402  (found by the line above)
 from stacks_pulumi import functions  # noqa: E402
 from stacks_pulumi.functions import results  # noqa: E402
 from stacks_pulumi.functions.questions import QUESTIONS, Question  # noqa: E402
-from stacks_pulumi.hosts.plugin.settings import SETTINGS  # noqa: E402
+from stacks_pulumi.hosts.plugin.provider_settings import SETTINGS  # noqa: E402
 from stacks_pulumi.hosts.spelling import camel_case, snake_case  # noqa: E402
 from stacks_pulumi.pricing.tokens import DYNAMIC, KINDS, NATIVE  # noqa: E402
-from stacks_pulumi.resources import _literals, providers  # noqa: E402
+from stacks_pulumi.resources import _literals, handlers  # noqa: E402
 from tools.docs.docstrings import attributes, first_sentence, section  # noqa: E402
 from tools.docs.resources import secret_outputs  # noqa: E402
 
@@ -89,7 +89,7 @@ def _settings() -> dict[str, Any]:
 
 def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
     cls = getattr(stacks_pulumi, kind)
-    fields = {field.name: field for field in providers.KINDS[kind].fields if not field.noted}
+    fields = {field.name: field for field in handlers.HANDLERS[kind].fields if not field.noted}
     said, annotations = section(cls.__init__, "Args"), cls.__init__.__annotations__
     inputs = {
         name: {**_input(annotations[name], types), "description": said.get(name, "")} for name in fields

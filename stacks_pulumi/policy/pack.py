@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 import pulumi_policy
 from pulumi_policy.proxy import UnknownValueError
 
+from stacks_pulumi.policy.messages import limit_missing, misconfigured
 from stacks_pulumi.policy.options import Settings
 from stacks_pulumi.policy.rule import Rule
-from stacks_pulumi.policy.telling import limit_missing, misconfigured
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.recognition import kind_of
 from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
 
-__all__ = ["Configuration", "Pack", "Report", "Today", "plain", "settings_of"]
+__all__ = ["Pack", "PackConfiguration", "Report", "Today", "plain", "settings_of"]
 
 Today = Callable[[], datetime.date]
 Report: TypeAlias = pulumi_policy.ReportViolation
@@ -89,7 +89,7 @@ def settings_of(
     return Settings(rule.all_options, args.get_config(), args.stack_tags)
 
 
-class Configuration:
+class PackConfiguration:
     """Reports a wrong configuration of a rule: once per operation, before any resource is created."""
 
     def __init__(self, rule: Rule, pack: Pack) -> None:

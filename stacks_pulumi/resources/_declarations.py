@@ -14,7 +14,7 @@ from pulumi.runtime.settings import get_monitor
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._alone import shown_alone
+from stacks_pulumi.resources._run_errors import shown_alone
 
 __all__ = ["declare_child", "declare_container_name", "has_name_pattern", "provider_in_options"]
 
@@ -79,7 +79,7 @@ def declare_container_name(
                 f'two resources use the container name "{known}": {declared[key]!r} and {resource_name!r}. '
                 "Give one of them another name, or remove it"
             )
-            raise shown_alone(ConfigError)(msg)
+            raise shown_alone(ConfigError(msg))
         declared[key] = resource_name
         return known
 
@@ -126,7 +126,7 @@ def declare_child(
                 msg = (
                     f"two resources declare the same {kind} ({unique}): {both}. Change or remove one of them"
                 )
-                raise shown_alone(ConfigError)(msg)
+                raise shown_alone(ConfigError(msg))
             declared[key] = resource_name
         # An unknown name must not make the container unknown.
         return pulumi.Output.from_input(container)

@@ -19,7 +19,7 @@ from stacks_pulumi.resources._state_export import Declared, past_price, request_
 __all__ = ["show_in_preview"]
 
 
-class Priced(Protocol):
+class _Priced(Protocol):
     """A resource with a price."""
 
     monthly_price_usd: pulumi.Output[float | None]
@@ -34,13 +34,13 @@ class Priced(Protocol):
 
 
 _State = Future[list[Mapping[str, Any]] | None]
-_Run = list[tuple[Priced, bool]]
+_Run = list[tuple[_Priced, bool]]
 
 # One entry for each run: with the Automation API a process runs several programs, and a run that failed shows no line.
 _runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, _Run]] = weakref.WeakKeyDictionary()
 
 
-def show_in_preview(container: Priced, *, is_lookup: bool) -> None:
+def show_in_preview(container: _Priced, *, is_lookup: bool) -> None:
     """
     Count a container in the line. It is shown when the engine has answered for all that the program declared.
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.api._metrics import parse
-from stacks_pulumi.api._shapes import ShapeError
+from stacks_pulumi.api._lenient import ShapeError
+from stacks_pulumi.api._metrics_parser import parse
 from stacks_pulumi.api.models import Point
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from stacks_pulumi import config
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.resources._values import is_unknown
+from stacks_pulumi.resources._property_values import is_unknown
 
 __all__ = ["ENGINES_OWN", "SETTINGS", "as_text", "what_is_wrong"]
 

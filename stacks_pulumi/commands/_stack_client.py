@@ -17,7 +17,7 @@ from stacks_pulumi.errors import ConfigError, StacksError
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container
-    from stacks_pulumi.config import Settings
+    from stacks_pulumi.config import AccountSettings
 
 __all__ = ["HIDDEN", "add_container", "add_stack", "as_json", "carry_out", "container_of", "settings_of"]
 
@@ -75,7 +75,7 @@ def carry_out(command: str, arguments: argparse.Namespace, work: Callable[[Stack
         return 1
 
 
-def settings_of(command: str, folder: Path, stack: str | None) -> Settings:
+def settings_of(command: str, folder: Path, stack: str | None) -> AccountSettings:
     """
     Return the settings that the provider would have for a stack: its configuration first, then the environment.
 

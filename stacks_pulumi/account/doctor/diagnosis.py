@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["LEVELS", "Finding", "Level", "ok", "problem", "unknown", "warning"]
+__all__ = ["LEVELS", "Diagnosis", "Level", "ok", "problem", "unknown", "warning"]
 
 Level = Literal["ok", "warning", "problem", "unknown"]
 
@@ -14,7 +14,7 @@ LEVELS: Final[tuple[Level, ...]] = ("problem", "warning", "unknown", "ok")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """
     One line of the report.
 
@@ -31,21 +31,21 @@ class Finding:
     fix: str = ""
 
 
-def ok(check: str, text: str) -> Finding:
+def ok(check: str, text: str) -> Diagnosis:
     """Return a finding about something that is in order."""
-    return Finding(check, "ok", text)
+    return Diagnosis(check, "ok", text)
 
 
-def warning(check: str, text: str, fix: str) -> Finding:
+def warning(check: str, text: str, fix: str) -> Diagnosis:
     """Return a finding about something that does not prevent an `up` and needs attention."""
-    return Finding(check, "warning", text, fix)
+    return Diagnosis(check, "warning", text, fix)
 
 
-def problem(check: str, text: str, fix: str) -> Finding:
+def problem(check: str, text: str, fix: str) -> Diagnosis:
     """Return a finding about something that prevents an `up`."""
-    return Finding(check, "problem", text, fix)
+    return Diagnosis(check, "problem", text, fix)
 
 
-def unknown(check: str, text: str, fix: str = "") -> Finding:
+def unknown(check: str, text: str, fix: str = "") -> Diagnosis:
     """Return a finding about something that could not be checked."""
-    return Finding(check, "unknown", text, fix)
+    return Diagnosis(check, "unknown", text, fix)

@@ -7,7 +7,7 @@ import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi.api._call import Answer, Call, Scope, path
-from stacks_pulumi.api._problems import problem
+from stacks_pulumi.api._error_mapping import problem
 from tests.unit.api.fakes import KEY
 
 CREATE: Call[Any] = Call(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stacks_pulumi.api._shapes import ShapeError, snake, unwrap
+from stacks_pulumi.api._lenient import ShapeError, snake, unwrap
 from stacks_pulumi.api.models import Metrics
 
 __all__ = ["parse"]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from stacks_pulumi.account.budgets import Budget
-from stacks_pulumi.account.reconcile import Account, Child, Found, Missing, StackTotal
+from stacks_pulumi.account.reconcile import ChildRecord, FoundContainer, Missing, Reconciliation, StackTotal
 from stacks_pulumi.account.remedies import remedy_for
 from stacks_pulumi.account.states import Managed
-from stacks_pulumi.cost.limits import Verdict
+from stacks_pulumi.cost.limits import LimitVerdict
 from stacks_pulumi.cost.report import Line, Report
 from stacks_pulumi.cost.snapshot import Entry, header, priced
 from stacks_pulumi.pricing.money import total
@@ -17,7 +17,7 @@ from stacks_pulumi.pricing.money import total
 __all__ = ["document", "entries"]
 
 
-def entries(account: Account) -> tuple[Entry, ...]:
+def entries(account: Reconciliation) -> tuple[Entry, ...]:
     """Return the containers as a snapshot has them."""
     return tuple(
         Entry(one.container.id, one.name, one.container.created_at, one.item, one.stacks)
@@ -26,10 +26,10 @@ def entries(account: Account) -> tuple[Entry, ...]:
 
 
 def document(
-    account: Account,
+    account: Reconciliation,
     *,
     report: Report | None = None,
-    verdicts: Sequence[tuple[Budget, Verdict]] = (),
+    verdicts: Sequence[tuple[Budget, LimitVerdict]] = (),
     failed: Sequence[str] = (),
     children: bool = False,
 ) -> dict[str, Any]:
@@ -81,7 +81,9 @@ def document(
     }
 
 
-def _container(account: Account, one: Found, entry: Entry, *, children: bool) -> dict[str, Any]:
+def _container(
+    account: Reconciliation, one: FoundContainer, entry: Entry, *, children: bool
+) -> dict[str, Any]:
     remedy = next(iter(remedy_for(account, one)), None)
     result = {
         **entry.describe(),
@@ -110,7 +112,7 @@ def _owner(owner: Managed) -> dict[str, Any]:
     }
 
 
-def _child(child: Child) -> dict[str, Any]:
+def _child(child: ChildRecord) -> dict[str, Any]:
     return {
         "kind": child.kind,
         "id": child.id,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from stacks_pulumi.cost.limits import Limit, Measure
+from stacks_pulumi.cost.limits import CostLimit, Measure
 
 __all__ = ["LIMITS", "add_limits", "limits_of", "number"]
 
@@ -39,11 +39,11 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def limits_of(options: argparse.Namespace | Mapping[str, Any]) -> tuple[Limit, ...]:
+def limits_of(options: argparse.Namespace | Mapping[str, Any]) -> tuple[CostLimit, ...]:
     """Return the limits that are set."""
     given = options if isinstance(options, Mapping) else vars(options)
     return tuple(
-        Limit(measure, given[name], block=block)
+        CostLimit(measure, given[name], block=block)
         for name, (measure, block) in LIMITS.items()
         if given.get(name) is not None
     )

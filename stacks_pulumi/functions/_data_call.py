@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, get_args, get_origin
 
 import msgspec
@@ -17,7 +18,7 @@ from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError, StacksError
 from stacks_pulumi.functions import results
 from stacks_pulumi.functions.questions import QUESTIONS, answer
-from stacks_pulumi.resources._alone import shown_alone
+from stacks_pulumi.resources._run_errors import shown_alone
 from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.provider import Provider
 
@@ -45,11 +46,9 @@ def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
             return results.result(_from_mocks(monitor, name, arguments))
         return results.result(answer(session_for(config.load(_settings(provider))), name, arguments))
     except StacksError as error:
-        error.__class__ = shown_alone(type(error))
         account = None if provider is None or provider.settings is None else provider.settings[_ACCOUNT]
-        if account is not None:
-            error.message = f"{error.message} (account {account})"
-        raise
+        message = error.message if account is None else f"{error} (account {account})"
+        raise shown_alone(replace(error, message=message)) from None
 
 
 def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -> Any:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from stacks_pulumi import config
+from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts
-from stacks_pulumi.account.doctor.finding import Finding, ok, problem, unknown, warning
-from stacks_pulumi.account.doctor.pulumi_cli import Configuration, PulumiError
+from stacks_pulumi.account.doctor.pulumi_cli import PulumiError, StackConfiguration
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
 
@@ -24,7 +24,7 @@ _SET_BY_PROGRAMS: Final = "account"
 """What only an explicit provider sets, about itself."""
 
 
-def stack(facts: Facts) -> Iterator[Finding]:
+def stack(facts: Facts) -> Iterator[Diagnosis]:
     """Check that there is a project with a stack, and that its configuration can be read."""
     if facts.project_file is None:
         yield unknown(
@@ -58,9 +58,9 @@ def _to_read_stack(error: str) -> str:
     return "correct what the message names; `pulumi config` shows it again"
 
 
-def settings(facts: Facts) -> Iterator[Finding]:
+def settings(facts: Facts) -> Iterator[Diagnosis]:
     """Check that each of our settings is spelt right and has a valid value."""
-    if not isinstance(facts.configuration, Configuration):
+    if not isinstance(facts.configuration, StackConfiguration):
         yield unknown("settings", "the stack's configuration was not read")
         return
     wrong = False
@@ -74,7 +74,7 @@ def settings(facts: Facts) -> Iterator[Finding]:
         yield ok("settings", "every setting of the stack is known and valid")
 
 
-def _setting(name: str, value: str | None) -> Iterator[Finding]:
+def _setting(name: str, value: str | None) -> Iterator[Diagnosis]:
     full = f"{_OURS}{name}"
     if name not in config.KEYS or name == _SET_BY_PROGRAMS:
         yield _misspelt(name)
@@ -85,7 +85,7 @@ def _setting(name: str, value: str | None) -> Iterator[Finding]:
             yield problem("settings", str(error), f"pulumi config rm {full}, which brings back the default")
 
 
-def _misspelt(name: str) -> Finding:
+def _misspelt(name: str) -> Diagnosis:
     full = f"{_OURS}{name}"
     by_lower = {key.lower(): key for key in config.KEYS if key != _SET_BY_PROGRAMS}
     close = difflib.get_close_matches(name.lower().replace("_", "").replace("-", ""), by_lower, 1, 0.6)
@@ -103,7 +103,7 @@ def _misspelt(name: str) -> Finding:
     return warning("settings", text, fix)
 
 
-def key(facts: Facts) -> Iterator[Finding]:
+def key(facts: Facts) -> Iterator[Diagnosis]:
     """Check that there is an API key of the right form, and that it is not stored in plain text."""
     value, source = facts.given("apiKey")
     in_stack = source == f"{_OURS}apiKey"
@@ -142,7 +142,7 @@ def key(facts: Facts) -> Iterator[Finding]:
         yield ok("key-storage", "the API key is encrypted in the stack's configuration file")
 
 
-def base_url(facts: Facts) -> Iterator[Finding]:
+def base_url(facts: Facts) -> Iterator[Diagnosis]:
     """Check that the base URL is one that a key may be sent to."""
     value, source = facts.given("baseUrl")
     in_stack = source.startswith(_OURS)
@@ -168,7 +168,7 @@ def _allows_http(facts: Facts) -> bool:
         return False
 
 
-def adopt(facts: Facts) -> Iterator[Finding]:
+def adopt(facts: Facts) -> Iterator[Diagnosis]:
     """Check that the stack does not adopt every object that exists already."""
     value = (facts.configured.values.get(f"{_OURS}adopt") or "never").strip()
     if value == "if_matching":
@@ -178,7 +178,7 @@ def adopt(facts: Facts) -> Iterator[Finding]:
             "even if another stack owns it",
             "pulumi config rm stacks:adopt, once the stack has adopted what it should",
         )
-    elif isinstance(facts.configuration, Configuration):
+    elif isinstance(facts.configuration, StackConfiguration):
         yield ok(
             "adopt",
             'stacks:adopt is never: an existing object is adopted only by a resource with adopt="if_matching"',
@@ -187,9 +187,9 @@ def adopt(facts: Facts) -> Iterator[Finding]:
         yield unknown("adopt", "the stack's configuration was not read")
 
 
-def autonaming(facts: Facts) -> Iterator[Finding]:
+def autonaming(facts: Facts) -> Iterator[Diagnosis]:
     """Check that Pulumi's own naming of resources is not configured, which does not name containers."""
-    if not isinstance(facts.configuration, Configuration):
+    if not isinstance(facts.configuration, StackConfiguration):
         yield unknown("autonaming", "the stack's configuration was not read")
     elif _AUTONAMING in facts.configured.values:
         yield warning(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stacks_pulumi.api._shapes import (
+from stacks_pulumi.api._lenient import (
     ShapeError,
     items,
     mapping,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from stacks_pulumi.cost.limits import Verdict
+from stacks_pulumi.cost.limits import LimitVerdict
 from stacks_pulumi.cost.month import Rest
 from stacks_pulumi.cost.report import Line, Report
 
 __all__ = [
     "MARKS",
-    "Result",
+    "CostResult",
     "clean",
     "columns",
     "headline",
@@ -35,7 +35,7 @@ _REASONS: Final = {
 
 
 @dataclass(frozen=True)
-class Result:
+class CostResult:
     """
     A report and everything that was made of it.
 
@@ -47,7 +47,7 @@ class Result:
     """
 
     report: Report
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[LimitVerdict, ...] = ()
     rest: Rest | None = None
     strict: bool = False
 
@@ -74,7 +74,7 @@ def clean(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
-def result_of(result: Result) -> str:
+def result_of(result: CostResult) -> str:
     """The exit code as a word."""
     return {0: "ok", 1: "incomplete", 2: "blocked", 3: "unknown"}[result.exit_code]
 
@@ -118,7 +118,7 @@ def not_exact(report: Report) -> str:
     return f"not known yet, so a range: {names}{more}"
 
 
-def remarks(result: Result) -> list[tuple[str, str]]:
+def remarks(result: CostResult) -> list[tuple[str, str]]:
     """What a reader has to know, each with its weight: `error`, `warning` or `note`."""
     report, rest = result.report, result.rest
     found: list[tuple[str, str]] = []

@@ -7,12 +7,12 @@ One function for each code of the guide ("Error Codes", "Common Error Responses"
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
 
 from stacks_pulumi.api._call import Answer, Call
-from stacks_pulumi.api._rates import rates, retry_after
-from stacks_pulumi.api._words import api_words, scrub, scrub_body
+from stacks_pulumi.api._rate_headers import rates, retry_after
+from stacks_pulumi.api._scrub import api_words, scrub, scrub_body
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import (
     ApiError,
@@ -31,6 +31,8 @@ from stacks_pulumi.errors import (
 
 __all__ = ["problem", "wrong_base_url"]
 
+E = TypeVar("E", bound=ApiError)
+
 _KEYS_PAGE: Final = "in the STACKS dashboard under Account Settings, API Keys"
 
 
@@ -41,7 +43,7 @@ class _Refusal:
     body: Mapping[str, Any]
     words: str
 
-    def as_error(self, kind: type[ApiError], came_back: str, next_step: str, **more: Any) -> ApiError:
+    def as_error(self, kind: type[E], came_back: str, next_step: str) -> E:
         request = scrub(self.answer.headers.get("x-request-id", ""), 80)
         said = f" (request {request})" if request else ""
         if not self.body:
@@ -52,7 +54,6 @@ class _Refusal:
             operation=self.call.operation,
             text=self.words,
             body=scrub_body(dict(self.body)),
-            **more,
         )
 
     @property
@@ -109,7 +110,7 @@ def _bad_request(refusal: _Refusal) -> ApiError:
     field = scrub(named, 60) if isinstance(named, str) and named else None
     about = f" because of the field {field}" if field else ""
     came_back = f"the API refused it{about} ({refusal.said})"
-    return refusal.as_error(BadRequestError, came_back, "correct it, then try again", field=field)
+    return replace(refusal.as_error(BadRequestError, came_back, "correct it, then try again"), field=field)
 
 
 def _unauthorized(refusal: _Refusal) -> ApiError:
@@ -133,13 +134,12 @@ def _no_money(refusal: _Refusal) -> ApiError:
         "the key's monthly spending cap" if cap is None else f"the key's monthly spending cap of ${cap:.2f}"
     )
     so_far = "" if spent is None else f" (${spent:.2f} spent)"
-    return refusal.as_error(
+    error = refusal.as_error(
         SpendingCapError,
         f"{limit} {reached}{so_far}",
         f"spending starts again from zero on the first of the month; or raise the cap {_KEYS_PAGE}",
-        spending_cap=cap,
-        amount_spent=spent,
     )
+    return replace(error, spending_cap=cap, amount_spent=spent)
 
 
 def _forbidden(refusal: _Refusal) -> ApiError:
@@ -152,21 +152,20 @@ def _forbidden(refusal: _Refusal) -> ApiError:
             else ()
         )
         scope = scrub(required, 60)
-        return refusal.as_error(
+        lacking = refusal.as_error(
             MissingScopeError,
             f"the API key lacks the scope {scope} (403; it has {', '.join(scopes) or 'none that were told'})",
             f"make a key with that scope {_KEYS_PAGE}",
-            required_scope=scope,
-            key_scopes=scopes,
         )
+        return replace(lacking, required_scope=scope, key_scopes=scopes)
     if hint is not None or "dashboard" in refusal.words.lower():
         advice = scrub(hint) if isinstance(hint, str) else ""
-        return refusal.as_error(
+        not_by_key = refusal.as_error(
             DashboardOnlyError,
             f"no API key may do this ({refusal.said})",
             f"do it in the STACKS dashboard{f': {advice}' if advice else ''}",
-            hint=advice,
         )
+        return replace(not_by_key, hint=advice)
     return refusal.as_error(
         ForbiddenError,
         f"the API key may not do this ({refusal.said})",
@@ -194,21 +193,21 @@ def _rate_limited(refusal: _Refusal) -> ApiError:
     wait, limit = retry_after(refusal.answer), rates(refusal.answer).limit
     budget = f" of {limit} requests a minute" if limit else ""
     when = "in a minute" if wait is None else f"in {wait:.0f} s"
-    return refusal.as_error(
+    error = refusal.as_error(
         RateLimitedError,
         f"the key's rate limit{budget} is used up ({refusal.said})",
         f"try again {when}, or use a key of its own for what else uses this one",
-        retry_after=wait,
     )
+    return replace(error, retry_after=wait)
 
 
 def _server_fault(refusal: _Refusal) -> ApiError:
-    return refusal.as_error(
+    error = refusal.as_error(
         ServerError,
         f"the API failed ({refusal.said})",
         "try again later; if it stays, contact STACKS support with the time and the request",
-        retry_after=retry_after(refusal.answer),
     )
+    return replace(error, retry_after=retry_after(refusal.answer))
 
 
 def _dollars(value: Any) -> float | None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.api import _bodies
-from stacks_pulumi.api._shapes import ShapeError
+from stacks_pulumi.api import _parsers
+from stacks_pulumi.api._lenient import ShapeError
 
 PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
 
@@ -23,7 +23,7 @@ def test_the_credentials_of_the_guide_are_read_and_kept() -> None:
         },
     }
 
-    read = _bodies.credentials(body)
+    read = _parsers.credentials(body)
 
     assert (read.username, read.password) == ("admin", "p")
     assert (read.host, read.port, read.internal_host) == ("10.52.0.5", 5432, "usr-abc12345-mydb")
@@ -31,7 +31,7 @@ def test_the_credentials_of_the_guide_are_read_and_kept() -> None:
     assert read.raw == {"credentials": body["credentials"], **body["data"]}  # type: ignore[dict-item]  # JSON
 
 
-@pytest.mark.parametrize("read", [_bodies.container, _bodies.connection])
+@pytest.mark.parametrize("read", [_parsers.container, _parsers.connection])
 @pytest.mark.parametrize("id_", [18, 1.5, True, ["usr-1-web"]])
 def test_created_object_has_an_id_that_is_text(read: Callable[[Any], Any], id_: Any) -> None:
     named = {"name": "web", "status": "pending"}
@@ -53,7 +53,7 @@ def test_created_object_has_an_id_that_is_text(read: Callable[[Any], Any], id_: 
     ],
 )
 def test_credentials_of_other_shapes_are_found(body: Any) -> None:
-    read = _bodies.credentials(body)
+    read = _parsers.credentials(body)
 
     assert (read.username, read.password, read.host, read.port) == ("u", "p", "h", 22)
     assert read.raw
@@ -62,14 +62,14 @@ def test_credentials_of_other_shapes_are_found(body: Any) -> None:
 @pytest.mark.parametrize("body", ["text", 7, None, {"data": "text"}])
 def test_what_is_no_credentials_is_told(body: Any) -> None:
     with pytest.raises(ShapeError):
-        _bodies.credentials(body)
+        _parsers.credentials(body)
 
 
 @pytest.mark.parametrize(
     "body", [PEM, {"data": PEM}, {"data": {"privateKey": PEM}}, {"success": True, "certificate": PEM}]
 )
 def test_a_private_key_comes_bare_or_wrapped(body: Any) -> None:
-    assert _bodies.private_key(body) == _bodies.private_key_if_any(body) == PEM
+    assert _parsers.private_key(body) == _parsers.private_key_if_any(body) == PEM
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_a_private_key_comes_bare_or_wrapped(body: Any) -> None:
 )
 def test_what_is_no_private_key_is_told_or_none(body: Any) -> None:
     with pytest.raises(ShapeError):
-        _bodies.private_key(body)
-    assert _bodies.private_key_if_any(body) is None
+        _parsers.private_key(body)
+    assert _parsers.private_key_if_any(body) is None
 
 
 @pytest.mark.parametrize(
@@ -92,19 +92,21 @@ def test_what_is_no_private_key_is_told_or_none(body: Any) -> None:
     ],
 )
 def test_templates_come_in_any_shape(body: Any) -> None:
-    (read,) = _bodies.templates(body)
+    (read,) = _parsers.templates(body)
 
     assert (read.id, read.category, read.monthly_usd) == ("nodejs", "Runtime", 4.0)
     assert read.raw
 
 
 def test_templates_may_be_names_alone() -> None:
-    assert [(t.id, t.category) for t in _bodies.templates({"data": {"Web": ["nginx"]}})] == [("nginx", "Web")]
-    assert [t.id for t in _bodies.templates(["nginx"])] == ["nginx"]
+    assert [(t.id, t.category) for t in _parsers.templates({"data": {"Web": ["nginx"]}})] == [
+        ("nginx", "Web")
+    ]
+    assert [t.id for t in _parsers.templates(["nginx"])] == ["nginx"]
 
 
 def test_the_allowed_ips_of_the_guide_are_read() -> None:
-    read = _bodies.allowed_ips(
+    read = _parsers.allowed_ips(
         {
             "success": True,
             "data": {
@@ -137,7 +139,7 @@ def test_the_allowed_ips_of_the_guide_are_read() -> None:
     ],
 )
 def test_allowed_ips_of_other_shapes_are_found(body: Any, ids: list[str]) -> None:
-    assert [ip.id for ip in _bodies.allowed_ips(body).allowed_ips] == ids
+    assert [ip.id for ip in _parsers.allowed_ips(body).allowed_ips] == ids
 
 
 @pytest.mark.parametrize(
@@ -151,11 +153,11 @@ def test_allowed_ips_of_other_shapes_are_found(body: Any, ids: list[str]) -> Non
 )
 def test_an_answer_that_does_not_say_who_may_connect_does_not_mean_that_nobody_may(body: Any) -> None:
     with pytest.raises(ShapeError, match="a list was expected"):
-        _bodies.allowed_ips(body)
+        _parsers.allowed_ips(body)
 
 
 def test_a_connection_of_the_guide_is_read_and_its_secrets_are_not_shown() -> None:
-    read = _bodies.connection(
+    read = _parsers.connection(
         {
             "success": True,
             "data": {
@@ -181,13 +183,13 @@ def test_a_connection_of_the_guide_is_read_and_its_secrets_are_not_shown() -> No
 def test_the_connections_of_the_guide_are_read() -> None:
     entry = {"id": "c", "connection_name": "primary-db", "target_name": "mydb", "target_status": "running"}
 
-    read = _bodies.connections({"success": True, "data": {"outgoing": [entry], "incoming": []}})
+    read = _parsers.connections({"success": True, "data": {"outgoing": [entry], "incoming": []}})
 
     assert [(c.id, c.name, c.target_name, c.target_status) for c in read.outgoing] == [
         ("c", "primary-db", "mydb", "running")
     ]
     assert read.incoming == ()
-    assert _bodies.connections([entry]) == _bodies.connections({"connections": [entry]}) == read
+    assert _parsers.connections([entry]) == _parsers.connections({"connections": [entry]}) == read
 
 
 @pytest.mark.parametrize(
@@ -201,24 +203,24 @@ def test_the_connections_of_the_guide_are_read() -> None:
 )
 def test_what_is_no_connections_is_told(body: Any) -> None:
     with pytest.raises(ShapeError):
-        _bodies.connections(body)
+        _parsers.connections(body)
 
 
 def test_targets_are_read_by_kind() -> None:
     db = {"id": "usr-1-db", "name": "db", "type": "postgresql", "suggested": True}
 
-    read = _bodies.targets({"data": {"databases": [db], "caches": [], "loadBalancers": [db], "all": [db]}})
+    read = _parsers.targets({"data": {"databases": [db], "caches": [], "loadBalancers": [db], "all": [db]}})
 
     assert [target.id for target in read.databases] == ["usr-1-db"]
     assert read.databases[0].suggested is True
     assert (len(read.load_balancers), len(read.caches), len(read.applications), len(read.all)) == (1, 0, 0, 1)
-    assert _bodies.targets({"data": [db]}).all == read.all
-    assert _bodies.targets(["usr-1-db"]).all[0].id == "usr-1-db"
+    assert _parsers.targets({"data": [db]}).all == read.all
+    assert _parsers.targets(["usr-1-db"]).all[0].id == "usr-1-db"
 
 
 @pytest.mark.parametrize("row", ["c", {}, {"id": ".."}, None])
 def test_a_connection_without_a_readable_id_makes_the_list_incomplete(row: Any) -> None:
-    read = _bodies.connections({"data": {"outgoing": [{"id": "a"}, row, {"id": "b"}]}}).outgoing
+    read = _parsers.connections({"data": {"outgoing": [{"id": "a"}, row, {"id": "b"}]}}).outgoing
 
     assert [connection.id for connection in read] == ["a", "b"]
     assert (read.gap or "").startswith("data.outgoing[1]")
@@ -226,7 +228,7 @@ def test_a_connection_without_a_readable_id_makes_the_list_incomplete(row: Any) 
 
 @pytest.mark.parametrize("row", [7, {"price": 4}])
 def test_a_template_without_a_readable_id_leaves_the_others(row: Any) -> None:
-    read = _bodies.templates([{"id": "a"}, row, "b"])
+    read = _parsers.templates([{"id": "a"}, row, "b"])
 
     assert [(template.id, template.raw) for template in read] == [("a", {"id": "a"}), ("b", {"id": "b"})]
     assert read.gap is not None
@@ -235,4 +237,4 @@ def test_a_template_without_a_readable_id_leaves_the_others(row: Any) -> None:
 @pytest.mark.parametrize("body", ["a", {"data": {"all": {}}}])
 def test_what_is_no_targets_is_told(body: Any) -> None:
     with pytest.raises(ShapeError):
-        _bodies.targets(body)
+        _parsers.targets(body)

@@ -14,24 +14,24 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, NoReturn, TypeVar
 
 from stacks_pulumi import config
-from stacks_pulumi.config import Settings
+from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.pricing.tokens import MARKER
-from stacks_pulumi.resources._account import ORIGIN, refuse_other_account, renewed_origin, token_of
 from stacks_pulumi.resources._adoptions import adopted_elsewhere
-from stacks_pulumi.resources._call import Checked, Difference, EngineCall, Found
 from stacks_pulumi.resources._creation import Creation, InitFailedError
-from stacks_pulumi.resources._fields import Change, Field, changed, checked
+from stacks_pulumi.resources._engine_call import Checked, Difference, EngineCall, Found
+from stacks_pulumi.resources._fields import Field, OnChange, changed, checked
 from stacks_pulumi.resources._identity import rebinds
 from stacks_pulumi.resources._lookup import is_lookup
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._origin import ORIGIN, refuse_other_account, renewed_origin, token_of
 from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
 from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._property_values import is_unknown, plain
 from stacks_pulumi.resources._references import parent_id
 from stacks_pulumi.resources._session import Session, fingerprint_of, session_for
-from stacks_pulumi.resources._values import is_unknown, plain
 
-__all__ = ["Provider"]
+__all__ = ["ResourceHandler"]
 
 _T = TypeVar("_T")
 
@@ -41,7 +41,7 @@ _KEY_IN_STATE: Final = (
 )
 
 
-class Provider:
+class ResourceHandler:
     """
     What all our providers have in common.
 
@@ -63,7 +63,8 @@ class Provider:
     owns: ClassVar[bool] = True
     marks: ClassVar[tuple[str, ...]] = ()
 
-    _settings: Settings | ConfigError = Settings()
+    _settings: AccountSettings | str = AccountSettings()
+    """The settings, or what is wrong with them."""
 
     # --- what the engine calls ---
 
@@ -85,7 +86,7 @@ class Provider:
             self._settings = config.load(texts)
         except ConfigError as error:
             account = texts.get(f"{config.NAMESPACE}:account")
-            self._settings = error if account is None else ConfigError(f"{error} (account {account})")
+            self._settings = str(error) if account is None else f"{error} (account {account})"
             return None
         return self._settings.max_concurrency
 
@@ -93,8 +94,7 @@ class Provider:
         """Validate the inputs, offline; report all failures together, each on its property."""
 
         def work() -> Checked:
-            if isinstance(self._settings, ConfigError):
-                raise self._settings
+            settings = self._sound_settings()
             stored = plain(olds)
             inputs, failures = checked(self.fields, news)
             for warning in self.warnings(stored, inputs):
@@ -104,7 +104,7 @@ class Provider:
                 *self.rules(inputs),
                 *self.guards(stored, inputs),
                 *(self.parent_rules(parent, stored, inputs) if parent is not None else ()),
-                *self._name_is_taken(self._settings, call.urn, inputs),
+                *self._name_is_taken(settings, call.urn, inputs),
             ):
                 failures.setdefault(name, reason)
             if not failures:
@@ -125,7 +125,7 @@ class Provider:
             gone = [
                 field
                 for field in self.fields
-                if field.on_change is Change.REPLACE
+                if field.on_change is OnChange.REPLACE
                 and olds.get(field.name) == news.get(field.name)
                 and OWNERSHIP.has_created("Container", news.get(field.name))
                 and not OWNERSHIP.has_created(self.kind, id_)
@@ -226,7 +226,7 @@ class Provider:
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Whether a changed field replaces the object."""
         del olds, news
-        return field.on_change in {Change.REPLACE, Change.REFUSED}
+        return field.on_change in {OnChange.REPLACE, OnChange.REFUSED}
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Whether a replacement has to delete the old object before it makes the new one."""
@@ -281,9 +281,7 @@ class Provider:
         changes: bool = False,
     ) -> _T:
         def operate() -> _T:
-            if isinstance(self._settings, ConfigError):
-                raise self._settings
-            session = session_for(self._settings)
+            session = session_for(self._sound_settings())
             now = session.clock.now()
             op = Operation(call, session.clock, now, now + (call.timeout or timeout))
             with op.running(), session.reads.changing() if changes else contextlib.nullcontext():
@@ -321,8 +319,13 @@ class Provider:
         self.on_delete(session, op, id_, stored)
         OWNERSHIP.release(self.kind, id_, token)
 
+    def _sound_settings(self) -> AccountSettings:
+        if isinstance(self._settings, str):
+            raise ConfigError(self._settings)
+        return self._settings
+
     def _name_is_taken(
-        self, settings: Settings, urn: str, inputs: Mapping[str, Any]
+        self, settings: AccountSettings, urn: str, inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
         """Two resources of a program that declare one object: the second would adopt or delete that of the first."""
         if any(is_unknown(value) for value in inputs.values()) or any(
@@ -342,7 +345,7 @@ class Provider:
     def _refuse_other_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
         """A resource that was moved to the provider of another account would be shown as unchanged."""
         settings = self._settings
-        if isinstance(settings, ConfigError) or settings.api_key is None or origin is None:
+        if isinstance(settings, str) or settings.api_key is None or origin is None:
             return
         try:
             refuse_other_account(session_for(settings), id_, origin)
@@ -375,7 +378,7 @@ class Provider:
 
     def _scrubbed(self, text: str) -> str:
         """The text without the key, and with the account where the program has several."""
-        if isinstance(self._settings, ConfigError):
+        if isinstance(self._settings, str):
             return text
         if self._settings.api_key:
             text = text.replace(self._settings.api_key, "sk_stacks_[hidden]")

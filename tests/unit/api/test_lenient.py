@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from stacks_pulumi.api._shapes import ShapeError, item, items, record, snake, text_of, unwrap
+from stacks_pulumi.api._lenient import ShapeError, item, items, record, snake, text_of, unwrap
 from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, Listing, VpnClient
-from stacks_pulumi.api.models._base import Model
+from stacks_pulumi.api.models._model import Model
 from stacks_pulumi.errors import UnreadableAnswerError
 
 

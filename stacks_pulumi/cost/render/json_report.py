@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from stacks_pulumi.cost.render.words import Result, result_of
+from stacks_pulumi.cost.render.shared_text import CostResult, result_of
 from stacks_pulumi.cost.report import Item, Line
 from stacks_pulumi.pricing.money import Change, Price
 
 __all__ = ["document"]
 
 
-def document(result: Result) -> str:
+def document(result: CostResult) -> str:
     """The report as JSON; `docs/cost.md` describes its fields. A bound that is not known is null."""
     report, rest = result.report, result.rest
     data: dict[str, Any] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stacks_pulumi.resources._expected import GRACE, ExpectedConnections
+from stacks_pulumi.resources._expected_connections import GRACE, ExpectedConnections
 from stacks_pulumi.resources._restarts import PATIENCE, Restarts
 from tests.support.clock import FakeClock
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pulumi
 import pytest
 
-from stacks_pulumi.resources import _state_export, _total
+from stacks_pulumi.resources import _preview_total, _state_export
 from stacks_pulumi.resources._state_export import Declared, past_price
 
 
@@ -28,18 +28,18 @@ class Price:
 def test_a_run_that_failed_leaves_nothing_to_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def run() -> Price:
         root: Any = type("Root", (), {})()
-        monkeypatch.setattr(_total, "get_root_resource", lambda: root)
+        monkeypatch.setattr(_preview_total, "get_root_resource", lambda: root)
         price: Any = Price()
         container = SimpleNamespace(urn=Price(), id=Price(), monthly_price_usd=price)
-        _total.show_in_preview(cast("Any", container), is_lookup=False)
+        _preview_total.show_in_preview(cast("Any", container), is_lookup=False)
         roots.append(root)
         found: Price = price
         return found
 
     roots: list[Any] = []
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
-    monkeypatch.setattr(_total, "request_export", lambda: None)
-    monkeypatch.setattr(_total, "get_monitor", lambda: None)
+    monkeypatch.setattr(_preview_total, "request_export", lambda: None)
+    monkeypatch.setattr(_preview_total, "get_monitor", lambda: None)
     counted: list[int] = []
 
     def all_of(*outputs: Any) -> Any:
@@ -106,4 +106,4 @@ def test_a_state_that_cannot_be_read_leaves_the_change_out(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert _state_export._export("organization/shop/dev") is None
-    assert _total._change(4.0, None, [row()]) == ""
+    assert _preview_total._change(4.0, None, [row()]) == ""

@@ -17,9 +17,9 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, 
 
 import msgspec
 
-from stacks_pulumi.api._words import scrub
-from stacks_pulumi.api.models._base import Model, prepare
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api.models._listing import Listing
+from stacks_pulumi.api.models._model import Model, prepare
 
 __all__ = [
     "ShapeError",
