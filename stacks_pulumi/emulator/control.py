@@ -18,7 +18,7 @@ import msgspec
 
 from stacks_pulumi.emulator.control_calls import Call, calls
 from stacks_pulumi.emulator.control_spec import describe
-from stacks_pulumi.emulator.delivery import Delivery, encode
+from stacks_pulumi.emulator.http_responses import Response, encode
 from stacks_pulumi.emulator.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Control:
         self._cross_origin = cross_origin
         self._calls = {(call.method, call.name): call for call in calls(emulator)}
 
-    def respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Delivery:
+    def respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Response:
         """Answer a request for the page, a description, the health or a control endpoint."""
         path, looking = incoming.path, incoming.method in {"GET", "HEAD"}
         if path == f"{CONTROL_PATH}/health" and looking:
@@ -78,7 +78,7 @@ class Control:
             return _error(401, "unauthorized", "The control API needs its token as a bearer token")
         return self._control(incoming, path.removeprefix(CONTROL_PATH).strip("/"))
 
-    def _control(self, incoming: Incoming, name: str) -> Delivery:
+    def _control(self, incoming: Incoming, name: str) -> Response:
         call = self._calls.get(("GET" if incoming.method == "HEAD" else incoming.method, name))
         if call is None:
             allowed = [method for method, known in self._calls if known == name]
@@ -131,12 +131,12 @@ def _carries(headers: Mapping[str, str], token: str) -> bool:
     return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
 
 
-def _file(name: str, content_type: str) -> Delivery:
+def _file(name: str, content_type: str) -> Response:
     content = resources.files("stacks_pulumi.emulator").joinpath(name).read_bytes()
-    return Delivery(200, content, {"Content-Type": content_type, **_SECURITY})
+    return Response(200, content, {"Content-Type": content_type, **_SECURITY})
 
 
-def _invalid(text: str) -> Delivery:
+def _invalid(text: str) -> Response:
     """Return the error for a body that does not fit, as msgspec tells it."""
     reason, _, where = text.partition(" - at `$")
     named = re.search(r"(missing required|unknown) field `(\w+)`", reason)
@@ -150,7 +150,7 @@ def _invalid(text: str) -> Delivery:
 
 def _error(
     status: int, code: str, text: str, field: str | None = None, headers: dict[str, str] | None = None
-) -> Delivery:
+) -> Response:
     body = {"error": text, "code": code}
     return encode(
         status, body if field is None else {**body, "field": field}, {**(headers or {}), **_SECURITY}

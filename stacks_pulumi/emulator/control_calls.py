@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 
 from stacks_pulumi.emulator import seeding
+from stacks_pulumi.emulator.answer_shapes import OPEN, SHAPES
 from stacks_pulumi.emulator.clock import iso
 from stacks_pulumi.emulator.drift import Drift
 from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
-from stacks_pulumi.emulator.routes.table import OPERATIONS
-from stacks_pulumi.emulator.shapes import OPEN, SHAPES
-from stacks_pulumi.emulator.snapshot import request
+from stacks_pulumi.emulator.page_data import request
+from stacks_pulumi.emulator.routes.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from stacks_pulumi.emulator.emulator import Emulator
@@ -205,7 +205,7 @@ def _faults(emulator: Emulator) -> Any:
 
 
 def _clock(emulator: Emulator) -> Any:
-    now = emulator.state.settle()
+    now = emulator.platform.settle()
     return {"now": now, "iso": iso(now), "frozen": emulator.clock.frozen}
 
 
@@ -214,4 +214,4 @@ def _shapes(emulator: Emulator) -> Any:
 
 
 def _pace(emulator: Emulator) -> Any:
-    return msgspec.to_builtins(emulator.state.pace)
+    return msgspec.to_builtins(emulator.platform.pace)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator import access, backups, connections, containers, given, vpn
+from stacks_pulumi.emulator import access, argument_checks, backups, connections, containers, vpn
+from stacks_pulumi.emulator.state import AllowedIp, Connection, Container
 from stacks_pulumi.emulator.validation import validated
-from stacks_pulumi.emulator.world import AllowedIp, Connection, Container
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stacks_pulumi.emulator.state import State
+    from stacks_pulumi.emulator.platform import Platform
 
 __all__ = ["Drift"]
 
@@ -29,12 +29,12 @@ class Drift:
     that cannot be, and `Refusal` where the platform would refuse the dashboard too.
 
     Args:
-        state: The platform.
+        platform: The platform.
         changed: Called after every change.
     """
 
-    def __init__(self, state: State, changed: Callable[[], None]) -> None:
-        self._state = state
+    def __init__(self, platform: Platform, changed: Callable[[], None]) -> None:
+        self._state = platform
         self._changed = changed
 
     def stop(self, container: str) -> None:
@@ -49,7 +49,7 @@ class Drift:
 
     def fail(self, container: str, error: str = "the process was killed: out of memory") -> None:
         """Let it crash: status `error`."""
-        error = given.text("error", error)
+        error = argument_checks.text("error", error)
         with self._state.lock:
             self._state.container(container).error = error
             self._enter(container, "error")
@@ -90,7 +90,7 @@ class Drift:
 
     def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
         """Change its plan and additional storage, which no API key may."""
-        tier = given.count("additional_storage_tier", additional_storage_tier)
+        tier = argument_checks.count("additional_storage_tier", additional_storage_tier)
         if plan not in catalog.PLANS:
             raise KeyError(plan)
         if tier not in {None, *catalog.STORAGE_TIERS}:
@@ -184,13 +184,13 @@ class Drift:
     def set_payment_method(self, account: str, *, present: bool) -> None:
         """Give an account a payment method, or take it away."""
         with self._state.lock:
-            self._state.accounts[account].payment_method = given.flag("present", present)
+            self._state.accounts[account].payment_method = argument_checks.flag("present", present)
             self._changed()
 
     def set_capacity(self, containers_left: int | None) -> None:
         """Let only so many more containers be made, on all accounts; `None` for any number."""
         with self._state.lock:
-            self._state.world.capacity = given.count("containers_left", containers_left, least=0)
+            self._state.state.capacity = argument_checks.count("containers_left", containers_left, least=0)
             self._changed()
 
     def _enter(self, container: str, status: str) -> None:

@@ -9,26 +9,26 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stacks_pulumi.emulator import given, keys, seeding
+from stacks_pulumi.emulator import argument_checks, keys, seeding
+from stacks_pulumi.emulator.answer_shapes import Shapes
 from stacks_pulumi.emulator.app import BASE_PATH, Api, Incoming
 from stacks_pulumi.emulator.clock import DrivenClock
 from stacks_pulumi.emulator.control import Control
 from stacks_pulumi.emulator.cors import CrossOrigin
 from stacks_pulumi.emulator.drift import Drift
+from stacks_pulumi.emulator.page_data import request, snapshot
 from stacks_pulumi.emulator.persistence import Journal, load
+from stacks_pulumi.emulator.platform import Platform
 from stacks_pulumi.emulator.ratelimit import RateLimiter
 from stacks_pulumi.emulator.server import Server
-from stacks_pulumi.emulator.shapes import Shapes
-from stacks_pulumi.emulator.snapshot import request, snapshot
 from stacks_pulumi.emulator.state import State
 from stacks_pulumi.emulator.transitions import Pace
-from stacks_pulumi.emulator.world import World
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from stacks_pulumi.emulator.delivery import Delivery
     from stacks_pulumi.emulator.faults import Faults
+    from stacks_pulumi.emulator.http_responses import Response
     from stacks_pulumi.emulator.requestlog import Record
 
 __all__ = ["Emulator"]
@@ -64,7 +64,7 @@ class Emulator:
 
     Attributes:
         api: The HTTP side: log, limiter, and how a request is answered.
-        state: Direct access to what it holds.
+        platform: Direct access to what it holds.
         clock: The time that it lives by; `advance` drives it.
         faults: The queue of faults.
         shapes: How open answers look.
@@ -105,36 +105,39 @@ class Emulator:
         clock: DrivenClock | None = None,
         state_file: str | Path | None = None,
     ) -> None:
-        self._port, self._host = port, "127.0.0.1" if host == "localhost" else given.address("host", host)
+        self._port, self._host = (
+            port,
+            "127.0.0.1" if host == "localhost" else argument_checks.address("host", host),
+        )
         self.control_token = control_token or (None if self.is_loopback else secrets.token_urlsafe(24))
         self._cross_origin = CrossOrigin(cors_origins)
         self._server: Server | None = None
         file = None if state_file is None else Path(state_file)
         self._journal = None if file is None else Journal(file)
-        self._rate_limit = given.count("rate_limit", rate_limit)
+        self._rate_limit = argument_checks.count("rate_limit", rate_limit)
         self.clock = clock or DrivenClock()
         held = load(file) if file is not None else None
         pace = Pace(boot_seconds, boot_reads, action_seconds, delete_seconds, backup_seconds)
         if held is not None:
             self.clock.advance(held.driven)
-        self.state = State(
-            held or World(seed=seed),
+        self.platform = Platform(
+            held or State(seed=seed),
             self.clock,
             pace,
-            your_ip=given.address("your_ip", your_ip),
+            your_ip=argument_checks.address("your_ip", your_ip),
             duplicate_ips=duplicate_ips,
             refuse_repeated_delete=refuse_repeated_delete,
             lower_case_names=lower_case_names,
             strict=strict,
         )
-        self.api = Api(self.state, RateLimiter(rate_window), Shapes(shapes))
+        self.api = Api(self.platform, RateLimiter(rate_window), Shapes(shapes))
         self.api.changed = self._save
         self.faults: Faults = self.api.faults
         self.shapes = self.api.shapes
-        self.drift = Drift(self.state, self._save)
+        self.drift = Drift(self.platform, self._save)
         self._control = Control(self, self._cross_origin)
         self.key = self._first_key(key, spending_cap)
-        self.account = keys.authenticate(self.state.world, f"Bearer {self.key}").account
+        self.account = keys.authenticate(self.platform.state, f"Bearer {self.key}").account
         self._save()
 
     @property
@@ -198,11 +201,11 @@ class Emulator:
         self.api.ending.set()
         self._server.stop()
         self._server = None
-        with self.state.lock:
-            self.state.settle()
+        with self.platform.lock:
+            self.platform.settle()
             if self._journal is not None:
-                self.state.world.driven = self.clock.driven
-                self._journal.fold(self.state.world)
+                self.platform.state.driven = self.clock.driven
+                self._journal.fold(self.platform.state)
 
     def __enter__(self) -> Emulator:  # noqa: PYI034  (typing.Self is newer than Python 3.10)
         self.start()
@@ -215,8 +218,8 @@ class Emulator:
 
     def new_account(self) -> str:
         """Open another account; the id, which its containers' ids begin with."""
-        with self.state.lock:
-            account = keys.open_account(self.state.world)
+        with self.platform.lock:
+            account = keys.open_account(self.platform.state)
             self._save()
             return account.id
 
@@ -242,33 +245,33 @@ class Emulator:
         Raises:
             ValueError: A scope or an account that does not exist, a label that does, or an invalid limit.
         """
-        limit = self._rate_limit if rate_limit == "same" else given.count("rate_limit", rate_limit)
-        with self.state.lock:
+        limit = self._rate_limit if rate_limit == "same" else argument_checks.count("rate_limit", rate_limit)
+        with self.platform.lock:
             secret = keys.issue(
-                self.state.world,
+                self.platform.state,
                 account or self.account,
                 scopes=scopes,
-                spending_cap=given.dollars("spending_cap", spending_cap),
+                spending_cap=argument_checks.dollars("spending_cap", spending_cap),
                 rate_limit=limit,
-                label=None if label is None else given.text("label", label),
+                label=None if label is None else argument_checks.text("label", label),
             )
             self._save()
             return secret
 
     def set_rate_limit(self, rate_limit: int | None, label: str | None = None) -> None:
         """Change the requests a window of one key, or of all, from now on."""
-        rate_limit = given.count("rate_limit", rate_limit)
-        with self.state.lock:
-            for key in self.state.keys:
+        rate_limit = argument_checks.count("rate_limit", rate_limit)
+        with self.platform.lock:
+            for key in self.platform.keys:
                 if label in {None, key.label}:
                     key.rate_limit = rate_limit
             self._save()
 
     def set_spending_cap(self, spending_cap: Decimal | float | None, label: str | None = None) -> None:
         """Change the cap in US dollars a month of one key, or of all; `None` for no cap."""
-        spending_cap = given.dollars("spending_cap", spending_cap)
-        with self.state.lock:
-            for key in self.state.keys:
+        spending_cap = argument_checks.dollars("spending_cap", spending_cap)
+        with self.platform.lock:
+            for key in self.platform.keys:
                 if label in {None, key.label}:
                     key.spending_cap = spending_cap
             self._save()
@@ -281,8 +284,8 @@ class Emulator:
         backup_seconds: float | None = None,
     ) -> None:
         """Change how long things take, for what begins from now on. What is not given stays."""
-        with self.state.lock:
-            self.state.pace.change(
+        with self.platform.lock:
+            self.platform.pace.change(
                 boot_seconds=boot_seconds,
                 action_seconds=action_seconds,
                 delete_seconds=delete_seconds,
@@ -308,8 +311,8 @@ class Emulator:
             ValueError: A field is missing, unknown or of another type.
             Refusal: The platform would refuse one of them.
         """
-        with self.state.lock:
-            made = seeding.load(self.state, self.account, containers, connections)
+        with self.platform.lock:
+            made = seeding.load(self.platform, self.account, containers, connections)
             self._save()
             return made
 
@@ -325,24 +328,24 @@ class Emulator:
             ValueError: It can be no name, or no number of boots.
         """
         name_or_template, times = (
-            given.text("name_or_template", name_or_template),
-            given.count("times", times),
+            argument_checks.text("name_or_template", name_or_template),
+            argument_checks.count("times", times),
         )
-        with self.state.lock:
-            self.state.world.boot_failures[name_or_template] = times
+        with self.platform.lock:
+            self.platform.state.boot_failures[name_or_template] = times
             self._save()
 
     def fail_backup(self, name: str, message: str = "snapshot failed: no space left on device") -> None:
         """Let the next backup that is triggered of a container fail."""
-        name, message = given.text("name", name), given.text("message", message)
-        with self.state.lock:
-            self.state.world.backup_failures.setdefault(name, []).append(message)
+        name, message = argument_checks.text("name", name), argument_checks.text("message", message)
+        with self.platform.lock:
+            self.platform.state.backup_failures.setdefault(name, []).append(message)
             self._save()
 
     def reset(self) -> None:
         """Take everything away but accounts and keys: containers, faults, requests, spending, rate windows."""
-        with self.state.lock:
-            self.state.empty()
+        with self.platform.lock:
+            self.platform.empty()
             self.faults.clear()
             self.api.log.clear()
             self.api.limiter.forget()
@@ -351,8 +354,8 @@ class Emulator:
     def advance(self, seconds: float) -> None:
         """Drive the clock forward, and let everything happen that is due by then."""
         self.clock.advance(seconds)
-        with self.state.lock:
-            self.state.settle()
+        with self.platform.lock:
+            self.platform.settle()
             self._save()
 
     def freeze(self) -> None:
@@ -368,31 +371,31 @@ class Emulator:
         return snapshot(self.api)
 
     def _first_key(self, wanted: str | None, spending_cap: Decimal | float | None) -> str:
-        world = self.state.world
-        if not world.accounts:
-            keys.open_account(world)
-        secret = wanted or keys.first_secret(world)
-        known = keys.lookup(world, secret)
+        state = self.platform.state
+        if not state.accounts:
+            keys.open_account(state)
+        secret = wanted or keys.first_secret(state)
+        known = keys.lookup(state, secret)
         if known is None:
-            account = next(iter(world.accounts))
-            keys.issue(world, account, label="default" if not world.keys else None, secret=secret)
-            known = world.keys[-1]
+            account = next(iter(state.accounts))
+            keys.issue(state, account, label="default" if not state.keys else None, secret=secret)
+            known = state.keys[-1]
         # What was asked for now goes before what a state file remembers.
-        known.spending_cap = given.dollars("spending_cap", spending_cap)
+        known.spending_cap = argument_checks.dollars("spending_cap", spending_cap)
         known.rate_limit = self._rate_limit
         return secret
 
     def _save(self) -> None:
         if self._journal is not None:
-            self.state.world.driven = self.clock.driven
-            self._journal.save(self.state.world)
+            self.platform.state.driven = self.clock.driven
+            self._journal.save(self.platform.state)
 
-    def _respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Delivery:
+    def _respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Response:
         preflight = self._cross_origin.preflight(incoming.method, headers)
         if preflight is not None:
             return preflight
         if incoming.path.startswith(f"{BASE_PATH}/"):
-            delivery = self.api.respond(incoming)
+            response = self.api.respond(incoming)
         else:
-            delivery = self._control.respond(incoming, headers)
-        return self._cross_origin.opened(delivery, headers)
+            response = self._control.respond(incoming, headers)
+        return self._cross_origin.opened(response, headers)

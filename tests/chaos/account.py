@@ -23,11 +23,11 @@ def holdings(emulator: Emulator, among: str = "") -> set[str]:
         emulator: Whose account.
         among: Only containers whose name begins like this, and what belongs to them.
     """
-    state = emulator.state
-    with state.lock:
-        state.settle()
+    platform = emulator.platform
+    with platform.lock:
+        platform.settle()
         found = set()
-        for container in state.world.containers.values():
+        for container in platform.state.containers.values():
             if container.status == "deleting" or not container.name.startswith(among):
                 continue
             found.add(container.id)
@@ -43,12 +43,12 @@ def holdings(emulator: Emulator, among: str = "") -> set[str]:
             }
             found |= {
                 f"{container.id}/{made.id}"
-                for made in state.world.connections.values()
+                for made in platform.state.connections.values()
                 if made.source == container.id
             }
             found |= {
                 f"{container.id}/{backup.id}"
-                for backup in state.world.backups.values()
+                for backup in platform.state.backups.values()
                 if backup.container_id == container.id and backup.backup_type == "manual"
             }
         return found
@@ -56,16 +56,16 @@ def holdings(emulator: Emulator, among: str = "") -> set[str]:
 
 def connected(emulator: Emulator) -> dict[str, str]:
     """The target of every connection, by the id that its resource has."""
-    with emulator.state.lock:
-        made = list(emulator.state.world.connections.values())
+    with emulator.platform.lock:
+        made = list(emulator.platform.state.connections.values())
     return {f"{one.source}/{one.id}": one.target for one in made}
 
 
 def failures(emulator: Emulator) -> set[str]:
     """Backups that failed: the account lists them, and there is nothing in them."""
-    with emulator.state.lock:
-        emulator.state.settle()
-        backups = list(emulator.state.world.backups.values())
+    with emulator.platform.lock:
+        emulator.platform.settle()
+        backups = list(emulator.platform.state.backups.values())
     return {f"{backup.container_id}/{backup.id}" for backup in backups if backup.status == "failed"}
 
 

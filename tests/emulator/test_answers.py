@@ -261,7 +261,7 @@ def test_a_backup_is_pinned_restored_unpinned_and_deleted(emulator: Emulator, ca
         pins.append(call("GET", f"/containers/{database}/backups").json()["data"][0]["pinned"])
 
     assert pins == [1, 1, 0]
-    assert emulator.state.container("mydb").restored == [1]
+    assert emulator.platform.container("mydb").restored == [1]
     assert call("DELETE", "/backups/1").status_code == 200
     assert call("DELETE", "/backups/1").status_code == 404
 
@@ -284,7 +284,7 @@ def test_a_number_out_of_range_is_refused_with_its_name(
 
 
 def test_limits_above_the_maximum_are_cut_if_not_strict(emulator: Emulator, call: Caller) -> None:
-    emulator.state.strict = False
+    emulator.platform.strict = False
     container = call.create("myapp")
     for path in ("backups?limit=101", "logs?lines=501"):
         assert call("GET", f"/containers/{container}/{path}").status_code == 200

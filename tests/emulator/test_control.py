@@ -85,7 +85,7 @@ def test_the_clock_is_advanced_frozen_and_resumed(emulator: Emulator, control: C
     call("POST", "/containers", {"name": "myapp", "template": "nodejs"})
     assert control("GET", "clock")["iso"] == "2026-05-17T06:40:00.000Z"
     assert control("POST", "advance", {"seconds": 20})["iso"] == "2026-05-17T06:40:20.000Z"
-    assert emulator.state.container("myapp").status == "running"
+    assert emulator.platform.container("myapp").status == "running"
 
     assert control("POST", "resume")["frozen"] is False
     frozen = control("POST", "freeze")
@@ -127,7 +127,7 @@ def test_keys_and_accounts_are_made(emulator: Emulator, control: Control, call: 
     control("POST", "set_spending_cap", {"spending_cap": 0, "label": "default"})
     assert call("POST", "/containers", {"name": "myapp", "template": "nodejs"}).status_code == 402
     control("POST", "set_rate_limit", {"rate_limit": 1})
-    assert emulator.state.keys[0].rate_limit == 1
+    assert emulator.platform.keys[0].rate_limit == 1
 
 
 def test_drift_and_failures_happen(emulator: Emulator, control: Control, call: Caller) -> None:
@@ -137,11 +137,11 @@ def test_drift_and_failures_happen(emulator: Emulator, control: Control, call: C
     call.create("broken")
     call("POST", f"/containers/{emulator.account}-myapp/backup")
     emulator.advance(10)
-    assert emulator.state.backups[1].error_message == "no space"
-    assert emulator.state.container("broken").status == "error"
+    assert emulator.platform.backups[1].error_message == "no space"
+    assert emulator.platform.container("broken").status == "error"
 
     assert control("POST", "drift/resize", {"container": "myapp", "plan": "premium"}) == {"done": True}
-    assert emulator.state.container("myapp").plan == "premium"
+    assert emulator.platform.container("myapp").plan == "premium"
     control("POST", "drift/delete", {"container": "nobody"}, status=404)
     control("POST", "drift/explode", status=404)
     control("POST", "drift/_enter", {"container": "myapp", "status": "x"}, status=404)
@@ -153,7 +153,7 @@ def test_the_pace_is_set_for_what_begins_later(emulator: Emulator, control: Cont
     call("POST", "/containers", {"name": "myapp", "template": "nodejs"})
     emulator.advance(1)
 
-    assert emulator.state.container("myapp").status == "running"
+    assert emulator.platform.container("myapp").status == "running"
     assert control("POST", "set_pace", {"boot_seconds": -1}, status=400)["code"] == "invalid_value"
 
 
@@ -200,7 +200,7 @@ def test_data_is_loaded_whole_or_not_at_all(
     error = control("POST", "load", data, status=outcome[0])
 
     assert (error["code"], error.get("field")) == outcome[1:]
-    assert emulator.state.names() == []
+    assert emulator.platform.names() == []
 
 
 def test_a_request_is_told_with_its_bodies_and_without_secrets(
@@ -240,7 +240,7 @@ def test_everything_is_reset(emulator: Emulator, control: Control, call: Caller)
     call.create("myapp")
     control("POST", "reset")
 
-    assert emulator.state.names() == []
+    assert emulator.platform.names() == []
 
 
 @pytest.mark.parametrize(
@@ -326,10 +326,10 @@ def test_what_would_break_it_later_is_refused_at_once(
     sent = {
         key: emulator.account if key == "account" else value for key, value in body.items() if key != "to"
     }
-    before = msgspec.json.encode(emulator.state.world)
+    before = msgspec.json.encode(emulator.platform.state)
 
     assert control("POST", body["to"], sent, status=400)["error"].startswith(complaint)
-    assert msgspec.json.encode(emulator.state.world) == before
+    assert msgspec.json.encode(emulator.platform.state) == before
     assert control("GET", "faults")["all"] == []
     assert control("GET", "snapshot")["now"] == "2026-05-17T06:40:20.000Z"
     assert call("GET", "/containers").json()["count"] == 1

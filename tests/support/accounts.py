@@ -21,15 +21,17 @@ def running(api: Emulator, name: str, template: str = "nodejs", *, key: str = "d
     Returns:
         Its id.
     """
-    with api.state.lock:
-        made = containers.create(api.state, api.state.key(key), {"name": name, "template": template, **body})
+    with api.platform.lock:
+        made = containers.create(
+            api.platform, api.platform.key(key), {"name": name, "template": template, **body}
+        )
         api.drift.start(made.id)
         return made.id
 
 
 def addresses(api: Emulator, container: str) -> dict[str, tuple[str, str]]:
     """Who may reach a container: address -> description and service type."""
-    found = api.state.container(container).allowed_ips
+    found = api.platform.container(container).allowed_ips
     return {entry.ip_address: (entry.description, entry.service_type) for entry in found}
 
 
