@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator import keys
+from stacks_pulumi.emulator import keys, settling
 from stacks_pulumi.emulator.refusals import Refusal, bad_request, not_found
 from stacks_pulumi.emulator.state import ApiKey, Container, VpnClient, price_of
 from stacks_pulumi.emulator.transitions import Transition
@@ -19,14 +19,11 @@ if TYPE_CHECKING:
 __all__ = [
     "create",
     "delete",
-    "enter",
     "find",
     "make",
     "of_account",
-    "remove",
     "seen",
     "set_status",
-    "settle",
     "start",
     "stop",
 ]
@@ -105,7 +102,7 @@ def of_account(platform: Platform, account: str) -> list[Container]:
 def seen(platform: Platform, container: Container) -> None:
     """Count a read of a container's status, for transitions that go by reads."""
     if container.next is not None and container.next.read():
-        _apply(platform, container, container.next, platform.clock.now())
+        settling.move_on(platform.state, container, container.next, platform.clock.now())
 
 
 def set_status(platform: Platform, container: Container, wanted: Any) -> None:
@@ -135,7 +132,7 @@ def start(platform: Platform, container: Container, through: str = "starting") -
     if container.error is not None:
         _boot(platform, container, now, through)
         return
-    enter(container, through, now)
+    settling.enter(container, through, now)
     container.next = Transition("running", due=now + platform.pace.action_seconds)
 
 
@@ -145,7 +142,7 @@ def stop(platform: Platform, container: Container) -> None:
         return
     now = platform.clock.now()
     # assumed: the statuses between two lasting ones; the guide names pending, running and error only.
-    enter(container, "stopping", now)
+    settling.enter(container, "stopping", now)
     container.next = Transition("stopped", due=now + platform.pace.action_seconds)
 
 
@@ -165,7 +162,7 @@ def delete(platform: Platform, container: Container) -> None:
         return
     now = platform.clock.now()
     container.booting = False
-    enter(container, "deleting", now)
+    settling.enter(container, "deleting", now)
     container.next = Transition("gone", due=now + platform.pace.delete_seconds)
     for connection in list(platform.state.connections.values()):
         if container.id in {connection.source, connection.target}:
@@ -175,23 +172,6 @@ def delete(platform: Platform, container: Container) -> None:
                 source.env_pending = True
 
 
-def remove(platform: Platform, container: Container) -> None:
-    """End a container with all its data and backups."""
-    platform.state.containers.pop(container.id, None)
-    for backup in list(platform.state.backups.values()):
-        if backup.container_id == container.id:
-            del platform.state.backups[backup.id]
-    if platform.state.capacity is not None:
-        platform.state.capacity += 1
-
-
-def settle(platform: Platform, now: float) -> None:
-    """Let every container move on that was due by now."""
-    for container in list(platform.state.containers.values()):
-        while container.next is not None and container.next.is_due(now):
-            _apply(platform, container, container.next, container.next.due or now)
-
-
 def _stored(platform: Platform, name: str) -> str:
     # assumed: letters keep their case in the name and the id, unless `lower_case_names` is set.
     return name.lower() if platform.lower_case_names else name
@@ -199,7 +179,7 @@ def _stored(platform: Platform, name: str) -> str:
 
 def _check_account(platform: Platform, key: ApiKey, price: Decimal, now: float) -> None:
     """See that the account can pay and that there is room, and take the room."""
-    account = platform.accounts[key.account]
+    account = platform.state.accounts[key.account]
     # assumed: the order of the checks, and the bodies of both refusals.
     if not account.payment_method:
         raise Refusal(
@@ -228,45 +208,5 @@ def _check_account(platform: Platform, key: ApiKey, price: Decimal, now: float) 
 def _boot(platform: Platform, container: Container, now: float, through: str) -> None:
     container.boots += 1
     container.booting = True
-    enter(container, through, now)
+    settling.enter(container, through, now)
     container.next = platform.pace.boot(now)
-
-
-def _apply(platform: Platform, container: Container, transition: Transition, at: float) -> None:
-    container.next = None
-    if transition.to == "gone":
-        remove(platform, container)
-        return
-    status = transition.to
-    if container.booting:
-        container.booting, container.error = False, None
-        if _boot_fails(platform, container):
-            container.error = "the service did not become healthy in time"
-            status = "error"
-    enter(container, status, at)
-
-
-def enter(container: Container, status: str, at: float) -> None:
-    """Put a container into a status."""
-    container.status = status
-    container.updated_at = at
-    if status == "running":
-        container.running_since, container.stopped_at = at, None
-    elif status in {"stopped", "error"}:
-        container.running_since, container.stopped_at = None, at
-
-
-def _boot_fails(platform: Platform, container: Container) -> bool:
-    failures = platform.state.boot_failures
-    for subject in (container.name, container.template):
-        if subject not in failures:
-            continue
-        left = failures[subject]
-        if left is None:
-            return True
-        if left <= 1:
-            del failures[subject]
-        else:
-            failures[subject] = left - 1
-        return True
-    return False

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from stacks_pulumi.emulator.platform import Platform
     from stacks_pulumi.emulator.state import ApiKey, Connection, Container
 
-__all__ = ["request", "snapshot"]
+__all__ = ["logged_request", "snapshot"]
 
 _REQUESTS = 60
 """How many of the newest requests the page shows."""
@@ -30,22 +30,24 @@ def snapshot(api: Api) -> dict[str, Any]:
             "frozen": platform.clock.frozen,
             "accounts": [
                 {"id": found.id, "payment_method": found.payment_method, "waitlisted": found.waitlisted}
-                for found in platform.accounts.values()
+                for found in platform.state.accounts.values()
             ],
-            "keys": [_key(api, key, now) for key in platform.keys],
+            "keys": [_key(api, key, now) for key in platform.state.keys],
             "containers": [_container(platform, found) for found in held.values()],
-            "connections": [_connection(found, held) for found in platform.connections.values()],
-            "backups": [_backup(found) for found in reversed(list(platform.backups.values()))],
+            "connections": [_connection(found, held) for found in platform.state.connections.values()],
+            "backups": [_backup(found) for found in reversed(list(platform.state.backups.values()))],
             "monthly_usd": float(sum(found.price for found in held.values())),
             "capacity": platform.state.capacity,
             "calls": api.log.counts(),
             "faults": [fault.describe() for fault in api.faults.all()],
             "faults_left": [str(fault) for fault in api.faults.left()],
-            "requests": [request(record.describe()) for record in reversed(api.log.all()[-_REQUESTS:])],
+            "requests": [
+                logged_request(record.describe()) for record in reversed(api.log.all()[-_REQUESTS:])
+            ],
         }
 
 
-def request(record: dict[str, Any]) -> dict[str, Any]:
+def logged_request(record: dict[str, Any]) -> dict[str, Any]:
     """An entry of the request journal, with its moment as the API writes it."""
     return {**record, "at": iso(record["at"]), "seconds": round(record["seconds"], 4)}
 

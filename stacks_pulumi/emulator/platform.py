@@ -1,17 +1,17 @@
 """
-The platform: what it holds, the time it lives by, and what happens by itself.
+The platform as the rules see it: what it holds, the clock, how long things take, and which rules are strict.
 
 The rules of each noun are functions beside this file (`containers`, `access`, `connections`, `backups`, `vpn`);
-they take the state first and know nothing of HTTP.
+they take the platform first and know nothing of HTTP.
 """
 
 from __future__ import annotations
 
 import threading
 
-from stacks_pulumi.emulator import backups, containers
+from stacks_pulumi.emulator import settling
 from stacks_pulumi.emulator.clock import DrivenClock
-from stacks_pulumi.emulator.state import Account, ApiKey, Backup, Connection, Container, State
+from stacks_pulumi.emulator.state import State
 from stacks_pulumi.emulator.transitions import Pace
 
 __all__ = ["Platform"]
@@ -19,10 +19,9 @@ __all__ = ["Platform"]
 
 class Platform:
     """
-    Direct access to what the emulator holds.
+    What the rules read and change.
 
-    Every attribute is the real thing, not a copy: take `lock` around whatever reads more than one value while
-    requests are under way. Looking things up through the methods takes it for you.
+    Take `lock` around code that reads more than one value while requests are under way.
 
     Args:
         state: What it holds at the start; empty unless given.
@@ -30,6 +29,7 @@ class Platform:
         pace: How long things take.
 
     Attributes:
+        state: What it holds, as of the last `settle`.
         lock: Held while a request reads or changes anything.
         your_ip: The address that callers seem to come from; every real one is a loopback address here.
         duplicate_ips: Whether an address may be allowed twice.
@@ -62,66 +62,6 @@ class Platform:
         if not self.state.scheduled_until:
             self.state.scheduled_until = self.clock.now()
 
-    @property
-    def accounts(self) -> dict[str, Account]:
-        """Accounts by id."""
-        return self.state.accounts
-
-    @property
-    def keys(self) -> list[ApiKey]:
-        """Keys, oldest first."""
-        return self.state.keys
-
-    @property
-    def containers(self) -> dict[str, Container]:
-        """Containers by id, oldest first, of every account."""
-        self.settle()
-        return self.state.containers
-
-    @property
-    def connections(self) -> dict[str, Connection]:
-        """Connections by id, oldest first."""
-        return self.state.connections
-
-    @property
-    def backups(self) -> dict[int, Backup]:
-        """Backups by id, oldest first."""
-        self.settle()
-        return self.state.backups
-
-    def key(self, label: str) -> ApiKey:
-        """
-        A key by its label.
-
-        Raises:
-            KeyError: There is none.
-        """
-        with self.lock:
-            for key in self.state.keys:
-                if key.label == label:
-                    return key
-        raise KeyError(label)
-
-    def container(self, name_or_id: str) -> Container:
-        """
-        A container by its id or by its name in any account.
-
-        Raises:
-            KeyError: There is none.
-        """
-        with self.lock:
-            self.settle()
-            for found in self.state.containers.values():
-                if name_or_id in {found.id, found.name}:
-                    return found
-        raise KeyError(name_or_id)
-
-    def names(self) -> list[str]:
-        """The names of all containers, sorted; those that are being deleted count until they are gone."""
-        with self.lock:
-            self.settle()
-            return sorted(found.name for found in self.state.containers.values())
-
     def settle(self) -> float:
         """
         Let everything happen that was due by now.
@@ -131,8 +71,7 @@ class Platform:
         """
         with self.lock:
             now = self.clock.now()
-            containers.settle(self, now)
-            backups.settle(self, now)
+            settling.settle(self.state, self.pace, now)
             return now
 
     def empty(self) -> None:

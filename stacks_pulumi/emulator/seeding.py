@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from stacks_pulumi.emulator import access, backups, connections, containers, keys, vpn
+from stacks_pulumi.emulator import access, backups, connections, containers, keys, settling, vpn
 from stacks_pulumi.emulator.state import ApiKey
 
 if TYPE_CHECKING:
@@ -63,12 +63,13 @@ def load(
     """
     ready = [_converted(it, SeedContainer) for it in wanted]
     links = [_converted(it, SeedConnection) for it in connected]
+    platform.settle()
     before = copy.deepcopy(platform.state)
     try:
         made = [_container(platform, it.account or account, it) for it in ready]
         for it in links:
             connections.create(
-                platform, platform.container(it.source), platform.container(it.target), it.name
+                platform, platform.state.container(it.source), platform.state.container(it.target), it.name
             )
     except BaseException:
         platform.state = before
@@ -84,12 +85,12 @@ def _converted(entry: _Entry[_T], kind: type[_T]) -> _T:
 
 def _container(platform: Platform, account: str, wanted: SeedContainer) -> str:
     # A separate key, so that nothing counts against the cap of a real one.
-    owner = ApiKey("seed", "", platform.accounts[account].id, list(keys.SCOPES))
+    owner = ApiKey("seed", "", platform.state.accounts[account].id, list(keys.SCOPES))
     fields = ("name", "template", "plan", "additional_storage_tier")
     body: dict[str, Any] = {name: getattr(wanted, name) for name in fields}
     made = containers.create(platform, owner, {name: it for name, it in body.items() if it is not None})
     made.next, made.booting = None, False
-    containers.enter(made, "running", platform.clock.now())
+    settling.enter(made, "running", platform.clock.now())
     for name in wanted.vpn_clients:
         vpn.add(platform, made, name)
     if wanted.allowed_ips is not None:
@@ -102,5 +103,5 @@ def _container(platform: Platform, account: str, wanted: SeedContainer) -> str:
     if wanted.status == "error":
         made.error = "the service did not become healthy in time"
     if wanted.status != "running":
-        containers.enter(made, wanted.status, platform.clock.now())
+        settling.enter(made, wanted.status, platform.clock.now())
     return made.id

@@ -195,10 +195,17 @@ class Backup:
 @dataclass
 class State:
     """
-    Everything.
+    Everything that the platform holds.
+
+    Each attribute is the data itself and not a copy.
 
     Attributes:
         seed: What ids, passwords and the first key are derived from.
+        accounts: By id.
+        keys: Oldest first.
+        containers: By id, oldest first, of every account.
+        connections: By id, oldest first.
+        backups: By id, oldest first.
         counters: How many ids of each kind were given out.
         driven: By how many seconds the clock was driven forward.
         scheduled_until: Up to when the nightly backups were made.
@@ -224,6 +231,34 @@ class State:
         """The next number of a kind, from 1."""
         self.counters[kind] = self.counters.get(kind, 0) + 1
         return self.counters[kind]
+
+    def container(self, name_or_id: str) -> Container:
+        """
+        Return a container by its id or by its name in any account.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for found in list(self.containers.values()):
+            if name_or_id in {found.id, found.name}:
+                return found
+        raise KeyError(name_or_id)
+
+    def names(self) -> list[str]:
+        """Return the names of all containers, sorted; a container that is being deleted counts until it is gone."""
+        return sorted(found.name for found in list(self.containers.values()))
+
+    def key(self, label: str) -> ApiKey:
+        """
+        Return a key by its label.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for key in list(self.keys):
+            if key.label == label:
+                return key
+        raise KeyError(label)
 
     def derive(self, *parts: object) -> str:
         """64 hexadecimal digits that depend on the seed and the parts alone."""

@@ -74,7 +74,7 @@ def run(case: Case, engine: Path, empty_up: float, idle: Mapping[str, float] | N
                 measure(stack, emulator, verb.split()[-1], at_once=case.at_once, timeout=timeout),
                 bound,
             )
-        left = [found.id for found in emulator.platform.containers.values() if found.status != "deleting"]
+        left = [found.id for found in emulator.state.containers.values() if found.status != "deleting"]
         if left:
             raise AssertionError(f"left behind: {left}")
 

@@ -23,11 +23,10 @@ def holdings(emulator: Emulator, among: str = "") -> set[str]:
         emulator: Whose account.
         among: Only containers whose name begins like this, and what belongs to them.
     """
-    platform = emulator.platform
-    with platform.lock:
-        platform.settle()
+    with emulator.platform.lock:
+        state = emulator.state
         found = set()
-        for container in platform.state.containers.values():
+        for container in state.containers.values():
             if container.status == "deleting" or not container.name.startswith(among):
                 continue
             found.add(container.id)
@@ -43,12 +42,12 @@ def holdings(emulator: Emulator, among: str = "") -> set[str]:
             }
             found |= {
                 f"{container.id}/{made.id}"
-                for made in platform.state.connections.values()
+                for made in state.connections.values()
                 if made.source == container.id
             }
             found |= {
                 f"{container.id}/{backup.id}"
-                for backup in platform.state.backups.values()
+                for backup in state.backups.values()
                 if backup.container_id == container.id and backup.backup_type == "manual"
             }
         return found
@@ -57,15 +56,14 @@ def holdings(emulator: Emulator, among: str = "") -> set[str]:
 def connected(emulator: Emulator) -> dict[str, str]:
     """The target of every connection, by the id that its resource has."""
     with emulator.platform.lock:
-        made = list(emulator.platform.state.connections.values())
+        made = list(emulator.state.connections.values())
     return {f"{one.source}/{one.id}": one.target for one in made}
 
 
 def failures(emulator: Emulator) -> set[str]:
     """Backups that failed: the account lists them, and there is nothing in them."""
     with emulator.platform.lock:
-        emulator.platform.settle()
-        backups = list(emulator.platform.state.backups.values())
+        backups = list(emulator.state.backups.values())
     return {f"{backup.container_id}/{backup.id}" for backup in backups if backup.status == "failed"}
 
 

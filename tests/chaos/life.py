@@ -138,7 +138,7 @@ class Chaos(RuleBasedStateMachine):
     def _behind_our_back(self, action: str, pick: int) -> None:
         self.counts["steps"] += 1
         with self.emulator.platform.lock:
-            ids = sorted(self.emulator.platform.containers)
+            ids = sorted(self.emulator.state.containers)
         before = holdings(self.emulator)
         # What the platform refuses, its dashboard refuses as well.
         with contextlib.suppress(Refusal, KeyError, OSError):
@@ -165,7 +165,7 @@ class Chaos(RuleBasedStateMachine):
         urllib.request.urlopen(request, timeout=5).close()
 
     def _drift(self, action: str, container: str, pick: int) -> None:
-        drift, state = self.emulator.drift, self.emulator.platform.state
+        drift, state = self.emulator.drift, self.emulator.state
         found = state.containers[container]
         if action == "close":
             drift.set_external_access(container, enabled=False)
@@ -290,10 +290,10 @@ class Chaos(RuleBasedStateMachine):
             self.emulator.stop()
 
     def _converges(self) -> None:
-        self.emulator.platform.state.boot_failures.clear()
-        self.emulator.platform.state.backup_failures.clear()
+        self.emulator.state.boot_failures.clear()
+        self.emulator.state.backup_failures.clear()
         for id_ in sorted(self.foreign):
-            if "/" not in id_ and id_ in self.emulator.platform.containers:
+            if "/" not in id_ and id_ in self.emulator.state.containers:
                 self.emulator.drift.delete(id_)
         self._operate("refresh", [], lambda stack: stack.refresh())
         self.vanished.clear()

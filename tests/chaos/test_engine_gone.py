@@ -70,11 +70,11 @@ def test_what_is_made_while_nobody_listens_any_more_is_taken_back(
     if resource.kind == "PinnedBackup" and lost:
         # Nothing was pinned yet, so there is nothing to take back; but the look has to find it.
         _until(lambda: _looked(emulator, calls, operation))
-        assert not any(backup.pinned for backup in emulator.platform.backups.values())
+        assert not any(backup.pinned for backup in emulator.state.backups.values())
     elif resource.kind == "PinnedBackup":
         # One that is not pinned goes by itself after a week; nothing deletes it, as that takes a scope of its own.
         _until(lambda: emulator.calls("backups.unpin") > 0)
-        assert not any(backup.pinned for backup in emulator.platform.backups.values())
+        assert not any(backup.pinned for backup in emulator.state.backups.values())
     else:
         _until(lambda: holdings(emulator) == held)
 

@@ -109,7 +109,7 @@ def test_no_container_of_another_owner_is_touched_and_nothing_is_left(life: Wide
 @pytest.mark.parametrize("kind", ["AllowedIp", "Connection", "PinnedBackup", "SshCertificate", "VpnClient"])
 def test_no_child_is_created_in_a_container_that_was_recreated_outside(life: WiderChaos, kind: str) -> None:
     life.recreates_a_container(pick=2 if kind == "VpnClient" else 0, same=True)
-    apple = next(one.id for one in life.emulator.platform.containers.values() if one.name == "apple")
+    apple = next(one.id for one in life.emulator.state.containers.values() if one.name == "apple")
     life.emulator.drift.set_external_access(apple, enabled=True)
     before = life.program.names()
     life.program.add_child(kind, 0, 2)

@@ -134,7 +134,7 @@ class WiderChaos(Chaos):
         self.counts["steps"] += 1
         before = holdings(self.emulator)
         with self.emulator.platform.lock:
-            found = list(self.emulator.platform.containers.values())
+            found = list(self.emulator.state.containers.values())
             if not found:
                 return
             old = found[pick % len(found)]
@@ -213,9 +213,8 @@ class WiderChaos(Chaos):
 
     def _identities(self) -> dict[Identity, tuple[Any, ...]]:
         """Every container by its identity, with what an operation could change of it."""
-        platform = self.emulator.platform
-        with platform.lock:
-            platform.settle()
+        with self.emulator.platform.lock:
+            state = self.emulator.state
             found = {
                 (one.id, one.created_at): (
                     one.running_since,
@@ -225,7 +224,7 @@ class WiderChaos(Chaos):
                     tuple(sorted(entry.ip_address for entry in one.allowed_ips)),
                     tuple(sorted(client.name for client in one.vpn_clients)),
                 )
-                for one in platform.state.containers.values()
+                for one in state.containers.values()
                 if one.status != "deleting"
             }
         for identity in found:
@@ -234,10 +233,9 @@ class WiderChaos(Chaos):
         return found
 
     def _nothing_foreign_touched(self, actor: str, before: dict[Identity, tuple[Any, ...]]) -> None:
-        platform = self.emulator.platform
-        with platform.lock:
-            platform.settle()
-            for one in platform.state.containers.values():
+        with self.emulator.platform.lock:
+            state = self.emulator.state
+            for one in state.containers.values():
                 self.owners.setdefault((one.id, one.created_at), actor)
         after = self._identities()
         for identity, facts in before.items():

@@ -261,7 +261,7 @@ def test_a_backup_is_pinned_restored_unpinned_and_deleted(emulator: Emulator, ca
         pins.append(call("GET", f"/containers/{database}/backups").json()["data"][0]["pinned"])
 
     assert pins == [1, 1, 0]
-    assert emulator.platform.container("mydb").restored == [1]
+    assert emulator.state.container("mydb").restored == [1]
     assert call("DELETE", "/backups/1").status_code == 200
     assert call("DELETE", "/backups/1").status_code == 404
 

@@ -59,11 +59,11 @@ def test_every_night_at_two_utc_what_runs_is_backed_up(platform: OneAccount) -> 
     platform.running("mydb")
     containers.set_status(platform, platform.running("off"), "stopped")
     platform.pass_time(UNTIL_TWO - 60)
-    assert platform.backups == {}
+    assert platform.state.backups == {}
 
     platform.pass_time(61 + 10)
 
-    (made,) = platform.backups.values()
+    (made,) = platform.state.backups.values()
     assert (made.container_name, made.backup_type, made.status) == ("mydb", "scheduled", "completed")
     assert iso(made.created_at) == "2026-05-18T02:00:00.000Z"
 
@@ -73,7 +73,7 @@ def test_a_container_has_no_backup_of_nights_before_it_ran(platform: OneAccount)
     platform.running("late")
     platform.pass_time(DAY)
 
-    assert len(platform.backups) == 1
+    assert len(platform.state.backups) == 1
 
 
 def test_backups_are_kept_a_week_and_pinned_ones_for_good(platform: OneAccount) -> None:
@@ -82,20 +82,20 @@ def test_backups_are_kept_a_week_and_pinned_ones_for_good(platform: OneAccount) 
     platform.pass_time(10)
     backups.pin(kept, pinned=True)
     platform.pass_time(6.9 * DAY)
-    assert {kept.id, dropped.id} <= platform.backups.keys()
+    assert {kept.id, dropped.id} <= platform.state.backups.keys()
 
     platform.pass_time(0.2 * DAY)
-    assert kept.id in platform.backups
-    assert dropped.id not in platform.backups
+    assert kept.id in platform.state.backups
+    assert dropped.id not in platform.state.backups
 
     platform.pass_time(365 * DAY)
-    nightly = [found for found in platform.backups.values() if found.backup_type == "scheduled"]
-    assert kept.id in platform.backups
+    nightly = [found for found in platform.state.backups.values() if found.backup_type == "scheduled"]
+    assert kept.id in platform.state.backups
     assert len(nightly) == 7
 
     backups.pin(kept, pinned=False)
     platform.pass_time(1)
-    assert kept.id not in platform.backups
+    assert kept.id not in platform.state.backups
 
 
 def test_the_newest_backup_comes_first(platform: OneAccount) -> None:
@@ -131,7 +131,7 @@ def test_a_deleted_containers_backups_go_with_it(platform: OneAccount) -> None:
     containers.delete(platform, container)
     platform.pass_time(3)
 
-    assert [found.container_name for found in platform.backups.values()] == ["other"]
+    assert [found.container_name for found in platform.state.backups.values()] == ["other"]
 
 
 @pytest.mark.parametrize("backup_id", ["0", "99", "-1", "x", "²", "1" * 30, ""])

@@ -144,7 +144,7 @@ def test_the_examples_of_the_guide_work_with_curl(quick: Emulator) -> None:
 
     assert done(quick) >= {"connections.create", "allowed_ips.add", "backups.pin"}
     assert '"pinned"' in told
-    assert quick.platform.backups[1].pinned
+    assert quick.state.backups[1].pinned
 
 
 def test_the_page_works_in_a_browser_and_is_accessible(tools: Path, tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ def test_the_page_works_in_a_browser_and_is_accessible(tools: Path, tmp_path: Pa
         fill(emulator)
         run("node", "page.mjs", emulator.page_url, chromium(), *filter(None, [pictures]), cwd=tmp_path)
 
-        assert emulator.platform.names() == []
-        assert [key.label for key in emulator.platform.keys] == ["default", "ci", "second"]
+        assert emulator.state.names() == []
+        assert [key.label for key in emulator.state.keys] == ["default", "ci", "second"]
 
 
 def test_the_page_asks_for_the_token_or_takes_it_from_its_address(tools: Path, tmp_path: Path) -> None:

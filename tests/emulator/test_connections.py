@@ -115,12 +115,12 @@ def test_a_deleted_containers_connections_end_with_it(platform: OneAccount) -> N
     platform.pass_time(5)
 
     containers.delete(platform, database)
-    assert [made.name for made in platform.connections.values()] == ["app"]
+    assert [made.name for made in platform.state.connections.values()] == ["app"]
     assert app.env_pending
 
     containers.delete(platform, app)
     platform.pass_time(3)
-    assert platform.connections == {}
+    assert platform.state.connections == {}
 
 
 def test_targets_come_in_the_guides_groups(platform: OneAccount) -> None:

@@ -78,7 +78,7 @@ def test_a_bad_field_is_refused_by_name(platform: OneAccount, fields: dict[str, 
 
     assert caught.value.status == 400
     assert caught.value.body["field"] == field
-    assert platform.containers == {}
+    assert platform.state.containers == {}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_two_accounts_may_use_one_name(platform: OneAccount) -> None:
     other = keys.open_account(platform.state).id
     keys.issue(platform.state, other)
 
-    made = containers.create(platform, platform.keys[1], {"name": "web", "template": "nodejs"})
+    made = containers.create(platform, platform.state.keys[1], {"name": "web", "template": "nodejs"})
 
     assert made.id == f"{other}-web"
     with pytest.raises(Refusal) as caught:
@@ -289,7 +289,7 @@ def test_a_second_deletion_is_refused_if_the_platform_is_told_to(platform: OneAc
 
     assert caught.value.status == 400
     platform.pass_time(3)
-    assert platform.containers == {}
+    assert platform.state.containers == {}
 
 
 def test_names_are_stored_in_lower_case_if_the_platform_is_told_to(platform: OneAccount) -> None:
@@ -307,7 +307,7 @@ def test_a_container_can_be_deleted_while_it_boots(platform: OneAccount) -> None
     containers.delete(platform, made)
     platform.pass_time(60)
 
-    assert platform.containers == {}
+    assert platform.state.containers == {}
     assert platform.state.boot_failures == {"app": 1}
 
 
@@ -346,13 +346,13 @@ def test_caps_are_per_key(platform: OneAccount) -> None:
     keys.issue(platform.state, platform.account, spending_cap=Decimal(4))
     platform.create("one")
 
-    made = containers.create(platform, platform.keys[1], {"name": "two", "template": "nodejs"})
+    made = containers.create(platform, platform.state.keys[1], {"name": "two", "template": "nodejs"})
 
-    assert made.created_by == platform.keys[1].label
+    assert made.created_by == platform.state.keys[1].label
 
 
 def test_an_account_without_a_payment_method_creates_nothing(platform: OneAccount) -> None:
-    platform.accounts[platform.account].payment_method = False
+    platform.state.accounts[platform.account].payment_method = False
 
     with pytest.raises(Refusal) as caught:
         platform.create()
@@ -372,7 +372,7 @@ def test_without_capacity_the_account_is_put_on_the_waitlist_and_charged_nothing
             platform.create("two")
         assert caught.value.status == 503
 
-    assert platform.accounts[platform.account].waitlisted == 2
+    assert platform.state.accounts[platform.account].waitlisted == 2
     assert keys.spent(platform.own_key, platform.clock.now()) == Decimal(4)
 
     containers.delete(platform, first)

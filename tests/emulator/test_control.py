@@ -12,7 +12,7 @@ import pytest
 import requests
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator import Emulator, page_data
 from stacks_pulumi.emulator.drift import Drift
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def test_the_clock_is_advanced_frozen_and_resumed(emulator: Emulator, control: C
     call("POST", "/containers", {"name": "myapp", "template": "nodejs"})
     assert control("GET", "clock")["iso"] == "2026-05-17T06:40:00.000Z"
     assert control("POST", "advance", {"seconds": 20})["iso"] == "2026-05-17T06:40:20.000Z"
-    assert emulator.platform.container("myapp").status == "running"
+    assert emulator.state.container("myapp").status == "running"
 
     assert control("POST", "resume")["frozen"] is False
     frozen = control("POST", "freeze")
@@ -127,7 +127,7 @@ def test_keys_and_accounts_are_made(emulator: Emulator, control: Control, call: 
     control("POST", "set_spending_cap", {"spending_cap": 0, "label": "default"})
     assert call("POST", "/containers", {"name": "myapp", "template": "nodejs"}).status_code == 402
     control("POST", "set_rate_limit", {"rate_limit": 1})
-    assert emulator.platform.keys[0].rate_limit == 1
+    assert emulator.state.keys[0].rate_limit == 1
 
 
 def test_drift_and_failures_happen(emulator: Emulator, control: Control, call: Caller) -> None:
@@ -137,11 +137,11 @@ def test_drift_and_failures_happen(emulator: Emulator, control: Control, call: C
     call.create("broken")
     call("POST", f"/containers/{emulator.account}-myapp/backup")
     emulator.advance(10)
-    assert emulator.platform.backups[1].error_message == "no space"
-    assert emulator.platform.container("broken").status == "error"
+    assert emulator.state.backups[1].error_message == "no space"
+    assert emulator.state.container("broken").status == "error"
 
     assert control("POST", "drift/resize", {"container": "myapp", "plan": "premium"}) == {"done": True}
-    assert emulator.platform.container("myapp").plan == "premium"
+    assert emulator.state.container("myapp").plan == "premium"
     control("POST", "drift/delete", {"container": "nobody"}, status=404)
     control("POST", "drift/explode", status=404)
     control("POST", "drift/_enter", {"container": "myapp", "status": "x"}, status=404)
@@ -153,7 +153,7 @@ def test_the_pace_is_set_for_what_begins_later(emulator: Emulator, control: Cont
     call("POST", "/containers", {"name": "myapp", "template": "nodejs"})
     emulator.advance(1)
 
-    assert emulator.platform.container("myapp").status == "running"
+    assert emulator.state.container("myapp").status == "running"
     assert control("POST", "set_pace", {"boot_seconds": -1}, status=400)["code"] == "invalid_value"
 
 
@@ -172,7 +172,7 @@ def test_data_is_loaded_without_waiting_and_without_a_cap(
     }
 
     assert control("POST", "load", data)["ids"][0] == f"{emulator.account}-myapp"
-    state = emulator.snapshot()
+    state = page_data.snapshot(emulator.api)
     assert [found["status"] for found in state["containers"]] == ["running", "running", "running", "stopped"]
     assert [backup["status"] for backup in state["backups"]] == ["completed", "completed"]
     assert [entry["ip_address"] for entry in state["containers"][0]["allowed_ips"]][-1] == "198.51.100.0/24"
@@ -200,7 +200,7 @@ def test_data_is_loaded_whole_or_not_at_all(
     error = control("POST", "load", data, status=outcome[0])
 
     assert (error["code"], error.get("field")) == outcome[1:]
-    assert emulator.platform.names() == []
+    assert emulator.state.names() == []
 
 
 def test_a_request_is_told_with_its_bodies_and_without_secrets(
@@ -240,7 +240,7 @@ def test_everything_is_reset(emulator: Emulator, control: Control, call: Caller)
     call.create("myapp")
     control("POST", "reset")
 
-    assert emulator.platform.names() == []
+    assert emulator.state.names() == []
 
 
 @pytest.mark.parametrize(
@@ -435,7 +435,7 @@ def test_the_state_holds_everything_and_nothing_secret(
     assert (state["connections"][0]["source"], state["connections"][0]["target"]) == ("myapp", "mydb")
     assert state["backups"][0]["status"] == "in_progress"
     assert state["keys"][0]["spent"] == 13
-    now = emulator.snapshot()
+    now = page_data.snapshot(emulator.api)
     for told_now in (state, now):
         # It runs down while the test runs.
         del told_now["keys"][0]["window_ends_in"]
@@ -466,7 +466,7 @@ def test_the_page_brings_everything_with_it(emulator: Emulator) -> None:
 def test_the_page_reads_what_the_state_tells(emulator: Emulator, call: Caller) -> None:
     call.create("gate", "stacks-vpn")
     page = requests.get(emulator.page_url, timeout=10).text
-    state = emulator.snapshot()
+    state = page_data.snapshot(emulator.api)
 
     unread = [key for key in state if f"state.{key}" not in page]
     assert unread == ["accounts"]

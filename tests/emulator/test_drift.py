@@ -60,8 +60,8 @@ def test_a_container_is_deleted_with_all_it_has(platform: OneAccount, drift: Dri
     backups.trigger(platform, database)
     drift.delete("mydb")
 
-    assert list(platform.containers) == [app.id]
-    assert (platform.connections, platform.backups) == ({}, {})
+    assert list(platform.state.containers) == [app.id]
+    assert (platform.state.connections, platform.state.backups) == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_a_recreated_container_has_the_same_id_and_nothing_else_of_the_first(
     assert (second.template, second.plan, second.storage_tier) == after
     assert int(second.created_at) > int(first.created_at)
     assert second.status == "pending"
-    assert (platform.connections, platform.backups) == ({}, {})
-    assert platform.container("app") is second
+    assert (platform.state.connections, platform.state.backups) == ({}, {})
+    assert platform.state.container("app") is second
 
 
 def test_a_container_is_resized(platform: OneAccount, drift: Drift) -> None:
@@ -135,7 +135,7 @@ def test_connections_backups_and_devices_change(platform: OneAccount, drift: Dri
     drift.add_vpn_client("gate", "phone")
     drift.remove_vpn_client("gate", "default")
 
-    assert (platform.connections, platform.backups) == ({}, {})
+    assert (platform.state.connections, platform.state.backups) == ({}, {})
     assert [client.name for client in gateway.vpn_clients] == ["phone"]
 
 
@@ -145,7 +145,7 @@ def test_keys_payment_and_capacity_change(platform: OneAccount, drift: Drift) ->
     drift.set_capacity(0)
 
     assert platform.own_key.revoked
-    assert not platform.accounts[platform.account].payment_method
+    assert not platform.state.accounts[platform.account].payment_method
     assert platform.state.capacity == 0
 
 

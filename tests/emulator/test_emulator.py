@@ -62,17 +62,17 @@ def test_its_clock_is_driven_and_runs_by_itself() -> None:
         headers = {"Authorization": f"Bearer {emulator.key}"}
         body = {"name": "myapp", "template": "nodejs"}
         requests.post(f"{emulator.url}/containers", json=body, headers=headers, timeout=10)
-        assert emulator.platform.container("myapp").status == "pending"
+        assert emulator.state.container("myapp").status == "pending"
 
         emulator.advance(1000)
-        assert emulator.platform.container("myapp").status == "running"
+        assert emulator.state.container("myapp").status == "running"
 
     quick = Emulator(boot_seconds=0.05)
     with quick:
         headers = {"Authorization": f"Bearer {quick.key}"}
         requests.post(f"{quick.url}/containers", json=body, headers=headers, timeout=10)
         deadline = time.monotonic() + 5
-        while quick.platform.container("myapp").status == "pending":
+        while quick.state.container("myapp").status == "pending":
             assert time.monotonic() < deadline
             threading.Event().wait(0.01)
 
@@ -109,7 +109,7 @@ def test_a_limit_that_is_none_is_not_set(emulator: Emulator) -> None:
     with pytest.raises(ValueError, match="rate_limit must be"):
         emulator.set_rate_limit(-1)
 
-    assert emulator.platform.keys[0].rate_limit is None
+    assert emulator.state.keys[0].rate_limit is None
 
 
 def test_it_stops_and_starts_on_the_same_port_with_all_that_it_held(emulator: Emulator, call: Caller) -> None:
@@ -154,11 +154,11 @@ def test_no_thread_is_left_behind() -> None:
 def test_a_reset_keeps_accounts_and_keys_alone(emulator: Emulator, call: Caller) -> None:
     call.create("myapp")
     emulator.faults.add("containers.list", 500)
-    emulator.platform.accounts[emulator.account].payment_method = False
+    emulator.state.accounts[emulator.account].payment_method = False
     emulator.reset()
 
-    assert (emulator.platform.names(), emulator.faults.all(), emulator.calls()) == ([], [], 0)
-    assert emulator.platform.keys[0].spent == {}
+    assert (emulator.state.names(), emulator.faults.all(), emulator.calls()) == ([], [], 0)
+    assert emulator.state.keys[0].spent == {}
     assert call.create("myapp")
 
 
@@ -193,9 +193,9 @@ def test_24_threads_at_once_lose_nothing(emulator: Emulator) -> None:
         codes = [code for found in pool.map(work, range(24)) for code in found]
 
     assert sorted(codes) == [200] * 120 + [202] * 120
-    assert len(emulator.platform.names()) == 120
-    ports = {container.port for container in emulator.platform.containers.values()}
-    addresses = {container.ip_address for container in emulator.platform.containers.values()}
+    assert len(emulator.state.names()) == 120
+    ports = {container.port for container in emulator.state.containers.values()}
+    addresses = {container.ip_address for container in emulator.state.containers.values()}
     assert (len(ports), len(addresses)) == (120, 120)
     assert emulator.calls() == 240
     assert emulator.api.limiter.used("default")[0] == 240

@@ -29,7 +29,7 @@ def test_dropped_before_means_that_nothing_was_done(emulator: Emulator, call: Ca
     with pytest.raises(requests.ConnectionError):
         call("POST", "/containers", NEW)
 
-    assert emulator.platform.names() == []
+    assert emulator.state.names() == []
     assert call("POST", "/containers", NEW).status_code == 202
 
 
@@ -40,7 +40,7 @@ def test_dropped_after_means_that_it_was_done(emulator: Emulator, call: Caller, 
     with pytest.raises(requests.ConnectionError):
         call("POST", "/containers", NEW)
 
-    assert emulator.platform.names() == ["myapp"]
+    assert emulator.state.names() == ["myapp"]
     assert [record.status for record in emulator.requests] == [0]
 
 
@@ -53,7 +53,7 @@ def test_too_many_requests_with_and_without_a_time(
 
     assert answer.status_code == 429
     assert answer.headers.get("Retry-After") == (None if retry_after is None else "7")
-    assert emulator.platform.names() == []
+    assert emulator.state.names() == []
 
 
 @pytest.mark.parametrize("done", [False, True])
@@ -64,7 +64,7 @@ def test_an_error_comes_before_or_after_it_was_done(
     emulator.faults.add("containers.create", code, done=done)
 
     assert call("POST", "/containers", NEW).status_code == code
-    assert emulator.platform.names() == (["myapp"] if done else [])
+    assert emulator.state.names() == (["myapp"] if done else [])
 
 
 def test_slow_is_slower_than_the_clients_patience_and_done_all_the_same(
@@ -75,7 +75,7 @@ def test_slow_is_slower_than_the_clients_patience_and_done_all_the_same(
     with pytest.raises(requests.ReadTimeout):
         call("POST", "/containers", NEW, timeout=0.2)
 
-    assert emulator.platform.names() == ["myapp"]
+    assert emulator.state.names() == ["myapp"]
     # It is counted although its answer is still on the way.
     assert (emulator.calls("containers.create"), emulator.requests) == (1, [])
 
@@ -110,7 +110,7 @@ def test_truncated_is_no_json(emulator: Emulator, call: Caller) -> None:
     assert answer.status_code == 202
     with pytest.raises(requests.JSONDecodeError):
         answer.json()
-    assert emulator.platform.names() == ["myapp"]
+    assert emulator.state.names() == ["myapp"]
 
 
 def test_cut_ends_before_its_length(emulator: Emulator, call: Caller) -> None:
@@ -119,7 +119,7 @@ def test_cut_ends_before_its_length(emulator: Emulator, call: Caller) -> None:
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
         call("POST", "/containers", NEW)
 
-    assert emulator.platform.names() == ["myapp"]
+    assert emulator.state.names() == ["myapp"]
 
 
 @pytest.mark.parametrize("code", [200, 502])
@@ -139,7 +139,7 @@ def test_empty_has_its_status_and_no_body(emulator: Emulator, call: Caller) -> N
 
     assert (created.status_code, created.text) == (202, "")
     assert (listed.status_code, listed.text) == (204, "")
-    assert emulator.platform.names() == ["myapp"]
+    assert emulator.state.names() == ["myapp"]
 
 
 def test_another_status_has_the_right_body(emulator: Emulator, call: Caller) -> None:
@@ -224,7 +224,7 @@ def test_a_redirect_names_another_host(emulator: Emulator, call: Caller) -> None
     answer = call("POST", "/containers", NEW, allow_redirects=False)
 
     assert (answer.status_code, answer.headers["Location"]) == (307, "http://localhost:9/stolen")
-    assert emulator.platform.names() == []
+    assert emulator.state.names() == []
 
 
 def test_hanging_up_spoils_the_next_request_on_that_connection(emulator: Emulator) -> None:

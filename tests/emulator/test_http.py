@@ -137,7 +137,7 @@ def test_a_body_in_chunks_is_read(emulator: Emulator, call: Caller) -> None:
     parts = [b'{"name": "chu', b'nked", "templ', b'ate": "nodejs"}']
 
     assert call("POST", "/containers", data=iter(parts)).status_code == 202
-    assert emulator.platform.names() == ["chunked"]
+    assert emulator.state.names() == ["chunked"]
 
 
 def test_every_answer_to_a_known_key_tells_its_window(emulator: Emulator) -> None:
@@ -264,7 +264,7 @@ def test_half_a_request_is_not_carried_out(emulator: Emulator) -> None:
         raw.shutdown(socket.SHUT_WR)
         assert raw.recv(65536) == b""
 
-    assert (emulator.platform.names(), emulator.calls()) == ([], 0)
+    assert (emulator.state.names(), emulator.calls()) == ([], 0)
 
 
 def test_refused_requests_use_up_no_port(emulator: Emulator, call: Caller) -> None:

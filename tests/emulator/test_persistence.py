@@ -119,10 +119,10 @@ def test_an_emulator_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
 
     assert second.key == first.key
     assert second.account == first.account
-    assert second.platform.state.boot_failures == {"app": 1}
+    assert second.state.boot_failures == {"app": 1}
     # The driven part of the clock counts, so that nothing lies in the future.
     assert second.clock.now() - first.clock.now() == pytest.approx(0, abs=5)
-    assert second.platform.keys[0].spending_cap == 20
+    assert second.state.keys[0].spending_cap == 20
 
 
 def test_a_key_of_ones_own_is_added_to_a_file(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_key_of_ones_own_is_added_to_a_file(tmp_path: Path) -> None:
 
     assert second.key == mine
     assert second.account == first.account
-    assert len(second.platform.keys) == 2
+    assert len(second.state.keys) == 2
 
 
 def test_every_change_is_in_the_journal(platform: OneAccount, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def owners(data: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
 
 
 def bill(emulator: Emulator) -> Decimal:
-    held = emulator.platform.state.containers.values()
+    held = emulator.state.containers.values()
     return sum(
         (catalog.monthly_price(one.template, one.plan, one.storage_tier) or Decimal(0) for one in held),
         Decimal(0),
@@ -137,7 +137,7 @@ def test_a_container_of_a_stack_that_was_killed_half_way_is_named_with_that_stac
         stack = make_stack(emulator)
         stack.program('stacks.Container("web", template="nodejs")')
         process = stack.start("up", "--yes", "--skip-preview")
-        until(lambda: len(emulator.platform.containers) == 1)
+        until(lambda: len(emulator.state.containers) == 1)
         time.sleep(1.0)
         # As when the machine stops: the engine sees no error of its provider, and the provider does not roll back.
         process.send_signal(signal.SIGSTOP)

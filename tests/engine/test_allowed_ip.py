@@ -53,7 +53,7 @@ def test_an_address_from_its_creation_to_its_end(stack: Stack, emulator: Emulato
     result = stack.up(quiet_afterwards=False)
     assert result.steps("office") == ["delete"]
     assert "external access was turned off instead" in result.text
-    assert emulator.platform.container("web").external_access is False
+    assert emulator.state.container("web").external_access is False
 
     # The program still says external_access=True: a refresh shows that it is off, and the next up opens it for the
     # caller, as it does for any container without rules.
@@ -62,7 +62,7 @@ def test_an_address_from_its_creation_to_its_end(stack: Stack, emulator: Emulato
     assert addresses(emulator, "web").keys() == {CALLER}
 
     stack.destroy()
-    assert emulator.platform.containers == {}
+    assert emulator.state.containers == {}
 
 
 def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
@@ -100,4 +100,4 @@ def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
     assert stack.outputs()["entry"] == [web, OFFICE, "both"]
     # The container was only looked up, so nothing but this deletion closes its door.
     assert result.steps("office") == ["delete"]
-    assert emulator.platform.container("web").external_access is False
+    assert emulator.state.container("web").external_access is False

@@ -18,12 +18,12 @@ def test_a_restore_happens_once_and_for_each_change(stack: Stack, emulator: Emul
 
     result = stack.up()
     assert [name for op, name in result.order() if op == "create"] == ["sql", "backup", "restore"]
-    assert emulator.platform.container("sql").restored == [1]
+    assert emulator.state.container("sql").restored == [1]
 
     # By its number or by its id, it is the same backup; a refresh has nothing to look at.
     stack.program(PROGRAM.format("id", 1))
     stack.refresh()
-    assert emulator.platform.container("sql").restored == [1]
+    assert emulator.state.container("sql").restored == [1]
 
     # A failed restore is tried again by the next up.
     emulator.drift.stop("sql")
@@ -31,8 +31,8 @@ def test_a_restore_happens_once_and_for_each_change(stack: Stack, emulator: Emul
     assert "must be running to restore a backup" in "".join(stack.up_fails().errors)
     emulator.drift.start("sql")
     assert stack.up(quiet_afterwards=False).steps("restore") == ["update"]
-    assert emulator.platform.container("sql").restored == [1, 1]
+    assert emulator.state.container("sql").restored == [1, 1]
 
     restores = emulator.calls("backups.restore")
     stack.destroy()
-    assert (emulator.platform.containers, emulator.calls("backups.restore")) == ({}, restores)
+    assert (emulator.state.containers, emulator.calls("backups.restore")) == ({}, restores)

@@ -215,7 +215,7 @@ def test_the_only_address_is_exchanged_without_an_empty_list_in_between(
     stack.up()
 
     assert set(addresses(emulator, "web")) == {"198.51.100.2"}
-    assert emulator.platform.container("web").external_access is True
+    assert emulator.state.container("web").external_access is True
     assert emulator.calls("containers.external_access") == 1
     assert fewest_addresses(emulator, 1) >= 1
     stack.refresh()

@@ -24,7 +24,7 @@ pulumi.export("address", primary.connection_string)
 
 def links(emulator: Emulator) -> dict[str, str]:
     """Connections by name, with what they lead to."""
-    return {found.name: found.target.rpartition("-")[2] for found in emulator.platform.connections.values()}
+    return {found.name: found.target.rpartition("-")[2] for found in emulator.state.connections.values()}
 
 
 def test_a_connection_from_its_creation_to_its_end(stack: Stack, emulator: Emulator) -> None:
@@ -37,7 +37,7 @@ def test_a_connection_from_its_creation_to_its_end(stack: Stack, emulator: Emula
     assert links(emulator) == {"primary db": "sql", "app-to-cache": "cache"}
     # Two connections to one source, one restart.
     assert emulator.calls("containers.set_status") == 1
-    assert emulator.platform.container("app").env_pending is False
+    assert emulator.state.container("app").env_pending is False
 
     # What may hold a password is encrypted in the state, and so is what the program makes of it.
     address = f"postgresql://postgres:****@{emulator.account}-sql:5432/postgres"
@@ -63,7 +63,7 @@ def test_a_connection_from_its_creation_to_its_end(stack: Stack, emulator: Emula
     # Each connection deletes itself.
     deleted = emulator.calls("connections.delete")
     stack.destroy()
-    assert (emulator.platform.connections, emulator.platform.containers) == ({}, {})
+    assert (emulator.state.connections, emulator.state.containers) == ({}, {})
     assert emulator.calls("connections.delete") == deleted + 2
     assert "postgresql://" not in stack.said()
     assert "POSTGRES_" not in stack.said()
@@ -90,9 +90,9 @@ def test_what_stands_in_the_way(emulator: Emulator, make_stack: Callable[..., St
     emulator.faults.add("containers.set_status", "status", code=400, body={"error": "Not today"})
     stack.program(program.format(app, sql, ""))
     assert "Not today" in "".join(stack.up_fails().errors)
-    assert stack.resources()["link"]["id"] == f"{app}/{next(iter(emulator.platform.connections))}"
+    assert stack.resources()["link"]["id"] == f"{app}/{next(iter(emulator.state.connections))}"
     assert stack.up(quiet_afterwards=False).steps("link") == ["update"]
-    assert emulator.platform.container("app").env_pending is False
+    assert emulator.state.container("app").env_pending is False
 
     # Another program finds it there, looks it up, and takes it over.
     other = make_stack(emulator)
@@ -130,7 +130,7 @@ def test_one_restart_for_targets_that_become_ready_at_different_times(
     stack.up()
 
     assert emulator.calls("containers.set_status") == 1
-    assert emulator.platform.container("app").env_pending is False
+    assert emulator.state.container("app").env_pending is False
 
 
 def test_a_restart_that_another_resource_waits_for_waits_for_no_other_target(

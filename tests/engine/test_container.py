@@ -18,7 +18,7 @@ pulumi.export("price", web.monthly_price_usd)
 def names(emulator: Emulator) -> set[str]:
     """What is in the account."""
     emulator.advance(1)
-    return {container.name for container in emulator.platform.state.containers.values()}
+    return {container.name for container in emulator.state.containers.values()}
 
 
 def test_a_container_is_made_once_and_an_unchanged_program_asks_nothing(
@@ -58,7 +58,7 @@ def test_drift_is_found_and_mended_and_what_is_gone_is_made_again(stack: Stack, 
 
     assert found.changes == {"update": 1}
     assert mended.steps("web") == ["update"]
-    assert emulator.platform.container("web").status == "running"
+    assert emulator.state.container("web").status == "running"
     assert stack.resources()["web"]["outputs"]["url"].startswith("web-")
 
     emulator.drift.delete("web")
@@ -87,13 +87,13 @@ def test_a_replacement_has_to_be_asked_for_and_deletes_first(stack: Stack, emula
     stack.up()
     stack.program('web = stacks.Container("web", template="python")')
     stack.up_fails()
-    assert emulator.platform.container("web").template == "nodejs"
+    assert emulator.state.container("web").template == "nodejs"
 
     stack.program('web = stacks.Container("web", template="python", replace_on_change=True)')
     replaced = stack.up()
 
     assert replaced.order() == [("delete-replaced", "web"), ("replace", "web"), ("create-replacement", "web")]
-    assert emulator.platform.container("web").template == "python"
+    assert emulator.state.container("web").template == "python"
     stack.destroy()
 
 
@@ -161,7 +161,7 @@ def test_a_container_that_exists_is_taken_over_and_then_owned(
     taken = second.up()
 
     assert "adopted the container" in taken.text
-    assert emulator.platform.container("web").status == "stopped"
+    assert emulator.state.container("web").status == "stopped"
     second.destroy()
     assert names(emulator) == set()
 

@@ -168,8 +168,8 @@ def _known(stack: Stack, emulator: Emulator, what: str) -> None:
     if what == "backup":
         # A backup that nobody is told of is not pinned, so the platform clears it away after a week.
         _until(lambda: emulator.calls("backups.unpin") > 0, "the backup was left to the clean-up")
-        assert not any(backup.pinned for backup in emulator.platform.backups.values())
-        kept |= {f"{backup.container_id}/{backup.id}" for backup in emulator.platform.backups.values()}
+        assert not any(backup.pinned for backup in emulator.state.backups.values())
+        kept |= {f"{backup.container_id}/{backup.id}" for backup in emulator.state.backups.values()}
     _until(lambda: holdings(emulator) == kept, "the account holds what the state says")
 
 

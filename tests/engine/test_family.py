@@ -38,8 +38,8 @@ def test_a_container_takes_its_children_with_it(stack: Stack, emulator: Emulator
     assert order[4:6] == [("delete-replaced", "app"), ("create-replacement", "app")]
     assert {name for _, name in order[6:]} == set(CHILDREN)
     assert addresses(emulator, "app").keys() == {OFFICE}
-    assert [found.name for found in emulator.platform.connections.values()] == ["link"]
-    assert [found.pinned for found in emulator.platform.backups.values()] == [True]
+    assert [found.name for found in emulator.state.connections.values()] == ["link"]
+    assert [found.pinned for found in emulator.state.backups.values()] == [True]
 
     # Under another name the new one comes first, with new children, and then the old ones go.
     stack.program(FAMILY.format("shop", "premium"))
@@ -47,9 +47,9 @@ def test_a_container_takes_its_children_with_it(stack: Stack, emulator: Emulator
     made = [name for op, name in result.order() if op == "create-replacement"]
     gone = [name for op, name in result.order() if op == "delete-replaced"]
     assert (made[0], gone[-1], len(made), len(gone)) == ("app", "app", 5, 5)
-    assert emulator.platform.names() == ["shop", "sql", "vpn"]
+    assert emulator.state.names() == ["shop", "sql", "vpn"]
     assert addresses(emulator, "shop").keys() == {OFFICE}
-    assert [found.source for found in emulator.platform.connections.values()] == [f"{emulator.account}-shop"]
+    assert [found.source for found in emulator.state.connections.values()] == [f"{emulator.account}-shop"]
 
     # Vanished, with all that belonged to it and the connection that led to another one.
     emulator.drift.delete("shop")
@@ -63,7 +63,7 @@ def test_a_container_takes_its_children_with_it(stack: Stack, emulator: Emulator
     # Vanished again, and this time the stack is destroyed without a refresh.
     emulator.drift.delete("shop")
     stack.destroy()
-    assert (emulator.platform.containers, emulator.platform.connections, emulator.platform.backups) == (
+    assert (emulator.state.containers, emulator.state.connections, emulator.state.backups) == (
         {},
         {},
         {},
@@ -80,7 +80,7 @@ def test_a_destruction_deletes_children(stack: Stack, emulator: Emulator, with_c
 
     result = stack.destroy()
 
-    assert emulator.platform.containers == {}
+    assert emulator.state.containers == {}
     changed = {request.operation for request in emulator.requests[calls:] if request.method != "GET"}
     # The rule is the last one, so external access goes with it.
     own = {"containers.external_access", "backups.unpin", "connections.delete", "vpn_clients.remove"}
@@ -110,10 +110,10 @@ def test_what_belongs_to_a_container_that_stays_is_taken_away(stack: Stack, emul
 
     result = stack.destroy()
 
-    assert emulator.platform.names() == ["kept", "shared", "sql"]
-    assert emulator.platform.connections == {}
+    assert emulator.state.names() == ["kept", "shared", "sql"]
+    assert emulator.state.connections == {}
     for name in ("shared", "kept"):
-        assert emulator.platform.container(name).external_access is False
+        assert emulator.state.container(name).external_access is False
     assert result.text.count("external access was turned off instead") >= 2
 
 
@@ -128,4 +128,4 @@ def test_a_class_of_a_team_is_a_container_to_the_engine_as_well(stack: Stack, em
 
     assert stack.resources()["orders"]["type"] == "pulumi-python:dynamic/stacks:Container"
     stack.destroy()
-    assert emulator.platform.containers == {}
+    assert emulator.state.containers == {}

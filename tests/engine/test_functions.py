@@ -55,7 +55,7 @@ def test_answers_come_once_they_can_and_secrets_stay_secret(
     assert shown["container"]["internal_host"] == shown["container"]["id"]
     assert (shown["targets"], shown["backups"]) == ("vpn", [])
     assert secret["credentials"]["password"] == secret["password"]
-    state, app = emulator.platform.state, emulator.platform.container("app")
+    state, app = emulator.state, emulator.state.container("app")
     key = fake_secrets.private_key(state, app)
     assert (key, fake_secrets.password(state, app)) == (secret["key"], secret["password"])
     # The oldest SDK itself writes secrets into its debug log, which `said` has and a person sees with `--debug` only.

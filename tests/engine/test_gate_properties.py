@@ -109,7 +109,7 @@ rounds = st.tuples(
 def account(api: Emulator) -> dict[str, Decimal]:
     """By id, what each container of the account costs a month."""
     found = {}
-    for id_, container in api.platform.containers.items():
+    for id_, container in api.state.containers.items():
         price = catalog.monthly_price(container.template, container.plan)
         assert price is not None
         found[id_] = price
@@ -179,7 +179,7 @@ def check_export(stack: Stack, api: Emulator) -> None:
 
 
 def play(stack: Stack, api: Emulator, program: list[Declared], limit: int, scratch: Path) -> None:
-    names = set(api.platform.names())
+    names = set(api.state.names())
     for one in program:
         if one.adopted and one.name not in names:
             running(api, one.name, "nodejs", plan=one.plan)

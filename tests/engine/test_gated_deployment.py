@@ -70,7 +70,7 @@ def test_a_change_that_passes_is_made_as_it_was_planned(gate: Gate, emulator: Em
 
     applied = gate.run("apply")
     assert applied.returncode == 0, applied.stdout + applied.stderr
-    assert emulator.platform.names() == ["shop", "shop-db", "shop-worker-0"]
+    assert emulator.state.names() == ["shop", "shop-db", "shop-worker-0"]
 
     again = gate.run("preview")
     assert again.returncode == 0, again.stdout + again.stderr
@@ -82,7 +82,7 @@ def test_a_plan_that_is_not_allowed_closes_the_gate(gate: Gate, emulator: Emulat
 
     assert "❌ **allowed-plans** on **shop**" in gate.closed()
     assert gate.run("apply").returncode != 0
-    assert emulator.platform.names() == []
+    assert emulator.state.names() == []
 
 
 def test_a_change_over_the_budget_closes_the_gate(gate: Gate) -> None:
@@ -107,7 +107,7 @@ def test_what_changes_after_the_approval_is_not_made(gate: Gate, emulator: Emula
 
     assert applied.returncode != 0
     assert "violates plan" in applied.stdout + applied.stderr
-    assert "shop" not in emulator.platform.names()
+    assert "shop" not in emulator.state.names()
 
 
 @pytest.mark.parametrize("script", ["exit 1", 'case "$*" in *markdown*) exit 1 ;; esac'])

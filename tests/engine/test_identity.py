@@ -61,7 +61,7 @@ def test_nothing_touches_a_container_that_only_has_the_same_id(
     stack.program(program)
     result = stack.engine("up", "--yes", "--skip-preview")
 
-    assert emulator.platform.containers == {made.id: made}, result.text
+    assert emulator.state.containers == {made.id: made}, result.text
     assert not any(name != "containers.create" for name in writes(emulator, calls)), result.text
     # Never a silent success.
     assert made.id in "".join([*result.errors, *result.warnings]), result.text

@@ -20,7 +20,7 @@ stacks.PinnedBackup("backup", container=db)
 
 
 def names(emulator: Emulator) -> set[str]:
-    return {container.name for container in emulator.platform.containers.values()}
+    return {container.name for container in emulator.state.containers.values()}
 
 
 def test_a_forced_replacement_that_creates_first_adopts_and_keeps(stack: Stack, emulator: Emulator) -> None:
@@ -54,11 +54,11 @@ def test_a_backup_is_kept_by_its_number_where_triggers_had_made_it(stack: Stack,
         DB.format("") + 'stacks.PinnedBackup("backup", container=db, backup_id=1, on_delete="delete")'
     )
     assert stack.up().steps("backup") == ["update"]
-    assert [backup.pinned for backup in emulator.platform.backups.values()] == [True]
+    assert [backup.pinned for backup in emulator.state.backups.values()] == [True]
 
     replaced = stack.up("--replace", stack.resources()["backup"]["urn"], quiet_afterwards=False)
     assert any("the new half of this replacement has adopted it" in line for line in replaced.warnings)
-    assert [backup.pinned for backup in emulator.platform.backups.values()] == [True]
+    assert [backup.pinned for backup in emulator.state.backups.values()] == [True]
     stack.destroy()
 
 

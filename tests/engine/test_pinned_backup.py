@@ -16,7 +16,7 @@ pulumi.export("number", before.backup_id)
 
 def pins(emulator: Emulator) -> dict[int, bool]:
     """All backups, and whether they are pinned."""
-    return {number: found.pinned for number, found in emulator.platform.backups.items()}
+    return {number: found.pinned for number, found in emulator.state.backups.items()}
 
 
 def test_a_backup_from_its_creation_to_its_end(stack: Stack, emulator: Emulator) -> None:
@@ -50,7 +50,7 @@ def test_a_backup_from_its_creation_to_its_end(stack: Stack, emulator: Emulator)
     assert pins(emulator) == {numbers["before"]: False, 4: False}
 
     stack.destroy()
-    assert (emulator.platform.containers, emulator.platform.backups) == ({}, {})
+    assert (emulator.state.containers, emulator.state.backups) == ({}, {})
 
 
 def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
@@ -79,7 +79,7 @@ def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
 
     # An existing one is pinned, another one is looked up, and what was to be kept is kept.
     for _ in range(2):
-        backups.trigger(emulator.platform, emulator.platform.container("sql"))
+        backups.trigger(emulator.platform, emulator.state.container("sql"))
     emulator.advance(60)
     stack.program(
         f"""

@@ -212,7 +212,7 @@ def test_an_update_stops_before_it_makes_what_violates_a_policy(
         result = guarded.up_fails(*with_packs(tmp_path, {pack: {"all": "disabled", policy: config}}))
 
         assert violations(result).keys() == {policy}, policy
-        assert emulator.platform.names() == ["site-dev"], policy
+        assert emulator.state.names() == ["site-dev"], policy
     assert emulator.calls("allowed_ips.add") == 0
 
 
@@ -231,12 +231,12 @@ def test_a_budget_that_is_only_asked_in_the_update_comes_too_late_and_the_gate_d
         *with_packs(tmp_path, {"spend": {"monthly-budget": limit, "spend-gate": limit}})
     )
     assert "container 'third'" in violations(with_gate)["spend-gate"]
-    assert len(emulator.platform.names()) == 2
+    assert len(emulator.state.names()) == 2
 
     alone = {"monthly-budget": limit, "budget-warning": "disabled", "spend-gate": "disabled"}
     too_late = guarded.up_fails(*with_packs(tmp_path, {"spend": alone}))
     assert "$15.00" in violations(too_late)["monthly-budget"]
-    assert len(emulator.platform.names()) == 3
+    assert len(emulator.state.names()) == 3
     assert isinstance(rules()["monthly-budget"], StackRule)
 
 
@@ -322,7 +322,7 @@ def test_a_plan_is_lowered_and_secrets_in_the_state_stay_encrypted(
     # follow before the next operation.
     guarded.up(*with_packs(tmp_path, {"plans": clamp}), quiet_afterwards=False)
 
-    assert emulator.platform.container("web").plan == "basic"
+    assert emulator.state.container("web").plan == "basic"
     web, other = guarded.resources()["web"], guarded.resources()["other"]
     assert (web["inputs"]["plan"], web["inputs"]["monthly_price_usd"]) == ("basic", 4)
     for bag in (web["inputs"], web["outputs"], other["inputs"], other["outputs"]):
@@ -368,7 +368,7 @@ def test_a_budget_of_the_plain_sdk_lets_an_unknown_plan_through_and_fails_when_a
 
     update = stack.up_fails(*plain)
     assert "more than $10 a month" in violations(update)["budget"]
-    assert len(emulator.platform.names()) == 2
+    assert len(emulator.state.names()) == 2
 
     ours = with_packs(
         tmp_path, {"spend": {"monthly-budget": {"max_monthly_usd": 10}, "spend-gate": "disabled"}}
@@ -407,7 +407,7 @@ def test_no_disguise_takes_a_premium_container_past_the_gates(
 
     assert {"monthly-budget", "allowed-plans"} <= violations(stack.preview_fails(*gates)).keys()
     assert {"spend-gate"} <= violations(stack.up_fails(*gates)).keys()
-    assert emulator.platform.names() == []
+    assert emulator.state.names() == []
 
     previewed = report_of(stack.cli("preview", "--json", "--show-sames").encode())
     assert previewed.planned == Price(Decimal(10), Decimal(10))

@@ -29,7 +29,7 @@ def test_two_accounts_in_one_program(stack: Stack, emulator: Emulator) -> None:
 
     stack.up()
 
-    assert {found.name: found.account for found in emulator.platform.containers.values()} == {
+    assert {found.name: found.account for found in emulator.state.containers.values()} == {
         "ours": emulator.account,
         "theirs": account,
     }
@@ -69,7 +69,7 @@ stacks.AllowedIp("again", container=theirs, ip_address="198.51.100.0/24")
 
     # A destruction runs no program; the keys are those of the state.
     stack.destroy()
-    assert emulator.platform.containers == {}
+    assert emulator.state.containers == {}
     assert "sk_stacks_" not in stack.said()
 
 

@@ -43,7 +43,7 @@ def furnish(api: Emulator) -> None:
     api.drift.allow_ip("app", "198.51.100.0/24", service_type="http")
     api.drift.remove_ip("app", api.platform.your_ip)
     api.drift.connect("app", "sql", "primary-db")
-    backup = backups.trigger(api.platform, api.platform.container("sql"))
+    backup = backups.trigger(api.platform, api.state.container("sql"))
     api.advance(60)
     backups.pin(backup, pinned=True)
     api.drift.add_vpn_client("vpn", "laptop")
@@ -96,7 +96,7 @@ def test_an_old_state_is_taken_as_it_is(version: str, stack: Stack, emulator: Em
     stack.refresh()
     assert len(stack.resources()) == 9
     stack.destroy()
-    assert emulator.platform.containers == {}
+    assert emulator.state.containers == {}
 
 
 SUBCLASSES = """
@@ -126,7 +126,7 @@ def test_subclass_of_an_old_state_takes_its_parents_type_without_a_replacement(
     stack.program(SUBCLASSES)
     play(state, stack, emulator)
     assert "pulumi-python:dynamic/acme:Db" in stack.export()
-    ids = set(emulator.platform.containers)
+    ids = set(emulator.state.containers)
 
     preview = stack.preview()
     assert preview.changes == {}, preview.text
@@ -136,7 +136,7 @@ def test_subclass_of_an_old_state_takes_its_parents_type_without_a_replacement(
     found = stack.resources()
     assert {found[name]["type"] for name in ("orders-db", "orders")} == {CONTAINER}
     assert found["orders-db"]["protect"] is True
-    assert set(emulator.platform.containers) == ids
+    assert set(emulator.state.containers) == ids
     assert emulator.calls("containers.create") == emulator.calls("containers.delete") == 0
     # A program that stops naming a type of its own finds the same resources.
     stack.program(SUBCLASSES.replace(', module="acme", name="Db"', ""))

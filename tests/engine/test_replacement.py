@@ -136,7 +136,7 @@ def test_a_renamed_container_that_keeps_its_name_is_replaced_delete_first(
     )
     stack.up()
 
-    assert [found.template for found in emulator.platform.containers.values()] == ["python"]
+    assert [found.template for found in emulator.state.containers.values()] == ["python"]
     stack.destroy()
     assert contents(emulator) == EMPTY
 
@@ -233,7 +233,7 @@ def test_a_target_cannot_adopt_the_child_that_another_resource_of_the_program_ow
     if kind == "PinnedBackup":
         # Only a backup that the program names by its number can be another resource's: here a nightly one.
         emulator.advance(86_400)
-        (nightly,) = [one.id for one in emulator.platform.backups.values() if one.container_name == "sql"]
+        (nightly,) = [one.id for one in emulator.state.backups.values() if one.container_name == "sql"]
         line = line.replace('triggers=["v1"]', f"backup_id={nightly}")
     else:
         stack.set("stacks:adopt", "if_matching")
@@ -339,7 +339,7 @@ def test_a_container_that_another_provider_has_adopted_is_not_deleted(
     stack.set("team:apiKey", emulator.new_key())
     stack.program('stacks.Container("one", name="sql", template="postgresql")\n')
     stack.up(quiet_afterwards=False)
-    made = list(emulator.platform.containers.values())
+    made = list(emulator.state.containers.values())
 
     stack.program("""
     team = stacks.Provider("team", api_key=pulumi.Config("team").require_secret("apiKey"))
@@ -349,7 +349,7 @@ def test_a_container_that_another_provider_has_adopted_is_not_deleted(
     result = stack.up()
 
     assert any("was not deleted" in line for line in result.warnings), result.text
-    assert list(emulator.platform.containers.values()) == made
+    assert list(emulator.state.containers.values()) == made
     stack.destroy()
     assert contents(emulator)["containers"] == []
 

@@ -16,7 +16,7 @@ pulumi.export("key", key.private_key)
 
 def lines(emulator: Emulator) -> list[str]:
     """The lines of the container's present key that belong to it alone."""
-    return private_key(emulator.platform.state, emulator.platform.container("web")).splitlines()[1:-1]
+    return private_key(emulator.state, emulator.state.container("web")).splitlines()[1:-1]
 
 
 def test_a_key_from_its_download_to_its_end(stack: Stack, emulator: Emulator) -> None:
@@ -37,14 +37,14 @@ def test_a_key_from_its_download_to_its_end(stack: Stack, emulator: Emulator) ->
     assert stack.outputs(secrets=True)["key"].splitlines()[1:-1] == second != first
 
     # A key that somebody else had made comes with a refresh; nothing is left to change then.
-    emulator.platform.container("web").certificate_serial += 1
+    emulator.state.container("web").certificate_serial += 1
     third = lines(emulator)
     stack.refresh()
     stack.up(quiet_afterwards=False)
     assert stack.outputs(secrets=True)["key"].splitlines()[1:-1] == third
 
     stack.destroy()
-    assert emulator.platform.containers == {}
+    assert emulator.state.containers == {}
     assert not any(line in stack.said() for line in (*first, *second, *third))
 
 

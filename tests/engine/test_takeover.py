@@ -48,7 +48,7 @@ def by_hand(emulator: Emulator) -> Emulator:
     until(lambda: call("GET", f"containers/{data}/backups")["data"][0]["status"] == "completed")
     call("POST", f"backups/{call('GET', f'containers/{data}/backups')['data'][0]['id']}/pin")
     call("PUT", f"containers/{idle}/status", status="stopped")
-    until(lambda: emulator.platform.container(idle).status == "stopped")
+    until(lambda: emulator.state.container(idle).status == "stopped")
     return emulator
 
 
@@ -123,7 +123,7 @@ def test_an_account_made_by_hand_is_taken_over_without_a_change(
 
     error = stack.destroy_fails().text
     assert "protected" in error
-    assert {one.name for one in by_hand.platform.containers.values()} == kept
+    assert {one.name for one in by_hand.state.containers.values()} == kept
     assert (changes(by_hand, before) == []) is (protect == "all")
 
 
@@ -151,7 +151,7 @@ def test_a_yaml_program_takes_over_with_the_native_plugin(
     rule = next(one for one in stack.resources().values() if one["id"].endswith("/198.51.100.0/24"))
     assert rule["inputs"]["description"] == DESCRIPTION
     assert "protected" in stack.destroy_fails().text
-    assert {one.name for one in by_hand.platform.containers.values()} == {"data"}
+    assert {one.name for one in by_hand.state.containers.values()} == {"data"}
 
 
 @pytest.mark.slow

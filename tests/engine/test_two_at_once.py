@@ -37,7 +37,7 @@ def test_two_stacks_share_one_rate_limit_and_neither_starves(make_stack: Callabl
 
         for team, process in running.items():
             assert process.returncode == 0, texts[team][-3000:]
-        assert len(emulator.platform.containers) == 2 * EACH
+        assert len(emulator.state.containers) == 2 * EACH
         refused = [record for record in emulator.requests if record.status == 429]
         made = [
             record

@@ -78,11 +78,11 @@ def test_a_destroy_after_a_kill_during_a_slow_deletion_succeeds(stack: Stack, em
     assert process.stdout is not None
     process.stdout.close()
     stack.cli("cancel", "--yes")
-    assert emulator.platform.container("web").status == "deleting"
+    assert emulator.state.container("web").status == "deleting"
     stack.destroy()
 
     assert stack.resources() == {}
-    assert emulator.platform.containers == {}
+    assert emulator.state.containers == {}
 
 
 def test_a_503_on_a_creation_that_took_place_leaves_no_orphan(stack: Stack, emulator: Emulator) -> None:

@@ -14,7 +14,7 @@ ODD = "Ann's laptop / home"
 
 def clients(emulator: Emulator) -> list[str]:
     """The names of the VPN's clients; the first is the one that every VPN comes with."""
-    return [client.name for client in emulator.platform.container("vpn").vpn_clients]
+    return [client.name for client in emulator.state.container("vpn").vpn_clients]
 
 
 def private_key(stack: Stack) -> str:
@@ -72,7 +72,7 @@ pulumi.export("config", device.config)
 
     removals = emulator.calls("vpn_clients.remove")
     stack.destroy()
-    assert emulator.platform.containers == {}
+    assert emulator.state.containers == {}
     assert emulator.calls("vpn_clients.remove") == removals + 2
     for secret in (first, second, "PrivateKey"):
         assert secret not in stack.said()

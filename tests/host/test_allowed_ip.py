@@ -99,7 +99,7 @@ def test_an_address_is_added_with_one_look_at_the_list_and_one_at_the_container(
 
     assert office.id == f"{web}/{OFFICE}"
     assert addresses(emulator, "web") == {CALLER: AUTO_ADDED, OFFICE: ("Office", "http")}
-    assert office.outs["entry_id"] == emulator.platform.container("web").allowed_ips[-1].id
+    assert office.outs["entry_id"] == emulator.state.container("web").allowed_ips[-1].id
     assert office.outs["added_at"].endswith("Z")
     assert emulator.calls() == 3
     assert office.up(**inputs(web, description="Office", service_type="http")) == []
@@ -181,8 +181,8 @@ def test_a_lost_answer_is_no_second_entry(office: HostedResource, web: str, emul
 
     office.up(**inputs(web))
 
-    assert len(emulator.platform.container("web").allowed_ips) == 2
-    assert office.outs["entry_id"] == emulator.platform.container("web").allowed_ips[-1].id
+    assert len(emulator.state.container("web").allowed_ips) == 2
+    assert office.outs["entry_id"] == emulator.state.container("web").allowed_ips[-1].id
 
 
 def test_a_failure_after_it_is_in_keeps_it_and_is_mended_by_the_next_up(
@@ -330,7 +330,7 @@ def test_a_second_entry_for_the_address_is_drift_where_the_api_allows_it(make_ho
         assert office.read()
         assert office.up(**inputs(web, service_type="http")) == ["update"]
 
-        assert [entry.service_type for entry in emulator.platform.container("web").allowed_ips] == [
+        assert [entry.service_type for entry in emulator.state.container("web").allowed_ips] == [
             "both",
             "http",
         ]
@@ -407,13 +407,13 @@ def test_with_the_last_address_access_goes_and_a_line_says_so(
     container = office.host.resource("Container", "shop")
     container.up(name="shop", template="nodejs", external_access=True)
     office.up(**inputs(container.id, revoke_auto_added=True))
-    url = emulator.platform.container("shop").url
+    url = emulator.state.container("shop").url
     if not in_program:
         office.host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
 
     office.delete()
 
-    assert emulator.platform.container("shop").external_access is False
+    assert emulator.state.container("shop").external_access is False
     (line,) = [line for line in office.host.engine.lines if "external access was turned off" in line.text]
     assert (severity, False) == (line.severity, line.ephemeral)
     assert f"turned off instead, and with it {url}. If the Container says" in line.text
@@ -428,7 +428,7 @@ def test_a_runners_address_that_came_back_does_not_stay_open(
 
     office.delete()
 
-    assert emulator.platform.container("web").external_access is False
+    assert emulator.state.container("web").external_access is False
 
 
 def test_all_at_once_go_and_the_last_one_takes_access_with_it(
@@ -440,7 +440,7 @@ def test_all_at_once_go_and_the_last_one_takes_access_with_it(
 
     assert in_parallel(*(entry.delete for entry in entries)) == [None] * 4
 
-    assert emulator.platform.container("web").external_access is False
+    assert emulator.state.container("web").external_access is False
 
 
 def test_a_refusal_for_another_reason_does_not_turn_access_off(
@@ -489,13 +489,13 @@ def test_every_shape_of_an_answer_is_understood(shaped: Emulator, make_host: Any
     office = host.resource("AllowedIp", "office")
 
     office.up(**inputs(web, revoke_auto_added=True))
-    assert office.outs["entry_id"] == shaped.platform.container("web").allowed_ips[-1].id
+    assert office.outs["entry_id"] == shaped.state.container("web").allowed_ips[-1].id
     assert office.read()
     office.up(**inputs(web, revoke_auto_added=True, service_type="tcp"))
     assert addresses(shaped, "web") == {OFFICE: ("Custom IP", "tcp")}
     office.delete()
 
-    assert shaped.platform.container("web").external_access is False
+    assert shaped.state.container("web").external_access is False
 
 
 # --- owners ---

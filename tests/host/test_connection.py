@@ -80,7 +80,7 @@ def test_a_connection_is_made_and_its_source_restarted(
 ) -> None:
     link.up(source=app, target=db, name="primary-db")
 
-    (made,) = emulator.platform.connections.values()
+    (made,) = emulator.state.connections.values()
     assert (app, db, "primary-db") == (made.source, made.target, made.name)
     assert link.id == f"{app}/{made.id}"
     assert link.outs["connection_type"] == "postgresql"
@@ -88,7 +88,7 @@ def test_a_connection_is_made_and_its_source_restarted(
     assert link.outs["connection_string"] == f"postgresql://postgres:****@{db}:5432/postgres"
     for name in ("environment_variables", "connection_string"):
         assert SECRET.items() <= link.raw[name].items()
-    assert emulator.platform.container("app").env_pending is False
+    assert emulator.state.container("app").env_pending is False
     assert restarts(emulator) == 1
     # One look at both ends, one at the connections, the connection, the restart, one look at what it came to.
     assert emulator.calls() == 5
@@ -101,7 +101,7 @@ def test_without_a_restart_the_source_keeps_running(
 ) -> None:
     link.up(**quick(app, db))
 
-    assert (0, True) == (restarts(emulator), emulator.platform.container("app").env_pending)
+    assert (0, True) == (restarts(emulator), emulator.state.container("app").env_pending)
 
 
 def test_connections_made_at_once_share_one_restart_of_each_source(
@@ -119,17 +119,17 @@ def test_connections_made_at_once_share_one_restart_of_each_source(
     )
 
     assert raised == [None] * len(pairs)
-    assert len(emulator.platform.connections) == len(pairs)
+    assert len(emulator.state.connections) == len(pairs)
     # One for each source; a slow machine may spread the connections out.
     assert 2 <= restarts(emulator) < len(pairs)
-    assert not any(emulator.platform.container(name).env_pending for name in ("app", "web"))
+    assert not any(emulator.state.container(name).env_pending for name in ("app", "web"))
 
 
 def test_both_ends_are_waited_for(link: HostedResource, app: str, db: str, emulator: Emulator) -> None:
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=3600)
     for name in ("app", "sql"):
         emulator.drift.stop(name)
-        containers.start(emulator.platform, emulator.platform.container(name))
+        containers.start(emulator.platform, emulator.state.container(name))
 
     connecting = threading.Thread(target=link.up, kwargs=quick(app, db))
     connecting.start()
@@ -181,7 +181,7 @@ def test_a_lost_answer_is_no_second_connection(
 
     link.up(**quick(app, db))
 
-    assert list(emulator.platform.connections) == [link.id.rpartition("/")[2]]
+    assert list(emulator.state.connections) == [link.id.rpartition("/")[2]]
     # Only the answer tells them.
     assert "environment_variables" not in link.outs
     assert link.outs["connection_string"].startswith("postgresql://")
@@ -203,7 +203,7 @@ def test_a_failed_restart_keeps_the_connection_and_is_tried_again(
     assert link.read()
     assert link.up(source=app, target=db, name="primary-db") == ["update"]
     assert link.up(source=app, target=db, name="primary-db") == []
-    assert emulator.platform.container("app").env_pending is False
+    assert emulator.state.container("app").env_pending is False
     assert link.outs["environment_variables"]["POSTGRES_HOST"] == db
 
 
@@ -248,7 +248,7 @@ def test_a_replacement_moves_the_connection(
     assert link.up(**quick(app, cache)) == ["replace"]
     assert link.up(**quick(web, cache)) == ["replace"]
 
-    (made,) = emulator.platform.connections.values()
+    (made,) = emulator.state.connections.values()
     assert (web, cache) == (made.source, made.target)
     assert link.outs["connection_type"] == "redis"
 
@@ -337,7 +337,7 @@ def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], 
         assert link.read()
         link.delete()
 
-        assert emulator.platform.connections == {}
+        assert emulator.state.connections == {}
 
 
 # --- restarts and what needs a container that runs ---
@@ -358,7 +358,7 @@ def test_a_target_is_not_restarted_before_it_is_connected(
     )
 
     assert raised == [None, None]
-    assert (len(emulator.platform.connections), restarts(emulator)) == (2, 2)
+    assert (len(emulator.state.connections), restarts(emulator)) == (2, 2)
 
 
 def test_a_source_is_not_restarted_before_its_backup_has_begun(
@@ -377,7 +377,7 @@ def test_a_source_is_not_restarted_before_its_backup_has_begun(
 def test_a_restore_waits_for_the_restart_of_its_container(
     host: Host, app: str, db: str, emulator: Emulator
 ) -> None:
-    made = backups.trigger(emulator.platform, emulator.platform.container("app"))
+    made = backups.trigger(emulator.platform, emulator.state.container("app"))
     emulator.advance(60)
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=3.0)
     link, restore = host.resource("Connection", "app-to-db"), host.resource("BackupRestore", "back")
@@ -391,4 +391,4 @@ def test_a_restore_waits_for_the_restart_of_its_container(
     raised = in_parallel(lambda: link.up(source=app, target=db, name="db"), restart_under_way)
 
     assert raised == [None, None]
-    assert emulator.platform.container("app").restored == [made.id]
+    assert emulator.state.container("app").restored == [made.id]

@@ -24,7 +24,7 @@ def web(host: Host) -> HostedResource:
 
 def names(emulator: Emulator) -> set[str]:
     """What is in the account."""
-    return {container.name for container in emulator.platform.state.containers.values()}
+    return {container.name for container in emulator.state.containers.values()}
 
 
 # --- check ---
@@ -190,7 +190,7 @@ def test_a_503_that_hides_a_container_is_no_orphan(
     web.up(name="web", template="nodejs")
 
     assert web.outs["status"] == "running"
-    assert set(emulator.platform.state.containers) == {web.id}
+    assert set(emulator.state.containers) == {web.id}
     assert fault.fired == 1
 
 
@@ -203,7 +203,7 @@ def test_a_lost_answer_is_resolved_where_the_api_stores_names_in_lower_case(
     web.up(name="Web", template="nodejs")
 
     assert names(emulator) == {"web"}
-    assert set(emulator.platform.state.containers) == {web.id}
+    assert set(emulator.state.containers) == {web.id}
     assert fault.fired == 1
 
 
@@ -594,7 +594,7 @@ def test_a_name_that_the_api_writes_in_small_letters_is_the_same_name(
     web: HostedResource, emulator: Emulator
 ) -> None:
     web.up(name="Web", template="nodejs")
-    emulator.platform.container("Web").name = "web"
+    emulator.state.container("Web").name = "web"
 
     web.read()
 
@@ -607,7 +607,7 @@ def test_a_container_that_was_renamed_outside_is_not_replaced_for_it(
 ) -> None:
     inputs = {"name": "web", "template": "nodejs", "replace_on_change": True}
     web.up(**inputs)
-    emulator.platform.container("web").name = "shop"
+    emulator.state.container("web").name = "shop"
 
     web.read()
 

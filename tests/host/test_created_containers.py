@@ -121,10 +121,10 @@ def test_after_a_lost_response_the_look_comes(
     assert [fired.operation for fired in emulator.faults.fired()] == list(operations)
     sent = 1 if fault == "drop_after" else 2
     assert [emulator.calls(operation) for operation in operations] == [sent] * 4
-    assert len(emulator.platform.connections) == 1
+    assert len(emulator.state.connections) == 1
     assert addresses(emulator, "app").keys() == {emulator.platform.your_ip, OFFICE}
-    assert [client.name for client in emulator.platform.container("vpn").vpn_clients] == ["default", "laptop"]
-    assert len(emulator.platform.backups) == 1
+    assert [client.name for client in emulator.state.container("vpn").vpn_clients] == ["default", "laptop"]
+    assert len(emulator.state.backups) == 1
 
 
 def test_what_another_stack_has_made_meanwhile_is_refused(
@@ -141,7 +141,7 @@ def test_what_another_stack_has_made_meanwhile_is_refused(
     with pytest.raises(CallFailedError, match="exists already"):
         host.resource("VpnClient", "laptop").up(container=vpn, name="laptop")
 
-    assert len(emulator.platform.connections) == 1
+    assert len(emulator.state.connections) == 1
 
 
 def test_what_another_stack_has_made_meanwhile_is_adopted_if_the_program_says_so(
@@ -208,7 +208,7 @@ def test_an_end_that_has_stopped_meanwhile_is_reported(
     with pytest.raises(CallFailedError, match=r"-sql is stopped: start it"):
         link(host, app, db)
 
-    assert emulator.platform.connections == {}
+    assert emulator.state.connections == {}
 
 
 def test_an_end_that_restarts_meanwhile_is_waited_for(

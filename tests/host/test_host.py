@@ -96,7 +96,7 @@ def test_more_operations_run_at_once_than_the_host_has_threads_for(host: Host, e
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and emulator.calls("containers.create") < 16:
             time.sleep(0.02)
-        booting = [box for box in emulator.platform.state.containers.values() if box.status == "pending"]
+        booting = [box for box in emulator.state.containers.values() if box.status == "pending"]
         under_way.append(len(booting))
 
     raised = in_parallel(count, *(lambda web=web: web.up(name=web.name, template="nodejs") for web in webs))
@@ -117,7 +117,7 @@ def test_the_number_of_operations_at_once_can_be_bounded(
 
     def watch() -> None:
         while emulator.calls("containers.create") < 12:
-            booting = [box for box in emulator.platform.state.containers.values() if box.status == "pending"]
+            booting = [box for box in emulator.state.containers.values() if box.status == "pending"]
             most[0] = max(most[0], len(booting))
             time.sleep(0.02)
 
@@ -167,7 +167,7 @@ def test_what_was_just_made_is_taken_back_when_the_engine_is_gone(host: Host, em
     while not emulator.calls("containers.delete") and time.monotonic() < deadline:
         time.sleep(0.05)
     emulator.advance(1)
-    assert emulator.platform.state.containers == {}
+    assert emulator.state.containers == {}
 
 
 def test_what_was_just_made_is_taken_back_also_if_that_is_refused_while_it_boots(
@@ -185,7 +185,7 @@ def test_what_was_just_made_is_taken_back_also_if_that_is_refused_while_it_boots
         time.sleep(0.05)
     emulator.advance(1)
     assert refused.fired == 2
-    assert emulator.platform.state.containers == {}
+    assert emulator.state.containers == {}
 
 
 def test_what_was_just_made_is_taken_back_also_when_the_rate_limit_is_reached(
@@ -205,7 +205,7 @@ def test_what_was_just_made_is_taken_back_also_when_the_rate_limit_is_reached(
         while not api.calls("containers.delete") and time.monotonic() < deadline:
             time.sleep(0.05)
         api.advance(1)
-        assert api.platform.state.containers == {}
+        assert api.state.containers == {}
 
 
 def test_what_may_have_been_made_is_looked_for_and_taken_back(make_host: Callable[..., Host]) -> None:
@@ -225,7 +225,7 @@ def test_what_may_have_been_made_is_looked_for_and_taken_back(make_host: Callabl
         while not api.calls("containers.delete") and time.monotonic() < deadline:
             time.sleep(0.05)
         api.advance(1)
-        assert api.platform.state.containers == {}
+        assert api.state.containers == {}
 
 
 def test_the_time_that_there_is_holds_for_the_rate_limit_as_well(make_host: Callable[..., Host]) -> None:
@@ -255,7 +255,7 @@ def test_what_was_taken_over_is_left_alone_when_the_engine_is_gone(host: Host, e
         web.create(web.checked(**inputs), cancel_after=1.5)
 
     time.sleep(1.5)
-    assert len(emulator.platform.state.containers) == 1
+    assert len(emulator.state.containers) == 1
     assert emulator.calls("containers.delete") == 0
 
 

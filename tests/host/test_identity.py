@@ -85,7 +85,7 @@ def test_deletion_leaves_the_child_of_a_recreated_container_alone(
     child: HostedResource, emulator: Emulator
 ) -> None:
     standing, calls = contents(emulator), len(emulator.requests)
-    serial = [one.certificate_serial for one in emulator.platform.containers.values()]
+    serial = [one.certificate_serial for one in emulator.state.containers.values()]
 
     refused: str | None = None
     try:
@@ -94,7 +94,7 @@ def test_deletion_leaves_the_child_of_a_recreated_container_alone(
         refused = error.message
 
     assert contents(emulator) == standing
-    assert [one.certificate_serial for one in emulator.platform.containers.values()] == serial
+    assert [one.certificate_serial for one in emulator.state.containers.values()] == serial
     # The ids of connections and backups are never used again, so their deletion may be asked for.
     allowed = {"Connection": {"connections.delete"}, "PinnedBackup": {"backups.delete"}}
     assert set(writes(emulator, calls)) <= allowed.get(child.kind, set())

@@ -27,14 +27,14 @@ def backup(host: Host) -> HostedResource:
 
 def started(emulator: Emulator, count: int = 1) -> list[int]:
     """Backups that somebody else made; the clock is driven until they are complete."""
-    made = [backups.trigger(emulator.platform, emulator.platform.container("sql")).id for _ in range(count)]
+    made = [backups.trigger(emulator.platform, emulator.state.container("sql")).id for _ in range(count)]
     emulator.advance(60)
     return made
 
 
 def pins(emulator: Emulator) -> dict[int, bool]:
     """All backups, and whether they are pinned."""
-    return {number: found.pinned for number, found in emulator.platform.backups.items()}
+    return {number: found.pinned for number, found in emulator.state.backups.items()}
 
 
 def warnings(backup: HostedResource) -> list[str]:

@@ -45,7 +45,7 @@ def test_a_trigger_makes_a_new_key(key: HostedResource, web: str, emulator: Emul
     assert key.up(container=web, rotate_triggers=["2027"]) == ["update"]
 
     assert key.outs["private_key"] != first
-    assert emulator.platform.container("web").certificate_serial == 2
+    assert emulator.state.container("web").certificate_serial == 2
     # The look at the container, the new key, and its download: the answer only says that there is a new one.
     assert emulator.calls() == calls + 3
     assert key.up(container=web, rotate_triggers=["2027"]) == []
@@ -59,7 +59,7 @@ def test_a_failed_rotation_is_tried_again(key: HostedResource, web: str, emulato
         key.up(container=web, rotate_triggers=[1])
 
     assert key.up(container=web, rotate_triggers=[1]) == ["update"]
-    assert emulator.platform.container("web").certificate_serial == 2
+    assert emulator.state.container("web").certificate_serial == 2
 
 
 def test_another_container_is_another_key(key: HostedResource, web: str, emulator: Emulator) -> None:
@@ -76,7 +76,7 @@ def test_a_key_that_was_made_outside_is_found_by_a_read(
 ) -> None:
     key.up(container=web)
     first = key.outs["private_key"]
-    emulator.platform.container("web").certificate_serial = 2
+    emulator.state.container("web").certificate_serial = 2
 
     assert key.read()
 

@@ -30,7 +30,7 @@ def laptop(host: Host) -> HostedResource:
 
 def clients(emulator: Emulator) -> list[str]:
     """The names of the container's clients; the first is the one that every VPN comes with."""
-    return [client.name for client in emulator.platform.container("vpn").vpn_clients]
+    return [client.name for client in emulator.state.container("vpn").vpn_clients]
 
 
 # --- check and diff ---
@@ -104,7 +104,7 @@ def test_a_name_that_the_api_stores_in_lower_case_is_found_again(
     laptop: HostedResource, vpn: str, emulator: Emulator
 ) -> None:
     laptop.up(container=vpn, name="Laptop")
-    emulator.platform.container("vpn").vpn_clients[-1].name = "laptop"
+    emulator.state.container("vpn").vpn_clients[-1].name = "laptop"
 
     assert laptop.read()
     assert laptop.up(container=vpn, name="Laptop") == []

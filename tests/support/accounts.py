@@ -23,7 +23,7 @@ def running(api: Emulator, name: str, template: str = "nodejs", *, key: str = "d
     """
     with api.platform.lock:
         made = containers.create(
-            api.platform, api.platform.key(key), {"name": name, "template": template, **body}
+            api.platform, api.state.key(key), {"name": name, "template": template, **body}
         )
         api.drift.start(made.id)
         return made.id
@@ -31,7 +31,7 @@ def running(api: Emulator, name: str, template: str = "nodejs", *, key: str = "d
 
 def addresses(api: Emulator, container: str) -> dict[str, tuple[str, str]]:
     """Who may reach a container: address -> description and service type."""
-    found = api.platform.container(container).allowed_ips
+    found = api.state.container(container).allowed_ips
     return {entry.ip_address: (entry.description, entry.service_type) for entry in found}
 
 

@@ -15,10 +15,8 @@ def contents(emulator: Emulator) -> dict[str, list[str]]:
 
     What the platform adds by itself is left out: the caller's own address and a VPN's first client.
     """
-    platform = emulator.platform
-    with platform.lock:
-        platform.settle()
-        state = platform.state
+    with emulator.platform.lock:
+        state = emulator.state
         found = [one for one in state.containers.values() if one.status != "deleting"]
         names = {one.id: one.name for one in found}
         return {

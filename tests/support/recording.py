@@ -55,7 +55,7 @@ def play(state: dict[str, Any], stack: Stack, api: Emulator) -> None:
     state["deployment"]["secrets_providers"] = {"type": "passphrase", "state": {"salt": salt[0]}}
     # A container is known by its creation time, too.
     moment = datetime.datetime.fromisoformat(_A_MOMENT.replace("Z", "+00:00")).timestamp()
-    for container in api.platform.containers.values():
+    for container in api.state.containers.values():
         container.created_at = moment
     file = stack.folder / "recorded.json"
     file.write_text(json.dumps(state), encoding="utf-8")
@@ -63,7 +63,7 @@ def play(state: dict[str, Any], stack: Stack, api: Emulator) -> None:
 
 
 def _placeholders(api: Emulator) -> dict[str, str]:
-    links = [connection.id for connection in api.platform.connections.values()]
+    links = [connection.id for connection in api.state.connections.values()]
     return {
         _fingerprint(api): "@FINGERPRINT@",
         api.url: "@URL@",

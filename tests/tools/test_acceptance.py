@@ -78,7 +78,7 @@ def performed(api: Emulator, max_usd: float = EVERYTHING) -> Run:
     assert perform(run, lambda _: None) == []
 
     assert run.problems == []
-    assert api.platform.platform.containers == {}
+    assert api.state.containers == {}
     return run
 
 
@@ -210,7 +210,7 @@ def test_the_limit_on_cost_holds_whatever_the_api_accepts(*, max_usd: int, stric
 
         assert perform(run, lambda _: None) == []
 
-        charged = keys.spent(api.platform.keys[0], api.clock.now())
+        charged = keys.spent(api.state.keys[0], api.clock.now())
         assert charged <= run.budget.spent <= max_usd
         assert charged > 0 or max_usd == 0
         created = [
@@ -238,7 +238,7 @@ def test_what_is_not_of_the_run_is_not_touched() -> None:
 
         assert perform(run, lambda _: None) == []
 
-        assert {it.name for it in api.platform.platform.containers.values()} == {
+        assert {it.name for it in api.state.containers.values()} == {
             "orders",
             "acc-0123abce-Main",
         }

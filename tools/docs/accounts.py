@@ -93,7 +93,7 @@ def _run(accounts: Accounts) -> _Shown:
         ],
         [{"source": "orders", "target": "orders-db", "name": "primary-db"}],
     )
-    emulator.platform.backups[1].pinned = True
+    emulator.state.backups[1].pinned = True
     written = _said("scaffold", "--out", str(folder / "taken-over"), "--include", "orders*")
     gone = accounts.container("old-cache", created_at="2026-01-01T00:00:00Z")
     dev = accounts.export(

@@ -126,7 +126,7 @@ class Cell:
         if self.deed.operation not in by_number:
             return self.name
         with emulator.platform.lock:
-            state = emulator.platform.state
+            state = emulator.state
             mine = [str(key) for key, backup in state.backups.items() if self.name in backup.container_id]
             mine += [key for key, made in state.connections.items() if self.name in made.source]
         # The backup to be pinned does not exist yet; nothing else is pinned on this account meanwhile.

@@ -30,7 +30,7 @@ def full(accounts: Accounts) -> Accounts:
         ],
         [{"source": "web", "target": "data", "name": "db"}],
     )
-    accounts.emulator.platform.backups[1].pinned = True
+    accounts.emulator.state.backups[1].pinned = True
     return accounts
 
 
@@ -43,7 +43,7 @@ def children(data: dict[str, Any]) -> dict[str, str]:
 
 
 def test_children_have_their_stack_too(full: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
-    [connection] = full.emulator.platform.state.connections
+    [connection] = full.emulator.state.connections
     dev = full.export(
         "dev.json",
         full.container("web"),
@@ -275,7 +275,7 @@ def test_names_are_neither_rows_nor_escape_codes_nor_markup(
     accounts.emulator.load([{"name": "renamed", "template": "nodejs"}])
     state = accounts.export("dev.json", hostile, gone)
     # The API does not promise what a name can be.
-    accounts.emulator.platform.container("renamed").name = HOSTILE
+    accounts.emulator.state.container("renamed").name = HOSTILE
 
     assert main(["account", "--state", state, *([form] if form != "table" else [])]) == 0
 

@@ -57,7 +57,7 @@ def full(accounts: Accounts) -> Accounts:
         ],
     )
     accounts.emulator.drift.allow_ip("web", "2001:DB8::/32", NASTY, "tcp")
-    accounts.emulator.platform.backups[1].pinned = True
+    accounts.emulator.state.backups[1].pinned = True
     return accounts
 
 

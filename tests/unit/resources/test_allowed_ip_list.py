@@ -46,7 +46,7 @@ class Account:
         self.emulator = Emulator(duplicate_ips=again == "twice")
         self.in_place = again == "in place"
         self.id = running(self.emulator, "web")
-        self.web = self.emulator.platform.container("web")
+        self.web = self.emulator.state.container("web")
         self.fails = fails
         self.changes = 0
         self.fewest = 99

@@ -16,19 +16,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stacks_pulumi.emulator.control_calls import Call, calls
+from stacks_pulumi.emulator.control_calls import ControlCall, calls
 from stacks_pulumi.emulator.control_spec import describe
 from stacks_pulumi.emulator.http_responses import Response, encode
 from stacks_pulumi.emulator.refusals import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from stacks_pulumi.emulator.app import Incoming
+    from stacks_pulumi.emulator.controls import Controls
     from stacks_pulumi.emulator.cors import CrossOrigin
-    from stacks_pulumi.emulator.emulator import Emulator
 
-__all__ = ["CONTROL_PATH", "Control"]
+__all__ = ["CONTROL_PATH", "ControlApi"]
 
 CONTROL_PATH = "/_emulator"
 
@@ -44,26 +44,31 @@ _HTML = "text/html; charset=utf-8"
 _YAML = "application/yaml"
 
 
-class Control:
+class ControlApi:
     """
     Answers everything outside the API.
 
     Args:
-        emulator: What is controlled.
+        controls: What is controlled.
         cross_origin: Which other origins may call.
+        token: The bearer token that a caller needs; `None` for none.
+        url: Returns the base URL of the API, which has a port once the emulator listens.
     """
 
-    def __init__(self, emulator: Emulator, cross_origin: CrossOrigin) -> None:
-        self._emulator = emulator
+    def __init__(
+        self, controls: Controls, cross_origin: CrossOrigin, token: str | None, url: Callable[[], str]
+    ) -> None:
         self._cross_origin = cross_origin
-        self._calls = {(call.method, call.name): call for call in calls(emulator)}
+        self._token = token
+        self._url = url
+        self._calls = {(call.method, call.name): call for call in calls(controls)}
 
     def respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Response:
         """Answer a request for the page, a description, the health or a control endpoint."""
         path, looking = incoming.path, incoming.method in {"GET", "HEAD"}
         if path == f"{CONTROL_PATH}/health" and looking:
-            return encode(200, {"status": "ok", "url": self._emulator.url}, _SECURITY)
-        token = self._emulator.control_token
+            return encode(200, {"status": "ok", "url": self._url()}, _SECURITY)
+        token = self._token
         if token is None and not self._is_local(headers):
             return _error(403, "forbidden", "The control API answers only this machine and allowed origins")
         if path == "/" and looking:
@@ -106,7 +111,7 @@ class Control:
         return known and (origin in {None, f"http://{host}"} or self._cross_origin.allows(origin))
 
 
-def _given(call: Call, incoming: Incoming) -> dict[str, Any]:
+def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:
     """
     Return the fields of a request that were given or have a default.
 
