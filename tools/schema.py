@@ -28,7 +28,7 @@ from stacks_pulumi.hosts.plugin.provider_settings import SETTINGS  # noqa: E402
 from stacks_pulumi.hosts.spelling import camel_case, snake_case  # noqa: E402
 from stacks_pulumi.pricing.tokens import DYNAMIC, KINDS, NATIVE  # noqa: E402
 from stacks_pulumi.resources import _literals, handlers  # noqa: E402
-from stacks_pulumi.resources._fields import Change  # noqa: E402
+from stacks_pulumi.resources._fields import OnChange  # noqa: E402
 from tools.docs.docstrings import attributes, first_sentence, section  # noqa: E402
 from tools.docs.resources import secret_outputs  # noqa: E402
 
@@ -86,7 +86,8 @@ def schema() -> dict[str, Any]:
         "meta": {"supportPack": True},
         "language": LANGUAGES,
     }
-    return _spelt_out(package, _names(package))
+    spelt_out: dict[str, Any] = _spelt_out(package, _names(package))
+    return spelt_out
 
 
 def _settings() -> dict[str, Any]:
@@ -113,7 +114,7 @@ def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
             **_input(annotations[name], types),
             "description": said.get(name, ""),
             # The provider decides; `replaceOnChanges` would have the engine do it without asking.
-            **({"willReplaceOnChanges": True} if field.on_change is Change.REPLACE else {}),
+            **({"willReplaceOnChanges": True} if field.on_change is OnChange.REPLACE else {}),
         }
         for name, field in fields.items()
     }
