@@ -21,6 +21,7 @@ from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, NotFoundError, StacksError
 from stacks_pulumi.resources._created_containers import REFUSALS
 from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._drift import found_changed
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     creation_time,
@@ -78,16 +79,18 @@ class AllowedIpList:
             return None
         # A second entry for the address that says something else is drift.
         entry = next((entry for entry in entries if not says(entry, olds)), entries[0])
+        # The caller's address is back if access was turned off and on, and the next update removes it again.
         revoke = bool(olds.get("revoke_auto_added"))
+        undone = ["revoke_auto_added"] if revoke and unwanted(access.allowed_ips, address, olds) else []
         return {
             **{name: value for name, value in olds.items() if name == "adopt"},
             "container": self.container,
             "ip_address": address,
             "description": entry.description or "Custom IP",
             "service_type": entry.service_type or "both",
-            # The caller's address is back (access was turned off and on): shown as drift, so that it goes again.
-            "revoke_auto_added": revoke and not unwanted(access.allowed_ips, address, olds),
+            "revoke_auto_added": revoke,
             **described(entry, found.created_at),
+            **found_changed(undone),
         }
 
     def change(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
