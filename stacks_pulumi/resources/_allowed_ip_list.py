@@ -195,7 +195,7 @@ class AllowedIpList:
             # It is the only one. A reserved address keeps the list from being empty meanwhile.
             placeholder = [self._put(PLACEHOLDER, entries)]
             self.take_out([old])
-        left = [*(entry for entry in entries if entry.id != old.id), *placeholder]
+        left = models.Listing([*(entry for entry in entries if entry.id != old.id), *placeholder])
         try:
             return self._put(inputs, left), placeholder
         except StacksError:
