@@ -69,24 +69,7 @@ class BackupsApi:
             container_id: Whose backups.
             limit: How many at most; the API gives no more than 100.
         """
-        return self._list(container_id, limit=limit)
-
-    def _list(
-        self, container_id: str, *, limit: int = _ALL, poll: bool = False, pulse: Pulse | None = None
-    ) -> Listing[Backup]:
-        return self._send(
-            Call(
-                "backups.list",
-                f"list the backups of container {container_id}",
-                "GET",
-                path("containers", container_id, "backups"),
-                Scope.READ,
-                lambda body: items(Backup, body, "backups"),
-                query={"limit": limit},
-                poll=poll,
-                pulse=pulse,
-            )
-        )
+        return self._send(_list_call(container_id, limit))
 
     def trigger(self, container_id: str) -> int | None:
         """
@@ -142,7 +125,7 @@ class BackupsApi:
         with self._turn(container_id, watch.pulse):
             before: Sequence[Backup] = ()
             if not is_first():
-                before = self._list(container_id, pulse=watch.pulse)
+                before = self._list_all(container_id, watch.pulse)
                 before.require_complete()
             watch.newer_than = max((backup.id for backup in before), default=0)
 
@@ -171,7 +154,7 @@ class BackupsApi:
                 _trigger(container_id, watch.pulse),
                 before=before,
                 taken=None,
-                look=lambda: self._list(container_id, pulse=watch.pulse),
+                look=lambda: self._list_all(container_id, watch.pulse),
                 ours=watch.is_it,
                 clock=self._clock,
                 pauses=_PAUSES,
@@ -278,7 +261,7 @@ class BackupsApi:
         def is_gone(_error: StacksError) -> bool:
             if container_id is None:
                 return False
-            listed = self._list(container_id)
+            listed = self._list_all(container_id)
             # The API lists no more than 100, so a full list may leave it out.
             return len(listed) < _ALL and listed.find(lambda backup: backup.id == backup_id) is None
 
@@ -300,16 +283,16 @@ class BackupsApi:
         def is_marked(_error: StacksError) -> bool:
             if of is None:
                 return False
-            found = next((backup for backup in self._list(of) if backup.id == backup_id), None)
+            found = next((backup for backup in self._list_all(of) if backup.id == backup_id), None)
             return found is not None and found.pinned is (verb == "pin")
 
         settle(self._send, call, is_marked)
 
-    def _feed(self, container_id: str) -> Feed[Backup]:
-        def fetch(*, poll: bool, pulse: Pulse | None) -> Sequence[Backup]:
-            return self._list(container_id, poll=poll, pulse=pulse)
+    def _list_all(self, container_id: str, pulse: Pulse | None = None) -> Listing[Backup]:
+        return self._send(replace(_list_call(container_id, _ALL), pulse=pulse))
 
-        return Feed(fetch, self._clock, noun="backup", pace=self._pace)
+    def _feed(self, container_id: str) -> Feed[Backup]:
+        return Feed(self._send, _list_call(container_id, _ALL), self._clock, noun="backup", pace=self._pace)
 
     @contextmanager
     def _turn(self, container_id: str, pulse: Pulse) -> Iterator[None]:
@@ -322,6 +305,18 @@ class BackupsApi:
             with self._changed:
                 self._starting.discard(container_id)
                 self._changed.notify_all()
+
+
+def _list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
+    return Call(
+        "backups.list",
+        f"list the backups of container {container_id}",
+        "GET",
+        path("containers", container_id, "backups"),
+        Scope.READ,
+        lambda body: items(Backup, body, "backups"),
+        query={"limit": limit},
+    )
 
 
 def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[int | None]:

@@ -19,7 +19,7 @@ from stacks_pulumi.api.models.container import ENDING_STATUSES
 from stacks_pulumi.api.once import once
 from stacks_pulumi.errors import NoCapacityError, NotFoundError, ServerError, StacksError
 
-__all__ = ["ContainersApi", "list_call"]
+__all__ = ["LIST", "ContainersApi"]
 
 _RECENT: Final = 10.0
 """Seconds for which one list of the containers that exist serves all that are created."""
@@ -27,25 +27,16 @@ _UNAVAILABLE: Final = 503
 _STATES: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 
-def list_call(*, poll: bool, pulse: Pulse | None = None) -> Call[Listing[Container]]:
-    """
-    Return the request for all containers of the account (guide, "List Containers").
-
-    Args:
-        poll: Whether it is one of many, which waits for its turn behind others.
-        pulse: Called while it waits for its turn; what it raises ends the call before it is sent.
-    """
-    return Call(
-        "containers.list",
-        "list containers",
-        "GET",
-        path("containers"),
-        Scope.READ,
-        lambda body: items(Container, body, "containers"),
-        fixed=True,
-        poll=poll,
-        pulse=pulse,
-    )
+LIST: Final = Call(
+    "containers.list",
+    "list containers",
+    "GET",
+    path("containers"),
+    Scope.READ,
+    lambda body: items(Container, body, "containers"),
+    fixed=True,
+)
+"""The request for all containers of the account (guide, "List Containers")."""
 
 
 class ContainersApi:
@@ -60,15 +51,12 @@ class ContainersApi:
         self._send = send
         self._clock = clock
         self.feed: Feed[Container] = Feed(
-            self._fetch, clock, noun="container", confirm=self._confirm, pace=pace
+            send, LIST, clock, noun="container", confirm=self._confirm, pace=pace
         )
 
     def list(self) -> Listing[Container]:
         """All containers of the account (guide, "List Containers")."""
-        return self._fetch(poll=False, pulse=None)
-
-    def _fetch(self, *, poll: bool, pulse: Pulse | None) -> Listing[Container]:
-        return self._send(list_call(poll=poll, pulse=pulse))
+        return self._send(LIST)
 
     def status(self, container_id: str) -> Container:
         """

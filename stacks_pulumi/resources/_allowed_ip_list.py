@@ -327,10 +327,9 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         self._before: Sequence[models.AllowedIp] = ()
         self._replaced: list[models.AllowedIp] = []
 
-    def run(self) -> tuple[str, dict[str, Any]]:
-        """Create the entry; see `Creation`."""
-        with self.session.turn(self.inputs["container"]):
-            return super().run()
+    def under_way(self) -> contextlib.AbstractContextManager[None]:
+        """Take the container's turn."""
+        return self.session.turn(self.inputs["container"])
 
     def create(self) -> models.AllowedIp:
         """
