@@ -51,7 +51,9 @@ def _git(*arguments: str) -> str:
 
 def main() -> int:
     """Print the figure of each part, and the sum."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--since", metavar="COMMIT", help="print the figure at this commit too")
     parser.add_argument("parts", nargs="+", help=f"folders of {PACKAGE}")
     options = parser.parse_args()

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi.api import models
-from stacks_pulumi.resources._drift import changed_outside, found_changed
+from stacks_pulumi.resources._changed_outside import changed_outside, found_changed
 from stacks_pulumi.resources._identity import IDENTITY_CONFLICT
 
 __all__ = [

@@ -18,8 +18,8 @@ from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources._adoptions import adopted_elsewhere
+from stacks_pulumi.resources._changed_outside import changed_outside, found_changed
 from stacks_pulumi.resources._creation import Creation, InitFailedError
-from stacks_pulumi.resources._drift import changed_outside, found_changed
 from stacks_pulumi.resources._engine_call import Checked, Difference, EngineCall, Found
 from stacks_pulumi.resources._fields import Field, OnChange, changed, checked
 from stacks_pulumi.resources._identity import rebinds

@@ -12,6 +12,7 @@ from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.tokens import CONTAINER
 from stacks_pulumi.resources import _checks
+from stacks_pulumi.resources._changed_outside import changed_outside
 from stacks_pulumi.resources._container_lifecycle import ContainerCreation, Lifecycle
 from stacks_pulumi.resources._container_view import (
     ANSWERED,
@@ -24,7 +25,6 @@ from stacks_pulumi.resources._declarations import (
     has_name_pattern,
     provider_in_options,
 )
-from stacks_pulumi.resources._drift import changed_outside
 from stacks_pulumi.resources._engine_call import Checked, EngineCall
 from stacks_pulumi.resources._fields import Field, OnChange, changed
 from stacks_pulumi.resources._handler import ResourceHandler
