@@ -2,7 +2,7 @@
 The boundary between the engine and our resources.
 
 Every call of the engine passes through here. `check` and `diff` work from the field table, each operation gets a
-deadline, and an error becomes one line. The provider of a resource implements `creation` and the `on_*` methods.
+deadline, and an error becomes one line. The handler of a kind implements `creation` and the `on_*` methods.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _KEY_IN_STATE: Final = (
 
 class ResourceHandler:
     """
-    What all our providers have in common.
+    What the handlers of all kinds have in common.
 
-    A provider has no state but its settings, which `configure` brings.
+    A handler has no state but its settings, which `configure` brings.
 
     Attributes:
         kind: The resource's name, as in `stacks_pulumi.provider_for(kind)`.
