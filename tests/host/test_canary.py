@@ -46,7 +46,7 @@ def test_a_create_that_was_done_half_way_keeps_its_id(sdk: Host, emulator: Emula
 
 
 def test_the_time_from_custom_timeouts_arrives(sdk: Host, emulator: Emulator) -> None:
-    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=60)
+    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
     web = sdk.resource("Container", "web")
     web.timeout = 1
 

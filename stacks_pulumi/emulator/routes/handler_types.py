@@ -9,26 +9,26 @@ from stacks_pulumi.emulator import containers
 from stacks_pulumi.emulator.refusals import bad_request
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.state import State
-    from stacks_pulumi.emulator.world import ApiKey, Container
+    from stacks_pulumi.emulator.platform import Platform
+    from stacks_pulumi.emulator.state import ApiKey, Container
 
-__all__ = ["Ask", "Reply"]
+__all__ = ["Reply", "Request"]
 
 
 @dataclass(frozen=True)
-class Ask:
+class Request:
     """
     A request that passed authentication, rate limit and scope.
 
     Attributes:
-        state: The platform; its lock is held.
+        platform: The platform; its lock is held.
         key: Who asks.
         args: What the path names.
         query: The query's parameters, the first value of each.
         body: The JSON object that was sent; empty if none was.
     """
 
-    state: State
+    platform: Platform
     key: ApiKey
     args: dict[str, str]
     query: dict[str, str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Ask:
         Raises:
             Refusal: 404.
         """
-        return containers.find(self.state, self.key.account, self.args[name])
+        return containers.find(self.platform, self.key.account, self.args[name])
 
     def whole_number(self, name: str, default: int, ceiling: int) -> int:
         """
@@ -55,7 +55,7 @@ class Ask:
             return default
         # assumed: what is above the maximum is refused; where it is accepted (not strict), it is cut.
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-        if number < 1 or (self.state.strict and number > ceiling):
+        if number < 1 or (self.platform.strict and number > ceiling):
             raise bad_request(f"The parameter {name} must be a whole number from 1 to {ceiling}", name)
         return min(number, ceiling)
 

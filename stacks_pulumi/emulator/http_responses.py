@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from stacks_pulumi.emulator.answer_shapes import PlainText
 from stacks_pulumi.emulator.faults import Fault
-from stacks_pulumi.emulator.shapes import PlainText
 
-__all__ = ["Delivery", "instead", "spoil"]
+__all__ = ["Response", "encode", "instead", "spoil"]
 
 _TEXTS = {
     500: "Internal server error",
@@ -20,7 +20,7 @@ _TEXTS = {
 
 
 @dataclass(frozen=True)
-class Delivery:
+class Response:
     """
     An answer, ready to be sent.
 
@@ -39,22 +39,22 @@ class Delivery:
     slow: tuple[float, float] = (0.0, 0.0)
 
 
-def encode(status: int, body: Any, headers: dict[str, str] | None = None) -> Delivery:
+def encode(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
     """A body as JSON, as plain text, or, for `None`, none at all."""
     headers = dict(headers or {})
     if body is None:
-        return Delivery(status, b"", headers)
+        return Response(status, b"", headers)
     if isinstance(body, PlainText):
-        return Delivery(status, body.encode(), {"Content-Type": "text/plain; charset=utf-8", **headers})
+        return Response(status, body.encode(), {"Content-Type": "text/plain; charset=utf-8", **headers})
     payload = json.dumps(body).encode()
-    return Delivery(status, payload, {"Content-Type": "application/json; charset=utf-8", **headers})
+    return Response(status, payload, {"Content-Type": "application/json; charset=utf-8", **headers})
 
 
-def instead(fault: Fault) -> Delivery | None:
+def instead(fault: Fault) -> Response | None:
     """The answer that a fault puts in place of the right one; `None` if it only spoils that."""
     options = fault.options
     if fault.kind in {"drop_before", "drop_after"}:
-        return Delivery(0, end="reset" if options["reset"] else "drop")
+        return Response(0, end="reset" if options["reset"] else "drop")
     if fault.kind == "rate_limited":
         after = options["retry_after"]
         # assumed: the body; the guide gives code and header.
@@ -66,17 +66,17 @@ def instead(fault: Fault) -> Delivery | None:
         return encode(code, options["body"] or {"success": False, "error": text})
     if fault.kind == "html":
         page = b"<!DOCTYPE html><html><head><title>Gateway</title></head><body><h1>Please wait</h1></body></html>"
-        return Delivery(options["code"], page, {"Content-Type": "text/html; charset=utf-8"})
+        return Response(options["code"], page, {"Content-Type": "text/html; charset=utf-8"})
     if fault.kind == "redirect":
-        return Delivery(options["code"], b"", {"Location": options["location"]})
+        return Response(options["code"], b"", {"Location": options["location"]})
     if fault.kind == "answer":
         body = options["body"]
         text = body if isinstance(body, str) else "" if body is None else json.dumps(body)
-        return Delivery(options["code"], text.encode(), {"Content-Type": options["content_type"]})
+        return Response(options["code"], text.encode(), {"Content-Type": options["content_type"]})
     return None
 
 
-def spoil(fault: Fault, right: Delivery) -> Delivery:
+def spoil(fault: Fault, right: Response) -> Response:
     """The right answer as a fault lets it through."""
     payload, headers = right.payload, right.headers
     if fault.kind == "hang_up":
@@ -86,7 +86,7 @@ def spoil(fault: Fault, right: Delivery) -> Delivery:
     if fault.kind == "cut":
         return replace(right, end="cut")
     if fault.kind == "empty":
-        return Delivery(fault.options["code"] or right.status, b"", headers)
+        return Response(fault.options["code"] or right.status, b"", headers)
     if fault.kind == "wrong_code":
         return replace(right, status=fault.options["code"])
     if fault.kind == "trickle":

@@ -6,7 +6,7 @@ from typing import Any
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator.clock import iso
-from stacks_pulumi.emulator.world import Container
+from stacks_pulumi.emulator.state import Container
 
 __all__ = ["created", "is_compute", "listed", "status"]
 

@@ -16,19 +16,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stacks_pulumi.emulator.control_calls import Call, calls
+from stacks_pulumi.emulator.control_calls import ControlCall, calls
 from stacks_pulumi.emulator.control_spec import describe
-from stacks_pulumi.emulator.delivery import Delivery, encode
+from stacks_pulumi.emulator.http_responses import Response, encode
 from stacks_pulumi.emulator.refusals import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from stacks_pulumi.emulator.app import Incoming
+    from stacks_pulumi.emulator.controls import Controls
     from stacks_pulumi.emulator.cors import CrossOrigin
-    from stacks_pulumi.emulator.emulator import Emulator
 
-__all__ = ["CONTROL_PATH", "Control"]
+__all__ = ["CONTROL_PATH", "ControlApi"]
 
 CONTROL_PATH = "/_emulator"
 
@@ -44,26 +44,31 @@ _HTML = "text/html; charset=utf-8"
 _YAML = "application/yaml"
 
 
-class Control:
+class ControlApi:
     """
     Answers everything outside the API.
 
     Args:
-        emulator: What is controlled.
+        controls: What is controlled.
         cross_origin: Which other origins may call.
+        token: The bearer token that a caller needs; `None` for none.
+        url: Returns the base URL of the API, which has a port once the emulator listens.
     """
 
-    def __init__(self, emulator: Emulator, cross_origin: CrossOrigin) -> None:
-        self._emulator = emulator
+    def __init__(
+        self, controls: Controls, cross_origin: CrossOrigin, token: str | None, url: Callable[[], str]
+    ) -> None:
         self._cross_origin = cross_origin
-        self._calls = {(call.method, call.name): call for call in calls(emulator)}
+        self._token = token
+        self._url = url
+        self._calls = {(call.method, call.name): call for call in calls(controls)}
 
-    def respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Delivery:
+    def respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Response:
         """Answer a request for the page, a description, the health or a control endpoint."""
         path, looking = incoming.path, incoming.method in {"GET", "HEAD"}
         if path == f"{CONTROL_PATH}/health" and looking:
-            return encode(200, {"status": "ok", "url": self._emulator.url}, _SECURITY)
-        token = self._emulator.control_token
+            return encode(200, {"status": "ok", "url": self._url()}, _SECURITY)
+        token = self._token
         if token is None and not self._is_local(headers):
             return _error(403, "forbidden", "The control API answers only this machine and allowed origins")
         if path == "/" and looking:
@@ -78,7 +83,7 @@ class Control:
             return _error(401, "unauthorized", "The control API needs its token as a bearer token")
         return self._control(incoming, path.removeprefix(CONTROL_PATH).strip("/"))
 
-    def _control(self, incoming: Incoming, name: str) -> Delivery:
+    def _control(self, incoming: Incoming, name: str) -> Response:
         call = self._calls.get(("GET" if incoming.method == "HEAD" else incoming.method, name))
         if call is None:
             allowed = [method for method, known in self._calls if known == name]
@@ -106,7 +111,7 @@ class Control:
         return known and (origin in {None, f"http://{host}"} or self._cross_origin.allows(origin))
 
 
-def _given(call: Call, incoming: Incoming) -> dict[str, Any]:
+def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:
     """
     Return the fields of a request that were given or have a default.
 
@@ -131,12 +136,12 @@ def _carries(headers: Mapping[str, str], token: str) -> bool:
     return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
 
 
-def _file(name: str, content_type: str) -> Delivery:
+def _file(name: str, content_type: str) -> Response:
     content = resources.files("stacks_pulumi.emulator").joinpath(name).read_bytes()
-    return Delivery(200, content, {"Content-Type": content_type, **_SECURITY})
+    return Response(200, content, {"Content-Type": content_type, **_SECURITY})
 
 
-def _invalid(text: str) -> Delivery:
+def _invalid(text: str) -> Response:
     """Return the error for a body that does not fit, as msgspec tells it."""
     reason, _, where = text.partition(" - at `$")
     named = re.search(r"(missing required|unknown) field `(\w+)`", reason)
@@ -150,7 +155,7 @@ def _invalid(text: str) -> Delivery:
 
 def _error(
     status: int, code: str, text: str, field: str | None = None, headers: dict[str, str] | None = None
-) -> Delivery:
+) -> Response:
     body = {"error": text, "code": code}
     return encode(
         status, body if field is None else {**body, "field": field}, {**(headers or {}), **_SECURITY}

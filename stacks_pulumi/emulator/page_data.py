@@ -10,10 +10,10 @@ from stacks_pulumi.emulator.keys import spent
 
 if TYPE_CHECKING:
     from stacks_pulumi.emulator.app import Api
-    from stacks_pulumi.emulator.state import State
-    from stacks_pulumi.emulator.world import ApiKey, Connection, Container
+    from stacks_pulumi.emulator.platform import Platform
+    from stacks_pulumi.emulator.state import ApiKey, Connection, Container
 
-__all__ = ["request", "snapshot"]
+__all__ = ["logged_request", "snapshot"]
 
 _REQUESTS = 60
 """How many of the newest requests the page shows."""
@@ -21,31 +21,33 @@ _REQUESTS = 60
 
 def snapshot(api: Api) -> dict[str, Any]:
     """Accounts, keys by label, containers, connections, backups, the newest requests and the faults to come."""
-    state = api.state
-    with state.lock:
-        now = state.settle()
-        held = state.world.containers
+    platform = api.platform
+    with platform.lock:
+        now = platform.settle()
+        held = platform.state.containers
         return {
             "now": iso(now),
-            "frozen": state.clock.frozen,
+            "frozen": platform.clock.frozen,
             "accounts": [
                 {"id": found.id, "payment_method": found.payment_method, "waitlisted": found.waitlisted}
-                for found in state.accounts.values()
+                for found in platform.state.accounts.values()
             ],
-            "keys": [_key(api, key, now) for key in state.keys],
-            "containers": [_container(state, found) for found in held.values()],
-            "connections": [_connection(found, held) for found in state.connections.values()],
-            "backups": [_backup(found) for found in reversed(list(state.backups.values()))],
+            "keys": [_key(api, key, now) for key in platform.state.keys],
+            "containers": [_container(platform, found) for found in held.values()],
+            "connections": [_connection(found, held) for found in platform.state.connections.values()],
+            "backups": [_backup(found) for found in reversed(list(platform.state.backups.values()))],
             "monthly_usd": float(sum(found.price for found in held.values())),
-            "capacity": state.world.capacity,
+            "capacity": platform.state.capacity,
             "calls": api.log.counts(),
             "faults": [fault.describe() for fault in api.faults.all()],
             "faults_left": [str(fault) for fault in api.faults.left()],
-            "requests": [request(record.describe()) for record in reversed(api.log.all()[-_REQUESTS:])],
+            "requests": [
+                logged_request(record.describe()) for record in reversed(api.log.all()[-_REQUESTS:])
+            ],
         }
 
 
-def request(record: dict[str, Any]) -> dict[str, Any]:
+def logged_request(record: dict[str, Any]) -> dict[str, Any]:
     """An entry of the request journal, with its moment as the API writes it."""
     return {**record, "at": iso(record["at"]), "seconds": round(record["seconds"], 4)}
 
@@ -67,7 +69,7 @@ def _key(api: Api, key: ApiKey, now: float) -> dict[str, Any]:
     }
 
 
-def _container(state: State, found: Container) -> dict[str, Any]:
+def _container(platform: Platform, found: Container) -> dict[str, Any]:
     return {
         "id": found.id,
         "account": found.account,
@@ -96,7 +98,7 @@ def _container(state: State, found: Container) -> dict[str, Any]:
         ],
         "vpn_clients": [client.name for client in found.vpn_clients],
         "restored": found.restored,
-        "backups": len(backups.newest_first(state, found)),
+        "backups": len(backups.newest_first(platform, found)),
     }
 
 
