@@ -21,7 +21,7 @@ _COMMANDS: Final = {
     "account": "stacks_pulumi.commands.account",
     "backups": "stacks_pulumi.commands.backups",
     "completion": "stacks_pulumi.commands.completion",
-    "cost": "stacks_pulumi.cost.command",
+    "cost": "stacks_pulumi.commands.cost",
     "credentials": "stacks_pulumi.commands.credentials",
     "doctor": "stacks_pulumi.commands.doctor",
     "emulator": "stacks_pulumi.commands.emulator",

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stacks_pulumi.cost.documents import InputError, State, utf8
+from stacks_pulumi.cost.documents import InputError, ResourceState, utf8
 from stacks_pulumi.cost.report import Item, item
 from stacks_pulumi.cost.steps import name_of
 from stacks_pulumi.pricing.recognition import UNRECOGNISED, kind_of, snake_case
@@ -27,7 +27,7 @@ _DEFAULT_ORGANIZATION: Final = "organization/"
 _URL_INPUTS: Final = ("stacks:baseUrl", "baseUrl", "base_url")
 
 
-class _Resource(State, rename="camel"):
+class _Resource(ResourceState, rename="camel"):
     protect: bool = False
     provider: str = ""
     outputs: dict[str, Any] | None = None

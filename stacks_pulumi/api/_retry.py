@@ -9,13 +9,12 @@ A POST whose outcome is unknown is resolved by `once`.
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
-
-import tenacity
 
 from stacks_pulumi._clock import Clock, sleep_with_pulse
 from stacks_pulumi.api._call import Call, Handler
@@ -125,48 +124,25 @@ class Retry:
         Raises:
             StacksError: The last attempt's error.
         """
-        paid = 0
-        doubtful = False
-
-        def attempt() -> T:
-            nonlocal doubtful
+        paid, doubtful = 0, False
+        for attempt in itertools.count(1):
             try:
                 value = self._handle(call)
-            except NotFoundError:
-                # It is gone, and an earlier attempt of ours may well have been what removed it: that is success.
-                if doubtful and call.method == "DELETE":
-                    return call.parse("")
-                raise
             except StacksError as error:
-                if doubtful and isinstance(error, ApiError):
-                    raise replace(error, after_doubt=True) from None
+                if doubtful and call.method == "DELETE" and isinstance(error, NotFoundError):
+                    # It is gone, and an earlier attempt of ours may well have been what removed it: that is success.
+                    return call.parse("")
+                free = isinstance(error, RateLimitedError)
+                again = worth_another(call, error) and attempt < most_attempts(error)
+                if not again or not (free or self._quota.take()):
+                    if doubtful and isinstance(error, ApiError):
+                        raise replace(error, after_doubt=True) from None
+                    raise
+                paid += not free
                 doubtful = doubtful or in_doubt(error)
-                raise
-            self._quota.refill(paid)
-            return value
-
-        def spent(state: tenacity.RetryCallState) -> bool:
-            nonlocal paid
-            error = _error_of(state)
-            if state.attempt_number >= most_attempts(error):
-                return True
-            if isinstance(error, RateLimitedError):
-                return False
-            paid += 1
-            return not self._quota.take()
-
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: worth_another(call, error)),
-            stop=spent,
-            wait=lambda state: pause(_error_of(state), state.attempt_number, self._chance()),
-            sleep=lambda seconds: sleep_with_pulse(seconds, self._clock, call.pulse),
-            reraise=True,
-        )(attempt)
-
-
-def _error_of(state: tenacity.RetryCallState) -> BaseException:
-    error = state.outcome.exception() if state.outcome is not None else None
-    if error is None:
-        msg = "tenacity asks for a pause only after an error"
-        raise AssertionError(msg)
-    return error
+                seconds = pause(error, attempt, self._chance())
+            else:
+                self._quota.refill(paid)
+                return value
+            sleep_with_pulse(seconds, self._clock, call.pulse)
+        raise AssertionError

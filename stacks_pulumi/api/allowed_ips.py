@@ -12,7 +12,7 @@ from stacks_pulumi.api import _parsers
 from stacks_pulumi.api._call import Call, Handler, Scope, path
 from stacks_pulumi.api._lenient import done, item
 from stacks_pulumi.api._settle import settle
-from stacks_pulumi.api.models import AllowedIp, ExternalAccess, Listing
+from stacks_pulumi.api.models import AllowedIp, ExternalAccess
 from stacks_pulumi.api.once import once
 from stacks_pulumi.errors import StacksError
 
@@ -56,17 +56,16 @@ class AllowedIpsApi:
             ip_address: An IPv4 or IPv6 address or network.
             description: For people.
             service_type: `http`, `tcp` or `both`.
-            before: The list, if the caller has just looked at it; asked for unless given.
+            before: The list, as `once` takes it; asked for unless given.
 
         Raises:
             ExistsError: An entry that is equal in all three was there before.
             BadRequestError: The API refuses it.
         """
-        what = f"allow {ip_address} to container {container_id}"
         asked = {"ip_address": ip_address, "description": description, "service_type": service_type}
         call = Call(
             "allowed_ips.add",
-            what,
+            f"allow {ip_address} to container {container_id}",
             "POST",
             path("containers", container_id, "allowed-ips"),
             Scope.MANAGE,
@@ -79,18 +78,17 @@ class AllowedIpsApi:
             return canonical(entry.ip_address) == address
 
         added = once(
-            what=what,
-            before=self.list(container_id).allowed_ips if before is None else Listing(before),
+            self._send,
+            call,
+            before=before,
             taken=lambda entry: (
                 same_address(entry)
                 and entry.service_type == service_type
                 and entry.description == description
             ),
-            post=lambda: self._send(call),
             look=lambda: self.list(container_id).allowed_ips,
             ours=same_address,
             clock=self._clock,
-            assumed=isinstance(before, tuple) and not isinstance(before, Listing),
         )
         return added.merge(AllowedIp(id=added.id, **asked))
 

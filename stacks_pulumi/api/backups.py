@@ -5,16 +5,16 @@ Backups: list, start, wait for, restore, pin, delete (guide, "BackupsApi").
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
-from stacks_pulumi.api._backup_watch import Appears, id_if_any
 from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._lenient import done, item, items
+from stacks_pulumi.api._lenient import done, item, items, snake, unwrap
 from stacks_pulumi.api._settle import settle
+from stacks_pulumi.api._watch import Watch
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Backup, BackupStats, Listing
 from stacks_pulumi.api.once import once
@@ -32,6 +32,23 @@ __all__ = ["BackupsApi"]
 _ALL: Final = 100
 _PAUSES: Final = (5.0, 10.0, 20.0)
 """Backups begin in the background: one whose request was lost may take a while to show."""
+
+
+class _Appears(Watch[Backup]):
+    """Waits for the first manual backup that is newer than all before."""
+
+    newer_than = 0
+
+    def is_it(self, backup: Backup) -> bool:
+        """Whether this one is newer, and manual as far as the answer says."""
+        return backup.id > self.newer_than and backup.backup_type in {"manual", None}
+
+    def judge(self, things: Listing[Backup]) -> bool:
+        """Whether it has appeared."""
+        self.trouble = None
+        self.found = min(filter(self.is_it, things), key=lambda backup: backup.id, default=None)
+        # A row that could be read only in part may be a scheduled backup: the next list may tell.
+        return self.found is not None and self.found.id not in things.damaged
 
 
 class BackupsApi:
@@ -52,24 +69,7 @@ class BackupsApi:
             container_id: Whose backups.
             limit: How many at most; the API gives no more than 100.
         """
-        return self._list(container_id, limit=limit)
-
-    def _list(
-        self, container_id: str, *, limit: int = _ALL, poll: bool = False, pulse: Pulse | None = None
-    ) -> Listing[Backup]:
-        return self._send(
-            Call(
-                "backups.list",
-                f"list the backups of container {container_id}",
-                "GET",
-                path("containers", container_id, "backups"),
-                Scope.READ,
-                lambda body: items(Backup, body, "backups"),
-                query={"limit": limit},
-                poll=poll,
-                pulse=pulse,
-            )
-        )
+        return self._send(_list_call(container_id, limit))
 
     def trigger(self, container_id: str) -> int | None:
         """
@@ -82,17 +82,7 @@ class BackupsApi:
             BadRequestError: The container does not run.
             ConnectionFailedError: With `sent`, it is not known whether a backup was started.
         """
-        return self._send(
-            Call(
-                "backups.trigger",
-                f"start a backup of container {container_id}",
-                "POST",
-                path("containers", container_id, "backup"),
-                Scope.MANAGE,
-                id_if_any,
-                text=True,
-            )
-        )
+        return self._send(_trigger(container_id))
 
     def start(
         self,
@@ -124,7 +114,7 @@ class BackupsApi:
             WaitCancelledError: `cancelled()` was true, and no backup was started.
             InvalidApiKeyError: The key was revoked. If a backup was started before that, the message says so.
         """
-        watch = Appears(
+        watch = _Appears(
             f"backup of container {container_id}",
             "its appearance in the list",
             clock=self._clock,
@@ -133,13 +123,14 @@ class BackupsApi:
             cancelled=cancelled,
         )
         with self._turn(container_id, watch.pulse):
-            first = is_first()
-            before = Listing[Backup]() if first else self._list(container_id, pulse=watch.pulse)
-            before.require_complete()
+            before: Sequence[Backup] = ()
+            if not is_first():
+                before = self._list_all(container_id, watch.pulse)
+                before.require_complete()
             watch.newer_than = max((backup.id for backup in before), default=0)
 
-            def post() -> Backup:
-                told = self.trigger(container_id)
+            def send(call: Call[int | None]) -> Backup:
+                told = self._send(call)
                 if told is not None:
                     return Backup(id=told, container_id=container_id)
                 try:
@@ -159,16 +150,14 @@ class BackupsApi:
                 return found
 
             return once(
-                what=f"start a backup of container {container_id}",
+                send,
+                _trigger(container_id, watch.pulse),
                 before=before,
                 taken=None,
-                post=post,
-                look=lambda: self._list(container_id, pulse=watch.pulse),
+                look=lambda: self._list_all(container_id, watch.pulse),
                 ours=watch.is_it,
                 clock=self._clock,
                 pauses=_PAUSES,
-                pulse=watch.pulse,
-                assumed=first,
             )
 
     def wait(
@@ -272,7 +261,7 @@ class BackupsApi:
         def is_gone(_error: StacksError) -> bool:
             if container_id is None:
                 return False
-            listed = self._list(container_id)
+            listed = self._list_all(container_id)
             # The API lists no more than 100, so a full list may leave it out.
             return len(listed) < _ALL and listed.find(lambda backup: backup.id == backup_id) is None
 
@@ -294,16 +283,16 @@ class BackupsApi:
         def is_marked(_error: StacksError) -> bool:
             if of is None:
                 return False
-            found = next((backup for backup in self._list(of) if backup.id == backup_id), None)
+            found = next((backup for backup in self._list_all(of) if backup.id == backup_id), None)
             return found is not None and found.pinned is (verb == "pin")
 
         settle(self._send, call, is_marked)
 
-    def _feed(self, container_id: str) -> Feed[Backup]:
-        def fetch(*, poll: bool, pulse: Pulse | None) -> Sequence[Backup]:
-            return self._list(container_id, poll=poll, pulse=pulse)
+    def _list_all(self, container_id: str, pulse: Pulse | None = None) -> Listing[Backup]:
+        return self._send(replace(_list_call(container_id, _ALL), pulse=pulse))
 
-        return Feed(fetch, self._clock, noun="backup", pace=self._pace)
+    def _feed(self, container_id: str) -> Feed[Backup]:
+        return Feed(self._send, _list_call(container_id, _ALL), self._clock, noun="backup", pace=self._pace)
 
     @contextmanager
     def _turn(self, container_id: str, pulse: Pulse) -> Iterator[None]:
@@ -316,3 +305,36 @@ class BackupsApi:
             with self._changed:
                 self._starting.discard(container_id)
                 self._changed.notify_all()
+
+
+def _list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
+    return Call(
+        "backups.list",
+        f"list the backups of container {container_id}",
+        "GET",
+        path("containers", container_id, "backups"),
+        Scope.READ,
+        lambda body: items(Backup, body, "backups"),
+        query={"limit": limit},
+    )
+
+
+def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[int | None]:
+    return Call(
+        "backups.trigger",
+        f"start a backup of container {container_id}",
+        "POST",
+        path("containers", container_id, "backup"),
+        Scope.MANAGE,
+        _id_if_any,
+        text=True,
+        pulse=pulse,
+    )
+
+
+def _id_if_any(body: Any) -> int | None:
+    """The id of the new backup, if the answer to its start names it."""
+    value, _path = unwrap(body, "backup")
+    given = {snake(name): entry for name, entry in value.items()} if isinstance(value, Mapping) else {}
+    found = given.get("backup_id", given.get("id"))
+    return found if isinstance(found, int) and not isinstance(found, bool) else None

@@ -7,8 +7,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
-from stacks_pulumi.api._chain import assemble
-from stacks_pulumi.api._limiter import Limiter, OnLimit
+from stacks_pulumi.api._call import Handler, Sender
+from stacks_pulumi.api._decode import Decode
+from stacks_pulumi.api._limiter import Limit, Limiter, OnLimit
+from stacks_pulumi.api._retry import Retry
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.backups import BackupsApi
 from stacks_pulumi.api.connections import ConnectionsApi
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from stacks_pulumi.api.feed import Feed
     from stacks_pulumi.api.models import Container
 
-__all__ = ["StacksClient"]
+__all__ = ["StacksClient", "assemble"]
 
 
 class StacksClient:
@@ -106,3 +108,15 @@ class StacksClient:
     def close(self) -> None:
         """Close the connections that are not in use. The client stays usable; it would open new ones."""
         self._transport.close()
+
+
+def assemble(transport: Sender, limiter: Limiter, clock: Clock, base_url: str = DEFAULT_BASE_URL) -> Handler:
+    """
+    Return the chain of handlers: a call in, the value that it asks for out.
+
+        retry       each attempt goes through all that is below, and pays for it
+        decode      an attempt ends as a value or a typed error, which is what retry judges by
+        limit       an attempt waits for its turn; reads the rate headers of every answer, errors included
+        transport   an attempt goes out
+    """
+    return Retry(Decode(Limit(transport, limiter), base_url), clock)

@@ -70,17 +70,16 @@ class ConnectionsApi:
             source_id: The container that gets the variables.
             target_id: The container that they lead to.
             name: Name of the connection; the API makes one up if there is none.
-            before: The source's connections, if the caller knows them; requested unless given.
+            before: The source's connections, as `once` takes them; requested unless given.
 
         Raises:
             ExistsError: The source was connected to the target under that name before (without a name: at all).
             BadRequestError: The API refuses it.
         """
         called = f' as "{scrub(name, 80)}"' if name else ""
-        what = f"connect container {source_id} to {target_id}{called}"
         call = Call(
             "connections.create",
-            what,
+            f"connect container {source_id} to {target_id}{called}",
             "POST",
             path("containers", source_id, "connect", target_id),
             Scope.MANAGE,
@@ -93,14 +92,13 @@ class ConnectionsApi:
             return called_so and self._leads_to(connection, target_id)
 
         made = once(
-            what=what,
-            before=self.list(source_id).outgoing if before is None else models.Listing(before),
+            self._send,
+            call,
+            before=before,
             taken=same,
-            post=lambda: self._send(call),
             look=lambda: self.list(source_id).outgoing,
             ours=same,
             clock=self._clock,
-            assumed=before is not None,
         )
         return made.merge(models.Connection(id=made.id, name=name, source_id=source_id, target_id=target_id))
 

@@ -8,41 +8,35 @@ from typing import Final, Literal
 from stacks_pulumi._clock import Clock, Pulse
 from stacks_pulumi.api import _metrics_parser, _parsers
 from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._container_create import create
 from stacks_pulumi.api._lenient import done, item, items, text_of
 from stacks_pulumi.api._retry import in_doubt
-from stacks_pulumi.api._scrub import scrub
+from stacks_pulumi.api._scrub import same_name, scrub
 from stacks_pulumi.api._settle import may_be_done, settle
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Listing, Metrics, Template
 from stacks_pulumi.api.models.container import ENDING_STATUSES
-from stacks_pulumi.errors import NotFoundError, StacksError
+from stacks_pulumi.api.once import once
+from stacks_pulumi.errors import NoCapacityError, NotFoundError, ServerError, StacksError
 
-__all__ = ["ContainersApi", "list_call"]
+__all__ = ["LIST", "ContainersApi"]
 
+_RECENT: Final = 10.0
+"""Seconds for which one list of the containers that exist serves all that are created."""
+_UNAVAILABLE: Final = 503
 _STATES: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 
-def list_call(*, poll: bool, pulse: Pulse | None = None) -> Call[Listing[Container]]:
-    """
-    Return the request for all containers of the account (guide, "List Containers").
-
-    Args:
-        poll: Whether it is one of many, which waits for its turn behind others.
-        pulse: Called while it waits for its turn; what it raises ends the call before it is sent.
-    """
-    return Call(
-        "containers.list",
-        "list containers",
-        "GET",
-        path("containers"),
-        Scope.READ,
-        lambda body: items(Container, body, "containers"),
-        fixed=True,
-        poll=poll,
-        pulse=pulse,
-    )
+LIST: Final = Call(
+    "containers.list",
+    "list containers",
+    "GET",
+    path("containers"),
+    Scope.READ,
+    lambda body: items(Container, body, "containers"),
+    fixed=True,
+)
+"""The request for all containers of the account (guide, "List Containers")."""
 
 
 class ContainersApi:
@@ -57,15 +51,12 @@ class ContainersApi:
         self._send = send
         self._clock = clock
         self.feed: Feed[Container] = Feed(
-            self._fetch, clock, noun="container", confirm=self._confirm, pace=pace
+            send, LIST, clock, noun="container", confirm=self._confirm, pace=pace
         )
 
     def list(self) -> Listing[Container]:
         """All containers of the account (guide, "List Containers")."""
-        return self._fetch(poll=False, pulse=None)
-
-    def _fetch(self, *, poll: bool, pulse: Pulse | None) -> Listing[Container]:
-        return self._send(list_call(poll=poll, pulse=pulse))
+        return self._send(LIST)
 
     def status(self, container_id: str) -> Container:
         """
@@ -184,7 +175,25 @@ class ContainersApi:
             fixed=True,
             pulse=pulse,
         )
-        made = create(self._send, self.feed, self._clock, call, name=name, template=template)
+
+        def taken(container: Container) -> bool:
+            return same_name(container.name, name)
+
+        before = self.feed.snapshot(_RECENT, pulse)
+        if any(map(taken, before)):
+            # It may be gone by now: a replacement deletes the old one first.
+            before = self.feed.snapshot(pulse=pulse)
+        made = once(
+            self._send,
+            call,
+            before=before,
+            taken=taken,
+            look=self.feed.snapshot,
+            # A container of that name but of another template was created by another client, and is not ours.
+            ours=lambda container: taken(container) and container.made_from(template),
+            clock=self._clock,
+            refused_by=lambda error: _waitlist(call.what, error),
+        )
         return made.merge(Container(id=made.id, name=name, template=template, plan=plan))
 
     def set_status(self, container_id: str, status: Literal["running", "stopped", "restart"]) -> None:
@@ -307,3 +316,19 @@ class ContainersApi:
             return seen if seen.enabled is enabled else None
 
         return settle(self._send, call, reached)
+
+
+def _waitlist(what: str, error: StacksError) -> NoCapacityError | None:
+    """What a 503 to a create request means if no container appears; a proxy answers 503 as well."""
+    if not isinstance(error, ServerError) or error.status != _UNAVAILABLE:
+        return None
+    said = f"503: {error.text}" if error.text else "503"
+    proxy = "" if error.body else "; the answer is not in the form of the API, so check the proxy as well"
+    return NoCapacityError(
+        f"{what}: no capacity ({said}): the account is on the waitlist now, and no container was created; the request "
+        f"was not sent again, because every request joins the waitlist: wait until STACKS has a place{proxy}",
+        status=error.status,
+        operation=error.operation,
+        text=error.text,
+        body=error.body,
+    )

@@ -17,21 +17,20 @@ import copy
 import functools
 import math
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Protocol, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Generic, TypeVar
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
-from stacks_pulumi.api._call import CALL_ERRORS
+from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
 from stacks_pulumi.api._watch import StateWatch, Tracked, Watch
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.api.wait import Wait
 from stacks_pulumi.errors import ForbiddenError, InvalidApiKeyError, StacksError
 
-__all__ = ["Feed", "Fetch", "interval"]
+__all__ = ["Feed", "interval"]
 
 T = TypeVar("T", bound=Tracked)
-T_co = TypeVar("T_co", bound=Tracked, covariant=True)
 
 _FATAL: Final = (InvalidApiKeyError, ForbiddenError)
 _NEW: Final = 1.0
@@ -39,13 +38,6 @@ _SHORTEST: Final = 2.0
 _LONGEST: Final = 10.0
 _HELD_BACK: Final = 3.0
 """Seconds between looks from which on it is the rate limit that makes people wait for one, and they should know."""
-
-
-class Fetch(Protocol[T_co]):
-    """How a feed gets its list."""
-
-    def __call__(self, *, poll: bool, pulse: Pulse | None) -> Sequence[T_co]:
-        """The whole list, by a call of that priority and with that pulse."""
 
 
 def interval(age: float) -> float:
@@ -71,7 +63,8 @@ class Feed(Generic[T]):
     A list that many threads look at.
 
     Args:
-        fetch: Gets the list.
+        send: The chain.
+        call: The request for the list.
         clock: Time.
         noun: What is in it, for messages.
         confirm: Looks for one thing alone; asked before something is called vanished.
@@ -81,14 +74,16 @@ class Feed(Generic[T]):
 
     def __init__(
         self,
-        fetch: Fetch[T],
+        send: Handler,
+        call: Call[Listing[T]],
         clock: Clock,
         *,
         noun: str,
         confirm: Callable[[Any], T | None] | None = None,
         pace: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._fetch = fetch
+        self._send = send
+        self._call = call
         self._clock = clock
         self._noun = noun
         self._confirm = confirm
@@ -240,8 +235,7 @@ class Feed(Generic[T]):
     def _lead(self, number: int, *, poll: bool, pulse: Pulse | None) -> None:
         look: _Look[T] | None = None
         try:
-            things = self._fetch(poll=poll, pulse=pulse)
-            look = _Look(number, things if isinstance(things, Listing) else Listing(things))
+            look = _Look(number, self._send(replace(self._call, poll=poll, pulse=pulse)))
         except CALL_ERRORS as error:
             look = _Look(number, error=error)
         finally:

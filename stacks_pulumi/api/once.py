@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
-from stacks_pulumi._clock import Clock, Pulse, beat, shielded, sleep_with_pulse
-from stacks_pulumi.api._call import CALL_ERRORS
+from stacks_pulumi._clock import Clock, beat, shielded, sleep_with_pulse
+from stacks_pulumi.api._call import CALL_ERRORS, Call
 from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api.models import Listing
@@ -34,6 +34,7 @@ class _Named(Protocol):
     def id(self) -> Any: ...
 
 
+A = TypeVar("A")
 T = TypeVar("T", bound=_Named)
 
 PAUSES: Final = (1.0, 3.0, 8.0)
@@ -47,43 +48,44 @@ _OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)
 
 
 def once(
+    send: Callable[[Call[A]], T],
+    call: Call[A],
     *,
-    what: str,
-    before: Listing[T],
+    before: Sequence[T] | None,
     taken: Callable[[T], bool] | None,
-    post: Callable[[], T],
     look: Callable[[], Listing[T]],
     ours: Callable[[T], bool],
     clock: Clock,
     refused_by: Callable[[StacksError], StacksError | None] = lambda _error: None,
     pauses: Sequence[float] = PAUSES,
-    pulse: Pulse | None = None,
-    assumed: bool = False,
 ) -> T:
     """
     Create a resource once, and return it.
 
     Args:
-        what: The operation, for messages, for instance `create container "web"`.
-        before: The list from before the request. If it is incomplete, an unknown outcome stays unknown.
+        send: Sends the request; raises `UnreadableAnswerError` if the response has no id.
+        call: The request. Its pulse is called before it is sent again; what that raises ends the attempts, but not a
+            look.
+        before: The list from before the request; `None`: look for it now. If it is incomplete, an unknown outcome stays
+            unknown. Only a `Listing` was read. With another sequence, which the caller assumes, no list has shown that
+            lists can be read, and a refusal that follows an unknown outcome, and that no list explains, leaves the
+            outcome unknown.
         taken: Whether a resource prevents the creation; `None` if no resource can.
-        post: Sends the request; raises `UnreadableAnswerError` if the response has no id.
         look: Lists the resources that exist now.
         ours: Whether a new resource is the one that was requested.
         clock: Time.
         refused_by: For an error after which the request must not be sent again although its outcome is unknown: the
             error to raise if two lists, with a pause between them, show no new resource. `None` for all other errors.
         pauses: Seconds before the list that follows each attempt with an unknown outcome; one attempt for each.
-        pulse: Called before the request is sent again; what it raises ends the attempts, but not a look.
-        assumed: Whether `before` was not requested. Then no list has shown that lists can be read, and a refusal that
-            follows an unknown outcome, and that no list explains, leaves the outcome unknown.
 
     Raises:
         ExistsError: The resource existed before, or another client created it first.
         StacksError: The API's error; if no list shows the outcome, the error that left it unknown.
     """
-    _refuse(what, before, taken)
-    known = {thing.id for thing in before}
+    assumed = before is not None and not isinstance(before, Listing)
+    former = look() if before is None else Listing(before)
+    _refuse(call.what, former, taken)
+    known = {thing.id for thing in former}
 
     def appeared() -> T | None:
         listed = look()
@@ -91,8 +93,8 @@ def once(
         # A row that could be read only in part may match by mistake, or not match by mistake.
         found = next((thing for thing in new if thing.id not in listed.damaged and ours(thing)), None)
         damaged = any(thing.id in listed.damaged for thing in new)
-        if before.gap is not None or (found is None and damaged):
-            msg = f"{what}: the list cannot be read in full, so it does not show the result"
+        if former.gap is not None or (found is None and damaged):
+            msg = f"{call.what}: the list cannot be read in full, so it does not show the result"
             raise UnreadableAnswerError(msg, status=200)
         if found is None:
             listed.require_complete()
@@ -116,8 +118,8 @@ def once(
         rest = pauses[attempt:]
         try:
             if doubt is not None:
-                beat(pulse)
-            return post()
+                beat(call.pulse)
+            return send(call)
         except StacksError as error:
             if in_doubt(error):
                 doubt = error
@@ -126,7 +128,7 @@ def once(
                 if isinstance(error, (BadRequestError, ConflictError)) and taken is not None:
                     # Another client may have been faster than our look.
                     with contextlib.suppress(*CALL_ERRORS):
-                        _refuse(what, look(), taken)
+                        _refuse(call.what, look(), taken)
                 raise
             else:
                 # It was refused, perhaps because an earlier attempt was carried out, or the pulse ended it.

@@ -8,7 +8,7 @@ the headers say is kept.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
@@ -16,7 +16,7 @@ from stacks_pulumi.api._call import Answer, Call, Scope, path
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._lenient import done
 from stacks_pulumi.api._rate_headers import Rates, rates, server_time
-from stacks_pulumi.api.containers import list_call
+from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
@@ -80,7 +80,7 @@ def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
     """
     wire = _Wire(settings, clock)
     try:
-        listed = wire.handle(list_call(poll=True))
+        listed = wire.handle(replace(LIST, poll=True))
     except StacksError as error:
         return Look(error, None, *wire.seen())
     finally:

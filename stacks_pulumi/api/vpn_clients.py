@@ -45,16 +45,15 @@ class VpnClientsApi:
         Args:
             container_id: To which VPN container.
             name: The client's name.
-            before: The container's clients, if the caller knows them; requested unless given.
+            before: The container's clients, as `once` takes them; requested unless given.
 
         Raises:
             ExistsError: The container had a client of that name before; upper and lower case are one name.
             BadRequestError: The name is refused.
         """
-        what = f'add the VPN client "{scrub(name, 80)}" to container {container_id}'
         call = Call(
             "vpn_clients.add",
-            what,
+            f'add the VPN client "{scrub(name, 80)}" to container {container_id}',
             "POST",
             path("containers", container_id, "vpn-clients"),
             Scope.MANAGE,
@@ -62,14 +61,13 @@ class VpnClientsApi:
             json={"name": name},
         )
         return once(
-            what=what,
-            before=self.list(container_id) if before is None else Listing(before),
+            self._send,
+            call,
+            before=before,
             taken=lambda client: same_name(client.name, name),
-            post=lambda: self._send(call),
             look=lambda: self.list(container_id),
             ours=lambda client: same_name(client.name, name),
             clock=self._clock,
-            assumed=before is not None,
         )
 
     def config(self, container_id: str, name: str = "default") -> str:

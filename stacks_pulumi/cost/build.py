@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi.cost.documents import Event, Metadata, Preview, Stack, State, read
+from stacks_pulumi.cost.documents import Event, Metadata, Preview, ResourceState, Stack, read
 from stacks_pulumi.cost.report import Action, Item, Line, NotPriced, PolicyViolation, Reason, Report, item
 from stacks_pulumi.cost.steps import (
     INTERRUPTED,
@@ -137,7 +137,7 @@ def _preview(
     return Report("preview", lines, _not_priced(_afterwards(plan)), violations, notes, blocked, incomplete)
 
 
-def _afterwards(plan: PreviewPlan) -> Iterator[State]:
+def _afterwards(plan: PreviewPlan) -> Iterator[ResourceState]:
     return (thing.after for thing in plan.things if thing.after is not None)
 
 
@@ -187,7 +187,7 @@ def _line(thing: Thing, monthly: MonthlyPrice) -> Iterator[Line]:
     yield Line(f"{name_of(thing.urn)}{thing.note}", thing.urn, action, before, after)
 
 
-def _item(state: State | None, monthly: MonthlyPrice) -> Item | None:
+def _item(state: ResourceState | None, monthly: MonthlyPrice) -> Item | None:
     """What is billed; `None` for a resource that has no price of its own."""
     found = None if state is None else kind(state)
     if state is None or found is None or not state.custom or state.external:
@@ -207,7 +207,7 @@ def _action(op: str, before: Item | None, after: Item | None) -> Action:
     return "replace" if op == "replace" else "update" if op == "update" else "same"
 
 
-def _not_priced(states: Iterable[State]) -> tuple[NotPriced, ...]:
+def _not_priced(states: Iterable[ResourceState]) -> tuple[NotPriced, ...]:
     counts: Counter[tuple[str, Reason]] = Counter()
     for state in states:
         if not state.custom or state.type.startswith("pulumi:providers:"):

@@ -19,8 +19,8 @@ __all__ = [
     "Metadata",
     "PolicyEvent",
     "Preview",
+    "ResourceState",
     "Stack",
-    "State",
     "Step",
     "read",
     "utf8",
@@ -31,7 +31,7 @@ class InputError(StacksError):
     """What was handed in cannot be priced; the text says what to hand in instead."""
 
 
-class State(msgspec.Struct, rename="camel"):
+class ResourceState(msgspec.Struct, rename="camel"):
     """A resource at one point in time."""
 
     type: str = ""
@@ -51,8 +51,8 @@ class Step(msgspec.Struct, rename="camel"):
 
     op: str
     urn: str
-    old_state: State | None = None
-    new_state: State | None = None
+    old_state: ResourceState | None = None
+    new_state: ResourceState | None = None
 
 
 class Diagnostic(msgspec.Struct):
@@ -67,8 +67,8 @@ class Metadata(msgspec.Struct):
 
     op: str
     urn: str
-    old: State | None = None
-    new: State | None = None
+    old: ResourceState | None = None
+    new: ResourceState | None = None
 
 
 class ResourceEvent(msgspec.Struct):
@@ -116,7 +116,7 @@ class Preview(msgspec.Struct, rename="camel"):
 class PendingOperation(msgspec.Struct):
     """An operation that was interrupted: its outcome is unknown."""
 
-    resource: State
+    resource: ResourceState
     type: str = ""
 
 
@@ -124,7 +124,7 @@ class Deployment(msgspec.Struct):
     """What a stack holds."""
 
     # An empty stack has null here.
-    resources: list[State] | None = None
+    resources: list[ResourceState] | None = None
     pending_operations: list[PendingOperation] | None = None
 
 

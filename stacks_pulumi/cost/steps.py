@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from stacks_pulumi.cost.documents import Metadata, State
+from stacks_pulumi.cost.documents import Metadata, ResourceState
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.recognition import kind_of
 
@@ -56,8 +56,8 @@ class Thing:
 
     urn: str
     op: str
-    before: State | None
-    after: State | None
+    before: ResourceState | None
+    after: ResourceState | None
     note: str = ""
 
 
@@ -75,7 +75,7 @@ class PreviewPlan:
     notes: list[str] = field(default_factory=list)
 
 
-def kind(state: State) -> str | None:
+def kind(state: ResourceState) -> str | None:
     """Return the kind of a resource, as `kind_of` does."""
     return kind_of(state.type, state.inputs or {})
 
@@ -95,7 +95,7 @@ def plan_of(steps: list[Metadata]) -> PreviewPlan:
     preview of the whole stack, neither exists nor is wanted.
     """
     plan = PreviewPlan()
-    found: dict[str, State] = {}
+    found: dict[str, ResourceState] = {}
     by_urn: dict[str, list[Metadata]] = {}
     for step in steps:
         if step.op == "refresh":
@@ -124,7 +124,7 @@ def _is_untargeted(step: Metadata) -> bool:
 
 def _things(urn: str, steps: list[Metadata], deleted: set[str]) -> list[Thing]:
     """Return the objects of one resource: an id is an object, and the planned state is another if it is replaced."""
-    olds: dict[str, State] = {}
+    olds: dict[str, ResourceState] = {}
     ends: dict[str, str] = {}
     main: Metadata | None = None
     for step in steps:
@@ -162,7 +162,7 @@ def _things(urn: str, steps: list[Metadata], deleted: set[str]) -> list[Thing]:
     return things
 
 
-def _is_kept(old: State, end: str, deleted: set[str]) -> bool:
+def _is_kept(old: ResourceState, end: str, deleted: set[str]) -> bool:
     """
     Whether an object stays although its resource goes.
 

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, NotFoundError, StacksError
+from stacks_pulumi.resources._changed_outside import found_changed
 from stacks_pulumi.resources._created_containers import REFUSALS
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._identity import (
@@ -78,16 +79,18 @@ class AllowedIpList:
             return None
         # A second entry for the address that says something else is drift.
         entry = next((entry for entry in entries if not says(entry, olds)), entries[0])
+        # The caller's address is back if access was turned off and on, and the next update removes it again.
         revoke = bool(olds.get("revoke_auto_added"))
+        undone = ["revoke_auto_added"] if revoke and unwanted(access.allowed_ips, address, olds) else []
         return {
             **{name: value for name, value in olds.items() if name == "adopt"},
             "container": self.container,
             "ip_address": address,
             "description": entry.description or "Custom IP",
             "service_type": entry.service_type or "both",
-            # The caller's address is back (access was turned off and on): shown as drift, so that it goes again.
-            "revoke_auto_added": revoke and not unwanted(access.allowed_ips, address, olds),
+            "revoke_auto_added": revoke,
             **described(entry, found.created_at),
+            **found_changed(undone),
         }
 
     def change(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,7 +195,7 @@ class AllowedIpList:
             # It is the only one. A reserved address keeps the list from being empty meanwhile.
             placeholder = [self._put(PLACEHOLDER, entries)]
             self.take_out([old])
-        left = [*(entry for entry in entries if entry.id != old.id), *placeholder]
+        left = models.Listing([*(entry for entry in entries if entry.id != old.id), *placeholder])
         try:
             return self._put(inputs, left), placeholder
         except StacksError:
@@ -324,10 +327,9 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         self._before: Sequence[models.AllowedIp] = ()
         self._replaced: list[models.AllowedIp] = []
 
-    def run(self) -> tuple[str, dict[str, Any]]:
-        """Create the entry; see `Creation`."""
-        with self.session.turn(self.inputs["container"]):
-            return super().run()
+    def under_way(self) -> contextlib.AbstractContextManager[None]:
+        """Take the container's turn."""
+        return self.session.turn(self.inputs["container"])
 
     def create(self) -> models.AllowedIp:
         """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal
@@ -88,7 +90,7 @@ class Lifecycle:
         access = None
         if olds.get("external_access") is not None:
             access = self.session.reads.get(
-                "allowed_ips", id_, ask=lambda: self.session.client.allowed_ips.list(id_)
+                "allowed_ips", id_, ask=functools.partial(self.session.client.allowed_ips.list, id_)
             )
         inputs = observed(container, olds, access)
         if identity is Identity.UNCERTAIN:
@@ -260,10 +262,9 @@ class ContainerCreation(Creation[models.Container]):
 
     kind: ClassVar = "Container"
 
-    def run(self) -> tuple[str, dict[str, Any]]:
-        """Create the container; see `Creation`. Connections to it are expected until then."""
-        with EXPECTED.creating(self.op.label):
-            return super().run()
+    def under_way(self) -> contextlib.AbstractContextManager[None]:
+        """Have connections to the container expected."""
+        return EXPECTED.creating(self.op.label)
 
     @property
     def _lifecycle(self) -> Lifecycle:

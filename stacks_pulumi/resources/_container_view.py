@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi.api import models
+from stacks_pulumi.resources._changed_outside import changed_outside, found_changed
 from stacks_pulumi.resources._identity import IDENTITY_CONFLICT
 
 __all__ = [
     "ANSWERED",
-    "CHANGED_OUTSIDE",
     "STATUS_ERROR",
     "STATUS_RUNNING",
     "STATUS_STOPPED",
@@ -23,9 +23,6 @@ __all__ = [
 STATUS_RUNNING: Final = "running"
 STATUS_STOPPED: Final = "stopped"
 STATUS_ERROR: Final = "error"
-
-CHANGED_OUTSIDE: Final = "changed_outside"
-"""The inputs that a refresh found changed, for instance because the container was resized in the dashboard."""
 
 ANSWERED: Final = (
     "status",
@@ -98,7 +95,7 @@ def observed(
     watched = ("name", "plan", "additional_storage_tier")
     differing = [name for name in watched if inputs.get(name) != olds.get(name)]
     if differing and olds.get("name"):
-        inputs[CHANGED_OUTSIDE] = sorted({*olds.get(CHANGED_OUTSIDE, ()), *differing})
+        inputs.update(found_changed([*changed_outside(olds), *differing]))
     tier = inputs.get("additional_storage_tier")
     price = catalog.monthly_price(template, inputs.get("plan"), None if tier is None else int(tier))
     inputs["monthly_price_usd"] = None if price is None else float(price)

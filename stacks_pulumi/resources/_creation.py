@@ -12,6 +12,7 @@ A resource states what its steps do; the order, the cancellation and the reports
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -120,6 +121,10 @@ class Creation(ABC, Generic[T]):
         del thing
         return False
 
+    def under_way(self) -> contextlib.AbstractContextManager[None]:
+        """Return what is held from the look to the end of the creation."""
+        return contextlib.nullcontext()
+
     def what_to_do(self) -> str:
         """Return whose an existing object may be, and how to adopt it."""
         return (
@@ -145,6 +150,10 @@ class Creation(ABC, Generic[T]):
             InitFailedError: It exists, but a later step failed.
             StacksError: Nothing was created, or the object has been deleted again.
         """
+        with self.under_way():
+            return self._run()
+
+    def _run(self) -> tuple[str, dict[str, Any]]:
         origin = new_origin(self.session)
         thing = self._obtain()
         id_ = self.id_of(thing)

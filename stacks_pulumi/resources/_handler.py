@@ -2,7 +2,7 @@
 The boundary between the engine and our resources.
 
 Every call of the engine passes through here. `check` and `diff` work from the field table, each operation gets a
-deadline, and an error becomes one line. The provider of a resource implements `creation` and the `on_*` methods.
+deadline, and an error becomes one line. The handler of a kind implements `creation` and the `on_*` methods.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources._adoptions import adopted_elsewhere
+from stacks_pulumi.resources._changed_outside import changed_outside, found_changed
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._engine_call import Checked, Difference, EngineCall, Found
 from stacks_pulumi.resources._fields import Field, OnChange, changed, checked
@@ -43,9 +44,9 @@ _KEY_IN_STATE: Final = (
 
 class ResourceHandler:
     """
-    What all our providers have in common.
+    What the handlers of all kinds have in common.
 
-    A provider has no state but its settings, which `configure` brings.
+    A handler has no state but its settings, which `configure` brings.
 
     Attributes:
         kind: The resource's name, as in `stacks_pulumi.provider_for(kind)`.
@@ -53,7 +54,6 @@ class ResourceHandler:
         create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` takes precedence.
         delete_timeout: The same for a delete.
         owns: Whether a delete removes an object at the API.
-        marks: What a read leaves in the inputs, beside the program's own, for the next check to see.
     """
 
     kind: ClassVar[str]
@@ -61,7 +61,6 @@ class ResourceHandler:
     create_timeout: ClassVar[float] = 600.0
     delete_timeout: ClassVar[float] = 300.0
     owns: ClassVar[bool] = True
-    marks: ClassVar[tuple[str, ...]] = ()
 
     _settings: AccountSettings | str = AccountSettings()
     """The settings, or what is wrong with them."""
@@ -138,7 +137,11 @@ class ResourceHandler:
                 owner = Owner(call.urn, token_of(origin), olds.get("created_at"), replacing=bool(replaces))
                 OWNERSHIP.keep(self.kind, id_, owner)
             return Difference(
-                changes=bool(differing) or rebinds(olds, news) or self.needs_update(olds, news),
+                changes=(
+                    bool(differing or changed_outside(olds))
+                    or rebinds(olds, news)
+                    or self.needs_update(olds, news)
+                ),
                 fields=[field.name for field in differing],
                 replaces=replaces,
                 delete_before_replace=bool(replaces) and (bool(gone) or self.delete_first(olds, news)),
@@ -170,9 +173,7 @@ class ResourceHandler:
                 return None
             outs = {**outs, **{name: stored[name] for name in (ORIGIN, MARKER) if name in stored}}
             seen = plain(outs)
-            return Found(
-                outs, {**self._inputs(seen), **{name: seen[name] for name in self.marks if name in seen}}
-            )
+            return Found(outs, {**self._inputs(seen), **found_changed(changed_outside(seen))})
 
         return self._operate(call, self.delete_timeout, work)
 

@@ -12,10 +12,10 @@ from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.tokens import CONTAINER
 from stacks_pulumi.resources import _checks
+from stacks_pulumi.resources._changed_outside import changed_outside
 from stacks_pulumi.resources._container_lifecycle import ContainerCreation, Lifecycle
 from stacks_pulumi.resources._container_view import (
     ANSWERED,
-    CHANGED_OUTSIDE,
     STATUS_ERROR,
     STATUS_RUNNING,
     STATUS_STOPPED,
@@ -208,7 +208,6 @@ class ContainerHandler(ResourceHandler):
     """Check, create, read, diff, update and delete a container."""
 
     kind: ClassVar = "Container"
-    marks: ClassVar = (CHANGED_OUTSIDE,)
     fields: ClassVar = (
         Field("name", _checks.container_name, OnChange.REFUSED, required=True),
         Field("template", _checks.text, OnChange.REFUSED, required=True),
@@ -276,18 +275,17 @@ class ContainerHandler(ResourceHandler):
                 continue
             if inputs.get("replace_on_change") is not True:
                 yield field.name, _refusal(field.name, old, new)
-            elif field.name in olds.get(CHANGED_OUTSIDE, ()):
+            elif field.name in changed_outside(olds):
                 # replace_on_change allows changes of the program, and the program did not change.
-                yield field.name, _changed_outside(field.name, old, new)
+                yield field.name, _no_going_back(field.name, old, new)
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """A name is unique in an account."""
         return {"name": inputs["name"]}
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """It failed and was not started since; or the program followed a resize, so that its mark is removed."""
-        failed = olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
-        return failed or bool(olds.get(CHANGED_OUTSIDE))
+        """It failed and was not started since."""
+        return olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
 
     def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
         """The price, at preview as well, where it is new or another one."""
@@ -382,7 +380,7 @@ def _refusal(name: str, old: Any, new: Any) -> str:
     )
 
 
-def _changed_outside(name: str, old: Any, new: Any) -> str:
+def _no_going_back(name: str, old: Any, new: Any) -> str:
     return (
         f"{name} was changed to {_shown(old)} outside of this program, which still says {_shown(new)}: "
         "going back would destroy the container, its volumes and its backups, and replace_on_change is for changes of "

@@ -16,8 +16,8 @@ from stacks_pulumi.resources.vpn_client import VpnClientHandler
 __all__ = ["HANDLERS"]
 
 HANDLERS: Final[dict[str, type[ResourceHandler]]] = {
-    provider.kind: provider
-    for provider in (
+    handler.kind: handler
+    for handler in (
         AllowedIpHandler,
         BackupRestoreHandler,
         ConnectionHandler,

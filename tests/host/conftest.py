@@ -32,6 +32,7 @@ ABOUT_ONE: Final = {
     "test_canary": "dynamic",
     "test_fallbacks": "dynamic",
     "test_plugin": "native",
+    "test_way": "dynamic",
     # Its hosts are started in another way, and are those of the chaos tests.
     "test_fault_matrix": "dynamic",
 }

@@ -11,8 +11,8 @@ from typing import Any
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import Answer, Call, Handler, Scope, Sender, path
-from stacks_pulumi.api._chain import assemble
 from stacks_pulumi.api._limiter import Limiter
+from stacks_pulumi.api.client import assemble
 from stacks_pulumi.api.containers import ContainersApi
 
 KEY = "sk_stacks_" + "0123456789abcdef" * 4

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import errors
-from stacks_pulumi._clock import Pulse
+from stacks_pulumi._clock import beat
+from stacks_pulumi.api._call import Call
 from stacks_pulumi.api._watch import Watch
+from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.feed import Feed, interval
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.api.wait import CREATED, GONE, STARTED, STOPPED, Wait
@@ -36,12 +38,11 @@ class World:
     def put(self, id: str, status: str | None, after: float = 0.0, error_message: str | None = None) -> None:
         self._changes.setdefault(id, []).append((self.clock.now() + after, status))
 
-    def __call__(self, *, poll: bool, pulse: Pulse | None) -> Sequence[Container]:
+    def __call__(self, call: Call[Any]) -> Any:
         self.looks.append(self.clock.now())
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
-        if pulse is not None:
-            pulse()
+        beat(call.pulse)
         self.clock.sleep(self.latency / 2)
         seen = self.now()
         self.clock.sleep(self.latency / 2)
@@ -51,14 +52,14 @@ class World:
             raise error
         return seen
 
-    def now(self) -> list[Container]:
+    def now(self) -> Listing[Container]:
         states = {
             id: [status for since, status in changes if since <= self.clock.now()]
             for id, changes in self._changes.items()
         }
-        return [
+        return Listing(
             Container(id=id, status=seen[-1]) for id, seen in states.items() if seen and seen[-1] is not None
-        ]
+        )
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def world(clock: FakeClock) -> World:
 
 @pytest.fixture
 def feed(world: World, clock: FakeClock) -> Feed[Container]:
-    return Feed(world, clock, noun="container")
+    return Feed(world, LIST, clock, noun="container")
 
 
 def job(
@@ -256,9 +257,11 @@ def test_another_thing_with_the_id_counts_as_an_absence(clock: FakeClock) -> Non
         Container(id="a", status="deleting", created_at="1"),
         Container(id="a", status="running", created_at="2"),
     ]
-    feed: Feed[Container] = Feed(
-        lambda **_: Listing([seen.pop(0) if len(seen) > 1 else seen[0]]), clock, noun="container"
-    )
+
+    def send(_: Call[Any]) -> Any:
+        return Listing([seen.pop(0) if len(seen) > 1 else seen[0]])
+
+    feed = Feed(send, LIST, clock, noun="container")
 
     gone = feed.wait(
         GONE, "a", deadline=clock.now() + 60, is_it=lambda container: container.created_at == "1"
@@ -269,9 +272,10 @@ def test_another_thing_with_the_id_counts_as_an_absence(clock: FakeClock) -> Non
 
 
 def test_a_failed_state_ends_a_wait_with_its_reason(clock: FakeClock) -> None:
-    feed: Feed[Container] = Feed(
-        lambda **_: (Container(id="a", status="error", error_message="no\nspace"),), clock, noun="container"
-    )
+    def send(_: Call[Any]) -> Any:
+        return Listing([Container(id="a", status="error", error_message="no\nspace")])
+
+    feed = Feed(send, LIST, clock, noun="container")
 
     with pytest.raises(errors.UnexpectedStateError) as caught:
         feed.wait(CREATED, "a", deadline=clock.now() + 60)
@@ -323,7 +327,7 @@ def test_a_list_that_leaves_something_out_is_not_the_last_word(world: World, clo
         asked.append(id)
         return Container(id=id, status="pending" if len(asked) == 1 else "running")
 
-    feed = Feed(world, clock, noun="container", confirm=confirm)
+    feed = Feed(world, LIST, clock, noun="container", confirm=confirm)
     found = feed.wait(CREATED, "a", deadline=clock.now() + 60)
 
     assert found == Container(id="a", status="running")
@@ -340,14 +344,20 @@ def test_what_an_incomplete_list_does_not_show_is_gone_only_if_a_look_for_it_alo
         asked.append(id)
         return None if status is None or len(asked) == 4 else Container(id=id, status=status)
 
-    feed = Feed(lambda **_: Listing[Container](gap="data[0]"), clock, noun="container", confirm=confirm)
+    def send(_: Call[Any]) -> Any:
+        return Listing[Container](gap="data[0]")
+
+    feed = Feed(send, LIST, clock, noun="container", confirm=confirm)
 
     assert feed.wait(GONE, "a", deadline=clock.now() + 60) is None
     assert len(asked) == looks
 
 
 def test_an_absence_from_an_incomplete_list_is_not_told_as_one(clock: FakeClock) -> None:
-    feed = Feed(lambda **_: Listing([Container(id="a")], gap="data[1]"), clock, noun="container")
+    def send(_: Call[Any]) -> Any:
+        return Listing([Container(id="a")], gap="data[1]")
+
+    feed = Feed(send, LIST, clock, noun="container")
 
     assert feed.find("a") == Container(id="a")
     with pytest.raises(errors.UnreadableAnswerError, match="incomplete"):
@@ -387,7 +397,7 @@ def test_a_look_for_it_alone_that_fails_does_not_end_the_wait(world: World, cloc
     def confirm(id: str) -> Container | None:
         raise errors.ServerError("look at container a: the API failed", status=500)
 
-    feed = Feed(world, clock, noun="container", confirm=confirm)
+    feed = Feed(world, LIST, clock, noun="container", confirm=confirm)
     world.put("a", "running", after=20)
 
     assert feed.wait(CREATED, "a", deadline=clock.now() + 60) == Container(id="a", status="running")
@@ -521,7 +531,7 @@ def test_one_can_follow_the_list_for_anything(feed: Feed[Container], world: Worl
 def test_few_requests_left_are_spread_over_the_window(world: World, clock: FakeClock) -> None:
     world.put("a", "pending")
     world.put("a", "running", after=20)
-    feed = Feed(world, clock, noun="container", pace=lambda: 7.0)
+    feed = Feed(world, LIST, clock, noun="container", pace=lambda: 7.0)
     feed.snapshot()
 
     feed.wait(CREATED, "a", deadline=clock.now() + 60)
@@ -534,7 +544,7 @@ def test_few_requests_left_are_spread_over_the_window(world: World, clock: FakeC
 def test_whoever_waits_can_tell_that_it_is_the_rate_limit_that_holds_up_the_next_look(
     world: World, clock: FakeClock, pace: float, at_first: float, later: float
 ) -> None:
-    feed = Feed(world, clock, noun="container", pace=lambda: pace)
+    feed = Feed(world, LIST, clock, noun="container", pace=lambda: pace)
     feed.snapshot()
 
     clock.sleep(2)

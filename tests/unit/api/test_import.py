@@ -32,4 +32,4 @@ def test_the_client_does_without(loaded: set[str], module: str) -> None:
 
 
 def test_the_client_is_what_was_imported(loaded: set[str]) -> None:
-    assert {"stacks_pulumi.api.client", "msgspec", "tenacity"} <= loaded
+    assert {"stacks_pulumi.api.client", "msgspec"} <= loaded

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from stacks_pulumi import errors
+from stacks_pulumi._clock import Pulse
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.api.once import once
 from tests.support.clock import FakeClock
+from tests.unit.api.fakes import a_call
 
 LOST = errors.ConnectionFailedError("create: no answer came", sent=True)
 FAILED = errors.ServerError("create: the API failed", status=502)
@@ -55,13 +58,17 @@ class Api:
         return outcome if isinstance(outcome, Listing) else Listing(self.there)
 
     def create(
-        self, *, ours: Callable[[Container], bool] = lambda c: c.name == "web", **more: Any
+        self,
+        *,
+        ours: Callable[[Container], bool] = lambda c: c.name == "web",
+        pulse: Pulse | None = None,
+        **more: Any,
     ) -> Container:
         return once(
-            what='create "web"',
+            lambda call: self.post(),
+            replace(a_call("POST"), what='create "web"', pulse=pulse),
             before=self.before,
             taken=lambda container: container.name == "web",
-            post=self.post,
             look=self.look,
             ours=ours,
             clock=self.clock,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stacks_pulumi.cost.command import add_arguments
+from stacks_pulumi.commands.cost import add_arguments
 from stacks_pulumi.cost.render.shared_text import CostResult, result_of
 from tests.support.previews import preview, step, web
 
