@@ -20,7 +20,7 @@ from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
 
-__all__ = ["Analyzer", "Finding", "Resource", "Secret"]
+__all__ = ["Analyzer", "Diagnostic", "Resource", "Secret"]
 
 # How Pulumi's resource protocol writes a secret.
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -78,7 +78,7 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnostic:
     """
     What a policy reported.
 
@@ -150,14 +150,14 @@ class Analyzer:
             )
         return resource
 
-    def analyze(self, resource: Resource) -> list[Finding]:
+    def analyze(self, resource: Resource) -> list[Diagnostic]:
         """What the policies of single resources report."""
         request = proto.AnalyzeRequest(type=resource.type, urn=resource.urn, name=resource.name)
         request.options.protect = resource.protect
         request.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
         return self._findings(self._servicer.Analyze(request, None), {}, resource.name)
 
-    def analyze_stack(self, resources: Sequence[Resource]) -> list[Finding]:
+    def analyze_stack(self, resources: Sequence[Resource]) -> list[Diagnostic]:
         """What the policies of the whole stack report."""
         names = {resource.urn: resource.name for resource in resources}
         request = proto.AnalyzeStackRequest()
@@ -171,11 +171,11 @@ class Analyzer:
                 message.dependencies.extend(urns)
         return self._findings(self._servicer.AnalyzeStack(request, None), names, None)
 
-    def _findings(self, response: Any, names: Mapping[str, str], name: str | None) -> list[Finding]:
+    def _findings(self, response: Any, names: Mapping[str, str], name: str | None) -> list[Diagnostic]:
         for skipped in response.not_applicable:
             self.not_applicable[skipped.policy_name] = skipped.reason
         return [
-            Finding(
+            Diagnostic(
                 found.policyName,
                 _FROM_WIRE[found.enforcementLevel],
                 found.message,

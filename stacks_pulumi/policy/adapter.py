@@ -17,10 +17,7 @@ import pulumi_policy
 
 from stacks_pulumi.policy.exemptions import Exemption, covering
 from stacks_pulumi.policy.findings import Deferred, Finding, Notice, Violation
-from stacks_pulumi.policy.operation import Configuration, Pack, Report, plain, settings_of
-from stacks_pulumi.policy.options import Settings
-from stacks_pulumi.policy.rule import Remediation, ResourceRule, Rule, StackRule
-from stacks_pulumi.policy.telling import (
+from stacks_pulumi.policy.messages import (
     ambiguous,
     crashed,
     ended_note,
@@ -29,6 +26,9 @@ from stacks_pulumi.policy.telling import (
     show,
     tell_sdk,
 )
+from stacks_pulumi.policy.operation import Configuration, Pack, Report, plain, settings_of
+from stacks_pulumi.policy.options import Settings
+from stacks_pulumi.policy.rule import Remediation, ResourceRule, Rule, StackRule
 from stacks_pulumi.pricing.prices import price
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
 from stacks_pulumi.pricing.views import (

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 import pulumi_policy
 from pulumi_policy.proxy import UnknownValueError
 
+from stacks_pulumi.policy.messages import limit_missing, misconfigured
 from stacks_pulumi.policy.options import Settings
 from stacks_pulumi.policy.rule import Rule
-from stacks_pulumi.policy.telling import limit_missing, misconfigured
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.recognition import kind_of
 from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
