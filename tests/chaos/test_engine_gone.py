@@ -15,7 +15,7 @@ from pulumi.runtime.proto import provider_pb2
 
 from stacks_pulumi.emulator import Emulator
 from tests.chaos.account import holdings
-from tests.chaos.matrix import deeds
+from tests.chaos.matrix import changes
 from tests.chaos.ministack import Declared, MiniStack, Ref
 from tests.support.host import CallFailedError, Host, HostedResource
 
@@ -24,11 +24,11 @@ pytestmark = [pytest.mark.host, pytest.mark.chaos]
 Programs = Callable[[str], Sequence[Declared]]
 
 MAKES: dict[str, tuple[str, Programs, Programs]] = {
-    "containers.create": ("Container", lambda _cell: [], deeds.only),
-    "allowed_ips.add": ("AllowedIp", deeds.exposed, lambda cell: deeds.exposed(cell, "198.51.100.7")),
-    "connections.create": ("Connection", deeds.pair, deeds.connected),
-    "backups.trigger": ("PinnedBackup", deeds.only, deeds.backed_up),
-    "vpn_clients.add": ("VpnClient", deeds.vpn, lambda cell: deeds.vpn(cell, "laptop")),
+    "containers.create": ("Container", lambda _cell: [], changes.only),
+    "allowed_ips.add": ("AllowedIp", changes.exposed, lambda cell: changes.exposed(cell, "198.51.100.7")),
+    "connections.create": ("Connection", changes.pair, changes.connected),
+    "backups.trigger": ("PinnedBackup", changes.only, changes.backed_up),
+    "vpn_clients.add": ("VpnClient", changes.vpn, lambda cell: changes.vpn(cell, "laptop")),
 }
 
 
