@@ -1,8 +1,7 @@
 """
 The SDK's analyzer in this process, and what the engine does around it.
 
-The analyzer is a private class of the SDK: there is no official way to test a pack. This is the only place that
-touches it, and a test names the version that it was written for.
+The SDK has no official way to test a pack, so this uses its private analyzer (`_sdk`).
 """
 
 from __future__ import annotations
@@ -14,9 +13,8 @@ from typing import Any, Final
 import pulumi_policy
 from google.protobuf import json_format
 from pulumi.runtime import proto
-from pulumi_policy.policy import _PolicyAnalyzerServicer
-from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 
+from stacks_pulumi.policy._sdk import UNKNOWN_STRING_VALUE, AnalyzerServicer
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
 
@@ -122,7 +120,7 @@ class Analyzer:
         tags: Mapping[str, str],
     ) -> None:
         self.not_applicable: dict[str, str] = {}
-        self._servicer = _PolicyAnalyzerServicer(
+        self._servicer = AnalyzerServicer(
             name, "0.0.1", list(policies), pulumi_policy.EnforcementLevel.ADVISORY, dict(initial)
         )
         request = proto.ConfigureAnalyzerRequest()
