@@ -218,8 +218,12 @@ def test_what_may_have_been_made_is_looked_for_and_taken_back(make_host: Callabl
         )
         web = host.resource("Container", "web")
 
-        # The answer is lost, the look that follows waits for the rate limit, and meanwhile the engine goes away.
-        web.abandon_create(web.checked(name="web", template="nodejs"), lambda: waits_for_the_limit(host))
+        # The answer is lost, the look that follows a second later waits for the rate limit, and meanwhile the engine
+        # goes away.
+        web.abandon_create(
+            web.checked(name="web", template="nodejs"),
+            lambda: answered(api, "containers.create") and time.time() - api.requests[-1].at > 1.5,
+        )
 
         assert (1, 1) == (api.calls("containers.create"), api.calls("containers.list"))
         until(lambda: api.calls("containers.delete") and api.state.containers == {})
