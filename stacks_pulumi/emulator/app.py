@@ -18,7 +18,7 @@ from stacks_pulumi.emulator.answer_shapes import Open, Shapes, render
 from stacks_pulumi.emulator.faults import Fault, Faults
 from stacks_pulumi.emulator.http_responses import Response, encode, instead, spoil
 from stacks_pulumi.emulator.masking import masked
-from stacks_pulumi.emulator.ratelimit import RateLimiter, Verdict
+from stacks_pulumi.emulator.ratelimit import Admission, RateLimiter
 from stacks_pulumi.emulator.refusals import Refusal, bad_request
 from stacks_pulumi.emulator.requestlog import Detail, RequestLog
 from stacks_pulumi.emulator.routes.handler_types import Request
@@ -133,9 +133,9 @@ class _Visit:
         try:
             with self.api.platform.lock:
                 self.key = key = keys.authenticate(self.api.platform.state, self.incoming.authorization)
-            verdict = self.api.limiter.take(key.label, key.rate_limit)
-            rate_headers = verdict.headers()
-            _admit(verdict, unknown)
+            admission = self.api.limiter.take(key.label, key.rate_limit)
+            rate_headers = admission.headers()
+            _admit(admission, unknown)
             response = self._meet(key, args)
         except Refusal as refusal:
             response = encode(refusal.status, refusal.body, refusal.headers)
@@ -189,8 +189,8 @@ class _Visit:
         return encode(answer.status, answer.body)
 
 
-def _admit(verdict: Verdict, unknown: Refusal | None) -> None:
-    if not verdict.allowed:
+def _admit(admission: Admission, unknown: Refusal | None) -> None:
+    if not admission.allowed:
         # assumed: the body; the guide gives code and header.
         raise Refusal(429, {"error": "Rate limit exceeded"})
     if unknown is not None:

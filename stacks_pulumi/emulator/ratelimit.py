@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["UNLIMITED", "RateLimiter", "Verdict"]
+__all__ = ["UNLIMITED", "Admission", "RateLimiter"]
 
 UNLIMITED = 1_000_000
 """What the headers tell when a key has no limit, so that a client does not keep to 60 a minute for nothing."""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Admission:
     """
     What the window says to one request.
 
@@ -69,7 +69,7 @@ class RateLimiter:
         self._lock = threading.Lock()
         self._windows: dict[str, tuple[float, int]] = {}
 
-    def take(self, label: str, limit: int | None) -> Verdict:
+    def take(self, label: str, limit: int | None) -> Admission:
         """Count one request of a key."""
         with self._lock:
             now, end, used = self._window(label)
@@ -78,7 +78,7 @@ class RateLimiter:
             if allowed:
                 used += 1
             self._windows[label] = (end, used)
-            return Verdict(
+            return Admission(
                 allowed, ceiling, max(0, ceiling - used), math.ceil(end), max(1, math.ceil(end - now))
             )
 

@@ -1,8 +1,7 @@
 """
 The SDK's analyzer in this process, and what the engine does around it.
 
-The analyzer is a private class of the SDK: there is no official way to test a pack. This is the only place that
-touches it, and a test names the version that it was written for.
+The SDK has no official way to test a pack, so this uses its private analyzer (`_sdk`).
 """
 
 from __future__ import annotations
@@ -14,13 +13,12 @@ from typing import Any, Final
 import pulumi_policy
 from google.protobuf import json_format
 from pulumi.runtime import proto
-from pulumi_policy.policy import _PolicyAnalyzerServicer
-from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 
+from stacks_pulumi.policy._sdk import UNKNOWN_STRING_VALUE, AnalyzerServicer
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
 
-__all__ = ["Analyzer", "Finding", "Resource", "Secret"]
+__all__ = ["Analyzer", "Diagnostic", "Resource", "Secret"]
 
 # How Pulumi's resource protocol writes a secret.
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -78,7 +76,7 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnostic:
     """
     What a policy reported.
 
@@ -122,7 +120,7 @@ class Analyzer:
         tags: Mapping[str, str],
     ) -> None:
         self.not_applicable: dict[str, str] = {}
-        self._servicer = _PolicyAnalyzerServicer(
+        self._servicer = AnalyzerServicer(
             name, "0.0.1", list(policies), pulumi_policy.EnforcementLevel.ADVISORY, dict(initial)
         )
         request = proto.ConfigureAnalyzerRequest()
@@ -150,14 +148,14 @@ class Analyzer:
             )
         return resource
 
-    def analyze(self, resource: Resource) -> list[Finding]:
+    def analyze(self, resource: Resource) -> list[Diagnostic]:
         """What the policies of single resources report."""
         request = proto.AnalyzeRequest(type=resource.type, urn=resource.urn, name=resource.name)
         request.options.protect = resource.protect
         request.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
         return self._findings(self._servicer.Analyze(request, None), {}, resource.name)
 
-    def analyze_stack(self, resources: Sequence[Resource]) -> list[Finding]:
+    def analyze_stack(self, resources: Sequence[Resource]) -> list[Diagnostic]:
         """What the policies of the whole stack report."""
         names = {resource.urn: resource.name for resource in resources}
         request = proto.AnalyzeStackRequest()
@@ -171,11 +169,11 @@ class Analyzer:
                 message.dependencies.extend(urns)
         return self._findings(self._servicer.AnalyzeStack(request, None), names, None)
 
-    def _findings(self, response: Any, names: Mapping[str, str], name: str | None) -> list[Finding]:
+    def _findings(self, response: Any, names: Mapping[str, str], name: str | None) -> list[Diagnostic]:
         for skipped in response.not_applicable:
             self.not_applicable[skipped.policy_name] = skipped.reason
         return [
-            Finding(
+            Diagnostic(
                 found.policyName,
                 _FROM_WIRE[found.enforcementLevel],
                 found.message,

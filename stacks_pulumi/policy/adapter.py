@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pulumi_policy
 
+from stacks_pulumi.policy._sdk import write_properties
 from stacks_pulumi.policy.exemptions import Exemption, covering
 from stacks_pulumi.policy.findings import Deferred, Finding, Notice, Violation
 from stacks_pulumi.policy.messages import (
@@ -290,9 +291,7 @@ def _remediation(rule: Remediation[Any], pack: Pack) -> pulumi_policy.ResourceRe
         if not changes:
             return None
         changes.update(_new_price({**properties, **changes}))
-        # In place: a copy would lose what marks its values as secrets, and they would be stored in clear text.
-        for name, value in changes.items():
-            args.props[name] = value  # type: ignore[index]  # (declared read-only, made to be written here)
+        write_properties(args.props, changes)
         return args.props
 
     return remediate

@@ -6,8 +6,8 @@ import sys
 import traceback
 
 import pulumi_policy
-from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
+from stacks_pulumi.policy._sdk import UNKNOWN_STRING_VALUE, UnknownValueError
 from stacks_pulumi.policy.exemptions import Exemption
 from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable
 from stacks_pulumi.policy.options import Settings

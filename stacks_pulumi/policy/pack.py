@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import pulumi_policy
-from pulumi_policy.proxy import UnknownValueError
 
+from stacks_pulumi.policy._sdk import UnknownValueError
 from stacks_pulumi.policy.messages import limit_missing, misconfigured
 from stacks_pulumi.policy.options import Settings
 from stacks_pulumi.policy.rule import Rule

@@ -30,14 +30,14 @@ from unittest import mock
 import pulumi_policy
 
 from stacks_pulumi import catalog
-from stacks_pulumi.policy._analyzer import Analyzer, Finding, Resource, Secret
+from stacks_pulumi.policy._analyzer import Analyzer, Diagnostic, Resource, Secret
 from stacks_pulumi.policy.guard import StacksGuard
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.values import UNKNOWN
 
 __all__ = [
     "UNKNOWN",
-    "Finding",
+    "Diagnostic",
     "Outcome",
     "PackTester",
     "Resource",
@@ -144,7 +144,7 @@ class Outcome:
         not_applicable: By policy, why it had nothing to judge by.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Diagnostic, ...]
     made: tuple[str, ...]
     properties: Mapping[str, Mapping[str, Any]]
     not_applicable: Mapping[str, str]
@@ -154,7 +154,7 @@ class Outcome:
         """Whether a mandatory policy was violated: the engine's exit code is 1."""
         return any(finding.level == "mandatory" for finding in self.findings)
 
-    def of(self, policy: str) -> tuple[Finding, ...]:
+    def of(self, policy: str) -> tuple[Diagnostic, ...]:
         """What one policy reported."""
         return tuple(finding for finding in self.findings if finding.policy == policy)
 
@@ -251,7 +251,7 @@ class PackTester:
 
     def _run(self, resources: Sequence[Resource], *, preview: bool) -> Outcome:
         analyzer = self._analyzer()
-        findings: list[Finding] = []
+        findings: list[Diagnostic] = []
         made: list[str] = []
         ready: list[Resource] = []
         refused = False

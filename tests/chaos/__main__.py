@@ -31,9 +31,9 @@ if not __package__:
     # Run by its folder: that would come first on the path, where its modules could hide others.
     sys.path[0] = str(ROOT)
 
-from tests.chaos.life import Chaos  # noqa: E402  (the path has to be set first)
+from tests.chaos.identity_steps import DEFAULT, STEPS, IdentityChaos, chosen  # noqa: E402  (as above)
 from tests.chaos.mechanisms import MECHANISMS, switched_off  # noqa: E402  (as above)
-from tests.chaos.wider import DEFAULT, STEPS, WiderChaos, chosen  # noqa: E402  (as above)
+from tests.chaos.random_steps import Chaos  # noqa: E402  (the path has to be set first)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,8 +125,8 @@ def live(number: int, programs: int, turns: int, steps: frozenset[str]) -> int:
         # A run is in real time: to make a failure smaller takes longer than to read it.
         phases=(Phase.generate,),
     )
-    machine: type[Chaos] = WiderChaos if steps else Chaos
-    WiderChaos.steps = steps
+    machine: type[Chaos] = IdentityChaos if steps else Chaos
+    IdentityChaos.steps = steps
     try:
         run_state_machine_as_test(seed(number)(machine), settings=profile)
     except BaseException:  # noqa: BLE001  (hypothesis raises groups and interrupts; all of it is for the reader)

@@ -6,29 +6,28 @@ Nobody is left to tell the id to, so what was made has to be taken back; a delet
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from pulumi.runtime.proto import provider_pb2
 
-from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator import Emulator, Fault
 from tests.chaos.account import holdings
-from tests.chaos.matrix import deeds
+from tests.chaos.matrix import changes
 from tests.chaos.ministack import Declared, MiniStack, Ref
-from tests.support.host import CallFailedError, Host, HostedResource
+from tests.support.host import Host, HostedResource
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.host, pytest.mark.chaos]
 
 Programs = Callable[[str], Sequence[Declared]]
 
 MAKES: dict[str, tuple[str, Programs, Programs]] = {
-    "containers.create": ("Container", lambda _cell: [], deeds.only),
-    "allowed_ips.add": ("AllowedIp", deeds.exposed, lambda cell: deeds.exposed(cell, "198.51.100.7")),
-    "connections.create": ("Connection", deeds.pair, deeds.connected),
-    "backups.trigger": ("PinnedBackup", deeds.only, deeds.backed_up),
-    "vpn_clients.add": ("VpnClient", deeds.vpn, lambda cell: deeds.vpn(cell, "laptop")),
+    "containers.create": ("Container", lambda _cell: [], changes.only),
+    "allowed_ips.add": ("AllowedIp", changes.exposed, lambda cell: changes.exposed(cell, "198.51.100.7")),
+    "connections.create": ("Connection", changes.pair, changes.connected),
+    "backups.trigger": ("PinnedBackup", changes.only, changes.backed_up),
+    "vpn_clients.add": ("VpnClient", changes.vpn, lambda cell: changes.vpn(cell, "laptop")),
 }
 
 
@@ -58,25 +57,18 @@ def test_what_is_made_while_nobody_listens_any_more_is_taken_back(
     resource, checked, held = _about_to_make(host, emulator, operation)
     # A lost response is followed by a look after a second: the engine goes away before it.
     if lost:
-        emulator.faults.add(operation, "drop_after")
+        fault = emulator.faults.add(operation, "drop_after")
     else:
-        emulator.faults.add(operation, "slow", seconds=1.0)
-    calls = len(emulator.requests)
+        fault = emulator.faults.add(operation, "slow", seconds=1.0)
+    resource.abandon_create(checked, lambda: fault.fired == 1)
 
-    with pytest.raises(CallFailedError):
-        resource.create(checked, cancel_after=0.5)
-
-    _until(lambda: any(record.operation == operation for record in emulator.requests))
-    if resource.kind == "PinnedBackup" and lost:
-        # Nothing was pinned yet, so there is nothing to take back; but the look has to find it.
-        _until(lambda: _looked(emulator, calls, operation))
-        assert not any(backup.pinned for backup in emulator.state.backups.values())
-    elif resource.kind == "PinnedBackup":
-        # One that is not pinned goes by itself after a week; nothing deletes it, as that takes a scope of its own.
-        _until(lambda: emulator.calls("backups.unpin") > 0)
+    if resource.kind == "PinnedBackup":
+        # The backup is pinned once it is complete, and unpinned at once. Without a pin the clean-up deletes it; a
+        # deletion needs a scope of its own.
+        until(lambda: any(record.operation == "backups.unpin" for record in emulator.requests))
         assert not any(backup.pinned for backup in emulator.state.backups.values())
     else:
-        _until(lambda: holdings(emulator) == held)
+        until(lambda: holdings(emulator) == held)
 
 
 @pytest.mark.parametrize("operation", [name for name in MAKES if name != "backups.trigger"])
@@ -85,17 +77,18 @@ def test_a_cancel_does_not_end_a_look_that_waits_for_the_rate_limit(
 ) -> None:
     resource, checked, held = _about_to_make(host, emulator, operation)
     lost = emulator.faults.add(operation, "drop_after")
-    request = provider_pb2.CreateRequest(urn=resource.urn, properties=resource._struct(checked))
+    looks: list[Fault] = []
 
-    call = host.stub.Create.future(request)
-    _until(lambda: lost.fired == 1)
-    # The look comes a second after the lost response, and is sent again when the rate limit opens.
-    refused = emulator.faults.add("*", "rate_limited", retry_after=3)
-    _until(lambda: refused.fired == 1)
-    call.cancel()
+    def look_was_refused() -> bool:
+        # The look comes a second after the lost response, and is sent again when the rate limit opens.
+        if lost.fired and not looks:
+            looks.append(emulator.faults.add("*", "rate_limited", retry_after=3))
+        return bool(looks) and looks[0].fired == 1
+
+    resource.abandon_create(checked, look_was_refused)
 
     assert holdings(emulator) > held
-    _until(lambda: holdings(emulator) == held)
+    until(lambda: holdings(emulator) == held)
 
 
 def test_a_rollback_that_fails_is_reported_with_the_id(emulator: Emulator) -> None:
@@ -104,14 +97,13 @@ def test_a_rollback_that_fails_is_reported_with_the_id(emulator: Emulator) -> No
     try:
         resource = HostedResource(host, "Container", "web")
         checked = resource.checked(name="web", template="nodejs")
-        emulator.faults.add("containers.create", "slow", seconds=1.0)
+        slow = emulator.faults.add("containers.create", "slow", seconds=1.0)
 
-        with pytest.raises(CallFailedError):
-            resource.create(checked, cancel_after=0.5)
+        resource.abandon_create(checked, lambda: slow.fired == 1)
 
-        _until(lambda: any(record.operation == "containers.delete" for record in emulator.requests))
+        until(lambda: any(record.operation == "containers.delete" for record in emulator.requests))
         (container,) = holdings(emulator)
-        _until(lambda: any(container in line.text and line.severity != "DEBUG" for line in host.engine.lines))
+        until(lambda: any(container in line.text and line.severity != "DEBUG" for line in host.engine.lines))
     finally:
         host.stop()
 
@@ -132,15 +124,3 @@ def _about_to_make(
     if kind == "Connection":
         inputs["restart_source"] = False
     return resource, resource.checked(**inputs), holdings(emulator)
-
-
-def _looked(emulator: Emulator, calls: int, operation: str) -> bool:
-    asked = [str(record.operation) for record in emulator.requests[calls:]]
-    return "backups.list" in asked[asked.index(operation) :] if operation in asked else False
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from stacks_pulumi.emulator import Emulator
 from tests.chaos.account import claims, holdings, secrets
-from tests.chaos.matrix import deeds
+from tests.chaos.matrix import changes
 from tests.chaos.ministack import Declared, MiniStack, Outcome, Ref
 from tests.chaos.wrong_types import Wrong, altered, wrongs
 from tests.support.host import Host, HostedResource
@@ -32,7 +32,7 @@ READS = (
 CHECKED = ("containers.create", "connections.create")
 """Whose answers must have an id that is text, or the id is looked up."""
 
-CHANGES = {deed.operation: deed for deed in deeds.DEEDS}
+CHANGES = {change.operation: change for change in changes.CHANGES}
 
 
 @dataclass
@@ -111,13 +111,13 @@ def _lane(queue: Iterator[tuple[Work, Wrong]], lock: threading.Lock, found: dict
 def everything(cell: str) -> Sequence[Declared]:
     """One of each kind that a refresh reads."""
     return [
-        deeds.container(cell, external_access=True),
-        deeds.container(f"{cell}-db", template="postgresql"),
-        deeds.child("AllowedIp", cell, ip_address="198.51.100.7"),
-        deeds.child("Connection", cell, target=Ref(f"{cell}-db"), name="primary"),
-        deeds.child("PinnedBackup", cell),
-        deeds.child("SshCertificate", cell),
-        deeds.container(f"{cell}-vpn", template="stacks-vpn"),
+        changes.container(cell, external_access=True),
+        changes.container(f"{cell}-db", template="postgresql"),
+        changes.child("AllowedIp", cell, ip_address="198.51.100.7"),
+        changes.child("Connection", cell, target=Ref(f"{cell}-db"), name="primary"),
+        changes.child("PinnedBackup", cell),
+        changes.child("SshCertificate", cell),
+        changes.container(f"{cell}-vpn", template="stacks-vpn"),
         Declared("VpnClient", "laptop", {"container": Ref(f"{cell}-vpn"), "name": "laptop"}, f"{cell}-vpn"),
     ]
 
@@ -146,21 +146,21 @@ def _read(lane: _Lane, wrong: Wrong, seen: Seen) -> None:
 
 
 def _change(lane: _Lane, wrong: Wrong, seen: Seen) -> None:
-    deed, cell = CHANGES[wrong.operation], f"cell{next(lane.numbers):03}x"
+    change, cell = CHANGES[wrong.operation], f"cell{next(lane.numbers):03}x"
     stack = MiniStack(lane.host)
-    peace = stack.up(deed.before(cell))
+    peace = stack.up(change.before(cell))
     assert peace.errors == {}, peace.messages
     with altered(lane.emulator, wrong) as given:
-        met = stack.up(deed.after(cell))
+        met = stack.up(change.after(cell))
         seen.given = len(given)
     _check(met, lane, stack, seen)
     if wrong.renames and wrong.operation not in CHECKED:
         # The answer tells another id, in good order. The next run finds what there is and says how to take it over.
         return
     held, claimed = holdings(lane.emulator, cell), claims(stack.in_state())
-    if held ^ claimed and len(held ^ claimed) > deed.slack:
+    if held ^ claimed and len(held ^ claimed) > change.slack:
         seen.faults.append(f"state {sorted(claimed - held)}, account {sorted(held - claimed)}")
-    again = stack.up(deed.after(cell))
+    again = stack.up(change.after(cell))
     if again.errors:
         seen.faults.append(f"the next up failed: {again.messages}")
     gone = stack.destroy()

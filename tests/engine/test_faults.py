@@ -12,13 +12,13 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.faults import Fault
 from tests.chaos.account import holdings
-from tests.chaos.matrix.deeds import DEEDS
+from tests.chaos.matrix.changes import CHANGES
 from tests.chaos.ministack import Declared, Ref
 from tests.support.stack import Result, Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
-BY_OPERATION = {deed.operation: deed for deed in DEEDS}
+BY_OPERATION = {change.operation: change for change in CHANGES}
 
 Case = tuple[str, str, int | None, dict[str, Any]]
 """The operation, the kind of fault, how often (`None`: for good), and the fault's options."""
@@ -97,10 +97,10 @@ def test_a_fault_that_stays_is_told_in_one_line_and_the_next_up_goes_on(
 def _about_to_happen(stack: Stack, emulator: Emulator, case: Case) -> Fault:
     """The fault, which the next `up` meets."""
     operation, kind, times, options = case
-    deed = BY_OPERATION[operation]
-    stack.program(source(deed.before("web")))
+    change = BY_OPERATION[operation]
+    stack.program(source(change.before("web")))
     stack.up(quiet_afterwards=False)
-    stack.program(source(deed.after("web")))
+    stack.program(source(change.after("web")))
     return emulator.faults.add(operation, kind, times, **options)
 
 

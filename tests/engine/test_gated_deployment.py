@@ -13,7 +13,7 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from tests.support.packs import ROOT
 from tests.support.stack import Stack
-from tests.tools.fakes import executable
+from tests.tools.fake_executables import executable
 
 EXAMPLE = ROOT / "examples" / "gated_deployment"
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos.matrix import table
-from tests.chaos.matrix.deeds import DEEDS
-from tests.chaos.matrix.mishaps import MISHAPS, TIMES
+from tests.chaos.matrix.changes import CHANGES
+from tests.chaos.matrix.failures import FAILURES, TIMES
 from tests.chaos.matrix.run import Found, run
 
 pytestmark = [
@@ -30,10 +30,10 @@ def found() -> Found:
     return run()
 
 
-@pytest.mark.parametrize("mishap", [mishap.title for mishap in MISHAPS])
-@pytest.mark.parametrize("operation", [deed.operation for deed in DEEDS])
-def test_nothing_is_lost_doubled_or_left(found: Found, operation: str, mishap: str) -> None:
-    wrongs = {times: found[operation, mishap, times].wrongs for times in TIMES}
+@pytest.mark.parametrize("failure", [failure.title for failure in FAILURES])
+@pytest.mark.parametrize("operation", [change.operation for change in CHANGES])
+def test_nothing_is_lost_doubled_or_left(found: Found, operation: str, failure: str) -> None:
+    wrongs = {times: found[operation, failure, times].wrongs for times in TIMES}
 
     assert wrongs == {times: [] for times in TIMES}
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
@@ -28,6 +28,7 @@ from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources.handlers import HANDLERS
+from tests.support.waiting import until
 
 PROVIDER = "__provider"
 SECRET = {rpc._special_sig_key: rpc._special_secret_sig}
@@ -265,18 +266,26 @@ class HostedResource:
         self.inputs = checked
         return []
 
-    def create(self, checked: Mapping[str, Any], *, cancel_after: float = 60) -> None:
-        """Create with checked inputs; the call is given up after some seconds, as by an engine that is gone."""
-        request = provider_pb2.CreateRequest(
-            urn=self.urn, properties=self._struct(checked), timeout=self.timeout
-        )
+    def create(self, checked: Mapping[str, Any]) -> None:
+        """Create with checked inputs."""
         try:
-            answer = self._call("Create", request, timeout=cancel_after)
+            answer = self._call("Create", self._create_request(checked))
         except CallFailedError as error:
             if error.kept_id is not None:
                 self._keep(error.kept_id, checked, error.kept)
             raise
         self._keep(answer.id, checked, self.host.to_dict(answer.properties))
+
+    def abandon_create(self, checked: Mapping[str, Any], when: Callable[[], object]) -> None:
+        """Create with checked inputs, and cancel the call once a condition holds, as an engine that goes away does."""
+        call = self.host.stub.Create.future(self._create_request(checked))
+        until(when)
+        assert call.cancel(), "the create ended before it was cancelled"
+
+    def _create_request(self, checked: Mapping[str, Any]) -> provider_pb2.CreateRequest:
+        return provider_pb2.CreateRequest(
+            urn=self.urn, properties=self._struct(checked), timeout=self.timeout
+        )
 
     def diff(self, checked: Mapping[str, Any]) -> Any:
         """The host's answer to a diff against the state, with Python's names."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.fakes import executable
+from tests.tools.fake_executables import executable
 
 _SCRIPT = """#!/bin/sh
 cd "{answers}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.fakes import executable
+from tests.tools.fake_executables import executable
 from tools.engine import build, ensure, pins
 from tools.engine.engine import Engine, load
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.fakes import engine_in, executable, make_engine
+from tests.tools.fake_executables import engine_in, executable, make_engine
 from tools.engine import ensure, pins, search
 from tools.engine.engine import Engine, EngineUnavailableError, load, record
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.fakes import engine_in, make_engine
+from tests.tools.fake_executables import engine_in, make_engine
 from tools.engine import build, ensure, installer, pins
 from tools.engine.engine import Engine, EngineUnavailableError
 from tools.engine.lock import alone

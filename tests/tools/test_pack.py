@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.fakes import executable
+from tests.tools.fake_executables import executable
 from tools.engine import pack as command
 from tools.engine.engine import Engine, Origin
 from tools.engine.pack import argument

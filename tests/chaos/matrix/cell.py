@@ -1,4 +1,4 @@
-"""One cell of the matrix: a deed meets a mishap, and what must hold afterwards."""
+"""One cell of the matrix: a change meets a failure, and what must hold afterwards."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.faults import Fault
 from tests.chaos.account import claims, holdings, secrets
-from tests.chaos.matrix.deeds import Deed
-from tests.chaos.matrix.mishaps import BEYOND, REFUSALS, TIMES, Mishap
+from tests.chaos.matrix.changes import Change
+from tests.chaos.matrix.failures import BEYOND, REFUSALS, TIMES, Failure
 from tests.chaos.ministack import MiniStack, Outcome
 from tests.support.host import Host
 
@@ -41,10 +41,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Cell:
-    """A deed, a mishap, and how often it happens."""
+    """A change, a failure, and how often it happens."""
 
-    deed: Deed
-    mishap: Mishap
+    change: Change
+    failure: Failure
     times: str
     number: int
 
@@ -56,36 +56,36 @@ class Cell:
     @property
     def key(self) -> tuple[str, str, str]:
         """What it is."""
-        return self.deed.operation, self.mishap.title, self.times
+        return self.change.operation, self.failure.title, self.times
 
     @property
     def must_succeed(self) -> bool:
         """Whether the `up` has to succeed: a 503 is retried, and a refused retry is judged by looking at the result."""
-        if self.mishap.refused:
-            return self.deed.judged
-        if self.mishap.options.get("code") != 503 or self.deed.operation == "backups.restore":
+        if self.failure.refused:
+            return self.change.judged
+        if self.failure.options.get("code") != 503 or self.change.operation == "backups.restore":
             return False
-        creates = self.deed.operation == "containers.create"
-        return bool(self.mishap.options.get("done")) if creates else self.times != "for good"
+        creates = self.change.operation == "containers.create"
+        return bool(self.failure.options.get("done")) if creates else self.times != "for good"
 
     def run(self, host: Host, emulator: Emulator) -> Verdict:
-        """Go through it: peace, mishap, peace, and away."""
+        """Go through it: peace, failure, peace, and away."""
         verdict = Verdict()
         stack = MiniStack(host)
         lines_before = len(host.engine.lines)
-        peace = stack.up(self.deed.before(self.name))
+        peace = stack.up(self.change.before(self.name))
         if peace.errors:
             verdict.wrongs.append(f"before the fault: {peace.messages} (host: {host.process.poll()})")
             return verdict
 
         match = self._match(emulator)
-        times = 1 if self.mishap.refused else TIMES[self.times]
+        times = 1 if self.failure.refused else TIMES[self.times]
         fault = emulator.faults.add(
-            self.deed.operation, self.mishap.kind, times, match=match, **self.mishap.options
+            self.change.operation, self.failure.kind, times, match=match, **self.failure.options
         )
         refusals = self._refusals(emulator, match)
         began = time.monotonic()
-        met = stack.up(self.deed.after(self.name))
+        met = stack.up(self.change.after(self.name))
         verdict.seconds = time.monotonic() - began
         verdict.fired = fault.fired
         fault.times = fault.fired
@@ -93,7 +93,7 @@ class Cell:
             # What looks first sends no second request, so it meets none of them.
             refusal.times = refusal.fired
         self._judge(verdict, met, stack, emulator)
-        if self.mishap.late:
+        if self.failure.late:
             _await_the_late(fault, emulator, self.name)
 
         self._converges(verdict, stack, emulator)
@@ -110,8 +110,8 @@ class Cell:
         """What later attempts meet."""
         body = {"success": False, "error": "This was already done"}
         return [
-            emulator.faults.add(self.deed.operation, code, times, match=match, body=body)
-            for code, times in (REFUSALS[self.times] if self.mishap.refused else ())
+            emulator.faults.add(self.change.operation, code, times, match=match, body=body)
+            for code, times in (REFUSALS[self.times] if self.failure.refused else ())
         ]
 
     def _match(self, emulator: Emulator) -> str | None:
@@ -123,7 +123,7 @@ class Cell:
             "backups.restore",
             "connections.delete",
         }
-        if self.deed.operation not in by_number:
+        if self.change.operation not in by_number:
             return self.name
         with emulator.platform.lock:
             state = emulator.state
@@ -145,7 +145,7 @@ class Cell:
             verdict.wrongs.append("the fault did not fire")
         wanted = TIMES[self.times]
         if (
-            not self.mishap.refused
+            not self.failure.refused
             and wanted is not None
             and not met.errors
             and verdict.fired < wanted
@@ -157,7 +157,7 @@ class Cell:
         self._compare(verdict, "after the fault", stack, emulator)
 
     def _converges(self, verdict: Verdict, stack: MiniStack, emulator: Emulator) -> None:
-        program = self.deed.after(self.name)
+        program = self.change.after(self.name)
         again = stack.up(program)
         if again.errors:
             verdict.wrongs.append(f"the next up failed: {again.messages}")
@@ -170,7 +170,7 @@ class Cell:
         before = _facts(stack)
         stack.refresh()
         drifted = sorted(name for name, facts in _facts(stack).items() if facts != before[name])
-        if (drifted and not (self.mishap.late and self.deed.overtaken)) or len(before) != len(
+        if (drifted and not (self.failure.late and self.change.overtaken)) or len(before) != len(
             stack.resources
         ):
             verdict.wrongs.append(f"the state did not tell the truth of {drifted}")
@@ -186,7 +186,7 @@ class Cell:
     def _compare(self, verdict: Verdict, when: str, stack: MiniStack, emulator: Emulator) -> None:
         held, claimed = holdings(emulator, self.name), claims(stack.in_state())
         unknown, missing = held - claimed, claimed - held
-        if len(unknown) > self.deed.slack:
+        if len(unknown) > self.change.slack:
             verdict.wrongs.append(f"{when} the state does not know {sorted(unknown)}")
         if missing:
             verdict.wrongs.append(f"{when} the account lacks {sorted(missing)}")

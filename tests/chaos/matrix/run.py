@@ -8,8 +8,8 @@ from concurrent import futures
 
 from stacks_pulumi.emulator import Emulator
 from tests.chaos.matrix.cell import Cell, Verdict
-from tests.chaos.matrix.deeds import DEEDS
-from tests.chaos.matrix.mishaps import MISHAPS, TIMES
+from tests.chaos.matrix.changes import CHANGES
+from tests.chaos.matrix.failures import FAILURES, TIMES
 from tests.support.host import Host
 
 __all__ = ["CELLS", "run"]
@@ -21,9 +21,9 @@ TOGETHER = 6
 """Cells on one host at once, where nearly all the time goes into one request that is not answered."""
 
 CELLS: Sequence[Cell] = tuple(
-    Cell(deed, mishap, times, number)
-    for number, (deed, mishap, times) in enumerate(
-        (deed, mishap, times) for deed in DEEDS for mishap in MISHAPS for times in TIMES
+    Cell(change, failure, times, number)
+    for number, (change, failure, times) in enumerate(
+        (change, failure, times) for change in CHANGES for failure in FAILURES for times in TIMES
     )
 )
 
@@ -33,11 +33,11 @@ Found = dict[tuple[str, str, str], Verdict]
 def run(cells: Iterable[Cell] = CELLS) -> Found:
     """What became of each cell."""
     cells = list(cells)
-    quick = [cell for cell in cells if not cell.mishap.slow]
-    slow = [cell for cell in cells if cell.mishap.slow]
+    quick = [cell for cell in cells if not cell.failure.slow]
+    slow = [cell for cell in cells if cell.failure.slow]
     # A fault that cannot tell the cells apart needs an account for itself.
-    crowds = [[cell] for cell in slow if cell.deed.operation == "backups.pin"]
-    others = [cell for cell in slow if cell.deed.operation != "backups.pin"]
+    crowds = [[cell] for cell in slow if cell.change.operation == "backups.pin"]
+    others = [cell for cell in slow if cell.change.operation != "backups.pin"]
     crowds += [others[start : start + TOGETHER] for start in range(0, len(others), TOGETHER)]
     queue = iter(quick)
     found: Found = {}

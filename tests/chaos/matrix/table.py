@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.chaos.matrix.cell import DONE, FAILED, KEPT
-from tests.chaos.matrix.deeds import DEEDS
-from tests.chaos.matrix.mishaps import MISHAPS, TIMES
+from tests.chaos.matrix.changes import CHANGES
+from tests.chaos.matrix.failures import FAILURES, TIMES
 from tests.chaos.matrix.run import CELLS, Found
 
 __all__ = ["PAGE", "read", "render", "write"]
@@ -39,30 +39,30 @@ def write(found: Found) -> None:
 
 
 def _table(found: Found) -> Iterator[str]:
-    heads = [mishap.title for mishap in MISHAPS]
+    heads = [failure.title for failure in FAILURES]
     yield f"{len(CELLS)} cells. Each has three marks: the fault happens once, twice in a row, and every time.\n\n"
     yield f"| | the `up` has to | {' | '.join(heads)} |\n"
     yield f"|---|---|{':-:|' * len(heads)}\n"
-    for deed in DEEDS:
+    for change in CHANGES:
         marks = [
-            "".join(_MARKS[found[deed.operation, mishap.title, times].outcome] for times in TIMES)
-            for mishap in MISHAPS
+            "".join(_MARKS[found[change.operation, failure.title, times].outcome] for times in TIMES)
+            for failure in FAILURES
         ]
-        yield f"| `{deed.operation}` | {deed.what} | {' | '.join(marks)} |\n"
+        yield f"| `{change.operation}` | {change.what} | {' | '.join(marks)} |\n"
 
 
 def _notes() -> Iterator[str]:
-    for deed in DEEDS:
-        if deed.note:
-            yield f"- `{deed.operation}`: {deed.note}.\n"
+    for change in CHANGES:
+        if change.note:
+            yield f"- `{change.operation}`: {change.note}.\n"
 
 
 def _messages(found: Found) -> Iterator[str]:
     """What is read where `containers.create` fails for good; ids and numbers of a run are in none of these."""
     yield "\nThe error if a Container cannot be created because the fault happens every time:\n\n"
-    for mishap in MISHAPS:
-        verdict = found[_SPOKEN, mishap.title, "for good"]
+    for failure in FAILURES:
+        verdict = found[_SPOKEN, failure.title, "for good"]
         if verdict.message:
-            cell = next(cell for cell in CELLS if cell.key == (_SPOKEN, mishap.title, "for good"))
+            cell = next(cell for cell in CELLS if cell.key == (_SPOKEN, failure.title, "for good"))
             # A message may hold a command in backticks.
-            yield f"- {mishap.title}: `` {verdict.message.replace(cell.name, 'web')} ``\n"
+            yield f"- {failure.title}: `` {verdict.message.replace(cell.name, 'web')} ``\n"

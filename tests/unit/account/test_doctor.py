@@ -20,7 +20,7 @@ from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.clock import iso
 from tests.support.machine import Machine, resource
-from tests.tools.fakes import executable
+from tests.tools.fake_executables import executable
 from tests.unit.account.conftest import Report
 
 Doctor = Callable[..., Report]

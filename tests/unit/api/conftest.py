@@ -7,7 +7,7 @@ import responses
 
 from stacks_pulumi.api import StacksClient
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import KEY, URL
+from tests.unit.api.scripted_api import KEY, URL
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import URL, Script, chain, data, ok, refusal
+from tests.unit.api.scripted_api import URL, Script, chain, data, ok, refusal
 
 
 def entry(

@@ -13,7 +13,7 @@ from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api.backups import BackupsApi
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import URL, Reply, Script, chain, data, ok, refusal
+from tests.unit.api.scripted_api import URL, Reply, Script, chain, data, ok, refusal
 
 
 def entry(id: int, status: str = "completed", backup_type: str = "manual", **more: Any) -> dict[str, Any]:

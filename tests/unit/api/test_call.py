@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stacks_pulumi.api._call import Priority, path
-from tests.unit.api.fakes import a_call
+from tests.unit.api.scripted_api import a_call
 
 
 def test_an_id_stays_one_segment_whatever_is_in_it() -> None:

@@ -6,7 +6,7 @@ from stacks_pulumi import errors
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api._limiter import Limiter
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import Script, a_call, chain, ok, refusal
+from tests.unit.api.scripted_api import Script, a_call, chain, ok, refusal
 
 
 def test_every_attempt_pays_the_limiter(clock: FakeClock) -> None:

@@ -9,7 +9,7 @@ import responses
 from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import KEY, URL
+from tests.unit.api.scripted_api import KEY, URL
 
 
 def test_the_key_is_in_no_repr_and_cannot_be_pickled(client: StacksClient) -> None:

@@ -10,7 +10,7 @@ from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import URL, Script, chain, data, listed, ok, refusal
+from tests.unit.api.scripted_api import URL, Script, chain, data, listed, ok, refusal
 
 MADE = {"id": "c", "connectionName": "main", "sourceContainer": "usr-1-app", "targetContainer": "usr-1-db"}
 

@@ -12,7 +12,7 @@ from stacks_pulumi import errors
 from stacks_pulumi.api import models
 from stacks_pulumi.api._call import Answer
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import Reply, Script, containers, data, listed, ok, refusal
+from tests.unit.api.scripted_api import Reply, Script, containers, data, listed, ok, refusal
 
 FULL = refusal(503, "No capacity available", message="You've been added to the waitlist.")
 PROXY = Answer(503, {"content-type": "text/html"}, b"<html>Service Unavailable</html>")

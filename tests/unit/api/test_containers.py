@@ -9,7 +9,7 @@ from responses.matchers import json_params_matcher, query_param_matcher
 from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient, models
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import URL, Script, containers, data, listed, ok, refusal
+from tests.unit.api.scripted_api import URL, Script, containers, data, listed, ok, refusal
 
 PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n"
 CREATED = {

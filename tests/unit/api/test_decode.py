@@ -11,7 +11,7 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._lenient import done, item
-from tests.unit.api.fakes import a_call, ok, text
+from tests.unit.api.scripted_api import a_call, ok, text
 
 
 def decode(

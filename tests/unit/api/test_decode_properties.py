@@ -17,7 +17,7 @@ from stacks_pulumi.api import _metrics_parser, _parsers, models
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._lenient import done, item, items, text_of
-from tests.unit.api.fakes import a_call
+from tests.unit.api.scripted_api import a_call
 
 NAMES = [
     *(

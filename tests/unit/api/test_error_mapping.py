@@ -8,7 +8,7 @@ import pytest
 from stacks_pulumi import errors
 from stacks_pulumi.api._call import Answer, Call, Scope, path
 from stacks_pulumi.api._error_mapping import problem
-from tests.unit.api.fakes import KEY
+from tests.unit.api.scripted_api import KEY
 
 CREATE: Call[Any] = Call(
     "containers.create", 'create container "web"', "POST", path("containers"), Scope.CREATE, lambda body: body

@@ -10,7 +10,7 @@ import pytest
 from stacks_pulumi.api._call import Answer, Call, Priority
 from stacks_pulumi.api._limiter import Limit, Limiter
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import a_call
+from tests.unit.api.scripted_api import a_call
 
 
 class Window:

@@ -21,7 +21,7 @@ from stacks_pulumi.errors import (
     SpendingCapError,
 )
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import KEY, URL
+from tests.unit.api.scripted_api import KEY, URL
 
 SETTINGS = AccountSettings(api_key=KEY, base_url=URL)
 RATES = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "41"}

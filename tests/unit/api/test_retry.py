@@ -10,7 +10,7 @@ from stacks_pulumi import errors
 from stacks_pulumi.api._call import Call
 from stacks_pulumi.api._retry import Quota, Retry, in_doubt, most_attempts, pause, worth_another
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import a_call
+from tests.unit.api.scripted_api import a_call
 
 NOT_SENT = errors.ConnectionFailedError("x", sent=False)
 BROKE = errors.ConnectionFailedError("x", sent=True)

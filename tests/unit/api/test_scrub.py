@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.api._scrub import api_words, scrub, scrub_body
-from tests.unit.api.fakes import KEY
+from tests.unit.api.scripted_api import KEY
 
 
 @pytest.mark.parametrize(

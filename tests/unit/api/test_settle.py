@@ -20,7 +20,7 @@ from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.api.vpn_clients import VpnClientsApi
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import Script, a_call, chain, data, ok, refusal
+from tests.unit.api.scripted_api import Script, a_call, chain, data, ok, refusal
 
 LOST = errors.ConnectionFailedError("x", sent=True)
 

@@ -24,7 +24,7 @@ from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.api import _sockets, _transport
 from stacks_pulumi.api._transport import Transport
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import KEY, a_call
+from tests.unit.api.scripted_api import KEY, a_call
 
 URL = "https://api.example/api/v1"
 POOL: Any = urllib3.connection.HTTPConnection("somewhere.example", 1)

@@ -21,7 +21,7 @@ from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.api.vpn_clients import VpnClientsApi
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import Script, chain, data, listed, refusal
+from tests.unit.api.scripted_api import Script, chain, data, listed, refusal
 
 LOST = errors.ConnectionFailedError("x", sent=True)
 CONNECTION = {"id": "new", "connection_name": "main", "target_container": "usr-1-db"}

@@ -10,7 +10,7 @@ from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api.vpn_clients import VpnClientsApi
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import URL, Script, chain, ok, refusal
+from tests.unit.api.scripted_api import URL, Script, chain, ok, refusal
 
 CONFIG = "[Interface]\nPrivateKey = x\n"
 

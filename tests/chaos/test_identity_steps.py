@@ -1,4 +1,4 @@
-"""Short lives with the wider steps in a fixed order: what chaos has to find at random."""
+"""Short lives with the identity steps in a fixed order: what chaos has to find at random."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import pytest
 
 from tests.chaos.account import holdings
 from tests.chaos.faults import Drawn
-from tests.chaos.life import UNKNOWN_OUTCOME
-from tests.chaos.wider import STEPS, WiderChaos, chosen
+from tests.chaos.identity_steps import STEPS, IdentityChaos, chosen
+from tests.chaos.random_steps import UNKNOWN_OUTCOME
 
 pytestmark = [pytest.mark.chaos, pytest.mark.host]
 
 
 @pytest.fixture
-def life() -> Iterator[WiderChaos]:
+def life() -> Iterator[IdentityChaos]:
     """A life with two containers, a VPN and an address that may reach the first; its `up` is done."""
-    life = WiderChaos()
+    life = IdentityChaos()
     life.begin(children=[("AllowedIp", 0, 0)])
     life.somebody_runs_up_again(faults=[])
     yield life
@@ -25,28 +25,28 @@ def life() -> Iterator[WiderChaos]:
     life.emulator.stop()
 
 
-def position(life: WiderChaos, prefix: str) -> int:
+def position(life: IdentityChaos, prefix: str) -> int:
     names = life.program.names()
     return next(number for number, name in enumerate(names) if name.startswith(prefix))
 
 
-def remove_what_was_recreated(life: WiderChaos) -> None:
+def remove_what_was_recreated(life: IdentityChaos) -> None:
     life.recreates_a_container(pick=1, same=False)
     life.program.remove(position(life, "birch"))
     life._up([])
 
 
-def change_what_was_recreated(life: WiderChaos) -> None:
+def change_what_was_recreated(life: IdentityChaos) -> None:
     life.recreates_a_container(pick=1, same=True)
     life.program.change(position(life, "birch"), 2)
     life._up([])
 
 
-def rename_and_replace(life: WiderChaos) -> None:
+def rename_and_replace(life: IdentityChaos) -> None:
     life.renames_with_an_alias(pick=position(life, "apple-ip"), replaced=True, moved=True, faults=[])
 
 
-def rename_and_adopt(life: WiderChaos) -> None:
+def rename_and_adopt(life: IdentityChaos) -> None:
     """The old resource is deleted in the same `up`, and must leave the object to the one that has adopted it."""
     for prefix in ("apple-ip", "birch"):
         name = life.program.rename(position(life, prefix), alias=False, replaced=False)
@@ -56,7 +56,7 @@ def rename_and_adopt(life: WiderChaos) -> None:
     life._converges()
 
 
-def rename_and_go_on(life: WiderChaos) -> None:
+def rename_and_go_on(life: IdentityChaos) -> None:
     for prefix in ("apple-ip", "birch", "vine"):
         life.renames_with_an_alias(pick=position(life, prefix), replaced=False, moved=True, faults=[])
     life.renames_without_an_alias(pick=position(life, "apple-ip"), replaced=False, faults=[])
@@ -68,7 +68,7 @@ def rename_and_go_on(life: WiderChaos) -> None:
     life._converges()
 
 
-def replace_the_target_of_a_retained_connection(life: WiderChaos) -> None:
+def replace_the_target_of_a_retained_connection(life: IdentityChaos) -> None:
     """The platform deletes the connections that lead to a container with it."""
     life.program.add_child("Connection", 1, 0)
     life._up([])
@@ -77,7 +77,7 @@ def replace_the_target_of_a_retained_connection(life: WiderChaos) -> None:
     assert life.released
 
 
-def transform_every_resource(life: WiderChaos) -> None:
+def transform_every_resource(life: IdentityChaos) -> None:
     """The only address of a container is deleted before it is created again, and what a container retains is told."""
     life.program.inputs("apple-ip0")["revoke_auto_added"] = True
     life._up([])
@@ -91,7 +91,7 @@ def transform_every_resource(life: WiderChaos) -> None:
     assert any(id_.endswith("-birch") for id_ in life.released)
 
 
-LIVES: dict[str, Callable[[WiderChaos], None]] = {
+LIVES: dict[str, Callable[[IdentityChaos], None]] = {
     "remove what was recreated": remove_what_was_recreated,
     "change what was recreated": change_what_was_recreated,
     "rename and replace": rename_and_replace,
@@ -102,12 +102,14 @@ LIVES: dict[str, Callable[[WiderChaos], None]] = {
 
 
 @pytest.mark.parametrize("name", LIVES)
-def test_no_container_of_another_owner_is_touched_and_nothing_is_left(life: WiderChaos, name: str) -> None:
+def test_no_container_of_another_owner_is_touched_and_nothing_is_left(life: IdentityChaos, name: str) -> None:
     LIVES[name](life)
 
 
 @pytest.mark.parametrize("kind", ["AllowedIp", "Connection", "PinnedBackup", "SshCertificate", "VpnClient"])
-def test_no_child_is_created_in_a_container_that_was_recreated_outside(life: WiderChaos, kind: str) -> None:
+def test_no_child_is_created_in_a_container_that_was_recreated_outside(
+    life: IdentityChaos, kind: str
+) -> None:
     life.recreates_a_container(pick=2 if kind == "VpnClient" else 0, same=True)
     apple = next(one.id for one in life.emulator.state.containers.values() if one.name == "apple")
     life.emulator.drift.set_external_access(apple, enabled=True)
@@ -122,7 +124,7 @@ def test_no_child_is_created_in_a_container_that_was_recreated_outside(life: Wid
 
 
 def test_a_resource_that_was_renamed_without_an_alias_and_created_again_is_left_to_its_new_name(
-    life: WiderChaos,
+    life: IdentityChaos,
 ) -> None:
     """The new resource fails to boot, so the old name stays in the state, and gets its alias too late."""
     life.emulator.drift.delete("birch")
@@ -135,7 +137,7 @@ def test_a_resource_that_was_renamed_without_an_alias_and_created_again_is_left_
 
 
 def test_a_creation_may_leave_its_container_to_the_dashboard_if_no_answer_can_be_read(
-    life: WiderChaos,
+    life: IdentityChaos,
 ) -> None:
     life.program.add_container("cedar", "nodejs")
     unreadable = [
@@ -151,7 +153,7 @@ def test_a_creation_may_leave_its_container_to_the_dashboard_if_no_answer_can_be
     life._converges()
 
 
-def test_a_deletion_may_leave_its_resource_in_the_state_if_no_answer_can_be_read(life: WiderChaos) -> None:
+def test_a_deletion_may_leave_its_resource_in_the_state_if_no_answer_can_be_read(life: IdentityChaos) -> None:
     assert life.stack is not None
     apple, (rule,) = life.stack.resources["apple"].id, life.program.names("AllowedIp")
     life.program.remove(position(life, rule))
@@ -168,7 +170,7 @@ def test_a_deletion_may_leave_its_resource_in_the_state_if_no_answer_can_be_read
     life._converges()
 
 
-def test_renames_targets_and_a_second_stack_lose_nothing(life: WiderChaos) -> None:
+def test_renames_targets_and_a_second_stack_lose_nothing(life: IdentityChaos) -> None:
     rename_and_go_on(life)
 
 

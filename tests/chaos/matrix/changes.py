@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from tests.chaos.ministack import Declared, Ref
 
-__all__ = ["DEEDS", "Deed"]
+__all__ = ["CHANGES", "Change"]
 
 Program = Sequence[Declared]
 
 
 @dataclass(frozen=True)
-class Deed:
+class Change:
     """
     A step from one program to another.
 
@@ -105,9 +105,9 @@ def vpn(cell: str, *names: str) -> Program:
     return [container(cell, template="stacks-vpn"), *clients]
 
 
-DEEDS = (
-    Deed("containers.create", "create a Container", lambda _cell: [], only),
-    Deed(
+CHANGES = (
+    Change("containers.create", "create a Container", lambda _cell: [], only),
+    Change(
         "containers.set_status",
         "restart a Container",
         only,
@@ -117,11 +117,11 @@ DEEDS = (
             "shows that the first one was carried out"
         ),
     ),
-    Deed(
+    Change(
         "containers.external_access", "open a Container", only, lambda cell: only(cell, external_access=True)
     ),
-    Deed("containers.delete", "delete a Container", only, lambda _cell: []),
-    Deed(
+    Change("containers.delete", "delete a Container", only, lambda _cell: []),
+    Change(
         "containers.regenerate_certificate",
         "renew an SshCertificate",
         certified,
@@ -133,20 +133,20 @@ DEEDS = (
         overtaken=True,
         judged=False,
     ),
-    Deed("allowed_ips.add", "create an AllowedIp", exposed, lambda cell: exposed(cell, "198.51.100.7")),
-    Deed("allowed_ips.remove", "delete an AllowedIp", lambda cell: exposed(cell, "198.51.100.7"), exposed),
-    Deed("connections.create", "create a Connection", pair, connected),
-    Deed("connections.delete", "delete a Connection", connected, pair),
-    Deed("backups.trigger", "create a PinnedBackup", only, backed_up),
-    Deed("backups.pin", "create a PinnedBackup", only, backed_up),
-    Deed("backups.unpin", "delete a PinnedBackup", backed_up, only, slack=1),
-    Deed(
+    Change("allowed_ips.add", "create an AllowedIp", exposed, lambda cell: exposed(cell, "198.51.100.7")),
+    Change("allowed_ips.remove", "delete an AllowedIp", lambda cell: exposed(cell, "198.51.100.7"), exposed),
+    Change("connections.create", "create a Connection", pair, connected),
+    Change("connections.delete", "delete a Connection", connected, pair),
+    Change("backups.trigger", "create a PinnedBackup", only, backed_up),
+    Change("backups.pin", "create a PinnedBackup", only, backed_up),
+    Change("backups.unpin", "delete a PinnedBackup", backed_up, only, slack=1),
+    Change(
         "backups.delete",
         'delete a PinnedBackup with on_delete="delete"',
         lambda cell: backed_up(cell, on_delete="delete"),
         only,
     ),
-    Deed(
+    Change(
         "backups.restore",
         "create a BackupRestore",
         backed_up,
@@ -154,6 +154,6 @@ DEEDS = (
         note="never repeated: data written since the first request would be lost; the error asks you to check",
         judged=False,
     ),
-    Deed("vpn_clients.add", "create a VpnClient", vpn, lambda cell: vpn(cell, "laptop")),
-    Deed("vpn_clients.remove", "delete a VpnClient", lambda cell: vpn(cell, "laptop"), vpn),
+    Change("vpn_clients.add", "create a VpnClient", vpn, lambda cell: vpn(cell, "laptop")),
+    Change("vpn_clients.remove", "delete a VpnClient", lambda cell: vpn(cell, "laptop"), vpn),
 )

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["MISHAPS", "REFUSALS", "TIMES", "Mishap"]
+__all__ = ["FAILURES", "REFUSALS", "TIMES", "Failure"]
 
 
 @dataclass(frozen=True)
-class Mishap:
+class Failure:
     """
     A fault of the emulator.
 
@@ -35,23 +35,23 @@ class Mishap:
 BEYOND = 31.5
 """Seconds; the client's read time-out is 30, and its first look at what became of a creation comes a second later."""
 
-MISHAPS = (
-    Mishap("lost before", "drop_before"),
-    Mishap("lost after", "drop_after"),
-    Mishap("429, told when", "rate_limited", {"retry_after": 1}),
-    Mishap("429", "rate_limited"),
-    Mishap("500", "status", {"code": 500}),
-    Mishap("502", "status", {"code": 502}),
-    Mishap("503", "status", {"code": 503}),
-    Mishap("503, done", "status", {"code": 503, "done": True}),
-    Mishap("refused: already done", "drop_after", refused=True),
-    Mishap("slow, done", "slow", {"seconds": BEYOND}, slow=True),
-    Mishap("slow, done late", "slow", {"seconds": BEYOND, "done": False}, slow=True, late=True),
-    Mishap("half the JSON", "truncated"),
-    Mishap("HTML, done", "html"),
-    Mishap("HTML, not done", "html", {"done": False}),
-    Mishap("no body", "empty"),
-    Mishap("other 2xx", "wrong_code"),
+FAILURES = (
+    Failure("lost before", "drop_before"),
+    Failure("lost after", "drop_after"),
+    Failure("429, told when", "rate_limited", {"retry_after": 1}),
+    Failure("429", "rate_limited"),
+    Failure("500", "status", {"code": 500}),
+    Failure("502", "status", {"code": 502}),
+    Failure("503", "status", {"code": 503}),
+    Failure("503, done", "status", {"code": 503, "done": True}),
+    Failure("refused: already done", "drop_after", refused=True),
+    Failure("slow, done", "slow", {"seconds": BEYOND}, slow=True),
+    Failure("slow, done late", "slow", {"seconds": BEYOND, "done": False}, slow=True, late=True),
+    Failure("half the JSON", "truncated"),
+    Failure("HTML, done", "html"),
+    Failure("HTML, not done", "html", {"done": False}),
+    Failure("no body", "empty"),
+    Failure("other 2xx", "wrong_code"),
 )
 
 REFUSALS: Mapping[str, tuple[tuple[int, int | None], ...]] = {

@@ -16,11 +16,11 @@ from hypothesis.stateful import precondition, rule
 
 from tests.chaos.account import holdings
 from tests.chaos.faults import Drawn, drawn
-from tests.chaos.life import Chaos, Edit, edits, picks
 from tests.chaos.ministack import MiniStack, Outcome
 from tests.chaos.program import DELETE_FIRST, NAMES, RETAIN, TEMPLATES, Program
+from tests.chaos.random_steps import Chaos, Edit, edits, picks
 
-__all__ = ["DEFAULT", "STEPS", "WiderChaos", "chosen"]
+__all__ = ["DEFAULT", "STEPS", "IdentityChaos", "chosen"]
 
 STEPS = (
     "rename",
@@ -66,7 +66,7 @@ def step(name: str) -> Callable[[Any], Any]:
     return precondition(lambda machine: name in machine.steps)
 
 
-class WiderChaos(Chaos):
+class IdentityChaos(Chaos):
     """One account, two stacks, and resources that change their names."""
 
     steps: ClassVar[frozenset[str]] = frozenset(STEPS)

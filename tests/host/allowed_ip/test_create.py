@@ -1,0 +1,211 @@
+"""An AllowedIp on the real host is checked and created; every shape of an answer is understood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import SHAPES, Emulator
+from tests.host.allowed_ip.conftest import AUTO_ADDED, CALLER, OFFICE, inputs
+from tests.support.accounts import addresses, fewest_addresses, running
+from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("10.0.0.7/32", "10.0.0.7"),
+        (" 10.0.0.0/8 ", "10.0.0.0/8"),
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+        ("2001:db8::1/128", "2001:db8::1"),
+        ("2001:0db8::/32", "2001:db8::/32"),
+        ("0.0.0.0/0", "0.0.0.0/0"),
+        (UNKNOWN, UNKNOWN),
+    ],
+)
+def test_an_address_is_kept_in_canonical_form(host: Host, given: str, canonical: str) -> None:
+    assert host.resource("AllowedIp").checked(container="usr-1-web", ip_address=given) == {
+        "container": "usr-1-web",
+        "ip_address": canonical,
+        "description": "Custom IP",
+        "service_type": "both",
+        "revoke_auto_added": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"ip_address": "office"}, "'office' is neither an IPv4 or IPv6 address nor a network"),
+        ({"ip_address": "10.0.0.7/33"}, "neither an IPv4 or IPv6 address"),
+        ({"ip_address": "fe80::1%eth0"}, "neither an IPv4 or IPv6 address"),
+        (
+            {"ip_address": "10.0.0.7/24"},
+            "write 10.0.0.0/24 for the network, or 10.0.0.7 for the address alone",
+        ),
+        ({"ip_address": "2001:db8::1/64"}, "write 2001:db8::/64 for the network"),
+        ({"ip_address": 7}, "text is needed"),
+        ({"ip_address": None}, "ip_address is missing"),
+        ({"container": None}, "container is missing"),
+        ({"container": "usr-1-web/10.0.0.7"}, "is not a container's id"),
+        ({"service_type": "udp"}, "'udp' is not one of http, tcp, both"),
+        ({"description": ""}, "empty"),
+        ({"revoke_auto_added": "yes"}, "true or false is needed"),
+        ({"adopt": "always"}, "never, if_matching"),
+    ],
+)
+def test_what_is_wrong_fails_on_its_property(host: Host, wrong: dict[str, Any], words: str) -> None:
+    found = host.resource("AllowedIp").check(**{"container": "usr-1-web", "ip_address": "10.0.0.7", **wrong})
+
+    assert found.keys() == wrong.keys()
+    assert words in "".join(found.values())
+
+
+def test_an_address_is_added_with_one_look_at_the_list_and_one_at_the_container(
+    office: HostedResource, web: str, emulator: Emulator
+) -> None:
+    office.up(**inputs(web, description="Office", service_type="http"))
+
+    assert office.id == f"{web}/{OFFICE}"
+    assert addresses(emulator, "web") == {CALLER: AUTO_ADDED, OFFICE: ("Office", "http")}
+    assert office.outs["entry_id"] == emulator.state.container("web").allowed_ips[-1].id
+    assert office.outs["added_at"].endswith("Z")
+    assert emulator.calls() == 3
+    assert office.up(**inputs(web, description="Office", service_type="http")) == []
+    assert emulator.calls() == 3
+
+
+def test_the_callers_address_goes_once_ours_is_in(
+    office: HostedResource, web: str, emulator: Emulator
+) -> None:
+    office.up(**inputs(web, revoke_auto_added=True))
+
+    assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "both")}
+    assert fewest_addresses(emulator, 1) == 1
+    assert office.up(**inputs(web, revoke_auto_added=True)) == []
+
+
+def test_while_access_is_off_the_error_says_what_to_write(host: Host, emulator: Emulator) -> None:
+    container = running(emulator, "web")
+
+    with pytest.raises(CallFailedError, match=r"external access of .*-web is off.*external_access=True"):
+        host.resource("AllowedIp").up(**inputs(container))
+
+
+def test_an_entry_of_somebody_else_is_an_error_that_tells_the_line_to_write(
+    office: HostedResource, web: str, emulator: Emulator
+) -> None:
+    emulator.drift.allow_ip("web", OFFICE, description="by hand", service_type="tcp")
+
+    with pytest.raises(CallFailedError, match=r"tcp, 'by hand'\) exists already") as failure:
+        office.up(**inputs(web))
+
+    assert 'stacks.AllowedIp("office", ..., adopt="if_matching")' in str(failure.value)
+    assert addresses(emulator, "web")[OFFICE] == ("by hand", "tcp")
+
+
+@pytest.mark.parametrize("duplicates", [False, True])
+def test_an_entry_of_somebody_else_is_taken_over_and_brought_to_the_inputs(
+    make_host: Any, duplicates: bool
+) -> None:
+    with Emulator(duplicate_ips=duplicates) as emulator:
+        web = running(emulator, "web")
+        emulator.drift.set_external_access("web", enabled=True)
+        emulator.drift.allow_ip("web", OFFICE, description="by hand", service_type="tcp")
+        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        office = host.resource("AllowedIp", "office")
+
+        office.up(**inputs(web, description="Office", adopt="if_matching"))
+
+        assert addresses(emulator, "web") == {CALLER: AUTO_ADDED, OFFICE: ("Office", "both")}
+        assert fewest_addresses(emulator, 2) >= 1
+        assert office.up(**inputs(web, description="Office", adopt="if_matching")) == []
+
+
+@pytest.mark.parametrize("duplicates", [False, True])
+def test_the_callers_own_address_can_be_the_allowed_one(make_host: Any, duplicates: bool) -> None:
+    with Emulator(duplicate_ips=duplicates) as emulator:
+        web = running(emulator, "web")
+        emulator.drift.set_external_access("web", enabled=True)
+        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        mine = host.resource("AllowedIp", "mine")
+        wanted = {
+            "container": web,
+            "ip_address": CALLER,
+            "description": "Laptop",
+            "service_type": "http",
+            "revoke_auto_added": True,
+        }
+
+        mine.up(**wanted)
+
+        assert addresses(emulator, "web") == {CALLER: ("Laptop", "http")}
+        assert fewest_addresses(emulator, 1) == 1
+        assert mine.read()
+        assert mine.up(**wanted) == []
+
+
+def test_a_lost_answer_is_no_second_entry(office: HostedResource, web: str, emulator: Emulator) -> None:
+    emulator.faults.add("allowed_ips.add", "drop_after")
+
+    office.up(**inputs(web))
+
+    assert len(emulator.state.container("web").allowed_ips) == 2
+    assert office.outs["entry_id"] == emulator.state.container("web").allowed_ips[-1].id
+
+
+def test_a_failure_after_it_is_in_keeps_it_and_is_mended_by_the_next_up(
+    office: HostedResource, web: str, emulator: Emulator
+) -> None:
+    emulator.faults.add("allowed_ips.remove", "status", code=400)
+
+    with pytest.raises(
+        CallFailedError, match=r"may reach .* now, but an entry that should be gone"
+    ) as failure:
+        office.up(**inputs(web, revoke_auto_added=True))
+
+    assert failure.value.kept_id == f"{web}/{OFFICE}"
+    office.update(office.checked(**inputs(web, revoke_auto_added=True)))
+    assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "both")}
+
+
+def test_many_at_once_end_up_in_the_list_one_by_one(host: Host, web: str, emulator: Emulator) -> None:
+    entries = [host.resource("AllowedIp", f"ip-{number}") for number in range(5)]
+
+    raised = in_parallel(
+        *(
+            lambda entry=entry, number=number: entry.up(
+                container=web, ip_address=f"198.51.100.{number}", revoke_auto_added=True
+            )
+            for number, entry in enumerate(entries)
+        )
+    )
+
+    assert raised == [None] * 5
+    assert addresses(emulator, "web") == {f"198.51.100.{n}": ("Custom IP", "both") for n in range(5)}
+
+
+@pytest.fixture(params=SHAPES)
+def shaped(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    """The API in each shape of its open answers."""
+    with Emulator(shapes=request.param) as emulator:
+        yield emulator
+
+
+def test_every_shape_of_an_answer_is_understood(shaped: Emulator, make_host: Any) -> None:
+    web = running(shaped, "web")
+    shaped.drift.set_external_access("web", enabled=True)
+    host = make_host({"stacks:apiKey": shaped.key, "stacks:baseUrl": shaped.url})
+    office = host.resource("AllowedIp", "office")
+
+    office.up(**inputs(web, revoke_auto_added=True))
+    assert office.outs["entry_id"] == shaped.state.container("web").allowed_ips[-1].id
+    assert office.read()
+    office.up(**inputs(web, revoke_auto_added=True, service_type="tcp"))
+    assert addresses(shaped, "web") == {OFFICE: ("Custom IP", "tcp")}
+    office.delete()
+
+    assert shaped.state.container("web").external_access is False

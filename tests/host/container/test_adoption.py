@@ -1,0 +1,103 @@
+"""A Container whose name is taken, on the real host: what is adopted, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.host import CallFailedError, Host, HostedResource
+
+
+def test_a_taken_name_is_an_error_that_tells_the_line_to_write(web: HostedResource, there: str) -> None:
+    with pytest.raises(CallFailedError) as failure:
+        web.up(name="web", template="nodejs")
+
+    assert there in failure.value.message
+    assert 'stacks.Container("web", ..., adopt="if_matching")' in failure.value.message
+    assert failure.value.kept_id is None
+
+
+def test_an_equal_container_is_taken_over_and_brought_to_the_inputs(
+    web: HostedResource, there: str, emulator: Emulator
+) -> None:
+    web.up(name="web", template="nodejs", adopt="if_matching", external_access=True)
+
+    assert (there, "running", True) == (web.id, web.outs["status"], web.outs["external_access"])
+    assert emulator.calls("containers.create") == 1
+    assert any("adopted the container" in line for line in web.lines())
+    assert web.up(name="web", template="nodejs", adopt="if_matching", external_access=True) == []
+
+
+@pytest.mark.parametrize("desired", ["stopped", "running", None])
+def test_a_stopped_container_is_taken_over_as_it_is_or_as_it_is_wanted(
+    web: HostedResource, there: str, emulator: Emulator, desired: str | None
+) -> None:
+    emulator.advance(1)
+    emulator.drift.stop("web")
+
+    web.up(name="web", template="nodejs", adopt="if_matching", desired_status=desired)
+
+    assert (there, desired or "stopped") == (web.id, web.outs["status"])
+
+
+def test_what_another_resource_of_the_program_has_is_not_taken_over(host: Host) -> None:
+    host.resource("Container", "one").up(name="web", template="nodejs")
+
+    failures = host.resource("Container", "two").check(name="Web", template="nodejs", adopt="if_matching")
+
+    assert failures == {
+        "name": "two resources declare the same Container (Web): 'one' and 'two'. Change or remove one of them"
+    }
+
+
+def test_a_name_that_one_resource_gives_up_is_free_for_another(host: Host) -> None:
+    one = host.resource("Container", "one")
+    one.checked(name="web", template="nodejs")
+    one.checked(name="web-2", template="nodejs")
+
+    assert host.resource("Container", "two").check(name="web", template="nodejs") == {}
+
+
+def test_a_renamed_resource_does_not_delete_what_its_successor_took_over(
+    host: Host, make_host: Callable[..., Host], emulator: Emulator
+) -> None:
+    old = host.resource("Container", "old")
+    old.up(name="web", template="nodejs")
+    # The next operation of the engine: a process of its own, which creates first and deletes then.
+    later = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+    new = later.resource("Container", "new")
+    new.up(name="web", template="nodejs", adopt="if_matching")
+    old.host = later
+
+    old.delete()
+
+    assert set(emulator.state.names()) == {"web"}
+    assert any("was not deleted: 'new' in this program manages it now" in line for line in old.lines())
+
+
+@pytest.mark.parametrize(
+    ("inputs", "difference"),
+    [
+        ({"template": "python"}, "its template is 'nodejs', not 'python'"),
+        ({"plan": "premium"}, "its plan is 'basic', not 'premium'"),
+        ({"additional_storage_tier": 1}, "MB of storage, not"),
+    ],
+)
+def test_what_differs_is_not_taken_over(
+    web: HostedResource, there: str, inputs: dict[str, object], difference: str
+) -> None:
+    with pytest.raises(CallFailedError, match=difference):
+        web.up(**{"name": "web", "template": "nodejs", "adopt": "if_matching", **inputs})
+
+
+def test_the_configuration_can_allow_adoption_for_all(
+    emulator: Emulator, there: str, make_host: type[Host]
+) -> None:
+    config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:adopt": "if_matching"}
+    web = make_host(config).resource("Container", "web")
+
+    web.up(name="web", template="nodejs")
+
+    assert web.id == there

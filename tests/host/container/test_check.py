@@ -1,0 +1,104 @@
+"""Checking the inputs of a Container on the real host: defaults, prices, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.host import UNKNOWN, Host, HostedResource
+
+
+def test_what_is_not_given_is_filled_in_and_priced(web: HostedResource) -> None:
+    assert web.checked(name="web", template="nodejs") == {
+        "name": "web",
+        "template": "nodejs",
+        "plan": "basic",
+        "monthly_price_usd": 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("inputs", "plan", "price"),
+    [
+        ({"template": "redis-micro"}, "micro", 1),
+        ({"template": "nodejs", "plan": "premium", "additional_storage_tier": 5}, "premium", 15),
+        ({"template": "stacks-vpn"}, None, 5),
+        ({"template": "stacks-vpn", "additional_storage_tier": 1}, None, 6),
+        # The plan is sent along, but a template that nobody knows may be a tier of its own.
+        ({"template": "brand-new"}, "basic", None),
+        ({"template": "nodejs", "plan": "enormous"}, "enormous", None),
+    ],
+)
+def test_the_price_follows_from_template_plan_and_storage(
+    web: HostedResource, inputs: dict[str, object], plan: str | None, price: int | None
+) -> None:
+    checked = web.checked(name="web", **inputs)
+
+    assert checked.get("plan") == plan
+    assert checked.get("monthly_price_usd") == price
+
+
+@pytest.mark.parametrize(
+    ("inputs", "failures"),
+    [
+        ({"name": "ab"}, {"name": "3 to 32"}),
+        ({"name": "a" * 33}, {"name": "33 characters"}),
+        ({"name": "under_score"}, {"name": 'a valid one: name="under-score"'}),
+        ({"name": "-edge"}, {"name": "start and end"}),
+        ({"template": None}, {"template": "missing"}),
+        ({"template": 7}, {"template": "it is a number"}),
+        ({"template": "stacks-vpn", "plan": "basic"}, {"plan": "a separate tier ($5/month)"}),
+        ({"template": "postgresql", "additional_storage_tier": 1}, {"additional_storage_tier": "a database"}),
+        ({"template": "nginx-micro", "additional_storage_tier": 1}, {"additional_storage_tier": "a micro"}),
+        ({"plan": "micro", "additional_storage_tier": 1}, {"additional_storage_tier": "a micro"}),
+        ({"additional_storage_tier": 1.5}, {"additional_storage_tier": "a whole number"}),
+        ({"additional_storage_tier": True}, {"additional_storage_tier": "true or false"}),
+        ({"desired_status": "runing"}, {"desired_status": "did you mean 'running'?"}),
+        ({"restart_triggers": "v1"}, {"restart_triggers": "a list is needed"}),
+        ({"replace_on_change": "yes"}, {"replace_on_change": "true or false is needed"}),
+        ({"adopt": "yes", "discount_code": ""}, {"adopt": "never, if_matching", "discount_code": "empty"}),
+    ],
+)
+def test_what_the_guide_rules_out_fails_on_its_property(
+    web: HostedResource, inputs: dict[str, object], failures: dict[str, str]
+) -> None:
+    found = web.check(**{"name": "web", "template": "nodejs", **inputs})
+
+    assert found.keys() == failures.keys()
+    for name, words in failures.items():
+        assert words in found[name]
+
+
+def test_names_that_the_catalogue_does_not_know_pass_with_a_warning(web: HostedResource) -> None:
+    web.checked(name="web", template="nodejss", plan="mega")
+
+    warnings = [line.text for line in web.host.engine.lines if line.severity == "WARNING"]
+    assert any("does not know the template 'nodejss' (did you mean 'nodejs'?)" in text for text in warnings)
+    assert any("does not know the plan 'mega'" in text for text in warnings)
+
+
+@pytest.mark.parametrize("name", ["name", "template", "plan", "additional_storage_tier", "restart_triggers"])
+def test_what_is_unknown_passes_untouched_and_is_not_priced_wrongly(web: HostedResource, name: str) -> None:
+    value = [UNKNOWN] if name == "restart_triggers" else UNKNOWN
+    checked = web.checked(**{"name": "web", "template": "nodejs", "plan": "basic", name: value})
+
+    assert checked[name] == value
+    assert ("monthly_price_usd" in checked) is (name in {"name", "restart_triggers"})
+
+
+def test_the_price_is_shown_once_and_not_again_while_it_stays(web: HostedResource) -> None:
+    web.up(name="web", template="nodejs")
+    shown = web.lines().count("web: $4.00 a month")
+
+    web.up(name="web", template="nodejs")
+
+    assert (1, 1) == (shown, web.lines().count("web: $4.00 a month"))
+
+
+def test_check_works_without_a_key(emulator: Emulator, make_host: type[Host]) -> None:
+    host = make_host({})
+
+    assert host.resource("Container").check(name="x") == {
+        "name": "'x': it has 1 characters, and 3 to 32 are allowed",
+        "template": "template is missing",
+    }

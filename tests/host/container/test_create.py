@@ -1,0 +1,173 @@
+"""Creating a Container on the real host: waiting, lost answers, failures, the spending cap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from stacks_pulumi import catalog
+from stacks_pulumi.emulator import Emulator
+from tests.support.host import CallFailedError, Host, HostedResource, in_parallel
+
+
+def test_a_container_is_made_and_waited_for(web: HostedResource, emulator: Emulator) -> None:
+    assert web.up(name="web", template="nodejs") == ["create"]
+
+    assert web.id == f"{emulator.account}-web"
+    assert web.outs["status"] == "running"
+    assert web.outs["internal_host"] == web.id
+    assert web.outs["ssh_user"] == emulator.account
+    assert "url" not in web.outs
+    assert "$4.00 a month" in web.lines()
+
+
+def test_numbers_and_lists_come_back_as_they_went(web: HostedResource) -> None:
+    inputs = {
+        "name": "web",
+        "template": "nodejs",
+        "additional_storage_tier": 3,
+        "restart_triggers": ["v1", 2],
+    }
+    web.up(**inputs)
+
+    assert web.up(**inputs) == []
+    assert web.outs["storage_mb"] == (10 + 64) * 1024
+
+
+def test_many_are_made_at_once_with_one_look_and_shared_polls(host: Host, emulator: Emulator) -> None:
+    webs = [host.resource("Container", f"web-{number}") for number in range(12)]
+
+    raised = in_parallel(*(lambda web=web: web.up(name=web.name, template="nodejs") for web in webs))
+
+    assert raised == [None] * 12
+    assert emulator.calls("containers.create") == 12
+    # One look before all of them and a few polls, whatever their number.
+    assert emulator.calls("containers.list") <= 6
+    assert emulator.calls("containers.status") == 0
+
+
+def test_a_container_that_is_wanted_stopped_is_stopped_once_it_ran(web: HostedResource) -> None:
+    web.up(name="web", template="nodejs", desired_status="stopped", external_access=True)
+
+    assert web.outs["status"] == "stopped"
+    assert web.outs["url"].endswith(".stackshosting.cloud")
+
+
+def test_a_lost_answer_is_no_second_container(web: HostedResource, emulator: Emulator) -> None:
+    emulator.faults.add("containers.create", "drop_after")
+
+    web.up(name="web", template="nodejs")
+
+    assert set(emulator.state.names()) == {"web"}
+    assert emulator.calls("containers.create") == 1
+
+
+@pytest.mark.parametrize("kind", ["html", "answer"])
+def test_a_503_that_hides_a_container_is_no_orphan(
+    web: HostedResource, emulator: Emulator, kind: str
+) -> None:
+    fault = emulator.faults.add("containers.create", kind, code=503)
+
+    web.up(name="web", template="nodejs")
+
+    assert web.outs["status"] == "running"
+    assert set(emulator.state.containers) == {web.id}
+    assert fault.fired == 1
+
+
+def test_a_lost_answer_is_resolved_where_the_api_stores_names_in_lower_case(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    emulator.platform.lower_case_names = True
+    fault = emulator.faults.add("containers.create", "drop_after")
+
+    web.up(name="Web", template="nodejs")
+
+    assert set(emulator.state.names()) == {"web"}
+    assert set(emulator.state.containers) == {web.id}
+    assert fault.fired == 1
+
+
+def test_a_failed_boot_keeps_the_id_and_is_started_again(web: HostedResource, emulator: Emulator) -> None:
+    emulator.fail_boot("web", 1)
+
+    with pytest.raises(CallFailedError, match='its status is "error"') as failure:
+        web.up(name="web", template="nodejs", external_access=True)
+
+    assert failure.value.kept_id == f"{emulator.account}-web" == web.id
+    assert web.outs["status"] == "error"
+    # What the engine does next with a resource that was done half way.
+    web.update(web.checked(name="web", template="nodejs", external_access=True))
+    assert web.outs["status"] == "running"
+    assert web.outs["url"].endswith(".stackshosting.cloud")
+    web.delete()
+    assert emulator.state.names() == []
+
+
+def test_a_failure_after_the_boot_keeps_the_id_as_well(web: HostedResource, emulator: Emulator) -> None:
+    emulator.faults.add("containers.external_access", "status", code=400)
+
+    with pytest.raises(CallFailedError, match="was created but is not ready") as failure:
+        web.up(name="web", template="nodejs", external_access=True)
+
+    assert failure.value.kept_id == web.id != ""
+
+
+def test_a_container_that_vanishes_while_it_boots_is_an_error_that_says_so(
+    host: Host, emulator: Emulator
+) -> None:
+    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
+    web = host.resource("Container", "web")
+
+    def vanish() -> None:
+        while not emulator.state.names():
+            time.sleep(0.02)
+        emulator.drift.delete("web")
+
+    raised = in_parallel(lambda: web.up(name="web", template="nodejs"), vanish)
+
+    assert isinstance(raised[0], CallFailedError), raised
+    assert "web" in raised[0].message
+    assert raised[0].kept_id is None
+    assert emulator.state.names() == []
+
+
+def test_what_cannot_fit_under_the_cap_is_not_attempted_again(
+    emulator: Emulator, make_host: type[Host]
+) -> None:
+    key = emulator.new_key(spending_cap=Decimal(6))
+    host = make_host({"stacks:apiKey": key, "stacks:baseUrl": emulator.url})
+    host.resource("Container", "one").up(name="one", template="nodejs")
+    for name in ("two", "three"):
+        with pytest.raises(CallFailedError, match=r'\$4\.00 is spent; "\w+" costs \$5\.00') as failure:
+            host.resource("Container", name).up(name=name, template="nodejs", plan="standard")
+
+    assert "the API was not asked again" in failure.value.message
+    assert emulator.calls("containers.create") == 2
+    # What does fit is still made.
+    host.resource("Container", "small").up(name="small", template="nginx-micro")
+    assert set(emulator.state.names()) == {"one", "small"}
+
+
+def test_what_a_promotional_code_makes_cheaper_is_asked_for(
+    emulator: Emulator, make_host: Callable[..., Host]
+) -> None:
+    key = emulator.new_key(spending_cap=Decimal(6))
+    host = make_host({"stacks:apiKey": key, "stacks:baseUrl": emulator.url})
+    host.resource("Container", "one").up(name="one", template="nodejs")
+    for code in (None, "HALF"):
+        with pytest.raises(CallFailedError):
+            host.resource("Container", "two").up(name="two", template="nodejs", discount_code=code)
+
+    assert emulator.calls("containers.create") == 3
+
+
+def test_every_plan_can_be_made(host: Host, emulator: Emulator) -> None:
+    for plan in catalog.PLANS.values():
+        web = host.resource("Container", f"web-{plan.name}")
+        template = "ubuntu-micro" if plan.name == "micro" else "ubuntu"
+        web.up(name=web.name, template=template, plan=plan.name)
+        assert (plan.memory_mb, plan.storage_mb) == (web.outs["memory_mb"], web.outs["storage_mb"])

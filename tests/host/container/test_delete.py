@@ -1,0 +1,24 @@
+"""Deleting a Container on the real host."""
+
+from __future__ import annotations
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.host import HostedResource
+
+
+def test_a_deletion_waits_until_the_name_is_free(web: HostedResource, emulator: Emulator) -> None:
+    emulator.platform.pace = emulator.platform.pace.__class__(delete_seconds=0.8)
+    web.up(name="web", template="nodejs")
+
+    web.delete()
+
+    assert emulator.state.names() == []
+
+
+def test_what_is_gone_already_is_deleted(web: HostedResource, emulator: Emulator) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.drift.delete("web")
+
+    web.delete()
+
+    assert web.id == ""

@@ -1,0 +1,168 @@
+"""Changes of a Container outside of the program, on the real host: what a refresh shows, and what an up does then."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.api import StacksClient
+from stacks_pulumi.emulator import Emulator
+from tests.support.host import HostedResource
+
+
+def test_nothing_drifted_is_nothing_to_do(web: HostedResource) -> None:
+    inputs = {"name": "web", "template": "nodejs", "external_access": True, "desired_status": "running"}
+    web.up(**inputs)
+    before = dict(web.outs)
+
+    assert web.read()
+
+    assert web.outs == before
+    assert web.up(**inputs) == []
+
+
+def test_drift_shows_in_the_inputs_and_is_mended(web: HostedResource, emulator: Emulator) -> None:
+    inputs = {"name": "web", "template": "nodejs", "external_access": True, "desired_status": "running"}
+    web.up(**inputs)
+    emulator.drift.stop("web")
+    emulator.drift.set_external_access("web", enabled=False)
+
+    assert web.read()
+
+    assert ("stopped", False) == (web.inputs["desired_status"], web.inputs["external_access"])
+    assert web.up(**inputs) == ["update"]
+    assert ("running", True) == (web.outs["status"], web.outs["external_access"])
+
+
+def test_what_is_not_managed_is_no_drift(web: HostedResource, emulator: Emulator) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.drift.stop("web")
+    emulator.drift.set_external_access("web", enabled=True)
+
+    web.read()
+
+    assert web.outs["status"] == "stopped"
+    assert web.up(name="web", template="nodejs") == []
+
+
+def test_a_resize_in_the_dashboard_is_drift_that_the_program_follows(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.drift.resize("web", "premium")
+
+    web.read()
+
+    assert ("premium", 10) == (web.inputs["plan"], web.outs["monthly_price_usd"])
+    assert "plan would change from 'premium' to 'basic'" in web.check(name="web", template="nodejs")["plan"]
+    # One update, which only forgets that there was a resize.
+    assert web.up(name="web", template="nodejs", plan="premium") == ["update"]
+    assert web.up(name="web", template="nodejs", plan="premium") == []
+
+
+def test_a_resize_in_the_dashboard_is_never_undone_by_a_consent_to_something_else(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    inputs = {"name": "web", "template": "nodejs", "replace_on_change": True}
+    web.up(**inputs)
+    emulator.drift.resize("web", "premium")
+    web.read()
+    web.read()
+
+    assert "plan was changed to 'premium' outside of this program" in web.check(**inputs)["plan"]
+    web.up(**inputs, plan="premium")
+    # From here on it is the program that changes.
+    assert web.up(**inputs, plan="basic") == ["replace"]
+
+
+def test_storage_added_in_the_dashboard_is_drift_with_its_price(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    inputs = {"name": "web", "template": "nodejs", "replace_on_change": True}
+    web.up(**inputs)
+    emulator.drift.resize("web", "basic", 5)
+
+    web.read()
+
+    assert (web.inputs["additional_storage_tier"], web.outs["monthly_price_usd"]) == (5, 9)
+    refusal = web.check(**inputs)["additional_storage_tier"]
+    assert (
+        "additional_storage_tier was changed to 5 outside of this program, which still says None" in refusal
+    )
+    assert web.up(**inputs, additional_storage_tier=5) == ["update"]
+    assert web.up(**inputs, additional_storage_tier=5) == []
+
+
+def test_storage_of_which_the_api_tells_nothing_stays_as_it_was_asked_for(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    inputs = {"name": "web", "template": "nodejs", "additional_storage_tier": 5}
+    web.up(**inputs)
+    emulator.drift.resize("web", "basic")
+
+    web.read()
+
+    assert web.inputs["additional_storage_tier"] == 5
+    assert web.up(**inputs) == []
+
+
+def test_a_name_that_the_api_writes_in_small_letters_is_the_same_name(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    web.up(name="Web", template="nodejs")
+    emulator.state.container("Web").name = "web"
+
+    web.read()
+
+    assert web.outs["name"] == "Web"
+    assert web.up(name="Web", template="nodejs") == []
+
+
+def test_a_container_that_was_renamed_outside_is_not_replaced_for_it(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    inputs = {"name": "web", "template": "nodejs", "replace_on_change": True}
+    web.up(**inputs)
+    emulator.state.container("web").name = "shop"
+
+    web.read()
+
+    assert "name was changed to 'shop' outside of this program" in web.check(**inputs)["name"]
+
+
+def test_a_refused_change_says_how_to_keep_the_container(web: HostedResource) -> None:
+    web.up(name="web", template="nodejs", plan="basic")
+
+    told = {
+        name: web.check(**{"name": "web", "template": "nodejs", "plan": "basic", name: value})[name]
+        for name, value in (("name", "shop"), ("template", "python"), ("plan", "premium"))
+    }
+
+    assert "No container can be renamed: to keep it, write name='web' here" in told["name"]
+    assert "do it in the STACKS dashboard" in told["plan"]
+    assert not any("dashboard" in told[name] for name in ("name", "template"))
+
+
+@pytest.mark.parametrize("change", [{"desired_status": "stopped"}, {"external_access": True}])
+def test_a_container_that_is_about_to_stop_is_waited_for(
+    web: HostedResource, emulator: Emulator, change: dict[str, Any]
+) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=1.5)
+    with StacksClient(emulator.key, base_url=emulator.url) as client:
+        client.containers.set_status(web.id, "stopped")
+
+    assert web.up(name="web", template="nodejs", **change) == ["update"]
+
+    assert web.outs["status"] == "stopped"
+
+
+def test_what_is_gone_is_forgotten_and_made_again(web: HostedResource, emulator: Emulator) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.drift.delete("web")
+
+    assert not web.read()
+
+    assert web.up(name="web", template="nodejs") == ["create"]

@@ -1,0 +1,84 @@
+"""Reading a Container on the real host: failures, look-ups, and what means that it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.host import CallFailedError, Host, HostedResource, in_parallel
+
+
+@pytest.mark.parametrize("fault", [401, 403, 500, 503])
+def test_a_failed_look_is_an_error_and_never_means_gone(
+    web: HostedResource, emulator: Emulator, fault: int
+) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.faults.add("containers.list", fault, times=None)
+    emulator.faults.add("containers.status", fault, times=None)
+
+    with pytest.raises(CallFailedError):
+        web.read()
+
+    emulator.faults.clear()
+    assert web.read()
+
+
+def test_an_empty_list_is_not_believed_before_the_container_itself_is_asked_for(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.faults.add("containers.list", "answer", body={"success": True, "count": 0, "data": []})
+
+    assert web.read()
+
+
+def test_reads_share_one_call(host: Host, emulator: Emulator) -> None:
+    webs = [host.resource("Container", f"web-{number}") for number in range(6)]
+    in_parallel(*(lambda web=web: web.up(name=web.name, template="nodejs") for web in webs))
+    calls = emulator.calls()
+
+    for web in webs:
+        assert web.read()
+
+    assert emulator.calls() == calls + 1
+
+
+def test_a_look_up_by_id_reads_what_is_there(web: HostedResource, there: str, emulator: Emulator) -> None:
+    assert web.get(there)
+
+    assert ("web", "nodejs", "basic", 4) == tuple(
+        web.outs[name] for name in ("name", "template", "plan", "monthly_price_usd")
+    )
+
+
+def test_a_look_up_of_nothing_is_an_error(web: HostedResource) -> None:
+    with pytest.raises(CallFailedError, match="Container usr-00000000-none does not exist in this account"):
+        web.get("usr-00000000-none")
+
+
+@pytest.mark.parametrize("operation", ["read", "delete"])
+def test_the_key_of_another_account_makes_nothing_seem_gone(
+    web: HostedResource, emulator: Emulator, make_host: Callable[..., Host], operation: str
+) -> None:
+    web.up(name="web", template="nodejs")
+    key = emulator.new_key(account=emulator.new_account())
+    web.host = make_host({"stacks:apiKey": key, "stacks:baseUrl": emulator.url})
+    web.host.resource("Container", "theirs").up(name="theirs", template="nodejs")
+
+    with pytest.raises(CallFailedError, match="is not in the account of this API key"):
+        getattr(web, operation)()
+
+    assert set(emulator.state.names()) == {"web", "theirs"}
+
+
+def test_what_failed_is_started_again_also_after_a_refresh(web: HostedResource, emulator: Emulator) -> None:
+    emulator.fail_boot("web", 1)
+    with pytest.raises(CallFailedError):
+        web.up(name="web", template="nodejs")
+
+    web.read()
+
+    assert web.up(name="web", template="nodejs") == ["update"]
+    assert web.outs["status"] == "running"

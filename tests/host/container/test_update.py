@@ -1,0 +1,112 @@
+"""Changing a Container on the real host: replacements, start, stop, restart and external access."""
+
+from __future__ import annotations
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.host import UNKNOWN, CallFailedError, HostedResource
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "other"}, "name would change from 'web' to 'other'"),
+        ({"template": "python"}, "template would change from 'nodejs' to 'python'"),
+        ({"plan": "premium"}, "plan would change from 'basic' to 'premium'"),
+        ({"additional_storage_tier": 1}, "additional_storage_tier would change from None to 1"),
+    ],
+)
+def test_a_change_that_destroys_data_is_refused_unless_allowed(
+    web: HostedResource, emulator: Emulator, change: dict[str, object], words: str
+) -> None:
+    before = {"name": "web", "template": "nodejs"}
+    web.up(**before)
+    calls = emulator.calls()
+
+    (reason,) = web.check(**{**before, **change}).values()
+
+    assert words in reason
+    assert "replace_on_change=True" in reason
+    assert emulator.calls() == calls
+    assert web.up(**{**before, **change, "replace_on_change": True}) == ["replace"]
+    assert set(emulator.state.names()) == {change.get("name", "web")}
+
+
+def test_the_old_one_goes_first_where_the_name_stays(web: HostedResource) -> None:
+    web.up(name="web", template="nodejs")
+
+    same = web.diff(web.checked(name="web", template="python", replace_on_change=True))
+    other = web.diff(web.checked(name="web2", template="python", replace_on_change=True))
+
+    assert (True, False) == (same.deleteBeforeReplace, other.deleteBeforeReplace)
+
+
+def test_an_unknown_plan_is_no_replacement_at_preview(web: HostedResource) -> None:
+    web.up(name="web", template="nodejs")
+
+    diff = web.diff(web.checked(name="web", template="nodejs", plan=UNKNOWN))
+
+    assert list(diff.replaces) == []
+
+
+def test_an_update_does_not_replace_in_secret(web: HostedResource) -> None:
+    web.up(name="web", template="nodejs")
+    # As if `check` had not seen the old inputs.
+    checked = web.host.resource("Container", "web").checked(name="web", template="nodejs", plan="premium")
+
+    with pytest.raises(CallFailedError, match="plan would change from 'basic' to 'premium'"):
+        web.update(checked)
+
+
+def test_how_we_work_is_no_change_of_the_container(web: HostedResource) -> None:
+    web.up(name="web", template="nodejs", discount_code="SPRING")
+
+    assert web.up(name="web", template="nodejs", adopt="if_matching", replace_on_change=True) == []
+
+
+def test_start_stop_restart_and_access_follow_the_inputs(web: HostedResource, emulator: Emulator) -> None:
+    inputs = {"name": "web", "template": "nodejs"}
+    web.up(**inputs)
+
+    assert web.up(**inputs, desired_status="stopped") == ["update"]
+    assert web.outs["status"] == "stopped"
+    assert web.up(**inputs, desired_status="running", restart_triggers=["a"]) == ["update"]
+    assert web.outs["status"] == "running"
+    restarts = emulator.calls("containers.set_status")
+    assert web.up(**inputs, desired_status="running", restart_triggers=["b"]) == ["update"]
+    assert emulator.calls("containers.set_status") == restarts + 1
+    assert web.up(**inputs, external_access=True, restart_triggers=["b"]) == ["update"]
+    assert web.outs["url"].endswith(".stackshosting.cloud")
+    assert web.up(**inputs, external_access=False) == ["update"]
+    assert "url" not in web.outs
+
+
+def test_a_start_is_restart_enough(web: HostedResource, emulator: Emulator) -> None:
+    inputs = {"name": "web", "template": "nodejs"}
+    web.up(**inputs, desired_status="stopped", restart_triggers=["a"])
+    changes = emulator.calls("containers.set_status")
+
+    web.up(**inputs, desired_status="running", restart_triggers=["b"])
+
+    assert emulator.calls("containers.set_status") == changes + 1
+
+
+def test_whoever_stopped_an_unmanaged_container_is_left_alone(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    web.up(name="web", template="nodejs", restart_triggers=["a"])
+    emulator.drift.stop("web")
+
+    web.up(name="web", template="nodejs", restart_triggers=["b"])
+
+    assert web.outs["status"] == "stopped"
+    assert any("takes effect when it is started" in line for line in web.lines())
+
+
+def test_an_update_of_what_is_gone_says_what_to_do(web: HostedResource, emulator: Emulator) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.drift.delete("web")
+
+    with pytest.raises(CallFailedError, match="pulumi refresh"):
+        web.up(name="web", template="nodejs", external_access=True)
