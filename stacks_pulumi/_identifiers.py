@@ -1,5 +1,5 @@
 """
-What identifies a container: its id and its creation time.
+What identifies a container: its id, its name and its creation time.
 
 Creation times are compared as instants, to the second: the API spells them in more than one way.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from typing import Final
 
-__all__ = ["account_of", "is_before", "same_instant"]
+__all__ = ["account_of", "is_before", "same_instant", "same_name"]
 
 _TOLERANCE: Final = datetime.timedelta(seconds=1)
 
@@ -17,6 +17,11 @@ _TOLERANCE: Final = datetime.timedelta(seconds=1)
 def account_of(id_: str) -> str:
     """Return the part of an id that is the account's: `usr-abc12345` of `usr-abc12345-web/laptop`."""
     return "-".join(id_.split("/", maxsplit=1)[0].split("-")[:2])
+
+
+def same_name(one: str | None, other: str) -> bool:
+    """Whether two names are equal without regard to case: the API may store a name in lower case."""
+    return one is not None and one.casefold() == other.casefold()
 
 
 def same_instant(first: str | None, second: str | None) -> bool:

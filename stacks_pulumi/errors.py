@@ -23,9 +23,9 @@ StacksError
     ├── UnexpectedStateError      a state that cannot lead to the wanted one
     ├── WaitTimeoutError          the time is up
     ├── VanishedError             what was waited for is gone
-    └── WaitCancelledError        whoever asked is no longer there
+    └── WaitCancelledError        the engine, or the caller, no longer waits
 
-`str(error)` is one line that stands alone: what was asked, what came back, and what to do about it. It never
+`str(error)` is one line that stands alone: the operation, the answer, and what to do about it. It never
 holds the API key. Errors survive pickling.
 """
 
@@ -89,7 +89,7 @@ class ApiError(StacksError):
 
     Attributes:
         status: HTTP status code.
-        operation: What was asked, for instance `containers.create`.
+        operation: Its name, for instance `containers.create`.
         text: The API's own words, or an empty string.
         body: The whole answer as it was decoded, with nothing secret in it; an empty mapping if it was none.
         after_doubt: Whether the outcome of an earlier attempt of the same request is unknown. The refusal may be due to
@@ -217,7 +217,7 @@ class ConnectionFailedError(StacksError):
     No answer came back.
 
     Attributes:
-        operation: What was asked, for instance `containers.create`.
+        operation: Its name, for instance `containers.create`.
         sent: False if the request certainly never reached the API (no connection was made); True if it may have.
     """
 
@@ -232,7 +232,7 @@ class UnreadableAnswerError(StacksError):
     does not show may exist.
 
     Attributes:
-        operation: What was asked.
+        operation: Its name, for instance `containers.list`.
         status: HTTP status code.
     """
 
@@ -281,4 +281,4 @@ class VanishedError(WaitError):
 
 
 class WaitCancelledError(WaitError):
-    """Whoever asked for the wait is no longer there."""
+    """The engine, or the caller, no longer waits."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["api_words", "same_name", "scrub", "scrub_body"]
+__all__ = ["api_words", "scrub", "scrub_body"]
 
 _KEY: Final = re.compile(r"sk_stacks_\w*", re.IGNORECASE)
 _SECRET_NAME: Final = re.compile(
@@ -31,11 +31,6 @@ def scrub(text: str, longest: int = _LONGEST) -> str:
     keyless = _KEY.sub("sk_stacks_...", text[: longest * 20])
     line = " ".join("".join(char if char.isprintable() else " " for char in keyless).split())
     return line if len(line) <= longest else line[: longest - 3] + "..."
-
-
-def same_name(one: str | None, other: str) -> bool:
-    """Whether two names are equal without regard to case: the API may store a name in lower case."""
-    return one is not None and one.casefold() == other.casefold()
 
 
 def scrub_body(body: Any, depth: int = 0) -> Any:

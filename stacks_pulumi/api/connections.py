@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
+from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import _parsers, models
 from stacks_pulumi.api._call import Call, Handler, Scope, path
 from stacks_pulumi.api._lenient import done
-from stacks_pulumi.api._scrub import same_name, scrub
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api._settle import settle
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.once import once

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from stacks_pulumi._clock import Clock, Pulse
+from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import _metrics_parser, _parsers
 from stacks_pulumi.api._call import Call, Handler, Scope, path
 from stacks_pulumi.api._lenient import done, item, items, text_of
 from stacks_pulumi.api._retry import in_doubt
-from stacks_pulumi.api._scrub import same_name, scrub
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api._settle import may_be_done, settle
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed

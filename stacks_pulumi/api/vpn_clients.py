@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
+from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api._call import Call, Handler, Scope, path
 from stacks_pulumi.api._lenient import done, item, items, text_of
-from stacks_pulumi.api._scrub import same_name, scrub
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api._settle import settle
 from stacks_pulumi.api.models import Listing, VpnClient
 from stacks_pulumi.api.once import once

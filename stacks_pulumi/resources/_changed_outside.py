@@ -2,8 +2,8 @@
 Drift that no value of an input shows.
 
 Most drift shows by itself, because a read returns the inputs as the API has them. But the API may have undone what an
-input did (`revoke_auto_added`: the address is back), or a value alone does not tell that it was changed outside of the
-program (`plan`: the guard against a replacement has to know). A read then lists those inputs under `CHANGED_OUTSIDE`,
+input did (`revoke_auto_added`: the address is back), or the value does not show who changed it (`plan`: the guard
+against a replacement has to know). A read then lists those inputs under `CHANGED_OUTSIDE`,
 in its outputs and in its inputs. `diff` offers an update as long as the state has the list; an update removes it.
 """
 
@@ -19,7 +19,7 @@ CHANGED_OUTSIDE: Final = "changed_outside"
 
 
 def found_changed(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return what a read adds to its outputs if it found these inputs changed; nothing if there are none."""
+    """Return what a read adds to its outputs if it found these inputs changed; else an empty mapping."""
     listed = sorted(set(names))
     return {CHANGED_OUTSIDE: listed} if listed else {}
 

@@ -96,7 +96,7 @@ class ExpectedConnections:
                 return _POLL
             soon = [
                 since + GRACE,
-                *(self._soon.get(key, 0.0) for name in missing for key in (name, siblings[name])),
+                *(self._soon[key] for name in missing for key in (name, siblings[name]) if key in self._soon),
             ]
             return max(max(soon) - now, 0.0) if missing else 0.0
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import pulumi
 
 from stacks_pulumi import catalog
+from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import models
-from stacks_pulumi.api._scrub import same_name
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
 from stacks_pulumi.resources import _checks

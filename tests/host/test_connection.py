@@ -282,6 +282,14 @@ def test_connections_of_one_source_are_read_with_one_call(
     assert emulator.calls() == calls + 1
 
 
+def test_a_deletion_is_shown_while_it_runs(link: HostedResource, app: str, db: str) -> None:
+    link.up(**quick(app, db))
+
+    link.delete()
+
+    assert "disconnecting" in link.lines()
+
+
 @pytest.mark.parametrize("how", ["connection", "app", "sql"])
 def test_what_is_gone_is_forgotten_or_deleted(
     link: HostedResource, app: str, db: str, emulator: Emulator, how: str

@@ -105,6 +105,14 @@ def test_deletion_leaves_the_child_of_a_recreated_container_alone(
         assert refused is None
 
 
+@pytest.mark.parametrize("child", ["AllowedIp"], indirect=True)
+def test_deletion_says_that_the_rule_of_a_recreated_container_is_left_alone(child: HostedResource) -> None:
+    child.delete()
+
+    (line,) = [line for line in child.lines() if line.endswith("it is left alone")]
+    assert "the rule for that address is another one" in line
+
+
 def test_refresh_reports_the_child_of_a_recreated_container_as_deleted_or_warns(
     child: HostedResource, emulator: Emulator
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import subprocess
 import sys
@@ -116,3 +117,19 @@ def test_no_file_is_too_long_to_read() -> None:
     }
 
     assert long == {}
+
+
+def test_no_error_is_changed_after_it_was_raised() -> None:
+    changed = [
+        f"{path.relative_to(ROOT)}:{target.lineno}"
+        for path in (ROOT / "stacks_pulumi").rglob("*.py")
+        for handler in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(handler, ast.ExceptHandler) and handler.name is not None
+        for target in ast.walk(handler)
+        if isinstance(target, ast.Attribute)
+        and isinstance(target.ctx, ast.Store)
+        and isinstance(target.value, ast.Name)
+        and target.value.id == handler.name
+    ]
+
+    assert changed == []
