@@ -27,8 +27,8 @@ from stacks_pulumi.policy.messages import (
     show,
     tell_sdk,
 )
-from stacks_pulumi.policy.operation import Configuration, Pack, Report, plain, settings_of
 from stacks_pulumi.policy.options import Settings
+from stacks_pulumi.policy.pack import Pack, PackConfiguration, Report, plain, settings_of
 from stacks_pulumi.policy.rule import Remediation, ResourceRule, Rule, StackRule
 from stacks_pulumi.pricing.prices import price
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
@@ -84,7 +84,7 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
     def __init__(self, rule: StackRule, pack: Pack, common: Mapping[str, Any]) -> None:
         # Each of the two bases would take the other's arguments.
         pulumi_policy.Policy.__init__(self, **common)
-        self._configuration = Configuration(rule, pack)
+        self._configuration = PackConfiguration(rule, pack)
         self._check = _stack_check(rule, pack)
         self._pack = pack
 
@@ -110,7 +110,7 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
 def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.ResourceValidation:
     exemptions: dict[Exemption, str] = {}
     lock = threading.Lock()
-    configuration = Configuration(rule, pack)
+    configuration = PackConfiguration(rule, pack)
 
     def exempted_twice(exemption: Exemption, urn: str) -> bool:
         with lock:

@@ -9,7 +9,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.tokens import NATIVE
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import HANDLERS
 from tests.support.accounts import running
 from tests.support.host import CallFailedError, Host, in_parallel
 from tests.support.waiting import never, until
@@ -258,9 +258,9 @@ def test_what_was_taken_over_is_left_alone_when_the_engine_is_gone(host: Host, e
     assert len(emulator.state.containers) == 1
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(HANDLERS))
 def test_every_kind_says_all_that_is_missing_at_once(host: Host, kind: str) -> None:
-    required = {field.name for field in KINDS[kind].fields if field.required}
+    required = {field.name for field in HANDLERS[kind].fields if field.required}
     if host.type_prefix == NATIVE:
         # The plugin gives a name to what has none; for a program in Python its class does.
         required.discard("name")

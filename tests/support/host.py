@@ -27,7 +27,7 @@ import stacks_pulumi
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.tokens import MARKER
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import HANDLERS
 from tests.support.waiting import until
 
 PROVIDER = "__provider"
@@ -181,7 +181,7 @@ class Host:
 class PluginHost(Host):
     """The native plugin."""
 
-    module: ClassVar = "stacks_pulumi.hosts.plugin.server"
+    module: ClassVar = "stacks_pulumi.hosts.plugin.grpc_server"
     type_prefix: ClassVar = tokens.NATIVE
 
     def configure(self) -> None:
@@ -318,7 +318,7 @@ class HostedResource:
         """What a look-up by id does."""
         self.id = id_
         given = {
-            field.name: "" for field in KINDS[self.kind].fields if field.required and field.name != "name"
+            field.name: "" for field in HANDLERS[self.kind].fields if field.required and field.name != "name"
         }
         return self._read(properties=self._struct(given), inputs=self._struct(given))
 

@@ -19,7 +19,7 @@ from stacks_pulumi.emulator import Emulator, access
 from stacks_pulumi.emulator.refusals import Refusal
 from stacks_pulumi.errors import BadRequestError, NotFoundError, ServerError, StacksError
 from stacks_pulumi.resources._allowed_ip_list import AllowedIpCreation, AllowedIpList
-from stacks_pulumi.resources._created import CreatedContainers
+from stacks_pulumi.resources._created_containers import CreatedContainers
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._reads import Reads
