@@ -48,11 +48,12 @@ METHODS = [
 ]
 
 
-def used_of(noun: str, path: Path) -> set[str]:
-    """The methods that a file uses of `client.<noun>`, or of what a function or class of the noun's name returns."""
+def used_of(noun: str) -> set[str]:
+    """The methods that the tests use of `client.<noun>`, or of what a function or class of the noun's name returns."""
     owners = {noun, f"client.{noun}", NOUNS[noun].__name__}
     return {
         node.attr
+        for path in TESTS.glob(f"test_{noun}*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute)
         and ast.unparse(node.value.func if isinstance(node.value, ast.Call) else node.value) in owners
@@ -61,7 +62,7 @@ def used_of(noun: str, path: Path) -> set[str]:
 
 @pytest.mark.parametrize(("noun", "name"), METHODS)
 def test_every_public_method_is_used_by_the_tests_of_its_noun(noun: str, name: str) -> None:
-    assert name in used_of(noun, TESTS / f"test_{noun}.py")
+    assert name in used_of(noun)
 
 
 @pytest.mark.parametrize("noun", OPERATIONS)
