@@ -77,6 +77,20 @@ class Caller:
         return str(answer.json()["data"]["id"])
 
 
+class Control:
+    """Calls the control endpoints."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._root = emulator.page_url
+
+    def __call__(self, method: str, name: str, body: Any = None, status: int = 200, **headers: str) -> Any:
+        answer = requests.request(
+            method, f"{self._root}_emulator/{name}", json=body, headers=headers, timeout=10
+        )
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+
 @pytest.fixture
 def platform() -> OneAccount:
     return OneAccount()
@@ -97,3 +111,8 @@ def call(emulator: Emulator) -> Iterator[Caller]:
     caller = Caller(emulator)
     yield caller
     caller.session.close()
+
+
+@pytest.fixture
+def control(emulator: Emulator) -> Control:
+    return Control(emulator)

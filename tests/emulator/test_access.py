@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -164,3 +165,11 @@ def test_what_the_platform_may_accept_is_accepted_if_not_strict(
     )
     with pytest.raises(Refusal):
         access.add_ip(platform, exposed, {"ip_address": "fe80::1%eth0"})
+
+
+def test_every_entry_has_a_uuid_of_its_own(platform: OneAccount, exposed: Container) -> None:
+    made = [access.add_ip(platform, exposed, {"ip_address": f"198.51.100.{n}"}).id for n in range(1, 4)]
+
+    assert [str(uuid.UUID(id_)) for id_ in made] == made
+    assert {uuid.UUID(id_).version for id_ in made} == {4}
+    assert len(set(made)) == 3

@@ -33,6 +33,12 @@ class Report:
         return {line["check"] for line in self.checks if line["level"] == level}
 
 
+def only(report: Report, check: str) -> dict[str, str]:
+    """The one line of a check."""
+    (line,) = report.of(check)
+    return line
+
+
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     with Emulator(boot_seconds=0) as api:

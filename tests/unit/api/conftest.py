@@ -6,7 +6,11 @@ import pytest
 import responses
 
 from stacks_pulumi.api import StacksClient
+from stacks_pulumi.api.containers import LIST
+from stacks_pulumi.api.feed import Feed
+from stacks_pulumi.api.models import Container
 from tests.support.clock import FakeClock
+from tests.unit.api.changing_account import ChangingAccount
 from tests.unit.api.scripted_api import KEY, URL
 
 
@@ -26,3 +30,13 @@ def http() -> Iterator[responses.RequestsMock]:
 def client(clock: FakeClock) -> Iterator[StacksClient]:
     with StacksClient(KEY, base_url=URL, clock=clock) as made:
         yield made
+
+
+@pytest.fixture
+def account(clock: FakeClock) -> ChangingAccount:
+    return ChangingAccount(clock)
+
+
+@pytest.fixture
+def feed(account: ChangingAccount, clock: FakeClock) -> Feed[Container]:
+    return Feed(account, LIST, clock, noun="container")

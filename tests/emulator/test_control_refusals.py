@@ -1,0 +1,182 @@
+"""What the control endpoints refuse: invalid values, other origins, and callers without the token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import requests
+
+from stacks_pulumi.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.emulator.conftest import Caller, Control
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "body", "outcome"),
+    [
+        ("GET", "nothing", None, (404, "not_found", None)),
+        ("PATCH", "faults", None, (405, "method_not_allowed", None)),
+        ("GET", "reset", None, (405, "method_not_allowed", None)),
+        ("POST", "faults/add", {"operation": "*", "kind": "explode"}, (400, "invalid_value", None)),
+        ("POST", "faults/add", {"operation": "containers.list"}, (400, "missing_field", "kind")),
+        (
+            "POST",
+            "faults/add",
+            {"operation": "*", "kind": 503, "colour": 1},
+            (400, "unknown_field", "colour"),
+        ),
+        ("POST", "faults/add", [], (400, "invalid_type", None)),
+        ("POST", "advance", {}, (400, "missing_field", "seconds")),
+        ("POST", "advance", {"seconds": -1}, (400, "invalid_value", None)),
+        ("POST", "advance", {"seconds": "long"}, (400, "invalid_type", "seconds")),
+        ("POST", "new_key", {"scopes": ["all"]}, (400, "invalid_value", None)),
+        ("POST", "new_key", {"spending_cap": "much"}, (400, "invalid_type", "spending_cap")),
+        ("POST", "new_key", {"colour": "red"}, (400, "unknown_field", "colour")),
+        ("POST", "reset", {"colour": "red"}, (400, "unknown_field", "colour")),
+        ("GET", "requests?after=x", None, (400, "invalid_type", "after")),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_code_and_a_field(
+    control: Control, method: str, name: str, body: Any, outcome: tuple[int, str, str | None]
+) -> None:
+    error = control(method, name, body, outcome[0])
+
+    assert error["error"]
+    assert (error["code"], error.get("field")) == outcome[1:]
+
+
+@pytest.mark.parametrize("payload", [b"{", b"\xff", b"[" * 100_000])
+def test_a_body_that_is_no_json_is_refused(emulator: Emulator, payload: bytes) -> None:
+    answer = requests.post(f"{emulator.page_url}_emulator/reset", payload, timeout=10)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ({"to": "new_key", "rate_limit": 0}, "rate_limit must be a whole number from 1 on, not 0"),
+        ({"to": "new_key", "rate_limit": True}, "rate_limit: Expected"),
+        ({"to": "new_key", "spending_cap": "NaN"}, "spending_cap must be an amount of US dollars"),
+        ({"to": "new_key", "spending_cap": "1e400"}, "spending_cap must be"),
+        ({"to": "new_key", "spending_cap": -1}, "spending_cap must be"),
+        ({"to": "new_key", "label": ["ci"]}, "label: Expected `str | null`, got `array`"),
+        (
+            {"to": "fail_boot", "name_or_template": "myapp", "times": 0},
+            "times must be a whole number from 1 on",
+        ),
+        ({"to": "fail_boot", "name_or_template": ""}, "name_or_template must be text, not ''"),
+        ({"to": "advance", "seconds": 1e12}, "the clock can be advanced to the year 9998"),
+        ({"to": "faults/add", "operation": "*", "kind": []}, "kind: Expected `int | str`, got `array`"),
+        ({"to": "faults/add", "operation": "*", "kind": 503, "match": ""}, "match must be text, not ''"),
+        ({"to": "faults/add", "operation": "*", "kind": 503, "times": 0}, "times must be a whole number"),
+        (
+            {"to": "faults/add", "operation": "*", "kind": "slow", "seconds": 1e300},
+            "seconds must be a number",
+        ),
+        ({"to": "faults/add", "operation": "*", "kind": "status", "done": 5}, "done: Expected `bool | null`"),
+        ({"to": "drift/set_capacity", "containers_left": -1}, "containers_left must be"),
+        (
+            {"to": "drift/set_payment_method", "account": "the first", "present": "yes"},
+            "present: Expected `bool`",
+        ),
+        ({"to": "drift/fail", "container": "myapp", "error": ""}, "error must be text, not ''"),
+        (
+            {"to": "drift/resize", "container": "myapp", "plan": "basic", "additional_storage_tier": 0},
+            "additional_storage_tier must be a whole number",
+        ),
+    ],
+)
+def test_what_would_break_it_later_is_refused_at_once(
+    emulator: Emulator, control: Control, call: Caller, body: dict[str, Any], complaint: str
+) -> None:
+    call.create("myapp")
+    sent = {
+        key: emulator.account if key == "account" else value for key, value in body.items() if key != "to"
+    }
+    before = msgspec.json.encode(emulator.platform.state)
+
+    assert control("POST", body["to"], sent, status=400)["error"].startswith(complaint)
+    assert msgspec.json.encode(emulator.platform.state) == before
+    assert control("GET", "faults")["all"] == []
+    assert control("GET", "snapshot")["now"] == "2026-05-17T06:40:20.000Z"
+    assert call("GET", "/containers").json()["count"] == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "evil.example:80"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Host": ""},
+    ],
+)
+def test_pages_of_other_origins_are_not_answered(
+    emulator: Emulator, control: Control, headers: dict[str, str]
+) -> None:
+    control("POST", "reset", status=403, **headers)
+    control("GET", "snapshot", status=403, **headers)
+    assert requests.get(emulator.page_url, headers=headers, timeout=10).status_code == 403
+
+
+@pytest.fixture
+def exposed() -> Iterator[Emulator]:
+    """Listens on every address."""
+    with Emulator(host="0.0.0.0") as emulator:
+        yield emulator
+
+
+def test_on_every_address_the_control_api_needs_its_token(exposed: Emulator) -> None:
+    def ask(path: str, **headers: str) -> requests.Response:
+        return requests.get(exposed.page_url + path, headers=headers, timeout=10)
+
+    token = exposed.control_token or ""
+    assert len(token) > 20
+    for authorization in ("", "Bearer ", f"Bearer {token}x", f"Bearer {exposed.key}", f"Basic {token}"):
+        refused = ask("_emulator/snapshot", Authorization=authorization)
+        assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
+    # The name that other machines know it by is as good as any.
+    assert ask("_emulator/snapshot", Authorization=f"Bearer {token}", Host="emulator:7822").status_code == 200
+    for public in ("", "openapi.yaml", "_emulator/health", "_emulator/openapi.json"):
+        answer = ask(public, Host="emulator:7822")
+        assert answer.status_code == 200
+        assert token not in answer.text
+    assert ask("_emulator/openapi.json").json()["security"] == [{"token": []}]
+    assert ask("api/v1/containers", Authorization=f"Bearer {exposed.key}").status_code == 200
+
+
+def test_a_loopback_address_needs_no_token_unless_asked_for(emulator: Emulator) -> None:
+    assert emulator.control_token is None
+    assert Emulator(host="127.0.0.2").control_token is None
+    assert Emulator(control_token="mine").control_token == "mine"
+    with Emulator(host="::1") as other:
+        assert other.page_url == f"http://[::1]:{other.port}/"
+        assert requests.get(f"{other.page_url}_emulator/health", timeout=10).json()["url"] == other.url
+
+
+def test_web_pages_of_allowed_origins_may_call() -> None:
+    mine, evil = "https://app.example", "https://evil.example"
+    with Emulator(cors_origins=[mine]) as emulator:
+        preflight = {"Origin": mine, "Access-Control-Request-Method": "PUT"}
+        asked = requests.options(f"{emulator.url}/containers", headers=preflight, timeout=10)
+        assert (asked.status_code, asked.headers["Access-Control-Allow-Origin"]) == (204, mine)
+        for path in ("api/v1/containers", "_emulator/clock"):
+            answer = requests.get(emulator.page_url + path, headers={"Origin": mine}, timeout=10)
+            assert answer.headers["Access-Control-Allow-Origin"] == mine
+            other = requests.get(emulator.page_url + path, headers={"Origin": evil}, timeout=10)
+            assert "Access-Control-Allow-Origin" not in other.headers
+        refused = {**preflight, "Origin": evil}
+        assert requests.options(f"{emulator.url}/containers", headers=refused, timeout=10).status_code == 401
+        assert (
+            requests.get(
+                f"{emulator.page_url}_emulator/clock", headers={"Origin": evil}, timeout=10
+            ).status_code
+            == 403
+        )

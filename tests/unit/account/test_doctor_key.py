@@ -1,0 +1,183 @@
+"""The doctor on the API key: its scopes, its spending cap, its rate limit, and answers that are not the API's."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi import _cap_record
+from stacks_pulumi.account.doctor._api import _USES
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.clock import iso
+from tests.support.machine import Machine, resource
+from tests.unit.account.conftest import Report, only
+
+Doctor = Callable[..., Report]
+
+
+def test_a_key_that_may_not_read_shows_all_its_scopes(
+    machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    machine.set("stacks:apiKey", emulator.new_key(scopes=["containers:create"]), secret=True)
+
+    report = doctor()
+
+    lines = report.of("scopes")
+    assert [line["level"] for line in lines] == ["problem", "warning", "warning"]
+    assert "lacks containers:read, which is needed for every operation" in lines[0]["text"]
+    assert report.code == 1
+    assert only(report, "account")["level"] == "ok"
+
+
+def test_the_stack_at_hand_decides_whether_a_missing_scope_prevents_an_up(
+    machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    key = emulator.new_key(scopes=["containers:read", "containers:create", "containers:delete"])
+    machine.set("stacks:apiKey", key, secret=True)
+    account = emulator.account
+    emulator.load([{"name": "web", "template": "nodejs"}])
+
+    plain = [resource("Container", f"{account}-web")]
+    machine.state(plain)
+    assert doctor("--probe-scopes").code == 0
+
+    machine.state([*plain, resource("Connection", f"{account}-web/0")])
+    report = doctor("--probe-scopes")
+    assert report.code == 1
+    assert "needed for the stack's Connection resources" in only(report, "scopes")["text"]
+
+    machine.state([resource("Container", f"{account}-web", external_access=True)])
+    assert doctor("--probe-scopes").code == 1
+
+
+def test_probing_finds_every_scope_and_changes_nothing(emulator: Emulator, doctor: Doctor) -> None:
+    emulator.load([{"name": "web", "template": "nodejs"}])
+    before = copy.deepcopy(emulator.state.containers)
+
+    report = doctor("--probe-scopes")
+
+    assert only(report, "scopes")["level"] == "ok"
+    assert [(request.operation, request.status) for request in emulator.requests] == [
+        ("containers.list", 200),
+        ("containers.create", 400),
+        ("connections.delete", 404),
+        ("containers.delete", 404),
+    ]
+    assert emulator.state.containers == before
+
+
+def test_probing_ends_with_the_answer_that_lists_the_scopes(
+    machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    machine.set("stacks:apiKey", emulator.new_key(scopes=["containers:read"]), secret=True)
+
+    report = doctor("--probe-scopes")
+
+    assert [request.operation for request in emulator.requests] == ["containers.list", "containers.create"]
+    assert [line["text"] for line in report.of("scopes")] == [
+        "the key lacks containers:create, which is needed for new containers",
+        f"the key lacks containers:manage, which is for {_USES['containers:manage']}",
+        "the key lacks containers:delete, which is for `pulumi destroy` and replacements",
+    ]
+
+
+def test_a_probe_that_fails_teaches_nothing(emulator: Emulator, doctor: Doctor) -> None:
+    for operation in ("containers.create", "connections.delete", "containers.delete"):
+        emulator.faults.add(operation, 503)
+
+    line = only(doctor("--probe-scopes"), "scopes")
+
+    assert line["level"] == "unknown"
+    assert "containers:create, containers:manage, containers:delete" in line["text"]
+
+
+def test_a_cap_that_a_probe_shows_prevents_an_up(emulator: Emulator, doctor: Doctor) -> None:
+    body = {"error": "Monthly spending cap reached", "spending_cap": 10, "amount_spent": 10}
+    emulator.faults.add("containers.create", 402, body=body)
+
+    report = doctor("--probe-scopes")
+
+    assert (
+        only(report, "cap")["text"] == "the key's spending cap is reached: $10.00 of $10.00 a month are spent"
+    )
+    assert (only(report, "cap")["level"], report.code) == ("problem", 1)
+
+
+def test_a_cap_of_an_earlier_month_or_another_key_is_not_told(
+    machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    mine = _cap_record.fingerprint(emulator.url, emulator.key)
+    _cap_record.remember(mine, 10, 10, time.time() - 40 * 86400)
+    _cap_record.remember(_cap_record.fingerprint(emulator.url, "another"), 10, 10, time.time())
+
+    assert only(doctor(), "cap")["level"] == "unknown"
+
+    _cap_record.remember(mine, 10, 9.5, time.time())
+    assert "$9.50 of $10.00 a month are spent" in only(doctor(), "cap")["text"]
+
+
+def test_without_a_refusal_the_price_of_this_months_containers_is_what_is_known(
+    machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    now = time.time()
+    rows = [
+        {"id": "usr-1-a", "name": "a", "type": "postgresql", "plan": "basic", "storage_allocated": 10240},
+        {
+            "id": "usr-1-b",
+            "name": "b",
+            "type": "nodejs",
+            "plan": "premium",
+            "storage_allocated": 40960 + 65536,
+        },
+        {"id": "usr-1-c", "name": "c", "type": "nodejs", "plan": "basic", "storage_allocated": 10240},
+    ]
+    for row, age in zip(rows, (0.0, 0.0, 40 * 86400), strict=True):
+        row["created_at"] = iso(now - age)
+    emulator.faults.add("containers.list", "answer", body={"success": True, "count": 3, "data": rows})
+
+    line = only(doctor(), "cap")
+
+    assert line["level"] == "unknown"
+    assert line["text"].endswith(
+        "The 2 containers that any key has created since the first cost $17.00 a month"
+    )
+
+
+def test_a_used_up_rate_limit_is_a_warning(machine: Machine, emulator: Emulator, doctor: Doctor) -> None:
+    machine.set("stacks:apiKey", emulator.new_key(rate_limit=1), secret=True)
+    first, second = doctor(), doctor()
+
+    for report in (first, second):
+        assert only(report, "rate-limit")["level"] == "warning"
+        assert "of 1 requests a minute is used up; it opens in" in only(report, "rate-limit")["text"]
+        assert report.code == 0
+    assert only(first, "scopes")["text"].startswith("the key has containers:read;")
+    assert only(second, "api")["level"] == "ok"
+    assert only(second, "scopes")["text"].startswith("unknown, as the containers could not be listed")
+
+
+@pytest.mark.parametrize(
+    ("fault", "options", "text"),
+    [
+        ("html", {"code": 200}, "the API is not at"),
+        ("redirect", {}, "the API is not at"),
+        (500, {}, "the API failed"),
+        ("drop_before", {}, "no answer from"),
+    ],
+)
+def test_an_answer_that_is_not_the_apis_prevents_an_up(
+    emulator: Emulator, doctor: Doctor, fault: str | int, options: dict[str, Any], text: str
+) -> None:
+    emulator.faults.add("containers.list", fault, **options)
+
+    report = doctor()
+
+    line = only(report, "api")
+    assert (line["level"], report.code) == ("problem", 1)
+    assert text in line["text"]
+    assert line["fix"]
+    assert emulator.calls("containers.list") == 1

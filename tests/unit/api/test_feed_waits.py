@@ -1,0 +1,379 @@
+"""Waiting on the feed's list: what ends a wait, and how often the API is asked meanwhile."""
+
+import itertools
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi import errors
+from stacks_pulumi.api._call import Call
+from stacks_pulumi.api.containers import LIST
+from stacks_pulumi.api.feed import Feed, interval
+from stacks_pulumi.api.models import Container, Listing
+from stacks_pulumi.api.wait import CREATED, GONE, STARTED, STOPPED
+from tests.support.clock import FakeClock
+from tests.unit.api.changing_account import ChangingAccount, job
+
+
+def test_a_wait_ends_when_the_state_is_there(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    account.put("a", "pending")
+    account.put("a", "running", after=10)
+
+    found = feed.wait(CREATED, "a", deadline=clock.now() + 60)
+
+    assert found == Container(id="a", status="running")
+    assert 10 <= clock.now() - 1000 <= 12.2
+
+
+def test_what_is_quick_is_seen_within_about_a_second(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    for name in "abc":
+        account.put(name, "running")
+        feed.wait(CREATED, name, deadline=clock.now() + 60)
+
+    assert clock.now() - 1000 < 3.5
+
+
+def test_twenty_four_creates_cost_few_calls_and_little_time(
+    account: ChangingAccount, feed: Feed[Container], clock: FakeClock
+) -> None:
+    chance = random.Random(7)
+
+    def create(index: int) -> Callable[[], float]:
+        def run() -> float:
+            feed.snapshot()
+            clock.sleep(0.3 + chance.random())
+            account.put(f"c{index}", "pending")
+            account.put(f"c{index}", "running", after=20)
+            runs = clock.now() + 20
+            feed.wait(CREATED, f"c{index}", deadline=clock.now() + 600)
+            return clock.now() - runs
+
+        return run
+
+    lags = clock.run(*[create(index) for index in range(24)])
+
+    assert len(account.looks) <= 14
+    assert max(lags) <= 2.3
+    assert account.most_under_way == 1
+
+
+def test_a_waiter_never_trusts_a_look_that_began_before_it(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    # "a" runs from the start; "b" is stopped by its job after it came, and must not be told that it still runs.
+    account.put("a", "pending")
+    account.put("b", "running")
+
+    def stop() -> Any:
+        clock.sleep(1.06)  # while the call of the other is under way and has looked already
+        account.put("b", "stopped")
+        return feed.wait(STOPPED, "b", deadline=clock.now() + 60)
+
+    def run() -> Any:
+        account.put("a", "running", after=5)
+        return feed.wait(CREATED, "a", deadline=clock.now() + 60)
+
+    a, b = clock.run(run, stop)
+
+    assert (a.status, b.status) == ("running", "stopped")
+
+
+def test_gone_is_none_and_needs_one_whole_list(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    account.put("a", "deleting")
+    account.put("a", None, after=5)
+
+    assert feed.wait(GONE, "a", deadline=clock.now() + 60) is None
+    assert 5 <= clock.now() - 1000 <= 7.2
+
+
+def test_another_thing_with_the_id_counts_as_an_absence(clock: FakeClock) -> None:
+    """A name that is free is taken again before any look sees that it was free."""
+    seen = [
+        Container(id="a", status="deleting", created_at="1"),
+        Container(id="a", status="running", created_at="2"),
+    ]
+
+    def send(_: Call[Any]) -> Any:
+        return Listing([seen.pop(0) if len(seen) > 1 else seen[0]])
+
+    feed = Feed(send, LIST, clock, noun="container")
+
+    gone = feed.wait(
+        GONE, "a", deadline=clock.now() + 60, is_it=lambda container: container.created_at == "1"
+    )
+
+    assert gone is None
+    assert len(seen) == 1
+
+
+def test_a_failed_state_ends_a_wait_with_its_reason(clock: FakeClock) -> None:
+    def send(_: Call[Any]) -> Any:
+        return Listing([Container(id="a", status="error", error_message="no\nspace")])
+
+    feed = Feed(send, LIST, clock, noun="container")
+
+    with pytest.raises(errors.UnexpectedStateError) as caught:
+        feed.wait(CREATED, "a", deadline=clock.now() + 60)
+
+    assert str(caught.value) == (
+        'container a: is "error" (no space) after 1 s, wanted running; look at its logs, then repair or delete it'
+    )
+    assert (caught.value.subject, caught.value.last_state, caught.value.elapsed) == (
+        "container a",
+        "error",
+        1.0,
+    )
+
+
+def test_a_container_that_had_failed_may_be_started(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    account.put("a", "error")
+    account.put("a", "pending", after=2)
+    account.put("a", "running", after=9)
+
+    found = feed.wait(STARTED, "a", deadline=clock.now() + 60)
+
+    assert found is not None
+    assert found.status == "running"
+
+
+def test_what_is_missing_for_long_has_vanished(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    with pytest.raises(errors.VanishedError, match="container a: no longer there after 5 s, wanted running"):
+        feed.wait(CREATED, "a", deadline=clock.now() + 60)
+    assert len(account.looks) == 3
+
+
+def test_what_vanished_is_told_with_the_state_that_it_had(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    account.put("a", "pending")
+    account.put("a", None, after=5)
+
+    with pytest.raises(errors.VanishedError) as caught:
+        feed.wait(CREATED, "a", deadline=clock.now() + 60)
+    assert caught.value.last_state == "pending"
+
+
+def test_a_list_that_leaves_something_out_is_not_the_last_word(
+    account: ChangingAccount, clock: FakeClock
+) -> None:
+    asked: list[str] = []
+
+    def confirm(id: str) -> Container | None:
+        asked.append(id)
+        return Container(id=id, status="pending" if len(asked) == 1 else "running")
+
+    feed = Feed(account, LIST, clock, noun="container", confirm=confirm)
+    found = feed.wait(CREATED, "a", deadline=clock.now() + 60)
+
+    assert found == Container(id="a", status="running")
+    assert asked == ["a", "a"]
+
+
+@pytest.mark.parametrize(("status", "looks"), [("deleting", 4), (None, 1)])
+def test_what_an_incomplete_list_does_not_show_is_gone_only_if_a_look_for_it_alone_says_so(
+    clock: FakeClock, status: str | None, looks: int
+) -> None:
+    asked: list[str] = []
+
+    def confirm(id: str) -> Container | None:
+        asked.append(id)
+        return None if status is None or len(asked) == 4 else Container(id=id, status=status)
+
+    def send(_: Call[Any]) -> Any:
+        return Listing[Container](gap="data[0]")
+
+    feed = Feed(send, LIST, clock, noun="container", confirm=confirm)
+
+    assert feed.wait(GONE, "a", deadline=clock.now() + 60) is None
+    assert len(asked) == looks
+
+
+def test_an_absence_from_an_incomplete_list_is_not_told_as_one(clock: FakeClock) -> None:
+    def send(_: Call[Any]) -> Any:
+        return Listing([Container(id="a")], gap="data[1]")
+
+    feed = Feed(send, LIST, clock, noun="container")
+
+    assert feed.find("a") == Container(id="a")
+    with pytest.raises(errors.UnreadableAnswerError, match="incomplete"):
+        feed.find("b")
+
+
+def test_a_look_for_it_alone_that_fails_does_not_end_the_wait(
+    account: ChangingAccount, clock: FakeClock
+) -> None:
+    def confirm(id: str) -> Container | None:
+        raise errors.ServerError("look at container a: the API failed", status=500)
+
+    feed = Feed(account, LIST, clock, noun="container", confirm=confirm)
+    account.put("a", "running", after=20)
+
+    assert feed.wait(CREATED, "a", deadline=clock.now() + 60) == Container(id="a", status="running")
+
+
+def test_the_time_is_up(feed: Feed[Container], account: ChangingAccount, clock: FakeClock) -> None:
+    account.put("a", "pending")
+
+    with pytest.raises(errors.WaitTimeoutError) as caught:
+        feed.wait(CREATED, "a", deadline=clock.now() + 30)
+
+    assert clock.now() - 1000 == pytest.approx(30, abs=0.6)
+    assert str(caught.value) == (
+        'container a: still "pending" after 30 s, wanted running; look at it in the dashboard or at its logs, then '
+        "wait for longer"
+    )
+    assert caught.value.last_state == "pending"
+
+
+def test_a_look_that_comes_back_after_the_deadline_still_counts(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    account.latency = 10
+    account.put("a", "running", after=3)
+
+    assert feed.wait(CREATED, "a", deadline=clock.now() + 4) is not None
+
+
+def test_what_ticks_ticks_at_least_once_a_second_also_in_between(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    ticks: list[tuple[float, str | None, float]] = []
+    account.put("a", "pending")
+    account.put("a", "running", after=20)
+
+    def on_tick(seen: Container | None, elapsed: float) -> None:
+        ticks.append((clock.now(), seen.status if seen else None, elapsed))
+
+    feed.wait(CREATED, "a", deadline=clock.now() + 60, on_tick=on_tick)
+
+    assert ticks[0] == (1000.0, None, 0.0)
+    assert ticks[-1][1] == "pending"
+    times = [at for at, *_ in ticks]
+    assert all(later - earlier <= 1.0 for earlier, later in itertools.pairwise(times))
+    assert all(elapsed == at - 1000 for at, _, elapsed in ticks)
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_cancelled_wait_ends_within_half_a_second_and_the_others_go_on(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock, leads: bool
+) -> None:
+    for name in "ab":
+        account.put(name, "pending")
+        account.put(name, "running", after=20)
+
+    def cancelled() -> Any:
+        clock.sleep(0.0 if leads else 0.1)
+        with pytest.raises(errors.WaitCancelledError):
+            feed.wait(CREATED, "a", deadline=clock.now() + 60, cancelled=lambda: clock.now() > 1007)
+        return clock.now()
+
+    ended, other = clock.run(cancelled, job(feed, clock, "b", start=0.1 if leads else 0.0))
+
+    assert 1007 <= ended <= 1007.7
+    assert other[0].status == "running"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.ServerError("down", status=500),
+        errors.RateLimitedError("slow", status=429),
+        errors.ConnectionFailedError("gone", sent=True),
+        errors.UnreadableAnswerError("what"),
+        errors.NotFoundError("no list", status=404),
+    ],
+)
+def test_a_wait_outlives_failed_looks(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock, error: errors.StacksError
+) -> None:
+    account.put("a", "running", after=3)
+    account.fails = lambda now: error if now < 1030 else None
+
+    found = feed.wait(CREATED, "a", deadline=clock.now() + 60)
+
+    assert found is not None
+    assert clock.now() < 1033
+
+
+def test_a_wait_that_saw_nothing_but_failures_says_so(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    account.fails = lambda now: errors.ServerError("list containers: the API failed", status=500)
+
+    with pytest.raises(
+        errors.WaitTimeoutError, match="the last look failed: list containers: the API failed"
+    ):
+        feed.wait(CREATED, "a", deadline=clock.now() + 20)
+
+
+@pytest.mark.parametrize(
+    "error", [errors.InvalidApiKeyError("revoked", status=401), errors.MissingScopeError("x", status=403)]
+)
+def test_what_no_waiting_can_mend_ends_all_waits_at_once(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock, error: errors.StacksError
+) -> None:
+    account.fails = lambda now: error
+
+    outcomes = clock.run(*[job(feed, clock, name) for name in "abcdef"])
+
+    assert {type(outcome) for outcome in outcomes} == {type(error)}
+    assert len(account.looks) == 1
+
+
+def test_few_requests_left_are_spread_over_the_window(account: ChangingAccount, clock: FakeClock) -> None:
+    account.put("a", "pending")
+    account.put("a", "running", after=20)
+    feed = Feed(account, LIST, clock, noun="container", pace=lambda: 7.0)
+    feed.snapshot()
+
+    feed.wait(CREATED, "a", deadline=clock.now() + 60)
+
+    gaps = [later - earlier for earlier, later in zip(account.looks, account.looks[1:], strict=False)]
+    assert len(gaps) > 1
+    assert all(7.0 <= gap < 7.2 for gap in gaps)
+
+
+@pytest.mark.parametrize(("pace", "at_first", "later"), [(2.9, 0.0, 0.0), (7.0, 4.9, 0.9), (40.0, 7.9, 3.9)])
+def test_whoever_waits_can_tell_that_it_is_the_rate_limit_that_holds_up_the_next_look(
+    account: ChangingAccount, clock: FakeClock, pace: float, at_first: float, later: float
+) -> None:
+    feed = Feed(account, LIST, clock, noun="container", pace=lambda: pace)
+    feed.snapshot()
+
+    clock.sleep(2)
+    seen = [feed.held_back()]
+    clock.sleep(4)
+    seen.append(feed.held_back())
+
+    assert seen == pytest.approx([at_first, later])
+
+
+def test_the_interval_follows_the_time_waited() -> None:
+    assert [interval(age) for age in (0, 1.9, 2, 24, 48, 60, 120, 3600)] == [1, 1, 2, 2, 4, 5, 10, 10]
+
+
+def test_sixty_four_waiters_leave_nothing_behind(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    chance = random.Random(3)
+    for index in range(64):
+        account.put(f"c{index}", "pending")
+        account.put(f"c{index}", "running", after=5 + 30 * chance.random())
+
+    outcomes = clock.run(*[job(feed, clock, f"c{index}", start=2 * chance.random()) for index in range(64)])
+
+    assert all(found.status == "running" for found, _at in outcomes)
+    assert len(account.looks) <= 20
+    assert not feed._busy
