@@ -14,24 +14,39 @@ if TYPE_CHECKING:
     from tests.emulator.conftest import Caller, Control
 
 
-def test_the_state_holds_everything_and_nothing_secret(
-    emulator: Emulator, control: Control, call: Caller
+@pytest.fixture
+def full(call: Caller) -> dict[str, str]:
+    """An account in which there is one of everything; the ids of its containers by name."""
+    ids = {
+        name: call.create(name, template)
+        for name, template in (("myapp", "nodejs"), ("mydb", "postgresql"), ("gate", "stacks-vpn"))
+    }
+    call("PUT", f"/containers/{ids['myapp']}/external-access", {"enabled": True})
+    call("POST", f"/containers/{ids['myapp']}/connect/{ids['mydb']}", {"connectionName": "primary-db"})
+    call("POST", f"/containers/{ids['mydb']}/backup")
+    return ids
+
+
+def test_no_control_call_returns_a_secret(
+    emulator: Emulator, control: Control, call: Caller, full: dict[str, str]
 ) -> None:
-    app, database = call.create("myapp"), call.create("mydb", "postgresql")
-    gateway = call.create("gate", "stacks-vpn")
-    call("PUT", f"/containers/{app}/external-access", {"enabled": True})
-    call("POST", f"/containers/{app}/connect/{database}", {"connectionName": "primary-db"})
-    call("POST", f"/containers/{database}/backup")
+    credentials = call("GET", f"/containers/{full['mydb']}/credentials").json()["data"]
     secrets = {
         emulator.key,
-        call("GET", f"/containers/{database}/credentials").json()["data"]["mainCredentials"]["password"],
-        call("GET", f"/containers/{app}/certificate").json()["data"]["private_key"].splitlines()[1],
-        call("GET", f"/containers/{gateway}/vpn-config").json()["data"]["config"].splitlines()[1],
+        credentials["mainCredentials"]["password"],
+        call("GET", f"/containers/{full['myapp']}/certificate").json()["data"]["private_key"].splitlines()[1],
+        call("GET", f"/containers/{full['gate']}/vpn-config").json()["data"]["config"].splitlines()[1],
     }
-    state = control("GET", "snapshot")
-    told = json.dumps([state, control("GET", "requests"), control("GET", "faults")])
+
+    told = json.dumps([control("GET", "snapshot"), control("GET", "requests"), control("GET", "faults")])
 
     assert not [secret for secret in secrets if secret in told]
+
+
+@pytest.mark.usefixtures("full")
+def test_the_snapshot_holds_everything(control: Control) -> None:
+    state = control("GET", "snapshot")
+
     assert state["monthly_usd"] == 13
     assert [found["name"] for found in state["containers"]] == ["myapp", "mydb", "gate"]
     assert state["containers"][0]["env_pending"] is True
@@ -40,7 +55,13 @@ def test_the_state_holds_everything_and_nothing_secret(
     assert (state["connections"][0]["source"], state["connections"][0]["target"]) == ("myapp", "mydb")
     assert state["backups"][0]["status"] == "in_progress"
     assert state["keys"][0]["spent"] == 13
+
+
+@pytest.mark.usefixtures("full")
+def test_other_processes_see_what_the_page_shows(emulator: Emulator, control: Control) -> None:
+    state = control("GET", "snapshot")
     now = page_data.snapshot(emulator.api)
+
     for told_now in (state, now):
         # It runs down while the test runs.
         del told_now["keys"][0]["window_ends_in"]

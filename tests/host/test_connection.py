@@ -75,7 +75,7 @@ def test_everything_but_how_we_work_replaces(link: HostedResource, app: str, db:
 # --- create ---
 
 
-def test_a_connection_is_made_and_its_source_restarted(
+def test_a_connection_is_made_with_its_outputs(
     link: HostedResource, app: str, db: str, emulator: Emulator
 ) -> None:
     link.up(source=app, target=db, name="primary-db")
@@ -86,8 +86,20 @@ def test_a_connection_is_made_and_its_source_restarted(
     assert link.outs["connection_type"] == "postgresql"
     assert link.outs["environment_variables"]["POSTGRES_HOST"] == db
     assert link.outs["connection_string"] == f"postgresql://postgres:****@{db}:5432/postgres"
+
+
+def test_what_a_connection_tells_of_its_target_is_secret(link: HostedResource, app: str, db: str) -> None:
+    link.up(source=app, target=db, name="primary-db")
+
     for name in ("environment_variables", "connection_string"):
         assert SECRET.items() <= link.raw[name].items()
+
+
+def test_the_source_is_restarted_once_and_an_unchanged_connection_asks_nothing(
+    link: HostedResource, app: str, db: str, emulator: Emulator
+) -> None:
+    link.up(source=app, target=db, name="primary-db")
+
     assert emulator.state.container("app").env_pending is False
     assert restarts(emulator) == 1
     # One look at both ends, one at the connections, the connection, the restart, one look at what it came to.

@@ -65,7 +65,7 @@ def test_how_we_work_is_no_change_of_the_container(web: HostedResource) -> None:
     assert web.up(name="web", template="nodejs", adopt="if_matching", replace_on_change=True) == []
 
 
-def test_start_stop_restart_and_access_follow_the_inputs(web: HostedResource, emulator: Emulator) -> None:
+def test_stop_and_start_follow_the_desired_status(web: HostedResource) -> None:
     inputs = {"name": "web", "template": "nodejs"}
     web.up(**inputs)
 
@@ -73,10 +73,22 @@ def test_start_stop_restart_and_access_follow_the_inputs(web: HostedResource, em
     assert web.outs["status"] == "stopped"
     assert web.up(**inputs, desired_status="running", restart_triggers=["a"]) == ["update"]
     assert web.outs["status"] == "running"
+
+
+def test_a_changed_trigger_is_one_restart(web: HostedResource, emulator: Emulator) -> None:
+    inputs = {"name": "web", "template": "nodejs", "desired_status": "running"}
+    web.up(**inputs, restart_triggers=["a"])
     restarts = emulator.calls("containers.set_status")
-    assert web.up(**inputs, desired_status="running", restart_triggers=["b"]) == ["update"]
+
+    assert web.up(**inputs, restart_triggers=["b"]) == ["update"]
     assert emulator.calls("containers.set_status") == restarts + 1
-    assert web.up(**inputs, external_access=True, restart_triggers=["b"]) == ["update"]
+
+
+def test_external_access_follows_its_input(web: HostedResource) -> None:
+    inputs = {"name": "web", "template": "nodejs"}
+    web.up(**inputs)
+
+    assert web.up(**inputs, external_access=True) == ["update"]
     assert web.outs["url"].endswith(".stackshosting.cloud")
     assert web.up(**inputs, external_access=False) == ["update"]
     assert "url" not in web.outs
