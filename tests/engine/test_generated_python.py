@@ -52,7 +52,7 @@ pulumi.runtime.test(lambda: runpy.run_path(sys.argv[1]))()
 def installed(sdks: Path) -> Path:
     """A folder in which the SDK is installed."""
     folder = sdks / "site"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*command, "--target", folder, sdks / "python"], check=True)
     return folder
 

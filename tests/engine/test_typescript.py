@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.examples import EXAMPLES
 from tests.support.languages import examples, imports, lives, node_modules, project_file
 from tests.support.node import run
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.timeout(1800)  # the language hosts may have to be built
 
+QUICKSTART = EXAMPLES / "quickstart_typescript"
 SHOP = """\
 import * as stacks from "stacks-pulumi";
 
@@ -81,6 +83,25 @@ def test_a_stack_of_dynamic_resources_moves_to_it_without_a_change(
     assert stack.up().changes == {}
     assert [it.method for it in emulator.requests if it.method != "GET"] == before
     assert stack.resources()["web"]["type"] == "stacks:index:Container"
+
+
+def test_the_quickstart(typescript: Stack, emulator: Emulator, language_hosts: Path, packages: Path) -> None:
+    files = {name: (QUICKSTART / name).read_text(encoding="utf-8") for name in ("index.ts", "tsconfig.json")}
+    typescript.project(files, language_hosts)
+
+    run(packages / ".bin" / "tsc", cwd=typescript.folder)
+    typescript.up()
+
+    (app,) = (it for it in emulator.state.world.containers.values() if it.name == "orders")
+    assert typescript.outputs() == {"url": app.url, "monthlyPriceUsd": 8}
+    assert not app.env_pending, "the app was restarted and sees its database"
+    typescript.set("protect", "true")
+    typescript.up()
+    assert "protected" in typescript.destroy_fails().text
+    typescript.set("protect", "false")
+    typescript.up()
+    typescript.destroy()
+    assert emulator.state.world.containers == {}
 
 
 def test_every_example_compiles(packages: Path) -> None:

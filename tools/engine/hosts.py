@@ -87,9 +87,11 @@ def _obtain(name: str, hosts: tuple[str, ...], build: Build) -> Path:
         log.write_bytes(b"")
         try:
             build(engine, work, log)
+            work.rename(folder)
         except CommandFailedError as error:
             raise EngineUnavailableError(explain(error.output, log)) from None
-        work.rename(folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
         shutil.rmtree(object_files(), ignore_errors=True)
     return folder
 
