@@ -86,7 +86,8 @@ def schema() -> dict[str, Any]:
         "meta": {"supportPack": True},
         "language": LANGUAGES,
     }
-    return _spelt_out(package, _names(package))
+    names = _names(package)
+    return {key: _spelt_out(value, names) for key, value in package.items()}
 
 
 def _settings() -> dict[str, Any]:
@@ -289,7 +290,7 @@ def _names(package: dict[str, Any]) -> set[str]:
 
 
 def _spelt_out(value: Any, names: set[str]) -> Any:
-    """The schema, its descriptions with the names that it defines instead of Python's."""
+    """A part of the schema, its descriptions with the names that it defines instead of Python's."""
     if isinstance(value, list):
         return [_spelt_out(item, names) for item in value]
     if not isinstance(value, dict):

@@ -93,8 +93,5 @@ def test_a_program_lives_from_its_preview_to_its_end(
     lives(go, emulator)
 
 
-def test_an_import_writes_the_code_of_what_it_imports(
-    go: Stack, emulator: Emulator, language_hosts: Path
-) -> None:
+def test_an_import_writes_the_code_of_what_it_imports(go: Stack, emulator: Emulator) -> None:
     assert 'stacks.NewContainer(ctx, "web"' in imports(go, emulator, "main.go")
-    assert language_hosts

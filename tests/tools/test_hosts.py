@@ -51,8 +51,8 @@ def test_an_engine_that_has_them_is_enough(engine: Path) -> None:
     assert hosts.code_hosts() == hosts.yaml_host() == engine
 
 
-def test_other_sources_are_built_again(engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert engine
+@pytest.mark.usefixtures("engine")
+def test_other_sources_are_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts, "compile_binary", compile_)
     first = hosts.code_hosts()
     shutil.copytree(pins.MODULES, tmp_path / "modules")
@@ -88,8 +88,8 @@ def test_an_interrupted_build_leaves_nothing(
     assert hosts.code_hosts().is_dir()
 
 
-def test_two_at_once_build_once(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert engine
+@pytest.mark.usefixtures("engine")
+def test_two_at_once_build_once(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Path] = []
 
     def slowly(_go: str, _module: str, _package: str, target: Path, *, log: Path) -> None:
