@@ -24,11 +24,11 @@ import stacks_pulumi  # noqa: E402  (found by the line above)
 from stacks_pulumi import functions  # noqa: E402
 from stacks_pulumi.functions import results  # noqa: E402
 from stacks_pulumi.functions.questions import QUESTIONS, Question  # noqa: E402
-from stacks_pulumi.hosts.plugin.settings import SETTINGS  # noqa: E402
+from stacks_pulumi.hosts.plugin.provider_settings import SETTINGS  # noqa: E402
 from stacks_pulumi.hosts.spelling import camel_case, snake_case  # noqa: E402
 from stacks_pulumi.pricing.tokens import DYNAMIC, KINDS, NATIVE  # noqa: E402
-from stacks_pulumi.resources import _literals, providers  # noqa: E402
-from stacks_pulumi.resources._fields import Change  # noqa: E402
+from stacks_pulumi.resources import _literals, handlers  # noqa: E402
+from stacks_pulumi.resources._fields import OnChange  # noqa: E402
 from tools.docs.docstrings import attributes, first_sentence, section  # noqa: E402
 from tools.docs.resources import secret_outputs  # noqa: E402
 
@@ -86,8 +86,8 @@ def schema() -> dict[str, Any]:
         "meta": {"supportPack": True},
         "language": LANGUAGES,
     }
-    names = _names(package)
-    return {key: _spelt_out(value, names) for key, value in package.items()}
+    spelt_out: dict[str, Any] = _spelt_out(package, _names(package))
+    return spelt_out
 
 
 def _settings() -> dict[str, Any]:
@@ -107,14 +107,14 @@ def _settings() -> dict[str, Any]:
 
 def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
     cls = getattr(stacks_pulumi, kind)
-    fields = {field.name: field for field in providers.KINDS[kind].fields if not field.noted}
+    fields = {field.name: field for field in handlers.HANDLERS[kind].fields if not field.noted}
     said, annotations = section(cls.__init__, "Args"), cls.__init__.__annotations__
     inputs = {
         name: {
             **_input(annotations[name], types),
             "description": said.get(name, ""),
             # The provider decides; `replaceOnChanges` would have the engine do it without asking.
-            **({"willReplaceOnChanges": True} if field.on_change is Change.REPLACE else {}),
+            **({"willReplaceOnChanges": True} if field.on_change is OnChange.REPLACE else {}),
         }
         for name, field in fields.items()
     }
@@ -290,7 +290,7 @@ def _names(package: dict[str, Any]) -> set[str]:
 
 
 def _spelt_out(value: Any, names: set[str]) -> Any:
-    """A part of the schema, its descriptions with the names that it defines instead of Python's."""
+    """The schema, its descriptions with the names that it defines instead of Python's."""
     if isinstance(value, list):
         return [_spelt_out(item, names) for item in value]
     if not isinstance(value, dict):
