@@ -20,7 +20,7 @@ LANGUAGES = ("typescript", "python", "go", "yaml")
 
 def check(engine: Path, schema: Path) -> subprocess.CompletedProcess[str]:
     """Let the engine check a schema."""
-    command = [engine / "pulumi", "schema", "check", schema]
+    command = [str(engine / "pulumi"), "schema", "check", str(schema)]
     return subprocess.run(command, cwd=schema.parent, capture_output=True, text=True, check=False)
 
 

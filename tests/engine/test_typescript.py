@@ -92,7 +92,7 @@ def test_the_quickstart(typescript: Stack, emulator: Emulator, language_hosts: P
     run(packages / ".bin" / "tsc", cwd=typescript.folder)
     typescript.up()
 
-    (app,) = (it for it in emulator.state.world.containers.values() if it.name == "orders")
+    (app,) = (it for it in emulator.state.containers.values() if it.name == "orders")
     assert typescript.outputs() == {"url": app.url, "monthlyPriceUsd": 8}
     assert not app.env_pending, "the app was restarted and sees its database"
     typescript.set("protect", "true")
@@ -101,7 +101,7 @@ def test_the_quickstart(typescript: Stack, emulator: Emulator, language_hosts: P
     typescript.set("protect", "false")
     typescript.up()
     typescript.destroy()
-    assert emulator.state.world.containers == {}
+    assert emulator.state.containers == {}
 
 
 def test_every_example_compiles(packages: Path) -> None:

@@ -122,4 +122,4 @@ def imports(stack: Stack, emulator: Emulator, file: str) -> str:
 
 def _names(emulator: Emulator) -> set[str]:
     emulator.advance(1)
-    return {container.name for container in emulator.state.world.containers.values()}
+    return {container.name for container in emulator.state.containers.values()}
