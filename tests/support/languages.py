@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -14,7 +13,6 @@ from typing import Final
 from stacks_pulumi.emulator import Emulator
 from tests.support.node import needs, node_folder, run
 from tests.support.stack import Stack
-from tools.engine.build import USUAL_GO
 
 __all__ = ["EXAMPLES", "examples", "go_module", "imports", "lives", "node_modules", "project_file"]
 
@@ -69,8 +67,6 @@ def node_modules(sdk: Path) -> Path:
 
 def go_module(sdk: Path) -> dict[str, str]:
     """The files of a Go module that uses the SDK; what it needs is downloaded and compiled."""
-    if shutil.which("go") is None and Path(USUAL_GO[0]).exists():
-        os.environ["PATH"] += f"{os.pathsep}{Path(USUAL_GO[0]).parent}"
     needs("go")
     folder = sdk.parent / "go-module"
     folder.mkdir()
