@@ -11,6 +11,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
 from tools.engine.hosts import code_hosts, yaml_host
+from tools.sdk.generate import generate
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,6 +37,14 @@ def yaml_language_host() -> Path:
 def language_hosts() -> Path:
     """Folder of the language hosts for TypeScript, Go and Python, which generate code too."""
     return code_hosts()
+
+
+@pytest.fixture(scope="session")
+def sdks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the generated SDKs: `nodejs`, `go` and `python`."""
+    folder = tmp_path_factory.mktemp("sdks")
+    generate(folder)
+    return folder
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ OTHER_TERMINAL = "second emulator"
 FOLLOWED = sorted(
     path.parent.name
     for path in EXAMPLES.glob("*/README.md")
-    # Packs start from folders with the official engine only, and Docker is not everywhere: both have other tests.
-    if path.parent.name not in {"gated_deployment", "compose"}
+    # Packs start from folders with the official engine only, Docker and npm are not everywhere: they have other tests.
+    if path.parent.name not in {"gated_deployment", "compose", "quickstart_typescript"}
 )
 
 

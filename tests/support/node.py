@@ -12,7 +12,7 @@ import pytest
 
 from tools.engine.lock import alone
 
-__all__ = ["chromium", "generator", "node_folder", "run"]
+__all__ = ["chromium", "generator", "needs", "node_folder", "run"]
 
 _SOURCE = Path(__file__).parents[1] / "emulator" / "node"
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "stacks-pulumi"
@@ -34,17 +34,25 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     return ended.stdout
 
 
-def node_folder() -> Path:
-    """Return a folder with the packages of `tests/emulator/node`; skip the test where there is no npm."""
-    if shutil.which("npm") is None:
-        pytest.skip("needs Node.js and npm")
-    digest = hashlib.sha256((_SOURCE / "package-lock.json").read_bytes()).hexdigest()[:12]
+def needs(*programs: str) -> None:
+    """Skip the test where a program is missing; on CI it has to be there."""
+    missing = [name for name in programs if shutil.which(name) is None]
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"CI has no {missing[0]}")
+    if missing:
+        pytest.skip(f"needs {missing[0]}")
+
+
+def node_folder(source: Path = _SOURCE) -> Path:
+    """Return a folder with the packages that `source` locks; skip the test where there is no npm."""
+    needs("node", "npm")
+    digest = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()[:12]
     folder, done = _CACHE / f"node-{digest}", _CACHE / f"node-{digest}" / "done"
     with alone(_CACHE / f"node-{digest}.lock", "installing npm packages"):
         if not done.exists():
             folder.mkdir(parents=True, exist_ok=True)
             for name in ("package.json", "package-lock.json"):
-                shutil.copy(_SOURCE / name, folder)
+                shutil.copy(source / name, folder)
             run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
             done.touch()
     return folder

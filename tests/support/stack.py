@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +138,14 @@ class Stack:
 
     def yaml(self, project: str, host: Path) -> None:
         """Make this `Pulumi.yaml` the program; `host` is the folder of the language host."""
+        self.project({"Pulumi.yaml": project}, host)
+
+    def project(self, files: Mapping[str, str], host: Path) -> None:
+        """Make these files the project, in another language; `host` is the folder of its language host."""
         self.env["PATH"] = f"{host}{os.pathsep}{self.env['PATH']}"
-        (self.folder / "Pulumi.yaml").write_text(project, encoding="utf-8")
         (self.folder / "__main__.py").unlink(missing_ok=True)
+        for name, text in files.items():
+            (self.folder / name).write_text(text, encoding="utf-8")
 
     def set(self, key: str, value: str) -> None:
         """Set a value of the configuration."""

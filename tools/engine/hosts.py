@@ -87,9 +87,11 @@ def _obtain(name: str, hosts: tuple[str, ...], build: Build) -> Path:
         log.write_bytes(b"")
         try:
             build(engine, work, log)
+            work.rename(folder)
         except CommandFailedError as error:
             raise EngineUnavailableError(explain(error.output, log)) from None
-        work.rename(folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
         shutil.rmtree(object_files(), ignore_errors=True)
     return folder
 
@@ -108,10 +110,12 @@ def _build_code(engine: Engine, work: Path, log: Path) -> None:
     older.mkdir()
     for name, package in OLDER_PACKAGES.items():
         compile_binary(go, "older_hosts", package, older / name, log=log)
-    shutil.copy(engine.bin / pins.LANGUAGE_HOST, older)
+    # Python's own finds the launcher beside it.
+    for name in (pins.LANGUAGE_HOST, pins.LAUNCHER):
+        shutil.copy(engine.bin / name, older)
     front = work / pins.LANGUAGE_HOST
     compile_binary(go, "code_generation", ".", front, log=log)
-    # Its file name tells it the language.
+    # The name of the file selects the language.
     for name in OLDER_PACKAGES:
         os.link(front, work / name)
 

@@ -1,0 +1,98 @@
+"""Programs in Python with the generated SDK, on the real engine; it can be installed beside this package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.languages import examples, imports, lives, project_file
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.timeout(1800)  # the language hosts may have to be built
+
+SHOP = """\
+import pulumi
+import pulumi_stacks as stacks
+
+database = stacks.Container("database", name="orders-db", template=stacks.Template.POSTGRESQL)
+app = stacks.Container("app", template="nodejs", external_access=True)
+link = stacks.Connection("link", source=app.id, target=database.id, name="primary-db")
+stacks.AllowedIp("office", container=app.id, ip_address="198.51.100.0/24", service_type="http")
+
+pulumi.export("url", app.url)
+pulumi.export("price", database.monthly_price_usd)
+pulumi.export("status", stacks.get_container_output(id=app.id).status)
+pulumi.export("environment", link.environment_variables)
+"""
+
+MOCKED = """
+import runpy
+import sys
+
+import pulumi
+
+class Mocks(pulumi.runtime.Mocks):
+    def new_resource(self, args):
+        return f"{args.name}-id", args.inputs
+
+    def call(self, args):
+        return {}
+
+pulumi.runtime.set_mocks(Mocks())
+pulumi.runtime.test(lambda: runpy.run_path(sys.argv[1]))()
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(sdks: Path) -> Path:
+    """A folder in which the SDK is installed."""
+    folder = sdks / "site"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*command, "--target", folder, sdks / "python"], check=True)
+    return folder
+
+
+@pytest.fixture
+def python(
+    make_stack: Callable[..., Stack], emulator: Emulator, installed: Path, language_hosts: Path
+) -> Stack:
+    """A stack whose program uses the generated SDK."""
+    stack = make_stack(emulator, python_path=installed)
+    stack.project({"Pulumi.yaml": project_file("python")}, language_hosts)
+    return stack
+
+
+def test_a_program_lives_from_its_preview_to_its_end(
+    python: Stack, emulator: Emulator, language_hosts: Path
+) -> None:
+    python.project({}, language_hosts)
+    (python.folder / "__main__.py").write_text(SHOP, encoding="utf-8")
+
+    lives(python, emulator)
+
+
+def test_an_import_writes_the_code_of_what_it_imports(python: Stack, emulator: Emulator) -> None:
+    code = imports(python, emulator, "__main__.py")
+
+    assert "import pulumi_stacks as stacks" in code
+    assert 'stacks.Container("web"' in code
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _text in examples("python")])
+def test_every_example_runs_on_mocks(kind: str, installed: Path, tmp_path: Path) -> None:
+    program = tmp_path / "example.py"
+    program.write_text(dict(examples("python"))[kind], encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", MOCKED, str(program)],
+        env={"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr

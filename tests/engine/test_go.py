@@ -1,0 +1,97 @@
+"""Programs in Go, with the generated SDK, on the real engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.languages import go_module, imports, lives, project_file
+from tests.support.node import run
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.timeout(
+    1800
+)  # the language hosts may have to be built, and Pulumi's SDK is compiled
+
+SHOP = """\
+package main
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"stacks-pulumi/sdk/go/stacks"
+)
+
+func main() {
+	pulumi.Run(func(ctx *pulumi.Context) error {
+		database, err := stacks.NewContainer(ctx, "database", &stacks.ContainerArgs{
+			Name:     pulumi.String("orders-db"),
+			Template: pulumi.String("postgresql"),
+		})
+		if err != nil {
+			return err
+		}
+		app, err := stacks.NewContainer(ctx, "app", &stacks.ContainerArgs{
+			Template:       pulumi.String("nodejs"),
+			ExternalAccess: pulumi.Bool(true),
+		})
+		if err != nil {
+			return err
+		}
+		link, err := stacks.NewConnection(ctx, "link", &stacks.ConnectionArgs{
+			Source: app.ID(),
+			Target: database.ID(),
+			Name:   pulumi.String("primary-db"),
+		})
+		if err != nil {
+			return err
+		}
+		_, err = stacks.NewAllowedIp(ctx, "office", &stacks.AllowedIpArgs{
+			Container:   app.ID(),
+			IpAddress:   pulumi.String("198.51.100.0/24"),
+			ServiceType: stacks.ServiceTypeHttp,
+		})
+		if err != nil {
+			return err
+		}
+		found := stacks.LookupContainerOutput(ctx, stacks.LookupContainerOutputArgs{Id: app.ID()})
+		ctx.Export("url", app.Url)
+		ctx.Export("price", database.MonthlyPriceUsd)
+		ctx.Export("status", found.Status())
+		ctx.Export("environment", link.EnvironmentVariables)
+		return nil
+	})
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def module(sdks: Path) -> dict[str, str]:
+    """The files of a Go module that uses the SDK."""
+    return go_module(sdks / "go")
+
+
+@pytest.fixture
+def go(stack: Stack, module: dict[str, str], language_hosts: Path) -> Stack:
+    """A stack whose program is in Go."""
+    stack.project({"Pulumi.yaml": project_file("go"), **module}, language_hosts)
+    return stack
+
+
+def test_every_example_compiles(module: dict[str, str], sdks: Path) -> None:
+    assert module
+    run("go", "vet", "./...", cwd=sdks / "go-module", GOWORK="off")
+
+
+def test_a_program_lives_from_its_preview_to_its_end(
+    go: Stack, emulator: Emulator, language_hosts: Path
+) -> None:
+    go.project({"main.go": SHOP}, language_hosts)
+
+    lives(go, emulator)
+
+
+def test_an_import_writes_the_code_of_what_it_imports(go: Stack, emulator: Emulator) -> None:
+    assert 'stacks.NewContainer(ctx, "web"' in imports(go, emulator, "main.go")

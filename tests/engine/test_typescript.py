@@ -1,0 +1,122 @@
+"""Programs in TypeScript, with the generated SDK, on the real engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.examples import EXAMPLES
+from tests.support.languages import examples, imports, lives, node_modules, project_file
+from tests.support.node import run
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.timeout(1800)  # the language hosts may have to be built
+
+QUICKSTART = EXAMPLES / "quickstart_typescript"
+SHOP = """\
+import * as stacks from "stacks-pulumi";
+
+const database = new stacks.Container("database", { name: "orders-db", template: stacks.Template.Postgresql });
+const app = new stacks.Container("app", { template: "nodejs", externalAccess: true });
+const link = new stacks.Connection("link", { source: app.id, target: database.id, name: "primary-db" });
+new stacks.AllowedIp("office", { container: app.id, ipAddress: "198.51.100.0/24", serviceType: "http" });
+
+export const url = app.url;
+export const price = database.monthlyPriceUsd;
+export const status = stacks.getContainerOutput({ id: app.id }).status;
+export const environment = link.environmentVariables;
+"""
+
+
+@pytest.fixture(scope="module")
+def packages(sdks: Path) -> Path:
+    """Packages of npm, with the generated one."""
+    return node_modules(sdks / "nodejs")
+
+
+@pytest.fixture
+def typescript(stack: Stack, packages: Path, language_hosts: Path) -> Stack:
+    """A stack whose program is in TypeScript."""
+    (stack.folder / "node_modules").symlink_to(packages)
+    stack.project(
+        {"Pulumi.yaml": project_file("nodejs"), "package.json": '{"main": "index.ts"}'}, language_hosts
+    )
+    return stack
+
+
+def test_a_program_lives_from_its_preview_to_its_end(
+    typescript: Stack, emulator: Emulator, language_hosts: Path
+) -> None:
+    typescript.project({"index.ts": SHOP}, language_hosts)
+
+    lives(typescript, emulator)
+
+
+def test_an_import_writes_the_code_of_what_it_imports(
+    typescript: Stack, emulator: Emulator, language_hosts: Path
+) -> None:
+    typescript.project({"index.ts": ""}, language_hosts)
+
+    assert 'new stacks.Container("web"' in imports(typescript, emulator, "index.ts")
+
+
+def test_a_stack_of_dynamic_resources_moves_to_it_without_a_change(
+    stack: Stack, emulator: Emulator, packages: Path, language_hosts: Path
+) -> None:
+    stack.program('stacks.Container("web", template="nodejs")')
+    stack.up()
+    before = [it.method for it in emulator.requests if it.method != "GET"]
+    (stack.folder / "node_modules").symlink_to(packages)
+    program = (
+        'import * as stacks from "stacks-pulumi";\nnew stacks.Container("web", { template: "nodejs" });\n'
+    )
+    files = {
+        "Pulumi.yaml": project_file("nodejs"),
+        "package.json": '{"main": "index.ts"}',
+        "index.ts": program,
+    }
+    stack.project(files, language_hosts)
+
+    assert stack.up().changes == {}
+    assert [it.method for it in emulator.requests if it.method != "GET"] == before
+    assert stack.resources()["web"]["type"] == "stacks:index:Container"
+
+
+def test_the_quickstart(typescript: Stack, emulator: Emulator, language_hosts: Path, packages: Path) -> None:
+    files = {name: (QUICKSTART / name).read_text(encoding="utf-8") for name in ("index.ts", "tsconfig.json")}
+    typescript.project(files, language_hosts)
+
+    run(packages / ".bin" / "tsc", cwd=typescript.folder)
+    typescript.up()
+
+    (app,) = (it for it in emulator.state.containers.values() if it.name == "orders")
+    assert typescript.outputs() == {"url": app.url, "monthlyPriceUsd": 8}
+    assert not app.env_pending, "the app was restarted and sees its database"
+    typescript.set("protect", "true")
+    typescript.up()
+    assert "protected" in typescript.destroy_fails().text
+    typescript.set("protect", "false")
+    typescript.up()
+    typescript.destroy()
+    assert emulator.state.containers == {}
+
+
+def test_every_example_compiles(packages: Path) -> None:
+    folder = packages.parent
+    files = {f"{kind}.ts": text for kind, text in examples("typescript")}
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    options = {"strict": True, "noEmit": True, "target": "es2020", "module": "commonjs", "skipLibCheck": True}
+    config = {"compilerOptions": options, "files": list(files)}
+    (folder / "tsconfig.json").write_text(json.dumps(config), encoding="utf-8")
+
+    run(packages / ".bin" / "tsc", cwd=folder)
+
+    # It would find a mistake.
+    wrong = files["Container.ts"].replace("externalAccess: true", 'externalAccess: "yes"')
+    (folder / "Container.ts").write_text(wrong, encoding="utf-8")
+    with pytest.raises(AssertionError, match="not assignable to type 'Input<boolean"):
+        run(packages / ".bin" / "tsc", cwd=folder)

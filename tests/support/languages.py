@@ -1,0 +1,121 @@
+"""Projects in other languages, with the SDKs that are generated from the schema."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.node import needs, node_folder, run
+from tests.support.stack import Stack
+
+__all__ = ["EXAMPLES", "examples", "go_module", "imports", "lives", "node_modules", "project_file"]
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+EXAMPLES: Final = ROOT / "tools" / "sdk" / "examples"
+
+_BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_GO_MOD: Final = """\
+module tests
+
+go 1.25.0
+
+require (
+\tgithub.com/pulumi/pulumi/sdk/v3 v3.259.0
+\tstacks-pulumi/sdk/go v0.0.0
+)
+
+replace stacks-pulumi/sdk/go => {sdk}
+"""
+
+
+def examples(language: str) -> Iterator[tuple[str, str]]:
+    """Every kind with its example in a language, as the schema's descriptions have it."""
+    for page in sorted(EXAMPLES.glob("*.md")):
+        (text,) = (
+            text for name, text in _BLOCK.findall(page.read_text(encoding="utf-8")) if name == language
+        )
+        yield page.stem, text
+
+
+def project_file(runtime: str) -> str:
+    """A `Pulumi.yaml` for the plugin of this environment."""
+    plugin = f"{{name: stacks, path: {json.dumps(str(Path(sys.prefix) / 'bin'))}}}"
+    return f"name: tests\nruntime: {runtime}\nplugins:\n  providers: [{plugin}]\n"
+
+
+def node_modules(sdk: Path) -> Path:
+    """Compile the SDK for TypeScript, and return a folder of packages that has it."""
+    packages = node_folder(ROOT / "tests" / "engine" / "node") / "node_modules"
+    modules = sdk / "node_modules"
+    modules.symlink_to(packages)
+    run(packages / ".bin" / "tsc", cwd=sdk)
+    # The folder that is published.
+    shutil.copy(sdk / "package.json", sdk / "bin")
+    together = sdk.parent / "npm" / "node_modules"
+    together.mkdir(parents=True)
+    for entry in packages.iterdir():
+        (together / entry.name).symlink_to(entry)
+    (together / "stacks-pulumi").symlink_to(sdk / "bin")
+    return together
+
+
+def go_module(sdk: Path) -> dict[str, str]:
+    """The files of a Go module that uses the SDK; what it needs is downloaded and compiled."""
+    needs("go")
+    folder = sdk.parent / "go-module"
+    folder.mkdir()
+    (folder / "go.mod").write_text(_GO_MOD.format(sdk=sdk), encoding="utf-8")
+    for kind, text in examples("go"):
+        (folder / kind).mkdir()
+        (folder / kind / "main.go").write_text(text, encoding="utf-8")
+    run("go", "mod", "tidy", cwd=folder, GOWORK="off")
+    return {name: (folder / name).read_text(encoding="utf-8") for name in ("go.mod", "go.sum")}
+
+
+def lives(stack: Stack, emulator: Emulator) -> None:
+    """
+    Check the life of a program from its preview to its end.
+
+    It makes a database, an app with external access, an allowed address and a connection, and asks for the status.
+    """
+    preview = stack.preview()
+    assert emulator.calls() == 0
+    assert preview.changes == {"create": 5}
+
+    assert stack.up().changes == {"create": 5}
+    outputs = stack.outputs()
+    assert outputs["url"].endswith(".stackshosting.cloud")
+    assert (outputs["price"], outputs["status"], outputs["environment"]) == (4, "running", "[secret]")
+    assert _names(emulator) == {"app", "orders-db"}
+
+    stack.refresh()
+    emulator.drift.set_external_access("app", enabled=False)
+    # Without external access there is no allowed address either.
+    assert stack.refresh(drift=True).changes == {"update": 1, "delete": 1}
+    mended = stack.up()
+    assert (mended.steps("app"), mended.steps("office")) == (["update"], ["create"])
+    stack.destroy()
+    assert _names(emulator) == set()
+
+
+def imports(stack: Stack, emulator: Emulator, file: str) -> str:
+    """Import a container that was made by hand; return the code for it, with which nothing is left to do."""
+    emulator.load([{"name": "web", "template": "nodejs", "plan": "standard"}])
+    stack.cli("import", "stacks:index:Container", "web", f"{emulator.account}-web", "--yes", "--out", file)
+
+    assert stack.resources()["web"]["outputs"]["plan"] == "standard"
+    assert stack.up().changes == {}
+    stack.refresh()
+    assert [it.method for it in emulator.requests if it.method != "GET"] == []
+    return (stack.folder / file).read_text(encoding="utf-8")
+
+
+def _names(emulator: Emulator) -> set[str]:
+    emulator.advance(1)
+    return {container.name for container in emulator.state.containers.values()}

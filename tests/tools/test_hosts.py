@@ -1,0 +1,109 @@
+"""The language hosts: where they are found, what an interrupted build leaves, and that they are built once."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tools.fakes import engine_in, executable
+from tools.engine import hosts, pins
+from tools.engine.engine import EngineUnavailableError, record
+from tools.engine.run import CommandFailedError
+
+NAMES = {pins.NODEJS_HOST, pins.GO_HOST, pins.LANGUAGE_HOST}
+
+
+@pytest.fixture
+def engine(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A built engine in the cache."""
+    folder = engine_in(cache / pins.VERSION / "bin", pins.VERSION)
+    record(folder.parent, pins.VERSION, "built")
+    monkeypatch.setattr(hosts, "find_go", lambda: "go")
+    return folder
+
+
+def compile_(_go: str, _module: str, _package: str, target: Path, *, log: Path) -> None:
+    """Stand in for Go."""
+    del log
+    executable(target)
+
+
+def test_they_are_built_beside_the_hosts_that_they_start(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts, "compile_binary", compile_)
+
+    folder = hosts.code_hosts()
+
+    assert folder.parent == engine.parents[1]
+    assert {path.name for path in folder.iterdir()} == {*NAMES, hosts.OLDER}
+    assert {path.name for path in (folder / hosts.OLDER).iterdir()} == {*NAMES, pins.LAUNCHER}
+
+
+def test_an_engine_that_has_them_is_enough(engine: Path) -> None:
+    for name in (*NAMES, pins.YAML_HOST):
+        executable(engine / name)
+
+    assert hosts.code_hosts() == hosts.yaml_host() == engine
+
+
+@pytest.mark.usefixtures("engine")
+def test_other_sources_are_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "compile_binary", compile_)
+    first = hosts.code_hosts()
+    shutil.copytree(pins.MODULES, tmp_path / "modules")
+    (tmp_path / "modules" / "code_generation" / "more.go").write_text("package main\n", encoding="utf-8")
+    monkeypatch.setattr(pins, "MODULES", tmp_path / "modules")
+
+    assert hosts.code_hosts() != first
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (CommandFailedError("go", "x.go:1:1: undefined: y"), EngineUnavailableError),
+    ],
+)
+def test_an_interrupted_build_leaves_nothing(
+    engine: Path, error: BaseException, told: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(_go: str, _module: str, package: str, target: Path, *, log: Path) -> None:
+        if package == ".":
+            raise error
+        compile_(_go, _module, package, target, log=log)
+
+    monkeypatch.setattr(hosts, "compile_binary", break_off)
+
+    with pytest.raises(told):
+        hosts.code_hosts()
+    assert [path.name for path in engine.parents[1].iterdir() if path.is_dir()] == [pins.VERSION]
+
+    monkeypatch.setattr(hosts, "compile_binary", compile_)
+
+    assert hosts.code_hosts().is_dir()
+
+
+@pytest.mark.usefixtures("engine")
+def test_two_at_once_build_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Path] = []
+
+    def slowly(_go: str, _module: str, _package: str, target: Path, *, log: Path) -> None:
+        time.sleep(0.05)
+        built.append(target)
+        compile_(_go, _module, _package, target, log=log)
+
+    monkeypatch.setattr(hosts, "compile_binary", slowly)
+    threads = [
+        threading.Thread(target=make) for make in (hosts.code_hosts, hosts.code_hosts, hosts.yaml_host)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(path.name for path in built) == sorted([*NAMES, pins.YAML_HOST])
