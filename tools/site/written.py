@@ -75,6 +75,7 @@ def _function(name: str) -> str:
         f"# {name}",
         f"{first_sentence(function)}\n",
         f"```python\n{_call(name, given)}\n```\n",
+        f"`{name}_output` takes outputs too, such as the id of a container that does not exist yet, and returns an output.\n",
         "## Arguments\n",
         table(
             ("Argument", "Type", "Default", "What it is"),
@@ -93,8 +94,7 @@ def _function(name: str) -> str:
 
 
 def _call(name: str, given: str) -> str:
-    outputs = f"stacks.{name}_output({given})  # the arguments may be outputs, and the result is an output"
-    return f"import stacks_pulumi as stacks\n\nstacks.{name}({given})\n{outputs}"
+    return f"import stacks_pulumi as stacks\n\nstacks.{name}({given})\nstacks.{name}_output({given})"
 
 
 def _default(parameter: inspect.Parameter) -> str:
