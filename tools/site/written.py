@@ -75,7 +75,7 @@ def _function(name: str) -> str:
         f"# {name}",
         f"{first_sentence(function)}\n",
         f"```python\n{_call(name, given)}\n```\n",
-        f"`{name}_output` takes outputs too, such as the id of a container that does not exist yet, and returns an output.\n",
+        f"`{name}_output` also takes outputs, such as the id of a new container, and returns an output.\n",
         "## Arguments\n",
         table(
             ("Argument", "Type", "Default", "What it is"),
