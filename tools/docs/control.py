@@ -16,7 +16,7 @@ from tools.docs.marks import table
 __all__ = ["control_calls", "control_faults"]
 
 _FAULT_OPTIONS: Final = {option for options in KINDS.values() for option in options}
-"""Fields of `faults.add` that belong to a kind, and stand in the table of the kinds."""
+"""Fields of `faults.add` that belong to a kind, and are in the table of the kinds."""
 
 
 def control_calls() -> str:

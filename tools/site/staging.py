@@ -33,7 +33,7 @@ _CONTENTS: Final = {
         "Why the package is built as it is. Each page states the choice, and when to reconsider it.",
     ),
 }
-"""Folders of `docs` that have no page of their own."""
+"""Folders of `docs` without a README: title and text of the page that lists their pages."""
 _CELL_CODE: Final = re.compile(r"`[^`]*`")
 
 
