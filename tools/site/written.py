@@ -13,7 +13,7 @@ from stacks_pulumi.api import models
 from stacks_pulumi.emulator import OPERATIONS
 from stacks_pulumi.functions.questions import QUESTIONS
 from tools.docs.docstrings import described, first_sentence, section
-from tools.docs.functions import asks, names
+from tools.docs import functions as tables
 from tools.docs.marks import table
 from tools.docs.parts import linked
 
@@ -34,12 +34,23 @@ _API: Final = {
 """Page -> its title, its module, and what is in it."""
 _NOT_HERE: Final = {"resources": re.compile("^(get|list)_"), "emulator": re.compile("^[A-Z]+$")}
 """Public names of a module that another page has, or that are data."""
+_REACHED: Final = {
+    "client": (
+        "api.containers.Containers",
+        "api.connections.Connections",
+        "api.allowed_ips.AllowedIps",
+        "api.backups.Backups",
+        "api.vpn_clients.VpnClients",
+    ),
+    "emulator": ("emulator.faults.Faults", "emulator.drift.Drift", "emulator.shapes.Shapes"),
+}
+"""Classes that a program reaches by an attribute of a public one, such as `StacksClient.containers`."""
 _MODEL: Final = re.compile(r"results\.(\w+)")
 
 
 def written() -> Iterator[tuple[str, str]]:
     """Every page: its place in the site, and its text."""
-    for name in names():
+    for name in tables.names():
         yield f"functions/{name}.md", linked(_function(name))
     rows = [(f"[{title}]({page}.md)", f"`{module}`", said) for page, (title, module, said) in _API.items()]
     yield "api/index.md", f"# API reference\n\n{table(('Page', 'Module', 'What is in it'), rows)}\n"
@@ -59,7 +70,9 @@ def contents(title: str, said: str, pages: dict[str, str]) -> str:
     rows = []
     for name, text in pages.items():
         heading, _, rest = text.partition("\n")
-        first = re.split(r"(?<=\.)\s", " ".join(rest.strip().partition("\n\n")[0].split()))[0]
+        first = re.split(
+            r"(?<=\.)\s", " ".join(rest.strip().removeprefix("**Context.** ").partition("\n\n")[0].split())
+        )[0]
         rows.append((f"[{heading.removeprefix('# ')}]({name})", first))
     return f"# {title}\n\n{said}\n\n{table(('Page', 'What is in it'), rows)}\n"
 
@@ -68,7 +81,7 @@ def _function(name: str) -> str:
     function = getattr(functions, name)
     signature = inspect.signature(function)
     arguments = section(function, "Args")
-    operation = next(it for it in OPERATIONS.values() if it.name == asks()[name])
+    operation = next(it for it in OPERATIONS.values() if it.name == tables.asks()[name])
     path = operation.path.replace("<", "{").replace(">", "}")
     given = ", ".join(str(it) for it in (*arguments,) if it != "provider")
     parts = [
@@ -119,10 +132,11 @@ def _result(annotation: str, *, secret: bool) -> str:
 def _reference(page: str) -> str:
     title, module, said = _API[page]
     left_out = _NOT_HERE.get(page)
-    shown = [
-        f"::: {module}.{name}"
-        for name in importlib.import_module(module).__all__
-        if left_out is None or not left_out.search(name)
-    ]
+    names = [it for it in importlib.import_module(module).__all__ if not (left_out and left_out.search(it))]
+    # Constants last: the classes are what a reader looks for.
+    first = [f"{module}.{name}" for name in names if not name.isupper()]
+    reached = [f"stacks_pulumi.{name}" for name in _REACHED.get(page, ())]
+    last = [f"{module}.{name}" for name in names if name.isupper()]
+    shown = [f"::: {name}" for name in (*first, *reached, *last)]
     guide = "`(guide, ...)` names a section of the [API guide](https://docs.stackshosting.cloud)."
     return "\n\n".join([f"# {title}", f"{said} {guide}", *shown, ""])
