@@ -12,8 +12,8 @@ from stacks_pulumi import functions
 from stacks_pulumi.api import models
 from stacks_pulumi.emulator import OPERATIONS
 from stacks_pulumi.functions.questions import QUESTIONS
-from tools.docs.docstrings import described, first_sentence, section
 from tools.docs import functions as tables
+from tools.docs.docstrings import described, first_sentence, section
 from tools.docs.marks import table
 from tools.docs.parts import linked
 
