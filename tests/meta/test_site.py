@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 import stacks_pulumi
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import HANDLERS
 from tools.docs.drawing import draw
 from tools.docs.functions import names
 from tools.site.loads import loaded_from_elsewhere
@@ -39,7 +39,7 @@ def text(page: Path) -> str:
 def test_every_resource_function_and_example_has_its_page(site: Path) -> None:
     examples = [path.parent.name for path in ROOT.glob("examples/*/README.md")]
 
-    assert len(list((site / "resources").glob("*.html"))) == len(KINDS) + len(["Provider", "index"])
+    assert len(list((site / "resources").glob("*.html"))) == len(HANDLERS) + len(["Provider", "index"])
     assert {path.stem for path in (site / "functions").glob("*.html")} == set(names())
     assert {path.stem for path in (site / "examples").glob("*.html")} == {*examples, "index"}
     assert len(examples) > 10

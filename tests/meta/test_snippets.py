@@ -15,7 +15,7 @@ import yaml
 
 from stacks_pulumi import cli
 from stacks_pulumi.account.budgets import read_budgets
-from stacks_pulumi.account.doctor.finding import Finding
+from stacks_pulumi.account.doctor.diagnosis import Diagnosis
 from stacks_pulumi.config import KEYS
 from stacks_pulumi.emulator import Emulator
 from tests.support.snippets import ROOT, commands, snippets
@@ -108,7 +108,7 @@ def test_the_doctors_document_has_the_fields_that_its_page_shows() -> None:
     (sample,) = (json.loads(it.text) for it in snippets("json") if it.name == "docs/doctor.md")
 
     assert set(sample) == {"ok", "checks"}
-    assert all(Finding(**check) for check in sample["checks"])
+    assert all(Diagnosis(**check) for check in sample["checks"])
 
 
 @pytest.mark.slow

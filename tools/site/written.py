@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from stacks_pulumi import functions
-from stacks_pulumi.api import models
-from stacks_pulumi.emulator import OPERATIONS
+from stacks_pulumi.api import StacksClient, models
+from stacks_pulumi.emulator import OPERATIONS, Emulator
 from stacks_pulumi.functions.questions import QUESTIONS
 from tools.docs import functions as tables
 from tools.docs.docstrings import described, first_sentence, section
@@ -34,17 +34,16 @@ _API: Final = {
 """Page -> its title, its module, and what is in it."""
 _NOT_HERE: Final = {"resources": re.compile("^(get|list)_"), "emulator": re.compile("^[A-Z]+$")}
 """Public names of a module that another page has, or that are data."""
-_REACHED: Final = {
+_REACHED: Final[dict[str, tuple[Callable[[], object], tuple[str, ...]]]] = {
     "client": (
-        "api.containers.Containers",
-        "api.connections.Connections",
-        "api.allowed_ips.AllowedIps",
-        "api.backups.Backups",
-        "api.vpn_clients.VpnClients",
+        lambda: StacksClient("sk_stacks_" + 64 * "0"),
+        ("containers", "connections", "allowed_ips", "backups", "vpn_clients"),
     ),
-    "emulator": ("emulator.faults.Faults", "emulator.drift.Drift", "emulator.shapes.Shapes"),
+    "emulator": (Emulator, ("faults", "drift", "shapes")),
 }
-"""Classes that a program reaches by an attribute of a public one, such as `StacksClient.containers`."""
+"""Attributes of a public class whose classes a program reaches by them alone."""
+_INHERITED: Final = "\n    options:\n      inherited_members: true"
+"""The public class of the emulator has its controls from a base class, which no program names."""
 _MODEL: Final = re.compile(r"results\.(\w+)")
 
 
@@ -135,8 +134,18 @@ def _reference(page: str) -> str:
     names = [it for it in importlib.import_module(module).__all__ if not (left_out and left_out.search(it))]
     # Constants last: the classes are what a reader looks for.
     first = [f"{module}.{name}" for name in names if not name.isupper()]
-    reached = [f"stacks_pulumi.{name}" for name in _REACHED.get(page, ())]
+    reached = _reached(page)
     last = [f"{module}.{name}" for name in names if name.isupper()]
-    shown = [f"::: {name}" for name in (*first, *reached, *last)]
+    options = _INHERITED if page == "emulator" else ""
+    shown = [f"::: {name}{options}" for name in (*first, *reached, *last)]
     guide = "`(guide, ...)` names a section of the [API guide](https://docs.stackshosting.cloud)."
     return "\n\n".join([f"# {title}", f"{said} {guide}", *shown, ""])
+
+
+def _reached(page: str) -> list[str]:
+    if page not in _REACHED:
+        return []
+    make, attributes = _REACHED[page]
+    owner = make()
+    classes = [type(getattr(owner, name)) for name in attributes]
+    return [f"{it.__module__}.{it.__qualname__}" for it in classes]
