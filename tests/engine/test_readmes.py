@@ -147,7 +147,7 @@ def test_the_commands_of_the_tour_do_what_it_says(tmp_path: Path, engine: Path) 
                 )
                 program.write_text(changed, encoding="utf-8")
                 assert "replace_on_change=True" in newcomer.paste("pulumi preview", folder, fails=True)
-        assert emulator.state.world.containers == {}
+        assert emulator.state.containers == {}
 
 
 def test_every_command_of_pulumi_in_the_pages_has_the_options_that_they_give(engine: Path) -> None:

@@ -119,7 +119,7 @@ def test_every_python_snippet_is_correct_by_its_types(tmp_path: Path) -> None:
             (tmp_path / f"{file}.py").write_text(snippet.text, encoding="utf-8")
     assert len(list(tmp_path.glob("*.py"))) > 20
 
-    settings = ["--config-file=", f"--cache-dir={ROOT / '.mypy_cache'}", "--check-untyped-defs"]
+    settings = ["--config-file=", f"--cache-dir={ROOT / '.mypy_cache/snippets'}", "--check-untyped-defs"]
     done = subprocess.run(
         [sys.executable, "-m", "mypy", *settings, "."],
         cwd=tmp_path,
