@@ -68,7 +68,15 @@ def main() -> int:
         print(f"site: {'not built' if status else html / 'index.html'}", file=sys.stderr)
         return status
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=html)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler) as server:
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler)
+    except OSError as error:
+        print(
+            f"site: port {options.port} cannot be used ({error.strerror}): give another, --port N",
+            file=sys.stderr,
+        )
+        return 1
+    with server:
         print(f"site: http://127.0.0.1:{options.port} (Ctrl-C ends it)", file=sys.stderr)
         try:
             server.serve_forever()
