@@ -87,7 +87,7 @@ installed: setup $(if $(WHEEL),,wheel) ## the fast tests against the installed w
 		PATH="$$PWD/.venv/bin:$$engine:$$PATH" VIRTUAL_ENV="$$PWD/.venv" .venv/bin/python -m pytest -n $(WORKERS) \
 		$(if $(ARGS),$(ARGS),-m "not engine and not chaos and not slow" tests/unit tests/host tests/emulator tests/policy)
 
-lint: setup ## style, types and the layers of the package; shows all there is to mend
+lint: setup ## style, types and the layers of the package; shows every problem
 	@status=0; \
 	echo "Checking style." >&2; \
 	$(python) -m ruff check --quiet . || status=1; \

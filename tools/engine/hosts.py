@@ -111,7 +111,7 @@ def _build_code(engine: Engine, work: Path, log: Path) -> None:
     shutil.copy(engine.bin / pins.LANGUAGE_HOST, older)
     front = work / pins.LANGUAGE_HOST
     compile_binary(go, "code_generation", ".", front, log=log)
-    # Its file name tells it the language.
+    # It takes the language from its file name.
     for name in OLDER_PACKAGES:
         os.link(front, work / name)
 
