@@ -24,10 +24,10 @@ with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine demo test unit chaos bench acceptance sweep sdk wheel installed lint format docs clean
+.PHONY: help python setup engine demo test unit chaos bench acceptance sweep sdk wheel installed lint format docs site docs-serve clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-11s %s\n", $$1, $$2 }'
 
 python:
 	@"$(PYTHON)" -c '' 2>/dev/null || { \
@@ -87,7 +87,7 @@ installed: setup $(if $(WHEEL),,wheel) ## the fast tests against the installed w
 		PATH="$$PWD/.venv/bin:$$engine:$$PATH" VIRTUAL_ENV="$$PWD/.venv" .venv/bin/python -m pytest -n $(WORKERS) \
 		$(if $(ARGS),$(ARGS),-m "not engine and not chaos and not slow" tests/unit tests/host tests/emulator tests/policy)
 
-lint: setup ## style, types and the layers of the package; shows all there is to mend
+lint: setup ## style, types and the layers of the package; shows every problem
 	@status=0; \
 	echo "Checking style." >&2; \
 	$(python) -m ruff check --quiet . || status=1; \
@@ -107,6 +107,12 @@ format: setup ## put the code into its style
 
 docs: setup ## write the generated tables of the documentation again
 	@$(python) tools/docs $(ARGS)
+
+site: setup ## build the documentation as a site, strictly, into build/site/html
+	@$(python) tools/site $(ARGS)
+
+docs-serve: setup ## build the site and serve it on this machine; ARGS="--port 8001"
+	@$(python) tools/site --serve $(ARGS)
 
 clean: ## remove what was made here; the engine stays in its cache
 	@rm -rf .venv .venv.lock build dist .coverage .coverage.* htmlcov

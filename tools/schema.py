@@ -122,7 +122,7 @@ def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
     for name, (annotation, text) in {**attributes(cls), **_inherited(cls)}.items():
         outputs[name] = {**_written(annotation), "description": text}
     for name in fields:
-        # An input that has no output of its own comes out as it went in.
+        # An input without a separate output is an output unchanged.
         given = {key: value for key, value in inputs[name].items() if key != "willReplaceOnChanges"}
         outputs.setdefault(name, given)
     for name in secret_outputs(kind):

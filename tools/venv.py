@@ -28,7 +28,7 @@ PYTHON = "{}.{}".format(*sys.version_info)
 
 
 def say(sentence: str) -> None:
-    """Tell the user one thing."""
+    """Print one line for the user."""
     print(f"setup: {sentence}", file=sys.stderr, flush=True)
 
 
@@ -37,7 +37,7 @@ def bring_up(folder: Path, *, exact: bool) -> None:
     Make `folder` what pyproject.toml asks for.
 
     The stamp is removed first and written last. So a folder without one was left by an interruption, and is
-    made anew rather than trusted. It names the two folders too: an environment that was moved, or whose checkout
+    made again rather than trusted. It names the two folders too: an environment that was moved, or whose checkout
     was, still has the old paths in its commands.
     """
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
@@ -86,7 +86,7 @@ def main() -> int:
         with alone(folder.with_name(f"{folder.name}.lock"), "setting up the environment"):
             bring_up(folder, exact=options.exact)
     except subprocess.CalledProcessError:
-        say("it failed; the reason stands above. Then run `make setup` again.")
+        say("it failed; the reason is above. Fix it and run `make setup` again.")
         return 1
     except KeyboardInterrupt:
         say("interrupted; just run it again.")

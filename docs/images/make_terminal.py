@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def screen(raw: bytes) -> list[Text]:
-    """What is left on the screen, with its colours."""
+    """The final content of the screen, with its colours."""
     drawn = pyte.HistoryScreen(COLUMNS, 200)
     pyte.ByteStream(drawn).feed(raw)
     lines = []

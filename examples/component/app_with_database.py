@@ -19,7 +19,7 @@ class AppWithDatabase(pulumi.ComponentResource):
     """
 
     url: pulumi.Output[str | None]
-    """Public host name of the app; none if nobody may connect."""
+    """Public host name of the app; none if external access is off."""
     monthly_price_usd: pulumi.Output[float]
     """What both cost a month."""
 

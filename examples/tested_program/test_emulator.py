@@ -1,4 +1,4 @@
-"""What the program does, on a real engine and the emulated API: what is created, and what a lost response leaves."""
+"""The program on a real engine and the emulated API: the containers of a deploy, and the effect of a lost response."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ __all__ = ["stacks_emulator", "stacks_environment"]
 
 @pytest.fixture
 def stack(stacks_environment: Emulator, tmp_path: Path) -> Iterator[automation.Stack]:
-    """The program as a stack of its own, whose state is in a temporary folder."""
+    """A separate stack of the program, with its state in a temporary folder."""
     options = automation.LocalWorkspaceOptions(
         env_vars={
             "PULUMI_BACKEND_URL": f"file://{tmp_path}",

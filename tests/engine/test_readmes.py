@@ -1,7 +1,8 @@
-"""The commands of each example's README, as they are written, in a new home folder, on the emulator."""
+"""The commands of each example's README and of the tour, as they are written, in a new home folder, on the emulator."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -14,9 +15,12 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.examples import EXAMPLES
+from tests.support.snippets import commands
 from tools.engine.ensure import ensure
 from tools.engine.pack import argument
 
+TOUR = EXAMPLES.parent / "docs/tour.md"
+FILE = re.compile(r"`([\w.]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[a-z ]+) -->\n)?^(?P<indent> *)```sh\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL
 )
@@ -112,3 +116,56 @@ def test_the_commands_of_a_readme_do_what_it_says(name: str, tmp_path: Path, eng
         for account in (emulator, other):
             assert account.state.containers == {}, "the README ends with nothing left"
         newcomer.paste(end[1], folder)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_commands_of_the_tour_do_what_it_says(tmp_path: Path, engine: Path) -> None:
+    newcomer = Newcomer(tmp_path, engine)
+    folder = tmp_path / "checkout" / "shop"
+    folder.mkdir()
+    for name, text in FILE.findall(TOUR.read_text(encoding="utf-8")):
+        (folder / name).write_text(text, encoding="utf-8")
+    pack = str(argument(ensure(), newcomer.checkout / "policies/spend", tmp_path))
+    with Emulator() as emulator:
+        for mark, text in blocks(TOUR):
+            if mark == OTHER_TERMINAL:
+                continue
+            if text.startswith("pulumi refresh"):
+                emulator.drift.set_external_access("orders", enabled=False)
+            said = newcomer.paste(text.replace("policies/spend", pack, 1), folder, fails=mark == "fails")
+            if "pulumi stack init" in text:
+                newcomer.paste(f"pulumi config set stacks:baseUrl {emulator.url}", folder)
+                newcomer.paste("pulumi config set stacks:apiKey --secret", folder, given=emulator.key)
+            if text == "pulumi preview\n":
+                assert "2 containers: $8.00 a month" in said
+                assert emulator.calls() == 0
+            if text.startswith("pulumi refresh"):
+                program = folder / "__main__.py"
+                changed = program.read_text(encoding="utf-8").replace(
+                    '"postgresql"', '"postgresql", plan="standard"'
+                )
+                program.write_text(changed, encoding="utf-8")
+                assert "replace_on_change=True" in newcomer.paste("pulumi preview", folder, fails=True)
+        assert emulator.state.containers == {}
+
+
+def test_every_command_of_pulumi_in_the_pages_has_the_options_that_they_give(engine: Path) -> None:
+    asked = {
+        (tuple(itertools.takewhile(_is_subcommand, words[1:])), word.partition("=")[0])
+        for _page, words in commands("pulumi")
+        for word in words
+        if word.startswith("-")
+    }
+    assert len(asked) > 20
+
+    for subcommand, option in sorted(asked):
+        # What is no subcommand is an argument, and the help is that of the command before it.
+        done = subprocess.run(
+            [engine / "pulumi", *subcommand, "--help"], capture_output=True, text=True, check=True
+        )
+        assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", done.stdout), (subcommand, option)
+
+
+def _is_subcommand(word: str) -> bool:
+    return word.isalpha()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.snippets import snippets
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.timeout(900)  # the language host may have to be built
@@ -102,3 +105,19 @@ resources:
     assert stack.up().changes == {}
     stack.refresh()
     assert [it.method for it in emulator.requests if it.method != "GET"] == []
+
+
+def test_the_program_in_the_documentation_runs(
+    stack: Stack, emulator: Emulator, yaml_language_host: Path
+) -> None:
+    (page,) = (it.text for it in snippets("yaml") if "runtime: yaml" in it.text)
+    program = yaml.safe_load(page)
+    program["name"] = "tests"
+    program["plugins"]["providers"][0]["path"] = str(Path(sys.prefix) / "bin")
+    del program["resources"]["database"]["options"]  # what is protected could not be destroyed at the end
+    stack.yaml(yaml.safe_dump(program), yaml_language_host)
+
+    assert stack.up().changes == {"create": 4}
+    assert stack.outputs()["url"].endswith(".stackshosting.cloud")
+    assert names(emulator) == {"orders", "orders-db"}
+    stack.destroy()

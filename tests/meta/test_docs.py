@@ -148,12 +148,12 @@ def test_the_readme_is_short() -> None:
 
 
 def test_every_make_target_in_the_pages_is_one() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = {
         target
         for page in PAGES
         for target in re.findall(
-            r"(?:^|[`(])make (?:-s )?([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE
+            r"(?:^|[`(])make (?:-s )?([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE
         )
     }
 

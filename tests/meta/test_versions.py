@@ -53,3 +53,12 @@ def test_the_readme_states_what_is_required_and_tested(stated: list[str]) -> Non
 
 def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
+
+
+@pytest.mark.parametrize("page", ["docs/install.md", "docs/upgrading.md"])
+def test_a_page_states_the_versions_of_the_readme(page: str, stated: list[str]) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    oldest, newest, oldest_sdk, newest_sdk, engine = stated
+
+    for words in (f"| {oldest} to {newest} |", f"{oldest_sdk} to {newest_sdk}", f"from {engine}"):
+        assert words in text

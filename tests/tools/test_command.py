@@ -92,7 +92,11 @@ def test_the_tool_prints_the_folder_alone(tool: Callable[..., subprocess.Popen[s
 def test_checking_builds_nothing(tool: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     out, err = (process := tool(FAKE_GO, "--check")).communicate()
 
-    assert (process.returncode, out, err) == (1, "", "engine: there is none yet: `make engine` gets one.\n")
+    assert (process.returncode, out, err) == (
+        1,
+        "",
+        "engine: no engine found: `make engine` installs or builds one.\n",
+    )
     assert not (tmp_path / "home").exists()
 
 
@@ -110,7 +114,7 @@ def test_after_a_kill_the_next_run_starts_clean(
 
     assert process.returncode == (130 if number == signal.SIGINT else -number)
     assert out == ""
-    assert (number == signal.SIGINT) == ("interrupted; nothing half done is left" in err)
+    assert (number == signal.SIGINT) == ("interrupted; the partial work is removed" in err)
     assert load(cache / pins.VERSION) is None
 
     out, err = tool(FAKE_GO).communicate()

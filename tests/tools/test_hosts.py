@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.fakes import engine_in, executable
+from tests.tools.fake_executables import engine_in, executable
 from tools.engine import hosts, pins
 from tools.engine.engine import EngineUnavailableError, record
 from tools.engine.run import CommandFailedError

@@ -179,5 +179,6 @@ def test_a_failure_is_one_sentence(
 
     assert venv.main() == 1
     assert (
-        capsys.readouterr().err == "setup: it failed; the reason stands above. Then run `make setup` again.\n"
+        capsys.readouterr().err
+        == "setup: it failed; the reason is above. Fix it and run `make setup` again.\n"
     )

@@ -32,7 +32,7 @@ class Answer:
     Attributes:
         status: The status code.
         headers: The headers, whose names are compared without case.
-        body: The decoded JSON; the text, if it is none.
+        body: The decoded JSON, or the text if it is not JSON.
         text: The body as it came.
     """
 

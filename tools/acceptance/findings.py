@@ -27,7 +27,7 @@ class Finding:
     Attributes:
         statement: The statement.
         verdict: The verdict.
-        evidence: What was seen, or why nothing could be seen: codes, names of fields and durations; no secret.
+        evidence: The observation, or the reason for its absence: codes, names of fields and durations; no secret.
     """
 
     statement: Statement
@@ -55,7 +55,7 @@ class Findings:
             subject: Its subject.
             text: The beginning of its text.
             holds: Whether it does.
-            evidence: What was seen.
+            evidence: The observation.
 
         Returns:
             Whether it does.
@@ -96,7 +96,7 @@ def find(subject: str, text: str, among: Iterable[Statement] | None = None) -> S
     Return the one statement of a subject that begins with a text.
 
     Raises:
-        LookupError: There is none, or more than one.
+        LookupError: No statement fits, or several do.
     """
     found = [
         it

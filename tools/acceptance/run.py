@@ -172,7 +172,7 @@ class Run:
 
     def until(self, look: Callable[[], Any], fits: Callable[[Any], bool], what: str) -> Any:
         """
-        Look until what is seen fits, and return it.
+        Look until the result fits, and return it.
 
         Raises:
             OutOfTimeError: It took too long.

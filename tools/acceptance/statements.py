@@ -110,7 +110,7 @@ NEVER: Final[dict[tuple[str, str], str]] = {
     ("vpn_clients.remove", "The scope."): "it needs a second key with fewer scopes",
     ("every NoCapacity answer", "The body."): "it needs a platform without capacity",
 }
-"""Statements that no run can observe: subject and the beginning of the text, and why."""
+"""Statements that a run cannot observe: subject and the beginning of the text, and why."""
 
 
 @functools.cache

@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main(files: list[str]) -> int:
-    """Return actionlint's exit code; where it cannot be had, 1 in CI and 0 elsewhere, with a notice."""
+    """Return actionlint's exit code; if it is not available, 1 in CI and 0 elsewhere, with a notice."""
     paths = [str(Path(file).resolve()) for file in files]
     if shutil.which("actionlint"):
         return subprocess.call(["actionlint", *paths])

@@ -1,4 +1,4 @@
-"""The emulator, in a process of its own, and what can be asked of it."""
+"""The emulator in a separate process, and the requests that the tour sends to it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EmulatedAccount:
         options = ["--port=0", f"--boot-seconds={_BOOT_SECONDS}", "--rate-limit=60"]
         log = folder / "emulator.log"
         with log.open("wb") as errors:
-            # A session of its own: Ctrl-C is for us, and we stop it when everything else is over.
+            # A separate session: only the tour receives Ctrl-C, and it stops the emulator last.
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "stacks_pulumi", "emulator", *options],
                 stdin=subprocess.DEVNULL,
@@ -56,7 +56,7 @@ class EmulatedAccount:
         try:
             said = self._greeting()
         except BaseException:
-            # Nobody else knows of it yet.
+            # Only this process knows of it yet.
             self.stop()
             raise
         try:

@@ -62,7 +62,7 @@ class Project:
 
     def configure(self, base_url: str, api_key: str) -> None:
         """
-        Make the stack and tell it where the API is.
+        Make the stack and set its base URL and key.
 
         Raises:
             CommandFailedError: It could not be made.
@@ -78,7 +78,7 @@ class Project:
 
         Args:
             command: The command and its options.
-            refused: Whether it is to end with an error.
+            refused: Whether the command should end with an error.
 
         Raises:
             CommandFailedError: It ended with an error, or not although it should.
@@ -102,7 +102,7 @@ class Project:
         Show what `stacks-pulumi cost` makes of a preview.
 
         Raises:
-            CommandFailedError: There is none.
+            CommandFailedError: The preview or the command fails.
         """
         preview = self._capture(["pulumi", "preview", "--json", "--show-sames", "--stack", STACK])
         for line in self._capture([sys.executable, "-m", "stacks_pulumi", "cost"], preview).splitlines():
@@ -125,7 +125,7 @@ class Project:
         return ("--policy-pack", str(given), "--policy-pack-config", str(file))
 
     def leave_notes(self, pid: int) -> None:
-        """Write what somebody needs who goes on from here: `env`, to be sourced, and `stop`."""
+        """Write the scripts to go on by hand: `env`, to be sourced, and `stop`."""
         exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in self.own.items())
         (self.folder / "env").write_text(f"{exports}\n", encoding="utf-8")
         stop = self.folder / "stop"
@@ -163,7 +163,7 @@ class Project:
 
 
 def _end(engine: subprocess.Popen[str]) -> None:
-    """The engine ends by itself at Ctrl-C, which reached it too; whoever was interrupted alone passes it on."""
+    """Wait for the engine, which received Ctrl-C too; if only this process was interrupted, send it on."""
     engine.send_signal(signal.SIGINT)
     try:
         engine.wait(_PATIENCE)

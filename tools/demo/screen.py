@@ -35,7 +35,7 @@ def is_terminal() -> bool:
 
 
 def say(text: str = "") -> None:
-    """One line, at once."""
+    """Print one line immediately."""
     print(text, flush=True)
 
 

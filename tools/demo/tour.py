@@ -15,7 +15,7 @@ __all__ = ["Tour", "UnexpectedError"]
 _YES: Final = ("--yes", "--skip-preview")
 _BUDGET: Final = {
     "monthly-budget": {"max_monthly_usd": 5},
-    # The others of the pack want limits of their own.
+    # The other policies of the pack need their own limits.
     **dict.fromkeys(("budget-warning", "spend-gate", "account-headroom", "cost-report"), "disabled"),
 }
 
@@ -67,15 +67,15 @@ class Tour:
         )
         _expect(not calls and not self._containers(), "a policy is asked before the API is")
 
-        calls = self._step("Up: both containers boot at once, and one poll serves both", "up", *_YES)
+        calls = self._step("Up: both containers boot in parallel, and one poll serves both", "up", *_YES)
         _expect(calls["containers.create"] == len(self._containers()) == 2, "two containers are made")
         self._tell()
 
-        calls = self._step("Up again: nothing changed, so nothing is asked and nothing is done", "up", *_YES)
+        calls = self._step("Up again: nothing changed, so no request is sent", "up", *_YES)
         _expect(not calls, "an unchanged program asks nothing of the API")
         self._tell()
 
-        self._heading("Drift: somebody changes things in the dashboard, behind the program's back", None)
+        self._heading("Drift: two changes in the dashboard, outside of the program", None)
         self._account.drift("set_external_access", container="orders", enabled=False)
         self._account.drift("disconnect", source="orders", name="primary-db")
         screen.say("   External access of `orders` is off now, and its connection to the database is gone.")
@@ -83,9 +83,9 @@ class Tour:
         self._step("Refresh: the engine finds both", "refresh", *_YES)
         self._tell()
 
-        calls = self._step("Up: what differs is mended, and nothing else is touched", "up", *_YES)
+        calls = self._step("Up: only the two differences are fixed", "up", *_YES)
         _expect(
-            calls["connections.create"] == 1 and not calls["containers.create"], "only the drift is mended"
+            calls["connections.create"] == 1 and not calls["containers.create"], "only the drift is fixed"
         )
         _expect(self._url("orders") is not None, "the app can be reached again")
         self._tell("The address is a new one: STACKS chooses it each time external access is turned on.")

@@ -17,10 +17,12 @@ if not __package__:
     # Run by its folder, which then comes first on the path, where its modules could hide others.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
+from tools.docs.drawing import draw
 from tools.docs.marks import filled, pages
 from tools.docs.parts import generate
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
+DRAWING: Final = _ROOT / "docs" / "images" / "request.svg"
 _SEEN_BY_TESTS: Final = ("tests/engine/test_errors.py",)
 """Tests that write a page of what they saw, at their end."""
 _LOOKS_AT_THE_PAGE: Final = "tests/engine/test_errors.py::test_the_page_shows_every_scenario"
@@ -45,6 +47,7 @@ def main() -> int:
         if after != before:
             page.write_text(after, encoding="utf-8")
             print(f"wrote {page.relative_to(_ROOT)}")
+    DRAWING.write_text(draw(), encoding="utf-8")
     made = subprocess.run(
         [sys.executable, str(_ROOT / "tools" / "schema.py")], cwd=_ROOT, check=False
     ).returncode

@@ -39,17 +39,17 @@ class _Shown:
 
 def table() -> str:
     """The account as a table."""
-    return _block("", _shown().table)
+    return _block("text", _shown().table)
 
 
 def comparison() -> str:
     """What changed since a snapshot."""
-    return _block("", _shown().comparison)
+    return _block("text", _shown().comparison)
 
 
 def report() -> str:
     """What `scaffold` says."""
-    return _block("", _shown().report)
+    return _block("text", _shown().report)
 
 
 def program() -> str:

@@ -73,7 +73,7 @@ class _Measurement:
         for made, template in ((database, "postgresql"), (vpn, "stacks-vpn")):
             made.up(name=f"its-{made.name}", template=template)
         self._children_of_new(app.id, database.id, vpn.id)
-        # The next operation of the engine has a process of its own, which has created none of the containers.
+        # The engine's next operation has a new process, which has created none of the containers.
         self._host = self._start()
         self._connection(app.id, database.id)
         self._allowed_ip(app.id)

@@ -18,7 +18,7 @@ _ENTRY: Final = re.compile(r"^(\w+): (.*)$")
 
 
 def section(documented: Any, title: str) -> dict[str, str]:
-    """The entries of a section of a docstring (`Args`, `Attributes`): name -> what is said of it, on one line."""
+    """The entries of a section of a docstring (`Args`, `Attributes`): name -> its description, on one line."""
     found: dict[str, str] = {}
     inside, name = False, ""
     for line in (inspect.getdoc(documented) or "").splitlines():

@@ -17,7 +17,7 @@ from stacks_pulumi.functions.questions import QUESTIONS
 from tools.docs.docstrings import described, first_sentence, section
 from tools.docs.marks import table
 
-__all__ = ["answers", "asks", "data_functions"]
+__all__ = ["answers", "asks", "data_functions", "names"]
 
 _TWIN: Final = "_output"
 

@@ -32,7 +32,7 @@ def names(text: str) -> list[str]:
 
 
 def filled(text: str, generate: Callable[[str], str]) -> str:
-    """The page with every part generated anew."""
+    """The page with every part generated again."""
     return _PART.sub(lambda match: f"{match[1]}\n{generate(match[2])}\n\n{match[3]}", text)
 
 

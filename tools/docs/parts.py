@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tools.docs import accounts, assumptions, calls, endpoints, functions, resources, settings, sizes
+from tools.docs import accounts, assumptions, calls, control, endpoints, functions, resources, settings, sizes
 
-__all__ = ["generate"]
+__all__ = ["generate", "linked"]
 
 _PARTS: Final[dict[str, Callable[[], str]]] = {
     "configuration": settings.configuration,
@@ -18,6 +18,8 @@ _PARTS: Final[dict[str, Callable[[], str]]] = {
     "answers": functions.answers,
     "endpoints": endpoints.endpoints,
     "assumptions": assumptions.assumptions,
+    "control calls": control.control_calls,
+    "control faults": control.control_faults,
     "account": accounts.table,
     "account comparison": accounts.comparison,
     "scaffold": accounts.report,
@@ -42,7 +44,12 @@ def generate(name: str) -> str:
     Raises:
         LookupError: There is no such part.
     """
-    return _text(name).replace("(guide, ", f"([guide]({_GUIDE}), ")
+    return linked(_text(name))
+
+
+def linked(text: str) -> str:
+    """A text from docstrings, with a link where it names the API guide."""
+    return text.replace("(guide, ", f"([guide]({_GUIDE}), ")
 
 
 def _text(name: str) -> str:

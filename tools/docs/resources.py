@@ -53,7 +53,7 @@ def inputs(kind: str) -> str:
 
 
 def outputs(kind: str) -> str:
-    """The outputs of a resource class. Inputs come out as they went in, so only what comes about is shown."""
+    """The outputs of a resource class. Inputs are outputs unchanged, so only the others are shown."""
     cls = getattr(stacks_pulumi, kind)
     taken = {field.name for field in HANDLERS[kind].fields if not field.computed}
     secrets = secret_outputs(kind)

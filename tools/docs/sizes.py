@@ -11,7 +11,7 @@ _GB = 1024
 
 
 def plans() -> str:
-    """Every plan, and the tier that is none."""
+    """Every plan, and the VPN tier, which is not a plan."""
     return table(
         ("Plan", "CPU", "Memory", "Storage", "Price a month"),
         [

@@ -1,4 +1,4 @@
-"""The third way: building the engine from Go modules, which can be had where nothing else is reached."""
+"""The third way: building the engine from Go modules, which works if only a Go module proxy can be reached."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def build(root: Path, log: Path) -> None:
     Build the pinned engine into `root`/bin.
 
     Raises:
-        EngineUnavailableError: There is no Go, it is too old, the modules cannot be had, or a build fails.
+        EngineUnavailableError: Go is missing or too old, the modules are not available, or a build fails.
     """
     go = find_go()
     say(
@@ -61,7 +61,7 @@ def find_go() -> str:
     Return the Go command.
 
     Raises:
-        EngineUnavailableError: There is none.
+        EngineUnavailableError: Go is not installed.
     """
     for candidate in ("go", *USUAL_GO):
         go = shutil.which(candidate)

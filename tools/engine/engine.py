@@ -18,7 +18,7 @@ MARKER = "engine.json"
 
 
 class EngineUnavailableError(Exception):
-    """No engine was found and none could be had; the text is one sentence with the next step."""
+    """No engine was found, installed or built; the text is one sentence with the next step."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def ensure() -> Engine:
     Return an engine, getting one if need be.
 
     Raises:
-        EngineUnavailableError: There is none, and none of the ways to get one works here.
+        EngineUnavailableError: No engine was found, and it could be neither installed nor built.
     """
     engine = find()
     if engine is not None:
@@ -69,7 +69,7 @@ def obtain() -> Engine:
         engine = load(home)
         if engine is not None:
             return engine
-        # Nobody else is here, so whatever lies about is from a run that was killed.
+        # This process holds the lock, so these files are from a run that was killed.
         for leftover in (home, *pins.cache().glob(f"{prefix}*")):
             shutil.rmtree(leftover, ignore_errors=True)
         started = time.monotonic()
@@ -80,7 +80,7 @@ def obtain() -> Engine:
             if load(work) is None:
                 message = "the engine that was made is not whole: please report this."
                 raise EngineUnavailableError(message)
-            # mkdtemp keeps others out; an engine is nobody's secret.
+            # mkdtemp keeps others out; an engine is not a secret.
             work.chmod(0o755)
             work.rename(home)
         finally:
@@ -116,10 +116,10 @@ def main(arguments: list[str] | None = None) -> int:
         say(str(error))
         return 1
     except KeyboardInterrupt:
-        say("interrupted; nothing half done is left, so just run this again.")
+        say("interrupted; the partial work is removed. Run this again.")
         return 130
     if engine is None:
-        say("there is none yet: `make engine` gets one.")
+        say("no engine found: `make engine` installs or builds one.")
         return 1
     if options.check:
         say(f"pulumi {engine.version} ({engine.origin}).")

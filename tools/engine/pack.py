@@ -26,7 +26,7 @@ def argument(engine: Engine, pack: Path, scratch: Path) -> Path:
     Return what to give to `--policy-pack`.
 
     Args:
-        engine: The engine that is to run the pack.
+        engine: The engine that will run the pack.
         pack: The pack's folder, with its PulumiPolicy.yaml.
         scratch: Where a script may be written, if this engine needs one.
 

@@ -31,7 +31,7 @@ MODULES = Path(__file__).resolve().parent / "modules"
 
 def cache() -> Path:
     """Return the folder that holds engines; outside the checkout, so that a fresh clone finds them."""
-    # The XDG rules say that a relative path is to be ignored.
+    # The XDG rules: ignore a relative path.
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if not base.is_absolute():
         base = Path.home() / ".cache"

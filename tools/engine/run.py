@@ -16,7 +16,7 @@ HEARTBEAT_SECONDS = 30
 
 
 class CommandFailedError(Exception):
-    """The command could not be started or ended badly; `output` is what is known of it."""
+    """The command could not be started or ended badly; `output` is its output."""
 
     def __init__(self, command: str, output: str) -> None:
         super().__init__(command)

@@ -6,5 +6,5 @@ import sys
 
 
 def say(sentence: str) -> None:
-    """Tell the user one thing."""
+    """Print one line for the user."""
     print(f"engine: {sentence}", file=sys.stderr, flush=True)

@@ -26,7 +26,7 @@ def search() -> Engine | None:
         return own
     version = version_of(Path(command))
     if version is None:
-        say(f"{command} does not tell its version, so it is not used.")
+        say(f"{command} does not print a version, so it is not used.")
         return None
     if numbers(version) < pins.OLDEST:
         wanted = ".".join(map(str, pins.OLDEST))

@@ -11,7 +11,7 @@ from stacks_pulumi._clock import Pulse
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.api.once import once
 from tests.support.clock import FakeClock
-from tests.unit.api.fakes import a_call
+from tests.unit.api.scripted_api import a_call
 
 LOST = errors.ConnectionFailedError("create: no answer came", sent=True)
 FAILED = errors.ServerError("create: the API failed", status=502)

@@ -89,7 +89,7 @@ def connections(run: Run) -> None:
     if source is None or target is None:
         return
     _targets(run, source, target)
-    # First, because it may be taken for no name, and the name of the target can be given once.
+    # First, because the API may treat it as a missing name, and the target's name can be used once.
     null = run.api.call("connections.create", source, target, body={"connectionName": None})
     run.refuses("connections.create", "null as the name.", null)
     for number in _ids(run, source):

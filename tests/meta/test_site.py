@@ -1,0 +1,148 @@
+"""The documentation as a site: it builds without a warning, has all pages, and loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import stacks_pulumi
+from stacks_pulumi.resources.handlers import HANDLERS
+from tools.docs.drawing import draw
+from tools.docs.functions import names
+from tools.site.loads import loaded_from_elsewhere
+from tools.site.places import Places, slug
+
+ROOT: Final = Path(__file__).parents[2]
+
+LINKED: Final = [
+    *("README.md", ".github/CONTRIBUTING.md", "docs/index.md", "docs/bench.md", "docs/policies.md"),
+    *("docs/resources/container.md", "examples/README.md", "examples/quickstart/README.md"),
+]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "tools/site", "--out", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "html"
+
+
+def text(page: Path) -> str:
+    return html.unescape(re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8")))
+
+
+def test_every_resource_function_and_example_has_its_page(site: Path) -> None:
+    examples = [path.parent.name for path in ROOT.glob("examples/*/README.md")]
+
+    assert len(list((site / "resources").glob("*.html"))) == len(HANDLERS) + len(["Provider", "index"])
+    assert {path.stem for path in (site / "functions").glob("*.html")} == set(names())
+    assert {path.stem for path in (site / "examples").glob("*.html")} == {*examples, "index"}
+    assert len(examples) > 10
+
+
+def test_the_reference_has_every_public_name(site: Path) -> None:
+    page = (site / "api/resources.html").read_text(encoding="utf-8")
+    functions = (site / "api/functions.html").read_text(encoding="utf-8")
+
+    for name in stacks_pulumi.__all__:
+        module, found = ("stacks_pulumi", page)
+        if name.startswith(("get_", "list_")):
+            module, found = ("stacks_pulumi.functions", functions)
+        assert f'id="{module}.{name}"' in found, name
+    assert "replace_on_change" in text(site / "api/resources.html")
+
+
+def test_a_page_of_a_function_has_its_arguments_result_and_call(site: Path) -> None:
+    page = text(site / "functions/get_credentials.html")
+
+    for part in (
+        "container_id",
+        "provider",
+        "password",
+        "GET /containers/{container_id}/credentials",
+        "containers:read",
+    ):
+        assert part in page, part
+
+
+def test_an_example_shows_its_files(site: Path) -> None:
+    page = text(site / "examples/vpn_for_a_laptop.html")
+
+    for file in ("__main__.py", "download.py", "Pulumi.yaml"):
+        assert (ROOT / "examples/vpn_for_a_laptop" / file).read_text(encoding="utf-8").splitlines()[
+            -1
+        ] in page
+
+
+def test_the_search_finds_an_error_by_its_words(site: Path) -> None:
+    index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
+    found = {it["location"].partition("#")[0] for it in index["docs"] if "spending cap" in it["text"]}
+
+    assert {"errors.html", "resources/container.html"} <= found
+
+
+@pytest.mark.parametrize(
+    ("tag", "found"),
+    [
+        ('<script src="https://cdn.example/x.js">', ["https://cdn.example/x.js"]),
+        ("<img alt=x src=//example/x.png>", ["//example/x.png"]),
+        ('<link href="https://fonts.example/css" rel="stylesheet">', ["https://fonts.example/css"]),
+        ('<link rel="canonical" href="https://example.com/page.html">', []),
+        ('<a href="https://example.com">', []),
+        ('<script src="assets/x.js">', []),
+    ],
+)
+def test_what_a_page_loads_from_another_machine_is_found(tag: str, found: list[str]) -> None:
+    assert loaded_from_elsewhere(f"<html><head>{tag}</head></html>") == found
+
+
+def test_a_link_to_nothing_is_an_error() -> None:
+    places = Places(ROOT, ["docs/index.md"])
+
+    with pytest.raises(
+        LookupError, match=r"links docs/missing\.md, which is neither a page of the site nor a file"
+    ):
+        places.moved("[gone](missing.md)", "docs/index.md")
+
+
+@pytest.mark.parametrize(
+    ("source", "link", "moved"),
+    [
+        ("docs/index.md", "../examples/README.md#run-one", "examples/index.md#run-one"),
+        ("docs/resources/container.md", "../../examples/quickstart", "../examples/quickstart.md"),
+        ("examples/quickstart/README.md", "../../docs/policies.md", "../policies.md"),
+        (".github/CONTRIBUTING.md", "../README.md", "../index.md"),
+        ("docs/index.md", "https://example.com/x.md", "https://example.com/x.md"),
+        ("README.md", "docs/images/request.svg", "images/request.svg"),
+        ("docs/bench.md", "../Makefile", "files/Makefile"),
+    ],
+)
+def test_a_link_leads_to_the_same_page_in_the_site(source: str, link: str, moved: str) -> None:
+    assert Places(ROOT, LINKED).moved(f"[x]({link})", source) == f"[x]({moved})\n"
+
+
+def test_a_link_in_a_block_of_code_stays_as_it_is() -> None:
+    page = "````md\n```\n[x](missing.md)\n```\n````\n"
+
+    assert Places(ROOT, ["docs/index.md"]).moved(page, "docs/index.md") == page
+
+
+def test_an_anchor_is_the_one_of_github() -> None:
+    assert slug("402, 403, 503") == "402-403-503"
+    assert slug("`download.py`") == "downloadpy"
+
+
+def test_the_drawing_is_up_to_date() -> None:
+    assert (ROOT / "docs/images/request.svg").read_text(encoding="utf-8") == draw(), (
+        "run `make docs ARGS=--tables`"
+    )

@@ -1,0 +1,137 @@
+"""Every snippet in the pages is run, or compared with what would run it: commands, settings, data and types."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from stacks_pulumi import cli
+from stacks_pulumi.account.budgets import read_budgets
+from stacks_pulumi.account.doctor.diagnosis import Diagnosis
+from stacks_pulumi.config import KEYS
+from stacks_pulumi.emulator import Emulator
+from tests.support.snippets import ROOT, commands, snippets
+
+LANGUAGES: Final = {"console", "json", "python", "sh", "text", "yaml"}
+"""`text` is what a program printed, `console` that with the command above it: other tests compare those."""
+HARMLESS: Final = {".", "cd", "export", "rm", "scp", "ssh", "umask"}
+SCRIPTS: Final = {"./gate.sh", "curl", "docker", "make", "pip", "pulumi", "python", "stacks-pulumi"}
+FRAGMENTS: Final = {"docs/errors.md", "examples/component/README.md"}
+"""Pages with lines of a program that other tests run on the engine: `test_errors.py` and `test_examples.py`."""
+
+
+def test_every_snippet_says_what_it_is() -> None:
+    assert {(it.name, it.language) for it in snippets() if it.language not in LANGUAGES} == set()
+
+
+def test_every_command_is_one_that_a_test_knows() -> None:
+    programs = {(page, words[0]) for page, words in commands()}
+
+    assert {it for it in programs if it[1] not in HARMLESS | SCRIPTS} == set()
+    assert {program for _page, program in programs} >= SCRIPTS - {"./gate.sh"}
+
+
+def test_every_command_of_this_package_has_the_options_that_the_pages_give() -> None:
+    parser, _modules = cli.build_parser()
+    wrong = []
+    for page, words in commands("stacks-pulumi"):
+        try:
+            parser.parse_args([word for word in words[1:] if word != ">"])
+        except SystemExit as end:
+            if end.code:
+                wrong.append((page, words))
+
+    assert wrong == []
+
+
+def test_every_extra_that_the_pages_install_exists() -> None:
+    extras = set(re.findall(r"^(\w+) = \[", _table("project.optional-dependencies"), re.MULTILINE))
+    asked = [
+        extra for _, words in commands("pip") for it in words for extra in re.findall(r"\[([\w,]+)\]", it)
+    ]
+
+    assert len(asked) > 3
+    assert {it for extra in asked for it in extra.split(",")} <= extras
+
+
+def test_every_file_that_a_page_runs_with_python_exists() -> None:
+    for page, words in commands("python"):
+        if not words[1].startswith("-"):
+            assert (ROOT / words[1]).exists() or (ROOT / page).parent.joinpath(words[1]).exists(), (
+                page,
+                words,
+            )
+
+
+def test_every_call_of_the_control_api_in_the_pages_is_accepted() -> None:
+    called = 0
+    with Emulator(port=0) as emulator:
+        base = emulator.page_url.rstrip("/")
+        for page, words in commands("curl"):
+            (url,) = (word for word in words if "/_emulator/" in word)
+            here = [base + url.partition("7822")[2] if word == url else word for word in words[1:]]
+            done = subprocess.run(["curl", "-fsS", *here], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, (page, words, done.stderr)
+            called += 1
+
+    assert called >= 4
+
+
+def test_every_setting_in_a_project_file_is_one() -> None:
+    projects = [snippet for snippet in snippets("yaml") if "budgets:" not in snippet.text]
+
+    assert len(projects) >= 4
+    for snippet in projects:
+        found: Any = yaml.safe_load(snippet.text)
+        assert set(found) <= {"name", "runtime", "config", "plugins", "resources", "outputs"}, snippet.name
+        assert {key for key in found.get("config", {}) if key.startswith("stacks:")} <= {
+            f"stacks:{it}" for it in KEYS
+        }
+
+
+def test_the_budgets_in_the_pages_can_be_read(tmp_path: Path) -> None:
+    (sample,) = (snippet for snippet in snippets("yaml") if "budgets:" in snippet.text)
+    (tmp_path / "budgets.yaml").write_text(sample.text, encoding="utf-8")
+
+    assert len(read_budgets(tmp_path / "budgets.yaml")) == 3
+
+
+def test_the_doctors_document_has_the_fields_that_its_page_shows() -> None:
+    (sample,) = (json.loads(it.text) for it in snippets("json") if it.name == "docs/doctor.md")
+
+    assert set(sample) == {"ok", "checks"}
+    assert all(Diagnosis(**check) for check in sample["checks"])
+
+
+@pytest.mark.slow
+def test_every_python_snippet_is_correct_by_its_types(tmp_path: Path) -> None:
+    for number, snippet in enumerate(snippets("python")):
+        if snippet.name not in FRAGMENTS:
+            file = re.sub(r"\W", "_", f"{snippet.name} {number}")
+            (tmp_path / f"{file}.py").write_text(snippet.text, encoding="utf-8")
+    assert len(list(tmp_path.glob("*.py"))) > 20
+
+    settings = ["--config-file=", f"--cache-dir={ROOT / '.mypy_cache/snippets'}", "--check-untyped-defs"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *settings, "."],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _table(name: str) -> str:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    return text.partition(f"[{name}]\n")[2].partition("\n[")[0]

@@ -1,0 +1,1 @@
+"""The documentation as a site: collects the pages of the checkout, writes what follows from the code, and builds it."""

@@ -1,0 +1,151 @@
+"""The pages of the site that are in no file: one for each data function, and the reference of the API in Python."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from stacks_pulumi import functions
+from stacks_pulumi.api import StacksClient, models
+from stacks_pulumi.emulator import OPERATIONS, Emulator
+from stacks_pulumi.functions.questions import QUESTIONS
+from tools.docs import functions as tables
+from tools.docs.docstrings import described, first_sentence, section
+from tools.docs.marks import table
+from tools.docs.parts import linked
+
+__all__ = ["contents", "written"]
+
+_API: Final = {
+    "resources": ("Resources", "stacks_pulumi", "The classes that a program creates, and their arguments."),
+    "functions": ("Data functions", "stacks_pulumi.functions", "What a program can look up."),
+    "models": ("Answers", "stacks_pulumi.api.models", "What the client and the data functions return."),
+    "client": ("Client", "stacks_pulumi.api", "The HTTP API as a typed client, without Pulumi."),
+    "errors": ("Errors", "stacks_pulumi.errors", "Every error as a type."),
+    "catalog": ("Catalogue", "stacks_pulumi.catalog", "Plans, templates, storage tiers and prices."),
+    "policy": ("Policies", "stacks_pulumi.policy", "Rules, packs, and the views that a rule judges."),
+    "policy_testing": ("Testing policies", "stacks_pulumi.policy.testing", "A pack on plain properties."),
+    "emulator": ("Emulator", "stacks_pulumi.emulator", "The API on your own machine."),
+    "testing": ("Fixtures", "stacks_pulumi.testing", "Pytest fixtures for programs."),
+}
+"""Page -> its title, its module, and what is in it."""
+_NOT_HERE: Final = {"resources": re.compile("^(get|list)_"), "emulator": re.compile("^[A-Z]+$")}
+"""Public names of a module that another page has, or that are data."""
+_REACHED: Final[dict[str, tuple[Callable[[], object], tuple[str, ...]]]] = {
+    "client": (
+        lambda: StacksClient("sk_stacks_" + 64 * "0"),
+        ("containers", "connections", "allowed_ips", "backups", "vpn_clients"),
+    ),
+    "emulator": (Emulator, ("faults", "drift", "shapes")),
+}
+"""Attributes of a public class whose classes a program reaches by them alone."""
+_INHERITED: Final = "\n    options:\n      inherited_members: true"
+"""The public class of the emulator has its controls from a base class, which no program names."""
+_MODEL: Final = re.compile(r"results\.(\w+)")
+
+
+def written() -> Iterator[tuple[str, str]]:
+    """Every page: its place in the site, and its text."""
+    for name in tables.names():
+        yield f"functions/{name}.md", linked(_function(name))
+    rows = [(f"[{title}]({page}.md)", f"`{module}`", said) for page, (title, module, said) in _API.items()]
+    yield "api/index.md", f"# API reference\n\n{table(('Page', 'Module', 'What is in it'), rows)}\n"
+    for page in _API:
+        yield f"api/{page}.md", _reference(page)
+
+
+def contents(title: str, said: str, pages: dict[str, str]) -> str:
+    """
+    Return the page of a folder: its pages, each with its first sentence.
+
+    Args:
+        title: Of the page.
+        said: What is in the folder.
+        pages: The name of each page, and its text.
+    """
+    rows = []
+    for name, text in pages.items():
+        heading, _, rest = text.partition("\n")
+        first = re.split(
+            r"(?<=\.)\s", " ".join(rest.strip().removeprefix("**Context.** ").partition("\n\n")[0].split())
+        )[0]
+        rows.append((f"[{heading.removeprefix('# ')}]({name})", first))
+    return f"# {title}\n\n{said}\n\n{table(('Page', 'What is in it'), rows)}\n"
+
+
+def _function(name: str) -> str:
+    function = getattr(functions, name)
+    signature = inspect.signature(function)
+    arguments = section(function, "Args")
+    operation = next(it for it in OPERATIONS.values() if it.name == tables.asks()[name])
+    path = operation.path.replace("<", "{").replace(">", "}")
+    given = ", ".join(str(it) for it in (*arguments,) if it != "provider")
+    parts = [
+        f"# {name}",
+        f"{first_sentence(function)}\n",
+        f"```python\n{_call(name, given)}\n```\n",
+        f"`{name}_output` also takes outputs, such as the id of a new container, and returns an output.\n",
+        "## Arguments\n",
+        table(
+            ("Argument", "Type", "Default", "What it is"),
+            [
+                (f"`{it}`", described(str(parameter.annotation)), _default(parameter), arguments.get(it, ""))
+                for it, parameter in signature.parameters.items()
+            ],
+        ),
+        "\n## Result\n",
+        f"{_result(signature.return_annotation, secret=QUESTIONS[name].secret)}\n",
+        "## Call to the API\n",
+        f"`{operation.method} {path}`, with the scope `{operation.scope}`.\n",
+        "[Data functions](../functions.md) says how often a program sends it.\n",
+    ]
+    return "\n".join(parts)
+
+
+def _call(name: str, given: str) -> str:
+    return f"import stacks_pulumi as stacks\n\nstacks.{name}({given})\nstacks.{name}_output({given})"
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    return "required" if parameter.default is inspect.Parameter.empty else f"`{parameter.default!r}`"
+
+
+def _result(annotation: str, *, secret: bool) -> str:
+    said = [
+        f"{described(annotation)}. A secret, if it comes from the `_output` function."
+        if secret
+        else f"{described(annotation)}."
+    ]
+    found = _MODEL.search(annotation)
+    if found:
+        attributes = section(getattr(models, found[1]), "Attributes")
+        said.append(
+            table(("Attribute", "What it is"), [(f"`{it}`", text) for it, text in attributes.items()])
+        )
+    return "\n\n".join(said)
+
+
+def _reference(page: str) -> str:
+    title, module, said = _API[page]
+    left_out = _NOT_HERE.get(page)
+    names = [it for it in importlib.import_module(module).__all__ if not (left_out and left_out.search(it))]
+    # Constants last: the classes are what a reader looks for.
+    first = [f"{module}.{name}" for name in names if not name.isupper()]
+    reached = _reached(page)
+    last = [f"{module}.{name}" for name in names if name.isupper()]
+    options = _INHERITED if page == "emulator" else ""
+    shown = [f"::: {name}{options}" for name in (*first, *reached, *last)]
+    guide = "`(guide, ...)` names a section of the [API guide](https://docs.stackshosting.cloud)."
+    return "\n\n".join([f"# {title}", f"{said} {guide}", *shown, ""])
+
+
+def _reached(page: str) -> list[str]:
+    if page not in _REACHED:
+        return []
+    make, attributes = _REACHED[page]
+    owner = make()
+    classes = [type(getattr(owner, name)) for name in attributes]
+    return [f"{it.__module__}.{it.__qualname__}" for it in classes]
