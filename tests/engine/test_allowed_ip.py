@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stacks_pulumi.emulator import Emulator
 from tests.support.accounts import addresses, fewest_addresses, running
 from tests.support.stack import Stack
@@ -65,39 +67,62 @@ def test_an_address_from_its_creation_to_its_end(stack: Stack, emulator: Emulato
     assert emulator.state.containers == {}
 
 
-def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
+@pytest.fixture
+def office(emulator: Emulator) -> str:
+    """A program that allows an address on a container that exists already; `{}` is for more arguments."""
     web = running(emulator, "web")
-    program = f"""
+    return f"""
         web = stacks.Container.get("web", "{web}")
         office = stacks.AllowedIp("office", container=web, ip_address="{OFFICE}", revoke_auto_added=True{{}})
     """
 
-    # Access is off.
-    stack.program(program.format(""))
-    assert f"external access of {web} is off" in "".join(stack.up_fails().errors)
 
-    # Somebody else's entry, left alone and then taken over.
+def test_an_address_is_refused_while_access_is_off(stack: Stack, emulator: Emulator, office: str) -> None:
+    stack.program(office.format(""))
+
+    assert f"external access of {emulator.account}-web is off" in "".join(stack.up_fails().errors)
+
+
+def test_an_entry_of_another_client_is_left_alone(stack: Stack, emulator: Emulator, office: str) -> None:
     emulator.drift.set_external_access("web", enabled=True)
     emulator.drift.allow_ip("web", OFFICE, description="by hand")
+    stack.program(office.format(""))
+
     assert 'write stacks.AllowedIp("office", ..., adopt="if_matching")' in "".join(stack.up_fails().errors)
     assert addresses(emulator, "web")[OFFICE] == ("by hand", "both")
 
-    # Half-way: ours is in, the caller's did not go. The state knows, and the next up ends it.
+
+def test_an_adoption_that_failed_half_way_is_finished_by_the_next_up(
+    stack: Stack, emulator: Emulator, office: str
+) -> None:
+    emulator.drift.set_external_access("web", enabled=True)
+    emulator.drift.allow_ip("web", OFFICE, description="by hand")
+    # Ours is in, the caller's did not go.
     emulator.faults.add("allowed_ips.remove", "pass")
     emulator.faults.add("allowed_ips.remove", "status", code=400, body={"error": "Not today"})
-    stack.program(program.format(', adopt="if_matching"'))
+    stack.program(office.format(', adopt="if_matching"'))
+
     assert "Not today" in "".join(stack.up_fails().errors)
-    assert stack.resources()["office"]["id"] == f"{web}/{OFFICE}"
+    assert stack.resources()["office"]["id"] == f"{emulator.account}-web/{OFFICE}"
     assert stack.up(quiet_afterwards=False).steps("office") == ["update"]
     assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "both")}
 
-    # A look-up shows it as it is.
+
+def test_a_look_up_shows_an_entry_and_a_resource_that_is_gone_from_the_program_closes_the_access(
+    stack: Stack, emulator: Emulator, office: str
+) -> None:
+    web = f"{emulator.account}-web"
+    emulator.drift.set_external_access("web", enabled=True)
+    stack.program(office.format(""))
+    stack.up(quiet_afterwards=False)
+
     stack.program(f"""
         office = stacks.AllowedIp.get("looked-up", "{web}/{OFFICE}")
         pulumi.export("entry", pulumi.Output.all(office.container, office.ip_address, office.service_type))
     """)
     result = stack.up(quiet_afterwards=False)
+
     assert stack.outputs()["entry"] == [web, OFFICE, "both"]
-    # The container was only looked up, so nothing but this deletion closes its door.
+    # The container was only looked up, so nothing but this deletion closes its access.
     assert result.steps("office") == ["delete"]
     assert emulator.state.container("web").external_access is False
