@@ -37,7 +37,7 @@ def notes(tag: str, root: Path = ROOT) -> str:
     kept = json.loads((root / "tools/sdk/released.json").read_text(encoding="utf-8"))["version"]
     if kept != version[1]:
         raise ReleaseError(
-            f"tools/sdk/released.json is the schema of {kept}: run python tools/sdk/breaking.py --release, and commit it"
+            f"tools/sdk/released.json is the schema of {kept}: run python tools/sdk/breaking.py --release, commit it"
         )
     changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     heading = rf"^## \[{re.escape(version[1])}\] - \d{{4}}-\d\d-\d\d\n"
