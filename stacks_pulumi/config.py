@@ -278,7 +278,10 @@ def check_name_pattern(pattern: str) -> str:
         problem = f"beside expressions, it may have {LONGEST_NAME // 2} characters, and it has {len(literal)}"
     else:
         return pattern
-    msg = f"stacks:namePattern is {pattern!r}: {problem}. For example: ${{name}}-${{stack}}"
+    msg = (
+        f"stacks:namePattern is {pattern!r}: {problem}. For example: ${{name}}-${{stack}}; in a shell, put it into "
+        "single quotes"
+    )
     raise ConfigError(msg)
 
 
