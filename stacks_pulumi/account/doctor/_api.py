@@ -90,10 +90,9 @@ def api(facts: Facts) -> Iterator[Finding]:
         yield problem("api", str(error), fix)
     else:
         # Another server, or another path of this one: a 404, a redirect or a web page.
-        where = f"{settings.base_url}{_through(facts, settings)}"
-        yield problem(
-            "api", f"the API is not at {where}: {_reason(error)}", _to_find(facts, settings.base_url)
-        )
+        wrong, reason = f"the API is not at {settings.base_url}", _reason(error)
+        text = reason if reason.startswith(wrong) else f"{wrong}{_through(facts, settings)}: {reason}"
+        yield problem("api", text, _to_find(facts, settings.base_url))
 
 
 def _set_again(facts: Facts) -> str:
@@ -162,7 +161,7 @@ def account(facts: Facts) -> Iterator[Finding]:
         yield unknown("account", f"the stack's state was not read: {owned}")
         return
     if not owned:
-        yield ok("account", "the stack has no resources yet: any account will do")
+        yield ok("account", "the stack has no resources in the account of its key: any account will do")
         return
     if seen is None or seen.containers is None or not isinstance(settings, Settings):
         yield unknown("account", "the containers of the key's account were not listed: see the lines above")

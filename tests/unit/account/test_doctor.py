@@ -420,7 +420,10 @@ class TestAccount:
         emulator.load([{"name": "web", "template": "nodejs"}])
         machine.state([resource("Container", "usr-other-web", provider="team-b")])
 
-        assert only(doctor(), "account")["text"] == "the stack has no resources yet: any account will do"
+        assert (
+            only(doctor(), "account")["text"]
+            == "the stack has no resources in the account of its key: any account will do"
+        )
 
     def test_an_empty_account_with_another_key_is_a_problem(self, machine: Machine, doctor: Doctor) -> None:
         machine.state([resource("Container", "usr-gone-web", origin="0123456789abcdef-01")])
