@@ -192,11 +192,13 @@ class Facts:
 
     @functools.cached_property
     def settings(self) -> Settings | ConfigError:
-        """The settings that the provider would have, or why it would refuse them."""
+        """The key and the base URL that the provider would use, or why it would refuse them."""
         if self.is_locked:
             return ConfigError("the API key of the stack cannot be decrypted")
         try:
-            return config.load(self.configured.values, self.environ)
+            # What else is malformed does not keep the API from being asked.
+            names = [f"{NAMESPACE}:{key}" for key in ("apiKey", "baseUrl", "allowHttp")]
+            return config.load({name: self.configured.values.get(name) for name in names}, self.environ)
         except ConfigError as error:
             return error
 

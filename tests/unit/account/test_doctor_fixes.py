@@ -167,6 +167,13 @@ def test_a_stack_whose_resources_have_their_own_providers_needs_no_key(
     assert (report.of("key")[0]["level"], report.code) == ("warning", 0)
 
 
+def test_a_malformed_setting_does_not_hide_what_the_api_shows(machine: Machine, doctor: Doctor) -> None:
+    machine.set("stacks:maxConcurrency", "none")
+    machine.set("stacks:apiKey", f"sk_stacks_{'a' * 64}")
+
+    assert doctor().levels("problem") == {"settings", "api"}
+
+
 def test_the_file_that_is_no_yaml_is_named(machine: Machine, doctor: Doctor) -> None:
     machine.lock("invalid YAML file: yaml: line 2: did not find expected node content")
     machine.break_config()
