@@ -8,18 +8,18 @@ from typing import Final
 
 from stacks_pulumi.account.doctor.facts import Facts
 from stacks_pulumi.account.doctor.pulumi_cli import find_project
-from stacks_pulumi.config import DEFAULT_BASE_URL, NAMESPACE, Settings
+from stacks_pulumi.config import DEFAULT_BASE_URL, NAMESPACE, AccountSettings
 
 __all__ = ["doctor", "give_setting", "pulumi", "set_key", "unset"]
 
 _DEFAULTS: Final = {
-    "adopt": Settings.adopt,
+    "adopt": AccountSettings.adopt,
     "allowHttp": "false",
     "baseUrl": DEFAULT_BASE_URL,
     "deleteChildrenWithContainer": "false",
-    "maxConcurrency": str(Settings.max_concurrency),
+    "maxConcurrency": str(AccountSettings.max_concurrency),
     "namePattern": "${name}-${stack}",
-    "requestsPerMinute": str(Settings.requests_per_minute),
+    "requestsPerMinute": str(AccountSettings.requests_per_minute),
 }
 """Values that are always valid: the defaults, and the pattern that the documentation uses."""
 

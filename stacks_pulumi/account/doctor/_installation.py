@@ -15,9 +15,9 @@ import stacks_pulumi
 from stacks_pulumi._extras import EXTRAS, install_command
 from stacks_pulumi._home import pulumi_home
 from stacks_pulumi.account.doctor import _commands as commands
-from stacks_pulumi.account.doctor import tested
+from stacks_pulumi.account.doctor import supported_versions
+from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts
-from stacks_pulumi.account.doctor.finding import Finding, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.pulumi_cli import PulumiError
 
 __all__ = ["engine", "extras", "host", "python", "sdk"]
@@ -28,7 +28,7 @@ _DYNAMIC: Final = "pulumi-resource-pulumi-python"
 _PLUGIN: Final = "pulumi-resource-stacks"
 
 
-def engine(facts: Facts) -> Iterator[Finding]:
+def engine(facts: Facts) -> Iterator[Diagnosis]:
     """Check that Pulumi's engine is installed, supported, and can run programs in the project's language."""
     command = facts.pulumi.path()
     if command is None:
@@ -39,7 +39,7 @@ def engine(facts: Facts) -> Iterator[Finding]:
     except PulumiError as error:
         yield problem("engine", f"{command}: {error}", _INSTALL)
         return
-    oldest = tested.ENGINE
+    oldest = supported_versions.ENGINE
     if _minor(version) < Version(oldest):
         yield problem(
             "engine",
@@ -68,12 +68,12 @@ def _is_installed(name: str, folders: Iterable[Path]) -> bool:
     return any((pulumi_home() / "plugins").glob(f"{kind}-{rest}-v*"))
 
 
-def python(facts: Facts) -> Iterator[Finding]:
+def python(facts: Facts) -> Iterator[Diagnosis]:
     """Check the version of the Python that runs the program."""
     if facts.runtime not in {"python", None}:
         yield ok("python", f"not needed for the program, whose runtime is {facts.runtime}")
         return
-    found, (oldest, newest) = facts.versions, tested.PYTHON
+    found, (oldest, newest) = facts.versions, supported_versions.PYTHON
     if found.error:
         yield problem(
             "python",
@@ -94,12 +94,12 @@ def python(facts: Facts) -> Iterator[Finding]:
         yield ok("python", f"Python {found.python} in {found.where} (tested: {oldest} to {newest})")
 
 
-def sdk(facts: Facts) -> Iterator[Finding]:
+def sdk(facts: Facts) -> Iterator[Diagnosis]:
     """Check the versions of Pulumi's SDK and of this package in the program's environment."""
     if facts.runtime not in {"python", None}:
         yield ok("sdk", f"Python's is not needed for the program, whose runtime is {facts.runtime}")
         return
-    found, (oldest, newest) = facts.versions, tested.SDK
+    found, (oldest, newest) = facts.versions, supported_versions.SDK
     if found.error:
         yield unknown("sdk", f"not checked: {found.where} cannot be used")
         return
@@ -141,7 +141,7 @@ def _in(facts: Facts, command: str) -> str:
     return command if python is None else f"{shlex.quote(str(python))} -m {command}"
 
 
-def extras(facts: Facts) -> Iterator[Finding]:
+def extras(facts: Facts) -> Iterator[Diagnosis]:
     """Check that what comes with an extra is installed where it is needed."""
     found = facts.versions
     if found.error:
@@ -168,7 +168,7 @@ def extras(facts: Facts) -> Iterator[Finding]:
         yield ok("extras", f"installed: {', '.join(dict.fromkeys(EXTRAS.values()))}")
 
 
-def host(facts: Facts) -> Iterator[Finding]:
+def host(facts: Facts) -> Iterator[Diagnosis]:
     """Check the native plugin where it is used, and start the process that runs the dynamic providers."""
     if facts.is_native:
         yield _plugin(facts)
@@ -176,7 +176,7 @@ def host(facts: Facts) -> Iterator[Finding]:
         yield from _dynamic_host()
 
 
-def _plugin(facts: Facts) -> Finding:
+def _plugin(facts: Facts) -> Diagnosis:
     folder = facts.plugin_folder
     if folder is None:
         if _is_installed(_PLUGIN, ()):
@@ -198,7 +198,7 @@ def _plugin(facts: Facts) -> Finding:
     return ok("host", f"the native plugin is {folder / _PLUGIN}")
 
 
-def _dynamic_host() -> Iterator[Finding]:
+def _dynamic_host() -> Iterator[Diagnosis]:
     from stacks_pulumi.account.doctor import _host_probe  # noqa: PLC0415  (it loads Pulumi)
 
     try:
@@ -207,7 +207,7 @@ def _dynamic_host() -> Iterator[Finding]:
         yield unknown("host", f"the provider process could not be tried: {error}")
         return
     if missing:
-        low, high = tested.SDK
+        low, high = supported_versions.SDK
         yield warning("host", "; ".join(missing), f"pip install 'pulumi>={low},<{_next(high)}'")
     else:
         yield ok(
