@@ -29,8 +29,11 @@ __all__ = [
     "check_base_url",
     "check_name_pattern",
     "flag",
+    "given",
+    "is_loopback",
     "load",
     "refuse_misspelt",
+    "without_keys",
 ]
 
 KEYS: Final = (
@@ -61,9 +64,15 @@ LONGEST_NAME: Final = 32
 NAME_EXPRESSION: Final = re.compile(r"\$\{([^}]*)\}")
 """An expression in a name pattern, as in Pulumi's own patterns."""
 
+_VARIABLES: Final = {
+    "apiKey": "STACKS_API_KEY",
+    "baseUrl": "STACKS_BASE_URL",
+    "allowHttp": "STACKS_ALLOW_HTTP",
+}
 _NAME_EXPRESSIONS: Final = ("name", "stack", "project", "organization")
 _RANDOM_EXPRESSIONS: Final = re.compile(r"(hex|alphanum|string|num)\(.*\)|uuid")
 _KEY: Final = re.compile(r"sk_stacks_[0-9a-fA-F]{64}")
+_LIKE_A_KEY: Final = re.compile(r"sk_stacks_\w+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -121,24 +130,21 @@ def load(
     Raises:
         ConfigError: A value is malformed. The message names the key of the configuration, never an API key.
     """
-    given = config or {}
+    config = config or {}
     environ = os.environ if environ is None else environ
 
-    def value(key: str, variable: str | None = None) -> str | None:
-        found = given.get(f"{NAMESPACE}:{key}")
-        if found is None and variable is not None:
-            found = environ.get(variable)
-        return found.strip() or None if found is not None else None
+    def value(key: str) -> str | None:
+        return given(key, config, environ)[0]
 
     account = value("account")
     # An account of its own has a key of its own: that of the environment is somebody else's.
-    api_key = value("apiKey", "STACKS_API_KEY" if account is None else None)
+    api_key, _ = given("apiKey", config, environ if account is None else {})
     adopt = value("adopt") or AccountSettings.adopt
     if adopt not in ADOPT_MODES:
-        msg = f"stacks:adopt is {adopt!r}, and must be one of {', '.join(ADOPT_MODES)}"
+        msg = f"stacks:adopt is {_quoted(adopt)}, and must be one of {', '.join(ADOPT_MODES)}"
         raise ConfigError(msg)
-    allow_http = flag("allowHttp", value("allowHttp", "STACKS_ALLOW_HTTP"))
-    base_url = value("baseUrl", "STACKS_BASE_URL") or DEFAULT_BASE_URL
+    allow_http = flag("allowHttp", value("allowHttp"))
+    base_url = value("baseUrl") or DEFAULT_BASE_URL
     name_pattern = value("namePattern")
     return AccountSettings(
         api_key=None if api_key is None else check_api_key(api_key, account),
@@ -155,6 +161,24 @@ def load(
         name_pattern=None if name_pattern is None else check_name_pattern(name_pattern),
         account=account,
     )
+
+
+def given(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str | None, str]:
+    """
+    Return the value of a setting, and the name of the setting or the variable that it is from.
+
+    The configuration takes precedence over the environment, even if its value is empty.
+
+    Args:
+        key: One of `KEYS`.
+        config: The configuration, as for `load`.
+        environ: The environment, as for `load`.
+    """
+    source, variable = f"{NAMESPACE}:{key}", _VARIABLES.get(key)
+    found = config.get(source)
+    if found is None and variable is not None and environ.get(variable, "").strip():
+        found, source = environ[variable], variable
+    return (found or "").strip() or None, source
 
 
 def refuse_misspelt(get: Callable[[str], object]) -> None:
@@ -229,21 +253,19 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
         host, _port = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    shown = base_url.rsplit("@", 1)[-1]
+    shown = _quoted(base_url.rsplit("@", 1)[-1])
     if parts.scheme not in {"https", "http"} or not host:
-        msg = f"stacks:baseUrl {shown!r} is no address of an API: it looks like {DEFAULT_BASE_URL}"
+        msg = f"stacks:baseUrl {shown} is no address of an API: it looks like {DEFAULT_BASE_URL}"
         raise ConfigError(msg)
     if parts.username is not None or parts.password is not None:
-        msg = (
-            f"stacks:baseUrl holds credentials before {shown!r}: take them out, the API key is the credential"
-        )
+        msg = f"stacks:baseUrl holds credentials before {shown}: take them out, the API key is the credential"
         raise ConfigError(msg)
     if parts.query or parts.fragment:
-        msg = f"stacks:baseUrl {shown!r} has a query or a fragment: give the address alone"
+        msg = f"stacks:baseUrl {shown} has a query or a fragment: give the address alone"
         raise ConfigError(msg)
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
         msg = (
-            f"stacks:baseUrl {shown!r} sends the API key in clear text: use https://, or, for an emulator in a network "
+            f"stacks:baseUrl {shown} sends the API key in clear text: use https://, or, for an emulator in a network "
             "that you trust, set stacks:allowHttp or STACKS_ALLOW_HTTP to true"
         )
         raise ConfigError(msg)
@@ -278,8 +300,21 @@ def check_name_pattern(pattern: str) -> str:
         problem = f"beside expressions, it may have {LONGEST_NAME // 2} characters, and it has {len(literal)}"
     else:
         return pattern
-    msg = f"stacks:namePattern is {pattern!r}: {problem}. For example: ${{name}}-${{stack}}"
+    msg = (
+        f"stacks:namePattern is {_quoted(pattern)}: {problem}. For example: ${{name}}-${{stack}}; in a shell, put it "
+        "into single quotes"
+    )
     raise ConfigError(msg)
+
+
+def without_keys(text: str) -> str:
+    """Return a text with all that looks like an API key replaced; it may be a key of another account."""
+    return _LIKE_A_KEY.sub("sk_stacks_...", text)
+
+
+def _quoted(value: str) -> str:
+    # A key that was pasted into the wrong setting must not be printed.
+    return repr(without_keys(value))
 
 
 def _how_to_set_key(account: str | None) -> str:
@@ -291,7 +326,8 @@ def _how_to_set_key(account: str | None) -> str:
     return f"{where}; a key is made in the STACKS dashboard under Account Settings, API Keys"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
     if host == "localhost":
         return True
     try:
@@ -312,7 +348,7 @@ def flag(key: str, text: str | None) -> bool:
     if text is None:
         return False
     if text.strip().lower() not in words:
-        msg = f"stacks:{key} is {text!r}: it is true or false"
+        msg = f"stacks:{key} is {_quoted(text)}: it is true or false"
         raise ConfigError(msg)
     return words[text.strip().lower()]
 
@@ -323,6 +359,6 @@ def _count(key: str, text: str | None, default: int) -> int:
     # An explicit provider's inputs pass through the engine, where a whole number may become "60.0".
     digits = text.removesuffix(".0")
     if not (digits.isascii() and digits.isdigit() and int(digits) >= 1):
-        msg = f"stacks:{key} is {text!r}: it is a whole number, 1 or more"
+        msg = f"stacks:{key} is {_quoted(text)}: it is a whole number, 1 or more"
         raise ConfigError(msg)
     return int(digits)

@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from stacks_pulumi.config import without_keys
+
 __all__ = ["api_words", "scrub", "scrub_body"]
 
-_KEY: Final = re.compile(r"sk_stacks_\w*", re.IGNORECASE)
 _SECRET_NAME: Final = re.compile(
     r"pass|secret|token|credential|private|certificate|connection_?string", re.IGNORECASE
 )
@@ -28,7 +29,7 @@ def scrub(text: str, longest: int = _LONGEST) -> str:
     """
     # Whatever looks like a key goes, not only ours: a message may quote the key of a colleague. It goes first, so
     # that no cut leaves half a key behind.
-    keyless = _KEY.sub("sk_stacks_...", text[: longest * 20])
+    keyless = without_keys(text[: longest * 20])
     line = " ".join("".join(char if char.isprintable() else " " for char in keyless).split())
     return line if len(line) <= longest else line[: longest - 3] + "..."
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from stacks_pulumi import catalog
+from stacks_pulumi._urn import name_of
 from stacks_pulumi.cost.documents import Event, Metadata, Preview, ResourceState, Stack, read
 from stacks_pulumi.cost.report import Action, Item, Line, NotPriced, PolicyViolation, Reason, Report, item
 from stacks_pulumi.cost.steps import (
@@ -15,7 +16,6 @@ from stacks_pulumi.cost.steps import (
     PreviewPlan,
     Thing,
     kind,
-    name_of,
     only_refreshes,
     plan_of,
 )
@@ -98,7 +98,7 @@ def _events(events: list[Event], monthly: MonthlyPrice) -> Report:
             event.policy_name,
             event.policy_pack_name,
             event.enforcement_level,
-            event.resource_urn.rpartition("::")[2],
+            name_of(event.resource_urn),
             event.message.strip(),
         )
         for event in (line.policy_event for line in events)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from stacks_pulumi._urn import name_of
 from stacks_pulumi.cost.documents import Metadata, ResourceState
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.recognition import kind_of
@@ -23,7 +24,6 @@ __all__ = [
     "PreviewPlan",
     "Thing",
     "kind",
-    "name_of",
     "only_refreshes",
     "plan_of",
 ]
@@ -171,8 +171,3 @@ def _is_kept(old: ResourceState, end: str, deleted: set[str]) -> bool:
     """
     with_another = end == "delete" and old.deleted_with in deleted
     return old.retain_on_delete or with_another or end in _DISCARDS
-
-
-def name_of(urn: str) -> str:
-    """Return the name that a resource has in its program."""
-    return urn.rpartition("::")[2]

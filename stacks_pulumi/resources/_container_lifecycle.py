@@ -352,12 +352,14 @@ class ContainerCreation(Creation[models.Container]):
 
     def what_to_do(self) -> str:
         """Return the possible owners in order, how to avoid the name, and what an adoption means."""
-        avoid = how_to_rename(self.inputs.get(NAME_PATTERN), self.session.settings.account)
+        pattern = self.inputs.get(NAME_PATTERN)
+        by_default = pattern is not None or self.inputs["name"] == self.op.label
+        avoid = how_to_rename(pattern, self.session.settings.account, by_default=by_default)
         return (
             "Its possible owners, in this order: an interrupted or waitlisted `up` of this stack; another stack; "
-            f"somebody who made it by hand. If it is another stack's, {avoid}. Otherwise adopt it: write "
-            f"{self.adopting()}. To adopt means that this stack changes and deletes it from then on, even if another "
-            "stack manages it too."
+            "somebody who made it by hand. `stacks-pulumi account` shows which stacks have it. If it is another "
+            f"stack's, {avoid}. Otherwise adopt it: write {self.adopting()}. To adopt means that this stack changes "
+            "it from then on, and that `pulumi destroy` deletes it with its data, even if another stack manages it too."
         )
 
     def roll_back(self, thing: models.Container) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from stacks_pulumi._urn import name_of
+
 __all__ = ["Checked", "Difference", "EngineCall", "Found"]
 
 
@@ -27,7 +29,7 @@ class EngineCall(ABC):
     @property
     def name(self) -> str:
         """The resource's name in the program; empty if it is not known."""
-        return self.urn.rpartition("::")[2]
+        return name_of(self.urn)
 
     @abstractmethod
     def is_active(self) -> bool:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from stacks_pulumi._urn import stack_and_project
 from stacks_pulumi.config import LONGEST_NAME, NAME_EXPRESSION
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.resources import _checks
@@ -21,7 +22,6 @@ __all__ = [
     "default_container_name",
     "how_to_rename",
     "named",
-    "stack_and_project",
     "valid_container_name",
 ]
 
@@ -121,29 +121,26 @@ def valid_container_name(text: str) -> str:
     return text if _is_valid(text) else _with_digest(_clean(text), text)
 
 
-def how_to_rename(pattern: str | None, account: str | None) -> str:
+def how_to_rename(pattern: str | None, account: str | None, *, by_default: bool) -> str:
     """
     Return how a program gives a new container another name.
 
     Args:
         pattern: The pattern that has shaped the present name, if any.
         account: The explicit provider of the container, if any.
+        by_default: Whether the name may be a default; a pattern does not shape one that the program gives.
     """
-    if pattern is not None:
-        return f'change stacks:namePattern ({pattern}), for instance to ${{project}}-{pattern}, or write name="..."'
+    expressions = NAME_EXPRESSION.findall(pattern or "${name}")
+    lacking = [word for word in ("stack", "project") if word not in expressions]
+    if not by_default or not lacking:
+        return 'write another name="..."'
+    better = {"stack": f"{pattern or '${name}'}-${{stack}}", "project": f"${{project}}-{pattern}"}[lacking[0]]
     where = (
-        "run `pulumi config set stacks:namePattern '${name}-${stack}'`"
+        f"run `pulumi config set stacks:namePattern '{better}'`"
         if account is None
-        else f'write name_pattern="${{name}}-${{stack}}" on the provider "{account}"'
+        else f'write name_pattern="{better}" on the provider "{account}"'
     )
-    return f'{where}, which gives new containers of this stack other default names, or write name="..."'
-
-
-def stack_and_project(urn: str) -> tuple[str | None, str | None]:
-    """Return the names of the stack and of the project in a URN; `None` for what it does not have."""
-    # urn:pulumi:<stack>::<project>::<types>::<name>
-    parts = urn.removeprefix("urn:pulumi:").split("::")
-    return (parts[0], parts[1]) if urn.startswith("urn:pulumi:") and len(parts) >= 4 else (None, None)
+    return f'{where}, which shapes the default names of new containers, or write name="..."'
 
 
 def _with_digest(clean: str, text: str) -> str:

@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from stacks_pulumi._urn import name_of
+
 __all__ = ["OWNERSHIP", "Owner", "Ownership"]
 
 Key = tuple[str, str]
@@ -43,7 +45,7 @@ class Owner:
     @property
     def name(self) -> str:
         """The resource's name in the program."""
-        return _name(self.urn)
+        return name_of(self.urn)
 
     def why_it_keeps(self, urn: str) -> str:
         """Return why the object is not deleted for the resource with this URN, which owned it before."""
@@ -91,7 +93,7 @@ class Ownership:
             self._undecided.add(urn)
             other = next((self._names[key] for key in keys if self._names.get(key, urn) != urn), None)
             if other is not None:
-                return _name(other)
+                return name_of(other)
             # A resource that gives a name up leaves it to others.
             self._names = {key: owner for key, owner in self._names.items() if owner != urn}
             self._names.update(dict.fromkeys(keys, urn))
@@ -147,10 +149,6 @@ class Ownership:
             owner = self._owners.get((kind, id_))
             if owner is not None and owner.token == token:
                 del self._owners[kind, id_]
-
-
-def _name(urn: str) -> str:
-    return urn.rpartition("::")[2]
 
 
 OWNERSHIP: Final = Ownership()

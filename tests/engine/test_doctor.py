@@ -43,6 +43,11 @@ def command(stack: Stack, *arguments: str, **environment: str) -> subprocess.Com
     )
 
 
+def paste(stack: Stack, line: str) -> None:
+    """Paste a fix into the shell."""
+    subprocess.run(["sh", "-c", line], cwd=stack.folder, env=stack.env, check=True, timeout=100)
+
+
 def doctor(stack: Stack, *arguments: str, **environment: str) -> Diagnosis:
     done = command(stack, "doctor", "--json", *arguments, **environment)
     assert done.stderr == ""
@@ -83,14 +88,41 @@ def test_what_the_engine_stores_is_recognised(stack: Stack, emulator: Emulator) 
 
     assert found.code == 0
     assert [found.level(name) for name in ("key-storage", "adopt", "autonaming")] == ["warning"] * 3
-    stack.cli(*found.checks["adopt"]["fix"].partition(",")[0].split()[1:])
-    stack.cli(*found.checks["autonaming"]["fix"].partition(",")[0].split()[1:])
+    paste(stack, found.checks["adopt"]["fix"])
+    paste(stack, found.checks["autonaming"]["fix"])
     stack.set("stacks:apiKey", emulator.key)
     healed = doctor(stack)
     assert {name for name in healed.checks if healed.level(name) == "warning"} == set()
 
     assert doctor(stack, PULUMI_CONFIG_PASSPHRASE="another").code == 1
-    assert doctor(stack, "--stack", "none").checks["stack"]["fix"] == "`pulumi stack ls` lists the stacks"
+    assert doctor(stack, "--stack", "none").checks["stack"]["fix"] == "pulumi stack ls"
+
+
+def test_settings_of_the_project_are_fixed_by_what_is_pasted(stack: Stack, emulator: Emulator) -> None:
+    settings = "stacks:adopt: if_matching, stacks:maxConcurrency: none, stacks:baseUrl: 'ftp://x'"
+    project = f"name: tests\nruntime: python\nconfig: {{{settings}, 'stacks:namePattern': '${{nam}}'}}\n"
+    stack.folder.joinpath("Pulumi.yaml").write_text(project, encoding="utf-8")
+    stack.cli("config", "set", "stacks:baseUrl", f"{emulator.url}/containers")
+
+    found = command(stack, "doctor", "--json")
+    checks = json.loads(found.stdout)["checks"]
+    for line in checks:
+        if line["level"] in {"problem", "warning"}:
+            paste(stack, line["fix"])
+
+    healed = command(stack, "doctor")
+    assert [found.returncode, healed.returncode] == [1, 0]
+    assert "warning" not in healed.stdout
+
+
+def test_a_stack_that_is_not_selected_is_fixed_where_it_is_checked(stack: Stack) -> None:
+    stack.set("stacks:adopt", "if_matching")
+    stack.cli("stack", "init", "prod")
+
+    found = doctor(stack, "--stack", "dev")
+
+    paste(stack, found.checks["adopt"]["fix"])
+    assert doctor(stack, "--stack", "dev").level("adopt") == "ok"
 
 
 def test_a_cap_that_stopped_an_up_is_told_until_an_up_creates_again(stack: Stack, emulator: Emulator) -> None:

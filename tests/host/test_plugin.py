@@ -110,6 +110,14 @@ def test_a_name_is_the_former_one_then_that_of_autonaming_then_that_of_the_progr
     assert _to_dict(kept.inputs)["name"] == "former"
 
 
+def test_the_default_name_is_all_of_a_name_with_colons(host: Host) -> None:
+    request = provider_pb2.CheckRequest(urn=f"{URN}::two", news=_to_struct({"template": "nodejs"}))
+
+    (failure,) = host.stub.Check(request).failures
+
+    assert "'web::two'" in failure.reason
+
+
 def test_a_proposed_name_that_is_too_long_is_shortened_and_an_enforced_one_is_refused(host: Host) -> None:
     options = provider_pb2.CheckRequest.AutonamingOptions
     long = "a-very-long-name-of-a-container-1a2b3c4"

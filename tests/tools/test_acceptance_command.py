@@ -17,7 +17,7 @@ from stacks_pulumi.emulator import Emulator
 from tools.acceptance.__main__ import main
 
 ROOT = Path(__file__).parents[2]
-FOREIGN = ["acc-other", "acc-0123abcd-Main", "orders"]
+FOREIGN = ["acc-other", "acc-0123abcd-Main", "acc-0123abcde", "acc-0123abcdx-1", "my-acc-0123abcd", "orders"]
 
 
 @pytest.fixture
@@ -100,9 +100,10 @@ def test_after_a_crash_the_sweep_lists_first_and_deletes_only_the_prefix(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     interrupted(emulator, tmp_path, signal.SIGKILL)
-    emulator.load([{"name": name, "template": "nodejs"} for name in FOREIGN])
     (prefix,) = records(tmp_path)
-    (left,) = names(emulator) - set(FOREIGN)
+    foreign = {*FOREIGN, f"{prefix}0-mine"}
+    emulator.load([{"name": name, "template": "nodejs"} for name in foreign])
+    (left,) = names(emulator) - foreign
     assert left.startswith(prefix)
 
     monkeypatch.setattr("builtins.input", lambda _: "no")
@@ -110,12 +111,12 @@ def test_after_a_crash_the_sweep_lists_first_and_deletes_only_the_prefix(
     said = capsys.readouterr().out
     assert left in said
     assert "Nothing was deleted." in said
-    assert names(emulator) == {left, *FOREIGN}
+    assert names(emulator) == {left, *foreign}
 
     monkeypatch.setattr("builtins.input", lambda _: "yes")
     assert command("sweep") == 0
 
-    assert names(emulator) == set(FOREIGN)
+    assert names(emulator) == foreign
     assert records(tmp_path) == []
     assert command("sweep") == 0
     assert "There is no interrupted run." in capsys.readouterr().out
@@ -151,6 +152,46 @@ def test_a_prefix_that_no_run_has_is_refused(
         assert f"{prefix!r} is not the prefix of a run" in capsys.readouterr().err
 
 
+def test_a_record_that_a_crash_has_cut_short_is_swept(
+    command: Callable[..., int], emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.load([{"name": name, "template": "nodejs"} for name in FOREIGN])
+    (tmp_path / "acc-0123abcd.json").write_text("", encoding="utf-8")
+
+    assert command("sweep", "--yes") == 0
+
+    assert names(emulator) == set(FOREIGN) - {"acc-0123abcd-Main"}
+    assert records(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ((f"sk_stacks_{'a' * 64}", "{url}"), "STACKS_API_KEY is wrong, or it was revoked"),
+        (("{key}", "{url}/v2"), "STACKS_BASE_URL is not the API"),
+        (("{key}", "http://127.0.0.1:1/api/v1"), "no answer from http://127.0.0.1:1/api/v1"),
+    ],
+)
+def test_nothing_begins_with_a_wrong_key_or_address(
+    variables: tuple[str, str], reason: str, emulator: Emulator, tmp_path: Path
+) -> None:
+    key, base_url = (value.format(key=emulator.key, url=emulator.url) for value in variables)
+
+    done = subprocess.run(
+        [sys.executable, "tools/acceptance", "run", "--records", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "STACKS_API_KEY": key, "STACKS_BASE_URL": base_url},
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert reason in done.stderr
+    assert records(tmp_path) == []
+
+
 def test_a_run_against_another_api_is_not_swept_here(
     command: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,7 +223,7 @@ def test_a_creation_on_the_waitlist_keeps_the_record_for_a_later_sweep(
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("STACKS_API_KEY", "", "no STACKS API key is configured"),
+        ("STACKS_API_KEY", "", "set the environment variable STACKS_API_KEY"),
         ("STACKS_API_KEY", "sk_stacks_1", "malformed"),
         ("STACKS_BASE_URL", "http://api.example/api/v1", "in clear text"),
     ],

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import requests
 
@@ -34,7 +34,7 @@ from tools.acceptance.budget import Budget
 from tools.acceptance.perform import perform
 from tools.acceptance.report import report
 from tools.acceptance.run import Run
-from tools.acceptance.sweep import left_over, sweep
+from tools.acceptance.sweep import PREFIX, left_over, sweep
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _RECORDS: Final = _ROOT / ".acceptance"
@@ -51,13 +51,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load()
-        api = Api(settings.base_url, settings.require_key())
+        if settings.api_key is None:
+            print("acceptance: no API key: set the environment variable STACKS_API_KEY", file=sys.stderr)
+            return 2
+        api = Api(settings.base_url, settings.api_key)
         return _run(api, options) if options.command == "run" else _sweep(api, options)
     except (ConfigError, ValueError) as error:
         print(f"acceptance: {error}", file=sys.stderr)
         return 2
-    except (requests.RequestException, LookupError) as error:
-        print(f"acceptance: {type(error).__name__}: {error}", file=sys.stderr)
+    except requests.RequestException as error:
+        print(
+            f"acceptance: no answer from {settings.base_url}: {type(error).__name__}: {error}",
+            file=sys.stderr,
+        )
+        return 1
+    except LookupError as error:
+        print(f"acceptance: {error}", file=sys.stderr)
         return 1
 
 
@@ -76,7 +85,7 @@ def _run(api: Api, options: argparse.Namespace) -> int:
         return 1
     record = options.records / f"{run.prefix}.json"
     record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps({"prefix": run.prefix, "base_url": api.base_url}), encoding="utf-8")
+    record.write_text(json.dumps({"base_url": api.base_url}), encoding="utf-8")
     print(f"{api.base_url}: containers named {run.prefix}..., ${options.max_usd:.2f} at most.", flush=True)
     signal.signal(signal.SIGTERM, _interrupt)
     left: list[str] = [f"perhaps {run.prefix}..."]
@@ -128,10 +137,17 @@ def _recorded(folder: Path, base_url: str) -> dict[str, Path]:
     """The runs against this API that were not swept, by prefix."""
     found = {}
     for file in folder.glob("acc-*.json"):
-        noted: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if noted["base_url"] == base_url:
-            found[str(noted["prefix"])] = file
+        # One that a crash has cut short may be of this API.
+        if PREFIX.fullmatch(file.stem) and _noted(file) in {None, base_url}:
+            found[file.stem] = file
     return found
+
+
+def _noted(record: Path) -> str | None:
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["base_url"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _agreed() -> bool:

@@ -101,7 +101,7 @@ class Run:
         Ask for a container; `None` if its price is over the limit, so that nothing is sent.
 
         Args:
-            label: What follows the prefix in its name.
+            label: What follows the prefix in its name; it begins with neither a letter nor a digit, see `left_over`.
             price: What it costs at most if it is accepted.
             fields: The other fields of the request.
 

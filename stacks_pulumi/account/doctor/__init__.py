@@ -6,9 +6,11 @@ Each check is a function of the `Facts` that yields findings. Nothing is changed
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from stacks_pulumi import config
 from stacks_pulumi.account.doctor import _api, _installation, _packs, _stack_settings
 from stacks_pulumi.account.doctor.diagnosis import Diagnosis, unknown
 from stacks_pulumi.account.doctor.facts import Facts
@@ -41,9 +43,16 @@ CHECKS: Final[dict[str, Check]] = {
 
 
 def diagnose(facts: Facts) -> Iterator[Diagnosis]:
-    """Make every check. One that fails itself is reported as not made."""
+    """Make every check. One that fails itself is reported as not made, and no line shows a key."""
     for name, check in CHECKS.items():
         try:
-            yield from check(facts)
+            yield from map(_without_keys, check(facts))
         except Exception as error:  # noqa: BLE001  (a fault in one check must not hide what the others find)
-            yield unknown(name, f"the check failed ({type(error).__name__}: {error}): please report it")
+            text = f"the check failed ({type(error).__name__}: {error}): please report it"
+            yield _without_keys(unknown(name, text))
+
+
+def _without_keys(finding: Diagnosis) -> Diagnosis:
+    return dataclasses.replace(
+        finding, text=config.without_keys(finding.text), fix=config.without_keys(finding.fix)
+    )

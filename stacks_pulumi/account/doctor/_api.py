@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 import math
+import urllib.request
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
-from stacks_pulumi import _cap_record, catalog
-from stacks_pulumi.account.doctor._stack_settings import KEYS_PAGE, SET_KEY
+from stacks_pulumi import _cap_record, catalog, config
+from stacks_pulumi.account.doctor import _commands as commands
+from stacks_pulumi.account.doctor._stack_settings import KEYS_PAGE
 from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts, Owned
 from stacks_pulumi.account.doctor.pulumi_cli import PulumiError
@@ -18,6 +21,7 @@ from stacks_pulumi.errors import (
     ConnectionFailedError,
     InvalidApiKeyError,
     MissingScopeError,
+    PaymentRequiredError,
     RateLimitedError,
     ServerError,
     StacksError,
@@ -31,7 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["account", "api", "cap", "clock", "rate_limit", "scopes"]
 
-_NOT_ASKED: Final = "the API was not asked, because a setting is missing or malformed"
+_NOT_ASKED: Final = "the API was not asked: see the lines about the stack and its settings"
+_PATH: Final = "/api/v1"
+_PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _CLOCK_SECONDS: Final = 120.0
 """A clock that is off by less disturbs nothing."""
 
@@ -59,31 +65,38 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
         count = "" if listed is None else f"; {len(listed)} containers"
         yield ok("api", f"{settings.base_url} accepts the key{count}")
     elif isinstance(error, InvalidApiKeyError):
+        _, source = facts.given("apiKey")
         yield problem(
             "api",
-            f"{settings.base_url} does not accept the key (401): it is wrong, or it was revoked",
-            f"make a key in {KEYS_PAGE}, then: {_set_again(facts)}",
+            f"{settings.base_url} does not accept the key (401): it is wrong, or it was revoked. Make another in "
+            f"{KEYS_PAGE}",
+            commands.set_key(facts, source),
         )
     elif isinstance(error, RateLimitedError):
         yield ok("api", f"{settings.base_url} answers (429)")
     elif isinstance(error, ConnectionFailedError):
         yield problem(
             "api",
-            f"no answer from {settings.base_url} ({_reason(error)})",
-            f"check the network, the proxy and the base URL ({_url_fix(facts, settings.base_url)})",
+            f"no answer from {settings.base_url}{_through(facts, settings)} ({_reason(error)})",
+            _to_connect(facts, settings),
         )
     elif isinstance(error, ServerError):
         yield problem("api", str(error), "try again later; https://status.stackshosting.cloud")
-    elif isinstance(error, ApiError) and error.status != 404:
-        yield problem("api", str(error), "correct what the message names")
+    elif isinstance(error, PaymentRequiredError):
+        yield problem("api", str(error), "add a payment method in the STACKS dashboard")
+    elif isinstance(error, ApiError) and error.status not in {404, 405}:
+        # The API always has a body; a proxy or a firewall may have none that is JSON.
+        fix = "correct what the message names" if error.body else _to_find(facts, settings.base_url)
+        yield problem("api", str(error), fix)
     else:
-        # A 404, a redirect or a web page.
-        yield problem("api", f"the API is not at {settings.base_url}", _url_fix(facts, settings.base_url))
+        # Another server, or another path of this one: a 404, a redirect or a web page.
+        wrong, reason = f"the API is not at {settings.base_url}", _reason(error)
+        text = reason if reason.startswith(wrong) else f"{wrong}{_through(facts, settings)}: {reason}"
+        yield problem("api", text, _to_find(facts, settings.base_url))
 
 
 def _set_again(facts: Facts) -> str:
-    _, source = facts.given("apiKey")
-    return SET_KEY if source.startswith("stacks:") else f"set the variable {source}"
+    return commands.set_key(facts, facts.given("apiKey")[1])
 
 
 def _reason(error: StacksError) -> str:
@@ -91,16 +104,54 @@ def _reason(error: StacksError) -> str:
     return str(error).partition(": ")[2].partition(";")[0]
 
 
-def _url_fix(facts: Facts, url: str) -> str:
+def _proxy(facts: Facts, settings: AccountSettings) -> str | None:
+    """The variable of the proxy that the provider uses, if it uses one."""
+    parts = urlsplit(settings.base_url)
+    # `http://` is for an emulator, which is never reached through a proxy.
+    if parts.scheme != "https" or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return next((name for name in _PROXIES if facts.environ.get(name, "").strip()), None)
+
+
+def _through(facts: Facts, settings: AccountSettings) -> str:
+    name = _proxy(facts, settings)
+    return "" if name is None else f" through the proxy of the variable {name}"
+
+
+def _to_connect(facts: Facts, settings: AccountSettings) -> str:
+    proxy = _proxy(facts, settings)
+    if proxy is not None:
+        return f"correct the variable {proxy}, or go without the proxy: unset {proxy}"
+    url = settings.base_url
+    if url == DEFAULT_BASE_URL:
+        return "check the network of this machine; https://status.stackshosting.cloud"
+    parts = urlsplit(url)
+    if parts.scheme == "http" and config.is_loopback(parts.hostname or ""):
+        return f"stacks-pulumi emulator --port {parts.port or 80}"
+    return f"check the network; if the base URL is wrong: {_to_find(facts, url)}"
+
+
+def _to_find(facts: Facts, url: str) -> str:
     value, source = facts.given("baseUrl")
-    in_stack = source.startswith("stacks:")
     if value is None:
-        return "the base URL is the default"
-    if not url.endswith("/api/v1"):
-        better = f"{url}/api/v1"
-        return f"pulumi config set stacks:baseUrl {better}" if in_stack else f"export {source}={better}"
-    undo = "pulumi config rm stacks:baseUrl" if in_stack else f"unset {source}"
-    return f"{undo}, which brings back {DEFAULT_BASE_URL}"
+        proxy = next((name for name in _PROXIES if facts.environ.get(name, "").strip()), None)
+        return (
+            "check the network of this machine: another server answers there"
+            if proxy is None
+            else f"unset {proxy}"
+        )
+    better = _with_version(url)
+    if better is None:
+        return commands.unset(facts, source)
+    return commands.give_setting(facts, "baseUrl", source, better)
+
+
+def _with_version(url: str) -> str | None:
+    """Return the base URL with the API's path; `None` if it has that."""
+    if url.endswith(_PATH):
+        return None
+    before, found, _ = url.partition(f"{_PATH}/")
+    return f"{before}{_PATH}" if found else f"{url.removesuffix('/api')}{_PATH}"
 
 
 def account(facts: Facts) -> Iterator[Diagnosis]:
@@ -110,7 +161,7 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
         yield unknown("account", f"the stack's state was not read: {owned}")
         return
     if not owned:
-        yield ok("account", "the stack has no resources yet: any account will do")
+        yield ok("account", "the stack has no resources in the account of its key: any account will do")
         return
     if seen is None or seen.containers is None or not isinstance(settings, AccountSettings):
         yield unknown("account", "the containers of the key's account were not listed: see the lines above")
@@ -122,14 +173,16 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
     elif ours:
         yield problem(
             "account",
-            f"the stack's resources are in the account {min(theirs)}, and the key is of {min(ours)}",
-            f"set the key of {min(theirs)}: {_set_again(facts)}",
+            f"the stack's resources are in the account {min(theirs)}, and the key is of {min(ours)}: set a key of "
+            f"{min(theirs)}",
+            _set_again(facts),
         )
     elif any(one.origin is not None for one in owned):
         yield problem(
             "account",
-            f"the stack has {len(owned)} resources, made with another key, and the account of this key is empty",
-            f"set the key of {min(theirs)}: {_set_again(facts)}. If everything was deleted: `pulumi state delete`",
+            f"the stack has {len(owned)} resources, made with another key, and the account of this key is empty: set a "
+            f"key of {min(theirs)}; if all of it was deleted, remove the resources with `pulumi state delete`",
+            _set_again(facts),
         )
     else:
         yield unknown(
@@ -147,7 +200,7 @@ def scopes(facts: Facts) -> Iterator[Diagnosis]:
         yield unknown("scopes", _NOT_ASKED)
         return
     known, needed = facts.scopes, _needed(facts)
-    another = f"scopes are set when a key is made: make another in {KEYS_PAGE}, then: {_set_again(facts)}"
+    another = f"make another in {KEYS_PAGE}, and then: {_set_again(facts)}"
     for scope, why in needed.items():
         if scope in known.lacking:
             finding = f"the key lacks {scope}, which is needed for {why}"
@@ -162,8 +215,9 @@ def scopes(facts: Facts) -> Iterator[Diagnosis]:
     elif unsure:
         yield unknown(
             "scopes",
-            f"{_listed(known.held)}; unknown, because reading does not show them: {', '.join(unsure)}",
-            "--probe-scopes asks with requests that are always refused and change nothing",
+            f"{_listed(known.held)}; unknown, because reading does not show them: {', '.join(unsure)}. --probe-scopes "
+            "asks with requests that are always refused and change nothing",
+            commands.doctor(facts, "--probe-scopes"),
         )
     elif not known.lacking:
         yield ok("scopes", _listed(known.held))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +13,8 @@ from packaging.version import InvalidVersion, Version
 
 import stacks_pulumi
 from stacks_pulumi._extras import EXTRAS, install_command
+from stacks_pulumi._home import pulumi_home
+from stacks_pulumi.account.doctor import _commands as commands
 from stacks_pulumi.account.doctor import supported_versions
 from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts
@@ -19,12 +23,13 @@ from stacks_pulumi.account.doctor.pulumi_cli import PulumiError
 __all__ = ["engine", "extras", "host", "python", "sdk"]
 
 _INSTALL: Final = "install it: https://www.pulumi.com/docs/iac/download-install/"
-_COMPANIONS: Final = ("pulumi-language-python", "pulumi-resource-pulumi-python")
-"""What the engine starts to run a Python program with dynamic providers."""
+_DYNAMIC: Final = "pulumi-resource-pulumi-python"
+"""What the engine starts for the dynamic resources of a Python program."""
+_PLUGIN: Final = "pulumi-resource-stacks"
 
 
 def engine(facts: Facts) -> Iterator[Diagnosis]:
-    """Check that Pulumi's engine is installed, supported, and can run Python programs."""
+    """Check that Pulumi's engine is installed, supported, and can run programs in the project's language."""
     command = facts.pulumi.path()
     if command is None:
         yield problem("engine", "the command `pulumi` is not on PATH", _INSTALL)
@@ -42,30 +47,38 @@ def engine(facts: Facts) -> Iterator[Diagnosis]:
             f"install {oldest} or newer: https://www.pulumi.com/docs/iac/download-install/",
         )
         return
+    runtime = facts.runtime or "python"
+    needed = [f"pulumi-language-{runtime}", *([_DYNAMIC] if runtime == "python" else ())]
     here = (Path(command).absolute().parent, Path(command).resolve().parent)
-    missing = [
-        name
-        for name in _COMPANIONS
-        if shutil.which(name) is None and not any((folder / name).is_file() for folder in here)
-    ]
+    missing = [name for name in needed if not _is_installed(name, here)]
     if missing:
         yield problem(
             "engine",
-            f"Pulumi {version} has no {missing[0]}, which runs Python programs",
+            f"Pulumi {version} has no {missing[0]}, which runs programs of the runtime {runtime}",
             f"put it beside {command} or on PATH: it is part of Pulumi's download",
         )
         return
     yield ok("engine", f"Pulumi {version} (supported: {oldest} or newer)")
 
 
+def _is_installed(name: str, folders: Iterable[Path]) -> bool:
+    if shutil.which(name) is not None or any((folder / name).is_file() for folder in folders):
+        return True
+    _, kind, rest = name.split("-", 2)
+    return any((pulumi_home() / "plugins").glob(f"{kind}-{rest}-v*"))
+
+
 def python(facts: Facts) -> Iterator[Diagnosis]:
     """Check the version of the Python that runs the program."""
+    if facts.runtime not in {"python", None}:
+        yield ok("python", f"not needed for the program, whose runtime is {facts.runtime}")
+        return
     found, (oldest, newest) = facts.versions, supported_versions.PYTHON
     if found.error:
         yield problem(
             "python",
             f"the virtual environment {found.where}, which Pulumi.yaml names, cannot be used: {found.error}",
-            "create it and install the program's requirements: `pulumi install`",
+            commands.pulumi(facts, "install", of_stack=False),
         )
         return
     minor = _minor(found.python)
@@ -83,6 +96,9 @@ def python(facts: Facts) -> Iterator[Diagnosis]:
 
 def sdk(facts: Facts) -> Iterator[Diagnosis]:
     """Check the versions of Pulumi's SDK and of this package in the program's environment."""
+    if facts.runtime not in {"python", None}:
+        yield ok("sdk", f"Python's is not needed for the program, whose runtime is {facts.runtime}")
+        return
     found, (oldest, newest) = facts.versions, supported_versions.SDK
     if found.error:
         yield unknown("sdk", f"not checked: {found.where} cannot be used")
@@ -90,7 +106,7 @@ def sdk(facts: Facts) -> Iterator[Diagnosis]:
     own = found.packages.get("stacks-pulumi")
     if own is None:
         yield problem(
-            "sdk", f"stacks-pulumi is not installed in {found.where}", f"there: {install_command()}"
+            "sdk", f"stacks-pulumi is not installed in {found.where}", _in(facts, install_command())
         )
         return
     version = found.packages.get("pulumi")
@@ -100,13 +116,13 @@ def sdk(facts: Facts) -> Iterator[Diagnosis]:
             if version is None
             else f"{version} is not supported: it is older than {oldest}"
         )
-        yield problem("sdk", f"Pulumi's Python SDK {said}", f"pip install 'pulumi>={oldest},<4'")
+        yield problem("sdk", f"Pulumi's Python SDK {said}", _in(facts, f"pip install 'pulumi>={oldest},<4'"))
     elif _minor(version) > Version(newest):
         yield warning(
             "sdk",
             f"Pulumi's Python SDK {version} is newer than the tested {newest}: progress, timeouts or "
             "concurrency may be reduced",
-            f"pip install 'pulumi>={oldest},<{_next(newest)}'",
+            _in(facts, f"pip install 'pulumi>={oldest},<{_next(newest)}'"),
         )
     else:
         yield ok("sdk", f"Pulumi's Python SDK {version} (tested: {oldest} to {newest}), stacks-pulumi {own}")
@@ -116,6 +132,13 @@ def sdk(facts: Facts) -> Iterator[Diagnosis]:
             f"the program uses stacks-pulumi {own}, and this command is of version {stacks_pulumi.__version__}",
             f"run the command of the program's environment: {Path(found.where) / 'bin' / 'stacks-pulumi'}",
         )
+
+
+def _in(facts: Facts, command: str) -> str:
+    """Return a command of `pip`, run by the Python of the program's environment."""
+    where = Path(facts.versions.where)
+    python = next((it for it in (where / "bin/python", where / "Scripts/python.exe") if it.is_file()), None)
+    return command if python is None else f"{shlex.quote(str(python))} -m {command}"
 
 
 def extras(facts: Facts) -> Iterator[Diagnosis]:
@@ -134,7 +157,7 @@ def extras(facts: Facts) -> Iterator[Diagnosis]:
         yield (problem if facts.packs else warning)(
             "extras",
             f"{lacking['policy']} is not installed, and policy packs need it",
-            f"it comes with the extra 'policy': {install_command('policy')}",
+            _in(facts, install_command("policy")),
         )
     rest = [extra for extra in lacking if not (needed and extra == "policy")]
     if rest:
@@ -145,8 +168,37 @@ def extras(facts: Facts) -> Iterator[Diagnosis]:
         yield ok("extras", f"installed: {', '.join(dict.fromkeys(EXTRAS.values()))}")
 
 
-def host(_facts: Facts) -> Iterator[Diagnosis]:
-    """Start the process that runs our providers, and see whether it finds all parts of the SDK that it uses."""
+def host(facts: Facts) -> Iterator[Diagnosis]:
+    """Check the native plugin where it is used, and start the process that runs the dynamic providers."""
+    if facts.is_native:
+        yield _plugin(facts)
+    if facts.runtime in {"python", None}:
+        yield from _dynamic_host()
+
+
+def _plugin(facts: Facts) -> Diagnosis:
+    folder = facts.plugin_folder
+    if folder is None:
+        if _is_installed(_PLUGIN, ()):
+            return ok("host", f"the native plugin {_PLUGIN} is installed")
+        own = Path(sys.executable).parent
+        return problem(
+            "host",
+            f"the native plugin {_PLUGIN} is neither on PATH nor named in {facts.project_file}",
+            f"export PATH={shlex.quote(str(own))}:$PATH"
+            if (own / _PLUGIN).is_file()
+            else f"there: {install_command()}",
+        )
+    if shutil.which(_PLUGIN, path=str(folder)) is None:
+        return problem(
+            "host",
+            f"{facts.project_file} names {folder} for the plugin stacks, and no {_PLUGIN} is there",
+            "name the folder of the program's environment, for instance .venv/bin",
+        )
+    return ok("host", f"the native plugin is {folder / _PLUGIN}")
+
+
+def _dynamic_host() -> Iterator[Diagnosis]:
     from stacks_pulumi.account.doctor import _host_probe  # noqa: PLC0415  (it loads Pulumi)
 
     try:

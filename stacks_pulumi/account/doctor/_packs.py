@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shlex
 import subprocess
 import sys
 import threading
@@ -57,12 +58,18 @@ def _pack(facts: Facts, folder: Path, *, named: bool) -> Iterator[Diagnosis]:
             "packs", f"{folder} was not loaded: its runtime is {name!r}, and only Python packs are checked"
         )
         return
-    failure = _load(_interpreter(facts, folder, runtime), folder)
+    interpreter = _interpreter(facts, folder, runtime)
+    failure = _load(interpreter, folder)
     if failure is None:
         yield ok("packs", f"{folder} loads")
     else:
-        install = f"pip install -r {folder / 'requirements.txt'}, or correct its code"
-        yield worse("packs", f"{folder} does not load: {failure}", install)
+        requirements = folder / "requirements.txt"
+        fix = (
+            shlex.join([interpreter, "-m", "pip", "install", "-r", str(requirements)])
+            if "No module named" in failure and requirements.is_file()
+            else f"correct the code in {folder}, or install what it imports"
+        )
+        yield worse("packs", f"{folder} does not load: {failure}", fix)
 
 
 def _interpreter(facts: Facts, folder: Path, runtime: Any) -> str:

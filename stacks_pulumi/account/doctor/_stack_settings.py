@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+
+import yaml
 
 from stacks_pulumi import config
+from stacks_pulumi.account.doctor import _commands as commands
 from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts
 from stacks_pulumi.account.doctor.pulumi_cli import PulumiError, StackConfiguration
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
 
-__all__ = ["KEYS_PAGE", "SET_KEY", "adopt", "autonaming", "base_url", "key", "settings", "stack"]
+__all__ = ["KEYS_PAGE", "adopt", "autonaming", "base_url", "key", "settings", "stack"]
 
 KEYS_PAGE: Final = "the STACKS dashboard, Account Settings, API Keys"
-SET_KEY: Final = "pulumi config set stacks:apiKey --secret"
 
 _AUTONAMING: Final = "pulumi:autonaming"
 _OURS: Final = f"{NAMESPACE}:"
@@ -33,29 +37,59 @@ def stack(facts: Facts) -> Iterator[Diagnosis]:
             "run this in the project's folder, or name it with -C",
         )
         return
+    yield from _runtime(facts)
     found = facts.configuration
     if facts.pulumi.path() is None:
         yield unknown("stack", "its configuration was not read: the command `pulumi` is missing")
     elif isinstance(found, PulumiError):
-        yield problem("stack", f"its configuration cannot be read: {found}", _to_read_stack(str(found)))
+        yield from _unreadable(facts, f"its configuration cannot be read: {found}")
     elif found.error:
-        yield problem("stack", f"its secrets cannot be decrypted: {found.error}", _to_read_stack(found.error))
+        yield from _unreadable(facts, f"its secrets cannot be decrypted: {found.error}")
     else:
         count = sum(name.startswith(_OURS) for name in found.values)
         named = facts.stack or "the selected stack"
         yield ok("stack", f"{named} of {facts.project_file.parent}, {count} settings of stacks-pulumi")
 
 
-def _to_read_stack(error: str) -> str:
+def _runtime(facts: Facts) -> Iterator[Diagnosis]:
+    if facts.project and facts.runtime is None:
+        yield problem(
+            "stack",
+            f"{facts.project_file} names no runtime, so no program is run",
+            "write `runtime: python` into it",
+        )
+
+
+def _unreadable(facts: Facts, text: str) -> Iterator[Diagnosis]:
+    broken = list(_broken_files(facts))
+    for file, error in broken:
+        yield problem("stack", f"{file} is no valid YAML: {error}", f"correct {file}")
+    if not broken:
+        yield problem("stack", text, _to_read_stack(facts, text))
+
+
+def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
+    """The files of the project and its stacks that cannot be parsed; the engine does not say which one it is."""
+    folder = facts.folder if facts.project_file is None else facts.project_file.parent
+    for file in sorted(folder.glob("Pulumi*.yaml")):
+        try:
+            yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            yield file, " ".join(str(error).split())
+
+
+def _to_read_stack(facts: Facts, error: str) -> str:
     if "passphrase" in error:
-        return "set PULUMI_CONFIG_PASSPHRASE, or PULUMI_CONFIG_PASSPHRASE_FILE, to the stack's passphrase"
+        return "export PULUMI_CONFIG_PASSPHRASE=..."
     if "no stack selected" in error:
-        return "`pulumi stack select NAME`, or name it with --stack"
+        return commands.pulumi(facts, "stack", "select", of_stack=False)
     if "no stack named" in error:
-        return "`pulumi stack ls` lists the stacks"
+        return commands.pulumi(facts, "stack", "ls", of_stack=False)
+    if "dial tcp" in error:
+        return "check the network, and the URL of the backend that `pulumi whoami -v` shows"
     if "PULUMI_ACCESS_TOKEN" in error or "login" in error:
-        return "`pulumi login`, or set PULUMI_ACCESS_TOKEN or PULUMI_BACKEND_URL"
-    return "correct what the message names; `pulumi config` shows it again"
+        return "pulumi login"
+    return f"correct what the message names; `{commands.pulumi(facts, 'config')}` shows it again"
 
 
 def settings(facts: Facts) -> Iterator[Diagnosis]:
@@ -67,34 +101,37 @@ def settings(facts: Facts) -> Iterator[Diagnosis]:
     for name, value in sorted(facts.configured.values.items()):
         if not name.startswith(_OURS):
             continue
-        for finding in _setting(name.removeprefix(_OURS), value):
+        for finding in _setting(facts, name.removeprefix(_OURS), value):
             wrong = True
             yield finding
     if not wrong:
         yield ok("settings", "every setting of the stack is known and valid")
 
 
-def _setting(name: str, value: str | None) -> Iterator[Diagnosis]:
+def _setting(facts: Facts, name: str, value: str | None) -> Iterator[Diagnosis]:
     full = f"{_OURS}{name}"
     if name not in config.KEYS or name == _SET_BY_PROGRAMS:
-        yield _misspelt(name)
+        yield _misspelt(facts, name, value)
     elif name not in {"apiKey", "baseUrl"}:
         try:
             config.load({full: value}, {})
         except ConfigError as error:
-            yield problem("settings", str(error), f"pulumi config rm {full}, which brings back the default")
+            yield problem("settings", str(error), commands.unset(facts, full))
 
 
-def _misspelt(name: str) -> Diagnosis:
+def _misspelt(facts: Facts, name: str, value: str | None) -> Diagnosis:
     full = f"{_OURS}{name}"
     by_lower = {key.lower(): key for key in config.KEYS if key != _SET_BY_PROGRAMS}
     close = difflib.get_close_matches(name.lower().replace("_", "").replace("-", ""), by_lower, 1, 0.6)
+    remove = commands.unset(facts, full)
     if not close:
-        return warning("settings", f"unknown setting {full}: it has no effect", f"pulumi config rm {full}")
+        return warning("settings", f"unknown setting {full}: it has no effect", remove)
     meant = f"{_OURS}{by_lower[close[0]]}"
-    secret = " --secret" if meant.endswith("apiKey") else ""
     text = f"unknown setting {full}: it has no effect; the setting is {meant}"
-    fix = f"pulumi config rm {full}, and then: pulumi config set {meant}{secret} ..."
+    # The value may be a key.
+    words = ["--secret"] if meant.endswith("apiKey") or full in facts.configured.secrets else [value or "..."]
+    joint = ", and then: " if facts.is_in_project_file(full) else " && "
+    fix = f"{remove}{joint}{commands.pulumi(facts, 'config', 'set', meant, *words)}"
     try:
         config.refuse_misspelt(lambda key: "" if key == full else None)
     except ConfigError:
@@ -106,59 +143,86 @@ def _misspelt(name: str) -> Diagnosis:
 def key(facts: Facts) -> Iterator[Diagnosis]:
     """Check that there is an API key of the right form, and that it is not stored in plain text."""
     value, source = facts.given("apiKey")
-    in_stack = source == f"{_OURS}apiKey"
-    if value is None:
-        if facts.is_locked:
-            yield unknown(
-                "key", "stacks:apiKey is set, and it cannot be decrypted: see the line about the stack"
-            )
-        elif isinstance(facts.configuration, PulumiError) and facts.project_file is not None:
-            yield unknown("key", "the stack's configuration was not read, and STACKS_API_KEY is not set")
-        else:
-            yield problem("key", "no API key is configured", f"{SET_KEY} (make a key in {KEYS_PAGE})")
-        return
+    yield _no_key(facts) if value is None else _key(facts, value, source)
+    yield from _stored_key(facts)
+
+
+def _key(facts: Facts, value: str, source: str) -> Diagnosis:
     try:
         config.check_api_key(value)
     except ConfigError as error:
         # The part after it is about how to set a key.
         text = str(error).partition("; ")[0]
-        yield problem("key", text, SET_KEY if in_stack else f"correct the variable {source}")
-    else:
-        also = (
-            ", which takes precedence over STACKS_API_KEY"
-            if in_stack and "STACKS_API_KEY" in facts.environ
-            else ""
+        return problem("key", text, commands.set_key(facts, source))
+    if not source.startswith(_OURS):
+        return ok("key", f"from the variable {source}")
+    also = ", which takes precedence over STACKS_API_KEY" if "STACKS_API_KEY" in facts.environ else ""
+    return ok("key", f"from the configuration ({source}){also}")
+
+
+def _no_key(facts: Facts) -> Diagnosis:
+    name = f"{_OURS}apiKey"
+    make = f"a key is made in {KEYS_PAGE}"
+    if facts.is_locked:
+        return unknown(
+            "key", "stacks:apiKey is set, and it cannot be decrypted: see the line about the stack"
         )
-        yield ok(
-            "key", f"from {f'the configuration ({source})' if in_stack else f'the variable {source}'}{also}"
-        )
-    if in_stack and source not in facts.configured.secrets:
+    if isinstance(facts.configuration, PulumiError) and facts.project_file is not None:
+        return unknown("key", "the stack's configuration was not read, and STACKS_API_KEY is not set")
+    if name in facts.configured.values and facts.environ.get("STACKS_API_KEY", "").strip():
+        text = "stacks:apiKey is empty, and it takes precedence over STACKS_API_KEY"
+        return problem("key", text, commands.unset(facts, name))
+    if facts.elsewhere and not facts.owned:
+        # It is enough for a program whose resources all have an explicit provider.
+        text = f"no API key is configured; the stack's {len(facts.elsewhere)} resources have providers of their own"
+        return warning("key", f"{text}; {make}", commands.set_key(facts, name))
+    return problem("key", f"no API key is configured; {make}", commands.set_key(facts, name))
+
+
+def _stored_key(facts: Facts) -> Iterator[Diagnosis]:
+    name = f"{_OURS}apiKey"
+    revoke = f"if the file was committed or shared, revoke the key first and make another ({KEYS_PAGE})"
+    if facts.in_project_file.get(name):
         yield warning(
             "key-storage",
-            "the API key stands in plain text in the stack's configuration file",
-            f"{SET_KEY}; if the file was committed or shared, first revoke the key and make another ({KEYS_PAGE})",
+            f"an API key stands in plain text in {facts.project_file}; {revoke}",
+            f"delete {name} from the section `config` of {facts.project_file}, and then: "
+            f"{commands.set_key(facts, name)}",
         )
-    elif in_stack:
+    elif name in facts.configured.secrets:
         yield ok("key-storage", "the API key is encrypted in the stack's configuration file")
+    elif facts.configured.values.get(name):
+        yield warning(
+            "key-storage",
+            f"the API key stands in plain text in the stack's configuration file; {revoke}",
+            commands.set_key(facts, name),
+        )
 
 
 def base_url(facts: Facts) -> Iterator[Diagnosis]:
     """Check that the base URL is one that a key may be sent to."""
     value, source = facts.given("baseUrl")
-    in_stack = source.startswith(_OURS)
     if value is None:
         yield ok("base-url", f"{config.DEFAULT_BASE_URL} (the default)")
         return
     try:
         url = config.check_base_url(value, allow_http=_allows_http(facts))
     except ConfigError as error:
-        text, _, advice = str(error).partition(": ")
-        command = (
-            "pulumi config set stacks:baseUrl https://..." if in_stack else f"correct the variable {source}"
-        )
-        yield problem("base-url", text, f"{advice} ({command})")
+        yield problem("base-url", str(error), _repaired(facts, value, source))
         return
     yield ok("base-url", f"{url} (from {source})")
+
+
+def _repaired(facts: Facts, value: str, source: str) -> str:
+    try:
+        parts = urlsplit(value)
+        netloc = parts.netloc.rpartition("@")[2]
+        better = config.check_base_url(f"https://{netloc}{parts.path}") if netloc else None
+    except (ConfigError, ValueError):
+        better = None
+    if better is not None:
+        return commands.give_setting(facts, "baseUrl", source, better)
+    return commands.unset(facts, source)
 
 
 def _allows_http(facts: Facts) -> bool:
@@ -175,8 +239,8 @@ def adopt(facts: Facts) -> Iterator[Diagnosis]:
         yield warning(
             "adopt",
             "stacks:adopt is if_matching: each container with the right name, template and plan is taken over, "
-            "even if another stack owns it",
-            "pulumi config rm stacks:adopt, once the stack has adopted what it should",
+            "even if another stack owns it. Undo it once the stack has adopted what it should",
+            commands.unset(facts, "stacks:adopt"),
         )
     elif isinstance(facts.configuration, StackConfiguration):
         yield ok(
@@ -191,12 +255,15 @@ def autonaming(facts: Facts) -> Iterator[Diagnosis]:
     """Check that Pulumi's own naming of resources is not configured, which does not name containers."""
     if not isinstance(facts.configuration, StackConfiguration):
         yield unknown("autonaming", "the stack's configuration was not read")
+    elif _AUTONAMING in facts.configured.values and facts.is_native:
+        yield ok("autonaming", "pulumi:autonaming names the containers of the native plugin")
     elif _AUTONAMING in facts.configured.values:
         yield warning(
             "autonaming",
             "pulumi:autonaming does not name containers in Python programs, and a pattern without a random part makes "
-            "the engine delete each resource before it creates the replacement",
-            f"pulumi config rm {_AUTONAMING}, and set stacks:namePattern, or give containers their `name`",
+            "the engine delete each resource before it creates the replacement. stacks:namePattern shapes the names "
+            "of containers",
+            commands.unset(facts, _AUTONAMING),
         )
     else:
         pattern, _ = facts.given("namePattern")

@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Facts", "Owned", "Versions"]
 
-_VARIABLES: Final = {
-    "apiKey": "STACKS_API_KEY",
-    "baseUrl": "STACKS_BASE_URL",
-    "allowHttp": "STACKS_ALLOW_HTTP",
-}
 _ASK: Final = """
 import importlib.metadata as m, json, platform
 def version(name):
@@ -65,19 +60,21 @@ class Versions:
 @dataclass(frozen=True)
 class Owned:
     """
-    A resource of ours in the stack's state, in the account of the stack's own key.
+    A resource of ours in the stack's state.
 
     Attributes:
         kind: `Container`, `Connection` ...
         id: Its id, which begins with its account.
         origin: The key's fingerprint and a random number; `None` in states of version 0.1 and 0.2.
         external_access: Whether it is a container whose external access the program manages.
+        explicit: Whether it has an explicit provider, and so another key than the stack's.
     """
 
     kind: str
     id: str
     origin: str | None = None
     external_access: bool = False
+    explicit: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,20 +148,59 @@ class Facts:
 
         The configuration takes precedence over the environment, as for the provider.
         """
-        name, variable = f"{NAMESPACE}:{key}", _VARIABLES.get(key)
-        value = (self.configured.values.get(name) or "").strip()
-        if value or name in self.configured.secrets:
-            return value or None, name
-        value = self.environ.get(variable, "").strip() if variable is not None else ""
-        return (value, variable or name) if value else (None, name)
+        # A secret that cannot be decrypted is no reason to use the environment.
+        environ = {} if f"{NAMESPACE}:{key}" in self.configured.secrets else self.environ
+        return config.given(key, self.configured.values, environ)
+
+    def is_in_project_file(self, name: str) -> bool:
+        """Return whether a setting has its value from Pulumi.yaml, and not from the stack's file."""
+        if name not in self.in_project_file:
+            return False
+        return self.in_project_file[name] in {None, self.configured.values.get(name)}
+
+    @functools.cached_property
+    def in_project_file(self) -> Mapping[str, str | None]:
+        """The values in the section `config` of Pulumi.yaml; `None` for one that is no text, number or boolean."""
+        section = self.project.get("config")
+        found = {}
+        for name, entry in (section if isinstance(section, dict) else {}).items():
+            value = entry.get("value", entry.get("default")) if isinstance(entry, dict) else entry
+            found[str(name)] = _as_engine(value)
+        return found
+
+    @functools.cached_property
+    def runtime(self) -> str | None:
+        """The runtime that Pulumi.yaml names; `python` without a project, `None` if it names none."""
+        if self.project_file is None:
+            return "python"
+        runtime = self.project.get("runtime")
+        name = runtime.get("name") if isinstance(runtime, dict) else runtime
+        return name if isinstance(name, str) and name else None
+
+    @functools.cached_property
+    def plugin_folder(self) -> Path | None:
+        """The folder that Pulumi.yaml names for the native plugin, if it does."""
+        plugins = self.project.get("plugins")
+        listed = plugins.get("providers") if isinstance(plugins, dict) else None
+        for one in listed if isinstance(listed, list) else ():
+            if isinstance(one, dict) and one.get("name") == NAMESPACE and self.project_file is not None:
+                return self.project_file.parent / str(one.get("path"))
+        return None
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the program uses the native plugin, as far as Pulumi.yaml shows it."""
+        return self.plugin_folder is not None or self.runtime not in {"python", None}
 
     @functools.cached_property
     def settings(self) -> AccountSettings | ConfigError:
-        """The settings that the provider would have, or why it would refuse them."""
+        """The key and the base URL that the provider would use, or why it would refuse them."""
         if self.is_locked:
             return ConfigError("the API key of the stack cannot be decrypted")
         try:
-            return config.load(self.configured.values, self.environ)
+            # What else is malformed does not keep the API from being asked.
+            names = [f"{NAMESPACE}:{key}" for key in ("apiKey", "baseUrl", "allowHttp")]
+            return config.load({name: self.configured.values.get(name) for name in names}, self.environ)
         except ConfigError as error:
             return error
 
@@ -192,9 +228,21 @@ class Facts:
         found = probe.probe_scopes(self.settings, self.clock) if self.probe else probe.Scopes()
         return probe.Scopes(found.held | {probe.ALL_SCOPES[0]}, found.lacking, found.cap)
 
-    @functools.cached_property
+    @property
     def owned(self) -> tuple[Owned, ...] | PulumiError:
         """The resources of the stack's own account in its state, or why the state cannot be read."""
+        found = self.resources
+        return found if isinstance(found, PulumiError) else tuple(one for one in found if not one.explicit)
+
+    @property
+    def elsewhere(self) -> tuple[Owned, ...]:
+        """The resources of explicit providers in the stack's state, which have keys of their own."""
+        found = self.resources
+        return () if isinstance(found, PulumiError) else tuple(one for one in found if one.explicit)
+
+    @functools.cached_property
+    def resources(self) -> tuple[Owned, ...] | PulumiError:
+        """Our resources in the stack's state, or why the state cannot be read."""
         if self.project_file is None:
             return PulumiError("there is no project")
         try:
@@ -226,6 +274,13 @@ class Facts:
         if python is None:
             return Versions(where=str(folder), error="there is no Python in it")
         return _versions_of(python, folder)
+
+
+def _as_engine(value: Any) -> str | None:
+    """A value of Pulumi.yaml as the engine hands it on."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int | float) else None
 
 
 def _option(project: Mapping[str, Any], name: str) -> str | None:
@@ -273,9 +328,9 @@ def _owned(resource: Mapping[str, Any]) -> Owned | None:
     outputs, inputs = resource.get("outputs") or {}, resource.get("inputs") or {}
     kind = kind_of(str(resource.get("type", "")), {**outputs, **inputs})
     provider = str(resource.get("provider", "")).split("::")
-    # An explicit provider has another key.
-    if kind is None or not resource.get("id") or not provider[-2:][0].startswith("default"):
+    if kind is None or not resource.get("id"):
         return None
     origin = outputs.get("origin")
     opened = kind == "Container" and any(name in inputs for name in ("external_access", "externalAccess"))
-    return Owned(kind, str(resource["id"]), origin if isinstance(origin, str) else None, opened)
+    explicit = not provider[-2:][0].startswith("default")
+    return Owned(kind, str(resource["id"]), origin if isinstance(origin, str) else None, opened, explicit)

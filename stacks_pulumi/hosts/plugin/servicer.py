@@ -21,6 +21,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 import stacks_pulumi
 from stacks_pulumi import config, functions
+from stacks_pulumi._urn import name_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.functions import results
 from stacks_pulumi.functions.questions import QUESTIONS, answer
@@ -353,7 +354,7 @@ def _name(
     elif options is not None:
         news["name"] = options.proposed_name
     else:
-        news.update(default, name=request.urn.rpartition("::")[2])
+        news.update(default, name=name_of(request.urn))
 
 
 def _how(name: str, olds: Mapping[str, Any], news: Mapping[str, Any], *, replaces: bool) -> Any:

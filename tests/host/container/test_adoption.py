@@ -16,7 +16,21 @@ def test_a_taken_name_is_an_error_that_tells_the_line_to_write(web: HostedResour
 
     assert there in failure.value.message
     assert 'stacks.Container("web", ..., adopt="if_matching")' in failure.value.message
+    assert "`stacks-pulumi account` shows which stacks have it" in failure.value.message
+    assert "deletes it with its data, even if another stack manages it too" in failure.value.message
+    assert "stacks:namePattern '${name}-${stack}'" in failure.value.message
     assert failure.value.kept_id is None
+
+
+def test_a_pattern_is_not_offered_for_a_name_that_the_program_gives(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    emulator.load([{"name": "shop", "template": "nodejs"}])
+
+    with pytest.raises(CallFailedError, match=r'write another name="\.\.\."') as failure:
+        web.up(name="shop", template="nodejs")
+
+    assert "namePattern" not in failure.value.message
 
 
 def test_an_equal_container_is_taken_over_and_brought_to_the_inputs(

@@ -30,7 +30,7 @@ def test_each_line_has_its_level_its_check_and_its_fix(
     assert {line.split()[0] for line in lines} <= {"ok", "problem", "warning", "unknown"}
     assert {line.split()[1] for line in lines} == set(package.CHECKS)
     (adopt,) = (line for line in lines if line.startswith("warning  adopt"))
-    assert adopt.endswith(" | fix: pulumi config rm stacks:adopt, once the stack has adopted what it should")
+    assert adopt.endswith(f" | fix: pulumi config rm stacks:adopt --cwd {machine.project}")
     assert empty == ""
     assert summary == "1 problem, 1 warning, 5 checks that could not be made. An `up` fails."
 
@@ -53,8 +53,8 @@ def test_outside_of_a_project_the_environment_is_checked(
 @pytest.mark.parametrize(
     ("error", "fix"),
     [
-        ("passphrase must be set with PULUMI_CONFIG_PASSPHRASE", "set PULUMI_CONFIG_PASSPHRASE"),
-        ("incorrect passphrase", "set PULUMI_CONFIG_PASSPHRASE"),
+        ("passphrase must be set with PULUMI_CONFIG_PASSPHRASE", "export PULUMI_CONFIG_PASSPHRASE="),
+        ("incorrect passphrase", "export PULUMI_CONFIG_PASSPHRASE="),
         ("failed to decrypt: 500", "correct what the message names"),
     ],
 )
@@ -82,7 +82,7 @@ def test_a_stack_that_is_not_selected_prevents_an_up(machine: Machine, doctor: D
 
     report = doctor()
 
-    assert only(report, "stack")["fix"] == "`pulumi stack select NAME`, or name it with --stack"
+    assert only(report, "stack")["fix"] == f"pulumi stack select --cwd {machine.project}"
     assert report.code == 1
     assert {"settings", "key", "adopt", "autonaming"} <= report.levels("unknown")
 
@@ -98,7 +98,7 @@ def test_a_stack_that_is_not_selected_prevents_an_up(machine: Machine, doctor: D
         (lambda machine: executable(machine.bin / "pulumi", "#!/bin/sh\necho hello\n"), "prints no version"),
         (
             lambda machine: (machine.bin / "pulumi-language-python").unlink(),
-            "has no pulumi-language-python, which runs Python programs",
+            "has no pulumi-language-python, which runs programs of the runtime python",
         ),
     ],
 )
@@ -204,8 +204,8 @@ def test_a_key_in_the_environment_is_named_by_its_variable(
 
     report = doctor()
 
-    assert only(report, "key")["fix"] == "correct the variable STACKS_API_KEY"
-    assert "correct the variable STACKS_BASE_URL" in only(report, "base-url")["fix"]
+    assert only(report, "key")["fix"] == "export STACKS_API_KEY=sk_stacks_..."
+    assert only(report, "base-url")["fix"] == f"export STACKS_BASE_URL=https{emulator.url[4:]}"
     assert "sk_wrong" not in str(report.checks)
     assert report.of("key-storage") == []
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stacks_pulumi._urn import name_of, stack_and_project
 from stacks_pulumi.config import check_name_pattern
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.resources._checks import container_name
@@ -16,8 +17,8 @@ from stacks_pulumi.resources._naming import (
     DEFAULT_NAME,
     NAME_PATTERN,
     default_container_name,
+    how_to_rename,
     named,
-    stack_and_project,
     valid_container_name,
 )
 
@@ -97,9 +98,38 @@ def test_an_expression_without_a_value_is_an_error() -> None:
     assert default_container_name(PATTERN, name="web", stack="dev", project=None, organization=None)
 
 
-def test_stack_and_project_are_read_from_the_urn() -> None:
+def test_a_urn_has_a_stack_a_project_and_a_name_that_may_contain_colons() -> None:
     assert stack_and_project(URN) == ("dev", "shop")
     assert stack_and_project("") == (None, None)
+    assert [name_of(urn) for urn in (URN, f"{URN}::two", "")] == ["web", "web::two", ""]
+
+
+# --- another name for a container whose name is taken ---
+
+
+@pytest.mark.parametrize(
+    ("pattern", "better"),
+    [
+        (None, "${name}-${stack}"),
+        ("${name}-x", "${name}-x-${stack}"),
+        ("${project}-${name}", "${project}-${name}-${stack}"),
+        ("${stack}-${name}", "${project}-${stack}-${name}"),
+    ],
+)
+def test_the_pattern_that_is_offered_adds_what_the_present_one_lacks(
+    pattern: str | None, better: str
+) -> None:
+    check_name_pattern(better)
+    offered = how_to_rename(pattern, None, by_default=True)
+    assert offered.startswith(f"run `pulumi config set stacks:namePattern '{better}'`")
+    assert f'write name_pattern="{better}" on the provider "other"' in how_to_rename(
+        pattern, "other", by_default=True
+    )
+
+
+@pytest.mark.parametrize(("pattern", "by_default"), [("${project}-${name}-${stack}", True), (None, False)])
+def test_no_pattern_is_offered_where_none_helps(pattern: str | None, by_default: bool) -> None:
+    assert how_to_rename(pattern, None, by_default=by_default) == 'write another name="..."'
 
 
 # --- which name a container has ---
@@ -163,7 +193,7 @@ def test_a_malformed_pattern_is_an_error_that_names_the_setting(pattern: str, pr
         check_name_pattern(pattern)
 
     assert f"stacks:namePattern is {pattern!r}: " in str(raised.value)
-    assert str(raised.value).endswith("For example: ${name}-${stack}")
+    assert str(raised.value).endswith("For example: ${name}-${stack}; in a shell, put it into single quotes")
 
 
 def test_every_accepted_pattern_makes_valid_names() -> None:

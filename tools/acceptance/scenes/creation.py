@@ -85,7 +85,7 @@ def refusals(run: Run) -> None:
     ):
         answer = _refused(run, label, begin)
         texts.append((answer, text))
-    long = run.create("x" * 33, price, **_MICRO)
+    long = run.create("-" + "x" * 32, price, **_MICRO)
     begin = "A name of more than 32"
     if long is None:
         run.skip("containers.create", begin, run.over_budget(price))

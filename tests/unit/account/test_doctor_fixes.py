@@ -1,0 +1,241 @@
+"""Each fix of the doctor fixes what was found: for the stack that was checked, and where the setting stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.machine import Machine, resource
+from tests.tools.fakes import executable
+from tests.unit.account.conftest import Report
+
+Doctor = Callable[..., Report]
+
+
+def fix(report: Report, check: str) -> str:
+    """The fix of the first line of a check."""
+    return report.of(check)[0]["fix"]
+
+
+def project(machine: Machine, *config: str, runtime: str = "python", more: str = "") -> None:
+    """Write a project file with these settings of the project."""
+    section = "".join(f"  {line}\n" for line in config)
+    machine.project_file.write_text(
+        f"name: tests\nruntime: {runtime}\n{more}" + (f"config:\n{section}" if config else ""),
+        encoding="utf-8",
+    )
+
+
+def test_a_command_is_for_the_stack_that_was_checked(
+    machine: Machine, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.set("stacks:adopt", "if_matching")
+
+    assert fix(doctor("-s", "prod"), "adopt").endswith(f" --stack prod --cwd {machine.project}")
+
+    monkeypatch.chdir(machine.project)
+    assert fix(doctor("-s", "prod"), "adopt") == "pulumi config rm stacks:adopt --stack prod"
+    assert fix(doctor(), "adopt") == "pulumi config rm stacks:adopt"
+
+
+@pytest.mark.parametrize(
+    ("setting", "check", "expected"),
+    [
+        ("stacks:adopt: if_matching", "adopt", "pulumi config set stacks:adopt never"),
+        ("stacks:requestsPerMinute: 0", "settings", "pulumi config set stacks:requestsPerMinute 60"),
+        ("stacks:namePattern: ${nam}", "settings", "pulumi config set stacks:namePattern '${name}-${stack}'"),
+        ("stacks:colour: red", "settings", "delete stacks:colour from the section `config` of "),
+    ],
+)
+def test_a_setting_of_the_project_is_not_removed_from_the_stack(
+    setting: str, check: str, expected: str, machine: Machine, doctor: Doctor
+) -> None:
+    project(machine, setting)
+    machine.set(*setting.split(": "))
+
+    assert fix(doctor(), check).startswith(expected)
+
+
+def test_a_setting_of_the_stack_that_hides_that_of_the_project_is_removed(
+    machine: Machine, doctor: Doctor
+) -> None:
+    project(machine, "stacks:adopt: never")
+    machine.set("stacks:adopt", "if_matching")
+
+    assert fix(doctor(), "adopt").startswith("pulumi config rm stacks:adopt")
+
+
+def test_a_key_in_plain_text_in_the_project_file_is_found_beside_an_encrypted_one(
+    machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    project(machine, f"stacks:apiKey: {emulator.key}")
+
+    report = doctor()
+
+    (line,) = report.of("key-storage")
+    assert line["level"] == "warning"
+    assert f"in plain text in {machine.project_file}" in line["text"]
+    assert line["fix"].startswith("delete stacks:apiKey from the section `config` of ")
+    assert emulator.key not in str(report.checks)
+
+
+def test_an_empty_key_in_the_configuration_hides_that_of_the_environment(
+    machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    machine.set("stacks:apiKey", "")
+    machine.variable("STACKS_API_KEY", emulator.key)
+
+    report = doctor()
+
+    (line,) = report.of("key")
+    assert (line["level"], report.code) == ("problem", 1)
+    assert line["text"] == "stacks:apiKey is empty, and it takes precedence over STACKS_API_KEY"
+    assert line["fix"].startswith("pulumi config rm stacks:apiKey")
+
+
+@pytest.mark.parametrize(
+    "setting", ["adopt", "baseUrl", "namePattern", "requestsPerMinute", "allowHttp", "apiKEY"]
+)
+def test_a_key_in_a_wrong_setting_is_not_shown(
+    setting: str, machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    machine.set(f"stacks:{setting}", emulator.key)
+
+    report = doctor()
+
+    assert report.levels("problem") | report.levels("warning")
+    assert emulator.key not in str(report.checks)
+
+
+@pytest.mark.parametrize(
+    ("given", "better"),
+    [
+        ("{host}", "set stacks:baseUrl {host}/api/v1"),
+        ("{host}/api", "set stacks:baseUrl {host}/api/v1"),
+        ("{host}/api/v1/containers", "set stacks:baseUrl {host}/api/v1"),
+        ("http://me:secret@stacks.test/api/v1", "set stacks:baseUrl https://stacks.test/api/v1"),
+        ("https://stacks.test/api/v1?page=1", "set stacks:baseUrl https://stacks.test/api/v1"),
+        ("stacks.test/api/v1", "rm stacks:baseUrl"),
+    ],
+)
+def test_the_base_url_that_is_offered_is_one(
+    given: str, better: str, machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    host = emulator.url.removesuffix("/api/v1")
+    machine.set("stacks:baseUrl", given.format(host=host))
+
+    report = doctor()
+
+    (check,) = report.levels("problem")
+    assert fix(report, check).startswith(f"pulumi config {better.format(host=host)} --cwd ")
+    assert "secret" not in str(report.checks)
+
+
+def test_the_proxy_is_named_as_what_does_not_answer(machine: Machine, doctor: Doctor) -> None:
+    machine.set("stacks:baseUrl", None)
+    machine.variable("https_proxy", "http://me:secret@127.0.0.1:1")
+
+    report = doctor()
+
+    (line,) = report.of("api")
+    assert "through the proxy of the variable https_proxy" in line["text"]
+    assert line["fix"].endswith("unset https_proxy")
+    assert "secret" not in str(report.checks)
+
+
+def test_an_answer_of_a_firewall_is_not_a_missing_scope(emulator: Emulator, doctor: Doctor) -> None:
+    emulator.faults.add("containers.list", "html", code=403)
+
+    report = doctor()
+
+    (line,) = report.of("api")
+    assert "it is not how the API refuses" in line["text"]
+    assert line["fix"].startswith("pulumi config rm stacks:baseUrl")
+
+
+def test_a_stack_whose_resources_have_their_own_providers_needs_no_key(
+    machine: Machine, doctor: Doctor
+) -> None:
+    machine.set("stacks:apiKey", None)
+    machine.state([resource("Container", "usr-other-web", provider="team-b")])
+
+    report = doctor()
+
+    assert (report.of("key")[0]["level"], report.code) == ("warning", 0)
+
+
+def test_a_malformed_setting_does_not_hide_what_the_api_shows(machine: Machine, doctor: Doctor) -> None:
+    machine.set("stacks:maxConcurrency", "none")
+    machine.set("stacks:apiKey", f"sk_stacks_{'a' * 64}")
+
+    assert doctor().levels("problem") == {"settings", "api"}
+
+
+def test_the_file_that_is_no_yaml_is_named(machine: Machine, doctor: Doctor) -> None:
+    machine.lock("invalid YAML file: yaml: line 2: did not find expected node content")
+    machine.break_config()
+    file = machine.project / "Pulumi.dev.yaml"
+    file.write_text("config:\n  a: [\n", encoding="utf-8")
+
+    report = doctor()
+
+    assert fix(report, "stack") == f"correct {file}"
+    assert report.code == 1
+
+
+def test_a_project_without_a_runtime_runs_no_program(machine: Machine, doctor: Doctor) -> None:
+    machine.project_file.write_text("name: tests\n", encoding="utf-8")
+
+    report = doctor()
+
+    assert "names no runtime" in report.of("stack")[0]["text"]
+    assert report.code == 1
+
+
+class TestOtherLanguages:
+    """A program in another language needs its language host and the native plugin."""
+
+    def test_without_the_language_host_an_up_fails(self, machine: Machine, doctor: Doctor) -> None:
+        project(machine, runtime="yaml")
+
+        report = doctor()
+
+        assert "has no pulumi-language-yaml" in report.of("engine")[0]["text"]
+        assert report.code == 1
+
+    def test_without_the_plugin_an_up_fails(self, machine: Machine, doctor: Doctor) -> None:
+        project(machine, runtime="yaml")
+        executable(machine.bin / "pulumi-language-yaml")
+
+        report = doctor()
+
+        assert "pulumi-resource-stacks is neither on PATH nor named in" in report.of("host")[0]["text"]
+        assert (report.levels("problem"), report.code) == ({"host"}, 1)
+        # Nothing is said about a Python that the program does not use.
+        assert "not needed" in report.of("python")[0]["text"] + report.of("sdk")[0]["text"]
+
+    @pytest.mark.parametrize("there", [True, False])
+    def test_the_folder_that_the_project_names_has_the_plugin(
+        self, machine: Machine, doctor: Doctor, there: bool
+    ) -> None:
+        plugin = "plugins:\n  providers: [{name: stacks, path: tools}]\n"
+        project(machine, runtime="yaml", more=plugin)
+        executable(machine.bin / "pulumi-language-yaml")
+        machine.set("pulumi:autonaming", '{"mode":"verbatim"}')
+        if there:
+            executable(machine.project / "tools" / "pulumi-resource-stacks")
+
+        report = doctor()
+
+        assert (report.of("host")[0]["level"], report.code) == (("ok", 0) if there else ("problem", 1))
+        assert report.of("autonaming")[0]["level"] == "ok"
+
+    def test_plugins_that_the_engine_has_installed_are_found(self, machine: Machine, doctor: Doctor) -> None:
+        project(machine, runtime="nodejs")
+        for name in ("language-nodejs-v3.259.0", "resource-stacks-v0.3.0"):
+            Path(machine.home / "plugins" / name).mkdir(parents=True)
+
+        assert doctor().levels("problem") == set()
