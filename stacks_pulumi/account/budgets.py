@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stacks_pulumi.account.reconcile import Account, StackTotal
-from stacks_pulumi.cost.documents import InputError
+from stacks_pulumi.cost.documents import InputError, read_file, utf8
 from stacks_pulumi.cost.limits import Limit, Verdict, judge
 from stacks_pulumi.cost.options import LIMITS, limits_of, number
 from stacks_pulumi.cost.snapshot import Entry, Snapshot, compare
@@ -82,13 +82,12 @@ def read_budgets(path: Path) -> tuple[Budget, ...]:
     Read a file of budgets, YAML or JSON.
 
     Raises:
-        InputError: It holds something else.
-        OSError: It cannot be read.
+        InputError: It cannot be read, or holds something else.
     """
     import yaml  # noqa: PLC0415  (only a budget file needs it)
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.safe_load(utf8(read_file(path)))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"the budget file {path} is not YAML: {reason}") from None

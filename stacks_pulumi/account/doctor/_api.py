@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from stacks_pulumi import _cap_record, catalog
+from stacks_pulumi._pulumi_cli import PulumiError
 from stacks_pulumi.account.doctor._settings import KEYS_PAGE, SET_KEY
 from stacks_pulumi.account.doctor.facts import Facts, Owned
 from stacks_pulumi.account.doctor.finding import Finding, ok, problem, unknown, warning
-from stacks_pulumi.account.doctor.pulumi_cli import PulumiError
 from stacks_pulumi.config import DEFAULT_BASE_URL, Settings
 from stacks_pulumi.errors import (
     ApiError,

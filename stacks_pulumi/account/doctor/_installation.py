@@ -11,10 +11,10 @@ from packaging.version import InvalidVersion, Version
 
 import stacks_pulumi
 from stacks_pulumi._extras import EXTRAS, install_command
+from stacks_pulumi._pulumi_cli import PulumiError
 from stacks_pulumi.account.doctor import tested
 from stacks_pulumi.account.doctor.facts import Facts
 from stacks_pulumi.account.doctor.finding import Finding, ok, problem, unknown, warning
-from stacks_pulumi.account.doctor.pulumi_cli import PulumiError
 
 __all__ = ["engine", "extras", "host", "python", "sdk"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from stacks_pulumi import config
+from stacks_pulumi._pulumi_cli import Configuration, PulumiError
 from stacks_pulumi.account.doctor.facts import Facts
 from stacks_pulumi.account.doctor.finding import Finding, ok, problem, unknown, warning
-from stacks_pulumi.account.doctor.pulumi_cli import Configuration, PulumiError
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
 
