@@ -95,7 +95,10 @@ def settings_of(command: str, folder: Path, stack: str | None) -> Settings:
         sys.stderr.write(f"stacks-pulumi {command}: the stack's settings are not used: {error}\n")
         return config.load()
     if found.error and f"{config.NAMESPACE}:apiKey" in found.secrets:
-        raise PulumiError(f"the stack's key cannot be decrypted: {found.error}")
+        raise PulumiError(
+            f"the stack's key cannot be decrypted: {found.error}; STACKS_API_KEY is used outside of the project alone "
+            "(-C DIR)"
+        )
     config.refuse_misspelt(found.values.get)
     return config.load(found.values)
 

@@ -75,7 +75,11 @@ class Accounts:
     ) -> str:
         """Write an export; returns its path."""
         path = self.folder / file
-        deployment = {"manifest": {"time": saved_at}, "resources": list(resources), "pending_operations": list(pending)}
+        deployment = {
+            "manifest": {"time": saved_at},
+            "resources": list(resources),
+            "pending_operations": list(pending),
+        }
         path.write_text(json.dumps({"version": 3, "deployment": deployment}), encoding="utf-8")
         return str(path)
 

@@ -289,7 +289,14 @@ def test_budgets_are_over_stacks_projects_and_the_account(
         ("budgets: [{max_total: yes}]", "entry 1: max_total: 'true' is no number"),
         ("budgets: [{max_total: 1}, {max_total: 5, stacks: []}]", "entry 2: `stacks` is not a list"),
         ("budgets: [{max_total: 5, tags: [a]}]", "entry 1: `tags` is not a mapping"),
-        ("budgets: [{max_total: 5, stacks: [x/nope]}]", "the budget 'x/nope' is over no stack"),
+        (
+            "budgets: [{max_total: 5, stacks: [x/nope]}]",
+            "the budget 'x/nope': 'x/nope' matches none of shop/dev",
+        ),
+        ("budgets: [{max_total: 5, stacks: [shop/*, shop/prdo]}]", "'shop/prdo' matches none of shop/dev"),
+        ("budgets: [{max_total: 5, projects: [shop, blog]}]", "'blog' matches none of shop"),
+        ("budgets: [{max_total: -5}]", "entry 1: max_total: '-5' is no number from 0"),
+        ("budgets: [{max_total: 5, tags: {live: yes}}]", "the value of the tag 'live' is not text"),
         ("budgets: [{max_increase: 5}]", "limits an increase: say since when with --compare-to"),
         ("budgets: [{max_total: 5, tags: {team: web}}]", "cannot be chosen by team=web"),
     ],
@@ -297,13 +304,60 @@ def test_budgets_are_over_stacks_projects_and_the_account(
 def test_a_budget_that_cannot_be_judged_is_an_error(
     text: str, problem: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    state = accounts.export("dev.json")
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    state = accounts.export("dev.json", accounts.container("web"))
 
     assert main(["account", "--state", state, "--budgets", budgets(tmp_path, text)]) == 1
 
     error = capsys.readouterr().err
     assert problem in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("--compare-to", "nope cannot be read: No such file or directory"),
+        ("--budgets", "nope cannot be read: No such file or directory"),
+        ("--save", "nope/x cannot be written: No such file or directory"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line_that_names_it(
+    option: str, problem: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / ("nope/x" if option == "--save" else "nope")
+
+    assert main(["account", "--state", accounts.export("dev.json"), option, str(file)]) == 1
+
+    assert capsys.readouterr().err == f"stacks-pulumi account: {tmp_path}/{problem}\n"
+
+
+def test_a_folder_is_no_snapshot_and_nothing_is_left_beside_it(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    state = accounts.export("dev.json")
+    (tmp_path / "folder").mkdir()
+
+    assert main(["account", "--state", state, "--save", str(tmp_path / "folder")]) == 1
+
+    assert "is a folder: name a file for the snapshot" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"dev.json", "folder"}
+
+
+def test_a_long_description_makes_no_row_wider(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    entry = {"id": "1", "ip_address": "198.51.100.7", "description": "x" * 500}
+    data = {"external_access_enabled": True, "allowed_ips": [entry]}
+    accounts.emulator.faults.add("allowed_ips.list", "answer", body={"success": True, "data": data})
+
+    assert main(["account", "--state", accounts.export("dev.json"), "--children"]) == 0
+
+    accounts.emulator.faults.assert_none_left()
+    out = capsys.readouterr().out
+    assert "198.51.100.7 (xxx" in out
+    assert max(map(len, out[: out.index("Total")].splitlines())) < 120
 
 
 def test_a_snapshot_without_stacks_cannot_judge_the_increase_of_one(
