@@ -21,7 +21,7 @@ __all__ = ["Stacks", "Unread", "caught_up", "from_backend", "from_files", "tagge
 
 _AT_ONCE: Final = 4
 _FEW: Final = 8
-"""Up to so many exports take seconds, so nothing is said before."""
+"""Up to so many exports take seconds, so they are not announced."""
 
 
 class _Listed(msgspec.Struct, rename="camel", frozen=True):

@@ -118,7 +118,7 @@ def _budget(entry: Any, where: str) -> Budget:
         str(name) for name, value in tags.items() if isinstance(value, (bool, dict, list)) or value is None
     ]
     if wrong:
-        # YAML reads yes, no, on and off as something else than what stands there.
+        # YAML reads yes, no, on and off as truth values.
         raise InputError(f"{where}the value of the tag {wrong[0]!r} is not text: write it in quotes")
     pairs = tuple((str(name), str(value)) for name, value in tags.items())
     words = [*stacks, *projects, *(f"{name}={value}" for name, value in pairs)]

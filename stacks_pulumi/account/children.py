@@ -156,7 +156,7 @@ def _belongings(parts: dict[str, Any]) -> Belongings:
     known = {"AllowedIp", "PinnedBackup", *(_KIND_OF[what] for what in parts)}
     if len(backups) >= _NEWEST:
         known.discard("PinnedBackup")
-    # One odd row does not hide the rest of an account: it is reported, and nothing is called missing because of it.
+    # One odd row does not hide the rest of an account: it is reported, and what may be in that row is not missing.
     gaps = {
         what: listing.gap
         for what, listing in {**parts, "access": access.allowed_ips}.items()
@@ -165,7 +165,7 @@ def _belongings(parts: dict[str, Any]) -> Belongings:
     if any(entry.ip_address is None for entry in access.allowed_ips):
         gaps.setdefault("access", "one has no address that can be read")
     if any(backup.pinned is None for backup in backups):
-        gaps.setdefault("backups", "it does not say of each whether it is pinned")
+        gaps.setdefault("backups", "whether one is pinned cannot be read")
     known -= {_KIND_OF[what] for what in gaps}
     return Belongings(
         access,

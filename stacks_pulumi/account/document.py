@@ -123,7 +123,7 @@ def _child(child: Child) -> dict[str, Any]:
 
 
 def _unclear(one: Found | Child) -> dict[str, Any]:
-    """Who may own it all the same."""
+    """Return who may own it, though no state has it."""
     return {
         "interrupted": [{"stack": operation.stack, "urn": operation.urn} for operation in one.creating],
         "recreated": [_owner(owner) for owner in one.recreated],

@@ -220,7 +220,7 @@ class _Maker:
 
     def _why_not(self, container: Container, template: str | None) -> str | None:
         if self._times[(container.name or "").casefold()] > 1:
-            return "another container has the same name but for upper and lower case, which a program cannot tell apart"
+            return "another container has the same name but for upper and lower case, and the provider ignores that"
         return _why_not(container, template)
 
     def _connections(self, container: Container, connections: Iterable[Connection]) -> None:

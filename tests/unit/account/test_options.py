@@ -199,7 +199,7 @@ LISTS = {"AllowedIp": "allowed_ips", "PinnedBackup": "backups", "VpnClient": "vp
         (
             "PinnedBackup/1",
             [{"id": 1, "status": "completed", "pinned": "perhaps"}],
-            "backups is incomplete (it does not say of each whether it is pinned)",
+            "backups is incomplete (whether one is pinned cannot be read)",
         ),
     ],
 )
