@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from stacks_pulumi.errors import StacksError
 
-__all__ = ["Configuration", "Pulumi", "PulumiError", "find_project", "read_project", "run"]
+__all__ = ["Pulumi", "PulumiError", "StackConfiguration", "find_project", "read_project", "run"]
 
 _SECONDS: Final = 120.0
 """A backend with a large state on a slow network takes a minute."""
@@ -61,7 +61,7 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
 
 
 @dataclass(frozen=True)
-class Configuration:
+class StackConfiguration:
     """
     A stack's configuration, as the engine hands it to a provider.
 
@@ -106,7 +106,7 @@ class Pulumi:
             raise PulumiError(f"`pulumi version` prints no version: {_one_line(said)!r}")
         return found[1]
 
-    def configuration(self) -> Configuration:
+    def configuration(self) -> StackConfiguration:
         """
         Return the stack's configuration, with its secrets if they can be decrypted.
 
@@ -121,7 +121,7 @@ class Pulumi:
                 found = _configuration(self._run("config", "--json"))
             except PulumiError:
                 raise error from None
-            return Configuration(found.values, found.secrets, str(error))
+            return StackConfiguration(found.values, found.secrets, str(error))
 
     def resources(self) -> list[dict[str, Any]]:
         """
@@ -160,7 +160,7 @@ def read_project(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _configuration(text: str) -> Configuration:
+def _configuration(text: str) -> StackConfiguration:
     values: dict[str, str | None] = {}
     secrets = set()
     for key, entry in _document(text).items():
@@ -169,7 +169,7 @@ def _configuration(text: str) -> Configuration:
             values[key] = value if isinstance(value, str) else None
             if entry.get("secret"):
                 secrets.add(key)
-    return Configuration(values, frozenset(secrets))
+    return StackConfiguration(values, frozenset(secrets))
 
 
 def _document(text: str) -> dict[str, Any]:

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import same_instant
 from stacks_pulumi.account.backend import Stacks
-from stacks_pulumi.account.reconcile import Account, Child, Found, Missing, Ownership, Place, recreated
+from stacks_pulumi.account.reconcile import (
+    ChildRecord,
+    FoundContainer,
+    Missing,
+    Ownership,
+    Place,
+    Reconciliation,
+    recreated,
+)
 from stacks_pulumi.account.states import Managed
 from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, ExternalAccess, VpnClient
 from stacks_pulumi.errors import NotFoundError
@@ -197,8 +205,8 @@ def address_of(entry: AllowedIp) -> str | None:
 
 
 def with_children(
-    account: Account, belongings: dict[str, Belongings], stacks: Stacks, place: Place
-) -> Account:
+    account: Reconciliation, belongings: dict[str, Belongings], stacks: Stacks, place: Place
+) -> Reconciliation:
     """
     Return the account with what belongs to each container, and who owns it.
 
@@ -267,7 +275,7 @@ def _is_certain(kind: str, resource: Managed, belongings: dict[str, Belongings])
     return container is None or kind in container.known
 
 
-def _ownership(child: Child, *, complete: bool) -> Ownership:
+def _ownership(child: ChildRecord, *, complete: bool) -> Ownership:
     if child.owners:
         return "owned" if len(child.owners) == 1 else "double"
     if child.automatic:
@@ -277,14 +285,14 @@ def _ownership(child: Child, *, complete: bool) -> Ownership:
     return "orphan" if complete else "unknown"
 
 
-def _children(one: Found, has: Belongings) -> Iterable[Child]:
+def _children(one: FoundContainer, has: Belongings) -> Iterable[ChildRecord]:
     container = one.container.id
     for entry in has.access.allowed_ips:
         if entry.ip_address is None:
             # Its id in a state has the address, so whether a stack owns it is not known.
             continue
         address = address_of(entry) or entry.ip_address
-        yield Child(
+        yield ChildRecord(
             "AllowedIp",
             f"{container}/{address}",
             address,
@@ -294,7 +302,7 @@ def _children(one: Found, has: Belongings) -> Iterable[Child]:
         )
     for connection in has.connections:
         target = connection.target_name or connection.target_id or "?"
-        yield Child(
+        yield ChildRecord(
             "Connection",
             f"{container}/{connection.id}",
             connection.name or "",
@@ -302,7 +310,7 @@ def _children(one: Found, has: Belongings) -> Iterable[Child]:
             ("DELETE", "containers", "connections", connection.id),
         )
     for client in has.vpn_clients:
-        yield Child(
+        yield ChildRecord(
             "VpnClient",
             f"{container}/{client.name}",
             client.name,
@@ -311,7 +319,7 @@ def _children(one: Found, has: Belongings) -> Iterable[Child]:
             automatic=client.name == "default",
         )
     for backup in has.backups:
-        yield Child(
+        yield ChildRecord(
             "PinnedBackup",
             f"{container}/{backup.id}",
             str(backup.id),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from stacks_pulumi.account.reconcile import Account, Child, Found, Missing
+from stacks_pulumi.account.reconcile import ChildRecord, FoundContainer, Missing, Reconciliation
 
 __all__ = ["Remedy", "remedies", "remedy_for"]
 
@@ -35,7 +35,7 @@ class Remedy:
     command: str
 
 
-def remedies(account: Account) -> Iterator[Remedy]:
+def remedies(account: Reconciliation) -> Iterator[Remedy]:
     """Return the remedy of each finding: orphans first."""
     for one in account.found:
         yield from remedy_for(account, one)
@@ -46,13 +46,17 @@ def remedies(account: Account) -> Iterator[Remedy]:
         yield _missing(account, missing)
 
 
-def remedy_for(account: Account, one: Found) -> Iterator[Remedy]:
+def remedy_for(account: Reconciliation, one: FoundContainer) -> Iterator[Remedy]:
     """Return the remedy for a container, if it has a finding."""
     yield from _remedy(account, one.name, one, ("DELETE", "containers", one.container.id), _DELETES)
 
 
 def _remedy(
-    account: Account, name: str, one: Found | Child, removal: tuple[str, ...], removes: str
+    account: Reconciliation,
+    name: str,
+    one: FoundContainer | ChildRecord,
+    removal: tuple[str, ...],
+    removes: str,
 ) -> Iterator[Remedy]:
     if one.ownership == "interrupted":
         stack = one.creating[0].stack
@@ -84,7 +88,7 @@ def _remedy(
         )
 
 
-def _missing(account: Account, missing: Missing) -> Remedy:
+def _missing(account: Reconciliation, missing: Missing) -> Remedy:
     resource = missing.resource
     return Remedy(
         f"{resource.stack} has {resource.kind} {resource.name!r} ({resource.id}), and {missing.reason}",
@@ -93,17 +97,17 @@ def _missing(account: Account, missing: Missing) -> Remedy:
     )
 
 
-def _request(account: Account, removal: tuple[str, ...]) -> str:
+def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
     method, *segments = removal
     url = "/".join([account.base_url, *(quote(segment, safe="") for segment in segments)])
     return f'curl -fsS -X {method} -H "Authorization: Bearer $STACKS_API_KEY" {shlex.quote(url)}'
 
 
-def _where(account: Account, stack: str) -> str:
+def _where(account: Reconciliation, stack: str) -> str:
     """Where `pulumi` has to be run for a stack: it reads the project, and an export does not name the organization."""
     project = next((one.project for one in account.stacks if one.name == stack), "")
     return f", in the folder of the project {project}" if project else ""
 
 
-def _ref(account: Account, stack: str) -> str:
+def _ref(account: Reconciliation, stack: str) -> str:
     return shlex.quote(next((one.ref for one in account.stacks if one.name == stack), stack))

@@ -6,7 +6,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from stacks_pulumi.commands._client import HIDDEN, add_container, add_stack, as_json, carry_out, container_of
+from stacks_pulumi.commands._stack_client import (
+    HIDDEN,
+    add_container,
+    add_stack,
+    as_json,
+    carry_out,
+    container_of,
+)
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
@@ -44,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
             # The whole answer differs from template to template, and any part of it may be a secret.
             sys.stdout.write(as_json({**shown, "raw": said.raw} if arguments.show_secrets else shown))
         else:
-            from stacks_pulumi.cost.render.words import clean  # noqa: PLC0415  (as JSON nothing needs it)
+            from stacks_pulumi.cost.render.shared_text import clean  # noqa: PLC0415  (as JSON nothing needs it)
 
             rows = [(name, clean(str(value))) for name, value in shown.items() if value is not None]
             sys.stdout.write("".join(f"{name:<14} {value}\n" for name, value in rows))

@@ -41,7 +41,7 @@ def children(data: dict[str, Any]) -> dict[str, str]:
 
 
 def test_children_have_their_stack_too(full: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
-    [connection] = full.emulator.state.world.connections
+    [connection] = full.emulator.state.connections
     dev = full.export(
         "dev.json",
         full.container("web"),
@@ -111,7 +111,7 @@ def test_an_interrupted_create_of_a_child_is_named_with_its_stack(
 
     data = account(capsys, full.export("dev.json", pending=pending), "--children")
 
-    [connection] = full.emulator.state.world.connections
+    [connection] = full.emulator.state.connections
     assert {name for name, owner in children(data).items() if owner == "interrupted"} == {
         "web/2001:db8::/32",
         f"web/{connection}",

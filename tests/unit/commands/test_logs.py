@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks_pulumi._clock import SystemClock
-from stacks_pulumi.api.containers import Containers
+from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.cli import main
 from stacks_pulumi.commands import logs
 from stacks_pulumi.emulator import Emulator
@@ -108,13 +108,13 @@ def test_a_log_is_followed_through_an_outage(
 ) -> None:
     answers = iter(["one\ntwo", ConnectionFailedError("no connection"), ServerError("503"), "two\nthree"])
 
-    def read(self: Containers, container_id: str, lines: int) -> str:
+    def read(self: ContainersApi, container_id: str, lines: int) -> str:
         answer = next(answers)
         if isinstance(answer, StacksError):
             raise answer
         return answer
 
-    monkeypatch.setattr(Containers, "logs", read)
+    monkeypatch.setattr(ContainersApi, "logs", read)
 
     code = follow(monkeypatch, lambda: None, lambda: None, lambda: None)
 
