@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -106,7 +107,9 @@ def test_a_log_that_starts_again_is_reported(
 def test_a_log_is_followed_through_an_outage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answers = iter(["one\ntwo", ConnectionFailedError("no connection"), ServerError("503"), "two\nthree"])
+    answers: Iterator[str | StacksError] = iter(
+        ["one\ntwo", ConnectionFailedError("no connection"), ServerError("503"), "two\nthree"]
+    )
 
     def read(self: ContainersApi, container_id: str, lines: int) -> str:
         answer = next(answers)
