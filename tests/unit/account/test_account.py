@@ -89,6 +89,21 @@ def test_the_totals_equal_the_bill(accounts: Accounts, capsys: pytest.CaptureFix
     )
 
 
+def test_a_container_that_is_listed_twice_is_paid_once(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"id": accounts.id("web"), "name": "web", "template": "nodejs", "plan": "basic", "created_at": "x"}
+    body = {"success": True, "count": 2, "data": [row, {**row, "status": "running"}]}
+    accounts.emulator.faults.add("containers.list", "answer", body=body)
+
+    data = account(capsys, accounts.export("dev.json"))
+
+    accounts.emulator.faults.assert_none_left()
+    assert owners(data) == {"web": ("orphan", [])}
+    assert data["totals"]["account"] == data["totals"]["none"]
+    assert data["totals"]["account"]["containers"] == 1
+
+
 def test_what_the_account_does_not_have_is_missing(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
