@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, Final
@@ -63,6 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code; 130 after Ctrl-C, 141 if the reader of standard output has gone.
     """
     words = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character gets a question mark, and no traceback.
+            stream.reconfigure(errors="replace")
     try:
         return _run(words)
     except KeyboardInterrupt:

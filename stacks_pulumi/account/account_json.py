@@ -45,7 +45,7 @@ def document(
     """
     return {
         **header(account.taken_at, account.base_url),
-        "complete": not account.unread,
+        "complete": account.complete,
         "containers": [
             _container(account, one, entry, children=children)
             for one, entry in zip(account.found, entries(account), strict=True)
@@ -61,6 +61,7 @@ def document(
             "counted_twice": priced(account.counted_twice),
         },
         "unread": [{"stack": unread.stack, "error": unread.error} for unread in account.unread],
+        "gaps": list(account.gaps),
         "other_accounts": [{"stack": stack, "reason": reason} for stack, reason in account.elsewhere.items()],
         "changes": None
         if report is None
@@ -92,8 +93,7 @@ def _container(
         "status": one.container.status,
         "ownership": one.ownership,
         "owners": [_owner(owner) for owner in one.owners],
-        "interrupted": [{"stack": operation.stack, "urn": operation.urn} for operation in one.creating],
-        "recreated": [_owner(owner) for owner in one.recreated],
+        **_unclear(one),
         "command": None if remedy is None else remedy.command,
         "notes": list(one.notes),
     }
@@ -120,6 +120,15 @@ def _child(child: ChildRecord) -> dict[str, Any]:
         "ownership": child.ownership,
         "stacks": list(dict.fromkeys(owner.stack for owner in child.owners)),
         "owners": [_owner(owner) for owner in child.owners],
+        **_unclear(child),
+    }
+
+
+def _unclear(one: FoundContainer | ChildRecord) -> dict[str, Any]:
+    """Return who may own it, though no state has it."""
+    return {
+        "interrupted": [{"stack": operation.stack, "urn": operation.urn} for operation in one.creating],
+        "recreated": [_owner(owner) for owner in one.recreated],
     }
 
 

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
-from stacks_pulumi.account.states import StackState, read_export
+from stacks_pulumi._pulumi_cli import PulumiError, find_project, read_project, run
+from stacks_pulumi.account.states import Managed, StackState, read_export
 from stacks_pulumi.cost.documents import InputError
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.pricing.money import count
 
-__all__ = ["Run", "Stacks", "Unread", "from_backend", "from_files", "pulumi", "tagged"]
-
-Run = Callable[[Sequence[str]], bytes]
-"""Runs `pulumi` with these arguments and returns its standard output; raises InputError if it fails."""
+__all__ = ["Stacks", "Unread", "caught_up", "from_backend", "from_files", "tagged"]
 
 _AT_ONCE: Final = 4
-_TIMEOUT: Final = 120.0
+_FEW: Final = 8
+"""Up to so many exports take seconds, so they are not announced."""
 
 
-class _Listed(msgspec.Struct, rename="camel"):
+class _Listed(msgspec.Struct, rename="camel", frozen=True):
     name: str
+    last_update: str = ""
     update_in_progress: bool = False
 
 
@@ -43,125 +44,182 @@ class Unread:
     error: str
 
 
+_Result: TypeAlias = StackState | Unread
+
+
 @dataclass(frozen=True)
 class Stacks:
     """
     The stacks that an account is compared with.
 
     Attributes:
-        read: Those that were read whole.
-        unread: The others.
+        read: Those that were read, as far as they could be.
+        unread: Those that were not read whole.
         source: Where they come from, for people.
         notes: What a reader has to know of them.
+        listed: How the backend listed each of them; empty for files.
     """
 
     read: tuple[StackState, ...] = ()
     unread: tuple[Unread, ...] = ()
     source: str = ""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    listed: Mapping[_Listed, _Result] = field(default_factory=dict)
 
 
-def pulumi(arguments: Sequence[str]) -> bytes:
-    """
-    Run the Pulumi engine.
-
-    Raises:
-        InputError: It is not installed, fails, or does not end.
-    """
-    command = shutil.which("pulumi")
-    if command is None:
-        raise InputError(
-            "the command `pulumi` is not on the PATH, so its stacks cannot be listed: install it, or hand in exports "
-            "with --state FILE"
-        )
-    try:
-        done = subprocess.run(  # noqa: S603  (the arguments are ours and names that the engine itself listed)
-            [command, *arguments, "--non-interactive"],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise InputError(f"`pulumi {' '.join(arguments[:2])}` did not end within {_TIMEOUT:.0f} s") from None
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = next((line.removeprefix("error: ") for line in said if line.strip()), "it gives no reason")
-        raise InputError(f"`pulumi {' '.join(arguments[:2])}` failed: {reason}")
-    return done.stdout
-
-
-def from_backend(run: Run = pulumi) -> Stacks:
+def from_backend() -> Stacks:
     """
     Read every stack of the backend that `pulumi` is logged in to.
 
     Raises:
         InputError: The stacks cannot be listed.
     """
-    listed = _listed(run(["stack", "ls", "--all", "--json"]))
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        results = list(pool.map(lambda stack: _exported(stack, run), listed))
-    return Stacks(
-        tuple(result for result in results if isinstance(result, StackState)),
-        tuple(result for result in results if isinstance(result, Unread)),
-        "the backend's stacks",
+    listed = _list()
+    if len(listed) > _FEW:
+        sys.stderr.write(f"reading {count(len(listed), 'stack')} of the backend\n")
+    return _of_backend(dict(zip(listed, _exports(listed), strict=True)))
+
+
+def caught_up(stacks: Stacks) -> Stacks:
+    """
+    Return the stacks with the changes that were made since they were read.
+
+    An account is read between two reads of the states. What only one of them has was created or deleted meanwhile, so
+    it is neither an orphan nor missing.
+
+    Raises:
+        InputError: The stacks cannot be listed.
+    """
+    if not stacks.listed:
+        return stacks
+    before = {listed.name: result for listed, result in stacks.listed.items()}
+    now = _list()
+    changed = [listed for listed in now if listed not in stacks.listed]
+    results = dict(stacks.listed)
+    for listed, result in zip(changed, _exports(changed), strict=True):
+        results = {one: kept for one, kept in results.items() if one.name != listed.name}
+        results[listed] = _joined(before.get(listed.name), result)
+    for listed in results.keys() - set(now):
+        # The stack was removed from the backend, after its resources.
+        kept = results[listed]
+        if isinstance(kept, StackState):
+            results[listed] = _joined(kept, StackState(kept.name, kept.project, kept.ref))
+    return _of_backend(results)
+
+
+def _joined(before: _Result | None, now: _Result) -> _Result:
+    """Return a stack as it is now, together with what it had before."""
+    if isinstance(now, Unread) or isinstance(before, Unread):
+        return now if isinstance(now, Unread) else Unread(now.name, "an update was running while it was read")
+    if before is None:
+        before = StackState(now.name, now.project, now.ref)
+    earlier, later = _by_identity(before.managed), _by_identity(now.managed)
+    managed = tuple(
+        replace(one, in_transit=not (key in earlier and key in later))
+        for key, one in {**earlier, **later}.items()
     )
+    interrupted = tuple(dict.fromkeys((*before.interrupted, *now.interrupted)))
+    return replace(now, managed=managed, interrupted=interrupted)
 
 
-def tagged(name: str, value: str, run: Run = pulumi) -> frozenset[str]:
+def _by_identity(managed: Iterable[Managed]) -> dict[tuple[str, ...], Managed]:
+    return {(one.urn, one.id, one.created_at or "", str(one.left_over)): one for one in managed}
+
+
+def _of_backend(results: Mapping[_Listed, _Result]) -> Stacks:
+    read, unread = _parted(results.values())
+    notes = (
+        ()
+        if results
+        else ("the backend has no stacks: see with `pulumi whoami -v` whether it is the right one",)
+    )
+    return Stacks(read, unread, "the backend's stacks", notes, results)
+
+
+def _parted(results: Iterable[_Result]) -> tuple[tuple[StackState, ...], tuple[Unread, ...]]:
+    """Return what was read, and what was not read whole."""
+    results = list(results)
+    read = tuple(result for result in results if isinstance(result, StackState))
+    unread = [result for result in results if isinstance(result, Unread)]
+    return read, (*unread, *(Unread(state.name, state.gap) for state in read if state.gap))
+
+
+def tagged(name: str, value: str) -> frozenset[str]:
     """
     Return what `pulumi --stack` takes for each stack with this tag.
 
     Raises:
         InputError: The backend cannot say.
     """
-    return frozenset(
-        stack.name for stack in _listed(run(["stack", "ls", "--all", "--json", "--tag", f"{name}={value}"]))
-    )
+    return frozenset(stack.name for stack in _list("--tag", f"{name}={value}"))
 
 
 def from_files(paths: Sequence[Path]) -> Stacks:
-    """Read exports from files."""
-    results = [_from_file(path) for path in paths]
-    read = [
-        (path, result) for path, result in zip(paths, results, strict=True) if isinstance(result, StackState)
-    ]
-    names = [state.name for _, state in read]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    notes = [
-        f"more than one file is an export of {name}: if they are of one stack, hand in the latest alone"
-        for name in twice
-    ]
-    return Stacks(
-        tuple(
-            _renamed(state, f"{state.name} ({path})") if state.name in twice else state
-            for path, state in read
-        ),
-        tuple(result for result in results if isinstance(result, Unread)),
-        "the exports that were handed in",
-        tuple(notes),
+    """Read exports from files; of one stack, the latest counts."""
+    results = {path: _from_file(path) for path in paths}
+    latest = sorted(
+        ((path, state) for path, state in results.items() if isinstance(state, StackState)),
+        key=lambda one: one[1].saved_at,
+        reverse=True,
     )
+    notes = []
+    for position, (path, state) in enumerate(latest):
+        later = next((file for file, other in latest[:position] if _is_one_stack(state, other)), None)
+        if later is not None:
+            del results[path]
+            notes.append(
+                f"{path} is left out: {later} is an export of the same stack, {state.name}, and not older"
+            )
+    read, unread = _parted(results.values())
+    names = [state.name for state in read]
+    notes += [
+        f"more than one file is an export of a stack {name}: they have nothing in common, and count as different stacks"
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1)
+    ]
+    told_apart = (
+        _renamed(state, f"{state.name} ({path})") if names.count(state.name) > 1 else state
+        for path, state in results.items()
+        if isinstance(state, StackState)
+    )
+    return Stacks(tuple(told_apart), unread, "the exports that were handed in", tuple(notes))
 
 
-def _listed(data: bytes) -> list[_Listed]:
+def _is_one_stack(one: StackState, other: StackState) -> bool:
+    """Whether two exports have a resource in common."""
+    return one.name == other.name and not {
+        (resource.urn, resource.id) for resource in one.managed
+    }.isdisjoint((resource.urn, resource.id) for resource in other.managed)
+
+
+def _list(*options: str) -> list[_Listed]:
     try:
-        return msgspec.json.decode(data or b"[]", type=list[_Listed])
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(
+            run(["stack", "ls", "--all", "--json", *options]) or b"[]", type=list[_Listed]
+        )
+    except (PulumiError, msgspec.DecodeError) as error:
         raise InputError(
-            f"what `pulumi stack ls --json` wrote cannot be read ({error}): hand in exports with --state FILE"
+            f"`pulumi stack ls` does not list the backend's stacks ({error}): correct that, or hand in exports with "
+            "--state FILE"
         ) from None
 
 
-def _exported(stack: _Listed, run: Run) -> StackState | Unread:
+def _exports(listed: Sequence[_Listed]) -> list[_Result]:
+    file = find_project(Path.cwd())
+    project = "" if file is None else str(read_project(file).get("name", ""))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(lambda stack: _exported(stack, project), listed))
+
+
+def _exported(stack: _Listed, project: str) -> _Result:
     if stack.update_in_progress:
         return Unread(stack.name, "an update is running, and what it creates is not in its state yet")
     try:
-        return read_export(run(["stack", "export", "--stack", stack.name]), stack.name)
-    except InputError as error:
+        return read_export(run(["stack", "export", "--stack", stack.name]), stack.name, project)
+    except StacksError as error:
         return Unread(stack.name, str(error))
 
 
-def _from_file(path: Path) -> StackState | Unread:
+def _from_file(path: Path) -> _Result:
     try:
         return read_export(path.read_bytes())
     except InputError as error:
@@ -173,4 +231,4 @@ def _from_file(path: Path) -> StackState | Unread:
 def _renamed(state: StackState, name: str) -> StackState:
     managed = tuple(replace(one, stack=name) for one in state.managed)
     interrupted = tuple(replace(one, stack=name) for one in state.interrupted)
-    return StackState(name, state.project, state.ref, managed, interrupted)
+    return replace(state, name=name, managed=managed, interrupted=interrupted)

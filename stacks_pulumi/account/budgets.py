@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stacks_pulumi.account.reconcile import Reconciliation, StackTotal
-from stacks_pulumi.cost.documents import InputError
+from stacks_pulumi.cost.documents import InputError, read_file, utf8
 from stacks_pulumi.cost.limit_options import LIMITS, limits_of, number
 from stacks_pulumi.cost.limits import CostLimit, LimitVerdict, judge
 from stacks_pulumi.cost.snapshot import Entry, Snapshot, compare
@@ -31,6 +31,7 @@ from stacks_pulumi.cost.snapshot import Entry, Snapshot, compare
 __all__ = ["Budget", "judged", "read_budgets"]
 
 _CHOICES: Final = ("name", "stacks", "projects", "tags")
+_SHOWN: Final = 20
 _WHERE: Final = "the budget file {path}, entry {number}: "
 
 
@@ -82,13 +83,12 @@ def read_budgets(path: Path) -> tuple[Budget, ...]:
     Read a file of budgets, YAML or JSON.
 
     Raises:
-        InputError: It holds something else.
-        OSError: It cannot be read.
+        InputError: It cannot be read, or holds something else.
     """
     import yaml  # noqa: PLC0415  (only a budget file needs it)
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.safe_load(utf8(read_file(path)))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"the budget file {path} is not YAML: {reason}") from None
@@ -114,6 +114,12 @@ def _budget(entry: Any, where: str) -> Budget:
     tags = entry.get("tags", {})
     if not isinstance(tags, dict) or ("tags" in entry and not tags):
         raise InputError(f"{where}`tags` is not a mapping of names to values")
+    wrong = [
+        str(name) for name, value in tags.items() if isinstance(value, (bool, dict, list)) or value is None
+    ]
+    if wrong:
+        # YAML reads yes, no, on and off as truth values.
+        raise InputError(f"{where}the value of the tag {wrong[0]!r} is not text: write it in quotes")
     pairs = tuple((str(name), str(value)) for name, value in tags.items())
     words = [*stacks, *projects, *(f"{name}={value}" for name, value in pairs)]
     name = entry.get("name", ", ".join(words) or "the account")
@@ -162,6 +168,8 @@ def judged(
     Raises:
         InputError: A budget cannot be judged: nothing to compare with, no such stack, or the backend has no tags.
     """
+    for budget in budgets:
+        _refuse_misspelt(budget, account)
     now = Snapshot(account.taken_at, account.base_url, tuple(entries))
     by_tag = {tag: tagged(*tag) for tag in dict.fromkeys(tag for budget in budgets for tag in budget.tags)}
     found = []
@@ -188,6 +196,22 @@ def judged(
         report = compare(_part(now if before is None else before, budget, stacks), _part(now, budget, stacks))
         found += [(budget, verdict) for verdict in judge(report, budget.limits)]
     return tuple(found)
+
+
+def _refuse_misspelt(budget: Budget, account: Reconciliation) -> None:
+    """
+    Check that each pattern of a budget matches: a stack that is left out would be within every limit.
+
+    Raises:
+        InputError: One does not.
+    """
+    names = sorted(stack.name for stack in account.stacks)
+    projects = sorted({stack.project for stack in account.stacks})
+    for patterns, known in ((budget.stacks, names), (budget.projects, projects)):
+        wrong = next((one for one in patterns if not any(fnmatchcase(name, one) for name in known)), None)
+        if wrong is not None:
+            shown = ", ".join(known[:_SHOWN]) + (" ..." if len(known) > _SHOWN else "")
+            raise InputError(f"the budget {budget.name!r}: {wrong!r} matches none of {shown or 'no stacks'}")
 
 
 def _part(snapshot: Snapshot, budget: Budget, stacks: set[str]) -> Snapshot:

@@ -24,6 +24,7 @@ from stacks_pulumi.account.reconcile import (
     Ownership,
     Place,
     Reconciliation,
+    recreated,
 )
 from stacks_pulumi.account.states import Managed
 from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, ExternalAccess, VpnClient
@@ -40,6 +41,12 @@ _KIND_OF: Final = {
     "backups": "PinnedBackup",
     "connections": "Connection",
     "vpn_clients": "VpnClient",
+}
+_WORDS: Final = {
+    "access": "allowed addresses",
+    "backups": "backups",
+    "connections": "connections",
+    "vpn_clients": "VPN clients",
 }
 _AT_ONCE: Final = 8
 _NEWEST: Final = 100
@@ -61,6 +68,7 @@ class Belongings:
         vpn_clients: The clients, if it is a VPN.
         backups: The pinned backups among the newest 100.
         known: The kinds that were read whole: an object of these kinds that is not here does not exist.
+        gaps: What could not be read, and why.
     """
 
     access: ExternalAccess = _CLOSED
@@ -68,6 +76,12 @@ class Belongings:
     vpn_clients: tuple[VpnClient, ...] = ()
     backups: tuple[Backup, ...] = ()
     known: frozenset[str] = frozenset()
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the container was deleted meanwhile."""
+        return not (self.known or self.gaps)
 
 
 _Ask = tuple[str, Callable[["StacksClient", str], Any]]
@@ -146,20 +160,28 @@ def _belongings(parts: dict[str, Any]) -> Belongings:
         # The container was deleted meanwhile.
         return Belongings()
     access: ExternalAccess = parts.get("access", _CLOSED)
-    for listing in (access.allowed_ips, *(part for what, part in parts.items() if what != "access")):
-        listing.require_complete()
     backups = parts.get("backups", ())
-    known = {"AllowedIp", *(_KIND_OF[what] for what in parts)}
-    if len(backups) < _NEWEST:
-        known.add("PinnedBackup")
-    else:
+    known = {"AllowedIp", "PinnedBackup", *(_KIND_OF[what] for what in parts)}
+    if len(backups) >= _NEWEST:
         known.discard("PinnedBackup")
+    # One odd row does not hide the rest of an account: it is reported, and what may be in that row is not missing.
+    gaps = {
+        what: listing.gap
+        for what, listing in {**parts, "access": access.allowed_ips}.items()
+        if listing.gap is not None
+    }
+    if any(entry.ip_address is None for entry in access.allowed_ips):
+        gaps.setdefault("access", "one has no address that can be read")
+    if any(backup.pinned is None for backup in backups):
+        gaps.setdefault("backups", "whether one is pinned cannot be read")
+    known -= {_KIND_OF[what] for what in gaps}
     return Belongings(
         access,
         tuple(parts.get("connections", ())),
         tuple(parts.get("vpn_clients", ())),
         tuple(backup for backup in backups if backup.pinned),
         frozenset(known),
+        tuple(f"the list of {_WORDS[what]} is incomplete ({gap})" for what, gap in gaps.items()),
     )
 
 
@@ -199,33 +221,52 @@ def with_children(
         if resource.kind in _KINDS and place.elsewhere(resource) is None:
             managed[resource.kind, resource.id.casefold()].append(resource)
     known: set[tuple[str, str]] = set()
+    creating = [
+        operation
+        for state in stacks.read
+        for operation in state.interrupted
+        if not place.other_api(operation.base_url)
+    ]
     found = []
+    missing = []
     for one in account.found:
         children = []
         for child in _children(one, belongings.get(one.container.id, Belongings())):
             key = (child.kind, child.id.casefold())
             known.add(key)
+            with_id = managed.get(key, ())
             owners = tuple(
                 resource
-                for resource in managed.get(key, ())
+                for resource in with_id
                 if same_instant(resource.created_at, one.container.created_at)
             )
-            children.append(
-                replace(
-                    child, owners=owners, ownership=_ownership(child, owners, complete=not account.unread)
-                )
+            of_other = tuple(resource for resource in with_id if resource not in owners)
+            missing += [
+                recreated(resource, one.container) for resource in of_other if not resource.in_transit
+            ]
+            made = tuple(
+                operation
+                for operation in creating
+                if operation.may_have_made(child.kind, one.container.id, child.name)
             )
+            judged = replace(child, owners=owners, creating=() if owners else made, recreated=of_other)
+            children.append(replace(judged, ownership=_ownership(judged, complete=not account.unread)))
         found.append(replace(one, children=tuple(children)))
-    missing = [
+    missing += [
         Missing(
             resource,
             "no longer pinned, or gone" if kind == "PinnedBackup" else "the account does not have it",
         )
         for (kind, id_), resources in managed.items()
         for resource in resources
-        if (kind, id_) not in known and _is_certain(kind, resource, belongings)
+        if (kind, id_) not in known and not resource.in_transit and _is_certain(kind, resource, belongings)
     ]
-    return replace(account, found=tuple(found), missing=(*account.missing, *missing))
+    gaps = tuple(
+        f"{one.name}: {gap}"
+        for one in account.found
+        for gap in belongings.get(one.container.id, Belongings()).gaps
+    )
+    return replace(account, found=tuple(found), missing=(*account.missing, *missing), gaps=gaps)
 
 
 def _is_certain(kind: str, resource: Managed, belongings: dict[str, Belongings]) -> bool:
@@ -234,21 +275,27 @@ def _is_certain(kind: str, resource: Managed, belongings: dict[str, Belongings])
     return container is None or kind in container.known
 
 
-def _ownership(child: ChildRecord, owners: Sequence[Managed], *, complete: bool) -> Ownership:
-    if owners:
-        return "owned" if len(owners) == 1 else "double"
+def _ownership(child: ChildRecord, *, complete: bool) -> Ownership:
+    if child.owners:
+        return "owned" if len(child.owners) == 1 else "double"
     if child.automatic:
         return "automatic"
+    if child.creating:
+        return "interrupted"
     return "orphan" if complete else "unknown"
 
 
 def _children(one: FoundContainer, has: Belongings) -> Iterable[ChildRecord]:
     container = one.container.id
     for entry in has.access.allowed_ips:
-        address = address_of(entry) or entry.ip_address or entry.id
+        if entry.ip_address is None:
+            # Its id in a state has the address, so whether a stack owns it is not known.
+            continue
+        address = address_of(entry) or entry.ip_address
         yield ChildRecord(
             "AllowedIp",
             f"{container}/{address}",
+            address,
             f"{address} ({entry.description or 'no description'})",
             ("DELETE", "containers", container, "allowed-ips", entry.id),
             automatic=is_auto_added(entry),
@@ -258,6 +305,7 @@ def _children(one: FoundContainer, has: Belongings) -> Iterable[ChildRecord]:
         yield ChildRecord(
             "Connection",
             f"{container}/{connection.id}",
+            connection.name or "",
             f"{connection.name or connection.id} to {target}",
             ("DELETE", "containers", "connections", connection.id),
         )
@@ -266,6 +314,7 @@ def _children(one: FoundContainer, has: Belongings) -> Iterable[ChildRecord]:
             "VpnClient",
             f"{container}/{client.name}",
             client.name,
+            client.name,
             ("DELETE", "containers", container, "vpn-clients", client.name),
             automatic=client.name == "default",
         )
@@ -273,6 +322,7 @@ def _children(one: FoundContainer, has: Belongings) -> Iterable[ChildRecord]:
         yield ChildRecord(
             "PinnedBackup",
             f"{container}/{backup.id}",
+            str(backup.id),
             f"backup {backup.id} of {backup.created_at}",
             ("POST", "backups", str(backup.id), "unpin"),
         )

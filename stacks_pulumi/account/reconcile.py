@@ -30,6 +30,7 @@ __all__ = [
     "Reconciliation",
     "StackTotal",
     "reconcile",
+    "recreated",
 ]
 
 Ownership: TypeAlias = Literal["owned", "double", "orphan", "interrupted", "automatic", "unknown"]
@@ -49,20 +50,26 @@ class ChildRecord:
     Attributes:
         kind: Its kind, for instance `AllowedIp`.
         id: The id that a resource for it has: `<container id>/<own name>`.
+        name: Its name, or its address.
         description: What it is, for people.
         removal: Method and path of the request that removes it.
         automatic: Whether the platform made it by itself, so that no stack need own it.
         owners: The resources that manage it.
         ownership: Who owns it.
+        creating: The interrupted creates that may have made it.
+        recreated: Resources whose state has its id, in a container with another creation time.
     """
 
     kind: str
     id: str
+    name: str
     description: str
     removal: tuple[str, ...]
     automatic: bool = False
     owners: tuple[Managed, ...] = ()
     ownership: Ownership = "unknown"
+    creating: tuple[Interrupted, ...] = ()
+    recreated: tuple[Managed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +154,7 @@ class Reconciliation:
         missing: What stacks have and the account does not.
         stacks: The total of each stack.
         unread: The stacks that could not be read whole.
+        gaps: What of the account could not be read.
         elsewhere: Stack -> why resources of it are of another account.
         source: Where the stacks come from.
         notes: What a reader has to know.
@@ -158,9 +166,15 @@ class Reconciliation:
     missing: tuple[Missing, ...] = ()
     stacks: tuple[StackTotal, ...] = ()
     unread: tuple[Unread, ...] = ()
+    gaps: tuple[str, ...] = ()
     elsewhere: dict[str, str] = field(default_factory=dict)
     source: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every stack and everything of the account that was asked for was read whole."""
+        return not (self.unread or self.gaps)
 
     @property
     def price(self) -> Price:
@@ -257,9 +271,9 @@ def reconcile(
         tuple(claims.missing),
         _totals(stacks, found),
         stacks.unread,
-        claims.elsewhere,
-        stacks.source,
-        stacks.notes,
+        elsewhere=claims.elsewhere,
+        source=stacks.source,
+        notes=stacks.notes,
     )
 
 
@@ -283,30 +297,37 @@ class _Claims:
                     f"{resource.stack} has a container with this id and creation time at {resource.base_url}"
                 )
         elif container is None:
-            if resource.kind == "Container":
+            if resource.kind == "Container" and not resource.in_transit:
                 self.missing.append(Missing(resource, "the account has no container with this id"))
         elif same_instant(resource.created_at, container.created_at):
             self.owners[container.id].append(resource)
         else:
             self.recreated[container.id].append(resource)
-            self.missing.append(
-                Missing(
-                    resource,
-                    f"the container with this id was created at {container.created_at}, and the one in the state at "
-                    f"{resource.created_at}",
-                )
-            )
+            if not resource.in_transit:
+                self.missing.append(recreated(resource, container))
+
+
+def recreated(resource: Managed, container: Container) -> Missing:
+    """Return that a resource is missing because its container was deleted and created again."""
+    return Missing(
+        resource,
+        f"the container with this id was created at {container.created_at}, and the one in the state at "
+        f"{resource.created_at}",
+    )
 
 
 def _creating(stacks: Stacks, place: Place, free: Iterable[Container]) -> dict[str, list[Interrupted]]:
     """The interrupted creates by the id of the container that they may have made."""
-    by_name = {(container.name or "").casefold(): container.id for container in free}
-    result: dict[str, list[Interrupted]] = defaultdict(list)
-    for operation in (one for state in stacks.read for one in state.interrupted):
-        made = by_name.get(operation.name.casefold())
-        if made is not None and not place.other_api(operation.base_url):
-            result[made].append(operation)
-    return result
+    operations: dict[str, list[Interrupted]] = defaultdict(list)
+    for operation in (one for state in stacks.read for one in state.interrupted if one.kind == "Container"):
+        if operation.name is not None and not place.other_api(operation.base_url):
+            operations[operation.name.casefold()].append(operation)
+    every = [operation for named in operations.values() for operation in named]
+    # A container whose name cannot be read may be any of them.
+    return {
+        container.id: every if container.name is None else operations.get(container.name.casefold(), [])
+        for container in free
+    }
 
 
 def _found(

@@ -13,7 +13,7 @@ from typing import Final
 
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.account.reconcile import ChildRecord, FoundContainer, Reconciliation
-from stacks_pulumi.account.remedies import Remedy, remedies
+from stacks_pulumi.account.remedies import remedies
 from stacks_pulumi.cost.limits import LimitVerdict
 from stacks_pulumi.cost.render.markdown import escape
 from stacks_pulumi.cost.render.shared_text import MARKS, clean, kind
@@ -23,6 +23,7 @@ from stacks_pulumi.pricing.money import count, total
 __all__ = ["View", "markdown", "table"]
 
 _SIGNS: Final = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}  # noqa: RUF001  (the information sign is meant)
+_WIDEST: Final = 60
 _OWNED_BY_NONE: Final = {
     "orphan": "none",
     "interrupted": "none (interrupted create)",
@@ -54,7 +55,7 @@ def table(view: View) -> str:
     account = view.account
     lines = [_headline(account), ""]
     if account.found:
-        rows = [row for one in account.found for row in _rows(one)]
+        rows = [[*map(_short, row[:2]), *row[2:]] for one in account.found for row in _rows(one)]
         lines += [*_columns(["Container", "Kind", "Stack", "A month", "Note"], rows, right=3), ""]
     lines += [*_columns(["Total", "Containers", "A month"], _totals(account), right=2), ""]
     if view.report is not None:
@@ -69,7 +70,10 @@ def table(view: View) -> str:
             "",
         ]
     lines += [f"{weight}: {clean(text)}" for weight, text in _remarks(view)]
-    lines += [line for remedy in remedies(account) for line in _plain(remedy)]
+    for advice, commands in _by_advice(account):
+        lines += ["", f"{clean(advice)}:"]
+        for command, titles in commands.items():
+            lines += [*(f"  {clean(title)}" for title in titles), f"      {clean(command)}"]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -91,10 +95,20 @@ def markdown(view: View) -> str:
         ]
         lines += [f"#### {escape(f'{view.report.notes[0]}: {view.report.difference}')}", ""]
         lines += [*(_table(["", "Container", "Kind", "Difference"], changes, right=3) if changes else []), ""]
-    for remedy in remedies(account):
-        lines += [f"- {escape(remedy.title)}: {escape(remedy.advice)}", "", *_fenced(remedy.command), ""]
+    for advice, commands in _by_advice(account):
+        lines += [f"{escape(advice)}:", ""]
+        for command, titles in commands.items():
+            lines += [*(f"- {escape(title)}" for title in titles), "", *_fenced(command), ""]
     lines.append("<sub>Prices of whole months in US dollars, before discount codes.</sub>")
     return "\n".join(lines) + "\n"
+
+
+def _by_advice(account: Reconciliation) -> list[tuple[str, dict[str, list[str]]]]:
+    """What to do, once each: the advice, and for each command the findings that it is for."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for remedy in remedies(account):
+        found.setdefault(remedy.advice, {}).setdefault(remedy.command, []).append(remedy.title)
+    return list(found.items())
 
 
 def _headline(account: Reconciliation) -> str:
@@ -146,6 +160,8 @@ def _remarks(view: View) -> Iterable[tuple[str, str]]:
         yield "error", f"{unread.stack} was not read: {unread.error}"
     if account.unread:
         yield "error", "no container is called an orphan, because a stack that was not read may own it"
+    for gap in account.gaps:
+        yield "error", gap
     for finding in view.failed:
         yield "error", finding
     for budget, verdict in view.verdicts:
@@ -170,8 +186,9 @@ def _columns(head: list[str], rows: list[list[str]], *, right: int) -> list[str]
     ]
 
 
-def _plain(remedy: Remedy) -> list[str]:
-    return ["", f"{clean(remedy.title)}: {clean(remedy.advice)}", f"    {clean(remedy.command)}"]
+def _short(text: str) -> str:
+    """One long description must not make every row as wide; `--json` has the whole."""
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
 
 def _table(head: list[str], rows: list[list[str]], *, right: int) -> list[str]:

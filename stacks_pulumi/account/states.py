@@ -23,7 +23,9 @@ what it has the id of is not called an orphan.
 """
 
 _HELP: Final = "hand in what `pulumi stack export` wrote"
-_DEFAULT_ORGANIZATION: Final = "organization/"
+_DEFAULT_ORGANIZATION: Final = "organization"
+_OWN_NAME: Final = {"AllowedIp": "ip_address", "Connection": "name", "Container": "name", "VpnClient": "name"}
+"""Kind -> the input that names the object in the account."""
 _URL_INPUTS: Final = ("stacks:baseUrl", "baseUrl", "base_url")
 
 
@@ -38,7 +40,12 @@ class _Operation(msgspec.Struct):
     type: str = ""
 
 
+class _Manifest(msgspec.Struct):
+    time: str = ""
+
+
 class _Deployment(msgspec.Struct):
+    manifest: _Manifest | None = None
     resources: list[_Resource] | None = None
     pending_operations: list[_Operation] | None = None
 
@@ -65,6 +72,7 @@ class Managed:
         protect: Whether Pulumi refuses to delete it.
         retain: Whether it stays in the account when it leaves the stack.
         left_over: Whether it is the old half of a replacement, to be deleted by the next `up`.
+        in_transit: Whether only one of two reads of the state has it: it was created or deleted between them.
     """
 
     stack: str
@@ -78,6 +86,7 @@ class Managed:
     protect: bool = False
     retain: bool = False
     left_over: bool = False
+    in_transit: bool = False
 
     @property
     def name(self) -> str:
@@ -93,14 +102,33 @@ class Interrupted:
     Attributes:
         stack: The stack's name.
         urn: Its URN.
-        name: The name of the container that was being created.
+        kind: Its kind, for instance `Container`.
+        name: The name or the address of the object that was being created; `None` if the state does not say.
+        container: The id of the container that a child belongs to; `None` if the state does not say.
         base_url: The API that its provider was configured with; `None` if the state does not say.
     """
 
     stack: str
     urn: str
-    name: str
+    kind: str
+    name: str | None = None
+    container: str | None = None
     base_url: str | None = None
+
+    def may_have_made(self, kind: str, container: str, name: str) -> bool:
+        """
+        Return whether it may have made an object that belongs to a container.
+
+        Args:
+            kind: The object's kind.
+            container: The id of its container.
+            name: Its name, or its address.
+        """
+        return (
+            self.kind == kind
+            and self.container in (None, container)
+            and (self.name is None or self.name.casefold() == name.casefold())
+        )
 
 
 @dataclass(frozen=True)
@@ -113,7 +141,9 @@ class StackState:
         project: Its project; empty for a stack without resources.
         ref: What `pulumi --stack` takes for it.
         managed: What it manages.
-        interrupted: The containers that it may have been creating.
+        interrupted: What it may have been creating.
+        gap: Why this is not the whole; empty if it is.
+        saved_at: When the state was saved; empty if it does not say.
     """
 
     name: str
@@ -121,15 +151,18 @@ class StackState:
     ref: str
     managed: tuple[Managed, ...] = ()
     interrupted: tuple[Interrupted, ...] = ()
+    gap: str = ""
+    saved_at: str = ""
 
 
-def read_export(data: bytes, ref: str | None = None) -> StackState:
+def read_export(data: bytes, ref: str | None = None, project: str = "") -> StackState:
     """
     Read an export.
 
     Args:
         data: What `pulumi stack export` wrote.
         ref: The stack's name as the backend lists it; by default its resources say it.
+        project: The project that the backend leaves out of the name: that of the folder in which it was asked.
 
     Raises:
         InputError: It is no export, or not a whole one.
@@ -141,30 +174,50 @@ def read_export(data: bytes, ref: str | None = None) -> StackState:
     deployment = export.deployment or _Deployment()
     resources, pending = deployment.resources or [], deployment.pending_operations or []
     urns = [resource.urn for resource in (*resources, *(operation.resource for operation in pending))]
-    project, name = _names(urns, ref)
+    project, name, short = _names(urns, ref, project)
     urls = _urls(resources)
     managed = (_managed(name, resource, urls.get(resource.provider)) for resource in resources)
-    creating = (operation.resource for operation in pending if operation.type == "creating")
-    interrupted = (_interrupted(name, resource, urls.get(resource.provider)) for resource in creating)
+    creating = [
+        _interrupted(name, operation.resource, urls.get(operation.resource.provider))
+        for operation in pending
+        if operation.type == "creating"
+    ]
     return StackState(
         name,
         project,
-        ref or name,
+        ref or short,
         tuple(one for one in managed if one is not None),
-        tuple(one for one in interrupted if one is not None),
+        tuple(one for one in creating if one is not None),
+        next((_gap(one) for one in creating if one is not None and _is_unclear(one)), ""),
+        "" if deployment.manifest is None else deployment.manifest.time,
     )
 
 
-def _names(urns: list[str], ref: str | None) -> tuple[str, str]:
-    """The project, and the stack's name for people."""
-    parts = next((urn.split("::") for urn in urns if urn.count("::") >= 2), None)
-    short = (ref or "").removeprefix(_DEFAULT_ORGANIZATION)
-    if parts is None:
-        project, _, _ = short.rpartition("/")
-        return project.rpartition("/")[2], short or "an empty stack"
-    stack, project = parts[0].removeprefix("urn:pulumi:"), parts[1]
-    # The backend does not name the project of the folder that it is asked in.
-    return project, short if short.count("/") else f"{project}/{stack}"
+def _is_unclear(operation: Interrupted) -> bool:
+    """Whether any container could be what it has made."""
+    return operation.kind == UNRECOGNISED or (operation.kind == "Container" and operation.name is None)
+
+
+def _gap(operation: Interrupted) -> str:
+    return (
+        f"it was creating {name_of(operation.urn)!r} when it was interrupted (or is creating it now), and its state "
+        "does not say under which name: finish the update with `pulumi up`, then run this again"
+    )
+
+
+def _names(urns: list[str], ref: str | None, project: str) -> tuple[str, str, str]:
+    """The project, the stack's name for people, and its name within its project."""
+    told = next((urn.split("::") for urn in urns if urn.count("::") >= 2), None)
+    parts = (ref or "").split("/")
+    if told is not None:
+        stack, project = told[0].removeprefix("urn:pulumi:"), told[1]
+    elif ref is None:
+        return "", "an empty stack", ""
+    else:
+        stack, project = parts[-1], parts[1] if len(parts) == 3 else project
+    # The backend leaves out the project of the folder in which it is asked, and the user's own organization then too.
+    organization = parts[0] if len(parts) > 1 and parts[0] != _DEFAULT_ORGANIZATION else ""
+    return project, "/".join(part for part in (organization, project, stack) if part), stack
 
 
 def _urls(resources: list[_Resource]) -> dict[str, str]:
@@ -203,11 +256,12 @@ def _managed(stack: str, resource: _Resource, base_url: str | None) -> Managed |
 
 
 def _interrupted(stack: str, resource: _Resource, base_url: str | None) -> Interrupted | None:
-    inputs = resource.inputs or {}
-    name = _text(inputs, "name")
-    if kind_of(resource.type, inputs) != "Container" or name is None:
+    inputs = snake_case(resource.inputs or {})
+    kind = kind_of(resource.type, inputs)
+    if kind not in OWNING:
         return None
-    return Interrupted(stack, resource.urn, name, base_url)
+    container = _text(inputs, "source" if kind == "Connection" else "container")
+    return Interrupted(stack, resource.urn, kind, _text(inputs, _OWN_NAME.get(kind, "")), container, base_url)
 
 
 def _text(properties: Mapping[str, Any], name: str) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import config
-from stacks_pulumi.account.doctor.pulumi_cli import Pulumi, PulumiError, find_project
+from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
 from stacks_pulumi.errors import ConfigError, StacksError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def carry_out(command: str, arguments: argparse.Namespace, work: Callable[[Stack
             on_limit=_Waiting(command),
         ) as client:
             return work(client)
-    except (StacksError, PulumiError, OSError) as error:
+    except (StacksError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
         text = " ".join(str(error).split())
@@ -95,7 +95,10 @@ def settings_of(command: str, folder: Path, stack: str | None) -> AccountSetting
         sys.stderr.write(f"stacks-pulumi {command}: the stack's settings are not used: {error}\n")
         return config.load()
     if found.error and f"{config.NAMESPACE}:apiKey" in found.secrets:
-        raise PulumiError(f"the stack's key cannot be decrypted: {found.error}")
+        raise PulumiError(
+            f"the stack's key cannot be decrypted: {found.error}; STACKS_API_KEY is used outside of the project alone "
+            "(-C DIR)"
+        )
     config.refuse_misspelt(found.values.get)
     return config.load(found.values)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -95,15 +94,16 @@ def run(options: argparse.Namespace) -> int:
         )
         if options.save is not None:
             write_snapshot(Path(options.save), data)
-    except (StacksError, OSError) as error:
+    except StacksError as error:
         sys.stderr.write(f"stacks-pulumi account: {error}\n")
         return 1
     text = encoded(data).decode() if options.json else markdown(view) if options.markdown else table(view)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal that cannot show a sign gets a question mark, not a crash.
-        sys.stdout.reconfigure(errors="replace")
     sys.stdout.write(text)
-    if view.account.unread:
+    if not view.account.complete:
+        # The report has it too; a pipe may have taken that away.
+        sys.stderr.write(
+            "stacks-pulumi account: not everything could be read, so the report is not the whole\n"
+        )
         return 1
     blocked = any(not verdict.passed and verdict.limit.block for _, verdict in view.verdicts)
     return 2 if view.failed or blocked else 0
@@ -129,13 +129,15 @@ def _view(options: argparse.Namespace) -> View:
     fingerprint = _cap_record.fingerprint(settings.base_url, settings.api_key)
     with connected() as (client, stop):
         monthly, notes = live.prices(client) if options.live_prices else (catalog.monthly_price, ())
-        # Before the states: a container that is created meanwhile is then in a state, and not an orphan.
+        if options.state:
+            stacks = backend.from_files([Path(file) for file in options.state])
+        else:
+            # A key that the API does not accept is reported before many exports are made.
+            live.listed(client)
+            stacks = backend.from_backend()
         containers = live.listed(client)
-        stacks = (
-            backend.from_files([Path(file) for file in options.state])
-            if options.state
-            else backend.from_backend()
-        )
+        has = belongings(client, containers, stop) if options.children else None
+        stacks = backend.caught_up(stacks)
         account = reconcile(
             [(container, live.item_of(container, monthly)) for container in containers],
             stacks,
@@ -144,9 +146,8 @@ def _view(options: argparse.Namespace) -> View:
             taken_at=snapshot.now(),
         )
         confirm_missing(client, account)
-        if options.children:
-            place = Place(containers, settings.base_url, fingerprint)
-            account = with_children(account, belongings(client, containers, stop), stacks, place)
+        if has is not None:
+            account = with_children(account, has, stacks, Place(containers, settings.base_url, fingerprint))
     account = dataclasses.replace(account, notes=(*account.notes, *notes, _may_be_owned(account)))
     now = snapshot.Snapshot(account.taken_at, account.base_url, entries(account))
     report = None if before is None else snapshot.compare(before, now)

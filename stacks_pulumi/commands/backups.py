@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
             sys.stdout.write(
                 as_json({"container": found.id, "complete": listed.gap is None, "backups": rows})
             )
-        else:
+        elif listed or listed.gap is None:
             sys.stdout.write(_table(listed))
         if listed.gap is not None:
             sys.stderr.write(f"stacks-pulumi backups: the list is incomplete: {listed.gap}\n")
@@ -98,7 +98,9 @@ def _table(listed: Sequence[Backup]) -> str:
 
 
 def _shown(value: object) -> str:
-    return "?" if value is None else "".join(one if one.isprintable() else "?" for one in str(value))
+    from stacks_pulumi.cost.render.shared_text import clean  # noqa: PLC0415  (as above)
+
+    return "?" if value is None else clean(str(value))
 
 
 def _size(count: int | None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import io
 import shutil
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from stacks_pulumi import catalog, config
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.documents import InputError
+from stacks_pulumi.cost.documents import InputError, read_file
 from stacks_pulumi.cost.limit_options import add_limits, limits_of
 from stacks_pulumi.cost.limits import CostLimit, judge
 from stacks_pulumi.cost.month import rest_of_month
@@ -92,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
     now = datetime.datetime.now(datetime.timezone.utc)
     rest = rest_of_month(now) if options.rest_of_month else None
     result = CostResult(report, judge(report, limits), rest, options.strict)
-    _write(_rendered(result, options, sys.stdout))
+    sys.stdout.write(_rendered(result, options, sys.stdout))
     return result.exit_code
 
 
@@ -102,7 +101,7 @@ def _comment(words: list[str]) -> int:
     from stacks_pulumi.cost.comment import post  # noqa: PLC0415  (pricing a file needs no HTTP)
 
     text = _read(words[1] if len(words) == 2 else "-").decode()
-    _write(f"{post(words[0], text)}\n")
+    sys.stdout.write(f"{post(words[0], text)}\n")
     return 0
 
 
@@ -156,17 +155,10 @@ def _account(client: StacksClient, monthly: MonthlyPrice, options: argparse.Name
 
 def _read(name: str) -> bytes:
     if name != "-":
-        return Path(name).read_bytes()
+        return read_file(Path(name))
     if sys.stdin.isatty():
         sys.stderr.write("reading from standard input; `stacks-pulumi cost --help` says what to hand in\n")
     return sys.stdin.buffer.read()
-
-
-def _write(text: str) -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal that cannot show a sign gets a question mark, not a crash.
-        sys.stdout.reconfigure(errors="replace")
-    sys.stdout.write(text)
 
 
 def _rendered(result: CostResult, options: argparse.Namespace, out: TextIO) -> str:

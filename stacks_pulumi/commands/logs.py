@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.commands._stack_client import add_container, add_stack, as_json, carry_out, container_of
+from stacks_pulumi.errors import ConnectionFailedError, NoCapacityError, ServerError, UnreadableAnswerError
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
@@ -82,9 +83,18 @@ def _follow(client: StacksClient, container_id: str, first: int, interval: float
     """Print new lines until the process is interrupted, or the log can no longer be read."""
     seen = client.containers.logs(container_id, _MOST).splitlines()
     _write(seen[-first:])
+    failed = False
     while True:
         SYSTEM_CLOCK.sleep(interval)
-        lines = client.containers.logs(container_id, _MOST).splitlines()
+        try:
+            lines = client.containers.logs(container_id, _MOST).splitlines()
+        except (ConnectionFailedError, NoCapacityError, ServerError, UnreadableAnswerError) as error:
+            # A log is followed through an outage of the API.
+            if not failed:
+                sys.stderr.write(f"stacks-pulumi logs: {error}; still trying\n")
+            failed = True
+            continue
+        failed = False
         added = new_lines(seen, lines)
         if added is None:
             sys.stderr.write("stacks-pulumi logs: the log was started again, or lines were missed\n")

@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Read the account (STACKS_API_KEY) and write a Pulumi program that adopts its containers and what belongs to "
         "them. Nothing is changed: not by this command, and not by the first `pulumi up` of the program."
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="where to write; no file is written over")
+    parser.add_argument(
+        "--out", required=True, type=_folder, metavar="DIR", help="where to write; no file is written over"
+    )
     parser.add_argument("--language", choices=_LANGUAGES, default=_LANGUAGES[0], help="default: python")
     parser.add_argument(
         "--include",
@@ -57,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name of the folder is empty; a dot names this one")
+    return Path(text)
+
+
 def _project(text: str) -> str:
     if not _PROJECT.fullmatch(text):
         raise argparse.ArgumentTypeError(
@@ -69,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry out the command: 0 if the program was written, 1 if not."""
     try:
         _write(options)
-    except (StacksError, OSError) as error:
+    except StacksError as error:
         sys.stderr.write(f"stacks-pulumi scaffold: {error}\n")
         return 1
     return 0
@@ -78,14 +86,14 @@ def run(options: argparse.Namespace) -> int:
 def _write(options: argparse.Namespace) -> None:
     from stacks_pulumi import config  # noqa: PLC0415  (only this command needs it)
     from stacks_pulumi.account.read import belongings, connected  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.scaffold.languages import files  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.scaffold.languages import FILES, files  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.scaffold.plan import chosen, plan  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.scaffold.write import project_name, refuse_to_overwrite, write  # noqa: PLC0415
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
 
-    folder = Path(options.out)
+    folder: Path = options.out
     # Before minutes of reading.
-    refuse_to_overwrite(folder, ("Pulumi.yaml", "__main__.py"))
+    refuse_to_overwrite(folder, FILES[options.language])
     with connected() as (client, stop):
         everything = [_complete(client, container) for container in live.listed(client)]
         containers = chosen(everything, options.include, options.exclude)

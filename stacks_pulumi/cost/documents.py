@@ -7,6 +7,7 @@ Only what pricing needs is decoded, so a preview of thousands of resources takes
 from __future__ import annotations
 
 import codecs
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ __all__ = [
     "Stack",
     "Step",
     "read",
+    "read_file",
     "utf8",
 ]
 
@@ -171,6 +173,19 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
         return _decoded(data)
     except RecursionError:
         raise InputError(f"this JSON is nested too deeply for what Pulumi writes: {_HELP}") from None
+
+
+def read_file(path: Path) -> bytes:
+    """
+    Return what a file holds.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def utf8(data: bytes) -> bytes:

@@ -18,7 +18,7 @@ from stacks_pulumi.pricing.values import UNKNOWN, Unknown
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api._limiter import OnLimit
-    from stacks_pulumi.api.models import Container, Listing, Template
+    from stacks_pulumi.api.models import Container, Template
 
 __all__ = [
     "AccountContainer",
@@ -173,16 +173,17 @@ def containers(timeout_s: float) -> list[AccountContainer]:
         pool.shutdown(wait=False)
 
 
-def listed(client: StacksClient) -> Listing[Container]:
+def listed(client: StacksClient) -> tuple[Container, ...]:
     """
-    All containers, or an error: what an incomplete list leaves out costs money as well.
+    Return all containers, each once, or an error: what an incomplete list leaves out costs money as well.
 
     Raises:
         StacksError: The list cannot be read, or is incomplete.
     """
     found = client.containers.list()
     found.require_complete()
-    return found
+    # A row that is listed twice is one container, and is paid once.
+    return tuple({(container.id, container.created_at): container for container in found}.values())
 
 
 def _list() -> list[AccountContainer]:

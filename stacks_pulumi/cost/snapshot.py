@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from stacks_pulumi._identifiers import same_instant
-from stacks_pulumi.cost.documents import InputError, utf8
+from stacks_pulumi.cost.documents import InputError, read_file, utf8
 from stacks_pulumi.cost.report import Action, Item, Line, Report
 from stacks_pulumi.pricing.money import Price
 
@@ -151,12 +151,17 @@ def write_snapshot(path: Path, document: dict[str, Any]) -> None:
     Save a snapshot; a file of this name is replaced as a whole.
 
     Raises:
-        OSError: It cannot be written.
+        InputError: It cannot be written.
     """
+    if path.is_dir() or not path.name:
+        raise InputError(f"{path} is a folder: name a file for the snapshot")
     # A history must not end in half a file.
     beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(encoded(document))
-    beside.replace(path)
+    try:
+        beside.write_bytes(encoded(document))
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def read_snapshot(path: Path) -> Snapshot:
@@ -164,11 +169,10 @@ def read_snapshot(path: Path) -> Snapshot:
     Read a snapshot.
 
     Raises:
-        InputError: The file is not a snapshot, or has a later version.
-        OSError: It cannot be read.
+        InputError: The file cannot be read, is not a snapshot, or has a later version.
     """
     try:
-        document = msgspec.json.decode(utf8(path.read_bytes()), type=_Document)
+        document = msgspec.json.decode(utf8(read_file(path)), type=_Document)
         entries = tuple(_entry(container) for container in document.containers)
     except (msgspec.DecodeError, InvalidOperation, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a snapshot ({error}): {_HELP}") from None

@@ -8,13 +8,13 @@ plan (`preview --save-plan`) then demands of the update. So the command line is 
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 import pulumi
 
+from stacks_pulumi._pulumi_cli import PulumiError, run
 from stacks_pulumi.pricing import recognition
 
 __all__ = ["Declared", "past_price", "request_export"]
@@ -54,16 +54,9 @@ def request_export() -> Future[list[Mapping[str, Any]] | None]:
 def _export(stack: str) -> list[Mapping[str, Any]] | None:
     try:
         # The engine that runs this program is the `pulumi` on its path.
-        done = subprocess.run(  # noqa: S603  (no shell, and the stack's name is one argument)
-            ["pulumi", "stack", "export", "--stack", stack, "--non-interactive"],  # noqa: S607  (as above)
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=True,
-            timeout=_SECONDS,
-        )
-        deployment = json.loads(done.stdout)["deployment"] or _NOTHING
-        return list(deployment.get("resources") or ())
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError, AttributeError):
+        deployment = json.loads(run(["stack", "export", "--stack", stack], seconds=_SECONDS))["deployment"]
+        return list((deployment or _NOTHING).get("resources") or ())
+    except (PulumiError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -70,10 +70,16 @@ class Accounts:
             **changes,
         }
 
-    def export(self, file: str, *resources: Mapping[str, Any], pending: tuple[Any, ...] = ()) -> str:
+    def export(
+        self, file: str, *resources: Mapping[str, Any], pending: tuple[Any, ...] = (), saved_at: str = ""
+    ) -> str:
         """Write an export; returns its path."""
         path = self.folder / file
-        deployment = {"manifest": {}, "resources": list(resources), "pending_operations": list(pending)}
+        deployment = {
+            "manifest": {"time": saved_at},
+            "resources": list(resources),
+            "pending_operations": list(pending),
+        }
         path.write_text(json.dumps({"version": 3, "deployment": deployment}), encoding="utf-8")
         return str(path)
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from stacks_pulumi import _cap_record, catalog, config
+from stacks_pulumi._pulumi_cli import PulumiError
 from stacks_pulumi.account.doctor import _commands as commands
 from stacks_pulumi.account.doctor._stack_settings import KEYS_PAGE
 from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts, Owned
-from stacks_pulumi.account.doctor.pulumi_cli import PulumiError
 from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings
 from stacks_pulumi.errors import (
     ApiError,

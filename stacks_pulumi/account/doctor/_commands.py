@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 from typing import Final
 
+from stacks_pulumi._pulumi_cli import find_project
 from stacks_pulumi.account.doctor.facts import Facts
-from stacks_pulumi.account.doctor.pulumi_cli import find_project
 from stacks_pulumi.config import DEFAULT_BASE_URL, NAMESPACE, AccountSettings
 
 __all__ = ["doctor", "give_setting", "pulumi", "set_key", "unset"]

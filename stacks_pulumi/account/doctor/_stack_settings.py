@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import yaml
 
 from stacks_pulumi import config
+from stacks_pulumi._pulumi_cli import PulumiError, StackConfiguration
 from stacks_pulumi.account.doctor import _commands as commands
 from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts
-from stacks_pulumi.account.doctor.pulumi_cli import PulumiError, StackConfiguration
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
 

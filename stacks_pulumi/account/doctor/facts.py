@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
 from stacks_pulumi import config
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
-from stacks_pulumi.account.doctor.pulumi_cli import Pulumi, PulumiError, StackConfiguration, find_project
+from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, StackConfiguration, find_project, read_project
 from stacks_pulumi.config import NAMESPACE, AccountSettings
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.recognition import kind_of
@@ -111,13 +109,7 @@ class Facts:
     @functools.cached_property
     def project(self) -> Mapping[str, Any]:
         """What is in the project's file; empty if it cannot be read, which the engine reports."""
-        if self.project_file is None:
-            return {}
-        try:
-            found = yaml.safe_load(self.project_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return {} if self.project_file is None else read_project(self.project_file)
 
     @functools.cached_property
     def configuration(self) -> StackConfiguration | PulumiError:

@@ -14,13 +14,18 @@ from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.hosts.spelling import camel_case
 from stacks_pulumi.pricing.tokens import NATIVE
 
-__all__ = ["LANGUAGES", "Language", "files"]
+__all__ = ["FILES", "LANGUAGES", "Language", "files"]
 
 Language: TypeAlias = Literal["python", "yaml"]
 LANGUAGES: Final[tuple[Language, ...]] = ("python", "yaml")
 
 _ABOUT: Final = "Takes over containers that a STACKS account holds."
 _IMPORT: Final = "import.json"
+FILES: Final[Mapping[Language, tuple[str, ...]]] = {
+    "python": ("Pulumi.yaml", "__main__.py", "requirements.txt", _IMPORT),
+    "yaml": ("Pulumi.yaml", _IMPORT),
+}
+"""The names of the files in each language."""
 _PLAIN: Final = re.compile(r"[A-Za-z$][A-Za-z0-9_:./{}$ -]*")
 
 

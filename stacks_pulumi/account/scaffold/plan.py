@@ -159,11 +159,14 @@ class _Maker:
     left_out: list[LeftOut] = field(default_factory=list)
     _taken: set[tuple[str, str]] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self._times = Counter((container.name or "").casefold() for container in self.everything)
+
     def container(self, container: Container, has: Belongings | None) -> None:
         """Declare a container, or say why not."""
         name, template = container.name, _template(container)
-        deleted = has is not None and not has.known
-        reason = "it was deleted meanwhile" if deleted else _why_not(container, template)
+        deleted = has is not None and has.deleted
+        reason = "it was deleted meanwhile" if deleted else self._why_not(container, template)
         if reason is not None or name is None or template is None:
             self.left_out.append(
                 LeftOut(f"container {name or container.id}", reason or "the API does not say its name")
@@ -189,6 +192,8 @@ class _Maker:
         self._connections(container, has.connections)
         self._allowed_ips(container, has.access.allowed_ips)
         own = Reference(self.names[container.id])
+        for gap in has.gaps:
+            self._leave_out(f"what cannot be read of {container.name}", gap)
         for client in has.vpn_clients:
             what = f"VPN client {client.name} of {container.name}"
             if client.name == "default":
@@ -212,6 +217,11 @@ class _Maker:
             self._declare(
                 "PinnedBackup", f"{container.name}-{backup.id}", f"{container.id}/{backup.id}", pinned
             )
+
+    def _why_not(self, container: Container, template: str | None) -> str | None:
+        if self._times[(container.name or "").casefold()] > 1:
+            return "another container has the same name but for upper and lower case, and the provider ignores that"
+        return _why_not(container, template)
 
     def _connections(self, container: Container, connections: Iterable[Connection]) -> None:
         for connection in connections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,11 +21,16 @@ def project_name(folder: Path) -> str:
 
 def refuse_to_overwrite(folder: Path, names: Iterable[str]) -> None:
     """
-    Check that none of the files exists.
+    Check that the files can be made in the folder, and that none of them exists.
 
     Raises:
-        StacksError: One does.
+        StacksError: One does, or they cannot be made.
     """
+    nearest = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise StacksError(f"{nearest} is a file and not a folder: name another folder with --out")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise StacksError(f"no file can be written in {nearest}: name another folder with --out")
     there = [name for name in names if (folder / name).exists() or (folder / name).is_symlink()]
     if there:
         raise StacksError(
@@ -37,20 +43,21 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
     Write the files into a folder, which is made if it does not exist.
 
     Raises:
-        StacksError: One of them exists.
-        OSError: One cannot be written.
+        StacksError: One of them exists, or cannot be written.
     """
     refuse_to_overwrite(folder, files)
-    folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             # "x": even a file that was made a moment ago is not written over.
             with (folder / name).open("x", encoding="utf-8", newline="\n") as file:
                 written.append(folder / name)
                 file.write(text)
-    except BaseException:
+    except BaseException as error:
         for path in written:
             with contextlib.suppress(OSError):
                 path.unlink()
+        if isinstance(error, OSError):
+            raise StacksError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
         raise

@@ -89,6 +89,21 @@ def test_the_totals_equal_the_bill(accounts: Accounts, capsys: pytest.CaptureFix
     )
 
 
+def test_a_container_that_is_listed_twice_is_paid_once(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"id": accounts.id("web"), "name": "web", "template": "nodejs", "plan": "basic", "created_at": "x"}
+    body = {"success": True, "count": 2, "data": [row, {**row, "status": "running"}]}
+    accounts.emulator.faults.add("containers.list", "answer", body=body)
+
+    data = account(capsys, accounts.export("dev.json"))
+
+    accounts.emulator.faults.assert_none_left()
+    assert owners(data) == {"web": ("orphan", [])}
+    assert data["totals"]["account"] == data["totals"]["none"]
+    assert data["totals"]["account"]["containers"] == 1
+
+
 def test_what_the_account_does_not_have_is_missing(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,7 +144,7 @@ def test_a_container_with_another_creation_time_is_not_that_stacks(
     [web] = data["containers"]
     assert [owner["stack"] for owner in web["recreated"]] == ["shop/dev"]
     # It may have been resized or restored, so no command deletes it.
-    assert web["command"] == "pulumi refresh --stack shop/dev"
+    assert web["command"] == "pulumi refresh --stack dev"
     assert data["missing"][0]["id"] == accounts.id("web")
 
 
@@ -161,7 +176,34 @@ def test_an_interrupted_create_is_named_with_its_stack(
     }
     web = next(one for one in data["containers"] if one["name"] == "web")
     assert [operation["stack"] for operation in web["interrupted"]] == ["shop/dev"]
-    assert web["command"] == "pulumi up --stack shop/dev"
+    assert web["command"] == "pulumi up --stack dev"
+
+
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inputs": {"name": SECRET, "template": "nodejs", "stacks_kind": "Container"}},
+        {"type": "stacks:index:Cluster", "inputs": {"stacks_kind": "Cluster"}},
+    ],
+    ids=["secret name", "unknown kind"],
+)
+def test_an_interrupted_create_whose_name_is_not_known_leaves_no_orphans(
+    changes: dict[str, Any], accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "hidden")])
+    creating = {**accounts.container("hidden"), "id": "", "outputs": {}, **changes}
+    dev = accounts.export(
+        "dev.json", accounts.container("web"), pending=({"type": "creating", "resource": creating},)
+    )
+
+    data = account(capsys, dev, "--fail-on", "orphans", code=1)
+
+    assert owners(data) == {"hidden": ("unknown", []), "web": ("owned", ["shop/dev"])}
+    assert "its state does not say under which name" in data["unread"][0]["error"]
+    assert (data["complete"], data["failed"]) == (False, [])
 
 
 def test_protected_retained_and_leftover_containers_are_owned_and_say_so(
@@ -341,16 +383,35 @@ def test_a_kind_of_a_later_version_keeps_its_container_from_being_an_orphan(
     assert owners(account(capsys, accounts.export("dev.json", novel))) == {"web": ("owned", ["shop/dev"])}
 
 
-def test_two_files_of_one_stack_are_told_apart_and_noted(
+def test_of_two_exports_of_one_stack_the_latest_counts(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
-    files = [accounts.export(name, accounts.container("web")) for name in ("a.json", "b.json")]
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}, {"name": "new", "template": "nodejs"}])
+    web = accounts.container("web")
+    old = accounts.export("old.json", web, saved_at="2026-01-01T00:00:00Z")
+    new = accounts.export("new.json", web, accounts.container("new"), saved_at="2026-01-02T00:00:00Z")
+
+    for files in ((old, new), (new, old), (new, new, old)):
+        data = account(capsys, *files, "--fail-on", "orphans,double")
+
+        assert owners(data) == {"new": ("owned", ["shop/dev"]), "web": ("owned", ["shop/dev"])}
+        assert data["notes"][0] == (
+            f"{old} is left out: {new} is an export of the same stack, shop/dev, and not older"
+        )
+
+
+def test_two_stacks_of_one_name_are_told_apart(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("one", "two")])
+    files = [accounts.export(f"{name}.json", accounts.container(name)) for name in ("one", "two")]
 
     data = account(capsys, *files)
 
-    assert owners(data) == {"web": ("double", [f"shop/dev ({file})" for file in files])}
-    assert any("more than one file is an export of shop/dev" in note for note in data["notes"])
+    assert owners(data) == {
+        name: ("owned", [f"shop/dev ({file})"]) for name, file in zip(("one", "two"), files, strict=True)
+    }
+    assert any("more than one file is an export of a stack shop/dev" in note for note in data["notes"])
 
 
 def test_every_report_says_that_another_backend_may_own_what_is_in_no_stack(
@@ -376,8 +437,10 @@ def test_every_finding_has_a_command_and_none_is_run(
     out = capsys.readouterr().out
     assert "curl -fsS -X DELETE" in out
     assert f"{accounts.emulator.url}/containers/{accounts.id('alone')}" in out
-    assert f"pulumi state delete {urn('prod', 'shop', 'Container', 'both')} --stack shop/prod" in out
-    assert "pulumi refresh --stack shop/dev" in out
+    assert f"pulumi state delete {urn('prod', 'shop', 'Container', 'both')} --stack prod" in out
+    # An export does not name the organization; in the project's folder the engine knows it.
+    assert "To update the state of the stack, in the folder of the project shop:" in out
+    assert "pulumi refresh --stack dev" in out
     assert {request.method for request in accounts.emulator.requests} == {"GET"}
 
 

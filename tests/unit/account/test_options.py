@@ -1,10 +1,8 @@
-"""The options of `stacks-pulumi account`: children, snapshots, budgets, forms, and the backend's stacks."""
+"""The options of `stacks-pulumi account`: children, snapshots, budgets and forms."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from stacks_pulumi.account.read import Progress
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 from tests.support.exports import Accounts
-from tests.unit.account.test_account import account, owners
+from tests.unit.account.test_account import account
 
 pytestmark = pytest.mark.usefixtures("key_in_environment")
 
@@ -79,10 +77,48 @@ def test_a_child_of_a_former_container_of_that_name_is_not_that_stacks(
 ) -> None:
     former = full.child("VpnClient", "vpn", "laptop")
     former["outputs"]["container_created_at"] = "2026-01-01T00:00:00Z"
+    dev = full.export("dev.json", former)
 
-    data = account(capsys, full.export("dev.json", former), "--children")
+    data = account(capsys, dev, "--children")
 
     assert children(data)["vpn/laptop"] == "orphan"
+    vpn = next(one for one in data["containers"] if one["name"] == "vpn")
+    laptop = next(one for one in vpn["children"] if one["description"] == "laptop")
+    assert [owner["stack"] for owner in laptop["recreated"]] == ["shop/dev"]
+    assert [one["urn"] for one in data["missing"]] == [former["urn"]]
+    # Its container may have been resized or restored, so no command removes it.
+    assert main(["account", "--state", dev, "--children"]) == 0
+    out = capsys.readouterr().out
+    assert "vpn-clients/phone" in out
+    assert "vpn-clients/laptop" not in out
+    assert "VpnClient laptop of vpn has the id of one in shop/dev" in out
+
+
+def test_an_interrupted_create_of_a_child_is_named_with_its_stack(
+    full: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def creating(kind: str, container: str, **inputs: str) -> dict[str, Any]:
+        given = {"container": full.id(container), **inputs, "stacks_kind": kind}
+        return {"type": "creating", "resource": full.child(kind, container, "x", id="", inputs=given)}
+
+    pending = (
+        creating("AllowedIp", "web", ip_address="2001:db8::/32"),
+        creating("Connection", "web", source=full.id("web"), name="DB"),
+        creating("VpnClient", "vpn", name="laptop"),
+        # The state has no number of a backup that is being made, so it may be any.
+        creating("PinnedBackup", "data"),
+    )
+
+    data = account(capsys, full.export("dev.json", pending=pending), "--children")
+
+    [connection] = full.emulator.state.connections
+    assert {name for name, owner in children(data).items() if owner == "interrupted"} == {
+        "web/2001:db8::/32",
+        f"web/{connection}",
+        "vpn/laptop",
+        "data/1",
+    }
+    assert children(data)["web/198.51.100.7"] == "orphan"
 
 
 def test_the_time_that_children_take_is_said_first(
@@ -148,17 +184,39 @@ def test_a_container_that_is_deleted_meanwhile_makes_nothing_missing(
     assert data["missing"] == []
 
 
-def test_a_children_list_that_is_incomplete_is_an_error(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
+LISTS = {"AllowedIp": "allowed_ips", "PinnedBackup": "backups", "VpnClient": "vpn_clients"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "data", "gap"),
+    [
+        ("VpnClient/laptop", [{"ip": "10.8.0.2"}], "VPN clients is incomplete (data[0]"),
+        (
+            "AllowedIp/198.51.100.7",
+            {"external_access_enabled": True, "allowed_ips": [{"id": "1", "ip_address": {}}]},
+            "allowed addresses is incomplete (one has no address that can be read)",
+        ),
+        (
+            "PinnedBackup/1",
+            [{"id": 1, "status": "completed", "pinned": "perhaps"}],
+            "backups is incomplete (whether one is pinned cannot be read)",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_reported_and_makes_nothing_missing(
+    resource: str, data: Any, gap: str, accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    full.emulator.faults.add(
-        "vpn_clients.list", "answer", body={"success": True, "data": [{"ip": "10.8.0.2"}]}
-    )
+    kind, _, own = resource.partition("/")
+    accounts.emulator.load([{"name": "vpn", "template": "stacks-vpn", "backups": 1}])
+    dev = accounts.export("dev.json", accounts.child(kind, "vpn", own))
+    accounts.emulator.faults.add(f"{LISTS[kind]}.list", "answer", body={"success": True, "data": data})
 
-    assert main(["account", "--state", full.export("dev.json"), "--children"]) == 1
+    report = account(capsys, dev, "--children", "--fail-on", "missing", code=1)
 
-    full.emulator.faults.assert_none_left()
-    assert capsys.readouterr().err.splitlines()[-1].startswith("stacks-pulumi account: ")
+    accounts.emulator.faults.assert_none_left()
+    assert [one.startswith(f"vpn: the list of {gap}") for one in report["gaps"]] == [True]
+    assert (report["complete"], report["missing"]) == (False, [])
+    assert "orphan" not in children(report).values()
 
 
 def test_what_changed_since_a_snapshot_is_shown_and_limited(
@@ -231,7 +289,14 @@ def test_budgets_are_over_stacks_projects_and_the_account(
         ("budgets: [{max_total: yes}]", "entry 1: max_total: 'true' is no number"),
         ("budgets: [{max_total: 1}, {max_total: 5, stacks: []}]", "entry 2: `stacks` is not a list"),
         ("budgets: [{max_total: 5, tags: [a]}]", "entry 1: `tags` is not a mapping"),
-        ("budgets: [{max_total: 5, stacks: [x/nope]}]", "the budget 'x/nope' is over no stack"),
+        (
+            "budgets: [{max_total: 5, stacks: [x/nope]}]",
+            "the budget 'x/nope': 'x/nope' matches none of shop/dev",
+        ),
+        ("budgets: [{max_total: 5, stacks: [shop/*, shop/prdo]}]", "'shop/prdo' matches none of shop/dev"),
+        ("budgets: [{max_total: 5, projects: [shop, blog]}]", "'blog' matches none of shop"),
+        ("budgets: [{max_total: -5}]", "entry 1: max_total: '-5' is no number from 0"),
+        ("budgets: [{max_total: 5, tags: {live: yes}}]", "the value of the tag 'live' is not text"),
         ("budgets: [{max_increase: 5}]", "limits an increase: say since when with --compare-to"),
         ("budgets: [{max_total: 5, tags: {team: web}}]", "cannot be chosen by team=web"),
     ],
@@ -239,13 +304,60 @@ def test_budgets_are_over_stacks_projects_and_the_account(
 def test_a_budget_that_cannot_be_judged_is_an_error(
     text: str, problem: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    state = accounts.export("dev.json")
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    state = accounts.export("dev.json", accounts.container("web"))
 
     assert main(["account", "--state", state, "--budgets", budgets(tmp_path, text)]) == 1
 
     error = capsys.readouterr().err
     assert problem in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("--compare-to", "nope cannot be read: No such file or directory"),
+        ("--budgets", "nope cannot be read: No such file or directory"),
+        ("--save", "nope/x cannot be written: No such file or directory"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line_that_names_it(
+    option: str, problem: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / ("nope/x" if option == "--save" else "nope")
+
+    assert main(["account", "--state", accounts.export("dev.json"), option, str(file)]) == 1
+
+    assert capsys.readouterr().err == f"stacks-pulumi account: {tmp_path}/{problem}\n"
+
+
+def test_a_folder_is_no_snapshot_and_nothing_is_left_beside_it(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    state = accounts.export("dev.json")
+    (tmp_path / "folder").mkdir()
+
+    assert main(["account", "--state", state, "--save", str(tmp_path / "folder")]) == 1
+
+    assert "is a folder: name a file for the snapshot" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"dev.json", "folder"}
+
+
+def test_a_long_description_makes_no_row_wider(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    entry = {"id": "1", "ip_address": "198.51.100.7", "description": "x" * 500}
+    data = {"external_access_enabled": True, "allowed_ips": [entry]}
+    accounts.emulator.faults.add("allowed_ips.list", "answer", body={"success": True, "data": data})
+
+    assert main(["account", "--state", accounts.export("dev.json"), "--children"]) == 0
+
+    accounts.emulator.faults.assert_none_left()
+    out = capsys.readouterr().out
+    assert "198.51.100.7 (xxx" in out
+    assert max(map(len, out[: out.index("Total")].splitlines())) < 120
 
 
 def test_a_snapshot_without_stacks_cannot_judge_the_increase_of_one(
@@ -286,93 +398,6 @@ def test_names_are_neither_rows_nor_escape_codes_nor_markup(
         outside = "".join(part for number, part in enumerate(out.split("```")) if number % 2 == 0)
         assert "<img>" not in outside
         assert "`$(reboot)`" not in outside.replace("\\`", "")
-
-
-FAKE_PULUMI = """#!{python}
-import json, sys
-words = sys.argv[1:]
-data = json.load(open({data!r}))
-if words[:2] == ["stack", "ls"]:
-    assert words[2:4] == ["--all", "--json"], words
-    tags = [words[i + 1] for i, word in enumerate(words) if word == "--tag"]
-    print(json.dumps([one for one in data["stacks"] if not tags or tags[0] in one.get("tags", [])]))
-elif words[:3] == ["stack", "export", "--stack"]:
-    if words[3] not in data["exports"]:
-        sys.exit("error: no stack named '" + words[3] + "' found")
-    print(open(data["exports"][words[3]]).read())
-"""
-
-
-@pytest.fixture
-def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make this the backend: stacks as they are listed, and the file of the export of each."""
-
-    def make(stacks: list[dict[str, Any]], exports: dict[str, str]) -> None:
-        data = tmp_path / "backend.json"
-        data.write_text(json.dumps({"stacks": stacks, "exports": exports}), encoding="utf-8")
-        script = tmp_path / "bin" / "pulumi"
-        script.parent.mkdir(exist_ok=True)
-        script.write_text(FAKE_PULUMI.format(python=sys.executable, data=str(data)), encoding="utf-8")
-        script.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
-
-    return make
-
-
-def test_the_backends_stacks_are_read_by_default(
-    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "api", "blog")])
-    backend(
-        [
-            {"name": "dev", "tags": ["team=web"]},
-            {"name": "organization/blog/dev"},
-            {"name": "acme/shop/dev", "tags": ["team=web"]},
-            {"name": "organization/empty/dev"},
-        ],
-        {
-            "dev": accounts.export("a.json", accounts.container("web")),
-            "organization/blog/dev": accounts.export("b.json", accounts.container("blog", project="blog")),
-            "acme/shop/dev": accounts.export("c.json", accounts.container("api")),
-            "organization/empty/dev": accounts.export("d.json"),
-        },
-    )
-    file = budgets(tmp_path, "budgets: [{tags: {team: web}, max_total: 7}]")
-
-    data = account(capsys, "--budgets", file, code=2)
-
-    assert owners(data) == {
-        "api": ("owned", ["acme/shop/dev"]),
-        "blog": ("owned", ["blog/dev"]),
-        "web": ("owned", ["shop/dev"]),
-    }
-    assert set(data["totals"]["stacks"]) == {"acme/shop/dev", "blog/dev", "empty/dev", "shop/dev"}
-    assert data["limits"][0]["text"] == "the total is $8.00 at most, over the limit of $7.00"
-
-
-def test_a_stack_that_cannot_be_exported_or_is_being_updated_leaves_no_orphans(
-    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
-    backend([{"name": "a/b/locked"}, {"name": "a/b/busy", "updateInProgress": True}], {})
-
-    data = account(capsys, code=1)
-
-    assert owners(data) == {"web": ("unknown", [])}
-    assert data["unread"] == [
-        {"stack": "a/b/locked", "error": "`pulumi stack export` failed: no stack named 'a/b/locked' found"},
-        {"stack": "a/b/busy", "error": "an update is running, and what it creates is not in its state yet"},
-    ]
-
-
-def test_without_pulumi_the_other_way_is_named(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    assert main(["account"]) == 1
-
-    assert "hand in exports with --state FILE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--fail-on", "orphan"], ["--json", "--markdown"], ["--nope"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacks_pulumi.account.children import Belongings
-from stacks_pulumi.account.scaffold.languages import files
+from stacks_pulumi.account.scaffold.languages import FILES, files
 from stacks_pulumi.account.scaffold.plan import ScaffoldPlan, plan
 from stacks_pulumi.account.scaffold.text import Identifiers, literal
 from stacks_pulumi.api.models import (
@@ -232,6 +233,58 @@ def test_no_file_is_written_over(
     assert [path.name for path in tmp_path.iterdir()] == [existing]
 
 
+@pytest.mark.parametrize("out", ["file", "file/below", "locked/below"])
+def test_a_folder_that_cannot_be_written_is_said_before_the_account_is_read(
+    out: str,
+    full: Accounts,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "locked").mkdir()
+    before = full.emulator.calls()
+    # The administrator, as whom a test may run, can write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "locked")
+
+    assert main(["scaffold", "--out", str(tmp_path / out)]) == 1
+
+    problem = "is a file and not a folder" if "file" in out else "no file can be written in"
+    assert problem in capsys.readouterr().err
+    assert full.emulator.calls() == before
+
+
+def test_every_file_that_is_written_is_looked_for_first(full: Accounts, tmp_path: Path) -> None:
+    for language, names in FILES.items():
+        # Another file does not prevent it.
+        (tmp_path / language).mkdir()
+        (tmp_path / language / "README.md").touch()
+        assert main(["scaffold", "--out", str(tmp_path / language), "--language", language]) == 0
+
+        assert {path.name for path in (tmp_path / language).iterdir()} == {*names, "README.md"}
+
+
+def test_an_empty_name_is_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["scaffold", "--out", ""])
+
+    assert "the name of the folder is empty" in capsys.readouterr().err
+
+
+def test_a_list_with_a_row_that_cannot_be_read_is_left_out(
+    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full.emulator.faults.add(
+        "vpn_clients.list", "answer", body={"data": [{"name": ".."}, {"name": "laptop"}]}
+    )
+
+    assert main(["scaffold", "--out", str(tmp_path / "taken")]) == 0
+
+    full.emulator.faults.assert_none_left()
+    assert "what cannot be read of vpn: the list of VPN clients is incomplete" in capsys.readouterr().out
+    assert '"laptop"' in (tmp_path / "taken" / "__main__.py").read_text(encoding="utf-8")
+
+
 def test_a_link_that_leads_nowhere_is_not_written_through(full: Accounts, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "__main__.py").symlink_to(tmp_path / "elsewhere.py")
@@ -289,6 +342,15 @@ def test_a_container_that_an_up_would_change_or_refuse_is_left_out(container: Co
     assert made.declared == ()
     [left] = made.left_out
     assert reason in left.reason
+
+
+def test_containers_whose_names_differ_in_case_alone_are_left_out() -> None:
+    web, other, api = running("web"), running("WEB"), running("api")
+
+    program = plan([web, api], {}, [web, other, api])
+
+    assert [one.name for one in program.declared] == ["api"]
+    assert "another container has the same name but for upper and lower case" in program.left_out[0].reason
 
 
 def test_a_container_that_was_deleted_meanwhile_is_left_out() -> None:

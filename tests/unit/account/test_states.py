@@ -21,7 +21,7 @@ def test_the_state_of_every_version_is_read(version: str) -> None:
 
     state = read_export(text.replace("@URL@", URL).encode())
 
-    assert (state.name, state.project, state.ref) == ("tests/dev", "tests", "tests/dev")
+    assert (state.name, state.project, state.ref) == ("tests/dev", "tests", "dev")
     kinds = Counter(one.kind for one in state.managed)
     # BackupRestore and SshCertificate are no objects of the account.
     assert set(kinds) == {"AllowedIp", "Connection", "Container", "PinnedBackup", "VpnClient"}
@@ -44,26 +44,26 @@ def test_the_state_of_subclasses_is_read() -> None:
 @pytest.mark.parametrize(
     ("ref", "name"),
     [
-        (None, "shop/dev"),
         ("dev", "shop/dev"),
         ("organization/shop/dev", "shop/dev"),
+        ("acme/dev", "acme/shop/dev"),
         ("acme/shop/dev", "acme/shop/dev"),
     ],
 )
-def test_a_stack_is_called_by_project_and_name(ref: str | None, name: str) -> None:
-    state = read_export(export(container()), ref)
+def test_a_stack_has_one_name_whatever_the_folder_and_the_resources(ref: str, name: str) -> None:
+    full, empty = (read_export(text, ref, "shop") for text in (export(container()), b'{"deployment": {}}'))
 
-    assert (state.name, state.project, state.ref) == (name, "shop", ref or name)
+    # The backend leaves out the project of the folder in which it is asked.
+    assert (full.name, full.project, full.ref) == (name, "shop", ref)
+    assert (empty.name, empty.project, empty.ref) == (name, "shop", ref)
 
 
-@pytest.mark.parametrize(
-    ("ref", "name", "project"),
-    [("organization/shop/dev", "shop/dev", "shop"), ("dev", "dev", ""), (None, "an empty stack", "")],
-)
-def test_an_empty_stack_is_called_by_what_the_backend_says(ref: str | None, name: str, project: str) -> None:
-    state = read_export(b'{"deployment": {}}', ref)
+def test_the_stack_of_a_file_is_called_by_its_resources() -> None:
+    state, empty = (read_export(text) for text in (export(container()), b'{"deployment": {}}'))
 
-    assert (state.name, state.project) == (name, project)
+    # The organization is not known, so `pulumi --stack` takes the name within the project.
+    assert (state.name, state.project, state.ref) == ("shop/dev", "shop", "dev")
+    assert (empty.name, empty.project) == ("an empty stack", "")
 
 
 def container(**more: Any) -> dict[str, Any]:
@@ -99,9 +99,10 @@ def test_the_address_of_a_provider_is_that_of_its_resources(inputs: dict[str, st
     assert {one.id: one.base_url for one in state.managed} == {"usr-1-web": URL, "usr-1-api": None}
 
 
-def test_a_value_that_is_encrypted_is_not_taken_for_text() -> None:
-    secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
 
-    [one] = read_export(export(container(outputs={"createdAt": secret, "origin": secret}))).managed
+
+def test_a_value_that_is_encrypted_is_not_taken_for_text() -> None:
+    [one] = read_export(export(container(outputs={"createdAt": SECRET, "origin": SECRET}))).managed
 
     assert (one.created_at, one.origin) == (None, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks_pulumi._clock import SystemClock
+from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.cli import main
 from stacks_pulumi.commands import logs
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.routes import containers as routes
+from stacks_pulumi.errors import ConnectionFailedError, ServerError, StacksError
 
 
 @given(st.lists(st.integers(), unique=True, max_size=30), st.integers(1, 12), st.integers(0, 30))
@@ -98,6 +101,30 @@ def test_a_log_that_starts_again_is_reported(
     printed = capsys.readouterr()
     assert printed.out.splitlines() == ["two", "again"]
     assert "the log was started again, or lines were missed" in printed.err
+
+
+@pytest.mark.usefixtures("log")
+def test_a_log_is_followed_through_an_outage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers: Iterator[str | StacksError] = iter(
+        ["one\ntwo", ConnectionFailedError("no connection"), ServerError("503"), "two\nthree"]
+    )
+
+    def read(self: ContainersApi, container_id: str, lines: int) -> str:
+        answer = next(answers)
+        if isinstance(answer, StacksError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(ContainersApi, "logs", read)
+
+    code = follow(monkeypatch, lambda: None, lambda: None, lambda: None)
+
+    printed = capsys.readouterr()
+    assert code == 130
+    assert printed.out.splitlines() == ["two", "three"]
+    assert printed.err == "stacks-pulumi logs: no connection; still trying\n\nInterrupted.\n"
 
 
 def test_a_container_that_is_deleted_ends_it_with_one_line(

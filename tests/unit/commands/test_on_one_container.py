@@ -75,7 +75,7 @@ class TestBackups:
 
         out = said("backups", "app")
 
-        assert "failed (no space?[2J left)" in out
+        assert r"failed (no space\x1b[2J left)" in out
 
     def test_without_a_container_the_figures_of_the_account(self, said: Said, document: Document) -> None:
         assert said("backups").splitlines()[0].split() == ["backups", "2"]
@@ -88,8 +88,23 @@ class TestBackups:
 
         assert "the list is incomplete" in capsys.readouterr().err
 
+    def test_an_incomplete_list_is_not_an_empty_one(
+        self, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        emulator.faults.add("backups.list", "answer", body={"data": [{"status": "completed"}]})
+
+        assert main(["backups", "data"]) == 0
+
+        assert capsys.readouterr().out == ""
+
 
 class TestCredentials:
+    def test_what_the_api_says_is_no_escape_code(self, said: Said, emulator: Emulator) -> None:
+        data = {"mainCredentials": {"username": "\x1b[2Jroot\nhost  evil"}}
+        emulator.faults.add("containers.credentials", "answer", body={"data": data})
+
+        assert r"username       \x1b[2Jroot\nhost  evil" in said("credentials", "data").splitlines()
+
     def test_a_password_is_hidden_unless_it_is_asked_for(self, said: Said, document: Document) -> None:
         secret = document("credentials", "data", "--show-secrets")
         password = secret["password"]

@@ -1,4 +1,4 @@
-"""The `pulumi` command: what it says about a project's stack. Nothing here changes anything."""
+"""The `pulumi` command: what it says about stacks. Nothing here changes anything."""
 
 from __future__ import annotations
 
@@ -7,20 +7,57 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["Pulumi", "PulumiError", "StackConfiguration", "find_project"]
+from stacks_pulumi.errors import StacksError
 
-_SECONDS: Final = 60.0
+__all__ = ["Pulumi", "PulumiError", "StackConfiguration", "find_project", "read_project", "run"]
+
+_SECONDS: Final = 120.0
+"""A backend with a large state on a slow network takes a minute."""
+
 _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _VERSION: Final = re.compile(r"^v?(\d+\.\d+\.\d+\S*)", re.MULTILINE)
 
 
-class PulumiError(Exception):
-    """The command failed; `str` is its own error, in one line."""
+class PulumiError(StacksError):
+    """The command failed; the message is its own error, in one line."""
+
+
+def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float = _SECONDS) -> bytes:
+    """
+    Run `pulumi` and return its standard output.
+
+    Args:
+        arguments: The words after `pulumi`.
+        folder: Where it is run; the present folder unless given.
+        seconds: How long it may take.
+
+    Raises:
+        PulumiError: It is not installed, fails, or does not end.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603  (the user's own command, without a shell)
+            ["pulumi", *arguments, "--non-interactive"],  # noqa: S607  (found on PATH, as the user finds it)
+            cwd=folder,
+            env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1"},
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=seconds,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise PulumiError("the command `pulumi` is not on PATH") from None
+    except OSError as error:
+        raise PulumiError(f"the command `pulumi` does not start: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise PulumiError(f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s") from None
+    if done.returncode != 0:
+        raise PulumiError(_reason(_text(done.stderr) or _text(done.stdout)))
+    return done.stdout
 
 
 @dataclass(frozen=True)
@@ -98,31 +135,8 @@ class Pulumi:
         return [one for one in listed or () if isinstance(one, dict)]
 
     def _run(self, *arguments: str, stack: bool = True) -> str:
-        command = ["pulumi", *arguments, "--non-interactive"]
-        if stack and self.stack is not None:
-            command += ["--stack", self.stack]
-        try:
-            done = subprocess.run(  # noqa: S603  (the user's own command)
-                command,
-                cwd=self.folder,
-                env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1"},
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                capture_output=True,
-                stdin=subprocess.DEVNULL,
-                timeout=_SECONDS,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise PulumiError("the command `pulumi` is not on PATH") from None
-        except OSError as error:
-            raise PulumiError(f"the command `pulumi` does not start: {error.strerror}") from None
-        except subprocess.TimeoutExpired:
-            raise PulumiError(f"`pulumi {arguments[0]}` did not end within {_SECONDS:.0f} s") from None
-        if done.returncode != 0:
-            raise PulumiError(_one_line(done.stderr or done.stdout).removeprefix("error: "))
-        return done.stdout
+        chosen = ["--stack", self.stack] if stack and self.stack is not None else []
+        return _text(run([*arguments, *chosen], folder=self.folder))
 
 
 def find_project(folder: Path) -> Path | None:
@@ -133,6 +147,17 @@ def find_project(folder: Path) -> Path | None:
             if (place / name).is_file():
                 return place / name
     return None
+
+
+def read_project(file: Path) -> dict[str, Any]:
+    """Return what a project file says; empty if it cannot be read."""
+    import yaml  # noqa: PLC0415  (the Pulumi SDK brings it; a program that is only imported does not need it)
+
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _configuration(text: str) -> StackConfiguration:
@@ -155,6 +180,15 @@ def _document(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise PulumiError(f"`pulumi` printed no JSON object: {_one_line(text)[:120]!r}")
     return found
+
+
+def _text(output: bytes) -> str:
+    return output.decode(errors="replace")
+
+
+def _reason(said: str) -> str:
+    """Return the error from what the command said, in one line: a warning before it is not the reason."""
+    return _one_line(said[said.find("error: ") :] if "error: " in said else said).removeprefix("error: ")
 
 
 def _one_line(text: str) -> str:

@@ -1,0 +1,224 @@
+"""`stacks-pulumi account` with the stacks of a backend, whose `pulumi` command is a script."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.cli import main
+from stacks_pulumi.emulator import Emulator
+from tests.support.exports import Accounts
+from tests.unit.account.test_account import account, owners
+
+pytestmark = pytest.mark.usefixtures("key_in_environment")
+
+
+FAKE_PULUMI = """#!{python}
+import json, sys
+words = sys.argv[1:]
+data = json.load(open({data!r}))
+if words[:2] == ["stack", "ls"]:
+    assert words[2:4] == ["--all", "--json"], words
+    rounds = open({data!r} + ".rounds", "a+")
+    if rounds.tell() and "later" in data:
+        json.dump(data["later"], open({data!r}, "w"))
+        data = data["later"]
+    print("once", file=rounds)
+    tags = [words[i + 1] for i, word in enumerate(words) if word == "--tag"]
+    print(json.dumps([one for one in data["stacks"] if not tags or tags[0] in one.get("tags", [])]))
+elif words[:3] == ["stack", "export", "--stack"]:
+    if words[3] not in data["exports"]:
+        sys.exit("error: no stack named '" + words[3] + "' found")
+    print(open(data["exports"][words[3]]).read())
+"""
+
+
+@pytest.fixture
+def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make this the backend: stacks as they are listed, the file of the export of each, and both somewhat later."""
+
+    def make(stacks: list[dict[str, Any]], exports: dict[str, str], /, **later: Any) -> None:
+        data = tmp_path / "backend.json"
+        said: dict[str, Any] = {"stacks": stacks, "exports": exports}
+        if later:
+            said["later"] = {**said, **later}
+        data.write_text(json.dumps(said), encoding="utf-8")
+        script = tmp_path / "bin" / "pulumi"
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(FAKE_PULUMI.format(python=sys.executable, data=str(data)), encoding="utf-8")
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+
+    return make
+
+
+def budgets(folder: Path, text: str) -> str:
+    (folder / "budgets.yaml").write_text(text, encoding="utf-8")
+    return str(folder / "budgets.yaml")
+
+
+def test_the_backends_stacks_are_read_by_default(
+    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "api", "blog")])
+    backend(
+        [
+            {"name": "dev", "tags": ["team=web"]},
+            {"name": "organization/blog/dev"},
+            {"name": "acme/shop/dev", "tags": ["team=web"]},
+            {"name": "organization/empty/dev"},
+        ],
+        {
+            "dev": accounts.export("a.json", accounts.container("web")),
+            "organization/blog/dev": accounts.export("b.json", accounts.container("blog", project="blog")),
+            "acme/shop/dev": accounts.export("c.json", accounts.container("api")),
+            "organization/empty/dev": accounts.export("d.json"),
+        },
+    )
+    file = budgets(tmp_path, "budgets: [{tags: {team: web}, max_total: 7}]")
+
+    data = account(capsys, "--budgets", file, code=2)
+
+    assert owners(data) == {
+        "api": ("owned", ["acme/shop/dev"]),
+        "blog": ("owned", ["blog/dev"]),
+        "web": ("owned", ["shop/dev"]),
+    }
+    assert set(data["totals"]["stacks"]) == {"acme/shop/dev", "blog/dev", "empty/dev", "shop/dev"}
+    assert data["limits"][0]["text"] == "the total is $8.00 at most, over the limit of $7.00"
+
+
+def test_a_stack_that_cannot_be_exported_or_is_being_updated_leaves_no_orphans(
+    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    backend([{"name": "a/b/locked"}, {"name": "a/b/busy", "updateInProgress": True}], {})
+
+    data = account(capsys, code=1)
+
+    assert owners(data) == {"web": ("unknown", [])}
+    assert data["unread"] == [
+        {"stack": "a/b/locked", "error": "no stack named 'a/b/locked' found"},
+        {"stack": "a/b/busy", "error": "an update is running, and what it creates is not in its state yet"},
+    ]
+
+
+def test_without_pulumi_the_other_way_is_named(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert main(["account"]) == 1
+
+    assert "hand in exports with --state FILE" in capsys.readouterr().err
+
+
+def test_what_is_created_and_deleted_meanwhile_is_neither_an_orphan_nor_missing(
+    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load(
+        [{"name": name, "template": "nodejs"} for name in ("stays", "created", "deleted", "alone")]
+    )
+    rule = accounts.child("AllowedIp", "stays", "198.51.100.7")
+    # The account is read between the two: it has what is deleted after it was read, and not what is created after.
+    before = (accounts.container("stays"), accounts.container("deleted"))
+    after = (
+        accounts.container("stays"),
+        accounts.container("created"),
+        accounts.container("too-late", created_at="2026-01-01T00:00:00Z"),
+        rule,
+    )
+    first = {"name": "organization/shop/dev", "lastUpdate": "1"}
+    removed = {"name": "organization/old/dev", "lastUpdate": "1"}
+    backend(
+        [first, removed],
+        {
+            "organization/shop/dev": accounts.export("before.json", *before),
+            "organization/old/dev": accounts.export(
+                "old.json", accounts.container("gone", project="old", created_at="x")
+            ),
+        },
+        stacks=[{**first, "lastUpdate": "2"}],
+        exports={"organization/shop/dev": accounts.export("after.json", *after)},
+    )
+
+    data = account(capsys, "--children", "--fail-on", "orphans,missing", code=2)
+
+    assert owners(data) == {
+        "alone": ("orphan", []),
+        "created": ("owned", ["shop/dev"]),
+        "deleted": ("owned", ["shop/dev"]),
+        "stays": ("owned", ["shop/dev"]),
+    }
+    assert data["missing"] == []
+    assert data["failed"] == ["1 object in no stack (--fail-on orphans)"]
+
+
+def test_an_update_that_begins_or_ends_meanwhile_leaves_no_orphans(
+    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    exports = {name: accounts.export("dev.json") for name in ("a/b/begins", "a/b/ends")}
+    backend(
+        [{"name": "a/b/begins"}, {"name": "a/b/ends", "updateInProgress": True}],
+        exports,
+        stacks=[{"name": "a/b/begins", "updateInProgress": True}, {"name": "a/b/ends"}],
+    )
+
+    data = account(capsys, code=1)
+
+    assert owners(data) == {"web": ("unknown", [])}
+    assert [one["stack"] for one in data["unread"]] == ["a/b/begins", "a/b/ends"]
+
+
+def test_a_stack_of_this_folder_keeps_its_name_when_it_is_empty(
+    accounts: Accounts,
+    backend: Any,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    backend([{"name": "dev"}], {"dev": accounts.export("dev.json")})
+    file = budgets(
+        tmp_path, "budgets: [{stacks: [shop/dev], max_total: 7}, {projects: [shop], max_total: 7}]"
+    )
+
+    assert set(account(capsys, "--budgets", file)["totals"]["stacks"]) == {"shop/dev"}
+
+
+def test_a_backend_without_stacks_is_said(
+    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend([], {})
+
+    assert "the backend has no stacks: see with `pulumi whoami -v`" in account(capsys)["notes"][0]
+
+
+def test_a_key_that_is_not_accepted_is_said_before_any_export(
+    backend: Any, capsys: pytest.CaptureFixture[str], emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend([{"name": "a/b/dev"}], {})
+    monkeypatch.setenv("STACKS_API_KEY", f"sk_stacks_{'0' * 64}")
+    monkeypatch.setenv("PATH", "")
+
+    assert main(["account"]) == 1
+
+    assert "the API key is not accepted" in capsys.readouterr().err
+
+
+def test_many_exports_are_said_first(
+    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"a/b/s{number}" for number in range(9)]
+    backend([{"name": name} for name in names], dict.fromkeys(names, accounts.export("dev.json")))
+
+    assert main(["account"]) == 0
+
+    assert capsys.readouterr().err == "reading 9 stacks of the backend\n"
