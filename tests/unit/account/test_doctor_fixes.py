@@ -9,7 +9,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.machine import Machine, resource
-from tests.tools.fakes import executable
+from tests.tools.fake_executables import executable
 from tests.unit.account.conftest import Report
 
 Doctor = Callable[..., Report]
