@@ -57,7 +57,7 @@ class Step(msgspec.Struct, rename="camel"):
     new_state: ResourceState | None = None
 
 
-class Diagnostic(msgspec.Struct):
+class EngineDiagnostic(msgspec.Struct):
     """Something that the engine said."""
 
     message: str = ""
@@ -102,7 +102,7 @@ class Event(msgspec.Struct, rename="camel"):
     sequence: int
     resource_pre_event: ResourceEvent | None = None
     res_outputs_event: ResourceEvent | None = None
-    diagnostic_event: Diagnostic | None = None
+    diagnostic_event: EngineDiagnostic | None = None
     policy_event: PolicyEvent | None = None
     summary_event: SummaryEvent | None = None
 
@@ -112,7 +112,7 @@ class Preview(msgspec.Struct, rename="camel"):
 
     steps: list[Step] = []
     change_summary: dict[str, int] = {}
-    diagnostics: list[Diagnostic] = []
+    diagnostics: list[EngineDiagnostic] = []
 
 
 class PendingOperation(msgspec.Struct):

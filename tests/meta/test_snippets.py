@@ -22,8 +22,8 @@ from tests.support.snippets import ROOT, commands, snippets
 
 LANGUAGES: Final = {"console", "json", "python", "sh", "text", "yaml"}
 """`text` is what a program printed, `console` that with the command above it: other tests compare those."""
-HARMLESS: Final = {".", "cd", "export", "rm", "scp", "ssh", "umask"}
-SCRIPTS: Final = {"./gate.sh", "curl", "docker", "make", "pip", "pulumi", "python", "stacks-pulumi"}
+HARMLESS: Final = {".", "cd", "cp", "export", "rm", "scp", "ssh", "umask"}
+SCRIPTS: Final = {"./gate.sh", "curl", "docker", "make", "npm", "pip", "pulumi", "python", "stacks-pulumi"}
 FRAGMENTS: Final = {"docs/errors.md", "examples/component/README.md"}
 """Pages with lines of a program that other tests run on the engine: `test_errors.py` and `test_examples.py`."""
 
