@@ -56,6 +56,7 @@ class BackupRestoreProvider(Provider):
 
     kind: ClassVar = "BackupRestore"
     owns: ClassVar = False
+    id_form: ClassVar = ""
     fields: ClassVar = (
         Field("backup_id", _checks.backup_number, Change.UPDATE, required=True),
         Field("triggers", _checks.strings, Change.UPDATE),

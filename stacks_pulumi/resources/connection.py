@@ -160,6 +160,7 @@ class ConnectionProvider(Provider):
     """Check, create, read, diff and delete a connection."""
 
     kind: ClassVar = "Connection"
+    id_form: ClassVar = "<source id>/<connection id>"
     fields: ClassVar = (
         Field("source", container_id, Change.REPLACE, required=True),
         Field("target", container_id, Change.REPLACE, required=True),

@@ -90,6 +90,7 @@ class SshCertificateProvider(Provider):
     """Check, create, read, diff, update and delete an SSH key."""
 
     kind: ClassVar = "SshCertificate"
+    id_form: ClassVar = "usr-abc12345-web"
     owns: ClassVar = False
     fields: ClassVar = (
         Field("container", container_id, Change.REPLACE, required=True),
