@@ -1,8 +1,8 @@
 """
-Measure: seconds and calls for many containers, ours and a plain provider side by side.
+Measure: seconds and calls for many containers, both hosts and a plain provider side by side.
 
     make bench                      everything; some hours, most of it waiting for the rate limit
-    make bench ARGS=--quick         24 containers, ours and plain; about six minutes
+    make bench ARGS=--quick         24 containers, both hosts and plain; about seven minutes
     make bench ARGS="--only ours --containers 60"
 """
 
@@ -17,7 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[0] = str(ROOT)
 
-from tests.bench import cases, imports, long_list, report  # noqa: E402  (the path has to be set first)
+from tests.bench import cases, imports, long_list, plugin_start, report  # noqa: E402  (the path has to be set first)
+from tests.bench.figures import Figures  # noqa: E402
 from tests.bench.measure import TookTooLongError  # noqa: E402
 from tests.bench.run import empty_up, run  # noqa: E402
 from tests.bench.store import Store  # noqa: E402
@@ -33,6 +34,8 @@ def main() -> int:
     say(f"An empty up takes {empty:.1f} s here.")
     took = imports.milliseconds()
     listed = long_list.milliseconds()
+    started = plugin_start.milliseconds()
+    say(f"The plugin starts in {started:.0f} ms.")
     say("; ".join(f"{name}: {took:.1f} ms" for name, took in listed.items()))
     store = Store(ROOT / "build" / "bench.jsonl")
     failed = False
@@ -47,13 +50,14 @@ def main() -> int:
         except TookTooLongError as error:
             failed = True
             say(f"{case.provider}, {case.what}, {case.limit}: {error}")
-    for target in targets(store.rows, took, listed):
+    figures = Figures(store.rows, empty, took, listed, started)
+    for target in targets(figures):
         failed = failed or not target.reached
         say(
             f"{'reached' if target.reached else 'NOT REACHED'}: {target.what}: {target.got}, wanted {target.wanted}"
         )
     if arguments.write:
-        report.write(ROOT / "docs", store.rows, empty, took, listed)
+        report.write(ROOT / "docs", figures)
         say("Wrote docs/bench.md and docs/images/bench.svg.")
     return 1 if failed else 0
 
@@ -74,7 +78,7 @@ def _idle(case: cases.Case, engine: Path, empty: float, store: Store) -> dict[st
 def _chosen(arguments: argparse.Namespace) -> Callable[[cases.Case], bool]:
     def chosen(case: cases.Case) -> bool:
         return (
-            arguments.only in {None, case.provider}
+            (not arguments.only or case.provider in arguments.only)
             and arguments.containers in {None, case.containers}
             and arguments.with_container in {None, case.with_container}
             and (arguments.limit is None or arguments.limit == (case.per_minute or 0))
@@ -93,7 +97,12 @@ def say(text: str) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="24 containers alone")
-    parser.add_argument("--only", choices=("ours", "plain"), help="one of the two providers")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=("ours", "native", "plain"),
+        help="one provider alone; given twice, two",
+    )
     parser.add_argument("--containers", type=int, help="stacks of this size alone")
     parser.add_argument("--limit", type=int, help="this rate limit alone; 0 for none")
     parser.add_argument(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 VERBS = ("up", "no-op up", "refresh", "destroy")
 WINDOW = 60.0
+HOSTS = ("ours", "native")
+"""Our two hosts."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,8 @@ class Case:
     One stack from its first `up` to its `destroy`.
 
     Attributes:
-        provider: `ours`, `plain`, or `idle` (one that does nothing: the engine alone).
+        provider: `ours` (the dynamic host), `native` (the same resources in the plugin), `plain`, or `idle` (one that
+            does nothing: the engine alone).
         containers: How many.
         children: Whether every second one has external access with an AllowedIp and a Connection to its neighbour.
         per_minute: Requests a minute that the key may make; `None` for no limit.
@@ -120,21 +123,23 @@ class Case:
 
 
 QUICK = (
-    Case("ours", 24),
+    *(Case(host, 24) for host in HOSTS),
     Case("plain", 24),
 )
 
 FULL = (
     *(
-        Case("ours", containers, children=True, per_minute=per_minute, with_container=True)
+        Case(host, containers, children=True, per_minute=per_minute, with_container=True)
         for per_minute in (None, 60)
         for containers in (24, 200)
+        for host in HOSTS
     ),
     *(
-        Case("ours", containers, children, per_minute)
+        Case(host, containers, children, per_minute)
         for per_minute in (None, 60)
         for containers in (8, 24, 60, 200)
         for children in (False, True)
+        for host in HOSTS
     ),
     *(
         Case("plain", containers, children=False, per_minute=per_minute)

@@ -13,8 +13,8 @@ _LEFT = 84
 _GAP = 56
 _TOP = 84
 _BAR = 17
-_GROUP = 54
-_COLOURS = {"ours": "#1f6f50", "plain": "#c9a227"}
+_GROUP = 74
+_COLOURS = {"ours": "#1f6f50", "native": "#3f77b5", "plain": "#c9a227"}
 _INK = "#24292f"
 _GREY = "#6e7781"
 _FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
@@ -44,15 +44,22 @@ _PANELS = (
 def draw(rows: Sequence[Row]) -> str:
     """The chart of `up` without children at 60 requests a minute."""
     ups = sorted(
-        (row for row in rows if row.verb == "up" and row.case.per_minute and not row.case.children),
-        key=lambda row: (row.case.containers, row.case.provider),
+        (
+            row
+            for row in rows
+            if row.verb == "up"
+            and row.case.per_minute
+            and not row.case.children
+            and row.case.provider in _COLOURS
+        ),
+        key=lambda row: (row.case.containers, list(_COLOURS).index(row.case.provider)),
     )
     sizes = sorted({row.case.containers for row in ups})
     height = _TOP + _GROUP * len(sizes) + 24
     width = 2 * _PANEL + _GAP + 2 * _LEFT
     parts = [
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' role='img' {_FONT}>",
-        "<title>pulumi up at 60 requests a minute: ours and a plain provider</title>",
+        "<title>pulumi up at 60 requests a minute: both of our hosts and a plain provider</title>",
         f"<rect width='{width}' height='{height}' rx='8' fill='#ffffff'/>",
         _text(_LEFT, 30, "pulumi up, 20 s boot, 60 requests a minute", 16, weight=600),
         *_legend(width - _LEFT),

@@ -15,6 +15,7 @@ from tests.support.stack import Stack
 
 _HERTZ = os.sysconf("SC_CLK_TCK")
 _LOOK_SECONDS = 0.1
+_HOSTS = (b"pulumi.dynamic", b"pulumi-resource-stacks")
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ class _Watch:
     def _look_at(self, folder: Path) -> None:
         # After the name, which is in brackets and may hold anything: state, parent, group, session ...
         stat = (folder / "stat").read_text().rpartition(")")[2].split()
-        if int(stat[3]) != self._session or b"pulumi.dynamic" not in (folder / "cmdline").read_bytes():
+        command = (folder / "cmdline").read_bytes()
+        if int(stat[3]) != self._session or not any(host in command for host in _HOSTS):
             return
         self._cpu[folder.name] = (int(stat[11]) + int(stat[12])) / _HERTZ
         for line in (folder / "status").read_text().splitlines():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from tests.bench import chart
 from tests.bench.cases import VERBS
+from tests.bench.figures import Figures
 from tests.bench.run import Row
 from tests.bench.targets import targets
 
@@ -20,7 +20,8 @@ Written by `make bench ARGS=--write` on a machine with {cores} cores: Python {py
 and the emulator as the server. An empty `up` takes {empty:.1f} s there. Another run gives other seconds; the calls stay
 the same, give or take a poll.
 
-*Ours* is this package. *Plain* is a provider written as Pulumi's documentation teaches it
+*Ours* is this package's dynamic providers, *native* the same resources in the native plugin. *Plain* is a provider
+written as Pulumi's documentation teaches it
 ([`tests/bench/plain`](../tests/bench/plain/plain_stacks.py)): POST, then a poll of the container's own status every
 2 s, and a sleep for as long as a 429 asks for; the stock host runs four operations in parallel. Both run with
 `--parallel 64` on the same server, where a container boots for 20 s and a restart or a deletion takes 2 s. Every verb
@@ -61,8 +62,8 @@ TAIL = """
 ## How to run it
 
     make bench                                          everything; some hours, most of it waiting for the rate limit
-    make bench ARGS=--quick                             24 containers, ours and plain; about six minutes
-    make bench ARGS="--only ours --containers 60"       a piece
+    make bench ARGS=--quick                             24 containers, both hosts and plain; about seven minutes
+    make bench ARGS="--only native --containers 60"     a piece
     make bench ARGS="--none --write"                    write this page from the figures that there are
 
 The figures of each run are kept in `build/bench.jsonl`, so a full run can be done in pieces.
@@ -73,27 +74,25 @@ def line(row: Row) -> str:
     """One row, as soon as it is there."""
     case, measured = row.case, row.measured
     return (
-        f"{case.provider:5} {case.what:>18} {case.limit:>8} {row.verb:8} {measured.seconds:7.1f} s "
+        f"{case.provider:6} {case.what:>18} {case.limit:>8} {row.verb:8} {measured.seconds:7.1f} s "
         f"{row.ratio:5.2f} x bound {measured.calls:5} calls {measured.refused:3} x 429 "
         f"{measured.cpu:6.1f} s cpu {measured.peak_kb / 1024:6.1f} MB"
     )
 
 
-def write(
-    docs: Path, rows: Sequence[Row], empty: float, took: dict[str, float], listed: dict[str, float]
-) -> None:
+def write(docs: Path, figures: Figures) -> None:
     """Write the page and its chart."""
     head = HEAD.format(
-        cores=os.cpu_count(), python=platform.python_version(), sdk=version("pulumi"), empty=empty
+        cores=os.cpu_count(), python=platform.python_version(), sdk=version("pulumi"), empty=figures.empty_up
     )
     reached = [
         f"| {target.what} | {target.wanted} | {target.got} | {'yes' if target.reached else '**no**'} |\n"
-        for target in targets(rows, took, listed)
+        for target in targets(figures)
     ]
-    lines = [_cells(row) for row in sorted(rows, key=_order)]
+    lines = [_cells(row) for row in sorted(figures.rows, key=_order)]
     (docs / "images").mkdir(parents=True, exist_ok=True)
     (docs / "bench.md").write_text("".join([head, TARGETS, *reached, TABLE, *lines, TAIL]), encoding="utf-8")
-    (docs / "images" / "bench.svg").write_text(chart.draw(rows), encoding="utf-8")
+    (docs / "images" / "bench.svg").write_text(chart.draw(figures.rows), encoding="utf-8")
 
 
 def _cells(row: Row) -> str:

@@ -58,6 +58,8 @@ def run(case: Case, engine: Path, empty_up: float, idle: Mapping[str, float] | N
     )
     with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder, emulator:
         stack = _stack(Path(folder) / "stack", engine, emulator)
+        if case.provider == "native":
+            stack.native()
         stack.set("stacks:maxConcurrency", str(case.at_once))
         if case.with_container:
             stack.set("stacks:deleteChildrenWithContainer", "true")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tests.bench.figures import Figures
 from tests.bench.run import Row
 
 NEAR = 1.15
@@ -17,6 +19,12 @@ UP_CALLS = {24: 90, 60: 200}
 REFRESH_CALLS_OF_200 = 205
 DESTROY_NEAR = 2.0
 LIST_MS = 40.0
+NATIVE_SHARE = 1.1
+"""The plugin may take a tenth more than the dynamic host, and needs as many calls, give or take a poll."""
+SECONDS_THAT_VARY = 1.0
+"""An `up` of nothing varies by as much, so a tenth of a verb of two seconds says nothing."""
+PLUGIN_START_MS = 350.0
+PLUGIN_MB = 80.0
 
 
 @dataclass(frozen=True)
@@ -37,8 +45,9 @@ class Target:
     reached: bool
 
 
-def targets(rows: Sequence[Row], took: dict[str, float], listed: dict[str, float]) -> list[Target]:
-    """Every target that the rows say something about."""
+def targets(figures: Figures) -> list[Target]:
+    """Every target that the figures say something about."""
+    rows = figures.rows
     ours = [row for row in rows if row.case.provider == "ours"]
     bare = [row for row in ours if not row.case.children]
     families = [row for row in ours if row.case.children]
@@ -48,8 +57,10 @@ def targets(rows: Sequence[Row], took: dict[str, float], listed: dict[str, float
         *_quiet(ours),
         *_refreshes(bare),
         *_memory(bare),
-        _imports(took),
-        _long_list(listed),
+        _imports(figures.imports),
+        _long_list(figures.long_list),
+        *_hosts(rows),
+        _plugin_start(figures.plugin_start),
     ]
 
 
@@ -115,7 +126,7 @@ def _memory(rows: Sequence[Row]) -> Iterator[Target]:
             yield Target(what, wanted, f"{grows:.0f} kB", grows < KB_A_RESOURCE)
 
 
-def _imports(took: dict[str, float]) -> Target:
+def _imports(took: Mapping[str, float]) -> Target:
     adds = took["a resource"] - took["pulumi"]
     return Target(
         "`import stacks_pulumi` and its Container, over `import pulumi`",
@@ -125,7 +136,7 @@ def _imports(took: dict[str, float]) -> Target:
     )
 
 
-def _long_list(listed: dict[str, float]) -> Target:
+def _long_list(listed: Mapping[str, float]) -> Target:
     return Target(
         "a list of 5,000 containers in the client",
         f"less than {LIST_MS:.0f} ms",
@@ -133,3 +144,43 @@ def _long_list(listed: dict[str, float]) -> Target:
         f"{listed['requests and json']:.0f} ms)",
         listed["client"] < LIST_MS,
     )
+
+
+def _hosts(rows: Sequence[Row]) -> Iterator[Target]:
+    """The plugin beside the dynamic host: the verb that is slowest beside the other's, and its memory."""
+    stacks: dict[str, dict[str, Row]] = defaultdict(dict)
+    for row in rows:
+        stacks[f"`{row.verb}` of {row.case.what}, {row.case.limit}"][row.case.provider] = row
+    pairs = {
+        what: (found["native"], found["ours"])
+        for what, found in stacks.items()
+        if {"native", "ours"} <= set(found)
+    }
+    if pairs:
+        worst = max(pairs, key=lambda what: _share(*pairs[what]))
+        native, ours = pairs[worst]
+        yield Target(
+            f"native beside ours, the slowest of {len(pairs)} verbs: {worst}",
+            f"at most {NATIVE_SHARE} x",
+            f"{native.measured.seconds / ours.measured.seconds:.2f} x ({native.measured.seconds:.1f} s)",
+            _share(native, ours) <= NATIVE_SHARE,
+        )
+    largest = max((native.measured.peak_kb for native, _ in pairs.values()), default=None)
+    if largest is not None:
+        most = max(native.case.containers for native, _ in pairs.values())
+        got = f"{largest / 1024:.0f} MB"
+        yield Target(
+            f"peak memory of the plugin, up to {most} containers",
+            f"less than {PLUGIN_MB:.0f} MB",
+            got,
+            largest / 1024 < PLUGIN_MB,
+        )
+
+
+def _plugin_start(milliseconds: float) -> Target:
+    wanted = f"less than {PLUGIN_START_MS:.0f} ms"
+    return Target("start of the plugin", wanted, f"{milliseconds:.0f} ms", milliseconds < PLUGIN_START_MS)
+
+
+def _share(native: Row, ours: Row) -> float:
+    return max(0.0, native.measured.seconds - SECONDS_THAT_VARY) / ours.measured.seconds
