@@ -32,8 +32,6 @@ ABOUT_ONE: Final = {
     "test_canary": "dynamic",
     "test_fallbacks": "dynamic",
     "test_plugin": "native",
-    # Its hosts are started in another way, and are those of the chaos tests.
-    "test_fault_matrix": "dynamic",
 }
 """Tests that are about one of the hosts. All others run with both."""
 
@@ -42,7 +40,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test with each host that it is about."""
     if "host_kind" in metafunc.fixturenames:
         one = ABOUT_ONE.get(Path(metafunc.module.__file__ or "").stem)
-        metafunc.parametrize("host_kind", list(HOSTS) if one is None else [one])
+        # Per module, so that a fixture of a module, which may take minutes, is made once for each host.
+        metafunc.parametrize("host_kind", list(HOSTS) if one is None else [one], scope="module")
 
 
 @pytest.fixture
