@@ -59,6 +59,7 @@ def make_host(host_kind: str) -> Iterator[Callable[..., Host]]:
         assert errors == ""
         for line in host.engine.lines:
             assert "sk_stacks_" not in line.text
+            assert line.text == host.worded(line.text)
 
 
 @pytest.fixture

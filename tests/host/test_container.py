@@ -88,7 +88,7 @@ def test_what_the_guide_rules_out_fails_on_its_property(
 
     assert found.keys() == failures.keys()
     for name, words in failures.items():
-        assert words in found[name]
+        assert web.host.worded(words) in found[name]
 
 
 def test_names_that_the_catalogue_does_not_know_pass_with_a_warning(web: HostedResource) -> None:
@@ -296,7 +296,7 @@ def test_a_taken_name_is_an_error_that_tells_the_line_to_write(web: HostedResour
         web.up(name="web", template="nodejs")
 
     assert there in failure.value.message
-    assert 'stacks.Container("web", ..., adopt="if_matching")' in failure.value.message
+    assert web.host.worded('stacks.Container("web", ..., adopt="if_matching")') in failure.value.message
     assert failure.value.kept_id is None
 
 
@@ -406,7 +406,7 @@ def test_a_change_that_destroys_data_is_refused_unless_allowed(
     (reason,) = web.check(**{**before, **change}).values()
 
     assert words in reason
-    assert "replace_on_change=True" in reason
+    assert web.host.worded("replace_on_change=True") in reason
     assert emulator.calls() == calls
     assert web.up(**{**before, **change, "replace_on_change": True}) == ["replace"]
     assert names(emulator) == {change.get("name", "web")}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.resources
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +23,8 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.hosts._engine_log import EngineLog
 from stacks_pulumi.hosts._grpc_call import GrpcCall
 from stacks_pulumi.hosts.plugin.invoke import answered
+from stacks_pulumi.hosts.plugin.messages import in_camel_case
+from stacks_pulumi.hosts.plugin.schema import schema
 from stacks_pulumi.hosts.plugin.settings import ENGINES_OWN, as_text, what_is_wrong
 from stacks_pulumi.hosts.plugin.wire import from_struct, settings_of, to_struct
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
@@ -34,18 +35,12 @@ from stacks_pulumi.resources._session import end_operation
 from stacks_pulumi.resources._values import UNKNOWN, is_unknown, secret
 from stacks_pulumi.resources.providers import KINDS
 
-__all__ = ["Servicer", "schema"]
+__all__ = ["Servicer"]
 
 _T = TypeVar("_T")
 
 _Diff = provider_pb2.DiffResponse
 _Property = provider_pb2.PropertyDiff
-
-
-@functools.cache
-def schema() -> str:
-    """The package's schema, as JSON."""
-    return (importlib.resources.files(__package__) / "schema.json").read_text(encoding="utf-8")
 
 
 @functools.cache
@@ -63,6 +58,10 @@ class _PluginCall(GrpcCall):
     def is_active(self) -> bool:
         """Return whether the engine still waits for the answer."""
         return not self.ended and super().is_active()
+
+    def worded(self, message: str) -> str:
+        """Return the message with names as programs in other languages write them."""
+        return in_camel_case(message)
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
@@ -178,7 +177,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CheckResponse(
                 inputs=to_struct(found.inputs),
                 failures=[
-                    provider_pb2.CheckFailure(property=camel_case(name), reason=reason)
+                    provider_pb2.CheckFailure(property=camel_case(name), reason=call.worded(reason))
                     for name, reason in {**found.failures, **failures}.items()
                 ],
             )
