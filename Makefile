@@ -24,7 +24,7 @@ with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine demo test unit chaos bench acceptance sweep wheel installed lint format docs clean
+.PHONY: help python setup engine demo test unit chaos bench acceptance sweep sdk wheel installed lint format docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -66,6 +66,9 @@ acceptance: setup ## check what the guide leaves open against the account of STA
 
 sweep: setup ## list, and then delete, the containers that an interrupted `make acceptance` has left
 	@$(python) tools/acceptance sweep $(ARGS)
+
+sdk: setup ## generate the SDKs for TypeScript, Go and Python into build/sdk
+	@$(python) tools/sdk/generate.py
 
 wheel: setup ## build the wheel into dist
 	@rm -rf dist

@@ -24,7 +24,7 @@ __all__ = [
     "LONGEST_NAME",
     "NAMESPACE",
     "NAME_EXPRESSION",
-    "Settings",
+    "AccountSettings",
     "check_api_key",
     "check_base_url",
     "check_name_pattern",
@@ -67,7 +67,7 @@ _KEY: Final = re.compile(r"sk_stacks_[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True)
-class Settings:
+class AccountSettings:
     """
     How to reach the API, and as whom.
 
@@ -109,7 +109,7 @@ class Settings:
 
 def load(
     config: Mapping[str, str | None] | None = None, environ: Mapping[str, str] | None = None
-) -> Settings:
+) -> AccountSettings:
     """
     Settings from a stack's configuration, with the environment for what it leaves out.
 
@@ -133,14 +133,14 @@ def load(
     account = value("account")
     # An account of its own has a key of its own: that of the environment is somebody else's.
     api_key = value("apiKey", "STACKS_API_KEY" if account is None else None)
-    adopt = value("adopt") or Settings.adopt
+    adopt = value("adopt") or AccountSettings.adopt
     if adopt not in ADOPT_MODES:
         msg = f"stacks:adopt is {adopt!r}, and must be one of {', '.join(ADOPT_MODES)}"
         raise ConfigError(msg)
     allow_http = flag("allowHttp", value("allowHttp", "STACKS_ALLOW_HTTP"))
     base_url = value("baseUrl", "STACKS_BASE_URL") or DEFAULT_BASE_URL
     name_pattern = value("namePattern")
-    return Settings(
+    return AccountSettings(
         api_key=None if api_key is None else check_api_key(api_key, account),
         base_url=check_base_url(base_url, allow_http=allow_http),
         allow_http=allow_http,
@@ -149,9 +149,9 @@ def load(
         ),
         adopt=adopt,
         requests_per_minute=_count(
-            "requestsPerMinute", value("requestsPerMinute"), Settings.requests_per_minute
+            "requestsPerMinute", value("requestsPerMinute"), AccountSettings.requests_per_minute
         ),
-        max_concurrency=_count("maxConcurrency", value("maxConcurrency"), Settings.max_concurrency),
+        max_concurrency=_count("maxConcurrency", value("maxConcurrency"), AccountSettings.max_concurrency),
         name_pattern=None if name_pattern is None else check_name_pattern(name_pattern),
         account=account,
     )

@@ -31,10 +31,8 @@ holds the API key. Errors survive pickling.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = [
     "ApiError",
@@ -63,39 +61,28 @@ __all__ = [
 ]
 
 
+@dataclass(eq=False, repr=False)
 class StacksError(Exception):
     """
     The root of all errors that this package raises.
 
-    Keyword arguments become attributes, and the pair (message, attributes) is what is pickled.
+    An error is not changed once it was raised: `dataclasses.replace` makes another one.
+
+    Attributes:
+        message: One line that stands alone; `str(error)` is the same.
     """
 
-    def __init__(self, message: str, **attributes: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self._attributes = attributes
-        for name, value in attributes.items():
-            setattr(self, name, value)
+    message: str
 
-    def replaced(self, message: str | None = None, **attributes: Any) -> Self:
-        """Return the same error with another message, or with more attributes."""
-        return type(self)(self.message if message is None else message, **{**self._attributes, **attributes})
-
-    def __str__(self) -> str:
-        return self.message
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.message, self._attributes))
-
-
-def _rebuild(kind: type[StacksError], message: str, attributes: dict[str, Any]) -> StacksError:
-    return kind(message, **attributes)
+    def __post_init__(self) -> None:
+        super().__init__(self.message)
 
 
 class ConfigError(StacksError):
     """A setting is missing or malformed; nothing was sent."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ApiError(StacksError):
     """
     The API answered with an error.
@@ -112,10 +99,11 @@ class ApiError(StacksError):
     status: int = 0
     operation: str = ""
     text: str = ""
-    body: dict[str, Any] = {}  # noqa: RUF012  (a default for readers; every raise sets its own)
+    body: dict[str, Any] = field(default_factory=dict)
     after_doubt: bool = False
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class BadRequestError(ApiError):
     """
     400: the request was refused as it stands.
@@ -135,6 +123,7 @@ class PaymentRequiredError(ApiError):
     """402: the account cannot pay for it."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SpendingCapError(PaymentRequiredError):
     """
     402: the key's monthly spending cap would be passed.
@@ -152,6 +141,7 @@ class ForbiddenError(ApiError):
     """403: the key may not do this."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class MissingScopeError(ForbiddenError):
     """
     403: the key lacks a scope.
@@ -165,6 +155,7 @@ class MissingScopeError(ForbiddenError):
     key_scopes: tuple[str, ...] = ()
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class DashboardOnlyError(ForbiddenError):
     """
     403: no API key may do this; a person does it in the dashboard.
@@ -188,6 +179,7 @@ class ConflictError(ApiError):
     """409: it exists already, or is not in a state that allows the operation."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class RateLimitedError(ApiError):
     """
     429, and the retries are used up.
@@ -199,6 +191,7 @@ class RateLimitedError(ApiError):
     retry_after: float | None = None
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ServerError(ApiError):
     """
     5xx: the API failed, or a proxy did. The request may have been carried out.
@@ -218,6 +211,7 @@ class NoCapacityError(ServerError):
     """
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ConnectionFailedError(StacksError):
     """
     No answer came back.
@@ -231,6 +225,7 @@ class ConnectionFailedError(StacksError):
     sent: bool = True
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class UnreadableAnswerError(StacksError):
     """
     The answer could not be understood: not JSON, cut short, or of another shape. Or a list is incomplete, and what it
@@ -245,6 +240,7 @@ class UnreadableAnswerError(StacksError):
     status: int = 0
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ExistsError(StacksError):
     """
     The resource existed before the request to create it.
@@ -256,6 +252,7 @@ class ExistsError(StacksError):
     existing: Any = None
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class WaitError(StacksError):
     """
     Waiting ended without the wanted state.

@@ -4,8 +4,8 @@ Build the native plugin as a bundle that needs no Python: `make plugin`.
     dist/pulumi-resource-stacks-v0.3.0-linux-amd64.tar.gz
     dist/pulumi-resource-stacks-v0.3.0-linux-amd64.tar.gz.sha256
 
-`pulumi plugin install resource stacks 0.3.0 --file <bundle>` takes it. It is built for the machine that this runs on, in
-an environment of its own, so that nothing gets into it but what the package needs.
+`pulumi plugin install resource stacks 0.3.0 --file <bundle>` takes it. It is built for the machine that this runs on,
+in an environment of its own, so that nothing gets into it but what the package needs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NAME = "pulumi-resource-stacks"
 PYINSTALLER = "pyinstaller==6.22.3"
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-START = "from stacks_pulumi.hosts.plugin.server import main\nmain()\n"
+START = "from stacks_pulumi.hosts.plugin.grpc_server import main\nmain()\n"
 
 
 def version(root: Path = ROOT) -> str:
@@ -51,13 +51,13 @@ def freeze(folder: Path) -> Path:
     """Return the folder with the executable and all that it needs."""
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv/bin/python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, str(ROOT), PYINSTALLER], check=True)
     start = folder / "start.py"
     start.write_text(START, encoding="utf-8")
     options = ["--onedir", "--noconfirm", "--log-level=WARN", "--collect-data=stacks_pulumi.hosts.plugin"]
     # Where it is built the checkout must not be found, or the bundle would hold its modules instead of the wheel's.
-    command = [python, "-I", "-m", "PyInstaller", *options, f"--name={NAME}", start]
+    command = [str(python), "-I", "-m", "PyInstaller", *options, f"--name={NAME}", str(start)]
     subprocess.run(command, cwd=folder, check=True)
     return folder / "dist" / NAME
 

@@ -24,14 +24,36 @@ import stacks_pulumi  # noqa: E402  (found by the line above)
 from stacks_pulumi import functions  # noqa: E402
 from stacks_pulumi.functions import results  # noqa: E402
 from stacks_pulumi.functions.questions import QUESTIONS, Question  # noqa: E402
-from stacks_pulumi.hosts.plugin.settings import SETTINGS  # noqa: E402
+from stacks_pulumi.hosts.plugin.provider_settings import SETTINGS  # noqa: E402
 from stacks_pulumi.hosts.spelling import camel_case, snake_case  # noqa: E402
 from stacks_pulumi.pricing.tokens import DYNAMIC, KINDS, NATIVE  # noqa: E402
-from stacks_pulumi.resources import _literals, providers  # noqa: E402
+from stacks_pulumi.resources import _literals, handlers  # noqa: E402
+from stacks_pulumi.resources._fields import OnChange  # noqa: E402
 from tools.docs.docstrings import attributes, first_sentence, section  # noqa: E402
 from tools.docs.resources import secret_outputs  # noqa: E402
 
 FILE: Final = ROOT / "stacks_pulumi" / "hosts" / "plugin" / "schema.json"
+EXAMPLES: Final = ROOT / "tools" / "sdk" / "examples"
+
+# docs/decisions/013-names-of-generated-sdks.md
+LANGUAGES: Final = {
+    "nodejs": {"packageName": "stacks-pulumi", "respectSchemaVersion": True},
+    "python": {"packageName": "pulumi_stacks", "pyproject": {"enabled": True}, "respectSchemaVersion": True},
+    "go": {
+        "importBasePath": "stacks-pulumi/sdk/go/stacks",
+        "respectSchemaVersion": True,
+        "generateResourceContainerTypes": False,
+    },
+}
+IMPORTS: Final = {
+    "AllowedIp": "usr-abc12345-web/198.51.100.0/24",
+    "Connection": "usr-abc12345-web/conn-1",
+    "Container": "usr-abc12345-web",
+    "PinnedBackup": "usr-abc12345-db/42",
+    "SshCertificate": "usr-abc12345-web",
+    "VpnClient": "usr-abc12345-vpn/laptop",
+}
+"""An id of each kind that has one at the API. A restore has none."""
 
 _SCALARS: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _ANY: Final = {"$ref": "pulumi.json#/Any"}
@@ -44,7 +66,7 @@ def schema() -> dict[str, Any]:
     resources = {f"{NATIVE}{kind}": _resource(kind, types) for kind in KINDS}
     questions = {f"{NATIVE}{camel_case(name)}": _function(name, it, types) for name, it in QUESTIONS.items()}
     settings = _settings()
-    return {
+    package = {
         "name": "stacks",
         "displayName": "STACKS",
         "version": stacks_pulumi.__version__,
@@ -60,16 +82,12 @@ def schema() -> dict[str, Any]:
         "types": dict(sorted(types.items())),
         "resources": resources,
         "functions": questions,
-        "language": {
-            "nodejs": {"packageName": "stacks-pulumi", "respectSchemaVersion": True},
-            "python": {
-                "packageName": "pulumi_stacks",
-                "pyproject": {"enabled": True},
-                "respectSchemaVersion": True,
-            },
-            "go": {"respectSchemaVersion": True, "generateResourceContainerTypes": False},
-        },
+        # SDKs with the files that package managers want: go.mod, pyproject.toml, versions.
+        "meta": {"supportPack": True},
+        "language": LANGUAGES,
     }
+    spelt_out: dict[str, Any] = _spelt_out(package, _names(package))
+    return spelt_out
 
 
 def _settings() -> dict[str, Any]:
@@ -89,23 +107,30 @@ def _settings() -> dict[str, Any]:
 
 def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
     cls = getattr(stacks_pulumi, kind)
-    fields = {field.name: field for field in providers.KINDS[kind].fields if not field.noted}
+    fields = {field.name: field for field in handlers.HANDLERS[kind].fields if not field.noted}
     said, annotations = section(cls.__init__, "Args"), cls.__init__.__annotations__
     inputs = {
-        name: {**_input(annotations[name], types), "description": said.get(name, "")} for name in fields
+        name: {
+            **_input(annotations[name], types),
+            "description": said.get(name, ""),
+            # The provider decides; `replaceOnChanges` would have the engine do it without asking.
+            **({"willReplaceOnChanges": True} if field.on_change is OnChange.REPLACE else {}),
+        }
+        for name, field in fields.items()
     }
     outputs: dict[str, Any] = {}
     for name, (annotation, text) in {**attributes(cls), **_inherited(cls)}.items():
         outputs[name] = {**_written(annotation), "description": text}
     for name in fields:
         # An input that has no output of its own comes out as it went in.
-        outputs.setdefault(name, inputs[name])
+        given = {key: value for key, value in inputs[name].items() if key != "willReplaceOnChanges"}
+        outputs.setdefault(name, given)
     for name in secret_outputs(kind):
         outputs[name]["secret"] = True
     declared = {**attributes(cls), **_inherited(cls)}
     required = [name for name, (annotation, _) in declared.items() if "None" not in annotation]
     return {
-        "description": inspect.getdoc(cls),
+        "description": f"{inspect.getdoc(cls)}\n\n{_example(kind)}{_import(kind)}",
         "inputProperties": _spelt(inputs),
         # The plugin gives a name to what has none.
         "requiredInputs": [
@@ -115,6 +140,19 @@ def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
         "required": sorted(map(camel_case, required)),
         "aliases": [{"type": f"{DYNAMIC}{kind}"}],
     }
+
+
+def _example(kind: str) -> str:
+    """A program in each language, with the marks by which SDKs and the registry show the right one."""
+    text = (EXAMPLES / f"{kind}.md").read_text(encoding="utf-8").strip()
+    marked = f"{{{{% example %}}}}\n{text}\n{{{{% /example %}}}}"
+    return f"{{{{% examples %}}}}\n## Example Usage\n\n{marked}\n{{{{% /examples %}}}}\n"
+
+
+def _import(kind: str) -> str:
+    if kind not in IMPORTS:
+        return ""
+    return f"\n## Import\n\n```sh\npulumi import {NATIVE}{kind} example {IMPORTS[kind]}\n```\n"
 
 
 def _function(name: str, question: Question, types: dict[str, Any]) -> dict[str, Any]:
@@ -242,6 +280,32 @@ def _inherited(cls: type) -> dict[str, tuple[str, str]]:
         if base.__module__ == "stacks_pulumi.resources._resource":
             found.update(attributes(base))
     return found
+
+
+def _names(package: dict[str, Any]) -> set[str]:
+    """Every name that is spelt in another way in Python."""
+    bags = [package["provider"]["inputProperties"], package["functions"]]
+    bags += [it[key] for it in package["resources"].values() for key in ("inputProperties", "properties")]
+    return {name.rpartition(":")[2] for bag in bags for name in bag}
+
+
+def _spelt_out(value: Any, names: set[str]) -> Any:
+    """The schema, its descriptions with the names that it defines instead of Python's."""
+    if isinstance(value, list):
+        return [_spelt_out(item, names) for item in value]
+    if not isinstance(value, dict):
+        return value
+
+    def named(found: re.Match[str]) -> str:
+        name = camel_case(found[1])
+        return f"`{name}`" if name in names else found[0]
+
+    return {
+        key: re.sub(r"`([a-z_]+)`", named, item)
+        if key == "description" and isinstance(item, str)
+        else _spelt_out(item, names)
+        for key, item in value.items()
+    }
 
 
 def _spelt(properties: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def stack(stacks_environment: Emulator, tmp_path: Path) -> Iterator[automation.S
     stack = automation.create_stack("test", project_name="shop", program=declare, opts=options)
     yield stack
     stack.destroy()
-    assert stacks_environment.state.world.containers == {}
+    assert stacks_environment.state.containers == {}
 
 
 def test_a_lost_response_creates_no_second_container(
@@ -37,7 +37,7 @@ def test_a_lost_response_creates_no_second_container(
 
     result = stack.up()
 
-    assert sorted(found.name for found in stacks_environment.state.world.containers.values()) == [
+    assert sorted(found.name for found in stacks_environment.state.containers.values()) == [
         "shop",
         "shop-db",
     ]

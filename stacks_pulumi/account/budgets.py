@@ -22,10 +22,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
-from stacks_pulumi.account.reconcile import Account, StackTotal
+from stacks_pulumi.account.reconcile import Reconciliation, StackTotal
 from stacks_pulumi.cost.documents import InputError
-from stacks_pulumi.cost.limits import Limit, Verdict, judge
-from stacks_pulumi.cost.options import LIMITS, limits_of, number
+from stacks_pulumi.cost.limit_options import LIMITS, limits_of, number
+from stacks_pulumi.cost.limits import CostLimit, LimitVerdict, judge
 from stacks_pulumi.cost.snapshot import Entry, Snapshot, compare
 
 __all__ = ["Budget", "judged", "read_budgets"]
@@ -48,7 +48,7 @@ class Budget:
     """
 
     name: str
-    limits: tuple[Limit, ...]
+    limits: tuple[CostLimit, ...]
     stacks: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
@@ -143,12 +143,12 @@ def _texts(entry: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
 
 
 def judged(
-    account: Account,
+    account: Reconciliation,
     budgets: Sequence[Budget],
     entries: Sequence[Entry],
     before: Snapshot | None,
     tagged: Callable[[str, str], frozenset[str]],
-) -> tuple[tuple[Budget, Verdict], ...]:
+) -> tuple[tuple[Budget, LimitVerdict], ...]:
     """
     Return what each limit of each budget says.
 

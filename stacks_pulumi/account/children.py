@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import same_instant
 from stacks_pulumi.account.backend import Stacks
-from stacks_pulumi.account.reconcile import Account, Child, Found, Missing, Ownership, Place
+from stacks_pulumi.account.reconcile import (
+    ChildRecord,
+    FoundContainer,
+    Missing,
+    Ownership,
+    Place,
+    Reconciliation,
+)
 from stacks_pulumi.account.states import Managed
 from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, ExternalAccess, VpnClient
 from stacks_pulumi.errors import NotFoundError
@@ -176,8 +183,8 @@ def address_of(entry: AllowedIp) -> str | None:
 
 
 def with_children(
-    account: Account, belongings: dict[str, Belongings], stacks: Stacks, place: Place
-) -> Account:
+    account: Reconciliation, belongings: dict[str, Belongings], stacks: Stacks, place: Place
+) -> Reconciliation:
     """
     Return the account with what belongs to each container, and who owns it.
 
@@ -227,7 +234,7 @@ def _is_certain(kind: str, resource: Managed, belongings: dict[str, Belongings])
     return container is None or kind in container.known
 
 
-def _ownership(child: Child, owners: Sequence[Managed], *, complete: bool) -> Ownership:
+def _ownership(child: ChildRecord, owners: Sequence[Managed], *, complete: bool) -> Ownership:
     if owners:
         return "owned" if len(owners) == 1 else "double"
     if child.automatic:
@@ -235,11 +242,11 @@ def _ownership(child: Child, owners: Sequence[Managed], *, complete: bool) -> Ow
     return "orphan" if complete else "unknown"
 
 
-def _children(one: Found, has: Belongings) -> Iterable[Child]:
+def _children(one: FoundContainer, has: Belongings) -> Iterable[ChildRecord]:
     container = one.container.id
     for entry in has.access.allowed_ips:
         address = address_of(entry) or entry.ip_address or entry.id
-        yield Child(
+        yield ChildRecord(
             "AllowedIp",
             f"{container}/{address}",
             f"{address} ({entry.description or 'no description'})",
@@ -248,14 +255,14 @@ def _children(one: Found, has: Belongings) -> Iterable[Child]:
         )
     for connection in has.connections:
         target = connection.target_name or connection.target_id or "?"
-        yield Child(
+        yield ChildRecord(
             "Connection",
             f"{container}/{connection.id}",
             f"{connection.name or connection.id} to {target}",
             ("DELETE", "containers", "connections", connection.id),
         )
     for client in has.vpn_clients:
-        yield Child(
+        yield ChildRecord(
             "VpnClient",
             f"{container}/{client.name}",
             client.name,
@@ -263,7 +270,7 @@ def _children(one: Found, has: Belongings) -> Iterable[Child]:
             automatic=client.name == "default",
         )
     for backup in has.backups:
-        yield Child(
+        yield ChildRecord(
             "PinnedBackup",
             f"{container}/{backup.id}",
             f"backup {backup.id} of {backup.created_at}",

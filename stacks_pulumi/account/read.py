@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from stacks_pulumi.account.children import Belongings, ask, calls_for
-from stacks_pulumi.account.reconcile import Account
+from stacks_pulumi.account.reconcile import Reconciliation
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.models.container import ENDING_STATUSES
 from stacks_pulumi.cost import live
@@ -52,7 +52,7 @@ def connected() -> Iterator[tuple[StacksClient, threading.Event]]:
         yield client, stop
 
 
-def confirm_missing(client: StacksClient, account: Account) -> None:
+def confirm_missing(client: StacksClient, account: Reconciliation) -> None:
     """
     Look at some of the containers that stacks have and the list does not show.
 

@@ -21,7 +21,16 @@ from stacks_pulumi.cost.report import Item
 from stacks_pulumi.pricing.money import Price, total
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
 
-__all__ = ["Account", "Child", "Found", "Missing", "Ownership", "Place", "StackTotal", "reconcile"]
+__all__ = [
+    "ChildRecord",
+    "FoundContainer",
+    "Missing",
+    "Ownership",
+    "Place",
+    "Reconciliation",
+    "StackTotal",
+    "reconcile",
+]
 
 Ownership: TypeAlias = Literal["owned", "double", "orphan", "interrupted", "automatic", "unknown"]
 """
@@ -33,7 +42,7 @@ _CONTAINERS = frozenset({"Container", UNRECOGNISED})
 
 
 @dataclass(frozen=True)
-class Child:
+class ChildRecord:
     """
     An object that belongs to a container.
 
@@ -57,7 +66,7 @@ class Child:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundContainer:
     """
     A container of the account.
 
@@ -79,7 +88,7 @@ class Found:
     creating: tuple[Interrupted, ...] = ()
     recreated: tuple[Managed, ...] = ()
     notes: tuple[str, ...] = ()
-    children: tuple[Child, ...] = ()
+    children: tuple[ChildRecord, ...] = ()
 
     @property
     def name(self) -> str:
@@ -127,7 +136,7 @@ class StackTotal:
 
 
 @dataclass(frozen=True)
-class Account:
+class Reconciliation:
     """
     An account, compared with stacks.
 
@@ -145,7 +154,7 @@ class Account:
 
     base_url: str
     taken_at: str
-    found: tuple[Found, ...]
+    found: tuple[FoundContainer, ...]
     missing: tuple[Missing, ...] = ()
     stacks: tuple[StackTotal, ...] = ()
     unread: tuple[Unread, ...] = ()
@@ -159,7 +168,7 @@ class Account:
         return total(one.item.price for one in self.found)
 
     @property
-    def without_stack(self) -> tuple[Found, ...]:
+    def without_stack(self) -> tuple[FoundContainer, ...]:
         """The containers that are in no state."""
         return tuple(one for one in self.found if not one.owners)
 
@@ -168,11 +177,11 @@ class Account:
         """What the totals of the stacks have more than once."""
         return total(one.item.price for one in self.found for _ in one.stacks[1:])
 
-    def having(self, ownership: Ownership) -> tuple[Found, ...]:
+    def having(self, ownership: Ownership) -> tuple[FoundContainer, ...]:
         """The containers with this ownership."""
         return tuple(one for one in self.found if one.ownership == ownership)
 
-    def children(self) -> Iterable[Child]:
+    def children(self) -> Iterable[ChildRecord]:
         """Everything that belongs to a container, if that was asked for."""
         return (child for one in self.found for child in one.children)
 
@@ -217,7 +226,7 @@ def reconcile(
     base_url: str,
     fingerprint: str,
     taken_at: str,
-) -> Account:
+) -> Reconciliation:
     """
     Compare an account with stacks.
 
@@ -241,7 +250,7 @@ def reconcile(
         for container, item in containers
     ]
     found.sort(key=lambda one: (one.name.casefold(), one.container.id))
-    return Account(
+    return Reconciliation(
         base_url,
         taken_at,
         tuple(found),
@@ -302,7 +311,7 @@ def _creating(stacks: Stacks, place: Place, free: Iterable[Container]) -> dict[s
 
 def _found(
     container: Container, item: Item, claims: _Claims, creating: Sequence[Interrupted], *, complete: bool
-) -> Found:
+) -> FoundContainer:
     mine, notes = claims.owners.get(container.id, []), claims.remarks.get(container.id, [])
     ownership: Ownership
     if mine:
@@ -311,7 +320,7 @@ def _found(
         ownership = "interrupted"
     else:
         ownership = "orphan" if complete and not notes else "unknown"
-    return Found(
+    return FoundContainer(
         container,
         _refined(item, mine),
         tuple(mine),
@@ -332,7 +341,7 @@ def _refined(item: Item, owners: Sequence[Managed]) -> Item:
     return told if item.price.high is None or told.price.low <= item.price.high else item
 
 
-def _totals(stacks: Stacks, found: Iterable[Found]) -> tuple[StackTotal, ...]:
+def _totals(stacks: Stacks, found: Iterable[FoundContainer]) -> tuple[StackTotal, ...]:
     prices: dict[str, list[Price]] = defaultdict(list)
     counts: Counter[str] = Counter()
     for one in found:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from stacks_pulumi.account.reconcile import Account, Child, Found, Missing
+from stacks_pulumi.account.reconcile import ChildRecord, FoundContainer, Missing, Reconciliation
 
 __all__ = ["Remedy", "remedies", "remedy_for"]
 
@@ -28,7 +28,7 @@ class Remedy:
     command: str
 
 
-def remedies(account: Account) -> Iterator[Remedy]:
+def remedies(account: Reconciliation) -> Iterator[Remedy]:
     """Return the remedy of each finding: orphans first."""
     for one in account.found:
         yield from remedy_for(account, one)
@@ -45,7 +45,7 @@ def remedies(account: Account) -> Iterator[Remedy]:
         yield _missing(account, missing)
 
 
-def remedy_for(account: Account, one: Found) -> Iterator[Remedy]:
+def remedy_for(account: Reconciliation, one: FoundContainer) -> Iterator[Remedy]:
     """Return the remedy for a container, if it has a finding."""
     if one.ownership == "interrupted":
         stack = one.creating[0].stack
@@ -73,7 +73,7 @@ def remedy_for(account: Account, one: Found) -> Iterator[Remedy]:
         yield _double(account, one.name, one)
 
 
-def _double(account: Account, name: str, one: Found | Child) -> Remedy:
+def _double(account: Reconciliation, name: str, one: FoundContainer | ChildRecord) -> Remedy:
     last = one.owners[-1]
     owners = ", ".join(f"{owner.name!r} of {owner.stack}" for owner in one.owners)
     return Remedy(
@@ -83,7 +83,7 @@ def _double(account: Account, name: str, one: Found | Child) -> Remedy:
     )
 
 
-def _missing(account: Account, missing: Missing) -> Remedy:
+def _missing(account: Reconciliation, missing: Missing) -> Remedy:
     resource = missing.resource
     return Remedy(
         f"{resource.stack} has {resource.kind} {resource.name!r} ({resource.id}), and {missing.reason}",
@@ -92,11 +92,11 @@ def _missing(account: Account, missing: Missing) -> Remedy:
     )
 
 
-def _request(account: Account, removal: tuple[str, ...]) -> str:
+def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
     method, *segments = removal
     url = "/".join([account.base_url, *(quote(segment, safe="") for segment in segments)])
     return f'curl -fsS -X {method} -H "Authorization: Bearer $STACKS_API_KEY" {shlex.quote(url)}'
 
 
-def _ref(account: Account, stack: str) -> str:
+def _ref(account: Reconciliation, stack: str) -> str:
     return shlex.quote(next((one.ref for one in account.stacks if one.name == stack), stack))

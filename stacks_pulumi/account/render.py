@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from stacks_pulumi.account.budgets import Budget
-from stacks_pulumi.account.reconcile import Account, Child, Found
+from stacks_pulumi.account.reconcile import ChildRecord, FoundContainer, Reconciliation
 from stacks_pulumi.account.remedies import Remedy, remedies
-from stacks_pulumi.cost.limits import Verdict
+from stacks_pulumi.cost.limits import LimitVerdict
 from stacks_pulumi.cost.render.markdown import escape
-from stacks_pulumi.cost.render.words import MARKS, clean, kind
+from stacks_pulumi.cost.render.shared_text import MARKS, clean, kind
 from stacks_pulumi.cost.report import Report
 from stacks_pulumi.pricing.money import count, total
 
@@ -43,9 +43,9 @@ class View:
         failed: The findings that were asked to fail, and are there.
     """
 
-    account: Account
+    account: Reconciliation
     report: Report | None = None
-    verdicts: Sequence[tuple[Budget, Verdict]] = ()
+    verdicts: Sequence[tuple[Budget, LimitVerdict]] = ()
     failed: Sequence[str] = ()
 
 
@@ -97,23 +97,23 @@ def markdown(view: View) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _headline(account: Account) -> str:
+def _headline(account: Reconciliation) -> str:
     of = f"{count(len(account.found), 'container')}, {count(len(account.stacks), 'stack')}"
     return f"The account costs {account.price} a month: {of}."
 
 
-def _rows(one: Found) -> Iterable[list[str]]:
+def _rows(one: FoundContainer) -> Iterable[list[str]]:
     yield [one.name, one.item.kind, _owner(one), str(one.item.price), _note(one)]
     for child in one.children:
         yield [f"  {child.kind}", child.description, _owner(child), "", ""]
 
 
-def _owner(one: Found | Child) -> str:
+def _owner(one: FoundContainer | ChildRecord) -> str:
     names = ", ".join(dict.fromkeys(owner.stack for owner in one.owners))
     return names or _OWNED_BY_NONE[one.ownership]
 
 
-def _note(one: Found) -> str:
+def _note(one: FoundContainer) -> str:
     words = []
     if one.ownership == "double":
         words.append(f"managed by {len(one.owners)} resources")
@@ -128,7 +128,7 @@ def _note(one: Found) -> str:
     return ", ".join([*words, *one.notes])
 
 
-def _totals(account: Account) -> list[list[str]]:
+def _totals(account: Reconciliation) -> list[list[str]]:
     none = account.without_stack
     rows = [[stack.name, str(stack.containers), str(stack.price)] for stack in account.stacks]
     rows.append(["no stack", str(len(none)), str(total(one.item.price for one in none))])

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stacks_pulumi.api._shapes import snake, unwrap
+from stacks_pulumi.api._lenient import snake, unwrap
 from stacks_pulumi.api._watch import Watch
 from stacks_pulumi.api.models import Backup, Listing
 

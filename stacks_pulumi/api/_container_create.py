@@ -8,7 +8,7 @@ from typing import Final
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import Call, Handler
-from stacks_pulumi.api._words import same_name
+from stacks_pulumi.api._scrub import same_name
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.once import once

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from stacks_pulumi.api._call import Answer, Call, Scope, Sender, path
-from stacks_pulumi.api._problems import problem, wrong_base_url
-from stacks_pulumi.api._shapes import ShapeError
-from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api._error_mapping import problem, wrong_base_url
+from stacks_pulumi.api._lenient import ShapeError
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import UnreadableAnswerError
 

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from stacks_pulumi._clock import Clock, Pulse, beat, wait_while
 from stacks_pulumi.api._call import Answer, Call, Priority, Sender
-from stacks_pulumi.api._rates import WINDOW, rates, retry_after
+from stacks_pulumi.api._rate_headers import WINDOW, rates, retry_after
 
 __all__ = ["Limit", "Limiter", "OnLimit"]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import tenacity
@@ -138,7 +139,7 @@ class Retry:
                 raise
             except StacksError as error:
                 if doubtful and isinstance(error, ApiError):
-                    raise error.replaced(after_doubt=True) from None
+                    raise replace(error, after_doubt=True) from None
                 doubtful = doubtful or in_doubt(error)
                 raise
             self._quota.refill(paid)

@@ -9,6 +9,7 @@ was asked for.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from stacks_pulumi._clock import shielded
@@ -53,7 +54,7 @@ def settle(send: Handler, call: Call[T], look: Callable[[StacksError], T | None]
                 if not may_be_done(error):
                     raise error from None
                 msg = f"{error}; the look for its result failed too, so its outcome is unknown"
-                raise error.replaced(msg) from None
+                raise replace(error, message=msg) from None
         if not result:
             raise
         return result

@@ -16,8 +16,8 @@ import urllib3
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api._sockets import Adapter
-from stacks_pulumi.api._words import scrub
 from stacks_pulumi.errors import ConnectionFailedError, UnreadableAnswerError
 
 __all__ = ["LARGEST_BODY", "Transport"]

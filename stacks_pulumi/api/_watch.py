@@ -11,9 +11,9 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import CALL_ERRORS
-from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api.models import Listing
-from stacks_pulumi.api.wait import Verdict, Wait, verdict
+from stacks_pulumi.api.wait import Wait, WaitVerdict, verdict
 from stacks_pulumi.errors import (
     StacksError,
     UnexpectedStateError,
@@ -177,19 +177,19 @@ class StateWatch(Watch[T]):
         except CALL_ERRORS as error:
             self.trouble = error
             return False
-        if meaning is Verdict.FAILED:
+        if meaning is WaitVerdict.FAILED:
             raise self._end(
                 UnexpectedStateError,
                 f"is {self._shown_state}{self._why}",
                 "look at its logs, then repair or delete it",
             )
-        if meaning is Verdict.VANISHED:
+        if meaning is WaitVerdict.VANISHED:
             raise self._end(
                 VanishedError, "no longer there", "somebody deleted it, or the API did: create it again"
             )
-        return meaning is Verdict.REACHED
+        return meaning is WaitVerdict.REACHED
 
-    def _meaning(self, things: Listing[T]) -> Verdict:
+    def _meaning(self, things: Listing[T]) -> WaitVerdict:
         thing = next((thing for thing in things if thing.id == self._id), None)
         if self._confirm is None:
             if thing is None:
@@ -198,9 +198,9 @@ class StateWatch(Watch[T]):
         if thing is None and things.gap is not None:
             return self._look(self._confirm(self._id))
         meaning = self._look(thing)
-        return self._look(self._confirm(self._id)) if meaning is Verdict.VANISHED else meaning
+        return self._look(self._confirm(self._id)) if meaning is WaitVerdict.VANISHED else meaning
 
-    def _look(self, thing: T | None) -> Verdict:
+    def _look(self, thing: T | None) -> WaitVerdict:
         if thing is not None and self._is_it is not None and not self._is_it(thing):
             thing = None
         state = None if thing is None else thing.status or ""

@@ -8,18 +8,18 @@ import ipaddress
 from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
-from stacks_pulumi.api import _bodies
+from stacks_pulumi.api import _parsers
 from stacks_pulumi.api._call import Call, Handler, Scope, path
+from stacks_pulumi.api._lenient import done, item
 from stacks_pulumi.api._settle import settle
-from stacks_pulumi.api._shapes import done, item
 from stacks_pulumi.api.models import AllowedIp, ExternalAccess, Listing
 from stacks_pulumi.api.once import once
 from stacks_pulumi.errors import StacksError
 
-__all__ = ["AllowedIps"]
+__all__ = ["AllowedIpsApi"]
 
 
-class AllowedIps:
+class AllowedIpsApi:
     """What can be done with allowed IPs. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
 
     def __init__(self, send: Handler, clock: Clock) -> None:
@@ -35,7 +35,7 @@ class AllowedIps:
                 "GET",
                 path("containers", container_id, "allowed-ips"),
                 Scope.READ,
-                _bodies.allowed_ips,
+                _parsers.allowed_ips,
             )
         )
 

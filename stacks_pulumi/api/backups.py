@@ -1,5 +1,5 @@
 """
-Backups: list, start, wait for, restore, pin, delete (guide, "Backups").
+Backups: list, start, wait for, restore, pin, delete (guide, "BackupsApi").
 """
 
 from __future__ import annotations
@@ -7,13 +7,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi.api._backup_watch import Appears, id_if_any
 from stacks_pulumi.api._call import Call, Handler, Scope, path
+from stacks_pulumi.api._lenient import done, item, items
 from stacks_pulumi.api._settle import settle
-from stacks_pulumi.api._shapes import done, item, items
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Backup, BackupStats, Listing
 from stacks_pulumi.api.once import once
@@ -26,14 +27,14 @@ from stacks_pulumi.errors import (
     WaitCancelledError,
 )
 
-__all__ = ["Backups"]
+__all__ = ["BackupsApi"]
 
 _ALL: Final = 100
 _PAUSES: Final = (5.0, 10.0, 20.0)
 """Backups begin in the background: one whose request was lost may take a while to show."""
 
 
-class Backups:
+class BackupsApi:
     """What can be done with backups. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
 
     def __init__(self, send: Handler, clock: Clock, pace: Callable[[], float]) -> None:
@@ -153,7 +154,7 @@ class Backups:
                         f"{error}. A backup of container {container_id} was started before that, and its id is not "
                         "known: the clean-up deletes it after seven days"
                     )
-                    raise error.replaced(msg) from None
+                    raise replace(error, message=msg) from None
                 assert found is not None  # noqa: S101  (a watch that is content has found something)
                 return found
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi.api._chain import assemble
 from stacks_pulumi.api._limiter import Limiter, OnLimit
-from stacks_pulumi.api.allowed_ips import AllowedIps
-from stacks_pulumi.api.backups import Backups
-from stacks_pulumi.api.connections import Connections
-from stacks_pulumi.api.containers import Containers
-from stacks_pulumi.api.vpn_clients import VpnClients
-from stacks_pulumi.config import DEFAULT_BASE_URL, Settings, check_api_key, check_base_url
+from stacks_pulumi.api.allowed_ips import AllowedIpsApi
+from stacks_pulumi.api.backups import BackupsApi
+from stacks_pulumi.api.connections import ConnectionsApi
+from stacks_pulumi.api.containers import ContainersApi
+from stacks_pulumi.api.vpn_clients import VpnClientsApi
+from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings, check_api_key, check_base_url
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -66,7 +66,7 @@ class StacksClient:
         *,
         base_url: str = DEFAULT_BASE_URL,
         allow_http: bool = False,
-        requests_per_minute: int = Settings.requests_per_minute,
+        requests_per_minute: int = AccountSettings.requests_per_minute,
         max_connections: int = 16,
         clock: Clock = SYSTEM_CLOCK,
         on_limit: OnLimit | None = None,
@@ -80,12 +80,12 @@ class StacksClient:
         limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
         self._limiter = limiter
         send = assemble(self._transport, limiter, clock, self._base_url)
-        self.containers = Containers(send, clock, limiter.pace)
+        self.containers = ContainersApi(send, clock, limiter.pace)
         self.feed: Feed[Container] = self.containers.feed
-        self.allowed_ips = AllowedIps(send, clock)
-        self.connections = Connections(send, clock, self.feed)
-        self.backups = Backups(send, clock, limiter.pace)
-        self.vpn_clients = VpnClients(send, clock)
+        self.allowed_ips = AllowedIpsApi(send, clock)
+        self.connections = ConnectionsApi(send, clock, self.feed)
+        self.backups = BackupsApi(send, clock, limiter.pace)
+        self.vpn_clients = VpnClientsApi(send, clock)
 
     @property
     def requests_per_minute(self) -> int:

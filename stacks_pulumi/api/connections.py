@@ -7,19 +7,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
-from stacks_pulumi.api import _bodies, models
+from stacks_pulumi.api import _parsers, models
 from stacks_pulumi.api._call import Call, Handler, Scope, path
+from stacks_pulumi.api._lenient import done
+from stacks_pulumi.api._scrub import same_name, scrub
 from stacks_pulumi.api._settle import settle
-from stacks_pulumi.api._shapes import done
-from stacks_pulumi.api._words import same_name, scrub
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.once import once
 from stacks_pulumi.errors import StacksError
 
-__all__ = ["Connections"]
+__all__ = ["ConnectionsApi"]
 
 
-class Connections:
+class ConnectionsApi:
     """What can be done with connections. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
 
     def __init__(self, send: Handler, clock: Clock, containers: Feed[models.Container]) -> None:
@@ -36,7 +36,7 @@ class Connections:
                 "GET",
                 path("containers", container_id, "available-targets"),
                 Scope.READ,
-                _bodies.targets,
+                _parsers.targets,
             )
         )
 
@@ -49,7 +49,7 @@ class Connections:
                 "GET",
                 path("containers", container_id, "connections"),
                 Scope.READ,
-                _bodies.connections,
+                _parsers.connections,
             )
         )
 
@@ -84,7 +84,7 @@ class Connections:
             "POST",
             path("containers", source_id, "connect", target_id),
             Scope.MANAGE,
-            _bodies.connection,
+            _parsers.connection,
             json={"connectionName": name} if name else {},
         )
 

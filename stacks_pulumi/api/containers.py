@@ -6,20 +6,20 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from stacks_pulumi._clock import Clock, Pulse
-from stacks_pulumi.api import _bodies, _metrics
+from stacks_pulumi.api import _metrics_parser, _parsers
 from stacks_pulumi.api._call import Call, Handler, Scope, path
 from stacks_pulumi.api._container_create import create
+from stacks_pulumi.api._lenient import done, item, items, text_of
 from stacks_pulumi.api._retry import in_doubt
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api._settle import may_be_done, settle
-from stacks_pulumi.api._shapes import done, item, items, text_of
-from stacks_pulumi.api._words import scrub
-from stacks_pulumi.api.allowed_ips import AllowedIps
+from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Listing, Metrics, Template
 from stacks_pulumi.api.models.container import ENDING_STATUSES
 from stacks_pulumi.errors import NotFoundError, StacksError
 
-__all__ = ["Containers", "list_call"]
+__all__ = ["ContainersApi", "list_call"]
 
 _STATES: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
@@ -45,7 +45,7 @@ def list_call(*, poll: bool, pulse: Pulse | None = None) -> Call[Listing[Contain
     )
 
 
-class Containers:
+class ContainersApi:
     """
     What can be done with containers. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`.
 
@@ -100,7 +100,7 @@ class Containers:
                 "GET",
                 path("containers", container_id, "credentials"),
                 Scope.READ,
-                _bodies.credentials,
+                _parsers.credentials,
             )
         )
 
@@ -134,7 +134,7 @@ class Containers:
                 "GET",
                 path("containers", container_id, "metrics"),
                 Scope.READ,
-                _metrics.parse,
+                _metrics_parser.parse,
             )
         )
 
@@ -179,7 +179,7 @@ class Containers:
             "POST",
             path("containers"),
             Scope.CREATE,
-            _bodies.container,
+            _parsers.container,
             json={field: value for field, value in asked.items() if value is not None},
             fixed=True,
             pulse=pulse,
@@ -248,7 +248,7 @@ class Containers:
                 "GET",
                 path("containers", container_id, "certificate"),
                 Scope.READ,
-                _bodies.private_key,
+                _parsers.private_key,
                 text=True,
             )
         )
@@ -262,7 +262,7 @@ class Containers:
                 "POST",
                 path("containers", container_id, "certificate", "regenerate"),
                 Scope.MANAGE,
-                _bodies.private_key_if_any,
+                _parsers.private_key_if_any,
                 text=True,
                 again=True,  # nobody has seen the first new key, so a second one is as good
             )
@@ -278,7 +278,7 @@ class Containers:
                 "GET",
                 path("containers", "templates"),
                 Scope.READ,
-                _bodies.templates,
+                _parsers.templates,
                 fixed=True,
             )
         )
@@ -303,7 +303,7 @@ class Containers:
         )
 
         def reached(_error: StacksError) -> ExternalAccess | None:
-            seen = AllowedIps(self._send, self._clock).list(container_id)
+            seen = AllowedIpsApi(self._send, self._clock).list(container_id)
             return seen if seen.enabled is enabled else None
 
         return settle(self._send, call, reached)

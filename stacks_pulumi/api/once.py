@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock, Pulse, beat, shielded, sleep_with_pulse
 from stacks_pulumi.api._call import CALL_ERRORS
 from stacks_pulumi.api._retry import in_doubt
-from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.errors import (
     BadRequestError,
@@ -132,7 +133,7 @@ def once(
                 done = isinstance(error, _OWN_EFFECT) or not isinstance(error, CALL_ERRORS)
                 found = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
                 if found is None and assumed and isinstance(error, CALL_ERRORS):
-                    raise doubt.replaced(f"{doubt}; {_UNKNOWN}") from None
+                    raise replace(doubt, message=f"{doubt}; {_UNKNOWN}") from None
                 if found is None:
                     raise
         if found is not None:
@@ -175,4 +176,4 @@ def _find(
                 return found
     if looked >= looks:
         return None
-    raise doubt.replaced(f"{doubt}; {_UNKNOWN}") from None
+    raise replace(doubt, message=f"{doubt}; {_UNKNOWN}") from None

@@ -14,11 +14,11 @@ from typing import Any, Final
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi.api._call import Answer, Call, Scope, path
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._rates import Rates, rates, server_time
-from stacks_pulumi.api._shapes import done
+from stacks_pulumi.api._lenient import done
+from stacks_pulumi.api._rate_headers import Rates, rates, server_time
 from stacks_pulumi.api.containers import list_call
 from stacks_pulumi.api.models import Container, Listing
-from stacks_pulumi.config import Settings
+from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
 
 __all__ = ["ALL_SCOPES", "Look", "Scopes", "look", "probe_scopes"]
@@ -71,7 +71,7 @@ class Scopes:
         return cls(held, others | {error.required_scope})
 
 
-def look(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> Look:
+def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
     """
     List the containers once.
 
@@ -88,7 +88,7 @@ def look(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> Look:
     return Look(None, listed, *wire.seen())
 
 
-def probe_scopes(settings: Settings, clock: Clock = SYSTEM_CLOCK) -> Scopes:
+def probe_scopes(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Scopes:
     """
     Find out which scopes a key has, with requests that cannot change anything.
 
@@ -165,7 +165,7 @@ def _combined(found: Scopes, call: Call[Any], wire: _Wire) -> Scopes:
 class _Wire:
     """A connection whose last answer can be looked at."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: AccountSettings, clock: Clock) -> None:
         # Here, because it loads requests, which is most of what importing this package would cost.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
 

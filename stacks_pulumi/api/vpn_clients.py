@@ -8,17 +8,17 @@ from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import Call, Handler, Scope, path
+from stacks_pulumi.api._lenient import done, item, items, text_of
+from stacks_pulumi.api._scrub import same_name, scrub
 from stacks_pulumi.api._settle import settle
-from stacks_pulumi.api._shapes import done, item, items, text_of
-from stacks_pulumi.api._words import same_name, scrub
 from stacks_pulumi.api.models import Listing, VpnClient
 from stacks_pulumi.api.once import once
 from stacks_pulumi.errors import StacksError
 
-__all__ = ["VpnClients"]
+__all__ = ["VpnClientsApi"]
 
 
-class VpnClients:
+class VpnClientsApi:
     """What can be done with VPN clients. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
 
     def __init__(self, send: Handler, clock: Clock) -> None:

@@ -10,10 +10,10 @@ from typing import Final, Literal
 
 from stacks_pulumi.api.models.container import SETTLED_STATUSES
 
-__all__ = ["BACKED_UP", "CREATED", "GONE", "SETTLED", "STARTED", "STOPPED", "Verdict", "Wait", "verdict"]
+__all__ = ["BACKED_UP", "CREATED", "GONE", "SETTLED", "STARTED", "STOPPED", "Wait", "WaitVerdict", "verdict"]
 
 
-class Verdict(enum.Enum):
+class WaitVerdict(enum.Enum):
     """What one look means."""
 
     GO_ON = "go on"
@@ -71,7 +71,7 @@ BACKED_UP: Final = Wait("completed", frozenset({"completed"}), _FAILED)
 """A backup is complete."""
 
 
-def verdict(wait: Wait, state: str | None, looks: int) -> Verdict:
+def verdict(wait: Wait, state: str | None, looks: int) -> WaitVerdict:
     """
     What a look means.
 
@@ -82,10 +82,10 @@ def verdict(wait: Wait, state: str | None, looks: int) -> Verdict:
     """
     if state is None:
         if looks < wait.absences:
-            return Verdict.GO_ON
-        return Verdict.REACHED if wait.gone == "target" else Verdict.VANISHED
+            return WaitVerdict.GO_ON
+        return WaitVerdict.REACHED if wait.gone == "target" else WaitVerdict.VANISHED
     if state in wait.target:
-        return Verdict.REACHED
+        return WaitVerdict.REACHED
     if state in wait.failed and looks >= wait.failures:
-        return Verdict.FAILED
-    return Verdict.GO_ON
+        return WaitVerdict.FAILED
+    return WaitVerdict.GO_ON

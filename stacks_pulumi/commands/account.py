@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
-    from stacks_pulumi.account.reconcile import Account
+    from stacks_pulumi.account.reconcile import Reconciliation
     from stacks_pulumi.account.render import View
 
 __all__ = ["HELP", "add_arguments", "run"]
@@ -31,7 +31,7 @@ _FINDINGS: Final = ("orphans", "double", "missing")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    from stacks_pulumi.cost.options import add_limits  # noqa: PLC0415  (other commands do not need it)
+    from stacks_pulumi.cost.limit_options import add_limits  # noqa: PLC0415  (other commands do not need it)
 
     parser.description = (
         "Compare the account (STACKS_API_KEY) with every stack of the Pulumi backend, or with exports. Nothing is "
@@ -80,7 +80,7 @@ def _findings(text: str) -> tuple[str, ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Carry out the command; the exit code is one of those that `--help` lists."""
-    from stacks_pulumi.account.document import document  # noqa: PLC0415  (only this command needs it)
+    from stacks_pulumi.account.account_json import document  # noqa: PLC0415  (only this command needs it)
     from stacks_pulumi.account.render import markdown, table  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost.snapshot import encoded, write_snapshot  # noqa: PLC0415  (as above)
 
@@ -112,13 +112,13 @@ def run(options: argparse.Namespace) -> int:
 def _view(options: argparse.Namespace) -> View:
     from stacks_pulumi import _cap_record, catalog, config  # noqa: PLC0415  (as above)
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.account_json import entries  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.children import with_children  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.document import entries  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.read import belongings, confirm_missing, connected  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.reconcile import Place, reconcile  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.render import View  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live, snapshot  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost.options import limits_of  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.limit_options import limits_of  # noqa: PLC0415  (as above)
 
     wanted = [] if options.budgets is None else list(budgets.read_budgets(Path(options.budgets)))
     own = limits_of(options)
@@ -155,7 +155,7 @@ def _view(options: argparse.Namespace) -> View:
     return View(account, report, verdicts, tuple(_failed(account, options.fail_on)))
 
 
-def _may_be_owned(account: Account) -> str:
+def _may_be_owned(account: Reconciliation) -> str:
     return (
         f"compared with {account.source} alone: what is in none of them may belong to another backend, or was made by "
         "hand"
@@ -171,7 +171,7 @@ def _no_tags(name: str, value: str) -> frozenset[str]:
     )
 
 
-def _failed(account: Account, fail_on: tuple[str, ...]) -> list[str]:
+def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
 
     ownerships = [one.ownership for one in account.found]

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._client import add_container, add_stack, as_json, carry_out, container_of
+from stacks_pulumi.commands._stack_client import add_container, add_stack, as_json, carry_out, container_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

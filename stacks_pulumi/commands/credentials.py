@@ -6,7 +6,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from stacks_pulumi.commands._client import HIDDEN, add_container, add_stack, as_json, carry_out, container_of
+from stacks_pulumi.commands._stack_client import (
+    HIDDEN,
+    add_container,
+    add_stack,
+    as_json,
+    carry_out,
+    container_of,
+)
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient

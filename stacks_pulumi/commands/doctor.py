@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stacks_pulumi.account.doctor.finding import Finding, Level
+    from stacks_pulumi.account.doctor.diagnosis import Diagnosis, Level
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -88,13 +88,13 @@ def run(arguments: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: Diagnosis) -> str:
     fix = f" | fix: {finding.fix}" if finding.fix else ""
     # A message may hold an answer of another server, and this is one line.
     return " ".join(f"{finding.level:<8} {finding.check:<12}{finding.text}{fix}".splitlines())
 
 
-def _summary(found: Sequence[Finding]) -> str:
+def _summary(found: Sequence[Diagnosis]) -> str:
     counts = Counter(finding.level for finding in found)
     parts = [_plural(counts[level], name) for level, name in _COUNTED if counts[level]]
     told = ", ".join(parts) or "Everything is in order"
@@ -113,7 +113,7 @@ def _plural(number: int, name: str) -> str:
     return f"{number} {name}" if number == 1 else f"{number} {first}s {rest}".rstrip()
 
 
-def _as_json(found: Sequence[Finding]) -> str:
+def _as_json(found: Sequence[Diagnosis]) -> str:
     failed = any(finding.level == "problem" for finding in found)
     document = {"ok": not failed, "checks": [asdict(finding) for finding in found]}
     return json.dumps(document, indent=2) + "\n"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
-    from stacks_pulumi.account.scaffold.plan import Plan
+    from stacks_pulumi.account.scaffold.plan import ScaffoldPlan
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container
 
@@ -113,8 +113,8 @@ def _nothing_chosen(number: int) -> str:
     return f"--include and --exclude choose none of the account's {count(number, 'container')}"
 
 
-def _report(folder: Path, program: Plan, names: list[str]) -> str:
-    from stacks_pulumi.cost.render.words import clean  # noqa: PLC0415  (as above)
+def _report(folder: Path, program: ScaffoldPlan, names: list[str]) -> str:
+    from stacks_pulumi.cost.render.shared_text import clean  # noqa: PLC0415  (as above)
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
 
     kinds = ", ".join(f"{number} {kind}" for kind, number in program.counts.items())

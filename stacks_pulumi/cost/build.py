@@ -8,11 +8,11 @@ from typing import Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi.cost.documents import Event, Metadata, Preview, Stack, State, read
-from stacks_pulumi.cost.report import Action, Item, Line, NotPriced, Reason, Report, Violation, item
+from stacks_pulumi.cost.report import Action, Item, Line, NotPriced, PolicyViolation, Reason, Report, item
 from stacks_pulumi.cost.steps import (
     INTERRUPTED,
     LEFT_OVER,
-    Plan,
+    PreviewPlan,
     Thing,
     kind,
     name_of,
@@ -94,7 +94,7 @@ def _events(events: list[Event], monthly: MonthlyPrice) -> Report:
         if line.diagnostic_event is not None and line.diagnostic_event.severity == "error"
     ]
     violations = [
-        Violation(
+        PolicyViolation(
             event.policy_name,
             event.policy_pack_name,
             event.enforcement_level,
@@ -111,7 +111,7 @@ def _events(events: list[Event], monthly: MonthlyPrice) -> Report:
     return _preview(steps, monthly, errors, incomplete, tuple(mandatory_first))
 
 
-def _unexplained(results: list[str], violations: list[Violation]) -> str:
+def _unexplained(results: list[str], violations: list[PolicyViolation]) -> str:
     if not results:
         return (
             "the events end before the preview does, as when a policy pack cannot be loaded: "
@@ -128,7 +128,7 @@ def _preview(
     monthly: MonthlyPrice,
     errors: list[str],
     incomplete: str,
-    violations: tuple[Violation, ...],
+    violations: tuple[PolicyViolation, ...],
 ) -> Report:
     plan = plan_of(steps)
     lines = _lines(plan.things, monthly)
@@ -137,7 +137,7 @@ def _preview(
     return Report("preview", lines, _not_priced(_afterwards(plan)), violations, notes, blocked, incomplete)
 
 
-def _afterwards(plan: Plan) -> Iterator[State]:
+def _afterwards(plan: PreviewPlan) -> Iterator[State]:
     return (thing.after for thing in plan.things if thing.after is not None)
 
 
@@ -158,7 +158,7 @@ def _anew(price: Price) -> Change:
     return Change.between(FREE, price)
 
 
-def _blocked(errors: list[str], violations: tuple[Violation, ...]) -> str:
+def _blocked(errors: list[str], violations: tuple[PolicyViolation, ...]) -> str:
     mandatory = [violation for violation in violations if violation.level == "mandatory"]
     if mandatory:
         return f"{count(len(mandatory), 'violation')} of mandatory policies"

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, TextIO
 from stacks_pulumi import catalog, config
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.documents import InputError
-from stacks_pulumi.cost.limits import Limit, judge
+from stacks_pulumi.cost.limit_options import add_limits, limits_of
+from stacks_pulumi.cost.limits import CostLimit, judge
 from stacks_pulumi.cost.month import rest_of_month
-from stacks_pulumi.cost.options import add_limits, limits_of
-from stacks_pulumi.cost.render.words import Result
+from stacks_pulumi.cost.render.shared_text import CostResult
 from stacks_pulumi.cost.report import Report
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.prices import MonthlyPrice
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
         return 1
     now = datetime.datetime.now(datetime.timezone.utc)
     rest = rest_of_month(now) if options.rest_of_month else None
-    result = Result(report, judge(report, limits), rest, options.strict)
+    result = CostResult(report, judge(report, limits), rest, options.strict)
     _write(_rendered(result, options, sys.stdout))
     return result.exit_code
 
@@ -106,7 +106,7 @@ def _comment(words: list[str]) -> int:
     return 0
 
 
-def _refuse_increase(limits: tuple[Limit, ...], report: Report) -> None:
+def _refuse_increase(limits: tuple[CostLimit, ...], report: Report) -> None:
     """A gate that is handed the wrong input must not stay open: what is there already has no increase."""
     limit = next((limit for limit in limits if limit.measure != "total"), None)
     if limit is not None and not report.compares:
@@ -169,9 +169,9 @@ def _write(text: str) -> None:
     sys.stdout.write(text)
 
 
-def _rendered(result: Result, options: argparse.Namespace, out: TextIO) -> str:
+def _rendered(result: CostResult, options: argparse.Namespace, out: TextIO) -> str:
     if options.format == "json":
-        from stacks_pulumi.cost.render.document import document  # noqa: PLC0415  (one of them is needed)
+        from stacks_pulumi.cost.render.json_report import document  # noqa: PLC0415  (one of them is needed)
 
         return document(result)
     if options.format == "junit":

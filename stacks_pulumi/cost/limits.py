@@ -10,13 +10,13 @@ from typing import Literal, TypeAlias
 from stacks_pulumi.cost.report import Report
 from stacks_pulumi.pricing.money import signed, usd
 
-__all__ = ["Limit", "Measure", "Verdict", "judge"]
+__all__ = ["CostLimit", "LimitVerdict", "Measure", "judge"]
 
 Measure: TypeAlias = Literal["total", "increase", "increase-pct"]
 
 
 @dataclass(frozen=True)
-class Limit:
+class CostLimit:
     """
     A limit.
 
@@ -32,7 +32,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LimitVerdict:
     """
     A limit, and how a report stands to it.
 
@@ -42,17 +42,17 @@ class Verdict:
         text: Both, in words.
     """
 
-    limit: Limit
+    limit: CostLimit
     passed: bool
     text: str
 
 
-def judge(report: Report, limits: tuple[Limit, ...]) -> tuple[Verdict, ...]:
+def judge(report: Report, limits: tuple[CostLimit, ...]) -> tuple[LimitVerdict, ...]:
     """What each limit says of a report."""
     return tuple(_judge(report, limit) for limit in limits)
 
 
-def _judge(report: Report, limit: Limit) -> Verdict:
+def _judge(report: Report, limit: CostLimit) -> LimitVerdict:
     if limit.measure == "total":
         return _verdict(limit, report.planned.high, "the total", usd)
     increase = report.difference.high
@@ -66,17 +66,19 @@ def _judge(report: Report, limit: Limit) -> Verdict:
     if increase is None:
         return _verdict(limit, None, "the increase", signed)
     if increase <= 0:
-        return Verdict(limit, passed=True, text="the increase is nothing, of nothing")
+        return LimitVerdict(limit, passed=True, text="the increase is nothing, of nothing")
     text = "nothing is paid now, so an increase has no percentage: limit the total or the increase for a new stack"
-    return Verdict(limit, passed=True, text=text)
+    return LimitVerdict(limit, passed=True, text=text)
 
 
-def _verdict(limit: Limit, worst: Decimal | None, what: str, show: Callable[[Decimal], str]) -> Verdict:
+def _verdict(
+    limit: CostLimit, worst: Decimal | None, what: str, show: Callable[[Decimal], str]
+) -> LimitVerdict:
     most = f"{limit.most:f} %" if limit.measure == "increase-pct" else usd(limit.most)
     if worst is None:
-        return Verdict(limit, passed=False, text=f"{what} has no known upper bound, the limit is {most}")
+        return LimitVerdict(limit, passed=False, text=f"{what} has no known upper bound, the limit is {most}")
     passed = worst <= limit.most
-    return Verdict(
+    return LimitVerdict(
         limit,
         passed,
         f"{what} is {show(worst)} at most, {'within' if passed else 'over'} the limit of {most}",

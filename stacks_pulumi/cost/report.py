@@ -11,7 +11,7 @@ from stacks_pulumi.pricing.money import FREE, Change, Price, total
 from stacks_pulumi.pricing.prices import MonthlyPrice, describe, price
 from stacks_pulumi.pricing.values import text, whole
 
-__all__ = ["Action", "Item", "Line", "NotPriced", "Reason", "Report", "Source", "Violation", "item"]
+__all__ = ["Action", "Item", "Line", "NotPriced", "PolicyViolation", "Reason", "Report", "Source", "item"]
 
 Action: TypeAlias = Literal["create", "update", "replace", "delete", "keep", "same"]
 Reason: TypeAlias = Literal["free", "elsewhere", "read"]
@@ -98,7 +98,7 @@ class NotPriced:
 
 
 @dataclass(frozen=True)
-class Violation:
+class PolicyViolation:
     """
     A policy violation that came with a preview.
 
@@ -136,7 +136,7 @@ class Report:
     source: Source
     lines: tuple[Line, ...] = ()
     not_priced: tuple[NotPriced, ...] = ()
-    violations: tuple[Violation, ...] = ()
+    violations: tuple[PolicyViolation, ...] = ()
     notes: tuple[str, ...] = ()
     blocked: str = ""
     incomplete: str = ""

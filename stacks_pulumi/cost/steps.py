@@ -20,7 +20,7 @@ __all__ = [
     "INTERRUPTED",
     "KEPT",
     "LEFT_OVER",
-    "Plan",
+    "PreviewPlan",
     "Thing",
     "kind",
     "name_of",
@@ -62,7 +62,7 @@ class Thing:
 
 
 @dataclass
-class Plan:
+class PreviewPlan:
     """
     What a preview does.
 
@@ -86,7 +86,7 @@ def only_refreshes(steps: Iterable[Metadata]) -> bool:
     return any(op == "refresh" for op, _ in ops) and not any(root and op != "refresh" for op, root in ops)
 
 
-def plan_of(steps: list[Metadata]) -> Plan:
+def plan_of(steps: list[Metadata]) -> PreviewPlan:
     """
     Return what all steps come to.
 
@@ -94,7 +94,7 @@ def plan_of(steps: list[Metadata]) -> Plan:
     also where the resource is gone. So a resource's own step says what exists now; a resource without one, in a
     preview of the whole stack, neither exists nor is wanted.
     """
-    plan = Plan()
+    plan = PreviewPlan()
     found: dict[str, State] = {}
     by_urn: dict[str, list[Metadata]] = {}
     for step in steps:

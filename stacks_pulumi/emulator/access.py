@@ -6,11 +6,11 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi.emulator.refusals import bad_request, not_found
+from stacks_pulumi.emulator.state import AllowedIp, Container, digest
 from stacks_pulumi.emulator.validation import refuse_null
-from stacks_pulumi.emulator.world import AllowedIp, Container, digest
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.state import State
+    from stacks_pulumi.emulator.platform import Platform
 
 __all__ = ["add_ip", "remove_ip", "set_access"]
 
@@ -18,7 +18,7 @@ AUTO_ADDED = "Your IP (Auto-added)"
 SERVICE_TYPES = ("http", "tcp", "both")
 
 
-def set_access(state: State, container: Container, enabled: Any) -> None:
+def set_access(platform: Platform, container: Container, enabled: Any) -> None:
     """
     Enable or disable public access.
 
@@ -29,7 +29,7 @@ def set_access(state: State, container: Container, enabled: Any) -> None:
     """
     if not isinstance(enabled, bool):
         raise bad_request("The field enabled must be true or false", "enabled")
-    container.updated_at = state.clock.now()
+    container.updated_at = platform.clock.now()
     container.external_access = enabled
     if not enabled:
         container.subdomain = None
@@ -38,12 +38,14 @@ def set_access(state: State, container: Container, enabled: Any) -> None:
     # assumed: enabling again keeps the subdomain, and works in any status.
     if container.subdomain is None:
         container.exposures += 1
-        container.subdomain = _subdomain(state.world.derive("subdomain", container.id, container.exposures))
-    if not _known(container, state.your_ip):
-        _append(state, container, state.your_ip, AUTO_ADDED, "both")
+        container.subdomain = _subdomain(
+            platform.state.derive("subdomain", container.id, container.exposures)
+        )
+    if not _known(container, platform.your_ip):
+        _append(platform, container, platform.your_ip, AUTO_ADDED, "both")
 
 
-def add_ip(state: State, container: Container, body: dict[str, Any]) -> AllowedIp:
+def add_ip(platform: Platform, container: Container, body: dict[str, Any]) -> AllowedIp:
     """
     Allow an address.
 
@@ -51,7 +53,7 @@ def add_ip(state: State, container: Container, body: dict[str, Any]) -> AllowedI
         Refusal: 400 for a field that is wrong, for an address that is allowed already, and while external access
             is off.
     """
-    if state.strict:
+    if platform.strict:
         refuse_null(body, "description", "service_type")
     address, service = body.get("ip_address"), body.get("service_type")
     description = body.get("description")
@@ -59,7 +61,7 @@ def add_ip(state: State, container: Container, body: dict[str, Any]) -> AllowedI
         raise bad_request("IP address is required", "ip_address")
     if not isinstance(address, str) or canonical(address) is None:
         raise bad_request("Invalid IPv4 or IPv6 address, or CIDR range", "ip_address")
-    if state.strict and not _is_exact(address):
+    if platform.strict and not _is_exact(address):
         # assumed: refused; where it is accepted (not strict), it is kept as it was sent.
         raise bad_request("The CIDR range has host bits set", "ip_address")
     if service is not None and service not in SERVICE_TYPES:
@@ -69,10 +71,10 @@ def add_ip(state: State, container: Container, body: dict[str, Any]) -> AllowedI
     if not container.external_access:
         # assumed: refused rather than kept for later, since disabling clears the list.
         raise bad_request("External access is not enabled for this container")
-    if not state.duplicate_ips and _known(container, address):
+    if not platform.duplicate_ips and _known(container, address):
         # assumed: one address can be in the list once, whatever its service type.
         raise bad_request("IP address is already allowed", "ip_address")
-    return _append(state, container, address, description or "Custom IP", service or "both")
+    return _append(platform, container, address, description or "Custom IP", service or "both")
 
 
 def remove_ip(container: Container, ip_id: str, *, force: bool = False) -> None:
@@ -118,10 +120,12 @@ def _known(container: Container, address: str) -> bool:
     return any(canonical(ip.ip_address) == wanted for ip in container.allowed_ips)
 
 
-def _append(state: State, container: Container, address: str, description: str, service: str) -> AllowedIp:
-    number = state.world.count(f"ip:{container.id}")
-    raw = digest(state.world.seed, "ip", container.id, number)
-    entry = AllowedIp(as_uuid(raw), address, description, service, state.clock.now())
+def _append(
+    platform: Platform, container: Container, address: str, description: str, service: str
+) -> AllowedIp:
+    number = platform.state.count(f"ip:{container.id}")
+    raw = digest(platform.state.seed, "ip", container.id, number)
+    entry = AllowedIp(as_uuid(raw), address, description, service, platform.clock.now())
     container.allowed_ips.append(entry)
     container.updated_at = entry.added_at
     return entry

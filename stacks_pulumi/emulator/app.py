@@ -14,21 +14,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi.emulator import keys
-from stacks_pulumi.emulator.delivery import Delivery, encode, instead, spoil
+from stacks_pulumi.emulator.answer_shapes import Open, Shapes, render
 from stacks_pulumi.emulator.faults import Fault, Faults
+from stacks_pulumi.emulator.http_responses import Response, encode, instead, spoil
 from stacks_pulumi.emulator.masking import masked
 from stacks_pulumi.emulator.ratelimit import RateLimiter, Verdict
 from stacks_pulumi.emulator.refusals import Refusal, bad_request
 from stacks_pulumi.emulator.requestlog import Detail, RequestLog
-from stacks_pulumi.emulator.routes._ask import Ask
-from stacks_pulumi.emulator.routes.table import DASHBOARD_ONLY, OPERATIONS, match
-from stacks_pulumi.emulator.shapes import Open, Shapes, render
+from stacks_pulumi.emulator.routes.handler_types import Request
+from stacks_pulumi.emulator.routes.operations import DASHBOARD_ONLY, OPERATIONS, match
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stacks_pulumi.emulator.state import State
-    from stacks_pulumi.emulator.world import ApiKey
+    from stacks_pulumi.emulator.platform import Platform
+    from stacks_pulumi.emulator.state import ApiKey
 
 __all__ = ["BASE_PATH", "Api", "Incoming"]
 
@@ -63,7 +63,7 @@ class Api:
     The thirty operations over one state.
 
     Attributes:
-        state: The platform.
+        platform: The platform.
         faults: What is to go wrong.
         limiter: Requests a minute.
         shapes: How open answers look.
@@ -73,9 +73,9 @@ class Api:
     """
 
     def __init__(
-        self, state: State, limiter: RateLimiter | None = None, shapes: Shapes | None = None
+        self, platform: Platform, limiter: RateLimiter | None = None, shapes: Shapes | None = None
     ) -> None:
-        self.state = state
+        self.platform = platform
         self.faults = Faults()
         self.faults.know(frozenset(OPERATIONS))
         self.limiter = limiter or RateLimiter()
@@ -84,28 +84,28 @@ class Api:
         self.ending = threading.Event()
         self.changed: Callable[[], None] = _nothing
 
-    def respond(self, incoming: Incoming) -> Delivery:
+    def respond(self, incoming: Incoming) -> Response:
         """Answer a request, and log it before the answer is on its way."""
         visit = _Visit(self, incoming)
-        delivery = visit.run()
+        response = visit.run()
         self.log.append(
             Detail(
                 query=incoming.query,
                 request=masked(None, incoming.payload),
-                headers=delivery.headers,
-                response=masked(visit.operation, delivery.payload),
+                headers=response.headers,
+                response=masked(visit.operation, response.payload),
             ),
             at=visit.began,
             method=incoming.method,
             path=incoming.path,
             operation=visit.operation,
-            status=delivery.status,
+            status=response.status,
             fault=visit.fault.kind if visit.fault is not None and visit.fault.kind != "pass" else None,
             key=visit.key.label if visit.key is not None else None,
             seconds=time.monotonic() - visit.started,
             subject=visit.subject,
         )
-        return delivery
+        return response
 
 
 class _Visit:
@@ -120,7 +120,7 @@ class _Visit:
         self.fault: Fault | None = None
         self.subject = ""
 
-    def run(self) -> Delivery:
+    def run(self) -> Response:
         rate_headers: dict[str, str] = {}
         args: dict[str, str] = {}
         unknown: Refusal | None = None
@@ -131,17 +131,17 @@ class _Visit:
             unknown = refusal
         self.api.log.arrived(self.operation)
         try:
-            with self.api.state.lock:
-                self.key = key = keys.authenticate(self.api.state.world, self.incoming.authorization)
+            with self.api.platform.lock:
+                self.key = key = keys.authenticate(self.api.platform.state, self.incoming.authorization)
             verdict = self.api.limiter.take(key.label, key.rate_limit)
             rate_headers = verdict.headers()
             _admit(verdict, unknown)
-            delivery = self._meet(key, args)
+            response = self._meet(key, args)
         except Refusal as refusal:
-            delivery = encode(refusal.status, refusal.body, refusal.headers)
-        return replace(delivery, headers={**rate_headers, **delivery.headers})
+            response = encode(refusal.status, refusal.body, refusal.headers)
+        return replace(response, headers={**rate_headers, **response.headers})
 
-    def _meet(self, key: ApiKey, args: dict[str, str]) -> Delivery:
+    def _meet(self, key: ApiKey, args: dict[str, str]) -> Response:
         body = _parsed(self.incoming.payload) if self.incoming.method in {"POST", "PUT"} else {}
         name = body.get("name") if isinstance(body, dict) else None
         named = name if isinstance(name, str) else ""
@@ -153,18 +153,18 @@ class _Visit:
         done = fault.kind == "drop_after" or fault.options.get("done", fault.kind != "drop_before")
         if fault.kind == "slow" and not done:
             self.api.ending.wait(fault.options["seconds"])
-        right = self._carry_out(key, args, body) if done or put is None else Delivery(0)
+        right = self._carry_out(key, args, body) if done or put is None else Response(0)
         if fault.kind == "slow" and done:
             self.api.ending.wait(fault.options["seconds"])
         return put if put is not None else spoil(fault, right)
 
-    def _carry_out(self, key: ApiKey, args: dict[str, str], body: Any) -> Delivery:
+    def _carry_out(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
         try:
             return self._rule(key, args, body)
         except Refusal as refusal:
             return encode(refusal.status, refusal.body, refusal.headers)
 
-    def _rule(self, key: ApiKey, args: dict[str, str], body: Any) -> Delivery:
+    def _rule(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
         if self.operation == DASHBOARD_ONLY:
             raise Refusal(
                 403,
@@ -174,13 +174,13 @@ class _Visit:
                 },
             )
         operation = OPERATIONS[str(self.operation)]
-        state = self.api.state
+        platform = self.api.platform
         keys.require(key, operation.scope)
         if not isinstance(body, dict):
             raise bad_request("The request body must be a JSON object")
-        with state.lock:
-            state.settle()
-            answer = operation.handler(Ask(state, key, args, self.incoming.query, body))
+        with platform.lock:
+            platform.settle()
+            answer = operation.handler(Request(platform, key, args, self.incoming.query, body))
             if operation.method != "GET":
                 self.api.changed()
         if isinstance(answer, Open):

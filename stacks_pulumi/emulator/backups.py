@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stacks_pulumi.emulator.clock import DAY
+from stacks_pulumi.emulator import settling
 from stacks_pulumi.emulator.refusals import bad_request, not_found
-from stacks_pulumi.emulator.world import Backup, Container
+from stacks_pulumi.emulator.state import Backup, Container
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.state import State
+    from stacks_pulumi.emulator.platform import Platform
 
-__all__ = ["delete", "find", "newest_first", "of_account", "pin", "restore", "settle", "trigger"]
-
-RETENTION = 7 * DAY
-"""How long a backup that is not pinned is kept."""
-
-_SCHEDULE = 2 * 3600.0
-"""Seconds after midnight UTC."""
+__all__ = ["delete", "find", "newest_first", "of_account", "pin", "restore", "trigger"]
 
 
-def trigger(state: State, container: Container) -> Backup:
+def trigger(platform: Platform, container: Container) -> Backup:
     """
     Start a backup in the background.
 
@@ -31,53 +25,55 @@ def trigger(state: State, container: Container) -> Backup:
         # assumed: the code and the wording; the guide says that it must be running.
         raise bad_request("Container must be running to create a backup")
     # assumed: it is listed as in_progress from the start, and two may be under way at once.
-    return _begin(state, container, "manual", state.clock.now())
+    return settling.begin_backup(
+        platform.state, container, "manual", platform.clock.now(), platform.pace.backup_seconds
+    )
 
 
-def of_account(state: State, account: str) -> list[Backup]:
+def of_account(platform: Platform, account: str) -> list[Backup]:
     """All backups of an account, oldest first."""
-    state.settle()
-    return [backup for backup in state.world.backups.values() if backup.account == account]
+    platform.settle()
+    return [backup for backup in platform.state.backups.values() if backup.account == account]
 
 
-def newest_first(state: State, container: Container) -> list[Backup]:
+def newest_first(platform: Platform, container: Container) -> list[Backup]:
     """The backups of a container."""
     # assumed: the order.
-    state.settle()
-    mine = [backup for backup in state.world.backups.values() if backup.container_id == container.id]
+    platform.settle()
+    mine = [backup for backup in platform.state.backups.values() if backup.container_id == container.id]
     return sorted(mine, key=lambda backup: (backup.created_at, backup.id), reverse=True)
 
 
-def find(state: State, account: str, backup_id: str) -> Backup:
+def find(platform: Platform, account: str, backup_id: str) -> Backup:
     """
     A backup of an account.
 
     Raises:
         Refusal: 404.
     """
-    state.settle()
+    platform.settle()
     known = backup_id.isascii() and backup_id.isdigit() and len(backup_id) < 20
-    found = state.world.backups.get(int(backup_id)) if known else None
+    found = platform.state.backups.get(int(backup_id)) if known else None
     if found is None or found.account != account:
         raise not_found("Backup")
     return found
 
 
-def restore(state: State, backup: Backup) -> None:
+def restore(platform: Platform, backup: Backup) -> None:
     """
     Put a backup back into its container, which keeps running.
 
     Raises:
         Refusal: 400 unless the container runs and the backup is complete.
     """
-    container = state.world.containers[backup.container_id]
+    container = platform.state.containers[backup.container_id]
     if container.status != "running":
         raise bad_request("Container must be running to restore a backup")
     if backup.status != "completed":
         # assumed: only what is complete can be restored.
         raise bad_request(f"Backup is {backup.status}; only a completed backup can be restored")
     container.restored.append(backup.id)
-    container.updated_at = state.clock.now()
+    container.updated_at = platform.clock.now()
 
 
 def pin(backup: Backup, *, pinned: bool) -> None:
@@ -86,56 +82,7 @@ def pin(backup: Backup, *, pinned: bool) -> None:
     backup.pinned = pinned
 
 
-def delete(state: State, backup: Backup) -> None:
+def delete(platform: Platform, backup: Backup) -> None:
     """Delete a backup."""
     # assumed: a pin protects from the clean-up only, not from a deletion by hand.
-    del state.world.backups[backup.id]
-
-
-def settle(state: State, now: float) -> None:
-    """Finish what was due, make the nightly backups, clean up."""
-    for moment in _nights(state.world.scheduled_until, now):
-        for container in state.world.containers.values():
-            since = container.running_since
-            if container.status == "running" and since is not None and since <= moment:
-                _begin(state, container, "scheduled", moment)
-    state.world.scheduled_until = max(now, state.world.scheduled_until)
-    for backup in list(state.world.backups.values()):
-        if backup.status == "in_progress" and now >= backup.due:
-            _finish(state, backup)
-        # assumed: backups made by hand, and failed ones, are kept as long as scheduled ones.
-        elif backup.status != "in_progress" and not backup.pinned and now - backup.created_at > RETENTION:
-            del state.world.backups[backup.id]
-
-
-def _nights(since: float, until: float) -> list[float]:
-    """The moments of the schedule in an interval; of a long one only those that are still kept at its end."""
-    since = max(since, until - RETENTION)
-    first = (since - _SCHEDULE) // DAY + 1
-    last = (until - _SCHEDULE) // DAY
-    return [day * DAY + _SCHEDULE for day in range(int(first), int(last) + 1)]
-
-
-def _begin(state: State, container: Container, kind: str, at: float) -> Backup:
-    backup = Backup(
-        id=state.world.count("backup"),
-        account=container.account,
-        container_id=container.id,
-        container_name=container.name,
-        backup_type=kind,
-        created_at=at,
-        due=at + state.pace.backup_seconds,
-    )
-    state.world.backups[backup.id] = backup
-    return backup
-
-
-def _finish(state: State, backup: Backup) -> None:
-    backup.completed_at = backup.due
-    messages = state.world.backup_failures.get(backup.container_name)
-    if messages and backup.backup_type == "manual":
-        backup.status, backup.error_message = "failed", messages.pop(0)
-        return
-    digits = state.world.derive("snapshot", backup.container_id, backup.id)
-    backup.status, backup.snapshot_id = "completed", digits[:8]
-    backup.size_bytes = 500_000 + int(digits[8:13], 16) % 500_000
+    del platform.state.backups[backup.id]

@@ -8,10 +8,10 @@ from stacks_pulumi import catalog
 from stacks_pulumi.emulator import containers
 from stacks_pulumi.emulator.access import as_uuid
 from stacks_pulumi.emulator.refusals import bad_request, not_found
-from stacks_pulumi.emulator.world import Connection, Container
+from stacks_pulumi.emulator.state import Connection, Container
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.state import State
+    from stacks_pulumi.emulator.platform import Platform
 
 __all__ = [
     "create",
@@ -38,12 +38,12 @@ _LOGINS = {
 }
 
 
-def create(state: State, source: Container, target: Container, name: Any) -> Connection:
+def create(platform: Platform, source: Container, target: Container, name: Any) -> Connection:
     """
     Connect two containers.
 
     Args:
-        state: The platform.
+        platform: The platform.
         source: Who gets the variables.
         target: Who is reached.
         name: What was sent as `connectionName`; `None` if nothing was.
@@ -60,57 +60,57 @@ def create(state: State, source: Container, target: Container, name: Any) -> Con
     for container in (source, target):
         if container.status != "running":
             raise bad_request(f"Container {container.name} must be running to be connected")
-    if any(connection.name == name for connection in outgoing(state, source)):
+    if any(connection.name == name for connection in outgoing(platform, source)):
         raise bad_request(f"A connection named {name} already exists", "connectionName")
-    number = state.world.count("connection")
+    number = platform.state.count("connection")
     connection = Connection(
-        id=as_uuid(state.world.derive("connection", number)),
+        id=as_uuid(platform.state.derive("connection", number)),
         account=source.account,
         source=source.id,
         target=target.id,
         name=name,
-        created_at=state.clock.now(),
+        created_at=platform.clock.now(),
     )
-    state.world.connections[connection.id] = connection
+    platform.state.connections[connection.id] = connection
     source.env_pending = True
     return connection
 
 
-def find(state: State, account: str, connection_id: str) -> Connection:
+def find(platform: Platform, account: str, connection_id: str) -> Connection:
     """
     A connection of an account.
 
     Raises:
         Refusal: 404.
     """
-    found = state.world.connections.get(connection_id)
+    found = platform.state.connections.get(connection_id)
     if found is None or found.account != account:
         raise not_found("Connection")
     return found
 
 
-def delete(state: State, connection: Connection) -> None:
+def delete(platform: Platform, connection: Connection) -> None:
     """End a connection; the source runs with its old variables until it restarts."""
-    del state.world.connections[connection.id]
-    state.world.containers[connection.source].env_pending = True
+    del platform.state.connections[connection.id]
+    platform.state.containers[connection.source].env_pending = True
 
 
-def outgoing(state: State, container: Container) -> list[Connection]:
+def outgoing(platform: Platform, container: Container) -> list[Connection]:
     """Connections in which it is the source."""
-    return [found for found in state.world.connections.values() if found.source == container.id]
+    return [found for found in platform.state.connections.values() if found.source == container.id]
 
 
-def incoming(state: State, container: Container) -> list[Connection]:
+def incoming(platform: Platform, container: Container) -> list[Connection]:
     """Connections in which it is the target."""
-    return [found for found in state.world.connections.values() if found.target == container.id]
+    return [found for found in platform.state.connections.values() if found.target == container.id]
 
 
-def targets(state: State, container: Container) -> dict[str, list[Container]]:
+def targets(platform: Platform, container: Container) -> dict[str, list[Container]]:
     """What it can be connected to, by group."""
     # assumed: everything else in the account that is not being deleted, whether it runs or not.
     others = [
         found
-        for found in containers.of_account(state, container.account)
+        for found in containers.of_account(platform, container.account)
         if found.id != container.id and found.status != "deleting"
     ]
     groups: dict[str, list[Container]] = {

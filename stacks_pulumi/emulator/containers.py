@@ -5,28 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator import keys
+from stacks_pulumi.emulator import keys, settling
 from stacks_pulumi.emulator.refusals import Refusal, bad_request, not_found
+from stacks_pulumi.emulator.state import ApiKey, Container, VpnClient, price_of
 from stacks_pulumi.emulator.transitions import Transition
 from stacks_pulumi.emulator.validation import Wanted, validated
-from stacks_pulumi.emulator.world import ApiKey, Container, VpnClient, price_of
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from stacks_pulumi.emulator.state import State
+    from stacks_pulumi.emulator.platform import Platform
 
 __all__ = [
     "create",
     "delete",
-    "enter",
     "find",
     "make",
     "of_account",
-    "remove",
     "seen",
     "set_status",
-    "settle",
     "start",
     "stop",
 ]
@@ -36,30 +33,30 @@ _STILL = frozenset({"running", "stopped", "error"})
 """Where a container stays until somebody does something; every other status ends by itself."""
 
 
-def create(state: State, key: ApiKey, body: dict[str, Any]) -> Container:
+def create(platform: Platform, key: ApiKey, body: dict[str, Any]) -> Container:
     """
     Begin to make a container.
 
     Raises:
         Refusal: 400 with the field, 402 for the cap or a missing payment method, 503 for no capacity.
     """
-    now = state.settle()
-    wanted = validated(body, strict=state.strict)
-    name = _stored(state, wanted.name)
+    now = platform.settle()
+    wanted = validated(body, strict=platform.strict)
+    name = _stored(platform, wanted.name)
     container_id = f"{key.account}-{name}"
-    if container_id in state.world.containers:
+    if container_id in platform.state.containers:
         # assumed: the code and the wording; the guide shows that the id is made of the name.
         raise bad_request(f"A container named {name} already exists", "name")
     price = price_of(wanted.plan, wanted.storage_tier)
-    _check_account(state, key, price, now)
+    _check_account(platform, key, price, now)
     keys.charge(key, price, now)
-    return make(state, key.account, wanted, created_by=key.label)
+    return make(platform, key.account, wanted, created_by=key.label)
 
 
-def make(state: State, account: str, wanted: Wanted, *, created_by: str) -> Container:
+def make(platform: Platform, account: str, wanted: Wanted, *, created_by: str) -> Container:
     """Add a container that begins to boot, whatever the key, the cap and the capacity allow."""
-    now, name = state.clock.now(), _stored(state, wanted.name)
-    number = state.world.count("container")
+    now, name = platform.clock.now(), _stored(platform, wanted.name)
+    number = platform.state.count("container")
     fresh = Container(
         id=f"{account}-{name}",
         account=account,
@@ -76,39 +73,39 @@ def make(state: State, account: str, wanted: Wanted, *, created_by: str) -> Cont
     )
     if wanted.template == catalog.VPN_TEMPLATE:
         # assumed: a VPN begins with the one client that the guide's download example asks for.
-        fresh.vpn_clients.append(VpnClient("default", now, state.world.count("vpn_client")))
-    state.world.containers[fresh.id] = fresh
-    _boot(state, fresh, now, "pending")
+        fresh.vpn_clients.append(VpnClient("default", now, platform.state.count("vpn_client")))
+    platform.state.containers[fresh.id] = fresh
+    _boot(platform, fresh, now, "pending")
     return fresh
 
 
-def find(state: State, account: str, container_id: str) -> Container:
+def find(platform: Platform, account: str, container_id: str) -> Container:
     """
     A container of an account.
 
     Raises:
         Refusal: 404.
     """
-    state.settle()
-    found = state.world.containers.get(container_id)
+    platform.settle()
+    found = platform.state.containers.get(container_id)
     if found is None or found.account != account:
         raise not_found("Container")
     return found
 
 
-def of_account(state: State, account: str) -> list[Container]:
+def of_account(platform: Platform, account: str) -> list[Container]:
     """All containers of an account, oldest first."""
-    state.settle()
-    return [found for found in state.world.containers.values() if found.account == account]
+    platform.settle()
+    return [found for found in platform.state.containers.values() if found.account == account]
 
 
-def seen(state: State, container: Container) -> None:
+def seen(platform: Platform, container: Container) -> None:
     """Count a read of a container's status, for transitions that go by reads."""
     if container.next is not None and container.next.read():
-        _apply(state, container, container.next, state.clock.now())
+        settling.move_on(platform.state, container, container.next, platform.clock.now())
 
 
-def set_status(state: State, container: Container, wanted: Any) -> None:
+def set_status(platform: Platform, container: Container, wanted: Any) -> None:
     """
     Start, stop or restart (guide, "Start / Stop / Restart Container").
 
@@ -123,33 +120,33 @@ def set_status(state: State, container: Container, wanted: Any) -> None:
     # assumed: asking for the state that it is in already is fine and does nothing, a restart starts a stopped
     # container, and starting one whose boot failed boots it again.
     if wanted == "stopped":
-        stop(state, container)
+        stop(platform, container)
     elif wanted == "restart" or container.status != "running":
-        start(state, container, "restarting" if container.status == "running" else "starting")
+        start(platform, container, "restarting" if container.status == "running" else "starting")
 
 
-def start(state: State, container: Container, through: str = "starting") -> None:
+def start(platform: Platform, container: Container, through: str = "starting") -> None:
     """Begin to run; a container whose boot failed takes the time of a boot."""
-    now = state.clock.now()
+    now = platform.clock.now()
     container.env_pending = False
     if container.error is not None:
-        _boot(state, container, now, through)
+        _boot(platform, container, now, through)
         return
-    enter(container, through, now)
-    container.next = Transition("running", due=now + state.pace.action_seconds)
+    settling.enter(container, through, now)
+    container.next = Transition("running", due=now + platform.pace.action_seconds)
 
 
-def stop(state: State, container: Container) -> None:
+def stop(platform: Platform, container: Container) -> None:
     """Begin to stop; nothing if it is stopped."""
     if container.status == "stopped":
         return
-    now = state.clock.now()
+    now = platform.clock.now()
     # assumed: the statuses between two lasting ones; the guide names pending, running and error only.
-    enter(container, "stopping", now)
-    container.next = Transition("stopped", due=now + state.pace.action_seconds)
+    settling.enter(container, "stopping", now)
+    container.next = Transition("stopped", due=now + platform.pace.action_seconds)
 
 
-def delete(state: State, container: Container) -> None:
+def delete(platform: Platform, container: Container) -> None:
     """
     Begin to delete (guide, "Delete Container").
 
@@ -160,46 +157,29 @@ def delete(state: State, container: Container) -> None:
     """
     # assumed: that deletion takes time, and the status that shows it. A second request changes nothing, or is refused.
     if container.status == "deleting":
-        if state.refuse_repeated_delete:
+        if platform.refuse_repeated_delete:
             raise bad_request("Container is already being deleted")
         return
-    now = state.clock.now()
+    now = platform.clock.now()
     container.booting = False
-    enter(container, "deleting", now)
-    container.next = Transition("gone", due=now + state.pace.delete_seconds)
-    for connection in list(state.world.connections.values()):
+    settling.enter(container, "deleting", now)
+    container.next = Transition("gone", due=now + platform.pace.delete_seconds)
+    for connection in list(platform.state.connections.values()):
         if container.id in {connection.source, connection.target}:
-            del state.world.connections[connection.id]
-            source = state.world.containers.get(connection.source)
+            del platform.state.connections[connection.id]
+            source = platform.state.containers.get(connection.source)
             if source is not None:
                 source.env_pending = True
 
 
-def remove(state: State, container: Container) -> None:
-    """End a container with all its data and backups."""
-    state.world.containers.pop(container.id, None)
-    for backup in list(state.world.backups.values()):
-        if backup.container_id == container.id:
-            del state.world.backups[backup.id]
-    if state.world.capacity is not None:
-        state.world.capacity += 1
-
-
-def settle(state: State, now: float) -> None:
-    """Let every container move on that was due by now."""
-    for container in list(state.world.containers.values()):
-        while container.next is not None and container.next.is_due(now):
-            _apply(state, container, container.next, container.next.due or now)
-
-
-def _stored(state: State, name: str) -> str:
+def _stored(platform: Platform, name: str) -> str:
     # assumed: letters keep their case in the name and the id, unless `lower_case_names` is set.
-    return name.lower() if state.lower_case_names else name
+    return name.lower() if platform.lower_case_names else name
 
 
-def _check_account(state: State, key: ApiKey, price: Decimal, now: float) -> None:
+def _check_account(platform: Platform, key: ApiKey, price: Decimal, now: float) -> None:
     """See that the account can pay and that there is room, and take the room."""
-    account = state.accounts[key.account]
+    account = platform.state.accounts[key.account]
     # assumed: the order of the checks, and the bodies of both refusals.
     if not account.payment_method:
         raise Refusal(
@@ -210,9 +190,9 @@ def _check_account(state: State, key: ApiKey, price: Decimal, now: float) -> Non
             },
         )
     keys.check_cap(key, price, now)
-    if state.world.capacity is None:
+    if platform.state.capacity is None:
         return
-    if state.world.capacity <= 0:
+    if platform.state.capacity <= 0:
         account.waitlisted += 1
         raise Refusal(
             503,
@@ -222,51 +202,11 @@ def _check_account(state: State, key: ApiKey, price: Decimal, now: float) -> Non
                 "message": "You've been added to the waitlist.",
             },
         )
-    state.world.capacity -= 1
+    platform.state.capacity -= 1
 
 
-def _boot(state: State, container: Container, now: float, through: str) -> None:
+def _boot(platform: Platform, container: Container, now: float, through: str) -> None:
     container.boots += 1
     container.booting = True
-    enter(container, through, now)
-    container.next = state.pace.boot(now)
-
-
-def _apply(state: State, container: Container, transition: Transition, at: float) -> None:
-    container.next = None
-    if transition.to == "gone":
-        remove(state, container)
-        return
-    status = transition.to
-    if container.booting:
-        container.booting, container.error = False, None
-        if _boot_fails(state, container):
-            container.error = "the service did not become healthy in time"
-            status = "error"
-    enter(container, status, at)
-
-
-def enter(container: Container, status: str, at: float) -> None:
-    """Put a container into a status."""
-    container.status = status
-    container.updated_at = at
-    if status == "running":
-        container.running_since, container.stopped_at = at, None
-    elif status in {"stopped", "error"}:
-        container.running_since, container.stopped_at = None, at
-
-
-def _boot_fails(state: State, container: Container) -> bool:
-    failures = state.world.boot_failures
-    for subject in (container.name, container.template):
-        if subject not in failures:
-            continue
-        left = failures[subject]
-        if left is None:
-            return True
-        if left <= 1:
-            del failures[subject]
-        else:
-            failures[subject] = left - 1
-        return True
-    return False
+    settling.enter(container, through, now)
+    container.next = platform.pace.boot(now)

@@ -1,5 +1,5 @@
 """
-What the control API offers: the methods of `Emulator`, `faults`, `shapes` and `drift`, by the same names.
+What the control API offers: the methods of `Controls`, `faults`, `shapes` and `drift`, by the same names.
 
 The fields of a request are the parameters of the method, so Python and HTTP cannot differ, and the description
 that is served (`control_spec`) is made from them.
@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 
 from stacks_pulumi.emulator import seeding
+from stacks_pulumi.emulator.answer_shapes import OPEN, SHAPES
 from stacks_pulumi.emulator.clock import iso
 from stacks_pulumi.emulator.drift import Drift
 from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
-from stacks_pulumi.emulator.routes.table import OPERATIONS
-from stacks_pulumi.emulator.shapes import OPEN, SHAPES
-from stacks_pulumi.emulator.snapshot import request
+from stacks_pulumi.emulator.page_data import logged_request, snapshot
+from stacks_pulumi.emulator.routes.operations import OPERATIONS
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.emulator import Emulator
+    from stacks_pulumi.emulator.controls import Controls
 
-__all__ = ["Call", "calls"]
+__all__ = ["ControlCall", "calls"]
 
 
 @dataclass(frozen=True)
-class Call:
+class ControlCall:
     """
     One endpoint of the control API.
 
@@ -57,48 +57,60 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """No fields."""
 
 
-def calls(emulator: Emulator) -> list[Call]:
-    """Return every endpoint for one emulator."""
-    return [*_looks(emulator), *_changes(emulator), *_drifts(emulator)]
+def calls(controls: Controls) -> list[ControlCall]:
+    """Return every endpoint for one controls."""
+    return [*_looks(controls), *_changes(controls), *_drifts(controls)]
 
 
-def _looks(emulator: Emulator) -> Iterator[Call]:
+def _looks(controls: Controls) -> Iterator[ControlCall]:
     def requests(after: int = 0, operation: str | None = None) -> Any:
         """Return the request journal; only what came after a number, and only one operation, if they are given."""
         found = [
-            request(record.describe())
-            for record in emulator.requests
+            logged_request(record.describe())
+            for record in controls.requests
             if record.number > after and operation in {None, record.operation}
         ]
-        return {"requests": found, "calls": emulator.api.log.counts()}
+        return {"requests": found, "calls": controls.api.log.counts()}
 
-    yield _get("snapshot", emulator.snapshot)
+    yield ControlCall(
+        "GET",
+        "snapshot",
+        "Return everything that it holds, as the page shows it: plain values, nothing secret.",
+        _Nothing,
+        lambda: snapshot(controls.api),
+    )
     yield _get("requests", requests)
-    yield _get("request_detail", emulator.request_detail)
-    yield Call(
+    yield _get("request_detail", controls.request_detail)
+    yield ControlCall(
         "GET",
         "key",
         "Return the first key, which has every scope, and its account.",
         _Nothing,
-        lambda: {"key": emulator.key, "account": emulator.account},
+        lambda: {"key": controls.key, "account": controls.account},
     )
-    yield Call("GET", "faults", "Return the faults: all, left, fired.", _Nothing, lambda: _faults(emulator))
-    yield Call(
-        "GET", "clock", "Return the time and whether it is frozen.", _Nothing, lambda: _clock(emulator)
+    yield ControlCall(
+        "GET", "faults", "Return the faults: all, left, fired.", _Nothing, lambda: _faults(controls)
     )
-    yield Call("GET", "shapes", "Return the shape of each open answer.", _Nothing, lambda: _shapes(emulator))
-    yield Call("GET", "pace", "Return how long things take, in seconds.", _Nothing, lambda: _pace(emulator))
+    yield ControlCall(
+        "GET", "clock", "Return the time and whether it is frozen.", _Nothing, lambda: _clock(controls)
+    )
+    yield ControlCall(
+        "GET", "shapes", "Return the shape of each open answer.", _Nothing, lambda: _shapes(controls)
+    )
+    yield ControlCall(
+        "GET", "pace", "Return how long things take, in seconds.", _Nothing, lambda: _pace(controls)
+    )
 
 
-def _changes(emulator: Emulator) -> Iterator[Call]:
-    def answered(answer: Callable[[Emulator], Any]) -> Callable[[Any], Any]:
-        return lambda _result: answer(emulator)
+def _changes(controls: Controls) -> Iterator[ControlCall]:
+    def answered(answer: Callable[[Controls], Any]) -> Callable[[Any], Any]:
+        return lambda _result: answer(controls)
 
-    yield _post("advance", emulator.advance, answered(_clock))
-    yield _post("freeze", emulator.freeze, answered(_clock))
-    yield _post("resume", emulator.resume, answered(_clock))
-    add = emulator.faults.add
-    yield Call(
+    yield _post("advance", controls.advance, answered(_clock))
+    yield _post("freeze", controls.freeze, answered(_clock))
+    yield _post("resume", controls.resume, answered(_clock))
+    add = controls.faults.add
+    yield ControlCall(
         "POST",
         "faults/add",
         _summary(add),
@@ -107,9 +119,9 @@ def _changes(emulator: Emulator) -> Iterator[Call]:
         {**_told(add), "kind": "A kind of fault, or a status code."},
         {"operation": ["*", *OPERATIONS], "kind": list(KINDS)},
     )
-    yield _post("faults/clear", emulator.faults.clear, answered(_faults))
-    shape = emulator.shapes.set
-    yield Call(
+    yield _post("faults/clear", controls.faults.clear, answered(_faults))
+    shape = controls.shapes.set
+    yield ControlCall(
         "POST",
         "shapes/set",
         _summary(shape),
@@ -117,15 +129,15 @@ def _changes(emulator: Emulator) -> Iterator[Call]:
         _then(shape, answered(_shapes)),
         offered={"operation": ["*", *sorted(OPEN)], "shape": list(SHAPES)},
     )
-    yield _post("set_pace", emulator.set_pace, answered(_pace))
-    yield _post("new_account", emulator.new_account, lambda account: {"account": account})
-    yield _post("new_key", emulator.new_key, lambda key: {"key": key})
+    yield _post("set_pace", controls.set_pace, answered(_pace))
+    yield _post("new_account", controls.new_account, lambda account: {"account": account})
+    yield _post("new_key", controls.new_key, lambda key: {"key": key})
     for change in (
-        emulator.set_rate_limit,
-        emulator.set_spending_cap,
-        emulator.fail_boot,
-        emulator.fail_backup,
-        emulator.reset,
+        controls.set_rate_limit,
+        controls.set_spending_cap,
+        controls.fail_boot,
+        controls.fail_backup,
+        controls.reset,
     ):
         yield _post(change.__name__, change)
     load = msgspec.defstruct(
@@ -133,23 +145,23 @@ def _changes(emulator: Emulator) -> Iterator[Call]:
         [("containers", list[seeding.SeedContainer]), ("connections", list[seeding.SeedConnection], ())],
         forbid_unknown_fields=True,
     )
-    run = _then(emulator.load, lambda ids: {"ids": ids})
-    yield Call("POST", "load", _summary(emulator.load), load, run, _told(emulator.load))
+    run = _then(controls.load, lambda ids: {"ids": ids})
+    yield ControlCall("POST", "load", _summary(controls.load), load, run, _told(controls.load))
 
 
-def _drifts(emulator: Emulator) -> Iterator[Call]:
+def _drifts(controls: Controls) -> Iterator[ControlCall]:
     for name, method in vars(Drift).items():
         if not name.startswith("_"):
-            yield _post(f"drift/{name}", getattr(emulator.drift, method.__name__))
+            yield _post(f"drift/{name}", getattr(controls.drift, method.__name__))
 
 
-def _get(name: str, function: Callable[..., Any]) -> Call:
-    return Call("GET", name, _summary(function), _fields(function), function, _told(function))
+def _get(name: str, function: Callable[..., Any]) -> ControlCall:
+    return ControlCall("GET", name, _summary(function), _fields(function), function, _told(function))
 
 
-def _post(name: str, function: Callable[..., Any], answer: Callable[[Any], Any] | None = None) -> Call:
+def _post(name: str, function: Callable[..., Any], answer: Callable[[Any], Any] | None = None) -> ControlCall:
     run = _then(function, answer or (lambda _result: {"done": True}))
-    return Call("POST", name, _summary(function), _fields(function), run, _told(function))
+    return ControlCall("POST", name, _summary(function), _fields(function), run, _told(function))
 
 
 def _then(function: Callable[..., Any], answer: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -195,8 +207,8 @@ def _told(function: Callable[..., Any]) -> dict[str, str]:
     return {name: re.sub(r"\s+", " ", text).replace("`None`", "null") for name, text in found}
 
 
-def _faults(emulator: Emulator) -> Any:
-    faults = emulator.faults
+def _faults(controls: Controls) -> Any:
+    faults = controls.faults
     return {
         "all": [fault.describe() for fault in faults.all()],
         "left": [fault.describe() for fault in faults.left()],
@@ -204,14 +216,14 @@ def _faults(emulator: Emulator) -> Any:
     }
 
 
-def _clock(emulator: Emulator) -> Any:
-    now = emulator.state.settle()
-    return {"now": now, "iso": iso(now), "frozen": emulator.clock.frozen}
+def _clock(controls: Controls) -> Any:
+    now = controls.platform.settle()
+    return {"now": now, "iso": iso(now), "frozen": controls.clock.frozen}
 
 
-def _shapes(emulator: Emulator) -> Any:
-    return {operation: emulator.shapes.of(operation) for operation in sorted(OPEN)}
+def _shapes(controls: Controls) -> Any:
+    return {operation: controls.shapes.of(operation) for operation in sorted(OPEN)}
 
 
-def _pace(emulator: Emulator) -> Any:
-    return msgspec.to_builtins(emulator.state.pace)
+def _pace(controls: Controls) -> Any:
+    return msgspec.to_builtins(controls.platform.pace)

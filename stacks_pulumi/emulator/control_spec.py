@@ -9,7 +9,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from stacks_pulumi.emulator.control_calls import Call
+    from stacks_pulumi.emulator.control_calls import ControlCall
 
 __all__ = ["describe"]
 
@@ -28,7 +28,7 @@ CODES = (
 """Every code of an error."""
 
 
-def describe(calls: Iterable[Call], *, secured: bool) -> dict[str, Any]:
+def describe(calls: Iterable[ControlCall], *, secured: bool) -> dict[str, Any]:
     """
     Return the description.
 
@@ -95,7 +95,7 @@ def _inlined(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, An
     }
 
 
-def _operation(call: Call, body: dict[str, Any]) -> dict[str, Any]:
+def _operation(call: ControlCall, body: dict[str, Any]) -> dict[str, Any]:
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     described: dict[str, Any] = {
         "operationId": call.name.replace("/", ".") if call.method == "POST" else f"get.{call.name}",
@@ -122,5 +122,5 @@ def _operation(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     return described
 
 
-def _tag(call: Call) -> str:
+def _tag(call: ControlCall) -> str:
     return call.name.partition("/")[0] if "/" in call.name else "emulator"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stacks_pulumi.emulator.delivery import Delivery
+from stacks_pulumi.emulator.http_responses import Response
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -30,7 +30,7 @@ class CrossOrigin:
         """Whether pages of this origin may call."""
         return origin is not None and not self._origins.isdisjoint({"*", origin})
 
-    def preflight(self, method: str, headers: Mapping[str, str]) -> Delivery | None:
+    def preflight(self, method: str, headers: Mapping[str, str]) -> Response | None:
         """Return the answer to a browser that asks before it sends; `None` if it does not."""
         asked = headers.get("Access-Control-Request-Method")
         if method != "OPTIONS" or asked is None or not self.allows(headers.get("Origin")):
@@ -40,17 +40,17 @@ class CrossOrigin:
             "Access-Control-Allow-Headers": "Authorization, Content-Type",
             "Access-Control-Max-Age": "600",
         }
-        return self.opened(Delivery(204, b"", allowed), headers)
+        return self.opened(Response(204, b"", allowed), headers)
 
-    def opened(self, delivery: Delivery, headers: Mapping[str, str]) -> Delivery:
+    def opened(self, response: Response, headers: Mapping[str, str]) -> Response:
         """Return an answer with the headers that let an allowed page read it."""
         origin = headers.get("Origin")
         if origin is None or not self.allows(origin):
-            return delivery
+            return response
         exposed = "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
         opening = {
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Expose-Headers": exposed,
             "Vary": "Origin",
         }
-        return replace(delivery, headers={**delivery.headers, **opening})
+        return replace(response, headers={**response.headers, **opening})

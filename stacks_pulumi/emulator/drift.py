@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator import access, backups, connections, containers, given, vpn
+from stacks_pulumi.emulator import access, argument_checks, backups, connections, containers, settling, vpn
+from stacks_pulumi.emulator.state import AllowedIp, Backup, Connection, Container
 from stacks_pulumi.emulator.validation import validated
-from stacks_pulumi.emulator.world import AllowedIp, Connection, Container
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stacks_pulumi.emulator.state import State
+    from stacks_pulumi.emulator.platform import Platform
 
 __all__ = ["Drift"]
 
@@ -29,12 +29,12 @@ class Drift:
     that cannot be, and `Refusal` where the platform would refuse the dashboard too.
 
     Args:
-        state: The platform.
+        platform: The platform.
         changed: Called after every change.
     """
 
-    def __init__(self, state: State, changed: Callable[[], None]) -> None:
-        self._state = state
+    def __init__(self, platform: Platform, changed: Callable[[], None]) -> None:
+        self._platform = platform
         self._changed = changed
 
     def stop(self, container: str) -> None:
@@ -43,23 +43,23 @@ class Drift:
 
     def start(self, container: str) -> None:
         """Start it; what made it fail is over."""
-        with self._state.lock:
-            self._state.container(container).error = None
+        with self._platform.lock:
+            self._find(container).error = None
             self._enter(container, "running")
 
     def fail(self, container: str, error: str = "the process was killed: out of memory") -> None:
         """Let it crash: status `error`."""
-        error = given.text("error", error)
-        with self._state.lock:
-            self._state.container(container).error = error
+        error = argument_checks.text("error", error)
+        with self._platform.lock:
+            self._find(container).error = error
             self._enter(container, "error")
 
     def delete(self, container: str) -> None:
         """Delete it with its backups and connections; it is gone at once."""
-        with self._state.lock:
-            found = self._state.container(container)
-            containers.delete(self._state, found)
-            containers.remove(self._state, found)
+        with self._platform.lock:
+            found = self._find(container)
+            containers.delete(self._platform, found)
+            settling.remove(self._platform.state, found)
             self._changed()
 
     def recreate(self, container: str, template: str | None = None, plan: str | None = None) -> Container:
@@ -71,8 +71,8 @@ class Drift:
             template: Of the new one; the same unless given.
             plan: Of the new one; the same unless given.
         """
-        with self._state.lock:
-            old = self._state.container(container)
+        with self._platform.lock:
+            old = self._find(container)
             body: dict[str, Any] = {
                 "name": old.name,
                 "template": template or old.template,
@@ -83,28 +83,28 @@ class Drift:
             wanted = validated({name: value for name, value in body.items() if value is not None})
             self.delete(old.id)
             # The guide's moments show milliseconds, but two creations of one name are never that close.
-            self._state.clock.advance(1.0)
-            made = containers.make(self._state, old.account, wanted, created_by="dashboard")
+            self._platform.clock.advance(1.0)
+            made = containers.make(self._platform, old.account, wanted, created_by="dashboard")
             self._changed()
             return made
 
     def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
         """Change its plan and additional storage, which no API key may."""
-        tier = given.count("additional_storage_tier", additional_storage_tier)
+        tier = argument_checks.count("additional_storage_tier", additional_storage_tier)
         if plan not in catalog.PLANS:
             raise KeyError(plan)
         if tier not in {None, *catalog.STORAGE_TIERS}:
             raise KeyError(tier)
-        with self._state.lock:
-            found = self._state.container(container)
+        with self._platform.lock:
+            found = self._find(container)
             found.plan, found.storage_tier = plan, tier
-            found.updated_at = self._state.clock.now()
+            found.updated_at = self._platform.clock.now()
             self._changed()
 
     def set_external_access(self, container: str, *, enabled: bool) -> None:
         """Switch external access."""
-        with self._state.lock:
-            access.set_access(self._state, self._state.container(container), enabled)
+        with self._platform.lock:
+            access.set_access(self._platform, self._find(container), enabled)
             self._changed()
 
     def allow_ip(
@@ -116,16 +116,16 @@ class Drift:
     ) -> AllowedIp:
         """Allow an address."""
         fields = {"ip_address": ip_address, "description": description, "service_type": service_type}
-        with self._state.lock:
+        with self._platform.lock:
             body = {name: value for name, value in fields.items() if value is not None}
-            entry = access.add_ip(self._state, self._state.container(container), body)
+            entry = access.add_ip(self._platform, self._find(container), body)
             self._changed()
             return entry
 
     def remove_ip(self, container: str, ip_address: str) -> None:
         """Take an address off the list, even the last one."""
-        with self._state.lock:
-            found = self._state.container(container)
+        with self._platform.lock:
+            found = self._find(container)
             entry = next((ip for ip in found.allowed_ips if ip.ip_address == ip_address), None)
             if entry is None:
                 raise KeyError(ip_address)
@@ -134,68 +134,74 @@ class Drift:
 
     def connect(self, source: str, target: str, name: str) -> Connection:
         """Connect two running containers."""
-        with self._state.lock:
-            made = connections.create(
-                self._state, self._state.container(source), self._state.container(target), name
-            )
+        with self._platform.lock:
+            made = connections.create(self._platform, self._find(source), self._find(target), name)
             self._changed()
             return made
 
     def disconnect(self, source: str, name: str) -> None:
         """End a connection of a source by its name."""
-        with self._state.lock:
-            for made in connections.outgoing(self._state, self._state.container(source)):
+        with self._platform.lock:
+            for made in connections.outgoing(self._platform, self._find(source)):
                 if made.name == name:
-                    connections.delete(self._state, made)
+                    connections.delete(self._platform, made)
                     self._changed()
                     return
         raise KeyError(name)
 
     def unpin(self, backup: int) -> None:
         """Unpin a backup."""
-        with self._state.lock:
-            backups.pin(self._state.backups[backup], pinned=False)
+        with self._platform.lock:
+            backups.pin(self._backup(backup), pinned=False)
             self._changed()
 
     def delete_backup(self, backup: int) -> None:
         """Delete a backup."""
-        with self._state.lock:
-            backups.delete(self._state, self._state.backups[backup])
+        with self._platform.lock:
+            backups.delete(self._platform, self._backup(backup))
             self._changed()
 
     def add_vpn_client(self, container: str, name: str) -> None:
         """Add a device to a VPN."""
-        with self._state.lock:
-            vpn.add(self._state, self._state.container(container), name)
+        with self._platform.lock:
+            vpn.add(self._platform, self._find(container), name)
             self._changed()
 
     def remove_vpn_client(self, container: str, name: str) -> None:
         """Take a device off a VPN."""
-        with self._state.lock:
-            vpn.remove(self._state.container(container), name)
+        with self._platform.lock:
+            vpn.remove(self._find(container), name)
             self._changed()
 
     def revoke_key(self, label: str) -> None:
         """Revoke a key, at once and for good."""
-        with self._state.lock:
-            self._state.key(label).revoked = True
+        with self._platform.lock:
+            self._platform.state.key(label).revoked = True
             self._changed()
 
     def set_payment_method(self, account: str, *, present: bool) -> None:
         """Give an account a payment method, or take it away."""
-        with self._state.lock:
-            self._state.accounts[account].payment_method = given.flag("present", present)
+        with self._platform.lock:
+            self._platform.state.accounts[account].payment_method = argument_checks.flag("present", present)
             self._changed()
 
     def set_capacity(self, containers_left: int | None) -> None:
         """Let only so many more containers be made, on all accounts; `None` for any number."""
-        with self._state.lock:
-            self._state.world.capacity = given.count("containers_left", containers_left, least=0)
+        with self._platform.lock:
+            self._platform.state.capacity = argument_checks.count("containers_left", containers_left, least=0)
             self._changed()
 
+    def _find(self, container: str) -> Container:
+        self._platform.settle()
+        return self._platform.state.container(container)
+
+    def _backup(self, backup: int) -> Backup:
+        self._platform.settle()
+        return self._platform.state.backups[backup]
+
     def _enter(self, container: str, status: str) -> None:
-        with self._state.lock:
-            found: Container = self._state.container(container)
-            containers.enter(found, status, self._state.clock.now())
+        with self._platform.lock:
+            found = self._find(container)
+            settling.enter(found, status, self._platform.clock.now())
             found.next, found.booting = None, False
             self._changed()

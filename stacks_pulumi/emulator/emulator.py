@@ -4,37 +4,34 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from stacks_pulumi.emulator import given, keys, seeding
+from stacks_pulumi.emulator import argument_checks
+from stacks_pulumi.emulator.answer_shapes import Shapes
 from stacks_pulumi.emulator.app import BASE_PATH, Api, Incoming
 from stacks_pulumi.emulator.clock import DrivenClock
-from stacks_pulumi.emulator.control import Control
+from stacks_pulumi.emulator.control_api import ControlApi
+from stacks_pulumi.emulator.controls import Controls
 from stacks_pulumi.emulator.cors import CrossOrigin
-from stacks_pulumi.emulator.drift import Drift
 from stacks_pulumi.emulator.persistence import Journal, load
+from stacks_pulumi.emulator.platform import Platform
 from stacks_pulumi.emulator.ratelimit import RateLimiter
 from stacks_pulumi.emulator.server import Server
-from stacks_pulumi.emulator.shapes import Shapes
-from stacks_pulumi.emulator.snapshot import request, snapshot
 from stacks_pulumi.emulator.state import State
 from stacks_pulumi.emulator.transitions import Pace
-from stacks_pulumi.emulator.world import World
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from stacks_pulumi.emulator.delivery import Delivery
-    from stacks_pulumi.emulator.faults import Faults
-    from stacks_pulumi.emulator.requestlog import Record
+    from stacks_pulumi.emulator.http_responses import Response
 
 __all__ = ["Emulator"]
 
 
-class Emulator:
+class Emulator(Controls):
     """
     The STACKS API on this machine.
 
@@ -64,7 +61,7 @@ class Emulator:
 
     Attributes:
         api: The HTTP side: log, limiter, and how a request is answered.
-        state: Direct access to what it holds.
+        platform: What the rules work on: the lock, the pace, and the settings above.
         clock: The time that it lives by; `advance` drives it.
         faults: The queue of faults.
         shapes: How open answers look.
@@ -105,37 +102,34 @@ class Emulator:
         clock: DrivenClock | None = None,
         state_file: str | Path | None = None,
     ) -> None:
-        self._port, self._host = port, "127.0.0.1" if host == "localhost" else given.address("host", host)
+        self._port = port
+        self._host = "127.0.0.1" if host == "localhost" else argument_checks.address("host", host)
         self.control_token = control_token or (None if self.is_loopback else secrets.token_urlsafe(24))
         self._cross_origin = CrossOrigin(cors_origins)
         self._server: Server | None = None
         file = None if state_file is None else Path(state_file)
-        self._journal = None if file is None else Journal(file)
-        self._rate_limit = given.count("rate_limit", rate_limit)
-        self.clock = clock or DrivenClock()
-        held = load(file) if file is not None else None
-        pace = Pace(boot_seconds, boot_reads, action_seconds, delete_seconds, backup_seconds)
-        if held is not None:
-            self.clock.advance(held.driven)
-        self.state = State(
-            held or World(seed=seed),
-            self.clock,
-            pace,
-            your_ip=given.address("your_ip", your_ip),
+        kept = load(file) if file is not None else None
+        clock = clock or DrivenClock()
+        if kept is not None:
+            clock.advance(kept.driven)
+        platform = Platform(
+            kept or State(seed=seed),
+            clock,
+            Pace(boot_seconds, boot_reads, action_seconds, delete_seconds, backup_seconds),
+            your_ip=argument_checks.address("your_ip", your_ip),
             duplicate_ips=duplicate_ips,
             refuse_repeated_delete=refuse_repeated_delete,
             lower_case_names=lower_case_names,
             strict=strict,
         )
-        self.api = Api(self.state, RateLimiter(rate_window), Shapes(shapes))
-        self.api.changed = self._save
-        self.faults: Faults = self.api.faults
-        self.shapes = self.api.shapes
-        self.drift = Drift(self.state, self._save)
-        self._control = Control(self, self._cross_origin)
-        self.key = self._first_key(key, spending_cap)
-        self.account = keys.authenticate(self.state.world, f"Bearer {self.key}").account
-        self._save()
+        super().__init__(
+            Api(platform, RateLimiter(rate_window), Shapes(shapes)),
+            None if file is None else Journal(file),
+            key=key,
+            spending_cap=spending_cap,
+            rate_limit=rate_limit,
+        )
+        self._control = ControlApi(self, self._cross_origin, self.control_token, lambda: self.url)
 
     @property
     def port(self) -> int:
@@ -159,24 +153,6 @@ class Emulator:
         here = ("::1" if host.version == 6 else "127.0.0.1") if host.is_unspecified else self._host
         return f"http://[{here}]:{self._port}/" if ":" in here else f"http://{here}:{self._port}/"
 
-    @property
-    def requests(self) -> list[Record]:
-        """The requests to the API, oldest first."""
-        return self.api.log.all()
-
-    def calls(self, operation: str | None = None) -> int:
-        """How many requests there were; of one operation if it is named."""
-        return self.api.log.count(operation)
-
-    def request_detail(self, number: int) -> dict[str, Any]:
-        """
-        Return one of the newest requests with its bodies; every secret is masked.
-
-        Raises:
-            KeyError: There is no request of this number, or it is too old.
-        """
-        return request(self.api.log.detail(number))
-
     def start(self) -> None:
         """
         Begin to listen; after a stop, on the same port as before.
@@ -198,11 +174,9 @@ class Emulator:
         self.api.ending.set()
         self._server.stop()
         self._server = None
-        with self.state.lock:
-            self.state.settle()
-            if self._journal is not None:
-                self.state.world.driven = self.clock.driven
-                self._journal.fold(self.state.world)
+        with self.platform.lock:
+            self.platform.settle()
+            self._save(fold=True)
 
     def __enter__(self) -> Emulator:  # noqa: PYI034  (typing.Self is newer than Python 3.10)
         self.start()
@@ -213,186 +187,12 @@ class Emulator:
     ) -> None:
         self.stop()
 
-    def new_account(self) -> str:
-        """Open another account; the id, which its containers' ids begin with."""
-        with self.state.lock:
-            account = keys.open_account(self.state.world)
-            self._save()
-            return account.id
-
-    def new_key(
-        self,
-        *,
-        account: str | None = None,
-        scopes: Collection[str] = keys.SCOPES,
-        spending_cap: Decimal | float | None = None,
-        rate_limit: int | Literal["same"] | None = "same",
-        label: str | None = None,
-    ) -> str:
-        """
-        Make another key.
-
-        Args:
-            account: Whose; the first account's unless given.
-            scopes: What it may do.
-            spending_cap: US dollars a calendar month; `None` for no cap.
-            rate_limit: Requests a window; `None` for no limit. The emulator's own unless given.
-            label: What it is called in logs.
-
-        Raises:
-            ValueError: A scope or an account that does not exist, a label that does, or an invalid limit.
-        """
-        limit = self._rate_limit if rate_limit == "same" else given.count("rate_limit", rate_limit)
-        with self.state.lock:
-            secret = keys.issue(
-                self.state.world,
-                account or self.account,
-                scopes=scopes,
-                spending_cap=given.dollars("spending_cap", spending_cap),
-                rate_limit=limit,
-                label=None if label is None else given.text("label", label),
-            )
-            self._save()
-            return secret
-
-    def set_rate_limit(self, rate_limit: int | None, label: str | None = None) -> None:
-        """Change the requests a window of one key, or of all, from now on."""
-        rate_limit = given.count("rate_limit", rate_limit)
-        with self.state.lock:
-            for key in self.state.keys:
-                if label in {None, key.label}:
-                    key.rate_limit = rate_limit
-            self._save()
-
-    def set_spending_cap(self, spending_cap: Decimal | float | None, label: str | None = None) -> None:
-        """Change the cap in US dollars a month of one key, or of all; `None` for no cap."""
-        spending_cap = given.dollars("spending_cap", spending_cap)
-        with self.state.lock:
-            for key in self.state.keys:
-                if label in {None, key.label}:
-                    key.spending_cap = spending_cap
-            self._save()
-
-    def set_pace(
-        self,
-        boot_seconds: float | None = None,
-        action_seconds: float | None = None,
-        delete_seconds: float | None = None,
-        backup_seconds: float | None = None,
-    ) -> None:
-        """Change how long things take, for what begins from now on. What is not given stays."""
-        with self.state.lock:
-            self.state.pace.change(
-                boot_seconds=boot_seconds,
-                action_seconds=action_seconds,
-                delete_seconds=delete_seconds,
-                backup_seconds=backup_seconds,
-            )
-
-    def load(
-        self,
-        containers: Sequence[seeding.SeedContainer | Mapping[str, Any]],
-        connections: Sequence[seeding.SeedConnection | Mapping[str, Any]] = (),
-    ) -> list[str]:
-        """
-        Add data to begin with, all of it or none: no request, no waiting, and nothing counts against a cap.
-
-        Args:
-            containers: Name, template and perhaps plan, status, allowed_ips, vpn_clients and backups of each.
-            connections: Source, target and name of each.
-
-        Returns:
-            The ids of the containers.
-
-        Raises:
-            ValueError: A field is missing, unknown or of another type.
-            Refusal: The platform would refuse one of them.
-        """
-        with self.state.lock:
-            made = seeding.load(self.state, self.account, containers, connections)
-            self._save()
-            return made
-
-    def fail_boot(self, name_or_template: str, times: int | None = 1) -> None:
-        """
-        Let the next boots of a container end in `error`; also those of containers that are made later.
-
-        Args:
-            name_or_template: A container's name, or a template for all of its containers.
-            times: How many boots; `None` for all, so that starting it again does not help either.
-
-        Raises:
-            ValueError: It can be no name, or no number of boots.
-        """
-        name_or_template, times = (
-            given.text("name_or_template", name_or_template),
-            given.count("times", times),
-        )
-        with self.state.lock:
-            self.state.world.boot_failures[name_or_template] = times
-            self._save()
-
-    def fail_backup(self, name: str, message: str = "snapshot failed: no space left on device") -> None:
-        """Let the next backup that is triggered of a container fail."""
-        name, message = given.text("name", name), given.text("message", message)
-        with self.state.lock:
-            self.state.world.backup_failures.setdefault(name, []).append(message)
-            self._save()
-
-    def reset(self) -> None:
-        """Take everything away but accounts and keys: containers, faults, requests, spending, rate windows."""
-        with self.state.lock:
-            self.state.empty()
-            self.faults.clear()
-            self.api.log.clear()
-            self.api.limiter.forget()
-            self._save()
-
-    def advance(self, seconds: float) -> None:
-        """Drive the clock forward, and let everything happen that is due by then."""
-        self.clock.advance(seconds)
-        with self.state.lock:
-            self.state.settle()
-            self._save()
-
-    def freeze(self) -> None:
-        """Stop the clock; only `advance` moves it from now on."""
-        self.clock.freeze()
-
-    def resume(self) -> None:
-        """Let a frozen clock go by itself again, from the moment that it shows."""
-        self.clock.resume()
-
-    def snapshot(self) -> dict[str, Any]:
-        """Everything that it holds, as the page shows it: plain values, nothing secret."""
-        return snapshot(self.api)
-
-    def _first_key(self, wanted: str | None, spending_cap: Decimal | float | None) -> str:
-        world = self.state.world
-        if not world.accounts:
-            keys.open_account(world)
-        secret = wanted or keys.first_secret(world)
-        known = keys.lookup(world, secret)
-        if known is None:
-            account = next(iter(world.accounts))
-            keys.issue(world, account, label="default" if not world.keys else None, secret=secret)
-            known = world.keys[-1]
-        # What was asked for now goes before what a state file remembers.
-        known.spending_cap = given.dollars("spending_cap", spending_cap)
-        known.rate_limit = self._rate_limit
-        return secret
-
-    def _save(self) -> None:
-        if self._journal is not None:
-            self.state.world.driven = self.clock.driven
-            self._journal.save(self.state.world)
-
-    def _respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Delivery:
+    def _respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Response:
         preflight = self._cross_origin.preflight(incoming.method, headers)
         if preflight is not None:
             return preflight
         if incoming.path.startswith(f"{BASE_PATH}/"):
-            delivery = self.api.respond(incoming)
+            response = self.api.respond(incoming)
         else:
-            delivery = self._control.respond(incoming, headers)
-        return self._cross_origin.opened(delivery, headers)
+            response = self._control.respond(incoming, headers)
+        return self._cross_origin.opened(response, headers)

@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from stacks_pulumi.emulator import given
+from stacks_pulumi.emulator import argument_checks
 
 __all__ = ["KINDS", "OPTION_TYPES", "Fault", "Faults", "Fired"]
 
@@ -187,10 +187,13 @@ class Faults:
             if value != KINDS[kind][name] and not isinstance(value, OPTION_TYPES.get(name, (object,))):
                 raise ValueError(f"the option {name} of {kind} cannot be {value!r}")
         if "seconds" in options:
-            given.seconds("seconds", options["seconds"])
+            argument_checks.seconds("seconds", options["seconds"])
         if options.get("part", "body") not in {"headers", "body"}:
             raise ValueError(f"part must be headers or body, not {options['part']!r}")
-        times, match = given.count("times", times), None if match is None else given.text("match", match)
+        times, match = (
+            argument_checks.count("times", times),
+            None if match is None else argument_checks.text("match", match),
+        )
         fault = Fault(operation, kind, {**KINDS[kind], **options}, times, match)
         with self._lock:
             self._queue.append(fault)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stacks_pulumi.emulator.clock import month
 from stacks_pulumi.emulator.refusals import Refusal
-from stacks_pulumi.emulator.world import Account, ApiKey, World
+from stacks_pulumi.emulator.state import Account, ApiKey, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,22 +40,22 @@ SCOPES = (READ, CREATE, MANAGE, DELETE)
 _PREFIX = "sk_stacks_"
 
 
-def open_account(world: World, account_id: str | None = None) -> Account:
+def open_account(state: State, account_id: str | None = None) -> Account:
     """
     A new account.
 
     Args:
-        world: Where.
+        state: Where.
         account_id: Its id; derived from the seed unless given.
     """
-    number = world.count("account")
-    account = Account(account_id or f"usr-{world.derive('account', number)[:8]}")
-    world.accounts[account.id] = account
+    number = state.count("account")
+    account = Account(account_id or f"usr-{state.derive('account', number)[:8]}")
+    state.accounts[account.id] = account
     return account
 
 
 def issue(
-    world: World,
+    state: State,
     account: str,
     *,
     scopes: Iterable[str] = SCOPES,
@@ -68,7 +68,7 @@ def issue(
     A new key of an account, as the dashboard makes one.
 
     Args:
-        world: Where.
+        state: Where.
         account: Id of the account.
         scopes: What it may do.
         spending_cap: US dollars a calendar month.
@@ -86,18 +86,18 @@ def issue(
     unknown = [scope for scope in wanted if scope not in SCOPES]
     if unknown:
         raise ValueError(f"no such scope: {', '.join(unknown)}; there are {', '.join(SCOPES)}")
-    if account not in world.accounts:
-        raise ValueError(f"no such account: {account}; there are {', '.join(world.accounts)}")
-    if label is not None and any(key.label == label for key in world.keys):
+    if account not in state.accounts:
+        raise ValueError(f"no such account: {account}; there are {', '.join(state.accounts)}")
+    if label is not None and any(key.label == label for key in state.keys):
         raise ValueError(f"there is a key labelled {label} already")
-    number = world.count("key")
-    secret = secret or _PREFIX + world.derive("key", number)
+    number = state.count("key")
+    secret = secret or _PREFIX + state.derive("key", number)
     key = ApiKey(label or f"key-{number}", _sha256(secret), account, wanted, spending_cap, rate_limit)
-    world.keys.append(key)
+    state.keys.append(key)
     return secret
 
 
-def authenticate(world: World, authorization: str | None) -> ApiKey:
+def authenticate(state: State, authorization: str | None) -> ApiKey:
     """
     The key that a request carries.
 
@@ -105,22 +105,22 @@ def authenticate(world: World, authorization: str | None) -> ApiKey:
         Refusal: 401 with the guide's body, which is the same for a missing, a malformed and a revoked key.
     """
     scheme, _, secret = (authorization or "").partition(" ")
-    key = lookup(world, secret.strip())
+    key = lookup(state, secret.strip())
     if scheme.lower() == "bearer" and key is not None and not key.revoked:
         return key
     # assumed: a request without a key gets the body that the guide shows for an invalid one.
     raise Refusal(401, {"error": "Invalid API key"})
 
 
-def lookup(world: World, secret: str) -> ApiKey | None:
+def lookup(state: State, secret: str) -> ApiKey | None:
     """What is known of a key."""
     sha256 = _sha256(secret)
-    return next((key for key in world.keys if key.sha256 == sha256), None)
+    return next((key for key in state.keys if key.sha256 == sha256), None)
 
 
-def first_secret(world: World) -> str:
+def first_secret(state: State) -> str:
     """The key that an emulator of this seed begins with, the same on every start."""
-    return _PREFIX + world.derive("key", "first")
+    return _PREFIX + state.derive("key", "first")
 
 
 def require(key: ApiKey, scope: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from stacks_pulumi.emulator.world import World
+from stacks_pulumi.emulator.state import State
 
 __all__ = ["Journal", "StateFileError", "load", "save"]
 
@@ -28,7 +28,7 @@ _FOLD_AFTER = 4_000_000
 """Bytes of journal after which a new snapshot is written."""
 
 _COLLECTIONS = ("containers", "connections", "backups")
-"""Fields of the world that hold many things by id; the journal writes each thing that changed."""
+"""Fields of the state that hold many things by id; the journal writes each thing that changed."""
 
 
 class StateFileError(Exception):
@@ -37,7 +37,7 @@ class StateFileError(Exception):
 
 class _File(msgspec.Struct):
     version: int
-    world: World
+    state: State = msgspec.field(name="world")
     generation: int = 0
     """Which journal belongs to this snapshot."""
 
@@ -48,7 +48,7 @@ class _Line(msgspec.Struct, omit_defaults=True):
 
     Attributes:
         generation: The snapshot that it follows.
-        rest: The fields of the world that are no collection, if one of them changed.
+        rest: The fields of the state that are no collection, if one of them changed.
         put: Collection -> id -> the thing as it is now.
         gone: Collection -> ids.
     """
@@ -61,7 +61,7 @@ class _Line(msgspec.Struct, omit_defaults=True):
 
 class Journal:
     """
-    Keeps a world in a file.
+    Keeps a state in a file.
 
     Args:
         path: The file.
@@ -75,7 +75,7 @@ class Journal:
         self._known: dict[str, dict[str, bytes]] = {}
         self._rest = b""
 
-    def save(self, world: World) -> None:
+    def save(self, state: State) -> None:
         """
         Write what has changed since the last time.
 
@@ -83,22 +83,22 @@ class Journal:
             StateFileError: It cannot be written.
         """
         if self._generation is None or self._size > _FOLD_AFTER:
-            self.fold(world)
+            self.fold(state)
             return
-        line = self._changes(world, self._generation)
+        line = self._changes(state, self._generation)
         if line is not None:
             # Without O_CREAT: a journal that was removed must not begin in the middle.
             self._write(self._encoder.encode(line) + b"\n", os.O_APPEND)
 
-    def fold(self, world: World) -> None:
+    def fold(self, state: State) -> None:
         """
         Write a snapshot, and begin a new journal.
 
         Raises:
             StateFileError: It cannot be written.
         """
-        generation = save(self._path, world)
-        self._changes(world, generation)
+        generation = save(self._path, state)
+        self._changes(state, generation)
         self._size = 0
         self._write(b"", os.O_CREAT | os.O_TRUNC)
         self._generation = generation
@@ -118,13 +118,13 @@ class Journal:
             raise StateFileError(f"the state file {path} cannot be written: {os.strerror(errno.ENOSPC)}")
         self._size += len(content)
 
-    def _changes(self, world: World, generation: int) -> _Line | None:
+    def _changes(self, state: State, generation: int) -> _Line | None:
         """Return what is other than it was the last time, and remember how it is now."""
         line = _Line(generation)
         encode = self._encoder.encode
         for name in _COLLECTIONS:
             known = self._known.setdefault(name, {})
-            now = {str(key): encode(value) for key, value in getattr(world, name).items()}
+            now = {str(key): encode(value) for key, value in getattr(state, name).items()}
             put = {key: msgspec.Raw(value) for key, value in now.items() if known.get(key) != value}
             gone = [key for key in known if key not in now] if len(known) + len(put) > len(now) else []
             if put:
@@ -132,13 +132,13 @@ class Journal:
             if gone:
                 line.gone[name] = gone
             self._known[name] = now
-        rest = encode(_rest(world))
+        rest = encode(_rest(state))
         if rest != self._rest:
             line.rest, self._rest = msgspec.Raw(rest), rest
         return line if line.put or line.gone or line.rest is not None else None
 
 
-def load(path: Path) -> World | None:
+def load(path: Path) -> State | None:
     """
     What a file and its journal hold.
 
@@ -168,7 +168,7 @@ def load(path: Path) -> World | None:
         raise StateFileError(f"the journal {_beside(path)} is damaged ({exc}): {hint}") from None
 
 
-def save(path: Path, world: World) -> int:
+def save(path: Path, state: State) -> int:
     """
     Write everything to a file, whole or not at all.
 
@@ -179,7 +179,7 @@ def save(path: Path, world: World) -> int:
         StateFileError: It cannot be written.
     """
     generation = int.from_bytes(os.urandom(6), "big")
-    content = msgspec.json.format(msgspec.json.encode(_File(_VERSION, world, generation)), indent=1)
+    content = msgspec.json.format(msgspec.json.encode(_File(_VERSION, state, generation)), indent=1)
     temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -194,9 +194,9 @@ def save(path: Path, world: World) -> int:
     return generation
 
 
-def _replayed(found: _File, journal: bytes) -> World:
-    """Return the world of a snapshot with the lines of its journal."""
-    held: dict[str, Any] = msgspec.to_builtins(found.world)
+def _replayed(found: _File, journal: bytes) -> State:
+    """Return the state of a snapshot with the lines of its journal."""
+    held: dict[str, Any] = msgspec.to_builtins(found.state)
     # The last line may have been cut by a crash; what it says was never answered.
     for text in journal.split(b"\n")[:-1]:
         line = msgspec.json.decode(text, type=_Line)
@@ -209,11 +209,11 @@ def _replayed(found: _File, journal: bytes) -> World:
         for name, keys in line.gone.items():
             for key in keys:
                 held[name].pop(key, None)
-    return msgspec.json.decode(msgspec.json.encode(held), type=World)
+    return msgspec.json.decode(msgspec.json.encode(held), type=State)
 
 
-def _rest(world: World) -> dict[str, Any]:
-    return {name: value for name, value in vars(world).items() if name not in _COLLECTIONS}
+def _rest(state: State) -> dict[str, Any]:
+    return {name: value for name, value in vars(state).items() if name not in _COLLECTIONS}
 
 
 def _beside(path: Path) -> Path:

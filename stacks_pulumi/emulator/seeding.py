@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from stacks_pulumi.emulator import access, backups, connections, containers, keys, vpn
-from stacks_pulumi.emulator.world import ApiKey
+from stacks_pulumi.emulator import access, backups, connections, containers, keys, settling, vpn
+from stacks_pulumi.emulator.state import ApiKey
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.state import State
+    from stacks_pulumi.emulator.platform import Platform
 
 _T = TypeVar("_T")
 _Entry: TypeAlias = _T | Mapping[str, Any]
@@ -45,7 +45,7 @@ class SeedConnection(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def load(
-    state: State,
+    platform: Platform,
     account: str,
     wanted: Sequence[_Entry[SeedContainer]],
     connected: Sequence[_Entry[SeedConnection]],
@@ -63,16 +63,19 @@ def load(
     """
     ready = [_converted(it, SeedContainer) for it in wanted]
     links = [_converted(it, SeedConnection) for it in connected]
-    before = copy.deepcopy(state.world)
+    platform.settle()
+    before = copy.deepcopy(platform.state)
     try:
-        made = [_container(state, it.account or account, it) for it in ready]
+        made = [_container(platform, it.account or account, it) for it in ready]
         for it in links:
-            connections.create(state, state.container(it.source), state.container(it.target), it.name)
+            connections.create(
+                platform, platform.state.container(it.source), platform.state.container(it.target), it.name
+            )
     except BaseException:
-        state.world = before
+        platform.state = before
         raise
     for made_id in made:
-        state.world.containers[made_id].env_pending = False
+        platform.state.containers[made_id].env_pending = False
     return made
 
 
@@ -80,25 +83,25 @@ def _converted(entry: _Entry[_T], kind: type[_T]) -> _T:
     return entry if isinstance(entry, kind) else msgspec.convert(entry, kind)
 
 
-def _container(state: State, account: str, wanted: SeedContainer) -> str:
+def _container(platform: Platform, account: str, wanted: SeedContainer) -> str:
     # A separate key, so that nothing counts against the cap of a real one.
-    owner = ApiKey("seed", "", state.accounts[account].id, list(keys.SCOPES))
+    owner = ApiKey("seed", "", platform.state.accounts[account].id, list(keys.SCOPES))
     fields = ("name", "template", "plan", "additional_storage_tier")
     body: dict[str, Any] = {name: getattr(wanted, name) for name in fields}
-    made = containers.create(state, owner, {name: it for name, it in body.items() if it is not None})
+    made = containers.create(platform, owner, {name: it for name, it in body.items() if it is not None})
     made.next, made.booting = None, False
-    containers.enter(made, "running", state.clock.now())
+    settling.enter(made, "running", platform.clock.now())
     for name in wanted.vpn_clients:
-        vpn.add(state, made, name)
+        vpn.add(platform, made, name)
     if wanted.allowed_ips is not None:
-        access.set_access(state, made, enabled=True)
+        access.set_access(platform, made, enabled=True)
         for address in wanted.allowed_ips:
-            access.add_ip(state, made, {"ip_address": address})
+            access.add_ip(platform, made, {"ip_address": address})
     for _ in range(wanted.backups):
-        backups.trigger(state, made).due = state.clock.now()
-    state.settle()
+        backups.trigger(platform, made).due = platform.clock.now()
+    platform.settle()
     if wanted.status == "error":
         made.error = "the service did not become healthy in time"
     if wanted.status != "running":
-        containers.enter(made, wanted.status, state.clock.now())
+        settling.enter(made, wanted.status, platform.clock.now())
     return made.id

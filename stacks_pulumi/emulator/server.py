@@ -22,7 +22,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from stacks_pulumi.emulator.app import Incoming
-from stacks_pulumi.emulator.delivery import Delivery, encode
+from stacks_pulumi.emulator.http_responses import Response, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,11 +82,11 @@ class _Handler(WSGIRequestHandler):
             payload=payload,
         )
         try:
-            delivery = self._server.respond(incoming, self.headers)
+            response = self._server.respond(incoming, self.headers)
         except Exception:  # noqa: BLE001  (the last boundary: whatever it is, the client gets an answer)
             _LOG.exception("the emulator failed on %s %s", incoming.method, incoming.path)
-            delivery = encode(500, {"success": False, "error": "The emulator failed; its log says why"})
-        self._send(delivery)
+            response = encode(500, {"success": False, "error": "The emulator failed; its log says why"})
+        self._send(response)
 
     def _read(self, environ: dict[str, Any]) -> bytes:
         if environ.get("wsgi.input_terminated"):
@@ -110,27 +110,27 @@ class _Handler(WSGIRequestHandler):
             raise ConnectionAbortedError("the client went away while it was sending")
         return payload
 
-    def _send(self, delivery: Delivery) -> None:
-        if delivery.end in {"drop", "reset"}:
-            self._drop(hard=delivery.end == "reset")
+    def _send(self, response: Response) -> None:
+        if response.end in {"drop", "reset"}:
+            self._drop(hard=response.end == "reset")
             return
         connection, self.wfile = self.wfile, io.BytesIO()
-        self.send_response(delivery.status)
-        for name, value in delivery.headers.items():
+        self.send_response(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value)
-        if delivery.status != 204:
-            self.send_header("Content-Length", str(len(delivery.payload)))
+        if response.status != 204:
+            self.send_header("Content-Length", str(len(response.payload)))
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
         head, self.wfile = self.wfile.getvalue(), connection
-        payload = b"" if self.command == "HEAD" or delivery.status == 204 else delivery.payload
-        if delivery.end == "cut":
+        payload = b"" if self.command == "HEAD" or response.status == 204 else response.payload
+        if response.end == "cut":
             payload = payload[: len(payload) // 2]
-        self._write(head, delivery.slow[0])
-        self._write(payload, delivery.slow[1])
+        self._write(head, response.slow[0])
+        self._write(payload, response.slow[1])
         self.wfile.flush()
-        if delivery.end in {"cut", "hang_up"}:
+        if response.end in {"cut", "hang_up"}:
             self._drop()
 
     def _write(self, content: bytes, seconds: float) -> None:
@@ -196,7 +196,7 @@ class Server:
     """
 
     def __init__(
-        self, respond: Callable[[Incoming, Any], Delivery], port: int = 0, host: str = "127.0.0.1"
+        self, respond: Callable[[Incoming, Any], Response], port: int = 0, host: str = "127.0.0.1"
     ) -> None:
         self.respond = respond
         self._connections: set[socket.socket] = set()

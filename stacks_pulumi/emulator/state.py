@@ -1,150 +1,281 @@
 """
-The platform: what it holds, the time it lives by, and what happens by itself.
+What the platform holds, as plain data.
 
-The rules of each noun are functions beside this file (`containers`, `access`, `connections`, `backups`, `vpn`);
-they take the state first and know nothing of HTTP.
+Everything here can be written to a file and read again (`persistence`), so it is numbers, text and lists of them.
+Moments are seconds since the Unix epoch on the driven clock. Nothing is secret: of an API key only the digest is
+kept, and passwords and private keys are derived when they are asked for (`fake_secrets`).
 """
 
 from __future__ import annotations
 
-import threading
+import hashlib
+from dataclasses import dataclass, field
+from decimal import Decimal
 
-from stacks_pulumi.emulator import backups, containers
-from stacks_pulumi.emulator.clock import DrivenClock
-from stacks_pulumi.emulator.transitions import Pace
-from stacks_pulumi.emulator.world import Account, ApiKey, Backup, Connection, Container, World
+from stacks_pulumi import catalog
+from stacks_pulumi.emulator.transitions import Transition
 
-__all__ = ["State"]
+__all__ = [
+    "Account",
+    "AllowedIp",
+    "ApiKey",
+    "Backup",
+    "Connection",
+    "Container",
+    "State",
+    "VpnClient",
+    "digest",
+]
 
 
-class State:
+@dataclass
+class Account:
     """
-    Direct access to what the emulator holds.
-
-    Every attribute is the real thing, not a copy: take `lock` around whatever reads more than one value while
-    requests are under way. Looking things up through the methods takes it for you.
-
-    Args:
-        world: What it holds at the start; an empty world with its seed unless given.
-        clock: The driven clock.
-        pace: How long things take.
+    Whose things they are.
 
     Attributes:
-        lock: Held while a request reads or changes anything.
-        your_ip: The address that callers seem to come from; every real one is a loopback address here.
-        duplicate_ips: Whether an address may be allowed twice.
-        refuse_repeated_delete: Whether deleting a container that is being deleted is refused.
-        lower_case_names: Whether names and ids are stored in lower case.
-        strict: Whether to refuse what the guide leaves open and the platform may refuse.
+        id: `usr-` and eight characters: what every id of its containers begins with.
+        payment_method: Whether the account can be charged. Without one, creating is answered with 402.
+        waitlisted: How often it was put on the waitlist for capacity.
     """
 
-    def __init__(
-        self,
-        world: World | None = None,
-        clock: DrivenClock | None = None,
-        pace: Pace | None = None,
-        *,
-        your_ip: str = "203.0.113.45",
-        duplicate_ips: bool = False,
-        refuse_repeated_delete: bool = False,
-        lower_case_names: bool = False,
-        strict: bool = True,
-    ) -> None:
-        self.clock = clock or DrivenClock()
-        self.world = world or World()
-        self.pace = pace or Pace()
-        self.lock = threading.RLock()
-        self.your_ip = your_ip
-        self.duplicate_ips = duplicate_ips
-        self.refuse_repeated_delete = refuse_repeated_delete
-        self.lower_case_names = lower_case_names
-        self.strict = strict
-        if not self.world.scheduled_until:
-            self.world.scheduled_until = self.clock.now()
+    id: str
+    payment_method: bool = True
+    waitlisted: int = 0
+
+
+@dataclass
+class ApiKey:
+    """
+    A key, without the key itself.
+
+    Attributes:
+        label: What people see instead of the key.
+        sha256: The digest that a presented key is compared with.
+        account: Id of the account.
+        scopes: What it may do (guide, "Permissions").
+        spending_cap: US dollars a calendar month; `None` for no cap.
+        rate_limit: Requests a window; `None` for no limit.
+        spent: US dollars by month (`2026-05`).
+        revoked: Whether it was revoked in the dashboard.
+    """
+
+    label: str
+    sha256: str
+    account: str
+    scopes: list[str]
+    spending_cap: Decimal | None = None
+    rate_limit: int | None = None
+    spent: dict[str, Decimal] = field(default_factory=dict)
+    revoked: bool = False
+
+
+@dataclass
+class AllowedIp:
+    """An address that may connect."""
+
+    id: str
+    ip_address: str
+    description: str
+    service_type: str
+    added_at: float
+
+
+@dataclass
+class VpnClient:
+    """A device that may use a VPN; its keys are derived from its serial, which a new client of one name changes."""
+
+    name: str
+    created_at: float
+    serial: int
+
+
+@dataclass
+class Container:
+    """
+    A container.
+
+    Attributes:
+        id: The account's prefix and the name.
+        plan: A plan of the catalogue, or `vpn` for the tier of `stacks-vpn`.
+        port: The port that is forwarded to it from outside.
+        running_since: When it last began to run, while it runs.
+        stopped_at: When it last ended to run, while it does not.
+        next: What happens to it by itself next, if anything.
+        boots: How many boots were begun.
+        booting: Whether `next` ends a boot, which can fail.
+        env_pending: Whether connections changed since its last (re)start, so that it runs with old variables.
+        certificate_serial: Goes up with every new key pair.
+        error: Why the last boot failed; `None` once one succeeded.
+        restored: The backups restored into it, oldest first.
+        created_by: Label of the key that made it.
+    """
+
+    id: str
+    account: str
+    name: str
+    template: str
+    plan: str
+    port: int
+    ip_address: str
+    created_at: float
+    updated_at: float
+    status: str = "pending"
+    storage_tier: int | None = None
+    discount_code: str | None = None
+    running_since: float | None = None
+    stopped_at: float | None = None
+    next: Transition | None = None
+    boots: int = 0
+    booting: bool = False
+    env_pending: bool = False
+    certificate_serial: int = 1
+    error: str | None = None
+    external_access: bool = False
+    subdomain: str | None = None
+    exposures: int = 0
+    allowed_ips: list[AllowedIp] = field(default_factory=list)
+    vpn_clients: list[VpnClient] = field(default_factory=list)
+    restored: list[int] = field(default_factory=list)
+    created_by: str = ""
 
     @property
-    def accounts(self) -> dict[str, Account]:
-        """Accounts by id."""
-        return self.world.accounts
+    def size(self) -> catalog.Plan:
+        """What the plan holds."""
+        return size_of(self.plan)
 
     @property
-    def keys(self) -> list[ApiKey]:
-        """Keys, oldest first."""
-        return self.world.keys
+    def storage_mb(self) -> int:
+        """Storage of the plan and of the additional tier together."""
+        extra = catalog.STORAGE_TIERS[self.storage_tier].storage_mb if self.storage_tier is not None else 0
+        return self.size.storage_mb + extra
 
     @property
-    def containers(self) -> dict[str, Container]:
-        """Containers by id, oldest first, of every account."""
-        self.settle()
-        return self.world.containers
+    def price(self) -> Decimal:
+        """US dollars a month."""
+        return price_of(self.plan, self.storage_tier)
 
     @property
-    def connections(self) -> dict[str, Connection]:
-        """Connections by id, oldest first."""
-        return self.world.connections
+    def url(self) -> str | None:
+        """Where it can be reached from outside, while external access is on."""
+        return None if self.subdomain is None else f"{self.name}-{self.subdomain}.stackshosting.cloud"
 
-    @property
-    def backups(self) -> dict[int, Backup]:
-        """Backups by id, oldest first."""
-        self.settle()
-        return self.world.backups
 
-    def key(self, label: str) -> ApiKey:
-        """
-        A key by its label.
+@dataclass
+class Connection:
+    """A source container that knows how to reach a target."""
 
-        Raises:
-            KeyError: There is none.
-        """
-        with self.lock:
-            for key in self.world.keys:
-                if key.label == label:
-                    return key
-        raise KeyError(label)
+    id: str
+    account: str
+    source: str
+    target: str
+    name: str
+    created_at: float
+
+
+@dataclass
+class Backup:
+    """A backup of a container; `due` is when the background work on it ends."""
+
+    id: int
+    account: str
+    container_id: str
+    container_name: str
+    backup_type: str
+    created_at: float
+    due: float
+    status: str = "in_progress"
+    snapshot_id: str | None = None
+    size_bytes: int = 0
+    completed_at: float | None = None
+    error_message: str | None = None
+    pinned: bool = False
+
+
+@dataclass
+class State:
+    """
+    Everything that the platform holds.
+
+    Each attribute is the data itself and not a copy.
+
+    Attributes:
+        seed: What ids, passwords and the first key are derived from.
+        accounts: By id.
+        keys: Oldest first.
+        containers: By id, oldest first, of every account.
+        connections: By id, oldest first.
+        backups: By id, oldest first.
+        counters: How many ids of each kind were given out.
+        driven: By how many seconds the clock was driven forward.
+        scheduled_until: Up to when the nightly backups were made.
+        boot_failures: Container name or template -> how many more of its boots fail; `None` for all.
+        backup_failures: Container name -> the message of each of its next backups that fail.
+        capacity: How many more containers can be made; `None` for any number.
+    """
+
+    seed: int = 0
+    accounts: dict[str, Account] = field(default_factory=dict)
+    keys: list[ApiKey] = field(default_factory=list)
+    containers: dict[str, Container] = field(default_factory=dict)
+    connections: dict[str, Connection] = field(default_factory=dict)
+    backups: dict[int, Backup] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    driven: float = 0.0
+    scheduled_until: float = 0.0
+    boot_failures: dict[str, int | None] = field(default_factory=dict)
+    backup_failures: dict[str, list[str]] = field(default_factory=dict)
+    capacity: int | None = None
+
+    def count(self, kind: str) -> int:
+        """The next number of a kind, from 1."""
+        self.counters[kind] = self.counters.get(kind, 0) + 1
+        return self.counters[kind]
 
     def container(self, name_or_id: str) -> Container:
         """
-        A container by its id or by its name in any account.
+        Return a container by its id or by its name in any account.
 
         Raises:
             KeyError: There is none.
         """
-        with self.lock:
-            self.settle()
-            for found in self.world.containers.values():
-                if name_or_id in {found.id, found.name}:
-                    return found
+        for found in list(self.containers.values()):
+            if name_or_id in {found.id, found.name}:
+                return found
         raise KeyError(name_or_id)
 
     def names(self) -> list[str]:
-        """The names of all containers, sorted; those that are being deleted count until they are gone."""
-        with self.lock:
-            self.settle()
-            return sorted(found.name for found in self.world.containers.values())
+        """Return the names of all containers, sorted; a container that is being deleted counts until it is gone."""
+        return sorted(found.name for found in list(self.containers.values()))
 
-    def settle(self) -> float:
+    def key(self, label: str) -> ApiKey:
         """
-        Let everything happen that was due by now.
+        Return a key by its label.
 
-        Returns:
-            The time that it was settled for.
+        Raises:
+            KeyError: There is none.
         """
-        with self.lock:
-            now = self.clock.now()
-            containers.settle(self, now)
-            backups.settle(self, now)
-            return now
+        for key in list(self.keys):
+            if key.label == label:
+                return key
+        raise KeyError(label)
 
-    def empty(self) -> None:
-        """Take away everything but accounts and keys, and forgive what was spent."""
-        with self.lock:
-            fresh = World(seed=self.world.seed, accounts=self.world.accounts, keys=self.world.keys)
-            fresh.counters = {
-                kind: n for kind, n in self.world.counters.items() if kind in {"account", "key"}
-            }
-            fresh.scheduled_until = self.clock.now()
-            for account in fresh.accounts.values():
-                account.payment_method, account.waitlisted = True, 0
-            for key in fresh.keys:
-                key.spent.clear()
-            self.world = fresh
+    def derive(self, *parts: object) -> str:
+        """64 hexadecimal digits that depend on the seed and the parts alone."""
+        return digest(self.seed, *parts)
+
+
+def digest(*parts: object) -> str:
+    """64 hexadecimal digits of the parts."""
+    return hashlib.sha256(":".join(map(str, parts)).encode()).hexdigest()
+
+
+def size_of(plan: str) -> catalog.Plan:
+    """What a plan holds; that of `stacks-vpn` too."""
+    return catalog.VPN_PLAN if plan == catalog.VPN_PLAN.name else catalog.PLANS[plan]
+
+
+def price_of(plan: str, storage_tier: int | None) -> Decimal:
+    """US dollars a month of a plan and an additional tier together."""
+    extra = catalog.STORAGE_TIERS[storage_tier].usd if storage_tier is not None else Decimal(0)
+    return size_of(plan).usd + extra

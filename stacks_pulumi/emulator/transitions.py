@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stacks_pulumi.emulator import given
+from stacks_pulumi.emulator import argument_checks
 
 __all__ = ["Pace", "Transition"]
 
@@ -67,7 +67,7 @@ class Pace:
         Raises:
             ValueError: One of them is not a time; none is changed then.
         """
-        checked = {name: given.seconds(name, it) for name, it in wanted.items() if it is not None}
+        checked = {name: argument_checks.seconds(name, it) for name, it in wanted.items() if it is not None}
         for name, value in checked.items():
             setattr(self, name, value)
         if "boot_seconds" in checked:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator.refusals import bad_request, not_found
-from stacks_pulumi.emulator.world import Container, VpnClient
+from stacks_pulumi.emulator.state import Container, VpnClient
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.state import State
+    from stacks_pulumi.emulator.platform import Platform
 
 __all__ = ["add", "check", "find", "remove"]
 
@@ -27,7 +27,7 @@ def check(container: Container) -> None:
         raise bad_request("This container is not a STACKS VPN container")
 
 
-def add(state: State, container: Container, name: Any) -> VpnClient:
+def add(platform: Platform, container: Container, name: Any) -> VpnClient:
     """
     Add a device.
 
@@ -46,7 +46,7 @@ def add(state: State, container: Container, name: Any) -> VpnClient:
         raise bad_request("Container must be running to add a VPN client")
     if any(client.name == name for client in container.vpn_clients):
         raise bad_request(f"A VPN client named {name} already exists", "name")
-    client = VpnClient(name, state.clock.now(), state.world.count("vpn_client"))
+    client = VpnClient(name, platform.clock.now(), platform.state.count("vpn_client"))
     container.vpn_clients.append(client)
     return client
 

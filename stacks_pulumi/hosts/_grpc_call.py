@@ -10,7 +10,7 @@ from google.protobuf import struct_pb2
 from pulumi.runtime.proto import provider_pb2, status_pb2
 
 from stacks_pulumi.hosts._engine_log import EngineLog
-from stacks_pulumi.resources._call import EngineCall
+from stacks_pulumi.resources._engine_call import EngineCall
 
 __all__ = ["Context", "GrpcCall", "HostError"]
 

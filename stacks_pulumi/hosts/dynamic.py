@@ -47,9 +47,9 @@ from pulumi.runtime import rpc
 from stacks_pulumi.hosts._engine_log import EngineLog
 from stacks_pulumi.hosts._grpc_call import Context, GrpcCall
 from stacks_pulumi.hosts.spelling import snake_case
-from stacks_pulumi.resources._base import Provider
-from stacks_pulumi.resources._values import UNKNOWN
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources._property_values import UNKNOWN
+from stacks_pulumi.resources.handlers import HANDLERS
 
 __all__ = ["DynamicProvider", "current_call", "engine_log", "provider_for", "widen_worker_pool"]
 
@@ -80,7 +80,7 @@ class DynamicProvider(ResourceProvider):
     # Nothing of the provider is secret (see __reduce__), and encrypting it costs time for every resource.
     serialize_as_secret_always = False
 
-    def __init__(self, handler: Provider) -> None:
+    def __init__(self, handler: ResourceHandler) -> None:
         super().__init__()
         self.handler = handler
 
@@ -150,7 +150,7 @@ def provider_for(kind: str) -> DynamicProvider:
         LookupError: The kind is unknown. A newer version of this package wrote the state.
     """
     try:
-        return DynamicProvider(KINDS[kind]())
+        return DynamicProvider(HANDLERS[kind]())
     except KeyError:
         msg = f"this version of stacks-pulumi knows no resource {kind!r}: a newer one wrote the state, install that"
         raise LookupError(msg) from None

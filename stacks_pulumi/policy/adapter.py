@@ -17,10 +17,7 @@ import pulumi_policy
 
 from stacks_pulumi.policy.exemptions import Exemption, covering
 from stacks_pulumi.policy.findings import Deferred, Finding, Notice, Violation
-from stacks_pulumi.policy.operation import Configuration, Pack, Report, plain, settings_of
-from stacks_pulumi.policy.options import Settings
-from stacks_pulumi.policy.rule import Remediation, ResourceRule, Rule, StackRule
-from stacks_pulumi.policy.telling import (
+from stacks_pulumi.policy.messages import (
     ambiguous,
     crashed,
     ended_note,
@@ -29,6 +26,9 @@ from stacks_pulumi.policy.telling import (
     show,
     tell_sdk,
 )
+from stacks_pulumi.policy.options import Settings
+from stacks_pulumi.policy.pack import Pack, PackConfiguration, Report, plain, settings_of
+from stacks_pulumi.policy.rule import Remediation, ResourceRule, Rule, StackRule
 from stacks_pulumi.pricing.prices import price
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
 from stacks_pulumi.pricing.views import (
@@ -83,7 +83,7 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
     def __init__(self, rule: StackRule, pack: Pack, common: Mapping[str, Any]) -> None:
         # Each of the two bases would take the other's arguments.
         pulumi_policy.Policy.__init__(self, **common)
-        self._configuration = Configuration(rule, pack)
+        self._configuration = PackConfiguration(rule, pack)
         self._check = _stack_check(rule, pack)
         self._pack = pack
 
@@ -109,7 +109,7 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
 def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.ResourceValidation:
     exemptions: dict[Exemption, str] = {}
     lock = threading.Lock()
-    configuration = Configuration(rule, pack)
+    configuration = PackConfiguration(rule, pack)
 
     def exempted_twice(exemption: Exemption, urn: str) -> bool:
         with lock:

@@ -11,10 +11,10 @@ import pulumi_policy
 
 from stacks_pulumi.policy import registry
 from stacks_pulumi.policy.adapter import policy_of
-from stacks_pulumi.policy.operation import Pack, Today
+from stacks_pulumi.policy.pack import Pack, Today
 from stacks_pulumi.policy.rule import Level, Rule
-from stacks_pulumi.policy.rules.account import Account
-from stacks_pulumi.policy.rules.known import KNOWN_RESOURCES
+from stacks_pulumi.policy.rules.known_resources import KNOWN_RESOURCES
+from stacks_pulumi.policy.rules.spending_cap import Account
 
 __all__ = ["StacksGuard"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from stacks_pulumi.policy.rule import Rule
-from stacks_pulumi.policy.rules import account, exposure, known, plans, report, spend
+from stacks_pulumi.policy.rules import cost_report, exposure, known_resources, plans, spend, spending_cap
 
 __all__ = ["EXPOSURE", "PLANS", "SPEND", "rules"]
 
@@ -17,7 +17,7 @@ PLANS: Final = (
     "max-resources",
     "naming",
     "clamp-plan",
-    known.KNOWN_RESOURCES,
+    known_resources.KNOWN_RESOURCES,
 )
 """Which containers may be made, and how many."""
 
@@ -27,7 +27,7 @@ SPEND: Final = (
     "spend-gate",
     "cost-report",
     "account-headroom",
-    known.KNOWN_RESOURCES,
+    known_resources.KNOWN_RESOURCES,
 )
 """What the stack may cost."""
 
@@ -38,12 +38,12 @@ EXPOSURE: Final = (
     "backup-required",
     "no-public-database",
     "no-unmanaged-access",
-    known.KNOWN_RESOURCES,
+    known_resources.KNOWN_RESOURCES,
 )
 """Who may connect, and what is kept from being lost."""
 
 
-def rules(account_reader: account.Account | None = None) -> dict[str, Rule]:
+def rules(account_reader: spending_cap.Account | None = None) -> dict[str, Rule]:
     """
     Every rule by name; made anew, because `spend-gate` keeps a running total.
 
@@ -54,8 +54,8 @@ def rules(account_reader: account.Account | None = None) -> dict[str, Rule]:
         *plans.RULES,
         *spend.rules(),
         *exposure.RULES,
-        *report.RULES,
-        *account.rules(account_reader),
-        *known.RULES,
+        *cost_report.RULES,
+        *spending_cap.rules(account_reader),
+        *known_resources.RULES,
     )
     return {rule.name: rule for rule in everything}

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, NotFoundError, StacksError
-from stacks_pulumi.resources._created import REFUSALS
+from stacks_pulumi.resources._created_containers import REFUSALS
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,

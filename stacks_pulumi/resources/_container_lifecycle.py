@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal
 
 from stacks_pulumi import catalog
 from stacks_pulumi.api import models
-from stacks_pulumi.api._words import scrub
+from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api.wait import CREATED, GONE, SETTLED, STARTED, STOPPED, Wait
 from stacks_pulumi.errors import (
     BadRequestError,
@@ -32,7 +32,7 @@ from stacks_pulumi.resources._container_view import (
     outputs,
 )
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._expected import EXPECTED
+from stacks_pulumi.resources._expected_connections import EXPECTED
 from stacks_pulumi.resources._identity import (
     IDENTITY_CONFLICT,
     RECENT,
@@ -299,7 +299,7 @@ class ContainerCreation(Creation[models.Container]):
                 f"{error}. When STACKS creates it from the waitlist, the next `pulumi up` finds the name taken: adopt "
                 'it then (adopt="if_matching")'
             )
-            raise NoCapacityError(msg, status=error.status, operation=error.operation) from None
+            raise replace(error, message=msg) from None
         self.session.spending.created()
         return made
 

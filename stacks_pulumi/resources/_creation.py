@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from stacks_pulumi.errors import (
@@ -24,9 +24,9 @@ from stacks_pulumi.errors import (
     VanishedError,
     WaitCancelledError,
 )
-from stacks_pulumi.resources._account import ORIGIN, new_origin, token_of
 from stacks_pulumi.resources._adoptions import record_adoption
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._origin import ORIGIN, new_origin, token_of
 from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
 from stacks_pulumi.resources._session import Session
 
@@ -35,6 +35,7 @@ __all__ = ["Creation", "InitFailedError", "adopts"]
 T = TypeVar("T")
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class InitFailedError(StacksError):
     """
     The object exists, but a later step of its creation failed. The state keeps its id.

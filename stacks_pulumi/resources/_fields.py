@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stacks_pulumi.resources._values import is_unknown, plain
+from stacks_pulumi.resources._property_values import is_unknown, plain
 
-__all__ = ["Change", "Field", "changed", "checked"]
+__all__ = ["Field", "OnChange", "changed", "checked"]
 
 
-class Change(enum.Enum):
+class OnChange(enum.Enum):
     """What it means when a program changes an input."""
 
     UPDATE = "update"
@@ -51,7 +51,7 @@ class Field:
 
     name: str
     parse: Callable[[Any], Any]
-    on_change: Change
+    on_change: OnChange
     required: bool = False
     default: Any = None
     computed: bool = False
@@ -86,7 +86,7 @@ def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str,
 
 def changed(fields: Iterable[Field], olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[Field]:
     """The fields whose change means something and whose values differ; an unknown differs from everything."""
-    return [field for field in fields if field.on_change is not Change.NONE and _differs(field, olds, news)]
+    return [field for field in fields if field.on_change is not OnChange.NONE and _differs(field, olds, news)]
 
 
 def _differs(field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:

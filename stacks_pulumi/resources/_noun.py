@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._fields import Field, OnChange
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._parent import ParentInProgram
 from stacks_pulumi.resources._session import Session
@@ -64,7 +64,7 @@ class Noun:
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Whether a changed field replaces the object."""
         del olds, news
-        return field.on_change in {Change.REPLACE, Change.REFUSED}
+        return field.on_change in {OnChange.REPLACE, OnChange.REFUSED}
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Whether a replacement has to delete the old object before it makes the new one."""

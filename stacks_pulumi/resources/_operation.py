@@ -11,7 +11,7 @@ from typing import Final
 
 from stacks_pulumi._clock import Clock, is_shielded, shielded
 from stacks_pulumi.errors import WaitCancelledError, WaitTimeoutError
-from stacks_pulumi.resources._call import EngineCall
+from stacks_pulumi.resources._engine_call import EngineCall
 
 __all__ = ["Operation", "current_operation"]
 

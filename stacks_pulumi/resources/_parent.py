@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pulumi
 
-from stacks_pulumi.resources._values import is_unknown, plain
+from stacks_pulumi.resources._property_values import is_unknown, plain
 
 __all__ = ["PARENT_IN_PROGRAM", "ParentInProgram", "stated"]
 

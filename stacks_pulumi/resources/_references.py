@@ -16,7 +16,7 @@ from stacks_pulumi.config import NAMESPACE, flag
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.tokens import CONTAINER
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._alone import shown_alone
+from stacks_pulumi.resources._run_errors import shown_alone
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -79,7 +79,7 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
         )
     except ConfigError as error:
         # It is raised in the program, whose author needs the message and no traceback through this package.
-        raise shown_alone(ConfigError)(str(error)) from None
+        raise shown_alone(ConfigError(str(error))) from None
 
 
 def container_id(value: Any) -> str:

@@ -11,17 +11,17 @@ from pulumi import dynamic
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.tokens import NATIVE
-from stacks_pulumi.resources._account import ORIGIN
-from stacks_pulumi.resources._alone import shown_alone
+from stacks_pulumi.resources._declarations import declare_child, provider_in_options
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT
+from stacks_pulumi.resources._origin import ORIGIN
 from stacks_pulumi.resources._parent import stated
-from stacks_pulumi.resources._program import declare_child, provider_in_options
 from stacks_pulumi.resources._references import child_options
+from stacks_pulumi.resources._run_errors import shown_alone
 
-__all__ = ["Child", "Resource"]
+__all__ = ["Child", "StacksResource"]
 
 
-class Resource(dynamic.Resource):
+class StacksResource(dynamic.Resource):
     """
     The root of all resource classes.
 
@@ -55,7 +55,7 @@ class Resource(dynamic.Resource):
             # The SDK would fail with a KeyError: the engine sends no provider with an import.
             remedy = 'write adopt="if_matching" instead' if "adopt" in props else "remove it"
             msg = f"{resource_name!r} has the option import_, but Pulumi cannot import dynamic resources: {remedy}"
-            raise shown_alone(ConfigError)(msg)
+            raise shown_alone(ConfigError(msg))
         types = [f"{NATIVE}{self._module_and_name[1]}", *([self._former_type] if self._former_type else [])]
         aliases = [pulumi.Alias(type_=type_) for type_ in types]
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=aliases))
@@ -83,7 +83,7 @@ class Resource(dynamic.Resource):
         super().__init_subclass__(module=own_module, name=own_name, **kwargs)
 
 
-class Child(Resource):
+class Child(StacksResource):
     """A resource that belongs to a container."""
 
     _unique: ClassVar[tuple[str, str] | None] = None
@@ -130,7 +130,7 @@ def _mark_awaited(opts: pulumi.ResourceOptions | None) -> None:
     """Mark the resources that these options name."""
     named: Any = None if opts is None else opts.depends_on
     for other in (*(named if isinstance(named, list | tuple) else [named]), opts and opts.parent):
-        if isinstance(other, Resource):
+        if isinstance(other, StacksResource):
             other.is_awaited = True
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stacks_pulumi._clock import Clock, wait_while
-from stacks_pulumi.resources._expected import GRACE, ExpectedConnections
+from stacks_pulumi.resources._expected_connections import GRACE, ExpectedConnections
 
 __all__ = ["PATIENCE", "Made", "Restarts"]
 

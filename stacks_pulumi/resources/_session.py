@@ -19,9 +19,9 @@ import pulumi
 from stacks_pulumi import _cap_record
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, wait_while
 from stacks_pulumi.api import StacksClient
-from stacks_pulumi.config import Settings
-from stacks_pulumi.resources._created import CreatedContainers
-from stacks_pulumi.resources._expected import EXPECTED
+from stacks_pulumi.config import AccountSettings
+from stacks_pulumi.resources._created_containers import CreatedContainers
+from stacks_pulumi.resources._expected_connections import EXPECTED
 from stacks_pulumi.resources._operation import current_operation
 from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._reads import Reads
@@ -47,7 +47,7 @@ class Session:
         fingerprint: Part of a digest of base URL and key, from which the key cannot be recovered.
     """
 
-    settings: Settings
+    settings: AccountSettings
     client: StacksClient
     clock: Clock
     spending: SpendGuard
@@ -76,12 +76,12 @@ _sessions: Final[dict[tuple[str, int], Session]] = {}
 _lock: Final = threading.Lock()
 
 
-def fingerprint_of(settings: Settings) -> str:
+def fingerprint_of(settings: AccountSettings) -> str:
     """Return what tells this base URL and key from others."""
     return _cap_record.fingerprint(settings.base_url, settings.api_key)
 
 
-def session_for(settings: Settings) -> Session:
+def session_for(settings: AccountSettings) -> Session:
     """
     Return the session of a provider; the client of its account is made on first use.
 

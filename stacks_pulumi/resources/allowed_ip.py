@@ -10,8 +10,8 @@ import pulumi
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._allowed_ip_list import AllowedIpCreation, AllowedIpList
-from stacks_pulumi.resources._base import Provider
-from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._fields import Field, OnChange
+from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._literals import AdoptMode, ServiceType
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
@@ -30,7 +30,7 @@ from stacks_pulumi.resources._session import Session
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
-__all__ = ["AllowedIp", "AllowedIpProvider"]
+__all__ = ["AllowedIp", "AllowedIpHandler"]
 
 
 class AllowedIp(Child, module="stacks", name="AllowedIp"):
@@ -114,18 +114,18 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
         return AllowedIp(resource_name, lookup_options(id, opts), container=LOOKED_UP, ip_address=LOOKED_UP)
 
 
-class AllowedIpProvider(Provider):
+class AllowedIpHandler(ResourceHandler):
     """Check, create, read, diff, update and delete an allowed address."""
 
     kind: ClassVar = "AllowedIp"
     id_form: ClassVar = "<container id>/<address>"
     fields: ClassVar = (
-        Field("container", container_id, Change.REPLACE, required=True),
-        Field("ip_address", _checks.ip_network, Change.REPLACE, required=True),
-        Field("description", _checks.text, Change.UPDATE, default="Custom IP"),
-        Field("service_type", _checks.one_of(("http", "tcp", "both")), Change.UPDATE, default="both"),
-        Field("revoke_auto_added", _checks.boolean, Change.UPDATE, default=False),
-        Field("adopt", _checks.one_of(ADOPT_MODES), Change.NONE),
+        Field("container", container_id, OnChange.REPLACE, required=True),
+        Field("ip_address", _checks.ip_network, OnChange.REPLACE, required=True),
+        Field("description", _checks.text, OnChange.UPDATE, default="Custom IP"),
+        Field("service_type", _checks.one_of(("http", "tcp", "both")), OnChange.UPDATE, default="both"),
+        Field("revoke_auto_added", _checks.boolean, OnChange.UPDATE, default=False),
+        Field("adopt", _checks.one_of(ADOPT_MODES), OnChange.NONE),
     )
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:

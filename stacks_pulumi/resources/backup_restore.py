@@ -10,17 +10,17 @@ import pulumi
 from stacks_pulumi.api import in_doubt
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._creation import Creation, InitFailedError
-from stacks_pulumi.resources._fields import Change, Field, changed
+from stacks_pulumi.resources._fields import Field, OnChange, changed
+from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._resource import Resource
+from stacks_pulumi.resources._resource import StacksResource
 from stacks_pulumi.resources._session import Session
 
-__all__ = ["BackupRestore", "BackupRestoreProvider"]
+__all__ = ["BackupRestore", "BackupRestoreHandler"]
 
 
-class BackupRestore(Resource, module="stacks", name="BackupRestore"):
+class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
     """
     A restore (guide, "Restore Backup"): what the container holds is replaced by what the backup holds.
 
@@ -51,15 +51,15 @@ class BackupRestore(Resource, module="stacks", name="BackupRestore"):
         super().__init__(resource_name, {"backup_id": backup_id, "triggers": triggers}, opts)
 
 
-class BackupRestoreProvider(Provider):
+class BackupRestoreHandler(ResourceHandler):
     """Check, create, read, diff, update and delete a restore."""
 
     kind: ClassVar = "BackupRestore"
     owns: ClassVar = False
     id_form: ClassVar = ""
     fields: ClassVar = (
-        Field("backup_id", _checks.backup_number, Change.UPDATE, required=True),
-        Field("triggers", _checks.strings, Change.UPDATE),
+        Field("backup_id", _checks.backup_number, OnChange.UPDATE, required=True),
+        Field("triggers", _checks.strings, OnChange.UPDATE),
     )
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Restoration:

@@ -13,16 +13,17 @@ from stacks_pulumi.api.wait import STARTED
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import NotFoundError, StacksError
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._base import Provider
-from stacks_pulumi.resources._call import Checked, EngineCall
-from stacks_pulumi.resources._created import REFUSALS
+from stacks_pulumi.resources._created_containers import REFUSALS
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._expected import EXPECTED
-from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._engine_call import Checked, EngineCall
+from stacks_pulumi.resources._expected_connections import EXPECTED
+from stacks_pulumi.resources._fields import Field, OnChange
+from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._literals import AdoptMode
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._property_values import is_unknown, secret
 from stacks_pulumi.resources._references import (
     child_id,
     container_id,
@@ -34,12 +35,11 @@ from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._restarts import Made
 from stacks_pulumi.resources._running import is_own_container, runs, wait_for, wait_until_running
 from stacks_pulumi.resources._session import Session
-from stacks_pulumi.resources._values import is_unknown, secret
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
-__all__ = ["Connection", "ConnectionProvider"]
+__all__ = ["Connection", "ConnectionHandler"]
 
 
 class Connection(Child, module="stacks", name="Connection"):
@@ -156,17 +156,17 @@ _RESTART_PENDING: Final = "restart_pending"
 """Set while the source has not been restarted since the connection was made."""
 
 
-class ConnectionProvider(Provider):
+class ConnectionHandler(ResourceHandler):
     """Check, create, read, diff and delete a connection."""
 
     kind: ClassVar = "Connection"
     id_form: ClassVar = "<source id>/<connection id>"
     fields: ClassVar = (
-        Field("source", container_id, Change.REPLACE, required=True),
-        Field("target", container_id, Change.REPLACE, required=True),
-        Field("name", _checks.text, Change.REPLACE, required=True),
-        Field("restart_source", _checks.boolean, Change.NONE, default=True),
-        Field("adopt", _checks.one_of(ADOPT_MODES), Change.NONE),
+        Field("source", container_id, OnChange.REPLACE, required=True),
+        Field("target", container_id, OnChange.REPLACE, required=True),
+        Field("name", _checks.text, OnChange.REPLACE, required=True),
+        Field("restart_source", _checks.boolean, OnChange.NONE, default=True),
+        Field("adopt", _checks.one_of(ADOPT_MODES), OnChange.NONE),
     )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:

@@ -10,11 +10,9 @@ import pulumi
 
 from stacks_pulumi import catalog
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError
+from stacks_pulumi.errors import NotFoundError, StacksError
 from stacks_pulumi.pricing.tokens import CONTAINER
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._base import Provider
-from stacks_pulumi.resources._call import Checked, EngineCall
 from stacks_pulumi.resources._container_lifecycle import ContainerCreation, Lifecycle
 from stacks_pulumi.resources._container_refusals import changed_outside, of_unknown, refusal
 from stacks_pulumi.resources._container_view import (
@@ -24,21 +22,27 @@ from stacks_pulumi.resources._container_view import (
     STATUS_RUNNING,
     STATUS_STOPPED,
 )
-from stacks_pulumi.resources._fields import Change, Field, changed
+from stacks_pulumi.resources._declarations import (
+    declare_container_name,
+    has_name_pattern,
+    provider_in_options,
+)
+from stacks_pulumi.resources._engine_call import Checked, EngineCall
+from stacks_pulumi.resources._fields import Field, OnChange, changed
+from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._literals import AdoptMode, DesiredStatus, Plan, StorageTier, Template
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._naming import DEFAULT_NAME, NAME_PATTERN, named
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._program import declare_container_name, has_name_pattern, provider_in_options
-from stacks_pulumi.resources._resource import Resource
+from stacks_pulumi.resources._preview_total import show_in_preview
+from stacks_pulumi.resources._property_values import is_unknown, plain
+from stacks_pulumi.resources._resource import StacksResource
 from stacks_pulumi.resources._session import Session
-from stacks_pulumi.resources._total import show_in_preview
-from stacks_pulumi.resources._values import is_unknown, plain
 
-__all__ = ["Container", "ContainerProvider"]
+__all__ = ["Container", "ContainerHandler"]
 
 
-class Container(Resource, module="stacks", name="Container"):
+class Container(StacksResource, module="stacks", name="Container"):
     """
     A container (guide, "Create Container"). It is identified by its id and its creation time.
 
@@ -202,30 +206,30 @@ class Container(Resource, module="stacks", name="Container"):
         return Container(resource_name, lookup_options(id, opts), template=LOOKED_UP)
 
 
-class ContainerProvider(Provider):
+class ContainerHandler(ResourceHandler):
     """Check, create, read, diff, update and delete a container."""
 
     kind: ClassVar = "Container"
     id_form: ClassVar = "usr-abc12345-web"
     marks: ClassVar = (CHANGED_OUTSIDE,)
     fields: ClassVar = (
-        Field("name", _checks.container_name, Change.REFUSED, required=True),
-        Field("template", _checks.text, Change.REFUSED, required=True),
-        Field("plan", _checks.text, Change.REFUSED),
-        Field("additional_storage_tier", _checks.storage_tier, Change.REFUSED),
-        Field("discount_code", _checks.text, Change.NONE),
-        Field("desired_status", _checks.one_of((STATUS_RUNNING, STATUS_STOPPED)), Change.UPDATE),
-        Field("external_access", _checks.boolean, Change.UPDATE),
-        Field("restart_triggers", _checks.strings, Change.UPDATE),
-        Field("replace_on_change", _checks.boolean, Change.NONE),
-        Field("adopt", _checks.one_of(ADOPT_MODES), Change.NONE),
-        Field(NAME_PATTERN, _checks.text, Change.NONE, noted=True),
+        Field("name", _checks.container_name, OnChange.REFUSED, required=True),
+        Field("template", _checks.text, OnChange.REFUSED, required=True),
+        Field("plan", _checks.text, OnChange.REFUSED),
+        Field("additional_storage_tier", _checks.storage_tier, OnChange.REFUSED),
+        Field("discount_code", _checks.text, OnChange.NONE),
+        Field("desired_status", _checks.one_of((STATUS_RUNNING, STATUS_STOPPED)), OnChange.UPDATE),
+        Field("external_access", _checks.boolean, OnChange.UPDATE),
+        Field("restart_triggers", _checks.strings, OnChange.UPDATE),
+        Field("replace_on_change", _checks.boolean, OnChange.NONE),
+        Field("adopt", _checks.one_of(ADOPT_MODES), OnChange.NONE),
+        Field(NAME_PATTERN, _checks.text, OnChange.NONE, noted=True),
     )
 
     def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
         """Give the container its name, and validate the inputs."""
         settings = self._settings
-        if isinstance(settings, ConfigError):
+        if isinstance(settings, str):
             return super().check(call, olds, news)
         own = self._guarded(lambda: named(settings.name_pattern, call.urn, plain(olds), plain(news)), call)
         return super().check(call, olds, {**news, **own})
@@ -261,7 +265,7 @@ class ContainerProvider(Provider):
         if not olds:
             return
         for field in changed(self.fields, olds, inputs):
-            if field.on_change is Change.REFUSED and is_unknown(inputs.get(field.name)):
+            if field.on_change is OnChange.REFUSED and is_unknown(inputs.get(field.name)):
                 yield of_unknown(field.name, olds.get(field.name), inputs)
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -271,7 +275,7 @@ class ContainerProvider(Provider):
         wanted = {**inputs, **self.derived(inputs)}
         for field in changed(self.fields, olds, wanted):
             old, new = olds.get(field.name), wanted.get(field.name)
-            if field.on_change is not Change.REFUSED or is_unknown(new):
+            if field.on_change is not OnChange.REFUSED or is_unknown(new):
                 continue
             if inputs.get("replace_on_change") is not True:
                 yield field.name, refusal(field.name, old, new)
@@ -301,7 +305,7 @@ class ContainerProvider(Provider):
         Only with the program's consent. Without it a change never gets this far, but for two: an unknown at preview,
         and what a refresh found (the engine asks for the difference in order to show it).
         """
-        return field.on_change is Change.REFUSED and news.get("replace_on_change") is True
+        return field.on_change is OnChange.REFUSED and news.get("replace_on_change") is True
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """The plan that the API gets when the program names none, and the price."""

@@ -18,15 +18,16 @@ from stacks_pulumi.errors import (
     VanishedError,
 )
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._base import Provider
-from stacks_pulumi.resources._created import REFUSALS
+from stacks_pulumi.resources._created_containers import REFUSALS
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._fields import Field, OnChange
+from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._literals import OnDelete
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._property_values import is_unknown
 from stacks_pulumi.resources._references import (
     child_id,
     container_id,
@@ -36,12 +37,11 @@ from stacks_pulumi.resources._references import (
 from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._running import runs, wait_until_running
 from stacks_pulumi.resources._session import Session
-from stacks_pulumi.resources._values import is_unknown
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
-__all__ = ["PinnedBackup", "PinnedBackupProvider"]
+__all__ = ["PinnedBackup", "PinnedBackupHandler"]
 
 _NEWEST: Final = 100
 """The most that one list shows (guide, "List Backups"); what is older cannot be looked up."""
@@ -126,7 +126,7 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
         return PinnedBackup(resource_name, lookup_options(id, opts), container=LOOKED_UP)
 
 
-class PinnedBackupProvider(Provider):
+class PinnedBackupHandler(ResourceHandler):
     """Check, create, read, diff, update and delete a pinned backup."""
 
     kind: ClassVar = "PinnedBackup"
@@ -134,11 +134,11 @@ class PinnedBackupProvider(Provider):
     # A backup of a large volume takes its time.
     create_timeout: ClassVar = 1800.0
     fields: ClassVar = (
-        Field("container", container_id, Change.REPLACE, required=True),
-        Field("triggers", _checks.strings, Change.REPLACE),
+        Field("container", container_id, OnChange.REPLACE, required=True),
+        Field("triggers", _checks.strings, OnChange.REPLACE),
         # Unset it is whichever backup was made, which is no change.
-        Field("backup_id", _checks.backup_number, Change.REPLACE, computed=True),
-        Field("on_delete", _checks.one_of(("unpin", "delete", "keep")), Change.UPDATE, default="unpin"),
+        Field("backup_id", _checks.backup_number, OnChange.REPLACE, computed=True),
+        Field("on_delete", _checks.one_of(("unpin", "delete", "keep")), OnChange.UPDATE, default="unpin"),
     )
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

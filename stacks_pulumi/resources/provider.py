@@ -10,8 +10,8 @@ import pulumi
 
 from stacks_pulumi.config import KEYS, NAMESPACE, load
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.resources._alone import shown_alone
 from stacks_pulumi.resources._literals import AdoptMode
+from stacks_pulumi.resources._run_errors import shown_alone
 
 __all__ = ["Provider"]
 
@@ -64,7 +64,7 @@ class Provider(pulumi.ProviderResource):
         if given_key is None or (isinstance(given_key, str) and not given_key.strip()):
             # Without this, the key of the stack's own account would be taken, and its containers would be made there.
             msg = f'the provider "{resource_name}" has no api_key: set the configuration that it is read from'
-            raise shown_alone(ConfigError)(msg)
+            raise shown_alone(ConfigError(msg))
         name_pattern = name_pattern or pulumi.Config(NAMESPACE).get("namePattern")
         given = {
             "apiKey": api_key,
@@ -84,7 +84,7 @@ class Provider(pulumi.ProviderResource):
             load(plain, {name: value for name, value in os.environ.items() if name == "STACKS_ALLOW_HTTP"})
         except ConfigError as error:
             # The program is what is wrong: its author needs the message and no traceback through this package.
-            raise shown_alone(ConfigError)(f"{error} (account {resource_name})") from None
+            raise shown_alone(ConfigError(f"{error} (account {resource_name})")) from None
         inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
         self.adopt = adopt

@@ -10,9 +10,9 @@ import pulumi
 from stacks_pulumi import catalog
 from stacks_pulumi.errors import NotFoundError, VanishedError
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._base import Provider
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._fields import Field, OnChange
+from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     creation_time,
@@ -22,16 +22,16 @@ from stacks_pulumi.resources._identity import (
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._property_values import secret
 from stacks_pulumi.resources._references import container_id, input_id
 from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._running import runs, wait_until_running
 from stacks_pulumi.resources._session import Session
-from stacks_pulumi.resources._values import secret
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
-__all__ = ["SshCertificate", "SshCertificateProvider"]
+__all__ = ["SshCertificate", "SshCertificateHandler"]
 
 
 class SshCertificate(Child, module="stacks", name="SshCertificate"):
@@ -86,15 +86,15 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
         return SshCertificate(resource_name, lookup_options(id, opts), container=LOOKED_UP)
 
 
-class SshCertificateProvider(Provider):
+class SshCertificateHandler(ResourceHandler):
     """Check, create, read, diff, update and delete an SSH key."""
 
     kind: ClassVar = "SshCertificate"
     id_form: ClassVar = "usr-abc12345-web"
     owns: ClassVar = False
     fields: ClassVar = (
-        Field("container", container_id, Change.REPLACE, required=True),
-        Field("rotate_triggers", _checks.strings, Change.UPDATE),
+        Field("container", container_id, OnChange.REPLACE, required=True),
+        Field("rotate_triggers", _checks.strings, OnChange.UPDATE),
     )
 
     def parent_rules(

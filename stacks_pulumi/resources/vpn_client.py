@@ -10,14 +10,14 @@ import pulumi
 
 from stacks_pulumi import catalog
 from stacks_pulumi.api import models
-from stacks_pulumi.api._words import same_name
+from stacks_pulumi.api._scrub import same_name
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
 from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._base import Provider
-from stacks_pulumi.resources._created import REFUSALS
+from stacks_pulumi.resources._created_containers import REFUSALS
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Change, Field
+from stacks_pulumi.resources._fields import Field, OnChange
+from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     IDENTITY_CONFLICT,
@@ -30,6 +30,7 @@ from stacks_pulumi.resources._literals import AdoptMode
 from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._property_values import secret
 from stacks_pulumi.resources._references import (
     child_id,
     container_id,
@@ -40,12 +41,11 @@ from stacks_pulumi.resources._references import (
 from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._running import is_own_container, runs, wait_until_running
 from stacks_pulumi.resources._session import Session
-from stacks_pulumi.resources._values import secret
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
-__all__ = ["VpnClient", "VpnClientProvider"]
+__all__ = ["VpnClient", "VpnClientHandler"]
 
 
 class VpnClient(Child, module="stacks", name="VpnClient"):
@@ -125,17 +125,17 @@ _DEFAULT: Final = "default"
 """The client that the platform creates with every VPN container."""
 
 
-class VpnClientProvider(Provider):
+class VpnClientHandler(ResourceHandler):
     """Check, create, read, diff, update and delete a VPN client."""
 
     kind: ClassVar = "VpnClient"
     id_form: ClassVar = "<container id>/<client name>"
     fields: ClassVar = (
-        Field("container", container_id, Change.REPLACE, required=True),
-        Field("name", _checks.segment, Change.REPLACE, required=True),
-        Field("rotate_triggers", _checks.strings, Change.REPLACE),
-        Field("store_config", _checks.boolean, Change.UPDATE, default=True),
-        Field("adopt", _checks.one_of(ADOPT_MODES), Change.NONE),
+        Field("container", container_id, OnChange.REPLACE, required=True),
+        Field("name", _checks.segment, OnChange.REPLACE, required=True),
+        Field("rotate_triggers", _checks.strings, OnChange.REPLACE),
+        Field("store_config", _checks.boolean, OnChange.UPDATE, default=True),
+        Field("adopt", _checks.one_of(ADOPT_MODES), OnChange.NONE),
     )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:

@@ -23,11 +23,10 @@ def holdings(emulator: Emulator, among: str = "") -> set[str]:
         emulator: Whose account.
         among: Only containers whose name begins like this, and what belongs to them.
     """
-    state = emulator.state
-    with state.lock:
-        state.settle()
+    with emulator.platform.lock:
+        state = emulator.state
         found = set()
-        for container in state.world.containers.values():
+        for container in state.containers.values():
             if container.status == "deleting" or not container.name.startswith(among):
                 continue
             found.add(container.id)
@@ -43,12 +42,12 @@ def holdings(emulator: Emulator, among: str = "") -> set[str]:
             }
             found |= {
                 f"{container.id}/{made.id}"
-                for made in state.world.connections.values()
+                for made in state.connections.values()
                 if made.source == container.id
             }
             found |= {
                 f"{container.id}/{backup.id}"
-                for backup in state.world.backups.values()
+                for backup in state.backups.values()
                 if backup.container_id == container.id and backup.backup_type == "manual"
             }
         return found
@@ -56,16 +55,15 @@ def holdings(emulator: Emulator, among: str = "") -> set[str]:
 
 def connected(emulator: Emulator) -> dict[str, str]:
     """The target of every connection, by the id that its resource has."""
-    with emulator.state.lock:
-        made = list(emulator.state.world.connections.values())
+    with emulator.platform.lock:
+        made = list(emulator.state.connections.values())
     return {f"{one.source}/{one.id}": one.target for one in made}
 
 
 def failures(emulator: Emulator) -> set[str]:
     """Backups that failed: the account lists them, and there is nothing in them."""
-    with emulator.state.lock:
-        emulator.state.settle()
-        backups = list(emulator.state.world.backups.values())
+    with emulator.platform.lock:
+        backups = list(emulator.state.backups.values())
     return {f"{backup.container_id}/{backup.id}" for backup in backups if backup.status == "failed"}
 
 

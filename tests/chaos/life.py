@@ -141,7 +141,7 @@ class Chaos(RuleBasedStateMachine):
 
     def _behind_our_back(self, action: str, pick: int) -> None:
         self.counts["steps"] += 1
-        with self.emulator.state.lock:
+        with self.emulator.platform.lock:
             ids = sorted(self.emulator.state.containers)
         before = holdings(self.emulator)
         # What the platform refuses, its dashboard refuses as well.
@@ -169,8 +169,8 @@ class Chaos(RuleBasedStateMachine):
         urllib.request.urlopen(request, timeout=5).close()
 
     def _drift(self, action: str, container: str, pick: int) -> None:
-        drift, world = self.emulator.drift, self.emulator.state.world
-        found = world.containers[container]
+        drift, state = self.emulator.drift, self.emulator.state
+        found = state.containers[container]
         if action == "close":
             drift.set_external_access(container, enabled=False)
         elif action == "allow_ip":
@@ -178,10 +178,10 @@ class Chaos(RuleBasedStateMachine):
         elif action == "remove_ip" and found.allowed_ips:
             drift.remove_ip(container, found.allowed_ips[pick % len(found.allowed_ips)].ip_address)
         elif action == "disconnect":
-            names = [made.name for made in world.connections.values() if made.source == container]
+            names = [made.name for made in state.connections.values() if made.source == container]
             drift.disconnect(container, names[pick % len(names)] if names else "")
-        elif action == "unpin" and world.backups:
-            drift.unpin(list(world.backups)[pick % len(world.backups)])
+        elif action == "unpin" and state.backups:
+            drift.unpin(list(state.backups)[pick % len(state.backups)])
         elif action == "device":
             drift.add_vpn_client(container, f"guest{pick}")
         elif action in {"stop", "fail", "delete"}:
@@ -294,8 +294,8 @@ class Chaos(RuleBasedStateMachine):
             self.emulator.stop()
 
     def _converges(self) -> None:
-        self.emulator.state.world.boot_failures.clear()
-        self.emulator.state.world.backup_failures.clear()
+        self.emulator.state.boot_failures.clear()
+        self.emulator.state.backup_failures.clear()
         for id_ in sorted(self.foreign):
             if "/" not in id_ and id_ in self.emulator.state.containers:
                 self.emulator.drift.delete(id_)

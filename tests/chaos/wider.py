@@ -133,7 +133,7 @@ class WiderChaos(Chaos):
         self.counts["recreate"] += 1
         self.counts["steps"] += 1
         before = holdings(self.emulator)
-        with self.emulator.state.lock:
+        with self.emulator.platform.lock:
             found = list(self.emulator.state.containers.values())
             if not found:
                 return
@@ -213,9 +213,8 @@ class WiderChaos(Chaos):
 
     def _identities(self) -> dict[Identity, tuple[Any, ...]]:
         """Every container by its identity, with what an operation could change of it."""
-        state = self.emulator.state
-        with state.lock:
-            state.settle()
+        with self.emulator.platform.lock:
+            state = self.emulator.state
             found = {
                 (one.id, one.created_at): (
                     one.running_since,
@@ -225,7 +224,7 @@ class WiderChaos(Chaos):
                     tuple(sorted(entry.ip_address for entry in one.allowed_ips)),
                     tuple(sorted(client.name for client in one.vpn_clients)),
                 )
-                for one in state.world.containers.values()
+                for one in state.containers.values()
                 if one.status != "deleting"
             }
         for identity in found:
@@ -234,10 +233,9 @@ class WiderChaos(Chaos):
         return found
 
     def _nothing_foreign_touched(self, actor: str, before: dict[Identity, tuple[Any, ...]]) -> None:
-        state = self.emulator.state
-        with state.lock:
-            state.settle()
-            for one in state.world.containers.values():
+        with self.emulator.platform.lock:
+            state = self.emulator.state
+            for one in state.containers.values():
                 self.owners.setdefault((one.id, one.created_at), actor)
         after = self._identities()
         for identity, facts in before.items():

@@ -18,8 +18,8 @@ import yaml
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.app import BASE_PATH, Incoming
-from stacks_pulumi.emulator.delivery import Delivery
-from stacks_pulumi.emulator.routes.table import match
+from stacks_pulumi.emulator.http_responses import Response
+from stacks_pulumi.emulator.routes.operations import match
 
 __all__ = ["OPERATIONS", "Wrong", "altered", "wrongs"]
 
@@ -131,15 +131,15 @@ def altered(emulator: Emulator, wrong: Wrong) -> Iterator[list[str]]:
     right = emulator.api.respond
     given: list[str] = []
 
-    def respond(incoming: Incoming) -> Delivery:
-        delivery = right(incoming)
+    def respond(incoming: Incoming) -> Response:
+        response = right(incoming)
         with contextlib.suppress(Exception):
             operation, _ = match(incoming.method, incoming.path.removeprefix(BASE_PATH))
-            if operation == wrong.operation and delivery.status < 300:
-                body = _with(json.loads(delivery.payload), wrong.path, wrong.value)
+            if operation == wrong.operation and response.status < 300:
+                body = _with(json.loads(response.payload), wrong.path, wrong.value)
                 given.append(incoming.path)
-                return dataclasses.replace(delivery, payload=json.dumps(body).encode())
-        return delivery
+                return dataclasses.replace(response, payload=json.dumps(body).encode())
+        return response
 
     emulator.api.respond = respond  # type: ignore[method-assign]  # one emulator of a test of its own
     try:

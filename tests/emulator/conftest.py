@@ -9,13 +9,13 @@ import pytest
 import requests
 
 from stacks_pulumi.emulator import DrivenClock, Emulator, containers, keys
-from stacks_pulumi.emulator.state import State
+from stacks_pulumi.emulator.platform import Platform
 from stacks_pulumi.emulator.transitions import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stacks_pulumi.emulator.world import ApiKey, Container
+    from stacks_pulumi.emulator.state import ApiKey, Container
 
 # The releases of schemathesis that know this API need 3.11 (see the marker in pyproject.toml).
 collect_ignore = ["test_contract.py"] if sys.version_info < (3, 11) else []
@@ -24,8 +24,8 @@ MORNING = 1_779_000_000.0
 """2026-05-17T06:40:00Z: no night and no end of a month is near."""
 
 
-class Platform:
-    """A state with one account and one key, whose clock only moves when it is driven."""
+class OneAccount(Platform):
+    """A platform with one account and one key, whose clock only moves when it is driven."""
 
     def __init__(self, **pace: Any) -> None:
         settings = {
@@ -35,26 +35,25 @@ class Platform:
             "backup_seconds": 10,
             **pace,
         }
-        self.clock = DrivenClock(MORNING, running=False)
-        self.state = State(clock=self.clock, pace=Pace(**settings))
-        self.account = keys.open_account(self.state.world).id
-        self.secret = keys.issue(self.state.world, self.account)
-        self.key: ApiKey = self.state.keys[0]
+        super().__init__(clock=DrivenClock(MORNING, running=False), pace=Pace(**settings))
+        self.account = keys.open_account(self.state).id
+        self.secret = keys.issue(self.state, self.account)
+        self.own_key: ApiKey = self.state.keys[0]
 
     def create(self, name: str = "app", template: str = "nodejs", **fields: Any) -> Container:
         """Create a container; it is still pending."""
-        return containers.create(self.state, self.key, {"name": name, "template": template, **fields})
+        return containers.create(self, self.own_key, {"name": name, "template": template, **fields})
 
     def running(self, name: str = "app", template: str = "nodejs", **fields: Any) -> Container:
         """Create a container and let it boot."""
         made = self.create(name, template, **fields)
-        self.pass_time(self.state.pace.boot_seconds)
+        self.pass_time(self.pace.boot_seconds)
         return made
 
     def pass_time(self, seconds: float) -> None:
         """Drive the clock, and let happen what is due."""
         self.clock.advance(seconds)
-        self.state.settle()
+        self.settle()
 
 
 class Caller:
@@ -74,13 +73,13 @@ class Caller:
         """Create a container and let it run; its id."""
         answer = self("POST", "/containers", {"name": name, "template": template, **fields})
         assert answer.status_code == 202, answer.text
-        self.emulator.advance(self.emulator.state.pace.boot_seconds)
+        self.emulator.advance(self.emulator.platform.pace.boot_seconds)
         return str(answer.json()["data"]["id"])
 
 
 @pytest.fixture
-def platform() -> Platform:
-    return Platform()
+def platform() -> OneAccount:
+    return OneAccount()
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from stacks_pulumi.emulator import access
 from stacks_pulumi.emulator.refusals import Refusal
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.world import Container
-    from tests.emulator.conftest import Platform
+    from stacks_pulumi.emulator.state import Container
+    from tests.emulator.conftest import OneAccount
 
 
 @pytest.fixture
-def exposed(platform: Platform) -> Container:
+def exposed(platform: OneAccount) -> Container:
     made = platform.running("myapp")
-    access.set_access(platform.state, made, enabled=True)
+    access.set_access(platform, made, enabled=True)
     return made
 
 
@@ -38,22 +38,22 @@ def test_enabling_gives_a_subdomain_and_allows_the_caller(exposed: Container) ->
 
 
 def test_enabling_again_keeps_the_subdomain_and_adds_a_new_callers_address(
-    platform: Platform, exposed: Container
+    platform: OneAccount, exposed: Container
 ) -> None:
     before = exposed.subdomain
-    platform.state.your_ip = "203.0.113.99"
-    access.set_access(platform.state, exposed, enabled=True)
-    access.set_access(platform.state, exposed, enabled=True)
+    platform.your_ip = "203.0.113.99"
+    access.set_access(platform, exposed, enabled=True)
+    access.set_access(platform, exposed, enabled=True)
 
     assert exposed.subdomain == before
     assert addresses(exposed) == ["203.0.113.45", "203.0.113.99"]
 
 
 def test_disabling_takes_subdomain_and_addresses_away_and_enabling_gives_another(
-    platform: Platform, exposed: Container
+    platform: OneAccount, exposed: Container
 ) -> None:
     before = exposed.subdomain
-    access.set_access(platform.state, exposed, enabled=False)
+    access.set_access(platform, exposed, enabled=False)
     assert (exposed.external_access, exposed.subdomain, exposed.url, exposed.allowed_ips) == (
         False,
         None,
@@ -61,14 +61,14 @@ def test_disabling_takes_subdomain_and_addresses_away_and_enabling_gives_another
         [],
     )
 
-    access.set_access(platform.state, exposed, enabled=True)
+    access.set_access(platform, exposed, enabled=True)
     assert exposed.subdomain not in {None, before}
 
 
 @pytest.mark.parametrize("enabled", [None, "true", 1, [], {}])
-def test_enabled_must_be_a_boolean(platform: Platform, enabled: Any) -> None:
+def test_enabled_must_be_a_boolean(platform: OneAccount, enabled: Any) -> None:
     with pytest.raises(Refusal) as caught:
-        access.set_access(platform.state, platform.running(), enabled)
+        access.set_access(platform, platform.running(), enabled)
 
     assert (caught.value.status, caught.value.body["field"]) == (400, "enabled")
 
@@ -78,9 +78,9 @@ def test_enabled_must_be_a_boolean(platform: Platform, enabled: Any) -> None:
     ["198.51.100.7", "198.51.100.0/24", "2001:db8::1", "2001:db8::/32", "0.0.0.0/0"],
 )
 def test_an_address_or_a_range_is_allowed_as_it_was_written(
-    platform: Platform, exposed: Container, address: str
+    platform: OneAccount, exposed: Container, address: str
 ) -> None:
-    entry = access.add_ip(platform.state, exposed, {"ip_address": address})
+    entry = access.add_ip(platform, exposed, {"ip_address": address})
 
     assert (entry.ip_address, entry.description, entry.service_type) == (address, "Custom IP", "both")
     assert addresses(exposed)[-1] == address
@@ -106,34 +106,34 @@ def test_an_address_or_a_range_is_allowed_as_it_was_written(
     ],
 )
 def test_a_bad_field_is_refused_by_name(
-    platform: Platform, exposed: Container, body: dict[str, Any], field: str
+    platform: OneAccount, exposed: Container, body: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(Refusal) as caught:
-        access.add_ip(platform.state, exposed, body)
+        access.add_ip(platform, exposed, body)
 
     assert (caught.value.status, caught.value.body["field"]) == (400, field)
 
 
 @pytest.mark.parametrize("double", ["203.0.113.45", "203.0.113.45/32"])
 def test_one_address_is_allowed_once_however_it_is_written(
-    platform: Platform, exposed: Container, double: str
+    platform: OneAccount, exposed: Container, double: str
 ) -> None:
     with pytest.raises(Refusal, match="already allowed"):
-        access.add_ip(platform.state, exposed, {"ip_address": double, "service_type": "tcp"})
+        access.add_ip(platform, exposed, {"ip_address": double, "service_type": "tcp"})
 
-    platform.state.duplicate_ips = True
-    access.add_ip(platform.state, exposed, {"ip_address": double, "service_type": "tcp"})
+    platform.duplicate_ips = True
+    access.add_ip(platform, exposed, {"ip_address": double, "service_type": "tcp"})
     assert addresses(exposed) == ["203.0.113.45", double]
 
 
-def test_nothing_can_be_allowed_while_access_is_off(platform: Platform) -> None:
+def test_nothing_can_be_allowed_while_access_is_off(platform: OneAccount) -> None:
     with pytest.raises(Refusal, match="not enabled"):
-        access.add_ip(platform.state, platform.running(), {"ip_address": "198.51.100.7"})
+        access.add_ip(platform, platform.running(), {"ip_address": "198.51.100.7"})
 
 
-def test_the_last_address_stays(platform: Platform, exposed: Container) -> None:
+def test_the_last_address_stays(platform: OneAccount, exposed: Container) -> None:
     first = exposed.allowed_ips[0]
-    second = access.add_ip(platform.state, exposed, {"ip_address": "198.51.100.7"})
+    second = access.add_ip(platform, exposed, {"ip_address": "198.51.100.7"})
     access.remove_ip(exposed, first.id)
 
     with pytest.raises(Refusal, match="last IP address") as caught:
@@ -151,11 +151,11 @@ def test_an_unknown_entry_is_not_found(exposed: Container) -> None:
 
 
 def test_what_the_platform_may_accept_is_accepted_if_not_strict(
-    platform: Platform, exposed: Container
+    platform: OneAccount, exposed: Container
 ) -> None:
-    platform.state.strict = False
+    platform.strict = False
     body = {"ip_address": "198.51.100.7/24", "description": None, "service_type": None}
-    entry = access.add_ip(platform.state, exposed, body)
+    entry = access.add_ip(platform, exposed, body)
 
     assert (entry.ip_address, entry.description, entry.service_type) == (
         "198.51.100.7/24",
@@ -163,4 +163,4 @@ def test_what_the_platform_may_accept_is_accepted_if_not_strict(
         "both",
     )
     with pytest.raises(Refusal):
-        access.add_ip(platform.state, exposed, {"ip_address": "fe80::1%eth0"})
+        access.add_ip(platform, exposed, {"ip_address": "fe80::1%eth0"})

@@ -284,7 +284,7 @@ def test_a_number_out_of_range_is_refused_with_its_name(
 
 
 def test_limits_above_the_maximum_are_cut_if_not_strict(emulator: Emulator, call: Caller) -> None:
-    emulator.state.strict = False
+    emulator.platform.strict = False
     container = call.create("myapp")
     for path in ("backups?limit=101", "logs?lines=501"):
         assert call("GET", f"/containers/{container}/{path}").status_code == 200

@@ -11,14 +11,14 @@ from stacks_pulumi.emulator.clock import DAY, iso
 from stacks_pulumi.emulator.refusals import Refusal
 
 if TYPE_CHECKING:
-    from tests.emulator.conftest import Platform
+    from tests.emulator.conftest import OneAccount
 
 UNTIL_TWO = 19 * 3600 + 20 * 60
 """Seconds from the platform's morning, 06:40, to the next 02:00."""
 
 
-def test_a_backup_is_made_in_the_background(platform: Platform) -> None:
-    made = backups.trigger(platform.state, platform.running())
+def test_a_backup_is_made_in_the_background(platform: OneAccount) -> None:
+    made = backups.trigger(platform, platform.running())
     assert (made.status, made.completed_at, made.snapshot_id) == ("in_progress", None, None)
 
     platform.pass_time(10)
@@ -29,35 +29,35 @@ def test_a_backup_is_made_in_the_background(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("status", ["pending", "stopped", "deleting"])
-def test_only_a_running_container_is_backed_up(platform: Platform, status: str) -> None:
+def test_only_a_running_container_is_backed_up(platform: OneAccount, status: str) -> None:
     made = platform.create()
     if status != "pending":
         platform.pass_time(20)
     if status == "stopped":
-        containers.set_status(platform.state, made, "stopped")
+        containers.set_status(platform, made, "stopped")
         platform.pass_time(5)
     if status == "deleting":
-        containers.delete(platform.state, made)
+        containers.delete(platform, made)
 
     with pytest.raises(Refusal, match="must be running") as caught:
-        backups.trigger(platform.state, made)
+        backups.trigger(platform, made)
 
     assert caught.value.status == 400
 
 
-def test_a_backup_can_fail_with_a_message(platform: Platform) -> None:
+def test_a_backup_can_fail_with_a_message(platform: OneAccount) -> None:
     container = platform.running("mydb")
-    platform.state.world.backup_failures["mydb"] = ["no space"]
-    first, second = backups.trigger(platform.state, container), backups.trigger(platform.state, container)
+    platform.state.backup_failures["mydb"] = ["no space"]
+    first, second = backups.trigger(platform, container), backups.trigger(platform, container)
     platform.pass_time(10)
 
     assert (first.status, first.error_message, first.size_bytes) == ("failed", "no space", 0)
     assert (second.status, second.error_message) == ("completed", None)
 
 
-def test_every_night_at_two_utc_what_runs_is_backed_up(platform: Platform) -> None:
+def test_every_night_at_two_utc_what_runs_is_backed_up(platform: OneAccount) -> None:
     platform.running("mydb")
-    containers.set_status(platform.state, platform.running("off"), "stopped")
+    containers.set_status(platform, platform.running("off"), "stopped")
     platform.pass_time(UNTIL_TWO - 60)
     assert platform.state.backups == {}
 
@@ -68,7 +68,7 @@ def test_every_night_at_two_utc_what_runs_is_backed_up(platform: Platform) -> No
     assert iso(made.created_at) == "2026-05-18T02:00:00.000Z"
 
 
-def test_a_container_has_no_backup_of_nights_before_it_ran(platform: Platform) -> None:
+def test_a_container_has_no_backup_of_nights_before_it_ran(platform: OneAccount) -> None:
     platform.pass_time(3 * DAY)
     platform.running("late")
     platform.pass_time(DAY)
@@ -76,9 +76,9 @@ def test_a_container_has_no_backup_of_nights_before_it_ran(platform: Platform) -
     assert len(platform.state.backups) == 1
 
 
-def test_backups_are_kept_a_week_and_pinned_ones_for_good(platform: Platform) -> None:
+def test_backups_are_kept_a_week_and_pinned_ones_for_good(platform: OneAccount) -> None:
     container = platform.running("mydb")
-    kept, dropped = backups.trigger(platform.state, container), backups.trigger(platform.state, container)
+    kept, dropped = backups.trigger(platform, container), backups.trigger(platform, container)
     platform.pass_time(10)
     backups.pin(kept, pinned=True)
     platform.pass_time(6.9 * DAY)
@@ -98,56 +98,56 @@ def test_backups_are_kept_a_week_and_pinned_ones_for_good(platform: Platform) ->
     assert kept.id not in platform.state.backups
 
 
-def test_the_newest_backup_comes_first(platform: Platform) -> None:
+def test_the_newest_backup_comes_first(platform: OneAccount) -> None:
     container = platform.running()
     ids = []
     for _ in range(3):
-        ids.append(backups.trigger(platform.state, container).id)
+        ids.append(backups.trigger(platform, container).id)
         platform.pass_time(1)
 
-    assert [found.id for found in backups.newest_first(platform.state, container)] == ids[::-1]
+    assert [found.id for found in backups.newest_first(platform, container)] == ids[::-1]
 
 
-def test_a_restore_needs_a_running_container_and_a_complete_backup(platform: Platform) -> None:
+def test_a_restore_needs_a_running_container_and_a_complete_backup(platform: OneAccount) -> None:
     container = platform.running()
-    made = backups.trigger(platform.state, container)
+    made = backups.trigger(platform, container)
     with pytest.raises(Refusal, match="in_progress"):
-        backups.restore(platform.state, made)
+        backups.restore(platform, made)
     platform.pass_time(10)
 
-    backups.restore(platform.state, made)
+    backups.restore(platform, made)
     assert (container.restored, container.status) == ([made.id], "running")
 
-    containers.set_status(platform.state, container, "stopped")
+    containers.set_status(platform, container, "stopped")
     platform.pass_time(5)
     with pytest.raises(Refusal, match="must be running"):
-        backups.restore(platform.state, made)
+        backups.restore(platform, made)
 
 
-def test_a_deleted_containers_backups_go_with_it(platform: Platform) -> None:
+def test_a_deleted_containers_backups_go_with_it(platform: OneAccount) -> None:
     container, other = platform.running("mydb"), platform.running("other")
-    backups.pin(backups.trigger(platform.state, container), pinned=True)
-    backups.trigger(platform.state, other)
-    containers.delete(platform.state, container)
+    backups.pin(backups.trigger(platform, container), pinned=True)
+    backups.trigger(platform, other)
+    containers.delete(platform, container)
     platform.pass_time(3)
 
     assert [found.container_name for found in platform.state.backups.values()] == ["other"]
 
 
 @pytest.mark.parametrize("backup_id", ["0", "99", "-1", "x", "²", "1" * 30, ""])
-def test_what_is_no_backup_is_not_found(platform: Platform, backup_id: str) -> None:
-    backups.trigger(platform.state, platform.running())
+def test_what_is_no_backup_is_not_found(platform: OneAccount, backup_id: str) -> None:
+    backups.trigger(platform, platform.running())
 
     with pytest.raises(Refusal) as caught:
-        backups.find(platform.state, platform.account, backup_id)
+        backups.find(platform, platform.account, backup_id)
 
     assert caught.value.status == 404
 
 
-def test_another_accounts_backup_is_not_found(platform: Platform) -> None:
-    made = backups.trigger(platform.state, platform.running())
+def test_another_accounts_backup_is_not_found(platform: OneAccount) -> None:
+    made = backups.trigger(platform, platform.running())
 
     with pytest.raises(Refusal) as caught:
-        backups.find(platform.state, "usr-somebody", str(made.id))
+        backups.find(platform, "usr-somebody", str(made.id))
 
     assert caught.value.status == 404

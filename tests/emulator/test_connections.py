@@ -10,12 +10,12 @@ from stacks_pulumi.emulator import connections, containers
 from stacks_pulumi.emulator.refusals import Refusal
 
 if TYPE_CHECKING:
-    from tests.emulator.conftest import Platform
+    from tests.emulator.conftest import OneAccount
 
 
-def test_a_connection_to_postgresql_has_the_guides_variables(platform: Platform) -> None:
+def test_a_connection_to_postgresql_has_the_guides_variables(platform: OneAccount) -> None:
     app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
-    made = connections.create(platform.state, app, database, "primary-db")
+    made = connections.create(platform, app, database, "primary-db")
 
     assert made.name == "primary-db"
     assert connections.environment(database) == {
@@ -40,7 +40,7 @@ def test_a_connection_to_postgresql_has_the_guides_variables(platform: Platform)
     ],
 )
 def test_every_kind_of_target_has_variables_and_a_masked_string(
-    platform: Platform, template: str, variable: str, uri: str
+    platform: OneAccount, template: str, variable: str, uri: str
 ) -> None:
     target = platform.create("target", template)
 
@@ -48,82 +48,82 @@ def test_every_kind_of_target_has_variables_and_a_masked_string(
     assert connections.uri(target) == uri.format(id=target.id)
 
 
-def test_without_a_name_the_targets_is_taken(platform: Platform) -> None:
+def test_without_a_name_the_targets_is_taken(platform: OneAccount) -> None:
     app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
 
-    assert connections.create(platform.state, app, database, None).name == "mydb"
+    assert connections.create(platform, app, database, None).name == "mydb"
 
 
 @pytest.mark.parametrize("name", ["", 7, "x" * 65, ["primary"]])
-def test_a_bad_name_is_refused_with_its_field(platform: Platform, name: Any) -> None:
+def test_a_bad_name_is_refused_with_its_field(platform: OneAccount, name: Any) -> None:
     app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
 
     with pytest.raises(Refusal) as caught:
-        connections.create(platform.state, app, database, name)
+        connections.create(platform, app, database, name)
 
     assert (caught.value.status, caught.value.body["field"]) == (400, "connectionName")
 
 
-def test_a_name_is_used_once_per_source(platform: Platform) -> None:
+def test_a_name_is_used_once_per_source(platform: OneAccount) -> None:
     app, other = platform.running("myapp"), platform.running("other")
     database = platform.running("mydb", "postgresql")
-    connections.create(platform.state, app, database, "db")
+    connections.create(platform, app, database, "db")
 
     with pytest.raises(Refusal, match="already exists"):
-        connections.create(platform.state, app, other, "db")
-    connections.create(platform.state, other, database, "db")
-    connections.create(platform.state, app, database, "db-again")
+        connections.create(platform, app, other, "db")
+    connections.create(platform, other, database, "db")
+    connections.create(platform, app, database, "db-again")
 
-    assert [made.name for made in connections.outgoing(platform.state, app)] == ["db", "db-again"]
-    assert [made.source for made in connections.incoming(platform.state, database)] == [
+    assert [made.name for made in connections.outgoing(platform, app)] == ["db", "db-again"]
+    assert [made.source for made in connections.incoming(platform, database)] == [
         app.id,
         other.id,
         app.id,
     ]
 
 
-def test_both_ends_must_run_and_differ(platform: Platform) -> None:
+def test_both_ends_must_run_and_differ(platform: OneAccount) -> None:
     app, booting = platform.running("myapp"), platform.create("mydb", "postgresql")
 
     with pytest.raises(Refusal, match="mydb must be running"):
-        connections.create(platform.state, app, booting, "db")
+        connections.create(platform, app, booting, "db")
     with pytest.raises(Refusal, match="mydb must be running"):
-        connections.create(platform.state, booting, app, "db")
+        connections.create(platform, booting, app, "db")
     with pytest.raises(Refusal, match="itself"):
-        connections.create(platform.state, app, app, "db")
+        connections.create(platform, app, app, "db")
 
 
-def test_the_source_has_old_variables_until_it_restarts(platform: Platform) -> None:
+def test_the_source_has_old_variables_until_it_restarts(platform: OneAccount) -> None:
     app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
-    made = connections.create(platform.state, app, database, "db")
+    made = connections.create(platform, app, database, "db")
     assert (app.env_pending, database.env_pending) == (True, False)
 
-    containers.set_status(platform.state, app, "restart")
+    containers.set_status(platform, app, "restart")
     platform.pass_time(5)
     assert not app.env_pending
 
-    connections.delete(platform.state, made)
+    connections.delete(platform, made)
     assert app.env_pending
 
 
-def test_a_deleted_containers_connections_end_with_it(platform: Platform) -> None:
+def test_a_deleted_containers_connections_end_with_it(platform: OneAccount) -> None:
     app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
     other = platform.running("other")
-    connections.create(platform.state, app, database, "db")
-    connections.create(platform.state, other, app, "app")
-    containers.set_status(platform.state, app, "restart")
+    connections.create(platform, app, database, "db")
+    connections.create(platform, other, app, "app")
+    containers.set_status(platform, app, "restart")
     platform.pass_time(5)
 
-    containers.delete(platform.state, database)
+    containers.delete(platform, database)
     assert [made.name for made in platform.state.connections.values()] == ["app"]
     assert app.env_pending
 
-    containers.delete(platform.state, app)
+    containers.delete(platform, app)
     platform.pass_time(3)
     assert platform.state.connections == {}
 
 
-def test_targets_come_in_the_guides_groups(platform: Platform) -> None:
+def test_targets_come_in_the_guides_groups(platform: OneAccount) -> None:
     app = platform.running("myapp")
     for name, template in (
         ("mydb", "postgresql"),
@@ -133,8 +133,8 @@ def test_targets_come_in_the_guides_groups(platform: Platform) -> None:
         ("blog", "ghost"),
     ):
         platform.running(name, template)
-    containers.delete(platform.state, platform.running("going", "mysql"))
-    groups = connections.targets(platform.state, app)
+    containers.delete(platform, platform.running("going", "mysql"))
+    groups = connections.targets(platform, app)
 
     assert {group: [found.name for found in members] for group, members in groups.items()} == {
         "databases": ["mydb"],
@@ -145,11 +145,11 @@ def test_targets_come_in_the_guides_groups(platform: Platform) -> None:
     }
 
 
-def test_another_accounts_connection_is_not_found(platform: Platform) -> None:
+def test_another_accounts_connection_is_not_found(platform: OneAccount) -> None:
     app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
-    made = connections.create(platform.state, app, database, "db")
+    made = connections.create(platform, app, database, "db")
 
     with pytest.raises(Refusal) as caught:
-        connections.find(platform.state, "usr-somebody", made.id)
+        connections.find(platform, "usr-somebody", made.id)
 
     assert caught.value.status == 404

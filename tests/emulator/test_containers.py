@@ -11,7 +11,7 @@ from stacks_pulumi.emulator import containers, keys
 from stacks_pulumi.emulator.refusals import Refusal
 
 if TYPE_CHECKING:
-    from tests.emulator.conftest import Platform
+    from tests.emulator.conftest import OneAccount
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         ("my--app", "Container name must not contain consecutive hyphens"),
     ],
 )
-def test_a_bad_name_is_refused_with_its_field(platform: Platform, name: Any, error: str) -> None:
+def test_a_bad_name_is_refused_with_its_field(platform: OneAccount, name: Any, error: str) -> None:
     with pytest.raises(Refusal) as caught:
         platform.create(name)
 
@@ -39,7 +39,7 @@ def test_a_bad_name_is_refused_with_its_field(platform: Platform, name: Any, err
 
 
 @pytest.mark.parametrize("name", ["abc", "a" * 32, "My-App-2", "123"])
-def test_a_good_name_is_taken(platform: Platform, name: str) -> None:
+def test_a_good_name_is_taken(platform: OneAccount, name: str) -> None:
     assert platform.create(name).id == f"{platform.account}-{name}"
 
 
@@ -72,7 +72,7 @@ def test_a_good_name_is_taken(platform: Platform, name: str) -> None:
         ({"additional_storage_tier": 1, "template": "postgresql"}, "additional_storage_tier"),
     ],
 )
-def test_a_bad_field_is_refused_by_name(platform: Platform, fields: dict[str, Any], field: str) -> None:
+def test_a_bad_field_is_refused_by_name(platform: OneAccount, fields: dict[str, Any], field: str) -> None:
     with pytest.raises(Refusal) as caught:
         platform.create(**fields)
 
@@ -96,7 +96,7 @@ def test_a_bad_field_is_refused_by_name(platform: Platform, fields: dict[str, An
     ],
 )
 def test_plan_price_and_storage_are_those_of_the_guide(
-    platform: Platform, template: str, fields: dict[str, Any], outcome: tuple[str, int, int]
+    platform: OneAccount, template: str, fields: dict[str, Any], outcome: tuple[str, int, int]
 ) -> None:
     made = platform.create("box", template, **fields)
 
@@ -118,26 +118,26 @@ def test_plan_price_and_storage_are_those_of_the_guide(
     ],
 )
 def test_what_the_platform_may_accept_is_accepted_if_not_strict(
-    platform: Platform, template: str, fields: dict[str, Any], outcome: tuple[str, int, int]
+    platform: OneAccount, template: str, fields: dict[str, Any], outcome: tuple[str, int, int]
 ) -> None:
-    platform.state.strict = False
+    platform.strict = False
     made = platform.create("box", template, **fields)
 
     assert (made.plan, int(made.price), made.storage_mb) == outcome
 
 
-def test_a_discount_code_is_taken_and_changes_no_price(platform: Platform) -> None:
+def test_a_discount_code_is_taken_and_changes_no_price(platform: OneAccount) -> None:
     assert platform.create(discount_code="SPRING").price == Decimal(4)
 
 
-def test_a_name_is_taken_until_its_container_is_gone(platform: Platform) -> None:
+def test_a_name_is_taken_until_its_container_is_gone(platform: OneAccount) -> None:
     first = platform.running("web")
 
     with pytest.raises(Refusal, match="already exists") as caught:
         platform.create("web")
     assert caught.value.body["field"] == "name"
 
-    containers.delete(platform.state, first)
+    containers.delete(platform, first)
     platform.pass_time(2.9)
     with pytest.raises(Refusal, match="already exists"):
         platform.create("web")
@@ -146,20 +146,20 @@ def test_a_name_is_taken_until_its_container_is_gone(platform: Platform) -> None
     assert platform.create("web").status == "pending"
 
 
-def test_two_accounts_may_use_one_name(platform: Platform) -> None:
+def test_two_accounts_may_use_one_name(platform: OneAccount) -> None:
     platform.create("web")
-    other = keys.open_account(platform.state.world).id
-    keys.issue(platform.state.world, other)
+    other = keys.open_account(platform.state).id
+    keys.issue(platform.state, other)
 
-    made = containers.create(platform.state, platform.state.keys[1], {"name": "web", "template": "nodejs"})
+    made = containers.create(platform, platform.state.keys[1], {"name": "web", "template": "nodejs"})
 
     assert made.id == f"{other}-web"
     with pytest.raises(Refusal) as caught:
-        containers.find(platform.state, platform.account, made.id)
+        containers.find(platform, platform.account, made.id)
     assert caught.value.status == 404
 
 
-def test_a_boot_takes_its_seconds(platform: Platform) -> None:
+def test_a_boot_takes_its_seconds(platform: OneAccount) -> None:
     made = platform.create()
 
     platform.pass_time(19.9)
@@ -170,24 +170,24 @@ def test_a_boot_takes_its_seconds(platform: Platform) -> None:
     assert made.running_since == made.created_at + 20
 
 
-def test_a_boot_can_take_a_number_of_reads(platform: Platform) -> None:
-    platform.state.pace.boot_reads = 2
+def test_a_boot_can_take_a_number_of_reads(platform: OneAccount) -> None:
+    platform.pace.boot_reads = 2
     made = platform.create()
     platform.pass_time(10_000)
     shown = []
     for _ in range(4):
-        containers.seen(platform.state, made)
+        containers.seen(platform, made)
         shown.append(made.status)
 
     assert shown == ["pending", "pending", "running", "running"]
 
 
-def test_a_boot_that_fails_says_why_and_can_be_tried_again(platform: Platform) -> None:
-    platform.state.world.boot_failures["app"] = 1
+def test_a_boot_that_fails_says_why_and_can_be_tried_again(platform: OneAccount) -> None:
+    platform.state.boot_failures["app"] = 1
     made = platform.running()
     assert (made.status, made.error) == ("error", "the service did not become healthy in time")
 
-    containers.set_status(platform.state, made, "running")
+    containers.set_status(platform, made, "running")
     assert made.status == "starting"
     platform.pass_time(19)
     assert made.status == "starting"
@@ -196,25 +196,25 @@ def test_a_boot_that_fails_says_why_and_can_be_tried_again(platform: Platform) -
     assert (made.status, made.error, made.boots) == ("running", None, 2)
 
 
-def test_a_boot_can_fail_for_good_and_by_template(platform: Platform) -> None:
-    platform.state.world.boot_failures["python"] = None
+def test_a_boot_can_fail_for_good_and_by_template(platform: OneAccount) -> None:
+    platform.state.boot_failures["python"] = None
     made = platform.running("job", "python")
     fine = platform.running("web", "nodejs")
     for _ in range(3):
-        containers.set_status(platform.state, made, "restart")
+        containers.set_status(platform, made, "restart")
         platform.pass_time(20)
 
     assert (made.status, made.boots, fine.status) == ("error", 4, "running")
 
 
-def test_a_container_that_failed_can_be_stopped_and_boots_when_started(platform: Platform) -> None:
-    platform.state.world.boot_failures["app"] = 1
+def test_a_container_that_failed_can_be_stopped_and_boots_when_started(platform: OneAccount) -> None:
+    platform.state.boot_failures["app"] = 1
     made = platform.running()
-    containers.set_status(platform.state, made, "stopped")
+    containers.set_status(platform, made, "stopped")
     platform.pass_time(5)
     assert made.status == "stopped"
 
-    containers.set_status(platform.state, made, "running")
+    containers.set_status(platform, made, "running")
     platform.pass_time(6)
     assert made.status == "starting"
     platform.pass_time(14)
@@ -233,14 +233,14 @@ def test_a_container_that_failed_can_be_stopped_and_boots_when_started(platform:
     ],
 )
 def test_a_status_is_reached_through_another(
-    platform: Platform, before: str, wanted: str, through: str, after: str
+    platform: OneAccount, before: str, wanted: str, through: str, after: str
 ) -> None:
     made = platform.running()
     if before == "stopped":
-        containers.set_status(platform.state, made, "stopped")
+        containers.set_status(platform, made, "stopped")
         platform.pass_time(5)
 
-    containers.set_status(platform.state, made, wanted)
+    containers.set_status(platform, made, wanted)
 
     assert made.status == through
     platform.pass_time(5)
@@ -248,52 +248,52 @@ def test_a_status_is_reached_through_another(
 
 
 @pytest.mark.parametrize("wanted", ["paused", "Running", "", None, 1, ["running"], {}])
-def test_an_unknown_status_is_refused(platform: Platform, wanted: Any) -> None:
+def test_an_unknown_status_is_refused(platform: OneAccount, wanted: Any) -> None:
     made = platform.running()
 
     with pytest.raises(Refusal, match="running, stopped, restart") as caught:
-        containers.set_status(platform.state, made, wanted)
+        containers.set_status(platform, made, wanted)
 
     assert caught.value.body["field"] == "status"
 
 
-def test_a_busy_container_takes_no_orders(platform: Platform) -> None:
+def test_a_busy_container_takes_no_orders(platform: OneAccount) -> None:
     made = platform.create()
 
     with pytest.raises(Refusal, match="pending") as caught:
-        containers.set_status(platform.state, made, "stopped")
+        containers.set_status(platform, made, "stopped")
 
     assert caught.value.status == 400
 
 
-def test_a_deleted_container_is_listed_until_it_is_gone(platform: Platform) -> None:
+def test_a_deleted_container_is_listed_until_it_is_gone(platform: OneAccount) -> None:
     made = platform.running()
-    containers.delete(platform.state, made)
-    containers.delete(platform.state, made)
+    containers.delete(platform, made)
+    containers.delete(platform, made)
 
-    assert [found.status for found in containers.of_account(platform.state, platform.account)] == ["deleting"]
+    assert [found.status for found in containers.of_account(platform, platform.account)] == ["deleting"]
     platform.pass_time(3)
-    assert containers.of_account(platform.state, platform.account) == []
+    assert containers.of_account(platform, platform.account) == []
     with pytest.raises(Refusal) as caught:
-        containers.find(platform.state, platform.account, made.id)
+        containers.find(platform, platform.account, made.id)
     assert caught.value.status == 404
 
 
-def test_a_second_deletion_is_refused_if_the_platform_is_told_to(platform: Platform) -> None:
+def test_a_second_deletion_is_refused_if_the_platform_is_told_to(platform: OneAccount) -> None:
     made = platform.running()
-    platform.state.refuse_repeated_delete = True
-    containers.delete(platform.state, made)
+    platform.refuse_repeated_delete = True
+    containers.delete(platform, made)
 
     with pytest.raises(Refusal, match="already being deleted") as caught:
-        containers.delete(platform.state, made)
+        containers.delete(platform, made)
 
     assert caught.value.status == 400
     platform.pass_time(3)
     assert platform.state.containers == {}
 
 
-def test_names_are_stored_in_lower_case_if_the_platform_is_told_to(platform: Platform) -> None:
-    platform.state.lower_case_names = True
+def test_names_are_stored_in_lower_case_if_the_platform_is_told_to(platform: OneAccount) -> None:
+    platform.lower_case_names = True
     made = platform.create("My-App")
 
     assert (made.name, made.id) == ("my-app", f"{platform.account}-my-app")
@@ -301,21 +301,21 @@ def test_names_are_stored_in_lower_case_if_the_platform_is_told_to(platform: Pla
         platform.create("MY-app")
 
 
-def test_a_container_can_be_deleted_while_it_boots(platform: Platform) -> None:
-    platform.state.world.boot_failures["app"] = 1
+def test_a_container_can_be_deleted_while_it_boots(platform: OneAccount) -> None:
+    platform.state.boot_failures["app"] = 1
     made = platform.create()
-    containers.delete(platform.state, made)
+    containers.delete(platform, made)
     platform.pass_time(60)
 
     assert platform.state.containers == {}
-    assert platform.state.world.boot_failures == {"app": 1}
+    assert platform.state.boot_failures == {"app": 1}
 
 
-def test_a_cap_counts_what_is_created_and_gives_nothing_back(platform: Platform) -> None:
-    platform.key.spending_cap = Decimal(10)
-    containers.delete(platform.state, platform.running("one"))
+def test_a_cap_counts_what_is_created_and_gives_nothing_back(platform: OneAccount) -> None:
+    platform.own_key.spending_cap = Decimal(10)
+    containers.delete(platform, platform.running("one"))
     platform.running("two", additional_storage_tier=1)
-    assert keys.spent(platform.key, platform.clock.now()) == Decimal(9)
+    assert keys.spent(platform.own_key, platform.clock.now()) == Decimal(9)
 
     with pytest.raises(Refusal) as caught:
         platform.create("three")
@@ -330,28 +330,28 @@ def test_a_cap_counts_what_is_created_and_gives_nothing_back(platform: Platform)
     assert platform.create("four", "ubuntu-micro", plan="micro").price == Decimal(1)
 
 
-def test_a_cap_begins_anew_with_the_calendar_month(platform: Platform) -> None:
-    platform.key.spending_cap = Decimal(4)
+def test_a_cap_begins_anew_with_the_calendar_month(platform: OneAccount) -> None:
+    platform.own_key.spending_cap = Decimal(4)
     platform.create("may")
     with pytest.raises(Refusal):
         platform.create("too-much")
     platform.pass_time(15 * 86400)
 
     assert platform.create("june").name == "june"
-    assert platform.key.spent == {"2026-05": Decimal(4), "2026-06": Decimal(4)}
+    assert platform.own_key.spent == {"2026-05": Decimal(4), "2026-06": Decimal(4)}
 
 
-def test_caps_are_per_key(platform: Platform) -> None:
-    platform.key.spending_cap = Decimal(4)
-    keys.issue(platform.state.world, platform.account, spending_cap=Decimal(4))
+def test_caps_are_per_key(platform: OneAccount) -> None:
+    platform.own_key.spending_cap = Decimal(4)
+    keys.issue(platform.state, platform.account, spending_cap=Decimal(4))
     platform.create("one")
 
-    made = containers.create(platform.state, platform.state.keys[1], {"name": "two", "template": "nodejs"})
+    made = containers.create(platform, platform.state.keys[1], {"name": "two", "template": "nodejs"})
 
     assert made.created_by == platform.state.keys[1].label
 
 
-def test_an_account_without_a_payment_method_creates_nothing(platform: Platform) -> None:
+def test_an_account_without_a_payment_method_creates_nothing(platform: OneAccount) -> None:
     platform.state.accounts[platform.account].payment_method = False
 
     with pytest.raises(Refusal) as caught:
@@ -359,11 +359,13 @@ def test_an_account_without_a_payment_method_creates_nothing(platform: Platform)
 
     assert caught.value.status == 402
     assert "spending_cap" not in caught.value.body
-    assert platform.key.spent == {}
+    assert platform.own_key.spent == {}
 
 
-def test_without_capacity_the_account_is_put_on_the_waitlist_and_charged_nothing(platform: Platform) -> None:
-    platform.state.world.capacity = 1
+def test_without_capacity_the_account_is_put_on_the_waitlist_and_charged_nothing(
+    platform: OneAccount,
+) -> None:
+    platform.state.capacity = 1
     first = platform.running("one")
     for _ in range(2):
         with pytest.raises(Refusal) as caught:
@@ -371,14 +373,14 @@ def test_without_capacity_the_account_is_put_on_the_waitlist_and_charged_nothing
         assert caught.value.status == 503
 
     assert platform.state.accounts[platform.account].waitlisted == 2
-    assert keys.spent(platform.key, platform.clock.now()) == Decimal(4)
+    assert keys.spent(platform.own_key, platform.clock.now()) == Decimal(4)
 
-    containers.delete(platform.state, first)
+    containers.delete(platform, first)
     platform.pass_time(3)
     assert platform.create("two").status == "pending"
 
 
-def test_ids_depend_on_the_seed_alone(platform: Platform) -> None:
+def test_ids_depend_on_the_seed_alone(platform: OneAccount) -> None:
     one, same = platform, type(platform)()
 
     assert one.account == same.account

@@ -12,7 +12,7 @@ import pytest
 import requests
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator import Emulator, page_data
 from stacks_pulumi.emulator.drift import Drift
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def test_data_is_loaded_without_waiting_and_without_a_cap(
     }
 
     assert control("POST", "load", data)["ids"][0] == f"{emulator.account}-myapp"
-    state = emulator.snapshot()
+    state = page_data.snapshot(emulator.api)
     assert [found["status"] for found in state["containers"]] == ["running", "running", "running", "stopped"]
     assert [backup["status"] for backup in state["backups"]] == ["completed", "completed"]
     assert [entry["ip_address"] for entry in state["containers"][0]["allowed_ips"]][-1] == "198.51.100.0/24"
@@ -326,10 +326,10 @@ def test_what_would_break_it_later_is_refused_at_once(
     sent = {
         key: emulator.account if key == "account" else value for key, value in body.items() if key != "to"
     }
-    before = msgspec.json.encode(emulator.state.world)
+    before = msgspec.json.encode(emulator.platform.state)
 
     assert control("POST", body["to"], sent, status=400)["error"].startswith(complaint)
-    assert msgspec.json.encode(emulator.state.world) == before
+    assert msgspec.json.encode(emulator.platform.state) == before
     assert control("GET", "faults")["all"] == []
     assert control("GET", "snapshot")["now"] == "2026-05-17T06:40:20.000Z"
     assert call("GET", "/containers").json()["count"] == 1
@@ -435,7 +435,7 @@ def test_the_state_holds_everything_and_nothing_secret(
     assert (state["connections"][0]["source"], state["connections"][0]["target"]) == ("myapp", "mydb")
     assert state["backups"][0]["status"] == "in_progress"
     assert state["keys"][0]["spent"] == 13
-    now = emulator.snapshot()
+    now = page_data.snapshot(emulator.api)
     for told_now in (state, now):
         # It runs down while the test runs.
         del told_now["keys"][0]["window_ends_in"]
@@ -466,7 +466,7 @@ def test_the_page_brings_everything_with_it(emulator: Emulator) -> None:
 def test_the_page_reads_what_the_state_tells(emulator: Emulator, call: Caller) -> None:
     call.create("gate", "stacks-vpn")
     page = requests.get(emulator.page_url, timeout=10).text
-    state = emulator.snapshot()
+    state = page_data.snapshot(emulator.api)
 
     unread = [key for key in state if f"state.{key}" not in page]
     assert unread == ["accounts"]

@@ -10,7 +10,7 @@ from stacks_pulumi.emulator import backups
 from stacks_pulumi.emulator.drift import Drift
 
 if TYPE_CHECKING:
-    from tests.emulator.conftest import Platform
+    from tests.emulator.conftest import OneAccount
 
 
 class Saved:
@@ -29,11 +29,11 @@ def saved() -> Saved:
 
 
 @pytest.fixture
-def drift(platform: Platform, saved: Saved) -> Drift:
-    return Drift(platform.state, saved)
+def drift(platform: OneAccount, saved: Saved) -> Drift:
+    return Drift(platform, saved)
 
 
-def test_a_container_is_stopped_started_and_made_to_fail_at_once(platform: Platform, drift: Drift) -> None:
+def test_a_container_is_stopped_started_and_made_to_fail_at_once(platform: OneAccount, drift: Drift) -> None:
     made = platform.running("app")
     seen = []
     for action in (drift.stop, drift.start, drift.fail):
@@ -44,7 +44,9 @@ def test_a_container_is_stopped_started_and_made_to_fail_at_once(platform: Platf
     assert made.error == "the process was killed: out of memory"
 
 
-def test_a_container_that_was_started_after_it_failed_has_no_error(platform: Platform, drift: Drift) -> None:
+def test_a_container_that_was_started_after_it_failed_has_no_error(
+    platform: OneAccount, drift: Drift
+) -> None:
     made = platform.running("app")
     drift.fail("app")
     drift.start("app")
@@ -52,10 +54,10 @@ def test_a_container_that_was_started_after_it_failed_has_no_error(platform: Pla
     assert (made.status, made.error) == ("running", None)
 
 
-def test_a_container_is_deleted_with_all_it_has(platform: Platform, drift: Drift) -> None:
+def test_a_container_is_deleted_with_all_it_has(platform: OneAccount, drift: Drift) -> None:
     app, database = platform.running("app"), platform.running("mydb", "postgresql")
     drift.connect("app", "mydb", "primary")
-    backups.trigger(platform.state, database)
+    backups.trigger(platform, database)
     drift.delete("mydb")
 
     assert list(platform.state.containers) == [app.id]
@@ -81,11 +83,11 @@ def test_a_container_is_deleted_with_all_it_has(platform: Platform, drift: Drift
     ],
 )
 def test_a_recreated_container_has_the_same_id_and_nothing_else_of_the_first(
-    platform: Platform, drift: Drift, before: dict[str, Any], wanted: dict[str, Any], after: tuple[Any, ...]
+    platform: OneAccount, drift: Drift, before: dict[str, Any], wanted: dict[str, Any], after: tuple[Any, ...]
 ) -> None:
     first, target = platform.running("app", **before), platform.running("mydb", "postgresql")
     drift.connect("app", target.id, "primary")
-    backups.trigger(platform.state, first)
+    backups.trigger(platform, first)
     second = drift.recreate("app", **wanted)
 
     assert (second.id, second.account) == (first.id, first.account)
@@ -96,7 +98,7 @@ def test_a_recreated_container_has_the_same_id_and_nothing_else_of_the_first(
     assert platform.state.container("app") is second
 
 
-def test_a_container_is_resized(platform: Platform, drift: Drift) -> None:
+def test_a_container_is_resized(platform: OneAccount, drift: Drift) -> None:
     made = platform.running("app")
     drift.resize(made.id, "premium", 3)
 
@@ -105,7 +107,7 @@ def test_a_container_is_resized(platform: Platform, drift: Drift) -> None:
         drift.resize("app", "huge")
 
 
-def test_access_and_addresses_change(platform: Platform, drift: Drift) -> None:
+def test_access_and_addresses_change(platform: OneAccount, drift: Drift) -> None:
     made = platform.running("app")
     drift.set_external_access("app", enabled=True)
     drift.allow_ip("app", "198.51.100.7", service_type="tcp", description="door")
@@ -118,14 +120,14 @@ def test_access_and_addresses_change(platform: Platform, drift: Drift) -> None:
         drift.remove_ip("app", "198.51.100.7")
 
 
-def test_connections_backups_and_devices_change(platform: Platform, drift: Drift) -> None:
+def test_connections_backups_and_devices_change(platform: OneAccount, drift: Drift) -> None:
     platform.running("app")
     gateway, database = platform.running("gate", "stacks-vpn"), platform.running("mydb", "postgresql")
     drift.connect("app", "mydb", "primary")
     drift.disconnect("app", "primary")
     with pytest.raises(KeyError):
         drift.disconnect("app", "primary")
-    made = backups.trigger(platform.state, database)
+    made = backups.trigger(platform, database)
     backups.pin(made, pinned=True)
     drift.unpin(made.id)
     assert not made.pinned
@@ -137,17 +139,17 @@ def test_connections_backups_and_devices_change(platform: Platform, drift: Drift
     assert [client.name for client in gateway.vpn_clients] == ["phone"]
 
 
-def test_keys_payment_and_capacity_change(platform: Platform, drift: Drift) -> None:
-    drift.revoke_key(platform.key.label)
+def test_keys_payment_and_capacity_change(platform: OneAccount, drift: Drift) -> None:
+    drift.revoke_key(platform.own_key.label)
     drift.set_payment_method(platform.account, present=False)
     drift.set_capacity(0)
 
-    assert platform.key.revoked
+    assert platform.own_key.revoked
     assert not platform.state.accounts[platform.account].payment_method
-    assert platform.state.world.capacity == 0
+    assert platform.state.capacity == 0
 
 
-def test_an_action_is_saved(platform: Platform, drift: Drift, saved: Saved) -> None:
+def test_an_action_is_saved(platform: OneAccount, drift: Drift, saved: Saved) -> None:
     made = platform.running("app")
     drift.stop("app")
 

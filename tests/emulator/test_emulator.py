@@ -99,7 +99,7 @@ def test_it_is_not_made_of_what_cannot_be(options: dict[str, Any], complaint: st
 
 
 def test_callers_may_come_from_an_address_of_either_kind() -> None:
-    assert [Emulator(your_ip=one).state.your_ip for one in ("198.51.100.7", "2001:db8::7")] == [
+    assert [Emulator(your_ip=one).platform.your_ip for one in ("198.51.100.7", "2001:db8::7")] == [
         "198.51.100.7",
         "2001:db8::7",
     ]

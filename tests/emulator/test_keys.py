@@ -11,17 +11,17 @@ from stacks_pulumi.emulator import keys
 from stacks_pulumi.emulator.refusals import Refusal
 
 if TYPE_CHECKING:
-    from tests.emulator.conftest import Platform
+    from tests.emulator.conftest import OneAccount
 
 
-def test_a_key_has_the_guides_form_and_is_not_kept(platform: Platform) -> None:
+def test_a_key_has_the_guides_form_and_is_not_kept(platform: OneAccount) -> None:
     assert check_api_key(platform.secret) == platform.secret
-    assert platform.secret not in repr(platform.state.world)
+    assert platform.secret not in repr(platform.state)
 
 
-def test_a_key_is_known_by_what_it_is(platform: Platform) -> None:
-    assert keys.authenticate(platform.state.world, f"Bearer {platform.secret}") is platform.key
-    assert keys.authenticate(platform.state.world, f"bearer  {platform.secret} ") is platform.key
+def test_a_key_is_known_by_what_it_is(platform: OneAccount) -> None:
+    assert keys.authenticate(platform.state, f"Bearer {platform.secret}") is platform.own_key
+    assert keys.authenticate(platform.state, f"bearer  {platform.secret} ") is platform.own_key
 
 
 @pytest.mark.parametrize(
@@ -29,27 +29,27 @@ def test_a_key_is_known_by_what_it_is(platform: Platform) -> None:
     [None, "", "Bearer", "Bearer ", "Basic {key}", "{key}", "Bearer {key}0", "Bearer sk_stacks_" + "0" * 64],
 )
 def test_whoever_has_no_key_is_told_so_in_the_guides_words(
-    platform: Platform, authorization: str | None
+    platform: OneAccount, authorization: str | None
 ) -> None:
     given = authorization.replace("{key}", platform.secret) if authorization else authorization
 
     with pytest.raises(Refusal) as caught:
-        keys.authenticate(platform.state.world, given)
+        keys.authenticate(platform.state, given)
 
     assert (caught.value.status, caught.value.body) == (401, {"error": "Invalid API key"})
 
 
-def test_a_revoked_key_is_invalid_at_once(platform: Platform) -> None:
-    platform.key.revoked = True
+def test_a_revoked_key_is_invalid_at_once(platform: OneAccount) -> None:
+    platform.own_key.revoked = True
 
     with pytest.raises(Refusal) as caught:
-        keys.authenticate(platform.state.world, f"Bearer {platform.secret}")
+        keys.authenticate(platform.state, f"Bearer {platform.secret}")
 
     assert caught.value.status == 401
 
 
-def test_a_missing_scope_is_named_with_those_that_are_held(platform: Platform) -> None:
-    keys.issue(platform.state.world, platform.account, scopes=[keys.READ, keys.CREATE], label="ci")
+def test_a_missing_scope_is_named_with_those_that_are_held(platform: OneAccount) -> None:
+    keys.issue(platform.state, platform.account, scopes=[keys.READ, keys.CREATE], label="ci")
 
     with pytest.raises(Refusal) as caught:
         keys.require(platform.state.key("ci"), keys.DELETE)
@@ -62,13 +62,13 @@ def test_a_missing_scope_is_named_with_those_that_are_held(platform: Platform) -
     }
 
 
-def test_a_key_cannot_be_made_wrong(platform: Platform) -> None:
-    world = platform.state.world
-    keys.issue(world, platform.account, label="ci")
+def test_a_key_cannot_be_made_wrong(platform: OneAccount) -> None:
+    state = platform.state
+    keys.issue(state, platform.account, label="ci")
 
     with pytest.raises(ValueError, match="no such scope: containers:resize"):
-        keys.issue(world, platform.account, scopes=["containers:resize"])
+        keys.issue(state, platform.account, scopes=["containers:resize"])
     with pytest.raises(ValueError, match="no such account: usr-nobody"):
-        keys.issue(world, "usr-nobody")
+        keys.issue(state, "usr-nobody")
     with pytest.raises(ValueError, match="labelled ci already"):
-        keys.issue(world, platform.account, label="ci")
+        keys.issue(state, platform.account, label="ci")

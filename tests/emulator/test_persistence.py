@@ -24,40 +24,40 @@ from stacks_pulumi.emulator.persistence import Journal, load, save
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.emulator.conftest import Platform
+    from tests.emulator.conftest import OneAccount
 
 
-def full(platform: Platform) -> None:
+def full(platform: OneAccount) -> None:
     """One of everything, some of it under way."""
     app = platform.running("app", additional_storage_tier=1)
     database = platform.running("mydb", "postgresql")
     platform.running("gate", "stacks-vpn")
-    access.set_access(platform.state, app, enabled=True)
-    connections.create(platform.state, app, database, "primary")
-    backups.pin(backups.trigger(platform.state, database), pinned=True)
+    access.set_access(platform, app, enabled=True)
+    connections.create(platform, app, database, "primary")
+    backups.pin(backups.trigger(platform, database), pinned=True)
     platform.create("late")
-    platform.state.world.boot_failures["late"] = None
+    platform.state.boot_failures["late"] = None
 
 
-def test_everything_comes_back_as_it_was(platform: Platform, tmp_path: Path) -> None:
+def test_everything_comes_back_as_it_was(platform: OneAccount, tmp_path: Path) -> None:
     full(platform)
-    save(tmp_path / "state.json", platform.state.world)
+    save(tmp_path / "state.json", platform.state)
 
-    assert load(tmp_path / "state.json") == platform.state.world
+    assert load(tmp_path / "state.json") == platform.state
 
 
-def test_the_file_holds_no_key(platform: Platform, tmp_path: Path) -> None:
+def test_the_file_holds_no_key(platform: OneAccount, tmp_path: Path) -> None:
     full(platform)
-    save(tmp_path / "state.json", platform.state.world)
+    save(tmp_path / "state.json", platform.state)
     content = (tmp_path / "state.json").read_text()
 
     assert platform.secret not in content
     assert "sk_stacks_" not in content
 
 
-def test_no_other_file_is_left_behind(platform: Platform, tmp_path: Path) -> None:
+def test_no_other_file_is_left_behind(platform: OneAccount, tmp_path: Path) -> None:
     for _ in range(3):
-        save(tmp_path / "state.json", platform.state.world)
+        save(tmp_path / "state.json", platform.state)
 
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
 
@@ -81,25 +81,25 @@ def test_a_file_of_something_else_is_refused_in_one_line(tmp_path: Path, content
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_of_another_version_is_refused(platform: Platform, tmp_path: Path) -> None:
+def test_a_file_of_another_version_is_refused(platform: OneAccount, tmp_path: Path) -> None:
     path = tmp_path / "state.json"
-    save(path, platform.state.world)
+    save(path, platform.state)
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 3}))
 
     with pytest.raises(StateFileError, match="version 3"):
         load(path)
 
 
-def test_a_file_that_cannot_be_written_is_said_so_in_one_line(platform: Platform, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_said_so_in_one_line(platform: OneAccount, tmp_path: Path) -> None:
     with pytest.raises(StateFileError, match=r"nowhere/state\.json cannot be written"):
-        save(tmp_path / "nowhere" / "state.json", platform.state.world)
+        save(tmp_path / "nowhere" / "state.json", platform.state)
 
 
-def test_a_write_that_fails_half_way_leaves_the_old_file(platform: Platform, tmp_path: Path) -> None:
+def test_a_write_that_fails_half_way_leaves_the_old_file(platform: OneAccount, tmp_path: Path) -> None:
     (tmp_path / "state.json").mkdir()
 
     with pytest.raises(StateFileError, match="cannot be written"):
-        save(tmp_path / "state.json", platform.state.world)
+        save(tmp_path / "state.json", platform.state)
 
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
 
@@ -113,13 +113,13 @@ def test_an_emulator_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     first = Emulator(state_file=path, spending_cap=50)
     first.advance(10 * 86400)
-    with first.state.lock:
+    with first.platform.lock:
         first.fail_boot("app")
     second = Emulator(state_file=path, spending_cap=20)
 
     assert second.key == first.key
     assert second.account == first.account
-    assert second.state.world.boot_failures == {"app": 1}
+    assert second.state.boot_failures == {"app": 1}
     # The driven part of the clock counts, so that nothing lies in the future.
     assert second.clock.now() - first.clock.now() == pytest.approx(0, abs=5)
     assert second.state.keys[0].spending_cap == 20
@@ -135,94 +135,94 @@ def test_a_key_of_ones_own_is_added_to_a_file(tmp_path: Path) -> None:
     assert len(second.state.keys) == 2
 
 
-def test_every_change_is_in_the_journal(platform: Platform, tmp_path: Path) -> None:
+def test_every_change_is_in_the_journal(platform: OneAccount, tmp_path: Path) -> None:
     """Whatever changes, what the two files hold together is what the platform holds."""
-    path, world = tmp_path / "state.json", platform.state.world
+    path, state = tmp_path / "state.json", platform.state
     journal = Journal(path)
-    journal.save(world)
+    journal.save(state)
     snapshot = path.read_bytes()
     randomly = random.Random(7)
 
     def change() -> None:
-        found = list(world.containers.values())
+        found = list(state.containers.values())
         one = randomly.choice(found) if found else platform.running("first")
         act = randomly.randrange(9)
         if act < 3:
-            platform.running(f"box-{world.counters.get('container', 0)}", "stacks-vpn")
+            platform.running(f"box-{state.counters.get('container', 0)}", "stacks-vpn")
         elif act == 3:
-            access.set_access(platform.state, one, not one.external_access)
+            access.set_access(platform, one, not one.external_access)
         elif act == 4 and one.status == "running":
-            backups.trigger(platform.state, one)
+            backups.trigger(platform, one)
         elif act == 5 and one.vpn_clients:
             vpn.remove(one, one.vpn_clients[0].name)
         elif act == 6 and len(found) > 1 and {it.status for it in found[:2]} == {"running"}:
-            connections.create(platform.state, found[0], found[1], f"link-{len(world.connections)}")
+            connections.create(platform, found[0], found[1], f"link-{len(state.connections)}")
         elif act == 7:
-            containers.delete(platform.state, one)
+            containers.delete(platform, one)
         else:
             platform.pass_time(randomly.choice((1, 3600, 86400)))
 
     for _ in range(150):
         change()
-        journal.save(world)
-        assert load(path) == world
+        journal.save(state)
+        assert load(path) == state
     assert path.read_bytes() == snapshot
 
-    journal.fold(world)
+    journal.fold(state)
     assert (tmp_path / "state.json.journal").read_bytes() == b""
-    assert load(path) == world
+    assert load(path) == state
 
 
-def test_nothing_is_written_where_nothing_changes(platform: Platform, tmp_path: Path) -> None:
+def test_nothing_is_written_where_nothing_changes(platform: OneAccount, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "state.json")
-    journal.save(platform.state.world)
+    journal.save(platform.state)
     platform.create("app")
-    journal.save(platform.state.world)
+    journal.save(platform.state)
     size = (tmp_path / "state.json.journal").stat().st_size
-    journal.save(platform.state.world)
+    journal.save(platform.state)
 
     assert 0 < size == (tmp_path / "state.json.journal").stat().st_size < 2000
 
 
 def test_a_line_that_was_cut_and_a_journal_of_another_snapshot_do_not_count(
-    platform: Platform, tmp_path: Path
+    platform: OneAccount, tmp_path: Path
 ) -> None:
     path, log = tmp_path / "state.json", tmp_path / "state.json.journal"
     journal = Journal(path)
-    journal.save(platform.state.world)
+    journal.save(platform.state)
     platform.create("one")
-    journal.save(platform.state.world)
+    journal.save(platform.state)
     one = log.read_bytes()
     platform.create("two")
-    journal.save(platform.state.world)
+    journal.save(platform.state)
 
     log.write_bytes(log.read_bytes()[:-5])
     held = load(path)
     assert held is not None
     assert [found.name for found in held.containers.values()] == ["one"]
     # As if it was killed between a new snapshot and its new journal.
-    journal.fold(platform.state.world)
+    journal.fold(platform.state)
     log.write_bytes(one)
-    assert load(path) == platform.state.world
+    assert load(path) == platform.state
 
 
 def test_a_long_journal_becomes_a_snapshot(
-    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    platform: OneAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(persistence, "_FOLD_AFTER", 3000)
     path, log = tmp_path / "state.json", tmp_path / "state.json.journal"
     journal = Journal(path)
     for number in range(20):
         platform.create(f"box-{number}")
-        journal.save(platform.state.world)
+        journal.save(platform.state)
         assert log.stat().st_size < 5000
-        assert load(path) == platform.state.world
+        assert load(path) == platform.state
 
 
-def test_a_damaged_or_removed_journal_is_said_in_one_line(platform: Platform, tmp_path: Path) -> None:
+def test_a_damaged_or_removed_journal_is_said_in_one_line(platform: OneAccount, tmp_path: Path) -> None:
     path, log = tmp_path / "state.json", tmp_path / "state.json.journal"
     journal = Journal(path)
-    journal.save(platform.state.world)
+    journal.save(platform.state)
     log.write_bytes(b"{}\n")
     with pytest.raises(StateFileError, match="is damaged") as caught:
         load(path)
@@ -231,15 +231,15 @@ def test_a_damaged_or_removed_journal_is_said_in_one_line(platform: Platform, tm
     log.unlink()
     platform.create("app")
     with pytest.raises(StateFileError, match="cannot be written"):
-        journal.save(platform.state.world)
+        journal.save(platform.state)
     # The next time everything is written.
-    journal.save(platform.state.world)
-    assert load(path) == platform.state.world
+    journal.save(platform.state)
+    assert load(path) == platform.state
 
 
-def test_a_file_of_the_first_version_is_read(platform: Platform, tmp_path: Path) -> None:
+def test_a_file_of_the_first_version_is_read(platform: OneAccount, tmp_path: Path) -> None:
     full(platform)
     path = tmp_path / "state.json"
-    path.write_bytes(msgspec.json.encode({"version": 1, "world": platform.state.world}))
+    path.write_bytes(msgspec.json.encode({"version": 1, "world": platform.state}))
 
-    assert load(path) == platform.state.world
+    assert load(path) == platform.state

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stacks_pulumi.emulator import fakes, vpn
+from stacks_pulumi.emulator import fake_secrets, vpn
 from stacks_pulumi.emulator.refusals import Refusal
 
 if TYPE_CHECKING:
-    from tests.emulator.conftest import Platform
+    from tests.emulator.conftest import OneAccount
 
 
-def test_a_vpn_begins_with_the_default_client(platform: Platform) -> None:
+def test_a_vpn_begins_with_the_default_client(platform: OneAccount) -> None:
     gateway = platform.running("gate", "stacks-vpn")
 
     assert [client.name for client in gateway.vpn_clients] == ["default"]
 
 
 @pytest.mark.parametrize("name", ["my-laptop", "my laptop", "home/office", "höhle", "x" * 64])
-def test_a_client_is_added_under_any_printable_name(platform: Platform, name: str) -> None:
+def test_a_client_is_added_under_any_printable_name(platform: OneAccount, name: str) -> None:
     gateway = platform.running("gate", "stacks-vpn")
-    vpn.add(platform.state, gateway, name)
+    vpn.add(platform, gateway, name)
 
     assert vpn.find(gateway, name).name == name
     vpn.remove(gateway, name)
@@ -32,35 +32,37 @@ def test_a_client_is_added_under_any_printable_name(platform: Platform, name: st
 
 
 @pytest.mark.parametrize("name", [None, "", 7, "x" * 65, "a\nb", " a", "a "])
-def test_a_bad_name_is_refused_with_its_field(platform: Platform, name: Any) -> None:
+def test_a_bad_name_is_refused_with_its_field(platform: OneAccount, name: Any) -> None:
     with pytest.raises(Refusal) as caught:
-        vpn.add(platform.state, platform.running("gate", "stacks-vpn"), name)
+        vpn.add(platform, platform.running("gate", "stacks-vpn"), name)
 
     assert (caught.value.status, caught.value.body["field"]) == (400, "name")
 
 
-def test_names_are_unique_within_a_vpn(platform: Platform) -> None:
+def test_names_are_unique_within_a_vpn(platform: OneAccount) -> None:
     gateway, other = platform.running("gate", "stacks-vpn"), platform.running("other", "stacks-vpn")
-    vpn.add(platform.state, gateway, "phone")
-    vpn.add(platform.state, other, "phone")
+    vpn.add(platform, gateway, "phone")
+    vpn.add(platform, other, "phone")
 
     with pytest.raises(Refusal, match="already exists"):
-        vpn.add(platform.state, gateway, "phone")
+        vpn.add(platform, gateway, "phone")
 
 
-def test_clients_are_added_to_a_running_vpn_only(platform: Platform) -> None:
+def test_clients_are_added_to_a_running_vpn_only(platform: OneAccount) -> None:
     with pytest.raises(Refusal, match="must be running"):
-        vpn.add(platform.state, platform.create("gate", "stacks-vpn"), "phone")
+        vpn.add(platform, platform.create("gate", "stacks-vpn"), "phone")
     with pytest.raises(Refusal, match="not a STACKS VPN"):
-        vpn.add(platform.state, platform.running("app"), "phone")
+        vpn.add(platform, platform.running("app"), "phone")
 
 
-def test_a_configuration_is_wireguards_and_new_for_a_client_that_was_added_again(platform: Platform) -> None:
+def test_a_configuration_is_wireguards_and_new_for_a_client_that_was_added_again(
+    platform: OneAccount,
+) -> None:
     gateway = platform.running("gate", "stacks-vpn")
-    first = fakes.wireguard(platform.state.world, gateway, vpn.add(platform.state, gateway, "phone"))
-    again = fakes.wireguard(platform.state.world, gateway, vpn.find(gateway, "phone"))
+    first = fake_secrets.wireguard(platform.state, gateway, vpn.add(platform, gateway, "phone"))
+    again = fake_secrets.wireguard(platform.state, gateway, vpn.find(gateway, "phone"))
     vpn.remove(gateway, "phone")
-    second = fakes.wireguard(platform.state.world, gateway, vpn.add(platform.state, gateway, "phone"))
+    second = fake_secrets.wireguard(platform.state, gateway, vpn.add(platform, gateway, "phone"))
 
     assert first == again
     assert first.startswith("[Interface]\nPrivateKey = ")

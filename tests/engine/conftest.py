@@ -10,7 +10,7 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
-from tools.engine.yaml_host import yaml_host
+from tools.engine.hosts import code_hosts, yaml_host
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,6 +30,12 @@ def engine() -> Path:
 def yaml_language_host() -> Path:
     """Folder of the language host for YAML programs."""
     return yaml_host()
+
+
+@pytest.fixture(scope="session")
+def language_hosts() -> Path:
+    """Folder of the language hosts for TypeScript, Go and Python, which generate code too."""
+    return code_hosts()
 
 
 @pytest.fixture

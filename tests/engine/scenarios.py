@@ -56,7 +56,7 @@ def _boot_fails(emulator: Emulator, _stack: Stack) -> None:
 
 
 def _boots_slowly(emulator: Emulator, _stack: Stack) -> None:
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, boot_seconds=3600)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, boot_seconds=3600)
 
 
 def _answer_lost(emulator: Emulator, _stack: Stack) -> None:

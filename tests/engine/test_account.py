@@ -52,7 +52,7 @@ def owners(data: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
 
 
 def bill(emulator: Emulator) -> Decimal:
-    held = emulator.state.world.containers.values()
+    held = emulator.state.containers.values()
     return sum(
         (catalog.monthly_price(one.template, one.plan, one.storage_tier) or Decimal(0) for one in held),
         Decimal(0),

@@ -18,7 +18,7 @@ pulumi.export("price", web.monthly_price_usd)
 def names(emulator: Emulator) -> set[str]:
     """What is in the account."""
     emulator.advance(1)
-    return {container.name for container in emulator.state.world.containers.values()}
+    return {container.name for container in emulator.state.containers.values()}
 
 
 def test_a_container_is_made_once_and_an_unchanged_program_asks_nothing(

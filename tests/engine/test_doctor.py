@@ -67,7 +67,10 @@ def test_a_stack_that_works_has_no_problem_and_nothing_is_changed(stack: Stack, 
 
     assert probed.level("scopes") == "ok"
     assert stack.export() == state
-    assert sorted(emulator.state.world.containers) == [f"{emulator.account}-app", f"{emulator.account}-data"]
+    assert sorted(emulator.state.containers) == [
+        f"{emulator.account}-app",
+        f"{emulator.account}-data",
+    ]
     assert stack.preview().changes == {}
 
 

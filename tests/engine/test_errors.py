@@ -53,7 +53,7 @@ def test_the_user_is_told_what_is_wrong_and_nothing_is_lost(
         assert words in said, f"not said: {words}\n{result.text}"
     assert "Traceback" not in result.text
     assert emulator.key not in result.text
-    assert {container.name for container in emulator.state.world.containers.values()} == scenario.account
+    assert {container.name for container in emulator.state.containers.values()} == scenario.account
     exported = stack.export()
     assert set(stack.resources()) == scenario.state
     assert "sk_stacks_" not in exported

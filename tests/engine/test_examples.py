@@ -55,7 +55,7 @@ def example(tmp_path: Path, engine: Path, emulator: Emulator) -> Make:
 
 def containers(emulator: Emulator) -> dict[str, Any]:
     """What the account holds, by name."""
-    return {found.name: found for found in emulator.state.world.containers.values()}
+    return {found.name: found for found in emulator.state.containers.values()}
 
 
 def test_deploy_app(example: Make, emulator: Emulator) -> None:
@@ -113,7 +113,7 @@ def test_connect_app_to_database(example: Make, emulator: Emulator) -> None:
     result = stack.up()
 
     assert set(result.steps("crm-to-db")) == {"delete-replaced", "replace", "create-replacement"}
-    names = {made.name for made in emulator.state.world.connections.values()}
+    names = {made.name for made in emulator.state.connections.values()}
     assert names == {"main-db", "cache"}
     stack.destroy()
     assert containers(emulator) == {}
@@ -151,7 +151,7 @@ def test_backup_before_change(example: Make, emulator: Emulator) -> None:
         ("update", "ledger"),
         ("delete-replaced", "before-release"),
     ]
-    backups = emulator.state.world.backups
+    backups = emulator.state.backups
     assert (backups[first].pinned, backups[second].pinned) == (False, True)
     asked = [record.operation for record in emulator.requests]
     pinned = len(asked) - asked[::-1].index("backups.pin")
@@ -303,8 +303,8 @@ def test_all_examples_in_one_account_leave_nothing_behind_and_no_secret_in_any_t
     texts += [stack.refresh().text for stack in stacks.values()]
     texts += [stack.destroy().text for stack in stacks.values()]
 
-    world = emulator.state.world
-    assert (world.containers, world.connections, world.backups) == ({}, {}, {})
+    state = emulator.state
+    assert (state.containers, state.connections, state.backups) == ({}, {}, {})
     texts += [json.dumps([record.describe() for record in emulator.requests])]
     assert len(secrets) >= len(("two keys", "a password", "an SSH key", "a WireGuard key"))
     assert [secret for secret in secrets if any(secret in text for text in texts)] == []
@@ -361,7 +361,7 @@ def test_the_program_of_the_readme(stack: Stack, emulator: Emulator) -> None:
     assert set(containers(emulator)) == {"orders", "orders-db"}
     assert stack.outputs() == {"url": containers(emulator)["orders"].url}
     assert [entry.ip_address for entry in containers(emulator)["orders"].allowed_ips] == ["198.51.100.0/24"]
-    assert [backup.pinned for backup in emulator.state.world.backups.values()] == [True]
+    assert [backup.pinned for backup in emulator.state.backups.values()] == [True]
     stack.cli("state", "unprotect", "--all", "--yes")
     stack.destroy()
     assert containers(emulator) == {}

@@ -63,7 +63,11 @@ def test_a_container_takes_its_children_with_it(stack: Stack, emulator: Emulator
     # Vanished again, and this time the stack is destroyed without a refresh.
     emulator.drift.delete("shop")
     stack.destroy()
-    assert (emulator.state.containers, emulator.state.connections, emulator.state.backups) == ({}, {}, {})
+    assert (emulator.state.containers, emulator.state.connections, emulator.state.backups) == (
+        {},
+        {},
+        {},
+    )
 
 
 @pytest.mark.parametrize("with_container", [False, True], ids=["by themselves", "with their container"])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stacks_pulumi.emulator import Emulator, fakes
+from stacks_pulumi.emulator import Emulator, fake_secrets
 from tests.support.accounts import running
 from tests.support.sdk import oldest_sdk
 from tests.support.stack import Stack
@@ -55,9 +55,9 @@ def test_answers_come_once_they_can_and_secrets_stay_secret(
     assert shown["container"]["internal_host"] == shown["container"]["id"]
     assert (shown["targets"], shown["backups"]) == ("vpn", [])
     assert secret["credentials"]["password"] == secret["password"]
-    world, app = emulator.state.world, emulator.state.container("app")
-    key = fakes.private_key(world, app)
-    assert (key, fakes.password(world, app)) == (secret["key"], secret["password"])
+    state, app = emulator.state, emulator.state.container("app")
+    key = fake_secrets.private_key(state, app)
+    assert (key, fake_secrets.password(state, app)) == (secret["key"], secret["password"])
     # The oldest SDK itself writes secrets into its debug log, which `said` has and a person sees with `--debug` only.
     for text in (stack.export(), stack.said() if sdk == "installed" else ""):
         assert key.splitlines()[1] not in text

@@ -15,7 +15,7 @@ pulumi.export("name", web.name)
 
 
 def names(emulator: Emulator) -> set[str]:
-    return {container.name for container in emulator.state.world.containers.values()}
+    return {container.name for container in emulator.state.containers.values()}
 
 
 def second_stack(stack: Stack, emulator: Emulator, **settings: str) -> None:

@@ -52,7 +52,7 @@ def writes(emulator: Emulator) -> list[str]:
 def names(emulator: Emulator) -> set[str]:
     """What is in the account."""
     emulator.advance(1)
-    return {container.name for container in emulator.state.world.containers.values()}
+    return {container.name for container in emulator.state.containers.values()}
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
 
     # An existing one is pinned, another one is looked up, and what was to be kept is kept.
     for _ in range(2):
-        backups.trigger(emulator.state, emulator.state.container("sql"))
+        backups.trigger(emulator.platform, emulator.state.container("sql"))
     emulator.advance(60)
     stack.program(
         f"""

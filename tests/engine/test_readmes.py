@@ -110,5 +110,5 @@ def test_the_commands_of_a_readme_do_what_it_says(name: str, tmp_path: Path, eng
             followed += 1
         assert followed or name == "multi_cloud"
         for account in (emulator, other):
-            assert account.state.world.containers == {}, "the README ends with nothing left"
+            assert account.state.containers == {}, "the README ends with nothing left"
         newcomer.paste(end[1], folder)

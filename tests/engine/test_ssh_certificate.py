@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.emulator.fakes import private_key
+from stacks_pulumi.emulator.fake_secrets import private_key
 from tests.support.accounts import running
 from tests.support.stack import Stack
 
@@ -16,7 +16,7 @@ pulumi.export("key", key.private_key)
 
 def lines(emulator: Emulator) -> list[str]:
     """The lines of the container's present key that belong to it alone."""
-    return private_key(emulator.state.world, emulator.state.container("web")).splitlines()[1:-1]
+    return private_key(emulator.state, emulator.state.container("web")).splitlines()[1:-1]
 
 
 def test_a_key_from_its_download_to_its_end(stack: Stack, emulator: Emulator) -> None:

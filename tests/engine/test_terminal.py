@@ -141,7 +141,7 @@ def test_what_is_left_on_a_terminal_is_final_and_whole(stack: Stack, columns: in
 
 @pytest.mark.slow
 def test_progress_fits_a_terminal_of_100_columns(stack: Stack, emulator: Emulator) -> None:
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, boot_seconds=3, action_seconds=2)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, boot_seconds=3, action_seconds=2)
     stack.program(SHOP)
 
     seen = draw(["pulumi", "up", "--yes", "--skip-preview"], 100, stack.folder, stack.env).seen

@@ -47,8 +47,8 @@ def emulator() -> Iterator[Emulator]:
 
 
 def slow_deletion(emulator: Emulator, seconds: float) -> None:
-    emulator.state.refuse_repeated_delete = True
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, delete_seconds=seconds)
+    emulator.platform.refuse_repeated_delete = True
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, delete_seconds=seconds)
 
 
 def test_a_deletion_whose_answer_is_lost_and_whose_retry_is_refused_succeeds(
@@ -141,7 +141,7 @@ def test_one_503_on_any_other_request_is_retried(stack: Stack, emulator: Emulato
 
 
 def test_an_api_that_stores_names_in_lower_case_leaves_no_orphan(stack: Stack, emulator: Emulator) -> None:
-    emulator.state.lower_case_names = True
+    emulator.platform.lower_case_names = True
     emulator.faults.add("containers.create", "drop_after")
     stack.program('web = stacks.Container("web", name="My-Web", template="nodejs")\n')
 

@@ -43,7 +43,7 @@ outputs:
 def names(emulator: Emulator) -> set[str]:
     """What is in the account."""
     emulator.advance(1)
-    return {container.name for container in emulator.state.world.containers.values()}
+    return {container.name for container in emulator.state.containers.values()}
 
 
 def test_a_program_lives_from_its_preview_to_its_end(

@@ -21,7 +21,7 @@ def backup(emulator: Emulator) -> int:
 def complete_backup(emulator: Emulator) -> int:
     """Make one."""
     running(emulator, "sql", "postgresql")
-    made = backups.trigger(emulator.state, emulator.state.container("sql"))
+    made = backups.trigger(emulator.platform, emulator.state.container("sql"))
     emulator.advance(60)
     return made.id
 
@@ -61,7 +61,7 @@ def test_it_is_restored_once_and_again_for_each_change(
     assert (restored(emulator), emulator.calls()) == ([backup], 1)
 
     assert restore.up(backup_id=backup, triggers=["again"]) == ["update"]
-    second = backups.trigger(emulator.state, emulator.state.container("sql")).id
+    second = backups.trigger(emulator.platform, emulator.state.container("sql")).id
     emulator.advance(60)
     assert restore.up(backup_id=second, triggers=["again"]) == ["update"]
 

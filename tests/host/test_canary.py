@@ -14,7 +14,7 @@ import pytest
 from pulumi.runtime import rpc
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.resources import _values
+from stacks_pulumi.resources import _property_values
 from tests.support.host import SECRET, CallFailedError, Host
 from tests.support.sdk import OLDEST, oldest_sdk
 
@@ -46,7 +46,7 @@ def test_a_create_that_was_done_half_way_keeps_its_id(sdk: Host, emulator: Emula
 
 
 def test_the_time_from_custom_timeouts_arrives(sdk: Host, emulator: Emulator) -> None:
-    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=60)
+    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
     web = sdk.resource("Container", "web")
     web.timeout = 1
 
@@ -78,8 +78,8 @@ def test_no_part_is_missing(sdk: Host) -> None:
 
 
 def test_marks_and_unknowns_are_those_of_the_sdk() -> None:
-    assert _values.UNKNOWN == rpc.UNKNOWN
-    assert _values.secret("x") == {rpc._special_sig_key: rpc._special_secret_sig, "value": "x"}
-    assert _values.plain({"a": [_values.secret({"b": 1})]}) == {"a": [{"b": 1}]}
-    assert _values.is_unknown({"a": [rpc.UNKNOWN]})
-    assert not _values.is_unknown({"a": ["x", 1, None, True]})
+    assert _property_values.UNKNOWN == rpc.UNKNOWN
+    assert _property_values.secret("x") == {rpc._special_sig_key: rpc._special_secret_sig, "value": "x"}
+    assert _property_values.plain({"a": [_property_values.secret({"b": 1})]}) == {"a": [{"b": 1}]}
+    assert _property_values.is_unknown({"a": [rpc.UNKNOWN]})
+    assert not _property_values.is_unknown({"a": ["x", 1, None, True]})

@@ -126,10 +126,10 @@ def test_connections_made_at_once_share_one_restart_of_each_source(
 
 
 def test_both_ends_are_waited_for(link: HostedResource, app: str, db: str, emulator: Emulator) -> None:
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, action_seconds=3600)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=3600)
     for name in ("app", "sql"):
         emulator.drift.stop(name)
-        containers.start(emulator.state, emulator.state.container(name))
+        containers.start(emulator.platform, emulator.state.container(name))
 
     connecting = threading.Thread(target=link.up, kwargs=quick(app, db))
     connecting.start()
@@ -346,7 +346,7 @@ def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], 
 def test_a_target_is_not_restarted_before_it_is_connected(
     host: Host, app: str, db: str, emulator: Emulator
 ) -> None:
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, action_seconds=3.0)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=3.0)
     web = running(emulator, "web")
     first, second = host.resource("Connection", "app-to-db"), host.resource("Connection", "web-to-app")
     # By then the other one is made, and would have its source restarted: the very target of this one.
@@ -364,7 +364,7 @@ def test_a_target_is_not_restarted_before_it_is_connected(
 def test_a_source_is_not_restarted_before_its_backup_has_begun(
     host: Host, app: str, db: str, emulator: Emulator
 ) -> None:
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, action_seconds=3.0)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=3.0)
     link, backup = host.resource("Connection", "app-to-db"), host.resource("PinnedBackup", "before")
     emulator.faults.add("backups.list", "slow", seconds=2.0)
 
@@ -377,9 +377,9 @@ def test_a_source_is_not_restarted_before_its_backup_has_begun(
 def test_a_restore_waits_for_the_restart_of_its_container(
     host: Host, app: str, db: str, emulator: Emulator
 ) -> None:
-    made = backups.trigger(emulator.state, emulator.state.container("app"))
+    made = backups.trigger(emulator.platform, emulator.state.container("app"))
     emulator.advance(60)
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, action_seconds=3.0)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=3.0)
     link, restore = host.resource("Connection", "app-to-db"), host.resource("BackupRestore", "back")
 
     def restart_under_way() -> None:

@@ -24,7 +24,7 @@ def web(host: Host) -> HostedResource:
 
 def names(emulator: Emulator) -> set[str]:
     """What is in the account."""
-    return {container.name for container in emulator.state.world.containers.values()}
+    return {container.name for container in emulator.state.containers.values()}
 
 
 # --- check ---
@@ -190,20 +190,20 @@ def test_a_503_that_hides_a_container_is_no_orphan(
     web.up(name="web", template="nodejs")
 
     assert web.outs["status"] == "running"
-    assert set(emulator.state.world.containers) == {web.id}
+    assert set(emulator.state.containers) == {web.id}
     assert fault.fired == 1
 
 
 def test_a_lost_answer_is_resolved_where_the_api_stores_names_in_lower_case(
     web: HostedResource, emulator: Emulator
 ) -> None:
-    emulator.state.lower_case_names = True
+    emulator.platform.lower_case_names = True
     fault = emulator.faults.add("containers.create", "drop_after")
 
     web.up(name="Web", template="nodejs")
 
     assert names(emulator) == {"web"}
-    assert set(emulator.state.world.containers) == {web.id}
+    assert set(emulator.state.containers) == {web.id}
     assert fault.fired == 1
 
 
@@ -235,7 +235,7 @@ def test_a_failure_after_the_boot_keeps_the_id_as_well(web: HostedResource, emul
 def test_a_container_that_vanishes_while_it_boots_is_an_error_that_says_so(
     host: Host, emulator: Emulator
 ) -> None:
-    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=60)
+    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
     web = host.resource("Container", "web")
 
     def vanish() -> None:
@@ -632,7 +632,7 @@ def test_a_container_that_is_about_to_stop_is_waited_for(
     web: HostedResource, emulator: Emulator, change: dict[str, Any]
 ) -> None:
     web.up(name="web", template="nodejs")
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, action_seconds=1.5)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=1.5)
     with StacksClient(emulator.key, base_url=emulator.url) as client:
         client.containers.set_status(web.id, "stopped")
 
@@ -728,7 +728,7 @@ def test_what_failed_is_started_again_also_after_a_refresh(web: HostedResource, 
 
 
 def test_a_deletion_waits_until_the_name_is_free(web: HostedResource, emulator: Emulator) -> None:
-    emulator.state.pace = emulator.state.pace.__class__(delete_seconds=0.8)
+    emulator.platform.pace = emulator.platform.pace.__class__(delete_seconds=0.8)
     web.up(name="web", template="nodejs")
 
     web.delete()

@@ -65,7 +65,7 @@ def test_an_address_is_one_call(host: Host, emulator: Emulator, app: str) -> Non
     office.up(container=app, ip_address=OFFICE)
 
     assert emulator.api.log.counts() == {"allowed_ips.add": 1}
-    assert addresses(emulator, "app").keys() == {emulator.state.your_ip, OFFICE}
+    assert addresses(emulator, "app").keys() == {emulator.platform.your_ip, OFFICE}
     assert office.outs["container_created_at"] is not None
 
 
@@ -122,7 +122,7 @@ def test_after_a_lost_response_the_look_comes(
     sent = 1 if fault == "drop_after" else 2
     assert [emulator.calls(operation) for operation in operations] == [sent] * 4
     assert len(emulator.state.connections) == 1
-    assert addresses(emulator, "app").keys() == {emulator.state.your_ip, OFFICE}
+    assert addresses(emulator, "app").keys() == {emulator.platform.your_ip, OFFICE}
     assert [client.name for client in emulator.state.container("vpn").vpn_clients] == ["default", "laptop"]
     assert len(emulator.state.backups) == 1
 
@@ -165,10 +165,10 @@ def test_the_default_vpn_client_is_looked_for(host: Host, emulator: Emulator, vp
 def test_the_address_that_the_api_added_is_looked_for(host: Host, emulator: Emulator, app: str) -> None:
     mine = host.resource("AllowedIp", "mine")
 
-    mine.up(container=app, ip_address=emulator.state.your_ip, description="Me")
+    mine.up(container=app, ip_address=emulator.platform.your_ip, description="Me")
 
     assert emulator.requests[0].operation == "allowed_ips.list"
-    assert addresses(emulator, "app") == {emulator.state.your_ip: ("Me", "both")}
+    assert addresses(emulator, "app") == {emulator.platform.your_ip: ("Me", "both")}
 
 
 def test_the_address_that_the_api_added_is_looked_for_to_be_revoked(

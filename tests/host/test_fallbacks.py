@@ -75,7 +75,7 @@ def warnings(host: Host) -> list[str]:
 def test_without_the_pool_four_run_at_once_and_one_line_says_so(
     odd_host: Callable[[str], Host], emulator: Emulator
 ) -> None:
-    emulator.state.pace = type(emulator.state.pace)(boot_seconds=BOOT)
+    emulator.platform.pace = type(emulator.platform.pace)(boot_seconds=BOOT)
     host = odd_host(HIDE_THE_POOL)
 
     seconds = seconds_for(host, 2 * STOCK_WORKERS)
@@ -88,7 +88,7 @@ def test_without_the_pool_four_run_at_once_and_one_line_says_so(
 
 
 def test_with_the_pool_all_run_at_once_and_nothing_is_said(host: Host, emulator: Emulator) -> None:
-    emulator.state.pace = type(emulator.state.pace)(boot_seconds=BOOT)
+    emulator.platform.pace = type(emulator.platform.pace)(boot_seconds=BOOT)
 
     seconds = seconds_for(host, 2 * STOCK_WORKERS)
 

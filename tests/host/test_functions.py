@@ -51,7 +51,7 @@ def furnished(api: Emulator) -> Emulator:
         running(api, name, template)
     api.drift.set_external_access("app", enabled=True)
     api.drift.connect("app", "sql", "link")
-    backups.trigger(api.state, api.state.container("sql"))
+    backups.trigger(api.platform, api.state.container("sql"))
     api.advance(60)
     return api
 

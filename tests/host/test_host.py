@@ -9,7 +9,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.tokens import NATIVE
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import HANDLERS
 from tests.support.accounts import running
 from tests.support.host import CallFailedError, Host, in_parallel
 
@@ -62,7 +62,7 @@ def test_the_account_is_named_where_the_program_has_several(
 
 
 def test_custom_timeouts_bound_a_create(host: Host, emulator: Emulator) -> None:
-    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=60)
+    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
     web = host.resource("Container", "web")
     web.timeout = 1.5
     started = time.monotonic()
@@ -77,7 +77,7 @@ def test_custom_timeouts_bound_a_create(host: Host, emulator: Emulator) -> None:
 def test_progress_is_shown_beside_the_resource_and_leaves_nothing_behind(
     host: Host, emulator: Emulator
 ) -> None:
-    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=2.5)
+    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=2.5)
     web = host.resource("Container", "web")
 
     web.up(name="web", template="nodejs")
@@ -88,7 +88,7 @@ def test_progress_is_shown_beside_the_resource_and_leaves_nothing_behind(
 
 
 def test_more_operations_run_at_once_than_the_host_has_threads_for(host: Host, emulator: Emulator) -> None:
-    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=2)
+    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=2)
     webs = [host.resource("Container", f"web-{number}") for number in range(16)]
     under_way = []
 
@@ -96,7 +96,7 @@ def test_more_operations_run_at_once_than_the_host_has_threads_for(host: Host, e
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and emulator.calls("containers.create") < 16:
             time.sleep(0.02)
-        booting = [box for box in emulator.state.world.containers.values() if box.status == "pending"]
+        booting = [box for box in emulator.state.containers.values() if box.status == "pending"]
         under_way.append(len(booting))
 
     raised = in_parallel(count, *(lambda web=web: web.up(name=web.name, template="nodejs") for web in webs))
@@ -110,14 +110,14 @@ def test_the_number_of_operations_at_once_can_be_bounded(
     emulator: Emulator, make_host: Callable[..., Host]
 ) -> None:
     config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:maxConcurrency": "6"}
-    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=1.5)
+    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=1.5)
     host = make_host(config)
     webs = [host.resource("Container", f"web-{number}") for number in range(12)]
     most = [0]
 
     def watch() -> None:
         while emulator.calls("containers.create") < 12:
-            booting = [box for box in emulator.state.world.containers.values() if box.status == "pending"]
+            booting = [box for box in emulator.state.containers.values() if box.status == "pending"]
             most[0] = max(most[0], len(booting))
             time.sleep(0.02)
 
@@ -157,7 +157,7 @@ def test_a_boot_of_which_the_rate_limit_hides_the_end_is_not_shown_as_a_slow_one
 
 
 def test_what_was_just_made_is_taken_back_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
-    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=60)
+    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
     web = host.resource("Container", "web")
 
     with pytest.raises(CallFailedError):
@@ -167,13 +167,13 @@ def test_what_was_just_made_is_taken_back_when_the_engine_is_gone(host: Host, em
     while not emulator.calls("containers.delete") and time.monotonic() < deadline:
         time.sleep(0.05)
     emulator.advance(1)
-    assert emulator.state.world.containers == {}
+    assert emulator.state.containers == {}
 
 
 def test_what_was_just_made_is_taken_back_also_if_that_is_refused_while_it_boots(
     host: Host, emulator: Emulator
 ) -> None:
-    emulator.state.pace = emulator.state.pace.__class__(boot_seconds=60)
+    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
     refused = emulator.faults.add("containers.delete", "status", 2, code=409)
     web = host.resource("Container", "web")
 
@@ -185,7 +185,7 @@ def test_what_was_just_made_is_taken_back_also_if_that_is_refused_while_it_boots
         time.sleep(0.05)
     emulator.advance(1)
     assert refused.fired == 2
-    assert emulator.state.world.containers == {}
+    assert emulator.state.containers == {}
 
 
 def test_what_was_just_made_is_taken_back_also_when_the_rate_limit_is_reached(
@@ -205,7 +205,7 @@ def test_what_was_just_made_is_taken_back_also_when_the_rate_limit_is_reached(
         while not api.calls("containers.delete") and time.monotonic() < deadline:
             time.sleep(0.05)
         api.advance(1)
-        assert api.state.world.containers == {}
+        assert api.state.containers == {}
 
 
 def test_what_may_have_been_made_is_looked_for_and_taken_back(make_host: Callable[..., Host]) -> None:
@@ -225,7 +225,7 @@ def test_what_may_have_been_made_is_looked_for_and_taken_back(make_host: Callabl
         while not api.calls("containers.delete") and time.monotonic() < deadline:
             time.sleep(0.05)
         api.advance(1)
-        assert api.state.world.containers == {}
+        assert api.state.containers == {}
 
 
 def test_the_time_that_there_is_holds_for_the_rate_limit_as_well(make_host: Callable[..., Host]) -> None:
@@ -247,7 +247,7 @@ def test_the_time_that_there_is_holds_for_the_rate_limit_as_well(make_host: Call
 def test_what_was_taken_over_is_left_alone_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
     running(emulator, "web")
     emulator.drift.stop("web")
-    emulator.state.pace = emulator.state.pace.__class__(action_seconds=60)
+    emulator.platform.pace = emulator.platform.pace.__class__(action_seconds=60)
     web = host.resource("Container", "web")
     inputs = {"name": "web", "template": "nodejs", "adopt": "if_matching", "desired_status": "running"}
 
@@ -255,13 +255,13 @@ def test_what_was_taken_over_is_left_alone_when_the_engine_is_gone(host: Host, e
         web.create(web.checked(**inputs), cancel_after=1.5)
 
     time.sleep(1.5)
-    assert len(emulator.state.world.containers) == 1
+    assert len(emulator.state.containers) == 1
     assert emulator.calls("containers.delete") == 0
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(HANDLERS))
 def test_every_kind_says_all_that_is_missing_at_once(host: Host, kind: str) -> None:
-    required = {field.name for field in KINDS[kind].fields if field.required}
+    required = {field.name for field in HANDLERS[kind].fields if field.required}
     if host.type_prefix == NATIVE:
         # The plugin gives a name to what has none; for a program in Python its class does.
         required.discard("name")

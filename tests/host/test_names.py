@@ -30,7 +30,7 @@ def later(web: HostedResource, make_host: MakeHost, emulator: Emulator, **settin
 
 
 def names(emulator: Emulator) -> set[str]:
-    return {container.name for container in emulator.state.world.containers.values()}
+    return {container.name for container in emulator.state.containers.values()}
 
 
 def test_a_default_name_is_shaped_and_an_explicit_one_is_not(make_host: MakeHost, emulator: Emulator) -> None:

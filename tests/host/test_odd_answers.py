@@ -15,7 +15,7 @@ from tests.support.host import CallFailedError, Host
 
 @pytest.mark.parametrize("part", ["headers", "body"])
 def test_an_answer_that_trickles_does_not_outlast_the_wait(host: Host, emulator: Emulator, part: str) -> None:
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, boot_seconds=3600)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, boot_seconds=3600)
     web = host.resource("Container", "web")
     web.timeout = 3
     checked = web.checked(name="web", template="nodejs")

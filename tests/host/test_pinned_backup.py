@@ -27,7 +27,7 @@ def backup(host: Host) -> HostedResource:
 
 def started(emulator: Emulator, count: int = 1) -> list[int]:
     """Backups that somebody else made; the clock is driven until they are complete."""
-    made = [backups.trigger(emulator.state, emulator.state.container("sql")).id for _ in range(count)]
+    made = [backups.trigger(emulator.platform, emulator.state.container("sql")).id for _ in range(count)]
     emulator.advance(60)
     return made
 
@@ -104,7 +104,7 @@ def test_a_backup_is_made_completed_and_pinned(backup: HostedResource, sql: str,
 def test_progress_is_shown_while_a_backup_takes_its_time(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, backup_seconds=2.5)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, backup_seconds=2.5)
 
     backup.up(container=sql)
 
@@ -167,7 +167,7 @@ def test_a_failed_backup_says_why_and_the_next_up_makes_another(
 def test_a_backup_that_takes_too_long_is_kept_and_pinned_by_the_next_up(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, backup_seconds=3600)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, backup_seconds=3600)
     backup.timeout = 2
 
     with pytest.raises(CallFailedError, match=r"backup 1 of .* is not pinned") as failure:
@@ -184,7 +184,7 @@ def test_a_backup_that_takes_too_long_is_kept_and_pinned_by_the_next_up(
 def test_one_that_failed_after_the_time_was_up_is_made_again(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
-    emulator.state.pace = dataclasses.replace(emulator.state.pace, backup_seconds=3600)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, backup_seconds=3600)
     emulator.fail_backup("sql", "disk full")
     backup.timeout = 2
     with pytest.raises(CallFailedError):

@@ -12,7 +12,7 @@ import pytest
 
 import stacks_pulumi
 from stacks_pulumi.config import KEYS
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import HANDLERS
 from tools.docs import marks
 from tools.docs.parts import generate
 
@@ -87,7 +87,7 @@ def test_every_program_in_the_pages_runs_on_mocks() -> None:
         for number, source in enumerate(_blocks(page))
         if re.search(r"^import stacks_pulumi as stacks$", source, re.MULTILINE) and "set_mocks" not in source
     }
-    assert len(programs) > len(KINDS)
+    assert len(programs) > len(HANDLERS)
 
     failed = {}
     for label, source in programs.items():
@@ -120,7 +120,7 @@ def test_every_public_resource_has_its_page_with_all_that_a_page_tells() -> None
     for page in RESOURCES:
         assert f"({name(page)})" in readme
         assert f"({page.relative_to(ROOT / 'docs')})" in index
-    for kind in KINDS:
+    for kind in HANDLERS:
         text = _page(kind).read_text(encoding="utf-8")
         headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
         assert {"Inputs", "Drift", "Adoption", "Errors", "Calls to the API"} <= set(headings), kind

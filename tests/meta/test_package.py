@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import stacks_pulumi as stacks
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import HANDLERS
 
 ROOT = Path(__file__).parents[2]
-RESOURCES = sorted(KINDS)
+RESOURCES = sorted(HANDLERS)
 
 
 def loaded_by(code: str) -> set[str]:
@@ -72,7 +72,7 @@ def test_every_input_is_an_argument_and_every_argument_is_described(kind: str) -
     arguments = {name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
     described = inspect.getdoc(resource.__init__) or ""
 
-    assert {field.name for field in KINDS[kind].fields if not field.noted} == arguments
+    assert {field.name for field in HANDLERS[kind].fields if not field.noted} == arguments
     assert ["self", "resource_name", "opts"] == [name for name in parameters if name not in arguments]
     for name in arguments:
         assert f"\n    {name}:" in described, f"{kind}: {name} is not described"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stacks_pulumi.account.doctor import tested
+from stacks_pulumi.account.doctor import supported_versions
 from tests.support import sdk
 from tools.engine import pins
 
@@ -42,7 +42,11 @@ def test_the_readme_states_what_is_required_and_tested(stated: list[str]) -> Non
     assert ".".join(map(str, pins.OLDEST)) == engine
     assert pins.VERSION.startswith(f"{engine}.")
     # What the doctor compares with.
-    assert (tested.PYTHON, tested.SDK, tested.ENGINE) == ((oldest, newest), (oldest_sdk, newest_sdk), engine)
+    assert (supported_versions.PYTHON, supported_versions.SDK, supported_versions.ENGINE) == (
+        (oldest, newest),
+        (oldest_sdk, newest_sdk),
+        engine,
+    )
     # The newest that was tested when the README was written; pip installs newer ones as they come.
     assert numbers(metadata.version("pulumi")) >= numbers(newest_sdk)
 

@@ -24,7 +24,7 @@ from stacks_pulumi.policy import (
     Violation,
 )
 from stacks_pulumi.policy.findings import Finding
-from stacks_pulumi.policy.operation import Pack
+from stacks_pulumi.policy.pack import Pack
 from stacks_pulumi.policy.rule import Remediation
 from stacks_pulumi.policy.testing import UNKNOWN, PackTester, Secret, allowed_ip, container, resource
 

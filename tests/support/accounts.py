@@ -21,8 +21,10 @@ def running(api: Emulator, name: str, template: str = "nodejs", *, key: str = "d
     Returns:
         Its id.
     """
-    with api.state.lock:
-        made = containers.create(api.state, api.state.key(key), {"name": name, "template": template, **body})
+    with api.platform.lock:
+        made = containers.create(
+            api.platform, api.state.key(key), {"name": name, "template": template, **body}
+        )
         api.drift.start(made.id)
         return made.id
 

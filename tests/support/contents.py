@@ -15,11 +15,9 @@ def contents(emulator: Emulator) -> dict[str, list[str]]:
 
     What the platform adds by itself is left out: the caller's own address and a VPN's first client.
     """
-    state = emulator.state
-    with state.lock:
-        state.settle()
-        world = state.world
-        found = [one for one in world.containers.values() if one.status != "deleting"]
+    with emulator.platform.lock:
+        state = emulator.state
+        found = [one for one in state.containers.values() if one.status != "deleting"]
         names = {one.id: one.name for one in found}
         return {
             "containers": sorted(names.values()),
@@ -36,10 +34,10 @@ def contents(emulator: Emulator) -> dict[str, list[str]]:
                 if client.name != "default"
             ),
             "connections": sorted(
-                f"{names.get(made.source)} {made.name}" for made in world.connections.values()
+                f"{names.get(made.source)} {made.name}" for made in state.connections.values()
             ),
             "pinned": sorted(
-                f"{backup.container_name} {backup.id}" for backup in world.backups.values() if backup.pinned
+                f"{backup.container_name} {backup.id}" for backup in state.backups.values() if backup.pinned
             ),
         }
 

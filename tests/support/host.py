@@ -28,7 +28,7 @@ from stacks_pulumi.hosts.plugin.messages import in_camel_case
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.tokens import MARKER
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import HANDLERS
 
 PROVIDER = "__provider"
 SECRET = {rpc._special_sig_key: rpc._special_secret_sig}
@@ -185,7 +185,7 @@ class Host:
 class PluginHost(Host):
     """The native plugin."""
 
-    module: ClassVar = "stacks_pulumi.hosts.plugin.server"
+    module: ClassVar = "stacks_pulumi.hosts.plugin.grpc_server"
     type_prefix: ClassVar = tokens.NATIVE
 
     def configure(self) -> None:
@@ -318,7 +318,7 @@ class HostedResource:
         """What a look-up by id does."""
         self.id = id_
         given = {
-            field.name: "" for field in KINDS[self.kind].fields if field.required and field.name != "name"
+            field.name: "" for field in HANDLERS[self.kind].fields if field.required and field.name != "name"
         }
         return self._read(properties=self._struct(given), inputs=self._struct(given))
 

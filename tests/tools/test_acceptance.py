@@ -12,7 +12,7 @@ import pytest
 
 from stacks_pulumi.emulator import OPERATIONS, Emulator, containers, keys
 from stacks_pulumi.emulator import backups as emulated_backups
-from stacks_pulumi.emulator.shapes import OPEN
+from stacks_pulumi.emulator.answer_shapes import OPEN
 from tools.acceptance.api import Api
 from tools.acceptance.budget import Budget
 from tools.acceptance.contract import contract
@@ -78,7 +78,7 @@ def performed(api: Emulator, max_usd: float = EVERYTHING) -> Run:
     assert perform(run, lambda _: None) == []
 
     assert run.problems == []
-    assert api.state.world.containers == {}
+    assert api.state.containers == {}
     return run
 
 
@@ -166,9 +166,9 @@ def test_a_switch_of_the_emulator_refutes_one_statement(settings: dict[str, Any]
 def changing(original: Callable[..., Any]) -> Callable[..., Any]:
     """The emulator's function, after which the container has another creation time."""
 
-    def changed(state: Any, subject: Any, *rest: Any) -> Any:
-        result = original(state, subject, *rest)
-        container = state.world.containers.get(getattr(subject, "container_id", None)) or subject
+    def changed(platform: Any, subject: Any, *rest: Any) -> Any:
+        result = original(platform, subject, *rest)
+        container = platform.state.containers.get(getattr(subject, "container_id", None)) or subject
         container.created_at += 60
         return result
 
@@ -238,7 +238,10 @@ def test_what_is_not_of_the_run_is_not_touched() -> None:
 
         assert perform(run, lambda _: None) == []
 
-        assert {it.name for it in api.state.world.containers.values()} == {"orders", "acc-0123abce-Main"}
+        assert {it.name for it in api.state.containers.values()} == {
+            "orders",
+            "acc-0123abce-Main",
+        }
         # The targets and the list show them, so nothing in the report may.
         assert "orders" not in report(run, [], "now")
     assert run.findings.refuted() == []

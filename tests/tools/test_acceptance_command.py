@@ -39,7 +39,7 @@ def command(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def names(emulator: Emulator) -> set[str]:
     emulator.advance(60)
-    return {container.name for container in emulator.state.world.containers.values()}
+    return {container.name for container in emulator.state.containers.values()}
 
 
 def records(folder: Path) -> list[str]:
@@ -58,9 +58,9 @@ def interrupted(emulator: Emulator, folder: Path, by: signal.Signals) -> int:
         stderr=subprocess.DEVNULL,
     )
     try:
-        while not emulator.state.world.containers and process.poll() is None:
+        while not emulator.state.containers and process.poll() is None:
             time.sleep(0.02)
-        assert len(emulator.state.world.containers) == 1
+        assert len(emulator.state.containers) == 1
         process.send_signal(by)
         return process.wait(timeout=60)
     finally:

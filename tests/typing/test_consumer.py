@@ -18,7 +18,7 @@ from stacks_pulumi import catalog, config
 from stacks_pulumi.functions import results
 from stacks_pulumi.resources import _literals
 from stacks_pulumi.resources._fields import Field
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import HANDLERS
 
 HERE = Path(__file__).parent
 # `assert_type` is new in Python 3.11.
@@ -102,7 +102,7 @@ def test_the_literals_are_those_of_the_catalogue_and_of_the_settings() -> None:
     ],
 )
 def test_check_accepts_every_literal_and_no_other_text(kind: str, argument: str, alias: Any) -> None:
-    field: Field = next(it for it in KINDS[kind].fields if it.name == argument)
+    field: Field = next(it for it in HANDLERS[kind].fields if it.name == argument)
 
     for value in values(alias):
         assert field.parse(value) == value

@@ -8,7 +8,7 @@ import pytest
 
 from stacks_pulumi.config import (
     DEFAULT_BASE_URL,
-    Settings,
+    AccountSettings,
     check_api_key,
     check_base_url,
     load,
@@ -20,7 +20,7 @@ KEY = "sk_stacks_" + "0123456789abcdef" * 4
 
 
 def test_nothing_given_is_the_public_api_without_a_key() -> None:
-    assert load({}, {}) == Settings(base_url=DEFAULT_BASE_URL)
+    assert load({}, {}) == AccountSettings(base_url=DEFAULT_BASE_URL)
 
 
 def test_the_configuration_goes_before_the_environment() -> None:
@@ -52,7 +52,7 @@ def test_the_key_is_in_no_repr() -> None:
 
 def test_a_missing_key_says_how_to_give_one() -> None:
     with pytest.raises(ConfigError, match="pulumi config set stacks:apiKey --secret"):
-        Settings().require_key()
+        AccountSettings().require_key()
 
 
 def test_the_key_of_an_explicit_provider_is_not_set_in_the_configuration() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import pickle
 
@@ -14,13 +15,29 @@ ALL = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issu
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
 def test_every_error_is_exported_drawn_and_survives_pickling(kind: type[errors.StacksError]) -> None:
-    error = kind("what went wrong", status=402, subject="web")
+    given = {field.name: f"the {field.name}" for field in dataclasses.fields(kind)}
+    error = kind(**given)
 
     again = pickle.loads(pickle.dumps(error))
 
     assert kind.__name__ in errors.__all__
     assert kind.__name__ in (errors.__doc__ or "")
-    assert (kind, "what went wrong", 402, "web") == (type(again), str(again), again.status, again.subject)
+    assert (kind, "the message", given) == (type(again), str(again), vars(again))
+
+
+def test_a_replaced_error_is_another_one_and_the_first_stays_as_it_was() -> None:
+    error = errors.ServerError("it failed", status=502, retry_after=3.0)
+
+    later = dataclasses.replace(error, message="it failed twice", after_doubt=True)
+
+    assert ("it failed", 502, 3.0, False) == (str(error), error.status, error.retry_after, error.after_doubt)
+    assert ("it failed twice", 502, 3.0, True) == (
+        str(later),
+        later.status,
+        later.retry_after,
+        later.after_doubt,
+    )
+    assert type(later) is type(error)
 
 
 def test_the_drawn_tree_is_the_real_one() -> None:

@@ -9,8 +9,8 @@ from unittest import mock
 import pulumi
 
 import stacks_pulumi
-from stacks_pulumi.resources._fields import Change, Field
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources._fields import Field, OnChange
+from stacks_pulumi.resources.handlers import HANDLERS
 from tools.docs.docstrings import attributes, described, optional, section
 from tools.docs.marks import table
 
@@ -18,10 +18,10 @@ __all__ = ["inputs", "outputs", "secret_outputs"]
 
 _LABEL: Final = "the name in the program"
 _CHANGES: Final = {
-    Change.UPDATE: "updates",
-    Change.REPLACE: "replaces",
-    Change.REFUSED: "refused",
-    Change.NONE: "nothing",
+    OnChange.UPDATE: "updates",
+    OnChange.REPLACE: "replaces",
+    OnChange.REFUSED: "refused",
+    OnChange.NONE: "nothing",
 }
 
 
@@ -34,7 +34,7 @@ def inputs(kind: str) -> str:
         for name, parameter in inspect.signature(cls.__init__).parameters.items()
         if name not in {"self", "resource_name", "opts"}
     ]
-    if kind not in KINDS:
+    if kind not in HANDLERS:
         return table(
             ("Input", "Type", "Default", "What it is"),
             [
@@ -42,7 +42,7 @@ def inputs(kind: str) -> str:
                 for it in parameters
             ],
         )
-    fields = {field.name: field for field in KINDS[kind].fields}
+    fields = {field.name: field for field in HANDLERS[kind].fields}
     labelled = {name for name, value in _made(cls)[0].items() if value == _LABEL}
     rows = []
     for it in parameters:
@@ -55,7 +55,7 @@ def inputs(kind: str) -> str:
 def outputs(kind: str) -> str:
     """The outputs of a resource class. Inputs come out as they went in, so only what comes about is shown."""
     cls = getattr(stacks_pulumi, kind)
-    taken = {field.name for field in KINDS[kind].fields if not field.computed}
+    taken = {field.name for field in HANDLERS[kind].fields if not field.computed}
     secrets = secret_outputs(kind)
     return table(
         ("Output", "Type", "Secret", "What it is"),

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Final
 
-from stacks_pulumi.config import KEYS, NAMESPACE, Settings
+from stacks_pulumi.config import KEYS, NAMESPACE, AccountSettings
 from tools.docs.marks import table
 
 __all__ = ["configuration"]
@@ -32,7 +32,7 @@ _SET_ELSEWHERE: Final = {"account"}
 
 def configuration() -> str:
     """Every key of the configuration."""
-    defaults = {it.name: it.default for it in dataclasses.fields(Settings)}
+    defaults = {it.name: it.default for it in dataclasses.fields(AccountSettings)}
     rows = []
     for key in KEYS:
         if key not in _SET_ELSEWHERE:

@@ -16,6 +16,8 @@ LANGUAGE_HOST = "pulumi-language-python"
 LAUNCHER = "pulumi-language-python-exec"
 DYNAMIC_PROVIDER = "pulumi-resource-pulumi-python"
 
+NODEJS_HOST = "pulumi-language-nodejs"
+GO_HOST = "pulumi-language-go"
 YAML_HOST = "pulumi-language-yaml"
 YAML_VERSION = "1.32.0"
 """The newest that is built with the engine's own modules; 1.37 is not."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from stacks_pulumi.account.doctor import _api, _installation, _packs, _settings
+from stacks_pulumi.account.doctor import _api, _installation, _packs, _stack_settings
+from stacks_pulumi.account.doctor.diagnosis import Diagnosis, unknown
 from stacks_pulumi.account.doctor.facts import Facts
-from stacks_pulumi.account.doctor.finding import Finding, unknown
 
-__all__ = ["CHECKS", "Check", "Facts", "Finding", "diagnose"]
+__all__ = ["CHECKS", "Check", "Diagnosis", "Facts", "diagnose"]
 
-Check = Callable[[Facts], Iterator[Finding]]
+Check = Callable[[Facts], Iterator[Diagnosis]]
 
 CHECKS: Final[dict[str, Check]] = {
     "engine": _installation.engine,
@@ -23,12 +23,12 @@ CHECKS: Final[dict[str, Check]] = {
     "sdk": _installation.sdk,
     "host": _installation.host,
     "extras": _installation.extras,
-    "stack": _settings.stack,
-    "settings": _settings.settings,
-    "key": _settings.key,
-    "base-url": _settings.base_url,
-    "adopt": _settings.adopt,
-    "autonaming": _settings.autonaming,
+    "stack": _stack_settings.stack,
+    "settings": _stack_settings.settings,
+    "key": _stack_settings.key,
+    "base-url": _stack_settings.base_url,
+    "adopt": _stack_settings.adopt,
+    "autonaming": _stack_settings.autonaming,
     "api": _api.api,
     "account": _api.account,
     "scopes": _api.scopes,
@@ -40,7 +40,7 @@ CHECKS: Final[dict[str, Check]] = {
 """Every check, in the order of the report: what a later one needs is checked before it."""
 
 
-def diagnose(facts: Facts) -> Iterator[Finding]:
+def diagnose(facts: Facts) -> Iterator[Diagnosis]:
     """Make every check. One that fails itself is reported as not made."""
     for name, check in CHECKS.items():
         try:

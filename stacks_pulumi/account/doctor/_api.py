@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from stacks_pulumi import _cap_record, catalog
-from stacks_pulumi.account.doctor._settings import KEYS_PAGE, SET_KEY
+from stacks_pulumi.account.doctor._stack_settings import KEYS_PAGE, SET_KEY
+from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts, Owned
-from stacks_pulumi.account.doctor.finding import Finding, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.pulumi_cli import PulumiError
-from stacks_pulumi.config import DEFAULT_BASE_URL, Settings
+from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings
 from stacks_pulumi.errors import (
     ApiError,
     ConnectionFailedError,
@@ -47,10 +47,10 @@ _USES: Final = {
 }
 
 
-def api(facts: Facts) -> Iterator[Finding]:
+def api(facts: Facts) -> Iterator[Diagnosis]:
     """Check that the API answers at the base URL, and that it accepts the key."""
     seen, settings = facts.look, facts.settings
-    if seen is None or not isinstance(settings, Settings):
+    if seen is None or not isinstance(settings, AccountSettings):
         yield unknown("api", _NOT_ASKED)
         return
     error = seen.error
@@ -103,7 +103,7 @@ def _url_fix(facts: Facts, url: str) -> str:
     return f"{undo}, which brings back {DEFAULT_BASE_URL}"
 
 
-def account(facts: Facts) -> Iterator[Finding]:
+def account(facts: Facts) -> Iterator[Diagnosis]:
     """Check that the key belongs to the account that the stack's containers are in."""
     seen, settings, owned = facts.look, facts.settings, facts.owned
     if isinstance(owned, PulumiError):
@@ -112,7 +112,7 @@ def account(facts: Facts) -> Iterator[Finding]:
     if not owned:
         yield ok("account", "the stack has no resources yet: any account will do")
         return
-    if seen is None or seen.containers is None or not isinstance(settings, Settings):
+    if seen is None or seen.containers is None or not isinstance(settings, AccountSettings):
         yield unknown("account", "the containers of the key's account were not listed: see the lines above")
         return
     theirs, ours = {_account(one.id) for one in owned}, {_account(one.id) for one in seen.containers}
@@ -141,7 +141,7 @@ def _account(id_: str) -> str:
     return "-".join(id_.split("/", maxsplit=1)[0].split("-")[:2])
 
 
-def scopes(facts: Facts) -> Iterator[Finding]:
+def scopes(facts: Facts) -> Iterator[Diagnosis]:
     """Check the key's scopes, as far as they are known, against what the stack needs."""
     if facts.look is None:
         yield unknown("scopes", _NOT_ASKED)
@@ -186,10 +186,10 @@ def _needed(facts: Facts) -> dict[str, str]:
     return needed
 
 
-def cap(facts: Facts) -> Iterator[Finding]:
+def cap(facts: Facts) -> Iterator[Diagnosis]:
     """Report the key's spending cap: what a refused create has shown."""
     settings = facts.settings
-    if not isinstance(settings, Settings) or settings.api_key is None:
+    if not isinstance(settings, AccountSettings) or settings.api_key is None:
         yield unknown("cap", _NOT_ASKED)
         return
     raise_it = (
@@ -247,7 +247,7 @@ def _money(limit: float | None, spent: float | None) -> str:
     return f"${spent:.2f} of ${limit:.2f} a month are spent"
 
 
-def rate_limit(facts: Facts) -> Iterator[Finding]:
+def rate_limit(facts: Facts) -> Iterator[Diagnosis]:
     """Report the key's rate limit, and whether something else uses it up."""
     seen = facts.look
     if seen is None:
@@ -268,7 +268,7 @@ def rate_limit(facts: Facts) -> Iterator[Finding]:
         yield ok("rate-limit", f"{limit} requests a minute, {left} left in this one")
 
 
-def clock(facts: Facts) -> Iterator[Finding]:
+def clock(facts: Facts) -> Iterator[Diagnosis]:
     """Compare this machine's clock with the API's."""
     seen = facts.look
     if seen is None:

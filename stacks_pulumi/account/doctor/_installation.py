@@ -11,9 +11,9 @@ from packaging.version import InvalidVersion, Version
 
 import stacks_pulumi
 from stacks_pulumi._extras import EXTRAS, install_command
-from stacks_pulumi.account.doctor import tested
+from stacks_pulumi.account.doctor import supported_versions
+from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts
-from stacks_pulumi.account.doctor.finding import Finding, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.pulumi_cli import PulumiError
 
 __all__ = ["engine", "extras", "host", "python", "sdk"]
@@ -23,7 +23,7 @@ _COMPANIONS: Final = ("pulumi-language-python", "pulumi-resource-pulumi-python")
 """What the engine starts to run a Python program with dynamic providers."""
 
 
-def engine(facts: Facts) -> Iterator[Finding]:
+def engine(facts: Facts) -> Iterator[Diagnosis]:
     """Check that Pulumi's engine is installed, supported, and can run Python programs."""
     command = facts.pulumi.path()
     if command is None:
@@ -34,7 +34,7 @@ def engine(facts: Facts) -> Iterator[Finding]:
     except PulumiError as error:
         yield problem("engine", f"{command}: {error}", _INSTALL)
         return
-    oldest = tested.ENGINE
+    oldest = supported_versions.ENGINE
     if _minor(version) < Version(oldest):
         yield problem(
             "engine",
@@ -58,9 +58,9 @@ def engine(facts: Facts) -> Iterator[Finding]:
     yield ok("engine", f"Pulumi {version} (supported: {oldest} or newer)")
 
 
-def python(facts: Facts) -> Iterator[Finding]:
+def python(facts: Facts) -> Iterator[Diagnosis]:
     """Check the version of the Python that runs the program."""
-    found, (oldest, newest) = facts.versions, tested.PYTHON
+    found, (oldest, newest) = facts.versions, supported_versions.PYTHON
     if found.error:
         yield problem(
             "python",
@@ -81,9 +81,9 @@ def python(facts: Facts) -> Iterator[Finding]:
         yield ok("python", f"Python {found.python} in {found.where} (tested: {oldest} to {newest})")
 
 
-def sdk(facts: Facts) -> Iterator[Finding]:
+def sdk(facts: Facts) -> Iterator[Diagnosis]:
     """Check the versions of Pulumi's SDK and of this package in the program's environment."""
-    found, (oldest, newest) = facts.versions, tested.SDK
+    found, (oldest, newest) = facts.versions, supported_versions.SDK
     if found.error:
         yield unknown("sdk", f"not checked: {found.where} cannot be used")
         return
@@ -118,7 +118,7 @@ def sdk(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def extras(facts: Facts) -> Iterator[Finding]:
+def extras(facts: Facts) -> Iterator[Diagnosis]:
     """Check that what comes with an extra is installed where it is needed."""
     found = facts.versions
     if found.error:
@@ -145,7 +145,7 @@ def extras(facts: Facts) -> Iterator[Finding]:
         yield ok("extras", f"installed: {', '.join(dict.fromkeys(EXTRAS.values()))}")
 
 
-def host(_facts: Facts) -> Iterator[Finding]:
+def host(_facts: Facts) -> Iterator[Diagnosis]:
     """Start the process that runs our providers, and see whether it finds all parts of the SDK that it uses."""
     from stacks_pulumi.account.doctor import _host_probe  # noqa: PLC0415  (it loads Pulumi)
 
@@ -155,7 +155,7 @@ def host(_facts: Facts) -> Iterator[Finding]:
         yield unknown("host", f"the provider process could not be tried: {error}")
         return
     if missing:
-        low, high = tested.SDK
+        low, high = supported_versions.SDK
         yield warning("host", "; ".join(missing), f"pip install 'pulumi>={low},<{_next(high)}'")
     else:
         yield ok(

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import yaml
 
+from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts
-from stacks_pulumi.account.doctor.finding import Finding, ok, problem, unknown, warning
 
 __all__ = ["PACK_FILE", "packs"]
 
@@ -26,7 +26,7 @@ _NO_ENGINE: Final = "127.0.0.1:1"
 """The address of an engine that a pack is given. It asks the engine nothing until it has resources to judge."""
 
 
-def packs(facts: Facts) -> Iterator[Finding]:
+def packs(facts: Facts) -> Iterator[Diagnosis]:
     """Check that each policy pack that was named, or is in a folder of the project, loads."""
     found = facts.known_packs
     if not found:
@@ -37,7 +37,7 @@ def packs(facts: Facts) -> Iterator[Finding]:
         yield from _pack(facts, folder, named=named)
 
 
-def _pack(facts: Facts, folder: Path, *, named: bool) -> Iterator[Finding]:
+def _pack(facts: Facts, folder: Path, *, named: bool) -> Iterator[Diagnosis]:
     worse = problem if named else warning
     file = folder / PACK_FILE
     try:

@@ -17,8 +17,8 @@ import yaml
 
 from stacks_pulumi import config
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
-from stacks_pulumi.account.doctor.pulumi_cli import Configuration, Pulumi, PulumiError, find_project
-from stacks_pulumi.config import NAMESPACE, Settings
+from stacks_pulumi.account.doctor.pulumi_cli import Pulumi, PulumiError, StackConfiguration, find_project
+from stacks_pulumi.config import NAMESPACE, AccountSettings
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.recognition import kind_of
 
@@ -123,7 +123,7 @@ class Facts:
         return found if isinstance(found, dict) else {}
 
     @functools.cached_property
-    def configuration(self) -> Configuration | PulumiError:
+    def configuration(self) -> StackConfiguration | PulumiError:
         """The stack's configuration, or why it cannot be read."""
         if self.project_file is None:
             return PulumiError(f"there is no Pulumi.yaml in {self.folder} or above it")
@@ -133,9 +133,11 @@ class Facts:
             return error
 
     @property
-    def configured(self) -> Configuration:
+    def configured(self) -> StackConfiguration:
         """The stack's configuration; an empty one if it cannot be read."""
-        return self.configuration if isinstance(self.configuration, Configuration) else Configuration()
+        return (
+            self.configuration if isinstance(self.configuration, StackConfiguration) else StackConfiguration()
+        )
 
     @property
     def is_locked(self) -> bool:
@@ -157,7 +159,7 @@ class Facts:
         return (value, variable or name) if value else (None, name)
 
     @functools.cached_property
-    def settings(self) -> Settings | ConfigError:
+    def settings(self) -> AccountSettings | ConfigError:
         """The settings that the provider would have, or why it would refuse them."""
         if self.is_locked:
             return ConfigError("the API key of the stack cannot be decrypted")
@@ -169,7 +171,7 @@ class Facts:
     @functools.cached_property
     def look(self) -> Look | None:
         """What a list of the containers shows; `None` if it cannot be asked for."""
-        if not isinstance(self.settings, Settings) or self.settings.api_key is None:
+        if not isinstance(self.settings, AccountSettings) or self.settings.api_key is None:
             return None
         from stacks_pulumi.api.probe import look  # noqa: PLC0415  (checks before it need no HTTP)
 
@@ -181,7 +183,7 @@ class Facts:
         from stacks_pulumi.api import probe  # noqa: PLC0415  (as above)
         from stacks_pulumi.errors import MissingScopeError  # noqa: PLC0415  (as above)
 
-        if self.look is None or not isinstance(self.settings, Settings):
+        if self.look is None or not isinstance(self.settings, AccountSettings):
             return probe.Scopes()
         if isinstance(self.look.error, MissingScopeError):
             return probe.Scopes.told_by(self.look.error)

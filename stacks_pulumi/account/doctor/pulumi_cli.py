@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["Configuration", "Pulumi", "PulumiError", "find_project"]
+__all__ = ["Pulumi", "PulumiError", "StackConfiguration", "find_project"]
 
 _SECONDS: Final = 60.0
 _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
@@ -24,7 +24,7 @@ class PulumiError(Exception):
 
 
 @dataclass(frozen=True)
-class Configuration:
+class StackConfiguration:
     """
     A stack's configuration, as the engine hands it to a provider.
 
@@ -69,7 +69,7 @@ class Pulumi:
             raise PulumiError(f"`pulumi version` prints no version: {_one_line(said)!r}")
         return found[1]
 
-    def configuration(self) -> Configuration:
+    def configuration(self) -> StackConfiguration:
         """
         Return the stack's configuration, with its secrets if they can be decrypted.
 
@@ -84,7 +84,7 @@ class Pulumi:
                 found = _configuration(self._run("config", "--json"))
             except PulumiError:
                 raise error from None
-            return Configuration(found.values, found.secrets, str(error))
+            return StackConfiguration(found.values, found.secrets, str(error))
 
     def resources(self) -> list[dict[str, Any]]:
         """
@@ -135,7 +135,7 @@ def find_project(folder: Path) -> Path | None:
     return None
 
 
-def _configuration(text: str) -> Configuration:
+def _configuration(text: str) -> StackConfiguration:
     values: dict[str, str | None] = {}
     secrets = set()
     for key, entry in _document(text).items():
@@ -144,7 +144,7 @@ def _configuration(text: str) -> Configuration:
             values[key] = value if isinstance(value, str) else None
             if entry.get("secret"):
                 secrets.add(key)
-    return Configuration(values, frozenset(secrets))
+    return StackConfiguration(values, frozenset(secrets))
 
 
 def _document(text: str) -> dict[str, Any]:

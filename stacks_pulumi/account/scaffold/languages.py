@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from stacks_pulumi.account.scaffold.plan import Declared, Plan, Reference, Value
+from stacks_pulumi.account.scaffold.plan import DeclaredResource, Reference, ScaffoldPlan, Value
 from stacks_pulumi.account.scaffold.text import Identifiers, literal
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.hosts.spelling import camel_case
@@ -24,7 +24,7 @@ _IMPORT: Final = "import.json"
 _PLAIN: Final = re.compile(r"[A-Za-z$][A-Za-z0-9_:./{}$ -]*")
 
 
-def files(plan: Plan, language: Language, project: str, base_url: str) -> dict[str, str]:
+def files(plan: ScaffoldPlan, language: Language, project: str, base_url: str) -> dict[str, str]:
     """
     Return the files of the program by name.
 
@@ -51,7 +51,7 @@ def files(plan: Plan, language: Language, project: str, base_url: str) -> dict[s
 # --- Python ---
 
 
-def _python(plan: Plan) -> str:
+def _python(plan: ScaffoldPlan) -> str:
     used = {
         value.name for one in plan.declared for value in one.inputs.values() if isinstance(value, Reference)
     }
@@ -70,7 +70,7 @@ def _python(plan: Plan) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _call(one: Declared, variables: Mapping[str, str]) -> list[str]:
+def _call(one: DeclaredResource, variables: Mapping[str, str]) -> list[str]:
     variable = f"{variables[one.name]} = " if one.kind == "Container" and one.name in variables else ""
     # A comma after the last argument keeps each argument on its own line, for every line length of the formatter.
     lines = [f"{variable}stacks.{one.kind}(", f"    {literal(one.name)},"]
@@ -103,7 +103,7 @@ def _yaml(document: Mapping[str, Any]) -> str:
     return yaml.dump(dict(document), Dumper=Dumper, sort_keys=False, width=1000)
 
 
-def _yaml_resources(plan: Plan) -> dict[str, Any]:
+def _yaml_resources(plan: ScaffoldPlan) -> dict[str, Any]:
     """The resources by a name that is unique among all kinds, as the language wants it."""
     names: dict[tuple[str, str], str] = {}
     taken: set[str] = set()
@@ -136,6 +136,6 @@ def _property(value: Value, names: Mapping[tuple[str, str], str]) -> str | int |
 # --- pulumi import ---
 
 
-def _import(plan: Plan) -> str:
+def _import(plan: ScaffoldPlan) -> str:
     resources = [{"type": f"{NATIVE}{one.kind}", "name": one.name, "id": one.id} for one in plan.declared]
     return msgspec.json.format(msgspec.json.encode({"resources": resources}), indent=2).decode() + "\n"

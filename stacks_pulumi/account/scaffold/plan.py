@@ -18,7 +18,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi.account.children import Belongings, address_of, is_auto_added
 from stacks_pulumi.api.models import AllowedIp, Connection, Container
 
-__all__ = ["Declared", "LeftOut", "Plan", "Protect", "Reference", "Value", "chosen", "plan"]
+__all__ = ["DeclaredResource", "LeftOut", "Protect", "Reference", "ScaffoldPlan", "Value", "chosen", "plan"]
 
 _VALID_NAME: Final = re.compile(r"(?!.*--)[A-Za-z0-9](?:[A-Za-z0-9-]{1,30})[A-Za-z0-9]")
 _SETTLED: Final = frozenset({"running", "stopped", "pending"})
@@ -45,7 +45,7 @@ Protect: TypeAlias = Literal["databases", "all", "none"]
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredResource:
     """
     A resource of the program.
 
@@ -79,7 +79,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScaffoldPlan:
     """
     A program.
 
@@ -88,7 +88,7 @@ class Plan:
         left_out: What of the chosen containers it does not declare.
     """
 
-    declared: tuple[Declared, ...]
+    declared: tuple[DeclaredResource, ...]
     left_out: tuple[LeftOut, ...] = ()
 
     @property
@@ -127,7 +127,7 @@ def plan(
     everything: Iterable[Container] | None = None,
     *,
     protect: Protect = "databases",
-) -> Plan:
+) -> ScaffoldPlan:
     """
     Return the program that takes these containers over.
 
@@ -146,7 +146,7 @@ def plan(
             maker.children(container, has)
     order = ("Container", "Connection", "AllowedIp", "VpnClient", "PinnedBackup")
     maker.declared.sort(key=lambda one: order.index(one.kind))
-    return Plan(tuple(maker.declared), tuple(maker.left_out))
+    return ScaffoldPlan(tuple(maker.declared), tuple(maker.left_out))
 
 
 @dataclass
@@ -155,7 +155,7 @@ class _Maker:
     protect: Protect
     names: dict[str, str] = field(default_factory=dict)
     """Container id -> its resource name."""
-    declared: list[Declared] = field(default_factory=list)
+    declared: list[DeclaredResource] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     _taken: set[tuple[str, str]] = field(default_factory=set)
 
@@ -286,7 +286,7 @@ class _Maker:
     ) -> str:
         name = self._unique(kind, wish)
         protect = self.protect == "all" or (self.protect == "databases" and has_data)
-        self.declared.append(Declared(kind, name, id_, inputs, protect))
+        self.declared.append(DeclaredResource(kind, name, id_, inputs, protect))
         return name
 
     def _unique(self, kind: str, wish: str) -> str:

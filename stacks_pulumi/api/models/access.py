@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from stacks_pulumi.api.models._base import Id, Model
 from stacks_pulumi.api.models._listing import Listing
+from stacks_pulumi.api.models._model import Id, Model
 
 __all__ = ["AllowedIp", "ExternalAccess"]
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from stacks_pulumi.api.models._base import Id, Model
 from stacks_pulumi.api.models._listing import Listing
+from stacks_pulumi.api.models._model import Id, Model
 
 __all__ = ["Connection", "Connections", "Target", "Targets"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from stacks_pulumi.api.models._base import Amount, Id, Model
+from stacks_pulumi.api.models._model import Amount, Id, Model
 
 __all__ = ["ENDING_STATUSES", "SETTLED_STATUSES", "Container", "Template"]
 

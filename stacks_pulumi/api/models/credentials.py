@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from stacks_pulumi.api.models._base import Model
+from stacks_pulumi.api.models._model import Model
 
 __all__ = ["Credentials"]
 

@@ -15,7 +15,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         timestamp: When, as the API spells it: ISO 8601 or seconds or milliseconds since the Unix epoch, as text.
-            `None` if it did not say.
+            Not set if it did not say.
         value: How much.
     """
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from stacks_pulumi.cost.render.words import Result, clean, headline, not_exact
+from stacks_pulumi.cost.render.shared_text import CostResult, clean, headline, not_exact
 
 __all__ = ["junit"]
 
 _SUITE = "stacks-pulumi cost"
 
 
-def junit(result: Result) -> str:
+def junit(result: CostResult) -> str:
     """
     The report as JUnit XML. A test fails exactly where the exit code is not 0.
 

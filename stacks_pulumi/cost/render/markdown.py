@@ -12,8 +12,16 @@ from decimal import Decimal
 from typing import Final
 from urllib import parse
 
-from stacks_pulumi.cost.render.words import Result, clean, columns, headline, kind, not_priced, remarks
-from stacks_pulumi.cost.report import Line, Violation
+from stacks_pulumi.cost.render.shared_text import (
+    CostResult,
+    clean,
+    columns,
+    headline,
+    kind,
+    not_priced,
+    remarks,
+)
+from stacks_pulumi.cost.report import Line, PolicyViolation
 from stacks_pulumi.pricing.money import count
 
 __all__ = ["LIMIT", "escape", "figure", "markdown", "marker"]
@@ -52,7 +60,7 @@ def marker(name: str) -> str:
     return f"<!-- stacks-pulumi cost: {safe} -->"
 
 
-def markdown(result: Result, name: str = "default") -> str:
+def markdown(result: CostResult, name: str = "default") -> str:
     """
     The report as a comment of at most `LIMIT` bytes: the largest rows of each part, and a count of the rest.
 
@@ -64,7 +72,7 @@ def markdown(result: Result, name: str = "default") -> str:
     return next((text for text in texts if len(text.encode()) <= LIMIT), _comment(result, name, 0))
 
 
-def _comment(result: Result, name: str, rows: int) -> str:
+def _comment(result: CostResult, name: str, rows: int) -> str:
     report = result.report
     lines = [marker(name), f"### {escape(headline(report))}", ""]
     shown = [f"{_SIGNS[weight]} {escape(text)}  " for weight, text in remarks(result)]
@@ -147,7 +155,7 @@ def figure(value: object) -> str:
     return value if isinstance(value, str) else str(value).replace("$", "\\$")
 
 
-def _violation(found: Violation) -> list[str]:
+def _violation(found: PolicyViolation) -> list[str]:
     sign = _SIGNS["error" if found.level == "mandatory" else "warning"]
     first, *rest = found.message.splitlines()[:_MESSAGE_LINES] or [""]
     where = f"**{escape(found.policy)}** on **{escape(found.resource)}** ({escape(found.level)})"

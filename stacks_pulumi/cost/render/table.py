@@ -5,7 +5,16 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.cost.render.words import MARKS, Result, clean, columns, headline, kind, not_priced, remarks
+from stacks_pulumi.cost.render.shared_text import (
+    MARKS,
+    CostResult,
+    clean,
+    columns,
+    headline,
+    kind,
+    not_priced,
+    remarks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +33,7 @@ _WEIGHTS: Final = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _MANY: Final = 500
 
 
-def _rows(result: Result) -> tuple[list[str], list[list[str]]]:
+def _rows(result: CostResult) -> tuple[list[str], list[list[str]]]:
     report = result.report
     if not report.compares:
         rows = [[" ", clean(line.name), kind(line), str(line.planned)] for line in report.lines]
@@ -44,7 +53,7 @@ def _rows(result: Result) -> tuple[list[str], list[list[str]]]:
     return ["", "Container", "Kind", *columns(report), "Difference"], [*rows, last]
 
 
-def plain(result: Result) -> str:
+def plain(result: CostResult) -> str:
     """The report in columns, without anything but text."""
     head, rows = _rows(result)
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
@@ -69,7 +78,7 @@ def _columns(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cells).rstrip()
 
 
-def rich_text(result: Result, *, width: int, color: bool) -> str | None:
+def rich_text(result: CostResult, *, width: int, color: bool) -> str | None:
     """
     The report with lines and colours; `None` if rich is not installed, or would take seconds for so many lines.
 

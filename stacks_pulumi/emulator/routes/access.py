@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi.emulator import access
+from stacks_pulumi.emulator.answer_shapes import Open
 from stacks_pulumi.emulator.clock import iso
-from stacks_pulumi.emulator.routes._ask import Ask, Reply
-from stacks_pulumi.emulator.shapes import Open
+from stacks_pulumi.emulator.routes.handler_types import Reply, Request
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.world import AllowedIp
+    from stacks_pulumi.emulator.state import AllowedIp
 
 
-def list_(ask: Ask) -> Reply:
+def list_(request: Request) -> Reply:
     """`GET /containers/{container_id}/allowed-ips`."""
-    container = ask.container()
+    container = request.container()
     return Reply(
         {
             "success": True,
@@ -24,21 +24,21 @@ def list_(ask: Ask) -> Reply:
                 "subdomain": container.subdomain,
                 "url": container.url,
                 "allowed_ips": [_entry(ip) for ip in container.allowed_ips],
-                "your_current_ip": ask.state.your_ip,
+                "your_current_ip": request.platform.your_ip,
             },
         }
     )
 
 
-def add(ask: Ask) -> Open:
+def add(request: Request) -> Open:
     """`POST /containers/{container_id}/allowed-ips`."""
-    entry = access.add_ip(ask.state, ask.container(), ask.body)
+    entry = access.add_ip(request.platform, request.container(), request.body)
     return Open("allowed_ip", _entry(entry), "IP address added")
 
 
-def remove(ask: Ask) -> Open:
+def remove(request: Request) -> Open:
     """`DELETE /containers/{container_id}/allowed-ips/{ip_id}`."""
-    access.remove_ip(ask.container(), ask.args["ip_id"])
+    access.remove_ip(request.container(), request.args["ip_id"])
     return Open("result", message="IP address removed")
 
 

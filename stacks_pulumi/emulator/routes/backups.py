@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi.emulator import backups
+from stacks_pulumi.emulator.answer_shapes import Open
 from stacks_pulumi.emulator.clock import iso
-from stacks_pulumi.emulator.routes._ask import Ask, Reply
-from stacks_pulumi.emulator.shapes import Open
+from stacks_pulumi.emulator.routes.handler_types import Reply, Request
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.world import Backup
+    from stacks_pulumi.emulator.state import Backup
 
 
-def list_(ask: Ask) -> Reply:
+def list_(request: Request) -> Reply:
     """`GET /containers/{container_id}/backups`."""
-    limit = ask.whole_number("limit", 50, 100)
-    found = backups.newest_first(ask.state, ask.container())
+    limit = request.whole_number("limit", 50, 100)
+    found = backups.newest_first(request.platform, request.container())
     return Reply({"success": True, "data": [_entry(backup) for backup in found[:limit]]})
 
 
-def trigger(ask: Ask) -> Reply:
+def trigger(request: Request) -> Reply:
     """`POST /containers/{container_id}/backup`."""
-    begun = backups.trigger(ask.state, ask.container())
+    begun = backups.trigger(request.platform, request.container())
     return Reply(
         {
             "success": True,
@@ -33,9 +33,9 @@ def trigger(ask: Ask) -> Reply:
     )
 
 
-def stats(ask: Ask) -> Reply:
+def stats(request: Request) -> Reply:
     """`GET /backups/stats`."""
-    mine = backups.of_account(ask.state, ask.key.account)
+    mine = backups.of_account(request.platform, request.key.account)
     counts = {wanted: sum(backup.status == wanted for backup in mine) for wanted in ("completed", "failed")}
     return Reply(
         {
@@ -51,32 +51,32 @@ def stats(ask: Ask) -> Reply:
     )
 
 
-def restore(ask: Ask) -> Open:
+def restore(request: Request) -> Open:
     """`POST /backups/{backup_id}/restore`."""
-    backups.restore(ask.state, _found(ask))
+    backups.restore(request.platform, _found(request))
     return Open("result", message="Backup restored")
 
 
-def pin(ask: Ask) -> Open:
+def pin(request: Request) -> Open:
     """`POST /backups/{backup_id}/pin`."""
-    backups.pin(_found(ask), pinned=True)
+    backups.pin(_found(request), pinned=True)
     return Open("result", message="Backup pinned")
 
 
-def unpin(ask: Ask) -> Open:
+def unpin(request: Request) -> Open:
     """`POST /backups/{backup_id}/unpin`."""
-    backups.pin(_found(ask), pinned=False)
+    backups.pin(_found(request), pinned=False)
     return Open("result", message="Backup unpinned")
 
 
-def delete(ask: Ask) -> Open:
+def delete(request: Request) -> Open:
     """`DELETE /backups/{backup_id}`."""
-    backups.delete(ask.state, _found(ask))
+    backups.delete(request.platform, _found(request))
     return Open("result", message="Backup deleted")
 
 
-def _found(ask: Ask) -> Backup:
-    return backups.find(ask.state, ask.key.account, ask.args["backup_id"])
+def _found(request: Request) -> Backup:
+    return backups.find(request.platform, request.key.account, request.args["backup_id"])
 
 
 def _entry(backup: Backup) -> dict[str, Any]:

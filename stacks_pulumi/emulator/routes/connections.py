@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi.emulator import connections
+from stacks_pulumi.emulator.answer_shapes import Open
 from stacks_pulumi.emulator.clock import iso
-from stacks_pulumi.emulator.routes._ask import Ask, Reply
-from stacks_pulumi.emulator.shapes import Open
+from stacks_pulumi.emulator.routes.handler_types import Reply, Request
 from stacks_pulumi.emulator.validation import refuse_null
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.world import Connection, Container
+    from stacks_pulumi.emulator.state import Connection, Container
 
 
-def targets(ask: Ask) -> Reply:
+def targets(request: Request) -> Reply:
     """`GET /containers/{container_id}/available-targets`."""
-    groups = connections.targets(ask.state, ask.container())
+    groups = connections.targets(request.platform, request.container())
     return Reply(
         {
             "success": True,
@@ -25,12 +25,12 @@ def targets(ask: Ask) -> Reply:
     )
 
 
-def create(ask: Ask) -> Reply:
+def create(request: Request) -> Reply:
     """`POST /containers/{source_id}/connect/{target_id}`."""
-    if ask.state.strict:
-        refuse_null(ask.body, "connectionName")
-    source, target = ask.container("source_id"), ask.container("target_id")
-    made = connections.create(ask.state, source, target, ask.body.get("connectionName"))
+    if request.platform.strict:
+        refuse_null(request.body, "connectionName")
+    source, target = request.container("source_id"), request.container("target_id")
+    made = connections.create(request.platform, source, target, request.body.get("connectionName"))
     return Reply(
         {
             "success": True,
@@ -49,32 +49,32 @@ def create(ask: Ask) -> Reply:
     )
 
 
-def list_(ask: Ask) -> Reply:
+def list_(request: Request) -> Reply:
     """`GET /containers/{container_id}/connections`."""
-    container = ask.container()
-    held = ask.state.world.containers
+    container = request.container()
+    held = request.platform.state.containers
     return Reply(
         {
             "success": True,
             "data": {
                 "outgoing": [
                     _entry(made, "target", held[made.target], held[made.target])
-                    for made in connections.outgoing(ask.state, container)
+                    for made in connections.outgoing(request.platform, container)
                 ],
                 # assumed: an incoming one has the same fields, about the source.
                 "incoming": [
                     _entry(made, "source", held[made.source], container)
-                    for made in connections.incoming(ask.state, container)
+                    for made in connections.incoming(request.platform, container)
                 ],
             },
         }
     )
 
 
-def delete(ask: Ask) -> Open:
+def delete(request: Request) -> Open:
     """`DELETE /containers/connections/{connection_id}`."""
-    found = connections.find(ask.state, ask.key.account, ask.args["connection_id"])
-    connections.delete(ask.state, found)
+    found = connections.find(request.platform, request.key.account, request.args["connection_id"])
+    connections.delete(request.platform, found)
     return Open("result", message="Connection deleted")
 
 

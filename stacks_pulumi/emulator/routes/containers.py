@@ -6,69 +6,69 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator import access, connections, containers, fakes
+from stacks_pulumi.emulator import access, connections, containers, fake_secrets
+from stacks_pulumi.emulator.answer_shapes import Open
 from stacks_pulumi.emulator.clock import iso
 from stacks_pulumi.emulator.refusals import bad_request
-from stacks_pulumi.emulator.routes import _bodies
-from stacks_pulumi.emulator.routes._ask import Ask, Reply
-from stacks_pulumi.emulator.shapes import Open
+from stacks_pulumi.emulator.routes import container_json
+from stacks_pulumi.emulator.routes.handler_types import Reply, Request
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.world import Container
+    from stacks_pulumi.emulator.state import Container
 
 
-def list_(ask: Ask) -> Reply:
+def list_(request: Request) -> Reply:
     """`GET /containers`."""
-    now = ask.state.clock.now()
-    mine = containers.of_account(ask.state, ask.key.account)
+    now = request.platform.clock.now()
+    mine = containers.of_account(request.platform, request.key.account)
     for container in mine:
-        containers.seen(ask.state, container)
+        containers.seen(request.platform, container)
     return Reply(
-        {"success": True, "count": len(mine), "data": [_bodies.listed(found, now) for found in mine]}
+        {"success": True, "count": len(mine), "data": [container_json.listed(found, now) for found in mine]}
     )
 
 
-def status(ask: Ask) -> Reply:
+def status(request: Request) -> Reply:
     """`GET /containers/status/{container_id}`."""
-    container = ask.container()
-    containers.seen(ask.state, container)
-    return Reply(_bodies.status(container, ask.state.clock.now()))
+    container = request.container()
+    containers.seen(request.platform, container)
+    return Reply(container_json.status(container, request.platform.clock.now()))
 
 
-def create(ask: Ask) -> Reply:
+def create(request: Request) -> Reply:
     """`POST /containers`."""
-    fresh = containers.create(ask.state, ask.key, ask.body)
+    fresh = containers.create(request.platform, request.key, request.body)
     return Reply(
         {
             "success": True,
             "message": "Container is being created. Poll GET /containers/status/{id} to track progress.",
-            "data": _bodies.created(fresh),
+            "data": container_json.created(fresh),
         },
         202,
     )
 
 
-def set_status(ask: Ask) -> Open:
+def set_status(request: Request) -> Open:
     """`PUT /containers/{container_id}/status`."""
-    container = ask.container()
-    containers.set_status(ask.state, container, ask.body.get("status"))
+    container = request.container()
+    containers.set_status(request.platform, container, request.body.get("status"))
     return Open("container", {"id": container.id, "status": container.status}, "Container status updated")
 
 
-def delete(ask: Ask) -> Open:
+def delete(request: Request) -> Open:
     """`DELETE /containers/{container_id}`."""
-    containers.delete(ask.state, ask.container())
+    containers.delete(request.platform, request.container())
     return Open("result", message="Container is being deleted")
 
 
-def credentials(ask: Ask) -> Reply:
+def credentials(request: Request) -> Reply:
     """`GET /containers/{container_id}/credentials`."""
-    container = ask.container()
-    password = fakes.password(ask.state.world, container)
-    ssh = _bodies.is_compute(container)
+    container = request.container()
+    password = fake_secrets.password(request.platform.state, container)
+    ssh = container_json.is_compute(container)
     # assumed: the user of everything but PostgreSQL, what the list `credentials` holds, and where SSH connects to.
     username = container.account if ssh else "admin"
-    kind = "ssh" if ssh else _bodies.credential_kind(container)
+    kind = "ssh" if ssh else container_json.credential_kind(container)
     return Reply(
         {
             "success": True,
@@ -87,17 +87,17 @@ def credentials(ask: Ask) -> Reply:
     )
 
 
-def logs(ask: Ask) -> Open:
+def logs(request: Request) -> Open:
     """`GET /containers/{container_id}/logs`."""
-    container = ask.container()
-    lines = _log_lines(container)[-ask.whole_number("lines", 100, 500) :]
+    container = request.container()
+    lines = _log_lines(container)[-request.whole_number("lines", 100, 500) :]
     return Open("logs", {"container_id": container.id, "lines": lines}, text="\n".join(lines), names=lines)
 
 
-def metrics(ask: Ask) -> Open:
+def metrics(request: Request) -> Open:
     """`GET /containers/{container_id}/metrics`."""
-    container = ask.container()
-    now = ask.state.clock.now() // 60 * 60
+    container = request.container()
+    now = request.platform.clock.now() // 60 * 60
     moments = [now - 60 * back for back in range(9, -1, -1)]
     ceilings = {
         "cpu": 100.0,
@@ -114,23 +114,23 @@ def metrics(ask: Ask) -> Open:
     return Open("metrics", series)
 
 
-def certificate(ask: Ask) -> Open:
+def certificate(request: Request) -> Open:
     """`GET /containers/{container_id}/certificate`."""
-    container = ask.container()
+    container = request.container()
     _check_compute(container)
-    return _certificate(ask, container)
+    return _certificate(request, container)
 
 
-def regenerate_certificate(ask: Ask) -> Open:
+def regenerate_certificate(request: Request) -> Open:
     """`POST /containers/{container_id}/certificate/regenerate`."""
-    container = ask.container()
+    container = request.container()
     _check_compute(container)
     container.certificate_serial += 1
     # assumed: the new key is not in the answer; it is downloaded like the first one.
     return Open("result", message="SSH key pair regenerated")
 
 
-def templates(ask: Ask) -> Open:  # noqa: ARG001  (handlers are all called alike)
+def templates(request: Request) -> Open:  # noqa: ARG001  (handlers are all called alike)
     """`GET /containers/templates`."""
     # assumed: the names of the fields; the guide says descriptions, categories and pricing.
     found = []
@@ -152,30 +152,30 @@ def templates(ask: Ask) -> Open:  # noqa: ARG001  (handlers are all called alike
     return Open("templates", found, names=list(catalog.TEMPLATES))
 
 
-def external_access(ask: Ask) -> Reply | Open:
+def external_access(request: Request) -> Reply | Open:
     """`PUT /containers/{container_id}/external-access`."""
-    container = ask.container()
-    access.set_access(ask.state, container, ask.body.get("enabled"))
+    container = request.container()
+    access.set_access(request.platform, container, request.body.get("enabled"))
     if not container.external_access:
         return Open("result", message="External access disabled")
     return Reply(
         {
             "success": True,
             "message": f"External access enabled. Your container is available at: {container.url}",
-            "your_ip": ask.state.your_ip,
+            "your_ip": request.platform.your_ip,
             "subdomain": container.subdomain,
             "url": container.url,
         }
     )
 
 
-def _certificate(ask: Ask, container: Container) -> Open:
-    pem = fakes.private_key(ask.state.world, container)
+def _certificate(request: Request, container: Container) -> Open:
+    pem = fake_secrets.private_key(request.platform.state, container)
     return Open("certificate", {"filename": f"{container.id}.pem", "private_key": pem}, text=pem)
 
 
 def _check_compute(container: Container) -> None:
-    if not _bodies.is_compute(container):
+    if not container_json.is_compute(container):
         # assumed: the code and the wording; the guide says for which containers there is one.
         raise bad_request("SSH certificates are only available for compute containers")
 

@@ -4,40 +4,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stacks_pulumi.emulator import fakes, vpn
+from stacks_pulumi.emulator import fake_secrets, vpn
+from stacks_pulumi.emulator.answer_shapes import Open
 from stacks_pulumi.emulator.clock import iso
-from stacks_pulumi.emulator.shapes import Open
 
 if TYPE_CHECKING:
-    from stacks_pulumi.emulator.routes._ask import Ask
-    from stacks_pulumi.emulator.world import VpnClient
+    from stacks_pulumi.emulator.routes.handler_types import Request
+    from stacks_pulumi.emulator.state import VpnClient
 
 
-def list_(ask: Ask) -> Open:
+def list_(request: Request) -> Open:
     """`GET /containers/{vpn_container_id}/vpn-clients`."""
-    container = ask.container("vpn_container_id")
+    container = request.container("vpn_container_id")
     vpn.check(container)
     clients = container.vpn_clients
     return Open("clients", [_entry(client) for client in clients], names=[client.name for client in clients])
 
 
-def add(ask: Ask) -> Open:
+def add(request: Request) -> Open:
     """`POST /containers/{vpn_container_id}/vpn-clients`."""
-    client = vpn.add(ask.state, ask.container("vpn_container_id"), ask.body.get("name"))
+    client = vpn.add(request.platform, request.container("vpn_container_id"), request.body.get("name"))
     return Open("client", _entry(client), "VPN client added")
 
 
-def config(ask: Ask) -> Open:
+def config(request: Request) -> Open:
     """`GET /containers/{vpn_container_id}/vpn-config`."""
-    container = ask.container("vpn_container_id")
-    client = vpn.find(container, ask.query.get("client", "default"))
-    text = fakes.wireguard(ask.state.world, container, client)
+    container = request.container("vpn_container_id")
+    client = vpn.find(container, request.query.get("client", "default"))
+    text = fake_secrets.wireguard(request.platform.state, container, client)
     return Open("config", {"client": client.name, "config": text}, text=text)
 
 
-def remove(ask: Ask) -> Open:
+def remove(request: Request) -> Open:
     """`DELETE /containers/{vpn_container_id}/vpn-clients/{client_name}`."""
-    vpn.remove(ask.container("vpn_container_id"), ask.args["client_name"])
+    vpn.remove(request.container("vpn_container_id"), request.args["client_name"])
     return Open("result", message="VPN client removed")
 
 

@@ -12,10 +12,10 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.functions import results
 from stacks_pulumi.functions.questions import QUESTIONS, answer
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
-from stacks_pulumi.resources._call import EngineCall
+from stacks_pulumi.resources._engine_call import EngineCall
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._property_values import secret
 from stacks_pulumi.resources._session import session_for
-from stacks_pulumi.resources._values import secret
 
 __all__ = ["answered"]
 

@@ -24,16 +24,16 @@ from stacks_pulumi.hosts._engine_log import EngineLog
 from stacks_pulumi.hosts._grpc_call import GrpcCall
 from stacks_pulumi.hosts.plugin.invoke import answered
 from stacks_pulumi.hosts.plugin.messages import in_camel_case
+from stacks_pulumi.hosts.plugin.provider_settings import ENGINES_OWN, as_text, what_is_wrong
 from stacks_pulumi.hosts.plugin.schema import schema
-from stacks_pulumi.hosts.plugin.settings import ENGINES_OWN, as_text, what_is_wrong
 from stacks_pulumi.hosts.plugin.wire import from_struct, settings_of, to_struct
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing.tokens import MARKER, NATIVE
-from stacks_pulumi.resources._base import Provider
+from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
+from stacks_pulumi.resources._property_values import UNKNOWN, is_unknown, secret
 from stacks_pulumi.resources._session import end_operation
-from stacks_pulumi.resources._values import UNKNOWN, is_unknown, secret
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import HANDLERS
 
 __all__ = ["Servicer"]
 
@@ -47,7 +47,7 @@ _Property = provider_pb2.PropertyDiff
 def _outputs() -> dict[str, frozenset[str]]:
     """The outputs of each kind, in Python's spelling."""
     resources = json.loads(schema())["resources"]
-    return {kind: frozenset(map(snake_case, resources[f"{NATIVE}{kind}"]["properties"])) for kind in KINDS}
+    return {kind: frozenset(map(snake_case, resources[f"{NATIVE}{kind}"]["properties"])) for kind in HANDLERS}
 
 
 class _PluginCall(GrpcCall):
@@ -74,9 +74,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def __init__(self, engine: str = "") -> None:
         self.log = EngineLog(engine)
-        self._handlers: dict[str, Provider] = {kind: handler() for kind, handler in KINDS.items()}
+        self._handlers: dict[str, ResourceHandler] = {kind: handler() for kind, handler in HANDLERS.items()}
         self._settings: dict[str, str | None] = {}
-        self._free = threading.Semaphore(config.Settings.max_concurrency)
+        self._free = threading.Semaphore(config.AccountSettings.max_concurrency)
         self._changed = threading.Condition()
         self._calls: set[_PluginCall] = set()
         self._ended = False
@@ -157,7 +157,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             settings[f"{config.NAMESPACE}:account"] = request.name
         self._settings = settings
         workers = {handler.configure(settings.get) for handler in self._handlers.values()}
-        self._free = threading.Semaphore(next(iter(workers)) or config.Settings.max_concurrency)
+        self._free = threading.Semaphore(next(iter(workers)) or config.AccountSettings.max_concurrency)
         return provider_pb2.ConfigureResponse(
             supportsPreview=True, acceptResources=True, supports_autonaming_configuration=True
         )
@@ -167,7 +167,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Check(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
         """Validate the inputs; a resource that needs a name gets its name in the program."""
 
-        def work(handler: Provider, call: GrpcCall) -> provider_pb2.CheckResponse:
+        def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.CheckResponse:
             olds, news = from_struct(request.olds), from_struct(request.news)
             failures: dict[str, str] = {}
             if any(field.name == "name" and field.required for field in handler.fields):
@@ -187,7 +187,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
         """Compare, and say how each property differs."""
 
-        def work(handler: Provider, call: GrpcCall) -> provider_pb2.DiffResponse:
+        def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.DiffResponse:
             olds, news = from_struct(request.olds), from_struct(request.news)
             found = handler.diff(call, request.id, olds, news)
             return _Diff(
@@ -207,7 +207,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
         """Make the object; at preview, say which outputs will be known later."""
 
-        def work(handler: Provider, call: GrpcCall) -> provider_pb2.CreateResponse:
+        def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.CreateResponse:
             props = from_struct(request.properties)
             if request.preview:
                 # An input that is not set stays so: a policy would treat it as unknown.
@@ -225,7 +225,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:
         """Look the object up: for a refresh, for `get` of a program, and for an import, which has no properties yet."""
 
-        def work(handler: Provider, call: GrpcCall) -> provider_pb2.ReadResponse:
+        def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.ReadResponse:
             props = from_struct(request.properties) or from_struct(request.inputs)
             found = handler.read(call, request.id, props)
             if found is None:
@@ -241,7 +241,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
         """Bring the object to what the inputs say."""
 
-        def work(handler: Provider, call: GrpcCall) -> provider_pb2.UpdateResponse:
+        def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.UpdateResponse:
             olds, news = from_struct(request.olds), from_struct(request.news)
             if request.preview:
                 return provider_pb2.UpdateResponse(properties=to_struct({**olds, **news}))
@@ -254,7 +254,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
         """Remove the object."""
 
-        def work(handler: Provider, call: GrpcCall) -> empty_pb2.Empty:
+        def work(handler: ResourceHandler, call: GrpcCall) -> empty_pb2.Empty:
             handler.delete(call, request.id, from_struct(request.properties))
             return empty_pb2.Empty()
 
@@ -278,7 +278,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     # --- how calls are carried out ---
 
-    def _serve(self, request: Any, context: Any, work: Callable[[Provider, GrpcCall], _T]) -> _T:
+    def _serve(self, request: Any, context: Any, work: Callable[[ResourceHandler, GrpcCall], _T]) -> _T:
         call = _PluginCall(
             self.log,
             to_struct,

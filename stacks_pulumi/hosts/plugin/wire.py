@@ -14,7 +14,7 @@ from google.protobuf import struct_pb2
 
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing.values import SIGNATURE
-from stacks_pulumi.resources._values import UNKNOWN, plain
+from stacks_pulumi.resources._property_values import UNKNOWN, plain
 
 __all__ = ["from_struct", "settings_of", "to_struct"]
 

@@ -125,10 +125,10 @@ class Cell:
         }
         if self.deed.operation not in by_number:
             return self.name
-        with emulator.state.lock:
-            world = emulator.state.world
-            mine = [str(key) for key, backup in world.backups.items() if self.name in backup.container_id]
-            mine += [key for key, made in world.connections.items() if self.name in made.source]
+        with emulator.platform.lock:
+            state = emulator.state
+            mine = [str(key) for key, backup in state.backups.items() if self.name in backup.container_id]
+            mine += [key for key, made in state.connections.items() if self.name in made.source]
         # The backup to be pinned does not exist yet; nothing else is pinned on this account meanwhile.
         return f"/{mine[0]}" if mine else None
 

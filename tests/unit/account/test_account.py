@@ -71,7 +71,7 @@ def test_the_totals_equal_the_bill(accounts: Accounts, capsys: pytest.CaptureFix
     )
     dev = accounts.export("dev.json", accounts.container("web"), accounts.container("tiny"))
     prod = accounts.export("prod.json", accounts.container("vpn", "prod"), accounts.container("tiny", "prod"))
-    held = accounts.emulator.state.world.containers.values()
+    held = accounts.emulator.state.containers.values()
     bill = sum(
         (catalog.monthly_price(one.template, one.plan, one.storage_tier) or Decimal(0) for one in held),
         Decimal(0),

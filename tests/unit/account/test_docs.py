@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.account.doctor import CHECKS
-from stacks_pulumi.account.doctor.finding import LEVELS
+from stacks_pulumi.account.doctor.diagnosis import LEVELS
 from stacks_pulumi.cli import _COMMANDS, main
 from stacks_pulumi.commands import backups, credentials, doctor, logs, vpn_config
 from stacks_pulumi.emulator import Emulator

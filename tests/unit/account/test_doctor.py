@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -281,7 +282,7 @@ def test_the_stack_at_hand_decides_whether_a_missing_scope_prevents_an_up(
 
 def test_probing_finds_every_scope_and_changes_nothing(emulator: Emulator, doctor: Doctor) -> None:
     emulator.load([{"name": "web", "template": "nodejs"}])
-    before = emulator.snapshot()["containers"]
+    before = copy.deepcopy(emulator.state.containers)
 
     report = doctor("--probe-scopes")
 
@@ -292,7 +293,7 @@ def test_probing_finds_every_scope_and_changes_nothing(emulator: Emulator, docto
         ("connections.delete", 404),
         ("containers.delete", 404),
     ]
-    assert emulator.snapshot()["containers"] == before
+    assert emulator.state.containers == before
 
 
 def test_probing_ends_with_the_answer_that_lists_the_scopes(

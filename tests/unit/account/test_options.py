@@ -43,7 +43,7 @@ def children(data: dict[str, Any]) -> dict[str, str]:
 
 
 def test_children_have_their_stack_too(full: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
-    [connection] = full.emulator.state.world.connections
+    [connection] = full.emulator.state.connections
     dev = full.export(
         "dev.json",
         full.container("web"),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from stacks_pulumi.account.children import Belongings
 from stacks_pulumi.account.scaffold.languages import files
-from stacks_pulumi.account.scaffold.plan import Plan, plan
+from stacks_pulumi.account.scaffold.plan import ScaffoldPlan, plan
 from stacks_pulumi.account.scaffold.text import Identifiers, literal
 from stacks_pulumi.api.models import (
     AllowedIp,
@@ -264,7 +264,7 @@ def running(name: str = "web", **more: Any) -> Container:
     )
 
 
-def planned(container: Container, *others: Container, **has: Any) -> Plan:
+def planned(container: Container, *others: Container, **has: Any) -> ScaffoldPlan:
     belongings = {container.id: Belongings(known=KINDS, **has)}
     return plan([container, *others], belongings)
 

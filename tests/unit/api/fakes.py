@@ -13,7 +13,7 @@ from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import Answer, Call, Handler, Scope, Sender, path
 from stacks_pulumi.api._chain import assemble
 from stacks_pulumi.api._limiter import Limiter
-from stacks_pulumi.api.containers import Containers
+from stacks_pulumi.api.containers import ContainersApi
 
 KEY = "sk_stacks_" + "0123456789abcdef" * 4
 URL = "http://127.0.0.1:9/api/v1"
@@ -86,9 +86,9 @@ def chain(transport: Sender, clock: Clock, limiter: Limiter | None = None) -> Ha
     return assemble(transport, limiter or Limiter(10_000, 64, clock), clock)
 
 
-def containers(transport: Sender, clock: Clock) -> Containers:
+def containers(transport: Sender, clock: Clock) -> ContainersApi:
     """Containers over a fake transport."""
-    return Containers(chain(transport, clock), clock, lambda: 0.0)
+    return ContainersApi(chain(transport, clock), clock, lambda: 0.0)
 
 
 def listed(**containers: str) -> Answer:

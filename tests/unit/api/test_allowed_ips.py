@@ -9,7 +9,7 @@ from responses.matchers import json_params_matcher
 from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api._call import Answer
-from stacks_pulumi.api.allowed_ips import AllowedIps
+from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from tests.support.clock import FakeClock
 from tests.unit.api.fakes import URL, Script, chain, data, ok, refusal
 
@@ -56,7 +56,7 @@ def test_remove(client: StacksClient, http: responses.RequestsMock) -> None:
 
 
 def add(script: Script, clock: FakeClock, ip: str = "10.0.0.7") -> models.AllowedIp:
-    return AllowedIps(chain(script, clock), clock).add("a", ip)
+    return AllowedIpsApi(chain(script, clock), clock).add("a", ip)
 
 
 def test_an_id_that_the_answer_does_not_tell_is_found_by_listing_at_once(clock: FakeClock) -> None:
@@ -112,7 +112,7 @@ def test_after_a_lost_answer_an_entry_that_was_there_before_is_not_taken_for_our
 
 def test_who_has_just_looked_need_not_look_again(clock: FakeClock) -> None:
     script = Script(allowed_ips__add=data({"id": "2"}))
-    nouns = AllowedIps(chain(script, clock), clock)
+    nouns = AllowedIpsApi(chain(script, clock), clock)
 
     nouns.add("a", "10.0.0.7", before=models.Listing([models.AllowedIp(id="1", ip_address="10.0.0.1")]))
 
@@ -130,4 +130,4 @@ def test_an_address_that_is_none_goes_to_the_api_to_be_refused(clock: FakeClock)
 
 @pytest.mark.parametrize("body", [[], {"data": []}, {"data": {"external_access_enabled": False}}])
 def test_an_empty_list_may_come_in_any_shape(clock: FakeClock, body: Any) -> None:
-    assert AllowedIps(chain(Script(allowed_ips__list=ok(body)), clock), clock).list("a").allowed_ips == ()
+    assert AllowedIpsApi(chain(Script(allowed_ips__list=ok(body)), clock), clock).list("a").allowed_ips == ()

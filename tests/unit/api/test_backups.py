@@ -11,7 +11,7 @@ from responses.matchers import query_param_matcher
 from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api._call import Answer, Call
-from stacks_pulumi.api.backups import Backups
+from stacks_pulumi.api.backups import BackupsApi
 from tests.support.clock import FakeClock
 from tests.unit.api.fakes import URL, Reply, Script, chain, data, ok, refusal
 
@@ -20,8 +20,8 @@ def entry(id: int, status: str = "completed", backup_type: str = "manual", **mor
     return {"id": id, "container_id": "a", "backup_type": backup_type, "status": status, "pinned": 0, **more}
 
 
-def backups(script: Callable[[Call[Any]], Answer], clock: FakeClock) -> Backups:
-    return Backups(chain(script, clock), clock, lambda: 0.0)
+def backups(script: Callable[[Call[Any]], Answer], clock: FakeClock) -> BackupsApi:
+    return BackupsApi(chain(script, clock), clock, lambda: 0.0)
 
 
 def test_list(client: StacksClient, http: responses.RequestsMock) -> None:

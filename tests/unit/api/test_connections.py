@@ -7,8 +7,8 @@ from responses.matchers import json_params_matcher
 from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api._call import Answer
-from stacks_pulumi.api.connections import Connections
-from stacks_pulumi.api.containers import Containers
+from stacks_pulumi.api.connections import ConnectionsApi
+from stacks_pulumi.api.containers import ContainersApi
 from tests.support.clock import FakeClock
 from tests.unit.api.fakes import URL, Script, chain, data, listed, ok, refusal
 
@@ -23,9 +23,9 @@ def outgoing(*entries: dict[str, str]) -> Answer:
     return data({"outgoing": list(entries), "incoming": []})
 
 
-def connections(script: Script, clock: FakeClock) -> Connections:
+def connections(script: Script, clock: FakeClock) -> ConnectionsApi:
     send = chain(script, clock)
-    return Connections(send, clock, Containers(send, clock, lambda: 0.0).feed)
+    return ConnectionsApi(send, clock, ContainersApi(send, clock, lambda: 0.0).feed)
 
 
 def test_targets(client: StacksClient, http: responses.RequestsMock) -> None:

@@ -12,7 +12,7 @@ import responses
 
 from stacks_pulumi.api._call import Scope
 from stacks_pulumi.api.probe import ALL_SCOPES, Scopes, look, probe_scopes
-from stacks_pulumi.config import Settings
+from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
     ConfigError,
     ConnectionFailedError,
@@ -23,7 +23,7 @@ from stacks_pulumi.errors import (
 from tests.support.clock import FakeClock
 from tests.unit.api.fakes import KEY, URL
 
-SETTINGS = Settings(api_key=KEY, base_url=URL)
+SETTINGS = AccountSettings(api_key=KEY, base_url=URL)
 RATES = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "41"}
 
 
@@ -89,7 +89,7 @@ def test_no_answer_at_all_is_an_error_and_not_a_crash(http: responses.RequestsMo
 def test_without_a_key_nothing_is_asked(http: responses.RequestsMock) -> None:
     for ask in (look, probe_scopes):
         with pytest.raises(ConfigError, match="no STACKS API key"):
-            ask(Settings(base_url=URL))
+            ask(AccountSettings(base_url=URL))
 
 
 def answered(http: responses.RequestsMock, *answers: tuple[int, Any]) -> None:

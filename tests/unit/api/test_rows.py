@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacks_pulumi.api import _shapes
-from stacks_pulumi.api._shapes import ShapeError, items, record
+from stacks_pulumi.api import _lenient
+from stacks_pulumi.api._lenient import ShapeError, items, record
 from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, VpnClient
-from stacks_pulumi.api.models._base import Model
+from stacks_pulumi.api.models._model import Model
 
 KINDS: tuple[type[Model], ...] = (AllowedIp, Backup, Connection, Container, VpnClient)
 
@@ -106,7 +106,7 @@ def test_rows_of_a_usual_list_are_not_read_one_by_one(monkeypatch: pytest.Monkey
     def read(*_args: object) -> None:
         raise AssertionError("one row alone was read")
 
-    monkeypatch.setattr(_shapes, "_read", read)
+    monkeypatch.setattr(_lenient, "_read", read)
 
     usual = items(Container, [ROW, {**ROW, "status": "exited", "type": None}])
     numbers = items(Container, [{**ROW, "version": 22}, ROW])
@@ -116,13 +116,13 @@ def test_rows_of_a_usual_list_are_not_read_one_by_one(monkeypatch: pytest.Monkey
 
 
 def test_only_the_odd_row_of_a_list_is_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    read, alone = _shapes._read, list[Any]()
+    read, alone = _lenient._read, list[Any]()
 
     def noted(kind: Any, value: Any, path: str) -> Any:
         alone.append(value)
         return read(kind, value, path)
 
-    monkeypatch.setattr(_shapes, "_read", noted)
+    monkeypatch.setattr(_lenient, "_read", noted)
     odd = {**ROW, "id": "odd", "port": "many"}
 
     found = items(Container, [ROW, odd, ROW])

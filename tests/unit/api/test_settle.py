@@ -14,11 +14,11 @@ from stacks_pulumi import errors
 from stacks_pulumi.api._call import Answer, Handler
 from stacks_pulumi.api._limiter import Limiter
 from stacks_pulumi.api._settle import may_be_done, settle
-from stacks_pulumi.api.allowed_ips import AllowedIps
-from stacks_pulumi.api.backups import Backups
-from stacks_pulumi.api.connections import Connections
-from stacks_pulumi.api.containers import Containers
-from stacks_pulumi.api.vpn_clients import VpnClients
+from stacks_pulumi.api.allowed_ips import AllowedIpsApi
+from stacks_pulumi.api.backups import BackupsApi
+from stacks_pulumi.api.connections import ConnectionsApi
+from stacks_pulumi.api.containers import ContainersApi
+from stacks_pulumi.api.vpn_clients import VpnClientsApi
 from tests.support.clock import FakeClock
 from tests.unit.api.fakes import Script, a_call, chain, data, ok, refusal
 
@@ -41,7 +41,7 @@ class Case:
 
     operation: str
     look: str
-    act: Callable[[Containers, Handler, FakeClock], object]
+    act: Callable[[ContainersApi, Handler, FakeClock], object]
     reached: Answer
     not_reached: Answer
     unreadable: Answer
@@ -53,7 +53,7 @@ class Case:
         """The script after the change."""
         script = Script(**{self.operation.replace(".", "__"): answers, self.look.replace(".", "__"): look})
         send = chain(script, clock, limiter)
-        self.act(Containers(send, clock, lambda: 0.0), send, clock)
+        self.act(ContainersApi(send, clock, lambda: 0.0), send, clock)
         return script
 
 
@@ -116,7 +116,7 @@ CASES = [
     Case(
         "allowed_ips.remove",
         "allowed_ips.list",
-        lambda _nouns, send, clock: AllowedIps(send, clock).remove("a", "1"),
+        lambda _nouns, send, clock: AllowedIpsApi(send, clock).remove("a", "1"),
         access(True, "2"),  # noqa: FBT003  (external access)
         access(True, "1", "2"),  # noqa: FBT003  (external access)
         access(True, "2", []),  # noqa: FBT003  (external access)
@@ -124,7 +124,7 @@ CASES = [
     Case(
         "connections.delete",
         "connections.list",
-        lambda nouns, send, clock: Connections(send, clock, nouns.feed).delete("c", source_id="a"),
+        lambda nouns, send, clock: ConnectionsApi(send, clock, nouns.feed).delete("c", source_id="a"),
         outgoing("d"),
         outgoing("c", "d"),
         outgoing("d", ""),
@@ -132,7 +132,7 @@ CASES = [
     Case(
         "vpn_clients.remove",
         "vpn_clients.list",
-        lambda _nouns, send, clock: VpnClients(send, clock).remove("v", "Laptop"),
+        lambda _nouns, send, clock: VpnClientsApi(send, clock).remove("v", "Laptop"),
         clients("phone"),
         clients("phone", "laptop"),
         clients("phone", []),
@@ -140,7 +140,7 @@ CASES = [
     Case(
         "backups.pin",
         "backups.list",
-        lambda _nouns, send, clock: Backups(send, clock, lambda: 0.0).pin(7, container_id="a"),
+        lambda _nouns, send, clock: BackupsApi(send, clock, lambda: 0.0).pin(7, container_id="a"),
         rows(7, pinned=1),
         rows(7, pinned=0),
         rows(7),
@@ -148,7 +148,7 @@ CASES = [
     Case(
         "backups.unpin",
         "backups.list",
-        lambda _nouns, send, clock: Backups(send, clock, lambda: 0.0).unpin(7, container_id="a"),
+        lambda _nouns, send, clock: BackupsApi(send, clock, lambda: 0.0).unpin(7, container_id="a"),
         rows(7, pinned=0),
         rows(7, pinned=1),
         rows(7, pinned=[]),
@@ -156,7 +156,7 @@ CASES = [
     Case(
         "backups.delete",
         "backups.list",
-        lambda _nouns, send, clock: Backups(send, clock, lambda: 0.0).delete(7, container_id="a"),
+        lambda _nouns, send, clock: BackupsApi(send, clock, lambda: 0.0).delete(7, container_id="a"),
         rows(8),
         rows(7, 8),
         rows(*range(8, 108)),
@@ -235,8 +235,8 @@ def test_without_its_container_a_refused_change_of_a_backup_is_an_error(clock: F
         backups__unpin=refusal(400), backups__delete=refusal(400), connections__delete=refusal(400)
     )
     send = chain(script, clock)
-    backups = Backups(send, clock, lambda: 0.0)
-    nouns = Connections(send, clock, Containers(send, clock, lambda: 0.0).feed)
+    backups = BackupsApi(send, clock, lambda: 0.0)
+    nouns = ConnectionsApi(send, clock, ContainersApi(send, clock, lambda: 0.0).feed)
 
     with pytest.raises(errors.BadRequestError):
         backups.unpin(7)

@@ -12,19 +12,19 @@ import pytest
 
 import stacks_pulumi.api as package
 from stacks_pulumi.api import models
-from stacks_pulumi.api.allowed_ips import AllowedIps
-from stacks_pulumi.api.backups import Backups
-from stacks_pulumi.api.connections import Connections
-from stacks_pulumi.api.containers import Containers
+from stacks_pulumi.api.allowed_ips import AllowedIpsApi
+from stacks_pulumi.api.backups import BackupsApi
+from stacks_pulumi.api.connections import ConnectionsApi
+from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.api.feed import Feed
-from stacks_pulumi.api.vpn_clients import VpnClients
+from stacks_pulumi.api.vpn_clients import VpnClientsApi
 
 NOUNS = {
-    "containers": Containers,
-    "allowed_ips": AllowedIps,
-    "connections": Connections,
-    "backups": Backups,
-    "vpn_clients": VpnClients,
+    "containers": ContainersApi,
+    "allowed_ips": AllowedIpsApi,
+    "connections": ConnectionsApi,
+    "backups": BackupsApi,
+    "vpn_clients": VpnClientsApi,
     "feed": Feed,
 }
 OPERATIONS = {

@@ -15,11 +15,11 @@ import pytest
 from stacks_pulumi import errors
 from stacks_pulumi.api._call import Handler
 from stacks_pulumi.api._limiter import Limiter
-from stacks_pulumi.api.allowed_ips import AllowedIps
-from stacks_pulumi.api.backups import Backups
-from stacks_pulumi.api.connections import Connections
-from stacks_pulumi.api.containers import Containers
-from stacks_pulumi.api.vpn_clients import VpnClients
+from stacks_pulumi.api.allowed_ips import AllowedIpsApi
+from stacks_pulumi.api.backups import BackupsApi
+from stacks_pulumi.api.connections import ConnectionsApi
+from stacks_pulumi.api.containers import ContainersApi
+from stacks_pulumi.api.vpn_clients import VpnClientsApi
 from tests.support.clock import FakeClock
 from tests.unit.api.fakes import Script, chain, data, listed, refusal
 
@@ -35,7 +35,7 @@ CASES: dict[str, tuple[str, str, Any, Any, Act]] = {
         listed(),
         listed(new="pending"),
         lambda send, clock, _gone: (
-            Containers(send, clock, lambda: 0.0).create(name="new", template="nodejs").name
+            ContainersApi(send, clock, lambda: 0.0).create(name="new", template="nodejs").name
         ),
     ),
     "connections": (
@@ -44,7 +44,7 @@ CASES: dict[str, tuple[str, str, Any, Any, Act]] = {
         data({"outgoing": []}),
         data({"outgoing": [CONNECTION]}),
         lambda send, clock, _gone: (
-            Connections(send, clock, Containers(send, clock, lambda: 0.0).feed)
+            ConnectionsApi(send, clock, ContainersApi(send, clock, lambda: 0.0).feed)
             .create("usr-1-app", "usr-1-db", name="main")
             .id
         ),
@@ -54,14 +54,14 @@ CASES: dict[str, tuple[str, str, Any, Any, Act]] = {
         "allowed_ips.list",
         data([]),
         data([{"id": "new", "ip_address": "10.0.0.7"}]),
-        lambda send, clock, _gone: AllowedIps(send, clock).add("a", "10.0.0.7").id,
+        lambda send, clock, _gone: AllowedIpsApi(send, clock).add("a", "10.0.0.7").id,
     ),
     "vpn_clients": (
         "vpn_clients.add",
         "vpn_clients.list",
         data([]),
         data([{"name": "new"}]),
-        lambda send, clock, _gone: VpnClients(send, clock).add("v", "New").name,
+        lambda send, clock, _gone: VpnClientsApi(send, clock).add("v", "New").name,
     ),
     "backups": (
         "backups.trigger",
@@ -69,7 +69,7 @@ CASES: dict[str, tuple[str, str, Any, Any, Act]] = {
         data([{"id": 7, "backup_type": "manual"}]),
         data([{"id": 7, "backup_type": "manual"}, {"id": 8, "backup_type": "manual"}]),
         lambda send, clock, gone: {8: "new"}[
-            Backups(send, clock, lambda: 0.0).start("a", deadline=1e9, cancelled=gone).id
+            BackupsApi(send, clock, lambda: 0.0).start("a", deadline=1e9, cancelled=gone).id
         ],
     ),
 }

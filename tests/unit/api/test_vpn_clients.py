@@ -8,7 +8,7 @@ from responses.matchers import json_params_matcher, query_param_matcher
 
 from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient, models
-from stacks_pulumi.api.vpn_clients import VpnClients
+from stacks_pulumi.api.vpn_clients import VpnClientsApi
 from tests.support.clock import FakeClock
 from tests.unit.api.fakes import URL, Script, chain, ok, refusal
 
@@ -71,14 +71,14 @@ def test_a_name_that_is_taken_was_there_before(clock: FakeClock, name: str) -> N
     with pytest.raises(
         errors.ExistsError, match=r'add the VPN client ".*" to container v: it is there already \(id laptop\)'
     ):
-        VpnClients(chain(Script(vpn_clients__list=ok(["laptop"])), clock), clock).add("v", name)
+        VpnClientsApi(chain(Script(vpn_clients__list=ok(["laptop"])), clock), clock).add("v", name)
 
 
 @pytest.mark.parametrize("answer", [ok({"success": True, "message": "added"}), refusal(504)])
 def test_what_the_answer_does_not_tell_is_found_by_listing(clock: FakeClock, answer: Any) -> None:
     script = Script(vpn_clients__list=[ok(["default"]), ok(["default", "laptop"])], vpn_clients__add=answer)
 
-    assert VpnClients(chain(script, clock), clock).add("v", "laptop").name == "laptop"
+    assert VpnClientsApi(chain(script, clock), clock).add("v", "laptop").name == "laptop"
     assert script.operations.count("vpn_clients.add") == 1
 
 
@@ -87,7 +87,7 @@ def test_a_refused_repeat_after_an_assumed_look_leaves_the_outcome_unknown(clock
         return Script(vpn_clients__list=ok(["odd"]), vpn_clients__add=[refusal(504), refusal(400)])
 
     with pytest.raises(errors.ServerError, match="its outcome is unknown"):
-        VpnClients(chain(script(), clock), clock).add("v", "laptop", before=())
+        VpnClientsApi(chain(script(), clock), clock).add("v", "laptop", before=())
     # A look before has shown what the list is like, so the refusal counts.
     with pytest.raises(errors.BadRequestError):
-        VpnClients(chain(script(), clock), clock).add("v", "laptop")
+        VpnClientsApi(chain(script(), clock), clock).add("v", "laptop")

@@ -4,9 +4,14 @@ import dataclasses
 
 import pytest
 
-from stacks_pulumi.api.wait import BACKED_UP, CREATED, GONE, STARTED, STOPPED, Verdict, Wait, verdict
+from stacks_pulumi.api.wait import BACKED_UP, CREATED, GONE, STARTED, STOPPED, Wait, WaitVerdict, verdict
 
-GO_ON, REACHED, FAILED, VANISHED = Verdict.GO_ON, Verdict.REACHED, Verdict.FAILED, Verdict.VANISHED
+GO_ON, REACHED, FAILED, VANISHED = (
+    WaitVerdict.GO_ON,
+    WaitVerdict.REACHED,
+    WaitVerdict.FAILED,
+    WaitVerdict.VANISHED,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +42,7 @@ GO_ON, REACHED, FAILED, VANISHED = Verdict.GO_ON, Verdict.REACHED, Verdict.FAILE
         (BACKED_UP, "failed", 1, FAILED),
     ],
 )
-def test_the_verdict_on_a_look(wait: Wait, state: str | None, looks: int, expected: Verdict) -> None:
+def test_the_verdict_on_a_look(wait: Wait, state: str | None, looks: int, expected: WaitVerdict) -> None:
     assert verdict(wait, state, looks) is expected
 
 

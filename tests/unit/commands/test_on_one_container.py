@@ -66,12 +66,12 @@ class TestBackups:
 
     def test_a_failed_one_shows_why(self, said: Said, emulator: Emulator) -> None:
         emulator.fail_backup("app", "no space\x1b[2J left")
-        with emulator.state.lock:
+        with emulator.platform.lock:
             from stacks_pulumi.emulator import backups, containers
 
-            app = containers.find(emulator.state, emulator.account, f"{emulator.account}-app")
-            backups.trigger(emulator.state, app)
-            emulator.state.settle()
+            app = containers.find(emulator.platform, emulator.account, f"{emulator.account}-app")
+            backups.trigger(emulator.platform, app)
+            emulator.platform.settle()
 
         out = said("backups", "app")
 

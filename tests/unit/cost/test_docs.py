@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.cost.command import add_arguments
-from stacks_pulumi.cost.render.words import Result, result_of
+from stacks_pulumi.cost.render.shared_text import CostResult, result_of
 from tests.support.previews import preview, step, web
 
 PAGE = (Path(__file__).parents[3] / "docs" / "cost.md").read_text(encoding="utf-8")
@@ -32,10 +32,10 @@ def test_every_field_of_the_json_is_described() -> None:
 
     from stacks_pulumi.cost.build import report_of
     from stacks_pulumi.cost.month import rest_of_month
-    from stacks_pulumi.cost.render.document import document
+    from stacks_pulumi.cost.render.json_report import document
 
     rest = rest_of_month(datetime.datetime(2026, 6, 1, tzinfo=datetime.timezone.utc))
-    data = json.loads(document(Result(report_of(preview(step("create", "web", None, web()))), (), rest)))
+    data = json.loads(document(CostResult(report_of(preview(step("create", "web", None, web()))), (), rest)))
 
     table = PAGE[PAGE.index("## JSON") :]
     for field in (*data, *data["resources"][0]):
@@ -59,4 +59,4 @@ def test_the_code_in_the_documentation_works(tmp_path: Path, monkeypatch: pytest
     exec(compile(source, "cost.md", "exec"), space)
 
     assert str(space["report"].planned) == "$4.00"  # type: ignore[attr-defined]  # (whatever the page made it)
-    assert result_of(Result(space["report"])) == "ok"  # type: ignore[arg-type]  # (as above)
+    assert result_of(CostResult(space["report"])) == "ok"  # type: ignore[arg-type]  # (as above)

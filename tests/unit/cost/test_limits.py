@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.limits import Limit, Measure, judge
+from stacks_pulumi.cost.limits import CostLimit, Measure, judge
 from stacks_pulumi.cost.report import Report
 from tests.support.previews import UNKNOWN, preview, step, web
 
@@ -18,7 +18,7 @@ def priced(before: str | None, after: str | None) -> Report:
 
 
 def passes(report: Report, measure: Measure, most: str) -> bool:
-    [verdict] = judge(report, (Limit(measure, Decimal(most), block=True),))
+    [verdict] = judge(report, (CostLimit(measure, Decimal(most), block=True),))
     return verdict.passed
 
 
@@ -52,27 +52,30 @@ def test_a_saving_passes_every_limit_of_an_increase(measure: Measure) -> None:
 
 @pytest.mark.parametrize("measure", get_args(Measure))
 def test_no_upper_bound_passes_no_limit(measure: Measure) -> None:
-    [verdict] = judge(priced("basic", "colossal"), (Limit(measure, Decimal(10_000), block=True),))
+    [verdict] = judge(priced("basic", "colossal"), (CostLimit(measure, Decimal(10_000), block=True),))
 
     assert not verdict.passed
     assert "no known upper bound" in verdict.text
 
 
 def test_a_percentage_of_nothing_is_said_to_be_none() -> None:
-    [verdict] = judge(priced(None, "premium"), (Limit("increase-pct", Decimal(10), block=True),))
+    [verdict] = judge(priced(None, "premium"), (CostLimit("increase-pct", Decimal(10), block=True),))
 
     assert verdict.passed
     assert "limit the total or the increase for a new stack" in verdict.text
 
 
 def test_nothing_of_nothing_passes() -> None:
-    [verdict] = judge(report_of(preview()), (Limit("increase-pct", Decimal(0), block=True),))
+    [verdict] = judge(report_of(preview()), (CostLimit("increase-pct", Decimal(0), block=True),))
 
     assert verdict.passed
 
 
 def test_a_verdict_says_figure_and_limit() -> None:
-    limits = (Limit("total", Decimal(5), block=True), Limit("increase-pct", Decimal("12.5"), block=False))
+    limits = (
+        CostLimit("total", Decimal(5), block=True),
+        CostLimit("increase-pct", Decimal("12.5"), block=False),
+    )
 
     assert [verdict.text for verdict in judge(priced("basic", "premium"), limits)] == [
         "the total is $10.00 at most, over the limit of $5.00",

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.limits import Limit, judge
+from stacks_pulumi.cost.limits import CostLimit, judge
 from stacks_pulumi.cost.month import rest_of_month
-from stacks_pulumi.cost.render.document import document
+from stacks_pulumi.cost.render.json_report import document
 from stacks_pulumi.cost.render.junit import junit
 from stacks_pulumi.cost.render.markdown import LIMIT, markdown, marker
+from stacks_pulumi.cost.render.shared_text import CostResult
 from stacks_pulumi.cost.render.table import plain, rich_text
-from stacks_pulumi.cost.render.words import Result
 from tests.support import previews
 from tests.support.previews import BUCKET, UNKNOWN, events, preview, step, web
 
@@ -34,9 +34,9 @@ HARD = previews.violation("allowed-plans", "grown", "Plans are limited.\ncontain
 NOON = datetime.datetime(2026, 6, 16, tzinfo=datetime.timezone.utc)
 
 
-def result(*limits: Limit, data: bytes | None = None, strict: bool = False) -> Result:
+def result(*limits: CostLimit, data: bytes | None = None, strict: bool = False) -> CostResult:
     report = report_of(data or events(*STEPS, policies=(HARD,), errors=("preview failed",)))
-    return Result(report, judge(report, limits), rest_of_month(NOON), strict)
+    return CostResult(report, judge(report, limits), rest_of_month(NOON), strict)
 
 
 def html(text: str) -> str:
@@ -44,7 +44,7 @@ def html(text: str) -> str:
 
 
 def test_the_plain_table_says_everything() -> None:
-    text = plain(result(Limit("total", Decimal(10), block=True)))
+    text = plain(result(CostLimit("total", Decimal(10), block=True)))
 
     assert text.startswith(
         "The monthly cost changes by -$3.00 to +$6.00: from $15.00 to $12.00\N{EN DASH}$21.00.\n"
@@ -91,7 +91,7 @@ def test_names_are_no_markup_for_rich() -> None:
 
 
 def test_json_holds_amounts_as_text() -> None:
-    data = json.loads(document(result(Limit("increase", Decimal(1), block=False))))
+    data = json.loads(document(result(CostLimit("increase", Decimal(1), block=False))))
 
     assert data["past"] == {"low": "15.00", "high": "15.00"}
     assert data["planned"] == {"low": "12.00", "high": "21.00"}
@@ -127,7 +127,7 @@ def test_a_bound_that_is_not_known_is_null_in_json() -> None:
 
 
 def test_markdown_begins_with_its_marker_and_holds_the_table() -> None:
-    text = markdown(result(Limit("total", Decimal(10), block=True)), "shop/dev")
+    text = markdown(result(CostLimit("total", Decimal(10), block=True)), "shop/dev")
 
     assert text.startswith("<!-- stacks-pulumi cost: shop/dev -->\n")
     page = html(text)
@@ -247,25 +247,35 @@ def test_a_stack_has_one_column() -> None:
     ("data", "limits", "strict", "code"),
     [
         (preview(step("create", "new", None, web())), (), False, 0),
-        (preview(step("create", "new", None, web())), (Limit("total", Decimal(4), block=True),), True, 0),
-        (preview(step("create", "new", None, web())), (Limit("total", Decimal(3), block=False),), True, 0),
-        (preview(step("create", "new", None, web())), (Limit("total", Decimal(3), block=True),), False, 2),
+        (preview(step("create", "new", None, web())), (CostLimit("total", Decimal(4), block=True),), True, 0),
+        (
+            preview(step("create", "new", None, web())),
+            (CostLimit("total", Decimal(3), block=False),),
+            True,
+            0,
+        ),
+        (
+            preview(step("create", "new", None, web())),
+            (CostLimit("total", Decimal(3), block=True),),
+            False,
+            2,
+        ),
         (preview(step("create", "new", None, web(UNKNOWN))), (), False, 0),
         (preview(step("create", "new", None, web(UNKNOWN))), (), True, 3),
         (
             preview(step("create", "new", None, web(UNKNOWN))),
-            (Limit("total", Decimal(3), block=True),),
+            (CostLimit("total", Decimal(3), block=True),),
             True,
             2,
         ),
-        (preview(same=9), (Limit("total", Decimal(3), block=True),), True, 1),
+        (preview(same=9), (CostLimit("total", Decimal(3), block=True),), True, 1),
         (events(policies=(HARD,), errors=("preview failed",)), (), False, 2),
         (preview(errors=("preview failed",)), (), False, 2),
         (preview(errors=("boom",)), (), False, 1),
     ],
 )
 def test_the_exit_code_says_what_came_of_it(
-    data: bytes, limits: tuple[Limit, ...], strict: bool, code: int
+    data: bytes, limits: tuple[CostLimit, ...], strict: bool, code: int
 ) -> None:
     assert result(*limits, data=data, strict=strict).exit_code == code
 
@@ -285,7 +295,7 @@ def many(rows: int, name: str = "container-{}") -> bytes:
 @pytest.mark.parametrize("rows", [3, 500, 2000])
 @pytest.mark.parametrize("name", ["container-{}", "日本-{}" + "é" * 200])
 def test_comment_fits_with_the_largest_rows_and_a_count_of_the_rest(rows: int, name: str) -> None:
-    text = markdown(Result(report_of(many(rows, name))), "shop/dev")
+    text = markdown(CostResult(report_of(many(rows, name))), "shop/dev")
 
     assert len(text.encode()) <= LIMIT
     # The dearest, which the program declares last.
@@ -304,7 +314,7 @@ def test_no_two_names_have_one_marker(names: tuple[str, str]) -> None:
 
 def test_name_cannot_forge_a_row_or_erase_one() -> None:
     forged = "web\n   Total  $0.00\x1b[2K\r\u202e"
-    result = Result(report_of(previews.preview(step("create", forged, None, web()))))
+    result = CostResult(report_of(previews.preview(step("create", forged, None, web()))))
 
     for text in (plain(result), rich_text(result, width=300, color=False) or "", markdown(result)):
         assert not {"\x1b", "\r", "\u202e"} & set(text)
@@ -313,10 +323,10 @@ def test_name_cannot_forge_a_row_or_erase_one() -> None:
 
 
 def test_junit_fails_where_the_exit_code_is_not_0() -> None:
-    limits = (Limit("total", Decimal(5), block=True), Limit("increase", Decimal(5), block=False))
+    limits = (CostLimit("total", Decimal(5), block=True), CostLimit("increase", Decimal(5), block=False))
     report = report_of(many(3, "n\x1b<&>{}"))
 
-    suite = ET.fromstring(junit(Result(report, judge(report, limits), strict=True)))
+    suite = ET.fromstring(junit(CostResult(report, judge(report, limits), strict=True)))
 
     failed = [test.attrib["name"] for test in suite if test.find("failure") is not None]
     assert failed == [
@@ -325,5 +335,5 @@ def test_junit_fails_where_the_exit_code_is_not_0() -> None:
         *(f"allowed-plans on n\\x1b<&>{number}" for number in range(3)),
     ]
     assert (suite.attrib["tests"], suite.attrib["failures"]) == ("8", "5")
-    calm = ET.fromstring(junit(Result(report_of(previews.preview(step("create", "a", None, web()))))))
+    calm = ET.fromstring(junit(CostResult(report_of(previews.preview(step("create", "a", None, web()))))))
     assert calm.attrib["failures"] == "0"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.limits import Limit, Measure, judge
+from stacks_pulumi.cost.limits import CostLimit, Measure, judge
 from tests.support.previews import events, preview, state, step, web
 
 FOLDER = Path(__file__).parent / "recorded"
@@ -196,6 +196,6 @@ def test_unrecognised_resource_has_no_price() -> None:
 def test_unrecognised_resource_is_within_no_limit_of_a_new_stack(measure: Measure) -> None:
     new = {**step("create", "gpu", None, {}), "newState": state("gpu", {}, "stacks:index:Gpu")}
 
-    [verdict] = judge(report_of(preview(new)), (Limit(measure, Decimal(1_000_000), block=True),))
+    [verdict] = judge(report_of(preview(new)), (CostLimit(measure, Decimal(1_000_000), block=True),))
 
     assert not verdict.passed

@@ -98,6 +98,6 @@ def test_property_that_is_spelt_in_both_ways_is_unknown_unless_both_agree() -> N
 
 
 def test_kinds_are_those_of_the_providers() -> None:
-    from stacks_pulumi.resources.providers import KINDS
+    from stacks_pulumi.resources.handlers import HANDLERS
 
-    assert sorted(KINDS) == sorted(tokens.KINDS)
+    assert sorted(HANDLERS) == sorted(tokens.KINDS)

@@ -19,7 +19,7 @@ from stacks_pulumi.emulator import Emulator, access
 from stacks_pulumi.emulator.refusals import Refusal
 from stacks_pulumi.errors import BadRequestError, NotFoundError, ServerError, StacksError
 from stacks_pulumi.resources._allowed_ip_list import AllowedIpCreation, AllowedIpList
-from stacks_pulumi.resources._created import CreatedContainers
+from stacks_pulumi.resources._created_containers import CreatedContainers
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources._ownership import OWNERSHIP
 from stacks_pulumi.resources._reads import Reads
@@ -57,7 +57,7 @@ class Account:
         self.created = CreatedContainers(lambda _id: listed)
         if is_new:
             self.created.add(self.id)
-            opened = models.ExternalAccess(enabled=True, your_ip=self.emulator.state.your_ip)
+            opened = models.ExternalAccess(enabled=True, your_ip=self.emulator.platform.your_ip)
             self.created.add_access(self.id, opened)
 
     def list(self, inputs: dict[str, Any], warnings: list[str] | None = None) -> AllowedIpList:
@@ -105,7 +105,7 @@ class Account:
                 if self.in_place and there.ip_address == entry["ip_address"]:
                     there.description, there.service_type = entry["description"], entry["service_type"]
                     return models.AllowedIp(id=there.id, **entry)
-            made = access.add_ip(self.emulator.state, self.web, entry)
+            made = access.add_ip(self.emulator.platform, self.web, entry)
         return models.AllowedIp(id=made.id, **entry)
 
     def _remove(self, container: str, entry_id: str) -> None:
@@ -114,7 +114,7 @@ class Account:
 
     def _external_access(self, container: str, *, enabled: bool) -> None:
         with self._request():
-            access.set_access(self.emulator.state, self.web, enabled)
+            access.set_access(self.emulator.platform, self.web, enabled)
 
     @contextlib.contextmanager
     def _request(self) -> Iterator[None]:
@@ -152,12 +152,12 @@ entries = st.builds(
 
 def open_to(account: Account, others: set[str], mine: dict[str, Any] | None = None) -> None:
     """Turn access on for these."""
-    access.set_access(account.emulator.state, account.web, enabled=True)
+    access.set_access(account.emulator.platform, account.web, enabled=True)
     if mine is not None:
-        access.add_ip(account.emulator.state, account.web, mine)
-    for address in sorted(others - {account.emulator.state.your_ip}):
-        access.add_ip(account.emulator.state, account.web, {"ip_address": address})
-    if account.emulator.state.your_ip not in others and len(account.web.allowed_ips) > 1:
+        access.add_ip(account.emulator.platform, account.web, mine)
+    for address in sorted(others - {account.emulator.platform.your_ip}):
+        access.add_ip(account.emulator.platform, account.web, {"ip_address": address})
+    if account.emulator.platform.your_ip not in others and len(account.web.allowed_ips) > 1:
         access.remove_ip(account.web, account.web.allowed_ips[0].id)
 
 
@@ -178,9 +178,9 @@ def test_an_address_goes_in_whichever_request_fails(
         account.create(inputs)
 
     assert addresses(account.emulator, "web")[MINE] == (inputs["description"], inputs["service_type"])
-    expected = {MINE, *others} if others else {MINE, account.emulator.state.your_ip}
+    expected = {MINE, *others} if others else {MINE, account.emulator.platform.your_ip}
     if inputs["revoke_auto_added"]:
-        expected -= {account.emulator.state.your_ip}
+        expected -= {account.emulator.platform.your_ip}
     assert addresses(account.emulator, "web").keys() == expected
     assert account.fewest >= 1
 
@@ -199,7 +199,7 @@ def test_an_entry_is_changed_whichever_request_fails(
         account.list(new).change(new, {})
 
     assert addresses(account.emulator, "web")[MINE] == (new["description"], new["service_type"])
-    expected = {MINE, *others} - ({account.emulator.state.your_ip} if new["revoke_auto_added"] else set())
+    expected = {MINE, *others} - ({account.emulator.platform.your_ip} if new["revoke_auto_added"] else set())
     assert addresses(account.emulator, "web").keys() == expected
     assert len(account.web.allowed_ips) == len(expected)
     assert account.fewest >= 1
@@ -212,7 +212,7 @@ def test_an_address_goes_out_whichever_request_fails(
 ) -> None:
     account, warnings = Account(again=again, fails=fails), list[str]()
     open_to(account, others, inputs)
-    left = others - ({account.emulator.state.your_ip} if inputs["revoke_auto_added"] else set())
+    left = others - ({account.emulator.platform.your_ip} if inputs["revoke_auto_added"] else set())
 
     try:
         account.list(inputs, warnings).remove(MINE, inputs, replacing=False)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from pulumi.runtime import rpc
 
-from stacks_pulumi.resources import _checks, _values
-from stacks_pulumi.resources._fields import Change, Field, changed, checked
+from stacks_pulumi.resources import _checks, _property_values
+from stacks_pulumi.resources._fields import Field, OnChange, changed, checked
 
 FIELDS = (
-    Field("name", _checks.text, Change.REPLACE, required=True),
-    Field("count", _checks.backup_number, Change.UPDATE, default=1),
-    Field("note", _checks.text, Change.NONE),
-    Field("made", _checks.text, Change.REPLACE, computed=True),
+    Field("name", _checks.text, OnChange.REPLACE, required=True),
+    Field("count", _checks.backup_number, OnChange.UPDATE, default=1),
+    Field("note", _checks.text, OnChange.NONE),
+    Field("made", _checks.text, OnChange.REPLACE, computed=True),
 )
 
 
@@ -43,8 +43,10 @@ def test_unknowns_pass_and_differ_from_everything(unknown: Any) -> None:
 
 
 def test_secret_marks_do_not_matter() -> None:
-    assert checked(FIELDS, {"name": _values.secret("x")})[0]["name"] == "x"
-    assert changed(FIELDS, {"name": _values.secret("x"), "count": 1}, {"name": "x", "count": 1}) == []
+    assert checked(FIELDS, {"name": _property_values.secret("x")})[0]["name"] == "x"
+    assert (
+        changed(FIELDS, {"name": _property_values.secret("x"), "count": 1}, {"name": "x", "count": 1}) == []
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
 import stacks_pulumi as stacks
-from stacks_pulumi.resources.providers import KINDS
+from stacks_pulumi.resources.handlers import HANDLERS
 
 PICKLES = {
     "AllowedIp": "gASVMgAAAAAAAACMDXN0YWNrc19wdWx1bWmUjAxwcm92aWRlcl9mb3KUk5SMCUFsbG93ZWRJcJSFlFKULg==",
@@ -30,7 +30,7 @@ PICKLES = {
 
 
 def test_every_kind_is_here() -> None:
-    assert PICKLES.keys() == KINDS.keys()
+    assert PICKLES.keys() == HANDLERS.keys()
 
 
 @pytest.mark.parametrize("kind", PICKLES)
@@ -42,7 +42,7 @@ def test_a_provider_is_written_as_it_always_was(kind: str) -> None:
 def test_what_was_written_still_leads_to_the_provider(kind: str) -> None:
     provider = pickle.loads(base64.b64decode(PICKLES[kind]))
 
-    assert type(provider.handler) is KINDS[kind]
+    assert type(provider.handler) is HANDLERS[kind]
 
 
 @pytest.mark.parametrize("kind", PICKLES)
@@ -87,4 +87,4 @@ def test_a_state_is_read_by_a_process_that_has_imported_nothing_of_ours() -> Non
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    assert done.stdout == "ContainerProvider\n"
+    assert done.stdout == "ContainerHandler\n"

@@ -1,0 +1,230 @@
+"""
+An answer that says no, as a typed error: what was asked, what came back, what to do next.
+
+One function for each code of the guide ("Error Codes", "Common Error Responses").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.api._rate_headers import rates, retry_after
+from stacks_pulumi.api._scrub import api_words, scrub, scrub_body
+from stacks_pulumi.config import DEFAULT_BASE_URL
+from stacks_pulumi.errors import (
+    ApiError,
+    BadRequestError,
+    ConflictError,
+    DashboardOnlyError,
+    ForbiddenError,
+    InvalidApiKeyError,
+    MissingScopeError,
+    NotFoundError,
+    PaymentRequiredError,
+    RateLimitedError,
+    ServerError,
+    SpendingCapError,
+)
+
+__all__ = ["problem", "wrong_base_url"]
+
+E = TypeVar("E", bound=ApiError)
+
+_KEYS_PAGE: Final = "in the STACKS dashboard under Account Settings, API Keys"
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    call: Call[Any]
+    answer: Answer
+    body: Mapping[str, Any]
+    words: str
+
+    def as_error(self, kind: type[E], came_back: str, next_step: str) -> E:
+        request = scrub(self.answer.headers.get("x-request-id", ""), 80)
+        said = f" (request {request})" if request else ""
+        if not self.body:
+            next_step += "; it is not how the API refuses, so look at the proxy and the base URL as well"
+        return kind(
+            f"{scrub(self.call.what)}: {came_back}{said}; {next_step}",
+            status=self.answer.status,
+            operation=self.call.operation,
+            text=self.words,
+            body=scrub_body(dict(self.body)),
+        )
+
+    @property
+    def said(self) -> str:
+        """The code and, where there are any, the API's own words."""
+        return f"{self.answer.status}: {self.words}" if self.words else f"{self.answer.status}"
+
+
+def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
+    """
+    The error that an answer stands for.
+
+    Args:
+        call: What was asked.
+        answer: What came back: an error status, or a success status with a body that says that it was none.
+        body: Its body, decoded; text if it was no JSON.
+    """
+    refusal = _Refusal(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
+    return _BY_STATUS.get(answer.status, _by_content)(refusal)
+
+
+def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) -> ApiError:
+    """
+    The error for a 404 that is not about a resource: the path exists in every account, or in none at this address.
+
+    It is not a `NotFoundError`, which callers take for "deleted".
+    """
+    refusal = _Refusal(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
+    return refusal.as_error(
+        ApiError,
+        f"the API is not at {base_url} ({refusal.said})",
+        f"the base URL is probably wrong: it looks like {DEFAULT_BASE_URL}",
+    )
+
+
+def _by_content(refusal: _Refusal) -> ApiError:
+    if refusal.answer.status >= 500:
+        return _server_fault(refusal)
+    # A refusal under another code, or under 200: the body shows which one it is.
+    for field, meaning in (
+        ("spending_cap", _no_money),
+        ("required_scope", _forbidden),
+        ("field", _bad_request),
+    ):
+        if field in refusal.body:
+            return meaning(refusal)
+    return refusal.as_error(
+        ApiError, f"the API refused ({refusal.said})", "correct what it names, then try again"
+    )
+
+
+def _bad_request(refusal: _Refusal) -> ApiError:
+    named = refusal.body.get("field")
+    field = scrub(named, 60) if isinstance(named, str) and named else None
+    about = f" because of the field {field}" if field else ""
+    came_back = f"the API refused it{about} ({refusal.said})"
+    return replace(refusal.as_error(BadRequestError, came_back, "correct it, then try again"), field=field)
+
+
+def _unauthorized(refusal: _Refusal) -> ApiError:
+    return refusal.as_error(
+        InvalidApiKeyError,
+        f"the API key is not accepted ({refusal.said})",
+        f"it is wrong or was revoked: make a new one {_KEYS_PAGE} and configure it",
+    )
+
+
+def _no_money(refusal: _Refusal) -> ApiError:
+    if "spending_cap" not in refusal.body:
+        return refusal.as_error(
+            PaymentRequiredError,
+            f"the account cannot pay for it ({refusal.said})",
+            "add a payment method in the STACKS dashboard, or raise the key's spending cap",
+        )
+    cap, spent = _dollars(refusal.body.get("spending_cap")), _dollars(refusal.body.get("amount_spent"))
+    reached = "is reached" if cap is None or spent is None or spent >= cap else "would be passed"
+    limit = (
+        "the key's monthly spending cap" if cap is None else f"the key's monthly spending cap of ${cap:.2f}"
+    )
+    so_far = "" if spent is None else f" (${spent:.2f} spent)"
+    error = refusal.as_error(
+        SpendingCapError,
+        f"{limit} {reached}{so_far}",
+        f"spending starts again from zero on the first of the month; or raise the cap {_KEYS_PAGE}",
+    )
+    return replace(error, spending_cap=cap, amount_spent=spent)
+
+
+def _forbidden(refusal: _Refusal) -> ApiError:
+    required, hint = refusal.body.get("required_scope"), refusal.body.get("hint")
+    if isinstance(required, str) and required:
+        has = refusal.body.get("key_scopes")
+        scopes = (
+            tuple(scrub(scope, 60) for scope in has if isinstance(scope, str))
+            if isinstance(has, list)
+            else ()
+        )
+        scope = scrub(required, 60)
+        lacking = refusal.as_error(
+            MissingScopeError,
+            f"the API key lacks the scope {scope} (403; it has {', '.join(scopes) or 'none that were told'})",
+            f"make a key with that scope {_KEYS_PAGE}",
+        )
+        return replace(lacking, required_scope=scope, key_scopes=scopes)
+    if hint is not None or "dashboard" in refusal.words.lower():
+        advice = scrub(hint) if isinstance(hint, str) else ""
+        not_by_key = refusal.as_error(
+            DashboardOnlyError,
+            f"no API key may do this ({refusal.said})",
+            f"do it in the STACKS dashboard{f': {advice}' if advice else ''}",
+        )
+        return replace(not_by_key, hint=advice)
+    return refusal.as_error(
+        ForbiddenError,
+        f"the API key may not do this ({refusal.said})",
+        f"it needs the scope {refusal.call.scope}: check the key {_KEYS_PAGE}",
+    )
+
+
+def _not_found(refusal: _Refusal) -> ApiError:
+    return refusal.as_error(
+        NotFoundError,
+        f"not found ({refusal.said})",
+        "it was deleted, the id is wrong, or it belongs to another account than the API key",
+    )
+
+
+def _conflict(refusal: _Refusal) -> ApiError:
+    return refusal.as_error(
+        ConflictError,
+        f"it conflicts with what is there ({refusal.said})",
+        "see what is there already and in which state, then try again",
+    )
+
+
+def _rate_limited(refusal: _Refusal) -> ApiError:
+    wait, limit = retry_after(refusal.answer), rates(refusal.answer).limit
+    budget = f" of {limit} requests a minute" if limit else ""
+    when = "in a minute" if wait is None else f"in {wait:.0f} s"
+    error = refusal.as_error(
+        RateLimitedError,
+        f"the key's rate limit{budget} is used up ({refusal.said})",
+        f"try again {when}, or use a key of its own for what else uses this one",
+    )
+    return replace(error, retry_after=wait)
+
+
+def _server_fault(refusal: _Refusal) -> ApiError:
+    error = refusal.as_error(
+        ServerError,
+        f"the API failed ({refusal.said})",
+        "try again later; if it stays, contact STACKS support with the time and the request",
+    )
+    return replace(error, retry_after=retry_after(refusal.answer))
+
+
+def _dollars(value: Any) -> float | None:
+    try:
+        dollars = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return dollars if abs(dollars) < 1e12 else None
+
+
+_BY_STATUS: Final[Mapping[int, Callable[[_Refusal], ApiError]]] = {
+    400: _bad_request,
+    401: _unauthorized,
+    402: _no_money,
+    403: _forbidden,
+    404: _not_found,
+    409: _conflict,
+    422: _bad_request,
+    429: _rate_limited,
+}

@@ -1,0 +1,393 @@
+"""
+Reading bodies whose shape the guide leaves open, or spells in several ways.
+
+The list spells its fields in snake_case, the status in camelCase, the answer to a create request in both: `record`
+brings all of them to one spelling and then lets msgspec check the types. Answers come with or without `data`, lists
+come bare, wrapped or as a mapping, and texts come bare or wrapped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
+
+import msgspec
+
+from stacks_pulumi.api._scrub import scrub
+from stacks_pulumi.api.models._listing import Listing
+from stacks_pulumi.api.models._model import Model, prepare
+
+__all__ = [
+    "ShapeError",
+    "done",
+    "item",
+    "items",
+    "mapping",
+    "record",
+    "require_text_id",
+    "snake",
+    "text_of",
+    "unwrap",
+]
+
+M = TypeVar("M", bound=Model)
+
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-\s]+")
+_WHERE: Final = re.compile(r" - at `\$?(.*)`$")
+_PAGE: Final = re.compile(r"\s*<(!doctype|html)", re.IGNORECASE)
+_TEXT_KEYS: Final = (
+    "data",
+    "logs",
+    "log",
+    "lines",
+    "certificate",
+    "private_key",
+    "key",
+    "config",
+    "content",
+    "text",
+)
+_LINE_KEYS: Final = ("line", "log", "message", "text")
+
+
+class ShapeError(Exception):
+    """
+    A body is not of the shape that was looked for.
+
+    Attributes:
+        path: Where, for instance `data[2].port`.
+        wanted: What should be there; never what is.
+    """
+
+    def __init__(self, path: str, wanted: str) -> None:
+        super().__init__(f"{path}: {wanted}")
+        self.path = path
+        self.wanted = wanted
+
+
+def snake(name: str) -> str:
+    """`hasWebUI` -> `has_web_ui`; names that are in snake_case already stay."""
+    return _HUMP.sub("_", name).lower()
+
+
+def done(_body: Any) -> bool:
+    """Read an answer that says no more than that it was done: true."""
+    return True
+
+
+def mapping(value: Any, path: str = "body") -> Mapping[str, Any]:
+    """
+    The value, which has to be an object.
+
+    Raises:
+        ShapeError: It is not.
+    """
+    if not isinstance(value, Mapping):
+        raise ShapeError(path, "an object was expected")
+    return value
+
+
+def unwrap(body: Any, *keys: str, path: str = "body") -> tuple[Any, str]:
+    """
+    What the answer is about, and where that is: the value under `data` or one of the keys, or else the body itself.
+
+    Args:
+        body: The decoded body.
+        keys: Names in snake_case that it may be under, beside or inside `data`.
+        path: Where the body is.
+    """
+    for key in ("data", *keys):
+        if isinstance(body, Mapping):
+            name = next((name for name in body if snake(name) == key and body[name] is not None), None)
+            if name is not None:
+                body, path = body[name], name if path == "body" else f"{path}.{name}"
+    return body, path
+
+
+def item(kind: type[M], body: Any, *keys: str) -> M:
+    """
+    One model from an answer.
+
+    Raises:
+        ShapeError: It has another shape.
+    """
+    return record(kind, *unwrap(body, *keys))
+
+
+def require_text_id(value: Any, path: str) -> None:
+    """
+    Refuse a created object whose id is not text, as all ids but those of backups are.
+
+    A number would be read as text, and the state would hold an id that no object has. An answer without a readable id
+    is resolved by a look at the list instead.
+
+    Raises:
+        ShapeError: There is an id, and it is not text.
+    """
+    given = {snake(name): entry for name, entry in value.items()} if isinstance(value, Mapping) else {}
+    if not isinstance(given.get("id", ""), str):
+        raise ShapeError(f"{path}.id", "text was expected")
+
+
+def items(kind: type[M], body: Any, *keys: str, path: str = "body", bare: Sequence[str] = ()) -> Listing[M]:
+    """
+    All models from an answer that is a list: bare, wrapped, or as a mapping by name.
+
+    Args:
+        kind: The model.
+        body: The decoded body.
+        keys: Names that the list may be under, beside or inside `data`.
+        path: Where the body is.
+        bare: The fields that are meant by an entry that is only a text, or by the name of an entry in a mapping.
+
+    Raises:
+        ShapeError: It is not a list. What cannot be read in a row only makes a gap in it, see `Listing`.
+    """
+    value, path = unwrap(body, *keys, path=path)
+    entries = list(_entries(value, path, bare))
+    rows, gap, damaged = _rows(kind, entries, path)
+    count = body.get("count") if isinstance(body, Mapping) else None
+    if gap is None and isinstance(count, int) and count > len(entries):
+        gap = f"{path}: {count} rows were announced and {len(entries)} came"
+    return Listing(rows, gap=gap, damaged=damaged)
+
+
+def _entries(value: Any, path: str, bare: Sequence[str]) -> Iterator[Any]:
+    if isinstance(value, list):
+        for entry in value:
+            yield dict.fromkeys(bare, entry) if bare and isinstance(entry, str) else entry
+    elif (
+        bare
+        and value
+        and isinstance(value, Mapping)
+        and all(isinstance(entry, Mapping) for entry in value.values())
+    ):
+        for name, entry in value.items():
+            yield {**dict.fromkeys(bare, name), **entry}
+    else:
+        raise ShapeError(path, "a list was expected")
+
+
+def _rows(kind: type[M], entries: Sequence[Any], path: str) -> tuple[list[M], str | None, set[Any]]:
+    """The rows that can be read, the first one that cannot, and the ids of those that can in part."""
+    prepare(kind)
+    given = _respelled_together(kind, entries)
+    # Almost always all rows can be read, and then one conversion of the whole list is much quicker.
+    with contextlib.suppress(msgspec.ValidationError):
+        return msgspec.convert(given, list[kind], strict=False), None, set()  # type: ignore[valid-type]  # known at run time
+    texts = [name for name, is_text in _fields(kind) if is_text]
+    rows: list[M] = []
+    gap: str | None = None
+    damaged: set[Any] = set()
+    for index, (entry, fields) in enumerate(zip(entries, given, strict=True)):
+        row = _row(kind, fields, texts)
+        if row is None:
+            try:
+                row, unread = _read(kind, entry, f"{path}[{index}]")
+            except ShapeError as error:
+                gap = gap or scrub(str(error))
+                continue
+            if unread:
+                damaged.add(getattr(row, "id", None))
+        rows.append(row)
+    return rows, gap, damaged
+
+
+def _row(kind: type[M], fields: Any, texts: Iterable[str]) -> M | None:
+    """The row, with numbers as text where a text is meant; `None` if a field cannot be read."""
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError:
+        if not isinstance(fields, dict):
+            return None
+    fields.update({name: _as_text(fields[name]) for name in texts if name in fields})
+    with contextlib.suppress(msgspec.ValidationError):
+        return msgspec.convert(fields, kind, strict=False)
+    return None
+
+
+def _respelled_together(kind: type[M], entries: Sequence[Any]) -> list[Any]:
+    """
+    The fields of the model in each row, as `_respelled` finds them; but numbers stay numbers where a text is meant.
+
+    What the names mean is found out once for all rows that have the same names, in the same order. A row that is not an
+    object stays as it is.
+    """
+    layouts: dict[tuple[str, ...], _Layout] = {}
+    rows: list[Any] = []
+    for entry in entries:
+        if type(entry) is not dict:
+            rows.append(entry)
+            continue
+        given = tuple(entry)
+        layout = layouts.get(given)
+        if layout is None:
+            layout = layouts[given] = _layout(kind, given)
+        row: dict[str, Any] = dict(zip(layout.names, entry.values(), strict=True))
+        for name, spellings in layout.ranked:
+            row[name] = next((entry[spelling] for spelling in spellings if entry[spelling] is not None), None)
+        for name, words in layout.synonyms:
+            word = row[name]
+            if isinstance(word, str):
+                row[name] = words.get(word, word)
+        rows.append(row)
+    return rows
+
+
+def _as_text(value: Any) -> Any:
+    """`"version": 22` and `"id": 178` mean the text as well; a number that is a number stays one."""
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+class _Layout(NamedTuple):
+    names: tuple[str, ...]
+    """The field that each name means. A name that means none is left as it is, and the conversion skips it."""
+    ranked: Sequence[tuple[str, Sequence[str]]]
+    """Fields for which the row has more than one name, and these names, best first."""
+    synonyms: Sequence[tuple[str, Mapping[str, str]]]
+    """Fields whose values have synonyms."""
+
+
+def _layout(kind: type[M], given: tuple[str, ...]) -> _Layout:
+    """What the names in a row mean."""
+    known = _spellings(kind)
+    fields = {name: field for name in given if (field := known(name)) is not None}
+    spellings: dict[str, list[str]] = {}
+    # Of two names with the same rank the last one counts.
+    position = {name: -index for index, name in enumerate(fields)}
+    for name in sorted(fields, key=lambda name: (fields[name].rank, position[name])):
+        spellings.setdefault(fields[name].name, []).append(name)
+    return _Layout(
+        tuple(fields[name].name if name in fields else name for name in given),
+        [(name, names) for name, names in spellings.items() if len(names) > 1],
+        list({field.name: field.synonyms for field in fields.values() if field.synonyms}.items()),
+    )
+
+
+def record(kind: type[M], value: Any, path: str = "body") -> M:
+    """
+    One model from one object, whatever the spelling of its fields. A field that cannot be read is `None`.
+
+    Raises:
+        ShapeError: It is not an object, or a field that must be there is missing or cannot be read.
+    """
+    return _read(kind, value, path)[0]
+
+
+def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
+    """The model, and whether a field of it could not be read."""
+    prepare(kind)
+    fields = _respelled(kind, value, path)
+    unread = False
+    while True:
+        try:
+            return msgspec.convert(fields, kind, strict=False), unread
+        except msgspec.ValidationError as error:
+            message = str(error)
+            where = _WHERE.search(message)
+            spot = where.group(1) if where else ""
+            field = re.split(r"[.\[]", spot.removeprefix("."), maxsplit=1)[0]
+            if field not in fields or field in _required(kind):
+                raise ShapeError(path + spot, _WHERE.sub("", message)) from None
+            del fields[field]
+            unread = True
+
+
+def _respelled(kind: type[M], value: Any, path: str) -> dict[str, Any]:
+    """The fields of the model that an object has, by the names that the model uses."""
+    known = _spellings(kind)
+    fields: dict[str, Any] = {}
+    ranks: dict[str, int] = {}
+    for name, found in mapping(value, path).items():
+        if found is None:
+            continue
+        field = known(name)
+        if field is None or field.rank > ranks.get(field.name, field.rank):
+            continue
+        ranks[field.name] = field.rank
+        if field.synonyms and isinstance(found, str):
+            fields[field.name] = field.synonyms.get(found, found)
+        else:
+            fields[field.name] = _as_text(found) if field.is_text else found
+    return fields
+
+
+class _Field(NamedTuple):
+    name: str
+    rank: int
+    is_text: bool
+    synonyms: Mapping[str, str]
+
+
+@functools.cache
+def _spellings(kind: type[Model]) -> Callable[[str], _Field | None]:
+    """A function from a name in an answer to the field of the model that it means."""
+    known: dict[str, _Field] = {}
+    for name, is_text in _fields(kind):
+        for rank, spelling in enumerate((name, *kind.ALIASES.get(name, ()))):
+            known.setdefault(spelling, _Field(name, rank, is_text, kind.SYNONYMS.get(name, {})))
+    # Bounded, because the names come from an answer.
+    return functools.lru_cache(maxsize=1024)(lambda name: known.get(snake(name)))
+
+
+@functools.cache
+def _required(kind: type[Model]) -> frozenset[str]:
+    """The fields that must be there."""
+    return frozenset(field.name for field in msgspec.structs.fields(kind) if field.required)
+
+
+@functools.cache
+def _fields(kind: type[Model]) -> tuple[tuple[str, bool], ...]:
+    """Each field of a model, and whether it holds text."""
+    return tuple((field.name, _is_text(field.type)) for field in msgspec.structs.fields(kind))
+
+
+def _is_text(annotation: Any) -> bool:
+    # `str`, `str | None`, `Id` or `Id | None`: not a container of texts.
+    if annotation is str:
+        return True
+    return get_origin(annotation) in {Union, UnionType, Annotated} and any(
+        map(_is_text, get_args(annotation))
+    )
+
+
+def text_of(body: Any) -> str:
+    """
+    The text of an answer: as it is, or wrapped in JSON under a name that makes sense, or a list of lines.
+
+    Raises:
+        ShapeError: There is none.
+    """
+    found = _text(body)
+    if found is None or _PAGE.match(found):
+        raise ShapeError("body", "a text was expected")
+    return found
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        lines = [_line(entry) for entry in value]
+        return None if None in lines else "\n".join(line.rstrip("\n") for line in lines if line is not None)
+    if isinstance(value, Mapping):
+        texts = (_text(found) for found in _under(value, _TEXT_KEYS))
+        return next((text for text in texts if text is not None), None)
+    return None
+
+
+def _line(entry: Any) -> str | None:
+    if not isinstance(entry, Mapping):
+        return _text(entry)
+    line = next((found for found in _under(entry, _LINE_KEYS) if isinstance(found, str)), None)
+    stamp = entry.get("timestamp")
+    return f"{stamp} {line}" if line is not None and isinstance(stamp, str) else line
+
+
+def _under(value: Mapping[str, Any], keys: Iterable[str]) -> Iterable[Any]:
+    given = {snake(name): entry for name, entry in value.items()}
+    return (given[key] for key in keys if given.get(key) is not None)

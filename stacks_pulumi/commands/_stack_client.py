@@ -1,0 +1,136 @@
+"""What the commands on one container share: the client, the container that is meant, and how an error is shown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stacks_pulumi import config
+from stacks_pulumi.account.doctor.pulumi_cli import Pulumi, PulumiError, find_project
+from stacks_pulumi.errors import ConfigError, StacksError
+
+if TYPE_CHECKING:
+    from stacks_pulumi.api import StacksClient
+    from stacks_pulumi.api.models import Container
+    from stacks_pulumi.config import AccountSettings
+
+__all__ = ["HIDDEN", "add_container", "add_stack", "as_json", "carry_out", "container_of", "settings_of"]
+
+HIDDEN = "[secret]"
+"""What is shown instead of a secret that was not asked for."""
+
+
+def add_stack(parser: argparse.ArgumentParser) -> None:
+    """Describe the options that say whose account it is."""
+    parser.add_argument(
+        "-C", "--cwd", default=".", metavar="DIR", help="the project's folder (default: this one)"
+    )
+    parser.add_argument(
+        "-s",
+        "--stack",
+        metavar="NAME",
+        help="the stack whose key is used (default: the selected one; outside of a project: STACKS_API_KEY)",
+    )
+
+
+def add_container(parser: argparse.ArgumentParser, metavar: str = "CONTAINER", **more: Any) -> None:
+    """Describe the argument that names a container."""
+    parser.add_argument("container", metavar=metavar, help="the container's name or id", **more)
+
+
+def carry_out(command: str, arguments: argparse.Namespace, work: Callable[[StacksClient], int]) -> int:
+    """
+    Do a command's work with a client; an error is one line on standard error.
+
+    Args:
+        command: The command's name.
+        arguments: Its options.
+        work: Does it, and returns the exit code.
+
+    Returns:
+        The exit code; 1 after an error.
+    """
+    try:
+        settings = settings_of(command, Path(arguments.cwd), arguments.stack)
+        from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (a wrong option needs no HTTP)
+
+        with StacksClient(
+            settings.require_key(),
+            base_url=settings.base_url,
+            allow_http=settings.allow_http,
+            requests_per_minute=settings.requests_per_minute,
+            on_limit=_Waiting(command),
+        ) as client:
+            return work(client)
+    except (StacksError, PulumiError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        text = " ".join(str(error).split())
+        sys.stderr.write(f"stacks-pulumi {command}: {text}\n")
+        return 1
+
+
+def settings_of(command: str, folder: Path, stack: str | None) -> AccountSettings:
+    """
+    Return the settings that the provider would have for a stack: its configuration first, then the environment.
+
+    Raises:
+        PulumiError: The stack's configuration cannot be read, and the environment has no key.
+        ConfigError: There is no key, or a setting is malformed.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder: name the project's folder with -C")
+    if stack is None and find_project(folder) is None:
+        return config.load()
+    try:
+        found = Pulumi(folder.resolve(), stack).configuration()
+    except PulumiError as error:
+        if stack is not None or "STACKS_API_KEY" not in os.environ:
+            raise
+        sys.stderr.write(f"stacks-pulumi {command}: the stack's settings are not used: {error}\n")
+        return config.load()
+    if found.error and f"{config.NAMESPACE}:apiKey" in found.secrets:
+        raise PulumiError(f"the stack's key cannot be decrypted: {found.error}")
+    config.refuse_misspelt(found.values.get)
+    return config.load(found.values)
+
+
+def container_of(client: StacksClient, wanted: str) -> Container:
+    """
+    Return the container of this id or name; upper and lower case of a name are one.
+
+    Raises:
+        StacksError: The account has no such container, or the list cannot be read.
+    """
+    listed = client.containers.list()
+    found = next((one for one in listed if one.id == wanted), None)
+    if found is None:
+        found = listed.find(lambda one: (one.name or "").lower() == wanted.lower())
+    if found is None:
+        names = sorted(one.name or one.id for one in listed)
+        shown = ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
+        raise StacksError(f"the account has no container {wanted!r}; it has: {shown or 'none'}")
+    return found
+
+
+def as_json(value: Any) -> str:
+    """Return a value as a JSON document that ends with a line."""
+    return json.dumps(value, indent=2) + "\n"
+
+
+class _Waiting:
+    """Says once that the rate limit is waited for."""
+
+    def __init__(self, command: str) -> None:
+        self._command = command
+        self._said = False
+
+    def __call__(self, seconds: float, _queued: int) -> None:
+        if seconds >= 1 and not self._said:
+            self._said = True
+            sys.stderr.write(f"stacks-pulumi {self._command}: rate limit: {seconds:.0f} s\n")

@@ -1,0 +1,258 @@
+"""What a test does to an emulator: look at what it holds and was asked, and change keys, pace, faults and the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+from stacks_pulumi.emulator import argument_checks, keys, seeding
+from stacks_pulumi.emulator.drift import Drift
+from stacks_pulumi.emulator.page_data import logged_request
+
+if TYPE_CHECKING:
+    from stacks_pulumi.emulator.answer_shapes import Shapes
+    from stacks_pulumi.emulator.app import Api
+    from stacks_pulumi.emulator.clock import DrivenClock
+    from stacks_pulumi.emulator.faults import Faults
+    from stacks_pulumi.emulator.persistence import Journal
+    from stacks_pulumi.emulator.platform import Platform
+    from stacks_pulumi.emulator.requestlog import Record
+    from stacks_pulumi.emulator.state import State
+
+__all__ = ["Controls"]
+
+
+class Controls:
+    """
+    The controls of one API.
+
+    Args:
+        api: The API.
+        journal: Where its state is kept; `None` for nowhere.
+        key: The first key; derived from the seed unless given.
+        spending_cap: US dollars a calendar month for that key.
+        rate_limit: Requests a window for that key, and for other keys unless they say.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        journal: Journal | None,
+        *,
+        key: str | None,
+        spending_cap: Decimal | float | None,
+        rate_limit: int | None,
+    ) -> None:
+        self.api = api
+        self.api.changed = self._save
+        self.platform: Platform = api.platform
+        self.clock: DrivenClock = api.platform.clock
+        self.faults: Faults = api.faults
+        self.shapes: Shapes = api.shapes
+        self.drift = Drift(api.platform, self._save)
+        self._journal = journal
+        self._rate_limit = argument_checks.count("rate_limit", rate_limit)
+        self.key = self._first_key(key, spending_cap)
+        self.account = keys.authenticate(self.platform.state, f"Bearer {self.key}").account
+        self._save()
+
+    @property
+    def state(self) -> State:
+        """What it holds now: everything that was due has happened."""
+        with self.platform.lock:
+            self.platform.settle()
+            return self.platform.state
+
+    @property
+    def requests(self) -> list[Record]:
+        """The requests to the API, oldest first."""
+        return self.api.log.all()
+
+    def calls(self, operation: str | None = None) -> int:
+        """How many requests there were; of one operation if it is named."""
+        return self.api.log.count(operation)
+
+    def request_detail(self, number: int) -> dict[str, Any]:
+        """
+        Return one of the newest requests with its bodies; every secret is masked.
+
+        Raises:
+            KeyError: There is no request of this number, or it is too old.
+        """
+        return logged_request(self.api.log.detail(number))
+
+    def new_account(self) -> str:
+        """Open another account; the id, which its containers' ids begin with."""
+        with self.platform.lock:
+            account = keys.open_account(self.platform.state)
+            self._save()
+            return account.id
+
+    def new_key(
+        self,
+        *,
+        account: str | None = None,
+        scopes: Collection[str] = keys.SCOPES,
+        spending_cap: Decimal | float | None = None,
+        rate_limit: int | Literal["same"] | None = "same",
+        label: str | None = None,
+    ) -> str:
+        """
+        Make another key.
+
+        Args:
+            account: Whose; the first account's unless given.
+            scopes: What it may do.
+            spending_cap: US dollars a calendar month; `None` for no cap.
+            rate_limit: Requests a window; `None` for no limit. The emulator's own unless given.
+            label: What it is called in logs.
+
+        Raises:
+            ValueError: A scope or an account that does not exist, a label that does, or an invalid limit.
+        """
+        limit = self._rate_limit if rate_limit == "same" else argument_checks.count("rate_limit", rate_limit)
+        with self.platform.lock:
+            secret = keys.issue(
+                self.platform.state,
+                account or self.account,
+                scopes=scopes,
+                spending_cap=argument_checks.dollars("spending_cap", spending_cap),
+                rate_limit=limit,
+                label=None if label is None else argument_checks.text("label", label),
+            )
+            self._save()
+            return secret
+
+    def set_rate_limit(self, rate_limit: int | None, label: str | None = None) -> None:
+        """Change the requests a window of one key, or of all, from now on."""
+        rate_limit = argument_checks.count("rate_limit", rate_limit)
+        with self.platform.lock:
+            for key in self.platform.state.keys:
+                if label in {None, key.label}:
+                    key.rate_limit = rate_limit
+            self._save()
+
+    def set_spending_cap(self, spending_cap: Decimal | float | None, label: str | None = None) -> None:
+        """Change the cap in US dollars a month of one key, or of all; `None` for no cap."""
+        spending_cap = argument_checks.dollars("spending_cap", spending_cap)
+        with self.platform.lock:
+            for key in self.platform.state.keys:
+                if label in {None, key.label}:
+                    key.spending_cap = spending_cap
+            self._save()
+
+    def set_pace(
+        self,
+        boot_seconds: float | None = None,
+        action_seconds: float | None = None,
+        delete_seconds: float | None = None,
+        backup_seconds: float | None = None,
+    ) -> None:
+        """Change how long things take, for what begins from now on. What is not given stays."""
+        with self.platform.lock:
+            self.platform.pace.change(
+                boot_seconds=boot_seconds,
+                action_seconds=action_seconds,
+                delete_seconds=delete_seconds,
+                backup_seconds=backup_seconds,
+            )
+
+    def load(
+        self,
+        containers: Sequence[seeding.SeedContainer | Mapping[str, Any]],
+        connections: Sequence[seeding.SeedConnection | Mapping[str, Any]] = (),
+    ) -> list[str]:
+        """
+        Add data to begin with, all of it or none: no request, no waiting, and nothing counts against a cap.
+
+        Args:
+            containers: Name, template and perhaps plan, status, allowed_ips, vpn_clients and backups of each.
+            connections: Source, target and name of each.
+
+        Returns:
+            The ids of the containers.
+
+        Raises:
+            ValueError: A field is missing, unknown or of another type.
+            Refusal: The platform would refuse one of them.
+        """
+        with self.platform.lock:
+            made = seeding.load(self.platform, self.account, containers, connections)
+            self._save()
+            return made
+
+    def fail_boot(self, name_or_template: str, times: int | None = 1) -> None:
+        """
+        Let the next boots of a container end in `error`; also those of containers that are made later.
+
+        Args:
+            name_or_template: A container's name, or a template for all of its containers.
+            times: How many boots; `None` for all, so that starting it again does not help either.
+
+        Raises:
+            ValueError: It can be no name, or no number of boots.
+        """
+        name_or_template, times = (
+            argument_checks.text("name_or_template", name_or_template),
+            argument_checks.count("times", times),
+        )
+        with self.platform.lock:
+            self.platform.state.boot_failures[name_or_template] = times
+            self._save()
+
+    def fail_backup(self, name: str, message: str = "snapshot failed: no space left on device") -> None:
+        """Let the next backup that is triggered of a container fail."""
+        name, message = argument_checks.text("name", name), argument_checks.text("message", message)
+        with self.platform.lock:
+            self.platform.state.backup_failures.setdefault(name, []).append(message)
+            self._save()
+
+    def reset(self) -> None:
+        """Take everything away but accounts and keys: containers, faults, requests, spending, rate windows."""
+        with self.platform.lock:
+            self.platform.empty()
+            self.faults.clear()
+            self.api.log.clear()
+            self.api.limiter.forget()
+            self._save()
+
+    def advance(self, seconds: float) -> None:
+        """Drive the clock forward, and let everything happen that is due by then."""
+        self.clock.advance(seconds)
+        with self.platform.lock:
+            self.platform.settle()
+            self._save()
+
+    def freeze(self) -> None:
+        """Stop the clock; only `advance` moves it from now on."""
+        self.clock.freeze()
+
+    def resume(self) -> None:
+        """Let a frozen clock go by itself again, from the moment that it shows."""
+        self.clock.resume()
+
+    def _first_key(self, wanted: str | None, spending_cap: Decimal | float | None) -> str:
+        state = self.platform.state
+        if not state.accounts:
+            keys.open_account(state)
+        secret = wanted or keys.first_secret(state)
+        known = keys.lookup(state, secret)
+        if known is None:
+            account = next(iter(state.accounts))
+            keys.issue(state, account, label="default" if not state.keys else None, secret=secret)
+            known = state.keys[-1]
+        # What was asked for now goes before what a state file remembers.
+        known.spending_cap = argument_checks.dollars("spending_cap", spending_cap)
+        known.rate_limit = self._rate_limit
+        return secret
+
+    def _save(self, *, fold: bool = False) -> None:
+        if self._journal is None:
+            return
+        state = self.platform.state
+        state.driven = self.clock.driven
+        if fold:
+            self._journal.fold(state)
+        else:
+            self._journal.save(state)

@@ -1,0 +1,125 @@
+"""How a data function gets its answer: from the client of the account, once while the answer is young."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final, get_args, get_origin
+
+import msgspec
+import pulumi
+from pulumi.runtime.mocks import MockCallArgs, MockMonitor
+from pulumi.runtime.settings import get_monitor
+
+from stacks_pulumi import config
+from stacks_pulumi.api.models import Listing
+from stacks_pulumi.config import NAMESPACE
+from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.functions import results
+from stacks_pulumi.functions.questions import QUESTIONS, answer
+from stacks_pulumi.resources._run_errors import shown_alone
+from stacks_pulumi.resources._session import session_for
+from stacks_pulumi.resources.provider import Provider
+
+__all__ = ["ask", "later"]
+
+_ACCOUNT: Final = f"{NAMESPACE}:account"
+
+
+def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
+    """
+    Return the answer to a question.
+
+    Args:
+        provider: Whose account; the stack's own unless given.
+        name: The data function, one of `QUESTIONS`. The same call is made once in a few seconds.
+        arguments: The function's arguments.
+
+    Raises:
+        StacksError: One of the types in `stacks_pulumi.errors`, and a `pulumi.RunError` as well.
+    """
+    try:
+        _refuse_outputs(name, *arguments.values())
+        monitor = get_monitor()
+        if isinstance(monitor, MockMonitor):
+            return results.result(_from_mocks(monitor, name, arguments))
+        return results.result(answer(session_for(config.load(_settings(provider))), name, arguments))
+    except StacksError as error:
+        account = None if provider is None or provider.settings is None else provider.settings[_ACCOUNT]
+        message = error.message if account is None else f"{error} (account {account})"
+        raise shown_alone(replace(error, message=message)) from None
+
+
+def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -> Any:
+    """The answer of `Mocks.call` in a unit test. It is never the API's: a unit test has no account."""
+    token = f"{NAMESPACE}:index:{name}"
+    given: Any = monitor.mocks.call(MockCallArgs(token, dict(arguments), ""))
+    if isinstance(given, tuple):
+        # Pulumi's own form: the answer, and the failures.
+        given, failures = given
+        if failures:
+            raise StacksError(f"{name}: the mocks report a failure: {failures}")
+    if isinstance(given, Mapping) and given.keys() == {"result"}:
+        given = given["result"]
+    if not given and not isinstance(given, list | str):
+        raise StacksError(
+            f"{name}: the mocks have no answer. Return one from Mocks.call where args.token is {token!r}; "
+            "see docs/testing.md"
+        )
+    try:
+        return msgspec.convert(given, QUESTIONS[name].model, dec_hook=_listing)
+    except msgspec.ValidationError as error:
+        raise StacksError(f"{name}: the answer of the mocks to {token!r} does not fit: {error}") from None
+
+
+def _refuse_outputs(name: str, *arguments: Any) -> None:
+    if any(isinstance(argument, pulumi.Output) for argument in arguments):
+        msg = (
+            f"{name}: its argument is an output, which is known later: call {name}_output, which waits for it"
+        )
+        raise StacksError(msg)
+
+
+def later(function: Callable[..., Any], *arguments: Any, provider: Provider | None = None) -> Any:
+    """
+    Return the answer as an output, unknown as long as one of the arguments is.
+
+    Its type is the caller's to name: at run time `pulumi.Output` has the attributes of its value, and only the types in
+    `results` say so.
+
+    Args:
+        function: The function that answers at once.
+        arguments: Its positional arguments.
+        provider: Whose account; the stack's own unless given.
+    """
+
+    async def answer(values: list[Any]) -> Any:
+        # In a thread of its own: the program goes on declaring resources meanwhile.
+        return await asyncio.to_thread(function, *values, provider=provider)
+
+    known: list[Any] = [*arguments] if provider is None else [*arguments, provider.ready]
+    answers: Any = pulumi.Output.all(*known).apply(lambda values: answer(values[: len(arguments)]))
+    return pulumi.Output.secret(answers) if QUESTIONS[function.__name__].secret else answers
+
+
+def _settings(provider: Provider | None) -> dict[str, str | None]:
+    if provider is None:
+        given = pulumi.Config(NAMESPACE)
+        config.refuse_misspelt(lambda key: given.get(key.removeprefix(f"{NAMESPACE}:")))
+        return {f"{NAMESPACE}:{key}": given.get(key) for key in config.KEYS}
+    if provider.settings is None:
+        msg = (
+            "the provider's key or address is an output that is not known yet: call the function's `_output` twin, "
+            "which waits for it"
+        )
+        raise ConfigError(msg)
+    return provider.settings
+
+
+def _listing(kind: Any, value: Any) -> Listing[Any]:
+    """A list of a model's own type, from the plain list of the mocks."""
+    if get_origin(kind) is not Listing:
+        raise NotImplementedError
+    (row,) = get_args(kind)
+    return Listing(msgspec.convert(value, tuple[row, ...], dec_hook=_listing))  # type: ignore[valid-type]  # known at run time

@@ -1,0 +1,310 @@
+"""
+The boundary between the engine and our resources.
+
+Every call of the engine passes through here. `check` and `diff` work from the field table, each operation gets a
+deadline, and an error becomes one line. What differs between the resources is in `_noun.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NoReturn, TypeVar
+
+from stacks_pulumi import config
+from stacks_pulumi.config import AccountSettings
+from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
+from stacks_pulumi.pricing.tokens import MARKER
+from stacks_pulumi.resources._adoptions import adopted_elsewhere
+from stacks_pulumi.resources._creation import InitFailedError
+from stacks_pulumi.resources._engine_call import Checked, Difference, EngineCall, Found
+from stacks_pulumi.resources._fields import OnChange, changed, checked
+from stacks_pulumi.resources._identity import rebinds
+from stacks_pulumi.resources._lookup import is_lookup, refuse_malformed
+from stacks_pulumi.resources._noun import Noun
+from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._origin import ORIGIN, refuse_other_account, renewed_origin, token_of
+from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
+from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._property_values import is_unknown, plain
+from stacks_pulumi.resources._references import parent_id
+from stacks_pulumi.resources._session import Session, fingerprint_of, session_for
+
+__all__ = ["ResourceHandler"]
+
+_T = TypeVar("_T")
+
+_KEY_IN_STATE: Final = (
+    "`pulumi refresh` and `pulumi destroy` use the key that the state holds: run `pulumi up` with the new key once, or "
+    "add `--run-program`"
+)
+
+
+class ResourceHandler(Noun):
+    """
+    What all our providers have in common.
+
+    A provider has no state but its settings, which `configure` brings.
+    """
+
+    _settings: AccountSettings | str = AccountSettings()
+    """The settings, or what is wrong with them."""
+
+    # --- what the engine calls ---
+
+    def configure(self, setting: Callable[[str], Any]) -> int | None:
+        """
+        Take the settings. A malformed one is reported by the first operation that needs the API.
+
+        Args:
+            setting: Returns a setting by its name, for instance `stacks:apiKey`.
+
+        Returns:
+            How many operations to run concurrently; `None` if a setting is malformed.
+        """
+        names = [f"{config.NAMESPACE}:{key}" for key in config.KEYS]
+        given = {name: setting(name) for name in names}
+        texts = {key: str(value) for key, value in given.items() if isinstance(value, str | int | float)}
+        try:
+            config.refuse_misspelt(setting)
+            self._settings = config.load(texts)
+        except ConfigError as error:
+            account = texts.get(f"{config.NAMESPACE}:account")
+            self._settings = str(error) if account is None else f"{error} (account {account})"
+            return None
+        return self._settings.max_concurrency
+
+    def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
+        """Validate the inputs, offline; report all failures together, each on its property."""
+
+        def work() -> Checked:
+            settings = self._sound_settings()
+            stored = plain(olds)
+            inputs, failures = checked(self.fields, news)
+            for warning in self.warnings(stored, inputs):
+                call.warn(warning)
+            parent = ParentInProgram.of(news)
+            for name, reason in (
+                *self.rules(inputs),
+                *self.guards(stored, inputs),
+                *(self.parent_rules(parent, stored, inputs) if parent is not None else ()),
+                *self._name_is_taken(settings, call.urn, inputs),
+            ):
+                failures.setdefault(name, reason)
+            if not failures:
+                inputs.update(self._added(inputs))
+                announcement = self.announcement(stored, inputs)
+                if announcement is not None:
+                    call.status(announcement)
+            return Checked(inputs, failures)
+
+        return self._guarded(work, call)
+
+    def diff(self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> Difference:
+        """Compare field by field; always says whether anything changes."""
+
+        def work() -> Difference:
+            differing = changed(self.fields, olds, news)
+            # A new container with the name of the former one has its id: what belonged to the former one is gone.
+            gone = [
+                field
+                for field in self.fields
+                if field.on_change is OnChange.REPLACE
+                and olds.get(field.name) == news.get(field.name)
+                and OWNERSHIP.has_created("Container", news.get(field.name))
+                and not OWNERSHIP.has_created(self.kind, id_)
+            ]
+            differing += [field for field in gone if field not in differing]
+            replaces = [field.name for field in differing if self.replaces(field, olds, news)]
+            if self.owns:
+                origin = plain(olds.get(ORIGIN))
+                self._refuse_other_account(call, id_, origin)
+                owner = Owner(call.urn, token_of(origin), olds.get("created_at"), replacing=bool(replaces))
+                OWNERSHIP.keep(self.kind, id_, owner)
+            return Difference(
+                changes=bool(differing) or rebinds(olds, news) or self.needs_update(olds, news),
+                fields=[field.name for field in differing],
+                replaces=replaces,
+                delete_before_replace=bool(replaces) and (bool(gone) or self.delete_first(olds, news)),
+            )
+
+        return self._guarded(work, call)
+
+    def create(self, call: EngineCall, props: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Make the object; returns its id and its outputs."""
+        return self._operate(
+            call,
+            self.create_timeout,
+            lambda session, op: self.creation(session, op, self._inputs(props)).run(),
+            changes=True,
+        )
+
+    def read(self, call: EngineCall, id_: str, props: dict[str, Any]) -> Found | None:
+        """Look the object up; `None` if it is certainly gone. An import has no properties yet, only an id."""
+
+        def work(session: Session, op: Operation) -> Found | None:
+            stored: dict[str, Any] = plain(props)
+            asked = not stored or is_lookup(self.fields, stored)
+            if asked:
+                refuse_malformed(self.kind, self.id_form, id_)
+            outs = self.on_read(session, op, id_, stored or self.imported(session, id_))
+            if outs is None and asked:
+                # For a look-up the engine takes an empty id for success, and the program would go on with nothing.
+                msg = f"{self.kind} {id_} does not exist in this account: look the id up in the dashboard"
+                raise StacksError(msg)
+            if outs is None:
+                refuse_other_account(session, id_, stored.get(ORIGIN))
+                return None
+            outs = {**outs, **{name: stored[name] for name in (ORIGIN, MARKER) if name in stored}}
+            seen = plain(outs)
+            return Found(
+                outs, {**self._inputs(seen), **{name: seen[name] for name in self.marks if name in seen}}
+            )
+
+        return self._operate(call, self.delete_timeout, work)
+
+    def update(
+        self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Bring the object to what the inputs say; returns its outputs."""
+        return self._operate(
+            call,
+            self.create_timeout,
+            lambda session, op: self._change(session, op, id_, plain(olds), self._inputs(news)),
+            changes=True,
+        )
+
+    def delete(self, call: EngineCall, id_: str, props: dict[str, Any]) -> None:
+        """Remove the object."""
+        self._operate(
+            call,
+            self.delete_timeout,
+            lambda session, op: self._remove(session, op, id_, plain(props)),
+            changes=True,
+        )
+
+    # --- how calls are carried out ---
+
+    def _operate(
+        self,
+        call: EngineCall,
+        timeout: float,
+        work: Callable[[Session, Operation], _T],
+        *,
+        changes: bool = False,
+    ) -> _T:
+        def operate() -> _T:
+            session = session_for(self._sound_settings())
+            now = session.clock.now()
+            op = Operation(call, session.clock, now, now + (call.timeout or timeout))
+            with op.running(), session.reads.changing() if changes else contextlib.nullcontext():
+                return work(session, op)
+
+        return self._guarded(operate, call)
+
+    def _change(
+        self, session: Session, op: Operation, id_: str, stored: dict[str, Any], inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        if self.owns:
+            refuse_other_account(session, id_, stored.get(ORIGIN))
+        outs = self.on_update(session, op, id_, stored, inputs)
+        origin = renewed_origin(session, stored.get(ORIGIN))
+        if self.owns:
+            # An update may have bound a container with another creation time; its children belong to that one.
+            OWNERSHIP.keep(self.kind, id_, Owner(op.call.urn, token_of(origin), outs.get("created_at")))
+        return {**outs, ORIGIN: origin}
+
+    def _remove(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> None:
+        token = token_of(stored.get(ORIGIN))
+        if self.owns:
+            owner = OWNERSHIP.taken_from(self.kind, id_, token)
+            if owner is not None:
+                op.warn(f"{id_} was not deleted: {owner.why_it_keeps(op.call.urn)}")
+                return
+            if adopted_elsewhere(op.call.engine, self.kind, id_, token):
+                op.warn(f"{id_} was not deleted: a resource with another provider has adopted it")
+                return
+            former = self.kind != "Container" and not OWNERSHIP.has_created(self.kind, id_)
+            if former and OWNERSHIP.has_created("Container", parent_id(id_)):
+                op.inform(f"{id_} is gone: it belonged to a former container of the same name")
+                return
+            refuse_other_account(session, id_, stored.get(ORIGIN))
+        self.on_delete(session, op, id_, stored)
+        OWNERSHIP.release(self.kind, id_, token)
+
+    def _sound_settings(self) -> AccountSettings:
+        if isinstance(self._settings, str):
+            raise ConfigError(self._settings)
+        return self._settings
+
+    def _name_is_taken(
+        self, settings: AccountSettings, urn: str, inputs: Mapping[str, Any]
+    ) -> Iterable[tuple[str, str]]:
+        """Two resources of a program that declare one object: the second would adopt or delete that of the first."""
+        if any(is_unknown(value) for value in inputs.values()) or any(
+            field.required and field.name not in inputs for field in self.fields
+        ):
+            return
+        names = self.unique_names(inputs)
+        other = OWNERSHIP.declare(urn, f"{fingerprint_of(settings)} {self.kind}", names.values())
+        if other is not None:
+            name, unique = next(iter(names.items()))
+            both = f"{other!r} and {urn.rpartition('::')[2]!r}"
+            yield (
+                name,
+                f"two resources declare the same {self.kind} ({unique}): {both}. Change or remove one of them",
+            )
+
+    def _refuse_other_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
+        """A resource that was moved to the provider of another account would be shown as unchanged."""
+        settings = self._settings
+        if isinstance(settings, str) or settings.api_key is None or origin is None:
+            return
+        try:
+            refuse_other_account(session_for(settings), id_, origin)
+        except ConfigError:
+            raise
+        except StacksError as error:
+            call.warn(f"whether {id_} is in the account of this key could not be checked: {error}")
+
+    def _guarded(self, work: Callable[[], _T], call: EngineCall) -> _T:
+        end: Callable[[], NoReturn]
+        try:
+            return work()
+        except InitFailedError as error:
+            if not isinstance(error.__cause__, StacksError | None):
+                call.debug(self._scrubbed("".join(traceback.format_exception(error))))
+            end = functools.partial(call.fail_keeping_id, error.id, error.outs, [self._scrubbed(str(error))])
+        except InvalidApiKeyError as error:
+            end = functools.partial(call.fail, self._scrubbed(f"{error}. {_KEY_IN_STATE}"))
+        except StacksError as error:
+            end = functools.partial(call.fail, self._scrubbed(str(error)))
+        except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches the user)
+            call.debug(self._scrubbed(traceback.format_exc()))
+            message = (
+                f"internal error in stacks-pulumi ({type(error).__name__}: {error}); run `pulumi refresh` to see the "
+                "present state, then try again; please report it with what `--debug` shows"
+            )
+            end = functools.partial(call.fail, self._scrubbed(message))
+        # Outside of the `except` block, or the SDK's traceback would show our error a second time, as its context.
+        return end()
+
+    def _scrubbed(self, text: str) -> str:
+        """The text without the key, and with the account where the program has several."""
+        if isinstance(self._settings, str):
+            return text
+        if self._settings.api_key:
+            text = text.replace(self._settings.api_key, "sk_stacks_[hidden]")
+        return f"{text} (account {self._settings.account})" if self._settings.account else text
+
+    def _inputs(self, props: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs among the properties, in their normal form."""
+        names = {field.name for field in self.fields}
+        inputs, _ = checked(self.fields, {name: value for name, value in props.items() if name in names})
+        return {**inputs, **self._added(inputs)}
+
+    def _added(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What is derived from the inputs, and the kind: policies and prices recognise the resource by it."""
+        return {**self.derived(inputs), MARKER: self.kind}

@@ -1,0 +1,97 @@
+"""The price of the program's containers and its change, as one line of a preview."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import weakref
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any, Final, Protocol
+
+import pulumi
+from pulumi.runtime import get_root_resource
+from pulumi.runtime.mocks import MockMonitor
+from pulumi.runtime.settings import get_monitor
+
+from stacks_pulumi.resources._state_export import Declared, past_price, request_export
+
+__all__ = ["show_in_preview"]
+
+
+class _Priced(Protocol):
+    """A resource with a price."""
+
+    monthly_price_usd: pulumi.Output[float | None]
+
+    @property
+    def urn(self) -> pulumi.Output[str]:
+        """Its URN."""
+
+    @property
+    def id(self) -> pulumi.Output[str]:
+        """Its id, which a preview knows if the state has it."""
+
+
+_State = Future[list[Mapping[str, Any]] | None]
+_Run = list[tuple[_Priced, bool]]
+
+# One entry for each run: with the Automation API a process runs several programs, and a run that failed shows no line.
+_runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, _Run]] = weakref.WeakKeyDictionary()
+
+
+def show_in_preview(container: _Priced, *, is_lookup: bool) -> None:
+    """
+    Count a container in the line. It is shown when the engine has answered for all that the program declared.
+
+    The program shows it because the engine drops lines beside a resource when a preview ends, and because a provider
+    does not know which container is the last.
+
+    Args:
+        container: The container.
+        is_lookup: It is only looked up, and has no part in the price.
+    """
+    root = get_root_resource()
+    if root is None or not pulumi.runtime.is_dry_run():
+        return
+    run = _runs.setdefault(root, [])
+    run.append((container, is_lookup))
+    if len(run) == 1:
+        state = None if isinstance(get_monitor(), MockMonitor) else request_export()
+        # Answers arrive when the program has run, so the others are in the list by then.
+        collect = functools.partial(_collect, run, state)
+        container.monthly_price_usd.apply(collect, run_with_unknowns=True)
+
+
+def _collect(run: _Run, state: _State | None, _: Any) -> None:
+    parts = [(item.urn, item.id, item.monthly_price_usd) for item, _ in run]
+    lookups = [is_lookup for _, is_lookup in run]
+    run.clear()
+    # mypy cannot choose among the results that `apply` accepts.
+    show: Any = functools.partial(_show, lookups, state)
+    pulumi.Output.all(*(part for row in parts for part in row)).apply(show, run_with_unknowns=True)
+
+
+async def _show(lookups: list[bool], state: _State | None, values: list[Any]) -> None:
+    urns, ids, prices = values[::3], values[1::3], values[2::3]
+    rows = [Declared(*parts) for parts in zip(urns, ids, prices, lookups, strict=True)]
+    owned = [row for row in rows if not row.is_lookup]
+    if not owned:
+        return
+    known = [row.price for row in owned if isinstance(row.price, int | float)]
+    unknown = len(owned) - len(known)
+    text = f"{len(owned)} container{'' if len(owned) == 1 else 's'}: ${sum(known):.2f} a month"
+    if unknown:
+        text += f", plus {unknown} with an unknown price"
+    elif state is not None:
+        text += _change(sum(known), await asyncio.wrap_future(state), rows)
+    pulumi.log.info(text)
+
+
+def _change(planned: float, state: list[Mapping[str, Any]] | None, rows: list[Declared]) -> str:
+    """The difference to the state, ready to be appended; empty if it is not known."""
+    past = None if state is None else past_price(state, rows)
+    if past is None:
+        return ""
+    change = round(planned - past, 2)
+    return f" ({'+' if change > 0 else '-'}${abs(change):.2f})" if change else " (no change)"

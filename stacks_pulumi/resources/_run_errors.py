@@ -1,0 +1,33 @@
+"""Errors that a program ends with their message alone, and not with a traceback."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import pulumi
+
+from stacks_pulumi.errors import StacksError
+
+__all__ = ["shown_alone"]
+
+
+def shown_alone(error: StacksError) -> StacksError:
+    """Return an equal error that is a `pulumi.RunError` as well."""
+    kind = _shown_alone(type(error))  # type: ignore[arg-type]  # mypy takes a class for one without a hash
+    return kind(**_fields_of(error))
+
+
+@functools.cache
+def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
+    """Return one class for each kind. It is in no module, so an error is pickled as what it was made from."""
+
+    def reduce(error: StacksError) -> tuple[Any, ...]:
+        return shown_alone, (kind(**_fields_of(error)),)
+
+    return type(kind.__name__, (kind, pulumi.RunError), {"__doc__": kind.__doc__, "__reduce__": reduce})
+
+
+def _fields_of(error: StacksError) -> dict[str, Any]:
+    return {field.name: getattr(error, field.name) for field in dataclasses.fields(error)}

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.api import _parsers
+from stacks_pulumi.api._lenient import ShapeError
+
+PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
+
+
+def test_the_credentials_of_the_guide_are_read_and_kept() -> None:
+    body = {
+        "success": True,
+        "credentials": [{"type": "web", "username": "web-admin", "password": "w"}],
+        "data": {
+            "containerName": "mydb",
+            "type": "postgresql",
+            "mainCredentials": {"username": "admin", "password": "p"},
+            "connectionInfo": {"host": "10.52.0.5", "port": 5432, "internalHost": "usr-abc12345-mydb"},
+        },
+    }
+
+    read = _parsers.credentials(body)
+
+    assert (read.username, read.password) == ("admin", "p")
+    assert (read.host, read.port, read.internal_host) == ("10.52.0.5", 5432, "usr-abc12345-mydb")
+    assert (read.container_name, read.type) == ("mydb", "postgresql")
+    assert read.raw == {"credentials": body["credentials"], **body["data"]}  # type: ignore[dict-item]  # JSON
+
+
+@pytest.mark.parametrize("read", [_parsers.container, _parsers.connection])
+@pytest.mark.parametrize("id_", [18, 1.5, True, ["usr-1-web"]])
+def test_created_object_has_an_id_that_is_text(read: Callable[[Any], Any], id_: Any) -> None:
+    named = {"name": "web", "status": "pending"}
+
+    assert read({"success": True, "data": {"id": "usr-1-web", **named}}).id == "usr-1-web"
+    with pytest.raises(ShapeError, match=r"data\.id"):
+        read({"success": True, "data": {"id": id_, **named}})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"sshCredentials": {"username": "u", "password": "p"}, "host": "h", "port": "22"}},
+        {"data": [{"user": "u", "password": "p", "host": "h", "port": 22}]},
+        {"credentials": [{"username": "u", "password": "p"}], "host": "h", "port": 22},
+        {"credentials": {"username": "u", "password": "p", "host": "h", "port": 22}},
+        {"username": "u", "password": "p", "host": "h", "port": 22},
+        [{"sshUser": "u", "sshPassword": "p", "sshHost": "h", "sshPort": 22}],
+    ],
+)
+def test_credentials_of_other_shapes_are_found(body: Any) -> None:
+    read = _parsers.credentials(body)
+
+    assert (read.username, read.password, read.host, read.port) == ("u", "p", "h", 22)
+    assert read.raw
+
+
+@pytest.mark.parametrize("body", ["text", 7, None, {"data": "text"}])
+def test_what_is_no_credentials_is_told(body: Any) -> None:
+    with pytest.raises(ShapeError):
+        _parsers.credentials(body)
+
+
+@pytest.mark.parametrize(
+    "body", [PEM, {"data": PEM}, {"data": {"privateKey": PEM}}, {"success": True, "certificate": PEM}]
+)
+def test_a_private_key_comes_bare_or_wrapped(body: Any) -> None:
+    assert _parsers.private_key(body) == _parsers.private_key_if_any(body) == PEM
+
+
+@pytest.mark.parametrize(
+    "body", ["", "not a key", {"message": "New key made"}, {"data": {"key": "sk"}}, None]
+)
+def test_what_is_no_private_key_is_told_or_none(body: Any) -> None:
+    with pytest.raises(ShapeError):
+        _parsers.private_key(body)
+    assert _parsers.private_key_if_any(body) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": [{"id": "nodejs", "category": "Runtime", "price": 4}]},
+        {"templates": [{"template": "nodejs", "type": "Runtime", "monthlyPrice": "4.00"}]},
+        {"data": {"nodejs": {"category": "Runtime", "price": 4}}},
+        {"data": {"Runtime": [{"id": "nodejs", "price_monthly": 4}]}},
+        [{"id": "nodejs", "category": "Runtime", "monthly_usd": 4}],
+    ],
+)
+def test_templates_come_in_any_shape(body: Any) -> None:
+    (read,) = _parsers.templates(body)
+
+    assert (read.id, read.category, read.monthly_usd) == ("nodejs", "Runtime", 4.0)
+    assert read.raw
+
+
+def test_templates_may_be_names_alone() -> None:
+    assert [(t.id, t.category) for t in _parsers.templates({"data": {"Web": ["nginx"]}})] == [
+        ("nginx", "Web")
+    ]
+    assert [t.id for t in _parsers.templates(["nginx"])] == ["nginx"]
+
+
+def test_the_allowed_ips_of_the_guide_are_read() -> None:
+    read = _parsers.allowed_ips(
+        {
+            "success": True,
+            "data": {
+                "external_access_enabled": True,
+                "subdomain": "ab1c2d",
+                "url": "myapp-ab1c2d.example",
+                "allowed_ips": [
+                    {"id": "u", "ip_address": "203.0.113.45", "service_type": "both", "added_at": "t"}
+                ],
+                "your_current_ip": "203.0.113.45",
+            },
+        }
+    )
+
+    assert (read.enabled, read.subdomain, read.url) == (True, "ab1c2d", "myapp-ab1c2d.example")
+    assert read.your_ip == "203.0.113.45"
+    assert [(ip.id, ip.ip_address, ip.service_type, ip.added_at) for ip in read.allowed_ips] == [
+        ("u", "203.0.113.45", "both", "t")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "ids"),
+    [
+        ([{"id": "u", "ip": "10.0.0.1"}], ["u"]),
+        ({"data": ["10.0.0.1"]}, ["10.0.0.1"]),
+        ({"data": {"allowedIps": []}}, []),
+        ({"data": {"external_access_enabled": False, "allowed_ips": None}}, []),
+        ({"data": {"external_access_enabled": False}}, []),
+    ],
+)
+def test_allowed_ips_of_other_shapes_are_found(body: Any, ids: list[str]) -> None:
+    assert [ip.id for ip in _parsers.allowed_ips(body).allowed_ips] == ids
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": True, "data": None},
+        {"data": {}},
+        {"data": {"external_access_enabled": True, "allowed_ips": None}},
+        {"data": {"external_access_enabled": True, "allowed_ips": {}}},
+    ],
+)
+def test_an_answer_that_does_not_say_who_may_connect_does_not_mean_that_nobody_may(body: Any) -> None:
+    with pytest.raises(ShapeError, match="a list was expected"):
+        _parsers.allowed_ips(body)
+
+
+def test_a_connection_of_the_guide_is_read_and_its_secrets_are_not_shown() -> None:
+    read = _parsers.connection(
+        {
+            "success": True,
+            "data": {
+                "id": "c",
+                "sourceContainer": "usr-1-app",
+                "targetContainer": "usr-1-db",
+                "connectionName": "primary-db",
+                "connectionType": "postgresql",
+                "environmentVariables": {"POSTGRES_PORT": 5432, "POSTGRES_PASSWORD": "hunter2"},
+                "connectionString": "postgresql://postgres:hunter2@usr-1-db:5432/postgres",
+            },
+        }
+    )
+
+    assert (read.id, read.name, read.connection_type) == ("c", "primary-db", "postgresql")
+    assert (read.source_id, read.target_id) == ("usr-1-app", "usr-1-db")
+    assert read.environment_variables == {"POSTGRES_PORT": "5432", "POSTGRES_PASSWORD": "hunter2"}
+    assert read.connection_string is not None
+    assert "hunter2" not in repr(read)
+    assert "primary-db" in repr(read)
+
+
+def test_the_connections_of_the_guide_are_read() -> None:
+    entry = {"id": "c", "connection_name": "primary-db", "target_name": "mydb", "target_status": "running"}
+
+    read = _parsers.connections({"success": True, "data": {"outgoing": [entry], "incoming": []}})
+
+    assert [(c.id, c.name, c.target_name, c.target_status) for c in read.outgoing] == [
+        ("c", "primary-db", "mydb", "running")
+    ]
+    assert read.incoming == ()
+    assert _parsers.connections([entry]) == _parsers.connections({"connections": [entry]}) == read
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        7,
+        {"success": True, "data": None},
+        {"data": {"outgoing": None, "incoming": []}},
+        {"data": {"outgoing": {}}},
+    ],
+)
+def test_what_is_no_connections_is_told(body: Any) -> None:
+    with pytest.raises(ShapeError):
+        _parsers.connections(body)
+
+
+def test_targets_are_read_by_kind() -> None:
+    db = {"id": "usr-1-db", "name": "db", "type": "postgresql", "suggested": True}
+
+    read = _parsers.targets({"data": {"databases": [db], "caches": [], "loadBalancers": [db], "all": [db]}})
+
+    assert [target.id for target in read.databases] == ["usr-1-db"]
+    assert read.databases[0].suggested is True
+    assert (len(read.load_balancers), len(read.caches), len(read.applications), len(read.all)) == (1, 0, 0, 1)
+    assert _parsers.targets({"data": [db]}).all == read.all
+    assert _parsers.targets(["usr-1-db"]).all[0].id == "usr-1-db"
+
+
+@pytest.mark.parametrize("row", ["c", {}, {"id": ".."}, None])
+def test_a_connection_without_a_readable_id_makes_the_list_incomplete(row: Any) -> None:
+    read = _parsers.connections({"data": {"outgoing": [{"id": "a"}, row, {"id": "b"}]}}).outgoing
+
+    assert [connection.id for connection in read] == ["a", "b"]
+    assert (read.gap or "").startswith("data.outgoing[1]")
+
+
+@pytest.mark.parametrize("row", [7, {"price": 4}])
+def test_a_template_without_a_readable_id_leaves_the_others(row: Any) -> None:
+    read = _parsers.templates([{"id": "a"}, row, "b"])
+
+    assert [(template.id, template.raw) for template in read] == [("a", {"id": "a"}), ("b", {"id": "b"})]
+    assert read.gap is not None
+
+
+@pytest.mark.parametrize("body", ["a", {"data": {"all": {}}}])
+def test_what_is_no_targets_is_told(body: Any) -> None:
+    with pytest.raises(ShapeError):
+        _parsers.targets(body)

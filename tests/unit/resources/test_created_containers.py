@@ -1,0 +1,132 @@
+"""Which looks may be left out: only in a container that this operation created, and that still is the same one."""
+
+from __future__ import annotations
+
+import pytest
+
+from stacks_pulumi.api.models import AllowedIp, Container, ExternalAccess, Listing
+from stacks_pulumi.resources._created_containers import CreatedContainers
+
+WEB = "usr-1-web"
+MINE = "203.0.113.45"
+BORN = "2026-05-16T18:00:00.000Z"
+
+
+class Account:
+    """The newest list, and the register."""
+
+    def __init__(self, *, created_at: str | None = BORN) -> None:
+        self.listed: dict[str, Container] = {}
+        self.list(created_at=created_at)
+        self.created = CreatedContainers(self.listed.get)
+        self.created.add(WEB)
+
+    def list(self, *, status: str = "running", created_at: str | None = BORN) -> None:
+        """Have the newest list show the container so."""
+        self.listed[WEB] = Container(id=WEB, status=status, created_at=created_at)
+
+    @property
+    def trusted(self) -> tuple[bool, bool]:
+        """Whether it is known as created here, and as running."""
+        return self.created.created_at(WEB) is not None, self.created.are_running(WEB)
+
+
+def opened(your_ip: str | None = MINE, *entries: str) -> ExternalAccess:
+    """The answer to turning external access on; entries are in it only if a list has answered."""
+    rows = Listing(AllowedIp(id=address, ip_address=address) for address in entries)
+    return ExternalAccess(enabled=True, your_ip=your_ip, allowed_ips=rows)
+
+
+def test_a_container_that_was_created_here_is_trusted_as_the_newest_list_shows_it() -> None:
+    account = Account()
+    assert account.trusted == (True, True)
+
+    account.list(status="restarting")
+    assert account.trusted == (True, False)
+
+
+@pytest.mark.parametrize("now", ["2026-05-16T18:00:02.000Z", None])
+def test_another_container_with_its_id_is_not(now: str | None) -> None:
+    account = Account()
+
+    account.list(created_at=now)
+
+    assert account.trusted == (False, False)
+    assert not account.created.take_first_backup(WEB)
+
+
+def test_a_container_that_no_list_shows_any_more_is_not() -> None:
+    account = Account()
+
+    account.listed.clear()
+
+    assert account.trusted == (False, False)
+
+
+def test_a_container_without_a_creation_time_is_not() -> None:
+    assert Account(created_at=None).trusted == (False, False)
+
+
+def test_a_container_that_is_deleted_is_not() -> None:
+    account = Account()
+
+    account.created.remove(WEB)
+
+    assert account.trusted == (False, False)
+
+
+def test_all_containers_have_to_be_created_here() -> None:
+    account = Account()
+    account.listed["usr-1-db"] = Container(id="usr-1-db", status="running", created_at=BORN)
+
+    assert not account.created.are_running(WEB, "usr-1-db")
+
+
+def test_an_address_is_missing_unless_it_is_the_one_that_the_api_added() -> None:
+    account = Account()
+    assert not account.created.lacks_address(WEB, "198.51.100.7", revoke=False)
+
+    account.created.add_access(WEB, opened())
+
+    assert account.created.lacks_address(WEB, "198.51.100.7", revoke=False)
+    assert not account.created.lacks_address(WEB, f"{MINE}/32", revoke=False)
+
+
+def test_an_address_that_is_to_be_revoked_is_looked_for_once() -> None:
+    account = Account()
+    account.created.add_access(WEB, opened())
+    assert not account.created.lacks_address(WEB, "198.51.100.7", revoke=True)
+
+    account.created.revoke(WEB)
+
+    assert account.created.lacks_address(WEB, "198.51.100.8", revoke=True)
+    assert account.created.lacks_address(WEB, MINE, revoke=False)
+
+
+@pytest.mark.parametrize(
+    "access",
+    [opened(None), opened(MINE, "198.51.100.9"), ExternalAccess(enabled=False, your_ip=MINE)],
+    ids=["no address told", "a list answered", "off"],
+)
+def test_nothing_is_known_of_the_addresses_after_another_answer(access: ExternalAccess) -> None:
+    account = Account()
+
+    account.created.add_access(WEB, access)
+    account.created.revoke(WEB)
+
+    assert not account.created.lacks_address(WEB, "198.51.100.7", revoke=False)
+
+
+def test_a_container_that_is_created_again_has_no_addresses_yet() -> None:
+    account = Account()
+    account.created.add_access(WEB, opened())
+
+    account.created.add(WEB)
+
+    assert not account.created.lacks_address(WEB, "198.51.100.7", revoke=False)
+
+
+def test_a_first_backup_is_the_first_once() -> None:
+    account = Account()
+
+    assert [account.created.take_first_backup(WEB) for _ in range(2)] == [True, False]

@@ -1,0 +1,114 @@
+"""A restart waits for a connection whose target is being created, and for nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from stacks_pulumi.resources._expected_connections import GRACE, ExpectedConnections
+from stacks_pulumi.resources._restarts import PATIENCE, Restarts
+from tests.support.clock import FakeClock
+
+SIBLINGS = {"to-sql": "sql", "to-cache": "cache"}
+
+
+class Run:
+    """One operation of the engine: connections from `app`, and the moments of its restarts."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.expected = ExpectedConnections(self.clock)
+        self.restarts = Restarts(self.clock, self.expected)
+        self.at: list[float] = []
+
+    def now(self) -> float:
+        """Seconds since the beginning."""
+        return self.clock.now() - 1000.0
+
+    def connection(self, name: str, *, ready: float = 0.0, fails: bool = False) -> Callable[[], None]:
+        """The target is created, and then the connection; or the creation of the target fails."""
+
+        def operate() -> None:
+            with self.expected.creating(SIBLINGS[name]):
+                self.clock.sleep(ready)
+                if fails:
+                    raise KeyError(name)
+            self.connect(name)
+
+        return operate
+
+    def connect(self, name: str) -> None:
+        """What the engine has the provider do once the target is ready."""
+        self.clock.sleep(GRACE / 4)
+        self.expected.declare(name, SIBLINGS)
+        self.clock.sleep(GRACE / 4)
+        with self.restarts.connecting("app", SIBLINGS[name], lambda: None, name) as made:
+            self.clock.sleep(0.25)
+        self.restarts.restart("app", self.restart, lambda: None, made)
+
+    def restart(self) -> None:
+        """Restart the source."""
+        self.at.append(self.now())
+        self.clock.sleep(2.0)
+
+
+def test_one_restart_serves_targets_that_become_ready_at_different_times() -> None:
+    run = Run()
+
+    run.clock.run(run.connection("to-sql"), run.connection("to-cache", ready=40.0))
+
+    assert run.at == [40.0 + GRACE / 2 + 0.25]
+
+
+def test_nothing_is_waited_for_once_all_have_come() -> None:
+    run = Run()
+
+    run.clock.run(run.connection("to-sql"), run.connection("to-cache"))
+
+    assert run.at == [GRACE / 2 + 0.25]
+
+
+def test_a_target_whose_creation_has_not_begun_is_not_waited_for() -> None:
+    run = Run()
+
+    run.clock.run(run.connection("to-sql"))
+
+    assert run.at == [GRACE / 2 + 0.25 + GRACE]
+
+
+def test_a_target_whose_creation_fails_is_no_longer_waited_for() -> None:
+    run = Run()
+
+    outcomes = run.clock.run(run.connection("to-sql"), run.connection("to-cache", ready=40.0, fails=True))
+
+    assert isinstance(outcomes[1], KeyError)
+    assert run.at == [pytest.approx(40.0, abs=0.5)]
+
+
+def test_a_target_that_is_never_ready_is_not_waited_for_for_ever() -> None:
+    run = Run()
+
+    run.clock.run(run.connection("to-sql"), run.connection("to-cache", ready=2000.0))
+
+    first, second = run.at
+    assert first == pytest.approx(PATIENCE + GRACE + GRACE / 2 + 0.25, abs=0.5)
+    assert second > 2000.0
+
+
+def test_a_connection_that_is_not_created_because_it_exists_is_waited_for_no_longer_than_a_moment() -> None:
+    run = Run()
+
+    def unchanged() -> None:
+        run.clock.sleep(GRACE)
+        run.expected.declare("to-cache", SIBLINGS)
+
+    run.clock.run(run.connection("to-sql"), unchanged)
+
+    assert run.at == [2 * GRACE]
+
+
+def test_of_a_program_that_hands_in_ids_others_may_come_for_a_moment() -> None:
+    clock = FakeClock()
+
+    assert ExpectedConnections(clock).seconds("unknown", clock.now()) == GRACE

@@ -1,0 +1,109 @@
+"""The line with the price of a program: the change, and several programs in one process (the Automation API)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pulumi
+import pytest
+
+from stacks_pulumi.resources import _preview_total, _state_export
+from stacks_pulumi.resources._state_export import Declared, past_price
+
+
+class Price:
+    """An output that resolves when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Any] = []
+
+    def apply(self, function: Any, run_with_unknowns: bool) -> None:
+        """Call the function once the price is known."""
+        assert run_with_unknowns
+        self.waiting.append(function)
+
+
+def test_a_run_that_failed_leaves_nothing_to_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run() -> Price:
+        root: Any = type("Root", (), {})()
+        monkeypatch.setattr(_preview_total, "get_root_resource", lambda: root)
+        price: Any = Price()
+        container = SimpleNamespace(urn=Price(), id=Price(), monthly_price_usd=price)
+        _preview_total.show_in_preview(cast("Any", container), is_lookup=False)
+        roots.append(root)
+        found: Price = price
+        return found
+
+    roots: list[Any] = []
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    monkeypatch.setattr(_preview_total, "request_export", lambda: None)
+    monkeypatch.setattr(_preview_total, "get_monitor", lambda: None)
+    counted: list[int] = []
+
+    def all_of(*outputs: Any) -> Any:
+        counted.append(len(outputs) // 3)
+        return Price()
+
+    monkeypatch.setattr(pulumi.Output, "all", all_of)
+
+    run()  # its price never becomes known, because its check failed
+    for function in run().waiting:
+        function(4.0)
+
+    assert counted == [1]
+
+
+WEB, OTHER = "urn:pulumi:dev::shop::pulumi-python:dynamic/stacks:Container::web", "urn:other"
+CONTAINER = "pulumi-python:dynamic/stacks:Container"
+
+
+def row(id_: Any = None, *, is_lookup: bool = False) -> Declared:
+    return Declared(WEB, id_, 4.0, is_lookup)
+
+
+def in_state(urn: str = OTHER, price: Any = 4.0, type_: str = CONTAINER, **rest: Any) -> dict[str, Any]:
+    return {"urn": urn, "id": "usr-1-web", "type": type_, "outputs": {"monthly_price_usd": price}, **rest}
+
+
+@pytest.mark.parametrize(
+    ("state", "past"),
+    [
+        ([], 0),
+        ([in_state()], 4),
+        ([in_state(type_="stacks:index:Container", outputs={"monthlyPriceUsd": 5.0})], 5),
+        ([in_state(), in_state(WEB, 9.0)], 13),
+        # A look-up, and a resource of another package.
+        ([in_state(external=True)], 0),
+        ([in_state(type_="aws:s3:Bucket")], 0),
+        ([in_state(price=None)], None),
+        # An interrupted replacement: both are billed.
+        ([in_state(WEB, 9.0), in_state(WEB, 4.0, delete=True, id="old")], 13),
+    ],
+)
+def test_the_past_price_is_that_of_the_containers_in_the_state(
+    state: list[dict[str, Any]], past: float | None
+) -> None:
+    assert past_price(state, [row()]) == past
+
+
+@pytest.mark.parametrize("state", [[], [in_state(WEB, id="another")]])
+def test_a_state_of_another_backend_is_not_used(state: list[dict[str, Any]]) -> None:
+    assert past_price(state, [row("usr-1-web")]) is None
+    assert past_price([in_state(WEB)], [row("usr-1-web")]) == 4
+
+
+@pytest.mark.parametrize(
+    "script", ["exit 1", "echo nothing", "echo '[]'", "echo '{\"deployment\": 3}'", None], ids=str
+)
+def test_a_state_that_cannot_be_read_leaves_the_change_out(
+    script: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if script is not None:
+        (tmp_path / "pulumi").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (tmp_path / "pulumi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert _state_export._export("organization/shop/dev") is None
+    assert _preview_total._change(4.0, None, [row()]) == ""

@@ -1,0 +1,1 @@
+"""SDKs in other languages, generated from the schema of the native plugin."""

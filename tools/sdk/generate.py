@@ -1,0 +1,81 @@
+"""
+Generates the SDKs for TypeScript, Go and Python from the schema of the native plugin; prints their folders.
+
+    python tools/sdk/generate.py [folder]      the folder is build/sdk by default
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tools.engine import pins  # noqa: E402  (found by the line above)
+from tools.engine.engine import EngineUnavailableError  # noqa: E402
+from tools.engine.ensure import ensure  # noqa: E402
+from tools.engine.hosts import code_hosts  # noqa: E402
+
+SCHEMA: Final = ROOT / "stacks_pulumi" / "hosts" / "plugin" / "schema.json"
+LANGUAGES: Final = ("nodejs", "go", "python")
+
+
+class GenerationError(Exception):
+    """The engine could not generate an SDK; the text is what it said."""
+
+
+def generate(folder: Path, languages: Sequence[str] = LANGUAGES) -> list[Path]:
+    """
+    Generate SDKs, each in the subfolder with the name of its language, which is emptied first.
+
+    Raises:
+        EngineUnavailableError: There is no engine, or no language hosts.
+        GenerationError: The engine refused the schema.
+    """
+    engine = ensure()
+    path = os.pathsep.join([str(code_hosts()), str(engine.bin), os.environ.get("PATH", "")])
+    made = []
+    with tempfile.TemporaryDirectory(prefix="stacks-sdk-") as home:
+        env = {**os.environ, "PATH": path, "PULUMI_HOME": home, "PULUMI_SKIP_UPDATE_CHECK": "1"}
+        for language in languages:
+            command = ["package", "gen-sdk", str(SCHEMA), "--language", language, "--out", str(folder)]
+            done = subprocess.run(
+                [engine.bin / pins.CLI, *command, "--color", "never"],
+                env=env,
+                # The engine reads a project file that it finds there.
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise GenerationError((done.stdout + done.stderr).strip())
+            made.append(folder / language)
+    return made
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=ROOT / "build" / "sdk", help="where to write them"
+    )
+    folder: Path = parser.parse_args().folder
+    try:
+        print(*generate(folder.resolve()), sep="\n")
+    except (EngineUnavailableError, GenerationError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
