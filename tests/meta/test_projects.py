@@ -28,11 +28,14 @@ def read(path: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", files("Pulumi.yaml"))
-def test_a_program_is_python_and_says_what_it_is(path: str) -> None:
+def test_a_program_says_what_it_is_and_has_its_source(path: str) -> None:
     project = read(path)
 
     runtime = project["runtime"]
-    assert (runtime if isinstance(runtime, str) else runtime["name"]) == "python"
+    sources = {"python": "*.py", "yaml": "Pulumi.yaml"}[
+        runtime if isinstance(runtime, str) else runtime["name"]
+    ]
+    assert list((ROOT / path).parent.joinpath(project.get("main", "")).glob(sources))
     assert project["name"]
     assert project["description"]
 
