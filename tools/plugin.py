@@ -5,7 +5,7 @@ Build the native plugin as a bundle that needs no Python: `make plugin`.
     dist/pulumi-resource-stacks-v0.3.0-linux-amd64.tar.gz.sha256
 
 `pulumi plugin install resource stacks 0.3.0 --file <bundle>` takes it. It is built for the machine that this runs on,
-in an environment of its own, so that nothing gets into it but what the package needs.
+in a new environment, so that it holds only what the package needs.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class Noun:
         delete_timeout: The same for a delete.
         owns: Whether a delete removes an object at the API.
         marks: What a read leaves in the inputs, beside the program's own, for the next check to see.
-        id_form: What an id looks like, for messages; empty if the API has no such object, which no id can name then.
+        id_form: What an id looks like, for messages; empty if the API lists no such objects.
     """
 
     kind: ClassVar[str]
