@@ -82,7 +82,7 @@ def test_resources_of_an_explicit_provider_are_moved_and_moved_back(stack: Stack
         assert there.changes == {"create": 1, "delete": 1}
         assert moved == {"stacks:index"}
         assert set(back.changes) <= {"create", "delete", "update"}
-        assert {name for _, name in back.order()} <= {"web", "office", "api"}
+        assert {name for _, name in back.order()} <= {"web", "office", "api", "team", "default"}
         assert types(stack) == {"pulumi-python:dynamic/stacks"}
         assert writes(emulator, other) == made
         assert other.key not in stack.export() + stack.said()
