@@ -24,7 +24,7 @@ with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine demo test unit chaos bench acceptance sweep sdk wheel installed lint format docs site docs-serve clean
+.PHONY: help python setup engine demo test unit chaos bench acceptance sweep sdk wheel plugin installed lint format docs site docs-serve clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -74,6 +74,9 @@ wheel: setup ## build the wheel into dist
 	@rm -rf dist
 	@$(python) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls dist/*.whl
+
+plugin: setup ## build the native plugin for machines without Python, with its checksum, into dist
+	@$(python) tools/plugin.py
 
 # The tests are copied away from the checkout, whose package would be imported instead of the installed one.
 installed: setup $(if $(WHEEL),,wheel) ## the fast tests against the installed wheel; ARGS="tests/engine -k backup" runs others

@@ -248,7 +248,7 @@ def _managed(stack: str, resource: _Resource, base_url: str | None) -> Managed |
         created_at=_text(outputs, created),
         origin=_text(outputs, "origin"),
         base_url=base_url,
-        item=item(snake_case(resource.inputs or {})) if kind == "Container" else None,
+        item=item(resource.inputs or {}) if kind == "Container" else None,
         protect=resource.protect,
         retain=resource.retain_on_delete,
         left_over=resource.delete,

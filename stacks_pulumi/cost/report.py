@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 from stacks_pulumi import catalog
 from stacks_pulumi.pricing.money import FREE, Change, Price, total
 from stacks_pulumi.pricing.prices import MonthlyPrice, describe, price
+from stacks_pulumi.pricing.recognition import snake_case
 from stacks_pulumi.pricing.values import text, whole
 
 __all__ = ["Action", "Item", "Line", "NotPriced", "PolicyViolation", "Reason", "Report", "Source", "item"]
@@ -35,7 +36,8 @@ class Item:
 
 
 def item(inputs: Mapping[str, Any], monthly: MonthlyPrice = catalog.monthly_price) -> Item:
-    """A container with these inputs."""
+    """A container with these inputs, in either spelling."""
+    inputs = snake_case(inputs)
     template, plan = text(inputs, "template"), text(inputs, "plan")
     tier = whole(inputs, "additional_storage_tier")
     return Item(describe(template, plan, tier), price(template, plan, tier, monthly))

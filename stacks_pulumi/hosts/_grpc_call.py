@@ -66,9 +66,13 @@ class GrpcCall(EngineCall):
         """Return whether the engine still waits for the answer; true if that is not known."""
         return self._context is None or self._context.is_active()
 
+    def worded(self, message: str) -> str:
+        """Return the message in the words of the program's language."""
+        return message
+
     def fail(self, message: str) -> NoReturn:
         """End the call; the user sees the message and nothing around it."""
-        self._abort(message, ())
+        self._abort(self.worded(message), ())
 
     def fail_keeping_id(self, id_: str, outs: Mapping[str, Any], reasons: Sequence[str]) -> NoReturn:
         """End a create or an update that is partially completed: the resource stays in the state, with its id."""
@@ -76,29 +80,32 @@ class GrpcCall(EngineCall):
             # The message is then the only place for the id.
             self.fail("; ".join(reasons) + f" (it exists as {id_}: take it over with adopt, or delete it)")
         detail = provider_pb2.ErrorResourceInitFailed(
-            id=id_, properties=self._to_struct(outs), reasons=list(reasons)
+            id=id_, properties=self._to_struct(outs), reasons=[self.worded(reason) for reason in reasons]
         )
-        self._abort("; ".join(reasons), (detail,))
+        self._abort("; ".join(detail.reasons), (detail,))
 
     def status(self, message: str) -> None:
         """Show a line beside the resource while its operation runs; it leaves nothing behind."""
-        self._log.show("INFO", self.urn, message, ephemeral=True)
+        self._show("INFO", message, ephemeral=True)
 
     def info(self, message: str) -> None:
         """Show a line that stays in the output of the operation."""
-        self._log.show("INFO", self.urn, message)
+        self._show("INFO", message)
 
     def warn(self, message: str) -> None:
         """Show a warning that stays in the output of the operation."""
-        self._log.show("WARNING", self.urn, message)
+        self._show("WARNING", message)
 
     def error(self, message: str) -> None:
         """Show an error beside the resource; it does not end the operation."""
-        self._log.show("ERROR", self.urn, message)
+        self._show("ERROR", message)
 
     def debug(self, message: str) -> None:
         """Show what only `--debug` shows."""
-        self._log.show("DEBUG", self.urn, message)
+        self._show("DEBUG", message)
+
+    def _show(self, severity: str, message: str, *, ephemeral: bool = False) -> None:
+        self._log.show(severity, self.urn, self.worded(message), ephemeral=ephemeral)
 
     def _abort(self, message: str, details: Sequence[Any]) -> NoReturn:
         if self._context is None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from stacks_pulumi.hosts import spelling
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
 
@@ -25,20 +26,6 @@ UNRECOGNISED: Final = "unrecognised"
 
 _PROVIDER: Final = "__provider"
 _REFERENCE: Final = ("stacks_pulumi", "provider_for")
-
-_SNAKE: Final = {
-    "additionalStorageTier": "additional_storage_tier",
-    "containerCreatedAt": "container_created_at",
-    "createdAt": "created_at",
-    "externalAccess": "external_access",
-    "internalHost": "internal_host",
-    "ipAddress": "ip_address",
-    "monthlyPriceUsd": "monthly_price_usd",
-    "revokeAutoAdded": "revoke_auto_added",
-    "serviceType": "service_type",
-    "stacksKind": tokens.MARKER,
-}
-"""The native plugin's spelling of the properties that are read here."""
 
 
 def kind_of(type_: str, properties: Mapping[str, Any]) -> str | None:
@@ -62,13 +49,13 @@ def kind_of(type_: str, properties: Mapping[str, Any]) -> str | None:
 
 def snake_case(properties: Mapping[str, Any]) -> Mapping[str, Any]:
     """The properties in the spelling of the dynamic resources; one given twice with two values is `UNKNOWN`."""
-    camel = [name for name in _SNAKE if name in properties]
-    if not camel:
+    names = {name: spelling.snake_case(name) for name in properties}
+    result = {name: value for name, value in properties.items() if names[name] == name}
+    if len(result) == len(properties):
         return properties
-    result = dict(properties)
-    for name in camel:
-        value, snake = result.pop(name), _SNAKE[name]
-        result[snake] = value if result.get(snake, value) == value else UNKNOWN
+    for name, value in properties.items():
+        if names[name] != name:
+            result[names[name]] = value if result.get(names[name], value) == value else UNKNOWN
     return result
 
 

@@ -2,7 +2,7 @@
 The boundary between the engine and our resources.
 
 Every call of the engine passes through here. `check` and `diff` work from the field table, each operation gets a
-deadline, and an error becomes one line. The handler of a kind implements `creation` and the `on_*` methods.
+deadline, and an error becomes one line. What differs between the resources is in `_noun.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import functools
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from stacks_pulumi import config
 from stacks_pulumi.config import AccountSettings
@@ -19,11 +19,12 @@ from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources._adoptions import adopted_elsewhere
 from stacks_pulumi.resources._changed_outside import changed_outside, found_changed
-from stacks_pulumi.resources._creation import Creation, InitFailedError
+from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources._engine_call import Checked, Difference, EngineCall, Found
-from stacks_pulumi.resources._fields import Field, OnChange, changed, checked
+from stacks_pulumi.resources._fields import OnChange, changed, checked
 from stacks_pulumi.resources._identity import rebinds
-from stacks_pulumi.resources._lookup import is_lookup
+from stacks_pulumi.resources._lookup import is_lookup, refuse_malformed
+from stacks_pulumi.resources._noun import Noun
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._origin import ORIGIN, refuse_other_account, renewed_origin, token_of
 from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
@@ -42,25 +43,12 @@ _KEY_IN_STATE: Final = (
 )
 
 
-class ResourceHandler:
+class ResourceHandler(Noun):
     """
     What the handlers of all kinds have in common.
 
     A handler has no state but its settings, which `configure` brings.
-
-    Attributes:
-        kind: The resource's name, as in `stacks_pulumi.provider_for(kind)`.
-        fields: The inputs.
-        create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` takes precedence.
-        delete_timeout: The same for a delete.
-        owns: Whether a delete removes an object at the API.
     """
-
-    kind: ClassVar[str]
-    fields: ClassVar[tuple[Field, ...]]
-    create_timeout: ClassVar[float] = 600.0
-    delete_timeout: ClassVar[float] = 300.0
-    owns: ClassVar[bool] = True
 
     _settings: AccountSettings | str = AccountSettings()
     """The settings, or what is wrong with them."""
@@ -159,12 +147,15 @@ class ResourceHandler:
         )
 
     def read(self, call: EngineCall, id_: str, props: dict[str, Any]) -> Found | None:
-        """Look the object up; `None` if it is certainly gone."""
+        """Look the object up; `None` if it is certainly gone. An import has no properties yet, only an id."""
 
         def work(session: Session, op: Operation) -> Found | None:
             stored: dict[str, Any] = plain(props)
-            outs = self.on_read(session, op, id_, stored)
-            if outs is None and is_lookup(self.fields, props):
+            asked = not stored or is_lookup(self.fields, stored)
+            if asked:
+                refuse_malformed(self.kind, self.id_form, id_)
+            outs = self.on_read(session, op, id_, stored or self.imported(session, id_))
+            if outs is None and asked:
                 # For a look-up the engine takes an empty id for success, and the program would go on with nothing.
                 msg = f"{self.kind} {id_} does not exist in this account: look the id up in the dashboard"
                 raise StacksError(msg)
@@ -196,80 +187,6 @@ class ResourceHandler:
             lambda session, op: self._remove(session, op, id_, plain(props)),
             changes=True,
         )
-
-    # --- what a noun adds ---
-
-    def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """Rules over several inputs: pairs of a property and what is wrong. Skip unknown inputs."""
-        del inputs
-        return ()
-
-    def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """Changes that are refused, given the inputs of the last time (empty for a new resource)."""
-        del olds, inputs
-        return ()
-
-    def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What `check` adds to sound inputs, for previews and policies to see."""
-        del inputs
-        return {}
-
-    def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
-        """What is no error, but has to be known before it happens."""
-        del olds, inputs
-        return ()
-
-    def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
-        """What a person wants to see beside the resource before it happens."""
-        del olds, inputs
-        return None
-
-    def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Whether a changed field replaces the object."""
-        del olds, news
-        return field.on_change in {OnChange.REPLACE, OnChange.REFUSED}
-
-    def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Whether a replacement has to delete the old object before it makes the new one."""
-        del olds, news
-        return False
-
-    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return what can exist only once in an account, by the input that decides it; all inputs are known."""
-        del inputs
-        return {}
-
-    def parent_rules(
-        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
-    ) -> Iterable[tuple[str, str]]:
-        """Rules over what the program says of the Container object that it handed in."""
-        del parent, olds, inputs
-        return ()
-
-    def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Whether there is something to do although no input differs."""
-        del olds, news
-        return False
-
-    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> Creation[Any]:
-        """Return the steps of a creation."""
-        raise NotImplementedError
-
-    def on_read(
-        self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """Look the object up; returns its outputs, or `None` if it is certainly gone."""
-        raise NotImplementedError
-
-    def on_update(
-        self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Change the object; returns all of its outputs."""
-        raise NotImplementedError
-
-    def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """Remove the object; it is no error if it is gone."""
-        raise NotImplementedError
 
     # --- how calls are carried out ---
 

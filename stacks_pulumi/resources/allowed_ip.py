@@ -118,6 +118,7 @@ class AllowedIpHandler(ResourceHandler):
     """Check, create, read, diff, update and delete an allowed address."""
 
     kind: ClassVar = "AllowedIp"
+    id_form: ClassVar = "<container id>/<address>"
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
         Field("ip_address", _checks.ip_network, OnChange.REPLACE, required=True),

@@ -56,6 +56,7 @@ class BackupRestoreHandler(ResourceHandler):
 
     kind: ClassVar = "BackupRestore"
     owns: ClassVar = False
+    id_form: ClassVar = ""
     fields: ClassVar = (
         Field("backup_id", _checks.backup_number, OnChange.UPDATE, required=True),
         Field("triggers", _checks.strings, OnChange.UPDATE),

@@ -160,6 +160,7 @@ class ConnectionHandler(ResourceHandler):
     """Check, create, read, diff and delete a connection."""
 
     kind: ClassVar = "Connection"
+    id_form: ClassVar = "<source id>/<connection id>"
     fields: ClassVar = (
         Field("source", container_id, OnChange.REPLACE, required=True),
         Field("target", container_id, OnChange.REPLACE, required=True),

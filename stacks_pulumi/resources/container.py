@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -9,11 +10,12 @@ import pulumi
 
 from stacks_pulumi import catalog
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.errors import NotFoundError, StacksError
 from stacks_pulumi.pricing.tokens import CONTAINER
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._changed_outside import changed_outside
 from stacks_pulumi.resources._container_lifecycle import ContainerCreation, Lifecycle
+from stacks_pulumi.resources._container_refusals import no_going_back, of_unknown, refusal
 from stacks_pulumi.resources._container_view import (
     ANSWERED,
     STATUS_ERROR,
@@ -208,6 +210,7 @@ class ContainerHandler(ResourceHandler):
     """Check, create, read, diff, update and delete a container."""
 
     kind: ClassVar = "Container"
+    id_form: ClassVar = "usr-abc12345-web"
     fields: ClassVar = (
         Field("name", _checks.container_name, OnChange.REFUSED, required=True),
         Field("template", _checks.text, OnChange.REFUSED, required=True),
@@ -262,7 +265,7 @@ class ContainerHandler(ResourceHandler):
             return
         for field in changed(self.fields, olds, inputs):
             if field.on_change is OnChange.REFUSED and is_unknown(inputs.get(field.name)):
-                yield _of_unknown(field.name, olds.get(field.name), inputs)
+                yield of_unknown(field.name, olds.get(field.name), inputs)
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """Refuse a change that would destroy the container, unless the program opts in."""
@@ -274,10 +277,10 @@ class ContainerHandler(ResourceHandler):
             if field.on_change is not OnChange.REFUSED or is_unknown(new):
                 continue
             if inputs.get("replace_on_change") is not True:
-                yield field.name, _refusal(field.name, old, new)
+                yield field.name, refusal(field.name, old, new)
             elif field.name in changed_outside(olds):
                 # replace_on_change allows changes of the program, and the program did not change.
-                yield field.name, _no_going_back(field.name, old, new)
+                yield field.name, no_going_back(field.name, old, new)
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """A name is unique in an account."""
@@ -325,6 +328,16 @@ class ContainerHandler(ResourceHandler):
         """Create the container, or adopt a matching one, and wait until it runs."""
         return ContainerCreation(session, op, inputs)
 
+    def imported(self, session: Session, id_: str) -> dict[str, Any]:
+        """External access, if it is on: the program that is written from an import opens its container too."""
+        found = super().imported(session, id_)
+        with contextlib.suppress(NotFoundError):
+            if session.reads.get(
+                "allowed_ips", id_, ask=lambda: session.client.allowed_ips.list(id_)
+            ).enabled:
+                found["external_access"] = True
+        return found
+
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
@@ -335,9 +348,9 @@ class ContainerHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Bring status and external access to what the inputs say, and restart where a trigger changed."""
-        refusal = next(iter(self.guards(olds, inputs)), None)
-        if refusal is not None:
-            raise StacksError(refusal[1])
+        refused = next(iter(self.guards(olds, inputs)), None)
+        if refused is not None:
+            raise StacksError(refused[1])
         return Lifecycle(session, op).update(id_, olds, inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
@@ -348,46 +361,3 @@ class ContainerHandler(ResourceHandler):
 def _known(inputs: Mapping[str, Any], name: str) -> str | None:
     value = inputs.get(name)
     return value if isinstance(value, str) and not is_unknown(value) else None
-
-
-def _of_unknown(name: str, old: Any, inputs: Mapping[str, Any]) -> str:
-    """The preview shows an update, or a replacement, that may become neither."""
-    then = (
-        "the container is replaced and its data destroyed"
-        if inputs.get("replace_on_change") is True
-        else "`pulumi up` refuses the change after its other steps were done"
-    )
-    return f"{name} is not known before `pulumi up`: if it is not {_shown(old)} then, {then}. Use a constant value"
-
-
-def _refusal(name: str, old: Any, new: Any) -> str:
-    what = (
-        f"{name} would change from {_shown(old)} to {_shown(new)}"
-        if new is not None
-        else f"{name} {_shown(old)} would be taken away"
-    )
-    keeping = {
-        "name": f"No container can be renamed: to keep it, write name={_shown(old)} here. ",
-        "template": "",
-    }.get(
-        name,
-        "To resize and keep the data, do it in the STACKS dashboard, run `pulumi refresh`, and write the new "
-        f"{name} here. ",
-    )
-    return (
-        f"{what}, which an API key can only do by replacing: that destroys the container, its volumes and its backups. "
-        f"{keeping}To replace it anyway, set replace_on_change=True"
-    )
-
-
-def _no_going_back(name: str, old: Any, new: Any) -> str:
-    return (
-        f"{name} was changed to {_shown(old)} outside of this program, which still says {_shown(new)}: "
-        "going back would destroy the container, its volumes and its backups, and replace_on_change is for changes of "
-        f"the program. Write {name}={_shown(old)} here"
-    )
-
-
-def _shown(value: Any) -> str:
-    """As a program writes it; on its way through the engine every number becomes a float."""
-    return repr(int(value) if isinstance(value, float) and value.is_integer() else value)

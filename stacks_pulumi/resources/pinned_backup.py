@@ -130,6 +130,7 @@ class PinnedBackupHandler(ResourceHandler):
     """Check, create, read, diff, update and delete a pinned backup."""
 
     kind: ClassVar = "PinnedBackup"
+    id_form: ClassVar = "<container id>/<number>"
     # A backup of a large volume takes its time.
     create_timeout: ClassVar = 1800.0
     fields: ClassVar = (

@@ -11,7 +11,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi.errors import NotFoundError, VanishedError
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Field, OnChange
+from stacks_pulumi.resources._fields import Field, OnChange, changed
 from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
@@ -90,6 +90,7 @@ class SshCertificateHandler(ResourceHandler):
     """Check, create, read, diff, update and delete an SSH key."""
 
     kind: ClassVar = "SshCertificate"
+    id_form: ClassVar = "usr-abc12345-web"
     owns: ClassVar = False
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
@@ -127,7 +128,7 @@ class SshCertificateHandler(ResourceHandler):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Make a new key, which comes with the answer or is downloaded."""
+        """Make a new key if a trigger changed. Without that the state came from the other host, and is written anew."""
         found = find_container(session, id_)
         if found is not None and not same_instant(olds.get(CONTAINER_CREATED_AT), found.created_at):
             msg = (
@@ -135,8 +136,11 @@ class SshCertificateHandler(ResourceHandler):
                 f"{olds.get(CONTAINER_CREATED_AT)}: its key was not renewed. Run `pulumi refresh` and then `pulumi up`"
             )
             raise VanishedError(msg, subject=f"container {id_}")
-        op.progress("making a new key")
-        key = session.client.containers.regenerate_certificate(id_)
+        if changed(self.fields, olds, inputs):
+            op.progress("making a new key")
+            key = session.client.containers.regenerate_certificate(id_)
+        else:
+            key = session.client.containers.certificate(id_)
         return _outputs(inputs, key, None if found is None else found.created_at)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:

@@ -129,6 +129,7 @@ class VpnClientHandler(ResourceHandler):
     """Check, create, read, diff, update and delete a VPN client."""
 
     kind: ClassVar = "VpnClient"
+    id_form: ClassVar = "<container id>/<client name>"
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
         Field("name", _checks.segment, OnChange.REPLACE, required=True),
@@ -163,6 +164,13 @@ class VpnClientHandler(ResourceHandler):
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _VpnClientCreation:
         """Add the client once the VPN container runs, and download its configuration."""
         return _VpnClientCreation(session, op, inputs)
+
+    def imported(self, session: Session, id_: str) -> dict[str, Any]:
+        """The defaults, one of which is that the state has the configuration."""
+        found = super().imported(session, id_)
+        with contextlib.suppress(NotFoundError):
+            found["config"] = session.client.vpn_clients.config(parent_id(id_), own_name(id_))
+        return found
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]

@@ -5,6 +5,7 @@ Chaos: programs, drift and faults at random.
     make chaos ARGS="--seed 42"             the same again
     make chaos ARGS="--programs 400"        more
     make chaos ARGS="--steps rename,target" with renames and targets among the steps; `all` and `none` work too
+    make chaos ARGS="--host native"         with the native plugin instead of the dynamic host
     python tests/chaos --without identity   with a mechanism of the provider switched off, which has to be found
 
 Waiting is most of it, so several lives go on at once, each in a process and with a seed of its own.
@@ -34,6 +35,7 @@ if not __package__:
 from tests.chaos.identity_steps import DEFAULT, STEPS, IdentityChaos, chosen  # noqa: E402  (as above)
 from tests.chaos.mechanisms import MECHANISMS, switched_off  # noqa: E402  (as above)
 from tests.chaos.random_steps import Chaos  # noqa: E402  (the path has to be set first)
+from tests.support.host import HOSTS  # noqa: E402  (as above)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--at-once", type=int, default=4, help="how many lives")
     parser.add_argument(
         "--steps", default=DEFAULT, help=f"which of: {', '.join(STEPS)} (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--host", choices=sorted(HOSTS), default="dynamic", help="which host the providers run in"
     )
     parser.add_argument("--without", choices=MECHANISMS, help="switch a mechanism of the provider off")
     parser.add_argument(
@@ -62,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     if given.alone:
-        return live(given.seed, given.programs, given.turns, steps)
+        return live(given.seed, given.programs, given.turns, steps, given.host)
     began = time.monotonic()
     if not given.tests:
         say(f"Seed {given.seed}: {given.programs} programs in {given.at_once} lives.")
@@ -73,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = subprocess.run(run, cwd=ROOT, check=False).returncode
             say(f"without {given.without}: {'found' if code == 1 else 'NOT FOUND'}")
             return 0 if code == 1 else 1
-        total, failed = together(given.seed, given.programs, given.turns, given.at_once, given.steps)
+        total, failed = together(
+            given.seed, given.programs, given.turns, given.at_once, steps=given.steps, host=given.host
+        )
     say(f"{time.monotonic() - began:.0f} s; {describe(total)}")
     if given.without is not None:
         say(f"without {given.without}: {'found' if failed else 'NOT FOUND'}")
@@ -82,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def together(
-    first: int, programs: int, turns: int, at_once: int, steps: str = DEFAULT
+    first: int, programs: int, turns: int, at_once: int, *, steps: str = DEFAULT, host: str = "dynamic"
 ) -> tuple[Counter[str], list[str]]:
     """Several lives at once: what they counted, and what was said by those that failed."""
     lives = [
@@ -91,6 +98,7 @@ def together(
                 *(sys.executable, str(Path(__file__).parent), "--alone"),
                 *("--seed", str(first + number)),
                 *("--programs", str(-(-programs // at_once)), "--turns", str(turns), "--steps", steps),
+                *("--host", host),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -112,7 +120,7 @@ def together(
     return total, failed
 
 
-def live(number: int, programs: int, turns: int, steps: frozenset[str]) -> int:
+def live(number: int, programs: int, turns: int, steps: frozenset[str], host: str) -> int:
     """One life; its last line says what it counted, as JSON."""
     profile = settings(
         max_examples=programs,
@@ -127,6 +135,7 @@ def live(number: int, programs: int, turns: int, steps: frozenset[str]) -> int:
     )
     machine: type[Chaos] = IdentityChaos if steps else Chaos
     IdentityChaos.steps = steps
+    Chaos.host_kind = host
     try:
         run_state_machine_as_test(seed(number)(machine), settings=profile)
     except BaseException:  # noqa: BLE001  (hypothesis raises groups and interrupts; all of it is for the reader)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from concurrent import futures
 
-from tests.support.host import Host
+from tests.support.host import HOSTS, Host
 
 __all__ = ["Hosts"]
 
@@ -17,19 +17,21 @@ class Hosts:
 
     Args:
         config: The stack's configuration.
+        kind: Which of `HOSTS`.
     """
 
-    def __init__(self, config: dict[str, str]) -> None:
+    def __init__(self, config: dict[str, str], kind: str = "dynamic") -> None:
         self._config = config
+        self._start = HOSTS[kind]
         self._pool = futures.ThreadPoolExecutor(1)
-        self._next = self._pool.submit(Host, config)
+        self._next = self._pool.submit(self._start, config)
         self.last_words = ""
 
     @contextlib.contextmanager
     def one(self) -> Iterator[Host]:
         """A host that nobody has used; what it wrote to stderr is in `last_words` afterwards."""
         host = self._next.result()
-        self._next = self._pool.submit(Host, self._config)
+        self._next = self._pool.submit(self._start, self._config)
         try:
             yield host
             assert host.process.poll() is None, f"the host died: exit code {host.process.returncode}"

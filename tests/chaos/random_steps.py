@@ -63,11 +63,15 @@ class Chaos(RuleBasedStateMachine):
     counts: ClassVar[Counter[str]] = Counter()
     """Steps, operations and faults of the whole run."""
 
+    host_kind: ClassVar[str] = "dynamic"
+    """Which host the providers run in."""
+
     def __init__(self) -> None:
         super().__init__()
         self.emulator = Emulator(rate_window=2.0, backup_seconds=0.2)
         self.emulator.start()
-        self.hosts = Hosts({"stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url})
+        config = {"stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url}
+        self.hosts = Hosts(config, self.host_kind)
         self.program = self.new_program()
         # Every operation has a host of its own; this one only until the first.
         self.stack: MiniStack | None = None

@@ -9,14 +9,16 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos.__main__ import together
+from tests.support.host import HOSTS
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.host, pytest.mark.timeout(400)]
 
 SEED = 20260401
 
 
-def test_nothing_is_lost_doubled_deleted_unasked_or_told() -> None:
-    total, failed = together(SEED, programs=16, turns=8, at_once=4)
+@pytest.mark.parametrize("host", HOSTS)
+def test_nothing_is_lost_doubled_deleted_unasked_or_told(host: str) -> None:
+    total, failed = together(SEED, programs=16, turns=8, at_once=4, host=host)
 
     assert failed == []
     assert total["steps"] >= 200

@@ -17,12 +17,15 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.hosts.plugin.messages import in_camel_case
 from tests.chaos.account import holdings
 from tests.support.stack import Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
 WEB = 'web = stacks.Container("web", template="nodejs")\n'
+HOSTS = {"dynamic": "pulumi.dynamic", "native": "pulumi-resource-stacks"}
+"""What the processes of each host have in their command line."""
 PROGRAMS = {
     "container": WEB,
     "backup": f'{WEB}stacks.PinnedBackup("backup", container=web)\n',
@@ -36,6 +39,21 @@ STARTS = {
     "backup": "backups.trigger",
     "connection": "connections.create",
 }
+
+
+@pytest.fixture(params=HOSTS)
+def host(request: pytest.FixtureRequest) -> str:
+    """Which host the resources of the program are in."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def stack(host: str, emulator: Emulator, make_stack: Callable[..., Stack]) -> Stack:
+    """A stack whose programs may use the native types as well."""
+    made = make_stack(emulator)
+    made.native()
+    return made
 
 
 @pytest.fixture
@@ -52,9 +70,9 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
 
 
 def test_an_interrupted_engine_waits_for_what_is_under_way_and_the_state_has_it(
-    stack: Stack, emulator: Emulator
+    stack: Stack, emulator: Emulator, host: str
 ) -> None:
-    process = _in_the_middle(stack, emulator, "container")
+    process = _in_the_middle(stack, emulator, "container", host)
 
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=60)
@@ -68,9 +86,9 @@ def test_an_interrupted_engine_waits_for_what_is_under_way_and_the_state_has_it(
 
 @pytest.mark.parametrize("what", PROGRAMS)
 def test_an_engine_interrupted_twice_leaves_nothing_that_no_state_knows(
-    stack: Stack, emulator: Emulator, what: str
+    stack: Stack, emulator: Emulator, what: str, host: str
 ) -> None:
-    process = _in_the_middle(stack, emulator, what)
+    process = _in_the_middle(stack, emulator, what, host)
 
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
@@ -85,9 +103,9 @@ def test_an_engine_interrupted_twice_leaves_nothing_that_no_state_knows(
 
 @pytest.mark.parametrize("what", PROGRAMS)
 def test_what_a_killed_engine_was_making_is_taken_back_and_made_again(
-    stack: Stack, emulator: Emulator, what: str
+    stack: Stack, emulator: Emulator, what: str, host: str
 ) -> None:
-    process = _in_the_middle(stack, emulator, what)
+    process = _in_the_middle(stack, emulator, what, host)
 
     _kill(process)
     _until(lambda: not _providers(process), "the provider ended, after it had taken back what it was making")
@@ -100,8 +118,10 @@ def test_what_a_killed_engine_was_making_is_taken_back_and_made_again(
     _destroy(stack, emulator)
 
 
-def test_what_a_killed_provider_was_making_is_found_and_taken_over(stack: Stack, emulator: Emulator) -> None:
-    process = _in_the_middle(stack, emulator, "container")
+def test_what_a_killed_provider_was_making_is_found_and_taken_over(
+    stack: Stack, emulator: Emulator, host: str
+) -> None:
+    process = _in_the_middle(stack, emulator, "container", host)
 
     for pid in _providers(process):
         os.kill(pid, signal.SIGKILL)
@@ -110,13 +130,13 @@ def test_what_a_killed_provider_was_making_is_found_and_taken_over(stack: Stack,
     assert process.returncode != 0
     assert emulator.key not in text
     assert stack.resources() == {}
-    _take_over(stack, emulator)
+    _take_over(stack, emulator, host)
 
 
 def test_what_was_being_made_when_everything_was_killed_is_found_and_taken_over(
-    stack: Stack, emulator: Emulator
+    stack: Stack, emulator: Emulator, host: str
 ) -> None:
-    process = _in_the_middle(stack, emulator, "container")
+    process = _in_the_middle(stack, emulator, "container", host)
 
     providers = _providers(process)
     _kill(process)
@@ -127,16 +147,17 @@ def test_what_was_being_made_when_everything_was_killed_is_found_and_taken_over(
     assert [pending["type"] for pending in _pending(stack)] == ["creating"]
     stack.cli("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
     assert _pending(stack) == []
-    _take_over(stack, emulator)
+    _take_over(stack, emulator, host)
 
 
-def _take_over(stack: Stack, emulator: Emulator) -> None:
+def _take_over(stack: Stack, emulator: Emulator, host: str) -> None:
     """Follow what the error says, to the letter."""
     (container,) = holdings(emulator)
     (error,) = [line for line in stack.up_fails().errors if "exists already" in line]
     assert container in error
-    assert 'stacks.Container("web", ..., adopt="if_matching")' in error
-    stack.program('stacks.Container("web", template="nodejs", adopt="if_matching")')
+    python = 'stacks.Container("web", ..., adopt="if_matching")'
+    assert (python if host == "dynamic" else in_camel_case(python)) in error
+    stack.program('stacks.Container("web", template="nodejs", adopt="if_matching")', host=host)
     result = stack.up()
     assert result.steps("web") == ["create"]
     assert emulator.calls("containers.create") == 1
@@ -144,9 +165,9 @@ def _take_over(stack: Stack, emulator: Emulator) -> None:
     _destroy(stack, emulator)
 
 
-def _in_the_middle(stack: Stack, emulator: Emulator, what: str) -> subprocess.Popen[str]:
+def _in_the_middle(stack: Stack, emulator: Emulator, what: str, host: str) -> subprocess.Popen[str]:
     """An `up` that has asked for the thing, and waits for it."""
-    stack.program(PROGRAMS[what])
+    stack.program(PROGRAMS[what], host=host)
     process = stack.start("up", "--yes", "--skip-preview")
     _until(lambda: emulator.calls(STARTS[what]) > 0, "it was asked for")
     # The answer has arrived, and the wait has begun.
@@ -194,9 +215,13 @@ def _providers(engine: subprocess.Popen[str]) -> list[int]:
         except (OSError, IndexError):
             # It has ended while it was looked at.
             continue
-        if session == engine.pid and b"pulumi.dynamic" in command:
+        if session == engine.pid and any(_is_host(argument) for argument in command):
             found.append(int(folder.name))
     return found
+
+
+def _is_host(argument: bytes) -> bool:
+    return Path(argument.decode(errors="replace")).name in HOSTS.values()
 
 
 def _until(condition: Callable[[], bool], what: str) -> None:

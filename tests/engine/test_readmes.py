@@ -17,6 +17,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.examples import EXAMPLES
 from tests.support.snippets import commands
 from tools.engine.ensure import ensure
+from tools.engine.hosts import yaml_host
 from tools.engine.pack import argument
 
 TOUR = EXAMPLES.parent / "docs/tour.md"
@@ -48,6 +49,8 @@ class Newcomer:
         self.checkout = home / "checkout"
         ignore = shutil.ignore_patterns("__pycache__", ".venv*", ".git", "build", "dist", ".*_cache")
         shutil.copytree(EXAMPLES.parent, self.checkout, ignore=ignore)
+        # Where `make setup` puts the package.
+        (self.checkout / ".venv").symlink_to(sys.prefix)
         path = os.pathsep.join([str(Path(sys.prefix) / "bin"), str(engine), os.environ["PATH"]])
         kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
         self.env = {
@@ -87,11 +90,18 @@ class Newcomer:
         return said
 
 
+def _project(name: str) -> str:
+    file = EXAMPLES / name / "Pulumi.yaml"
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_the_commands_of_a_readme_do_what_it_says(name: str, tmp_path: Path, engine: Path) -> None:
     newcomer = Newcomer(tmp_path, engine)
+    if "runtime: yaml" in _project(name):
+        newcomer.env["PATH"] += f"{os.pathsep}{yaml_host()}"
     folder = newcomer.checkout if name == "quickstart" else newcomer.checkout / "examples" / name
     cap = 10 if name == "capped_agent" else None
     with Emulator(spending_cap=cap) as emulator, Emulator(seed=1) as other:

@@ -33,8 +33,6 @@ ABOUT_ONE: Final = {
     "test_fallbacks": "dynamic",
     "test_plugin": "native",
     "test_way": "dynamic",
-    # Its hosts are started in another way, and are those of the chaos tests.
-    "test_fault_matrix": "dynamic",
 }
 """Tests that are about one of the hosts. All others run with both."""
 
@@ -43,7 +41,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test with each host that it is about."""
     if "host_kind" in metafunc.fixturenames:
         one = ABOUT_ONE.get(Path(metafunc.module.__file__ or "").stem)
-        metafunc.parametrize("host_kind", list(HOSTS) if one is None else [one])
+        # Per module, so that a fixture of a module, which may take minutes, is made once for each host.
+        metafunc.parametrize("host_kind", list(HOSTS) if one is None else [one], scope="module")
 
 
 @pytest.fixture
@@ -61,6 +60,7 @@ def make_host(host_kind: str) -> Iterator[Callable[..., Host]]:
         assert errors == ""
         for line in host.engine.lines:
             assert "sk_stacks_" not in line.text
+            assert line.text == host.worded(line.text)
 
 
 @pytest.fixture

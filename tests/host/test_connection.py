@@ -229,7 +229,7 @@ def test_an_equal_connection_of_somebody_else(
 
     with pytest.raises(CallFailedError, match=f"{made.id}. exists already") as failure:
         link.up(**quick(app, db))
-    assert 'stacks.Connection("app-to-db", ..., adopt="if_matching")' in str(failure.value)
+    assert link.host.worded('stacks.Connection("app-to-db", ..., adopt="if_matching")') in str(failure.value)
 
     link.up(**quick(app, db, adopt="if_matching", restart_source=True))
     assert link.id == f"{app}/{made.id}"

@@ -134,13 +134,14 @@ def test_the_error_for_a_taken_name_has_the_possible_owners_and_the_remedies(
 ) -> None:
     web_of(make_host, emulator, **settings).up(**WEB)
 
+    again = web_of(make_host, emulator, **settings)
     with pytest.raises(CallFailedError) as failure:
-        web_of(make_host, emulator, **settings).up(**WEB)
+        again.up(**WEB)
 
-    message = failure.value.message
+    message, worded = failure.value.message, again.host.worded
     owners = ("an interrupted or waitlisted `up` of this stack", "another stack", "by hand")
     assert sorted(owners, key=message.index) == list(owners)
-    assert remedy in message
-    assert 'or write name="..."' in message
-    assert 'stacks.Container("web", ..., adopt="if_matching")' in message
+    assert worded(remedy) in message
+    assert worded('or write name="..."') in message
+    assert worded('stacks.Container("web", ..., adopt="if_matching")') in message
     assert "this stack changes and deletes it from then on, even if another stack manages it too" in message

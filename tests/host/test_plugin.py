@@ -75,6 +75,22 @@ def test_each_malformed_setting_is_reported_on_its_property(host: Host) -> None:
     assert "sk_stacks_short" not in found["apiKey"]
 
 
+def test_a_wrong_setting_is_not_reported_on_another_one(host: Host) -> None:
+    assert set(failures(host, allowHttp="yes", baseUrl="http://127.0.0.1:7822/api/v1")) == {"allowHttp"}
+
+
+def test_the_key_of_a_provider_is_a_secret_whatever_the_language_says(host: Host) -> None:
+    key = "sk_stacks_" + "0" * 64
+
+    answer = host.stub.CheckConfig(
+        provider_pb2.CheckRequest(news=_to_struct({"apiKey": key, "adopt": "never"}))
+    )
+    unknown = host.stub.CheckConfig(provider_pb2.CheckRequest(news=_to_struct({"apiKey": UNKNOWN})))
+
+    assert _to_dict(answer.inputs) == {"apiKey": {**SECRET, "value": key}, "adopt": "never"}
+    assert _to_dict(unknown.inputs) == {"apiKey": UNKNOWN}
+
+
 def test_settings_of_programs_and_of_the_engine_are_let_pass(host: Host) -> None:
     assert (
         failures(
@@ -187,7 +203,19 @@ def test_a_data_function_takes_and_gives_the_names_of_other_languages(host: Host
         ("getContainer", {}, "getContainer: id is missing"),
         ("getLogs", {"containerId": "usr-1-web", "line": 2}, "getLogs: there is no argument line: there are"),
         ("getContainer", {"id": "usr-1-none"}, "getContainer: "),
-        ("getNothing", {}, "stacks has no function 'stacks:index:getNothing'"),
+        ("getContainer", {"id": ""}, "getContainer: '' is no id"),
+        ("getContainer", {"id": 5}, "getContainer: id is 5: it is text"),
+        (
+            "getLogs",
+            {"containerId": "usr-1-web", "lines": "two"},
+            "getLogs: lines is 'two': it is a whole number",
+        ),
+        (
+            "getVpnConfig",
+            {"containerId": "usr-1-web", "client": True},
+            "getVpnConfig: client is True: it is text",
+        ),
+        ("getNothing", {}, "getNothing: stacks has no such function"),
     ],
 )
 def test_a_data_function_that_fails_says_why(
@@ -198,6 +226,30 @@ def test_a_data_function_that_fails_says_why(
 
     assert str(failure.value.details()).startswith(expected)
     assert "Traceback" not in str(failure.value.details())
+
+
+@pytest.mark.parametrize(
+    ("kind", "id_", "expected"),
+    [
+        ("Container", "usr-1-web", "Container usr-1-web does not exist in this account"),
+        ("Container", "../web", "'../web' is not the id of a Container, which looks like usr-abc12345-web"),
+        (
+            "Connection",
+            "abc",
+            "'abc' is not the id of a Connection, which looks like <source id>/<connection id>",
+        ),
+        ("PinnedBackup", "usr-1-web/first", "PinnedBackup usr-1-web/first does not exist"),
+        # Its import would put a backup back over newer data at the next `up`.
+        ("BackupRestore", "1", "a BackupRestore cannot be imported or looked up"),
+    ],
+)
+def test_an_import_of_what_cannot_be_says_why(host: Host, kind: str, id_: str, expected: str) -> None:
+    request = provider_pb2.ReadRequest(id=id_, urn=host.resource(kind).urn)
+
+    with pytest.raises(grpc.RpcError) as failure:
+        host.stub.Read(request)
+
+    assert str(failure.value.details()).startswith(expected)
 
 
 def test_a_type_that_it_does_not_know_is_an_error_that_names_it(host: Host) -> None:

@@ -51,6 +51,19 @@ def test_a_trigger_makes_a_new_key(key: HostedResource, web: str, emulator: Emul
     assert key.up(container=web, rotate_triggers=["2027"]) == []
 
 
+def test_an_update_without_a_changed_trigger_makes_no_new_key(
+    key: HostedResource, web: str, emulator: Emulator
+) -> None:
+    key.up(container=web, rotate_triggers=["1"])
+    before = key.outs
+
+    # What a state that comes from the other host gets.
+    key.update(key.checked(container=web, rotate_triggers=["1"]))
+
+    assert key.outs == before
+    assert emulator.calls("containers.regenerate_certificate") == 0
+
+
 def test_a_failed_rotation_is_tried_again(key: HostedResource, web: str, emulator: Emulator) -> None:
     key.up(container=web)
     emulator.faults.add("containers.regenerate_certificate", "status", code=400)

@@ -166,7 +166,7 @@ def test_a_client_of_somebody_else(laptop: HostedResource, vpn: str, emulator: E
 
     with pytest.raises(CallFailedError, match=r'the VPN client "laptop" of .*vpn exists already') as failure:
         laptop.up(container=vpn, name="laptop")
-    assert 'stacks.VpnClient("laptop", ..., adopt="if_matching")' in str(failure.value)
+    assert laptop.host.worded('stacks.VpnClient("laptop", ..., adopt="if_matching")') in str(failure.value)
 
     laptop.up(container=vpn, name="laptop", adopt="if_matching")
     assert "PrivateKey" in laptop.outs["config"]

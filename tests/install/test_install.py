@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,10 @@ from pathlib import Path
 import pytest
 
 import stacks_pulumi
+from stacks_pulumi.emulator import Emulator
+from tests.support.stack import Stack
+from tools.engine.ensure import ensure
+from tools.engine.hosts import yaml_host
 
 ROOT = Path(__file__).parents[2]
 PIP = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -73,6 +79,44 @@ def test_the_wheel_with_its_extras_satisfies_every_pack_and_example(wheel: Path,
     run(python, "-c", SERVE, cwd=tmp_path)
     run(python, "-c", "import stacks_pulumi.policy, rich, shtab", cwd=tmp_path)
     assert "complete" in run(tmp_path / "venv/bin/stacks-pulumi", "completion", "bash", cwd=tmp_path)
+
+
+SHOP = """\
+name: tests
+runtime: yaml
+resources:
+  app:
+    type: stacks:index:Container
+    properties: {template: nodejs}
+outputs:
+  price: ${app.monthlyPriceUsd}
+"""
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(1200)
+def test_the_plugin_runs_a_program_in_yaml_where_no_python_is(tmp_path: Path) -> None:
+    run(sys.executable, ROOT / "tools/plugin.py", tmp_path, cwd=tmp_path)
+    (bundle,) = tmp_path.glob("pulumi-resource-stacks-*.tar.gz")
+    digest, name = bundle.with_name(f"{bundle.name}.sha256").read_text(encoding="utf-8").split()
+    assert (digest, name) == (hashlib.sha256(bundle.read_bytes()).hexdigest(), bundle.name)
+
+    engine, language_host = ensure().bin, yaml_host()
+    with Emulator(boot_seconds=0.2) as emulator:
+        config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+        stack = Stack(tmp_path / "stack", engine, config)
+        stack.yaml(SHOP, language_host)
+        stack.env["PATH"] = f"{language_host}{os.pathsep}{engine}"
+        del stack.env["VIRTUAL_ENV"]
+        assert shutil.which("python3", path=stack.env["PATH"]) is None
+
+        version = stacks_pulumi.__version__
+        stack.cli("plugin", "install", "resource", "stacks", version, "--file", str(bundle))
+        assert stack.up().changes == {"create": 2}
+
+        assert stack.outputs() == {"price": 4}
+        stack.destroy()
+        assert emulator.state.containers == {}
 
 
 SERVE = """

@@ -32,7 +32,9 @@ def test_a_program_says_what_it_is_and_has_its_source(path: str) -> None:
     project = read(path)
 
     runtime = project["runtime"]
-    sources = {"python": "*.py", "nodejs": "*.ts"}[runtime]
+    sources = {"python": "*.py", "nodejs": "*.ts", "yaml": "Pulumi.yaml"}[
+        runtime if isinstance(runtime, str) else runtime["name"]
+    ]
     assert list((ROOT / path).parent.joinpath(project.get("main", "")).glob(sources))
     assert project["name"]
     assert project["description"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib import metadata
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+import stacks_pulumi
 from stacks_pulumi.account.doctor import supported_versions
 from tests.support import sdk
+from tools import plugin
 from tools.engine import pins
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +52,23 @@ def test_the_readme_states_what_is_required_and_tested(stated: list[str]) -> Non
     )
     # The newest that was tested when the README was written; pip installs newer ones as they come.
     assert numbers(metadata.version("pulumi")) >= numbers(newest_sdk)
+
+
+def test_there_is_one_version() -> None:
+    version = stacks_pulumi.__version__
+    packs = [
+        yaml.safe_load(file.read_text(encoding="utf-8")) for file in ROOT.glob("policies/*/PulumiPolicy.yaml")
+    ]
+    schema: dict[str, Any] = json.loads(
+        (ROOT / "stacks_pulumi/hosts/plugin/schema.json").read_text(encoding="utf-8")
+    )
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))
+
+    assert {pack["version"] for pack in packs} == {version}
+    # Generated SDKs take theirs from the schema.
+    assert schema["version"] == version
+    assert plugin.version() == version
+    assert set(re.findall(r"install resource stacks (\S+)", pages)) == {version}
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ class Example(Stack):
         self._example = EXAMPLES / name
         super().__init__(folder, engine, config)
 
-    def program(self, source: str) -> None:
+    def program(self, source: str, *, host: str = "dynamic") -> None:
         """The example is the program. The one without a project of its own is the checkout's quickstart."""
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(self._example, self.folder, dirs_exist_ok=True, ignore=ignore)

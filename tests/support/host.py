@@ -24,6 +24,7 @@ from pulumi.runtime import rpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 import stacks_pulumi
+from stacks_pulumi.hosts.plugin.messages import in_camel_case
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.tokens import MARKER
@@ -151,6 +152,10 @@ class Host:
         found.pop(PROVIDER, None)
         return found
 
+    def worded(self, text: str) -> str:
+        """A part of a message, as it is in the messages of this host."""
+        return text
+
     @property
     def home(self) -> str:
         """The folder in which it writes what is for other processes."""
@@ -192,6 +197,10 @@ class PluginHost(Host):
     def to_struct(self, kind: str, properties: Mapping[str, Any]) -> struct_pb2.Struct:
         """The properties of a resource as a language's SDK writes them."""
         return _to_struct({camel_case(name): value for name, value in properties.items()})
+
+    def worded(self, text: str) -> str:
+        """A part of a message with the names that other languages have."""
+        return in_camel_case(text)
 
     def to_dict(self, struct: struct_pb2.Struct) -> dict[str, Any]:
         """The properties that came from the plugin, with Python's names."""
@@ -348,6 +357,8 @@ class HostedResource:
         request = provider_pb2.CheckRequest(urn=self.urn, olds=olds, news=self._struct(given))
         answer = self._call("Check", request)
         found = self.host.to_dict(answer.inputs)
+        for failure in answer.failures:
+            assert failure.reason == self.host.worded(failure.reason)
         return found, {snake_case(failure.property): failure.reason for failure in answer.failures}
 
     def _struct(self, properties: Mapping[str, Any]) -> struct_pb2.Struct:
@@ -360,7 +371,9 @@ class HostedResource:
         try:
             return getattr(self.host.stub, method)(request, timeout=timeout)
         except grpc.RpcError as error:
-            raise CallFailedError(error) from None
+            failed = CallFailedError(error)
+        assert failed.message == self.host.worded(failed.message)
+        raise failed
 
 
 def in_parallel(*work: Any) -> list[BaseException | None]:

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -151,9 +152,13 @@ class Stack:
         """Set a value of the configuration."""
         self._run("config", "set", key, value, *(["--secret"] if key.endswith("apiKey") else []))
 
-    def program(self, source: str) -> None:
-        """Make this the program."""
-        text = "import pulumi\nimport stacks_pulumi as stacks\n\n" + textwrap.dedent(source)
+    def program(self, source: str, *, host: str = "dynamic") -> None:
+        """Make this the program; with the host `native` its `stacks` has the native types."""
+        package = "stacks_pulumi"
+        if host == "native":
+            package = "native_sdk"
+            shutil.copy(Path(__file__).with_name(f"{package}.py"), self.folder)
+        text = f"import pulumi\nimport {package} as stacks\n\n" + textwrap.dedent(source)
         (self.folder / "__main__.py").write_text(text, encoding="utf-8")
 
     def up(self, *arguments: str, quiet_afterwards: bool = True) -> Result:

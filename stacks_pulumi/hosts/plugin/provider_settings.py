@@ -39,8 +39,10 @@ def what_is_wrong(name: str, value: Any, given: Mapping[str, Any]) -> str | None
         return None
     # The default provider gets all that the stack's configuration has under `stacks:`, of other hosts and of programs.
     alone = {name: as_text(value)}
-    if name == "baseUrl" and "allowHttp" in given and not is_unknown(given["allowHttp"]):
-        alone["allowHttp"] = as_text(given["allowHttp"])
+    allowed = given.get("allowHttp")
+    known = allowed is not None and not is_unknown(allowed)
+    if name == "baseUrl" and known and what_is_wrong("allowHttp", allowed, {}) is None:
+        alone["allowHttp"] = as_text(allowed)
     settings = {f"{config.NAMESPACE}:{key}": text for key, text in alone.items()}
     try:
         config.refuse_misspelt(settings.get)

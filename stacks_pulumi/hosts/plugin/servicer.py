@@ -9,48 +9,39 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.resources
-import inspect
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 import stacks_pulumi
-from stacks_pulumi import config, functions
+from stacks_pulumi import config
 from stacks_pulumi._urn import name_of
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.functions import results
-from stacks_pulumi.functions.questions import QUESTIONS, answer
 from stacks_pulumi.hosts._engine_log import EngineLog
 from stacks_pulumi.hosts._grpc_call import GrpcCall
+from stacks_pulumi.hosts.plugin.invoke import answered
+from stacks_pulumi.hosts.plugin.messages import in_camel_case
 from stacks_pulumi.hosts.plugin.provider_settings import ENGINES_OWN, as_text, what_is_wrong
+from stacks_pulumi.hosts.plugin.schema import schema
 from stacks_pulumi.hosts.plugin.wire import from_struct, settings_of, to_struct
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing.tokens import MARKER, NATIVE
 from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
-from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._property_values import UNKNOWN, is_unknown, secret
-from stacks_pulumi.resources._session import end_operation, session_for
+from stacks_pulumi.resources._session import end_operation
 from stacks_pulumi.resources.handlers import HANDLERS
 
-__all__ = ["Servicer", "schema"]
+__all__ = ["Servicer"]
 
 _T = TypeVar("_T")
 
-_FUNCTION_TIMEOUT: Final = 300.0
 _Diff = provider_pb2.DiffResponse
 _Property = provider_pb2.PropertyDiff
-
-
-@functools.cache
-def schema() -> str:
-    """The package's schema, as JSON."""
-    return (importlib.resources.files(__package__) / "schema.json").read_text(encoding="utf-8")
 
 
 @functools.cache
@@ -68,6 +59,10 @@ class _PluginCall(GrpcCall):
     def is_active(self) -> bool:
         """Return whether the engine still waits for the answer."""
         return not self.ended and super().is_active()
+
+    def worded(self, message: str) -> str:
+        """Return the message with names as programs in other languages write them."""
+        return in_camel_case(message)
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
@@ -138,7 +133,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             for name, value in given.items()
             if (reason := what_is_wrong(name, value, given)) is not None
         ]
-        return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
+        answer = provider_pb2.CheckResponse(inputs=request.news, failures=failures)
+        if isinstance(given.get("apiKey"), str) and not is_unknown(given["apiKey"]):
+            # Only some languages encrypt it by themselves, because the schema says that it is a secret.
+            answer.inputs.MergeFrom(to_struct({"apiKey": secret(given["apiKey"])}))
+        return answer
 
     def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
         """Report what differs. Nothing replaces a provider: its resources would be replaced with it."""
@@ -179,7 +178,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CheckResponse(
                 inputs=to_struct(found.inputs),
                 failures=[
-                    provider_pb2.CheckFailure(property=camel_case(name), reason=reason)
+                    provider_pb2.CheckFailure(property=camel_case(name), reason=call.worded(reason))
                     for name, reason in {**found.failures, **failures}.items()
                 ],
             )
@@ -267,29 +266,16 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
         """Answer a data function."""
         token = request.tok.removeprefix(NATIVE)
-        name = snake_case(token)
         call = _PluginCall(self.log, to_struct, context=context)
-        if name not in QUESTIONS:
-            call.fail(f"stacks has no function {request.tok!r}")
         try:
             with self._in_progress(call):
-                given = self._asked(call, name, from_struct(request.args))
-        except StacksError as error:
+                given = answered(call, self._settings, token, from_struct(request.args))
+        except (StacksError, ValueError) as error:
             message = f"{token}: {error}"
         else:
             return provider_pb2.InvokeResponse(**{"return": to_struct(given)})  # type: ignore[arg-type]  # a word of Python's
         # Outside of the `except` block, or the error would come with a traceback of ours.
         return call.fail(message)
-
-    def _asked(self, call: GrpcCall, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        session = session_for(config.load(self._settings))
-        now = session.clock.now()
-        with Operation(call, session.clock, now, now + _FUNCTION_TIMEOUT).running():
-            found = _spelt_result(results.result(answer(session, name, _arguments(name, arguments))))
-        values = found if isinstance(found, dict) else {"result": found}
-        if not QUESTIONS[name].secret:
-            return values
-        return {key: secret(value) for key, value in values.items()}
 
     # --- how calls are carried out ---
 
@@ -363,33 +349,3 @@ def _how(name: str, olds: Mapping[str, Any], news: Mapping[str, Any], *, replace
     if news.get(name) is None:
         return _Property.DELETE_REPLACE if replaces else _Property.DELETE
     return _Property.UPDATE_REPLACE if replaces else _Property.UPDATE
-
-
-def _spelt_result(found: Any) -> Any:
-    """A result of a data function as the protocol has it; what is in a mapping keeps its names."""
-    if isinstance(found, results.Result):
-        return {
-            camel_case(name): _spelt_result(value) for name, value in vars(found).items() if value is not None
-        }
-    return [_spelt_result(item) for item in found] if isinstance(found, list) else found
-
-
-def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a data function, completed with the defaults that its Python function has."""
-    parameters = dict(inspect.signature(getattr(functions, name)).parameters)
-    del parameters["provider"]
-    unknown = sorted(map(camel_case, given.keys() - parameters.keys()))
-    if unknown:
-        msg = (
-            f"there is no argument {unknown[0]}: there are {', '.join(map(camel_case, parameters)) or 'none'}"
-        )
-        raise StacksError(msg)
-    arguments = {key: given.get(key, parameter.default) for key, parameter in parameters.items()}
-    for key, value in arguments.items():
-        if value is inspect.Parameter.empty:
-            msg = f"{camel_case(key)} is missing"
-            raise StacksError(msg)
-        if isinstance(value, float) and value.is_integer():
-            # On the wire every number is a float.
-            arguments[key] = int(value)
-    return arguments

@@ -10,7 +10,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.chaos.matrix.cell import Cell, Verdict
 from tests.chaos.matrix.changes import CHANGES
 from tests.chaos.matrix.failures import FAILURES, TIMES
-from tests.support.host import Host
+from tests.support.host import HOSTS, Host
 
 __all__ = ["CELLS", "run"]
 
@@ -30,8 +30,8 @@ CELLS: Sequence[Cell] = tuple(
 Found = dict[tuple[str, str, str], Verdict]
 
 
-def run(cells: Iterable[Cell] = CELLS) -> Found:
-    """What became of each cell."""
+def run(cells: Iterable[Cell] = CELLS, *, kind: str = "dynamic") -> Found:
+    """What became of each cell, with a kind of host."""
     cells = list(cells)
     quick = [cell for cell in cells if not cell.failure.slow]
     slow = [cell for cell in cells if cell.failure.slow]
@@ -43,17 +43,17 @@ def run(cells: Iterable[Cell] = CELLS) -> Found:
     found: Found = {}
     lanes = min(LANES, len(quick))
     with futures.ThreadPoolExecutor(lanes + len(crowds)) as pool:
-        work = [pool.submit(_crowd, crowd, found) for crowd in crowds]
+        work = [pool.submit(_crowd, crowd, kind, found) for crowd in crowds]
         lock = threading.Lock()
-        work += [pool.submit(_lane, queue, lock, found) for _ in range(lanes)]
+        work += [pool.submit(_lane, queue, lock, kind, found) for _ in range(lanes)]
         for done in work:
             done.result()
     return found
 
 
-def _lane(queue: Iterator[Cell], lock: threading.Lock, found: Found) -> None:
+def _lane(queue: Iterator[Cell], lock: threading.Lock, kind: str, found: Found) -> None:
     with _account() as emulator:
-        host = _host(emulator)
+        host = _host(emulator, kind)
         try:
             while True:
                 with lock:
@@ -65,9 +65,9 @@ def _lane(queue: Iterator[Cell], lock: threading.Lock, found: Found) -> None:
             host.stop()
 
 
-def _crowd(cells: Sequence[Cell], found: Found) -> None:
+def _crowd(cells: Sequence[Cell], kind: str, found: Found) -> None:
     with _account() as emulator:
-        host = _host(emulator)
+        host = _host(emulator, kind)
         try:
             with futures.ThreadPoolExecutor(len(cells)) as pool:
                 for cell, verdict in zip(
@@ -84,5 +84,5 @@ def _account() -> Emulator:
     return Emulator(rate_window=2.0, action_seconds=1.5)
 
 
-def _host(emulator: Emulator) -> Host:
-    return Host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+def _host(emulator: Emulator, kind: str) -> Host:
+    return HOSTS[kind]({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})

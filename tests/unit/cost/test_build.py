@@ -8,7 +8,7 @@ import pytest
 
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.documents import InputError
-from stacks_pulumi.cost.report import Line, Report
+from stacks_pulumi.cost.report import Line, Report, item
 from stacks_pulumi.pricing.money import Change, Price
 from tests.support import previews
 from tests.support.previews import (
@@ -380,3 +380,12 @@ def test_json_that_is_nested_too_deeply_is_refused_with_what_to_hand_in() -> Non
     for data in (b"[" * 100_000, b'{"steps":' + b'{"a":' * 100_000):
         with pytest.raises(InputError, match="pulumi preview --json --show-sames"):
             report_of(data)
+
+
+def test_a_container_costs_the_same_in_either_spelling() -> None:
+    container = {"template": "nodejs", "plan": "basic"}
+
+    assert item({**container, "additionalStorageTier": 3}) == item(
+        {**container, "additional_storage_tier": 3}
+    )
+    assert str(item({**container, "additionalStorageTier": 3}).price) == "$7.00"

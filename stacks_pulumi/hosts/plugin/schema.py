@@ -1,0 +1,14 @@
+"""The package's schema, which is made at build time."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+
+__all__ = ["schema"]
+
+
+@functools.cache
+def schema() -> str:
+    """Return it, as JSON."""
+    return (importlib.resources.files(__package__) / "schema.json").read_text(encoding="utf-8")

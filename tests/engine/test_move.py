@@ -1,0 +1,91 @@
+"""A stack on its way from the dynamic types to the native ones and back: nothing is written at the API."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.engine.test_recorded_states import FOLDER, PROGRAM, furnish
+from tests.support.recording import play
+from tests.support.stack import Stack
+
+# Each is a dozen operations of the engine.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+TWO_ACCOUNTS = """
+team = stacks.Provider("team", api_key={key!r}, base_url={url!r})
+web = stacks.Container("web", template="nodejs", external_access=True, opts=pulumi.ResourceOptions(provider=team))
+stacks.AllowedIp("office", container=web, ip_address="198.51.100.7", opts=pulumi.ResourceOptions(provider=team))
+stacks.Container("api", template="nodejs")
+"""
+
+
+def writes(*emulators: Emulator) -> list[str]:
+    """The requests so far that change something."""
+    return [f"{it.method} {it.path}" for api in emulators for it in api.requests if it.method != "GET"]
+
+
+def types(stack: Stack) -> set[str]:
+    """What is before the kind in the types of the state."""
+    return {resource["type"].rpartition(":")[0] for resource in stack.resources().values()}
+
+
+@pytest.mark.parametrize("version", sorted(file.stem for file in FOLDER.glob("*.json")))
+def test_the_state_of_an_earlier_version_is_moved_used_and_moved_back(
+    version: str, stack: Stack, emulator: Emulator
+) -> None:
+    furnish(emulator)
+    stack.native()
+    play(json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8")), stack, emulator)
+
+    stack.program(PROGRAM, host="native")
+    assert stack.preview().changes == {}
+    stack.up()
+    stack.refresh()
+    assert types(stack) == {"stacks:index"}
+    assert writes(emulator) == []
+
+    stack.program(PROGRAM.replace('"v1", 2', '"v2", 2'), host="native")
+    assert stack.up().order() == [("update", "app")]
+    used = writes(emulator)
+    assert len(used) == 1
+
+    stack.program(PROGRAM.replace('"v1", 2', '"v2", 2'))
+    assert set(stack.up().changes) == {"update"}
+    stack.refresh()
+    assert types(stack) == {"pulumi-python:dynamic/stacks"}
+    assert writes(emulator) == used
+
+    stack.destroy()
+    assert emulator.state.containers == {}
+
+
+def test_resources_of_an_explicit_provider_are_moved_and_moved_back(stack: Stack, emulator: Emulator) -> None:
+    with Emulator(boot_seconds=0.2) as other:
+        program = TWO_ACCOUNTS.format(key=other.key, url=other.url)
+        stack.native()
+        stack.program(program)
+        stack.up()
+        made = writes(emulator, other)
+
+        stack.program(program, host="native")
+        there = stack.up()
+        stack.refresh()
+        moved = types(stack)
+        stack.program(program)
+        back = stack.up()
+        stack.refresh()
+
+        # The provider itself is another resource.
+        assert there.changes == {"create": 1, "delete": 1}
+        assert moved == {"stacks:index"}
+        assert set(back.changes) <= {"create", "delete", "update"}
+        assert {name for _, name in back.order()} <= {"web", "office", "api", "team", "default"}
+        assert types(stack) == {"pulumi-python:dynamic/stacks"}
+        assert writes(emulator, other) == made
+        assert other.key not in stack.export() + stack.said()
+
+        stack.destroy()
+        assert other.state.containers == emulator.state.containers == {}
