@@ -24,7 +24,7 @@ from pulumi.runtime import rpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 import stacks_pulumi
-from stacks_pulumi.hosts.plugin.messages import in_camel_case
+from stacks_pulumi.hosts.plugin.message_spelling import in_camel_case
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.tokens import MARKER

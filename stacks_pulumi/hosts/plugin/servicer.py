@@ -24,7 +24,7 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.hosts._engine_log import EngineLog
 from stacks_pulumi.hosts._grpc_call import GrpcCall
 from stacks_pulumi.hosts.plugin.invoke import answered
-from stacks_pulumi.hosts.plugin.messages import in_camel_case
+from stacks_pulumi.hosts.plugin.message_spelling import in_camel_case
 from stacks_pulumi.hosts.plugin.provider_settings import ENGINES_OWN, as_text, what_is_wrong
 from stacks_pulumi.hosts.plugin.schema import schema
 from stacks_pulumi.hosts.plugin.wire import from_struct, settings_of, to_struct
