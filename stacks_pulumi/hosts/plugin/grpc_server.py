@@ -7,21 +7,24 @@ standard input: when that closes, the engine has ended, in whatever way.
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import stat
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent import futures
 from typing import Final
 
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
+import stacks_pulumi
 from stacks_pulumi.hosts.plugin.servicer import Servicer
 
-__all__ = ["main"]
+__all__ = ["engine_address", "main"]
 
 _WORKERS: Final = 512
 """More than the engine ever has in progress: `maxConcurrency` bounds what runs, and calls in a queue show nothing."""
@@ -36,7 +39,7 @@ _LOOK_AGAIN: Final = 2.0
 
 def main() -> None:
     """Serve until the engine ends."""
-    servicer = Servicer(sys.argv[1] if len(sys.argv) > 1 else "")
+    servicer = Servicer(engine_address(sys.argv[1:]))
     server = grpc.server(futures.ThreadPoolExecutor(_WORKERS), options=_OPTIONS)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -50,6 +53,27 @@ def main() -> None:
     ended.wait()
     servicer.end()
     server.stop(grace=1).wait()
+
+
+def engine_address(arguments: Sequence[str]) -> str:
+    """
+    Return the engine's address from the command line; empty if it comes with `Attach`.
+
+    With `--logflow` or `--tracing` the engine puts options of its own before the address. They are accepted, and have
+    no effect. An option that a newer engine adds is skipped.
+    """
+    parser = argparse.ArgumentParser(
+        prog="pulumi-resource-stacks",
+        description="The STACKS provider for Pulumi. The engine starts it; there is no need to run it by hand.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=stacks_pulumi.__version__)
+    parser.add_argument("--logtostderr", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("-v", help=argparse.SUPPRESS)
+    parser.add_argument("--tracing", help=argparse.SUPPRESS)
+    parser.add_argument("engine", nargs="?", default="", help="address of the engine")
+    found, _newer = parser.parse_known_args(arguments)
+    return str(found.engine)
 
 
 def _wait_for_the_end(servicer: Servicer, ended: threading.Event) -> None:

@@ -1,0 +1,35 @@
+"""The command line of the native plugin, which the engine writes."""
+
+from __future__ import annotations
+
+import pytest
+
+import stacks_pulumi
+from stacks_pulumi.hosts.plugin.grpc_server import engine_address
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        # `pulumi up --logflow --logtostderr -v=9`, and `--tracing`.
+        ["--logtostderr", "-v=9"],
+        ["--tracing", "file:./trace"],
+        ["--logtostderr", "-v=9", "--tracing", "http://127.0.0.1:9411/api/v1/spans"],
+        ["--an-option-of-a-newer-engine"],
+    ],
+)
+def test_the_address_is_found_behind_the_engines_options(options: list[str]) -> None:
+    assert engine_address([*options, "127.0.0.1:4711"]) == "127.0.0.1:4711"
+
+
+def test_an_attached_plugin_gets_its_address_later() -> None:
+    assert engine_address([]) == ""
+
+
+def test_it_prints_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        engine_address(["--version"])
+
+    assert end.value.code == 0
+    assert capsys.readouterr().out.strip() == stacks_pulumi.__version__
