@@ -209,8 +209,8 @@ class Creation(ABC, Generic[T]):
         differences = self.differences(thing)
         if differences:
             msg = (
-                f"{what} exists already and is not what the program asks for: {'; '.join(differences)}. Change the "
-                "program to match it, or choose another name"
+                f"{what} exists already and is not what the program asks for: {'; '.join(differences)}. "
+                f"{self.what_to_do()} Before it can be adopted, the program has to match it"
             )
             raise ExistsError(msg, existing=thing) from None
         if adopts(self.session, self.inputs):

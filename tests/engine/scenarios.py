@@ -212,7 +212,11 @@ db = stacks.Container(
         "The name is taken by something else",
         "With `adopt` as well: what differs is said, and it is left alone.",
         """web = stacks.Container("web", template="nodejs", adopt="if_matching")""",
-        ("exists already and is not what the program asks for", "its template is 'postgresql', not 'nodejs'"),
+        (
+            "exists already and is not what the program asks for",
+            "its template is 'postgresql', not 'nodejs'",
+            "Its possible owners, in this order",
+        ),
         account=frozenset({"web"}),
         prepare=_taken_by_another,
     ),
