@@ -87,8 +87,18 @@ def read_budgets(path: Path) -> tuple[Budget, ...]:
     """
     import yaml  # noqa: PLC0415  (only a budget file needs it)
 
+    class Loader(yaml.SafeLoader):
+        """YAML takes the last of two equal keys, and a limit would be replaced without a word."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            twice = next((key for position, key in enumerate(keys) if key in keys[:position]), None)
+            if twice is not None:
+                raise InputError(f"the budget file {path} has the key {twice!r} twice in one mapping")
+            return super().construct_mapping(node, deep)
+
     try:
-        document = yaml.safe_load(utf8(read_file(path)))
+        document = yaml.load(utf8(read_file(path)), Loader)  # noqa: S506  (a kind of SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"the budget file {path} is not YAML: {reason}") from None

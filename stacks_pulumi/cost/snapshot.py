@@ -198,17 +198,32 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
     Return the report on what changed in an account since a snapshot.
 
     Raises:
-        InputError: The snapshot is of another API.
+        InputError: The snapshot is of another API or another account.
     """
     if before.base_url.rstrip("/") != after.base_url.rstrip("/"):
         raise InputError(
             f"the snapshot is of {before.base_url} and this account of {after.base_url}: compare it with a snapshot of "
             "the same account"
         )
+    earlier, current = _owners(before), _owners(after)
+    if earlier and current and earlier.isdisjoint(current):
+        raise InputError(
+            f"the snapshot is of the account {min(earlier)} and this account is {min(current)}: compare it with a "
+            "snapshot of the same account"
+        )
     lines = sorted(
         _lines(before.containers, after.containers), key=lambda line: (line.action == "same", line.name)
     )
     return Report("comparison", tuple(lines), notes=(f"compared with the snapshot of {before.taken_at}",))
+
+
+def _owners(snapshot: Snapshot) -> set[str]:
+    """Return the accounts in the ids of containers (`usr-abc12345-web`), where an id ends in the name."""
+    return {
+        entry.id.removesuffix(f"-{entry.name}")
+        for entry in snapshot.containers
+        if entry.id.endswith(f"-{entry.name}")
+    }
 
 
 def _lines(before: Iterable[Entry], after: Iterable[Entry]) -> Iterable[Line]:

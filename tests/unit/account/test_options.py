@@ -282,6 +282,7 @@ def test_budgets_are_over_stacks_projects_and_the_account(
     [
         ("[", "is not YAML"),
         ("budgets: []", "needs a list `budgets`"),
+        ("budgets: [{max_total: 5, max_total: 5000}]", "has the key 'max_total' twice in one mapping"),
         ("budgets: [5]", "entry 1: it is not a mapping"),
         ("budgets: [{max_totl: 5}]", "entry 1: unknown key 'max_totl'; known are name, stacks"),
         ("budgets: [{name: x}]", "entry 1: it sets no limit"),

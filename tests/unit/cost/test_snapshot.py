@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,17 @@ def test_a_container_with_the_same_id_and_another_creation_time_is_another_one()
 def test_a_snapshot_of_another_api_is_refused() -> None:
     with pytest.raises(InputError, match="a snapshot of the same account"):
         compare(snapshot(url="https://other.example/api/v1"), snapshot())
+
+
+def test_a_snapshot_of_another_account_at_the_same_api_is_refused() -> None:
+    other = replace(entry("web"), id="usr-2-web")
+
+    with pytest.raises(InputError, match="of the account usr-2 and this account is usr-1"):
+        compare(snapshot(other), snapshot(entry("api")))
+    assert changes(snapshot(), snapshot(entry("web"))) == [("web", "create", "+$4.00")]
+    # An id in a form that the guide does not show says nothing about the account.
+    unknown = replace(entry("web"), id="c-17")
+    assert changes(snapshot(unknown), snapshot(unknown)) == [("web", "same", "$0.00")]
 
 
 @pytest.mark.parametrize(
