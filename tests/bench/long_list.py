@@ -1,4 +1,4 @@
-"""How long it takes to list many containers, beside requests and json alone."""
+"""The time to list many containers, compared with requests and json alone."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def milliseconds(rows: int = ROWS, rounds: int = ROUNDS) -> dict[str, float]:
 
 
 class _Server:
-    """Answers every request with the same list, ready made: only what the client does is measured."""
+    """A server that answers every request with one prepared list, so that only the client is measured."""
 
     def __init__(self, data: list[dict[str, object]]) -> None:
         body = json.dumps({"success": True, "count": len(data), "data": data}).encode()

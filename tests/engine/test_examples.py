@@ -127,7 +127,9 @@ def test_expose_with_ip_restrictions(example: Make, emulator: Emulator) -> None:
     def allowed() -> set[str]:
         return {entry.ip_address for entry in containers(emulator)["intranet"].allowed_ips}
 
-    assert allowed() == {"198.51.100.0/24", "2001:db8:1::/48"}, "the address of whoever deployed is out again"
+    assert allowed() == {"198.51.100.0/24", "2001:db8:1::/48"}, (
+        "the address of the deploying machine was removed again"
+    )
     stack.set("office", "203.0.113.0/28")
     stack.up()
     assert allowed() == {"203.0.113.0/28", "2001:db8:1::/48"}
@@ -198,7 +200,7 @@ def test_capped_agent(example: Make, emulator: Emulator) -> None:
     stack.up()
     assert stack.outputs() == {"planned_usd": 8, "left_usd": 2}
     stack.set("workers", "4")
-    assert "-6" in stack.preview().text, "the preview tells that it will not fit"
+    assert "-6" in stack.preview().text, "the preview shows that it exceeds the budget"
     failed = stack.up_fails()
 
     refused = [text for text in failed.errors if "402" in text]

@@ -1,4 +1,4 @@
-"""How plain the English is: the rate of phrases that readers stumble over may only fall, part by part."""
+"""Plain English: the rate of marked phrases may only fall, in every part."""
 
 from __future__ import annotations
 
