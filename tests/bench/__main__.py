@@ -114,7 +114,7 @@ def _arguments() -> argparse.Namespace:
         default=None,
         help="children that are deleted with their container, or that delete themselves",
     )
-    parser.add_argument("--none", action="store_true", help="no stack: only what is known already")
+    parser.add_argument("--none", action="store_true", help="measure no stack, only use stored figures")
     parser.add_argument("--write", action="store_true", help="write docs/bench.md and its chart")
     return parser.parse_args()
 

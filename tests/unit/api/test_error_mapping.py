@@ -153,7 +153,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
         ),
     ],
 )
-def test_each_code_is_a_type_and_one_line_that_stands_alone(
+def test_each_code_has_a_type_and_a_complete_line(
     status: int, body: dict[str, Any], kind: type[errors.ApiError], message: str
 ) -> None:
     error = refused(status, body)
@@ -188,7 +188,7 @@ def test_the_attributes_say_what_the_message_says() -> None:
 
 
 @pytest.mark.parametrize("figure", ["lots", None, [], 1e300, float("nan"), {"usd": 1}])
-def test_a_cap_that_is_no_sum_is_left_out(figure: Any) -> None:
+def test_an_invalid_cap_is_omitted(figure: Any) -> None:
     error = refused(402, {"error": "x", "spending_cap": figure, "amount_spent": figure})
 
     assert isinstance(error, errors.SpendingCapError)

@@ -27,7 +27,7 @@ def loaded() -> set[str]:
 
 
 @pytest.mark.parametrize("module", HEAVY)
-def test_the_client_does_without(loaded: set[str], module: str) -> None:
+def test_the_client_does_not_import_them(loaded: set[str], module: str) -> None:
     assert module not in loaded
 
 

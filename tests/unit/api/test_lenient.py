@@ -27,7 +27,7 @@ from stacks_pulumi.errors import UnreadableAnswerError
         ("", ""),
     ],
 )
-def test_names_come_to_one_spelling(name: str, expected: str) -> None:
+def test_names_have_one_spelling(name: str, expected: str) -> None:
     assert snake(name) == expected
 
 
@@ -128,7 +128,7 @@ def test_null_is_the_same_as_nothing() -> None:
         ("a", "body: an object was expected"),
     ],
 )
-def test_what_cannot_be_read_is_told_by_its_path(value: Any, message: str) -> None:
+def test_an_unreadable_value_is_reported_with_its_path(value: Any, message: str) -> None:
     with pytest.raises(ShapeError) as caught:
         record(Container, value)
     assert str(caught.value) == message
@@ -169,7 +169,7 @@ def test_other_words_for_a_status_become_the_one_that_is_used_here(told: str, st
     assert record(Container, {"id": "a", "status": told}).status == status
 
 
-def test_a_row_with_an_odd_field_is_read_without_it_and_the_list_is_complete() -> None:
+def test_a_row_is_read_without_its_malformed_field() -> None:
     read = items(Container, [{"id": "a", "port": 1}, {"id": "b", "port": []}, {"id": "c"}])
 
     assert list(read) == [Container(id="a", port=1), Container(id="b"), Container(id="c")]
@@ -187,7 +187,7 @@ def test_a_row_without_a_readable_id_is_left_out_and_the_list_is_incomplete(row:
 
 
 @pytest.mark.parametrize("id_", [".", "..", "a\nb", "\x00", "\x7f", "x" * 1001])
-def test_an_id_that_would_lead_elsewhere_or_end_a_line_is_none(id_: str) -> None:
+def test_an_id_with_a_slash_or_a_line_end_is_invalid(id_: str) -> None:
     with pytest.raises(ShapeError, match=r"body\.id"):
         record(Container, {"id": id_})
 
@@ -232,7 +232,7 @@ def test_an_absence_from_an_incomplete_list_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"data": {"a": 1}}, "a", None, 7, {"data": "a"}])
-def test_what_is_no_list_is_told(body: Any) -> None:
+def test_a_value_that_is_no_list_is_an_error(body: Any) -> None:
     with pytest.raises(ShapeError):
         items(Container, body)
 
@@ -260,7 +260,7 @@ def test_a_text_alone_fills_all_fields_that_it_stands_for() -> None:
         {"data": {"content": "a\nb"}},
     ],
 )
-def test_a_text_is_found_wherever_it_makes_sense(body: Any) -> None:
+def test_a_text_is_found_in_every_plausible_place(body: Any) -> None:
     assert text_of(body) == "a\nb"
 
 
@@ -285,7 +285,7 @@ def test_an_empty_log_is_a_text() -> None:
         " <html>",
     ],
 )
-def test_what_is_no_text_is_told(body: Any) -> None:
+def test_a_value_that_is_no_text_is_an_error(body: Any) -> None:
     with pytest.raises(ShapeError, match="a text was expected"):
         text_of(body)
 

@@ -107,7 +107,7 @@ def test_proxies_and_certificates_of_the_environment_are_for_the_world_outside(
 
 
 @pytest.mark.parametrize(("poll", "whole"), [(False, 120.0), (True, 10.0)])
-def test_time_outs_are_set(
+def test_timeouts_are_set(
     poll: bool, whole: float, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, Any] = {}
@@ -307,7 +307,7 @@ def test_the_log_has_method_path_status_and_time_and_nothing_else(
 
 
 class Keeper(BaseHTTPRequestHandler):
-    """A server that keeps connections open and counts them."""
+    """A server that keeps connections alive and counts them."""
 
     protocol_version = "HTTP/1.1"
     connections: set[tuple[str, int]]

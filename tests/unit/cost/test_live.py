@@ -15,7 +15,7 @@ from stacks_pulumi.pricing.money import Price
 
 
 def client(containers: list[Container] | None = None, templates: list[Template] | None = None) -> Any:
-    """A client that knows these."""
+    """A client with the given containers."""
     return SimpleNamespace(
         containers=SimpleNamespace(list=lambda: Listing(containers or []), templates=lambda: templates or [])
     )

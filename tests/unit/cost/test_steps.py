@@ -1,5 +1,5 @@
 """
-What each operation of the engine counts now and afterwards, in every form of a preview.
+The price of each engine operation now and afterwards, in every format of a preview.
 
 The documents in `recorded` were written by a real engine, and cut down to what is read here. `docs/cost.md` has the
 same rows.

@@ -37,7 +37,7 @@ def dollars(low: int, high: int | None = None, *unknown: str) -> Price:
         (None, "basic", None, dollars(4, 5, "template")),
     ],
 )
-def test_unknown_runs_from_the_cheapest_to_the_dearest_that_fits(
+def test_unknown_ranges_from_the_cheapest_to_the_most_expensive(
     template: str | Unknown | None, plan: str | Unknown | None, tier: int | Unknown | None, expected: Price
 ) -> None:
     assert price(template, plan, tier) == expected
@@ -95,7 +95,7 @@ def test_a_kind_is_told_in_words_of_the_catalogue() -> None:
 
 
 @given(st.text(min_size=4))
-def test_a_word_that_could_be_anything_is_not_repeated(word: str) -> None:
+def test_an_unknown_word_is_not_repeated(word: str) -> None:
     shown = describe(f"<{word}>", f"<{word}>", 99)
 
     assert shown == "template not in the catalogue, plan not in the catalogue, storage not in the catalogue"

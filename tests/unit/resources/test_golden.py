@@ -1,7 +1,7 @@
 """
-What every state that was ever written holds of us: the pickled provider and the type token of each resource.
+Every state contains the pickled provider and the type token of each resource.
 
-Neither may ever change for a kind that exists. A new kind adds a line.
+Neither may ever change for an existing kind. A new kind adds a line.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ PICKLES = {
 }
 
 
-def test_every_kind_is_here() -> None:
+def test_every_kind_is_recorded() -> None:
     assert PICKLES.keys() == HANDLERS.keys()
 
 
 @pytest.mark.parametrize("kind", PICKLES)
-def test_a_provider_is_written_as_it_always_was(kind: str) -> None:
+def test_a_pickled_provider_never_changes(kind: str) -> None:
     assert serialize_provider(stacks.provider_for(kind)) == PICKLES[kind]
 
 
 @pytest.mark.parametrize("kind", PICKLES)
-def test_what_was_written_still_leads_to_the_provider(kind: str) -> None:
+def test_an_old_pickle_still_loads_the_provider(kind: str) -> None:
     provider = pickle.loads(base64.b64decode(PICKLES[kind]))
 
     assert type(provider.handler) is HANDLERS[kind]
 
 
 @pytest.mark.parametrize("kind", PICKLES)
-def test_a_type_token_is_what_it_always_was(kind: str) -> None:
+def test_a_type_token_never_changes(kind: str) -> None:
     assert getattr(stacks, kind)._resource_type_name == f"dynamic/stacks:{kind}"
 
 
@@ -75,7 +75,7 @@ def test_subclass_with_a_type_of_its_own_keeps_its_parents_type_and_remembers_it
     assert stacks.Container._former_type is None
 
 
-def test_a_state_of_a_newer_version_is_an_error_that_says_so() -> None:
+def test_a_state_of_a_newer_version_is_an_error() -> None:
     with pytest.raises(LookupError, match="knows no resource 'Cluster': a newer one wrote the state"):
         stacks.provider_for("Cluster")
 

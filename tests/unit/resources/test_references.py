@@ -11,7 +11,7 @@ from stacks_pulumi.resources import _parent, _references
 
 
 class Web(pulumi.CustomResource):
-    """A Container as far as a child looks at it; registered nowhere."""
+    """The part of a Container that a child uses, without a registration."""
 
     def __init__(self, *, outlives: bool = False, provider: pulumi.ProviderResource | None = None) -> None:
         self.outlives_stack = outlives
@@ -63,7 +63,7 @@ def test_the_stack_says_whether_children_are_left_to_their_container(
     assert _references.deletes_children_with_container(account(delete_children_with_container=False)) is False
 
 
-def test_what_the_program_says_goes_first() -> None:
+def test_an_explicit_option_takes_precedence() -> None:
     web, other, team, theirs = Web(), Web(), account(), account()
     given = pulumi.ResourceOptions(deleted_with=other, provider=theirs, additional_secret_outputs=["mine"])
 
@@ -98,7 +98,7 @@ def test_no_attribute_of_an_output_is_read() -> None:
     assert _parent.stated(Lazy()) == {}
 
 
-def test_a_look_up_belongs_to_nobody() -> None:
+def test_a_look_up_has_no_owner() -> None:
     options = _references.child_options(pulumi.ResourceOptions(id="a/b"), Web())
 
     assert options.deleted_with is None
