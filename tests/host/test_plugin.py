@@ -134,7 +134,7 @@ def test_the_default_name_includes_colons_of_the_resource_name(host: Host) -> No
     assert "'web::two'" in failure.reason
 
 
-def test_a_proposed_name_that_is_too_long_is_shortened_and_an_enforced_one_is_refused(host: Host) -> None:
+def test_a_long_name_is_shortened_unless_it_is_enforced(host: Host) -> None:
     options = provider_pb2.CheckRequest.AutonamingOptions
     long = "a-very-long-name-of-a-container-1a2b3c4"
 
@@ -147,7 +147,7 @@ def test_a_proposed_name_that_is_too_long_is_shortened_and_an_enforced_one_is_re
     assert [failure.property for failure in enforced.failures] == ["name"]
 
 
-def test_a_name_pattern_shapes_the_name_of_the_program_and_autonaming_takes_precedence(
+def test_autonaming_takes_precedence_over_a_name_pattern(
     make_host: Callable[..., Host], emulator: Emulator
 ) -> None:
     config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}

@@ -134,7 +134,7 @@ def test_a_folder_that_serves_nothing_is_not_a_pack(tmp_path: Path) -> None:
         load_pack(tmp_path)
 
 
-def test_a_pack_made_with_the_sdk_alone_can_be_tested(tmp_path: Path) -> None:
+def test_a_pack_made_only_with_the_sdk_can_be_tested(tmp_path: Path) -> None:
     (tmp_path / "__main__.py").write_text(
         "from pulumi_policy import EnforcementLevel, PolicyPack, ResourceValidationPolicy\n"
         "PolicyPack('own', [ResourceValidationPolicy('never', 'Never.', lambda args, report: report('no'),"

@@ -80,7 +80,7 @@ def test_wait_while_calls_the_pulse_twice_a_second(
     assert beats == pytest.approx([1000.0, 1000.5, 1001.0, 1001.5])
 
 
-def test_wait_while_holds_the_lock_for_blocked_and_not_for_the_pulse_and_returns_with_it(
+def test_wait_while_releases_the_lock_for_the_pulse(
     clock: FakeClock,
 ) -> None:
     changed = threading.Condition(threading.Lock())
@@ -103,7 +103,7 @@ def test_wait_while_holds_the_lock_for_blocked_and_not_for_the_pulse_and_returns
     assert set(seen) == {("blocked", True), ("pulse", False)}
 
 
-def test_what_the_pulse_raises_ends_wait_while_with_the_lock_held(clock: FakeClock) -> None:
+def test_an_exception_of_the_pulse_ends_wait_while_with_the_lock(clock: FakeClock) -> None:
     changed = threading.Condition(threading.Lock())
     with changed:
         with pytest.raises(InterruptedError):

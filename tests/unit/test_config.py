@@ -36,11 +36,11 @@ def test_space_around_a_pasted_key_does_not_matter() -> None:
     assert load({"stacks:apiKey": f" {KEY}\n"}, {}).api_key == KEY
 
 
-def test_an_empty_variable_is_no_key() -> None:
+def test_an_empty_variable_is_ignored() -> None:
     assert load({}, {"STACKS_API_KEY": ""}).api_key is None
 
 
-def test_an_account_of_its_own_does_not_get_the_key_of_the_environment() -> None:
+def test_an_explicit_provider_does_not_get_the_environments_key() -> None:
     settings = load({"stacks:account": "team-b"}, {"STACKS_API_KEY": KEY})
 
     assert settings.api_key is None

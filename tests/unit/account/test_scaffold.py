@@ -264,7 +264,7 @@ def test_every_output_file_is_checked_first(full: Accounts, tmp_path: Path) -> N
         assert {path.name for path in (tmp_path / language).iterdir()} == {*names, "README.md"}
 
 
-def test_an_empty_name_is_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_folder_name_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["scaffold", "--out", ""])
 
@@ -344,7 +344,7 @@ def test_a_container_that_an_up_would_change_or_refuse_is_left_out(container: Co
     assert reason in left.reason
 
 
-def test_containers_whose_names_differ_in_case_alone_are_left_out() -> None:
+def test_containers_whose_names_differ_only_in_case_are_omitted() -> None:
     web, other, api = running("web"), running("WEB"), running("api")
 
     program = plan([web, api], {}, [web, other, api])
@@ -425,7 +425,7 @@ def test_a_template_that_the_catalogue_does_not_know_is_protected() -> None:
     assert [one.protect for one in planned(running()).declared] == [False]
 
 
-def test_names_that_differ_in_signs_alone_stay_unique() -> None:
+def test_names_that_differ_only_in_signs_stay_unique() -> None:
     made = planned(
         running(),
         access=access(*(AllowedIp(id=str(n), ip_address=text) for n, text in enumerate(("::1", "0:0:1::")))),

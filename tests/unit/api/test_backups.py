@@ -244,7 +244,7 @@ def test_a_start_needs_a_complete_list(clock: FakeClock) -> None:
     assert script.operations == ["backups.list"]
 
 
-def test_a_backup_that_an_incomplete_list_does_not_show_has_not_vanished(clock: FakeClock) -> None:
+def test_absence_from_an_incomplete_list_is_no_deletion(clock: FakeClock) -> None:
     looks: list[Reply] = [*[data([{"id": []}])] * 5, data([entry(11, "completed")])]
 
     assert backups(Script(backups__list=looks), clock).wait("a", 11, deadline=clock.now() + 60).id == 11

@@ -97,7 +97,7 @@ def test_a_new_certificate_that_the_answer_does_not_hold_is_downloaded(
     assert client.containers.regenerate_certificate("a") == PEM
 
 
-def test_opening_tells_where(client: StacksClient, http: responses.RequestsMock) -> None:
+def test_enable_access_returns_the_url(client: StacksClient, http: responses.RequestsMock) -> None:
     http.put(
         f"{URL}/containers/a/external-access",
         json={
@@ -118,7 +118,7 @@ def test_opening_tells_where(client: StacksClient, http: responses.RequestsMock)
 @pytest.mark.parametrize(
     "answer", [{"json": {"success": True}}, {"body": "Access disabled"}, {"body": "", "status": 204}]
 )
-def test_closing_answers_anything(
+def test_disable_access_accepts_any_answer(
     client: StacksClient, http: responses.RequestsMock, answer: dict[str, object]
 ) -> None:
     http.put(f"{URL}/containers/a/external-access", match=[json_params_matcher({"enabled": False})], **answer)

@@ -74,7 +74,7 @@ def test_a_success_code_with_an_error_body_is_an_error(body: Any) -> None:
         {"error": ""},
     ],
 )
-def test_a_field_named_error_alone_does_not_make_it_one(body: Any) -> None:
+def test_a_field_named_error_is_not_always_an_error(body: Any) -> None:
     assert decode(ok(body)) == body
 
 

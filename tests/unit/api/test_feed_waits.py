@@ -303,7 +303,7 @@ def test_a_wait_outlives_failed_looks(
     assert clock.now() < 1033
 
 
-def test_a_wait_that_saw_nothing_but_failures_says_so(
+def test_a_wait_with_only_failures_reports_them(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     account.fails = lambda now: errors.ServerError("list containers: the API failed", status=500)

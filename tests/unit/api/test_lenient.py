@@ -108,7 +108,7 @@ def test_the_same_container_reads_the_same_from_the_list_and_from_its_status() -
     assert (listed.updated_at, status.updated_at) == (None, "2026-02-25T12:00:00.000Z")
 
 
-def test_a_text_that_came_as_a_number_is_a_text_and_a_number_that_came_as_text_a_number() -> None:
+def test_numbers_and_texts_are_converted_to_each_other() -> None:
     read = record(Container, {"id": 7, "version": 22, "port": "8005", "cpu": "0.50", "hasWebUI": "false"})
 
     assert (read.id, read.version, read.port, read.cpu, read.has_web_ui) == ("7", "22", 8005, 0.5, False)
@@ -155,7 +155,7 @@ def test_a_field_that_cannot_be_read_is_none_also_where_it_is_nested() -> None:
     assert record(Connection, given) == Connection(id="a", name="main")
 
 
-def test_the_best_spelling_of_a_field_is_used_in_whatever_order_they_come() -> None:
+def test_the_best_spelling_of_a_field_is_used_in_any_order() -> None:
     assert record(Container, {"id": "a", "type": "vpn", "template": "stacks-vpn"}).template == "stacks-vpn"
     assert record(Container, {"id": "a", "template": "stacks-vpn", "type": "vpn"}).template == "stacks-vpn"
     assert record(Container, {"template": None, "type": "vpn", "id": "a"}).template == "vpn"
@@ -237,7 +237,7 @@ def test_a_value_that_is_no_list_is_an_error(body: Any) -> None:
         items(Container, body)
 
 
-def test_a_text_alone_fills_all_fields_that_it_stands_for() -> None:
+def test_a_single_text_fills_all_its_fields() -> None:
     assert items(AllowedIp, ["10.0.0.1"], bare=("id", "ip_address")) == (
         AllowedIp(id="10.0.0.1", ip_address="10.0.0.1"),
     )

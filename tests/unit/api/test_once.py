@@ -135,9 +135,7 @@ def test_a_success_that_cannot_be_read_may_take_a_while_to_show(api: Api, clock:
 
 
 @pytest.mark.parametrize(("status", "looks"), [(202, 4), (302, 1), (404, 1), (0, 1)])
-def test_an_answer_that_cannot_be_read_and_shows_nothing_may_not_be_from_the_api(
-    api: Api, status: int, looks: int
-) -> None:
+def test_an_unreadable_answer_without_effect_is_retried(api: Api, status: int, looks: int) -> None:
     api.posts = [errors.UnreadableAnswerError("a page", status=status), MINE]
 
     assert api.create() is MINE
@@ -223,7 +221,7 @@ def test_a_conflict_returns_the_existing_object(api: Api) -> None:
     assert caught.value.existing is theirs
 
 
-def test_a_refusal_is_told_even_if_the_look_after_it_fails(api: Api) -> None:
+def test_a_refusal_is_raised_even_if_the_look_fails(api: Api) -> None:
     api.posts = [TAKEN]
     api.looks = [DOWN]
 

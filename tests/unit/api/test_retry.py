@@ -140,7 +140,7 @@ def test_otherwise_not_found_is_not_found(clock: FakeClock, method: str, outcome
         ([REFUSED], False),
     ],
 )
-def test_a_refusal_tells_whether_an_earlier_attempt_may_have_been_carried_out(
+def test_a_refusal_notes_a_possible_earlier_success(
     clock: FakeClock, outcomes: list[errors.StacksError], expected: bool
 ) -> None:
     outcomes = [copy.copy(error) for error in outcomes]

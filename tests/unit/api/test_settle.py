@@ -185,9 +185,7 @@ def test_a_refused_change_whose_state_is_not_reached_or_not_seen_is_that_error(
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
-def test_a_change_whose_response_is_lost_again_and_again_is_judged_by_its_state(
-    clock: FakeClock, case: Case
-) -> None:
+def test_repeatedly_lost_responses_are_resolved_by_the_state(clock: FakeClock, case: Case) -> None:
     script = case.run(clock, LOST, case.reached)
     assert script.operations == [case.operation] * 5 + [case.look]
 
@@ -209,7 +207,7 @@ def test_a_failed_look_is_an_unknown_outcome(
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
-def test_a_refusal_of_another_kind_is_told_without_a_look(clock: FakeClock, case: Case) -> None:
+def test_a_refusal_of_another_kind_is_raised_without_a_look(clock: FakeClock, case: Case) -> None:
     with pytest.raises(errors.ForbiddenError):
         case.run(clock, refusal(403), errors.ConfigError("no look is made"))
 
@@ -247,9 +245,7 @@ def test_without_its_container_a_refused_change_of_a_backup_is_an_error(clock: F
 
 
 @pytest.mark.parametrize(("answers", "doubtful"), [([LOST, refusal(400)], True), ([refusal(400)], False)])
-def test_the_look_is_told_whether_an_attempt_may_have_been_carried_out(
-    clock: FakeClock, answers: Any, doubtful: bool
-) -> None:
+def test_the_look_knows_of_a_possible_earlier_success(clock: FakeClock, answers: Any, doubtful: bool) -> None:
     told: list[bool] = []
 
     def look(error: errors.StacksError) -> str:

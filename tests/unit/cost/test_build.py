@@ -99,7 +99,7 @@ def test_a_container_that_a_refresh_found_deleted_is_new(write: Callable[..., by
     assert (report.planned, report.difference) == (dollars(21), Change(Decimal(15), Decimal(15)))
 
 
-def test_a_refresh_alone_costs_what_it_finds() -> None:
+def test_a_refresh_costs_what_it_finds() -> None:
     steps = [
         step("refresh", "shop-dev", {}, {}, previews.STACK),
         step("refresh", "kept", web("micro"), web("standard")),
@@ -140,7 +140,7 @@ def test_a_deleted_old_half_has_no_price(write: Callable[..., bytes]) -> None:
     assert report_of(export(pending["oldState"])).planned == dollars(0)
 
 
-def test_what_is_replaced_is_charged_to_the_cap_again_though_it_costs_no_more() -> None:
+def test_a_replacement_counts_again_in_the_cap() -> None:
     def note(*plans: str) -> str:
         steps = [step("replace", f"web{n}", web(plan), web(plan)) for n, plan in enumerate(plans)]
         [found] = report_of(preview(*steps)).notes
@@ -234,7 +234,7 @@ def test_a_leftover_of_a_replacement_is_a_separate_line() -> None:
 
 
 @pytest.mark.parametrize("write", [preview, events])
-def test_what_is_new_and_outside_of_a_target_is_not_counted_and_said(write: Callable[..., bytes]) -> None:
+def test_a_new_container_outside_of_the_target_is_noted(write: Callable[..., bytes]) -> None:
     outside = {**step("same", "later", {}, {}), "oldState": state("later", {}, id="")}
 
     report = report_of(write(outside, step("create", "new", None, web())))

@@ -81,7 +81,7 @@ def test_the_highest_limit_is_one(file: str, limit: str) -> None:
     assert cost(file, f"--max-{limit}=1e9") == 0
 
 
-def test_a_mistyped_option_is_no_blocked_change(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistyped_option_is_a_usage_error(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ([file, "--max-totl", "5"], ["--format", "html"]):
         with pytest.raises(SystemExit, match=r"^1$"):
             cost(*arguments)

@@ -54,7 +54,7 @@ def test_the_account_is_priced_by_template_plan_and_storage() -> None:
         (Container(id="x", plan="basic", storage_mb=10240), 4, 5),
     ],
 )
-def test_what_the_api_does_not_tell_is_a_range(container: Container, low: int, high: int) -> None:
+def test_a_field_that_the_api_omits_is_a_range(container: Container, low: int, high: int) -> None:
     price = live.account(client([container])).planned
     assert (price.low, price.high) == (Decimal(low), Decimal(high))
 

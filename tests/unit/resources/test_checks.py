@@ -44,7 +44,7 @@ def test_every_value_is_accepted_or_refused_with_a_message(
 
 
 @given(name=st.from_regex(r"\A[A-Za-z0-9]([A-Za-z0-9]|-(?!-)){1,30}[A-Za-z0-9]\Z"))
-def test_what_the_guide_allows_is_a_name(name: str) -> None:
+def test_names_follow_the_guide(name: str) -> None:
     if "--" not in name:
         assert _checks.container_name(name) == name
 

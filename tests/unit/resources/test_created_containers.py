@@ -37,7 +37,7 @@ def opened(your_ip: str | None = MINE, *entries: str) -> ExternalAccess:
     return ExternalAccess(enabled=True, your_ip=your_ip, allowed_ips=rows)
 
 
-def test_a_container_that_was_created_here_is_trusted_as_the_newest_list_shows_it() -> None:
+def test_a_created_container_is_trusted_as_listed() -> None:
     account = Account()
     assert account.trusted == (True, True)
 

@@ -58,7 +58,7 @@ def test_a_subclass_is_of_the_same_type_and_no_policy_misses_it(kind: str) -> No
     assert {of_a_team._resource_type_name, of_one_of_them._resource_type_name} == {f"dynamic/stacks:{kind}"}
 
 
-def test_subclass_with_a_type_of_its_own_keeps_its_parents_type_and_remembers_its_own() -> None:
+def test_a_subclass_with_a_type_keeps_its_parents_type() -> None:
     class Named(stacks.Container, module="team", name="Named"):
         pass
 
@@ -80,7 +80,7 @@ def test_a_state_of_a_newer_version_is_an_error() -> None:
         stacks.provider_for("Cluster")
 
 
-def test_a_state_is_read_by_a_process_that_has_imported_nothing_of_ours() -> None:
+def test_a_new_process_reads_a_state() -> None:
     program = (
         "import base64, pickle, sys\n"
         f"print(type(pickle.loads(base64.b64decode({PICKLES['Container']!r})).handler).__name__)"

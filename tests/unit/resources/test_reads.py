@@ -84,7 +84,7 @@ def test_a_change_invalidates_all_answers() -> None:
     assert reads.get("a", ask=source) == 2
 
 
-def test_an_answer_that_was_asked_for_before_a_change_ended_does_not_count_after_it() -> None:
+def test_a_read_during_a_change_is_not_reused() -> None:
     reads, source = Reads(FakeClock()), Source()
 
     with reads.changing():

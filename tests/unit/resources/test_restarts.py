@@ -241,7 +241,7 @@ def test_the_target_of_a_connection_keeps_running_while_it_is_made() -> None:
     assert db.restarts == [7.0]
 
 
-def test_containers_connected_in_a_ring_do_not_wait_for_each_other_for_ever() -> None:
+def test_containers_connected_in_a_ring_do_not_deadlock() -> None:
     clock = FakeClock()
     restarts, names = Restarts(clock), ("a", "b", "c")
     sources = {name: Source(clock) for name in names}
