@@ -1,4 +1,4 @@
-"""What all rings share."""
+"""Options of pytest for all tests."""
 
 from __future__ import annotations
 
@@ -6,5 +6,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of our own."""
-    parser.addoption("--write-docs", action="store_true", help="write what was seen into the documentation")
+    """Add the project's options."""
+    parser.addoption(
+        "--write-docs", action="store_true", help="write the results of the run into the documentation"
+    )

@@ -1,5 +1,5 @@
 """
-Measure: seconds and calls for many containers, both hosts and a plain provider side by side.
+Benchmark: seconds and calls for many containers, with both hosts and a plain provider.
 
     make bench                      everything; some hours, most of it waiting for the rate limit
     make bench ARGS=--quick         24 containers, both hosts and plain; about seven minutes
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# Run as a script: this folder would come first on the path, where its modules could hide others.
+# Run as a script, Python puts this folder first on the path, where its modules could hide others.
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[0] = str(ROOT)
 
@@ -27,7 +27,7 @@ from tools.engine.ensure import ensure  # noqa: E402
 
 
 def main() -> int:
-    """Run the benchmark; the exit code."""
+    """Run the benchmark and return the exit code."""
     arguments = _arguments()
     engine = ensure().bin
     empty = empty_up(engine)
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def _idle(case: cases.Case, engine: Path, empty: float, store: Store) -> dict[str, float]:
-    """Seconds of each verb with a provider that does nothing; measured unless this machine has done it before."""
+    """Return the seconds of each verb with a provider that does nothing; measured once for each machine."""
 
     def known() -> dict[str, float]:
         return {row.verb: row.measured.seconds for row in store.rows if row.case == case.idle}
@@ -89,7 +89,7 @@ def _chosen(arguments: argparse.Namespace) -> Callable[[cases.Case], bool]:
 
 
 def say(text: str) -> None:
-    """Tell a person, at once."""
+    """Print a line immediately."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -114,7 +114,7 @@ def _arguments() -> argparse.Namespace:
         default=None,
         help="children that are deleted with their container, or that delete themselves",
     )
-    parser.add_argument("--none", action="store_true", help="no stack: only what is known already")
+    parser.add_argument("--none", action="store_true", help="measure no stack, only use stored figures")
     parser.add_argument("--write", action="store_true", help="write docs/bench.md and its chart")
     return parser.parse_args()
 

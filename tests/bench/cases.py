@@ -1,4 +1,4 @@
-"""What is measured: which provider, how many containers, with or without children, under which limit."""
+"""The measured cases: provider, number of containers, with or without children, rate limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 VERBS = ("up", "no-op up", "refresh", "destroy")
 WINDOW = 60.0
 HOSTS = ("ours", "native")
-"""Our two hosts."""
+"""The two hosts of this package."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Case:
     Attributes:
         provider: `ours` (the dynamic host), `native` (the same resources in the plugin), `plain`, or `idle` (one that
             does nothing: the engine alone).
-        containers: How many.
+        containers: The number of containers.
         children: Whether every second one has external access with an AllowedIp and a Connection to its neighbour.
         per_minute: Requests a minute that the key may make; `None` for no limit.
         boot: Seconds for which a container is pending.
@@ -36,27 +36,27 @@ class Case:
 
     @property
     def pairs(self) -> int:
-        """How many containers have children."""
+        """The number of containers with children."""
         return self.containers // 2 if self.children else 0
 
     @property
     def limit(self) -> str:
-        """The rate limit, for people."""
+        """The rate limit as text."""
         return "no limit" if self.per_minute is None else f"{self.per_minute}/min"
 
     @property
     def what(self) -> str:
-        """The stack, for people."""
+        """The stack as text."""
         children = f" + {2 * self.pairs} children" if self.children else ""
         return f"{self.containers}{children}{', deleted with them' if self.with_container else ''}"
 
     @property
     def at_once(self) -> int:
         """
-        How many operations the engine and the host are told to carry out at once.
+        The number of concurrent operations of the engine and the host.
 
-        64 is our default, and more than a minute's requests allow. Without a limit, more at once is what one would ask
-        for: with 64, two hundred containers boot in four rounds.
+        64 is the default, and more than the rate limit allows in a minute. Without a limit, a user would set a larger
+        number, because with 64 two hundred containers boot in four rounds.
         """
         return 64 if self.per_minute is not None or self.containers <= 64 else 256
 
@@ -77,7 +77,7 @@ class Case:
 
     def calls_at_least(self, verb: str) -> int:
         """
-        The calls without which the verb cannot be done.
+        The smallest number of calls for the verb.
 
         An `up` takes one look at the containers, which shows the names that are taken, and the requests that change
         something: the create of each container; for each pair the external access, the connection, the restart of its

@@ -1,4 +1,4 @@
-"""How long it takes to list many containers, beside requests and json alone."""
+"""The time to list many containers, compared with requests and json alone."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ _ROW = {
 
 def milliseconds(rows: int = ROWS, rounds: int = ROUNDS) -> dict[str, float]:
     """
-    The time of a list in the client, in the client with one odd field in one row, and in requests and json: the least
-    of several rounds, taken in turn. It is the processor's time for the calling thread, so that neither the server nor
-    what else the machine is busy with counts.
+    Return the time of a list in the client, in the client with one malformed field, and in requests with json.
+
+    Each is the least of several rounds, taken in turn. It is the processor time of the calling thread, without the time
+    of the server and of other processes.
     """
     data = [{**_ROW, "id": f"usr-abc12345-app-{number}", "name": f"app-{number}"} for number in range(rows)]
     usual = _Server(data)
@@ -63,7 +64,7 @@ def milliseconds(rows: int = ROWS, rounds: int = ROUNDS) -> dict[str, float]:
 
 
 class _Server:
-    """Answers every request with the same list, ready made: only what the client does is measured."""
+    """A server that answers every request with one prepared list, so that only the client is measured."""
 
     def __init__(self, data: list[dict[str, object]]) -> None:
         body = json.dumps({"success": True, "count": len(data), "data": data}).encode()

@@ -1,4 +1,4 @@
-"""One case after the other, each on an emulator and a stack of its own."""
+"""Run one case after the other, each with its own emulator and stack."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Row:
     One line of the table.
 
     Attributes:
-        case: Of which stack.
-        verb: What was done.
-        measured: What it took.
-        bound: Seconds that it takes at least.
+        case: The measured case.
+        verb: The command: `up`, `refresh` or `destroy`.
+        measured: The time and calls of the verb.
+        bound: The smallest possible number of seconds.
     """
 
     case: Case
@@ -36,7 +36,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """How near to the bound it is; 1 is the bound."""
+        """The time as a multiple of the bound."""
         return self.measured.seconds / self.bound
 
 
@@ -68,7 +68,7 @@ def run(case: Case, engine: Path, empty_up: float, idle: Mapping[str, float] | N
         stack.program(case.program())
         for verb in VERBS:
             bound = case.seconds_at_least(verb, empty_up, (idle or {}).get(verb, 0.0))
-            # A plain provider takes a multiple of the bound; this ends only what hangs.
+            # A plain provider takes a multiple of the bound; this limit ends only a run that hangs.
             timeout = 120 + 12 * bound + 12 * case.containers
             yield Row(
                 case,

@@ -1,7 +1,7 @@
 """
 The figures of the last run of each case, kept in `build/` (which is not under version control).
 
-A full run takes hours, so it may be done in pieces; the page is written from all that there is.
+A full run takes hours, so it may be done in parts; the page shows the newest figures of all parts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Store:
         return list(self._rows.values())
 
     def add(self, row: Row) -> None:
-        """Keep a row, at once: what comes after it may be interrupted."""
+        """Store a row immediately, because the run may be interrupted later."""
         self._keep(row)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:

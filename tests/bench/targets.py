@@ -1,4 +1,4 @@
-"""What is to be reached, and whether it was."""
+"""The targets of the benchmark, and whether they were reached."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Target:
     One figure.
 
     Attributes:
-        what: What it is.
-        wanted: What it has to be, for people.
-        got: What it was, for people.
-        reached: Whether that is good enough.
+        what: The name of the figure.
+        wanted: The target, as text.
+        got: The measured value, as text.
+        reached: Whether the value reaches the target.
     """
 
     what: str
@@ -46,7 +46,7 @@ class Target:
 
 
 def targets(figures: Figures) -> list[Target]:
-    """Every target that the figures say something about."""
+    """Return every target for which figures exist."""
     rows = figures.rows
     ours = [row for row in rows if row.case.provider == "ours"]
     bare = [row for row in ours if not row.case.children]

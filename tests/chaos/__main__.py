@@ -1,14 +1,14 @@
 """
-Chaos: programs, drift and faults at random.
+Chaos: random programs, random drift and random faults.
 
-    make chaos                              thousands of steps from a new seed, which it shows; about half an hour
+    make chaos                              thousands of steps from a new seed, which it prints; about half an hour
     make chaos ARGS="--seed 42"             the same again
     make chaos ARGS="--programs 400"        more
     make chaos ARGS="--steps rename,target" with renames and targets among the steps; `all` and `none` work too
     make chaos ARGS="--host native"         with the native plugin instead of the dynamic host
-    python tests/chaos --without identity   with a mechanism of the provider switched off, which has to be found
+    python tests/chaos --without identity   with a mechanism of the provider switched off, so the run has to fail
 
-Waiting is most of it, so several lives go on at once, each in a process and with a seed of its own.
+Most of the time is spent waiting, so several lives run in parallel, each in its own process and with its own seed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 ROOT = Path(__file__).resolve().parents[2]
 if not __package__:
-    # Run by its folder: that would come first on the path, where its modules could hide others.
+    # Run by its folder, Python puts the folder first on the path, where its modules could hide others.
     sys.path[0] = str(ROOT)
 
 from tests.chaos.identity_steps import DEFAULT, STEPS, IdentityChaos, chosen  # noqa: E402  (as above)
@@ -39,7 +39,7 @@ from tests.support.host import HOSTS  # noqa: E402  (as above)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run lives; the exit code."""
+    """Run lives and return the exit code."""
     parser = argparse.ArgumentParser(prog="make chaos", description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the first life")
     parser.add_argument("--programs", type=int, default=200, help="how many, over all lives")
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def together(
     first: int, programs: int, turns: int, at_once: int, *, steps: str = DEFAULT, host: str = "dynamic"
 ) -> tuple[Counter[str], list[str]]:
-    """Several lives at once: what they counted, and what was said by those that failed."""
+    """Run several lives in parallel; return the sum of their counts, and the output of those that failed."""
     lives = [
         subprocess.Popen(
             [
@@ -121,16 +121,16 @@ def together(
 
 
 def live(number: int, programs: int, turns: int, steps: frozenset[str], host: str) -> int:
-    """One life; its last line says what it counted, as JSON."""
+    """Run one life; its last line of output is its counts, as JSON."""
     profile = settings(
         max_examples=programs,
         stateful_step_count=turns,
         deadline=None,
         database=None,
-        # The first failure ends a life, so that the count of its steps is that of the failure.
+        # A life ends at its first failure, so that its count of steps says where the failure happened.
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
-        # A run is in real time: to make a failure smaller takes longer than to read it.
+        # A run is in real time: shrinking a failure takes longer than reading it.
         phases=(Phase.generate,),
     )
     machine: type[Chaos] = IdentityChaos if steps else Chaos
@@ -138,7 +138,7 @@ def live(number: int, programs: int, turns: int, steps: frozenset[str], host: st
     Chaos.host_kind = host
     try:
         run_state_machine_as_test(seed(number)(machine), settings=profile)
-    except BaseException:  # noqa: BLE001  (hypothesis raises groups and interrupts; all of it is for the reader)
+    except BaseException:  # noqa: BLE001  (hypothesis raises groups and interrupts; print all of them)
         say(traceback.format_exc())
         return 1
     finally:
@@ -147,7 +147,7 @@ def live(number: int, programs: int, turns: int, steps: frozenset[str], host: st
 
 
 def describe(total: Counter[str]) -> str:
-    """The counts, for people."""
+    """Return the counts as one line of text."""
     kinds = {name.removeprefix("fault "): count for name, count in total.items() if name.startswith("fault ")}
     fired = ", ".join(
         f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda item: -item[1]) if count
@@ -161,7 +161,7 @@ def describe(total: Counter[str]) -> str:
 
 
 def say(text: str) -> None:
-    """Tell a person, at once."""
+    """Print a line immediately."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""What an account really holds, what a state says that it holds, and what no text may hold."""
+"""What an account really holds, what a state says that it holds, and which secrets no text may contain."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ AUTO_ADDED = "Your IP (Auto-added)"
 
 def holdings(emulator: Emulator, among: str = "") -> set[str]:
     """
-    Everything in the account that a resource can stand for, as the ids that resources have.
+    Return the ids of everything in the account that a resource can manage.
 
-    A manual backup counts whether it is pinned or not. What the platform puts in by itself does not count: the caller's
+    A manual backup counts whether it is pinned or not. What the platform adds by itself does not count: the caller's
     own address, a VPN's first client, and nightly backups.
 
     Args:
-        emulator: Whose account.
-        among: Only containers whose name begins like this, and what belongs to them.
+        emulator: The emulator that has the account.
+        among: Only containers whose name begins with this text, and their children.
     """
     with emulator.platform.lock:
         state = emulator.state
@@ -54,30 +54,30 @@ def holdings(emulator: Emulator, among: str = "") -> set[str]:
 
 
 def connected(emulator: Emulator) -> dict[str, str]:
-    """The target of every connection, by the id that its resource has."""
+    """Return the target of every connection, by the id that its resource has."""
     with emulator.platform.lock:
         made = list(emulator.state.connections.values())
     return {f"{one.source}/{one.id}": one.target for one in made}
 
 
 def failures(emulator: Emulator) -> set[str]:
-    """Backups that failed: the account lists them, and there is nothing in them."""
+    """Return the ids of failed backups: the account lists them, but they are empty."""
     with emulator.platform.lock:
         backups = list(emulator.state.backups.values())
     return {f"{backup.container_id}/{backup.id}" for backup in backups if backup.status == "failed"}
 
 
 def claims(resources: Iterable[HostedResource]) -> set[str]:
-    """The ids of everything that the state says there is."""
+    """Return the ids of everything that the state says exists."""
     return {resource.id for resource in resources if resource.kind not in {"SshCertificate", "BackupRestore"}}
 
 
 def secrets(emulator: Emulator, resources: Iterable[HostedResource]) -> Iterator[str]:
-    """What must be in no text: the key, and the secret outputs."""
+    """Return the secrets that no text may contain: the key, and the secret outputs."""
     yield emulator.key
     for resource in resources:
         for name in ("config", "private_key"):
             text = resource.outs.get(name)
             if isinstance(text, str):
-                # A line of it is as bad as all of it.
+                # One line of a secret is as bad as all of it.
                 yield from (line for line in text.splitlines() if len(line) > 40)

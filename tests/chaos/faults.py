@@ -1,4 +1,4 @@
-"""The faults that chaos draws: any operation, reads too, any kind, a few times in a row."""
+"""The faults that chaos draws: of any kind, on any operation (reads too), a few times in a row."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("html", {}),
     ("empty", {}),
     ("wrong_code", {}),
-    # Not in ids and names: a list in which they are numbers cannot be told from a list of other objects.
+    # Not in ids and names: a list with wrong ids or names looks like a list of other objects.
     # `tests/host/test_hostile_answers.py` alters every field of every answer.
     ("wrong_types", {"field": "status"}),
     ("redirect", {}),
@@ -63,7 +63,7 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """One fault, yet to be set."""
+    """One fault that is not set yet."""
 
     operation: str
     kind: str
@@ -72,7 +72,7 @@ class Drawn:
     options: dict[str, Any] = field(default_factory=dict)
 
     def set(self, emulator: Emulator) -> Fault:
-        """Let it wait for its request, after so many that pass."""
+        """Set the fault in the emulator; the first requests, as many as drawn, do not meet it."""
         if self.skip:
             emulator.faults.add(self.operation, "pass", self.skip)
         return emulator.faults.add(self.operation, self.kind, self.times, **self.options)
@@ -80,10 +80,10 @@ class Drawn:
 
 def drawn() -> st.SearchStrategy[list[Drawn]]:
     """
-    Up to three faults, on any request of an operation or on those of one endpoint.
+    Draw up to three faults, on any request of an operation or only on those of one endpoint.
 
-    An operation sends few requests, most of them early: one that has nothing to do sends none. A fault that is set on
-    one endpoint, or on a late request, seldom fires.
+    An operation sends few requests, most of them early; a no-op sends none. So a fault that is set on
+    one endpoint, or on a late request, rarely fires.
     """
     kinds, times = st.sampled_from(KINDS), st.sampled_from((1, 1, 1, 2, 3, 6))
     early = st.sampled_from((0, 0, 1, 1, 2, 2, 3, 4, 6, 9))

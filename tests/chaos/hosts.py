@@ -1,4 +1,4 @@
-"""A fresh host for each operation, as the engine starts one; the next is made ready while this one works."""
+"""A fresh host for each operation, as with the engine; the next one starts while the current one works."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Hosts:
 
     Args:
         config: The stack's configuration.
-        kind: Which of `HOSTS`.
+        kind: One of `HOSTS`.
     """
 
     def __init__(self, config: dict[str, str], kind: str = "dynamic") -> None:
@@ -29,7 +29,7 @@ class Hosts:
 
     @contextlib.contextmanager
     def one(self) -> Iterator[Host]:
-        """A host that nobody has used; what it wrote to stderr is in `last_words` afterwards."""
+        """Yield an unused host; afterwards `last_words` has what it wrote to stderr."""
         host = self._next.result()
         self._next = self._pool.submit(self._start, self._config)
         try:
@@ -39,6 +39,6 @@ class Hosts:
             self.last_words = host.stop()
 
     def close(self) -> None:
-        """End the one that is ready."""
+        """Stop the host that is ready."""
         self._next.result().stop()
         self._pool.shutdown()

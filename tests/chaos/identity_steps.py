@@ -1,9 +1,9 @@
 """
-Chaos with what changes the URN, the identity or the owner of a thing.
+Chaos with steps that change the URN, the identity or the owner of an object.
 
 Renames with and without an alias, moves into a component, forced replacements, targets, containers that were recreated
-under the same name, retained resources, transforms, and a second stack on the same account. Beside what must hold in
-`life`: a container that another stack or the dashboard made is neither deleted nor changed nor adopted.
+under the same name, retained resources, transforms, and a second stack on the same account. In addition to the rules of
+`random_steps`: a container that another stack or the dashboard made is not deleted, changed or adopted.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ STEPS = (
     "transform",
     "children",
 )
-"""What can be switched on. `children`: they delete themselves, as without `stacks:deleteChildrenWithContainer`."""
+"""The steps to choose from. `children`: children delete themselves, as without `stacks:deleteChildrenWithContainer`."""
 
 DEFAULT = "all"
-"""What is switched on unless a run says otherwise."""
+"""The steps that a run uses by default."""
 
 Identity = tuple[str, float]
 
@@ -62,7 +62,7 @@ def chosen(text: str) -> frozenset[str]:
 
 
 def step(name: str) -> Callable[[Any], Any]:
-    """A rule that runs only where the step is switched on."""
+    """Make a rule run only if the step is switched on."""
     return precondition(lambda machine: name in machine.steps)
 
 
@@ -70,7 +70,7 @@ class IdentityChaos(Chaos):
     """One account, two stacks, and resources that change their names."""
 
     steps: ClassVar[frozenset[str]] = frozenset(STEPS)
-    """What is switched on."""
+    """The steps that this run uses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class IdentityChaos(Chaos):
     def new_program(self) -> Program:
         return Program(deleted_with="children" not in self.steps)
 
-    # --- what comes to pass ---
+    # --- the steps ---
 
     @step("rename")
     @rule(pick=picks, replaced=st.booleans(), moved=st.booleans(), faults=drawn())
@@ -99,7 +99,7 @@ class IdentityChaos(Chaos):
         name = self.program.rename(pick, alias=False, replaced=replaced)
         outcome = self._up(faults)
         if name is not None and outcome.errors:
-            # What the error says: the earlier name as an alias.
+            # Do what the error says: add the earlier name as an alias.
             self.program.remember(name)
 
     @step("move")
@@ -143,7 +143,7 @@ class IdentityChaos(Chaos):
             new = self.emulator.drift.recreate(
                 old.id, **({} if same or vpn else {"template": others[pick % len(others)]})
             )
-        # It boots, so that a later refusal has no other reason.
+        # Let it boot, so that a later refusal has no other reason.
         self.emulator.drift.start(new.id)
         self.vanished |= before - holdings(self.emulator)
         self.foreign.add(new.id)
@@ -162,7 +162,7 @@ class IdentityChaos(Chaos):
     def a_transform_sets_an_option(
         self, changes: list[Edit], pick: int, retained: bool, faults: list[Drawn]
     ) -> None:
-        """One `up` of a program with a transform, which replaces one resource and changes others."""
+        """Run one `up` of a program with a transform, which replaces one resource and changes others."""
         self.counts["transform"] += 1
         self.program.transform = RETAIN if retained else DELETE_FIRST
         try:
@@ -174,7 +174,7 @@ class IdentityChaos(Chaos):
     @step("second stack")
     @rule(pick=picks, destroyed=st.booleans())
     def the_second_stack_runs(self, pick: int, destroyed: bool) -> None:
-        """It declares a container that only it has, and one whose name this stack uses too."""
+        """The second stack declares a container that only it has and one whose name this stack uses too."""
         self.counts["second stack"] += 1
         program = Program(deleted_with=False)
         program.add_container("elder", "nodejs")
@@ -243,9 +243,9 @@ class IdentityChaos(Chaos):
             if owner == actor:
                 continue
             assert identity in after, f"{actor} deleted {identity}, which is of {owner}"
-            # One that boots begins to run by itself.
+            # A container that boots becomes running by itself.
             began = 1 if facts[0] is None else 0
-            # For a target the provider sees nothing of the container but its id.
+            # With `--target` the provider sees only the container's id.
             assert after[identity][began:] == facts[began:] or self.targeted, (
                 f"{actor} changed {identity}, which is of {owner}: {facts} is {after[identity]}"
             )

@@ -1,9 +1,9 @@
 """
-Mechanisms of the provider that can be switched off, so that chaos and the fault matrix can show what they are for.
+Switch off mechanisms of the provider, so that chaos and the fault matrix show what each mechanism prevents.
 
-A mechanism is off when its functions do nothing, or answer as if there were nothing to do. They are replaced when their
-module is imported, in every Python process that is started meanwhile: `PYTHONPATH` leads to a `sitecustomize`. Nothing
-of it is in the package.
+A mechanism is off when its functions do nothing, or return as if there were nothing to do. They are replaced when their
+module is imported, in every Python process that starts meanwhile: `PYTHONPATH` contains a `sitecustomize`. The package
+itself has no code for this.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["MECHANISMS", "Replaced", "switched_off"]
 @dataclass(frozen=True)
 class Replaced:
     """
-    One function that is replaced.
+    One replaced function.
 
     Attributes:
         module: Where it is defined.
         name: Its name in the module; `Class.method` for a method.
-        by: What it is replaced by: the text of an expression, in which `original` and the module's names can be used.
+        by: Its replacement: the text of an expression, which can use `original` and the module's names.
     """
 
     module: str
@@ -51,7 +51,7 @@ MECHANISMS: dict[str, tuple[Replaced, ...]] = {
         ),
     ),
 }
-"""What each mechanism is made of. A name that no longer exists is an error when its module is imported."""
+"""The functions of each mechanism. A name that no longer exists is an error when its module is imported."""
 
 _SITECUSTOMIZE = """
 import importlib.abc, importlib.util, sys
@@ -90,7 +90,7 @@ sys.meta_path.insert(0, Finder())
 
 
 def _check(mechanism: str) -> None:
-    """See that the functions exist: a host that cannot start fails every run, and would prove nothing."""
+    """Check that the functions exist: a host that cannot start fails every run, which proves nothing."""
     imports = "; ".join(f"import {one.module}" for one in MECHANISMS[mechanism])
     done = subprocess.run([sys.executable, "-c", imports], capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -99,7 +99,7 @@ def _check(mechanism: str) -> None:
 
 @contextlib.contextmanager
 def switched_off(mechanism: str | None) -> Iterator[None]:
-    """While inside, processes that are started run without the mechanism; `None` changes nothing."""
+    """In this context, new processes run without the mechanism; `None` changes nothing."""
     if mechanism is None:
         yield
         return

@@ -1,10 +1,10 @@
 """
-The engine in miniature: a program is applied to a state through the real host, in milliseconds.
+A small engine: it applies a program to a state through the real host, in milliseconds.
 
-It does what the real engine does with our providers as far as faults are concerned: the order of operations, what
-becomes of the state when one fails, the update of what was created half way, the deletions at the end, the old half
-of a replacement that could not be deleted yet, `deleted_with`, `retain_on_delete`, aliases, components, `--replace` and
-`--target`. The engine ring proves a sample of it on the real one.
+It copies what matters for faults in the real engine: the order of operations, the state after a failed operation, the
+update of a resource whose creation failed partway, the deletions at the end, the old half of a replacement that could
+not be deleted yet, `deleted_with`, `retain_on_delete`, aliases, components, `--replace` and `--target`. The engine
+tests repeat a sample of it on the real engine.
 
 With an alias, Check, Diff, Update and Create get the new URN; the Delete of a replacement's old half gets the old one.
 """
@@ -24,7 +24,7 @@ from tests.support.host import CallFailedError, Host, HostedResource
 __all__ = ["Declared", "MiniStack", "Outcome", "Ref"]
 
 SECONDS = 280.0
-"""The longest that one call to the host may take: a deletion that is never answered takes five read time-outs."""
+"""The longest time for one call to the host: a deletion without any answer takes five read timeouts."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Ref:
 @dataclass(frozen=True)
 class Declared:
     """
-    One resource of a program.
+    One resource that a program declares.
 
     Attributes:
         kind: The resource's class.
         name: Its name in the program.
-        inputs: Its inputs; a `Ref` stands for the id of one that was declared before.
-        parent: Whose deletion deletes it as well (`deleted_with`).
+        inputs: Its inputs; a `Ref` stands for the id of a resource that was declared before.
+        parent: The resource whose deletion also deletes this one (`deleted_with`).
         component: Type of the component that it is in.
         alias: The name and the component that it had before, if they changed.
         retain: Whether it stays in the account when it leaves the state (`retain_on_delete`).
@@ -61,19 +61,19 @@ class Declared:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The resources that its inputs refer to."""
+        """Return the names of the resources that its inputs refer to."""
         return frozenset(value.name for value in self.inputs.values() if isinstance(value, Ref))
 
 
 @dataclass
 class Outcome:
     """
-    What became of a run.
+    The result of a run.
 
     Attributes:
-        steps: What was done, as pairs of operation and name.
-        errors: What failed, by name.
-        undeleted: The message of each deletion that failed, by the id of what was to be deleted.
+        steps: The operations that ran, as pairs of operation and name.
+        errors: The error of each resource that failed, by name.
+        undeleted: The message of each deletion that failed, by the id of the resource.
     """
 
     steps: list[tuple[str, str]] = field(default_factory=list)
@@ -82,22 +82,22 @@ class Outcome:
 
     @property
     def messages(self) -> list[str]:
-        """What the user would read."""
+        """Return the messages that a user would read."""
         return [error.message for error in self.errors.values()]
 
 
 @dataclass
 class MiniStack:
     """
-    A stack: what the program declared last, and the state.
+    A stack: the last program that was applied, and the state.
 
     Attributes:
         host: Where the providers run.
         resources: The state by name, in order of creation.
-        unfinished: Names of those that were created or updated half way.
-        condemned: Old halves of replacements, to be deleted yet.
-        forgotten: Ids of what left the state with its parent, without a call.
-        retained: Ids of what left the state and stays, as the program asks.
+        unfinished: Names of the resources whose creation or update failed partway.
+        condemned: Old halves of replacements that are still to be deleted.
+        forgotten: Ids of resources that left the state with their parent, without a call.
+        retained: Ids of resources that left the state but stay in the account, as the program asks.
     """
 
     host: Host
@@ -109,7 +109,7 @@ class MiniStack:
     _declared: dict[str, Declared] = field(default_factory=dict)
 
     def on(self, host: Host) -> MiniStack:
-        """The same stack, for the next operation, which has a host of its own."""
+        """Return the same stack for the next operation, which runs on another host."""
         self.host = host
         for resource in self.in_state():
             resource.host = host
@@ -123,12 +123,12 @@ class MiniStack:
         target: Collection[str] | None = None,
     ) -> Outcome:
         """
-        Bring the state to what the program says. What fails holds up what needs it, and all deletions.
+        Apply the program. If a resource fails, the resources that need it are skipped, and so are all deletions.
 
         Args:
-            program: The resources, each after what it needs.
-            force: Names of those that are replaced without a diff (`--replace`).
-            target: Names of those that are looked at; all if not given (`--target`).
+            program: The resources, each after those that it needs.
+            force: Names of resources that are replaced without a diff (`--replace`).
+            target: Names of the only resources to apply; all if not given (`--target`).
         """
         outcome = Outcome()
         for declared in program:
@@ -144,8 +144,8 @@ class MiniStack:
                 self._declared[declared.name] = declared
         if not outcome.errors:
             wanted = {declared.name for declared in program}
-            # An old name under which the state still holds something that was not looked at is no deletion. An alias
-            # means nothing where the state has the new name already.
+            # If the state still has a resource under an old name that was not applied, it is not deleted. An alias
+            # has no effect if the state has the new name already.
             wanted |= {
                 declared.alias[0]
                 for declared in program
@@ -162,7 +162,7 @@ class MiniStack:
         return outcome
 
     def refresh(self) -> Outcome:
-        """Read everything; what is gone leaves the state."""
+        """Read every resource; those that no longer exist leave the state."""
         outcome = Outcome()
         for name, resource in list(self.resources.items()):
             try:
@@ -174,7 +174,7 @@ class MiniStack:
         return outcome
 
     def in_state(self) -> Iterator[HostedResource]:
-        """Everything that the state knows of."""
+        """Return every resource in the state, with the old halves of replacements."""
         yield from self.resources.values()
         yield from self.condemned
 
@@ -194,7 +194,7 @@ class MiniStack:
             self._change(declared, resource, before, inputs, outcome, forced=forced)
         except CallFailedError:
             if self.resources.get(declared.name) is resource:
-                # What failed is in the state as it was, under its old URN.
+                # A resource that failed stays in the state unchanged, under its old URN.
                 resource.name, resource.component = before.name, before.component
                 self._rename(declared.name, before.name)
             raise
@@ -344,7 +344,7 @@ class _RefusedError(CallFailedError):
 
 
 class _Patient(HostedResource):
-    """A resource whose operations may take long."""
+    """Return a resource whose operations may take long."""
 
     def _call(self, method: str, request: Any, timeout: float = SECONDS) -> Any:
         return super()._call(method, request, max(timeout, SECONDS))

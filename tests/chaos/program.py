@@ -1,4 +1,4 @@
-"""The program that chaos writes: resources that are added, changed and removed, and that could always work."""
+"""The program that chaos writes: resources are added, changed and removed, and the program stays valid."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ RETAIN, DELETE_FIRST = "retain_on_delete", "delete_before_replace"
 
 class Program:
     """
-    Resources by name, in an order in which each comes after what it needs.
+    The resources by name, each after those that it needs.
 
     Args:
-        deleted_with: Whether what belongs to a container leaves the state with it, without a call.
+        deleted_with: Whether the children of a container leave the state with it, without a call.
 
     Attributes:
         transform: What a transform of the program sets: `delete_before_replace` for all resources, `retain_on_delete`
@@ -56,25 +56,25 @@ class Program:
         return len(self._declared)
 
     def names(self, kind: str | None = None) -> list[str]:
-        """The names of all resources, or of those of a kind."""
+        """Return the names of all resources, or of those of a kind."""
         return [name for name, found in self._declared.items() if kind in {None, found["kind"]}]
 
     def inputs(self, name: str) -> dict[str, Any]:
-        """The inputs of a resource, to be changed."""
+        """Return the inputs of a resource; the caller may change them."""
         found: dict[str, Any] = self._declared[name]["inputs"]
         return found
 
     def containers(self, *, vpn: bool) -> list[str]:
-        """The names of the containers that are, or are not, a VPN."""
+        """Return the names of the containers that are, or are not, a VPN."""
         return [name for name in self.names("Container") if self._is_vpn(name) is vpn]
 
     def add_container(self, name: str, template: str) -> None:
-        """Declare a container, which is to run and may be replaced."""
+        """Declare a container with the desired status running, which may be replaced."""
         given = {"template": "stacks-vpn" if name == VPN else template, "name": name}
         self._add("Container", name, {**given, "desired_status": "running", "replace_on_change": True}, None)
 
     def add_child(self, kind: str, pick: int, variant: int) -> None:
-        """Declare something that belongs to a container, if there is one that it can belong to."""
+        """Declare a child resource, if the program has a container for it."""
         owners = self.containers(vpn=kind == "VpnClient")
         if not owners:
             return
@@ -115,11 +115,11 @@ class Program:
 
     def rename(self, pick: int, *, alias: bool, replaced: bool) -> str | None:
         """
-        Give a resource another name in the program; what it stands for keeps its own.
+        Give a resource another name in the program; the object in the account keeps its name.
 
         Args:
-            pick: Which.
-            alias: Whether the program says what it was called before.
+            pick: A number that selects the resource.
+            alias: Whether the program declares the earlier name as an alias.
             replaced: Whether an input changes as well, so that it is replaced.
 
         Returns:
@@ -160,18 +160,18 @@ class Program:
                 found["component"] = "" if found["component"] else COMPONENT
 
     def retain(self, pick: int) -> None:
-        """Let a resource stay in the account when it leaves the program, or no longer."""
+        """Switch `retain_on_delete` of a resource on or off."""
         if self._declared:
             found = self._declared[self.names()[pick % len(self)]]
             found["retain"] = not found["retain"]
 
     def settled(self) -> None:
-        """An `up` has carried out all renames and moves."""
+        """Note that an `up` has carried out all renames and moves."""
         for found in self._declared.values():
             found["alias"] = None
 
     def remove(self, pick: int) -> None:
-        """Take one resource out, with what needs it."""
+        """Remove one resource, and those that need it."""
         if self._declared:
             self._remove(self.names()[pick % len(self)])
 
@@ -219,7 +219,7 @@ class Program:
             found["kind"] == kind and _identity(kind, found["inputs"]) == _identity(kind, inputs)
             for found in self._declared.values()
         ):
-            # It is there under another name: two resources for one thing cannot work.
+            # The program has it under another name: two resources for one object cannot work.
             return
         found = {"kind": kind, "inputs": inputs, "parent": parent}
         self._declared.setdefault(name, {**found, "component": "", "alias": None, "retain": False})

@@ -1,9 +1,9 @@
 """
-One account, one stack, and whatever comes to pass: programs, drift and faults at random, through the real host.
+One account, one stack, and random steps: programs, drift and faults, through the real host.
 
-What must hold after every operation: nothing is in the account that the state does not know, nothing is in the state
-that the account does not hold, nothing was deleted that nobody asked to be deleted, and no secret is in any text. In
-the end, without faults, one `up` makes what the program says, a second has nothing to do, and `destroy` leaves nothing.
+The rules after every operation: every object in the account is in the state, every resource in the state is in the
+account, the operation deleted nothing that the program did not remove, and no text contains a secret. In the end,
+without faults, one `up` applies the program, a second `up` is a no-op, and `destroy` leaves nothing in the account.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ DRIFTS = (
 )
 
 UNKNOWN_OUTCOME = "its outcome is unknown"
-"""What an error says if the outcome of its request is unknown."""
+"""The text in an error if the outcome of its request is unknown."""
 
 picks = st.integers(0, 99)
 edits: st.SearchStrategy[Edit] = st.tuples(
@@ -58,10 +58,10 @@ edits: st.SearchStrategy[Edit] = st.tuples(
 
 
 class Chaos(RuleBasedStateMachine):
-    """One account, one stack, and whatever comes to pass."""
+    """One account, one stack, and random steps."""
 
     counts: ClassVar[Counter[str]] = Counter()
-    """Steps, operations and faults of the whole run."""
+    """How many steps, operations and faults the whole run had."""
 
     host_kind: ClassVar[str] = "dynamic"
     """Which host the providers run in."""
@@ -73,7 +73,7 @@ class Chaos(RuleBasedStateMachine):
         config = {"stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url}
         self.hosts = Hosts(config, self.host_kind)
         self.program = self.new_program()
-        # Every operation has a host of its own; this one only until the first.
+        # The first operation makes the stack; every operation has another host.
         self.stack: MiniStack | None = None
         self.foreign: set[str] = set()
         self.released: set[str] = set()
@@ -82,14 +82,14 @@ class Chaos(RuleBasedStateMachine):
         self.counts["programs"] += 1
 
     def new_program(self) -> Program:
-        """The program at the start."""
+        """Return the program at the start."""
         return Program()
 
-    # --- what comes to pass ---
+    # --- the steps ---
 
     @initialize(children=st.lists(edits, min_size=2, max_size=4))
     def begin(self, children: list[Edit]) -> None:
-        """Every program begins with something in it, or most of them would hold next to nothing."""
+        """Start every program with some resources; otherwise most programs would stay nearly empty."""
         for name, template in zip((*NAMES[:2], VPN), TEMPLATES, strict=True):
             self.program.add_container(name, template)
         self._edit(children)
@@ -117,7 +117,7 @@ class Chaos(RuleBasedStateMachine):
         for action, pick in drifts:
             self._behind_our_back(action, pick)
         if forgetful:
-            # A list that leaves everything out must not make anybody forget what is there.
+            # An empty list must not make the provider drop containers that exist from the state.
             faults = [
                 Drawn("containers.list", "answer", 1, 0, {"body": {"success": True, "data": []}}),
                 *faults,
@@ -144,7 +144,7 @@ class Chaos(RuleBasedStateMachine):
         with self.emulator.platform.lock:
             ids = sorted(self.emulator.state.containers)
         before = holdings(self.emulator)
-        # What the platform refuses, its dashboard refuses as well.
+        # The dashboard refuses the same changes as the API.
         with contextlib.suppress(Refusal, KeyError, OSError):
             name = (*NAMES, "zinnia")[pick % (len(NAMES) + 1)]
             if action == "foreign":
@@ -187,7 +187,7 @@ class Chaos(RuleBasedStateMachine):
         elif action in {"stop", "fail", "delete"}:
             getattr(drift, action)(container)
 
-    # --- what must hold ---
+    # --- the rules ---
 
     def _operate(self, verb: str, faults: list[Drawn], operate: Callable[[MiniStack], Outcome]) -> Outcome:
         self.counts["steps"] += 1
@@ -196,7 +196,7 @@ class Chaos(RuleBasedStateMachine):
         before, targets = holdings(self.emulator), connected(self.emulator)
         with self.hosts.one() as host:
             stack = self.stack = MiniStack(host) if self.stack is None else self.stack.on(host)
-            # A rename changes the name, and a deletion the id. An SSH key has the id of its container.
+            # Copies, as a rename changes the name and a deletion the id. An SSH key has the id of its container.
             known = [copy.copy(resource) for resource in stack.in_state()]
             outcome = operate(stack)
             for fault in queued:
@@ -224,7 +224,7 @@ class Chaos(RuleBasedStateMachine):
         assert self.stack is not None
         asked = claims(resource for resource in known if resource.name in deleted)
         asked |= self.stack.forgotten
-        # A resource may have another name by now.
+        # A resource may have another name after the operation.
         closed = {
             resource.id
             for resource in (*known, *self.stack.in_state())
@@ -233,16 +233,16 @@ class Chaos(RuleBasedStateMachine):
             and not self._wants_access(resource.name)
         }
         unasked = {id_ for id_ in lost if id_ not in asked and id_.partition("/")[0] not in asked | closed}
-        # A connection goes with its target too, also one that is retained.
+        # A connection is deleted with its target, even if the connection is retained.
         unasked = {id_ for id_ in unasked if targets.get(id_) not in asked}
-        assert not unasked, f"deleted, and nobody asked for it: {sorted(unasked)}"
+        assert not unasked, f"deleted, but not removed from the program: {sorted(unasked)}"
         self.foreign -= lost
 
     def _wants_access(self, name: str) -> bool:
         return name in self.program.names() and bool(self.program.inputs(name).get("external_access"))
 
     def _left_open(self, new: set[str], outcome: Outcome) -> set[str]:
-        """What a creation may have left, whose error says that its outcome is unknown and asks to look."""
+        """Return what creations with an unknown outcome may have left; their errors ask the user to look for it."""
         assert self.stack is not None
         found = set()
         for name, error in outcome.errors.items():
@@ -259,23 +259,23 @@ class Chaos(RuleBasedStateMachine):
 
     def _nothing_unknown(self, after: set[str], stack: MiniStack, known: Known) -> None:
         claimed = claims(stack.in_state())
-        # A backup whose resource went is kept by intention, unless it was to be deleted.
+        # A backup is kept by intention after its resource was removed, unless the program asks to delete it.
         gone = {resource.id for resource in known if resource.kind == "PinnedBackup"} - claimed
         self.released |= gone
         unknown = after - claimed - self.foreign - self.released - stack.forgotten - failures(self.emulator)
-        assert not unknown, f"in the account, and no state knows it: {sorted(unknown)}"
+        assert not unknown, f"in the account, and in no state: {sorted(unknown)}"
 
     def _nothing_untrue(self, after: set[str], stack: MiniStack, outcome: Outcome) -> None:
-        # An entry is changed by taking the old one out first: a failure in between leaves none, until the next up.
+        # A changed entry is deleted and added again: after a failure in between it is missing until the next up.
         between = {
             resource.id
             for resource in stack.in_state()
             if resource.kind == "AllowedIp" and resource.name in outcome.errors
         }
-        # Where no answer could be read, a deletion may have been carried out. The error has to say so.
+        # Without a readable answer a deletion may have been carried out; its error must report the unknown outcome.
         self.vanished |= {id_ for id_, message in outcome.undeleted.items() if UNKNOWN_OUTCOME in message}
-        # An old half that is still to be deleted may be gone: where the new half took its object over, that half's
-        # deletion was the deletion of both.
+        # An old half that is still to be deleted may no longer exist: if the new half adopted its object, the deletion
+        # of the new half deleted the object of both.
         missing = claims(stack.resources.values()) - after - self.vanished - between
         missing = {id_ for id_ in missing if id_.partition("/")[0] not in self.vanished}
         assert not missing, f"in the state, and not in the account: {sorted(missing)}"
@@ -283,8 +283,8 @@ class Chaos(RuleBasedStateMachine):
     def _nothing_told(self, stack: MiniStack) -> None:
         texts = "\n".join([*self.texts, self.hosts.last_words])
         for secret in secrets(self.emulator, stack.in_state()):
-            assert secret not in texts, "a secret was told"
-        assert not re.search("PRIVATE KEY|PrivateKey", texts), "a private key was told"
+            assert secret not in texts, "a text contains a secret"
+        assert not re.search("PRIVATE KEY|PrivateKey", texts), "a text contains a private key"
 
     # --- the end ---
 

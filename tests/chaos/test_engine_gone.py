@@ -1,7 +1,7 @@
 """
-The engine goes away at the worst moment: while the request that makes something is under way, or its answer is.
+The engine goes away at the worst moment: while a request that creates something, or its answer, is in progress.
 
-Nobody is left to tell the id to, so what was made has to be taken back; a deletion or a change simply ends.
+The engine cannot store the new id, so the provider deletes the new object. A deletion or a change simply ends.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def host(emulator: Emulator) -> Iterator[Host]:
         *((operation, True) for operation in MAKES),
     ],
 )
-def test_what_is_made_while_nobody_listens_any_more_is_taken_back(
+def test_create_is_rolled_back_when_the_engine_is_gone(
     host: Host, emulator: Emulator, operation: str, lost: bool
 ) -> None:
     resource, checked, held = _about_to_make(host, emulator, operation)
-    # A lost response is followed by a look after a second: the engine goes away before it.
+    # One second after a lost response the provider looks for the object: the engine goes away before that.
     if lost:
         fault = emulator.faults.add(operation, "drop_after")
     else:
@@ -63,8 +63,8 @@ def test_what_is_made_while_nobody_listens_any_more_is_taken_back(
     resource.abandon_create(checked, lambda: fault.fired == 1)
 
     if resource.kind == "PinnedBackup":
-        # The backup is pinned once it is complete, and unpinned at once. Without a pin the clean-up deletes it; a
-        # deletion needs a scope of its own.
+        # A complete backup is pinned, so the rollback unpins it; then the retention clean-up deletes it.
+        # Deleting it needs a scope that the key may lack.
         until(lambda: any(record.operation == "backups.unpin" for record in emulator.requests))
         assert not any(backup.pinned for backup in emulator.state.backups.values())
     else:
@@ -80,7 +80,7 @@ def test_a_cancel_does_not_end_a_look_that_waits_for_the_rate_limit(
     looks: list[Fault] = []
 
     def look_was_refused() -> bool:
-        # The look comes a second after the lost response, and is sent again when the rate limit opens.
+        # The look comes one second after the lost response, and is sent again when the rate limit allows it.
         if lost.fired and not looks:
             looks.append(emulator.faults.add("*", "rate_limited", retry_after=3))
         return bool(looks) and looks[0].fired == 1

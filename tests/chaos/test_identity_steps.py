@@ -1,4 +1,4 @@
-"""Short lives with the identity steps in a fixed order: what chaos has to find at random."""
+"""The identity steps in a fixed order, in short runs: cases that chaos finds at random."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.host]
 
 @pytest.fixture
 def life() -> Iterator[IdentityChaos]:
-    """A life with two containers, a VPN and an address that may reach the first; its `up` is done."""
+    """Return a run after its first `up`: two containers, a VPN and an address that may reach the first container."""
     life = IdentityChaos()
     life.begin(children=[("AllowedIp", 0, 0)])
     life.somebody_runs_up_again(faults=[])
@@ -47,7 +47,7 @@ def rename_and_replace(life: IdentityChaos) -> None:
 
 
 def rename_and_adopt(life: IdentityChaos) -> None:
-    """The old resource is deleted in the same `up`, and must leave the object to the one that has adopted it."""
+    """The same `up` deletes the old resource, which must not delete the object that the new one adopted."""
     for prefix in ("apple-ip", "birch"):
         name = life.program.rename(position(life, prefix), alias=False, replaced=False)
         assert name is not None
@@ -69,7 +69,7 @@ def rename_and_go_on(life: IdentityChaos) -> None:
 
 
 def replace_the_target_of_a_retained_connection(life: IdentityChaos) -> None:
-    """The platform deletes the connections that lead to a container with it."""
+    """The platform deletes a container's incoming connections with it."""
     life.program.add_child("Connection", 1, 0)
     life._up([])
     life.retains_a_resource(pick=position(life, "birch-to-apple"))
@@ -78,7 +78,7 @@ def replace_the_target_of_a_retained_connection(life: IdentityChaos) -> None:
 
 
 def transform_every_resource(life: IdentityChaos) -> None:
-    """The only address of a container is deleted before it is created again, and what a container retains is told."""
+    """The only address of a container is deleted and created again; a container's retained children are reported."""
     life.program.inputs("apple-ip0")["revoke_auto_added"] = True
     life._up([])
     life.a_transform_sets_an_option(changes=[], pick=position(life, "apple-ip"), retained=False, faults=[])
@@ -102,7 +102,7 @@ LIVES: dict[str, Callable[[IdentityChaos], None]] = {
 
 
 @pytest.mark.parametrize("name", LIVES)
-def test_no_container_of_another_owner_is_touched_and_nothing_is_left(life: IdentityChaos, name: str) -> None:
+def test_containers_of_other_owners_are_not_changed(life: IdentityChaos, name: str) -> None:
     LIVES[name](life)
 
 
@@ -123,10 +123,10 @@ def test_no_child_is_created_in_a_container_that_was_recreated_outside(
     assert "it may be another stack's container" in outcome.errors[new].message
 
 
-def test_a_resource_that_was_renamed_without_an_alias_and_created_again_is_left_to_its_new_name(
+def test_a_resource_renamed_without_alias_and_recreated_stays_with_its_new_name(
     life: IdentityChaos,
 ) -> None:
-    """The new resource fails to boot, so the old name stays in the state, and gets its alias too late."""
+    """The new resource fails to boot, so the old name stays in the state, and its alias comes too late."""
     life.emulator.drift.delete("birch")
     life.emulator.fail_boot("birch")
     life.renames_without_an_alias(pick=position(life, "birch"), replaced=False, faults=[])
@@ -170,7 +170,7 @@ def test_a_deletion_may_leave_its_resource_in_the_state_if_no_answer_can_be_read
     life._converges()
 
 
-def test_renames_targets_and_a_second_stack_lose_nothing(life: IdentityChaos) -> None:
+def test_renames_targets_and_a_second_stack_orphan_nothing(life: IdentityChaos) -> None:
     rename_and_go_on(life)
 
 

@@ -1,4 +1,4 @@
-"""What is switched off is off in every process that is started meanwhile, and in none afterwards."""
+"""A mechanism is off in every process that starts while it is switched off, and on in later processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.chaos
 
 
 def files(mechanism: str) -> list[str]:
-    """The files in which a new process finds the functions of a mechanism."""
+    """Return the files in which a new process finds the functions of a mechanism."""
     lines = ["import importlib"]
     for one in MECHANISMS[mechanism]:
         lines.append(f"function = importlib.import_module({one.module!r})")
@@ -26,7 +26,7 @@ def files(mechanism: str) -> list[str]:
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
-def test_a_mechanism_is_replaced_in_new_processes_alone(mechanism: str) -> None:
+def test_a_mechanism_is_replaced_only_in_new_processes(mechanism: str) -> None:
     before = files(mechanism)
     with switched_off(mechanism):
         during = files(mechanism)
@@ -36,7 +36,7 @@ def test_a_mechanism_is_replaced_in_new_processes_alone(mechanism: str) -> None:
     assert files(mechanism) == before
 
 
-def test_a_function_that_does_not_exist_is_an_error_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_function_is_an_error_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     (one, *_) = MECHANISMS["identity"]
     gone = type(one)(one.module, "no_such_function", one.by)
     monkeypatch.setitem(MECHANISMS, "identity", (gone,))

@@ -1,4 +1,4 @@
-"""Every wrong value of every answer, through the real host; many hosts at once, each with an account of its own."""
+"""Run every wrong value of every answer through the real host; many hosts in parallel, each with its own account."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ READS = (
     "vpn_clients.list",
     "containers.certificate",
 )
-"""What a refresh asks."""
+"""The operations that a refresh calls."""
 
 CHECKED = ("containers.create", "connections.create")
-"""Whose answers must have an id that is text, or the id is looked up."""
+"""Operations whose answers must have an id as text; otherwise the provider looks the id up."""
 
 CHANGES = {change.operation: change for change in changes.CHANGES}
 
@@ -38,12 +38,12 @@ CHANGES = {change.operation: change for change in changes.CHANGES}
 @dataclass
 class Seen:
     """
-    What became of one wrong value.
+    The result of one wrong value.
 
     Attributes:
         wrong: The value.
         given: How many answers had it.
-        faults: What should not have happened.
+        faults: The rules that were broken.
     """
 
     wrong: Wrong
@@ -52,7 +52,7 @@ class Seen:
 
 
 def run() -> dict[str, list[Seen]]:
-    """What became of each, by operation."""
+    """Run every wrong value and return the results by operation."""
     found: dict[str, list[Seen]] = {operation: [] for operation in (*READS, *CHANGES)}
     queue = iter(
         [(_change, wrong) for operation in CHANGES for wrong in wrongs(operation)]
@@ -77,7 +77,7 @@ class _Lane:
         self._everything: MiniStack | None = None
 
     def everything(self) -> MiniStack:
-        """A stack with one of each kind, to be read; a copy of its state as it is in truth."""
+        """Return a stack with one resource of each kind, and a correct copy of its state."""
         if self._everything is None:
             self._everything = MiniStack(self.host)
             outcome = self._everything.up(everything("all"))
@@ -109,7 +109,7 @@ def _lane(queue: Iterator[tuple[Work, Wrong]], lock: threading.Lock, found: dict
 
 
 def everything(cell: str) -> Sequence[Declared]:
-    """One of each kind that a refresh reads."""
+    """Declare one resource of each kind that a refresh reads."""
     return [
         changes.container(cell, external_access=True),
         changes.container(f"{cell}-db", template="postgresql"),
@@ -124,7 +124,7 @@ def everything(cell: str) -> Sequence[Declared]:
 
 def _read(lane: _Lane, wrong: Wrong, seen: Seen) -> None:
     stack = lane.everything()
-    # What is asked once serves all reads until something changes; this deletes nothing and counts as a change.
+    # Reads share one answer until something changes. This deletion counts as a change, though it deletes nothing.
     HostedResource(lane.host, "BackupRestore", "nothing", id="1").delete()
     names, held = set(stack.resources), holdings(lane.emulator)
     with altered(lane.emulator, wrong) as given:
@@ -155,7 +155,7 @@ def _change(lane: _Lane, wrong: Wrong, seen: Seen) -> None:
         seen.given = len(given)
     _check(met, lane, stack, seen)
     if wrong.renames and wrong.operation not in CHECKED:
-        # The answer tells another id, in good order. The next run finds what there is and says how to take it over.
+        # The answer contains a valid id of another object. The next run finds the real one and says how to adopt it.
         return
     held, claimed = holdings(lane.emulator, cell), claims(stack.in_state())
     if held ^ claimed and len(held ^ claimed) > change.slack:
@@ -174,10 +174,10 @@ def _check(met: Outcome, lane: _Lane, stack: MiniStack, seen: Seen) -> None:
         if "internal error" in message or "\n" in message.strip() or not 20 < len(message) < 1500:
             seen.faults.append(f"not one clear line: {message}")
         if any(secret in message for secret in secrets(lane.emulator, stack.in_state())):
-            seen.faults.append(f"a secret was told: {message}")
+            seen.faults.append(f"a message contains a secret: {message}")
 
 
 def _check_lines(lane: _Lane, before: int, seen: Seen) -> None:
     for line in lane.host.engine.lines[before:]:
         if lane.emulator.key in line.text or "Traceback" in line.text:
-            seen.faults.append(f"said {line.text[:300]}")
+            seen.faults.append(f"logged {line.text[:300]}")

@@ -1,7 +1,7 @@
 """
 Answers with a value of a wrong type in one field, for every field that the emulator's contract names.
 
-The rest of the answer is the right one and the request is carried out: what is wrong is one value.
+The request is carried out, and the rest of the answer is right.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Wrong:
     One wrong value.
 
     Attributes:
-        operation: In whose answer.
-        path: Where: names of fields, and 0 for the first entry of a list.
-        value: What stands there.
+        operation: The operation whose answer has the value.
+        path: The path of the field: names, and 0 for the first entry of a list.
+        value: The value in place of the right one.
     """
 
     operation: str
@@ -58,17 +58,17 @@ class Wrong:
 
     @property
     def identity(self) -> bool:
-        """Whether it is what things are known by: with another name or id it is another thing."""
+        """Whether the field identifies an object: another name or id means another object."""
         return bool(self.path) and self.path[-1] in _IDENTITIES
 
     @property
     def empties(self) -> bool:
-        """Whether it is an empty list where there may be a list: with or without the object around it."""
+        """Whether the value is an empty list, with or without an object around it, where a list is valid."""
         return self.value == [] and self.path in {(), ("data",)}
 
     @property
     def renames(self) -> bool:
-        """Whether it can be read as another id: a number means its digits, as some APIs write ids."""
+        """Whether the value can be read as another id: a number is read as its digits, as some APIs write ids."""
         return bool(self.path) and self.path[-1] == "id" and isinstance(self.value, int)
 
 
@@ -127,7 +127,7 @@ def _fits(value: Any, kind: str) -> bool:
 
 @contextlib.contextmanager
 def altered(emulator: Emulator, wrong: Wrong) -> Iterator[list[str]]:
-    """While inside, the operation's answers have the wrong value. Yields the paths of the requests it was given to."""
+    """Give the operation's answers the wrong value in this context. Yields the paths of their requests."""
     right = emulator.api.respond
     given: list[str] = []
 
@@ -141,7 +141,7 @@ def altered(emulator: Emulator, wrong: Wrong) -> Iterator[list[str]]:
                 return dataclasses.replace(response, payload=json.dumps(body).encode())
         return response
 
-    emulator.api.respond = respond  # type: ignore[method-assign]  # one emulator of a test of its own
+    emulator.api.respond = respond  # type: ignore[method-assign]  # each test has its own emulator
     try:
         yield given
     finally:

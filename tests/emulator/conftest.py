@@ -1,4 +1,4 @@
-"""A platform without HTTP and without time passing, and one that answers on the loopback interface."""
+"""A platform without HTTP whose clock stands still, and an emulator that listens on the loopback interface."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from stacks_pulumi.emulator.state import ApiKey, Container
 
-# The releases of schemathesis that know this API need 3.11 (see the marker in pyproject.toml).
+# The schemathesis releases with this API need Python 3.11 (see the marker in pyproject.toml).
 collect_ignore = ["test_contract.py"] if sys.version_info < (3, 11) else []
 
 MORNING = 1_779_000_000.0
@@ -51,13 +51,13 @@ class OneAccount(Platform):
         return made
 
     def pass_time(self, seconds: float) -> None:
-        """Drive the clock, and let happen what is due."""
+        """Advance the clock, and carry out everything that is due."""
         self.clock.advance(seconds)
         self.settle()
 
 
 class Caller:
-    """Somebody with a key who calls the API."""
+    """A caller of the API, with a key."""
 
     def __init__(self, emulator: Emulator, key: str | None = None) -> None:
         self.emulator = emulator
@@ -65,12 +65,12 @@ class Caller:
         self.session.headers["Authorization"] = f"Bearer {key or emulator.key}"
 
     def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
-        """Ask for a path below the base URL."""
+        """Send a request for a path below the base URL."""
         options.setdefault("timeout", 10)
         return self.session.request(method, f"{self.emulator.url}{path}", json=body, **options)
 
     def create(self, name: str, template: str = "nodejs", **fields: Any) -> str:
-        """Create a container and let it run; its id."""
+        """Create a container, let it boot, and return its id."""
         answer = self("POST", "/containers", {"name": name, "template": template, **fields})
         assert answer.status_code == 202, answer.text
         self.emulator.advance(self.emulator.platform.pace.boot_seconds)
@@ -98,7 +98,7 @@ def platform() -> OneAccount:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """Nothing happens by itself in it but by driving the clock."""
+    """An emulator in which nothing happens until the test advances the clock."""
     clock = DrivenClock(MORNING, running=False)
     with Emulator(
         clock=clock, boot_seconds=20, action_seconds=5, delete_seconds=3, backup_seconds=10

@@ -1,4 +1,4 @@
-"""Calls every operation by the client that openapi-generator makes: generated_client.py URL KEY."""
+"""Call every operation with the client that openapi-generator makes: generated_client.py URL KEY."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def main(url: str, key: str) -> None:
-    """Live through everything once."""
+    """Call every operation once."""
     made: Any = importlib.import_module("stacks_generated")
     client = made.ApiClient(made.Configuration(host=url, access_token=key))
     containers, addresses = made.ContainersApi(client), made.AllowedIpsApi(client)

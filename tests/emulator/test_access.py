@@ -26,7 +26,7 @@ def addresses(container: Container) -> list[str]:
     return [ip.ip_address for ip in container.allowed_ips]
 
 
-def test_enabling_gives_a_subdomain_and_allows_the_caller(exposed: Container) -> None:
+def test_enable_assigns_a_subdomain_and_allows_the_caller(exposed: Container) -> None:
     assert exposed.subdomain is not None
     assert len(exposed.subdomain) == 6
     assert exposed.url == f"myapp-{exposed.subdomain}.stackshosting.cloud"
@@ -38,7 +38,7 @@ def test_enabling_gives_a_subdomain_and_allows_the_caller(exposed: Container) ->
     )
 
 
-def test_enabling_again_keeps_the_subdomain_and_adds_a_new_callers_address(
+def test_enable_again_keeps_the_subdomain_and_adds_the_new_caller(
     platform: OneAccount, exposed: Container
 ) -> None:
     before = exposed.subdomain
@@ -50,7 +50,7 @@ def test_enabling_again_keeps_the_subdomain_and_adds_a_new_callers_address(
     assert addresses(exposed) == ["203.0.113.45", "203.0.113.99"]
 
 
-def test_disabling_takes_subdomain_and_addresses_away_and_enabling_gives_another(
+def test_disable_clears_access_and_enable_assigns_a_new_subdomain(
     platform: OneAccount, exposed: Container
 ) -> None:
     before = exposed.subdomain
@@ -78,7 +78,7 @@ def test_enabled_must_be_a_boolean(platform: OneAccount, enabled: Any) -> None:
     "address",
     ["198.51.100.7", "198.51.100.0/24", "2001:db8::1", "2001:db8::/32", "0.0.0.0/0"],
 )
-def test_an_address_or_a_range_is_allowed_as_it_was_written(
+def test_addresses_and_ranges_are_stored_as_written(
     platform: OneAccount, exposed: Container, address: str
 ) -> None:
     entry = access.add_ip(platform, exposed, {"ip_address": address})
@@ -116,7 +116,7 @@ def test_a_bad_field_is_refused_by_name(
 
 
 @pytest.mark.parametrize("double", ["203.0.113.45", "203.0.113.45/32"])
-def test_one_address_is_allowed_once_however_it_is_written(
+def test_an_equal_address_in_another_spelling_is_refused(
     platform: OneAccount, exposed: Container, double: str
 ) -> None:
     with pytest.raises(Refusal, match="already allowed"):
@@ -132,7 +132,7 @@ def test_nothing_can_be_allowed_while_access_is_off(platform: OneAccount) -> Non
         access.add_ip(platform, platform.running(), {"ip_address": "198.51.100.7"})
 
 
-def test_the_last_address_stays(platform: OneAccount, exposed: Container) -> None:
+def test_the_last_address_cannot_be_removed(platform: OneAccount, exposed: Container) -> None:
     first = exposed.allowed_ips[0]
     second = access.add_ip(platform, exposed, {"ip_address": "198.51.100.7"})
     access.remove_ip(exposed, first.id)
@@ -151,9 +151,7 @@ def test_an_unknown_entry_is_not_found(exposed: Container) -> None:
     assert caught.value.status == 404
 
 
-def test_what_the_platform_may_accept_is_accepted_if_not_strict(
-    platform: OneAccount, exposed: Container
-) -> None:
+def test_without_strict_more_inputs_are_accepted(platform: OneAccount, exposed: Container) -> None:
     platform.strict = False
     body = {"ip_address": "198.51.100.7/24", "description": None, "service_type": None}
     entry = access.add_ip(platform, exposed, body)
@@ -167,7 +165,7 @@ def test_what_the_platform_may_accept_is_accepted_if_not_strict(
         access.add_ip(platform, exposed, {"ip_address": "fe80::1%eth0"})
 
 
-def test_every_entry_has_a_uuid_of_its_own(platform: OneAccount, exposed: Container) -> None:
+def test_every_entry_has_a_unique_uuid(platform: OneAccount, exposed: Container) -> None:
     made = [access.add_ip(platform, exposed, {"ip_address": f"198.51.100.{n}"}).id for n in range(1, 4)]
 
     assert [str(uuid.UUID(id_)) for id_ in made] == made

@@ -1,4 +1,4 @@
-"""What the API answers when all is well: the guide's own examples, field by field."""
+"""The API's answers to successful requests: the examples of the guide, field by field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.emulator.conftest import Caller
 
 
-def test_creating_answers_as_in_the_guide(emulator: Emulator, call: Caller) -> None:
+def test_create_answers_as_in_the_guide(emulator: Emulator, call: Caller) -> None:
     answer = call("POST", "/containers", {"name": "my-api", "template": "nodejs", "plan": "basic"})
     account = emulator.account
 
@@ -45,7 +45,7 @@ def test_creating_answers_as_in_the_guide(emulator: Emulator, call: Caller) -> N
     }
 
 
-def test_listing_and_status_answer_as_in_the_guide(emulator: Emulator, call: Caller) -> None:
+def test_list_and_status_answer_as_in_the_guide(emulator: Emulator, call: Caller) -> None:
     container = call.create("myapp")
     emulator.advance(7200 - 20)
     emulator.advance(20)
@@ -103,7 +103,7 @@ def test_a_micro_container_shows_its_fractions(call: Caller) -> None:
     assert call("GET", "/containers").json()["data"][0]["cpu_allocated"] == 0.1
 
 
-def test_credentials_are_the_databases_or_those_of_ssh(emulator: Emulator, call: Caller) -> None:
+def test_credentials_are_for_the_database_or_for_ssh(emulator: Emulator, call: Caller) -> None:
     database, app = call.create("mydb", "postgresql"), call.create("myapp")
     managed = call("GET", f"/containers/{database}/credentials").json()
     compute = call("GET", f"/containers/{app}/credentials").json()
@@ -161,7 +161,7 @@ def test_external_access_answers_as_in_the_guide(call: Caller) -> None:
     }
 
 
-def test_connecting_answers_as_in_the_guide(call: Caller) -> None:
+def test_connect_answers_as_in_the_guide(call: Caller) -> None:
     app, database = call.create("myapp"), call.create("mydb", "postgresql")
     targets = call("GET", f"/containers/{app}/available-targets").json()
     made = call("POST", f"/containers/{app}/connect/{database}", {"connectionName": "primary-db"}).json()
@@ -215,7 +215,7 @@ def test_a_connection_needs_no_body(call: Caller) -> None:
     assert call("POST", f"/containers/{app}/connect/{database}").json()["data"]["connectionName"] == "mydb"
 
 
-def test_backing_up_answers_as_in_the_guide(emulator: Emulator, call: Caller) -> None:
+def test_backup_answers_as_in_the_guide(emulator: Emulator, call: Caller) -> None:
     database = call.create("mydb", "postgresql")
     triggered = call("POST", f"/containers/{database}/backup")
     emulator.advance(10)
@@ -283,7 +283,7 @@ def test_a_number_out_of_range_is_refused_with_its_name(
     assert {answer.json()["field"] for answer in answers[len(good) :]} == {path.split("?")[1].rstrip("=")}
 
 
-def test_limits_above_the_maximum_are_cut_if_not_strict(emulator: Emulator, call: Caller) -> None:
+def test_without_strict_a_limit_is_capped_at_the_maximum(emulator: Emulator, call: Caller) -> None:
     emulator.platform.strict = False
     container = call.create("myapp")
     for path in ("backups?limit=101", "logs?lines=501"):
@@ -291,7 +291,7 @@ def test_limits_above_the_maximum_are_cut_if_not_strict(emulator: Emulator, call
     assert call("GET", f"/containers/{container}/logs?lines=0").status_code == 400
 
 
-def test_limits_cut_to_the_newest(emulator: Emulator, call: Caller) -> None:
+def test_a_limit_returns_the_newest(emulator: Emulator, call: Caller) -> None:
     container = call.create("myapp")
     for _ in range(3):
         call("POST", f"/containers/{container}/backup")
@@ -305,7 +305,7 @@ def test_limits_cut_to_the_newest(emulator: Emulator, call: Caller) -> None:
     assert line.endswith("ready to accept connections")
 
 
-def test_the_log_of_a_failed_boot_says_why(emulator: Emulator, call: Caller) -> None:
+def test_the_log_of_a_failed_boot_has_the_reason(emulator: Emulator, call: Caller) -> None:
     emulator.fail_boot("myapp")
     container = call.create("myapp")
 
@@ -346,7 +346,7 @@ def test_metrics_have_the_five_series(call: Caller) -> None:
     assert all(len(points) == 10 for points in series.values())
 
 
-def test_names_with_spaces_and_slashes_are_one_segment_of_a_path(call: Caller) -> None:
+def test_names_with_spaces_and_slashes_are_one_path_segment(call: Caller) -> None:
     gateway = call.create("gate", "stacks-vpn")
     call("POST", f"/containers/{gateway}/vpn-clients", {"name": "home / laptop ü?"})
     config = call("GET", f"/containers/{gateway}/vpn-config", params={"client": "home / laptop ü?"})
@@ -361,7 +361,7 @@ def test_names_with_spaces_and_slashes_are_one_segment_of_a_path(call: Caller) -
 
 
 @pytest.mark.parametrize("shape", ["guide", "bare", "wrapped", "text", "strings", "terse", "empty"])
-def test_open_answers_come_in_the_shape_that_was_set(emulator: Emulator, call: Caller, shape: str) -> None:
+def test_open_answers_have_the_configured_shape(emulator: Emulator, call: Caller, shape: str) -> None:
     emulator.shapes.set_all(shape)
     gateway = call.create("gate", "stacks-vpn")
     added = call("POST", f"/containers/{gateway}/vpn-clients", {"name": "phone"})

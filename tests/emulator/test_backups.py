@@ -55,7 +55,7 @@ def test_a_backup_can_fail_with_a_message(platform: OneAccount) -> None:
     assert (second.status, second.error_message) == ("completed", None)
 
 
-def test_every_night_at_two_utc_what_runs_is_backed_up(platform: OneAccount) -> None:
+def test_running_containers_are_backed_up_at_two_utc(platform: OneAccount) -> None:
     platform.running("mydb")
     containers.set_status(platform, platform.running("off"), "stopped")
     platform.pass_time(UNTIL_TWO - 60)
@@ -68,7 +68,7 @@ def test_every_night_at_two_utc_what_runs_is_backed_up(platform: OneAccount) -> 
     assert iso(made.created_at) == "2026-05-18T02:00:00.000Z"
 
 
-def test_a_container_has_no_backup_of_nights_before_it_ran(platform: OneAccount) -> None:
+def test_a_container_has_no_backups_from_before_it_ran(platform: OneAccount) -> None:
     platform.pass_time(3 * DAY)
     platform.running("late")
     platform.pass_time(DAY)
@@ -76,7 +76,7 @@ def test_a_container_has_no_backup_of_nights_before_it_ran(platform: OneAccount)
     assert len(platform.state.backups) == 1
 
 
-def test_backups_are_kept_a_week_and_pinned_ones_for_good(platform: OneAccount) -> None:
+def test_backups_are_deleted_after_a_week_unless_pinned(platform: OneAccount) -> None:
     container = platform.running("mydb")
     kept, dropped = backups.trigger(platform, container), backups.trigger(platform, container)
     platform.pass_time(10)
@@ -124,7 +124,7 @@ def test_a_restore_needs_a_running_container_and_a_complete_backup(platform: One
         backups.restore(platform, made)
 
 
-def test_a_deleted_containers_backups_go_with_it(platform: OneAccount) -> None:
+def test_deleting_a_container_deletes_its_backups(platform: OneAccount) -> None:
     container, other = platform.running("mydb"), platform.running("other")
     backups.pin(backups.trigger(platform, container), pinned=True)
     backups.trigger(platform, other)
@@ -135,7 +135,7 @@ def test_a_deleted_containers_backups_go_with_it(platform: OneAccount) -> None:
 
 
 @pytest.mark.parametrize("backup_id", ["0", "99", "-1", "x", "²", "1" * 30, ""])
-def test_what_is_no_backup_is_not_found(platform: OneAccount, backup_id: str) -> None:
+def test_an_unknown_backup_is_not_found(platform: OneAccount, backup_id: str) -> None:
     backups.trigger(platform, platform.running())
 
     with pytest.raises(Refusal) as caught:

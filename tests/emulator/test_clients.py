@@ -1,4 +1,4 @@
-"""The contract and the page, used by tools and programs that are not ours."""
+"""Tools and programs from outside this project use the contract and the page."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def quick() -> Iterator[Emulator]:
 
 @pytest.fixture
 def ready() -> Iterator[Emulator]:
-    """Has no waiting at all."""
+    """An emulator without any waiting."""
     with Emulator(boot_seconds=0, action_seconds=0, delete_seconds=5, backup_seconds=0) as emulator:
         yield emulator
 
@@ -113,7 +113,7 @@ def prism(tools: Path, folder: Path) -> Iterator[str]:
         process.wait(10)
 
 
-def test_a_typescript_program_lives_with_generated_types_and_fetch(
+def test_a_typescript_program_works_with_generated_types_and_fetch(
     tools: Path, ready: Emulator, tmp_path: Path
 ) -> None:
     for name in ("life.ts", "tsconfig.json"):
@@ -129,7 +129,7 @@ def test_a_typescript_program_lives_with_generated_types_and_fetch(
     assert done(ready) == set(OPERATIONS)
 
 
-def test_a_client_of_openapi_generator_calls_every_operation(ready: Emulator, tmp_path: Path) -> None:
+def test_the_openapi_generator_client_calls_every_operation(ready: Emulator, tmp_path: Path) -> None:
     options = ["-i", str(CONTRACT), "-g", "python", "-o", "made", "--package-name", "stacks_generated"]
     run("java", "-jar", generator(), "generate", *options, cwd=tmp_path)
     program = str(HERE / "generated_client.py")
@@ -159,7 +159,7 @@ def test_the_page_works_in_a_browser_and_is_accessible(tools: Path, tmp_path: Pa
         assert [key.label for key in emulator.state.keys] == ["default", "ci", "second"]
 
 
-def test_the_page_asks_for_the_token_or_takes_it_from_its_address(tools: Path, tmp_path: Path) -> None:
+def test_the_page_asks_for_the_token_or_reads_it_from_its_url(tools: Path, tmp_path: Path) -> None:
     shutil.copy(HERE / "node" / "token.mjs", tmp_path)
     (tmp_path / "node_modules").symlink_to(tools / "node_modules")
     with Emulator(control_token="right") as emulator:
@@ -167,7 +167,7 @@ def test_the_page_asks_for_the_token_or_takes_it_from_its_address(tools: Path, t
 
 
 def fill(emulator: Emulator) -> None:
-    """Something of everything."""
+    """Create one object of each kind."""
     emulator.load(
         [
             {"name": "orders", "template": "nodejs", "allowed_ips": ["198.51.100.0/24"]},
@@ -191,7 +191,7 @@ def fill(emulator: Emulator) -> None:
         requests.request(method, emulator.url + path, json=body, headers=headers, timeout=10)
 
 
-def test_the_compose_example_is_sound() -> None:
+def test_the_compose_example_is_valid() -> None:
     folder = HERE.parents[1] / "examples" / "compose"
     services: dict[str, Any] = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
     image = (folder / "Dockerfile").read_text()

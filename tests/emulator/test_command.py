@@ -1,4 +1,4 @@
-"""`stacks-pulumi emulator`, as a process of its own."""
+"""The command `stacks-pulumi emulator`, in a separate process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Running:
-    """The command, once it has said where it is."""
+    """The running command, after it printed its address."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -41,19 +41,19 @@ class Running:
                 break
 
     def find(self, pattern: str) -> str:
-        """The first group of a pattern in what was said."""
+        """Return the first group of a pattern in the output."""
         found = re.search(pattern, self.said)
         assert found is not None, self.said
         return found.group(1)
 
     def ask(self, method: str, path: str, body: object = None) -> requests.Response:
-        """Call the API with the key that was told."""
+        """Call the API with the printed key."""
         headers = {"Authorization": f"Bearer {self.find(r'Key +(sk_stacks_[0-9a-f]{64})')}"}
         url = self.find(r"API +(\S+)")
         return requests.request(method, url + path, json=body, headers=headers, timeout=10)
 
     def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
-        """Send a signal; exit code, and the rest of what was said and complained."""
+        """Send a signal; return the exit code, and the rest of stdout and stderr."""
         self.process.send_signal(number)
         rest, complaints = self.process.communicate(timeout=20)
         return self.process.returncode, rest, complaints
@@ -77,7 +77,7 @@ def start() -> Iterator[Callable[..., Running]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_how_to_use_it_and_stops_on_a_signal(start: Callable[..., Running], number: int) -> None:
+def test_it_prints_its_usage_and_stops_on_a_signal(start: Callable[..., Running], number: int) -> None:
     running = start("--boot-seconds", "0")
     url = running.find(r"API +(\S+)")
     configured = dict(re.findall(r"pulumi config set (stacks:\w+) (\S+)", running.said))
@@ -92,21 +92,21 @@ def test_it_says_how_to_use_it_and_stops_on_a_signal(start: Callable[..., Runnin
     assert (code, rest, complaints) == (0, "\nStopped after 1 requests.\n", "")
 
 
-def test_it_stops_with_its_terminal_and_keeps_its_state(
+def test_it_stops_with_its_terminal_and_saves_its_state(
     start: Callable[..., Running], tmp_path: Path
 ) -> None:
     file = tmp_path / "state.json"
     running = start("--state", str(file), "--boot-seconds", "0")
     running.ask("POST", "/containers", {"name": "myapp", "template": "nodejs"})
 
-    # Nothing is said: there may be nobody left to say it to.
+    # It prints nothing, as the terminal may be closed.
     assert running.end(signal.SIGHUP) == (0, "", "")
-    # That the boot is over was written at the end.
+    # The end of the boot was saved last.
     (kept,) = json.loads(file.read_text(encoding="utf-8"))["world"]["containers"].values()
     assert (kept["name"], kept["status"]) == ("myapp", "running")
 
 
-def test_under_nohup_it_outlives_its_terminal(start: Callable[..., Running]) -> None:
+def test_nohup_keeps_it_running_without_its_terminal(start: Callable[..., Running]) -> None:
     running = start(before=["nohup"])
     running.process.send_signal(signal.SIGHUP)
 
@@ -114,17 +114,17 @@ def test_under_nohup_it_outlives_its_terminal(start: Callable[..., Running]) -> 
     assert running.end()[0] == 0
 
 
-def test_limits_are_those_that_were_asked_for(start: Callable[..., Running]) -> None:
+def test_the_options_set_the_limits(start: Callable[..., Running]) -> None:
     running = start("--rate-limit", "2", "--spending-cap", "3", "--fail-boot", "broken", "--seed", "7")
     answers = [running.ask("POST", "/containers", {"name": "myapp", "template": "nodejs"}) for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [402, 402, 429]
     assert "stacks:requestsPerMinute 2\n" in running.said
-    # One command for the shell, as Pulumi reads what is pasted behind one of its own.
+    # One shell command, because Pulumi reads the lines that are pasted after one of its commands.
     assert re.findall(r"^  pulumi config set .* (\S+)$", running.said, re.MULTILINE) == ["&&", "&&", "2"]
 
 
-def test_the_port_is_fixed_and_there_is_no_cap_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_by_default_the_port_is_fixed_and_there_is_no_cap(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     options = parser.parse_args([])
@@ -132,7 +132,7 @@ def test_the_port_is_fixed_and_there_is_no_cap_unless_asked_for(capsys: pytest.C
     assert (options.port, options.host, options.spending_cap) == (7822, "127.0.0.1", None)
 
 
-def test_a_program_reads_its_first_line_and_docker_its_file(
+def test_programs_read_the_first_line_and_docker_the_file(
     start: Callable[..., Running], tmp_path: Path
 ) -> None:
     file = tmp_path / "stacks.env"
@@ -168,7 +168,7 @@ def test_on_all_addresses_its_control_api_needs_the_token(
     assert requests.get(f"{page}_emulator/clock", headers=allowed, timeout=10).status_code == 200
 
 
-def test_data_is_loaded_at_the_start(start: Callable[..., Running], tmp_path: Path) -> None:
+def test_data_is_loaded_at_start(start: Callable[..., Running], tmp_path: Path) -> None:
     file = tmp_path / "data.json"
     file.write_text('{"containers": [{"name": "myapp", "template": "nodejs"}]}')
     running = start("--load", str(file), "--lenient")
@@ -178,7 +178,7 @@ def test_data_is_loaded_at_the_start(start: Callable[..., Running], tmp_path: Pa
     assert running.ask("POST", "/containers", micro).status_code == 202
 
 
-def test_without_limits_there_are_none(start: Callable[..., Running]) -> None:
+def test_without_limits_no_request_is_limited(start: Callable[..., Running]) -> None:
     running = start("--rate-limit", "none", "--spending-cap", "none", "--key", "sk_stacks_" + "cd" * 32)
     answers = [
         running.ask("POST", "/containers", {"name": f"box-{number}", "template": "nodejs", "plan": "premium"})
@@ -189,9 +189,7 @@ def test_without_limits_there_are_none(start: Callable[..., Running]) -> None:
     assert running.find(r"Key +(\S+)") == "sk_stacks_" + "cd" * 32
 
 
-def test_it_goes_on_from_its_file_even_after_it_was_killed(
-    start: Callable[..., Running], tmp_path: Path
-) -> None:
+def test_it_resumes_from_its_file_even_after_sigkill(start: Callable[..., Running], tmp_path: Path) -> None:
     file = str(tmp_path / "state.json")
     first = start("--state", file, "--rate-limit", "none")
     answered: list[str] = []
@@ -215,14 +213,12 @@ def test_it_goes_on_from_its_file_even_after_it_was_killed(
 
     assert second.find(r"Key +(\S+)") == first.find(r"Key +(\S+)")
     kept = [found["name"] for found in second.ask("GET", "/containers").json()["data"]]
-    # The last one may have been written and not answered.
+    # The last container may have been saved although the request got no answer.
     assert kept[: len(answered)] == answered
     assert len(kept) <= len(answered) + 1
 
 
-def test_a_state_that_cannot_be_written_is_one_clear_line(
-    start: Callable[..., Running], tmp_path: Path
-) -> None:
+def test_an_unwritable_state_file_is_one_clear_line(start: Callable[..., Running], tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     folder.mkdir()
     running = start("--state", str(folder / "state.json"))
@@ -291,7 +287,9 @@ def test_a_wrong_option_is_one_clear_line(
         ["--boot-seconds", "inf"],
     ],
 )
-def test_a_wrong_number_is_refused_by_name(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_number_is_refused_with_its_option(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["emulator", *arguments])
 
@@ -300,7 +298,7 @@ def test_a_wrong_number_is_refused_by_name(arguments: list[str], capsys: pytest.
     assert f"argument {arguments[0]}: {arguments[1]!r} is no " in told
 
 
-def test_help_needs_no_extra() -> None:
+def test_help_works_without_the_extra() -> None:
     script = "import sys; sys.modules['werkzeug'] = None; from stacks_pulumi.cli import main; main(['emulator', '-h'])"
     helped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert helped.returncode == 0, helped.stderr

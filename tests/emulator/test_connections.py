@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.emulator.conftest import OneAccount
 
 
-def test_a_connection_to_postgresql_has_the_guides_variables(platform: OneAccount) -> None:
+def test_a_postgresql_connection_has_the_variables_of_the_guide(platform: OneAccount) -> None:
     app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
     made = connections.create(platform, app, database, "primary-db")
 
@@ -48,7 +48,7 @@ def test_every_kind_of_target_has_variables_and_a_masked_string(
     assert connections.uri(target) == uri.format(id=target.id)
 
 
-def test_without_a_name_the_targets_is_taken(platform: OneAccount) -> None:
+def test_the_default_name_is_that_of_the_target(platform: OneAccount) -> None:
     app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
 
     assert connections.create(platform, app, database, None).name == "mydb"
@@ -64,7 +64,7 @@ def test_a_bad_name_is_refused_with_its_field(platform: OneAccount, name: Any) -
     assert (caught.value.status, caught.value.body["field"]) == (400, "connectionName")
 
 
-def test_a_name_is_used_once_per_source(platform: OneAccount) -> None:
+def test_a_name_is_unique_per_source(platform: OneAccount) -> None:
     app, other = platform.running("myapp"), platform.running("other")
     database = platform.running("mydb", "postgresql")
     connections.create(platform, app, database, "db")
@@ -82,7 +82,7 @@ def test_a_name_is_used_once_per_source(platform: OneAccount) -> None:
     ]
 
 
-def test_both_ends_must_run_and_differ(platform: OneAccount) -> None:
+def test_both_ends_must_run_and_be_different(platform: OneAccount) -> None:
     app, booting = platform.running("myapp"), platform.create("mydb", "postgresql")
 
     with pytest.raises(Refusal, match="mydb must be running"):
@@ -93,7 +93,7 @@ def test_both_ends_must_run_and_differ(platform: OneAccount) -> None:
         connections.create(platform, app, app, "db")
 
 
-def test_the_source_has_old_variables_until_it_restarts(platform: OneAccount) -> None:
+def test_the_source_has_its_old_variables_until_a_restart(platform: OneAccount) -> None:
     app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
     made = connections.create(platform, app, database, "db")
     assert (app.env_pending, database.env_pending) == (True, False)
@@ -106,7 +106,7 @@ def test_the_source_has_old_variables_until_it_restarts(platform: OneAccount) ->
     assert app.env_pending
 
 
-def test_a_deleted_containers_connections_end_with_it(platform: OneAccount) -> None:
+def test_deleting_a_container_deletes_its_connections(platform: OneAccount) -> None:
     app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
     other = platform.running("other")
     connections.create(platform, app, database, "db")
@@ -123,7 +123,7 @@ def test_a_deleted_containers_connections_end_with_it(platform: OneAccount) -> N
     assert platform.state.connections == {}
 
 
-def test_targets_come_in_the_guides_groups(platform: OneAccount) -> None:
+def test_targets_are_grouped_as_in_the_guide(platform: OneAccount) -> None:
     app = platform.running("myapp")
     for name, template in (
         ("mydb", "postgresql"),

@@ -39,7 +39,7 @@ def test_a_bad_name_is_refused_with_its_field(platform: OneAccount, name: Any, e
 
 
 @pytest.mark.parametrize("name", ["abc", "a" * 32, "My-App-2", "123"])
-def test_a_good_name_is_taken(platform: OneAccount, name: str) -> None:
+def test_a_valid_name_is_accepted(platform: OneAccount, name: str) -> None:
     assert platform.create(name).id == f"{platform.account}-{name}"
 
 
@@ -86,11 +86,11 @@ def test_a_bad_field_is_refused_by_name(platform: OneAccount, fields: dict[str, 
     [
         ("nodejs", {}, ("basic", 4, 10 * 1024)),
         ("nodejs", {"plan": "premium", "additional_storage_tier": 5}, ("premium", 15, (40 + 128) * 1024)),
-        # What the guide says of the default holds for a micro template too.
+        # The default of the guide also applies to micro templates.
         ("redis-micro", {}, ("basic", 4, 10 * 1024)),
         ("redis-micro", {"plan": "micro"}, ("micro", 1, 5 * 1024)),
         ("stacks-vpn", {}, ("vpn", 5, 20 * 1024)),
-        # To send the default is the same as to leave it out.
+        # An explicit default has the same effect as no value.
         ("redis-micro", {"plan": "basic"}, ("basic", 4, 10 * 1024)),
         ("stacks-vpn", {"plan": "basic"}, ("vpn", 5, 20 * 1024)),
     ],
@@ -117,7 +117,7 @@ def test_plan_price_and_storage_are_those_of_the_guide(
         ),
     ],
 )
-def test_what_the_platform_may_accept_is_accepted_if_not_strict(
+def test_without_strict_more_inputs_are_accepted(
     platform: OneAccount, template: str, fields: dict[str, Any], outcome: tuple[str, int, int]
 ) -> None:
     platform.strict = False
@@ -126,11 +126,11 @@ def test_what_the_platform_may_accept_is_accepted_if_not_strict(
     assert (made.plan, int(made.price), made.storage_mb) == outcome
 
 
-def test_a_discount_code_is_taken_and_changes_no_price(platform: OneAccount) -> None:
+def test_a_discount_code_is_accepted_without_changing_the_price(platform: OneAccount) -> None:
     assert platform.create(discount_code="SPRING").price == Decimal(4)
 
 
-def test_a_name_is_taken_until_its_container_is_gone(platform: OneAccount) -> None:
+def test_a_name_is_taken_until_its_container_is_deleted(platform: OneAccount) -> None:
     first = platform.running("web")
 
     with pytest.raises(Refusal, match="already exists") as caught:
@@ -159,7 +159,7 @@ def test_two_accounts_may_use_one_name(platform: OneAccount) -> None:
     assert caught.value.status == 404
 
 
-def test_a_boot_takes_its_seconds(platform: OneAccount) -> None:
+def test_a_boot_takes_the_configured_seconds(platform: OneAccount) -> None:
     made = platform.create()
 
     platform.pass_time(19.9)
@@ -182,7 +182,7 @@ def test_a_boot_can_take_a_number_of_reads(platform: OneAccount) -> None:
     assert shown == ["pending", "pending", "running", "running"]
 
 
-def test_a_boot_that_fails_says_why_and_can_be_tried_again(platform: OneAccount) -> None:
+def test_a_failed_boot_has_a_reason_and_can_be_retried(platform: OneAccount) -> None:
     platform.state.boot_failures["app"] = 1
     made = platform.running()
     assert (made.status, made.error) == ("error", "the service did not become healthy in time")
@@ -196,7 +196,7 @@ def test_a_boot_that_fails_says_why_and_can_be_tried_again(platform: OneAccount)
     assert (made.status, made.error, made.boots) == ("running", None, 2)
 
 
-def test_a_boot_can_fail_for_good_and_by_template(platform: OneAccount) -> None:
+def test_a_boot_can_fail_every_time_and_by_template(platform: OneAccount) -> None:
     platform.state.boot_failures["python"] = None
     made = platform.running("job", "python")
     fine = platform.running("web", "nodejs")
@@ -232,7 +232,7 @@ def test_a_container_that_failed_can_be_stopped_and_boots_when_started(platform:
         ("stopped", "stopped", "stopped", "stopped"),
     ],
 )
-def test_a_status_is_reached_through_another(
+def test_a_change_of_status_passes_through_another_status(
     platform: OneAccount, before: str, wanted: str, through: str, after: str
 ) -> None:
     made = platform.running()
@@ -257,7 +257,7 @@ def test_an_unknown_status_is_refused(platform: OneAccount, wanted: Any) -> None
     assert caught.value.body["field"] == "status"
 
 
-def test_a_busy_container_takes_no_orders(platform: OneAccount) -> None:
+def test_a_busy_container_refuses_actions(platform: OneAccount) -> None:
     made = platform.create()
 
     with pytest.raises(Refusal, match="pending") as caught:
@@ -266,7 +266,7 @@ def test_a_busy_container_takes_no_orders(platform: OneAccount) -> None:
     assert caught.value.status == 400
 
 
-def test_a_deleted_container_is_listed_until_it_is_gone(platform: OneAccount) -> None:
+def test_a_container_is_listed_until_its_deletion_ends(platform: OneAccount) -> None:
     made = platform.running()
     containers.delete(platform, made)
     containers.delete(platform, made)
@@ -279,7 +279,7 @@ def test_a_deleted_container_is_listed_until_it_is_gone(platform: OneAccount) ->
     assert caught.value.status == 404
 
 
-def test_a_second_deletion_is_refused_if_the_platform_is_told_to(platform: OneAccount) -> None:
+def test_a_second_deletion_is_refused_if_configured(platform: OneAccount) -> None:
     made = platform.running()
     platform.refuse_repeated_delete = True
     containers.delete(platform, made)
@@ -292,7 +292,7 @@ def test_a_second_deletion_is_refused_if_the_platform_is_told_to(platform: OneAc
     assert platform.state.containers == {}
 
 
-def test_names_are_stored_in_lower_case_if_the_platform_is_told_to(platform: OneAccount) -> None:
+def test_names_are_stored_in_lower_case_if_configured(platform: OneAccount) -> None:
     platform.lower_case_names = True
     made = platform.create("My-App")
 
@@ -311,7 +311,7 @@ def test_a_container_can_be_deleted_while_it_boots(platform: OneAccount) -> None
     assert platform.state.boot_failures == {"app": 1}
 
 
-def test_a_cap_counts_what_is_created_and_gives_nothing_back(platform: OneAccount) -> None:
+def test_a_cap_counts_creations_and_deletion_frees_nothing(platform: OneAccount) -> None:
     platform.own_key.spending_cap = Decimal(10)
     containers.delete(platform, platform.running("one"))
     platform.running("two", additional_storage_tier=1)
@@ -330,7 +330,7 @@ def test_a_cap_counts_what_is_created_and_gives_nothing_back(platform: OneAccoun
     assert platform.create("four", "ubuntu-micro", plan="micro").price == Decimal(1)
 
 
-def test_a_cap_begins_anew_with_the_calendar_month(platform: OneAccount) -> None:
+def test_a_cap_is_reset_each_calendar_month(platform: OneAccount) -> None:
     platform.own_key.spending_cap = Decimal(4)
     platform.create("may")
     with pytest.raises(Refusal):
@@ -380,7 +380,7 @@ def test_without_capacity_the_account_is_put_on_the_waitlist_and_charged_nothing
     assert platform.create("two").status == "pending"
 
 
-def test_ids_depend_on_the_seed_alone(platform: OneAccount) -> None:
+def test_ids_depend_only_on_the_seed(platform: OneAccount) -> None:
     one, same = platform, type(platform)()
 
     assert one.account == same.account

@@ -1,6 +1,6 @@
 """
-The emulator against its contract, driven by schemathesis: made-up requests, sound and unsound, alone and in
-sequences that follow the links from one answer to the next request.
+schemathesis checks the emulator against its contract: it generates valid and invalid requests, alone and in sequences
+that follow the links from one answer to the next request.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BOUNDED = settings(
 
 @pytest.fixture(scope="module")
 def quick() -> Iterator[Emulator]:
-    """Everything happens at once in it."""
+    """An emulator in which every operation completes immediately."""
     with Emulator(boot_seconds=0, action_seconds=0, delete_seconds=0, backup_seconds=0) as emulator:
         yield emulator
 
@@ -48,7 +48,7 @@ def schema(quick: Emulator) -> Any:
     text = resources.files("stacks_pulumi.emulator").joinpath("openapi.yaml").read_text()
     found = schemathesis.openapi.from_dict(yaml.safe_load(text))
     found.config.update(base_url=quick.url)
-    # Parameters that the contract does not know are ignored, as most servers do; keys have tests of their own.
+    # The emulator ignores parameters outside the contract, as most servers do; other tests check keys.
     found.config.generation.update(allow_extra_parameters=False, with_security_parameters=False)
     return found
 
@@ -58,13 +58,13 @@ def authorized(emulator: Emulator) -> dict[str, str]:
 
 
 def cases(operation: Any) -> Any:
-    """Requests for one operation, sound and unsound."""
+    """Settings for valid and invalid requests of one operation."""
     modes = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
     return one_of([operation.as_strategy(generation_mode=mode) for mode in modes])
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
-def test_made_up_requests_are_answered_as_the_contract_says(
+def test_generated_requests_are_answered_as_in_the_contract(
     quick: Emulator, schema: Any, operation: str
 ) -> None:
     quick.reset()
@@ -78,7 +78,7 @@ def test_made_up_requests_are_answered_as_the_contract_says(
     assert quick.calls(operation) - before >= 1
 
 
-def test_sequences_of_requests_are_answered_as_the_contract_says(quick: Emulator, schema: Any) -> None:
+def test_sequences_of_requests_are_answered_as_in_the_contract(quick: Emulator, schema: Any) -> None:
     done: dict[str, set[int]] = {}
 
     class Machine(schema.as_state_machine()):  # type: ignore[misc]  # schemathesis makes the base class at run time
@@ -98,15 +98,13 @@ def test_sequences_of_requests_are_answered_as_the_contract_says(quick: Emulator
     run_state_machine_as_test(Machine, settings=bounds)
 
     succeeded = {name for name, codes in done.items() if codes & {200, 202}}
-    # The sequences reach into what only exists because an earlier request made it.
+    # The sequences use objects that an earlier request of the sequence created.
     assert {"containers.create", "containers.status", "containers.delete", "backups.list"} <= succeeded
     assert len(succeeded) >= 15
 
 
-def test_every_operation_succeeds_in_one_story_and_answers_as_the_contract_says(
-    emulator: Emulator, call: Caller, schema: Any
-) -> None:
-    """The fuzzing rarely gets to the deep operations; this story gets to every one of them."""
+def test_every_operation_succeeds_as_in_the_contract(emulator: Emulator, call: Caller, schema: Any) -> None:
+    """Generated requests rarely succeed where several objects are needed; this sequence calls every operation."""
 
     def ask(operation: str, body: Any = None, query: str = "", **args: Any) -> Any:
         path = OPERATIONS[operation].path

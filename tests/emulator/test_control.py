@@ -70,7 +70,7 @@ def test_the_clock_is_advanced_frozen_and_resumed(emulator: Emulator, control: C
     assert (frozen["frozen"], control("GET", "clock")) == (True, frozen)
 
 
-def test_requests_are_told_with_the_label_of_the_key(
+def test_requests_are_recorded_with_the_label_of_the_key(
     emulator: Emulator, control: Control, call: Caller
 ) -> None:
     call("GET", "/containers")
@@ -88,7 +88,7 @@ def test_requests_are_told_with_the_label_of_the_key(
     assert [one["number"] for one in control("GET", "requests?after=1")["requests"]] == [2]
 
 
-def test_keys_and_accounts_are_made(emulator: Emulator, control: Control, call: Caller) -> None:
+def test_keys_and_accounts_are_created(emulator: Emulator, control: Control, call: Caller) -> None:
     account = control("POST", "new_account")["account"]
     key = control(
         "POST",
@@ -107,7 +107,7 @@ def test_keys_and_accounts_are_made(emulator: Emulator, control: Control, call: 
     assert emulator.state.keys[0].rate_limit == 1
 
 
-def test_drift_and_failures_happen(emulator: Emulator, control: Control, call: Caller) -> None:
+def test_drift_and_failures_are_applied(emulator: Emulator, control: Control, call: Caller) -> None:
     control("POST", "fail_boot", {"name_or_template": "broken", "times": None})
     control("POST", "fail_backup", {"name": "myapp", "message": "no space"})
     call.create("myapp")
@@ -124,7 +124,7 @@ def test_drift_and_failures_happen(emulator: Emulator, control: Control, call: C
     control("POST", "drift/_enter", {"container": "myapp", "status": "x"}, status=404)
 
 
-def test_the_pace_is_set_for_what_begins_later(emulator: Emulator, control: Control, call: Caller) -> None:
+def test_a_new_pace_applies_to_later_operations(emulator: Emulator, control: Control, call: Caller) -> None:
     assert control("POST", "set_pace", {"boot_seconds": 1})["boot_seconds"] == 1
     assert control("GET", "pace")["action_seconds"] == 5
     call("POST", "/containers", {"name": "myapp", "template": "nodejs"})
@@ -170,7 +170,7 @@ def test_data_is_loaded_without_waiting_and_without_a_cap(
         ({"containers": [{"name": "fine"}]}, (400, "missing_field", "containers[0].template")),
     ],
 )
-def test_data_is_loaded_whole_or_not_at_all(
+def test_data_is_loaded_completely_or_not_at_all(
     emulator: Emulator, control: Control, change: dict[str, Any], outcome: tuple[int, str, str | None]
 ) -> None:
     data = {"containers": [{"name": "myapp", "template": "nodejs"}], **change}
@@ -180,7 +180,7 @@ def test_data_is_loaded_whole_or_not_at_all(
     assert emulator.state.names() == []
 
 
-def test_a_request_is_told_with_its_bodies_and_without_secrets(
+def test_requests_are_recorded_with_bodies_and_without_secrets(
     emulator: Emulator, control: Control, call: Caller
 ) -> None:
     app, gate = call.create("myapp"), call.create("gate", "stacks-vpn")
@@ -213,7 +213,7 @@ def test_shapes_are_set(emulator: Emulator, control: Control) -> None:
     control("POST", "shapes/set", {"operation": "containers.logs", "shape": "round"}, status=400)
 
 
-def test_everything_is_reset(emulator: Emulator, control: Control, call: Caller) -> None:
+def test_reset_clears_everything(emulator: Emulator, control: Control, call: Caller) -> None:
     call.create("myapp")
     control("POST", "reset")
 

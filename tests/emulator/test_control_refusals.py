@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         ("GET", "requests?after=x", None, (400, "invalid_type", "after")),
     ],
 )
-def test_what_cannot_be_is_refused_with_a_code_and_a_field(
+def test_invalid_values_are_refused_with_a_code_and_a_field(
     control: Control, method: str, name: str, body: Any, outcome: tuple[int, str, str | None]
 ) -> None:
     error = control(method, name, body, outcome[0])
@@ -51,7 +51,7 @@ def test_what_cannot_be_is_refused_with_a_code_and_a_field(
 
 
 @pytest.mark.parametrize("payload", [b"{", b"\xff", b"[" * 100_000])
-def test_a_body_that_is_no_json_is_refused(emulator: Emulator, payload: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(emulator: Emulator, payload: bytes) -> None:
     answer = requests.post(f"{emulator.page_url}_emulator/reset", payload, timeout=10)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
@@ -92,7 +92,7 @@ def test_a_body_that_is_no_json_is_refused(emulator: Emulator, payload: bytes) -
         ),
     ],
 )
-def test_what_would_break_it_later_is_refused_at_once(
+def test_values_that_would_fail_later_are_refused_immediately(
     emulator: Emulator, control: Control, call: Caller, body: dict[str, Any], complaint: str
 ) -> None:
     call.create("myapp")
@@ -118,7 +118,7 @@ def test_what_would_break_it_later_is_refused_at_once(
         {"Host": ""},
     ],
 )
-def test_pages_of_other_origins_are_not_answered(
+def test_pages_of_other_origins_are_refused(
     emulator: Emulator, control: Control, headers: dict[str, str]
 ) -> None:
     control("POST", "reset", status=403, **headers)
@@ -128,12 +128,12 @@ def test_pages_of_other_origins_are_not_answered(
 
 @pytest.fixture
 def exposed() -> Iterator[Emulator]:
-    """Listens on every address."""
+    """An emulator that listens on every address."""
     with Emulator(host="0.0.0.0") as emulator:
         yield emulator
 
 
-def test_on_every_address_the_control_api_needs_its_token(exposed: Emulator) -> None:
+def test_the_control_api_needs_a_token_on_every_address(exposed: Emulator) -> None:
     def ask(path: str, **headers: str) -> requests.Response:
         return requests.get(exposed.page_url + path, headers=headers, timeout=10)
 
@@ -142,7 +142,7 @@ def test_on_every_address_the_control_api_needs_its_token(exposed: Emulator) -> 
     for authorization in ("", "Bearer ", f"Bearer {token}x", f"Bearer {exposed.key}", f"Basic {token}"):
         refused = ask("_emulator/snapshot", Authorization=authorization)
         assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
-    # The name that other machines know it by is as good as any.
+    # Any host name that other machines use for it is accepted.
     assert ask("_emulator/snapshot", Authorization=f"Bearer {token}", Host="emulator:7822").status_code == 200
     for public in ("", "openapi.yaml", "_emulator/health", "_emulator/openapi.json"):
         answer = ask(public, Host="emulator:7822")
@@ -152,7 +152,7 @@ def test_on_every_address_the_control_api_needs_its_token(exposed: Emulator) -> 
     assert ask("api/v1/containers", Authorization=f"Bearer {exposed.key}").status_code == 200
 
 
-def test_a_loopback_address_needs_no_token_unless_asked_for(emulator: Emulator) -> None:
+def test_by_default_loopback_needs_no_token(emulator: Emulator) -> None:
     assert emulator.control_token is None
     assert Emulator(host="127.0.0.2").control_token is None
     assert Emulator(control_token="mine").control_token == "mine"

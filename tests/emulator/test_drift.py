@@ -1,4 +1,4 @@
-"""What happens behind a program's back."""
+"""Changes outside the program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Saved:
-    """Counts how often something was to be saved."""
+    """Counts how often the state should be saved."""
 
     def __init__(self) -> None:
         self.times = 0
@@ -33,7 +33,7 @@ def drift(platform: OneAccount, saved: Saved) -> Drift:
     return Drift(platform, saved)
 
 
-def test_a_container_is_stopped_started_and_made_to_fail_at_once(platform: OneAccount, drift: Drift) -> None:
+def test_stop_start_and_fail_act_immediately(platform: OneAccount, drift: Drift) -> None:
     made = platform.running("app")
     seen = []
     for action in (drift.stop, drift.start, drift.fail):
@@ -54,7 +54,7 @@ def test_a_container_that_was_started_after_it_failed_has_no_error(
     assert (made.status, made.error) == ("running", None)
 
 
-def test_a_container_is_deleted_with_all_it_has(platform: OneAccount, drift: Drift) -> None:
+def test_a_container_is_deleted_with_its_children(platform: OneAccount, drift: Drift) -> None:
     app, database = platform.running("app"), platform.running("mydb", "postgresql")
     drift.connect("app", "mydb", "primary")
     backups.trigger(platform, database)
@@ -82,7 +82,7 @@ def test_a_container_is_deleted_with_all_it_has(platform: OneAccount, drift: Dri
         ({"template": "stacks-vpn"}, {}, ("stacks-vpn", "vpn", None)),
     ],
 )
-def test_a_recreated_container_has_the_same_id_and_nothing_else_of_the_first(
+def test_a_recreated_container_has_only_the_id_of_the_first(
     platform: OneAccount, drift: Drift, before: dict[str, Any], wanted: dict[str, Any], after: tuple[Any, ...]
 ) -> None:
     first, target = platform.running("app", **before), platform.running("mydb", "postgresql")

@@ -1,4 +1,4 @@
-"""The emulator as Python code uses it."""
+"""The emulator's Python API."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from tests.emulator.conftest import Caller
 
 
-def test_it_is_an_address_that_a_client_accepts(emulator: Emulator) -> None:
+def test_its_url_is_accepted_by_the_client(emulator: Emulator) -> None:
     assert emulator.url == f"http://127.0.0.1:{emulator.port}/api/v1"
     assert check_base_url(emulator.url) == emulator.url
 
 
-def test_it_listens_on_loopback_alone(emulator: Emulator) -> None:
+def test_it_listens_only_on_loopback(emulator: Emulator) -> None:
     addresses = {found[4][0] for found in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
     for address in addresses - {"127.0.0.1", "127.0.1.1"}:
         with socket.socket() as probe:
             probe.settimeout(2)
-            # pytest-socket refuses to leave the loopback interface, which says the same.
+            # pytest-socket also blocks every connection outside the loopback interface.
             with pytest.raises((OSError, RuntimeError)):
                 probe.connect((address, emulator.port))
 
 
-def test_it_counts_and_keeps_the_requests(emulator: Emulator, call: Caller) -> None:
+def test_it_counts_and_records_requests(emulator: Emulator, call: Caller) -> None:
     call.create("myapp")
     call("GET", "/containers")
     call("GET", "/containers")
@@ -57,7 +57,7 @@ def test_it_counts_and_keeps_the_requests(emulator: Emulator, call: Caller) -> N
     assert all(emulator.key not in repr(record) for record in emulator.requests)
 
 
-def test_its_clock_is_driven_and_runs_by_itself() -> None:
+def test_its_clock_can_be_advanced_and_runs_by_itself() -> None:
     with Emulator(boot_seconds=1000) as emulator:
         headers = {"Authorization": f"Bearer {emulator.key}"}
         body = {"name": "myapp", "template": "nodejs"}
@@ -78,7 +78,7 @@ def test_its_clock_is_driven_and_runs_by_itself() -> None:
 
 
 @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
-def test_time_runs_forward_only(emulator: Emulator, seconds: float) -> None:
+def test_time_runs_only_forward(emulator: Emulator, seconds: float) -> None:
     with pytest.raises(ValueError, match="0 seconds or more"):
         emulator.advance(seconds)
 
@@ -93,26 +93,26 @@ def test_time_runs_forward_only(emulator: Emulator, seconds: float) -> None:
         ({"spending_cap": float("nan")}, "spending_cap must be"),
     ],
 )
-def test_it_is_not_made_of_what_cannot_be(options: dict[str, Any], complaint: str) -> None:
+def test_invalid_arguments_are_refused(options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Emulator(**options)
 
 
-def test_callers_may_come_from_an_address_of_either_kind() -> None:
+def test_callers_may_have_ipv4_or_ipv6_addresses() -> None:
     assert [Emulator(your_ip=one).platform.your_ip for one in ("198.51.100.7", "2001:db8::7")] == [
         "198.51.100.7",
         "2001:db8::7",
     ]
 
 
-def test_a_limit_that_is_none_is_not_set(emulator: Emulator) -> None:
+def test_a_limit_of_none_is_not_set(emulator: Emulator) -> None:
     with pytest.raises(ValueError, match="rate_limit must be"):
         emulator.set_rate_limit(-1)
 
     assert emulator.state.keys[0].rate_limit is None
 
 
-def test_it_stops_and_starts_on_the_same_port_with_all_that_it_held(emulator: Emulator, call: Caller) -> None:
+def test_restart_keeps_the_port_and_the_data(emulator: Emulator, call: Caller) -> None:
     call.create("myapp")
     url = emulator.url
     emulator.stop()
@@ -124,7 +124,7 @@ def test_it_stops_and_starts_on_the_same_port_with_all_that_it_held(emulator: Em
     assert call("GET", "/containers").json()["count"] == 1
 
 
-def test_starting_and_stopping_twice_is_once(emulator: Emulator) -> None:
+def test_start_and_stop_are_idempotent(emulator: Emulator) -> None:
     emulator.start()
     emulator.stop()
     emulator.stop()
@@ -133,14 +133,14 @@ def test_starting_and_stopping_twice_is_once(emulator: Emulator) -> None:
     assert requests.get(emulator.page_url, timeout=10).status_code == 200
 
 
-def test_a_taken_port_is_said_in_one_line(emulator: Emulator) -> None:
+def test_a_taken_port_is_reported_in_one_line(emulator: Emulator) -> None:
     with pytest.raises(PortTakenError, match=f"port {emulator.port} is in use") as caught:
         Emulator(port=emulator.port).start()
 
     assert "\n" not in str(caught.value)
 
 
-def test_no_thread_is_left_behind() -> None:
+def test_stop_ends_all_threads() -> None:
     before = threading.active_count()
     with Emulator() as emulator, requests.Session() as session:
         session.get(emulator.page_url, timeout=10)
@@ -151,7 +151,7 @@ def test_no_thread_is_left_behind() -> None:
         threading.Event().wait(0.01)
 
 
-def test_a_reset_keeps_accounts_and_keys_alone(emulator: Emulator, call: Caller) -> None:
+def test_a_reset_keeps_only_accounts_and_keys(emulator: Emulator, call: Caller) -> None:
     call.create("myapp")
     emulator.faults.add("containers.list", 500)
     emulator.state.accounts[emulator.account].payment_method = False
@@ -162,7 +162,7 @@ def test_a_reset_keeps_accounts_and_keys_alone(emulator: Emulator, call: Caller)
     assert call.create("myapp")
 
 
-def test_an_unfinished_rule_is_answered_and_not_hidden(
+def test_an_internal_error_is_answered_and_logged(
     emulator: Emulator, call: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_incoming: object) -> None:
@@ -175,7 +175,7 @@ def test_an_unfinished_rule_is_answered_and_not_hidden(
     assert "broken" in caplog.text
 
 
-def test_24_threads_at_once_lose_nothing(emulator: Emulator) -> None:
+def test_no_update_of_24_concurrent_threads_is_lost(emulator: Emulator) -> None:
     emulator.set_rate_limit(500)
     headers = {"Authorization": f"Bearer {emulator.key}"}
 
@@ -201,7 +201,7 @@ def test_24_threads_at_once_lose_nothing(emulator: Emulator) -> None:
     assert emulator.api.limiter.used("default")[0] == 240
 
 
-def test_24_threads_that_want_one_name_get_it_once(emulator: Emulator) -> None:
+def test_only_one_of_24_concurrent_threads_gets_a_name(emulator: Emulator) -> None:
     headers = {"Authorization": f"Bearer {emulator.key}"}
     barrier = threading.Barrier(24)
 
@@ -216,7 +216,7 @@ def test_24_threads_that_want_one_name_get_it_once(emulator: Emulator) -> None:
     assert codes == [202] + [400] * 23
 
 
-def test_it_boots_in_no_time() -> None:
+def test_zero_boot_seconds_boot_immediately() -> None:
     best = 10.0
     for _ in range(3):
         began = time.perf_counter()
@@ -228,7 +228,7 @@ def test_it_boots_in_no_time() -> None:
     assert best < 0.1
 
 
-def test_a_frozen_clock_stays_where_it_is_and_goes_on_from_there() -> None:
+def test_a_frozen_clock_resumes_at_the_same_time() -> None:
     clock = DrivenClock(1000.0)
     time.sleep(0.05)
     clock.freeze()

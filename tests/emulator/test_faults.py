@@ -17,7 +17,7 @@ def faults() -> Faults:
 
 
 def kinds(faults: Faults, *requests: tuple[str, str]) -> list[str | None]:
-    """What each request meets."""
+    """Return the kind of fault that each request meets."""
     met = [faults.take(operation, path) for operation, path in requests]
     return [None if fault is None else fault.kind for fault in met]
 
@@ -38,7 +38,7 @@ def test_a_fault_waits_for_its_operation_and_its_match(faults: Faults) -> None:
     assert faults.take("containers.create", "/containers", "my-web") is not None
 
 
-def test_a_pass_lets_one_through_to_the_next(faults: Faults) -> None:
+def test_kind_pass_lets_requests_through(faults: Faults) -> None:
     faults.add("containers.list", "pass", times=2)
     faults.add("containers.list", 503)
     one = ("containers.list", "/containers")
@@ -46,13 +46,13 @@ def test_a_pass_lets_one_through_to_the_next(faults: Faults) -> None:
     assert kinds(faults, one, one, one) == ["pass", "pass", "status"]
 
 
-def test_a_star_meets_any_operation(faults: Faults) -> None:
+def test_a_star_matches_any_operation(faults: Faults) -> None:
     faults.add("*", "slow", seconds=0)
 
     assert kinds(faults, ("containers.create", "/containers")) == ["slow"]
 
 
-def test_what_is_left_is_told_and_asserted(faults: Faults) -> None:
+def test_unfired_faults_are_listed_and_asserted(faults: Faults) -> None:
     faults.assert_none_left()
     faults.add("containers.list", 500, times=2)
     faults.take("containers.list", "/containers")
@@ -67,7 +67,7 @@ def test_what_is_left_is_told_and_asserted(faults: Faults) -> None:
     assert faults.fired("containers.create") == []
 
 
-def test_a_fault_for_good_must_fire_once(faults: Faults) -> None:
+def test_a_permanent_fault_must_fire_once(faults: Faults) -> None:
     faults.add("containers.list", 500, times=None)
     with pytest.raises(AssertionError, match="for good"):
         faults.assert_none_left()
@@ -102,7 +102,7 @@ def test_a_fault_that_could_never_fire_is_refused(
         faults.add(*arguments, **options)
 
 
-def test_clearing_forgets_all(faults: Faults) -> None:
+def test_clear_removes_all_faults(faults: Faults) -> None:
     faults.add("containers.list", 500)
     faults.take("containers.list", "/containers")
     faults.clear()

@@ -1,4 +1,4 @@
-"""Every fault, as a client meets it."""
+"""Every fault, as a client sees it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ NEW = {"name": "myapp", "template": "nodejs"}
 
 @pytest.fixture(autouse=True)
 def _all_faults_fired(emulator: Emulator) -> object:
-    """No test passes because its fault never fired."""
+    """A test whose fault never fired fails."""
     yield
     emulator.faults.assert_none_left()
 
 
 @pytest.mark.parametrize("reset", [False, True])
-def test_dropped_before_means_that_nothing_was_done(emulator: Emulator, call: Caller, reset: bool) -> None:
+def test_drop_before_does_not_carry_out_the_request(emulator: Emulator, call: Caller, reset: bool) -> None:
     emulator.faults.add("containers.create", "drop_before", reset=reset)
 
     with pytest.raises(requests.ConnectionError):
@@ -34,7 +34,7 @@ def test_dropped_before_means_that_nothing_was_done(emulator: Emulator, call: Ca
 
 
 @pytest.mark.parametrize("reset", [False, True])
-def test_dropped_after_means_that_it_was_done(emulator: Emulator, call: Caller, reset: bool) -> None:
+def test_drop_after_carries_out_the_request(emulator: Emulator, call: Caller, reset: bool) -> None:
     emulator.faults.add("containers.create", "drop_after", reset=reset)
 
     with pytest.raises(requests.ConnectionError):
@@ -58,7 +58,7 @@ def test_too_many_requests_with_and_without_a_time(
 
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("code", [500, 502, 503, 504])
-def test_an_error_comes_before_or_after_it_was_done(
+def test_an_error_is_returned_with_or_without_carrying_out_the_request(
     emulator: Emulator, call: Caller, code: int, done: bool
 ) -> None:
     emulator.faults.add("containers.create", code, done=done)
@@ -67,20 +67,18 @@ def test_an_error_comes_before_or_after_it_was_done(
     assert emulator.state.names() == (["myapp"] if done else [])
 
 
-def test_slow_is_slower_than_the_clients_patience_and_done_all_the_same(
-    emulator: Emulator, call: Caller
-) -> None:
+def test_slow_outlasts_the_client_timeout_and_is_carried_out(emulator: Emulator, call: Caller) -> None:
     emulator.faults.add("containers.create", "slow", seconds=5)
 
     with pytest.raises(requests.ReadTimeout):
         call("POST", "/containers", NEW, timeout=0.2)
 
     assert emulator.state.names() == ["myapp"]
-    # It is counted although its answer is still on the way.
+    # The request is counted before its answer is sent.
     assert (emulator.calls("containers.create"), emulator.requests) == (1, [])
 
 
-def test_slow_can_be_a_short_while(emulator: Emulator, call: Caller) -> None:
+def test_slow_can_be_short(emulator: Emulator, call: Caller) -> None:
     emulator.faults.add("containers.list", "slow", seconds=0.1, done=False)
     began = time.monotonic()
 
@@ -89,7 +87,7 @@ def test_slow_can_be_a_short_while(emulator: Emulator, call: Caller) -> None:
     assert emulator.requests[-1].seconds >= 0.1
 
 
-def test_slow_does_not_hold_up_the_end() -> None:
+def test_slow_does_not_delay_the_stop() -> None:
     from stacks_pulumi.emulator import Emulator
 
     began = time.monotonic()
@@ -103,7 +101,7 @@ def test_slow_does_not_hold_up_the_end() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_truncated_is_no_json(emulator: Emulator, call: Caller) -> None:
+def test_truncated_is_not_json(emulator: Emulator, call: Caller) -> None:
     emulator.faults.add("containers.create", "truncated")
     answer = call("POST", "/containers", NEW)
 
@@ -113,7 +111,7 @@ def test_truncated_is_no_json(emulator: Emulator, call: Caller) -> None:
     assert emulator.state.names() == ["myapp"]
 
 
-def test_cut_ends_before_its_length(emulator: Emulator, call: Caller) -> None:
+def test_cut_sends_less_than_its_content_length(emulator: Emulator, call: Caller) -> None:
     emulator.faults.add("containers.create", "cut")
 
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
@@ -123,7 +121,7 @@ def test_cut_ends_before_its_length(emulator: Emulator, call: Caller) -> None:
 
 
 @pytest.mark.parametrize("code", [200, 502])
-def test_a_web_page_comes_in_place_of_json(emulator: Emulator, call: Caller, code: int) -> None:
+def test_html_replaces_the_json(emulator: Emulator, call: Caller, code: int) -> None:
     emulator.faults.add("containers.list", "html", code=code)
     answer = call("GET", "/containers")
 
@@ -189,19 +187,19 @@ def test_the_count_is_higher_than_the_rows(emulator: Emulator, call: Caller) -> 
 
 
 @pytest.mark.parametrize("part", ["headers", "body"])
-def test_an_answer_trickles(emulator: Emulator, call: Caller, part: str) -> None:
+def test_an_answer_arrives_slowly(emulator: Emulator, call: Caller, part: str) -> None:
     emulator.faults.add("containers.list", "trickle", seconds=0.6, part=part)
     began = time.monotonic()
     answer = call("GET", "/containers", stream=True)
     headers_after = time.monotonic() - began
 
-    # No single pause is as long as the client's patience.
+    # Every pause is shorter than the client's timeout.
     assert answer.json()["data"] == []
     assert time.monotonic() - began >= 0.4
     assert (headers_after >= 0.3) == (part == "headers")
 
 
-def test_what_is_no_json_has_no_types_to_get_wrong(emulator: Emulator, call: Caller) -> None:
+def test_wrong_types_skip_answers_without_json(emulator: Emulator, call: Caller) -> None:
     container = call.create("myapp")
     emulator.shapes.set("containers.logs", "text")
     right = call("GET", f"/containers/{container}/logs").text
@@ -227,7 +225,7 @@ def test_a_redirect_names_another_host(emulator: Emulator, call: Caller) -> None
     assert emulator.state.names() == []
 
 
-def test_hanging_up_spoils_the_next_request_on_that_connection(emulator: Emulator) -> None:
+def test_hang_up_breaks_the_next_request_on_the_connection(emulator: Emulator) -> None:
     import http.client
 
     emulator.faults.add("containers.list", "hang_up")
@@ -243,7 +241,7 @@ def test_hanging_up_spoils_the_next_request_on_that_connection(emulator: Emulato
     connection.close()
 
 
-def test_faults_meet_the_container_that_they_match(emulator: Emulator, call: Caller) -> None:
+def test_faults_hit_only_the_matching_container(emulator: Emulator, call: Caller) -> None:
     emulator.faults.add("containers.create", 500, match="second")
     answers = [
         call("POST", "/containers", {**NEW, "name": name}).status_code
@@ -253,7 +251,7 @@ def test_faults_meet_the_container_that_they_match(emulator: Emulator, call: Cal
     assert answers == [202, 500, 202]
 
 
-def test_a_request_that_is_over_the_limit_meets_no_fault(emulator: Emulator, call: Caller) -> None:
+def test_a_rate_limited_request_meets_no_fault(emulator: Emulator, call: Caller) -> None:
     call("GET", "/containers")
     emulator.set_rate_limit(1)
     emulator.faults.add("containers.list", 500)

@@ -1,4 +1,4 @@
-"""The API over HTTP: keys, scopes, limits, and what is no request."""
+"""The API over HTTP: keys, scopes, limits, and malformed requests."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_every_operation_needs_a_key_and_its_scope(emulator: Emulator, operation
         ("POST", "/api-keys"),
     ],
 )
-def test_what_needs_the_dashboard_is_refused_to_every_key(call: Caller, method: str, path: str) -> None:
+def test_dashboard_operations_are_refused_for_every_key(call: Caller, method: str, path: str) -> None:
     answer = call(method, path)
 
     assert answer.status_code == 403
@@ -64,7 +64,7 @@ def test_what_needs_the_dashboard_is_refused_to_every_key(call: Caller, method: 
     }
 
 
-def test_another_accounts_things_are_not_there(emulator: Emulator, call: Caller) -> None:
+def test_objects_of_another_account_are_not_found(emulator: Emulator, call: Caller) -> None:
     container = call.create("myapp")
     call("POST", f"/containers/{container}/backup")
     other = emulator.new_account()
@@ -94,7 +94,7 @@ def test_another_accounts_things_are_not_there(emulator: Emulator, call: Caller)
         ("GET", "/containers/..%2f..%2fetc/logs", 404),
     ],
 )
-def test_what_is_not_there_is_told_in_json(call: Caller, method: str, path: str, status: int) -> None:
+def test_not_found_is_answered_in_json(call: Caller, method: str, path: str, status: int) -> None:
     answer = call(method, path)
 
     assert answer.status_code == status
@@ -116,7 +116,7 @@ def test_what_is_not_there_is_told_in_json(call: Caller, method: str, path: str,
         b"[" * 100_000,
     ],
 )
-def test_a_body_that_is_no_object_is_refused(call: Caller, payload: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_refused(call: Caller, payload: bytes) -> None:
     answer = call("POST", "/containers", data=payload, headers={"Content-Type": "application/json"})
 
     assert answer.status_code == 400
@@ -140,7 +140,7 @@ def test_a_body_in_chunks_is_read(emulator: Emulator, call: Caller) -> None:
     assert emulator.state.names() == ["chunked"]
 
 
-def test_every_answer_to_a_known_key_tells_its_window(emulator: Emulator) -> None:
+def test_answers_to_a_known_key_have_rate_limit_headers(emulator: Emulator) -> None:
     headers = {"Authorization": f"Bearer {emulator.new_key(rate_limit=3, scopes=[READ])}"}
     answers = [
         requests.request(method, emulator.url + path, headers=headers, timeout=10)
@@ -159,7 +159,7 @@ def test_every_answer_to_a_known_key_tells_its_window(emulator: Emulator) -> Non
     assert "X-RateLimit-Limit" not in requests.get(emulator.url + "/containers", timeout=10).headers
 
 
-def test_an_invalid_key_uses_up_nothing(emulator: Emulator) -> None:
+def test_an_invalid_key_uses_no_rate_limit(emulator: Emulator) -> None:
     key = emulator.new_key(rate_limit=1)
     for _ in range(5):
         requests.get(emulator.url + "/containers", headers={"Authorization": "Bearer no"}, timeout=10)
@@ -168,7 +168,7 @@ def test_an_invalid_key_uses_up_nothing(emulator: Emulator) -> None:
     assert good.status_code == 200
 
 
-def test_the_window_goes_by_real_time(emulator: Emulator) -> None:
+def test_the_rate_limit_uses_real_time(emulator: Emulator) -> None:
     headers = {"Authorization": f"Bearer {emulator.new_key(rate_limit=1)}"}
     requests.get(emulator.url + "/containers", headers=headers, timeout=10)
     emulator.advance(3600)
@@ -176,7 +176,7 @@ def test_the_window_goes_by_real_time(emulator: Emulator) -> None:
     assert requests.get(emulator.url + "/containers", headers=headers, timeout=10).status_code == 429
 
 
-def test_a_connection_is_kept_for_the_next_request(emulator: Emulator) -> None:
+def test_connections_are_kept_alive(emulator: Emulator) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=10)
     headers = {"Authorization": f"Bearer {emulator.key}"}
     ends: list[Any] = []
@@ -194,7 +194,7 @@ def test_a_connection_is_kept_for_the_next_request(emulator: Emulator) -> None:
     connection.close()
 
 
-def test_a_client_that_asks_to_close_gets_it_closed(emulator: Emulator) -> None:
+def test_a_connection_is_closed_on_request(emulator: Emulator) -> None:
     with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
         raw.sendall(b"GET /api/v1/containers HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         received = b"".join(iter(lambda: raw.recv(65536), b""))
@@ -203,7 +203,7 @@ def test_a_client_that_asks_to_close_gets_it_closed(emulator: Emulator) -> None:
     assert b"\r\nConnection: close\r\n" in received
 
 
-def test_a_connection_whose_thread_is_late_ends_with_the_server(
+def test_stop_closes_connections_with_late_threads(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accepted, released = threading.Event(), threading.Event()
@@ -230,7 +230,7 @@ def test_a_head_request_has_no_body(call: Caller) -> None:
     assert call("GET", "/containers").status_code == 200
 
 
-def test_a_client_that_asks_before_sending_is_told_to_go_on(emulator: Emulator) -> None:
+def test_expect_continue_is_answered(emulator: Emulator) -> None:
     body = b'{"name": "myapp", "template": "nodejs"}'
     head = (
         f"POST /api/v1/containers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {emulator.key}\r\n"
@@ -245,7 +245,7 @@ def test_a_client_that_asks_before_sending_is_told_to_go_on(emulator: Emulator) 
     assert received.startswith(b"HTTP/1.1 202 ")
 
 
-def test_a_client_that_goes_away_in_the_middle_leaves_no_trace(
+def test_a_client_that_disconnects_prints_no_traceback(
     emulator: Emulator, call: Caller, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for sent in (b"", b"GET /api", b"POST /api/v1/containers HTTP/1.1\r\nContent-Length: 50\r\n\r\n{"):
@@ -256,7 +256,7 @@ def test_a_client_that_goes_away_in_the_middle_leaves_no_trace(
     assert capfd.readouterr().err == ""
 
 
-def test_half_a_request_is_not_carried_out(emulator: Emulator) -> None:
+def test_an_incomplete_request_is_not_carried_out(emulator: Emulator) -> None:
     body = b'{"name": "myapp", "template": "nodejs"}'
     head = f"POST /api/v1/containers HTTP/1.1\r\nAuthorization: Bearer {emulator.key}\r\nContent-Length: 99\r\n\r\n"
     with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
@@ -267,7 +267,7 @@ def test_half_a_request_is_not_carried_out(emulator: Emulator) -> None:
     assert (emulator.state.names(), emulator.calls()) == ([], 0)
 
 
-def test_refused_requests_use_up_no_port(emulator: Emulator, call: Caller) -> None:
+def test_refused_requests_keep_no_port(emulator: Emulator, call: Caller) -> None:
     call("POST", "/containers", {"name": "-", "template": "nodejs"})
     emulator.drift.set_capacity(0)
     call("POST", "/containers", {"name": "myapp", "template": "nodejs"})
@@ -286,7 +286,7 @@ def test_refused_requests_use_up_no_port(emulator: Emulator, call: Caller) -> No
         ("Transfer-Encoding: chunked", b"-5\r\nhello\r\n0\r\n\r\n", 400),
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused_and_leaves_no_trace(
+def test_an_unreadable_body_is_refused_without_a_traceback(
     emulator: Emulator, capfd: pytest.CaptureFixture[str], head: str, body: bytes, status: int
 ) -> None:
     with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:

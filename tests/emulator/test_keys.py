@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.emulator.conftest import OneAccount
 
 
-def test_a_key_has_the_guides_form_and_is_not_kept(platform: OneAccount) -> None:
+def test_a_key_has_the_form_of_the_guide_and_is_not_stored(platform: OneAccount) -> None:
     assert check_api_key(platform.secret) == platform.secret
     assert platform.secret not in repr(platform.state)
 
@@ -28,7 +28,7 @@ def test_a_key_is_known_by_what_it_is(platform: OneAccount) -> None:
     "authorization",
     [None, "", "Bearer", "Bearer ", "Basic {key}", "{key}", "Bearer {key}0", "Bearer sk_stacks_" + "0" * 64],
 )
-def test_whoever_has_no_key_is_told_so_in_the_guides_words(
+def test_a_missing_key_is_refused_in_the_words_of_the_guide(
     platform: OneAccount, authorization: str | None
 ) -> None:
     given = authorization.replace("{key}", platform.secret) if authorization else authorization
@@ -39,7 +39,7 @@ def test_whoever_has_no_key_is_told_so_in_the_guides_words(
     assert (caught.value.status, caught.value.body) == (401, {"error": "Invalid API key"})
 
 
-def test_a_revoked_key_is_invalid_at_once(platform: OneAccount) -> None:
+def test_a_revoked_key_is_invalid_immediately(platform: OneAccount) -> None:
     platform.own_key.revoked = True
 
     with pytest.raises(Refusal) as caught:
@@ -48,7 +48,7 @@ def test_a_revoked_key_is_invalid_at_once(platform: OneAccount) -> None:
     assert caught.value.status == 401
 
 
-def test_a_missing_scope_is_named_with_those_that_are_held(platform: OneAccount) -> None:
+def test_a_missing_scope_is_named_with_the_granted_scopes(platform: OneAccount) -> None:
     keys.issue(platform.state, platform.account, scopes=[keys.READ, keys.CREATE], label="ci")
 
     with pytest.raises(Refusal) as caught:
@@ -62,7 +62,7 @@ def test_a_missing_scope_is_named_with_those_that_are_held(platform: OneAccount)
     }
 
 
-def test_a_key_cannot_be_made_wrong(platform: OneAccount) -> None:
+def test_invalid_keys_cannot_be_issued(platform: OneAccount) -> None:
     state = platform.state
     keys.issue(state, platform.account, label="ci")
 

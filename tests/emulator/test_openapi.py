@@ -1,4 +1,4 @@
-"""The contract on paper against the routes in code."""
+"""The OpenAPI contract and the routes in the code agree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import stacks_pulumi.emulator
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import OPEN, OPERATIONS
 
-# The guide's endpoints in its own order and spelling.
+# The endpoints in the order and spelling of the guide.
 GUIDE = [
     "GET /containers",
     "GET /containers/status/{container_id}",
@@ -80,7 +80,7 @@ def test_the_routes_are_those_of_the_contract(operations: dict[str, dict[str, An
     assert in_code == {name: (found["endpoint"], found["x-scope"]) for name, found in operations.items()}
 
 
-def test_what_is_open_in_code_is_open_and_assumed_in_the_contract(
+def test_open_answers_in_code_are_open_in_the_contract(
     operations: dict[str, dict[str, Any]],
 ) -> None:
     assert {name for name, found in operations.items() if found.get("x-open-shape")} == OPEN
@@ -114,7 +114,7 @@ def test_every_mark_is_a_list_of_sentences(operations: dict[str, dict[str, Any]]
             assert all(it.endswith(".") for it in found.get(mark, [])), name
 
 
-def test_every_operation_tells_the_errors_that_any_key_can_meet(
+def test_every_operation_lists_the_errors_that_any_key_can_get(
     operations: dict[str, dict[str, Any]],
 ) -> None:
     for name, found in operations.items():
@@ -122,7 +122,7 @@ def test_every_operation_tells_the_errors_that_any_key_can_meet(
         assert ("404" in found["responses"]) == ("{" in found["endpoint"]), name
 
 
-def test_every_answer_to_a_known_key_tells_its_window(operations: dict[str, dict[str, Any]]) -> None:
+def test_answers_to_a_known_key_have_rate_limit_headers(operations: dict[str, dict[str, Any]]) -> None:
     for name, found in operations.items():
         (right,) = [answer for code, answer in found["responses"].items() if code.startswith("2")]
         assert list(right["headers"]) == [
@@ -132,7 +132,7 @@ def test_every_answer_to_a_known_key_tells_its_window(operations: dict[str, dict
         ], name
 
 
-def test_lists_of_choices_are_those_of_the_catalogue(contract: dict[str, Any]) -> None:
+def test_enumerations_equal_the_catalogue(contract: dict[str, Any]) -> None:
     fields = contract["components"]["schemas"]["ContainerRequest"]["properties"]
 
     assert fields["template"]["enum"] == list(catalog.TEMPLATES)

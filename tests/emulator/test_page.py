@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def full(call: Caller) -> dict[str, str]:
-    """An account in which there is one of everything; the ids of its containers by name."""
+    """Create one object of each kind; return the ids of the containers by name."""
     ids = {
         name: call.create(name, template)
         for name, template in (("myapp", "nodejs"), ("mydb", "postgresql"), ("gate", "stacks-vpn"))
@@ -63,7 +63,7 @@ def test_other_processes_see_what_the_page_shows(emulator: Emulator, control: Co
     now = page_data.snapshot(emulator.api)
 
     for told_now in (state, now):
-        # It runs down while the test runs.
+        # This number falls while the test runs.
         del told_now["keys"][0]["window_ends_in"]
     assert state == now | {"requests": state["requests"]}
 
@@ -76,7 +76,7 @@ def test_there_is_no_other_page(emulator: Emulator, path: str) -> None:
     assert "/api/v1" in answer.json()["error"]
 
 
-def test_the_page_brings_everything_with_it(emulator: Emulator) -> None:
+def test_the_page_loads_nothing_from_elsewhere(emulator: Emulator) -> None:
     answer = requests.get(emulator.page_url, timeout=10)
 
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -84,12 +84,12 @@ def test_the_page_brings_everything_with_it(emulator: Emulator) -> None:
     assert "http://" not in answer.text
     assert "https://" not in answer.text
     assert "/_emulator/" in answer.text
-    # Nothing that a name may hold is ever taken for markup.
+    # The page never interprets a name as markup.
     assert "innerHTML" not in answer.text
     assert emulator.key not in answer.text
 
 
-def test_the_page_reads_what_the_state_tells(emulator: Emulator, call: Caller) -> None:
+def test_the_page_reads_only_fields_of_the_state(emulator: Emulator, call: Caller) -> None:
     call.create("gate", "stacks-vpn")
     page = requests.get(emulator.page_url, timeout=10).text
     state = page_data.snapshot(emulator.api)

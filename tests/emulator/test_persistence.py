@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def full(platform: OneAccount) -> None:
-    """One of everything, some of it under way."""
+    """Create one object of each kind, some still in progress."""
     app = platform.running("app", additional_storage_tier=1)
     database = platform.running("mydb", "postgresql")
     platform.running("gate", "stacks-vpn")
@@ -39,14 +39,14 @@ def full(platform: OneAccount) -> None:
     platform.state.boot_failures["late"] = None
 
 
-def test_everything_comes_back_as_it_was(platform: OneAccount, tmp_path: Path) -> None:
+def test_load_restores_everything(platform: OneAccount, tmp_path: Path) -> None:
     full(platform)
     save(tmp_path / "state.json", platform.state)
 
     assert load(tmp_path / "state.json") == platform.state
 
 
-def test_the_file_holds_no_key(platform: OneAccount, tmp_path: Path) -> None:
+def test_the_file_contains_no_key(platform: OneAccount, tmp_path: Path) -> None:
     full(platform)
     save(tmp_path / "state.json", platform.state)
     content = (tmp_path / "state.json").read_text()
@@ -55,7 +55,7 @@ def test_the_file_holds_no_key(platform: OneAccount, tmp_path: Path) -> None:
     assert "sk_stacks_" not in content
 
 
-def test_no_other_file_is_left_behind(platform: OneAccount, tmp_path: Path) -> None:
+def test_save_leaves_no_other_file(platform: OneAccount, tmp_path: Path) -> None:
     for _ in range(3):
         save(tmp_path / "state.json", platform.state)
 
@@ -63,7 +63,7 @@ def test_no_other_file_is_left_behind(platform: OneAccount, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("content", ["", "  \n"])
-def test_no_file_and_an_empty_one_are_a_new_beginning(tmp_path: Path, content: str) -> None:
+def test_a_missing_or_empty_file_starts_a_new_state(tmp_path: Path, content: str) -> None:
     assert load(tmp_path / "none.json") is None
     (tmp_path / "empty.json").write_text(content)
     assert load(tmp_path / "empty.json") is None
@@ -72,7 +72,7 @@ def test_no_file_and_an_empty_one_are_a_new_beginning(tmp_path: Path, content: s
 @pytest.mark.parametrize(
     "content", ["{", "[]", '{"version": 1}', '{"version": 1, "world": {"seed": "x"}}', "\x00"]
 )
-def test_a_file_of_something_else_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+def test_a_foreign_file_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "state.json").write_text(content)
 
     with pytest.raises(StateFileError, match="not an emulator's") as caught:
@@ -90,12 +90,12 @@ def test_a_file_of_another_version_is_refused(platform: OneAccount, tmp_path: Pa
         load(path)
 
 
-def test_a_file_that_cannot_be_written_is_said_so_in_one_line(platform: OneAccount, tmp_path: Path) -> None:
+def test_an_unwritable_file_is_reported_in_one_line(platform: OneAccount, tmp_path: Path) -> None:
     with pytest.raises(StateFileError, match=r"nowhere/state\.json cannot be written"):
         save(tmp_path / "nowhere" / "state.json", platform.state)
 
 
-def test_a_write_that_fails_half_way_leaves_the_old_file(platform: OneAccount, tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_file(platform: OneAccount, tmp_path: Path) -> None:
     (tmp_path / "state.json").mkdir()
 
     with pytest.raises(StateFileError, match="cannot be written"):
@@ -104,12 +104,12 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(platform: OneAccount, t
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
 
 
-def test_a_file_that_cannot_be_read_is_said_so_in_one_line(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(StateFileError, match="cannot be read"):
         load(tmp_path)
 
 
-def test_an_emulator_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
+def test_an_emulator_resumes_from_the_file(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     first = Emulator(state_file=path, spending_cap=50)
     first.advance(10 * 86400)
@@ -120,12 +120,12 @@ def test_an_emulator_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
     assert second.key == first.key
     assert second.account == first.account
     assert second.state.boot_failures == {"app": 1}
-    # The driven part of the clock counts, so that nothing lies in the future.
+    # The saved time includes the advanced part of the clock, so no timestamp is in the future.
     assert second.clock.now() - first.clock.now() == pytest.approx(0, abs=5)
     assert second.state.keys[0].spending_cap == 20
 
 
-def test_a_key_of_ones_own_is_added_to_a_file(tmp_path: Path) -> None:
+def test_a_given_key_is_added_to_a_file(tmp_path: Path) -> None:
     first = Emulator(state_file=tmp_path / "state.json")
     mine = "sk_stacks_" + "ab" * 32
     second = Emulator(state_file=tmp_path / "state.json", key=mine)
@@ -136,7 +136,7 @@ def test_a_key_of_ones_own_is_added_to_a_file(tmp_path: Path) -> None:
 
 
 def test_every_change_is_in_the_journal(platform: OneAccount, tmp_path: Path) -> None:
-    """Whatever changes, what the two files hold together is what the platform holds."""
+    """After every change, the two files together contain the whole state of the platform."""
     path, state = tmp_path / "state.json", platform.state
     journal = Journal(path)
     journal.save(state)
@@ -173,7 +173,7 @@ def test_every_change_is_in_the_journal(platform: OneAccount, tmp_path: Path) ->
     assert load(path) == state
 
 
-def test_nothing_is_written_where_nothing_changes(platform: OneAccount, tmp_path: Path) -> None:
+def test_a_save_without_changes_writes_nothing(platform: OneAccount, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "state.json")
     journal.save(platform.state)
     platform.create("app")
@@ -184,9 +184,7 @@ def test_nothing_is_written_where_nothing_changes(platform: OneAccount, tmp_path
     assert 0 < size == (tmp_path / "state.json.journal").stat().st_size < 2000
 
 
-def test_a_line_that_was_cut_and_a_journal_of_another_snapshot_do_not_count(
-    platform: OneAccount, tmp_path: Path
-) -> None:
+def test_a_cut_line_or_a_foreign_journal_is_ignored(platform: OneAccount, tmp_path: Path) -> None:
     path, log = tmp_path / "state.json", tmp_path / "state.json.journal"
     journal = Journal(path)
     journal.save(platform.state)
@@ -200,7 +198,7 @@ def test_a_line_that_was_cut_and_a_journal_of_another_snapshot_do_not_count(
     held = load(path)
     assert held is not None
     assert [found.name for found in held.containers.values()] == ["one"]
-    # As if it was killed between a new snapshot and its new journal.
+    # The files after a kill between the new snapshot and its new journal.
     journal.fold(platform.state)
     log.write_bytes(one)
     assert load(path) == platform.state
@@ -219,7 +217,7 @@ def test_a_long_journal_becomes_a_snapshot(
         assert load(path) == platform.state
 
 
-def test_a_damaged_or_removed_journal_is_said_in_one_line(platform: OneAccount, tmp_path: Path) -> None:
+def test_a_damaged_or_missing_journal_is_reported_in_one_line(platform: OneAccount, tmp_path: Path) -> None:
     path, log = tmp_path / "state.json", tmp_path / "state.json.journal"
     journal = Journal(path)
     journal.save(platform.state)
@@ -232,7 +230,7 @@ def test_a_damaged_or_removed_journal_is_said_in_one_line(platform: OneAccount, 
     platform.create("app")
     with pytest.raises(StateFileError, match="cannot be written"):
         journal.save(platform.state)
-    # The next time everything is written.
+    # The next save writes everything.
     journal.save(platform.state)
     assert load(path) == platform.state
 

@@ -1,4 +1,4 @@
-"""The window, on a wall clock of its own."""
+"""The window of the rate limit, with a wall clock that the test sets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from stacks_pulumi.emulator.ratelimit import UNLIMITED, RateLimiter
 
 
 class Wall:
-    """A wall clock that is set by hand."""
+    """A wall clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.25
@@ -15,14 +15,14 @@ class Wall:
         return self.now
 
 
-def test_a_window_takes_so_many_and_tells_when_it_ends() -> None:
+def test_a_window_has_a_limit_and_reports_its_end() -> None:
     wall = Wall()
     limiter = RateLimiter(60, wall)
     verdicts = [limiter.take("key", 2) for _ in range(3)]
 
     assert [verdict.allowed for verdict in verdicts] == [True, True, False]
     assert [verdict.remaining for verdict in verdicts] == [1, 0, 0]
-    # It ends at 1060.25, so whoever waits for the whole second named is not too early.
+    # The window ends at 1060.25; the headers round up, so that no client is too early.
     assert {verdict.reset for verdict in verdicts} == {1061}
     assert verdicts[-1].headers() == {
         "X-RateLimit-Limit": "2",
@@ -55,7 +55,7 @@ def test_a_refused_request_does_not_lengthen_the_window() -> None:
     assert limiter.take("key", 1).allowed
 
 
-def test_keys_have_windows_of_their_own() -> None:
+def test_each_key_has_a_separate_window() -> None:
     limiter = RateLimiter(60, Wall())
     limiter.take("one", 1)
 
@@ -63,7 +63,7 @@ def test_keys_have_windows_of_their_own() -> None:
     assert limiter.used("one") == (1, 60.0)
 
 
-def test_no_limit_is_told_as_a_large_one() -> None:
+def test_no_limit_is_reported_as_a_large_one() -> None:
     limiter = RateLimiter(60, Wall())
     verdicts = [limiter.take("key", None) for _ in range(1000)]
 
@@ -71,7 +71,7 @@ def test_no_limit_is_told_as_a_large_one() -> None:
     assert (verdicts[-1].limit, verdicts[-1].remaining) == (UNLIMITED, UNLIMITED - 1000)
 
 
-def test_a_wall_clock_that_is_set_back_does_not_leave_a_window_open() -> None:
+def test_a_wall_clock_set_back_does_not_keep_a_window_open() -> None:
     wall = Wall()
     limiter = RateLimiter(60, wall)
     limiter.take("key", 1)

@@ -40,11 +40,11 @@ DONE = Open("result", message="Backup pinned")
         ("empty", LIST, {"success": True, "count": 1, "data": [{"name": "default"}]}),
     ],
 )
-def test_an_answer_has_the_shape_that_was_asked_for(shape: str, answer: Open, body: Any) -> None:
+def test_an_answer_has_the_requested_shape(shape: str, answer: Open, body: Any) -> None:
     assert render(answer, shape) == body
 
 
-def test_only_text_is_plain_text() -> None:
+def test_only_the_text_shape_is_plain_text() -> None:
     assert isinstance(render(FILE, "text"), PlainText)
     assert not isinstance(render(FILE, "strings"), PlainText)
 
@@ -58,12 +58,12 @@ def test_shapes_are_set_for_all_or_for_one() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["round", {"containers.logs": "round"}, {"containers.list": "bare"}])
-def test_what_is_no_shape_or_not_open_is_refused(wrong: Any) -> None:
+def test_an_unknown_shape_or_a_fixed_answer_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"no such shape|is not open"):
         Shapes(wrong)
 
 
-def test_there_are_no_two_names_for_one_shape() -> None:
+def test_every_shape_has_one_name() -> None:
     answers = [[repr(render(answer, shape)) for answer in (LIST, OBJECT, FILE, DONE)] for shape in SHAPES]
 
     assert len({tuple(answer) for answer in answers}) == len(SHAPES)

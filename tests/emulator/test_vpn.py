@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from tests.emulator.conftest import OneAccount
 
 
-def test_a_vpn_begins_with_the_default_client(platform: OneAccount) -> None:
+def test_a_new_vpn_has_the_default_client(platform: OneAccount) -> None:
     gateway = platform.running("gate", "stacks-vpn")
 
     assert [client.name for client in gateway.vpn_clients] == ["default"]
 
 
 @pytest.mark.parametrize("name", ["my-laptop", "my laptop", "home/office", "höhle", "x" * 64])
-def test_a_client_is_added_under_any_printable_name(platform: OneAccount, name: str) -> None:
+def test_a_client_may_have_any_printable_name(platform: OneAccount, name: str) -> None:
     gateway = platform.running("gate", "stacks-vpn")
     vpn.add(platform, gateway, name)
 
@@ -48,14 +48,14 @@ def test_names_are_unique_within_a_vpn(platform: OneAccount) -> None:
         vpn.add(platform, gateway, "phone")
 
 
-def test_clients_are_added_to_a_running_vpn_only(platform: OneAccount) -> None:
+def test_clients_are_added_only_to_a_running_vpn(platform: OneAccount) -> None:
     with pytest.raises(Refusal, match="must be running"):
         vpn.add(platform, platform.create("gate", "stacks-vpn"), "phone")
     with pytest.raises(Refusal, match="not a STACKS VPN"):
         vpn.add(platform, platform.running("app"), "phone")
 
 
-def test_a_configuration_is_wireguards_and_new_for_a_client_that_was_added_again(
+def test_a_client_added_again_has_a_new_configuration(
     platform: OneAccount,
 ) -> None:
     gateway = platform.running("gate", "stacks-vpn")

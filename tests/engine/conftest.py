@@ -1,4 +1,4 @@
-"""What the engine ring starts from: an emulator of its own for each test, and a stack that talks to it."""
+"""Fixtures for the engine tests: an emulator for each test, and a stack that uses it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.sdk.generate import generate
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder needs the engine."""
+    """Mark every test in this folder as an engine test."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.engine)
@@ -23,25 +23,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def engine() -> Path:
-    """Folder of the engine's binaries."""
+    """Return the folder of the engine's binaries."""
     return ensure().bin
 
 
 @pytest.fixture(scope="session")
 def yaml_language_host() -> Path:
-    """Folder of the language host for YAML programs."""
+    """Return the folder of the language host for YAML programs."""
     return yaml_host()
 
 
 @pytest.fixture(scope="session")
 def language_hosts() -> Path:
-    """Folder of the language hosts for TypeScript, Go and Python, which generate code too."""
+    """Return the folder of the language hosts for TypeScript, Go and Python, which also generate code."""
     return code_hosts()
 
 
 @pytest.fixture(scope="session")
 def sdks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the generated SDKs: `nodejs`, `go` and `python`."""
+    """Return the folder of the generated SDKs: `nodejs`, `go` and `python`."""
     folder = tmp_path_factory.mktemp("sdks")
     generate(folder)
     return folder
@@ -49,7 +49,7 @@ def sdks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """The API, quick to boot; at the end every fault that was asked for has to have fired."""
+    """An emulator with short boots; the test fails if a fault did not fire."""
     with Emulator(boot_seconds=0.2) as api:
         yield api
         api.faults.assert_none_left()
@@ -57,7 +57,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def make_stack(tmp_path: Path, engine: Path) -> Callable[..., Stack]:
-    """Make a stack on an emulator's account; several can be made in one test."""
+    """Make a stack on an emulator's account; a test can make several."""
     made: list[Stack] = []
 
     def make(api: Emulator, key: str | None = None, python_path: Path | None = None) -> Stack:

@@ -1,4 +1,4 @@
-"""What goes wrong, one scenario each: the program, how it is brought about, and what the user must be told."""
+"""The error scenarios: the program, what causes the error, and what the message must contain."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ WEB = """web = stacks.Container("web", template="nodejs")"""
 @dataclass(frozen=True)
 class Scenario:
     """
-    One thing that goes wrong.
+    One error that a user can meet.
 
     Attributes:
-        name: What it is called in tests.
-        title: What it is called in the documentation.
-        about: What happens, and what it leaves behind.
-        program: The program, as a user writes it.
-        says: What the output has to contain.
+        name: Its name in tests.
+        title: Its title in the documentation.
+        about: What happens, and what stays in the account.
+        program: The user's program.
+        says: Texts that the output must contain.
         account: Names of the containers that are in the account afterwards.
         state: Names of the resources that are in the state afterwards.
-        prepare: Brings it about; the stack has no program yet.
+        prepare: Causes the error; the stack has no program yet.
         fails: Whether the operation fails.
         verb: `up` or `preview`.
     """
@@ -43,7 +43,7 @@ class Scenario:
     verb: str = "up"
 
     def run(self, emulator: Emulator, stack: Stack) -> Result:
-        """Bring it about."""
+        """Cause the error."""
         self.prepare(emulator, stack)
         stack.program(self.program)
         if self.verb == "preview":

@@ -1,4 +1,4 @@
-"""`stacks-pulumi account` with real stacks: what owns what."""
+"""`stacks-pulumi account` with real stacks: the owner of each container."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def account(
     *options: str,
     code: int = 0,
 ) -> dict[str, Any]:
-    """The command's JSON, with the stacks of this stack's backend."""
+    """Return the command's JSON, with the stacks of this stack's backend."""
     for name, value in stack.env.items():
         if name.startswith("PULUMI_") or name == "PATH":
             monkeypatch.setenv(name, value)
@@ -69,7 +69,7 @@ PROGRAM = """
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("key_in_environment")
-def test_each_container_of_two_stacks_is_named_with_its_owner_and_the_total_is_the_bill(
+def test_each_container_has_its_owner_and_the_total_is_the_bill(
     stack: Stack,
     tmp_path: Path,
     emulator: Emulator,
@@ -95,7 +95,7 @@ def test_each_container_of_two_stacks_is_named_with_its_owner_and_the_total_is_t
 
     assert [(one["passed"], one["text"]) for one in data["limits"]] == [
         (False, "the total is $9.00 at most, over the limit of $8.00"),
-        # What both stacks have counts once.
+        # A container in both stacks counts once.
         (True, "the total is $13.00 at most, within the limit of $13.00"),
     ]
     assert owners(data) == {
@@ -116,7 +116,7 @@ def test_each_container_of_two_stacks_is_named_with_its_owner_and_the_total_is_t
     assert Decimal(data["totals"]["account"]["price"]["low"]) == bill(emulator) == 4 + 4 + 5 + 4 + 10
     assert len(data["failed"]) == 3
 
-    # What the commands of the report say works as it is written.
+    # The commands in the report work as written.
     both = next(one for one in data["containers"] if one["name"] == "shared")
     assert both["command"].startswith("pulumi state delete ")
     assert both["command"].endswith(" --stack organization/tests/prod") or both["command"].endswith(
@@ -126,7 +126,7 @@ def test_each_container_of_two_stacks_is_named_with_its_owner_and_the_total_is_t
 
 @pytest.mark.slow
 @pytest.mark.chaos
-def test_a_container_of_a_stack_that_was_killed_half_way_is_named_with_that_stack(
+def test_an_interrupted_create_is_named_with_its_stack(
     make_stack: Callable[..., Stack],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -139,11 +139,11 @@ def test_a_container_of_a_stack_that_was_killed_half_way_is_named_with_that_stac
         process = stack.start("up", "--yes", "--skip-preview")
         until(lambda: len(emulator.state.containers) == 1)
         time.sleep(1.0)
-        # As when the machine stops: the engine sees no error of its provider, and the provider does not roll back.
+        # As in a power failure: the engine sees no error of its provider, and the provider does not roll back.
         process.send_signal(signal.SIGSTOP)
         for pid in [*(pid for pid in _session(process.pid) if pid != process.pid), process.pid]:
             with contextlib.suppress(ProcessLookupError):
-                # It may have ended with its parent.
+                # The process may have ended with its parent.
                 os.kill(pid, signal.SIGKILL)
         process.wait(timeout=10)
         assert process.stdout is not None
@@ -158,13 +158,13 @@ def test_a_container_of_a_stack_that_was_killed_half_way_is_named_with_that_stac
 
 
 def _session(leader: int) -> list[int]:
-    """The processes of a session."""
+    """Return the processes of a session."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
         except (OSError, IndexError):
-            # It has ended while it was looked at.
+            # The process has ended meanwhile.
             continue
         if session == leader:
             found.append(int(folder.name))

@@ -1,4 +1,4 @@
-"""AllowedIp on the real engine: who may reach a container, from the first address to the last."""
+"""AllowedIp on the real engine: the addresses that may reach a container, from the first to the last."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ RULE = 'stacks.AllowedIp("office", container=web, ip_address="{}", revoke_auto_a
 
 
 def rule(address: str = OFFICE, more: str = "") -> str:
-    """A program with a container and one address."""
+    """Return a program with a container and one address."""
     return WEB + RULE.format(address, more)
 
 
-def test_an_address_from_its_creation_to_its_end(stack: Stack, emulator: Emulator) -> None:
+def test_the_life_of_an_address(stack: Stack, emulator: Emulator) -> None:
     stack.program(rule())
 
     result = stack.up()
@@ -27,12 +27,12 @@ def test_an_address_from_its_creation_to_its_end(stack: Stack, emulator: Emulato
     assert [name for op, name in result.order() if op == "create"] == ["web", "office"]
     assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "both")}
 
-    # Changed in place: another entry at the API, the same resource here.
+    # Changed in place: the API has another entry, the resource stays.
     stack.program(rule(more=', description="Office", service_type="http"'))
     assert stack.up(quiet_afterwards=False).steps("office") == ["update"]
     assert addresses(emulator, "web") == {OFFICE: ("Office", "http")}
 
-    # Another address: the new one is in before the old one is out.
+    # Another address: the new one is added before the old one is removed.
     stack.program(rule("2001:DB8::/48", ', description="Office", service_type="http"'))
     assert stack.up(quiet_afterwards=False).steps("office") == [
         "create-replacement",
@@ -41,7 +41,7 @@ def test_an_address_from_its_creation_to_its_end(stack: Stack, emulator: Emulato
     ]
     assert addresses(emulator, "web") == {"2001:db8::/48": ("Office", "http")}
 
-    # Changed outside, found by a refresh, and mended.
+    # Changed outside; a refresh finds the drift, and the next up corrects it.
     emulator.drift.allow_ip("web", "192.0.2.7")
     emulator.drift.remove_ip("web", "2001:db8::/48")
     stack.refresh(drift=True)
@@ -50,14 +50,14 @@ def test_an_address_from_its_creation_to_its_end(stack: Stack, emulator: Emulato
 
     assert fewest_addresses(emulator, 1) == 1
 
-    # The last address goes, and access with it. A container that is open to nobody is what the program asked for.
+    # Deleting the last address disables access, because the API does not allow an empty list.
     stack.program(WEB)
     result = stack.up(quiet_afterwards=False)
     assert result.steps("office") == ["delete"]
     assert "external access was turned off instead" in result.text
     assert emulator.state.container("web").external_access is False
 
-    # The program still says external_access=True: a refresh shows that it is off, and the next up opens it for the
+    # The program still says external_access=True: a refresh shows that it is off, and the next up enables it for the
     # caller, as it does for any container without rules.
     stack.refresh(drift=True)
     assert stack.up(quiet_afterwards=False).steps("web") == ["update"]
@@ -69,7 +69,7 @@ def test_an_address_from_its_creation_to_its_end(stack: Stack, emulator: Emulato
 
 @pytest.fixture
 def office(emulator: Emulator) -> str:
-    """A program that allows an address on a container that exists already; `{}` is for more arguments."""
+    """A program that allows an address on an existing container; `{}` is replaced by more arguments."""
     web = running(emulator, "web")
     return f"""
         web = stacks.Container.get("web", "{web}")
@@ -83,7 +83,7 @@ def test_an_address_is_refused_while_access_is_off(stack: Stack, emulator: Emula
     assert f"external access of {emulator.account}-web is off" in "".join(stack.up_fails().errors)
 
 
-def test_an_entry_of_another_client_is_left_alone(stack: Stack, emulator: Emulator, office: str) -> None:
+def test_an_entry_of_another_client_is_not_changed(stack: Stack, emulator: Emulator, office: str) -> None:
     emulator.drift.set_external_access("web", enabled=True)
     emulator.drift.allow_ip("web", OFFICE, description="by hand")
     stack.program(office.format(""))
@@ -92,12 +92,10 @@ def test_an_entry_of_another_client_is_left_alone(stack: Stack, emulator: Emulat
     assert addresses(emulator, "web")[OFFICE] == ("by hand", "both")
 
 
-def test_an_adoption_that_failed_half_way_is_finished_by_the_next_up(
-    stack: Stack, emulator: Emulator, office: str
-) -> None:
+def test_the_next_up_completes_a_failed_adoption(stack: Stack, emulator: Emulator, office: str) -> None:
     emulator.drift.set_external_access("web", enabled=True)
     emulator.drift.allow_ip("web", OFFICE, description="by hand")
-    # Ours is in, the caller's did not go.
+    # The managed address was added, the caller's was not removed.
     emulator.faults.add("allowed_ips.remove", "pass")
     emulator.faults.add("allowed_ips.remove", "status", code=400, body={"error": "Not today"})
     stack.program(office.format(', adopt="if_matching"'))
@@ -108,7 +106,7 @@ def test_an_adoption_that_failed_half_way_is_finished_by_the_next_up(
     assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "both")}
 
 
-def test_a_look_up_shows_an_entry_and_a_resource_that_is_gone_from_the_program_closes_the_access(
+def test_a_look_up_shows_an_entry_and_a_removal_disables_access(
     stack: Stack, emulator: Emulator, office: str
 ) -> None:
     web = f"{emulator.account}-web"
@@ -123,6 +121,6 @@ def test_a_look_up_shows_an_entry_and_a_resource_that_is_gone_from_the_program_c
     result = stack.up(quiet_afterwards=False)
 
     assert stack.outputs()["entry"] == [web, OFFICE, "both"]
-    # The container was only looked up, so nothing but this deletion closes its access.
+    # The container was only looked up, so only this deletion disables its access.
     assert result.steps("office") == ["delete"]
     assert emulator.state.container("web").external_access is False

@@ -1,4 +1,4 @@
-"""BackupRestore on the real engine: once, after the backup that it names, and again for each change."""
+"""BackupRestore on the real engine: it restores once, after its backup, and again for each change."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def test_a_restore_happens_once_and_for_each_change(stack: Stack, emulator: Emul
     assert [name for op, name in result.order() if op == "create"] == ["sql", "backup", "restore"]
     assert emulator.state.container("sql").restored == [1]
 
-    # By its number or by its id, it is the same backup; a refresh has nothing to look at.
+    # Its number and its id name the same backup; a refresh reads nothing.
     stack.program(PROGRAM.format("id", 1))
     stack.refresh()
     assert emulator.state.container("sql").restored == [1]
 
-    # A failed restore is tried again by the next up.
+    # The next up retries a failed restore.
     emulator.drift.stop("sql")
     stack.program(PROGRAM.format("id", 2))
     assert "must be running to restore a backup" in "".join(stack.up_fails().errors)

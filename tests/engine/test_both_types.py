@@ -1,4 +1,4 @@
-"""Policies, prices and the account tools on one program with the dynamic types and with the native ones."""
+"""Policies, prices and the account tools give the same results for the dynamic and the native types."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ stacks.Connection("link", source=site, target=data)
 
 @pytest.fixture
 def stacks(make_stack: Callable[..., Stack], emulator: Emulator) -> dict[str, Stack]:
-    """A stack for each host."""
+    """Make a stack for each host."""
     made = {host: make_stack(emulator) for host in HOSTS}
     for stack in made.values():
         stack.native()
@@ -38,24 +38,24 @@ def stacks(make_stack: Callable[..., Stack], emulator: Emulator) -> dict[str, St
 
 
 def written(stack: Stack, *arguments: str) -> bytes:
-    """What a command of the engine writes for programs."""
+    """Return the JSON output of an engine command."""
     command = ["pulumi", *arguments, "--non-interactive"]
     return subprocess.run(command, cwd=stack.folder, env=stack.env, capture_output=True, check=True).stdout
 
 
-def test_policies_find_the_same(stacks: dict[str, Stack], tmp_path: Path) -> None:
+def test_policies_find_the_same_violations(stacks: dict[str, Stack], tmp_path: Path) -> None:
     found = {}
     for host, stack in stacks.items():
         stack.program(BAD, host=host)
         reported = violations(stack.preview_fails(*packs(tmp_path)))
-        # Resources of one price come in the order in which the engine got them.
+        # Resources with the same price are in the order in which the engine registered them.
         found[host] = {policy: sorted(re.findall(r"\w+", message)) for policy, message in reported.items()}
 
     assert found["native"] == found["dynamic"]
     assert len(found["native"]) > 10
 
 
-def test_a_remediation_writes_the_spelling_that_it_found(stacks: dict[str, Stack], tmp_path: Path) -> None:
+def test_a_remediation_keeps_the_spelling_of_the_property(stacks: dict[str, Stack], tmp_path: Path) -> None:
     clamp = {"clamp-plan": {"allowed": ["basic"], "enforcementLevel": "remediate"}}
     for host, stack in stacks.items():
         stack.program('stacks.Container("web", template="nodejs", plan="premium")', host=host)
@@ -73,9 +73,7 @@ def test_a_remediation_writes_the_spelling_that_it_found(stacks: dict[str, Stack
         assert ("monthlyPriceUsd" in inputs) != ("monthly_price_usd" in inputs)
 
 
-def test_previews_and_states_cost_the_same_and_the_account_is_the_same(
-    stacks: dict[str, Stack], emulator: Emulator
-) -> None:
+def test_previews_states_and_accounts_are_the_same(stacks: dict[str, Stack], emulator: Emulator) -> None:
     planned, spent, managed = {}, {}, {}
     for host, stack in stacks.items():
         stack.program(SOUND, host=host)

@@ -1,5 +1,5 @@
 """
-What belongs to a container leaves the state only when it is gone, whatever becomes of the container.
+A child leaves the state only after its deletion at the API, whatever happens to its container.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ CHILD_NAMES = {"office", "link", "backup", "laptop"}
 
 
 def in_both(stack: Stack, emulator: Emulator) -> set[str]:
-    """The names of the children in the state; those in the account have to be the same."""
+    """Return the names of the children in the state, which must equal those in the account."""
     held = contents(emulator)
     standing = {
         name
@@ -112,7 +112,7 @@ def test_children_can_be_given_the_ids_of_their_containers(stack: Stack, emulato
 
 
 @pytest.mark.parametrize("how", ["protect", "no scope", "failing DELETE"])
-def test_children_stay_in_the_state_while_they_stand(stack: Stack, emulator: Emulator, how: str) -> None:
+def test_children_stay_in_the_state_while_they_exist(stack: Stack, emulator: Emulator, how: str) -> None:
     if how == "no scope":
         stack.set("stacks:apiKey", emulator.new_key(scopes=NO_DELETE))
     stack.program(FAMILY.format(opts="protect=True" if how == "protect" else "") + CHILDREN)
@@ -127,7 +127,7 @@ def test_children_stay_in_the_state_while_they_stand(stack: Stack, emulator: Emu
     in_both(stack, emulator)
     assert contents(emulator)["containers"] == STANDING["containers"]
 
-    # The next up has all of it again, without adopt.
+    # The next up manages all of them again, without adopt.
     stack.up()
     assert {**contents(emulator), "pinned": []} == {**STANDING, "pinned": []}
     assert in_both(stack, emulator) == CHILD_NAMES
@@ -144,7 +144,7 @@ def test_deleted_with_is_off_unless_the_stack_asks_for_it(stack: Stack, emulator
     held = {name for name, found in stack.resources().items() if found.get("deletedWith")}
     assert held == CHILD_NAMES
 
-    # A state that carries it is healed by the next up.
+    # The next up corrects a state that has `deletedWith`.
     stack.set("stacks:deleteChildrenWithContainer", "false")
     calls = len(emulator.requests)
     stack.up(quiet_afterwards=False)
@@ -156,15 +156,13 @@ def test_deleted_with_is_off_unless_the_stack_asks_for_it(stack: Stack, emulator
     assert {"allowed_ips.remove", "connections.delete", "vpn_clients.remove"} <= set(writes(emulator, calls))
 
 
-def test_a_child_that_the_engine_dropped_is_taken_back_without_adopt(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_a_child_that_the_engine_dropped_is_adopted_again(stack: Stack, emulator: Emulator) -> None:
     stack.set("stacks:deleteChildrenWithContainer", "true")
     stack.set("stacks:apiKey", emulator.new_key(scopes=NO_DELETE))
     stack.program(FAMILY.format(opts="") + CHILDREN)
     stack.up(quiet_afterwards=False)
     stack.destroy_fails()
-    # The risk that the setting brings: the engine has dropped them from the state, and they stand.
+    # The risk of the setting: the engine has dropped the children from the state, but they still exist.
     assert contents(emulator) == STANDING
     assert CHILD_NAMES.isdisjoint(stack.resources())
     calls = len(emulator.requests)
@@ -173,7 +171,7 @@ def test_a_child_that_the_engine_dropped_is_taken_back_without_adopt(
 
     assert in_both(stack, emulator) == CHILD_NAMES
     assert {"allowed_ips.add", "connections.create", "vpn_clients.add"}.isdisjoint(writes(emulator, calls))
-    # A backup cannot be recognised, and who declares one wants a new one: it is made, and the old one stays pinned.
+    # A backup cannot be recognised, so the program gets a new one, and the old one stays pinned.
     assert contents(emulator) == {**STANDING, "pinned": ["sql 1", "sql 2"]}
 
     stack.set("stacks:apiKey", emulator.key)
@@ -183,12 +181,10 @@ def test_a_child_that_the_engine_dropped_is_taken_back_without_adopt(
     assert contents(emulator) == EMPTY
 
 
-def test_a_child_of_a_container_that_this_stack_does_not_own_is_not_taken_back(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_a_child_in_another_stacks_container_is_not_adopted(stack: Stack, emulator: Emulator) -> None:
     stack.program(FAMILY.format(opts=""))
     stack.up(quiet_afterwards=False)
-    # Another stack's rule on our container, and ours on it: equal is not ours, for nothing says that it was.
+    # An equal rule of another stack on this container, and the reverse: equality is no proof of ownership.
     emulator.drift.allow_ip("web", "198.51.100.7", description="by hand")
 
     stack.program(FAMILY.format(opts="") + CHILDREN)
@@ -205,9 +201,7 @@ stacks.AllowedIp("office", container=web, ip_address="{}", revoke_auto_added=Tru
 """
 
 
-def test_the_only_address_is_exchanged_without_an_empty_list_in_between(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_the_only_address_is_replaced_without_an_empty_list(stack: Stack, emulator: Emulator) -> None:
     stack.program(RULE.format("198.51.100.1"))
     stack.up(quiet_afterwards=False)
 
@@ -223,9 +217,7 @@ def test_the_only_address_is_exchanged_without_an_empty_list_in_between(
     assert contents(emulator) == EMPTY
 
 
-def test_children_are_created_again_with_a_container_that_a_targeted_refresh_found_deleted(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_children_are_recreated_after_a_targeted_refresh(stack: Stack, emulator: Emulator) -> None:
     """The new container has the id of the deleted one, so no input of a child differs."""
     stack.program("""
     web = stacks.Container("web", template="nodejs", external_access=True)

@@ -1,4 +1,4 @@
-"""Connection on the real engine: after both of its ends, before anything that needs it, and never in the open."""
+"""Connection on the real engine: created after both ends and before its dependents, with secret outputs."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ pulumi.export("address", primary.connection_string)
 
 
 def links(emulator: Emulator) -> dict[str, str]:
-    """Connections by name, with what they lead to."""
+    """Return the target of each connection, by its name."""
     return {found.name: found.target.rpartition("-")[2] for found in emulator.state.connections.values()}
 
 
-def test_a_connection_from_its_creation_to_its_end(stack: Stack, emulator: Emulator) -> None:
+def test_the_life_of_a_connection(stack: Stack, emulator: Emulator) -> None:
     stack.program(ENDS + LINKS.format("sql"))
 
     result = stack.up()
@@ -39,7 +39,7 @@ def test_a_connection_from_its_creation_to_its_end(stack: Stack, emulator: Emula
     assert emulator.calls("containers.set_status") == 1
     assert emulator.state.container("app").env_pending is False
 
-    # What may hold a password is encrypted in the state, and so is what the program makes of it.
+    # Outputs that may contain a password are encrypted in the state, and so are values made from them.
     address = f"postgresql://postgres:****@{emulator.account}-sql:5432/postgres"
     assert stack.outputs(secrets=True) == {"variable": "POSTGRES_DB", "address": address}
     assert stack.outputs() == {"variable": "[secret]", "address": "[secret]"}
@@ -49,12 +49,12 @@ def test_a_connection_from_its_creation_to_its_end(stack: Stack, emulator: Emula
     assert "postgresql://" not in stack.export()
     assert "POSTGRES_" not in stack.export()
 
-    # Gone outside: found by a refresh, made again.
+    # Deleted outside: a refresh finds it, and the next up recreates it.
     emulator.drift.disconnect("app", "app-to-cache")
     stack.refresh(drift=True)
     assert stack.up(quiet_afterwards=False).order() == [("create", "app-to-cache")]
 
-    # Another target under the same name: the old one has to go first.
+    # Another target under the same name: the old connection is deleted first.
     stack.program(ENDS + LINKS.format("cache"))
     steps = stack.up(quiet_afterwards=False).steps("app-to-sql")
     assert steps == ["delete-replaced", "replace", "create-replacement"]
@@ -69,13 +69,15 @@ def test_a_connection_from_its_creation_to_its_end(stack: Stack, emulator: Emula
     assert "POSTGRES_" not in stack.said()
 
 
-def test_what_stands_in_the_way(emulator: Emulator, make_stack: Callable[..., Stack], stack: Stack) -> None:
+def test_failures_before_and_during_the_creation(
+    emulator: Emulator, make_stack: Callable[..., Stack], stack: Stack
+) -> None:
     app, sql = running(emulator, "app"), running(emulator, "sql", "postgresql")
     emulator.new_key(account=emulator.new_account(), label="other")
     theirs = running(emulator, "theirs", "postgresql", key="other")
     program = 'stacks.Connection("link", source="{}", target="{}", name="primary"{})'
 
-    # A target in another account, and a source that does not run: said at once.
+    # A target in another account, and a stopped source: immediate errors.
     emulator.drift.stop("app")
     stack.program(
         program.format(app, sql, "") + "\n" + program.replace("link", "across").format(sql, theirs, "")
@@ -86,7 +88,7 @@ def test_what_stands_in_the_way(emulator: Emulator, make_stack: Callable[..., St
     assert emulator.calls("connections.create") == 0
     emulator.drift.start("app")
 
-    # Half-way: connected, and the source did not restart. The state knows, and the next up restarts it.
+    # Failed partway: connected, but the source did not restart. The state has this, and the next up restarts it.
     emulator.faults.add("containers.set_status", "status", code=400, body={"error": "Not today"})
     stack.program(program.format(app, sql, ""))
     assert "Not today" in "".join(stack.up_fails().errors)
@@ -94,7 +96,7 @@ def test_what_stands_in_the_way(emulator: Emulator, make_stack: Callable[..., St
     assert stack.up(quiet_afterwards=False).steps("link") == ["update"]
     assert emulator.state.container("app").env_pending is False
 
-    # Another program finds it there, looks it up, and takes it over.
+    # Another program meets the existing connection, looks it up, and adopts it.
     other = make_stack(emulator)
     other.program(program.format(app, sql, ""))
     assert 'write stacks.Connection("link", ..., adopt="if_matching")' in "".join(other.up_fails().errors)
@@ -133,9 +135,7 @@ def test_one_restart_for_targets_that_become_ready_at_different_times(
     assert emulator.state.container("app").env_pending is False
 
 
-def test_a_restart_that_another_resource_waits_for_waits_for_no_other_target(
-    emulator: Emulator, stack: Stack
-) -> None:
+def test_a_dependent_resource_does_not_wait_for_another_target(emulator: Emulator, stack: Stack) -> None:
     emulator.faults.add("containers.create", "slow", seconds=4.0, match="cache")
     stack.program(
         SLOW

@@ -1,4 +1,4 @@
-"""The main job, on the real engine: a container, from its first preview to its destruction."""
+"""Container on the real engine, from its first preview to its destruction."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ pulumi.export("price", web.monthly_price_usd)
 
 
 def names(emulator: Emulator) -> set[str]:
-    """What is in the account."""
+    """Return the names of the containers in the account."""
     emulator.advance(1)
     return {container.name for container in emulator.state.containers.values()}
 
 
-def test_a_container_is_made_once_and_an_unchanged_program_asks_nothing(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_a_container_is_created_once_and_then_unchanged(stack: Stack, emulator: Emulator) -> None:
     stack.program(ONE)
 
     preview = stack.preview()
@@ -45,7 +43,7 @@ def test_a_container_is_made_once_and_an_unchanged_program_asks_nothing(
     assert names(emulator) == set()
 
 
-def test_drift_is_found_and_mended_and_what_is_gone_is_made_again(stack: Stack, emulator: Emulator) -> None:
+def test_drift_is_corrected_and_a_deleted_container_recreated(stack: Stack, emulator: Emulator) -> None:
     stack.program(
         'web = stacks.Container("web", template="nodejs", external_access=True, desired_status="running")'
     )
@@ -67,7 +65,7 @@ def test_drift_is_found_and_mended_and_what_is_gone_is_made_again(stack: Stack, 
     stack.destroy()
 
 
-def test_a_resize_in_the_dashboard_is_followed_by_the_program(stack: Stack, emulator: Emulator) -> None:
+def test_a_resize_outside_is_accepted_by_the_program(stack: Stack, emulator: Emulator) -> None:
     stack.program('db = stacks.Container("orders-db", template="postgresql")')
     stack.up()
     emulator.drift.resize("orders-db", "premium")
@@ -77,12 +75,12 @@ def test_a_resize_in_the_dashboard_is_followed_by_the_program(stack: Stack, emul
     assert "plan would change from 'premium' to 'basic'" in refused.text
 
     stack.program('db = stacks.Container("orders-db", template="postgresql", plan="premium")')
-    # It only forgets that there was a resize; nothing is done to the container.
+    # The update only removes the mark of the resize from the state; the container does not change.
     assert stack.up().changes == {"update": 1}
     stack.destroy()
 
 
-def test_a_replacement_has_to_be_asked_for_and_deletes_first(stack: Stack, emulator: Emulator) -> None:
+def test_a_replacement_needs_consent_and_deletes_first(stack: Stack, emulator: Emulator) -> None:
     stack.program('web = stacks.Container("web", template="nodejs")')
     stack.up()
     stack.program('web = stacks.Container("web", template="python")')
@@ -97,7 +95,7 @@ def test_a_replacement_has_to_be_asked_for_and_deletes_first(stack: Stack, emula
     stack.destroy()
 
 
-def test_what_was_done_half_way_is_finished_by_the_next_up(stack: Stack, emulator: Emulator) -> None:
+def test_the_next_up_completes_a_failed_create(stack: Stack, emulator: Emulator) -> None:
     emulator.fail_boot("web", 1)
     stack.program(ONE)
 
@@ -112,7 +110,7 @@ def test_what_was_done_half_way_is_finished_by_the_next_up(stack: Stack, emulato
     assert names(emulator) == set()
 
 
-def test_what_was_done_half_way_can_be_destroyed(stack: Stack, emulator: Emulator) -> None:
+def test_a_failed_create_can_be_destroyed(stack: Stack, emulator: Emulator) -> None:
     emulator.fail_boot("web", None)
     stack.program(ONE)
     stack.up_fails()
@@ -122,9 +120,7 @@ def test_what_was_done_half_way_can_be_destroyed(stack: Stack, emulator: Emulato
     assert names(emulator) == set()
 
 
-def test_a_container_of_somebody_else_is_read_and_never_touched(
-    emulator: Emulator, make_stack: Callable[..., Stack]
-) -> None:
+def test_a_looked_up_container_is_never_changed(emulator: Emulator, make_stack: Callable[..., Stack]) -> None:
     owner, reader = make_stack(emulator), make_stack(emulator)
     owner.program('web = stacks.Container("web", template="nodejs")')
     owner.up()
@@ -149,7 +145,7 @@ def test_a_container_of_somebody_else_is_read_and_never_touched(
     owner.destroy()
 
 
-def test_a_container_that_exists_is_taken_over_and_then_owned(
+def test_an_existing_container_is_adopted_and_then_owned(
     emulator: Emulator, make_stack: Callable[..., Stack]
 ) -> None:
     first, second = make_stack(emulator), make_stack(emulator)
@@ -166,7 +162,7 @@ def test_a_container_that_exists_is_taken_over_and_then_owned(
     assert names(emulator) == set()
 
 
-def test_what_is_protected_survives_a_destroy(stack: Stack, emulator: Emulator) -> None:
+def test_a_protected_container_survives_a_destroy(stack: Stack, emulator: Emulator) -> None:
     options = "opts=pulumi.ResourceOptions(protect=True)"
     stack.program(f'db = stacks.Container("orders-db", template="postgresql", {options})')
     stack.up()
@@ -176,7 +172,7 @@ def test_what_is_protected_survives_a_destroy(stack: Stack, emulator: Emulator) 
     assert names(emulator) == {"orders-db"}
 
 
-def test_the_state_is_small_and_holds_no_key(stack: Stack, emulator: Emulator) -> None:
+def test_the_state_is_small_and_contains_no_key(stack: Stack, emulator: Emulator) -> None:
     stack.program(ONE)
     stack.up()
 
@@ -193,7 +189,7 @@ def test_the_state_is_small_and_holds_no_key(stack: Stack, emulator: Emulator) -
     stack.destroy()
 
 
-def test_many_containers_are_made_at_once(stack: Stack, emulator: Emulator) -> None:
+def test_many_containers_are_created_concurrently(stack: Stack, emulator: Emulator) -> None:
     stack.program("""
     for number in range(12):
         stacks.Container(f"web-{number}", template="nginx-micro")

@@ -1,4 +1,4 @@
-"""A container and what belongs to it, on the real engine: replaced, vanished, kept, destroyed."""
+"""A container and its children on the real engine: replaced, deleted outside, kept, destroyed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ stacks.VpnClient("laptop", container=vpn)
 """
 
 
-def test_a_container_takes_its_children_with_it(stack: Stack, emulator: Emulator) -> None:
+def test_children_are_replaced_with_their_container(stack: Stack, emulator: Emulator) -> None:
     stack.program(FAMILY.format("app", "basic"))
     stack.up()
 
-    # Replaced: preview says so for every child and for nothing else, though no new id is known yet.
+    # Replaced: preview shows it for every child and no other resource, before a new id is known.
     stack.program(FAMILY.format("app", "premium"))
     preview = stack.preview()
     replaced = {name for op, name in preview.order() if "replace" in op}
@@ -41,7 +41,7 @@ def test_a_container_takes_its_children_with_it(stack: Stack, emulator: Emulator
     assert [found.name for found in emulator.state.connections.values()] == ["link"]
     assert [found.pinned for found in emulator.state.backups.values()] == [True]
 
-    # Under another name the new one comes first, with new children, and then the old ones go.
+    # Under another name the new container and its children are created first; then the old ones are deleted.
     stack.program(FAMILY.format("shop", "premium"))
     result = stack.up(quiet_afterwards=False)
     made = [name for op, name in result.order() if op == "create-replacement"]
@@ -51,7 +51,7 @@ def test_a_container_takes_its_children_with_it(stack: Stack, emulator: Emulator
     assert addresses(emulator, "shop").keys() == {OFFICE}
     assert [found.source for found in emulator.state.connections.values()] == [f"{emulator.account}-shop"]
 
-    # Vanished, with all that belonged to it and the connection that led to another one.
+    # Deleted outside, with all of its children and its connection to another container.
     emulator.drift.delete("shop")
     emulator.drift.delete("sql")
     stack.refresh(drift=True)
@@ -60,7 +60,7 @@ def test_a_container_takes_its_children_with_it(stack: Stack, emulator: Emulator
     assert {name for op, name in result.order() if op == "create"} == {"app", "sql", *CHILDREN}
     assert addresses(emulator, "shop").keys() == {OFFICE}
 
-    # Vanished again, and this time the stack is destroyed without a refresh.
+    # Deleted outside again; this time the stack is destroyed without a refresh.
     emulator.drift.delete("shop")
     stack.destroy()
     assert (emulator.state.containers, emulator.state.connections, emulator.state.backups) == (
@@ -71,7 +71,7 @@ def test_a_container_takes_its_children_with_it(stack: Stack, emulator: Emulator
 
 
 @pytest.mark.parametrize("with_container", [False, True], ids=["by themselves", "with their container"])
-def test_a_destruction_deletes_children(stack: Stack, emulator: Emulator, with_container: bool) -> None:
+def test_destroy_deletes_children(stack: Stack, emulator: Emulator, with_container: bool) -> None:
     if with_container:
         stack.set("stacks:deleteChildrenWithContainer", "true")
     stack.program(FAMILY.format("app", "basic"))
@@ -82,13 +82,13 @@ def test_a_destruction_deletes_children(stack: Stack, emulator: Emulator, with_c
 
     assert emulator.state.containers == {}
     changed = {request.operation for request in emulator.requests[calls:] if request.method != "GET"}
-    # The rule is the last one, so external access goes with it.
+    # This is the last rule, so its deletion disables external access.
     own = {"containers.external_access", "backups.unpin", "connections.delete", "vpn_clients.remove"}
     assert changed == {"containers.delete"} | (set() if with_container else own)
     assert result.warnings == []
 
 
-def test_what_belongs_to_a_container_that_stays_is_taken_away(stack: Stack, emulator: Emulator) -> None:
+def test_children_of_a_looked_up_container_are_deleted(stack: Stack, emulator: Emulator) -> None:
     shared, sql = running(emulator, "shared"), running(emulator, "sql", "postgresql")
     emulator.drift.set_external_access("shared", enabled=True)
     stack.program(
@@ -117,7 +117,7 @@ def test_what_belongs_to_a_container_that_stays_is_taken_away(stack: Stack, emul
     assert result.text.count("external access was turned off instead") >= 2
 
 
-def test_a_class_of_a_team_is_a_container_to_the_engine_as_well(stack: Stack, emulator: Emulator) -> None:
+def test_a_subclass_is_a_container_for_the_engine(stack: Stack, emulator: Emulator) -> None:
     stack.program(
         "class Database(stacks.Container):\n"
         "    def __init__(self, name, opts=None):\n"

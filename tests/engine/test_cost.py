@@ -1,4 +1,4 @@
-"""`stacks-pulumi cost` on what a real engine writes, in every form that it takes."""
+"""`stacks-pulumi cost` on the output of a real engine, in every format."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ AFTER = """
 
 
 def written(stack: Stack, *arguments: str, **environment: str) -> bytes:
-    """What a command of the engine writes for programs."""
+    """Return the output of an engine command."""
     done = subprocess.run(
         ["pulumi", *arguments, "--non-interactive"],
         cwd=stack.folder,
@@ -43,7 +43,7 @@ def written(stack: Stack, *arguments: str, **environment: str) -> bytes:
     return done.stdout
 
 
-def test_what_a_refresh_found_gone_is_new_again(stack: Stack, emulator: Emulator) -> None:
+def test_a_container_that_a_refresh_found_deleted_is_new(stack: Stack, emulator: Emulator) -> None:
     stack.program(BEFORE)
     stack.up(quiet_afterwards=False)
     emulator.drift.delete("old")
@@ -71,7 +71,7 @@ def figures(report: Report) -> dict[str, tuple[str, str, str]]:
     return {line.name: (line.action, str(line.past), str(line.planned)) for line in report.lines}
 
 
-def test_every_form_of_a_preview_tells_the_same(
+def test_every_format_of_a_preview_costs_the_same(
     stack: Stack, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nothing = report_of(written(stack, "destroy", "--preview-only", "--json"))

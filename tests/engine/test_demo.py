@@ -1,4 +1,4 @@
-"""`make demo`, as somebody sees it whose output goes into a pipe."""
+"""`make demo` with its output in a pipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEMO = Path(__file__).resolve().parents[2] / "tools/demo"
 
 
 class Demo:
-    """`make demo` without make, with a folder of its own for what it writes."""
+    """Run `make demo` without make, with a separate folder for its files."""
 
     def __init__(self, engine: Path, scratch: Path) -> None:
         self._scratch = scratch
@@ -40,7 +40,7 @@ class Demo:
         )
 
     def left(self) -> list[str]:
-        """What of its own is still there."""
+        """Return the files and processes of the demo that still exist."""
         return [path.name for path in self._scratch.glob("stacks-demo-*")]
 
 
@@ -50,7 +50,7 @@ def demo(engine: Path, tmp_path: Path) -> Demo:
 
 
 @pytest.mark.slow
-def test_the_demo_shows_what_it_says_and_leaves_nothing_behind(demo: Demo) -> None:
+def test_the_demo_shows_its_steps_and_leaves_nothing_behind(demo: Demo) -> None:
     with demo() as tour:
         text, _ = tour.communicate(timeout=110)
 
@@ -78,7 +78,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(demo: Demo, number: int) -> N
         next(line for line in tour.stdout if "pending" in line)
         tour.send_signal(number)
         if number == signal.SIGHUP:
-            # The end of a terminal comes twice: from the kernel, and from the shell when it ends.
+            # A closed terminal sends its signal twice: the kernel does, and the shell when it ends.
             time.sleep(0.2)
             tour.send_signal(number)
         text, _ = tour.communicate(timeout=60)

@@ -1,4 +1,4 @@
-"""`stacks-pulumi doctor`, and the commands on one container, beside a real engine and its stack."""
+"""`stacks-pulumi doctor`, and the commands on one container, with a real engine and its stack."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ SHOP = """
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the doctor said."""
+    """The output of the doctor."""
 
     code: int
     checks: dict[str, dict[str, str]]
 
     def level(self, check: str) -> str:
-        """How the check is."""
+        """Return the level of a check."""
         return self.checks[check]["level"]
 
 
 def command(stack: Stack, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `stacks-pulumi` in the project's folder, as a person does."""
+    """Run `stacks-pulumi` in the project's folder, as a user does."""
     return subprocess.run(
         [sys.executable, "-m", "stacks_pulumi", *arguments],
         cwd=stack.folder,
@@ -52,7 +52,7 @@ def doctor(stack: Stack, *arguments: str, **environment: str) -> Diagnosis:
     done = command(stack, "doctor", "--json", *arguments, **environment)
     assert done.stderr == ""
     said: dict[str, Any] = json.loads(done.stdout)
-    # A check with more than one line keeps its worst, which comes first.
+    # For a check with several lines, keep the first, which has the worst level.
     return Diagnosis(done.returncode, {line["check"]: line for line in reversed(said["checks"])})
 
 
@@ -79,7 +79,7 @@ def test_a_stack_that_works_has_no_problem_and_nothing_is_changed(stack: Stack, 
     assert stack.preview().changes == {}
 
 
-def test_what_the_engine_stores_is_recognised(stack: Stack, emulator: Emulator) -> None:
+def test_the_engines_stored_settings_are_recognised(stack: Stack, emulator: Emulator) -> None:
     stack.cli("config", "set", "stacks:apiKey", emulator.key, "--plaintext")
     stack.set("stacks:adopt", "if_matching")
     stack.cli("config", "set", "--path", "pulumi:autonaming.mode", "verbatim")
@@ -98,7 +98,7 @@ def test_what_the_engine_stores_is_recognised(stack: Stack, emulator: Emulator) 
     assert doctor(stack, "--stack", "none").checks["stack"]["fix"] == "pulumi stack ls"
 
 
-def test_settings_of_the_project_are_fixed_by_what_is_pasted(stack: Stack, emulator: Emulator) -> None:
+def test_pasted_commands_fix_settings_of_the_project(stack: Stack, emulator: Emulator) -> None:
     settings = "stacks:adopt: if_matching, stacks:maxConcurrency: none, stacks:baseUrl: 'ftp://x'"
     project = f"name: tests\nruntime: python\nconfig: {{{settings}, 'stacks:namePattern': '${{nam}}'}}\n"
     stack.folder.joinpath("Pulumi.yaml").write_text(project, encoding="utf-8")
@@ -115,7 +115,7 @@ def test_settings_of_the_project_are_fixed_by_what_is_pasted(stack: Stack, emula
     assert "warning" not in healed.stdout
 
 
-def test_a_stack_that_is_not_selected_is_fixed_where_it_is_checked(stack: Stack) -> None:
+def test_an_unselected_stack_is_fixed_where_it_is_checked(stack: Stack) -> None:
     stack.set("stacks:adopt", "if_matching")
     stack.cli("stack", "init", "prod")
 
@@ -125,7 +125,7 @@ def test_a_stack_that_is_not_selected_is_fixed_where_it_is_checked(stack: Stack)
     assert doctor(stack, "--stack", "dev").level("adopt") == "ok"
 
 
-def test_a_cap_that_stopped_an_up_is_told_until_an_up_creates_again(stack: Stack, emulator: Emulator) -> None:
+def test_a_reached_cap_is_reported_until_an_up_creates_again(stack: Stack, emulator: Emulator) -> None:
     emulator.set_spending_cap(4)
     stack.program(SHOP)
     stack.up_fails()
@@ -140,9 +140,7 @@ def test_a_cap_that_stopped_an_up_is_told_until_an_up_creates_again(stack: Stack
     assert doctor(stack).level("cap") == "unknown"
 
 
-def test_the_key_of_another_account_is_told_before_anything_is_made_there(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_the_key_of_another_account_is_reported_first(stack: Stack, emulator: Emulator) -> None:
     stack.program('stacks.Container("data", template="postgresql")')
     stack.up(quiet_afterwards=False)
     stack.set("stacks:apiKey", emulator.new_key(account=emulator.new_account()))

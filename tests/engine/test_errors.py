@@ -1,7 +1,7 @@
 """
 What the user sees when something goes wrong, on the real engine and on the oldest and the newest SDK.
 
-`make docs` runs this with `--write-docs`, which writes what was seen into `docs/errors.md`.
+`make docs` runs this with `--write-docs`, which writes the messages of the run into `docs/errors.md`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 
 @pytest.fixture(scope="module", params=["oldest", "newest"])
 def sdk(request: pytest.FixtureRequest) -> Path | None:
-    """A folder with another SDK, or nothing for the one that is installed."""
+    """Return a folder with another SDK, or `None` for the installed one."""
     return oldest_sdk() if request.param == "oldest" else None
 
 
 @pytest.fixture(scope="module")
 def page(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """What was seen, by scenario; written at the end if that is asked for."""
+    """The messages by scenario; with `--write-docs` they are written at the end."""
     seen: dict[str, str] = {}
     yield seen
     if request.config.getoption("--write-docs"):
@@ -37,7 +37,7 @@ def page(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_the_user_is_told_what_is_wrong_and_nothing_is_lost(
+def test_the_error_is_clear_and_the_state_is_complete(
     scenario: Scenario,
     sdk: Path | None,
     emulator: Emulator,
@@ -70,7 +70,7 @@ def test_the_page_shows_every_scenario() -> None:
 
 
 def _shown(result: Result) -> str:
-    """The part of the output that a person reads, without what differs from run to run."""
+    """Return the part of the output that a user reads, without parts that differ between runs."""
     text = result.text.partition("Diagnostics:\n")[2].partition("\nResources:")[0] or result.text
     text = text.partition("\nResources:")[0]
     text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z ", "", text)

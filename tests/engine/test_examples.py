@@ -1,4 +1,4 @@
-"""Every example on the real engine: applied, changed and destroyed, each with the facts that it is there to show."""
+"""Every example on the real engine: applied, changed and destroyed, with checks of what it demonstrates."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ APPLIED = (
     "vpn_for_a_laptop",
 )
 ELSEWHERE = {
-    # With the policies that it is about.
+    # With the example's policies.
     "gated_deployment",
     # On mocks, because the other cloud has no emulator: test_multi_cloud.
     "multi_cloud",
-    # Its own tests are what it is about: test_tested_program.
+    # The example shows its tests: test_tested_program runs them.
     "tested_program",
 }
 
@@ -54,7 +54,7 @@ def example(tmp_path: Path, engine: Path, emulator: Emulator) -> Make:
 
 
 def containers(emulator: Emulator) -> dict[str, Any]:
-    """What the account holds, by name."""
+    """Return the containers of the account by name."""
     return {found.name: found for found in emulator.state.containers.values()}
 
 
@@ -127,7 +127,9 @@ def test_expose_with_ip_restrictions(example: Make, emulator: Emulator) -> None:
     def allowed() -> set[str]:
         return {entry.ip_address for entry in containers(emulator)["intranet"].allowed_ips}
 
-    assert allowed() == {"198.51.100.0/24", "2001:db8:1::/48"}, "the address of whoever deployed is out again"
+    assert allowed() == {"198.51.100.0/24", "2001:db8:1::/48"}, (
+        "the address of the deploying machine was removed again"
+    )
     stack.set("office", "203.0.113.0/28")
     stack.up()
     assert allowed() == {"203.0.113.0/28", "2001:db8:1::/48"}
@@ -198,7 +200,7 @@ def test_capped_agent(example: Make, emulator: Emulator) -> None:
     stack.up()
     assert stack.outputs() == {"planned_usd": 8, "left_usd": 2}
     stack.set("workers", "4")
-    assert "-6" in stack.preview().text, "the preview tells that it will not fit"
+    assert "-6" in stack.preview().text, "the preview shows that it exceeds the budget"
     failed = stack.up_fails()
 
     refused = [text for text in failed.errors if "402" in text]
@@ -214,7 +216,7 @@ def test_capped_agent(example: Make, emulator: Emulator) -> None:
     stack.up()
     assert "containers:delete" in stack.destroy_fails().text, "an agent's key deletes nothing"
     stack.set("stacks:apiKey", emulator.key)
-    # Without a program to run, destroy takes the key of the last `up`.
+    # `destroy` runs no program, so it uses the key of the last `up`.
     stack.up()
     stack.destroy()
     assert containers(emulator) == {}
@@ -291,15 +293,13 @@ def test_component(example: Make, emulator: Emulator) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_all_examples_in_one_account_leave_nothing_behind_and_no_secret_in_any_text(
-    example: Make, emulator: Emulator
-) -> None:
+def test_all_examples_leave_no_orphan_and_no_secret_in_any_text(example: Make, emulator: Emulator) -> None:
     stacks = {name: example(name) for name in APPLIED}
     stacks["two_accounts"].set("customerKey", emulator.new_key(account=emulator.new_account()), secret=True)
     texts = [stack.up(quiet_afterwards=False).text for stack in stacks.values()]
     secrets = {emulator.key}.union(*(secrets_of(stack) for stack in stacks.values()))
     texts += [stack.export() for stack in stacks.values()]
-    # An empty preview after each refresh is what `refresh` checks.
+    # `refresh` checks that the preview after it is empty.
     texts += [stack.refresh().text for stack in stacks.values()]
     texts += [stack.destroy().text for stack in stacks.values()]
 
@@ -328,8 +328,8 @@ def test_tested_program(tmp_path: Path, engine: Path) -> None:
 
 
 def test_multi_cloud(tmp_path: Path) -> None:
-    # The plugin of the other cloud, and an account there, cannot be had offline; its Python package takes seconds to
-    # import. So its one class has a stand-in with the same type and arguments, and nothing runs but the program.
+    # The other cloud's plugin and an account there are not available offline; its Python package takes seconds to
+    # import. So a substitute with the same type and arguments replaces its one class, and only the program runs.
     (tmp_path / "pulumi_cloudflare.py").write_text(CLOUDFLARE, encoding="utf-8")
     (tmp_path / "run.py").write_text(ON_MOCKS, encoding="utf-8")
     done = subprocess.run(
@@ -373,7 +373,7 @@ def test_the_template_is_the_quickstart() -> None:
     assert (quickstart / "template/__main__.py").read_bytes() == (quickstart / "__main__.py").read_bytes()
 
 
-def test_every_example_is_applied_here_and_has_its_readme() -> None:
+def test_every_example_has_a_test_and_a_readme() -> None:
     folders = {path.parent.name for path in EXAMPLES.glob("*/__main__.py")}
 
     assert folders - ELSEWHERE == set(APPLIED)

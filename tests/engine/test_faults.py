@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 BY_OPERATION = {change.operation: change for change in CHANGES}
 
 Case = tuple[str, str, int | None, dict[str, Any]]
-"""The operation, the kind of fault, how often (`None`: for good), and the fault's options."""
+"""The operation, the kind of fault, how often (`None`: every time), and the fault's options."""
 
 SURVIVED: list[Case] = [
     ("containers.create", "drop_after", 1, {}),
@@ -41,7 +41,7 @@ FATAL: list[Case] = [
 
 
 def source(program: Sequence[Declared]) -> str:
-    """The program as Python text."""
+    """Return the program as Python text."""
     lines = []
     for declared in program:
         inputs = ", ".join(f"{name}={_expression(name, value)}" for name, value in declared.inputs.items())
@@ -60,13 +60,13 @@ def _variable(name: str) -> str:
 
 
 def in_state(stack: Stack) -> set[str]:
-    """The ids in the state of what is in the account as well."""
+    """Return the ids in the state that are also in the account."""
     kinds = ("SshCertificate", "BackupRestore")
     return {found["id"] for found in stack.resources().values() if not found["type"].endswith(kinds)}
 
 
 @pytest.mark.parametrize("case", SURVIVED, ids=lambda case: f"{case[0]}-{case[1]}")
-def test_a_fault_is_survived_and_the_state_is_true(stack: Stack, emulator: Emulator, case: Case) -> None:
+def test_the_up_survives_a_fault_with_a_correct_state(stack: Stack, emulator: Emulator, case: Case) -> None:
     fault = _about_to_happen(stack, emulator, case)
 
     stack.up()
@@ -78,7 +78,7 @@ def test_a_fault_is_survived_and_the_state_is_true(stack: Stack, emulator: Emula
 
 
 @pytest.mark.parametrize("case", FATAL, ids=lambda case: f"{case[0]}-{case[1]}")
-def test_a_fault_that_stays_is_told_in_one_line_and_the_next_up_goes_on(
+def test_a_permanent_fault_is_one_line_and_the_next_up_resumes(
     stack: Stack, emulator: Emulator, case: Case
 ) -> None:
     fault = _about_to_happen(stack, emulator, case)
@@ -95,7 +95,7 @@ def test_a_fault_that_stays_is_told_in_one_line_and_the_next_up_goes_on(
 
 
 def _about_to_happen(stack: Stack, emulator: Emulator, case: Case) -> Fault:
-    """The fault, which the next `up` meets."""
+    """Set the fault for the next `up`."""
     operation, kind, times, options = case
     change = BY_OPERATION[operation]
     stack.program(source(change.before("web")))
@@ -105,7 +105,7 @@ def _about_to_happen(stack: Stack, emulator: Emulator, case: Case) -> Fault:
 
 
 def _ours(result: Result) -> list[str]:
-    """The errors but the engine's own remark that the update failed."""
+    """Return the errors, without the engine's line that the update failed."""
     return [line for line in result.errors if line not in {"update failed", "error: update failed"}]
 
 

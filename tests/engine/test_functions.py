@@ -31,20 +31,20 @@ for number in range(3):
 
 
 @pytest.mark.parametrize("sdk", ["oldest", "installed"])
-def test_answers_come_once_they_can_and_secrets_stay_secret(
+def test_functions_resolve_with_their_inputs_and_secrets_stay_secret(
     make_stack: Callable[..., Stack], emulator: Emulator, sdk: str
 ) -> None:
-    # How an SDK takes results apart in outputs and exports is its own affair, and has changed.
+    # SDK versions differ in how they split results in outputs and exports, so the test does not depend on it.
     stack = make_stack(emulator, python_path=oldest_sdk() if sdk == "oldest" else None)
     stack.program(PROGRAM)
 
-    # Of a container that is not there yet, nothing is asked.
+    # No request is sent for a container that does not exist yet.
     stack.preview()
     assert emulator.calls() == 0
 
     stack.up(quiet_afterwards=False)
 
-    # The same question from several places is one call.
+    # Equal calls from several places are one request.
     assert emulator.calls("containers.status") == 1
     shown = stack.outputs()
     assert (shown["status"], shown["again-2"]) == ("running", "app")
@@ -58,7 +58,7 @@ def test_answers_come_once_they_can_and_secrets_stay_secret(
     state, app = emulator.state, emulator.state.container("app")
     key = fake_secrets.private_key(state, app)
     assert (key, fake_secrets.password(state, app)) == (secret["key"], secret["password"])
-    # The oldest SDK itself writes secrets into its debug log, which `said` has and a person sees with `--debug` only.
+    # The oldest SDK writes secrets into its debug log, which `said` contains and a user sees only with `--debug`.
     for text in (stack.export(), stack.said() if sdk == "installed" else ""):
         assert key.splitlines()[1] not in text
         assert secret["password"] not in text
@@ -83,7 +83,7 @@ def test_an_error_is_one_line_from_either_kind_of_function(stack: Stack, emulato
         assert "\n" not in error
         assert emulator.key not in result.text
 
-    # A program may know better.
+    # A program may set its own limit.
     stack.program(
         """
         from stacks_pulumi.errors import NotFoundError
@@ -98,7 +98,7 @@ def test_an_error_is_one_line_from_either_kind_of_function(stack: Stack, emulato
     assert stack.outputs() == {"code": 404}
 
 
-def test_a_program_waits_for_the_rate_limit_and_says_so(make_stack: Callable[..., Stack]) -> None:
+def test_a_program_that_waits_for_the_rate_limit_reports_it(make_stack: Callable[..., Stack]) -> None:
     with Emulator(rate_limit=2, rate_window=4) as emulator:
         app = running(emulator, "app")
         stack = make_stack(emulator)

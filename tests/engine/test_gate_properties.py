@@ -1,5 +1,5 @@
 """
-What the gate allows is what the account costs afterwards, for random programs and changes.
+After an update that the gate allowed, the account costs what the gate allowed, for random programs and changes.
 
 A round is a program and a change of the account. The gate is the `spend` pack and the limit of `stacks-pulumi cost`;
 where it is open, the update has to leave the account with exactly what the preview said, if that was exact.
@@ -107,7 +107,7 @@ rounds = st.tuples(
 
 
 def account(api: Emulator) -> dict[str, Decimal]:
-    """By id, what each container of the account costs a month."""
+    """Return the monthly price of each container in the account, by id."""
     found = {}
     for id_, container in api.state.containers.items():
         price = catalog.monthly_price(container.template, container.plan)
@@ -117,7 +117,7 @@ def account(api: Emulator) -> dict[str, Decimal]:
 
 
 def age(stack: Stack) -> None:
-    """Make the state one that a version without markers wrote."""
+    """Change the state to that of a version without markers."""
     state = json.loads(stack.export())
     for resource in state["deployment"].get("resources") or []:
         for bag in ("inputs", "outputs"):
@@ -134,12 +134,12 @@ def age(stack: Stack) -> None:
     deadline=None,
     derandomize=True,
     database=None,
-    # An example takes half a minute: a failure is shown as it was found.
+    # An example takes half a minute, so a failure is not shrunk.
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(story=st.lists(rounds, min_size=3, max_size=3))
-# The kind is known by the marker alone, then (in a state of an old version) by the provider alone.
+# Only the marker shows the kind; then, in a state of an old version, only the provider.
 @example(story=[([SDK_BASIC], 25, True), ([SDK_PREMIUM], 10, False)])
 # One is kept, and another is created.
 @example(story=[([KEPT], 25, True), ([OTHER], 25, False)])
@@ -158,14 +158,14 @@ def test_account_costs_what_the_gate_allowed(
 
 
 def check_export(stack: Stack, api: Emulator) -> None:
-    """An export is priced as the account prices the containers that are in it, whatever it is recognised by."""
+    """An export has the same price as its containers in the account, however their kind is recognised."""
     text = stack.export()
     resources = json.loads(text)["deployment"].get("resources") or []
     ids = {resource.get("id") for resource in resources}
     paid = sum((price for id_, price in account(api).items() if id_ in ids), Decimal(0))
     state = json.loads(text)
     for resource in state["deployment"].get("resources") or []:
-        # By the type alone, where it is ours.
+        # Only the type shows the kind, if it is one of this package.
         if "/stacks:" in resource["type"]:
             resource["inputs"] = {
                 name: value
@@ -194,12 +194,12 @@ def play(stack: Stack, api: Emulator, program: list[Declared], limit: int, scrat
 
     preview = stack.engine("preview", *packs)
     report = report_of((stack.folder / "events.json").read_bytes())
-    # The packs close by themselves, whatever the cost command says. What is kept they cannot see.
+    # The packs also block on their own. They cannot see retained containers.
     declared = [line.planned.high for line in report.lines if line.action != "keep"]
     if None in declared or sum(filter(None, declared)) > limit:
         assert preview.code != 0, preview.text
     if preview.code != 0 or report.planned.high is None or report.planned.high > limit:
-        # The gate is closed; nothing else may have closed it.
+        # The gate blocked the update; no other error may be the cause.
         assert report.blocked or not report.incomplete, report.incomplete
         assert preview.code == 0 or "mandatory" in preview.text, preview.text
         return
@@ -210,7 +210,7 @@ def play(stack: Stack, api: Emulator, program: list[Declared], limit: int, scrat
     elsewhere = before.keys() - mine
     adopted = sum((before[id_] for id_ in elsewhere & owned), Decimal(0))
     change = sum(after.values(), Decimal(0)) - sum(before.values(), Decimal(0)) + adopted
-    # In the stack, or left behind by this update.
+    # In the stack, or retained by this update.
     billed = sum((price for id_, price in after.items() if id_ in owned or id_ not in elsewhere), Decimal(0))
     assert billed <= limit
     assert report.difference.low is not None

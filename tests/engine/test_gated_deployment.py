@@ -1,4 +1,4 @@
-"""The example of a gated deployment, from preview to update, in its passing and its failing forms."""
+"""The example of a gated deployment, from preview to update: changes that pass and changes that fail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLE = ROOT / "examples" / "gated_deployment"
 
 
 class Gate:
-    """The example's script, on a stack of its own."""
+    """The example's script, with a separate stack."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -41,11 +41,11 @@ class Gate:
         )
 
     def first_on_path(self, folder: Path) -> None:
-        """Let commands be found there first."""
+        """Put a folder first on PATH."""
         self.stack.env["PATH"] = os.pathsep.join([str(folder), self.stack.env["PATH"]])
 
     def closed(self) -> str:
-        """Run the preview, which has to be refused and to leave no plan; what the comment says."""
+        """Run the preview, which must be refused and leave no plan; return the comment."""
         done = self.run("preview")
         assert done.returncode == 1, done.stdout + done.stderr
         assert "The gate is closed." in done.stderr
@@ -58,7 +58,7 @@ def gate(stack: Stack) -> Gate:
     return Gate(stack)
 
 
-def test_a_change_that_passes_is_made_as_it_was_planned(gate: Gate, emulator: Emulator) -> None:
+def test_a_change_that_passes_is_applied_as_planned(gate: Gate, emulator: Emulator) -> None:
     preview = gate.run("preview")
 
     assert preview.returncode == 0, preview.stdout + preview.stderr
@@ -77,7 +77,7 @@ def test_a_change_that_passes_is_made_as_it_was_planned(gate: Gate, emulator: Em
     assert again.stdout.startswith("The monthly cost stays at $9.00.")
 
 
-def test_a_plan_that_is_not_allowed_closes_the_gate(gate: Gate, emulator: Emulator) -> None:
+def test_a_forbidden_plan_closes_the_gate(gate: Gate, emulator: Emulator) -> None:
     gate.stack.set("plan", "premium")
 
     assert "❌ **allowed-plans** on **shop**" in gate.closed()
@@ -93,13 +93,13 @@ def test_a_change_over_the_budget_closes_the_gate(gate: Gate) -> None:
     assert "❌ the increase is \\+\\$28.00 at most, over the limit of \\$15.00" in comment
 
 
-def test_an_open_door_closes_the_gate(gate: Gate) -> None:
+def test_unrestricted_access_closes_the_gate(gate: Gate) -> None:
     gate.stack.set("office", "0.0.0.0/0")
 
     assert "❌ **open-allowed-ip** on **office**" in gate.closed()
 
 
-def test_what_changes_after_the_approval_is_not_made(gate: Gate, emulator: Emulator) -> None:
+def test_a_change_after_the_approval_is_not_applied(gate: Gate, emulator: Emulator) -> None:
     assert gate.run("preview").returncode == 0
     gate.stack.set("plan", "standard")
 
@@ -111,7 +111,7 @@ def test_what_changes_after_the_approval_is_not_made(gate: Gate, emulator: Emula
 
 
 @pytest.mark.parametrize("script", ["exit 1", 'case "$*" in *markdown*) exit 1 ;; esac'])
-def test_a_change_that_cannot_be_priced_closes_the_gate_and_the_comment_says_so(
+def test_a_change_without_a_price_closes_the_gate_with_a_comment(
     gate: Gate, tmp_path: Path, script: str
 ) -> None:
     executable(tmp_path / "fakes" / "stacks-pulumi", f"#!/bin/sh\n{script}\n")
@@ -133,7 +133,7 @@ def test_comment_without_its_marker_is_not_posted(gate: Gate) -> None:
     assert "does not begin with its marker" in done.stderr
 
 
-def test_the_configurations_of_the_example_are_right() -> None:
+def test_the_configurations_of_the_example_are_valid() -> None:
     from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
     from stacks_pulumi.policy.options import Settings
     from stacks_pulumi.policy.registry import rules

@@ -67,16 +67,14 @@ def python(
     return stack
 
 
-def test_a_program_lives_from_its_preview_to_its_end(
-    python: Stack, emulator: Emulator, language_hosts: Path
-) -> None:
+def test_the_life_of_a_program(python: Stack, emulator: Emulator, language_hosts: Path) -> None:
     python.project({}, language_hosts)
     (python.folder / "__main__.py").write_text(SHOP, encoding="utf-8")
 
     lives(python, emulator)
 
 
-def test_an_import_writes_the_code_of_what_it_imports(python: Stack, emulator: Emulator) -> None:
+def test_an_import_writes_its_code(python: Stack, emulator: Emulator) -> None:
     code = imports(python, emulator, "__main__.py")
 
     assert "import pulumi_stacks as stacks" in code

@@ -85,13 +85,11 @@ def test_every_example_compiles(module: dict[str, str], sdks: Path) -> None:
     run("go", "vet", "./...", cwd=sdks / "go-module", GOWORK="off")
 
 
-def test_a_program_lives_from_its_preview_to_its_end(
-    go: Stack, emulator: Emulator, language_hosts: Path
-) -> None:
+def test_the_life_of_a_program(go: Stack, emulator: Emulator, language_hosts: Path) -> None:
     go.project({"main.go": SHOP}, language_hosts)
 
     lives(go, emulator)
 
 
-def test_an_import_writes_the_code_of_what_it_imports(go: Stack, emulator: Emulator) -> None:
+def test_an_import_writes_its_code(go: Stack, emulator: Emulator) -> None:
     assert 'stacks.NewContainer(ctx, "web"' in imports(go, emulator, "main.go")

@@ -1,5 +1,5 @@
 """
-A container is identified by its id and its creation time: another container under the same id is never touched.
+A container is identified by its id and its creation time: another container with the same id is never changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def test_a_refresh_reports_a_container_as_deleted_when_another_one_has_its_id(
     stack.up(quiet_afterwards=False)
     emulator.drift.recreate("sql", template="redis")
     emulator.drift.recreate("web", template="python")
-    # The other container has an equal child, which is not ours either.
+    # The other container has an equal child, which is not managed either.
     emulator.advance(60)
     emulator.drift.set_external_access("web", enabled=True)
     emulator.drift.allow_ip("web", "198.51.100.7")
@@ -50,7 +50,7 @@ def test_a_refresh_reports_a_container_as_deleted_when_another_one_has_its_id(
     ids=["delete", "update", "replace"],
 )
 @pytest.mark.parametrize("template", ["redis", "postgresql"], ids=["other template", "same template"])
-def test_nothing_touches_a_container_that_only_has_the_same_id(
+def test_no_operation_changes_a_container_that_only_has_the_same_id(
     stack: Stack, emulator: Emulator, template: str, program: str
 ) -> None:
     stack.program(SQL.format(""))
@@ -63,7 +63,7 @@ def test_nothing_touches_a_container_that_only_has_the_same_id(
 
     assert emulator.state.containers == {made.id: made}, result.text
     assert not any(name != "containers.create" for name in writes(emulator, calls)), result.text
-    # Never a silent success.
+    # The operation fails, and never succeeds without an effect.
     assert made.id in "".join([*result.errors, *result.warnings]), result.text
     if template == "postgresql":
         assert result.code != 0
@@ -99,12 +99,12 @@ def test_a_container_that_looks_the_same_is_kept_with_a_warning_until_the_user_d
     assert set(stack.resources()) == {"sql"}
     assert any("sql" in line and "created" in line for line in result.warnings), result.text
 
-    # It still refuses after the refresh: the warning alone decides nothing.
+    # Operations still fail after the refresh: the user has not decided yet.
     refused = stack.destroy_fails()
     assert all(remedy in "".join(refused.errors) for remedy in REMEDIES), refused.text
     assert contents(emulator)["containers"] == ["sql"]
 
-    # It is ours: bound again, and from then on managed as before.
+    # The user keeps it: the resource is bound to it again, and manages it as before.
     stack.program(SQL.format(', adopt="if_matching"'))
     calls = len(emulator.requests)
     stack.up()
@@ -116,7 +116,7 @@ def test_a_container_that_looks_the_same_is_kept_with_a_warning_until_the_user_d
     assert contents(emulator)["containers"] == []
 
 
-def test_a_container_that_was_only_resized_is_still_ours(stack: Stack, emulator: Emulator) -> None:
+def test_a_container_that_was_only_resized_is_still_managed(stack: Stack, emulator: Emulator) -> None:
     stack.program(SQL.format(""))
     stack.up(quiet_afterwards=False)
     emulator.drift.resize("sql", "premium")
@@ -148,7 +148,7 @@ def test_a_container_does_not_move_to_another_account(stack: Stack, emulator: Em
     assert writes(emulator, calls) == []
     assert set(stack.resources()) - {"team"} == {"sql"}
 
-    # Another key of the same account is no move.
+    # Another key of the same account does not move the container.
     stack.program(team.format("sameKey") + in_team)
     stack.up()
     stack.destroy()

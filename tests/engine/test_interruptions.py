@@ -1,7 +1,7 @@
 """
-The engine is interrupted or killed, or the provider is: what is in the account, in the state, and what comes next.
+The engine is interrupted or killed, or the provider is: the account, the state and the next run afterwards.
 
-Whoever is left takes back what was made. Where nobody is left, the next run says what it found and how to go on.
+A surviving provider rolls back what it created. Without one, the next run reports what exists and how to continue.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
 WEB = 'web = stacks.Container("web", template="nodejs")\n'
 HOSTS = {"dynamic": "pulumi.dynamic", "native": "pulumi-resource-stacks"}
-"""What the processes of each host have in their command line."""
+"""A text in the command line of each host's processes."""
 PROGRAMS = {
     "container": WEB,
     "backup": f'{WEB}stacks.PinnedBackup("backup", container=web)\n',
@@ -43,14 +43,14 @@ STARTS = {
 
 @pytest.fixture(params=HOSTS)
 def host(request: pytest.FixtureRequest) -> str:
-    """Which host the resources of the program are in."""
+    """The host of the program's resources."""
     kind: str = request.param
     return kind
 
 
 @pytest.fixture
 def stack(host: str, emulator: Emulator, make_stack: Callable[..., Stack]) -> Stack:
-    """A stack whose programs may use the native types as well."""
+    """A stack whose programs may also use the native types."""
     made = make_stack(emulator)
     made.native()
     return made
@@ -58,7 +58,7 @@ def stack(host: str, emulator: Emulator, make_stack: Callable[..., Stack]) -> St
 
 @pytest.fixture
 def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    """Slow in just the thing whose middle is wanted."""
+    """An emulator in which only the operation to interrupt is slow."""
     what = (
         request.node.callspec.params.get("what", "container")
         if hasattr(request.node, "callspec")
@@ -69,7 +69,7 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         yield api
 
 
-def test_an_interrupted_engine_waits_for_what_is_under_way_and_the_state_has_it(
+def test_an_interrupted_engine_stores_operations_in_progress(
     stack: Stack, emulator: Emulator, host: str
 ) -> None:
     process = _in_the_middle(stack, emulator, "container", host)
@@ -85,7 +85,7 @@ def test_an_interrupted_engine_waits_for_what_is_under_way_and_the_state_has_it(
 
 
 @pytest.mark.parametrize("what", PROGRAMS)
-def test_an_engine_interrupted_twice_leaves_nothing_that_no_state_knows(
+def test_an_engine_interrupted_twice_leaves_no_orphan(
     stack: Stack, emulator: Emulator, what: str, host: str
 ) -> None:
     process = _in_the_middle(stack, emulator, what, host)
@@ -102,13 +102,13 @@ def test_an_engine_interrupted_twice_leaves_nothing_that_no_state_knows(
 
 
 @pytest.mark.parametrize("what", PROGRAMS)
-def test_what_a_killed_engine_was_making_is_taken_back_and_made_again(
+def test_a_create_of_a_killed_engine_is_rolled_back_and_repeated(
     stack: Stack, emulator: Emulator, what: str, host: str
 ) -> None:
     process = _in_the_middle(stack, emulator, what, host)
 
     _kill(process)
-    _until(lambda: not _providers(process), "the provider ended, after it had taken back what it was making")
+    _until(lambda: not _providers(process), "the provider ended, after the rollback")
 
     _known(stack, emulator, what)
     assert "locked" in stack.up_fails().text
@@ -118,9 +118,7 @@ def test_what_a_killed_engine_was_making_is_taken_back_and_made_again(
     _destroy(stack, emulator)
 
 
-def test_what_a_killed_provider_was_making_is_found_and_taken_over(
-    stack: Stack, emulator: Emulator, host: str
-) -> None:
+def test_a_create_of_a_killed_provider_is_adopted(stack: Stack, emulator: Emulator, host: str) -> None:
     process = _in_the_middle(stack, emulator, "container", host)
 
     for pid in _providers(process):
@@ -133,7 +131,7 @@ def test_what_a_killed_provider_was_making_is_found_and_taken_over(
     _take_over(stack, emulator, host)
 
 
-def test_what_was_being_made_when_everything_was_killed_is_found_and_taken_over(
+def test_a_create_of_killed_engine_and_provider_is_adopted(
     stack: Stack, emulator: Emulator, host: str
 ) -> None:
     process = _in_the_middle(stack, emulator, "container", host)
@@ -151,7 +149,7 @@ def test_what_was_being_made_when_everything_was_killed_is_found_and_taken_over(
 
 
 def _take_over(stack: Stack, emulator: Emulator, host: str) -> None:
-    """Follow what the error says, to the letter."""
+    """Do exactly what the error says."""
     (container,) = holdings(emulator)
     (error,) = [line for line in stack.up_fails().errors if "exists already" in line]
     assert container in error
@@ -166,11 +164,11 @@ def _take_over(stack: Stack, emulator: Emulator, host: str) -> None:
 
 
 def _in_the_middle(stack: Stack, emulator: Emulator, what: str, host: str) -> subprocess.Popen[str]:
-    """An `up` that has asked for the thing, and waits for it."""
+    """Start an `up`, and return once it waits for the object that it creates."""
     stack.program(PROGRAMS[what], host=host)
     process = stack.start("up", "--yes", "--skip-preview")
-    _until(lambda: emulator.calls(STARTS[what]) > 0, "it was asked for")
-    # The answer has arrived, and the wait has begun.
+    _until(lambda: emulator.calls(STARTS[what]) > 0, "the creation was requested")
+    # By then the response has arrived, and the provider waits.
     time.sleep(1.0)
     return process
 
@@ -178,20 +176,20 @@ def _in_the_middle(stack: Stack, emulator: Emulator, what: str, host: str) -> su
 def _kill(engine: subprocess.Popen[str]) -> None:
     engine.kill()
     engine.wait(timeout=10)
-    # Its children hold the other end, so there is no end to read up to.
+    # Its children keep the pipe open, so reading to its end would block.
     assert engine.stdout is not None
     engine.stdout.close()
 
 
 def _known(stack: Stack, emulator: Emulator, what: str) -> None:
-    """The account comes to hold what the state says, and nothing more."""
+    """Wait until the account equals the state."""
     kept = {resource["id"] for resource in stack.resources().values()}
     if what == "backup":
-        # A backup that nobody is told of is not pinned, so the platform clears it away after a week.
+        # The rollback leaves the backup unpinned, so the platform deletes it after a week.
         _until(lambda: emulator.calls("backups.unpin") > 0, "the backup was left to the clean-up")
         assert not any(backup.pinned for backup in emulator.state.backups.values())
         kept |= {f"{backup.container_id}/{backup.id}" for backup in emulator.state.backups.values()}
-    _until(lambda: holdings(emulator) == kept, "the account holds what the state says")
+    _until(lambda: holdings(emulator) == kept, "the account equals the state")
 
 
 def _destroy(stack: Stack, emulator: Emulator) -> None:
@@ -206,14 +204,14 @@ def _pending(stack: Stack) -> list[dict[str, str]]:
 
 
 def _providers(engine: subprocess.Popen[str]) -> list[int]:
-    """The provider processes of an engine, also after its end."""
+    """Return the provider processes of an engine, also after its end."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
             command = (folder / "cmdline").read_bytes().split(b"\0")
         except (OSError, IndexError):
-            # It has ended while it was looked at.
+            # The process has ended meanwhile.
             continue
         if session == engine.pid and any(_is_host(argument) for argument in command):
             found.append(int(folder.name))
@@ -227,5 +225,5 @@ def _is_host(argument: bytes) -> bool:
 def _until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + 30
     while not condition():
-        assert time.monotonic() < deadline, f"it never came to pass that {what}"
+        assert time.monotonic() < deadline, f"not in time: {what}"
         time.sleep(0.05)

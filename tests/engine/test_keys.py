@@ -1,4 +1,4 @@
-"""Keys and provider settings on the real engine: each provider has its own, and a revoked key is no dead end."""
+"""Keys and provider settings on the real engine: each provider has its own, and a revoked key can be replaced."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(provider=
 
 
 @pytest.mark.parametrize("program", [DEFAULT, EXPLICIT], ids=["default provider", "explicit provider"])
-def test_a_revoked_key_says_how_to_go_on(stack: Stack, emulator: Emulator, program: str) -> None:
+def test_a_revoked_key_is_an_error_that_says_how_to_continue(
+    stack: Stack, emulator: Emulator, program: str
+) -> None:
     stack.set("stacks:apiKey", emulator.new_key(label="old"))
     stack.program(program)
     stack.up(quiet_afterwards=False)
@@ -72,7 +74,7 @@ def test_a_revoked_key_says_how_to_go_on(stack: Stack, emulator: Emulator, progr
 def test_a_key_that_is_revoked_during_an_up_leaves_no_orphan(
     emulator: Emulator, make_stack: Callable[..., Stack]
 ) -> None:
-    """Also what was created, but not completed, is in the state: the configuration of the VPN client is missing."""
+    """The state also has the incomplete VPN client, whose configuration is missing."""
     stack = make_stack(emulator, emulator.new_key(label="old"))
     stack.program(
         """

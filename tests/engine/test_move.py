@@ -1,4 +1,4 @@
-"""A stack on its way from the dynamic types to the native ones and back: nothing is written at the API."""
+"""A stack moves from the dynamic types to the native ones and back: the API gets no change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.engine.test_recorded_states import FOLDER, PROGRAM, furnish
 from tests.support.recording import play
 from tests.support.stack import Stack
 
-# Each is a dozen operations of the engine.
+# Each test runs a dozen operations of the engine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 TWO_ACCOUNTS = """
@@ -23,12 +23,12 @@ stacks.Container("api", template="nodejs")
 
 
 def writes(*emulators: Emulator) -> list[str]:
-    """The requests so far that change something."""
+    """Return the requests so far that change something."""
     return [f"{it.method} {it.path}" for api in emulators for it in api.requests if it.method != "GET"]
 
 
 def types(stack: Stack) -> set[str]:
-    """What is before the kind in the types of the state."""
+    """Return the parts before the kind in the types of the state."""
     return {resource["type"].rpartition(":")[0] for resource in stack.resources().values()}
 
 

@@ -51,9 +51,7 @@ def test_two_stacks_of_one_program_share_an_account(stack: Stack, emulator: Emul
     assert names(emulator) == set()
 
 
-def test_the_second_stack_without_a_pattern_changes_nothing_and_the_error_leads_to_one(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_without_a_pattern_the_second_stack_gets_an_error(stack: Stack, emulator: Emulator) -> None:
     stack.program(PROGRAM)
     second_stack(stack, emulator)
     stack.up()
@@ -66,7 +64,7 @@ def test_the_second_stack_without_a_pattern_changes_nothing_and_the_error_leads_
     assert f"`{command}`" in error
     assert names(emulator) == {"web", "web-db"}
 
-    # What the error says, for both stacks: the first keeps its names.
+    # Do what the error says, for both stacks: the first keeps its names.
     for name in ("prod", "dev"):
         stack.cli("config", "set", "stacks:namePattern", PATTERN, "--stack", name)
     stack.up("--stack", "prod")
@@ -93,7 +91,7 @@ def test_a_malformed_pattern_is_an_error_at_preview(stack: Stack, emulator: Emul
     assert emulator.calls() == 0
 
 
-def test_a_provider_has_a_pattern_of_its_own_or_that_of_the_stack(stack: Stack, emulator: Emulator) -> None:
+def test_a_provider_uses_its_pattern_or_that_of_the_stack(stack: Stack, emulator: Emulator) -> None:
     stack.set("stacks:namePattern", PATTERN)
     stack.set("team:apiKey", emulator.new_key(account=emulator.new_account()))
     stack.program(
@@ -134,7 +132,7 @@ def test_two_resources_whose_names_become_equal_are_an_error_at_preview(
         """
     )
 
-    # The engine does not check what `--target` leaves out; the program sees its name nevertheless.
+    # The engine does not check resources outside `--target`, but the program sees their names.
     failed = stack.preview_fails("--target", "**other")
 
     assert "two resources use the container name \"web-dev\": 'other' and 'web'" in failed.text

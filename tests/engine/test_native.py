@@ -1,4 +1,4 @@
-"""The native plugin on the real engine: its resources' life, import, and the way between the two hosts."""
+"""The native plugin on the real engine: the life of its resources, import, and moves between the two hosts."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ MEMBERS = {"app", "sql", "vpn", "orders", "office", "laptop", "before"}
 
 
 def writes(emulator: Emulator) -> list[str]:
-    """The requests so far that change something."""
+    """Return the requests so far that change something."""
     return [f"{it.method} {it.path}" for it in emulator.requests if it.method != "GET"]
 
 
 def names(emulator: Emulator) -> set[str]:
-    """What is in the account."""
+    """Return the names of the containers in the account."""
     emulator.advance(1)
     return {container.name for container in emulator.state.containers.values()}
 
@@ -62,7 +62,7 @@ def native(stack: Stack) -> Stack:
     return stack
 
 
-def test_every_kind_is_made_once_refreshed_and_destroyed(native: Stack, emulator: Emulator) -> None:
+def test_every_kind_is_created_once_refreshed_and_destroyed(native: Stack, emulator: Emulator) -> None:
     native.program(FAMILY_NATIVE)
 
     preview = native.preview()
@@ -82,7 +82,7 @@ def test_every_kind_is_made_once_refreshed_and_destroyed(native: Stack, emulator
     assert names(emulator) == set()
 
 
-def test_drift_is_shown_by_property_and_mended(native: Stack, emulator: Emulator) -> None:
+def test_drift_is_shown_by_property_and_corrected(native: Stack, emulator: Emulator) -> None:
     native.program(f'{NATIVE}\nnative("Container", "web", template="nodejs", externalAccess=True)')
     native.up()
     emulator.drift.set_external_access("web", enabled=False)
@@ -100,7 +100,7 @@ def test_drift_is_shown_by_property_and_mended(native: Stack, emulator: Emulator
     assert native.up().steps("web") == ["create"]
 
 
-def test_a_change_that_would_destroy_data_is_refused_on_its_property(
+def test_a_change_that_would_delete_data_is_refused_on_its_property(
     native: Stack, emulator: Emulator
 ) -> None:
     native.program(f'{NATIVE}\nnative("Container", "sql", template="postgresql")')
@@ -120,9 +120,7 @@ def test_a_change_that_would_destroy_data_is_refused_on_its_property(
     assert native.up().steps("sql") == ["delete-replaced", "replace", "create-replacement"]
 
 
-def test_a_create_that_fails_half_way_keeps_its_id_and_the_next_up_goes_on(
-    native: Stack, emulator: Emulator
-) -> None:
+def test_a_create_that_fails_partway_keeps_its_id_and_is_resumed(native: Stack, emulator: Emulator) -> None:
     emulator.fail_boot("web")
     native.program(f'{NATIVE}\nnative("Container", "web", template="nodejs")')
 
@@ -133,7 +131,7 @@ def test_a_create_that_fails_half_way_keeps_its_id_and_the_next_up_goes_on(
     assert native.up().steps("web") == ["update"]
 
 
-def test_all_wrong_inputs_are_reported_on_their_properties(native: Stack, emulator: Emulator) -> None:
+def test_all_invalid_inputs_are_reported_on_their_properties(native: Stack, emulator: Emulator) -> None:
     native.program(
         f'{NATIVE}\nnative("Container", "web", template="nodejs", name="a", desiredStatus="off", externalAccess="x")'
     )
@@ -154,7 +152,7 @@ def test_a_malformed_setting_is_reported_by_its_name(native: Stack, emulator: Em
     assert "unknown setting stacks:baseURL; did you mean stacks:baseUrl?" in failed.text
 
 
-def test_data_functions_answer_and_secrets_are_secrets(native: Stack, emulator: Emulator) -> None:
+def test_data_functions_return_results_and_secrets_are_secret(native: Stack, emulator: Emulator) -> None:
     native.program(
         f"""{NATIVE}
 db = native("Container", "sql", template="postgresql")
@@ -203,9 +201,7 @@ def native(kind, name, **props):
     assert names(emulator) == set()
 
 
-def test_an_import_goes_on_with_the_dynamic_class_and_changes_nothing_at_the_api(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_an_import_works_with_the_dynamic_class(stack: Stack, emulator: Emulator) -> None:
     stack.native()
     emulator.load([{"name": "web", "template": "nodejs"}])
     before = writes(emulator)
@@ -222,7 +218,7 @@ def test_an_import_goes_on_with_the_dynamic_class_and_changes_nothing_at_the_api
     stack.refresh()
 
 
-def test_every_kind_is_imported_and_the_program_that_made_it_has_no_changes(
+def test_every_kind_is_imported_without_a_change(
     native: Stack, make_stack: Callable[..., Stack], emulator: Emulator
 ) -> None:
     native.program(FAMILY_NATIVE)
@@ -238,7 +234,7 @@ def test_every_kind_is_imported_and_the_program_that_made_it_has_no_changes(
                 *("import", f"stacks:index:{kind}", name, resource["id"], "--yes", "--generate-code=false"),
                 "--protect=false",
             )
-    # The triggers of a backup are a note of the program, which the API does not know.
+    # The triggers of a backup exist only in the program; the API does not store them.
     other.program(FAMILY_NATIVE.replace(', triggers=["v1"]', ""))
 
     assert other.up().changes == {}
@@ -247,7 +243,7 @@ def test_every_kind_is_imported_and_the_program_that_made_it_has_no_changes(
     assert writes(emulator) == before
 
 
-def test_an_import_of_what_does_not_exist_says_so(stack: Stack, emulator: Emulator) -> None:
+def test_an_import_of_a_missing_object_is_an_error(stack: Stack, emulator: Emulator) -> None:
     stack.native()
 
     failed = stack.engine(
@@ -259,7 +255,7 @@ def test_an_import_of_what_does_not_exist_says_so(stack: Stack, emulator: Emulat
     assert "Traceback" not in failed.text
 
 
-def test_an_explicit_provider_has_an_account_of_its_own(native: Stack, emulator: Emulator) -> None:
+def test_an_explicit_provider_has_another_account(native: Stack, emulator: Emulator) -> None:
     with Emulator(boot_seconds=0.2) as other:
         native.program(
             f"""{NATIVE}

@@ -1,4 +1,4 @@
-"""What has one owner and one account, on the real engine: it is not deleted under its owner, nor forgotten."""
+"""Objects with one owner, on the real engine: no other resource deletes them, and they stay in the state."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def names(emulator: Emulator) -> set[str]:
 
 
 def test_a_forced_replacement_that_creates_first_adopts_and_keeps(stack: Stack, emulator: Emulator) -> None:
-    """Only where the program insists on that order: a resource that may adopt is replaced delete-first."""
+    """Only if the program demands that order: a resource that may adopt is replaced delete-first."""
     stack.set("stacks:adopt", "if_matching")
     stack.program(DB.format(", opts=pulumi.ResourceOptions(delete_before_replace=False)"))
     stack.up()
@@ -44,7 +44,7 @@ def test_a_forced_replacement_that_creates_first_adopts_and_keeps(stack: Stack, 
     stack.destroy()
 
 
-def test_a_backup_is_kept_by_its_number_where_triggers_had_made_it(stack: Stack, emulator: Emulator) -> None:
+def test_a_backup_made_by_triggers_can_be_kept_by_its_number(stack: Stack, emulator: Emulator) -> None:
     stack.program(
         DB.format("") + 'stacks.PinnedBackup("backup", container=db, triggers=["v1"], on_delete="delete")'
     )
@@ -94,7 +94,7 @@ def test_two_resources_of_one_name_below_two_components_cannot_have_one_containe
     assert set(stack.resources()) == {"web"}
 
 
-def test_a_name_that_is_an_output_is_compared_as_well(stack: Stack, emulator: Emulator) -> None:
+def test_a_name_that_is_an_output_is_also_compared(stack: Stack, emulator: Emulator) -> None:
     stack.program(
         DB.format("")
         + 'stacks.Container("two", name=pulumi.Output.from_input("orders-db"), template="postgresql")'
@@ -107,9 +107,7 @@ def test_a_name_that_is_an_output_is_compared_as_well(stack: Stack, emulator: Em
 
 
 @pytest.mark.parametrize("empty", [True, False], ids=["empty account", "account with a container"])
-def test_with_the_key_of_another_account_nothing_is_forgotten_and_nothing_is_called_deleted(
-    stack: Stack, emulator: Emulator, empty: bool
-) -> None:
+def test_another_accounts_key_keeps_the_state(stack: Stack, emulator: Emulator, empty: bool) -> None:
     stack.program(FAMILY)
     stack.up()
     before = set(stack.resources())

@@ -1,4 +1,4 @@
-"""PinnedBackup on the real engine: made before what needs it, let go of after what replaces it."""
+"""PinnedBackup on the real engine: created before its dependents, released after its replacement."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ pulumi.export("number", before.backup_id)
 
 
 def pins(emulator: Emulator) -> dict[int, bool]:
-    """All backups, and whether they are pinned."""
+    """Return all backups, and whether they are pinned."""
     return {number: found.pinned for number, found in emulator.state.backups.items()}
 
 
-def test_a_backup_from_its_creation_to_its_end(stack: Stack, emulator: Emulator) -> None:
+def test_the_life_of_a_backup(stack: Stack, emulator: Emulator) -> None:
     stack.program(PROGRAM.format("v1"))
 
     stack.up()
 
-    # Two of one container in one update are two backups.
+    # Two resources of one container in one update make two backups.
     numbers = {name: int(stack.resources()[name]["outputs"]["backup_id"]) for name in ("before", "other")}
     assert set(numbers.values()) == {1, 2}
     assert pins(emulator) == {1: True, 2: True}
     assert stack.outputs()["number"] == numbers["before"]
 
-    # Unpinned outside is pinned again, and one that is gone is made again.
+    # A backup that was unpinned outside is pinned again, and a deleted one is made again.
     emulator.drift.unpin(numbers["before"])
     emulator.drift.delete_backup(numbers["other"])
     stack.refresh(drift=True)
@@ -38,13 +38,13 @@ def test_a_backup_from_its_creation_to_its_end(stack: Stack, emulator: Emulator)
     assert (result.steps("before"), result.steps("other")) == (["update"], ["create"])
     assert pins(emulator) == {numbers["before"]: True, 3: True}
 
-    # A trigger: the new one is pinned before the old one is let go of.
+    # A trigger: the new backup is pinned before the old one is released.
     stack.program(PROGRAM.format("v2"))
     steps = stack.up(quiet_afterwards=False).steps("before")
     assert steps == ["create-replacement", "replace", "delete-replaced"]
     assert pins(emulator) == {numbers["before"]: False, 3: True, 4: True}
 
-    # Taken out of the program: as on_delete says.
+    # Removed from the program: on_delete decides.
     stack.program('sql = stacks.Container("sql", template="postgresql")')
     stack.up(quiet_afterwards=False)
     assert pins(emulator) == {numbers["before"]: False, 4: False}
@@ -53,7 +53,7 @@ def test_a_backup_from_its_creation_to_its_end(stack: Stack, emulator: Emulator)
     assert (emulator.state.containers, emulator.state.backups) == ({}, {})
 
 
-def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
+def test_failures_before_and_during_the_creation(stack: Stack, emulator: Emulator) -> None:
     sql, web = running(emulator, "sql", "postgresql"), running(emulator, "web")
     emulator.drift.stop("web")
     emulator.fail_backup("sql", "snapshot failed: no space left on device")
@@ -69,7 +69,7 @@ def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
     assert f"a backup needs a container that runs, and {web} is stopped" in errors
     assert f"{sql} has no backup 99" in errors
 
-    # Half-way: made and not pinned. The state knows, and the next up pins that one.
+    # Failed partway: made and not pinned. The state has the backup, and the next up pins it.
     emulator.faults.add("backups.pin", "status", code=400, body={"error": "Not today"})
     stack.program(f'stacks.PinnedBackup("before", container="{sql}", on_delete="keep")')
     assert "Not today" in "".join(stack.up_fails().errors)
@@ -77,7 +77,7 @@ def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
     assert stack.up(quiet_afterwards=False).steps("before") == ["update"]
     assert pins(emulator) == {1: False, 2: True}
 
-    # An existing one is pinned, another one is looked up, and what was to be kept is kept.
+    # An existing backup is pinned, another one is looked up, and the retained one is kept.
     for _ in range(2):
         backups.trigger(emulator.platform, emulator.state.container("sql"))
     emulator.advance(60)

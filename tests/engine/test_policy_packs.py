@@ -1,5 +1,5 @@
 """
-The packs on a real engine. Each run carries all policies at once; the whole matrix is in `tests/policy`.
+The packs on a real engine. Each run has all policies; `tests/policy` has the whole matrix.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.stack import Stack
 PACKS = {"plans": PLANS, "spend": SPEND, "exposure": EXPOSURE}
 EVERY = [name for name in (*PLANS, *SPEND, *EXPOSURE) if name != "clamp-plan"]
 # To be read, at no level to be violated.
-# The second has a test of its own below, as nothing that this program makes is of an unknown kind.
+# A test below has the second, because this program has no resource of an unknown kind.
 BLOCKING = set(EVERY) - {"cost-report", "known-resources"}
 
 LIMITS: dict[str, dict[str, Any]] = {
@@ -49,7 +49,7 @@ BAD = """
     data = stacks.Container("data-dev", template="mysql", external_access=True)
     stacks.AllowedIp("all", container=site, ip_address="0.0.0.0/0")
 """
-# The resource of BAD that each policy is about.
+# The resource of BAD that violates each policy.
 CULPRITS = {
     "allowed-templates": ["blog-dev"],
     "protect-data": ["data-dev"],
@@ -75,7 +75,7 @@ UNKNOWN = """
     stacks.AllowedIp("all", container=site, ip_address=later("0.0.0.0/0"))
 """
 
-# What makes an update stop at each policy of single resources, before it makes anything more.
+# For each policy of single resources: a change at which an update stops before it creates more.
 STOPS = {
     "allowed-plans": 'stacks.Container("bad-dev", template="nodejs", plan="standard")',
     "allowed-templates": 'stacks.Container("bad-dev", template="wordpress")',
@@ -104,7 +104,7 @@ class Gpu(pulumi.dynamic.Resource, module="stacks", name="Gpu"):
 
 @pytest.fixture
 def guarded(stack: Stack, emulator: Emulator, tmp_path: Path) -> Stack:
-    """A stack whose packs may ask for the account."""
+    """A stack whose packs may read the account."""
     stack.env |= {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url}
     return stack
 
@@ -112,7 +112,7 @@ def guarded(stack: Stack, emulator: Emulator, tmp_path: Path) -> Stack:
 def packs(
     scratch: Path, more: Mapping[str, Mapping[str, Any]] | None = None, *, report: str = "mandatory"
 ) -> list[str]:
-    """All packs with every policy mandatory, and the report at a level of its own."""
+    """Return all packs with every policy mandatory, and the report at another level."""
     config = {
         name: {**LIMITS.get(name, {}), **(more or {}).get(name, {}), "enforcementLevel": "mandatory"}
         for name in EVERY
@@ -125,7 +125,7 @@ def packs(
 
 
 def exempt(expires: str) -> dict[str, dict[str, Any]]:
-    """Exemptions for all culprits."""
+    """Return exemptions for all violating resources."""
     return {
         name: {
             "exempt": [
@@ -137,7 +137,7 @@ def exempt(expires: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_what_is_allowed_passes_every_policy_from_preview_to_update(guarded: Stack, tmp_path: Path) -> None:
+def test_an_allowed_program_passes_every_policy(guarded: Stack, tmp_path: Path) -> None:
     guarded.program("""
         site = stacks.Container("site-dev", template="ubuntu-micro", plan="micro", external_access=True)
         stacks.AllowedIp("office", container=site, ip_address="198.51.100.0/24", revoke_auto_added=True)
@@ -153,9 +153,7 @@ def test_what_is_allowed_passes_every_policy_from_preview_to_update(guarded: Sta
     assert re.search(r"total +\$2\.00", update.text)
 
 
-def test_every_violation_is_found_at_preview_and_nothing_is_made(
-    guarded: Stack, emulator: Emulator, tmp_path: Path
-) -> None:
+def test_every_violation_is_found_at_preview(guarded: Stack, emulator: Emulator, tmp_path: Path) -> None:
     guarded.program(BAD)
 
     result = guarded.preview_fails(*packs(tmp_path))
@@ -166,9 +164,7 @@ def test_every_violation_is_found_at_preview_and_nothing_is_made(
     assert emulator.calls("containers.create") == 0
 
 
-def test_unknown_values_are_counted_at_their_worst_or_warned_of_at_preview(
-    guarded: Stack, tmp_path: Path
-) -> None:
+def test_unknown_values_are_a_worst_case_or_a_warning_at_preview(guarded: Stack, tmp_path: Path) -> None:
     guarded.program(UNKNOWN)
 
     result = guarded.preview_fails(*packs(tmp_path))
@@ -189,13 +185,13 @@ def test_unknown_values_are_counted_at_their_worst_or_warned_of_at_preview(
     assert all("is not known yet; the update checks it" in message for message in put_off.values())
 
 
-def test_no_policy_of_single_resources_is_left_out_below() -> None:
+def test_every_policy_of_single_resources_is_tested_below() -> None:
     assert {name for name in EVERY if isinstance(rules()[name], ResourceRule)} == STOPS.keys()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pack", PACKS)
-def test_an_update_stops_before_it_makes_what_violates_a_policy(
+def test_an_update_stops_before_it_creates_a_violation(
     guarded: Stack, emulator: Emulator, tmp_path: Path, pack: str
 ) -> None:
     site = (
@@ -205,7 +201,7 @@ def test_an_update_stops_before_it_makes_what_violates_a_policy(
     guarded.up(quiet_afterwards=False)
 
     for policy in set(PACKS[pack]) & STOPS.keys():
-        # Declared only once the site is there, so no preview of a new stack could have seen it.
+        # Declared only after the site exists, so no preview of a new stack sees it.
         guarded.program(f"{GPU}{site}site.status.apply(lambda _: {STOPS[policy]})\n")
         config = {**LIMITS.get(policy, {}), "enforcementLevel": "mandatory"}
 
@@ -216,7 +212,7 @@ def test_an_update_stops_before_it_makes_what_violates_a_policy(
     assert emulator.calls("allowed_ips.add") == 0
 
 
-def test_a_budget_that_is_only_asked_in_the_update_comes_too_late_and_the_gate_does_not(
+def test_the_gate_stops_an_update_before_the_budget_does(
     guarded: Stack, emulator: Emulator, tmp_path: Path
 ) -> None:
     guarded.program("""
@@ -240,7 +236,7 @@ def test_a_budget_that_is_only_asked_in_the_update_comes_too_late_and_the_gate_d
     assert isinstance(rules()["monthly-budget"], StackRule)
 
 
-def test_the_account_is_counted_once_and_a_namesake_in_another_account_hides_nothing(
+def test_the_account_is_counted_once_despite_equal_names(
     guarded: Stack, emulator: Emulator, tmp_path: Path
 ) -> None:
     def headroom(cap: int) -> list[str]:
@@ -259,16 +255,14 @@ def test_the_account_is_counted_once_and_a_namesake_in_another_account_hides_not
     guarded.program(program.replace('"premium"', '"premium", external_access=True'))
     guarded.preview(*headroom(14))
 
-    # What is in the account of the key and leaves this stack is there still, whatever else is called `web`.
+    # A container that leaves this stack stays in the key's account, even if another one is called `web`.
     guarded.cli("state", "delete", guarded.resources()["web"]["urn"], "--yes")
     guarded.program(program.replace('stacks.Container("web"', 'dict(name="web"'))
     refused = guarded.preview_fails(*headroom(13))
     assert "1 other container $10.00" in violations(refused)["account-headroom"]
 
 
-def test_a_misspelt_setting_blocks_and_a_wrong_value_does_not_even_start(
-    guarded: Stack, tmp_path: Path
-) -> None:
+def test_a_misspelt_setting_or_wrong_value_blocks(guarded: Stack, tmp_path: Path) -> None:
     guarded.program('stacks.Container("web", template="nodejs")')
 
     misspelt = guarded.preview_fails(*packs(tmp_path, {name: {"misspelt": 1} for name in EVERY}))
@@ -294,9 +288,7 @@ def test_exemptions_hold_until_their_last_day(guarded: Stack, tmp_path: Path) ->
     assert all("Its exemption ended on 2020-12-31: agreed." in text for text in violations(ended).values())
 
 
-def test_a_plan_is_lowered_and_secrets_in_the_state_stay_encrypted(
-    guarded: Stack, emulator: Emulator, tmp_path: Path
-) -> None:
+def test_a_lowered_plan_keeps_secrets_encrypted(guarded: Stack, emulator: Emulator, tmp_path: Path) -> None:
     guarded.program("""
         from pulumi.dynamic import CreateResult, Resource, ResourceProvider
 
@@ -318,7 +310,7 @@ def test_a_plan_is_lowered_and_secrets_in_the_state_stay_encrypted(
         "clamp-plan": {"allowed": ["basic"], "enforcementLevel": "remediate"},
     }
 
-    # The provider compares what the program says with what is there before a policy is asked, so the program has to
+    # The provider compares the program with the state before a policy runs, so the program has to
     # follow before the next operation.
     guarded.up(*with_packs(tmp_path, {"plans": clamp}), quiet_afterwards=False)
 
@@ -334,10 +326,8 @@ def test_a_plan_is_lowered_and_secrets_in_the_state_stay_encrypted(
     assert emulator.key not in guarded.export()
 
 
-def test_a_budget_of_the_plain_sdk_lets_an_unknown_plan_through_and_fails_when_all_is_made(
-    stack: Stack, emulator: Emulator, tmp_path: Path
-) -> None:
-    """Why the rules are written as they are: `tests/policy/test_stock_sdk.py` has the same without an engine."""
+def test_a_plain_sdk_budget_fails_too_late(stack: Stack, emulator: Emulator, tmp_path: Path) -> None:
+    """The reason for this package's rules: `tests/policy/test_stock_sdk.py` shows the same without an engine."""
     pack = tmp_path / "plain"
     pack.mkdir()
     (pack / "PulumiPolicy.yaml").write_text("runtime: python\nversion: 0.1.0\n", encoding="utf-8")
@@ -395,7 +385,7 @@ DISGUISES = {
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("program", DISGUISES.values(), ids=DISGUISES)
-def test_no_disguise_takes_a_premium_container_past_the_gates(
+def test_no_disguised_premium_container_passes_the_gates(
     stack: Stack, emulator: Emulator, tmp_path: Path, program: str
 ) -> None:
     limit = {"max_monthly_usd": 5}
@@ -412,6 +402,6 @@ def test_no_disguise_takes_a_premium_container_past_the_gates(
     previewed = report_of(stack.cli("preview", "--json", "--show-sames").encode())
     assert previewed.planned == Price(Decimal(10), Decimal(10))
     stack.up(quiet_afterwards=False)
-    # What exists is judged by its outputs.
+    # An existing container is judged by its outputs.
     assert {"monthly-budget", "allowed-plans"} <= violations(stack.preview_fails(*gates)).keys()
     assert report_of(stack.export().encode()).planned == Price(Decimal(10), Decimal(10))

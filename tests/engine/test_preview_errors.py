@@ -1,4 +1,4 @@
-"""What can be known to fail at preview fails at preview, on the real engine, before anything is changed."""
+"""Errors that are known at preview fail the preview, on the real engine, before any change."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_malformed_setting_fails_the_preview(stack: Stack, emulator: Emulator,
 
 
 @pytest.mark.parametrize("case", PROGRAMS)
-def test_a_program_that_cannot_work_fails_the_preview(stack: Stack, emulator: Emulator, case: str) -> None:
+def test_an_impossible_program_fails_the_preview(stack: Stack, emulator: Emulator, case: str) -> None:
     program, says = PROGRAMS[case]
     stack.program(program)
 
@@ -94,7 +94,7 @@ def test_a_malformed_setting_that_the_program_reads_is_shown_without_a_traceback
     assert "Traceback" not in result.text
 
 
-def test_what_only_looks_like_a_mistake_passes_the_preview(stack: Stack) -> None:
+def test_a_valid_program_that_looks_wrong_passes_the_preview(stack: Stack) -> None:
     stack.program(
         WEB.format("")
         + VPN
@@ -112,7 +112,7 @@ stacks.VpnClient("phone", container="usr-abc12345-gate")
     assert stack.preview().changes == {"create": 10}
 
 
-def test_a_container_whose_name_becomes_unknown_is_told_at_preview(stack: Stack, emulator: Emulator) -> None:
+def test_a_name_that_becomes_unknown_is_reported_at_preview(stack: Stack, emulator: Emulator) -> None:
     named = 'up = stacks.Container("up-stream", template="{}", replace_on_change=True)\n'
     stack.program(named.format("nodejs") + WEB.format(', name="down-stream"'))
     stack.up(quiet_afterwards=False)
@@ -152,9 +152,7 @@ def test_a_refused_connection_names_the_address(stack: Stack, emulator: Emulator
     assert any("127.0.0.1:9" in line for line in result.errors), result.text
 
 
-def test_a_resumed_wait_that_times_out_names_the_option_that_bounds_it(
-    stack: Stack, emulator: Emulator
-) -> None:
+def test_a_resumed_wait_that_times_out_names_its_option(stack: Stack, emulator: Emulator) -> None:
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, boot_seconds=3600)
     times = ", opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create='2s', update='2s'))"
     stack.program(WEB.format(times))

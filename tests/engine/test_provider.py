@@ -1,4 +1,4 @@
-"""Provider on the real engine: two accounts in one program, each with a key that nobody gets to see."""
+"""Provider on the real engine: two accounts in one program, each with a key that is never shown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_two_accounts_in_one_program(stack: Stack, emulator: Emulator) -> None:
         "ours": emulator.account,
         "theirs": account,
     }
-    # A list is no secret, though the key that it was asked with is; credentials are.
+    # A list is no secret, though the key of the request is; credentials are secret.
     assert stack.outputs() == {"names": ["theirs"], "login": "[secret]"}
     for secret in (key, emulator.key):
         assert secret not in stack.export()
@@ -42,13 +42,13 @@ def test_two_accounts_in_one_program(stack: Stack, emulator: Emulator) -> None:
     assert states["ours"]["provider"] != states["theirs"]["provider"]
     stack.refresh()
 
-    # A new key is a change of the provider, and of nothing that it looks after.
+    # A new key changes the provider, and none of its resources.
     stack.set("team:apiKey", emulator.new_key(account=account, label="team-2"))
     result = stack.up(quiet_afterwards=False)
     assert (result.steps("team-b"), result.order()) == (["update"], [])
     emulator.drift.revoke_key("team-1")
 
-    # An error says whose it is.
+    # An error names the account.
     stack.program(
         PROGRAM.format(
             """
@@ -67,7 +67,7 @@ stacks.AllowedIp("again", container=theirs, ip_address="198.51.100.0/24")
     )
     assert len(addresses(emulator, "theirs")) == 2
 
-    # A destruction runs no program; the keys are those of the state.
+    # `destroy` runs no program; it uses the keys in the state.
     stack.destroy()
     assert emulator.state.containers == {}
     assert "sk_stacks_" not in stack.said()

@@ -1,4 +1,4 @@
-"""The commands of each example's README and of the tour, as they are written, in a new home folder, on the emulator."""
+"""The commands of each example's README and of the tour work as written, in a new home folder, on the emulator."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ OTHER_TERMINAL = "second emulator"
 FOLLOWED = sorted(
     path.parent.name
     for path in EXAMPLES.glob("*/README.md")
-    # Packs start from folders with the official engine only, Docker and npm are not everywhere: they have other tests.
+    # Other tests cover packs (only the official engine starts them from folders), Docker and npm (may be missing).
     if path.parent.name not in {"gated_deployment", "compose", "quickstart_typescript"}
 )
 
 
 def blocks(page: Path) -> Iterator[tuple[str, str]]:
-    """The commands of a page, in order: pairs of a mark (or nothing) and the text of a block."""
+    """Return the commands of a page, in order: pairs of a mark (or nothing) and the text of a block."""
     for found in BLOCK.finditer(page.read_text(encoding="utf-8")):
         yield found["mark"] or "", re.sub(f"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
 
 
 class Newcomer:
-    """A shell in which one page after the other is pasted."""
+    """A shell into which one page after the other is pasted."""
 
     def __init__(self, home: Path, engine: Path) -> None:
         self.checkout = home / "checkout"
@@ -60,13 +60,13 @@ class Newcomer:
             "PULUMI_HOME": str(home / ".pulumi"),
             "PATH": path,
             "VIRTUAL_ENV": sys.prefix,
-            # A person answers "yes", and sees what the engine draws.
+            # A user answers "yes", and sees the engine's output.
             "PULUMI_SKIP_CONFIRMATIONS": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "1",
         }
 
     def paste(self, text: str, folder: Path, *, given: str = "", fails: bool = False) -> str:
-        """Run a block; what it exports holds for the next one."""
+        """Run a block; the next block sees its exported variables."""
         noted = folder.parent / "environment"
         here = text.replace("file://~", f"file://{self.env['HOME']}")
         script = f"set -eo pipefail\n{here}\nexport -p > {noted}"
@@ -98,7 +98,7 @@ def _project(name: str) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_the_commands_of_a_readme_do_what_it_says(name: str, tmp_path: Path, engine: Path) -> None:
+def test_the_commands_of_a_readme_work(name: str, tmp_path: Path, engine: Path) -> None:
     newcomer = Newcomer(tmp_path, engine)
     if "runtime: yaml" in _project(name):
         newcomer.env["PATH"] += f"{os.pathsep}{yaml_host()}"
@@ -130,7 +130,7 @@ def test_the_commands_of_a_readme_do_what_it_says(name: str, tmp_path: Path, eng
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_commands_of_the_tour_do_what_it_says(tmp_path: Path, engine: Path) -> None:
+def test_the_commands_of_the_tour_work(tmp_path: Path, engine: Path) -> None:
     newcomer = Newcomer(tmp_path, engine)
     folder = tmp_path / "checkout" / "shop"
     folder.mkdir()
@@ -160,7 +160,7 @@ def test_the_commands_of_the_tour_do_what_it_says(tmp_path: Path, engine: Path) 
         assert emulator.state.containers == {}
 
 
-def test_every_command_of_pulumi_in_the_pages_has_the_options_that_they_give(engine: Path) -> None:
+def test_every_pulumi_command_in_the_pages_has_valid_options(engine: Path) -> None:
     asked = {
         (tuple(itertools.takewhile(_is_subcommand, words[1:])), word.partition("=")[0])
         for _page, words in commands("pulumi")
@@ -170,7 +170,7 @@ def test_every_command_of_pulumi_in_the_pages_has_the_options_that_they_give(eng
     assert len(asked) > 20
 
     for subcommand, option in sorted(asked):
-        # What is no subcommand is an argument, and the help is that of the command before it.
+        # A word that is not a subcommand is an argument, so the help is that of the command before it.
         done = subprocess.run(
             [engine / "pulumi", *subcommand, "--help"], capture_output=True, text=True, check=True
         )

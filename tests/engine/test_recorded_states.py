@@ -1,8 +1,8 @@
 """
-States that earlier versions wrote: today's code finds nothing to change in them.
+With a state that an earlier version wrote, an up of the current version changes nothing.
 
 `recorded/<version>.json` holds the state of one program with one of each resource. A new version adds its own with
-`make test ARGS="tests/engine/test_recorded_states.py --write-docs"`; what is there is never written again.
+`make test ARGS="tests/engine/test_recorded_states.py --write-docs"`; existing records are never rewritten.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ stacks.BackupRestore("restore", backup_id=backup.backup_id)
 stacks.SshCertificate("key", container=app, rotate_triggers=["2026"])
 stacks.VpnClient("laptop", container=vpn)
 """
-"""One of each; what a state of it was recorded for, so it may only ever grow by a program of its own."""
+"""A program with one resource of each kind. Its states are recorded, so it never changes: new kinds get another one."""
 
 
 def furnish(api: Emulator) -> None:
-    """What the program makes, made without it."""
+    """Make the objects of the program, without the program."""
     running(api, "app")
     running(api, "sql", "postgresql", plan="standard")
     running(api, "vpn", "stacks-vpn")
@@ -49,7 +49,7 @@ def furnish(api: Emulator) -> None:
     api.drift.add_vpn_client("vpn", "laptop")
 
 
-def test_what_this_version_writes_is_on_record(
+def test_the_state_of_this_version_is_recorded(
     stack: Stack, emulator: Emulator, pytestconfig: pytest.Config
 ) -> None:
     stack.program(PROGRAM)
@@ -64,14 +64,14 @@ def test_what_this_version_writes_is_on_record(
 
 
 def _shape(state: dict[str, object]) -> dict[str, object]:
-    """What a state says of each resource, whatever the values."""
+    """Return the property names of each resource in a state."""
     resources = state["deployment"]["resources"]  # type: ignore[index]  # JSON
     return {
         resource["urn"]: {
             "id": None if "providers" in resource["type"] else resource.get("id"),
             "provider": resource.get("provider"),
             "pickle": resource.get("inputs", {}).get("__provider"),
-            # The marker came after 0.2.0, whose record is not written again.
+            # The marker is newer than 0.2.0, whose record is not rewritten.
             "inputs": sorted(resource.get("inputs", {}).keys() - {MARKER}),
             "outputs": sorted(resource.get("outputs", {}).keys() - {MARKER}),
             "deletedWith": resource.get("deletedWith"),
@@ -82,7 +82,7 @@ def _shape(state: dict[str, object]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("version", sorted(file.stem for file in FOLDER.glob("*.json")))
-def test_an_old_state_is_taken_as_it_is(version: str, stack: Stack, emulator: Emulator) -> None:
+def test_an_old_state_needs_no_change(version: str, stack: Stack, emulator: Emulator) -> None:
     furnish(emulator)
     state = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))
     stack.program(PROGRAM)
@@ -92,7 +92,7 @@ def test_an_old_state_is_taken_as_it_is(version: str, stack: Stack, emulator: Em
     assert preview.changes == {}, preview.text
     assert emulator.calls() == 0
 
-    # A refresh finds all of it, and then there is still nothing to change.
+    # A refresh finds every resource, and the next up still changes nothing.
     stack.refresh()
     assert len(stack.resources()) == 9
     stack.destroy()
@@ -112,7 +112,7 @@ db = Db("orders-db", template="postgresql", opts=pulumi.ResourceOptions(protect=
 app = Big("orders", template="nodejs", external_access=True)
 stacks.AllowedIp("office", container=app, ip_address="198.51.100.0/24", opts=pulumi.ResourceOptions(parent=app))
 """
-"""Subclasses that name a type of their own, which they had up to version 0.2."""
+"""Subclasses that set their type, which was in the state up to version 0.2."""
 
 
 def test_subclass_of_an_old_state_takes_its_parents_type_without_a_replacement(
@@ -138,12 +138,12 @@ def test_subclass_of_an_old_state_takes_its_parents_type_without_a_replacement(
     assert found["orders-db"]["protect"] is True
     assert set(emulator.state.containers) == ids
     assert emulator.calls("containers.create") == emulator.calls("containers.delete") == 0
-    # A program that stops naming a type of its own finds the same resources.
+    # A program that no longer sets a type finds the same resources.
     stack.program(SUBCLASSES.replace(', module="acme", name="Db"', ""))
     assert stack.preview().changes == {}
 
 
-def test_marker_heals_an_old_state_and_survives_a_refresh(stack: Stack, emulator: Emulator) -> None:
+def test_the_marker_is_added_to_an_old_state_and_survives_a_refresh(stack: Stack, emulator: Emulator) -> None:
     furnish(emulator)
     state = json.loads((FOLDER / "0.1.0.json").read_text(encoding="utf-8"))
     stack.program(PROGRAM)

@@ -1,5 +1,5 @@
 """
-One resource owns one thing: the old half of a replacement is always deleted, whatever the resource is called now.
+One resource owns one object: the old half of a replacement is always deleted, even after a rename.
 
 A rename with an alias deletes the old half under the old URN and creates the new half under the new one.
 """
@@ -55,7 +55,7 @@ EMPTY: dict[str, list[str]] = {kind: [] for kind in FIRST}
 
 
 def program(name: Callable[[str], str], value: int, opts: Callable[[str], str] = lambda _kind: "") -> str:
-    """One resource of each kind beside the containers that they belong to."""
+    """Return one resource of each kind, and their containers."""
     lines = [
         f"stacks.{kind}({text.format(name(kind), VALUES[kind][value])}{opts(kind)})"
         for kind, text in RESOURCES.items()
@@ -72,7 +72,7 @@ def new(kind: str) -> str:
 
 
 def moved(to: Callable[[str], str], alias: str, more: str = "", value: int = 1) -> str:
-    """The program under other URNs, with aliases of the first ones."""
+    """Return the program under other URNs, with aliases to the first ones."""
 
     def opts(kind: str) -> str:
         return f", opts=pulumi.ResourceOptions({more}aliases=[pulumi.Alias({alias.format(old(kind))})])"
@@ -108,7 +108,7 @@ def test_the_old_half_is_deleted_when_it_is_renamed_first_and_replaced_later(
     stack.program(program(old, 0))
     stack.up(quiet_afterwards=False)
 
-    # The rename alone changes no input, so it is no replacement and asks for nothing.
+    # The rename alone changes no input, so it is no replacement and sends no request.
     stack.program(moved(new, 'name="{}"', value=0))
     calls = len(emulator.requests)
     stack.up(quiet_afterwards=False)
@@ -152,7 +152,7 @@ def test_a_rename_without_an_alias_deletes_no_container_that_another_resource_ha
     stack.program('stacks.Container("new", name="shop", template="nodejs")')
     result = stack.engine("up", "--yes", "--skip-preview")
 
-    # Refused, or taken over and left standing: never taken over and deleted.
+    # Refused, or adopted and kept: never adopted and deleted.
     assert contents(emulator)["containers"] == ["shop"], result.text
     assert len(stack.resources()) == 1
     if result.code:
@@ -231,7 +231,7 @@ def test_a_target_cannot_adopt_the_child_that_another_resource_of_the_program_ow
     stack.program(FIXED)
     stack.up(quiet_afterwards=False)
     if kind == "PinnedBackup":
-        # Only a backup that the program names by its number can be another resource's: here a nightly one.
+        # Two resources can have one backup only if the program gives its number: here a nightly one.
         emulator.advance(86_400)
         (nightly,) = [one.id for one in emulator.state.backups.values() if one.container_name == "sql"]
         line = line.replace('triggers=["v1"]', f"backup_id={nightly}")
@@ -335,7 +335,7 @@ def test_a_container_whose_name_changes_only_in_case_is_replaced_delete_first(
 def test_a_container_that_another_provider_has_adopted_is_not_deleted(
     stack: Stack, emulator: Emulator
 ) -> None:
-    """Renamed without an alias and moved to a provider: each provider has a process of its own."""
+    """Renamed without an alias and moved to a provider: each provider has another process."""
     stack.set("team:apiKey", emulator.new_key())
     stack.program('stacks.Container("one", name="sql", template="postgresql")\n')
     stack.up(quiet_afterwards=False)
@@ -355,7 +355,7 @@ def test_a_container_that_another_provider_has_adopted_is_not_deleted(
 
 
 def test_addresses_that_move_to_other_resources_stay_in_the_list(stack: Stack, emulator: Emulator) -> None:
-    """A program that names its resources by their position in a list, whose first item is removed."""
+    """The program names its resources by their position in a list, and removes the first item."""
     program = """
     web = stacks.Container("web", template="nodejs", external_access=True)
     for number, address in enumerate({}):

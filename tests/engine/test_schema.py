@@ -30,7 +30,7 @@ def test_the_engine_accepts_the_schema(engine: Path) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_the_engine_would_find_a_mistake_in_it(engine: Path, tmp_path: Path) -> None:
+def test_the_engine_refuses_an_invalid_schema(engine: Path, tmp_path: Path) -> None:
     text = SCHEMA.read_text(encoding="utf-8").replace(
         "#/types/stacks:index:Plan", "#/types/stacks:index:Plans"
     )
@@ -48,7 +48,7 @@ def test_every_kind_has_an_example_in_each_language(language: str) -> None:
 
 
 @pytest.mark.timeout(900)  # the language host may have to be built
-def test_every_example_in_yaml_is_what_the_schema_and_the_checks_allow(
+def test_every_yaml_example_passes_the_schema_and_the_checks(
     stack: Stack, emulator: Emulator, yaml_language_host: Path
 ) -> None:
     for kind, text in examples("yaml"):

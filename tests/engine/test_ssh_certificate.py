@@ -1,4 +1,4 @@
-"""SshCertificate on the real engine: a container's private key, encrypted wherever it is kept."""
+"""SshCertificate on the real engine: a container's private key is encrypted in the state."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ pulumi.export("key", key.private_key)
 
 
 def lines(emulator: Emulator) -> list[str]:
-    """The lines of the container's present key that belong to it alone."""
+    """Return the lines that only the container's current key has."""
     return private_key(emulator.state, emulator.state.container("web")).splitlines()[1:-1]
 
 
-def test_a_key_from_its_download_to_its_end(stack: Stack, emulator: Emulator) -> None:
+def test_the_life_of_a_key(stack: Stack, emulator: Emulator) -> None:
     stack.program(PROGRAM.format(2026))
 
     stack.up()
@@ -36,7 +36,7 @@ def test_a_key_from_its_download_to_its_end(stack: Stack, emulator: Emulator) ->
     second = lines(emulator)
     assert stack.outputs(secrets=True)["key"].splitlines()[1:-1] == second != first
 
-    # A key that somebody else had made comes with a refresh; nothing is left to change then.
+    # A refresh finds a key that was regenerated outside; then the up is a no-op.
     emulator.state.container("web").certificate_serial += 1
     third = lines(emulator)
     stack.refresh()
@@ -48,7 +48,7 @@ def test_a_key_from_its_download_to_its_end(stack: Stack, emulator: Emulator) ->
     assert not any(line in stack.said() for line in (*first, *second, *third))
 
 
-def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
+def test_failures_before_and_during_the_creation(stack: Stack, emulator: Emulator) -> None:
     web, sql = running(emulator, "web"), running(emulator, "sql", "postgresql")
     emulator.drift.stop("web")
     stack.program(
@@ -61,7 +61,7 @@ def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
     assert f"download the SSH key of container {sql}" in errors
     assert f"an SSH key needs a container that runs, and {web} is stopped" in errors
 
-    # A look-up, whose key is a secret as well.
+    # A look-up, whose key is also a secret.
     stack.program(f'pulumi.export("key", stacks.SshCertificate.get("found", "{web}").private_key)')
     stack.up(quiet_afterwards=False)
     assert stack.outputs() == {"key": "[secret]"}

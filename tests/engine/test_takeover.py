@@ -1,4 +1,4 @@
-"""`stacks-pulumi scaffold` with real stacks: what was made by hand is taken over without a change, by both hosts."""
+"""`stacks-pulumi scaffold` with real stacks: both hosts adopt an account that was made by hand, without a change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DESCRIPTION = 'the "office"\n${x}'
 
 @pytest.fixture
 def by_hand(emulator: Emulator) -> Emulator:
-    """An account that somebody made over HTTP."""
+    """An account whose objects were made over HTTP, without this package."""
     call = Caller(emulator)
     web, data, vpn, idle = (
         call("POST", "containers", name=name, template=template, plan=plan)["data"]["id"]
@@ -53,7 +53,7 @@ def by_hand(emulator: Emulator) -> Emulator:
 
 
 class Caller:
-    """A client with nothing of ours in it."""
+    """An HTTP client without code of this package."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._url = emulator.url
@@ -83,7 +83,7 @@ def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def changes(emulator: Emulator, since: int) -> list[tuple[str, str]]:
-    """The requests that change something."""
+    """Return the requests that change something."""
     return [(one.method, one.path) for one in emulator.requests[since:] if one.method != "GET"]
 
 
@@ -92,7 +92,7 @@ def changes(emulator: Emulator, since: int) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("protect", "kept"), [("databases", {"data"}), ("all", {"data", "idle-micro", "vpn", "web"})]
 )
-def test_an_account_made_by_hand_is_taken_over_without_a_change(
+def test_an_account_made_by_hand_is_adopted_without_a_change(
     protect: str, kept: set[str], by_hand: Emulator, stack: Stack, tmp_path: Path
 ) -> None:
     before = len(by_hand.requests)
@@ -110,7 +110,7 @@ def test_an_account_made_by_hand_is_taken_over_without_a_change(
     stack.refresh()
     assert changes(by_hand, before) == []
 
-    # Now it is all owned, as the other command sees it.
+    # Now `account` shows every object as owned.
     (tmp_path / "export.json").write_text(stack.export(), encoding="utf-8")
     arguments = [
         "--state",
@@ -133,7 +133,7 @@ KINDS = {"Container": 4, "Connection": 1, "AllowedIp": 2, "VpnClient": 1, "Pinne
 @pytest.mark.slow
 @pytest.mark.usefixtures("key_in_environment")
 @pytest.mark.timeout(900)  # the language host may have to be built
-def test_a_yaml_program_takes_over_with_the_native_plugin(
+def test_a_yaml_program_adopts_with_the_native_plugin(
     by_hand: Emulator, stack: Stack, tmp_path: Path, yaml_language_host: Path
 ) -> None:
     before = len(by_hand.requests)

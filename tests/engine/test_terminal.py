@@ -1,4 +1,4 @@
-"""What a person sees while an operation runs, and what is left on the screen."""
+"""The terminal output during an operation, and the final screen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_preview_has_the_price_of_the_program_in_one_line_that_fits(stack: Sta
     lines = [line.strip() for line in result.text.splitlines() if "a month" in line]
     (total,) = (line for line in lines if "containers:" in line)
     assert total == "2 containers: $8.00 a month (+$8.00)"
-    # In a diff the lines of a row stand alone, so each names its container.
+    # In a diff every line of a row is separate, so each names its container.
     assert set(lines) - {total} <= {"sql: $4.00 a month", "app: $4.00 a month"}
 
 
@@ -87,7 +87,7 @@ def test_a_plan_of_a_preview_can_be_applied(stack: Stack) -> None:
 def test_a_state_file_without_any_deployment_is_previewed(stack: Stack) -> None:
     (file,) = (stack.folder / "state").rglob("dev.json")
     checkpoint = json.loads(file.read_text(encoding="utf-8"))
-    # As older versions of Pulumi left a stack that was made and never updated.
+    # Older versions of Pulumi wrote this for a new stack without an update.
     del checkpoint["checkpoint"]["latest"]
     file.write_text(json.dumps(checkpoint), encoding="utf-8")
     stack.program('stacks.Container("app", template="nodejs")')
@@ -104,13 +104,13 @@ OUR_ROW = re.compile(r"^ [-+~ ]  .*[├└]─ \S+dynamic/stacks:\w+ +(?P<name>\
 
 
 def rows(lines: Iterable[str]) -> list[tuple[str, str]]:
-    """The rows of our resources: name, and what stands after it."""
+    """Return the rows of this package's resources: name, and the text after it."""
     return [(found["name"], found["rest"]) for line in lines if (found := OUR_ROW.match(line))]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 120])
-def test_what_is_left_on_a_terminal_is_final_and_whole(stack: Stack, columns: int) -> None:
+def test_the_final_screen_is_complete(stack: Stack, columns: int) -> None:
     def on_terminal(*words: str) -> Drawn:
         return draw(["pulumi", *words], columns, stack.folder, stack.env)
 
@@ -135,7 +135,7 @@ def test_what_is_left_on_a_terminal_is_final_and_whole(stack: Stack, columns: in
 
     destroy = on_terminal("destroy", "--yes", "--skip-preview")
     assert destroy.code == 0
-    # At 80 columns the engine's own column may be cut by a letter.
+    # At 80 columns the engine may cut its column by one letter.
     assert all(re.fullmatch(r"deleted \([\d.]+s?\)?", rest) for _, rest in rows(destroy.left)), destroy.left
 
 
@@ -148,6 +148,6 @@ def test_progress_fits_a_terminal_of_100_columns(stack: Stack, emulator: Emulato
 
     told = {re.sub(r"^creating \(\d+s\)\.* *", "", rest) for _, rest in rows(seen)}
     whole = {"", "$4.00 a month", "connecting", "running", "restarting source"}
-    # The price that `check` finds has the container's name, for `preview --diff`; it is replaced at once.
+    # The price line of `check` has the container's name, for `preview --diff`; the next line replaces it immediately.
     shown = {line for line in told if not re.search(r"^created|^orders(-db)?: (\$|\w+ing$)|^create$", line)}
     assert shown - whole == {"pending, 10 to 30 s"}

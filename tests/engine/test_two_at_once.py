@@ -1,4 +1,4 @@
-"""Two stacks on one key at the same time: the rate limit is the only thing that they know of each other."""
+"""Two concurrent stacks on one key, which share only the rate limit."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_two_stacks_share_one_rate_limit_and_neither_starves(make_stack: Callabl
             for team in stacks
         }
         assert len(refused) <= HANDFUL
-        # Sixty creations and some looks are two windows; the second begins after a minute.
+        # Sixty creations and some looks need two windows; the second begins after a minute.
         assert max(ended.values()) < 60 + 30
         assert min(in_the_first_window.values()) >= EACH // 3, in_the_first_window
         for stack in stacks.values():

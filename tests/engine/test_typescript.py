@@ -33,7 +33,7 @@ export const environment = link.environmentVariables;
 
 @pytest.fixture(scope="module")
 def packages(sdks: Path) -> Path:
-    """Packages of npm, with the generated one."""
+    """Return a folder of npm packages, with the generated one."""
     return node_modules(sdks / "nodejs")
 
 
@@ -47,17 +47,13 @@ def typescript(stack: Stack, packages: Path, language_hosts: Path) -> Stack:
     return stack
 
 
-def test_a_program_lives_from_its_preview_to_its_end(
-    typescript: Stack, emulator: Emulator, language_hosts: Path
-) -> None:
+def test_the_life_of_a_program(typescript: Stack, emulator: Emulator, language_hosts: Path) -> None:
     typescript.project({"index.ts": SHOP}, language_hosts)
 
     lives(typescript, emulator)
 
 
-def test_an_import_writes_the_code_of_what_it_imports(
-    typescript: Stack, emulator: Emulator, language_hosts: Path
-) -> None:
+def test_an_import_writes_its_code(typescript: Stack, emulator: Emulator, language_hosts: Path) -> None:
     typescript.project({"index.ts": ""}, language_hosts)
 
     assert 'new stacks.Container("web"' in imports(typescript, emulator, "index.ts")
@@ -115,7 +111,7 @@ def test_every_example_compiles(packages: Path) -> None:
 
     run(packages / ".bin" / "tsc", cwd=folder)
 
-    # It would find a mistake.
+    # The compiler finds a mistake.
     wrong = files["Container.ts"].replace("externalAccess: true", 'externalAccess: "yes"')
     (folder / "Container.ts").write_text(wrong, encoding="utf-8")
     with pytest.raises(AssertionError, match="not assignable to type 'Input<boolean"):

@@ -1,5 +1,5 @@
 """
-A request whose outcome is unknown is resolved by looking, on the real engine: lost answers, 503, refused retries.
+After a request with unknown outcome the provider looks, on the real engine: lost responses, 503, refused retries.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DELETING = ("allowed_ips.remove", "connections.delete", "backups.delete", "vpn_c
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """The API; each test asserts by itself that its faults fired."""
+    """An emulator; each test asserts that its faults fired."""
     with Emulator(boot_seconds=0.2) as api:
         yield api
 
@@ -110,7 +110,7 @@ def test_a_503_on_a_creation_is_the_waitlist_only_after_two_lists(stack: Stack, 
     assert asked.count("containers.create") == 1
     assert after.count("containers.list") >= 2
 
-    # The platform carries it out later: the name is taken, by what may be the waitlisted creation.
+    # The platform carries it out later: the name is taken, perhaps by the waitlisted creation.
     running(emulator, "web")
     taken = stack.up_fails()
     assert any("waitlist" in line and "adopt" in line for line in taken.errors), taken.text
@@ -155,7 +155,7 @@ def test_an_api_that_stores_names_in_lower_case_leaves_no_orphan(stack: Stack, e
     stack.destroy()
     assert contents(emulator)["containers"] == []
 
-    # Names that differ in case alone are taken over, and refused, as the same name.
+    # Names that differ only in case are adopted, and refused, as the same name.
     running(emulator, "My-Web")
     assert any('adopt="if_matching"' in line for line in stack.up_fails().errors)
     stack.program('web = stacks.Container("web", name="My-Web", template="nodejs", adopt="if_matching")\n')
@@ -173,7 +173,7 @@ def test_an_api_that_stores_names_in_lower_case_leaves_no_orphan(stack: Stack, e
         pytest.param("wrong_types", {"row": 1, "field": "plan"}, id="odd field"),
     ],
 )
-def test_an_odd_list_forgets_nothing(
+def test_an_unusual_list_keeps_the_state(
     stack: Stack, emulator: Emulator, kind: str, options: dict[str, Any]
 ) -> None:
     # A row of another stack comes first.

@@ -1,4 +1,4 @@
-"""VpnClient on the real engine: a device gets in, and its private key is readable nowhere."""
+"""VpnClient on the real engine: it adds a device, whose private key is always secret."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ ODD = "Ann's laptop / home"
 
 
 def clients(emulator: Emulator) -> list[str]:
-    """The names of the VPN's clients; the first is the one that every VPN comes with."""
+    """Return the names of the VPN's clients; the first is the default client of every VPN."""
     return [client.name for client in emulator.state.container("vpn").vpn_clients]
 
 
 def private_key(stack: Stack) -> str:
-    """The private key in the stack's output."""
+    """Return the private key in the stack's output."""
     config: str = stack.outputs(secrets=True)["config"]
     return config.partition("PrivateKey = ")[2].partition("\n")[0]
 
 
-def test_a_client_from_its_creation_to_its_end(stack: Stack, emulator: Emulator) -> None:
+def test_the_life_of_a_client(stack: Stack, emulator: Emulator) -> None:
     program = (
         VPN
         + """
@@ -47,20 +47,20 @@ pulumi.export("config", device.config)
     assert emulator.calls("vpn_clients.config") == 1
     assert first not in stack.export()
 
-    # A rotation removes the client first, because the new one bears its name.
+    # A rotation removes the client first, because the new one has the same name.
     stack.program(program.format(json.dumps(ODD), 2027))
     steps = stack.up(quiet_afterwards=False).steps("laptop")
     assert steps == ["delete-replaced", "replace", "create-replacement"]
     second = private_key(stack)
     assert second not in {first, ""}
 
-    # Gone outside: found by a refresh, made again; what is still there stays as it is.
+    # Deleted outside: a refresh finds it, the next up recreates it, and the other client stays unchanged.
     emulator.drift.remove_vpn_client("vpn", "phone")
     stack.refresh(drift=True)
     assert stack.up(quiet_afterwards=False).order() == [("create", "phone")]
     assert private_key(stack) == second
 
-    # The configuration is taken out of the state.
+    # The configuration is removed from the state.
     stack.program(
         program.format(json.dumps(ODD), 2027).replace(
             "rotate_triggers", "store_config=False, rotate_triggers"
@@ -78,19 +78,19 @@ pulumi.export("config", device.config)
         assert secret not in stack.said()
 
 
-def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
+def test_failures_before_and_during_the_creation(stack: Stack, emulator: Emulator) -> None:
     vpn = running(emulator, "vpn", "stacks-vpn")
     web = running(emulator, "web")
     emulator.drift.add_vpn_client("vpn", "laptop")
     program = 'stacks.VpnClient("laptop", container="{}"{})'
 
-    # No VPN, and a client of somebody else.
+    # A container that is no VPN, and an unmanaged client.
     stack.program(program.format(vpn, "") + "\n" + program.replace("laptop", "phone").format(web, ""))
     errors = "".join(stack.up_fails("--continue-on-error").errors)
     assert "not a STACKS VPN container" in errors
     assert 'write stacks.VpnClient("laptop", ..., adopt="if_matching")' in errors
 
-    # Taken over half-way: the configuration did not come. The state knows, and the next up fetches it.
+    # An adoption that failed partway: the configuration is missing. The state has this, and the next up downloads it.
     emulator.faults.add("vpn_clients.config", "status", code=400, body={"error": "Not today"})
     stack.program(program.format(vpn, ', adopt="if_matching"'))
     assert "Not today" in "".join(stack.up_fails().errors)
@@ -98,7 +98,7 @@ def test_what_stands_in_the_way(stack: Stack, emulator: Emulator) -> None:
     assert stack.up(quiet_afterwards=False).steps("laptop") == ["update"]
     assert "ciphertext" in stack.resources()["laptop"]["outputs"]["config"]
 
-    # A look-up downloads no key; what is taken out of the program is removed.
+    # A look-up downloads no key; a client that leaves the program is removed.
     stack.program(
         f"""
         device = stacks.VpnClient.get("found", "{vpn}/default")

@@ -44,14 +44,12 @@ outputs:
 
 
 def names(emulator: Emulator) -> set[str]:
-    """What is in the account."""
+    """Return the names of the containers in the account."""
     emulator.advance(1)
     return {container.name for container in emulator.state.containers.values()}
 
 
-def test_a_program_lives_from_its_preview_to_its_end(
-    stack: Stack, emulator: Emulator, yaml_language_host: Path
-) -> None:
+def test_the_life_of_a_program(stack: Stack, emulator: Emulator, yaml_language_host: Path) -> None:
     stack.yaml(SHOP, yaml_language_host)
 
     preview = stack.preview()
@@ -65,7 +63,7 @@ def test_a_program_lives_from_its_preview_to_its_end(
     assert names(emulator) == {"app", "orders-db"}
 
     stack.refresh()
-    # Without external access there is no allowed address either.
+    # Without external access there is no allowed address.
     emulator.drift.set_external_access("app", enabled=False)
     assert stack.refresh(drift=True).changes == {"update": 1, "delete": 1}
     mended = stack.up()
@@ -86,7 +84,7 @@ def test_a_mistake_is_reported_with_the_names_of_the_program(
     assert "externalAcess" in stack.preview_fails().text
 
 
-def test_what_was_made_by_hand_is_imported_into_a_program(
+def test_a_container_made_by_hand_is_imported(
     stack: Stack, emulator: Emulator, yaml_language_host: Path
 ) -> None:
     emulator.load([{"name": "web", "template": "nodejs", "plan": "standard"}])
@@ -114,7 +112,7 @@ def test_the_program_in_the_documentation_runs(
     program = yaml.safe_load(page)
     program["name"] = "tests"
     program["plugins"]["providers"][0]["path"] = str(Path(sys.prefix) / "bin")
-    del program["resources"]["database"]["options"]  # what is protected could not be destroyed at the end
+    del program["resources"]["database"]["options"]  # a protected resource could not be destroyed at the end
     stack.yaml(yaml.safe_dump(program), yaml_language_host)
 
     assert stack.up().changes == {"create": 4}

@@ -1,4 +1,4 @@
-"""What the host ring starts from: an emulator, and a real host process that is configured for it."""
+"""Fixtures for the host tests: an emulator, and a real host process that is configured for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.host import HOSTS, Host
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder drives a host."""
+    """Mark every test in this folder as a host test."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.host)
@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """The API, quick to boot; at the end every fault that was asked for has to have fired."""
+    """An emulator with short boots; the test fails if a fault did not fire."""
     with Emulator(boot_seconds=0.05) as api:
         yield api
         left = [fault for fault in api.faults.left() if fault.times is not None]
@@ -34,20 +34,20 @@ ABOUT_ONE: Final = {
     "test_plugin": "native",
     "test_way": "dynamic",
 }
-"""Tests that are about one of the hosts. All others run with both."""
+"""Files that test only one of the hosts. All others run with both."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test with each host that it is about."""
+    """Run a test with each host that it tests."""
     if "host_kind" in metafunc.fixturenames:
         one = ABOUT_ONE.get(Path(metafunc.module.__file__ or "").stem)
-        # Per module, so that a fixture of a module, which may take minutes, is made once for each host.
+        # Per module, so that a slow fixture of a module runs only once for each host.
         metafunc.parametrize("host_kind", list(HOSTS) if one is None else [one], scope="module")
 
 
 @pytest.fixture
 def make_host(host_kind: str) -> Iterator[Callable[..., Host]]:
-    """Start a host with a configuration. In the end it must have written nothing, and least of all a key."""
+    """Start a host with a configuration. The test fails if the host wrote any output, such as a key."""
     made: list[Host] = []
 
     def make(config: Mapping[str, str], python_path: str | None = None) -> Host:
@@ -65,5 +65,5 @@ def make_host(host_kind: str) -> Iterator[Callable[..., Host]]:
 
 @pytest.fixture
 def host(emulator: Emulator, make_host: Callable[..., Host]) -> Host:
-    """A host on the emulator's account."""
+    """A host that uses the emulator's account."""
     return make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})

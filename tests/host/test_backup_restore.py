@@ -1,4 +1,4 @@
-"""BackupRestore on the real host: once when it is made, once for each change, and never by itself."""
+"""BackupRestore on the real host: it restores once at its creation and once for each change, and never by itself."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource
 
 @pytest.fixture
 def backup(emulator: Emulator) -> int:
-    """Number of a complete backup of a container that runs."""
+    """Return the number of a complete backup of a running container."""
     return complete_backup(emulator)
 
 
 def complete_backup(emulator: Emulator) -> int:
-    """Make one."""
+    """Make a complete backup and return its number."""
     running(emulator, "sql", "postgresql")
     made = backups.trigger(emulator.platform, emulator.state.container("sql"))
     emulator.advance(60)
@@ -28,12 +28,12 @@ def complete_backup(emulator: Emulator) -> int:
 
 @pytest.fixture
 def restore(host: Host) -> HostedResource:
-    """A restore that has not happened."""
+    """Return the resource of a restore that has not happened yet."""
     return host.resource("BackupRestore", "restore")
 
 
 def restored(emulator: Emulator) -> list[int]:
-    """What was restored into the container."""
+    """Return the backups that were restored into the container."""
     return emulator.state.container("sql").restored
 
 
@@ -47,11 +47,11 @@ def test_a_backup_is_named_by_number_or_by_the_id_of_a_pinned_one(
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "latest", "usr-1-sql/", True, None])
-def test_what_is_no_number_fails_on_its_property(restore: HostedResource, wrong: Any) -> None:
+def test_an_invalid_backup_fails_on_its_property(restore: HostedResource, wrong: Any) -> None:
     assert restore.check(backup_id=wrong).keys() == {"backup_id"}
 
 
-def test_it_is_restored_once_and_again_for_each_change(
+def test_a_backup_is_restored_once_and_again_for_each_change(
     restore: HostedResource, backup: int, emulator: Emulator
 ) -> None:
     restore.up(backup_id=backup)
@@ -70,7 +70,7 @@ def test_it_is_restored_once_and_again_for_each_change(
     assert (restored(emulator), emulator.calls()) == ([backup, backup, second], 3)
 
 
-def test_what_cannot_be_restored_is_said_in_the_apis_words_and_tried_again(
+def test_a_refused_restore_has_the_apis_message_and_is_retried(
     restore: HostedResource, backup: int, emulator: Emulator
 ) -> None:
     emulator.drift.stop("sql")
@@ -85,7 +85,7 @@ def test_what_cannot_be_restored_is_said_in_the_apis_words_and_tried_again(
     assert restored(emulator) == [backup]
 
 
-def test_a_lost_answer_is_not_taken_for_a_reason_to_restore_again(
+def test_a_lost_response_does_not_restore_twice(
     restore: HostedResource, backup: int, emulator: Emulator
 ) -> None:
     emulator.faults.add("backups.restore", "drop_after")
@@ -94,7 +94,7 @@ def test_a_lost_answer_is_not_taken_for_a_reason_to_restore_again(
         restore.up(backup_id=backup)
 
     assert failure.value.kept_id == str(backup)
-    # What the engine does next with what was done half way: an update, which must not restore a second time.
+    # After a creation that failed partway the engine sends an update, which must not restore a second time.
     restore.update(restore.checked(backup_id=backup))
     assert restored(emulator) == [backup]
     restore.up(backup_id=backup, triggers=["again"])
@@ -104,7 +104,7 @@ def test_a_lost_answer_is_not_taken_for_a_reason_to_restore_again(
 @pytest.mark.parametrize(
     ("code", "kept"), [(500, True), (504, True), (503, True), (400, False), (402, False)]
 )
-def test_only_an_answer_that_leaves_a_doubt_counts_as_done(
+def test_only_an_unknown_outcome_counts_as_done(
     restore: HostedResource, backup: int, emulator: Emulator, code: int, kept: bool
 ) -> None:
     emulator.faults.add("backups.restore", "status", code=code)

@@ -1,8 +1,8 @@
 """
-Canaries: every private part of the SDK that the dynamic host touches is still where it looks, on each supported SDK.
+Canaries: each supported SDK still has every private part that the dynamic host uses.
 
-A failure here names the SDK's version. Nothing is broken for users then, but a nicety is gone: the table at the top
-of `stacks_pulumi/hosts/dynamic.py` says which, and what stands in for it.
+A failure names the SDK's version. Users lose one feature with that SDK: the table at the top of
+`stacks_pulumi/hosts/dynamic.py` says which, and what replaces it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tests.support.sdk import OLDEST, oldest_sdk
 
 @pytest.fixture(params=[OLDEST, importlib.metadata.version("pulumi")])
 def sdk(request: pytest.FixtureRequest, emulator: Emulator, make_host: Callable[..., Host]) -> Host:
-    """A host on an SDK; its version is in the test's name."""
+    """A host with one SDK; the test's name contains its version."""
     overlay = str(oldest_sdk()) if request.param == OLDEST else None
     return make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}, overlay)
 
 
-def test_the_call_of_the_engine_is_found_and_its_error_is_clean(sdk: Host, emulator: Emulator) -> None:
+def test_the_engines_call_is_found_and_its_error_is_clear(sdk: Host, emulator: Emulator) -> None:
     emulator.faults.add("containers.create", 503)
 
     with pytest.raises(CallFailedError) as failure:
@@ -35,7 +35,7 @@ def test_the_call_of_the_engine_is_found_and_its_error_is_clean(sdk: Host, emula
     assert failure.value.message.startswith("create container")
 
 
-def test_a_create_that_was_done_half_way_keeps_its_id(sdk: Host, emulator: Emulator) -> None:
+def test_a_create_that_failed_partway_keeps_its_id(sdk: Host, emulator: Emulator) -> None:
     emulator.fail_boot("web")
 
     with pytest.raises(CallFailedError) as failure:
@@ -45,7 +45,7 @@ def test_a_create_that_was_done_half_way_keeps_its_id(sdk: Host, emulator: Emula
     assert failure.value.kept["name"] == "web"
 
 
-def test_the_time_from_custom_timeouts_arrives(sdk: Host, emulator: Emulator) -> None:
+def test_the_custom_timeout_arrives(sdk: Host, emulator: Emulator) -> None:
     emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
     web = sdk.resource("Container", "web")
     web.timeout = 1
@@ -54,7 +54,7 @@ def test_the_time_from_custom_timeouts_arrives(sdk: Host, emulator: Emulator) ->
         web.up(name="web", template="nodejs")
 
 
-def test_the_engine_is_found_and_takes_lines_for_the_resource(sdk: Host) -> None:
+def test_the_engine_accepts_log_lines_for_the_resource(sdk: Host) -> None:
     web = sdk.resource("Container", "web")
 
     web.up(name="web", template="nodejs")
@@ -62,7 +62,7 @@ def test_the_engine_is_found_and_takes_lines_for_the_resource(sdk: Host) -> None
     assert web.lines() != []
 
 
-def test_a_secret_passes_the_host_as_one(sdk: Host) -> None:
+def test_a_secret_stays_a_secret_in_the_host(sdk: Host) -> None:
     web, key = sdk.resource("Container", "web"), sdk.resource("SshCertificate", "key")
     web.up(name="web", template="nodejs")
 
@@ -77,7 +77,7 @@ def test_no_part_is_missing(sdk: Host) -> None:
     assert [line.text for line in sdk.engine.lines if line.severity == "WARNING"] == []
 
 
-def test_marks_and_unknowns_are_those_of_the_sdk() -> None:
+def test_secret_marks_and_unknowns_equal_those_of_the_sdk() -> None:
     assert _property_values.UNKNOWN == rpc.UNKNOWN
     assert _property_values.secret("x") == {rpc._special_sig_key: rpc._special_secret_sig, "value": "x"}
     assert _property_values.plain({"a": [_property_values.secret({"b": 1})]}) == {"a": [{"b": 1}]}

@@ -1,4 +1,4 @@
-"""Connection on the real host: made once both ends run, with one restart of the source for all of them."""
+"""Connection on the real host: it is created once both ends run; a source restarts once for all its connections."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedRes
 
 @pytest.fixture
 def app(emulator: Emulator) -> str:
-    """Id of a container to connect from."""
+    """Return the id of a container to connect from."""
     return running(emulator, "app")
 
 
 @pytest.fixture
 def db(emulator: Emulator) -> str:
-    """Id of a container to connect to."""
+    """Return the id of a container to connect to."""
     return running(emulator, "sql", "postgresql")
 
 
 @pytest.fixture
 def link(host: Host) -> HostedResource:
-    """A connection that is not there yet."""
+    """Return the resource of a connection that does not exist yet."""
     return host.resource("Connection", "app-to-db")
 
 
 def quick(app: str, db: str, **more: Any) -> dict[str, Any]:
-    """Inputs of a connection without the seconds that a restart takes."""
+    """Return the inputs of a connection that restarts nothing, to save time."""
     return {"source": app, "target": db, "name": "primary db/1", "restart_source": False, **more}
 
 
 def restarts(emulator: Emulator) -> int:
-    """How often a container was restarted."""
+    """Return how often a container was restarted."""
     return emulator.calls("containers.set_status")
 
 
 # --- check and diff ---
 
 
-def test_what_is_wrong_fails_on_its_property(link: HostedResource) -> None:
+def test_invalid_inputs_fail_on_their_property(link: HostedResource) -> None:
     assert link.check(source="usr-1-app/x", name="", restart_source="yes", adopt="always").keys() == {
         "source",
         "target",
@@ -57,7 +57,7 @@ def test_what_is_wrong_fails_on_its_property(link: HostedResource) -> None:
     assert link.checked(source=UNKNOWN, target=UNKNOWN, name="db")["restart_source"] is True
 
 
-def test_everything_but_how_we_work_replaces(link: HostedResource, app: str, db: str) -> None:
+def test_everything_but_provider_options_replaces(link: HostedResource, app: str, db: str) -> None:
     link.up(**quick(app, db))
 
     for change, first in (
@@ -75,9 +75,7 @@ def test_everything_but_how_we_work_replaces(link: HostedResource, app: str, db:
 # --- create ---
 
 
-def test_a_connection_is_made_with_its_outputs(
-    link: HostedResource, app: str, db: str, emulator: Emulator
-) -> None:
+def test_create_returns_the_outputs(link: HostedResource, app: str, db: str, emulator: Emulator) -> None:
     link.up(source=app, target=db, name="primary-db")
 
     (made,) = emulator.state.connections.values()
@@ -88,21 +86,21 @@ def test_a_connection_is_made_with_its_outputs(
     assert link.outs["connection_string"] == f"postgresql://postgres:****@{db}:5432/postgres"
 
 
-def test_what_a_connection_tells_of_its_target_is_secret(link: HostedResource, app: str, db: str) -> None:
+def test_the_targets_credentials_are_secret(link: HostedResource, app: str, db: str) -> None:
     link.up(source=app, target=db, name="primary-db")
 
     for name in ("environment_variables", "connection_string"):
         assert SECRET.items() <= link.raw[name].items()
 
 
-def test_the_source_is_restarted_once_and_an_unchanged_connection_asks_nothing(
+def test_a_create_restarts_the_source_once(
     link: HostedResource, app: str, db: str, emulator: Emulator
 ) -> None:
     link.up(source=app, target=db, name="primary-db")
 
     assert emulator.state.container("app").env_pending is False
     assert restarts(emulator) == 1
-    # One look at both ends, one at the connections, the connection, the restart, one look at what it came to.
+    # The requests: both ends, the connections, the creation, the restart, the status after it.
     assert emulator.calls() == 5
     assert link.up(source=app, target=db, name="primary-db") == []
     assert emulator.calls() == 5
@@ -116,7 +114,7 @@ def test_without_a_restart_the_source_keeps_running(
     assert (0, True) == (restarts(emulator), emulator.state.container("app").env_pending)
 
 
-def test_connections_made_at_once_share_one_restart_of_each_source(
+def test_concurrent_connections_share_one_restart_of_each_source(
     host: Host, app: str, db: str, emulator: Emulator
 ) -> None:
     web, cache = running(emulator, "web"), running(emulator, "cache", "redis")
@@ -132,7 +130,7 @@ def test_connections_made_at_once_share_one_restart_of_each_source(
 
     assert raised == [None] * len(pairs)
     assert len(emulator.state.connections) == len(pairs)
-    # One for each source; a slow machine may spread the connections out.
+    # One restart for each source; on a slow machine the connections may not be concurrent.
     assert 2 <= restarts(emulator) < len(pairs)
     assert not any(emulator.state.container(name).env_pending for name in ("app", "web"))
 
@@ -155,7 +153,7 @@ def test_both_ends_are_waited_for(link: HostedResource, app: str, db: str, emula
 
 
 @pytest.mark.parametrize("end", ["app", "sql"])
-def test_a_stopped_end_is_an_error_at_once(
+def test_a_stopped_end_is_an_immediate_error(
     link: HostedResource, app: str, db: str, emulator: Emulator, end: str
 ) -> None:
     emulator.drift.stop(end)
@@ -168,9 +166,7 @@ def test_a_stopped_end_is_an_error_at_once(
     assert emulator.calls() == 1
 
 
-def test_an_end_in_another_account_is_an_error_that_says_so(
-    link: HostedResource, app: str, emulator: Emulator
-) -> None:
+def test_an_end_in_another_account_is_an_error(link: HostedResource, app: str, emulator: Emulator) -> None:
     emulator.new_key(account=emulator.new_account(), label="other")
     theirs = running(emulator, "sql", "postgresql", key="other")
 
@@ -186,7 +182,7 @@ def test_a_connection_to_itself_is_refused(link: HostedResource, app: str) -> No
     assert "cannot be connected to itself" in link.check(**quick(app, app))["target"]
 
 
-def test_a_lost_answer_is_no_second_connection(
+def test_a_lost_response_creates_no_second_connection(
     link: HostedResource, app: str, db: str, emulator: Emulator
 ) -> None:
     emulator.faults.add("connections.create", "drop_after")
@@ -194,12 +190,12 @@ def test_a_lost_answer_is_no_second_connection(
     link.up(**quick(app, db))
 
     assert list(emulator.state.connections) == [link.id.rpartition("/")[2]]
-    # Only the answer tells them.
+    # Only the answer to the creation contains them.
     assert "environment_variables" not in link.outs
     assert link.outs["connection_string"].startswith("postgresql://")
 
 
-def test_a_failed_restart_keeps_the_connection_and_is_tried_again(
+def test_a_failed_restart_keeps_the_connection_and_is_retried(
     link: HostedResource, app: str, db: str, emulator: Emulator
 ) -> None:
     emulator.faults.add("containers.set_status", "status", code=400)
@@ -211,7 +207,7 @@ def test_a_failed_restart_keeps_the_connection_and_is_tried_again(
 
     assert failure.value.kept_id == link.id != ""
     assert SECRET.items() <= failure.value.kept["connection_string"].items()
-    # A refresh forgets that something was left to do; the state does not.
+    # A refresh does not report the pending restart; the state still has it.
     assert link.read()
     assert link.up(source=app, target=db, name="primary-db") == ["update"]
     assert link.up(source=app, target=db, name="primary-db") == []
@@ -222,7 +218,7 @@ def test_a_failed_restart_keeps_the_connection_and_is_tried_again(
 # --- adoption ---
 
 
-def test_an_equal_connection_of_somebody_else(
+def test_an_equal_connection_is_adopted_only_if_asked(
     link: HostedResource, app: str, db: str, emulator: Emulator
 ) -> None:
     made = emulator.drift.connect("app", "sql", "primary db/1")
@@ -233,12 +229,12 @@ def test_an_equal_connection_of_somebody_else(
 
     link.up(**quick(app, db, adopt="if_matching", restart_source=True))
     assert link.id == f"{app}/{made.id}"
-    # It has been in use all the time.
+    # The source already uses the connection, so it needs no restart.
     assert restarts(emulator) == 0
     assert link.up(**quick(app, db, adopt="if_matching", restart_source=True)) == []
 
 
-def test_the_same_name_for_another_target_is_not_taken_over(
+def test_the_same_name_for_another_target_is_not_adopted(
     link: HostedResource, app: str, db: str, emulator: Emulator
 ) -> None:
     running(emulator, "other-db", "postgresql")
@@ -268,7 +264,7 @@ def test_a_replacement_moves_the_connection(
 # --- read ---
 
 
-def test_a_read_keeps_what_only_the_creation_told(
+def test_a_read_keeps_the_outputs_of_the_creation(
     link: HostedResource, app: str, db: str, emulator: Emulator
 ) -> None:
     link.up(**quick(app, db))
@@ -294,7 +290,7 @@ def test_connections_of_one_source_are_read_with_one_call(
     assert emulator.calls() == calls + 1
 
 
-def test_a_deletion_is_shown_while_it_runs(link: HostedResource, app: str, db: str) -> None:
+def test_a_deletion_shows_its_progress(link: HostedResource, app: str, db: str) -> None:
     link.up(**quick(app, db))
 
     link.delete()
@@ -303,7 +299,7 @@ def test_a_deletion_is_shown_while_it_runs(link: HostedResource, app: str, db: s
 
 
 @pytest.mark.parametrize("how", ["connection", "app", "sql"])
-def test_what_is_gone_is_forgotten_or_deleted(
+def test_a_missing_connection_leaves_the_state_on_read_and_delete(
     link: HostedResource, app: str, db: str, emulator: Emulator, how: str
 ) -> None:
     link.up(**quick(app, db))
@@ -320,7 +316,7 @@ def test_what_is_gone_is_forgotten_or_deleted(
 
 
 @pytest.mark.parametrize("fault", [401, 403, 503])
-def test_a_failed_look_is_an_error_and_never_means_gone(
+def test_a_failed_read_is_an_error_and_keeps_the_state(
     link: HostedResource, app: str, db: str, emulator: Emulator, fault: int
 ) -> None:
     link.up(**quick(app, db))
@@ -330,7 +326,7 @@ def test_a_failed_look_is_an_error_and_never_means_gone(
         link.read()
 
 
-def test_a_look_up_by_id_finds_the_target_as_well(
+def test_a_look_up_by_id_finds_the_target(
     link: HostedResource, app: str, db: str, emulator: Emulator
 ) -> None:
     made = emulator.drift.connect("app", "sql", "by hand")
@@ -360,7 +356,7 @@ def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], 
         assert emulator.state.connections == {}
 
 
-# --- restarts and what needs a container that runs ---
+# --- restarts, and operations that need a running container ---
 
 
 def test_a_target_is_not_restarted_before_it_is_connected(
@@ -369,7 +365,7 @@ def test_a_target_is_not_restarted_before_it_is_connected(
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=3.0)
     web = running(emulator, "web")
     first, second = host.resource("Connection", "app-to-db"), host.resource("Connection", "web-to-app")
-    # By then the other one is made, and would have its source restarted: the very target of this one.
+    # By then the other connection exists and would restart its source, which is the target of this one.
     emulator.faults.add("connections.list", "slow", seconds=2.0, match="-web/")
 
     raised = in_parallel(
@@ -381,7 +377,7 @@ def test_a_target_is_not_restarted_before_it_is_connected(
     assert (len(emulator.state.connections), restarts(emulator)) == (2, 2)
 
 
-def test_a_source_is_not_restarted_before_its_backup_has_begun(
+def test_a_source_is_not_restarted_before_its_backup_starts(
     host: Host, app: str, db: str, emulator: Emulator
 ) -> None:
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=3.0)

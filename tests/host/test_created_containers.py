@@ -1,7 +1,7 @@
 """
-Children of a container that the same operation has created: no look before them, and nothing doubled or taken over.
+Children of a container that the same operation created: no look before them, no duplicates, no adoption.
 
-Each look that is left out meets the case for which it was there: something that exists already.
+For each omitted look, a test has the case that the look would find: the child exists already.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OFFICE = "198.51.100.0/24"
 
 
 def created(host: Host, emulator: Emulator, name: str, template: str = "nodejs", **inputs: Any) -> str:
-    """A container that this host has created; returns its id, and forgets the calls so far."""
+    """Create a container with this host; return its id, and clear the recorded calls."""
     container = host.resource("Container", name)
     container.up(name=name, template=template, **inputs)
     emulator.api.log.clear()
@@ -27,30 +27,30 @@ def created(host: Host, emulator: Emulator, name: str, template: str = "nodejs",
 
 @pytest.fixture
 def app(host: Host, emulator: Emulator) -> str:
-    """Id of a container that the host has created, open to the public."""
+    """Return the id of a container that the host created, with external access."""
     return created(host, emulator, "app", external_access=True)
 
 
 @pytest.fixture
 def db(host: Host, emulator: Emulator, app: str) -> str:
-    """Id of another one."""
+    """Return the id of another container that the host created."""
     return created(host, emulator, "sql", "postgresql")
 
 
 @pytest.fixture
 def vpn(host: Host, emulator: Emulator) -> str:
-    """Id of a VPN container that the host has created."""
+    """Return the id of a VPN container that the host created."""
     return created(host, emulator, "vpn", "stacks-vpn")
 
 
 def link(host: Host, app: str, db: str, **inputs: Any) -> HostedResource:
-    """A connection that was made, without the seconds of a restart."""
+    """Create a connection without a restart, to save time."""
     made = host.resource("Connection", "link")
     made.up(source=app, target=db, name="primary", restart_source=False, **inputs)
     return made
 
 
-# --- what is left out ---
+# --- omitted looks ---
 
 
 def test_a_connection_is_one_call(host: Host, emulator: Emulator, app: str, db: str) -> None:
@@ -85,7 +85,7 @@ def test_only_the_first_backup_needs_no_look(host: Host, emulator: Emulator, db:
     assert emulator.requests[0].operation == "backups.trigger"
     assert emulator.calls("backups.list") > once
     assert first.outs["backup_id"] != second.outs["backup_id"]
-    # The containers were looked at for neither of the two.
+    # Neither of the two looked at the containers.
     assert emulator.calls("containers.list") == 0
 
 
@@ -101,7 +101,7 @@ def test_a_target_that_existed_before_is_looked_at(host: Host, emulator: Emulato
     }
 
 
-# --- what is there already ---
+# --- children that exist already ---
 
 
 @pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
@@ -127,7 +127,7 @@ def test_after_a_lost_response_the_look_comes(
     assert len(emulator.state.backups) == 1
 
 
-def test_what_another_stack_has_made_meanwhile_is_refused(
+def test_a_child_of_another_stack_is_refused(
     host: Host, emulator: Emulator, app: str, db: str, vpn: str
 ) -> None:
     emulator.drift.connect("app", "sql", "primary")
@@ -144,7 +144,7 @@ def test_what_another_stack_has_made_meanwhile_is_refused(
     assert len(emulator.state.connections) == 1
 
 
-def test_what_another_stack_has_made_meanwhile_is_adopted_if_the_program_says_so(
+def test_a_child_of_another_stack_is_adopted_if_asked(
     host: Host, emulator: Emulator, app: str, db: str
 ) -> None:
     other = emulator.drift.connect("app", "sql", "primary")
@@ -182,7 +182,7 @@ def test_the_address_that_the_api_added_is_looked_for_to_be_revoked(
     assert emulator.api.log.counts() == {"allowed_ips.list": 1, "allowed_ips.add": 2, "allowed_ips.remove": 1}
 
 
-# --- when the container is another one, or in another status ---
+# --- another container, or another status ---
 
 
 def test_a_container_that_was_recreated_meanwhile_is_refused(
@@ -190,7 +190,7 @@ def test_a_container_that_was_recreated_meanwhile_is_refused(
 ) -> None:
     emulator.advance(60)
     emulator.drift.recreate("app")
-    # Whatever lists the containers next shows it.
+    # The next list of the containers shows it.
     assert host.resource("Container", "sql").get(db)
     emulator.api.log.clear()
 
@@ -222,9 +222,7 @@ def test_an_end_that_restarts_meanwhile_is_waited_for(
     assert (counts["connections.create"], counts["containers.list"]) == (2, 1)
 
 
-def test_a_lost_response_that_no_readable_list_explains_is_reported_as_unknown(
-    host: Host, emulator: Emulator, vpn: str
-) -> None:
+def test_an_unreadable_list_leaves_the_outcome_unknown(host: Host, emulator: Emulator, vpn: str) -> None:
     emulator.faults.add("vpn_clients.add", "drop_after")
     emulator.faults.add("vpn_clients.list", "wrong_types", times=None)
 

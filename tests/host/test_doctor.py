@@ -1,4 +1,4 @@
-"""What the doctor learns from the real provider process, and what the process leaves for it."""
+"""What the doctor reads from the real provider process, and what the process stores for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ code = pool._worker.__code__
 names = tuple("moved" if name == "executor_reference" else name for name in code.co_varnames)
 pool._worker.__code__ = code.replace(co_varnames=names)
 """
-"""An SDK whose thread pool is not where it was."""
+"""An SDK whose thread pool has another name."""
 
 
 def test_a_supported_sdk_has_all_features(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,9 +41,7 @@ def test_a_feature_that_the_sdk_does_not_allow_is_named(
     assert line.endswith("only 4 operations run concurrently")
 
 
-def test_a_process_that_does_not_start_is_not_called_fine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_does_not_start_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sitecustomize.py").write_text("raise SystemExit(3)", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
@@ -51,7 +49,7 @@ def test_a_process_that_does_not_start_is_not_called_fine(
         _host_probe.warnings()
 
 
-def test_a_refused_create_is_kept_though_a_cheaper_one_is_accepted_beside_it(
+def test_a_refused_create_is_kept_beside_an_accepted_one(
     emulator: Emulator, make_host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulator.set_spending_cap(5)

@@ -1,7 +1,7 @@
 """
-The host's private parts are not where we look for them, as in an SDK of another version may be.
+An SDK without the private parts that the host uses, as another version may be.
 
-Then four operations run at once, as they do in the stock host, and one line says so; nothing else changes.
+Then only four operations run concurrently, as in the stock host, and one warning reports it; nothing else changes.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ def worker(pool, *others):
 
 pools._worker = worker
 """
-"""A worker thread in which the pool has another name."""
+"""Code that gives the pool another name in a worker thread."""
 
 HIDE_THE_CALL = """
 import stacks_pulumi.hosts.dynamic as host
 
 host._METHODS = frozenset({"SomethingElse"})
 """
-"""A servicer whose methods have other names."""
+"""Code that gives the servicer's methods other names."""
 
 
 @pytest.fixture
 def odd_host(emulator: Emulator, make_host: Callable[..., Host], tmp_path: Path) -> Callable[[str], Host]:
-    """Start a host in which something is hidden."""
+    """Start a host with a private part hidden."""
 
     def start(hide: str) -> Host:
-        # Python imports a module of this name by itself, before anything else.
+        # Python imports a module of this name at its start.
         (tmp_path / "sitecustomize.py").write_text(hide, encoding="utf-8")
         return make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}, str(tmp_path))
 
@@ -72,7 +72,7 @@ def warnings(host: Host) -> list[str]:
     return [line.text for line in host.engine.lines if line.severity == "WARNING"]
 
 
-def test_without_the_pool_four_run_at_once_and_one_line_says_so(
+def test_without_the_pool_four_run_at_a_time_with_one_warning(
     odd_host: Callable[[str], Host], emulator: Emulator
 ) -> None:
     emulator.platform.pace = type(emulator.platform.pace)(boot_seconds=BOOT)
@@ -87,7 +87,7 @@ def test_without_the_pool_four_run_at_once_and_one_line_says_so(
     assert len(holdings(emulator)) == 2 * STOCK_WORKERS
 
 
-def test_with_the_pool_all_run_at_once_and_nothing_is_said(host: Host, emulator: Emulator) -> None:
+def test_with_the_pool_all_run_concurrently_without_a_warning(host: Host, emulator: Emulator) -> None:
     emulator.platform.pace = type(emulator.platform.pace)(boot_seconds=BOOT)
 
     seconds = seconds_for(host, 2 * STOCK_WORKERS)
@@ -96,7 +96,7 @@ def test_with_the_pool_all_run_at_once_and_nothing_is_said(host: Host, emulator:
     assert warnings(host) == []
 
 
-def test_without_the_pool_what_is_made_is_the_same(
+def test_without_the_pool_the_results_are_the_same(
     odd_host: Callable[[str], Host], host: Host, emulator: Emulator
 ) -> None:
     found = {}
@@ -116,11 +116,11 @@ def test_without_the_pool_what_is_made_is_the_same(
 
     assert found[True].keys() == found[False].keys()
     differing = {name for name in found[True] if found[True][name] != found[False][name]}
-    # Only what a second container of one name has otherwise anyway.
+    # These outputs always differ between two containers of one name.
     assert differing <= {"origin", "port", "subdomain", "url", "raw_status"}
 
 
-def test_without_the_call_an_error_still_has_our_words_and_an_id_is_not_lost(
+def test_without_the_call_errors_and_ids_are_kept(
     odd_host: Callable[[str], Host], emulator: Emulator
 ) -> None:
     host = odd_host(HIDE_THE_CALL)

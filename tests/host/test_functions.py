@@ -1,4 +1,4 @@
-"""Data functions against the emulator: every one of them, in every shape of an answer, asked once."""
+"""Data functions against the emulator: every function, with every shape of an answer, sends one request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.accounts import running
 from tests.support.clock import FakeClock
 
 SECRET = {"get_credentials", "get_ssh_certificate", "get_vpn_config", "list_connections"}
-"""What has to come as a secret."""
+"""Functions whose result must be secret."""
 
 QUESTIONS: dict[str, tuple[tuple[Any, ...], Callable[[Any], bool]]] = {
     "get_container": (("app",), lambda found: (found.name, found.status) == ("app", "running")),
@@ -42,11 +42,11 @@ QUESTIONS: dict[str, tuple[tuple[Any, ...], Callable[[Any], bool]]] = {
     "list_vpn_clients": (("vpn",), lambda found: [one.name for one in found] == ["default"]),
     "get_vpn_config": (("vpn", "default"), lambda found: "PrivateKey" in found),
 }
-"""Every function, its arguments (a container by its name), and what has to be true of the answer."""
+"""Every function: its arguments (a container by its name), and a check of its result."""
 
 
 def furnished(api: Emulator) -> Emulator:
-    """The emulator with one of each."""
+    """Create one object of each kind in the emulator."""
     for name, template in (("app", "nodejs"), ("sql", "postgresql"), ("vpn", "stacks-vpn")):
         running(api, name, template)
     api.drift.set_external_access("app", enabled=True)
@@ -58,14 +58,14 @@ def furnished(api: Emulator) -> Emulator:
 
 @pytest.fixture
 def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """An account with one of each, which the environment leads to."""
+    """An account with one object of each kind; the environment variables point to it."""
     with configured(furnished(emulator), monkeypatch):
         yield emulator
 
 
 @contextlib.contextmanager
 def configured(api: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the environment lead to an emulator, and forget every client in the end."""
+    """Point the environment variables to an emulator; remove every cached client at the end."""
     monkeypatch.setenv("STACKS_API_KEY", api.key)
     monkeypatch.setenv("STACKS_BASE_URL", api.url)
     _session._sessions.clear()
@@ -76,12 +76,12 @@ def configured(api: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 def ask(name: str, api: Emulator) -> Any:
-    """Put a question."""
+    """Call a function."""
     return getattr(stacks, name)(*arguments(name, api))
 
 
 def arguments(name: str, api: Emulator) -> list[Any]:
-    """The arguments of a question, with ids in place of names."""
+    """Return the arguments of a call, with ids in place of names."""
     return [
         f"{api.account}-{argument}" if argument in {"app", "sql", "vpn"} else argument
         for argument in QUESTIONS[name][0]
@@ -89,7 +89,7 @@ def arguments(name: str, api: Emulator) -> list[Any]:
 
 
 def later(output: pulumi.Output[Any]) -> tuple[Any, bool, bool]:
-    """What an output comes to, whether that is known, and whether it is secret."""
+    """Return the value of an output, whether it is known, and whether it is secret."""
 
     async def resolve() -> tuple[Any, bool, bool]:
         return await output.future(with_unknowns=True), await output.is_known(), await output.is_secret()
@@ -108,13 +108,13 @@ def program() -> Iterator[None]:
     asyncio.set_event_loop(None)
 
 
-def test_the_questions_are_all_there_are() -> None:
+def test_every_function_is_tested() -> None:
     names = {name for name in stacks.__all__ if name.startswith(("get_", "list_"))}
 
     assert names == {*QUESTIONS, *(f"{name}_output" for name in QUESTIONS)}
 
 
-def test_every_function_answers_and_asks_once(account: Emulator) -> None:
+def test_every_function_sends_one_request(account: Emulator) -> None:
     for name, (_, is_right) in QUESTIONS.items():
         calls = account.calls()
         assert is_right(ask(name, account)), name
@@ -122,9 +122,7 @@ def test_every_function_answers_and_asks_once(account: Emulator) -> None:
         assert account.calls() == calls + 1, name
 
 
-def test_a_program_that_runs_on_sees_what_has_changed(
-    account: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_running_program_sees_changes(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
     monkeypatch.setattr(_session, "SYSTEM_CLOCK", clock)
     before = len(stacks.list_containers())
@@ -136,7 +134,7 @@ def test_a_program_that_runs_on_sees_what_has_changed(
 
 
 @pytest.mark.usefixtures("program")
-def test_every_twin_answers_the_same_and_marks_what_is_secret(account: Emulator) -> None:
+def test_every_output_form_returns_the_same_and_marks_secrets(account: Emulator) -> None:
     for name, (_, is_right) in QUESTIONS.items():
         asked = [pulumi.Output.from_input(argument) for argument in arguments(name, account)]
         value, known, secret = later(getattr(stacks, f"{name}_output")(*asked))
@@ -146,7 +144,7 @@ def test_every_twin_answers_the_same_and_marks_what_is_secret(account: Emulator)
 
 
 @pytest.mark.usefixtures("program")
-def test_an_unknown_argument_is_no_question(account: Emulator) -> None:
+def test_an_unknown_argument_is_an_error(account: Emulator) -> None:
     for name, (given, _) in QUESTIONS.items():
         if not given:
             continue
@@ -165,7 +163,7 @@ def test_every_function_reads_every_shape(shape: str, monkeypatch: pytest.Monkey
 
 
 class Answers(pulumi.runtime.Mocks):
-    """Mocks that answer calls from a table, by token."""
+    """Mocks that return results from a table, by token."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self.answers = answers
@@ -181,7 +179,7 @@ class Answers(pulumi.runtime.Mocks):
 
 @pytest.fixture
 def mocked(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Answers]:
-    """Set Pulumi's mocks, which answer from a table, for one test."""
+    """Set Pulumi's mocks, which return results from a table, for one test."""
     monkeypatch.setattr(settings.SETTINGS, "monitor", None)
 
     def set_mocks(answers: dict[str, Any]) -> Answers:
@@ -208,7 +206,7 @@ def test_under_mocks_no_function_calls_the_api(account: Emulator, mocked: Mocked
 
 
 @pytest.mark.usefixtures("program")
-def test_the_mocks_answer_both_kinds_of_function(account: Emulator, mocked: Mocked) -> None:
+def test_mocks_work_for_both_forms_of_a_function(account: Emulator, mocked: Mocked) -> None:
     mocks = mocked(
         {
             "stacks:index:get_container": {"id": "usr-1-web", "status": "running"},
@@ -230,14 +228,14 @@ def test_the_mocks_answer_both_kinds_of_function(account: Emulator, mocked: Mock
 
 
 @pytest.mark.parametrize("answer", [{"status": "running"}, {"id": "usr-1-web", "port": "http"}, ["web"], 7])
-def test_an_answer_of_the_mocks_that_does_not_fit_says_where(mocked: Mocked, answer: Any) -> None:
+def test_an_invalid_mock_result_names_the_field(mocked: Mocked, answer: Any) -> None:
     mocked({"stacks:index:get_container": answer})
 
     with pytest.raises(errors.StacksError, match=r"get_container: the answer of the mocks .* does not fit"):
         stacks.get_container("usr-1-web")
 
 
-def test_a_result_is_the_caller_s_own_and_its_repr_hides_secrets(account: Emulator) -> None:
+def test_a_result_is_a_copy_and_its_repr_hides_secrets(account: Emulator) -> None:
     found = ask("get_credentials", account)
 
     assert found["password"] == found.password
@@ -247,7 +245,7 @@ def test_a_result_is_the_caller_s_own_and_its_repr_hides_secrets(account: Emulat
     assert ask("get_credentials", account).port == 5432
 
 
-def test_another_question_is_asked_for_itself(account: Emulator) -> None:
+def test_other_arguments_send_another_request(account: Emulator) -> None:
     app, sql = (f"{account.account}-{name}" for name in ("app", "sql"))
 
     assert stacks.get_container(app).name != stacks.get_container(sql).name
@@ -255,7 +253,7 @@ def test_another_question_is_asked_for_itself(account: Emulator) -> None:
     assert account.calls() == 4
 
 
-def test_an_error_is_what_it_is_and_ends_a_program_with_one_line(account: Emulator) -> None:
+def test_an_error_keeps_its_class_and_ends_a_program_in_one_line(account: Emulator) -> None:
     with pytest.raises(errors.NotFoundError, match=r"look at container usr-1-web: .*404") as failure:
         stacks.get_container("usr-1-web")
 
@@ -264,7 +262,7 @@ def test_an_error_is_what_it_is_and_ends_a_program_with_one_line(account: Emulat
     assert failure.value.status == 404
 
 
-def test_an_error_survives_pickling_and_is_of_the_same_class_each_time(account: Emulator) -> None:
+def test_an_error_survives_pickling_with_the_same_class(account: Emulator) -> None:
     raised = []
     for _ in range(2):
         with pytest.raises(errors.NotFoundError) as failure:
@@ -281,7 +279,7 @@ def test_an_error_survives_pickling_and_is_of_the_same_class_each_time(account: 
 @pytest.mark.parametrize(
     ("key", "words"), [("", "no STACKS API key is configured"), ("sk_live_1", "is malformed")]
 )
-def test_without_a_sound_key_nothing_is_asked(
+def test_without_a_valid_key_no_request_is_sent(
     account: Emulator, monkeypatch: pytest.MonkeyPatch, key: str, words: str
 ) -> None:
     monkeypatch.setenv("STACKS_API_KEY", key)
@@ -293,7 +291,7 @@ def test_without_a_sound_key_nothing_is_asked(
     assert account.calls() == 0
 
 
-def test_a_provider_whose_key_is_not_known_yet_is_an_error_that_tells_the_way_out() -> None:
+def test_an_unknown_key_of_a_provider_is_an_error_with_a_fix() -> None:
     provider: Any = SimpleNamespace(settings=None)
 
     with pytest.raises(errors.ConfigError, match="call the function's `_output` twin") as failure:
@@ -302,7 +300,7 @@ def test_a_provider_whose_key_is_not_known_yet_is_an_error_that_tells_the_way_ou
     assert isinstance(failure.value, pulumi.RunError)
 
 
-def test_an_output_is_no_question_and_the_error_names_the_function_that_waits(account: Emulator) -> None:
+def test_an_output_argument_is_an_error_that_names_the_output_form(account: Emulator) -> None:
     async def ask() -> None:
         output: Any = pulumi.Output.from_input("usr-1-web")
         stacks.get_container(output)

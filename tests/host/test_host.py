@@ -1,4 +1,4 @@
-"""The boundary to the host: errors, progress, time-outs, secrets, and how many operations run at once."""
+"""The boundary to the host: errors, progress, timeouts, secrets, and the number of concurrent operations."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tests.support.waiting import never, until
 
 
 def answered(emulator: Emulator, operation: str) -> bool:
-    """Whether a request for an operation was answered."""
+    """Return whether the API answered a request for an operation."""
     return any(record.operation == operation for record in emulator.requests)
 
 
 def waits_for_the_limit(host: Host) -> bool:
-    """Whether the host shows that it waits for the rate limit."""
+    """Return whether the host shows that it waits for the rate limit."""
     return any(line.text.startswith("rate limit: ") for line in host.engine.lines)
 
 
-def test_an_error_is_one_line_that_names_what_was_asked(host: Host, emulator: Emulator) -> None:
+def test_an_error_is_one_line_that_names_the_request(host: Host, emulator: Emulator) -> None:
     emulator.faults.add("containers.create", 503)
 
     with pytest.raises(CallFailedError) as failure:
@@ -36,9 +36,7 @@ def test_an_error_is_one_line_that_names_what_was_asked(host: Host, emulator: Em
     assert "Traceback" not in failure.value.message
 
 
-def test_a_defect_of_ours_is_one_line_too_and_its_traceback_is_for_debugging(
-    host: Host, emulator: Emulator
-) -> None:
+def test_an_internal_error_is_one_line_and_its_traceback_is_logged(host: Host, emulator: Emulator) -> None:
     web = host.resource("Container", "web")
     web.up(name="web", template="nodejs")
     web.outs["additional_storage_tier"] = "not a number"
@@ -58,11 +56,11 @@ def test_a_malformed_setting_is_reported_at_preview(make_host: Callable[..., Hos
         web.check(name="web", template="nodejs")
 
 
-def test_a_missing_key_is_no_error_at_preview(make_host: Callable[..., Host]) -> None:
+def test_a_missing_key_is_accepted_at_preview(make_host: Callable[..., Host]) -> None:
     assert make_host({}).resource("Container", "web").check(name="web", template="nodejs") == {}
 
 
-def test_the_account_is_named_where_the_program_has_several(
+def test_an_error_names_the_account_if_there_are_several(
     emulator: Emulator, make_host: Callable[..., Host]
 ) -> None:
     config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:account": "team-b"}
@@ -72,7 +70,7 @@ def test_the_account_is_named_where_the_program_has_several(
         make_host(config).resource("Container", "web").up(name="web", template="nodejs")
 
 
-def test_custom_timeouts_bound_a_create(host: Host, emulator: Emulator) -> None:
+def test_custom_timeouts_limit_a_create(host: Host, emulator: Emulator) -> None:
     emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
     web = host.resource("Container", "web")
     web.timeout = 1.5
@@ -85,9 +83,7 @@ def test_custom_timeouts_bound_a_create(host: Host, emulator: Emulator) -> None:
     assert time.monotonic() - started < 20
 
 
-def test_progress_is_shown_beside_the_resource_and_leaves_nothing_behind(
-    host: Host, emulator: Emulator
-) -> None:
+def test_progress_is_shown_only_during_the_operation(host: Host, emulator: Emulator) -> None:
     emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=2.5)
     web = host.resource("Container", "web")
 
@@ -98,7 +94,7 @@ def test_progress_is_shown_beside_the_resource_and_leaves_nothing_behind(
     assert all(line.ephemeral and line.severity == "INFO" for line in lines)
 
 
-def test_more_operations_run_at_once_than_the_host_has_threads_for(host: Host, emulator: Emulator) -> None:
+def test_more_operations_run_than_the_host_has_threads(host: Host, emulator: Emulator) -> None:
     emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=2)
     webs = [host.resource("Container", f"web-{number}") for number in range(16)]
     under_way = []
@@ -117,7 +113,7 @@ def test_more_operations_run_at_once_than_the_host_has_threads_for(host: Host, e
     assert under_way[0] > 4
 
 
-def test_the_number_of_operations_at_once_can_be_bounded(
+def test_the_number_of_concurrent_operations_can_be_limited(
     emulator: Emulator, make_host: Callable[..., Host]
 ) -> None:
     config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:maxConcurrency": "6"}
@@ -152,7 +148,7 @@ def test_waiting_for_the_rate_limit_is_shown(emulator: Emulator, make_host: Call
         assert any(text.startswith("rate limit: ") and "queued" in text for text in shown)
 
 
-def test_a_boot_of_which_the_rate_limit_hides_the_end_is_not_shown_as_a_slow_one(
+def test_the_rate_limit_does_not_make_a_boot_look_slow(
     make_host: Callable[..., Host],
 ) -> None:
     with Emulator(rate_limit=4, rate_window=8, boot_seconds=2) as api:
@@ -167,7 +163,7 @@ def test_a_boot_of_which_the_rate_limit_hides_the_end_is_not_shown_as_a_slow_one
         assert any(line.text.startswith("rate limit: ") for line in host.engine.lines)
 
 
-def test_what_was_just_made_is_taken_back_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
+def test_create_is_rolled_back_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
     emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
     web = host.resource("Container", "web")
 
@@ -178,9 +174,7 @@ def test_what_was_just_made_is_taken_back_when_the_engine_is_gone(host: Host, em
     until(lambda: emulator.calls("containers.delete") and emulator.state.containers == {})
 
 
-def test_what_was_just_made_is_taken_back_also_if_that_is_refused_while_it_boots(
-    host: Host, emulator: Emulator
-) -> None:
+def test_rollback_retries_if_the_api_refuses_it_during_the_boot(host: Host, emulator: Emulator) -> None:
     emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
     refused = emulator.faults.add("containers.delete", "status", 2, code=409)
     web = host.resource("Container", "web")
@@ -193,7 +187,7 @@ def test_what_was_just_made_is_taken_back_also_if_that_is_refused_while_it_boots
     assert refused.fired == 2
 
 
-def test_what_was_just_made_is_taken_back_also_when_the_rate_limit_is_reached(
+def test_rollback_waits_for_the_rate_limit(
     make_host: Callable[..., Host],
 ) -> None:
     with Emulator(rate_limit=3, rate_window=5, boot_seconds=60) as api:
@@ -210,7 +204,7 @@ def test_what_was_just_made_is_taken_back_also_when_the_rate_limit_is_reached(
         until(lambda: api.calls("containers.delete") and api.state.containers == {})
 
 
-def test_what_may_have_been_made_is_looked_for_and_taken_back(make_host: Callable[..., Host]) -> None:
+def test_a_create_with_unknown_outcome_is_rolled_back(make_host: Callable[..., Host]) -> None:
     with Emulator(rate_limit=2, rate_window=6, boot_seconds=60) as api:
         api.faults.add("containers.create", "drop_after")
         host = make_host(
@@ -218,7 +212,7 @@ def test_what_may_have_been_made_is_looked_for_and_taken_back(make_host: Callabl
         )
         web = host.resource("Container", "web")
 
-        # The answer is lost, the look that follows a second later waits for the rate limit, and meanwhile the engine
+        # The response is lost, the look one second later waits for the rate limit, and meanwhile the engine
         # goes away.
         web.abandon_create(
             web.checked(name="web", template="nodejs"),
@@ -229,7 +223,7 @@ def test_what_may_have_been_made_is_looked_for_and_taken_back(make_host: Callabl
         until(lambda: api.calls("containers.delete") and api.state.containers == {})
 
 
-def test_the_time_that_there_is_holds_for_the_rate_limit_as_well(make_host: Callable[..., Host]) -> None:
+def test_the_timeout_includes_the_wait_for_the_rate_limit(make_host: Callable[..., Host]) -> None:
     with Emulator(rate_limit=1, rate_window=30) as api:
         host = make_host(
             {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "1"}
@@ -245,7 +239,7 @@ def test_the_time_that_there_is_holds_for_the_rate_limit_as_well(make_host: Call
         assert api.calls("containers.create") == 0
 
 
-def test_what_was_taken_over_is_left_alone_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
+def test_an_adopted_container_is_kept_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
     running(emulator, "web")
     emulator.drift.stop("web")
     emulator.platform.pace = emulator.platform.pace.__class__(action_seconds=60)
@@ -259,10 +253,10 @@ def test_what_was_taken_over_is_left_alone_when_the_engine_is_gone(host: Host, e
 
 
 @pytest.mark.parametrize("kind", sorted(HANDLERS))
-def test_every_kind_says_all_that_is_missing_at_once(host: Host, kind: str) -> None:
+def test_every_kind_reports_all_missing_inputs_together(host: Host, kind: str) -> None:
     required = {field.name for field in HANDLERS[kind].fields if field.required}
     if host.type_prefix == NATIVE:
-        # The plugin gives a name to what has none; for a program in Python its class does.
+        # The plugin adds a default name; for a Python program the class adds it.
         required.discard("name")
 
     failures = host.resource(kind, "web").check()

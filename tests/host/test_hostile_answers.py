@@ -1,5 +1,5 @@
 """
-Answers and inputs that are hostile, or only odd: a clear error, and never a hang, a leak or the end of the host.
+Hostile or unusual answers and inputs cause a clear error, and never a hang, a leaked secret or a dead host.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def seen() -> dict[str, list[Seen]]:
-    """What became of each wrong value, through the real host."""
+    """Run each wrong value through the real host and return the results."""
     return run()
 
 
 @pytest.mark.parametrize("operation", [*READS, *CHANGES])
-def test_a_value_of_a_wrong_type_is_read_or_told_and_nothing_is_lost_by_it(
+def test_a_wrong_type_is_read_or_reported_without_an_orphan(
     seen: dict[str, list[Seen]], operation: str
 ) -> None:
     found = seen[operation]
@@ -70,18 +70,18 @@ ASKED: dict[str, Callable[[StacksClient, str], object]] = {
     "backups.stats": lambda client, _id: client.backups.stats(),
     "vpn_clients.config": lambda client, id_: client.vpn_clients.config(id_),
 }
-"""What no refresh and no change asks: for data functions, errors and waits."""
+"""Operations that only data functions, errors and waits call."""
 
 
 @pytest.mark.parametrize("operation", ASKED)
-def test_a_value_of_a_wrong_type_is_read_or_told_where_only_functions_ask(operation: str) -> None:
+def test_a_wrong_type_is_read_or_reported_by_functions(operation: str) -> None:
     with Emulator(boot_seconds=0.0) as emulator:
         clock = FakeClock()
         client = StacksClient(emulator.key, base_url=emulator.url, clock=clock, requests_per_minute=1_000_000)
         id_ = client.containers.create(name="vpn", template="stacks-vpn").id
         told: list[str] = []
         for wrong in wrongs(operation):
-            # Pauses between attempts and windows of the rate limit cost no time on this clock.
+            # With this clock, retries and the rate limit cost no time.
             with altered(emulator, wrong) as given:
                 try:
                     ASKED[operation](client, id_)
@@ -93,7 +93,7 @@ def test_a_value_of_a_wrong_type_is_read_or_told_where_only_functions_ask(operat
         client.close()
 
 
-def test_every_operation_of_the_contract_has_had_its_wrong_values() -> None:
+def test_every_operation_of_the_contract_is_tested() -> None:
     assert {*READS, *CHANGES, *ASKED} == set(OPERATIONS)
 
 
@@ -111,7 +111,7 @@ WHOLE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_an_answer_that_would_choke_a_reader_is_told(host: Host, emulator: Emulator, name: str) -> None:
+def test_an_oversized_answer_is_reported(host: Host, emulator: Emulator, name: str) -> None:
     options, expected = WHOLE[name]
     emulator.faults.add("containers.list", "answer", None, **options)
 
@@ -126,7 +126,7 @@ def test_an_answer_that_would_choke_a_reader_is_told(host: Host, emulator: Emula
 
 
 @pytest.mark.parametrize("id_", HOSTILE)
-def test_an_id_reaches_the_endpoint_that_was_meant_or_none(host: Host, emulator: Emulator, id_: str) -> None:
+def test_a_hostile_id_reaches_no_other_endpoint(host: Host, emulator: Emulator, id_: str) -> None:
     key = host.resource("SshCertificate", "key")
     failures = key.check(container=id_)
     if not failures:
@@ -135,13 +135,15 @@ def test_an_id_reaches_the_endpoint_that_was_meant_or_none(host: Host, emulator:
         assert "internal error" not in caught.value.message
         assert len(caught.value.message) < len(id_) + 500
 
-    # With nothing but a look at it: no hostile id leads anywhere else.
+    # The container is only looked up: a hostile id reaches no other endpoint.
     asked = {record.operation for record in emulator.requests}
     assert asked <= {"containers.list", "containers.status"}
 
 
 @pytest.mark.parametrize("id_", HOSTILE)
-def test_a_hostile_id_that_the_api_tells_leads_nowhere_else(host: Host, emulator: Emulator, id_: str) -> None:
+def test_a_hostile_id_from_the_api_reaches_no_other_endpoint(
+    host: Host, emulator: Emulator, id_: str
+) -> None:
     web = host.resource("Container", "web")
     web.timeout = 3
     body = {"success": True, "data": {"id": id_, "name": "web", "status": "pending"}}
@@ -153,7 +155,7 @@ def test_a_hostile_id_that_the_api_tells_leads_nowhere_else(host: Host, emulator
     except CallFailedError as error:
         told = error.message
     if web.id:
-        # An id that cannot be of this account is not even asked for.
+        # No request is sent for an id that is not valid in this account.
         with contextlib.suppress(CallFailedError):
             web.delete()
 
@@ -186,7 +188,7 @@ def test_a_hostile_id_that_the_api_tells_leads_nowhere_else(host: Host, emulator
         ("https://", "is no address"),
     ],
 )
-def test_an_address_that_would_give_the_key_away_is_refused(
+def test_a_url_that_would_leak_the_key_is_refused(
     make_host: Callable[..., Host], emulator: Emulator, url: str, expected: str
 ) -> None:
     host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": url})
@@ -199,7 +201,7 @@ def test_an_address_that_would_give_the_key_away_is_refused(
 
 
 class _Elsewhere(http.server.BaseHTTPRequestHandler):
-    """Another host, which keeps what it is sent."""
+    """Another host, which records the headers that it receives."""
 
     asked: ClassVar[list[dict[str, str]]] = []
 
@@ -214,12 +216,12 @@ class _Elsewhere(http.server.BaseHTTPRequestHandler):
     do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  (names of http.server)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def elsewhere() -> Iterator[str]:
-    """The address of another host."""
+    """Start another host and return its URL."""
     _Elsewhere.asked.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -235,7 +237,7 @@ def elsewhere() -> Iterator[str]:
         ("containers.delete", 308),
     ],
 )
-def test_nothing_follows_a_redirect(
+def test_redirects_are_not_followed(
     host: Host, emulator: Emulator, elsewhere: str, operation: str, code: int
 ) -> None:
     web = host.resource("Container", "web")

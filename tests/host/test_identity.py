@@ -1,7 +1,7 @@
 """
-Child resources whose container was deleted and created again under the same name, and so with the same id.
+Child resources whose container was deleted and recreated under the same name, so it has the same id.
 
-The new container may be another stack's, and so may an equal child in it: it is neither changed nor deleted.
+The new container and an equal child in it may be managed by another stack: the child is not changed or deleted.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ CHANGES: dict[str, Inputs] = {
     "VpnClient": {"store_config": False},
 }
 CERTAINLY_OTHER = {"Connection", "PinnedBackup", "SshCertificate", "AllowedIp"}
-"""Kinds with something unique in the state, which shows that an equal child is another one."""
+"""Kinds with a unique value in the state, which shows that an equal child is another object."""
 
 
 @pytest.fixture
 def ids(host: Host, emulator: Emulator) -> dict[str, str]:
-    """Containers by name, that the host's stack manages."""
+    """Create containers that the host's stack manages; return them by name."""
     found = {}
     for name, template in (("web", "nodejs"), ("sql", "postgresql"), ("vpn", "stacks-vpn")):
         container = host.resource("Container", name)
@@ -51,7 +51,7 @@ def ids(host: Host, emulator: Emulator) -> dict[str, str]:
 
 
 def recreate(emulator: Emulator, kind: str) -> None:
-    """Create the container again outside, with an equal child."""
+    """Recreate the container outside, with an equal child."""
     name = "vpn" if kind == "VpnClient" else "web"
     emulator.advance(60)
     emulator.drift.start(emulator.drift.recreate(name).id)
@@ -73,7 +73,7 @@ def child(
     ids: dict[str, str],
     make_host: Callable[..., Host],
 ) -> HostedResource:
-    """A child of a container that is then created again outside, in the host of the next operation."""
+    """Return a child whose container was then recreated outside, in the host of the next operation."""
     resource = host.resource(request.param, "child")
     resource.up(**INPUTS[request.param](ids))
     recreate(emulator, request.param)
@@ -81,9 +81,7 @@ def child(
     return resource
 
 
-def test_deletion_leaves_the_child_of_a_recreated_container_alone(
-    child: HostedResource, emulator: Emulator
-) -> None:
+def test_delete_keeps_the_child_of_a_recreated_container(child: HostedResource, emulator: Emulator) -> None:
     standing, calls = contents(emulator), len(emulator.requests)
     serial = [one.certificate_serial for one in emulator.state.containers.values()]
 
@@ -95,7 +93,7 @@ def test_deletion_leaves_the_child_of_a_recreated_container_alone(
 
     assert contents(emulator) == standing
     assert [one.certificate_serial for one in emulator.state.containers.values()] == serial
-    # The ids of connections and backups are never used again, so their deletion may be asked for.
+    # The API never reuses ids of connections and backups, so their deletion may be requested.
     allowed = {"Connection": {"connections.delete"}, "PinnedBackup": {"backups.delete"}}
     assert set(writes(emulator, calls)) <= allowed.get(child.kind, set())
     if child.kind == "VpnClient":
@@ -106,7 +104,7 @@ def test_deletion_leaves_the_child_of_a_recreated_container_alone(
 
 
 @pytest.mark.parametrize("child", ["AllowedIp"], indirect=True)
-def test_deletion_says_that_the_rule_of_a_recreated_container_is_left_alone(child: HostedResource) -> None:
+def test_delete_reports_that_the_rule_of_a_recreated_container_is_kept(child: HostedResource) -> None:
     child.delete()
 
     (line,) = [line for line in child.lines() if line.endswith("it is left alone")]
@@ -127,7 +125,7 @@ def test_refresh_reports_the_child_of_a_recreated_container_as_deleted_or_warns(
 
 
 @pytest.mark.parametrize("child", CHANGES, indirect=True)
-def test_update_leaves_the_child_of_a_recreated_container_alone(
+def test_update_keeps_the_child_of_a_recreated_container(
     child: HostedResource, emulator: Emulator, ids: dict[str, str]
 ) -> None:
     standing, calls = contents(emulator), len(emulator.requests)

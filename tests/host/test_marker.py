@@ -1,4 +1,4 @@
-"""Every resource carries its kind in its inputs and outputs, for policies and prices to recognise it by."""
+"""Every resource has its kind in its inputs and outputs, so that policies and prices recognise it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from stacks_pulumi.pricing.tokens import MARKER
 from tests.support.host import Host
 
 
-def test_check_writes_the_kind_and_a_program_cannot_write_another(host: Host) -> None:
+def test_check_sets_the_kind_and_refuses_another(host: Host) -> None:
     checked, failures = host.resource("Container", "web")._check(
         {"name": "web", "template": "nodejs", MARKER: "PinnedBackup"}
     )
@@ -15,7 +15,7 @@ def test_check_writes_the_kind_and_a_program_cannot_write_another(host: Host) ->
     assert checked[MARKER] == "Container"
 
 
-def test_marker_is_in_the_state_and_its_absence_is_no_difference(host: Host) -> None:
+def test_the_kind_is_in_the_state_and_its_absence_is_no_diff(host: Host) -> None:
     web = host.resource("Container", "web")
     web.up(name="web", template="nodejs")
     assert web.outs[MARKER] == "Container"

@@ -1,4 +1,4 @@
-"""The default name of a container, on the real host: a pattern shapes it once, and it stays."""
+"""The default name of a container, on the real host: a pattern makes it once, and the container keeps it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.host import CallFailedError, Host, HostedResource
 
 PATTERN = "${name}-${stack}"
-# As the class Container sends it, if the program gives no name.
+# The class Container sends this if the program gives no name.
 WEB: dict[str, Any] = {"name": "web", "template": "nodejs", "default_name": {"organization": "acme"}}
 
 MakeHost = Callable[..., Host]
@@ -24,7 +24,7 @@ def web_of(make_host: MakeHost, emulator: Emulator, **settings: str) -> HostedRe
 
 
 def later(web: HostedResource, make_host: MakeHost, emulator: Emulator, **settings: str) -> HostedResource:
-    """The same resource in the next operation of the engine."""
+    """Return the same resource in the next operation of the engine."""
     web.host = web_of(make_host, emulator, **settings).host
     return web
 
@@ -33,14 +33,14 @@ def names(emulator: Emulator) -> set[str]:
     return {container.name for container in emulator.state.containers.values()}
 
 
-def test_a_default_name_is_shaped_and_an_explicit_one_is_not(make_host: MakeHost, emulator: Emulator) -> None:
+def test_the_pattern_applies_only_to_default_names(make_host: MakeHost, emulator: Emulator) -> None:
     web = web_of(make_host, emulator, namePattern="${organization}-${project}-" + PATTERN)
 
     assert web.checked(**WEB)["name"] == "acme-tests-web-dev"
     assert web.checked(name="web", template="nodejs")["name"] == "web"
 
 
-def test_a_shaped_name_survives_everything_but_its_own_end(make_host: MakeHost, emulator: Emulator) -> None:
+def test_a_name_from_a_pattern_is_kept_until_a_replacement(make_host: MakeHost, emulator: Emulator) -> None:
     web = web_of(make_host, emulator, namePattern=PATTERN)
 
     assert web.up(**WEB) == ["create"]
@@ -54,7 +54,7 @@ def test_a_shaped_name_survives_everything_but_its_own_end(make_host: MakeHost, 
 
     web.delete()
 
-    # A new container, even one that replaces it, has the name that the pattern makes now.
+    # A new container, even a replacement, gets the name that the pattern makes now.
     assert web.up(**WEB) == ["create"]
     assert names(emulator) == {"dev-web"}
 
@@ -81,9 +81,7 @@ def test_a_container_whose_explicit_name_is_removed_is_not_renamed(
     assert "name would change from 'shop' to 'web-dev'" in web.check(**WEB)["name"]
 
 
-def test_two_resources_whose_shaped_names_are_equal_are_an_error_at_preview(
-    make_host: MakeHost, emulator: Emulator
-) -> None:
+def test_two_equal_names_from_a_pattern_fail_at_preview(make_host: MakeHost, emulator: Emulator) -> None:
     web = web_of(make_host, emulator, namePattern=PATTERN)
     web.checked(**WEB)
 
@@ -108,7 +106,7 @@ def test_a_malformed_pattern_fails_the_check(
     assert words in failure.value.message
 
 
-def test_an_expression_that_is_not_known_fails_the_check(make_host: MakeHost, emulator: Emulator) -> None:
+def test_an_unknown_expression_fails_the_check(make_host: MakeHost, emulator: Emulator) -> None:
     web = web_of(make_host, emulator, namePattern="${organization}-${name}")
 
     with pytest.raises(CallFailedError, match=r"\$\{organization\} is not known here: leave it out"):
@@ -129,7 +127,7 @@ def test_an_expression_that_is_not_known_fails_the_check(make_host: MakeHost, em
         ),
     ],
 )
-def test_the_error_for_a_taken_name_has_the_possible_owners_and_the_remedies(
+def test_a_taken_name_is_an_error_with_owners_and_fixes(
     make_host: MakeHost, emulator: Emulator, settings: dict[str, str], remedy: str
 ) -> None:
     web_of(make_host, emulator, **settings).up(**WEB)

@@ -1,4 +1,4 @@
-"""Answers that are slow or odd in one place, through the real host: the wait ends in time, and nothing is forgotten."""
+"""Slow or unusual answers, through the real host: the wait ends in time, and the state keeps its resources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.host import CallFailedError, Host
 
 
 @pytest.mark.parametrize("part", ["headers", "body"])
-def test_an_answer_that_trickles_does_not_outlast_the_wait(host: Host, emulator: Emulator, part: str) -> None:
+def test_a_slow_answer_does_not_exceed_the_timeout(host: Host, emulator: Emulator, part: str) -> None:
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, boot_seconds=3600)
     web = host.resource("Container", "web")
     web.timeout = 3
@@ -39,7 +39,7 @@ def test_an_answer_that_trickles_does_not_outlast_the_wait(host: Host, emulator:
     ],
     ids=["count", "odd row", "odd field"],
 )
-def test_a_read_of_an_odd_list_keeps_what_is_there_and_sees_what_is_gone(
+def test_a_read_of_an_unusual_list_keeps_only_existing_children(
     host: Host, emulator: Emulator, kind: str, options: dict[str, Any]
 ) -> None:
     running(emulator, "other")
@@ -52,11 +52,11 @@ def test_a_read_of_an_odd_list_keeps_what_is_there_and_sees_what_is_gone(
     kept, gone = web.read(), sql.read()
 
     assert (kept, gone) == (True, False)
-    # The absence from such a list proves nothing; the status does.
+    # Absence from such a list is no proof of a deletion; the status is.
     assert emulator.calls("containers.status") > 0 or kind == "wrong_types"
 
 
-def test_a_list_that_is_shorter_than_its_count_proves_no_absence(host: Host, emulator: Emulator) -> None:
+def test_a_list_shorter_than_its_count_proves_no_deletion(host: Host, emulator: Emulator) -> None:
     web = host.resource("Container", "web")
     web.up(name="web", template="nodejs")
     body = {"success": True, "count": 1, "data": []}

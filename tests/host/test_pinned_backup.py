@@ -1,4 +1,4 @@
-"""PinnedBackup on the real host: the one backup that was started for it, complete and pinned."""
+"""PinnedBackup on the real host: it manages the one backup that it started, complete and pinned."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, i
 
 @pytest.fixture
 def sql(emulator: Emulator) -> str:
-    """Id of a container that runs."""
+    """Return the id of a running container."""
     return running(emulator, "sql", "postgresql")
 
 
 @pytest.fixture
 def backup(host: Host) -> HostedResource:
-    """A backup that is not made yet."""
+    """Return the resource of a backup that does not exist yet."""
     return host.resource("PinnedBackup", "before-v2")
 
 
 def started(emulator: Emulator, count: int = 1) -> list[int]:
-    """Backups that somebody else made; the clock is driven until they are complete."""
+    """Make backups outside the program, and advance the clock until they are complete."""
     made = [backups.trigger(emulator.platform, emulator.state.container("sql")).id for _ in range(count)]
     emulator.advance(60)
     return made
 
 
 def pins(emulator: Emulator) -> dict[int, bool]:
-    """All backups, and whether they are pinned."""
+    """Return all backups, and whether they are pinned."""
     return {number: found.pinned for number, found in emulator.state.backups.items()}
 
 
 def warnings(backup: HostedResource) -> list[str]:
-    """What was warned of."""
+    """Return the warnings."""
     return [line.text for line in backup.host.engine.lines if line.severity == "WARNING"]
 
 
@@ -54,7 +54,7 @@ def warnings(backup: HostedResource) -> list[str]:
         ({"on_delete": "remove"}, "unpin, delete, keep"),
     ],
 )
-def test_what_is_wrong_fails_on_its_property(
+def test_invalid_inputs_fail_on_their_property(
     backup: HostedResource, wrong: dict[str, Any], words: str
 ) -> None:
     found = backup.check(**{"container": "usr-1-sql", **wrong})
@@ -63,7 +63,7 @@ def test_what_is_wrong_fails_on_its_property(
     assert words in "".join(found.values())
 
 
-def test_what_replaces_makes_the_new_one_first(backup: HostedResource, sql: str) -> None:
+def test_a_replacement_creates_before_it_deletes(backup: HostedResource, sql: str) -> None:
     backup.up(container=sql, triggers=["v2"])
 
     for change in ({"triggers": ["v3"]}, {"container": UNKNOWN}, {"triggers": [UNKNOWN]}):
@@ -73,7 +73,7 @@ def test_what_replaces_makes_the_new_one_first(backup: HostedResource, sql: str)
     assert (sorted(named.replaces), named.deleteBeforeReplace) == (["backup_id"], False)
 
 
-def test_triggers_and_a_number_are_one_too_many(backup: HostedResource) -> None:
+def test_triggers_and_a_number_exclude_each_other(backup: HostedResource) -> None:
     found = backup.check(container="usr-1-sql", triggers=["v2"], backup_id=178)
 
     assert found == {
@@ -84,7 +84,9 @@ def test_triggers_and_a_number_are_one_too_many(backup: HostedResource) -> None:
 # --- create ---
 
 
-def test_a_backup_is_made_completed_and_pinned(backup: HostedResource, sql: str, emulator: Emulator) -> None:
+def test_create_waits_for_the_backup_and_pins_it(
+    backup: HostedResource, sql: str, emulator: Emulator
+) -> None:
     (older,) = started(emulator)
 
     backup.up(container=sql, triggers=["v2"])
@@ -95,15 +97,13 @@ def test_a_backup_is_made_completed_and_pinned(backup: HostedResource, sql: str,
     assert (True, "completed", "unpin") == tuple(backup.outs[k] for k in ("pinned", "status", "on_delete"))
     assert backup.outs["size_bytes"] > 0
     assert backup.outs["completed_at"].endswith("Z")
-    # A look at the container, the backups before, the start, the backups after (complete by then), the pin, a check.
+    # The requests: container, backups before, start, backups after (complete by then), pin, verification.
     assert emulator.calls() == 6
     assert backup.up(container=sql, triggers=["v2"]) == []
     assert emulator.calls() == 6
 
 
-def test_progress_is_shown_while_a_backup_takes_its_time(
-    backup: HostedResource, sql: str, emulator: Emulator
-) -> None:
+def test_progress_is_shown_during_a_backup(backup: HostedResource, sql: str, emulator: Emulator) -> None:
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, backup_seconds=2.5)
 
     backup.up(container=sql)
@@ -112,7 +112,9 @@ def test_progress_is_shown_while_a_backup_takes_its_time(
     assert pins(emulator) == {1: True}
 
 
-def test_two_of_one_container_at_once_are_two_backups(host: Host, sql: str, emulator: Emulator) -> None:
+def test_two_concurrent_resources_of_one_container_make_two_backups(
+    host: Host, sql: str, emulator: Emulator
+) -> None:
     both = [host.resource("PinnedBackup", name) for name in ("one", "two")]
 
     assert in_parallel(*(lambda it=it: it.up(container=sql) for it in both)) == [None, None]
@@ -121,7 +123,7 @@ def test_two_of_one_container_at_once_are_two_backups(host: Host, sql: str, emul
     assert pins(emulator) == {1: True, 2: True}
 
 
-def test_a_request_that_was_lost_is_sent_again_after_a_look(
+def test_a_lost_request_is_sent_again_after_a_look(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     started(emulator)
@@ -132,7 +134,7 @@ def test_a_request_that_was_lost_is_sent_again_after_a_look(
     assert pins(emulator) == {1: False, 2: True}
 
 
-def test_a_lost_answer_is_no_second_backup(backup: HostedResource, sql: str, emulator: Emulator) -> None:
+def test_a_lost_response_makes_no_second_backup(backup: HostedResource, sql: str, emulator: Emulator) -> None:
     emulator.faults.add("backups.trigger", "drop_after")
 
     backup.up(container=sql)
@@ -140,7 +142,7 @@ def test_a_lost_answer_is_no_second_backup(backup: HostedResource, sql: str, emu
     assert pins(emulator) == {1: True}
 
 
-def test_a_stopped_container_is_an_error_at_once(
+def test_a_stopped_container_is_an_immediate_error(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     emulator.drift.stop("sql")
@@ -151,7 +153,7 @@ def test_a_stopped_container_is_an_error_at_once(
     assert emulator.calls() == 1
 
 
-def test_a_failed_backup_says_why_and_the_next_up_makes_another(
+def test_a_failed_backup_has_a_reason_and_the_next_up_retries(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     emulator.fail_backup("sql", "snapshot failed: no space left on device")
@@ -164,7 +166,7 @@ def test_a_failed_backup_says_why_and_the_next_up_makes_another(
     assert pins(emulator) == {1: False, 2: True}
 
 
-def test_a_backup_that_takes_too_long_is_kept_and_pinned_by_the_next_up(
+def test_a_backup_that_times_out_is_pinned_by_the_next_up(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, backup_seconds=3600)
@@ -176,12 +178,12 @@ def test_a_backup_that_takes_too_long_is_kept_and_pinned_by_the_next_up(
     assert failure.value.kept_id == f"{sql}/1"
     emulator.advance(3600)
     backup.update(backup.checked(container=sql))
-    # A nightly backup may have come meanwhile.
+    # The platform may have made a nightly backup meanwhile.
     assert pins(emulator)[1] is True
     assert backup.outs["pinned"] is True
 
 
-def test_one_that_failed_after_the_time_was_up_is_made_again(
+def test_a_backup_that_failed_after_the_timeout_is_retried(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, backup_seconds=3600)
@@ -197,7 +199,7 @@ def test_one_that_failed_after_the_time_was_up_is_made_again(
     assert not backup.read()
 
 
-def test_a_pin_that_fails_is_tried_again(backup: HostedResource, sql: str, emulator: Emulator) -> None:
+def test_a_failed_pin_is_retried(backup: HostedResource, sql: str, emulator: Emulator) -> None:
     emulator.faults.add("backups.pin", "status", code=400)
 
     with pytest.raises(CallFailedError, match="is not pinned") as failure:
@@ -208,7 +210,7 @@ def test_a_pin_that_fails_is_tried_again(backup: HostedResource, sql: str, emula
     assert pins(emulator) == {1: True}
 
 
-def test_a_pin_that_the_list_does_not_show_is_not_believed(
+def test_a_pin_that_the_list_does_not_show_is_an_error(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     emulator.faults.add("backups.pin", "answer", body={"success": True}, done=False)
@@ -217,10 +219,10 @@ def test_a_pin_that_the_list_does_not_show_is_not_believed(
         backup.up(container=sql)
 
 
-# --- pinning what is there ---
+# --- an existing backup ---
 
 
-def test_an_existing_backup_is_pinned_without_making_one(
+def test_an_existing_backup_is_pinned_without_a_new_one(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     numbers = started(emulator, 2)
@@ -232,7 +234,7 @@ def test_an_existing_backup_is_pinned_without_making_one(
     assert backup.up(container=sql, backup_id=numbers[0]) == []
 
 
-def test_one_that_does_not_exist_is_an_error_that_tells_which_do(
+def test_an_unknown_backup_is_an_error_that_lists_the_known_ones(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     started(emulator, 2)
@@ -243,7 +245,7 @@ def test_one_that_does_not_exist_is_an_error_that_tells_which_do(
     assert failure.value.kept_id is None
 
 
-def test_what_is_older_than_the_newest_100_is_pinned_and_kept_with_a_warning(
+def test_a_backup_beyond_the_newest_100_is_kept_with_a_warning(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     started(emulator, 101)
@@ -260,7 +262,7 @@ def test_what_is_older_than_the_newest_100_is_pinned_and_kept_with_a_warning(
 # --- update, replace, read ---
 
 
-def test_unpinned_outside_is_drift_and_pinned_again(
+def test_an_unpin_outside_is_drift_and_corrected(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     backup.up(container=sql)
@@ -274,7 +276,7 @@ def test_unpinned_outside_is_drift_and_pinned_again(
     assert backup.up(container=sql) == []
 
 
-def test_a_trigger_makes_a_new_backup_and_then_lets_go_of_the_old_one(
+def test_a_trigger_makes_a_new_backup_then_releases_the_old_one(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     backup.up(container=sql, triggers=["v1"])
@@ -289,7 +291,7 @@ def test_a_trigger_makes_a_new_backup_and_then_lets_go_of_the_old_one(
 @pytest.mark.parametrize(
     ("on_delete", "left"), [("unpin", {1: False}), ("delete", {}), ("keep", {1: True}), (None, {1: False})]
 )
-def test_what_becomes_of_the_backup_in_the_end(
+def test_delete_unpins_or_deletes_the_backup(
     backup: HostedResource, sql: str, emulator: Emulator, on_delete: str | None, left: dict[int, bool]
 ) -> None:
     backup.up(container=sql)
@@ -316,7 +318,7 @@ def test_backups_of_one_container_are_read_with_one_call(host: Host, sql: str, e
 
 
 @pytest.mark.parametrize("how", ["backup", "container"])
-def test_what_is_gone_is_forgotten_or_deleted(
+def test_a_missing_backup_leaves_the_state_on_read_and_delete(
     backup: HostedResource, sql: str, emulator: Emulator, how: str
 ) -> None:
     backup.up(container=sql)
@@ -333,7 +335,7 @@ def test_what_is_gone_is_forgotten_or_deleted(
 
 
 @pytest.mark.parametrize("fault", [401, 403, 503])
-def test_a_failed_look_is_an_error_and_never_means_gone(
+def test_a_failed_read_is_an_error_and_keeps_the_state(
     backup: HostedResource, sql: str, emulator: Emulator, fault: int
 ) -> None:
     backup.up(container=sql)
@@ -343,7 +345,7 @@ def test_a_failed_look_is_an_error_and_never_means_gone(
         backup.read()
 
 
-def test_a_look_up_by_id_reads_what_is_there(backup: HostedResource, sql: str, emulator: Emulator) -> None:
+def test_a_look_up_by_id_reads_the_backup(backup: HostedResource, sql: str, emulator: Emulator) -> None:
     emulator.fail_backup("sql", "disk full")
     failed, complete = started(emulator, 2)
 

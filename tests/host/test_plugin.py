@@ -1,4 +1,4 @@
-"""The native plugin's own calls, driven over gRPC: configuration, names, previews, functions, and its end."""
+"""The gRPC calls of the native plugin: configuration, names, previews, functions, and its end."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def check(host: Host, **options: Any) -> provider_pb2.CheckResponse:
 
 
 def invoke(host: Host, token: str, **arguments: Any) -> dict[str, Any]:
-    """Ask a data function."""
+    """Call a data function."""
     request = provider_pb2.InvokeRequest(tok=f"stacks:index:{token}", args=_to_struct(arguments))
     return _to_dict(getattr(host.stub.Invoke(request), "return"))
 
 
 def failures(host: Host, **settings: Any) -> dict[str, str]:
-    """What is wrong with the settings of a provider."""
+    """Return the errors in the settings of a provider."""
     answer = host.stub.CheckConfig(provider_pb2.CheckRequest(news=_to_struct(settings)))
     return {failure.property: failure.reason for failure in answer.failures}
 
 
-def test_it_says_what_it_is(host: Host) -> None:
+def test_it_reports_its_name_and_version(host: Host) -> None:
     assert host.stub.GetPluginInfo(empty_pb2.Empty()).version == stacks_pulumi.__version__
     schema = json.loads(host.stub.GetSchema(provider_pb2.GetSchemaRequest()).schema)
     assert set(schema["resources"]) == {f"{NATIVE}{kind}" for kind in KINDS}
@@ -79,7 +79,7 @@ def test_a_wrong_setting_is_not_reported_on_another_one(host: Host) -> None:
     assert set(failures(host, allowHttp="yes", baseUrl="http://127.0.0.1:7822/api/v1")) == {"allowHttp"}
 
 
-def test_the_key_of_a_provider_is_a_secret_whatever_the_language_says(host: Host) -> None:
+def test_a_providers_key_is_always_a_secret(host: Host) -> None:
     key = "sk_stacks_" + "0" * 64
 
     answer = host.stub.CheckConfig(
@@ -91,7 +91,7 @@ def test_the_key_of_a_provider_is_a_secret_whatever_the_language_says(host: Host
     assert _to_dict(unknown.inputs) == {"apiKey": UNKNOWN}
 
 
-def test_settings_of_programs_and_of_the_engine_are_let_pass(host: Host) -> None:
+def test_settings_of_programs_and_of_the_engine_are_accepted(host: Host) -> None:
     assert (
         failures(
             host,
@@ -116,7 +116,7 @@ def test_another_key_or_address_never_replaces_a_provider(host: Host) -> None:
     assert answer.changes == provider_pb2.DiffResponse.DIFF_SOME
 
 
-def test_a_name_is_the_former_one_then_that_of_autonaming_then_that_of_the_program(host: Host) -> None:
+def test_a_name_comes_from_state_then_autonaming_then_program(host: Host) -> None:
     options = provider_pb2.CheckRequest.AutonamingOptions
     proposed = options(proposed_name="web-dev", mode=options.PROPOSE)
 
@@ -126,7 +126,7 @@ def test_a_name_is_the_former_one_then_that_of_autonaming_then_that_of_the_progr
     assert _to_dict(kept.inputs)["name"] == "former"
 
 
-def test_the_default_name_is_all_of_a_name_with_colons(host: Host) -> None:
+def test_the_default_name_includes_colons_of_the_resource_name(host: Host) -> None:
     request = provider_pb2.CheckRequest(urn=f"{URN}::two", news=_to_struct({"template": "nodejs"}))
 
     (failure,) = host.stub.Check(request).failures
@@ -134,7 +134,7 @@ def test_the_default_name_is_all_of_a_name_with_colons(host: Host) -> None:
     assert "'web::two'" in failure.reason
 
 
-def test_a_proposed_name_that_is_too_long_is_shortened_and_an_enforced_one_is_refused(host: Host) -> None:
+def test_a_long_name_is_shortened_unless_it_is_enforced(host: Host) -> None:
     options = provider_pb2.CheckRequest.AutonamingOptions
     long = "a-very-long-name-of-a-container-1a2b3c4"
 
@@ -147,7 +147,7 @@ def test_a_proposed_name_that_is_too_long_is_shortened_and_an_enforced_one_is_re
     assert [failure.property for failure in enforced.failures] == ["name"]
 
 
-def test_a_name_pattern_shapes_the_name_of_the_program_and_autonaming_takes_precedence(
+def test_autonaming_takes_precedence_over_a_name_pattern(
     make_host: Callable[..., Host], emulator: Emulator
 ) -> None:
     config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
@@ -186,7 +186,7 @@ def test_at_preview_only_outputs_are_unknown(host: Host, emulator: Emulator) -> 
     assert emulator.calls() == 0
 
 
-def test_a_data_function_takes_and_gives_the_names_of_other_languages(host: Host, emulator: Emulator) -> None:
+def test_a_data_function_uses_camel_case_names(host: Host, emulator: Emulator) -> None:
     host.resource("Container", "web").up(name="web", template="nodejs")
     id_ = f"{emulator.account}-web"
 
@@ -218,7 +218,7 @@ def test_a_data_function_takes_and_gives_the_names_of_other_languages(host: Host
         ("getNothing", {}, "getNothing: stacks has no such function"),
     ],
 )
-def test_a_data_function_that_fails_says_why(
+def test_a_failed_data_function_has_a_reason(
     host: Host, token: str, arguments: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(grpc.RpcError) as failure:
@@ -239,11 +239,11 @@ def test_a_data_function_that_fails_says_why(
             "'abc' is not the id of a Connection, which looks like <source id>/<connection id>",
         ),
         ("PinnedBackup", "usr-1-web/first", "PinnedBackup usr-1-web/first does not exist"),
-        # Its import would put a backup back over newer data at the next `up`.
+        # After its import the next `up` would restore a backup over newer data.
         ("BackupRestore", "1", "a BackupRestore cannot be imported or looked up"),
     ],
 )
-def test_an_import_of_what_cannot_be_says_why(host: Host, kind: str, id_: str, expected: str) -> None:
+def test_an_impossible_import_has_a_reason(host: Host, kind: str, id_: str, expected: str) -> None:
     request = provider_pb2.ReadRequest(id=id_, urn=host.resource(kind).urn)
 
     with pytest.raises(grpc.RpcError) as failure:
@@ -252,7 +252,7 @@ def test_an_import_of_what_cannot_be_says_why(host: Host, kind: str, id_: str, e
     assert str(failure.value.details()).startswith(expected)
 
 
-def test_a_type_that_it_does_not_know_is_an_error_that_names_it(host: Host) -> None:
+def test_an_unknown_type_is_an_error_that_names_it(host: Host) -> None:
     urn = URN.replace("Container", "Cluster")
 
     with pytest.raises(grpc.RpcError) as failure:
@@ -262,7 +262,7 @@ def test_a_type_that_it_does_not_know_is_an_error_that_names_it(host: Host) -> N
 
 
 def test_after_an_operation_it_serves_another_one(host: Host, emulator: Emulator) -> None:
-    # As with PULUMI_DEBUG_PROVIDERS: what one operation has declared must not stand in the way of the next.
+    # As with PULUMI_DEBUG_PROVIDERS: declarations of one operation must not conflict with those of the next.
     assert host.resource("Container", "web").check(name="web", template="nodejs") == {}
     other = host.resource("Container", "renamed")
     assert "two resources declare the same" in other.check(name="web", template="nodejs")["name"]
@@ -273,7 +273,7 @@ def test_after_an_operation_it_serves_another_one(host: Host, emulator: Emulator
     assert other.check(name="web", template="nodejs") == {}
 
 
-def test_after_an_operation_nothing_that_it_read_is_used(host: Host, emulator: Emulator) -> None:
+def test_the_next_operation_uses_no_earlier_answers(host: Host, emulator: Emulator) -> None:
     web = host.resource("Container", "web")
     web.up(name="web", template="nodejs")
     assert web.read()
@@ -286,7 +286,7 @@ def test_after_an_operation_nothing_that_it_read_is_used(host: Host, emulator: E
 
 
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM", "SIGINT"])
-def test_what_is_in_progress_is_rolled_back_when_the_engine_is_gone(
+def test_creates_in_progress_are_rolled_back_when_the_engine_is_gone(
     make_host: Callable[..., Host], end: str
 ) -> None:
     with Emulator(boot_seconds=60) as emulator:
@@ -309,7 +309,7 @@ def test_what_is_in_progress_is_rolled_back_when_the_engine_is_gone(
         assert holdings(emulator) == set()
 
 
-def test_what_waits_for_its_turn_is_not_begun_when_the_engine_is_gone(make_host: Callable[..., Host]) -> None:
+def test_queued_creates_do_not_start_when_the_engine_is_gone(make_host: Callable[..., Host]) -> None:
     with Emulator(boot_seconds=60) as emulator:
         config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:maxConcurrency": "1"}
         host = make_host(config)

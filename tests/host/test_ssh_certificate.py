@@ -1,4 +1,4 @@
-"""SshCertificate on the real host: the key of a compute container, downloaded or made anew."""
+"""SshCertificate on the real host: it downloads or regenerates the key of a compute container."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedRes
 
 @pytest.fixture
 def web(emulator: Emulator) -> str:
-    """Id of a compute container."""
+    """Return the id of a compute container."""
     return running(emulator, "web")
 
 
 @pytest.fixture
 def key(host: Host) -> HostedResource:
-    """A key that is not known yet."""
+    """Return the resource of a key that is not downloaded yet."""
     return host.resource("SshCertificate", "key")
 
 
-def test_what_is_wrong_fails_on_its_property(key: HostedResource) -> None:
+def test_invalid_inputs_fail_on_their_property(key: HostedResource) -> None:
     assert key.check(container="a/b", rotate_triggers="v1").keys() == {"container", "rotate_triggers"}
 
 
@@ -46,25 +46,25 @@ def test_a_trigger_makes_a_new_key(key: HostedResource, web: str, emulator: Emul
 
     assert key.outs["private_key"] != first
     assert emulator.state.container("web").certificate_serial == 2
-    # The look at the container, the new key, and its download: the answer only says that there is a new one.
+    # The requests: container, new key, download of the key, as the answer to the second does not contain it.
     assert emulator.calls() == calls + 3
     assert key.up(container=web, rotate_triggers=["2027"]) == []
 
 
-def test_an_update_without_a_changed_trigger_makes_no_new_key(
+def test_an_update_without_a_new_trigger_makes_no_new_key(
     key: HostedResource, web: str, emulator: Emulator
 ) -> None:
     key.up(container=web, rotate_triggers=["1"])
     before = key.outs
 
-    # What a state that comes from the other host gets.
+    # A state from the other host causes this update.
     key.update(key.checked(container=web, rotate_triggers=["1"]))
 
     assert key.outs == before
     assert emulator.calls("containers.regenerate_certificate") == 0
 
 
-def test_a_failed_rotation_is_tried_again(key: HostedResource, web: str, emulator: Emulator) -> None:
+def test_a_failed_rotation_is_retried(key: HostedResource, web: str, emulator: Emulator) -> None:
     key.up(container=web)
     emulator.faults.add("containers.regenerate_certificate", "status", code=400)
 
@@ -75,7 +75,7 @@ def test_a_failed_rotation_is_tried_again(key: HostedResource, web: str, emulato
     assert emulator.state.container("web").certificate_serial == 2
 
 
-def test_another_container_is_another_key(key: HostedResource, web: str, emulator: Emulator) -> None:
+def test_another_container_replaces_the_key(key: HostedResource, web: str, emulator: Emulator) -> None:
     other = running(emulator, "other")
     key.up(container=web)
 
@@ -84,7 +84,7 @@ def test_another_container_is_another_key(key: HostedResource, web: str, emulato
     assert key.id == other
 
 
-def test_a_key_that_was_made_outside_is_found_by_a_read(
+def test_a_read_finds_a_key_that_was_regenerated_outside(
     key: HostedResource, web: str, emulator: Emulator
 ) -> None:
     key.up(container=web)
@@ -110,7 +110,9 @@ def test_a_managed_service_and_a_stopped_container_are_clear_errors(
         key.up(container=web)
 
 
-def test_with_its_container_the_key_is_gone(key: HostedResource, web: str, emulator: Emulator) -> None:
+def test_a_deleted_container_drops_the_key_from_the_state(
+    key: HostedResource, web: str, emulator: Emulator
+) -> None:
     key.up(container=web)
     emulator.drift.delete("web")
 
@@ -118,7 +120,7 @@ def test_with_its_container_the_key_is_gone(key: HostedResource, web: str, emula
 
 
 @pytest.mark.parametrize("fault", [401, 403, 503])
-def test_a_failed_look_is_an_error_and_never_means_gone(
+def test_a_failed_read_is_an_error_and_keeps_the_state(
     key: HostedResource, web: str, emulator: Emulator, fault: int
 ) -> None:
     key.up(container=web)
@@ -128,9 +130,7 @@ def test_a_failed_look_is_an_error_and_never_means_gone(
         key.read()
 
 
-def test_a_deletion_leaves_the_key_with_the_container(
-    key: HostedResource, web: str, emulator: Emulator
-) -> None:
+def test_delete_does_not_change_the_containers_key(key: HostedResource, web: str, emulator: Emulator) -> None:
     key.up(container=web)
     calls = emulator.calls()
 

@@ -1,4 +1,4 @@
-"""VpnClient on the real host: a device gets in, and its private key goes nowhere but where it may."""
+"""VpnClient on the real host: it adds a device, and keeps its private key secret."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ ODD = "Ann's laptop / home?x=1#%2F"
 
 @pytest.fixture
 def vpn(emulator: Emulator) -> str:
-    """Id of a VPN container."""
+    """Return the id of a VPN container."""
     return running(emulator, "vpn", "stacks-vpn")
 
 
 @pytest.fixture
 def laptop(host: Host) -> HostedResource:
-    """A client that is not there yet."""
+    """Return the resource of a client that does not exist yet."""
     return host.resource("VpnClient", "laptop")
 
 
 def clients(emulator: Emulator) -> list[str]:
-    """The names of the container's clients; the first is the one that every VPN comes with."""
+    """Return the names of the container's clients; the first is the default client of every VPN."""
     return [client.name for client in emulator.state.container("vpn").vpn_clients]
 
 
@@ -47,7 +47,7 @@ def clients(emulator: Emulator) -> list[str]:
         ({"adopt": "always"}, "never, if_matching"),
     ],
 )
-def test_what_is_wrong_fails_on_its_property(
+def test_invalid_inputs_fail_on_their_property(
     laptop: HostedResource, wrong: dict[str, Any], words: str
 ) -> None:
     found = laptop.check(**{"container": "usr-1-vpn", "name": "laptop", **wrong})
@@ -56,7 +56,7 @@ def test_what_is_wrong_fails_on_its_property(
     assert words in "".join(found.values())
 
 
-def test_a_rotation_deletes_first_and_a_move_does_not(laptop: HostedResource, vpn: str) -> None:
+def test_only_a_rotation_deletes_before_it_creates(laptop: HostedResource, vpn: str) -> None:
     laptop.up(container=vpn, name="laptop", rotate_triggers=["2026"])
 
     for change, first in (
@@ -81,15 +81,13 @@ def test_a_client_is_added_and_its_configuration_is_a_secret(
     assert laptop.id == f"{vpn}/laptop"
     assert laptop.outs["config"].startswith("[Interface]\nPrivateKey = ")
     assert SECRET.items() <= laptop.raw["config"].items()
-    # One look at the container, one at its clients, the client, its configuration.
+    # The requests: the container, its clients, the creation, the configuration.
     assert emulator.calls() == 4
     assert laptop.up(container=vpn, name="laptop") == []
     assert emulator.calls() == 4
 
 
-def test_a_name_may_be_anything_and_stays_one_part_of_the_path(
-    laptop: HostedResource, vpn: str, emulator: Emulator
-) -> None:
+def test_any_name_stays_one_segment_of_the_path(laptop: HostedResource, vpn: str, emulator: Emulator) -> None:
     laptop.up(container=vpn, name=ODD)
 
     assert clients(emulator) == ["default", ODD]
@@ -100,7 +98,7 @@ def test_a_name_may_be_anything_and_stays_one_part_of_the_path(
     assert clients(emulator) == ["default"]
 
 
-def test_a_name_that_the_api_stores_in_lower_case_is_found_again(
+def test_a_name_stored_in_lower_case_is_found_again(
     laptop: HostedResource, vpn: str, emulator: Emulator
 ) -> None:
     laptop.up(container=vpn, name="Laptop")
@@ -110,7 +108,7 @@ def test_a_name_that_the_api_stores_in_lower_case_is_found_again(
     assert laptop.up(container=vpn, name="Laptop") == []
 
 
-def test_a_configuration_that_is_not_to_be_kept_is_not_even_downloaded(
+def test_a_configuration_is_downloaded_only_if_it_is_stored(
     laptop: HostedResource, vpn: str, emulator: Emulator
 ) -> None:
     laptop.up(container=vpn, name="laptop", store_config=False)
@@ -121,7 +119,7 @@ def test_a_configuration_that_is_not_to_be_kept_is_not_even_downloaded(
     assert laptop.up(container=vpn, name="laptop", store_config=False) == []
 
 
-def test_what_is_no_vpn_and_what_does_not_run_are_clear_errors(
+def test_a_non_vpn_or_stopped_container_is_a_clear_error(
     laptop: HostedResource, vpn: str, emulator: Emulator
 ) -> None:
     web = running(emulator, "web")
@@ -135,7 +133,7 @@ def test_what_is_no_vpn_and_what_does_not_run_are_clear_errors(
         laptop.up(container=vpn, name="laptop")
 
 
-def test_a_lost_answer_is_no_second_client(laptop: HostedResource, vpn: str, emulator: Emulator) -> None:
+def test_a_lost_response_adds_no_second_client(laptop: HostedResource, vpn: str, emulator: Emulator) -> None:
     emulator.faults.add("vpn_clients.add", "drop_after")
 
     laptop.up(container=vpn, name="laptop")
@@ -143,7 +141,7 @@ def test_a_lost_answer_is_no_second_client(laptop: HostedResource, vpn: str, emu
     assert clients(emulator) == ["default", "laptop"]
 
 
-def test_a_configuration_that_does_not_come_keeps_the_client_and_comes_later(
+def test_a_failed_download_keeps_the_client_and_is_retried(
     laptop: HostedResource, vpn: str, emulator: Emulator
 ) -> None:
     emulator.faults.add("vpn_clients.config", "status", code=400)
@@ -154,14 +152,16 @@ def test_a_configuration_that_does_not_come_keeps_the_client_and_comes_later(
         laptop.up(container=vpn, name="laptop")
 
     assert failure.value.kept_id == f"{vpn}/laptop"
-    # A refresh forgets that something was left to do; the state does not.
+    # A refresh does not report the missing configuration; the state still has it.
     assert laptop.read()
     assert laptop.up(container=vpn, name="laptop") == ["update"]
     assert "PrivateKey" in laptop.outs["config"]
     assert clients(emulator) == ["default", "laptop"]
 
 
-def test_a_client_of_somebody_else(laptop: HostedResource, vpn: str, emulator: Emulator) -> None:
+def test_an_existing_client_is_adopted_only_if_asked(
+    laptop: HostedResource, vpn: str, emulator: Emulator
+) -> None:
     emulator.drift.add_vpn_client("vpn", "laptop")
 
     with pytest.raises(CallFailedError, match=r'the VPN client "laptop" of .*vpn exists already') as failure:
@@ -176,7 +176,7 @@ def test_a_client_of_somebody_else(laptop: HostedResource, vpn: str, emulator: E
 # --- update, replace, read ---
 
 
-def test_keeping_the_configuration_or_not_can_be_changed_later(laptop: HostedResource, vpn: str) -> None:
+def test_storing_the_configuration_can_be_changed_later(laptop: HostedResource, vpn: str) -> None:
     laptop.up(container=vpn, name="laptop")
 
     assert laptop.up(container=vpn, name="laptop", store_config=False) == ["update"]
@@ -211,7 +211,7 @@ def test_a_read_keeps_the_configuration_and_shares_its_two_calls(
 
 
 @pytest.mark.parametrize("how", ["client", "container"])
-def test_what_is_gone_is_forgotten_or_deleted(
+def test_a_missing_client_leaves_the_state_on_read_and_delete(
     laptop: HostedResource, vpn: str, emulator: Emulator, how: str
 ) -> None:
     laptop.up(container=vpn, name="laptop")
@@ -228,7 +228,7 @@ def test_what_is_gone_is_forgotten_or_deleted(
 
 
 @pytest.mark.parametrize("fault", [401, 403, 503])
-def test_a_failed_look_is_an_error_and_never_means_gone(
+def test_a_failed_read_is_an_error_and_keeps_the_state(
     laptop: HostedResource, vpn: str, emulator: Emulator, fault: int
 ) -> None:
     laptop.up(container=vpn, name="laptop")

@@ -1,4 +1,4 @@
-"""The way of a create and of a refresh through the package, as ARCHITECTURE.md lists it."""
+"""A create and a refresh pass through the files that ARCHITECTURE.md lists, in that order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.host import Host
 
 ROOT = Path(__file__).parents[2]
 
-# Python runs it when the host's process starts: each request notes which of our files are on the stack.
+# Python runs this at the start of the host: for each request it records the project's files on the stack.
 WATCH = """
 import json, sys
 from pathlib import Path
@@ -41,7 +41,7 @@ Transport.__call__ = watched
 
 @pytest.fixture
 def stacks(tmp_path: Path) -> Callable[[], list[tuple[str, list[str]]]]:
-    """Return the requests since the last time: the operation, and the files on the stack from the host inwards."""
+    """Return the requests since the last call: the operation, and the files on the stack from the host inwards."""
     (tmp_path / "sitecustomize.py").write_text(WATCH, encoding="utf-8")
 
     def read() -> list[tuple[str, list[str]]]:
@@ -56,26 +56,26 @@ def stacks(tmp_path: Path) -> Callable[[], list[tuple[str, list[str]]]]:
 
 
 def listed(heading: str) -> list[str]:
-    """The files in the numbered list under a heading of ARCHITECTURE.md."""
+    """Return the files in the numbered list under a heading of ARCHITECTURE.md."""
     page = (ROOT / ".github" / "ARCHITECTURE.md").read_text(encoding="utf-8")
     section = page.partition(f"\n### {heading}\n")[2].partition("\n#")[0]
     return re.findall(r"(?m)^\d+\. `([^`]+)`", section)
 
 
 def check_way(heading: str, requests: list[tuple[str, list[str]]]) -> None:
-    """Hold the list against the stacks of the requests."""
+    """Compare the list with the stacks of the requests."""
     way = listed(heading)
 
     assert 0 < len(way) <= 15
     for operation, files in requests:
         assert len(files) == len(set(files)), f"{operation} comes back into a file: {files}"
     assert set(way) == {file for _, files in requests for file in files}
-    # The list goes inwards: no request passes two files in another order.
+    # The list goes inwards: the files on every stack have the same order.
     for operation, files in requests:
         assert [file for file in way if file in files] == files, operation
 
 
-def test_the_way_of_a_create_and_of_a_refresh_is_as_documented(
+def test_create_and_refresh_use_the_documented_files(
     make_host: Callable[..., Host],
     emulator: Emulator,
     tmp_path: Path,

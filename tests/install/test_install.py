@@ -1,4 +1,4 @@
-"""Every way to install the package that the README names, in an environment of its own."""
+"""Every way to install the package that the README names, each in a separate environment."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_wheel_with_its_extras_satisfies_every_pack_and_example(wheel: Path,
     for file in needed:
         run(python, *PIP, "--requirement", file, cwd=tmp_path)
 
-    # What the code reads beside its modules is in the wheel too.
+    # The wheel also has the data files that the code reads.
     run(python, "-c", SERVE, cwd=tmp_path)
     run(python, "-c", "import stacks_pulumi.policy, rich, shtab", cwd=tmp_path)
     assert "complete" in run(tmp_path / "venv/bin/stacks-pulumi", "completion", "bash", cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""The documentation says what is so: generated parts are up to date, links lead somewhere, examples run."""
+"""The documentation is correct: generated parts are up to date, links are valid, examples run."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def test_generated_parts_are_up_to_date(page: Path) -> None:
     assert text == marks.filled(text, generate), "run `make docs ARGS=--tables`"
 
 
-def test_an_unknown_part_is_an_error_and_not_a_hole_in_the_page() -> None:
+def test_an_unknown_part_is_an_error() -> None:
     with pytest.raises(LookupError, match="no generated part"):
         generate("inputz Container")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_every_link_to_a_file_or_a_heading_leads_there(page: Path) -> None:
+def test_every_link_to_a_file_or_a_heading_is_valid(page: Path) -> None:
     broken = []
     for link in LINK.findall(re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)):
         if link.startswith(("https://", "http://", "mailto:")):
@@ -63,7 +63,7 @@ def test_every_link_to_a_file_or_a_heading_leads_there(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_every_python_example_is_python(page: Path) -> None:
+def test_every_python_example_compiles(page: Path) -> None:
     for source in _blocks(page):
         compile(source, name(page), "exec")
 
@@ -109,7 +109,7 @@ def test_the_unit_test_on_the_page_about_tests_passes(tmp_path: Path) -> None:
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_every_public_resource_has_its_page_with_all_that_a_page_tells() -> None:
+def test_every_public_resource_has_a_complete_page() -> None:
     classes = {it for it in stacks_pulumi.__all__ if it[0].isupper()}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
@@ -147,7 +147,7 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
 
 
-def test_every_make_target_in_the_pages_is_one() -> None:
+def test_every_make_target_in_the_pages_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = {
         target

@@ -1,4 +1,4 @@
-"""Every operation of the API can be reached: from a program, and from the client. Seen in the emulator's log."""
+"""A program and the client can call every operation of the API, as the emulator's log shows."""
 
 from __future__ import annotations
 

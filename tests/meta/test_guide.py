@@ -1,4 +1,4 @@
-"""What cites the API guide says where the guide is."""
+"""Pages and docstrings that cite the API guide link to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_each_page_that_names_the_guide_links_it() -> None:
     ]
 
     assert cited
-    # Records of the past say what was known then.
+    # Changelog entries are records of earlier versions.
     unlinked = [page for page in cited if GUIDE not in page.read_text(encoding="utf-8")]
     assert [
         str(page.relative_to(ROOT))

@@ -1,4 +1,4 @@
-"""A name means one thing: no two modules and no two public classes share one, but for those listed here."""
+"""No two modules and no two public classes share a name, except for those listed here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the package promises as a whole: its names, what it loads, and that nobody's stack breaks."""
+"""Guarantees of the whole package: its public names, the modules that it loads, and compatible states."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESOURCES = sorted(HANDLERS)
 
 
 def loaded_by(code: str) -> set[str]:
-    """The modules that are loaded once some code has run in a fresh interpreter."""
+    """Return the modules that are loaded after some code has run in a fresh interpreter."""
     command = [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"]
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
@@ -41,7 +41,7 @@ def test_the_public_names() -> None:
     assert dir(stacks) == sorted(stacks.__all__)
 
 
-def test_every_data_function_has_its_twin() -> None:
+def test_every_data_function_has_its_output_form() -> None:
     functions = {name for name in stacks.__all__ if name.startswith(("get_", "list_"))}
 
     for name in functions:
@@ -49,7 +49,7 @@ def test_every_data_function_has_its_twin() -> None:
         assert twin in functions
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Containr'"):
         stacks.Containr  # type: ignore[attr-defined]  # noqa: B018  (the access is what is tested)
 
@@ -79,13 +79,13 @@ def test_every_input_is_an_argument_and_every_argument_is_described(kind: str) -
         assert f"\n    {name}:" in described, f"{kind}: {name} is not described"
 
 
-def test_importing_the_package_loads_next_to_nothing() -> None:
+def test_an_import_of_the_package_loads_few_modules() -> None:
     loaded = loaded_by("import stacks_pulumi")
 
     assert loaded.isdisjoint({"pulumi", "requests", "msgspec", "werkzeug", "rich", "pulumi_policy"})
 
 
-def test_a_program_pays_for_what_it_uses_alone() -> None:
+def test_a_program_loads_only_what_it_uses() -> None:
     code = "import stacks_pulumi as s\n" + "\n".join(f"s.{name}" for name in stacks.__all__)
 
     loaded = loaded_by(code)
@@ -109,7 +109,7 @@ def test_each_part_loads_without_the_others(module: str, without: set[str]) -> N
     assert loaded_by(f"import {module}").isdisjoint(without)
 
 
-def test_no_file_is_too_long_to_read() -> None:
+def test_no_file_is_too_long() -> None:
     long = {
         str(path.relative_to(ROOT)): count
         for path in (ROOT / "stacks_pulumi").rglob("*.py")

@@ -1,4 +1,4 @@
-"""The project files that the official engine reads, which the one that is built here in part does not."""
+"""The project files that only the official engine reads, and not the partial engine of the tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read(path: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", files("Pulumi.yaml"))
-def test_a_program_says_what_it_is_and_has_its_source(path: str) -> None:
+def test_a_program_has_a_description_and_its_source(path: str) -> None:
     project = read(path)
 
     runtime = project["runtime"]
@@ -41,7 +41,7 @@ def test_a_program_says_what_it_is_and_has_its_source(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", files("PulumiPolicy.yaml"))
-def test_a_pack_is_python_and_says_what_it_is_and_of_which_version(path: str) -> None:
+def test_a_pack_has_a_runtime_a_description_and_a_version(path: str) -> None:
     pack = read(path)
 
     runtime = pack["runtime"]

@@ -1,4 +1,4 @@
-"""The documentation as a site: it builds without a warning, has all pages, and loads nothing from elsewhere."""
+"""The documentation site: it builds without a warning, has all pages, and loads nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ def test_the_search_finds_an_error_by_its_words(site: Path) -> None:
         ('<script src="assets/x.js">', []),
     ],
 )
-def test_what_a_page_loads_from_another_machine_is_found(tag: str, found: list[str]) -> None:
+def test_a_page_that_loads_from_another_host_is_found(tag: str, found: list[str]) -> None:
     assert loaded_from_elsewhere(f"<html><head>{tag}</head></html>") == found
 
 
-def test_a_link_to_nothing_is_an_error() -> None:
+def test_a_broken_link_is_an_error() -> None:
     places = Places(ROOT, ["docs/index.md"])
 
     with pytest.raises(
@@ -131,7 +131,7 @@ def test_a_link_leads_to_the_same_page_in_the_site(source: str, link: str, moved
     assert Places(ROOT, LINKED).moved(f"[x]({link})", source) == f"[x]({moved})\n"
 
 
-def test_a_link_in_a_block_of_code_stays_as_it_is() -> None:
+def test_a_link_in_a_block_of_code_is_not_changed() -> None:
     page = "````md\n```\n[x](missing.md)\n```\n````\n"
 
     assert Places(ROOT, ["docs/index.md"]).moved(page, "docs/index.md") == page

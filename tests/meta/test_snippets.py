@@ -1,4 +1,4 @@
-"""Every snippet in the pages is run, or compared with what would run it: commands, settings, data and types."""
+"""Every snippet in the pages is run, or its commands, settings, data and types are checked."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FRAGMENTS: Final = {"docs/errors.md", "examples/component/README.md"}
 """Pages with lines of a program that other tests run on the engine: `test_errors.py` and `test_examples.py`."""
 
 
-def test_every_snippet_says_what_it_is() -> None:
+def test_every_snippet_has_a_language() -> None:
     assert {(it.name, it.language) for it in snippets() if it.language not in LANGUAGES} == set()
 
 
@@ -58,14 +58,14 @@ def test_only_the_registrys_page_has_programs_in_other_languages() -> None:
     assert {it.name for it in snippets("go", "typescript")} == {REGISTRY}
 
 
-def test_every_command_is_one_that_a_test_knows() -> None:
+def test_every_command_is_known_to_a_test() -> None:
     programs = {(page, words[0]) for page, words in commands() if not re.match(r"\w+=", words[0])}
 
     assert {it for it in programs if it[1] not in HARMLESS | SCRIPTS} == set()
     assert {program for _page, program in programs} >= SCRIPTS - {"./gate.sh"}
 
 
-def test_every_command_of_this_package_has_the_options_that_the_pages_give() -> None:
+def test_the_commands_in_the_pages_have_valid_options() -> None:
     parser, _modules = cli.build_parser()
     wrong = []
     for page, words in commands("stacks-pulumi"):
@@ -113,7 +113,7 @@ def test_every_call_of_the_control_api_in_the_pages_is_accepted() -> None:
     assert called >= 4
 
 
-def test_every_setting_in_a_project_file_is_one() -> None:
+def test_every_setting_in_a_project_file_exists() -> None:
     projects = [snippet for snippet in snippets("yaml") if "budgets:" not in snippet.text]
 
     assert len(projects) >= 4
@@ -140,7 +140,7 @@ def test_the_doctors_document_has_the_fields_that_its_page_shows() -> None:
 
 
 @pytest.mark.slow
-def test_every_python_snippet_is_correct_by_its_types(tmp_path: Path) -> None:
+def test_every_python_snippet_passes_the_type_checker(tmp_path: Path) -> None:
     for number, snippet in enumerate(snippets("python")):
         if snippet.name not in FRAGMENTS | {REGISTRY}:
             file = re.sub(r"\W", "_", f"{snippet.name} {number}")

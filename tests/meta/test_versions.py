@@ -1,4 +1,4 @@
-"""The versions that the README states are those that are installed, looked for and tested."""
+"""The versions in the README are those that are installed, required and tested."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_readme_states_what_is_required_and_tested(stated: list[str]) -> Non
     assert sdk.OLDEST.startswith(f"{oldest_sdk}.")
     assert ".".join(map(str, pins.OLDEST)) == engine
     assert pins.VERSION.startswith(f"{engine}.")
-    # What the doctor compares with.
+    # The doctor compares with this version.
     assert (supported_versions.PYTHON, supported_versions.SDK, supported_versions.ENGINE) == (
         (oldest, newest),
         (oldest_sdk, newest_sdk),

@@ -1,4 +1,4 @@
-"""What stands between the SDK and the rules: nothing fails open, nothing is repeated that may be a secret."""
+"""The adapter between the SDK and the rules: every failure blocks, and no message contains a possible secret."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_value_that_a_rule_left_open_is_a_warning_that_names_it() -> None:
     outcome.assert_warned_by("own", "the plan of 'web' is not known yet")
 
 
-def test_a_stack_rule_cannot_put_anything_off() -> None:
+def test_a_stack_rule_cannot_defer_a_decision() -> None:
     def check(_stack: StackView, _settings: Settings) -> Iterator[Finding]:
         yield Deferred("plan")
 
@@ -91,7 +91,7 @@ def test_a_stack_rule_cannot_put_anything_off() -> None:
     ).assert_blocked_by("own", "deferred a value")
 
 
-def test_what_is_only_to_be_read_blocks_at_no_level(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_report_never_blocks(capfd: pytest.CaptureFixture[str]) -> None:
     def check(_view: ContainerView, _settings: Settings) -> Iterator[Finding]:
         yield Notice("a line\nanother")
 
@@ -113,25 +113,25 @@ class TestExemptionByName:
         config = {"monthly-budget": {"max_monthly_usd": 5, "exempt": exempt}}
         return PackTester(StacksGuard("test", ["monthly-budget"]), config).preview(self.ONE, component)
 
-    def test_a_name_that_several_have_takes_none_of_them_out_of_a_sum(self) -> None:
+    def test_an_ambiguous_name_exempts_no_container(self) -> None:
         outcome = self.budget(name="web")
 
         outcome.assert_blocked_by(
             "monthly-budget", "by the name 'web', which more than one resource has", "$20.00"
         )
 
-    def test_the_urn_takes_out_the_one_that_is_meant(self) -> None:
+    def test_the_urn_exempts_one_container(self) -> None:
         self.budget(urn=self.ONE.urn).assert_blocked_by("monthly-budget", "$10.00")
 
 
-def test_resources_of_others_are_left_alone() -> None:
+def test_resources_of_other_packages_are_ignored() -> None:
     pack(resource_rule(crash)).preview(
         resource("aws:s3/bucket:Bucket", "files", acl=UNKNOWN),
         resource("pulumi:providers:pulumi-python", "default"),
     ).assert_passes()
 
 
-def test_a_wrong_configuration_is_told_even_if_there_is_no_resource() -> None:
+def test_a_wrong_configuration_is_reported_without_a_resource() -> None:
     guard = StacksGuard("test", ["allowed-plans"])
 
     outcome = PackTester(guard, {"allowed-plans": {"alowed": []}}).preview()
@@ -141,7 +141,7 @@ def test_a_wrong_configuration_is_told_even_if_there_is_no_resource() -> None:
     )
 
 
-def test_a_pattern_that_nothing_can_compile_names_its_policy() -> None:
+def test_an_invalid_pattern_names_its_policy() -> None:
     guard = StacksGuard(
         "test", ["naming"], config={"naming": {"pattern": "a{99999999999999999}"}}, all="mandatory"
     )
@@ -151,16 +151,16 @@ def test_a_pattern_that_nothing_can_compile_names_its_policy() -> None:
     )
 
 
-# Of letters that make no word of ours.
+# From letters that form no word of the messages.
 word = st.text("jqxz", min_size=9, max_size=12)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(st.tuples(word, word, word, word), st.booleans())
-def test_no_value_of_a_property_is_ever_repeated(
+def test_no_message_contains_a_value_of_a_property(
     capfd: pytest.CaptureFixture[str], values: tuple[str, str, str, str], preview: bool
 ) -> None:
-    """Secrets reach a policy in clear text and without a mark, so any value may be one."""
+    """A policy receives secrets as unmarked plain text, so any value may be a secret."""
     plan, template, name, address = values
     guard = StacksGuard(
         "test",
@@ -192,7 +192,7 @@ def test_no_value_of_a_property_is_ever_repeated(
         assert value not in said
 
 
-def test_kind_is_what_the_checked_inputs_said_also_where_the_outputs_of_an_old_state_do_not() -> None:
+def test_the_kind_comes_from_the_checked_inputs() -> None:
     shared = Pack(datetime.date.today)
     own = "pulumi-python:dynamic/acme:Db"
     inputs: Any = SimpleNamespace(urn="urn:a", resource_type=own, props={"stacks_kind": "Container"})

@@ -20,9 +20,7 @@ def spend(**config: Any) -> PackTester:
 
 @pytest.mark.parametrize("lacking", KEEPERS)
 @pytest.mark.parametrize("others", [1, 2])
-def test_limit_that_one_policy_lacks_is_its_violation_before_anything_is_created(
-    lacking: str, others: int
-) -> None:
+def test_a_missing_limit_is_a_violation_before_any_create(lacking: str, others: int) -> None:
     having = [name for name in KEEPERS if name != lacking][-others:]
     config: dict[str, Any] = {name: {"max_monthly_usd": 50} for name in having}
     disabled: dict[str, Any] = {
@@ -39,7 +37,7 @@ def test_limit_that_one_policy_lacks_is_its_violation_before_anything_is_created
         assert outcome.made == ()
 
 
-def test_limit_that_no_policy_has_is_said_once_and_blocks_nothing() -> None:
+def test_a_limit_without_a_policy_is_one_warning() -> None:
     outcome = spend().preview(container("a"))
 
     outcome.assert_warned_by("budget-warning", "no monthly limit is set")
@@ -52,7 +50,7 @@ def test_limits_may_differ_and_a_disabled_policy_needs_none() -> None:
     spend(**limits, budget_warning="disabled").preview(container("a")).assert_passes()
 
 
-def test_wrong_configuration_of_a_stack_policy_stops_an_update_before_it_creates_anything() -> None:
+def test_a_wrong_configuration_stops_an_update_before_any_create() -> None:
     outcome = spend(monthly_budget={"max_montly_usd": 5}).update(container("a"))
 
     outcome.assert_blocked_by("monthly-budget", "is misconfigured")
@@ -79,7 +77,7 @@ def judged(policy: str, config: dict[str, Any]) -> Outcome:
         ("open-allowed-ip", {"open_services": ["https"]}, "https", "http"),
     ],
 )
-def test_name_that_the_catalogue_does_not_have_is_a_violation_unless_it_is_called_new(
+def test_an_unknown_name_is_a_violation_unless_listed_as_new(
     policy: str, config: dict[str, Any], wrong: str, meant: str
 ) -> None:
     judged(policy, config).assert_blocked_by(
@@ -106,12 +104,12 @@ class TestNameThatTwoResourcesShare:
         outcome.assert_blocked_by("spend-gate", "which more than one resource has", "costs $10.00 a month")
         assert outcome.made == ("web",)
 
-    def test_urn_exempts_the_one_that_is_meant(self) -> None:
+    def test_the_urn_exempts_one_resource(self) -> None:
         self.gate(urn=self.ONE.urn).update(self.ONE).assert_passes()
         assert self.gate(urn=self.ONE.urn).update(self.ONE, self.TWO).made == ("web",)
 
 
-def test_backup_that_is_made_of_two_ids_is_one_of_neither() -> None:
+def test_a_backup_of_two_joined_ids_is_of_neither_container() -> None:
     pack = PackTester(StacksGuard("test", ["backup-required"], all="mandatory"))
     databases = container("one", "mysql"), container("two", "mysql")
     both = replace(pinned_backup("safe", of="one"), sources={"container": ["one", "two"]})
@@ -121,7 +119,7 @@ def test_backup_that_is_made_of_two_ids_is_one_of_neither() -> None:
     assert [found.resource for found in outcome.of("backup-required")] == ["one", "two"]
 
 
-def test_backup_of_a_known_id_is_of_that_container_whatever_it_came_from() -> None:
+def test_a_backup_of_a_known_id_is_of_that_container() -> None:
     pack = PackTester(StacksGuard("test", ["backup-required"], all="mandatory"))
     databases = (
         container("one", "mysql", internal_host="usr-1-one"),
@@ -133,7 +131,7 @@ def test_backup_of_a_known_id_is_of_that_container_whatever_it_came_from() -> No
     assert [found.resource for found in outcome.of("backup-required")] == ["one"]
 
 
-def test_tester_takes_the_name_of_a_class_and_refuses_a_type_that_no_engine_sends() -> None:
+def test_tester_accepts_class_names_and_refuses_unknown_types() -> None:
     pack = PackTester(StacksGuard("test", ["allowed-plans"], allowed_plans=["micro"]))
 
     pack.preview(resource("Container", "web", template="nodejs", plan="premium")).assert_blocked_by(

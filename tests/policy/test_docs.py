@@ -1,4 +1,4 @@
-"""The documentation is what the policies are."""
+"""The documentation agrees with the policies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_table_of_policies_is_up_to_date() -> None:
 
 
 @pytest.mark.parametrize("file", [PAGE, *(ROOT / "policies" / pack / "README.md" for pack in PACKS)], ids=str)
-def test_every_sample_configuration_is_right(file: Path) -> None:
+def test_every_sample_configuration_is_valid(file: Path) -> None:
     samples = [json.loads(text) for text in blocks(file, "json")]
 
     assert samples
@@ -50,7 +50,7 @@ def test_the_sample_of_a_pack_is_of_that_pack(pack: str) -> None:
 
 
 @pytest.mark.parametrize("pack", PACKS)
-def test_a_pack_is_three_lines_and_says_what_it_is(pack: str) -> None:
+def test_a_pack_has_three_lines_and_a_description(pack: str) -> None:
     folder = ROOT / "policies" / pack
     lines = [line for line in (folder / "__main__.py").read_text(encoding="utf-8").splitlines() if line]
     about = (folder / "PulumiPolicy.yaml").read_text(encoding="utf-8")

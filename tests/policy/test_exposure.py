@@ -38,18 +38,18 @@ def preview(policy: str, *resources: Resource, tags: dict[str, str] | None = Non
         ("", "neither an address nor a network"),
     ],
 )
-def test_a_door_that_is_too_wide_is_refused(address: str, what: str) -> None:
+def test_a_range_that_is_too_large_is_refused(address: str, what: str) -> None:
     preview("open-allowed-ip", allowed_ip("door", address)).assert_blocked_by("open-allowed-ip", what)
 
 
 @pytest.mark.parametrize(
     "address", ["198.51.100.7", "10.1.0.0/16", "2001:db8::1", "2001:db8::/48", "::ffff:10.1.0.0/112"]
 )
-def test_a_door_for_somebody_is_allowed(address: str) -> None:
+def test_a_narrow_range_is_allowed(address: str) -> None:
     preview("open-allowed-ip", allowed_ip("door", address)).assert_passes()
 
 
-def test_a_service_may_be_open_to_anybody_and_no_other_with_it() -> None:
+def test_one_service_may_be_open_to_all_addresses() -> None:
     preview(
         "open-allowed-ip", allowed_ip("door", "0.0.0.0/0", "http"), open_services=["http"]
     ).assert_passes()
@@ -63,7 +63,7 @@ def test_an_unknown_address_can_be_denied_at_preview() -> None:
     assert preview("open-allowed-ip", allowed_ip("door", UNKNOWN), unknown="deny").blocked
 
 
-def test_no_address_is_repeated() -> None:
+def test_no_message_contains_an_address() -> None:
     assert "10.20." not in str(preview("open-allowed-ip", allowed_ip("door", "10.20.0.0/9")))
 
 
@@ -82,13 +82,13 @@ def test_templates_that_hold_data_can_be_named() -> None:
     preview("protect-data", container("db", "mysql"), templates=["minio"]).assert_passes()
 
 
-def test_a_container_without_a_price_is_a_costly_one() -> None:
+def test_a_container_without_a_price_counts_as_expensive() -> None:
     preview("protect-paid", container("web", plan="colossal")).assert_warned_by(
         "protect-paid", "an unknown sum"
     )
 
 
-def test_a_backup_is_known_by_the_container_that_it_is_given() -> None:
+def test_a_backup_is_matched_by_its_container() -> None:
     database = container("db", "mysql")
 
     preview("backup-required", database, pinned_backup("safe", of="db", container=UNKNOWN)).assert_passes()
@@ -97,7 +97,7 @@ def test_a_backup_is_known_by_the_container_that_it_is_given() -> None:
     ).assert_warned_by("backup-required", "'db'")
 
 
-def test_a_backup_is_known_by_the_id_of_a_container_that_is_there() -> None:
+def test_a_backup_is_matched_by_the_id_of_a_container() -> None:
     there = container("db", "mysql", internal_host="usr-1-db")
 
     preview("backup-required", there, pinned_backup("safe", container="usr-1-db")).assert_passes()
@@ -106,7 +106,7 @@ def test_a_backup_is_known_by_the_id_of_a_container_that_is_there() -> None:
     )
 
 
-def test_an_unknown_id_backs_up_nothing_in_particular() -> None:
+def test_an_unknown_id_matches_no_container() -> None:
     there = resource(CONTAINER, "db", template="mysql", internal_host=UNKNOWN)
 
     preview("backup-required", there, pinned_backup("safe", container=UNKNOWN)).assert_warned_by(

@@ -11,7 +11,7 @@ from stacks_pulumi.policy.registry import rules
 from stacks_pulumi.policy.testing import PackTester, container
 
 
-def test_one_limit_reaches_every_policy_that_keeps_it() -> None:
+def test_one_limit_applies_to_every_policy_that_has_it() -> None:
     config = StacksGuard(
         max_monthly_usd=Decimal("19.99"),
         max_container_usd=5,
@@ -30,7 +30,7 @@ def test_one_limit_reaches_every_policy_that_keeps_it() -> None:
     }
 
 
-def test_a_policys_own_configuration_goes_before_the_limit_for_all() -> None:
+def test_a_policys_configuration_overrides_the_common_limit() -> None:
     guard = StacksGuard(
         max_monthly_usd=10, config={"budget-warning": {"max_monthly_usd": 5}, "naming": "disabled"}
     )
@@ -39,14 +39,14 @@ def test_a_policys_own_configuration_goes_before_the_limit_for_all() -> None:
     assert guard.initial_config()["naming"] == {"enforcementLevel": pulumi_policy.EnforcementLevel.DISABLED}
 
 
-def test_the_users_configuration_goes_before_the_packs() -> None:
+def test_the_users_configuration_overrides_the_packs() -> None:
     guard = StacksGuard(max_monthly_usd=1, only=["monthly-budget"])
 
     assert PackTester(guard).preview(container("web")).blocked
     assert not PackTester(guard, {"monthly-budget": {"max_monthly_usd": 9}}).preview(container("web")).blocked
 
 
-def test_a_level_for_all_is_overruled_by_a_policys_own() -> None:
+def test_a_policys_level_overrides_the_common_level() -> None:
     guard = StacksGuard(
         "test",
         ["monthly-budget", "resource-price-cap"],
@@ -88,12 +88,12 @@ def test_a_level_for_all_is_overruled_by_a_policys_own() -> None:
         ({"only": ["naming", "naming"]}, "two policies of this pack are called 'naming'"),
     ],
 )
-def test_what_is_not_there_is_refused_when_the_pack_is_made(arguments: dict[str, Any], text: str) -> None:
+def test_unknown_names_are_refused_when_the_pack_is_made(arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         StacksGuard(**arguments)
 
 
-def test_a_rule_of_ones_own_cannot_take_the_place_of_a_policy_of_that_name() -> None:
+def test_a_custom_rule_cannot_reuse_the_name_of_a_policy() -> None:
     own = ResourceRule(
         "allowed-plans",
         "Our own.",
@@ -127,7 +127,7 @@ def test_a_pack_can_hold_policies_made_with_the_sdk() -> None:
     PackTester(StacksGuard("test", ["naming"], extra=[own])).preview().assert_blocked_by("own", "no")
 
 
-def test_running_serves_everything_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_serves_the_pack_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     served: dict[str, Any] = {}
     monkeypatch.setattr(pulumi_policy, "PolicyPack", lambda **given: served.update(given))
 
@@ -139,7 +139,7 @@ def test_running_serves_everything_to_the_engine(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("rule", rules().values(), ids=lambda rule: rule.name)
-def test_every_policy_tells_people_what_it_is(rule: Any) -> None:
+def test_every_policy_has_a_description(rule: Any) -> None:
     policy, *rest = StacksGuard("test", [rule.name]).policies()
     assert [other.name for other in rest] == ["known-resources"] * (rule.name != "known-resources")
 

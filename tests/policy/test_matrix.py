@@ -21,7 +21,7 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.policy)
 
 
 def _marked(type_: str) -> Callable[[Resource], Resource]:
-    """A type of its own, with the marker that `check` writes."""
+    """A resource with another type, and the marker that `check` writes."""
 
     def disguise(one: Resource) -> Resource:
         kind = one.type.removeprefix(tokens.DYNAMIC)
@@ -39,7 +39,7 @@ def _native(one: Resource) -> Resource:
 
 
 DISGUISES: dict[str, Callable[[Resource], Resource]] = {
-    # A bare subclass and one with an explicit provider have the type of the class itself.
+    # A plain subclass, and one with an explicit provider, have the type of the class.
     "plain class": lambda one: one,
     "subclass with its own type": _marked("pulumi-python:dynamic/acme:Db"),
     "type under our prefix": _marked("pulumi-python:dynamic/stacks:Db"),
@@ -57,7 +57,7 @@ DISGUISES: dict[str, Callable[[Resource], Resource]] = {
 
 @pytest.fixture(params=DISGUISES, ids=str)
 def disguised(request: pytest.FixtureRequest) -> Callable[[tuple[Resource, ...]], tuple[Resource, ...]]:
-    """The same resources, as another program declares them."""
+    """Return the same resources, as another program declares them."""
     disguise = DISGUISES[request.param]
     return lambda resources: tuple(map(disguise, resources))
 
@@ -72,7 +72,7 @@ def pack_of(case: Case, **config: Any) -> PackTester:
 
 
 def known(resources: tuple[Resource, ...]) -> tuple[Resource, ...]:
-    """As they are in an update, where every value is known."""
+    """Return the resources as in an update, where every value is known."""
     return tuple(
         replace(
             one,
@@ -86,13 +86,13 @@ def exemption(case: Case, expires: str) -> dict[str, Any]:
     return {"exempt": [{"name": case.culprit, "reason": "agreed with finance", "expires": expires}]}
 
 
-def test_no_policy_is_left_out() -> None:
-    # These two refuse nothing of themselves and have tests of their own.
+def test_every_policy_is_in_the_matrix() -> None:
+    # These two never refuse a resource; other tests cover them.
     assert {case.policy for case in CASES} | {"clamp-plan", "cost-report"} == set(rules())
 
 
 @each_case
-def test_what_is_allowed_passes(case: Case, disguised: Disguise) -> None:
+def test_allowed_resources_pass(case: Case, disguised: Disguise) -> None:
     pack_of(case).preview(*disguised(case.passes)).assert_passes()
 
     outcome = pack_of(case).update(*disguised(known(case.passes)))
@@ -101,9 +101,7 @@ def test_what_is_allowed_passes(case: Case, disguised: Disguise) -> None:
 
 
 @each_case
-def test_a_violation_blocks_the_preview_and_says_what_price_limit_and_fix(
-    case: Case, disguised: Disguise
-) -> None:
+def test_a_violation_blocks_the_preview_with_price_limit_and_fix(case: Case, disguised: Disguise) -> None:
     outcome = pack_of(case).preview(*disguised(case.violates))
 
     outcome.assert_blocked_by(case.policy, *case.says)
@@ -111,7 +109,7 @@ def test_a_violation_blocks_the_preview_and_says_what_price_limit_and_fix(
 
 
 @each_case
-def test_what_is_not_known_at_preview_never_passes_in_silence(case: Case, disguised: Disguise) -> None:
+def test_unknown_values_at_preview_never_pass_silently(case: Case, disguised: Disguise) -> None:
     outcome = pack_of(case).preview(*disguised(case.unknown))
 
     if case.then == "violates":
@@ -124,19 +122,19 @@ def test_what_is_not_known_at_preview_never_passes_in_silence(case: Case, disgui
 
 
 @each_case
-def test_an_update_makes_nothing_that_violates(case: Case, disguised: Disguise) -> None:
+def test_an_update_creates_no_violation(case: Case, disguised: Disguise) -> None:
     outcome = pack_of(case).update(*disguised(case.violates))
 
     outcome.assert_blocked_by(case.policy)
     if case.stack:
-        # The engine asks about the stack when all has been made; so these have to judge by the preview.
+        # The engine checks the stack after all resources were created, so these must judge at preview.
         assert outcome.made == tuple(resource.name for resource in case.violates)
     else:
         assert outcome.made == tuple(resource.name for resource in case.violates[:-1])
 
 
 @each_case
-def test_a_configuration_that_is_wrong_lets_nothing_pass(case: Case) -> None:
+def test_a_wrong_configuration_blocks_everything(case: Case) -> None:
     guard = StacksGuard("test", [case.policy], account=account)
     outcome = PackTester(guard, {case.policy: {**case.misspelt, "enforcementLevel": "mandatory"}}).preview(
         *case.passes
@@ -147,7 +145,7 @@ def test_a_configuration_that_is_wrong_lets_nothing_pass(case: Case) -> None:
 
 
 @each_case
-def test_an_exemption_in_force_lets_its_resource_pass_and_is_told(
+def test_a_valid_exemption_passes_its_resource_and_is_reported(
     case: Case, disguised: Disguise, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pack_of(case, **exemption(case, "2026-06-01")).preview(*disguised(case.violates)).assert_passes()
@@ -159,7 +157,7 @@ def test_an_exemption_in_force_lets_its_resource_pass_and_is_told(
 
 
 @each_case
-def test_an_exemption_that_has_ended_is_none_and_is_told(case: Case, disguised: Disguise) -> None:
+def test_an_expired_exemption_is_ignored_and_reported(case: Case, disguised: Disguise) -> None:
     outcome = pack_of(case, **exemption(case, "2026-05-31")).preview(*disguised(case.violates))
 
     outcome.assert_blocked_by(
@@ -168,11 +166,11 @@ def test_an_exemption_that_has_ended_is_none_and_is_told(case: Case, disguised: 
 
 
 @each_case
-def test_a_resource_that_this_operation_does_not_make_is_left_alone(case: Case) -> None:
-    """A new resource outside of --target reaches the policies without any property."""
+def test_a_resource_outside_the_target_is_ignored(case: Case) -> None:
+    """Policies receive a new resource outside of --target without any property."""
     untargeted = [replace(resource, properties={}) for resource in case.violates]
 
     outcome = pack_of(case).preview(*untargeted)
 
-    # Of an unknown kind, nothing tells whether a resource without properties is created.
+    # For an unknown kind, a resource without properties may or may not be created.
     assert outcome.blocked == (case.policy == "known-resources"), outcome

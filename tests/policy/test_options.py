@@ -72,24 +72,24 @@ def problems(policy: str, **config: Any) -> list[str]:
         ),
     ],
 )
-def test_what_is_wrong_is_named(policy: str, config: dict[str, Any], text: str) -> None:
+def test_each_error_is_named(policy: str, config: dict[str, Any], text: str) -> None:
     [problem] = problems(policy, **config)
 
     assert problem.startswith(text)
 
 
-def test_everything_that_is_wrong_is_named_at_once() -> None:
+def test_all_errors_are_named_together() -> None:
     assert len(problems("monthly-budget", max_monthly_usd="x", unknown="x", other="x")) == 3
 
 
-def test_an_amount_stays_what_was_written() -> None:
+def test_an_amount_keeps_its_decimal_value() -> None:
     settings = Settings(rules()["monthly-budget"].all_options, {"max_monthly_usd": 19.99})
 
     assert settings.money("max_monthly_usd") == Decimal("19.99")
 
 
 @pytest.mark.parametrize("rule", rules().values(), ids=lambda rule: rule.name)
-def test_defaults_are_right_with_and_without_the_engines_help(rule: Any) -> None:
+def test_defaults_are_valid_with_and_without_the_engine(rule: Any) -> None:
     defaults = {option.name: option.default for option in rule.all_options if option.default is not None}
 
     alone, helped = Settings(rule.all_options), Settings(rule.all_options, defaults)
@@ -101,7 +101,7 @@ def test_defaults_are_right_with_and_without_the_engines_help(rule: Any) -> None
 @given(
     st.sampled_from([(rule, option) for rule in rules().values() for option in rule.all_options]), ANYTHING
 )
-def test_nothing_that_can_be_written_crashes(target: Any, value: Any) -> None:
+def test_no_configuration_crashes(target: Any, value: Any) -> None:
     rule, option = target
 
     settings = Settings(rule.all_options, {option.name: value})

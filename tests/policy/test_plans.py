@@ -25,9 +25,7 @@ def preview(policy: str, *resources: Resource, tags: dict[str, str] | None = Non
         ({"env": "prod", "team": "web"}, "standard", True),
     ],
 )
-def test_stack_tags_choose_the_plans_and_several_leave_what_all_allow(
-    tags: dict[str, str], plan: str, allowed: bool
-) -> None:
+def test_several_stack_tags_allow_the_common_plans(tags: dict[str, str], plan: str, allowed: bool) -> None:
     outcome = preview(
         "allowed-plans", container("web", plan=plan), tags=tags, allowed=["micro"], by_tag=BY_TAG
     )
@@ -45,7 +43,7 @@ def test_a_vpn_container_has_no_plan_to_judge() -> None:
     preview("allowed-plans", container("vpn", "stacks-vpn"), allowed=[]).assert_passes()
 
 
-def test_a_plan_that_nobody_knows_is_not_allowed_by_default() -> None:
+def test_an_unknown_plan_is_not_allowed_by_default() -> None:
     outcome = preview("allowed-plans", container("web", plan="colossal"))
 
     outcome.assert_blocked_by("allowed-plans", "a plan that the catalogue does not know")
@@ -64,7 +62,7 @@ def test_without_a_plan_the_default_is_judged() -> None:
     )
 
 
-def test_a_list_of_templates_leaves_out_all_others() -> None:
+def test_only_listed_templates_are_allowed() -> None:
     preview("allowed-templates", container("web", "ghost"), allowed=["nodejs"]).assert_blocked_by(
         "allowed-templates", "allowed here: nodejs"
     )
@@ -78,18 +76,18 @@ def test_a_denied_template_is_denied_even_if_it_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("policy", ["allowed-templates", "allowed-storage", "naming"])
-def test_without_a_setting_there_is_nothing_to_judge_by(policy: str) -> None:
+def test_without_a_setting_the_policy_passes(policy: str) -> None:
     outcome = preview(policy, container("web", "novelty", plan="basic", additional_storage_tier=5))
 
     outcome.assert_passes()
     assert policy in outcome.not_applicable
 
 
-def test_a_storage_limit_that_no_tier_passes_needs_no_value() -> None:
+def test_a_storage_limit_above_all_tiers_needs_no_value() -> None:
     preview("allowed-storage", container("web", additional_storage_tier=UNKNOWN), max_usd=5).assert_passes()
 
 
-def test_a_storage_tier_that_nobody_knows_is_not_allowed() -> None:
+def test_an_unknown_storage_tier_is_not_allowed() -> None:
     preview("allowed-storage", container("web", additional_storage_tier=7), max_usd=5).assert_blocked_by(
         "allowed-storage", "its price is unknown"
     )
@@ -105,7 +103,7 @@ class TestClampPlan:
         settings = {"enforcementLevel": "remediate", **config}
         return PackTester(guard, {"clamp-plan": settings}).update(resource)
 
-    def test_a_plan_outside_of_the_list_is_lowered_and_its_price_with_it(self) -> None:
+    def test_a_plan_outside_of_the_list_is_lowered_with_its_price(self) -> None:
         outcome = self.clamp(container("web", plan="premium", additional_storage_tier=1))
 
         outcome.assert_passes()
@@ -136,10 +134,10 @@ class TestClampPlan:
         ],
         ids=["allowed", "no plan", "price unknown", "not cheaper", "micro takes no storage"],
     )
-    def test_anything_else_is_left_to_allowed_plans(self, resource: Resource, config: dict[str, str]) -> None:
+    def test_other_values_are_left_to_allowed_plans(self, resource: Resource, config: dict[str, str]) -> None:
         assert self.clamp(resource, **config).properties[resource.name] == resource.properties
 
-    def test_what_is_not_known_is_left_as_it_is(self) -> None:
+    def test_unknown_values_are_not_changed(self) -> None:
         guard = StacksGuard("test", ["clamp-plan"], allowed_plans=["micro"], all="remediate")
         given = container("web", plan=UNKNOWN)
 

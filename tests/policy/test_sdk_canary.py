@@ -1,7 +1,7 @@
 """
-Canaries: each part of Pulumi's policy SDK that is not exported is where `stacks_pulumi/policy/_sdk.py` takes it from.
+Canaries: Pulumi's policy SDK still has each private part that `stacks_pulumi/policy/_sdk.py` uses.
 
-A failure here names the SDK's version. Then `_sdk.py` has to follow the SDK, and until it does, `pyproject.toml` needs
+A failure names the SDK's version. Then `_sdk.py` needs a change, and until then `pyproject.toml` needs
 an upper bound for `pulumi-policy`.
 """
 
@@ -90,7 +90,7 @@ def test_only_one_module_uses_names_that_the_sdk_does_not_export(version: str) -
 
 
 def not_exported(module: ast.Module) -> list[str]:
-    """The names from the SDK in a module that `pulumi_policy` itself does not export."""
+    """Return the names that a module takes from the SDK and that `pulumi_policy` does not export."""
     found: list[str] = []
     for node in ast.walk(module):
         match node:

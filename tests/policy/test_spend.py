@@ -26,7 +26,7 @@ def test_a_budget_with_one_unknown_plan_does_not_pass_by_default() -> None:
     )
 
 
-def test_an_unknown_plan_that_fits_at_its_worst_passes() -> None:
+def test_an_unknown_plan_that_fits_in_the_worst_case_passes() -> None:
     preview("monthly-budget", container("b", plan=UNKNOWN), max_monthly_usd=10).assert_passes()
 
 
@@ -38,14 +38,14 @@ def test_unknown_prices_can_be_denied_outright() -> None:
     )
 
 
-def test_unknown_prices_can_be_ignored_at_ones_own_risk_and_known_ones_still_count() -> None:
+def test_unknown_prices_can_be_ignored_and_known_ones_still_count() -> None:
     config: dict[str, Any] = {"max_monthly_usd": 9, "unknown": "ignore"}
 
     preview("monthly-budget", container("b", plan=UNKNOWN), **config).assert_passes()
     assert preview("monthly-budget", container("a", plan="premium"), **config).blocked
 
 
-def test_a_plan_without_a_price_fits_into_no_budget() -> None:
+def test_a_plan_without_a_price_exceeds_every_budget() -> None:
     preview("monthly-budget", container("a", plan="colossal"), max_monthly_usd=100_000).assert_blocked_by(
         "monthly-budget", "an unknown sum, at least $0.00"
     )
@@ -59,21 +59,21 @@ def test_a_plan_without_a_price_fits_into_no_budget() -> None:
         ("resource-price-cap", "max_usd"),
     ],
 )
-def test_a_template_without_a_price_fits_under_no_limit(policy: str, limit: str) -> None:
-    """Its plan is filled in by the provider, and says nothing of what such a template costs."""
+def test_a_template_without_a_price_exceeds_every_limit(policy: str, limit: str) -> None:
+    """The provider adds a default plan, which does not determine the price of such a template."""
     preview(policy, container("a", "stacks-gpu"), **{limit: 100_000}).assert_blocked_by(
         policy, "an unknown sum, at least $0.00"
     )
 
 
-def test_a_budget_is_kept_to_the_cent() -> None:
+def test_a_budget_is_exact_to_the_cent() -> None:
     containers = [container(f"c{number}", plan="micro") for number in range(3)]
 
     preview("monthly-budget", *containers, max_monthly_usd=3).assert_passes()
     assert preview("monthly-budget", *containers, max_monthly_usd=2.99).blocked
 
 
-def test_a_long_bill_names_the_dearest() -> None:
+def test_a_long_bill_names_the_most_expensive() -> None:
     outcome = preview(
         "monthly-budget",
         *(container(f"c{n}", plan="micro") for n in range(9)),
@@ -101,7 +101,7 @@ def test_a_warning_comes_before_the_limit() -> None:
     )
 
 
-def test_the_gate_stops_the_container_that_crosses_the_limit_before_it_is_made() -> None:
+def test_the_gate_stops_the_container_above_the_limit() -> None:
     gate = PackTester(StacksGuard("test", ["spend-gate"], max_monthly_usd=8))
 
     outcome = gate.update(container("a"), container("b"), container("c"), container("d"))
@@ -110,7 +110,7 @@ def test_the_gate_stops_the_container_that_crosses_the_limit_before_it_is_made()
     assert outcome.made == ("a", "b")
 
 
-def test_the_gate_counts_each_container_once_however_often_it_is_asked() -> None:
+def test_the_gate_counts_each_container_once() -> None:
     gate, settings = SpendGate(), Settings(rules()["spend-gate"].all_options, {"max_monthly_usd": 5})
     view = ContainerView("urn:a", "a", template="nodejs", plan="basic")
 
@@ -124,14 +124,14 @@ def test_the_gate_leaves_an_exempt_container_out_of_its_sum() -> None:
     assert PackTester(guard).update(container("a", plan="premium"), container("b")).made == ("a", "b")
 
 
-def test_every_operation_begins_with_nothing_declared() -> None:
+def test_every_operation_starts_with_an_empty_sum() -> None:
     gate = PackTester(StacksGuard("test", ["spend-gate"], max_monthly_usd=5))
 
     assert gate.update(container("a")).made == ("a",)
     assert gate.update(container("b")).made == ("b",)
 
 
-def test_threads_together_do_not_pass_the_gate() -> None:
+def test_concurrent_threads_do_not_pass_the_gate() -> None:
     gate, settings = SpendGate(), Settings(rules()["spend-gate"].all_options, {"max_monthly_usd": 40})
     passed: list[str] = []
     start = threading.Barrier(20)
@@ -178,7 +178,7 @@ def test_limits_by_number_are_of_one_kind_each() -> None:
 
 
 def report(capfd: pytest.CaptureFixture[str], *resources: Resource, **options: Any) -> list[str]:
-    """The lines that cost-report printed below its name."""
+    """Return the lines that cost-report printed below its name."""
     pack = PackTester(StacksGuard("test", ["cost-report"], all="mandatory"), {"cost-report": options})
     pack.preview(*resources).assert_passes()
     _, name, lines = capfd.readouterr().err.partition("cost-report:\n")

@@ -35,12 +35,12 @@ def test_a_container_of_the_stack_is_not_counted_twice() -> None:
     headroom(account, cap_usd=4).preview(container("elsewhere")).assert_passes()
 
 
-def test_a_container_is_of_the_stack_by_its_id() -> None:
+def test_a_container_of_the_stack_is_matched_by_its_id() -> None:
     ours = container("elsewhere", name="another-name", internal_host="usr-1-elsewhere")
     namesake = container("elsewhere", internal_host="usr-2-elsewhere")
 
     headroom(account, cap_usd=4).preview(ours).assert_passes()
-    # A container of another account, which the stack has by another provider.
+    # A container in another account, which the stack manages with another provider.
     headroom(account, cap_usd=7).preview(namesake).assert_blocked_by(
         "account-headroom", "would cost $8.00", "this stack $4.00, 1 other container $4.00"
     )
@@ -49,7 +49,7 @@ def test_a_container_is_of_the_stack_by_its_id() -> None:
 @pytest.mark.parametrize(
     ("resources", "cost"),
     [
-        # One of the two is of another account, and which of them cannot be told.
+        # One of the two is in another account, but it is unknown which.
         ([container("a", name="elsewhere"), container("b", name="elsewhere")], "$8.00"),
         ([container("elsewhere", plan="premium")], "$14.00"),
         ([container("elsewhere", plan=UNKNOWN)], "up to $14.00"),
@@ -57,13 +57,13 @@ def test_a_container_is_of_the_stack_by_its_id() -> None:
     ],
     ids=["twice", "another price", "unknown price", "unknown name"],
 )
-def test_in_doubt_a_container_is_counted_twice(resources: list[Resource], cost: str) -> None:
+def test_an_ambiguous_container_is_counted_twice(resources: list[Resource], cost: str) -> None:
     headroom(account, cap_usd=1).preview(*resources).assert_blocked_by(
         "account-headroom", f"would cost {cost} a month"
     )
 
 
-def test_as_many_are_dropped_as_there_are() -> None:
+def test_as_many_are_dropped_as_exist() -> None:
     def twins(seconds: float) -> list[Any]:
         return account(seconds) * 2
 
@@ -72,7 +72,7 @@ def test_as_many_are_dropped_as_there_are() -> None:
     )
 
 
-def test_the_reader_is_given_its_time() -> None:
+def test_the_reader_has_a_timeout() -> None:
     seen: list[float] = []
 
     def reader(seconds: float) -> list[Any]:
@@ -84,11 +84,11 @@ def test_the_reader_is_given_its_time() -> None:
     assert seen == [3.0]
 
 
-def test_a_pack_without_an_account_says_so() -> None:
+def test_a_pack_without_an_account_reports_it() -> None:
     assert "without an account" in headroom(None).preview(container("web")).not_applicable["account-headroom"]
 
 
-def test_without_a_cap_nothing_is_asked() -> None:
+def test_without_a_cap_no_request_is_sent() -> None:
     guard = StacksGuard("test", ["account-headroom"], account=broken)
 
     PackTester(guard, {"account-headroom": "mandatory"}).preview(container("web")).assert_passes()

@@ -1,7 +1,7 @@
 """
-Why the rules are written as they are: the same budget in the plain SDK lets an unknown plan through.
+The reason for this package's rules: the same budget in the plain SDK lets an unknown plan through.
 
-These tests keep the SDK's behaviour on record. If one of them fails, the SDK has changed for the better, and
+These tests document the SDK's behaviour. If one of them fails, the SDK has improved, and
 `stacks_pulumi/policy/adapter.py` may become simpler.
 """
 
@@ -20,7 +20,7 @@ OVER = (container("a", plan="premium"), container("b", plan="premium"), containe
 
 
 def budget(args: StackValidationArgs, report: ReportViolation) -> None:
-    """As anybody would write it."""
+    """A policy as in Pulumi's documentation."""
     total = sum(
         PRICES[resource.props["plan"]] for resource in args.resources if resource.resource_type == CONTAINER
     )
@@ -31,7 +31,7 @@ def budget(args: StackValidationArgs, report: ReportViolation) -> None:
 STOCK = PackTester([StackValidationPolicy("budget", "At most $15.", budget, EnforcementLevel.MANDATORY)])
 
 
-def test_a_plain_budget_works_as_long_as_everything_is_known() -> None:
+def test_a_plain_budget_works_if_every_value_is_known() -> None:
     STOCK.preview(*OVER[:2]).assert_blocked_by("budget", "$20 a month")
 
 

@@ -1,4 +1,4 @@
-"""The harness that users test their packs with is the SDK's own analyzer, and behaves as the engine was seen to."""
+"""The test harness for users' packs is the SDK's analyzer, and behaves as the engine does."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_stack_itself_comes_first() -> None:
     ]
 
 
-def test_secrets_arrive_in_clear_text_and_without_a_mark() -> None:
+def test_secrets_arrive_as_unmarked_plain_text() -> None:
     assert (
         seen_by_a_policy(container("web", discount_code=Secret("SAVE10")))[1].props["discount_code"]
         == "SAVE10"
@@ -71,7 +71,7 @@ def test_a_misspelt_policy_or_level_is_refused() -> None:
         seen_by_a_policy(config={"spy": "off"})
 
 
-def test_all_sets_the_level_and_a_policys_own_entry_goes_before_it() -> None:
+def test_a_policys_entry_overrides_the_level_of_all() -> None:
     guard = StacksGuard(
         "test", ["monthly-budget", "resource-price-cap"], max_monthly_usd=1, max_container_usd=1
     )
@@ -127,14 +127,14 @@ def test_the_packs_of_this_package_run_from_their_folders(
     PackTester(ROOT / "policies" / pack, config).preview(*resources).assert_blocked_by(policy)
 
 
-def test_a_folder_that_serves_nothing_is_no_pack(tmp_path: Path) -> None:
+def test_a_folder_that_serves_nothing_is_not_a_pack(tmp_path: Path) -> None:
     (tmp_path / "__main__.py").write_text("print('hello')\n", encoding="utf-8")
 
     with pytest.raises(ValueError, match="serves no policy pack"):
         load_pack(tmp_path)
 
 
-def test_a_pack_made_with_the_sdk_alone_can_be_tested(tmp_path: Path) -> None:
+def test_a_pack_made_only_with_the_sdk_can_be_tested(tmp_path: Path) -> None:
     (tmp_path / "__main__.py").write_text(
         "from pulumi_policy import EnforcementLevel, PolicyPack, ResourceValidationPolicy\n"
         "PolicyPack('own', [ResourceValidationPolicy('never', 'Never.', lambda args, report: report('no'),"

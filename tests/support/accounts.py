@@ -1,4 +1,4 @@
-"""An account as somebody else left it: containers that run already, without the seconds that a boot takes."""
+"""Accounts with running containers, made without the program and without the time of a boot."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from stacks_pulumi.emulator import Emulator, containers
 
 def running(api: Emulator, name: str, template: str = "nodejs", *, key: str = "default", **body: Any) -> str:
     """
-    A container that runs.
+    Make a running container.
 
     Args:
         api: The emulator.
         name: The container's name.
         template: Its template.
-        key: Label of the key whose account it is in.
-        body: What else a request to create one may say.
+        key: Label of the key of its account.
+        body: More fields of the create request.
 
     Returns:
         Its id.
@@ -30,14 +30,14 @@ def running(api: Emulator, name: str, template: str = "nodejs", *, key: str = "d
 
 
 def addresses(api: Emulator, container: str) -> dict[str, tuple[str, str]]:
-    """Who may reach a container: address -> description and service type."""
+    """Return the addresses that may reach a container, each with its description and service type."""
     found = api.state.container(container).allowed_ips
     return {entry.ip_address: (entry.description, entry.service_type) for entry in found}
 
 
 def fewest_addresses(api: Emulator, at_first: int) -> int:
     """
-    The smallest number of entries that the one list of allowed addresses had in the course of all requests.
+    Return the smallest number of entries that the list of allowed addresses had during all requests.
 
     Args:
         api: The emulator, which has one container with external access.

@@ -1,5 +1,5 @@
 """
-Time that costs no time, also with many threads.
+A clock whose waits take no real time, also with many threads.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _PATIENCE: Final = 30.0
 
 class FakeClock:
     """
-    A clock that stands still until nobody has anything to do but wait.
+    A clock that stands still until every thread waits.
 
-    In one thread, sleeping just moves it on. For many threads there is `run`: it starts them and moves the clock on
-    whenever all of them sleep, to the moment at which the first of them wakes.
+    In one thread, a sleep advances the clock. For many threads there is `run`: it starts them, and whenever all of them
+    sleep, it advances the clock to the moment at which the first of them wakes.
     """
 
     def __init__(self, wall: float = 1_800_000_000.0) -> None:
@@ -36,7 +36,7 @@ class FakeClock:
         return self._wall + self._now - 1000.0
 
     def advance(self, seconds: float) -> None:
-        """Move it on by hand."""
+        """Advance the clock."""
         self._now += max(seconds, 0.0)
 
     def sleep(self, seconds: float) -> None:
@@ -52,7 +52,7 @@ class FakeClock:
     def wait(self, condition: threading.Condition, seconds: float) -> None:
         thread = threading.current_thread()
         if thread not in self._crew:
-            self.advance(seconds)  # nobody else is there who could notify
+            self.advance(seconds)  # no other thread exists that could notify
             return
         if seconds <= 0:
             return
@@ -63,7 +63,7 @@ class FakeClock:
             del self._asleep[thread]
 
     def run(self, *jobs: Callable[[], Any]) -> list[Any]:
-        """What each job returned or raised; all run at once, each in its own thread."""
+        """Run all jobs concurrently, each in its own thread; return what each returned or raised."""
         outcomes: list[Any] = [None] * len(jobs)
 
         def carry_out(index: int, job: Callable[[], Any]) -> None:
@@ -95,8 +95,8 @@ class FakeClock:
             if any(thread not in self._asleep for thread in alive):
                 return False
             conditions = [condition for _wake, condition in self._asleep.values()]
-            # A thread that was notified still counts itself as asleep until it runs; its condition no longer does.
-            return all(len(c._waiters) == conditions.count(c) for c in conditions)  # type: ignore[attr-defined]  # who waits is told nowhere else
+            # A notified thread is in `_asleep` until it runs, but no longer among the waiters of its condition.
+            return all(len(c._waiters) == conditions.count(c) for c in conditions)  # type: ignore[attr-defined]  # no public attribute has the waiters
 
     def _wake_next(self) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""Everything in an account that resources can stand for, by kind, in a form that a test can write down."""
+"""Everything in an account that resources can manage, by kind, in a form for comparisons in tests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ AUTO_ADDED = "Your IP (Auto-added)"
 
 def contents(emulator: Emulator) -> dict[str, list[str]]:
     """
-    Return what bills, admits or is kept: containers, allowed addresses, VPN clients, connections, pinned backups.
+    Return the containers, allowed addresses, VPN clients, connections and pinned backups.
 
-    What the platform adds by itself is left out: the caller's own address and a VPN's first client.
+    Without objects that the platform adds by itself: the caller's own address and a VPN's first client.
     """
     with emulator.platform.lock:
         state = emulator.state
@@ -43,5 +43,5 @@ def contents(emulator: Emulator) -> dict[str, list[str]]:
 
 
 def writes(emulator: Emulator, after: int = 0) -> list[str]:
-    """Return the operations that were asked to change something, in order, after so many requests."""
+    """Return the operations of the changing requests, in order, after the given number of requests."""
     return [str(request.operation) for request in emulator.requests[after:] if request.method != "GET"]

@@ -16,14 +16,14 @@ LONGEST_NAME = 20
 
 
 class Example(Stack):
-    """A stack whose program is an example's folder, copied."""
+    """A stack whose program is a copy of an example's folder."""
 
     def __init__(self, name: str, folder: Path, engine: Path, config: dict[str, str]) -> None:
         self._example = EXAMPLES / name
         super().__init__(folder, engine, config)
 
     def program(self, source: str, *, host: str = "dynamic") -> None:
-        """The example is the program. The one without a project of its own is the checkout's quickstart."""
+        """Use an example as the program. The example without a project file is the checkout's quickstart."""
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(self._example, self.folder, dirs_exist_ok=True, ignore=ignore)
 
@@ -35,7 +35,7 @@ class Example(Stack):
             super().set(key, value)
 
     def script(self, *command: str) -> str:
-        """Run one of the example's scripts with the stack's own account; its standard output."""
+        """Run one of the example's scripts with the stack's account; return its standard output."""
         env = {
             **self.env,
             "STACKS_API_KEY": self.cli("config", "get", "stacks:apiKey").strip(),
@@ -48,7 +48,7 @@ class Example(Stack):
 
 
 def secrets_of(stack: Stack) -> set[str]:
-    """Every secret in a stack's state, in pieces without line ends, as they would stand in a log."""
+    """Return every secret in a stack's state, in pieces without line ends, as a log would contain them."""
     found: set[str] = set()
 
     def walk(value: Any, *, secret: bool = False) -> None:
@@ -56,7 +56,7 @@ def secrets_of(stack: Stack) -> set[str]:
             if "plaintext" in value:
                 walk(json.loads(value["plaintext"]), secret=True)
             for name, item in value.items():
-                # The variables are a secret as a whole. One by one they are host names, ports and masked passwords.
+                # The variables are one secret; its parts (host names, ports, masked passwords) are not.
                 walk(item, secret=secret and not name.endswith(("_HOST", "_PORT", "_USER", "_DB")))
         elif isinstance(value, list):
             for item in value:

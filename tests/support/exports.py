@@ -19,7 +19,7 @@ class Accounts:
 
     Args:
         emulator: The emulator.
-        folder: Where the exports are written.
+        folder: The folder for the exports.
     """
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
@@ -28,11 +28,11 @@ class Accounts:
         self.fingerprint = fingerprint(emulator.url, emulator.key)
 
     def id(self, name: str) -> str:
-        """The id of a container, which need not exist."""
+        """Return the id of a container, which need not exist."""
         return f"{self.emulator.account}-{name}"
 
     def created_at(self, name: str) -> str:
-        """When a container was created, as the API says it."""
+        """Return the creation time of a container, as the API formats it."""
         from stacks_pulumi.api import StacksClient
 
         with StacksClient(self.emulator.key, base_url=self.emulator.url) as client:
@@ -41,7 +41,7 @@ class Accounts:
     def container(
         self, name: str, stack: str = "dev", project: str = "shop", **changes: Any
     ) -> dict[str, Any]:
-        """A Container in a state; `changes` replaces fields of the resource, `created_at` that output."""
+        """Return a Container in a state; `changes` replaces fields of the resource, `created_at` that output."""
         created_at = changes.pop("created_at", None) or self.created_at(name)
         return {
             "urn": urn(stack, project, "Container", name),
@@ -56,7 +56,7 @@ class Accounts:
     def child(
         self, kind: str, container: str, own: str, stack: str = "dev", **changes: Any
     ) -> dict[str, Any]:
-        """A child resource in a state."""
+        """Return a child resource in a state."""
         return {
             "urn": urn(stack, "shop", kind, own),
             "custom": True,
@@ -73,7 +73,7 @@ class Accounts:
     def export(
         self, file: str, *resources: Mapping[str, Any], pending: tuple[Any, ...] = (), saved_at: str = ""
     ) -> str:
-        """Write an export; returns its path."""
+        """Write an export and return its path."""
         path = self.folder / file
         deployment = {
             "manifest": {"time": saved_at},

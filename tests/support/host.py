@@ -1,8 +1,8 @@
 """
 The real dynamic-provider host, driven over gRPC as the engine drives it.
 
-It is the same process that a `pulumi up` starts, so what the SDK does to our values, errors and threads is in the
-test; without the engine a call takes milliseconds.
+It is the same process that a `pulumi up` starts, so the tests include how the SDK handles values, errors and threads.
+Without the engine, a call takes milliseconds.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ UNKNOWN = rpc.UNKNOWN
 
 @dataclass(frozen=True)
 class Line:
-    """One line that a provider asked the engine to show."""
+    """One line that a provider sent to the engine to show."""
 
     severity: str
     urn: str
@@ -47,7 +47,7 @@ class Line:
 
 
 class FakeEngine(engine_pb2_grpc.EngineServicer):
-    """The engine as far as a host can tell: something that takes lines."""
+    """The part of the engine that a host uses: it accepts log lines."""
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
@@ -72,8 +72,8 @@ class CallFailedError(Exception):
     The host ended a call with an error.
 
     Attributes:
-        message: What the engine would show.
-        kept_id: The id that stays in the state, for something that was done half way.
+        message: The message that the engine would show.
+        kept_id: The id that stays in the state after an operation that failed partway.
         kept: Its properties.
     """
 
@@ -84,7 +84,7 @@ class CallFailedError(Exception):
         for entry in error.trailing_metadata() or ():
             if entry.key == "grpc-status-details-bin":
                 status = status_pb2.Status.FromString(entry.value)
-                # The engine reads the rich status and lets go of the plain one.
+                # The engine reads the rich status and ignores the plain one.
                 self.message = status.message
                 for detail in status.details:
                     failed = provider_pb2.ErrorResourceInitFailed()
@@ -117,7 +117,7 @@ class Host:
     def __post_init__(self) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
         env["PYTHONFAULTHANDLER"] = "1"
-        # What a host writes for other hosts of its engine stays in this test.
+        # Files that a host writes for other hosts of its engine stay in this test.
         self._home = tempfile.TemporaryDirectory()
         env["PULUMI_HOME"] = self._home.name
         if self.python_path is not None:
@@ -125,7 +125,7 @@ class Host:
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-m", self.module, self.engine.address],
             env=env,
-            # The engine holds the other end, and a plugin ends with it.
+            # The engine keeps the other end open, and a plugin ends with the engine.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -138,34 +138,34 @@ class Host:
         self.configure()
 
     def configure(self) -> None:
-        """Hand over the stack's configuration."""
+        """Send the stack's configuration."""
         self.stub.Configure(provider_pb2.ConfigureRequest(args=_to_struct(self.config)))
 
     def to_struct(self, kind: str, properties: Mapping[str, Any]) -> struct_pb2.Struct:
-        """The properties of a resource as they go to this host."""
+        """Return the properties of a resource in the form that this host receives."""
         blob = serialize_provider(stacks_pulumi.provider_for(kind))
         return _to_struct({**properties, PROVIDER: blob})
 
     def to_dict(self, struct: struct_pb2.Struct) -> dict[str, Any]:
-        """The properties that came from this host, with Python's names."""
+        """Return the properties from this host, with Python's names."""
         found = _to_dict(struct)
         found.pop(PROVIDER, None)
         return found
 
     def worded(self, text: str) -> str:
-        """A part of a message, as it is in the messages of this host."""
+        """Return a part of a message as this host words it."""
         return text
 
     @property
     def home(self) -> str:
-        """The folder in which it writes what is for other processes."""
+        """Return the folder of its files for other processes."""
         return self._home.name
 
     def stop(self) -> str:
-        """End the process; what it wrote to stderr."""
+        """End the process and return what it wrote to stderr."""
         self._channel.close()
         if self.process.stdin is not None and self.process.stdin.closed:
-            # `communicate` would close it again.
+            # `communicate` would close the pipe again.
             self.process.stdin = None
         self.process.terminate()
         try:
@@ -178,7 +178,7 @@ class Host:
         return errors
 
     def resource(self, kind: str, name: str = "it") -> HostedResource:
-        """A resource as the engine would keep it."""
+        """Return a resource with its state, as the engine stores it."""
         return HostedResource(self, kind, name)
 
 
@@ -190,20 +190,20 @@ class PluginHost(Host):
     type_prefix: ClassVar = tokens.NATIVE
 
     def configure(self) -> None:
-        """Hand over the settings, by the names that they have in a provider."""
+        """Send the settings, by their names in a provider."""
         settings = {name.removeprefix("stacks:"): value for name, value in self.config.items()}
         self.stub.Configure(provider_pb2.ConfigureRequest(args=_to_struct(settings)))
 
     def to_struct(self, kind: str, properties: Mapping[str, Any]) -> struct_pb2.Struct:
-        """The properties of a resource as a language's SDK writes them."""
+        """Return the properties of a resource as a generated SDK writes them."""
         return _to_struct({camel_case(name): value for name, value in properties.items()})
 
     def worded(self, text: str) -> str:
-        """A part of a message with the names that other languages have."""
+        """Return a part of a message with the names of other languages."""
         return in_camel_case(text)
 
     def to_dict(self, struct: struct_pb2.Struct) -> dict[str, Any]:
-        """The properties that came from the plugin, with Python's names."""
+        """Return the properties from the plugin, with Python's names."""
         return {snake_case(name): value for name, value in _to_dict(struct).items()}
 
 
@@ -213,13 +213,13 @@ HOSTS: Final = {"dynamic": Host, "native": PluginHost}
 @dataclass
 class HostedResource:
     """
-    One resource, from its first check to its deletion, with the state that the engine would keep of it.
+    One resource, from its first check to its deletion, with the state that the engine would store.
 
     Attributes:
         id: Its id, once it has one.
-        inputs: The checked inputs of the last time.
-        outs: The outputs of the last time, without marks of secrets.
-        raw: The outputs as they came over the wire, marks and all.
+        inputs: The checked inputs of the last operation.
+        outs: The outputs of the last operation, without marks of secrets.
+        raw: The outputs as received, with marks of secrets.
         component: Type of the component that it is in, which is a part of its URN.
     """
 
@@ -240,18 +240,18 @@ class HostedResource:
         return f"urn:pulumi:dev::tests::{inside}{self.host.type_prefix}{self.kind}::{self.name}"
 
     def check(self, **inputs: Any) -> dict[str, str]:
-        """Check inputs against those of the last time; the failures by property."""
+        """Check inputs against those of the last operation; return the failures by property."""
         return self._check(inputs)[1]
 
     def checked(self, **inputs: Any) -> dict[str, Any]:
-        """Check inputs, which have to be sound; their normal form."""
+        """Check inputs, which must be valid, and return their normal form."""
         found, failures = self._check(inputs)
         assert failures == {}, failures
         # The same for every resource; `tests/host/test_marker.py` is about it.
         return {name: value for name, value in found.items() if name != MARKER}
 
     def up(self, **inputs: Any) -> list[str]:
-        """What an `up` does: check, diff, and create, update or replace. The operations that were carried out."""
+        """Do the same as `up`: check, diff, and create, update or replace. Return the operations that ran."""
         checked = self.checked(**inputs)
         if not self.id:
             self.create(checked)
@@ -286,7 +286,7 @@ class HostedResource:
         self._keep(answer.id, checked, self.host.to_dict(answer.properties))
 
     def abandon_create(self, checked: Mapping[str, Any], when: Callable[[], object]) -> None:
-        """Create with checked inputs, and cancel the call once a condition holds, as an engine that goes away does."""
+        """Create with checked inputs, and cancel the call when a condition holds, as an engine that goes away does."""
         call = self.host.stub.Create.future(self._create_request(checked))
         until(when)
         assert call.cancel(), "the create ended before it was cancelled"
@@ -297,7 +297,7 @@ class HostedResource:
         )
 
     def diff(self, checked: Mapping[str, Any]) -> Any:
-        """The host's answer to a diff against the state, with Python's names."""
+        """Return the host's diff against the state, with Python's names."""
         request = provider_pb2.DiffRequest(
             id=self.id, urn=self.urn, olds=self._struct(self.outs), news=self._struct(checked)
         )
@@ -320,11 +320,11 @@ class HostedResource:
         self._keep(self.id, checked, self.host.to_dict(answer.properties))
 
     def read(self) -> bool:
-        """What a refresh does; False if the resource is gone (and forgotten)."""
+        """Do the same as a refresh; return False if the object no longer exists (then it leaves the state)."""
         return self._read(properties=self._struct(self.outs), inputs=self._struct(self.inputs))
 
     def get(self, id_: str) -> bool:
-        """What a look-up by id does."""
+        """Do the same as a look-up by id."""
         self.id = id_
         given = {
             field.name: "" for field in HANDLERS[self.kind].fields if field.required and field.name != "name"
@@ -348,7 +348,7 @@ class HostedResource:
         self.id, self.outs = "", {}
 
     def lines(self) -> list[str]:
-        """What the engine was asked to show for it."""
+        """Return the lines that the engine would show for it."""
         return [line.text for line in self.host.engine.lines if line.urn == self.urn]
 
     def _check(self, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -377,13 +377,13 @@ class HostedResource:
 
 
 def in_parallel(*work: Any) -> list[BaseException | None]:
-    """Do all of it at once; what each raised."""
+    """Run all jobs concurrently; return what each raised."""
     raised: list[BaseException | None] = [None] * len(work)
 
     def run(index: int) -> None:
         try:
             work[index]()
-        except BaseException as error:  # noqa: BLE001  (handed to the test)
+        except BaseException as error:  # noqa: BLE001  (returned to the test)
             raised[index] = error
 
     threads = [threading.Thread(target=run, args=(index,)) for index in range(len(work))]

@@ -35,7 +35,7 @@ replace stacks-pulumi/sdk/go => {sdk}
 
 
 def examples(language: str) -> Iterator[tuple[str, str]]:
-    """Every kind with its example in a language, as the schema's descriptions have it."""
+    """Return every kind with its example in a language, from the schema's descriptions."""
     for page in sorted(EXAMPLES.glob("*.md")):
         (text,) = (
             text for name, text in _BLOCK.findall(page.read_text(encoding="utf-8")) if name == language
@@ -44,7 +44,7 @@ def examples(language: str) -> Iterator[tuple[str, str]]:
 
 
 def project_file(runtime: str) -> str:
-    """A `Pulumi.yaml` for the plugin of this environment."""
+    """Return a `Pulumi.yaml` for the plugin of this environment."""
     plugin = f"{{name: stacks, path: {json.dumps(str(Path(sys.prefix) / 'bin'))}}}"
     return f"name: tests\nruntime: {runtime}\nplugins:\n  providers: [{plugin}]\n"
 
@@ -55,7 +55,7 @@ def node_modules(sdk: Path) -> Path:
     modules = sdk / "node_modules"
     modules.symlink_to(packages)
     run(packages / ".bin" / "tsc", cwd=sdk)
-    # The folder that is published.
+    # The folder for publishing.
     shutil.copy(sdk / "package.json", sdk / "bin")
     together = sdk.parent / "npm" / "node_modules"
     together.mkdir(parents=True)
@@ -66,7 +66,7 @@ def node_modules(sdk: Path) -> Path:
 
 
 def go_module(sdk: Path) -> dict[str, str]:
-    """The files of a Go module that uses the SDK; what it needs is downloaded and compiled."""
+    """Return the files of a Go module that uses the SDK; its dependencies are downloaded and compiled."""
     needs("go")
     folder = sdk.parent / "go-module"
     folder.mkdir()
@@ -82,7 +82,7 @@ def lives(stack: Stack, emulator: Emulator) -> None:
     """
     Check the life of a program from its preview to its end.
 
-    It makes a database, an app with external access, an allowed address and a connection, and asks for the status.
+    It makes a database, an app with external access, an allowed address and a connection, and reads the status.
     """
     preview = stack.preview()
     assert emulator.calls() == 0
@@ -96,7 +96,7 @@ def lives(stack: Stack, emulator: Emulator) -> None:
 
     stack.refresh()
     emulator.drift.set_external_access("app", enabled=False)
-    # Without external access there is no allowed address either.
+    # Without external access there is no allowed address.
     assert stack.refresh(drift=True).changes == {"update": 1, "delete": 1}
     mended = stack.up()
     assert (mended.steps("app"), mended.steps("office")) == (["update"], ["create"])
@@ -105,7 +105,7 @@ def lives(stack: Stack, emulator: Emulator) -> None:
 
 
 def imports(stack: Stack, emulator: Emulator, file: str) -> str:
-    """Import a container that was made by hand; return the code for it, with which nothing is left to do."""
+    """Import a container that was made by hand; return its code, with which an up is a no-op."""
     emulator.load([{"name": "web", "template": "nodejs", "plan": "standard"}])
     stack.cli("import", "stacks:index:Container", "web", f"{emulator.account}-web", "--yes", "--out", file)
 

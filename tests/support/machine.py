@@ -1,4 +1,4 @@
-"""A machine with a project on it, whose `pulumi` command is a script that says what the test wants."""
+"""A machine with a project, whose `pulumi` command is a script with the output that the test sets."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ esac
 
 class Machine:
     """
-    A project in a folder, and what stands on PATH.
+    A project in a folder, and the commands on PATH.
 
     Args:
-        folder: Where it may write.
+        folder: A folder for its files.
         monkeypatch: Sets the environment.
     """
 
@@ -78,7 +78,7 @@ class Machine:
         self._answers.joinpath("public").unlink()
 
     def state(self, resources: Sequence[Mapping[str, Any]]) -> None:
-        """Make these the resources in the stack's state."""
+        """Set the resources in the stack's state."""
         text = json.dumps({"version": 3, "deployment": {"resources": list(resources)}})
         self._answers.joinpath("export").write_text(text, encoding="utf-8")
 
@@ -101,7 +101,7 @@ class Machine:
 
 
 def resource(kind: str, id_: str, *, provider: str = "default", **outputs: Any) -> dict[str, Any]:
-    """A resource as it is in a stack's state."""
+    """Return a resource as a stack's state has it."""
     type_ = f"pulumi-python:dynamic/stacks:{kind}"
     return {
         "urn": f"urn:pulumi:dev::tests::{type_}::{id_}",

@@ -1,7 +1,7 @@
 """
-The native types under the names that this package's classes have, so that one program runs on either host.
+The native types under the names of this package's classes, so that one program runs on either host.
 
-It is copied beside a program, which imports it as `stacks`. It registers what a generated SDK would.
+Tests copy it next to a program, which imports it as `stacks`. It registers the same as a generated SDK.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _GENERATOR = "7.14.0"
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """Run a program; return what it printed, or fail with that."""
+    """Run a program; return its output, or fail with it."""
     ended = subprocess.run(
         command,
         cwd=cwd,
@@ -35,7 +35,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 
 def needs(*programs: str) -> None:
-    """Skip the test where a program is missing; on CI it has to be there."""
+    """Skip the test if a program is missing; on CI it must be installed."""
     missing = [name for name in programs if shutil.which(name) is None]
     if missing and os.environ.get("CI"):
         pytest.fail(f"CI has no {missing[0]}")

@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[2]
 
 def with_packs(scratch: Path, packs: Mapping[str | Path, Mapping[str, Any]]) -> list[str]:
     """
-    Arguments that add policy packs to an operation of the engine.
+    Return the arguments that add policy packs to an operation of the engine.
 
     Args:
-        scratch: Where configurations, and scripts if this engine needs them, may be written.
-        packs: By name of one of ours, or folder of any other, its configuration.
+        scratch: A folder for configurations, and for scripts if this engine needs them.
+        packs: The configuration of each pack, by its name, or by its folder if it is not in this package.
     """
     arguments = []
     for pack, config in packs.items():
@@ -33,7 +33,7 @@ def with_packs(scratch: Path, packs: Mapping[str | Path, Mapping[str, Any]]) -> 
 
 
 def violations(result: Result, level: str = "mandatory") -> dict[str, str]:
-    """What policies of a level reported, by policy."""
+    """Return the reports of the policies of a level, by policy."""
     found: dict[str, str] = {}
     for event in (event["policyEvent"] for event in result.events if "policyEvent" in event):
         if event["enforcementLevel"] == level:

@@ -1,4 +1,4 @@
-"""For each policy what passes it, what violates it, and what it cannot know: the rows of the matrix."""
+"""For each policy: resources that pass, that violate it, and whose values are unknown. The rows of the matrix."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Unknown = Literal["deferred", "violates"]
 @dataclass(frozen=True)
 class Case:
     """
-    A policy and what it makes of things.
+    A policy and its expected results.
 
     Attributes:
         policy: Its name.
         config: Its configuration.
-        passes: Resources that it has nothing against.
-        violates: Resources of which `culprit` violates it.
-        culprit: The one whose exemption makes it pass.
-        says: What the message says.
+        passes: Resources that pass.
+        violates: Resources; the one named in `culprit` violates it.
+        culprit: The resource whose exemption makes the policy pass.
+        says: A text in the message.
         unknown: Resources whose values are not known at preview.
-        then: What the policy makes of those at preview.
-        misspelt: A configuration that it has to refuse.
-        stack: Whether it judges the whole stack: in an update then only when everything has been made.
+        then: The policy's result for those at preview.
+        misspelt: A configuration that it must refuse.
+        stack: Whether it judges the whole stack: in an update only after all resources were created.
     """
 
     policy: str
@@ -45,7 +45,7 @@ class Case:
 
 
 def account(_timeout_s: float) -> list[Any]:
-    """An account that holds a container of $4 beside those of the stack."""
+    """An account with a container of $4 that is not in the stack."""
     return [SimpleNamespace(id="usr-1-elsewhere", name="elsewhere", price=price("nodejs", "basic", None))]
 
 

@@ -1,7 +1,7 @@
 """
-The table of all policies in docs/policies.md, from what the policies say of themselves.
+The table of all policies in docs/policies.md, from the descriptions of the policies.
 
-    python tests/support/policy_reference.py      writes it again
+    python tests/support/policy_reference.py      writes the table
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def table() -> str:
 
 
 def page(text: str) -> str:
-    """The page with its table written again."""
+    """Return the page with a new table."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     return f"{before}{begin}\n{table()}{end}{after}"

@@ -1,4 +1,4 @@
-"""What Pulumi writes, in the shapes that it writes it in."""
+"""Previews and exports in the formats of Pulumi."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def urn(name: str, type: str = CONTAINER) -> str:
 
 
 def web(plan: Any = "basic", template: Any = "nodejs", **more: Any) -> Inputs:
-    """Inputs of a container, as its check leaves them."""
+    """Return inputs of a container, as its check returns them."""
     return {"__provider": SECRET, "name": "web", "template": template, "plan": plan, **more}
 
 
@@ -46,7 +46,7 @@ def step(
 
 
 def preview(*steps: dict[str, Any], same: int | None = None, errors: tuple[str, ...] = ()) -> bytes:
-    """`pulumi preview --json`; `same` is what the summary says of unchanged resources, by default the truth."""
+    """`pulumi preview --json`; `same` is the summary's number of unchanged resources, by default the true one."""
     root = step("same", "shop-dev", {}, {}, STACK)
     listed = [root, *steps]
     summary: dict[str, int] = {}
@@ -67,7 +67,7 @@ def events(
     finished: bool = True,
     root: bool = True,
 ) -> bytes:
-    """The streaming events of the same."""
+    """The same preview as streaming events."""
     lines: list[dict[str, Any]] = [{"preludeEvent": {"config": {}}}]
     for one in (*([step("same", "shop-dev", {}, {}, STACK)] if root else []), *steps):
         metadata = {

@@ -1,7 +1,7 @@
 """
-What a stack's state looked like in some version, in a form that can be kept and played back.
+The state of a stack in some version, in a form that can be stored and loaded again.
 
-Whatever differs from run to run (address, account, ids, moments) is a placeholder, and so is every secret.
+Values that differ between runs (URL, account, ids, times) are placeholders, and so is every secret.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PASSING = {"created", "modified", "sourcePosition", "stackTrace"}
 
 
 def recorded(stack: Stack, api: Emulator) -> dict[str, Any]:
-    """The state as it is now, to be kept."""
+    """Return the current state, to be stored."""
     text = stack.cli("stack", "export", "--show-secrets")
     for found, placeholder in _placeholders(api).items():
         text = text.replace(found, placeholder)
@@ -43,17 +43,17 @@ def recorded(stack: Stack, api: Emulator) -> dict[str, Any]:
 
 
 def play(state: dict[str, Any], stack: Stack, api: Emulator) -> None:
-    """Make a recorded state that of a stack that talks to this emulator."""
+    """Turn a recorded state into that of a stack on this emulator."""
     text = json.dumps(state)
     for value, placeholder in _placeholders(api).items():
         text = text.replace(placeholder, value)
     state = json.loads(text)
-    # What was recorded in the clear is encrypted by the stack's own passphrase.
+    # The record has plain text; the stack encrypts it with its passphrase.
     salt = re.findall(
         r"encryptionsalt: (\S+)", (stack.folder / "Pulumi.dev.yaml").read_text(encoding="utf-8")
     )
     state["deployment"]["secrets_providers"] = {"type": "passphrase", "state": {"salt": salt[0]}}
-    # A container is known by its creation time, too.
+    # The creation time also identifies a container.
     moment = datetime.datetime.fromisoformat(_A_MOMENT.replace("Z", "+00:00")).timestamp()
     for container in api.state.containers.values():
         container.created_at = moment
@@ -74,12 +74,12 @@ def _placeholders(api: Emulator) -> dict[str, str]:
 
 
 def _fingerprint(api: Emulator) -> str:
-    """What the output `origin` begins with."""
+    """Return the beginning of the output `origin`."""
     return hashlib.sha256(f"{api.url} {api.key}".encode()).hexdigest()[:16]
 
 
 def _without_what_passes(value: Any) -> Any:
-    """The value without the engine's own times and places, and with something harmless for a private key."""
+    """Return the value without the engine's times and paths, and with a placeholder for a private key."""
     if isinstance(value, dict):
         if "plaintext" in value and "@KEY@" not in value["plaintext"]:
             value = value | {"plaintext": _harmless(value["plaintext"])}

@@ -1,4 +1,4 @@
-"""The oldest SDK that we support, beside the newest one that is installed."""
+"""The oldest supported SDK, in addition to the newest one, which is installed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ OLDEST = "3.259.0"
 
 def oldest_sdk() -> Path:
     """
-    A folder with the oldest SDK, to be put first on a module path.
+    Return a folder with the oldest SDK, to put first on a module path.
 
-    Only the SDK itself is in it; what it depends on is taken from the environment, where newer versions are. It is
-    kept outside of the checkout, and moved into place whole, so that an interrupted download leaves nothing behind.
+    It contains only the SDK; its dependencies come from the environment, which has newer versions. The folder is
+    outside of the checkout, and a complete download is moved there, so an interrupted one leaves nothing behind.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stacks-pulumi" / "sdk"
     folder = cache / f"pulumi-{OLDEST}"
@@ -41,6 +41,6 @@ def oldest_sdk() -> Path:
             try:
                 fetched.rename(folder)
             except OSError:
-                # Another run was faster; its folder is as good.
+                # Another run was faster; use its folder.
                 assert folder.exists()
     return folder

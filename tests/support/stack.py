@@ -1,7 +1,7 @@
 """
-A stack on a real Pulumi engine: one verb, one method.
+A stack on a real Pulumi engine, with a method for each command.
 
-Every `up` and every `refresh` that succeeds is checked to be quiet afterwards: a second `up` changes nothing, a
+After every successful `up` and `refresh` the stack checks that no change remains: a second `up` changes nothing, a
 preview after a refresh is empty.
 """
 
@@ -26,11 +26,11 @@ SAME = frozenset({"same", "read", "refresh"})
 @dataclasses.dataclass(frozen=True)
 class Result:
     """
-    What a run of the engine came to.
+    The result of a run of the engine.
 
     Attributes:
         code: Exit code.
-        text: All that a person would see.
+        text: All output that a user would see.
         events: The engine's events, in order.
     """
 
@@ -40,7 +40,7 @@ class Result:
 
     @property
     def changes(self) -> dict[str, int]:
-        """Operations by kind, from the engine's own summary; what stays the same is left out."""
+        """Return the operations by kind, from the engine's summary, without unchanged resources."""
         for event in reversed(self.events):
             if "summaryEvent" in event:
                 changes = event["summaryEvent"].get("resourceChanges") or {}
@@ -48,11 +48,11 @@ class Result:
         return {}
 
     def steps(self, name: str) -> list[str]:
-        """What was done to a resource, in order."""
+        """Return the operations on a resource, in order."""
         return [op for urn, op in self._operations() if urn.endswith(f"::{name}")]
 
     def order(self) -> list[tuple[str, str]]:
-        """All that was done to our resources: pairs of operation and name, in order."""
+        """Return all operations on this package's resources: pairs of operation and name, in order."""
         return [(op, urn.rpartition("::")[2]) for urn, op in self._operations() if "stacks:" in urn]
 
     def _operations(self) -> Iterator[tuple[str, str]]:
@@ -64,16 +64,16 @@ class Result:
 
     @property
     def errors(self) -> list[str]:
-        """The errors that a person sees, colours and white space at the ends taken off."""
+        """Return the errors that a user sees, without colours and surrounding white space."""
         return self._diagnostics("error")
 
     @property
     def warnings(self) -> list[str]:
-        """The warnings that a person sees."""
+        """Return the warnings that a user sees."""
         return self._diagnostics("warning")
 
     def status_lines(self) -> list[str]:
-        """The lines that were shown beside a resource while it was worked on."""
+        """Return the lines that were shown next to a resource during its operation."""
         found = [event["diagnosticEvent"] for event in self.events if "diagnosticEvent" in event]
         return [_plain(line["message"]) for line in found if line.get("ephemeral")]
 
@@ -88,10 +88,10 @@ class Result:
 
 class Stack:
     """
-    A project with one stack, in a folder of its own.
+    A project with one stack, in a separate folder.
 
     Args:
-        folder: Where the project and its state are kept.
+        folder: The folder of the project and its state.
         engine: Folder of the engine's binaries.
         config: The stack's configuration; a value under a key that ends with `apiKey` is set as a secret.
         python_path: Put first on the module path of programs and providers: another version of the SDK, for instance.
@@ -118,11 +118,11 @@ class Stack:
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
-            # Lets the engine write its events to a file, as the Automation API has it do.
+            # The engine writes its events to a file, as for the Automation API.
             "PULUMI_DEBUG_COMMANDS": "true",
-            # The programs under test and the bytecode of this package are compiled once, not once for each run.
+            # Python compiles the tested programs and this package once, not once for each run.
             "PYTHONDONTWRITEBYTECODE": "",
-            # A crash of the interpreter shows where.
+            # A crash of the interpreter shows its place.
             "PYTHONFAULTHANDLER": "1",
         }
         (folder / "Pulumi.yaml").write_text("name: tests\nruntime: python\n", encoding="utf-8")
@@ -138,11 +138,11 @@ class Stack:
         (self.folder / "Pulumi.yaml").write_text(text, encoding="utf-8")
 
     def yaml(self, project: str, host: Path) -> None:
-        """Make this `Pulumi.yaml` the program; `host` is the folder of the language host."""
+        """Use a `Pulumi.yaml` as the program; `host` is the folder of the language host."""
         self.project({"Pulumi.yaml": project}, host)
 
     def project(self, files: Mapping[str, str], host: Path) -> None:
-        """Make these files the project, in another language; `host` is the folder of its language host."""
+        """Use files in another language as the project; `host` is the folder of its language host."""
         self.env["PATH"] = f"{host}{os.pathsep}{self.env['PATH']}"
         (self.folder / "__main__.py").unlink(missing_ok=True)
         for name, text in files.items():
@@ -153,7 +153,7 @@ class Stack:
         self._run("config", "set", key, value, *(["--secret"] if key.endswith("apiKey") else []))
 
     def program(self, source: str, *, host: str = "dynamic") -> None:
-        """Make this the program; with the host `native` its `stacks` has the native types."""
+        """Set the program; with the host `native` its `stacks` has the native types."""
         package = "stacks_pulumi"
         if host == "native":
             package = "native_sdk"
@@ -162,7 +162,7 @@ class Stack:
         (self.folder / "__main__.py").write_text(text, encoding="utf-8")
 
     def up(self, *arguments: str, quiet_afterwards: bool = True) -> Result:
-        """`pulumi up`; has to succeed. Unless told otherwise, a second one has to change nothing."""
+        """Run `pulumi up`; it must succeed, and by default a second one must change nothing."""
         result = _succeeded(self.engine("up", "--yes", "--skip-preview", *arguments))
         if quiet_afterwards:
             again = _succeeded(self.engine("up", "--yes", "--skip-preview", *arguments))
@@ -170,19 +170,19 @@ class Stack:
         return result
 
     def up_fails(self, *arguments: str) -> Result:
-        """`pulumi up`; has to fail, with no traceback."""
+        """Run `pulumi up`; it must fail without a traceback."""
         return _failed(self.engine("up", "--yes", "--skip-preview", *arguments))
 
     def preview(self, *arguments: str) -> Result:
-        """`pulumi preview`; has to succeed."""
+        """Run `pulumi preview`; it must succeed."""
         return _succeeded(self.engine("preview", "--diff", *arguments))
 
     def preview_fails(self, *arguments: str) -> Result:
-        """`pulumi preview`; has to fail, with no traceback."""
+        """Run `pulumi preview`; it must fail without a traceback."""
         return _failed(self.engine("preview", *arguments))
 
     def refresh(self, *arguments: str, drift: bool = False) -> Result:
-        """`pulumi refresh`; has to succeed. Without drift the preview after it has to be empty."""
+        """Run `pulumi refresh`; it must succeed. Without drift the preview after it must be empty."""
         result = _succeeded(self.engine("refresh", "--yes", "--skip-preview", *arguments))
         if not drift:
             preview = self.preview()
@@ -190,15 +190,15 @@ class Stack:
         return result
 
     def destroy(self, *arguments: str) -> Result:
-        """`pulumi destroy`; has to succeed."""
+        """Run `pulumi destroy`; it must succeed."""
         return _succeeded(self.engine("destroy", "--yes", "--skip-preview", *arguments))
 
     def destroy_fails(self, *arguments: str) -> Result:
-        """`pulumi destroy`; has to fail, with no traceback."""
+        """Run `pulumi destroy`; it must fail without a traceback."""
         return _failed(self.engine("destroy", "--yes", "--skip-preview", *arguments))
 
     def engine(self, verb: str, *arguments: str) -> Result:
-        """Run the engine, whatever comes of it."""
+        """Run the engine; it may succeed or fail."""
         self._events.unlink(missing_ok=True)
         command = [verb, *arguments, "--non-interactive", "--color=never", "--event-log", str(self._events)]
         done = self._command(*command)
@@ -207,11 +207,11 @@ class Stack:
         return result
 
     def said(self) -> str:
-        """All that the engine said so far, to people and to programs."""
+        """Return all output of the engine so far: text and events."""
         return "\n".join(self._said)
 
     def start(self, verb: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start the engine and do not wait for it."""
+        """Start the engine without waiting for it."""
         command = ["pulumi", verb, *arguments, "--non-interactive", "--color=never"]
         return subprocess.Popen(
             command,
@@ -225,22 +225,22 @@ class Stack:
         )
 
     def export(self) -> str:
-        """The state, as text."""
+        """Return the state, as text."""
         return self._run("stack", "export").stdout
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        """The state's resources of ours by name."""
+        """Return this package's resources in the state, by name."""
         found = json.loads(self.export())["deployment"].get("resources") or []
         return {item["urn"].rpartition("::")[2]: item for item in found if "stacks:" in item["type"]}
 
     def outputs(self, *, secrets: bool = False) -> dict[str, Any]:
-        """The stack's outputs."""
+        """Return the stack's outputs."""
         text = self._run("stack", "output", "--json", *(["--show-secrets"] if secrets else [])).stdout
         values: dict[str, Any] = json.loads(text)
         return values
 
     def cli(self, *arguments: str) -> str:
-        """Any other command of the engine; has to succeed. Its standard output."""
+        """Run another command of the engine, which must succeed; return its standard output."""
         return self._run(*arguments).stdout
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal of a certain width: a program in a pseudo terminal, and what it draws."""
+"""The screen of a terminal of a certain width: a program runs in a pseudo terminal, and its output is drawn."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _ROWS = 50
 @dataclass(frozen=True)
 class Drawn:
     """
-    What was drawn.
+    The result of a program in a terminal.
 
     Attributes:
         code: Exit code of the program.
         seen: Every line that was on the screen at some time.
         left: The lines that are left at the end, with those that were scrolled away.
-        raw: All that the program wrote, escape codes included.
+        raw: The whole output of the program, with escape codes.
     """
 
     code: int
@@ -69,5 +69,5 @@ def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
     except OSError:
-        # Linux reports that the program has closed the terminal as an error.
+        # When the program closes the terminal, Linux reports an error.
         return b""

@@ -1,4 +1,4 @@
-"""Wait for a condition, with a limit that no load reaches."""
+"""Wait for a condition, with a limit that is long enough for a loaded machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def until(condition: Callable[[], object], *, seconds: float = 60) -> None:
 
 def never(condition: Callable[[], object], *, seconds: float) -> None:
     """
-    Watch that a condition does not hold for some time.
+    Check that a condition does not hold for some time.
 
     Raises:
         AssertionError: It holds.

@@ -1,4 +1,4 @@
-"""The tools, without a network and without a real build; the engine itself is proven by the tests that run on it."""
+"""Fixtures for the tools, without a network and a real build; the engine tests check the engine itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.engine import build, installer
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where engines are kept on a machine with nothing on it: no engine, no Go, no network."""
+    """Return the engine folder of a machine without an engine, Go or a network."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -23,7 +23,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def on_path(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is on PATH."""
+    """Return a folder that is on PATH."""
     del cache
     folder = tmp_path / "usr bin"
     folder.mkdir()

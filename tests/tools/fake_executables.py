@@ -1,4 +1,4 @@
-"""Machines with nothing on them, and engines that only tell their version."""
+"""Fake engines that only print their version, and a fake build."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The acceptance run on the emulator: in its default shape nothing is refuted, in others exactly what was switched."""
+"""The acceptance run on the emulator: it refutes exactly the assumptions that the emulator's settings break."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tools.acceptance.statements import NEVER, statements
 PREFIX = "acc-0123abcd"
 EVERYTHING = 100
 
-# What the answer of each open operation has: `render` shows it in each shape.
+# The content of each open operation's answer; `render` converts it to each shape.
 TEXT = {"containers.logs", "containers.certificate", "vpn_clients.config"}
 LISTS = {"containers.logs", "containers.templates", "vpn_clients.list"}
 ONLY_DONE = {
@@ -53,7 +53,7 @@ SWITCHED: dict[str, set[str]] = {
 
 @contextmanager
 def emulated(**settings: Any) -> Iterator[Emulator]:
-    """An emulator whose clock only goes on while the run waits, so that every status in between is seen."""
+    """An emulator whose clock only advances while the run waits, so that the run sees every status."""
     pace: dict[str, Any] = {"boot_seconds": 2, "action_seconds": 1, "delete_seconds": 2, "backup_seconds": 2}
     with Emulator(**pace, **settings) as api:
         api.freeze()
@@ -72,7 +72,7 @@ def run_on(api: Emulator, max_usd: float = EVERYTHING) -> Run:
 
 
 def performed(api: Emulator, max_usd: float = EVERYTHING) -> Run:
-    """A run to its end, with nothing left and nothing wrong."""
+    """Do a complete run, which must leave nothing and have no problem."""
     run = run_on(api, max_usd)
 
     assert perform(run, lambda _: None) == []
@@ -83,7 +83,7 @@ def performed(api: Emulator, max_usd: float = EVERYTHING) -> Run:
 
 
 def form_of(operation: str) -> str:
-    """The statement about the form of an open answer."""
+    """Return the statement about the form of an open answer."""
     begin = (
         "The answer to disabling." if operation == "containers.external_access" else "The form of the answer"
     )
@@ -106,14 +106,14 @@ def test_every_mark_of_the_contract_is_a_statement() -> None:
     assert len(listed) == len(set(listed))
 
 
-def test_the_emulator_in_its_default_shape_confirms_all_that_can_be_observed() -> None:
+def test_the_default_shape_confirms_every_observable_statement() -> None:
     with emulated() as api:
         run = performed(api)
 
         assert {record.operation for record in api.requests} >= set(OPERATIONS), "it uses every endpoint"
 
     assert run.findings.refuted() == []
-    # A part of each cannot be seen: other templates, prices, units, and what the run does not provoke.
+    # The run cannot observe a part of each: other templates, prices, units, and errors that it does not cause.
     partly = {
         ("containers.create", "A discount code"),
         ("containers.create", "Compute templates are"),
@@ -129,19 +129,19 @@ def test_the_emulator_in_its_default_shape_confirms_all_that_can_be_observed() -
 
 
 @pytest.mark.parametrize("shape", sorted(SWITCHED))
-def test_another_shape_refutes_the_form_of_exactly_the_answers_that_have_it(shape: str) -> None:
+def test_another_shape_refutes_exactly_its_answers(shape: str) -> None:
     with emulated(shapes=shape) as api:
         refuted = performed(api).findings.refuted()
 
     assert set(refuted) == {form_of(operation) for operation in SWITCHED[shape]}
 
 
-def test_the_shape_of_one_answer_is_told_apart_from_all_others() -> None:
+def test_the_shape_of_one_answer_refutes_only_that_answer() -> None:
     with emulated(shapes={"backups.pin": "terse"}) as api:
         assert performed(api).findings.refuted() == ["backups.pin: The form of the answer."]
 
 
-def test_the_lenient_emulator_refutes_exactly_what_it_refuses_by_default() -> None:
+def test_the_lenient_emulator_refutes_the_default_refusals() -> None:
     with emulated(strict=False) as api:
         refuted = performed(api).findings.refuted()
 
@@ -164,7 +164,7 @@ def test_a_switch_of_the_emulator_refutes_one_statement(settings: dict[str, Any]
 
 
 def changing(original: Callable[..., Any]) -> Callable[..., Any]:
-    """The emulator's function, after which the container has another creation time."""
+    """Return the emulator's function, changed so that the container has another creation time afterwards."""
 
     def changed(platform: Any, subject: Any, *rest: Any) -> Any:
         result = original(platform, subject, *rest)
@@ -204,7 +204,7 @@ def test_a_creation_time_that_changes_is_noticed(
 
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("max_usd", [0, 1, 2, 6, 12])
-def test_the_limit_on_cost_holds_whatever_the_api_accepts(*, max_usd: int, strict: bool) -> None:
+def test_the_limit_on_cost_holds_if_the_api_accepts_more(*, max_usd: int, strict: bool) -> None:
     with emulated(strict=strict) as api:
         run = run_on(api, max_usd)
 
@@ -229,7 +229,7 @@ def test_a_statement_over_the_limit_says_how_much_it_needs() -> None:
     assert "needs --max-usd 2.00" in evidence["connections.delete: The form of the answer."]
 
 
-def test_what_is_not_of_the_run_is_not_touched() -> None:
+def test_objects_outside_the_run_are_not_changed() -> None:
     with emulated() as api:
         api.load(
             [{"name": "orders", "template": "nodejs"}, {"name": "acc-0123abce-Main", "template": "nodejs"}]
@@ -242,12 +242,12 @@ def test_what_is_not_of_the_run_is_not_touched() -> None:
             "orders",
             "acc-0123abce-Main",
         }
-        # The targets and the list show them, so nothing in the report may.
+        # The targets and the list show them, but the report must not.
         assert "orders" not in report(run, [], "now")
     assert run.findings.refuted() == []
 
 
-def test_a_scene_that_cannot_go_on_is_a_problem_and_the_others_are_played() -> None:
+def test_a_failed_scene_is_a_problem_and_the_others_run() -> None:
     with emulated() as api:
         api.faults.add("backups.list", "status", code=500, times=None)
         run = run_on(api)
@@ -277,7 +277,7 @@ def test_a_creation_on_the_waitlist_ends_all_creations() -> None:
     assert any("its container may appear later" in problem for problem in run.problems)
 
 
-def test_a_refused_request_is_sent_again_after_the_rate_limit_and_tells_its_form() -> None:
+def test_a_rate_limited_request_is_retried_and_its_form_recorded() -> None:
     with emulated() as api:
         api.faults.add("backups.stats", "rate_limited", retry_after=3)
         run = performed(api, 1)
@@ -287,7 +287,7 @@ def test_a_refused_request_is_sent_again_after_the_rate_limit_and_tells_its_form
     assert {"rate limit: A 429 has Retry-After.", "every RateLimited answer: The body."} <= confirmed
 
 
-def test_room_for_requests_is_waited_for_only_if_the_window_lacks_it() -> None:
+def test_the_run_waits_for_the_rate_limit_only_if_needed() -> None:
     waits: list[float] = []
     with Emulator(rate_limit=5, rate_window=40) as emulator:
         api = Api(emulator.url, emulator.key, sleep=waits.append)
@@ -302,7 +302,7 @@ def test_room_for_requests_is_waited_for_only_if_the_window_lacks_it() -> None:
     assert 30 < wait < 45
 
 
-def test_the_report_holds_nothing_secret_and_every_statement_once() -> None:
+def test_the_report_has_no_secret_and_every_statement_once() -> None:
     with emulated() as api:
         run = performed(api)
         text = report(

@@ -47,8 +47,8 @@ def records(folder: Path) -> list[str]:
 
 
 def interrupted(emulator: Emulator, folder: Path, by: signal.Signals) -> int:
-    """Start a run, and end it with a signal as soon as it has a container."""
-    # So long a boot that it is interrupted there.
+    """Start a run, and send it a signal as soon as it has a container."""
+    # The boot is long, so the signal interrupts it.
     emulator.set_pace(boot_seconds=600)
     process = subprocess.Popen(
         [sys.executable, "tools/acceptance", "run", "--interval", "0.05", "--records", str(folder)],
@@ -122,7 +122,7 @@ def test_after_a_crash_the_sweep_lists_first_and_deletes_only_the_prefix(
     assert "There is no interrupted run." in capsys.readouterr().out
 
 
-def test_without_an_answer_nothing_is_deleted_and_with_yes_nothing_is_asked(
+def test_without_an_answer_nothing_is_deleted_and_yes_skips_the_prompt(
     command: Callable[..., int], emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulator.load([{"name": name, "template": "nodejs"} for name in FOREIGN])
@@ -152,9 +152,7 @@ def test_a_prefix_that_no_run_has_is_refused(
         assert f"{prefix!r} is not the prefix of a run" in capsys.readouterr().err
 
 
-def test_a_record_that_a_crash_has_cut_short_is_swept(
-    command: Callable[..., int], emulator: Emulator, tmp_path: Path
-) -> None:
+def test_a_truncated_record_is_swept(command: Callable[..., int], emulator: Emulator, tmp_path: Path) -> None:
     emulator.load([{"name": name, "template": "nodejs"} for name in FOREIGN])
     (tmp_path / "acc-0123abcd.json").write_text("", encoding="utf-8")
 
@@ -172,7 +170,7 @@ def test_a_record_that_a_crash_has_cut_short_is_swept(
         (("{key}", "http://127.0.0.1:1/api/v1"), "no answer from http://127.0.0.1:1/api/v1"),
     ],
 )
-def test_nothing_begins_with_a_wrong_key_or_address(
+def test_a_wrong_key_or_url_stops_the_run_at_its_start(
     variables: tuple[str, str], reason: str, emulator: Emulator, tmp_path: Path
 ) -> None:
     key, base_url = (value.format(key=emulator.key, url=emulator.url) for value in variables)
@@ -258,7 +256,7 @@ def test_a_revoked_key_ends_the_run_before_anything_is_created(
 
 
 @pytest.mark.parametrize("amount", ["-1", "much", "NaN"])
-def test_a_limit_that_is_no_amount_is_refused(
+def test_an_invalid_limit_is_refused(
     command: Callable[..., int], capsys: pytest.CaptureFixture[str], amount: str
 ) -> None:
     with pytest.raises(SystemExit):

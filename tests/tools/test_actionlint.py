@@ -1,4 +1,4 @@
-"""`tools/actionlint`: with the program that is installed, and without any."""
+"""`tools/actionlint`, with and without an installed program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> Callable[[list[str]], int]:
     return found
 
 
-def test_an_installed_actionlint_gets_the_files_and_decides(
+def test_an_installed_actionlint_checks_the_files(
     main: Callable[[list[str]], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "actionlint").write_text(
@@ -32,7 +32,7 @@ def test_an_installed_actionlint_gets_the_files_and_decides(
 
 
 @pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)])
-def test_without_actionlint_and_go_ci_fails_and_a_person_is_told(
+def test_without_actionlint_and_go_ci_fails_and_others_get_a_warning(
     main: Callable[[list[str]], int], ci: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")

@@ -1,4 +1,4 @@
-"""What breaks programs between two schemas is found, and what does not is let pass."""
+"""Changes between two schemas that break programs are found, and others are accepted."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_each_breaking_change_is_one_sentence(sentence: str) -> None:
     assert list(breaking_changes(released, changed)) == [sentence]
 
 
-def test_what_is_added_and_what_is_only_said_breaks_nothing() -> None:
+def test_additions_and_descriptions_break_nothing() -> None:
     released = current()
     changed = copy.deepcopy(released)
     resource = container(changed)

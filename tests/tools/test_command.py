@@ -55,7 +55,7 @@ def tool(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         env = {
             "HOME": str(tmp_path / "home"),
             "PATH": str(bin_folder),
-            # Nothing listens there, so the official installer is out of reach at once.
+            # No server listens there, so the download of the official installer fails immediately.
             "https_proxy": "http://127.0.0.1:9",
         }
         return subprocess.Popen(
@@ -71,7 +71,7 @@ def tool(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     return start
 
 
-def test_the_tool_prints_the_folder_alone(tool: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+def test_the_tool_prints_only_the_folder(tool: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     home = tmp_path / "home" / ".cache" / "stacks-pulumi" / "engine" / pins.VERSION
 
     out, err = (first := tool(FAKE_GO)).communicate()
@@ -89,7 +89,7 @@ def test_the_tool_prints_the_folder_alone(tool: Callable[..., subprocess.Popen[s
     assert (out, err) == (f"{home / 'bin'}\n", "")
 
 
-def test_checking_builds_nothing(tool: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+def test_check_builds_nothing(tool: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     out, err = (process := tool(FAKE_GO, "--check")).communicate()
 
     assert (process.returncode, out, err) == (

@@ -1,4 +1,4 @@
-"""The demo's emulator, when the demo ends before it is up."""
+"""The demo's emulator, if the demo ends before the emulator has started."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import pytest
 from tools.demo import emulated
 
 
-def test_an_emulator_that_nobody_waits_for_any_more_is_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_emulator_without_its_demo_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[subprocess.Popen[str]] = []
 
     def interrupted(account: emulated.EmulatedAccount) -> dict[str, str]:

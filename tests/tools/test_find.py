@@ -1,4 +1,4 @@
-"""An engine that is there already is used, and what it can do is known."""
+"""An existing engine is used, and its limits are known."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_language_host_may_be_where_a_link_points(on_path: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("missing", pins.COMPANIONS)
-def test_an_engine_without_its_companions_is_passed_over(
+def test_an_engine_without_its_companions_is_skipped(
     on_path: Path, missing: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine_in(on_path, companions=tuple(name for name in pins.COMPANIONS if name != missing))
@@ -57,7 +57,7 @@ def test_an_engine_without_its_companions_is_passed_over(
 @pytest.mark.parametrize(
     ("version", "used"), [("3.258.9", False), ("3.259.0", True), ("4.0.0-alpha.1+x", True)]
 )
-def test_an_old_engine_is_passed_over(
+def test_an_old_engine_is_skipped(
     on_path: Path, version: str, used: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine_in(on_path, version)
@@ -67,14 +67,14 @@ def test_an_old_engine_is_passed_over(
 
 
 @pytest.mark.parametrize("text", ["#!/bin/sh\nexit 3\n", "#!/bin/sh\necho hello\n", "#!/nowhere/sh\n"])
-def test_an_engine_that_does_not_tell_its_version_is_passed_over(on_path: Path, text: str) -> None:
+def test_an_engine_without_a_version_is_skipped(on_path: Path, text: str) -> None:
     engine_in(on_path)
     executable(on_path / pins.CLI, text)
 
     assert search.search() is None
 
 
-def test_our_own_engine_on_path_is_still_known_as_built(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_built_engine_on_path_is_recognised(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = engine_in(cache / pins.VERSION / "bin")
     record(cache / pins.VERSION, pins.VERSION, "built")
     monkeypatch.setenv("PATH", str(folder))
@@ -103,7 +103,7 @@ def test_a_cached_engine_is_used_again(cache: Path) -> None:
 @pytest.mark.parametrize(
     "marker", [None, "", "[]", "{}", '{"version": "3.259.0", "origin": "found in the street"}']
 )
-def test_a_folder_without_a_good_marker_is_no_engine(cache: Path, marker: str | None) -> None:
+def test_a_folder_without_a_valid_marker_is_ignored(cache: Path, marker: str | None) -> None:
     engine_in(cache / pins.VERSION / "bin")
     if marker is not None:
         (cache / pins.VERSION / "engine.json").write_text(marker, encoding="utf-8")
@@ -111,7 +111,7 @@ def test_a_folder_without_a_good_marker_is_no_engine(cache: Path, marker: str | 
     assert load(cache / pins.VERSION) is None
 
 
-def test_an_engine_that_lost_a_file_is_made_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_engine_is_rebuilt(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine_in(cache / pins.VERSION / "bin", companions=(pins.LANGUAGE_HOST,))
     record(cache / pins.VERSION, pins.VERSION, "built")
     monkeypatch.setattr(ensure, "build", make_engine)

@@ -1,4 +1,4 @@
-"""The language hosts: where they are found, what an interrupted build leaves, and that they are built once."""
+"""The language hosts: where they are found, interrupted builds, and concurrent builds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def compile_(_go: str, _module: str, _package: str, target: Path, *, log: Path) 
     executable(target)
 
 
-def test_they_are_built_beside_the_hosts_that_they_start(
+def test_they_are_built_next_to_the_hosts_that_they_start(
     engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hosts, "compile_binary", compile_)
@@ -44,7 +44,7 @@ def test_they_are_built_beside_the_hosts_that_they_start(
     assert {path.name for path in (folder / hosts.OLDER).iterdir()} == {*NAMES, pins.LAUNCHER}
 
 
-def test_an_engine_that_has_them_is_enough(engine: Path) -> None:
+def test_an_engine_with_them_needs_no_build(engine: Path) -> None:
     for name in (*NAMES, pins.YAML_HOST):
         executable(engine / name)
 
@@ -52,7 +52,7 @@ def test_an_engine_that_has_them_is_enough(engine: Path) -> None:
 
 
 @pytest.mark.usefixtures("engine")
-def test_other_sources_are_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_sources_are_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts, "compile_binary", compile_)
     first = hosts.code_hosts()
     shutil.copytree(pins.MODULES, tmp_path / "modules")
@@ -89,7 +89,7 @@ def test_an_interrupted_build_leaves_nothing(
 
 
 @pytest.mark.usefixtures("engine")
-def test_two_at_once_build_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_concurrent_runs_build_once(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Path] = []
 
     def slowly(_go: str, _module: str, _package: str, target: Path, *, log: Path) -> None:

@@ -1,4 +1,4 @@
-"""Installing and building: which way is taken, what an interruption leaves, and what the user is told."""
+"""Install or build an engine: the choice, interruptions, and messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_installer_is_preferred_to_building(cache: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("text", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\n"])
-def test_an_installer_that_fails_leads_to_building(
+def test_a_failed_installer_falls_back_to_a_build(
     cache: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(installer, "download", text.encode)
@@ -45,7 +45,7 @@ def test_an_installer_that_fails_leads_to_building(
     assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "built") == ensure.obtain()
 
 
-def test_without_any_way_the_message_has_the_next_step(
+def test_without_installer_and_go_the_message_has_the_next_step(
     cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = ensure.main([])
@@ -77,7 +77,7 @@ def test_without_any_way_the_message_has_the_next_step(
         ("x.go:1:1: undefined: y", "building the engine failed, and Go's output is in"),
     ],
 )
-def test_what_go_says_becomes_one_sentence(output: str, sentence: str) -> None:
+def test_an_error_of_go_becomes_one_sentence(output: str, sentence: str) -> None:
     told = build.explain(output, Path("/logs/engine.log"))
 
     assert told.startswith(sentence)
@@ -106,7 +106,7 @@ def test_an_interrupted_build_leaves_nothing(
     assert ensure.obtain().origin == "built"
 
 
-def test_what_is_built_must_run(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_built_engine_must_run(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del cache
 
     def build_another(root: Path, _log: Path) -> None:
@@ -118,7 +118,7 @@ def test_what_is_built_must_run(cache: Path, monkeypatch: pytest.MonkeyPatch) ->
         ensure.obtain()
 
 
-def test_two_at_once_build_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_concurrent_runs_build_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del cache
     built: list[Path] = []
     got: list[Engine] = []
@@ -158,7 +158,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         pass
 
 
-def test_a_command_that_takes_long_gives_signs_of_life(
+def test_a_long_command_reports_progress(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tools.engine.run.HEARTBEAT_SECONDS", 0.05)
@@ -172,7 +172,7 @@ def test_a_command_that_takes_long_gives_signs_of_life(
 @pytest.mark.parametrize(
     ("command", "output"), [(["sh", "-c", "echo no; exit 3"], "no\n"), (["/nowhere"], "No such")]
 )
-def test_a_command_that_fails_tells_its_output(tmp_path: Path, command: list[str], output: str) -> None:
+def test_a_failed_command_shows_its_output(tmp_path: Path, command: list[str], output: str) -> None:
     (tmp_path / "log").write_text("what came before\n", encoding="utf-8")
 
     with pytest.raises(CommandFailedError) as caught:

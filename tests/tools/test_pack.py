@@ -1,4 +1,4 @@
-"""How a policy pack is named to an engine."""
+"""The argument that names a policy pack to an engine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_built_engine_takes_a_script_that_runs_in_the_folder(tmp_path: Path) -
     assert said == f"{pack.resolve()}: -u -m pulumi.policy 127.0.0.1:4711 .\n"
 
 
-def test_the_command_prints_what_to_hand_in(
+def test_the_command_prints_the_argument(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "PulumiPolicy.yaml").write_text("runtime: python\n", encoding="utf-8")
@@ -49,7 +49,9 @@ def test_the_command_prints_what_to_hand_in(
     assert os.access(capsys.readouterr().out.strip(), os.X_OK)
 
 
-def test_the_command_refuses_what_is_no_pack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_refuses_a_folder_without_a_pack(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         command.main([str(tmp_path)])
 

@@ -1,4 +1,4 @@
-"""The bundle of the native plugin: its name, which the engine looks for, and what is in it."""
+"""The bundle of the native plugin: the name that the engine looks for, and its content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the environment is made, brought up to date, or left alone."""
+"""When the environment is created, updated, or kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tools import venv
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What was run, in a checkout with a pyproject.toml of its own."""
+    """Record the commands that run, in a checkout with another pyproject.toml."""
     ran: list[list[str]] = []
     monkeypatch.setattr(venv, "ROOT", tmp_path)
     (tmp_path / "pyproject.toml").write_text("first", encoding="utf-8")
@@ -39,7 +39,7 @@ def verbs(commands: list[list[str]]) -> list[str]:
     return told
 
 
-def test_it_is_made_once(tmp_path: Path, commands: list[list[str]]) -> None:
+def test_the_environment_is_made_once(tmp_path: Path, commands: list[list[str]]) -> None:
     venv.bring_up(tmp_path / ".venv", exact=False)
 
     assert verbs(commands) == ["make", "install", "install"]
@@ -61,7 +61,7 @@ def test_a_changed_project_is_installed_again(tmp_path: Path, commands: list[lis
 
 
 @pytest.mark.parametrize(("exact", "expected"), [(True, ["make", "install", "install"]), (False, [])])
-def test_another_python_counts_when_it_was_asked_for(
+def test_a_requested_python_remakes_the_environment(
     tmp_path: Path,
     commands: list[list[str]],
     exact: bool,
@@ -138,7 +138,7 @@ def test_an_environment_whose_python_became_another_version_is_made_again(
     venv.bring_up(tmp_path / ".venv", exact=False)
     verbs(commands)
     stamp = tmp_path / ".venv" / venv.STAMP
-    # As if the system's python3, which it leads to, had been another then.
+    # As if its link to the system's python3 had pointed to another version then.
     stamp.write_text(stamp.read_text(encoding="utf-8").replace(venv.PYTHON, "3.9", 1), encoding="utf-8")
 
     venv.bring_up(tmp_path / ".venv", exact=False)
@@ -146,7 +146,7 @@ def test_an_environment_whose_python_became_another_version_is_made_again(
     assert verbs(commands) == ["make", "install", "install"]
 
 
-def test_what_an_interruption_left_is_not_trusted(
+def test_an_interrupted_environment_is_remade(
     tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     venv.bring_up(tmp_path / ".venv", exact=False)

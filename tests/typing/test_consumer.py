@@ -1,4 +1,4 @@
-"""What type checkers say of a program that uses the package, run over it as a consumer runs them."""
+"""Type checkers check a program that uses the package, as a consumer runs them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VERSION = "3.11"
 
 
 def mypy(program: Path, scratch: Path) -> dict[int, str]:
-    """The lines of which mypy, strict, reports an error."""
+    """Return the lines with an error of strict mypy."""
     settings = ["--strict", f"--python-version={VERSION}", "--config-file=", f"--cache-dir={scratch}"]
     done = subprocess.run(
         [sys.executable, "-m", "mypy", *settings, "--output=json", program.name],
@@ -41,7 +41,7 @@ def mypy(program: Path, scratch: Path) -> dict[int, str]:
 
 
 def pyright(program: Path, scratch: Path) -> dict[int, str]:
-    """The lines of which pyright reports an error."""
+    """Return the lines with an error of pyright."""
     (scratch / "pyrightconfig.json").write_text('{"typeCheckingMode": "standard"}', encoding="utf-8")
     shutil.copy(program, scratch)
     done = subprocess.run(

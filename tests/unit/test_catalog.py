@@ -29,7 +29,7 @@ BASIC = [
 ]
 
 
-def test_every_template_of_the_guide_is_there_and_no_other() -> None:
+def test_the_templates_are_those_of_the_guide() -> None:
     assert catalog.TEMPLATES.keys() == {*MICRO, *BASIC, "stacks-vpn"}
 
 
@@ -82,11 +82,11 @@ def test_storage_tiers(tier: int, storage_mb: int, usd: int) -> None:
         ("brand-new", "basic", None),
     ],
 )
-def test_what_is_not_known_has_no_price(template: str, plan: str | None, tier: int | None) -> None:
+def test_unknown_values_have_no_price(template: str, plan: str | None, tier: int | None) -> None:
     assert catalog.monthly_price(template, plan, tier) is None
 
 
-def test_the_vpn_is_a_tier_of_its_own() -> None:
+def test_the_vpn_is_a_separate_tier() -> None:
     assert catalog.default_plan("stacks-vpn") is None
     assert catalog.monthly_price("stacks-vpn", None) == 5
     assert catalog.VPN_PLAN.name not in catalog.PLANS

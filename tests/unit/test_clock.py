@@ -41,7 +41,7 @@ def test_wait_while_ends_at_the_time_that_blocked_announces(clock: FakeClock) ->
     assert clock.now() == pytest.approx(1001.3)
 
 
-def test_wait_while_ends_at_once_when_notified(clock: FakeClock) -> None:
+def test_wait_while_ends_immediately_when_notified(clock: FakeClock) -> None:
     changed, free = threading.Condition(), threading.Event()
 
     def waits() -> float:
@@ -60,7 +60,7 @@ def test_wait_while_ends_at_once_when_notified(clock: FakeClock) -> None:
     assert ended == pytest.approx(1001.2)
 
 
-def test_wait_while_calls_the_pulse_at_once_and_twice_a_second_however_often_it_is_notified(
+def test_wait_while_calls_the_pulse_twice_a_second(
     clock: FakeClock,
 ) -> None:
     changed, beats = threading.Condition(), []
@@ -80,7 +80,7 @@ def test_wait_while_calls_the_pulse_at_once_and_twice_a_second_however_often_it_
     assert beats == pytest.approx([1000.0, 1000.5, 1001.0, 1001.5])
 
 
-def test_wait_while_holds_the_lock_for_blocked_and_not_for_the_pulse_and_returns_with_it(
+def test_wait_while_releases_the_lock_for_the_pulse(
     clock: FakeClock,
 ) -> None:
     changed = threading.Condition(threading.Lock())
@@ -103,7 +103,7 @@ def test_wait_while_holds_the_lock_for_blocked_and_not_for_the_pulse_and_returns
     assert set(seen) == {("blocked", True), ("pulse", False)}
 
 
-def test_what_the_pulse_raises_ends_wait_while_with_the_lock_held(clock: FakeClock) -> None:
+def test_an_exception_of_the_pulse_ends_wait_while_with_the_lock(clock: FakeClock) -> None:
     changed = threading.Condition(threading.Lock())
     with changed:
         with pytest.raises(InterruptedError):
@@ -150,7 +150,7 @@ def is_shielded() -> bool:
     return not beats
 
 
-def test_a_shield_holds_for_this_thread_alone_and_ends_when_the_block_raises() -> None:
+def test_a_shield_is_per_thread_and_ends_with_its_block() -> None:
     seen: list[bool] = []
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is wrong with them."""
+"""Settings: their sources, and their errors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from stacks_pulumi.errors import ConfigError
 KEY = "sk_stacks_" + "0123456789abcdef" * 4
 
 
-def test_nothing_given_is_the_public_api_without_a_key() -> None:
+def test_the_default_is_the_public_api_without_a_key() -> None:
     assert load({}, {}) == AccountSettings(base_url=DEFAULT_BASE_URL)
 
 
-def test_the_configuration_goes_before_the_environment() -> None:
+def test_the_configuration_overrides_the_environment() -> None:
     environ = {"STACKS_API_KEY": "sk_stacks_" + "f" * 64, "STACKS_BASE_URL": "https://other.example/v1"}
 
     settings = load({"stacks:apiKey": KEY, "stacks:baseUrl": "https://api.example/v1/"}, environ)
@@ -36,11 +36,11 @@ def test_space_around_a_pasted_key_does_not_matter() -> None:
     assert load({"stacks:apiKey": f" {KEY}\n"}, {}).api_key == KEY
 
 
-def test_an_empty_variable_is_no_key() -> None:
+def test_an_empty_variable_is_ignored() -> None:
     assert load({}, {"STACKS_API_KEY": ""}).api_key is None
 
 
-def test_an_account_of_its_own_does_not_get_the_key_of_the_environment() -> None:
+def test_an_explicit_provider_does_not_get_the_environments_key() -> None:
     settings = load({"stacks:account": "team-b"}, {"STACKS_API_KEY": KEY})
 
     assert settings.api_key is None
@@ -78,12 +78,12 @@ def test_the_key_of_an_explicit_provider_is_not_set_in_the_configuration() -> No
         ("requestsperminute", "requestsPerMinute"),
     ],
 )
-def test_a_setting_that_is_misspelt_is_told(written: str, meant: str) -> None:
+def test_a_misspelt_setting_is_reported(written: str, meant: str) -> None:
     with pytest.raises(ConfigError, match=f"stacks:{written}; did you mean stacks:{meant}"):
         refuse_misspelt({f"stacks:{written}": "x", "stacks:apiKey": KEY}.get)
 
 
-def test_settings_that_are_well_spelt_or_of_somebody_else_are_fine() -> None:
+def test_known_and_foreign_settings_are_accepted() -> None:
     refuse_misspelt({"stacks:apiKey": KEY, "aws:apikey": "x", "stacks:adopt": "never"}.get)
 
 
@@ -156,7 +156,7 @@ def test_whole_numbers(text: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "inf", "nan", "\u0661"])
-def test_what_is_no_count_names_its_key(text: str) -> None:
+def test_an_invalid_number_names_its_key(text: str) -> None:
     with pytest.raises(ConfigError, match="stacks:maxConcurrency"):
         load({"stacks:maxConcurrency": text}, {})
 

@@ -1,4 +1,4 @@
-"""The fixtures that users get."""
+"""The fixtures of the package for users' tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stacks_pulumi.testing import stacks_emulator, stacks_environment
 __all__ = ["stacks_emulator", "stacks_environment"]
 
 
-def test_the_environment_leads_a_client_to_the_emulator(stacks_environment: Emulator) -> None:
+def test_the_environment_points_a_client_to_the_emulator(stacks_environment: Emulator) -> None:
     settings = config.load()
 
     with StacksClient(settings.require_key(), base_url=settings.base_url) as client:

@@ -24,7 +24,7 @@ from typing import Final
 import requests
 
 if not __package__:
-    # Run by its folder, which then comes first on the path, where its modules could hide others.
+    # Run by its folder, Python puts the folder first on the path, where its modules could hide others.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from stacks_pulumi.config import load
@@ -43,7 +43,7 @@ _RECORDS: Final = _ROOT / ".acceptance"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
-    Carry out a command.
+    Run a command.
 
     Returns:
         0; 1 if a scene could not go on or a container is left or may appear later; 2 if a setting is wrong.
@@ -137,7 +137,7 @@ def _recorded(folder: Path, base_url: str) -> dict[str, Path]:
     """The runs against this API that were not swept, by prefix."""
     found = {}
     for file in folder.glob("acc-*.json"):
-        # One that a crash has cut short may be of this API.
+        # A record that a crash truncated may be of this API.
         if PREFIX.fullmatch(file.stem) and _noted(file) in {None, base_url}:
             found[file.stem] = file
     return found

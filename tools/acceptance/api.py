@@ -1,4 +1,4 @@
-"""The API as an acceptance run calls it: every answer as it came, within the rate limit."""
+"""The API as an acceptance run calls it: every answer unchanged, within the rate limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEFAULT_PAUSE: Final = 5.0
 
 
 class OutOfTimeError(Exception):
-    """Something took longer than the run waits for it."""
+    """A wait of the run timed out."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Answer:
     Attributes:
         status: The status code.
         headers: The headers, whose names are compared without case.
-        body: The decoded JSON, or the text if it is not JSON.
-        text: The body as it came.
+        body: The decoded JSON, or the text if it is no JSON.
+        text: The body as received.
     """
 
     status: int
@@ -48,7 +48,7 @@ class Answer:
 
     @property
     def data(self) -> Any:
-        """What is under `data`; the body, if there is no such key."""
+        """The value under `data`; the body, if it has no such key."""
         return self.body.get("data", self.body) if isinstance(self.body, Mapping) else self.body
 
     @property
@@ -66,7 +66,7 @@ class Api:
     The API.
 
     Args:
-        base_url: Where it is.
+        base_url: The base URL.
         key: The API key.
         sleep: How to wait.
 
@@ -96,11 +96,11 @@ class Api:
         """
         Send a request, and return the answer whatever its status is.
 
-        A 429 is sent again after the time that it says; nothing else is repeated.
+        After a 429 the request is sent again once its time has passed; no other answer is retried.
 
         Args:
             operation: The operation of the contract.
-            values: What varies in its path.
+            values: The parameters in its path.
             body: The JSON to send, if any.
             query: The parameters.
             key: Another key.
@@ -129,7 +129,7 @@ class Api:
         return answer
 
     def make_room(self, calls: int) -> None:
-        """Wait for the next window, unless this one has room for so many requests: what they look at is short."""
+        """Wait for the next window unless this one allows that many requests, which must follow each other quickly."""
         if self.remaining is not None and self.remaining[0] < calls:
             self._sleep(min(max(self.remaining[1] - time.time(), 0.0) + 1, _LONGEST_PAUSE))
             self.remaining = None

@@ -1,4 +1,4 @@
-"""The hard limit on what a run can cost."""
+"""The hard limit on the cost of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Budget"]
 
 class Budget:
     """
-    US dollars that the run may cost at most.
+    The largest cost of the run, in US dollars.
 
     Every container counts with its whole monthly price, although it is billed by the minute and deleted at the end: the
     limit holds even if it stays for a month, and even if a key's cap counts it so. A request that should be refused
@@ -20,7 +20,7 @@ class Budget:
 
     Attributes:
         limit: The limit.
-        spent: What the accepted requests cost at most.
+        spent: The largest cost of the accepted requests.
     """
 
     def __init__(self, limit: Decimal) -> None:

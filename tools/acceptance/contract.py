@@ -1,4 +1,4 @@
-"""The contract that the emulator keeps to, `openapi.yaml`: paths, the forms of answers, and what is assumed."""
+"""The contract of the emulator, `openapi.yaml`: paths, the forms of answers, and the assumptions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Contract:
     The contract, by operation.
 
     Attributes:
-        document: The whole of `openapi.yaml`.
+        document: The whole `openapi.yaml`.
     """
 
     document: dict[str, Any]

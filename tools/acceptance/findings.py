@@ -1,4 +1,4 @@
-"""What a run has observed: a verdict with its evidence for each statement."""
+"""The observations of a run: a verdict with its evidence for each statement."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Findings:
         Args:
             subject: Its subject.
             text: The beginning of its text.
-            holds: Whether it does.
+            holds: Whether it is true.
             evidence: The observation.
 
         Returns:
-            Whether it does.
+            The value of `holds`.
         """
         statement = find(subject, text)
         verdict = Verdict.CONFIRMED if holds else Verdict.REFUTED

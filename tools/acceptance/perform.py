@@ -1,4 +1,4 @@
-"""Carrying out a run: every scene, and in the end the sweep, whatever happened."""
+"""Perform a run: every scene, and in the end the sweep, even after an error."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Say = Callable[[str], None]
 
 def perform(run: Run, say: Say, scenes: Sequence[Callable[[Run], None]] = SCENES) -> list[str]:
     """
-    Carry out the scenes, and delete every container of the run.
+    Run the scenes, and delete every container of the run.
 
-    A scene that cannot go on is noted as a problem, and the next one begins.
+    A scene that fails is recorded as a problem, and the next one begins.
 
     Returns:
         The names of containers that could not be deleted.
@@ -38,10 +38,10 @@ def perform(run: Run, say: Say, scenes: Sequence[Callable[[Run], None]] = SCENES
 def _play(run: Run, scene: Callable[[Run], None]) -> None:
     try:
         scene(run)
-    except Exception as error:  # noqa: BLE001  (the account may answer anything; the other scenes still tell something)
+    except Exception as error:  # noqa: BLE001  (the account may answer anything; the other scenes still give results)
         run.problems.append(f"{scene.__name__}: {type(error).__name__}: {error}")
         if run.main is not None:
-            # What follows needs a running container.
+            # The next scenes need a running container.
             with contextlib.suppress(Exception):
                 run.set_status(run.main, "running")
 

@@ -1,4 +1,4 @@
-"""The report of a run in Markdown, without anything that is secret, so that it can be attached to an issue."""
+"""The report of a run in Markdown, without secrets, so that it can be attached to an issue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An acceptance run: its prefix, its containers and its budget, and what every scene needs."""
+"""An acceptance run: its prefix, its containers, its budget, and the functions that scenes use."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Run:
 
     Attributes:
         api: The API.
-        prefix: What the name of every container of the run begins with.
-        budget: The limit on what it can cost.
+        prefix: The beginning of the name of every container of the run.
+        budget: The limit on its cost.
         patience: Seconds to wait for a change of status or a backup.
         interval: Seconds between two looks.
-        findings: What was observed.
-        problems: What went wrong, so that statements were not reached.
+        findings: The observations.
+        problems: Failures that prevented observations.
         main: The id of the compute container; none before it exists.
         second: The id of the managed service.
         created_at: The creation time of the compute container, as the first list showed it.
-        statuses: Every status that was seen.
+        statuses: Every observed status.
         unsettled: Whether a creation has an unknown outcome, or is on the waitlist, so that its container may appear
             after the sweep.
     """
@@ -90,7 +90,7 @@ class Run:
     # --- containers ---
 
     def price(self, template: str, plan: str | None, tier: int | None = None) -> Decimal:
-        """Return what a container costs a month; the most that one can cost, if that is not known."""
+        """Return the monthly price of a container; the highest possible price, if it is not known."""
         dearest = max(it.usd for it in catalog.PLANS.values()) + max(
             it.usd for it in catalog.STORAGE_TIERS.values()
         )
@@ -98,11 +98,11 @@ class Run:
 
     def create(self, label: str, price: Decimal, **fields: Any) -> Answer | None:
         """
-        Ask for a container; `None` if its price is over the limit, so that nothing is sent.
+        Request a container; return `None` without a request if its price is over the limit.
 
         Args:
-            label: What follows the prefix in its name; it begins with neither a letter nor a digit, see `left_over`.
-            price: What it costs at most if it is accepted.
+            label: The text after the prefix in its name; it does not begin with a letter or a digit, see `left_over`.
+            price: Its highest possible price if it is accepted.
             fields: The other fields of the request.
 
         Raises:
@@ -113,7 +113,7 @@ class Run:
             raise LookupError(msg)
         if not self.budget.take(price):
             return None
-        # It is unknown until there is an answer.
+        # The outcome is unknown until the answer arrives.
         self.unsettled = True
         answer = self.api.call("containers.create", body={"name": f"{self.prefix}{label}", **fields})
         if answer.status >= 500:
@@ -144,7 +144,7 @@ class Run:
             self.discard(id_of(answer))
 
     def discard(self, id_: str) -> None:
-        """Delete a container, and wait until it is gone."""
+        """Delete a container, and wait until the deletion ends."""
         self.wait(id_, LASTING)
         self.api.call("containers.delete", id_)
         self.wait(id_, frozenset({"gone"}))
@@ -157,7 +157,7 @@ class Run:
         word = answer.data.get("status") if isinstance(answer.data, Mapping) else None
         if not isinstance(word, str):
             msg = f"the status of a container is no text ({answer.describe()})"
-            raise LookupError(msg)  # noqa: TRY004  (no wrong argument: an answer that cannot be used)
+            raise LookupError(msg)  # noqa: TRY004  (the argument is valid; the answer is unusable)
         self.statuses.add(word)
         return word
 
@@ -172,7 +172,7 @@ class Run:
 
     def until(self, look: Callable[[], Any], fits: Callable[[Any], bool], what: str) -> Any:
         """
-        Look until the result fits, and return it.
+        Repeat a look until its result fits, and return the result.
 
         Raises:
             OutOfTimeError: It took too long.
@@ -202,7 +202,7 @@ class Run:
         return answer
 
     def same_creation(self, text: str) -> None:
-        """Judge that the creation time of the compute container is what it was."""
+        """Judge that the creation time of the compute container has not changed."""
         if self.main is None or self.created_at is None:
             return
         now = (self.row(self.main) or {}).get("created_at")

@@ -1,4 +1,4 @@
-"""What is checked: each item that `openapi.yaml` marks as assumed, and each statement of the guide to be observed."""
+"""The checked statements: each assumption that `openapi.yaml` marks, and statements of the guide."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Statement:
     One statement about the API.
 
     Attributes:
-        source: `identity`: what our identity of containers relies on. `assumed`, `strict`: the marks `x-assumed` and
+        source: `identity`: the basis for the identity of containers. `assumed`, `strict`: the marks `x-assumed` and
             `x-strict` of `openapi.yaml`. `guide`: the API guide.
         subject: The operation, or the section of the guide.
         text: The statement.

@@ -1,4 +1,4 @@
-"""Deleting what a run has left: the containers whose names begin with its prefix, and no other."""
+"""Delete the containers that a run has left: only those whose names begin with its prefix."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def left_over(api: Api, prefixes: Iterable[str]) -> list[dict[str, Any]]:
     """
     Return the containers in the list whose names begin with one of these prefixes.
 
-    Another letter or digit after it makes it another prefix: every name of a run goes on with something else.
+    A letter or digit after the prefix makes it another prefix: no name of a run has one there.
 
     Raises:
         ValueError: A prefix is not that of a run.
@@ -58,9 +58,9 @@ def sweep(
     interval: float = 2.0,
 ) -> list[str]:
     """
-    Delete the containers of these prefixes, and wait until they are gone.
+    Delete the containers of these prefixes, and wait until the deletions end.
 
-    A container that is still booting may refuse; it is asked again.
+    A container that is still booting may refuse; the request is sent again.
 
     Returns:
         The names of those that are left.

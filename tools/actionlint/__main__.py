@@ -1,5 +1,5 @@
 """
-Check workflows with actionlint: the one that is installed, or one that Go builds from the pinned module.
+Check workflows with actionlint: the installed one, or one that Go builds from the pinned module.
 
     python tools/actionlint FILE ...
 """

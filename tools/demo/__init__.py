@@ -1,1 +1,1 @@
-"""The tour that `make demo` gives; `__main__` begins it."""
+"""The tour of `make demo`; `__main__` starts it."""

@@ -1,11 +1,11 @@
 """
-`make demo`: a whole stack on a real engine and an emulated API, told step by step.
+`make demo`: a whole stack on a real engine and an emulated API, step by step.
 
-    make demo            from nothing to nothing, in less than a minute
-    make demo KEEP=1     leaves the stack and the emulator there, to play with
+    make demo            creates a stack and destroys it, in less than a minute
+    make demo KEEP=1     keeps the stack and the emulator, for experiments
 
-It needs no account. It does not touch the user's own Pulumi: state, home and configuration are in a folder of
-their own, which is removed in the end.
+It needs no account. It does not change the user's Pulumi: state, home and configuration are in a separate folder,
+which is removed at the end.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ _PATH = '   export PATH="$(make -s engine):$PATH"      the engine that this demo
 
 def main() -> int:
     """
-    Give the tour.
+    Run the tour.
 
     Returns:
         0 if every step showed what it should, 1 if not, 130 if it was interrupted.
     """
     for number in _ENDINGS:
-        # Under `nohup` the end of the terminal is ignored, and goes on to be.
+        # Under `nohup` SIGHUP is ignored already; keep it so.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     keep = os.environ.get("KEEP", "") not in {"", "0"}
@@ -105,7 +105,7 @@ def main() -> int:
         say(f"The demo ended early: {error}.")
         return 1
     except KeyboardInterrupt:
-        # With its terminal the last who could read it may be gone.
+        # If the terminal is closed, the output has no reader.
         with contextlib.suppress(OSError):
             say()
             say("Interrupted; the emulator is stopped and its folder removed.")
@@ -130,7 +130,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _finish_undisturbed() -> None:
-    """Clear up in peace: of a closed terminal the kernel tells, and then the shell once more."""
+    """Ignore signals during the cleanup: for a closed terminal the kernel sends one, and the shell a second."""
     for number in _ENDINGS:
         signal.signal(number, signal.SIG_IGN)
 

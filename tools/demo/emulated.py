@@ -16,7 +16,7 @@ from typing import Any, Final
 __all__ = ["EmulatedAccount", "NotStartedError"]
 
 _BOOT_SECONDS: Final = 4
-"""A real container takes 10 to 30 seconds, and the person who watches has other things to do."""
+"""Seconds of a boot: a real container takes 10 to 30, which is too long for a demo."""
 
 
 class NotStartedError(Exception):
@@ -25,14 +25,14 @@ class NotStartedError(Exception):
 
 class EmulatedAccount:
     """
-    An account at an emulated STACKS.
+    An account on an emulator of STACKS.
 
     Args:
-        folder: Where it writes its log.
+        folder: The folder of its log.
 
     Attributes:
         url: Base URL of the API.
-        page: The page to look at.
+        page: The address of its web page.
         key: Its API key.
         process: The emulator.
 
@@ -56,7 +56,7 @@ class EmulatedAccount:
         try:
             said = self._greeting()
         except BaseException:
-            # Only this process knows of it yet.
+            # No other part of the demo can stop it yet.
             self.stop()
             raise
         try:
@@ -67,30 +67,30 @@ class EmulatedAccount:
             raise NotStartedError(f"the emulator did not start: {text or 'it said nothing'}") from None
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the emulator."""
         if self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, signal.SIGTERM)
         self.process.wait(timeout=10)
 
     def snapshot(self) -> dict[str, Any]:
-        """All that it holds."""
+        """Return the whole state of the emulator."""
         return self._ask("GET", "snapshot")
 
     def calls(self) -> Counter[str]:
-        """How often each operation of the API was called so far."""
+        """Return how often each operation of the API was called so far."""
         return Counter(self.snapshot()["calls"])
 
     def refused(self) -> int:
-        """How many requests were refused because of the rate limit."""
+        """Return how many requests were refused because of the rate limit."""
         return sum(record["status"] == 429 for record in self._ask("GET", "requests")["requests"])
 
     def drift(self, action: str, **arguments: Any) -> None:
-        """Change something behind the program's back."""
+        """Change something outside of the program."""
         self._ask("POST", f"drift/{action}", arguments)
 
     def _greeting(self) -> dict[str, str]:
-        """The first lines of what it prints: pairs of a word and a value."""
+        """Return the first lines of its output: pairs of a word and a value."""
         said: dict[str, str] = {}
         assert self.process.stdout is not None
         for line in self.process.stdout:

@@ -1,4 +1,4 @@
-"""A throw-away project with one stack: nothing of it is in the user's own Pulumi, and all of it is in one folder."""
+"""A temporary project with one stack: all of it is in one folder, separate from the user's Pulumi."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = ["CommandFailedError", "Project"]
 STACK: Final = "demo"
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _PATIENCE: Final = 10.0
-"""Seconds that an interrupted engine gets to finish what it began."""
+"""Seconds in which an interrupted engine can complete its operations."""
 
 
 class CommandFailedError(Exception):
-    """The engine ended with an error, which stands above."""
+    """The engine ended with an error, which it has printed."""
 
 
 class Project:
     """
-    The quickstart of this checkout, copied.
+    A copy of this checkout's quickstart.
 
     Args:
-        folder: Where; the engine's home, its state and the stack's configuration go there as well.
+        folder: The folder of the copy, the engine's home, its state and the stack's configuration.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,12 +69,12 @@ class Project:
         """
         self._capture(["pulumi", "stack", "init", STACK, "--non-interactive"])
         self._capture(["pulumi", "config", "set", "stacks:baseUrl", base_url, "--non-interactive"])
-        # By stdin, as a command line can be read by everybody on the machine.
+        # By stdin, because every user of the machine can read a command line.
         self._capture(["pulumi", "config", "set", "stacks:apiKey", "--secret", "--non-interactive"], api_key)
 
     def run(self, *command: str, refused: bool = False) -> None:
         """
-        Run the engine; the person sees what it prints while it prints it.
+        Run the engine, and show its output immediately.
 
         Args:
             command: The command and its options.
@@ -99,7 +99,7 @@ class Project:
 
     def cost(self) -> None:
         """
-        Show what `stacks-pulumi cost` makes of a preview.
+        Show the output of `stacks-pulumi cost` for a preview.
 
         Raises:
             CommandFailedError: The preview or the command fails.
@@ -110,7 +110,7 @@ class Project:
 
     def policy(self, pack: str, config: Mapping[str, Any]) -> tuple[str, ...]:
         """
-        The options that put a command under a policy pack.
+        Return the options that run a command with a policy pack.
 
         Args:
             pack: One of those in `policies`.
@@ -125,7 +125,7 @@ class Project:
         return ("--policy-pack", str(given), "--policy-pack-config", str(file))
 
     def leave_notes(self, pid: int) -> None:
-        """Write the scripts to go on by hand: `env`, to be sourced, and `stop`."""
+        """Write the scripts to continue by hand: `env`, for the shell to source, and `stop`."""
         exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in self.own.items())
         (self.folder / "env").write_text(f"{exports}\n", encoding="utf-8")
         stop = self.folder / "stop"
@@ -134,7 +134,7 @@ class Project:
 
     def _start(self, command: tuple[str, ...]) -> subprocess.Popen[str]:
         plain = ("--non-interactive", "--color=never")
-        # On a terminal the engine draws for itself: one line a resource, with its progress in place.
+        # On a terminal the engine draws its output: one line for each resource, with its progress.
         watched = screen.is_terminal()
         return subprocess.Popen(
             ["pulumi", *command, "--stack", STACK, *(() if watched else plain)],

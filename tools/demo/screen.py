@@ -1,4 +1,4 @@
-"""What the person at the screen reads: headings, results, and the engine's own lines with less around them."""
+"""The output on the screen: headings, results, and a selection of the engine's lines."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 _TYPE: Final = re.compile(r"pulumi-python:dynamic/stacks:(\w+)")
 _NOISE: Final = re.compile(
-    r"Loading policy packs|@ \w+ing[ .]"  # a sign of life, where every resource gives its own
-    r"|(Previewing|Updating|Refreshing|Destroying) .*:$"  # the heading of the step says it
+    r"Loading policy packs|@ \w+ing[ .]"  # a general progress line; every resource has its own
+    r"|(Previewing|Updating|Refreshing|Destroying) .*:$"  # the heading of the step has the same
     r"|[ +~-]+pulumi:pulumi:Stack"  # the stack itself
-    r"|    pulumi"  # a resource to which nothing happens
+    r"|    pulumi"  # an unchanged resource
 )
 _DONE: Final = re.compile(r"((?:created|updated|deleted) \([\d.]+s\)(?: \[diff: [^]]*\])?).*")
-"""A resource that is done, and after it the last line of its progress, which is over."""
+"""A finished resource, followed by the last line of its progress, which is no longer true."""
 
 
 def is_terminal() -> bool:
-    """Whether a person watches, and not a pipe or a file."""
+    """Return whether the output goes to a terminal, and not to a pipe or a file."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
@@ -40,7 +40,7 @@ def say(text: str = "") -> None:
 
 
 def heading(number: int, title: str, command: str | None) -> None:
-    """Begin a step: what it does, and the command that does it."""
+    """Print the heading of a step: its purpose, and its command."""
     say()
     say(_painted(f"{number}. {title}", _BOLD))
     if command is not None:
@@ -49,7 +49,7 @@ def heading(number: int, title: str, command: str | None) -> None:
 
 
 def result(text: str, details: Sequence[str] = ()) -> None:
-    """What a step showed, and a list of what that is made of."""
+    """Print the result of a step, and a list of its details."""
     say(f"{_painted('=>', _GREEN)} {text}")
     # A line may only break between two details.
     joined = ", ".join(detail.replace(" ", _NO_BREAK) for detail in details)
@@ -58,7 +58,7 @@ def result(text: str, details: Sequence[str] = ()) -> None:
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:
-    """Rows with their columns one under the other."""
+    """Return rows with aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -66,7 +66,7 @@ def table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def condensed(lines: Iterable[str]) -> Iterator[str]:
-    """The engine's lines as they go into a pipe: without noise, and with blank lines only between others."""
+    """Yield the engine's lines for a pipe: without noise, and with blank lines only between others."""
     blank, begun = False, False
     for given in lines:
         if _NOISE.match(given):

@@ -1,4 +1,4 @@
-"""The tour: one stack from its first preview to nothing left, with what each step cost and left behind."""
+"""The tour: one stack from its first preview to its destruction, with the result and cost of each step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BUDGET: Final = {
 
 
 class UnexpectedError(Exception):
-    """A step did not show what it is there to show; the text says what it should have shown."""
+    """A step had another result than expected; the text has the expected result."""
 
 
 class Tour:
@@ -41,7 +41,7 @@ class Tour:
 
     def until_changed(self) -> None:
         """
-        Everything but the end: at last a stack is up that is as the program says.
+        Run every step but the last; at the end the stack agrees with the program.
 
         Raises:
             UnexpectedError: A step did not show what it should.
@@ -104,7 +104,7 @@ class Tour:
         self._tell()
 
     def price(self) -> str:
-        """What the account costs a month."""
+        """Return the monthly cost of the account."""
         return f"${self._account.snapshot()['monthly_usd']:.2f}"
 
     # --- one step ---
@@ -112,7 +112,7 @@ class Tour:
     def _step(
         self, title: str, *command: str, shown: str | None = None, refused: bool = False
     ) -> Counter[str]:
-        """Run the engine, and say what it took; the calls that it made."""
+        """Run the engine and print its time and calls; return the calls."""
         self._heading(title, shown or f"pulumi {' '.join(command)}")
         began = time.monotonic()
         self._project.run(*command, refused=refused)
@@ -131,7 +131,7 @@ class Tour:
         screen.heading(self._number, title, command)
 
     def _tell(self, note: str = "") -> None:
-        """What the account holds now."""
+        """Return the current content of the account."""
         rows = [
             (found["name"], found["template"], found["status"], f"${found['price']:.2f}", found["url"] or "")
             for found in self._containers()

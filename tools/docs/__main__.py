@@ -1,8 +1,8 @@
 """
-`make docs`: write the generated parts of the documentation again.
+`make docs`: write the generated parts of the documentation.
 
-    make docs                    the tables, and the errors as the real engine shows them (minutes)
-    make docs ARGS=--tables      the tables alone (seconds)
+    make docs                    the tables, and the errors of the real engine (minutes)
+    make docs ARGS=--tables      only the tables (seconds)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 if not __package__:
-    # Run by its folder, which then comes first on the path, where its modules could hide others.
+    # Run by its folder, Python puts the folder first on the path, where its modules could hide others.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tools.docs.drawing import draw
@@ -24,14 +24,14 @@ from tools.docs.parts import generate
 _ROOT: Final = Path(__file__).resolve().parents[2]
 DRAWING: Final = _ROOT / "docs" / "images" / "request.svg"
 _SEEN_BY_TESTS: Final = ("tests/engine/test_errors.py",)
-"""Tests that write a page of what they saw, at their end."""
+"""Tests that write their results into a page."""
 _LOOKS_AT_THE_PAGE: Final = "tests/engine/test_errors.py::test_the_page_shows_every_scenario"
-"""A test of the page as it was before."""
+"""A test that fails while the page is still the old one."""
 
 
 def main() -> int:
     """
-    Write what has changed, the native plugin's schema too.
+    Write the parts that have changed, and the native plugin's schema.
 
     Returns:
         0, or pytest's exit code if a page that a test writes could not be written.

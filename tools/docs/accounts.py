@@ -1,4 +1,4 @@
-"""What `stacks-pulumi account` and `scaffold` print: made by running them on an account of the emulator."""
+"""The output of `stacks-pulumi account` and `scaffold`, from runs on an account of the emulator."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["comparison", "program", "report", "table"]
 @dataclass(frozen=True)
 class _Shown:
     """
-    The texts.
+    The outputs.
 
     Attributes:
-        table: What `account` prints.
-        comparison: What `account --compare-to` prints of the changes and of a budget.
-        report: What `scaffold` prints.
-        program: The program that it writes.
+        table: The output of `account`.
+        comparison: The part of `account --compare-to` about the changes and a budget.
+        report: The output of `scaffold`.
+        program: The program that `scaffold` writes.
     """
 
     table: str
@@ -38,22 +38,22 @@ class _Shown:
 
 
 def table() -> str:
-    """The account as a table."""
+    """Return the account as a table."""
     return _block("text", _shown().table)
 
 
 def comparison() -> str:
-    """What changed since a snapshot."""
+    """Return the changes since a snapshot."""
     return _block("text", _shown().comparison)
 
 
 def report() -> str:
-    """What `scaffold` says."""
+    """Return the output of `scaffold`."""
     return _block("text", _shown().report)
 
 
 def program() -> str:
-    """What `scaffold` writes."""
+    """Return the program that `scaffold` writes."""
     return _block("python", _shown().program)
 
 

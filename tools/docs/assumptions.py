@@ -1,4 +1,4 @@
-"""The table of what the emulator decides where the API guide does not."""
+"""The table of the emulator's assumptions, where the API guide is open."""
 
 from __future__ import annotations
 

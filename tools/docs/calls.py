@@ -1,4 +1,4 @@
-"""What each operation costs in calls to the API: measured, on the real provider host and the emulator."""
+"""The number of API calls of each operation, measured with the real provider host and the emulator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Measured:
     calls: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def users(self, operation: str) -> Iterator[tuple[str, list[str]]]:
-        """The kinds of resource that make a call, each with its operations that do."""
+        """Return the kinds of resource that make a call, each with the operations that make it."""
         for kind, made in self.calls.items():
             doing = [what for what, names in made.items() if operation in names]
             if doing:
@@ -39,7 +39,7 @@ class Measured:
 
 
 def calls(kind: str) -> str:
-    """The table of a resource."""
+    """Return the table of a resource."""
     return table(
         ("Operation", "Calls", "Which"),
         [(what, str(len(names)), _written(names)) for what, names in measured().calls[kind].items()],
@@ -48,7 +48,7 @@ def calls(kind: str) -> str:
 
 @functools.cache
 def measured() -> Measured:
-    """All resources, from their creation to their end, in one account. Takes about ten seconds, mostly of waiting."""
+    """Create, change and delete all resources in one account. Takes about ten seconds, mostly waiting."""
     with Emulator(boot_seconds=0.2) as emulator, contextlib.ExitStack() as hosts:
 
         def start() -> Host:
@@ -73,7 +73,7 @@ class _Measurement:
         for made, template in ((database, "postgresql"), (vpn, "stacks-vpn")):
             made.up(name=f"its-{made.name}", template=template)
         self._children_of_new(app.id, database.id, vpn.id)
-        # The engine's next operation has a new process, which has created none of the containers.
+        # The engine's next operation starts a new process, which has created none of the containers.
         self._host = self._start()
         self._connection(app.id, database.id)
         self._allowed_ip(app.id)

@@ -1,4 +1,4 @@
-"""The calls of the emulator's control API, and the kinds of faults that it takes."""
+"""The calls of the emulator's control API, and the kinds of faults that it accepts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tools.docs.marks import table
 __all__ = ["control_calls", "control_faults"]
 
 _FAULT_OPTIONS: Final = {option for options in KINDS.values() for option in options}
-"""Fields of `faults.add` that belong to a kind, and are in the table of the kinds."""
+"""Fields of `faults.add` that only some kinds have; they are in the table of the kinds."""
 
 
 def control_calls() -> str:
-    """A row for each call, from the description that a running emulator serves."""
+    """Return a row for each call, from the description that a running emulator serves."""
     with Emulator() as emulator:
         found = calls(emulator)
         paths = describe(found, secured=False)["paths"]
@@ -37,7 +37,7 @@ def control_calls() -> str:
 
 
 def control_faults() -> str:
-    """A row for each kind of fault, with its options and their defaults."""
+    """Return a row for each kind of fault, with its options and their defaults."""
     said = _kinds_said()
     rows = [
         (
@@ -69,7 +69,7 @@ def _default(value: Any) -> str:
 
 
 def _kinds_said() -> dict[str, str]:
-    """What the docstring below `KINDS` says of each kind."""
+    """Return the description of each kind from the docstring below `KINDS`."""
     body = ast.parse(inspect.getsource(faults)).body
     after = next(
         below

@@ -1,4 +1,4 @@
-"""What the docstrings of the package say, in pieces: a sentence, an argument, an attribute."""
+"""Read parts of the package's docstrings: a sentence, an argument, an attribute."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENTRY: Final = re.compile(r"^(\w+): (.*)$")
 
 
 def section(documented: Any, title: str) -> dict[str, str]:
-    """The entries of a section of a docstring (`Args`, `Attributes`): name -> its description, on one line."""
+    """Return the entries of a section of a docstring (`Args`, `Attributes`): name -> description, on one line."""
     found: dict[str, str] = {}
     inside, name = False, ""
     for line in (inspect.getdoc(documented) or "").splitlines():
@@ -35,12 +35,12 @@ def section(documented: Any, title: str) -> dict[str, str]:
 
 
 def first_sentence(documented: Any) -> str:
-    """What a docstring begins with."""
+    """Return the first sentence of a docstring."""
     return " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split())
 
 
 def attributes(cls: type) -> dict[str, tuple[str, str]]:
-    """The outputs that a class declares: name -> its type as it is written, and the docstring below it."""
+    """Return the outputs of a class: name -> its type as written, and the docstring below it."""
     body = _body(cls)
     found: dict[str, tuple[str, str]] = {}
     for node, below in zip(body, [*body[1:], None], strict=True):
@@ -55,10 +55,10 @@ def attributes(cls: type) -> dict[str, tuple[str, str]]:
 
 
 def described(type_text: str) -> str:
-    """A type as a reader wants it: without Pulumi's wrapping, which is around all of them."""
+    """Return a type without Pulumi's wrapping, which every input has."""
     text = type_text.removesuffix(_OPTIONAL)
     if text in _literals.__all__:
-        # Its values are in the description.
+        # The description has its values.
         return "`int`" if text == "StorageTier" else "`str`"
     for wrapping in ("pulumi.Input", "pulumi.Output"):
         text = _unwrapped(text, wrapping)
@@ -66,7 +66,7 @@ def described(type_text: str) -> str:
 
 
 def optional(type_text: str) -> bool:
-    """Whether the value may be `None`."""
+    """Return whether the value may be `None`."""
     return _OPTIONAL in type_text
 
 

@@ -1,4 +1,4 @@
-"""The drawing of a request's way, as SVG: what runs in which process, and what it hands to the next."""
+"""The drawing of a request's path, as SVG: the process of each part, and its data for the next part."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class _Part:
     A box.
 
     Attributes:
-        name: What it is.
-        said: What it does.
-        handed: What it hands to the next one; the last one hands nothing on.
-        returned: What comes back from there.
+        name: The part's name.
+        said: The part's task.
+        handed: Its data for the next part; empty for the last one.
+        returned: The result that comes back.
     """
 
     name: str
@@ -58,7 +58,7 @@ _PARTS: Final = (
     _Part("STACKS API, or the emulator", "creates and runs the containers"),
 )
 _PROCESSES: Final = ((1, 1, "engine process"), (2, 4, "provider process"))
-"""From which box to which a process reaches, and its name; the program and the API run elsewhere."""
+"""The first and last box of each process, and its name; the program and the API run elsewhere."""
 
 
 def draw() -> str:

@@ -1,4 +1,4 @@
-"""The table of the API's operations, and by what each of them can be reached."""
+"""The table of the API's operations, and the resources and functions that call each of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["endpoints"]
 
 
 def endpoints() -> str:
-    """A row for each operation. What stands in it was seen to make the call."""
+    """Return a row for each operation, from observed calls."""
     asked = {operation: name for name, operation in functions.asks().items()}
     rows = []
     for operation in OPERATIONS.values():

@@ -1,4 +1,4 @@
-"""The tables of the data functions and of what they answer; and which call each of them makes, by trying it."""
+"""The tables of the data functions, their results, and the call that each makes, which is measured."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _TWIN: Final = "_output"
 
 
 def names() -> list[str]:
-    """The functions without their twins."""
+    """Return the functions without their output forms."""
     return [name for name in functions.__all__ if not name.endswith(_TWIN)]
 
 
 def data_functions() -> str:
-    """A row for each function."""
+    """Return a row for each function."""
     rows = []
     for name in names():
         function = getattr(functions, name)
@@ -51,7 +51,7 @@ def data_functions() -> str:
 
 
 def answers() -> str:
-    """What the answers hold: a list for each model."""
+    """Return the fields of the results: a list for each model."""
     parts = []
     for name in sorted(_models()):
         model = getattr(models, name)
@@ -63,7 +63,7 @@ def answers() -> str:
 
 @functools.cache
 def asks() -> dict[str, str]:
-    """Which of the API's operations each function calls."""
+    """Return the API operations that each function calls."""
     found: dict[str, str] = {}
     with Emulator(boot_seconds=0) as emulator, StacksClient(emulator.key, base_url=emulator.url) as client:
         app = client.containers.create(name="app", template="nodejs").id
@@ -85,7 +85,7 @@ def asks() -> dict[str, str]:
 
 
 def _models() -> set[str]:
-    """The models that some function answers with, and the models that they hold."""
+    """Return the models in the functions' results, and the models that those contain."""
     texts = [str(inspect.signature(getattr(functions, name)).return_annotation) for name in names()]
     found: set[str] = set()
     while texts:

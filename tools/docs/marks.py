@@ -1,5 +1,5 @@
 """
-Where generated text stands in a page: between two marks that a reader of the page does not see.
+Generated text in a page is between two marks that a reader of the page does not see.
 
     <!-- generated: inputs Container -->
     ...
@@ -21,23 +21,23 @@ _PART: Final = re.compile(
 
 
 def pages(root: Path) -> list[Path]:
-    """Every page of the checkout that has a generated part."""
+    """Return every page of the checkout that has a generated part."""
     found = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
     return [page for page in found if page.exists() and _PART.search(page.read_text(encoding="utf-8"))]
 
 
 def names(text: str) -> list[str]:
-    """What a page wants generated."""
+    """Return the names of the generated parts of a page."""
     return [match[2] for match in _PART.finditer(text)]
 
 
 def filled(text: str, generate: Callable[[str], str]) -> str:
-    """The page with every part generated again."""
+    """Return the page with every generated part renewed."""
     return _PART.sub(lambda match: f"{match[1]}\n{generate(match[2])}\n\n{match[3]}", text)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     lines = [head, ["---"] * len(head), *escaped]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

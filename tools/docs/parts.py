@@ -1,4 +1,4 @@
-"""What can stand between two marks, by name."""
+"""The generated parts, by name."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _OF_A_KIND: Final[dict[str, Callable[[str], str]]] = {
 
 def generate(name: str) -> str:
     """
-    The text of a part.
+    Return the text of a part.
 
     Args:
-        name: Of the part; for one that there is of every kind of resource, `inputs Container`.
+        name: Name of the part; a part of a kind of resource has it in the name, as in `inputs Container`.
 
     Raises:
         LookupError: There is no such part.
@@ -48,7 +48,7 @@ def generate(name: str) -> str:
 
 
 def linked(text: str) -> str:
-    """A text from docstrings, with a link where it names the API guide."""
+    """Return a text from docstrings, with a link for each reference to the API guide."""
     return text.replace("(guide, ", f"([guide]({_GUIDE}), ")
 
 

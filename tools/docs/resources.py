@@ -1,4 +1,4 @@
-"""The tables of a resource: its inputs with what a change of each does, and its outputs."""
+"""The tables of a resource: its inputs with the effect of a change, and its outputs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CHANGES: Final = {
 
 
 def inputs(kind: str) -> str:
-    """The arguments of a resource class."""
+    """Return a row for each argument of a resource class."""
     cls = getattr(stacks_pulumi, kind)
     said = section(cls.__init__, "Args")
     parameters = [
@@ -53,7 +53,7 @@ def inputs(kind: str) -> str:
 
 
 def outputs(kind: str) -> str:
-    """The outputs of a resource class. Inputs are outputs unchanged, so only the others are shown."""
+    """Return a row for each output of a resource class that is not an unchanged input."""
     cls = getattr(stacks_pulumi, kind)
     taken = {field.name for field in HANDLERS[kind].fields if not field.computed}
     secrets = secret_outputs(kind)
@@ -73,7 +73,7 @@ def outputs(kind: str) -> str:
 
 
 def secret_outputs(kind: str) -> frozenset[str]:
-    """The outputs of a resource that the engine stores encrypted."""
+    """Return the outputs of a resource that the engine stores encrypted."""
     return frozenset(_made(getattr(stacks_pulumi, kind))[1].additional_secret_outputs or ())
 
 
@@ -86,7 +86,7 @@ def _default(parameter: inspect.Parameter, field: Field | None) -> str:
 
 
 def _made(cls: Any) -> tuple[dict[str, Any], pulumi.ResourceOptions]:
-    """What a resource hands to Pulumi, properties and options, when it is given no more than it needs."""
+    """Return the properties and options that a resource registers with only its required arguments."""
     needed = [
         name
         for name, parameter in inspect.signature(cls.__init__).parameters.items()

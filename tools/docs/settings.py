@@ -1,4 +1,4 @@
-"""The table of what can be configured."""
+"""The table of settings."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _SAID: Final = {
     "maxConcurrency": "How many operations one provider process runs in parallel.",
 }
 _SET_ELSEWHERE: Final = {"account"}
-"""What only an explicit provider sets, about itself."""
+"""Settings that only an explicit provider has."""
 
 
 def configuration() -> str:
-    """Every key of the configuration."""
+    """Return a row for every key of the configuration."""
     defaults = {it.name: it.default for it in dataclasses.fields(AccountSettings)}
     rows = []
     for key in KEYS:

@@ -1,4 +1,4 @@
-"""The catalogue as tables: what there is, and what it costs."""
+"""The catalogue as tables: plans, storage and templates, with their prices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _GB = 1024
 
 
 def plans() -> str:
-    """Every plan, and the VPN tier, which is not a plan."""
+    """Return a row for every plan, and for the VPN tier, which is not a plan."""
     return table(
         ("Plan", "CPU", "Memory", "Storage", "Price a month"),
         [
@@ -28,7 +28,7 @@ def plans() -> str:
 
 
 def storage() -> str:
-    """Every additional storage tier."""
+    """Return a row for every additional storage tier."""
     return table(
         ("Tier", "Size", "Price a month"),
         [
@@ -39,7 +39,7 @@ def storage() -> str:
 
 
 def templates() -> str:
-    """Every template with the plan that it gets by default."""
+    """Return a row for every template, with its default plan."""
     rows = []
     for template in catalog.TEMPLATES.values():
         plan = catalog.default_plan(template.id)

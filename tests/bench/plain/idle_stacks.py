@@ -1,7 +1,7 @@
 """
 A provider that does nothing, to measure the engine alone.
 
-What the engine writes for each resource (its state, before and after each step) takes its time with any provider.
+The engine writes the state before and after each step, which takes time with any provider.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pulumi.dynamic import CreateResult, Resource, ResourceProvider
 
 
 class Idle(ResourceProvider):
-    """Says at once that everything is done."""
+    """Return immediately from every operation."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult("idle", props)

@@ -1,4 +1,4 @@
-"""One cell of the matrix: a change meets a failure, and what must hold afterwards."""
+"""One cell of the matrix: a change meets a failure; then the rules are checked."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ DONE, KEPT, FAILED = "done", "half", "fails"
 @dataclass
 class Verdict:
     """
-    What became of a cell.
+    The result of a cell.
 
     Attributes:
-        outcome: `done`: the `up` succeeded all the same. `half`: it failed, and the state holds what was made.
-            `fails`: it failed, and nothing was made.
-        message: What the user reads; empty if it succeeded.
-        wrongs: What did not hold; nothing is to be here.
+        outcome: `done`: the `up` succeeded despite the fault. `half`: it failed, and the state has the new object.
+            `fails`: it failed, and the state has no new object.
+        message: The error that the user reads; empty if the `up` succeeded.
+        wrongs: The rules that were broken; must be empty.
         fired: How often the fault fired.
-        seconds: How long the `up` took that met it.
+        seconds: How long the `up` with the fault took.
     """
 
     outcome: str = DONE
@@ -50,12 +50,12 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The container's name, which nothing else in the account begins with."""
+        """The container's name; no other name in the account begins with it."""
         return f"cell{self.number:03}x"
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What it is."""
+        """The operation, the failure and the number of times, which identify the cell."""
         return self.change.operation, self.failure.title, self.times
 
     @property
@@ -66,10 +66,10 @@ class Cell:
         if self.failure.options.get("code") != 503 or self.change.operation == "backups.restore":
             return False
         creates = self.change.operation == "containers.create"
-        return bool(self.failure.options.get("done")) if creates else self.times != "for good"
+        return bool(self.failure.options.get("done")) if creates else self.times != "every time"
 
     def run(self, host: Host, emulator: Emulator) -> Verdict:
-        """Go through it: peace, failure, peace, and away."""
+        """Run the cell: apply without faults, apply with the fault, apply again without faults, and destroy."""
         verdict = Verdict()
         stack = MiniStack(host)
         lines_before = len(host.engine.lines)
@@ -90,7 +90,7 @@ class Cell:
         verdict.fired = fault.fired
         fault.times = fault.fired
         for refusal in refusals:
-            # What looks first sends no second request, so it meets none of them.
+            # An operation that looks first sends no second request, so it meets no refusal.
             refusal.times = refusal.fired
         self._judge(verdict, met, stack, emulator)
         if self.failure.late:
@@ -107,7 +107,7 @@ class Cell:
         return verdict
 
     def _refusals(self, emulator: Emulator, match: str | None) -> list[Fault]:
-        """What later attempts meet."""
+        """Set the faults that refuse later attempts."""
         body = {"success": False, "error": "This was already done"}
         return [
             emulator.faults.add(self.change.operation, code, times, match=match, body=body)
@@ -115,7 +115,7 @@ class Cell:
         ]
 
     def _match(self, emulator: Emulator) -> str | None:
-        # Paths of backups and connections tell a number of their own and not the container.
+        # The paths of backups and connections contain their id, and not the container.
         by_number = {
             "backups.pin",
             "backups.unpin",
@@ -129,7 +129,7 @@ class Cell:
             state = emulator.state
             mine = [str(key) for key, backup in state.backups.items() if self.name in backup.container_id]
             mine += [key for key, made in state.connections.items() if self.name in made.source]
-        # The backup to be pinned does not exist yet; nothing else is pinned on this account meanwhile.
+        # The backup to pin does not exist yet; no other backup is pinned on this account meanwhile.
         return f"/{mine[0]}" if mine else None
 
     def _judge(self, verdict: Verdict, met: Outcome, stack: MiniStack, emulator: Emulator) -> None:
@@ -151,9 +151,9 @@ class Cell:
             and verdict.fired < wanted
             and self.times == "once"
         ):
-            verdict.wrongs.append("the fault did not fire as often as it was to")
+            verdict.wrongs.append("the fault fired less often than it should")
         if met.errors and self.must_succeed:
-            verdict.wrongs.append(f"the up failed, and a look would have told: {verdict.message}")
+            verdict.wrongs.append(f"the up failed, though a look shows the outcome: {verdict.message}")
         self._compare(verdict, "after the fault", stack, emulator)
 
     def _converges(self, verdict: Verdict, stack: MiniStack, emulator: Emulator) -> None:
@@ -173,7 +173,7 @@ class Cell:
         if (drifted and not (self.failure.late and self.change.overtaken)) or len(before) != len(
             stack.resources
         ):
-            verdict.wrongs.append(f"the state did not tell the truth of {drifted}")
+            verdict.wrongs.append(f"the state was wrong about {drifted}")
 
     def _goes_away(self, verdict: Verdict, stack: MiniStack, emulator: Emulator) -> None:
         gone = stack.destroy()
@@ -193,7 +193,7 @@ class Cell:
 
 
 def _await_the_late(fault: Fault, emulator: Emulator, name: str) -> None:
-    """Let what was given up be carried out now, and not after the cell is over."""
+    """Wait until the API has carried out the requests that timed out, so that none runs after the cell."""
     deadline = time.monotonic() + 2 * BEYOND
     while time.monotonic() < deadline:
         done = [
@@ -209,8 +209,8 @@ def _await_the_late(fault: Fault, emulator: Emulator, name: str) -> None:
 
 
 def _facts(stack: MiniStack) -> dict[str, dict[str, object]]:
-    """What the state says of each resource, without what changes by itself."""
-    # A connection's list tells when it was made, and the answer to its creation does not.
+    """Return the outputs of each resource in the state, without those that change by themselves."""
+    # The list of connections contains the creation time; the answer to the creation does not.
     by_itself = {"status", "updated_at", "raw_status", "created_at"}
     return {
         name: {key: value for key, value in resource.outs.items() if key not in by_itself}

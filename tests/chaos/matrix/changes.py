@@ -1,4 +1,4 @@
-"""Every operation of the API that changes something, and a program change that needs it."""
+"""For every operation of the API that changes something: a program change that needs it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Change:
     A step from one program to another.
 
     Attributes:
-        operation: What it needs of the API; the fault waits there.
-        what: The step, for people.
-        before: The program that is applied first, in peace.
+        operation: The API operation that it needs; the fault is set on it.
+        what: The step, in words.
+        before: The program that is applied first, without faults.
         after: The program whose `up` meets the fault.
-        slack: How many things may be left in the account by intention: a backup that is kept, unpinned.
-        note: What this operation does otherwise than the rest, for the documentation.
-        judged: Whether a look shows what became of a request whose outcome is unknown.
-        overtaken: Whether a request that is carried out after it was given up makes the state untrue, until a refresh.
+        slack: How many objects may stay in the account by intention: a backup that is kept, unpinned.
+        note: How this operation differs from the rest, for the documentation.
+        judged: Whether a look shows the outcome of a request that got no answer.
+        overtaken: Whether a request that is carried out after its timeout makes the state wrong until a refresh.
     """
 
     operation: str
@@ -39,23 +39,23 @@ class Change:
 
 
 def container(name: str, **inputs: object) -> Declared:
-    """A container."""
+    """Declare a container."""
     return Declared("Container", name, {"name": name, "template": "nodejs", **inputs})
 
 
 def child(kind: str, cell: str, **inputs: object) -> Declared:
-    """Something that belongs to the cell's container."""
+    """Declare a child of the cell's container."""
     field = "source" if kind == "Connection" else "container"
     return Declared(kind, f"{cell}-{kind.lower()}", {field: Ref(cell), **inputs}, parent=cell)
 
 
 def only(cell: str, **inputs: object) -> Program:
-    """The container alone."""
+    """Declare only the container."""
     return [container(cell, **inputs)]
 
 
 def exposed(cell: str, *addresses: str) -> Program:
-    """The container, open to some addresses."""
+    """Declare the container and the addresses that may reach it."""
     entries = [
         Declared(
             "AllowedIp",
@@ -69,22 +69,22 @@ def exposed(cell: str, *addresses: str) -> Program:
 
 
 def pair(cell: str, *children: Declared) -> Program:
-    """The container and a database beside it."""
+    """Declare the container and a database."""
     return [container(cell), container(f"{cell}-db", template="postgresql"), *children]
 
 
 def connected(cell: str) -> Program:
-    """Both of them connected."""
+    """Declare the container and a database, with a connection."""
     return pair(cell, child("Connection", cell, target=Ref(f"{cell}-db"), name="primary"))
 
 
 def backed_up(cell: str, **inputs: object) -> Program:
-    """The container and a pinned backup of it."""
+    """Declare the container and a pinned backup of it."""
     return [container(cell), child("PinnedBackup", cell, **inputs)]
 
 
 def restored(cell: str) -> Program:
-    """... put back into it."""
+    """Declare the container, its backup, and a restore of the backup."""
     return [
         *backed_up(cell),
         Declared("BackupRestore", f"{cell}-restore", {"backup_id": Ref(f"{cell}-pinnedbackup")}),
@@ -92,12 +92,12 @@ def restored(cell: str) -> Program:
 
 
 def certified(cell: str, *triggers: str) -> Program:
-    """The container's SSH key."""
+    """Declare the container and its SSH key."""
     return [container(cell), child("SshCertificate", cell, rotate_triggers=list(triggers))]
 
 
 def vpn(cell: str, *names: str) -> Program:
-    """A VPN and its clients."""
+    """Declare a VPN and its clients."""
     clients = [
         Declared("VpnClient", f"{cell}-{name}", {"container": Ref(cell), "name": name}, parent=cell)
         for name in names

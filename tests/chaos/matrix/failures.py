@@ -15,13 +15,13 @@ class Failure:
     A fault of the emulator.
 
     Attributes:
-        title: The column's head.
-        kind: The emulator's name for it.
+        title: The heading of the column.
+        kind: The emulator's name for the fault.
         options: Its options.
-        slow: Whether it keeps the client waiting for its whole read time-out.
-        late: Whether the request is carried out after the client gave it up, if it is carried out at all.
+        slow: Whether the client waits for its whole read timeout.
+        late: Whether the API carries out the request after the client's timeout.
         refused: Whether later attempts are refused because the first was carried out. The first attempt alone meets
-            `kind`; how often it happens is how often a later attempt is refused.
+            `kind`; the row of `TIMES` says how many later attempts are refused.
     """
 
     title: str
@@ -33,7 +33,7 @@ class Failure:
 
 
 BEYOND = 31.5
-"""Seconds; the client's read time-out is 30, and its first look at what became of a creation comes a second later."""
+"""Seconds. The client's read timeout is 30; it looks for the result of a creation one second later."""
 
 FAILURES = (
     Failure("lost before", "drop_before"),
@@ -57,8 +57,8 @@ FAILURES = (
 REFUSALS: Mapping[str, tuple[tuple[int, int | None], ...]] = {
     "once": ((400, 1),),
     "twice": ((400, 1), (409, 1)),
-    "for good": ((409, None),),
+    "every time": ((409, None),),
 }
 """The statuses of later attempts that are refused because the first was carried out, and how often each."""
 
-TIMES: Mapping[str, int | None] = {"once": 1, "twice": 2, "for good": None}
+TIMES: Mapping[str, int | None] = {"once": 1, "twice": 2, "every time": None}

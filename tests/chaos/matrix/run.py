@@ -1,4 +1,4 @@
-"""All cells, in as little time as it takes: nearly all of it is waiting, so many are under way at once."""
+"""Run all cells; nearly all of the time is spent waiting, so many cells run in parallel."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.support.host import HOSTS, Host
 __all__ = ["CELLS", "run"]
 
 LANES = 32
-"""Hosts that each go through cells one by one."""
+"""Hosts that each run their cells one after the other."""
 
 TOGETHER = 6
-"""Cells on one host at once, where nearly all the time goes into one request that is not answered."""
+"""Cells that run in parallel on one host, because nearly all of their time is spent in one unanswered request."""
 
 CELLS: Sequence[Cell] = tuple(
     Cell(change, failure, times, number)
@@ -31,11 +31,11 @@ Found = dict[tuple[str, str, str], Verdict]
 
 
 def run(cells: Iterable[Cell] = CELLS, *, kind: str = "dynamic") -> Found:
-    """What became of each cell, with a kind of host."""
+    """Run every cell with a kind of host, and return their results."""
     cells = list(cells)
     quick = [cell for cell in cells if not cell.failure.slow]
     slow = [cell for cell in cells if cell.failure.slow]
-    # A fault that cannot tell the cells apart needs an account for itself.
+    # A fault that matches the requests of every cell needs an account for itself.
     crowds = [[cell] for cell in slow if cell.change.operation == "backups.pin"]
     others = [cell for cell in slow if cell.change.operation != "backups.pin"]
     crowds += [others[start : start + TOGETHER] for start in range(0, len(others), TOGETHER)]
@@ -79,8 +79,8 @@ def _crowd(cells: Sequence[Cell], kind: str, found: Found) -> None:
 
 
 def _account() -> Emulator:
-    # A short window: a 429 that does not say for how long means until the window ends. A restart takes longer than the
-    # pause before the second attempt: that one always meets a container that is busy with the first.
+    # A short window: after a 429 without a time the client waits until the window ends. A restart takes longer than the
+    # pause before the second attempt, which therefore always meets a container that is still busy with the first.
     return Emulator(rate_window=2.0, action_seconds=1.5)
 
 

@@ -1,4 +1,4 @@
-"""The matrix for people: a block of docs/faults.md that the run writes and a test compares."""
+"""The matrix as a block of docs/faults.md: the run writes it, and a test compares it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _SPOKEN = "containers.create"
 
 
 def render(found: Found) -> str:
-    """The block: the table, its notes, and what a user reads."""
+    """Return the block: the table, its notes, and the error messages."""
     return "".join([_BEGIN, *_table(found), "\n", *_notes(), *_messages(found), _END])
 
 
 def read() -> str:
-    """The block as the page has it."""
+    """Return the block that is in the page."""
     text = PAGE.read_text(encoding="utf-8")
     return _BEGIN + text.partition(_BEGIN)[2].partition(_END)[0] + _END
 
 
 def write(found: Found) -> None:
-    """Put the block into the page, which has to have its two marks."""
+    """Write the block between its two marks in the page."""
     text = PAGE.read_text(encoding="utf-8")
     head, _, rest = text.partition(_BEGIN)
     PAGE.write_text(head + render(found) + rest.partition(_END)[2], encoding="utf-8")
@@ -58,11 +58,11 @@ def _notes() -> Iterator[str]:
 
 
 def _messages(found: Found) -> Iterator[str]:
-    """What is read where `containers.create` fails for good; ids and numbers of a run are in none of these."""
+    """Yield the errors of a `containers.create` that fails every time; they contain no ids or numbers of a run."""
     yield "\nThe error if a Container cannot be created because the fault happens every time:\n\n"
     for failure in FAILURES:
-        verdict = found[_SPOKEN, failure.title, "for good"]
+        verdict = found[_SPOKEN, failure.title, "every time"]
         if verdict.message:
-            cell = next(cell for cell in CELLS if cell.key == (_SPOKEN, failure.title, "for good"))
-            # A message may hold a command in backticks.
+            cell = next(cell for cell in CELLS if cell.key == (_SPOKEN, failure.title, "every time"))
+            # A message may contain a command in backticks.
             yield f"- {failure.title}: `` {verdict.message.replace(cell.name, 'web')} ``\n"

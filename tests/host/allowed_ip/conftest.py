@@ -1,4 +1,4 @@
-"""What the tests of AllowedIp start from."""
+"""Fixtures for the tests of AllowedIp."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AUTO_ADDED = ("Your IP (Auto-added)", "both")
 
 @pytest.fixture
 def web(emulator: Emulator) -> str:
-    """Id of a container that can be reached from outside, by its maker so far."""
+    """Return the id of a container with external access, which only its creator's address may reach."""
     id_ = running(emulator, "web")
     emulator.drift.set_external_access("web", enabled=True)
     return id_
@@ -25,10 +25,10 @@ def web(emulator: Emulator) -> str:
 
 @pytest.fixture
 def office(host: Host, web: str) -> HostedResource:
-    """An address that is not in the list yet."""
+    """Return the resource of an address that is not in the list yet."""
     return host.resource("AllowedIp", "office")
 
 
 def inputs(web: str, **more: Any) -> dict[str, Any]:
-    """What most tests ask for."""
+    """Return the inputs that most tests use."""
     return {"container": web, "ip_address": OFFICE, **more}

@@ -1,4 +1,4 @@
-"""An AllowedIp on the real host is changed, read and deleted, and the list is never empty meanwhile."""
+"""AllowedIp on the real host: change, read and delete, while the list is never empty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.accounts import addresses, fewest_addresses, running
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
 
 
-def test_another_address_or_container_is_another_entry(office: HostedResource, web: str) -> None:
+def test_another_address_or_container_replaces(office: HostedResource, web: str) -> None:
     office.up(**inputs(web))
 
     for change in ({"ip_address": "198.51.100.7"}, {"container": "usr-1-other"}, {"container": UNKNOWN}):
@@ -29,7 +29,7 @@ def test_the_same_address_in_another_spelling_is_no_change(office: HostedResourc
 
 @pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("duplicates", [False, True])
-def test_a_changed_entry_takes_the_old_ones_place_and_the_list_is_never_empty(
+def test_a_change_replaces_the_entry_without_an_empty_list(
     make_host: Any, duplicates: bool, alone: bool
 ) -> None:
     with Emulator(duplicate_ips=duplicates) as emulator:
@@ -54,7 +54,7 @@ def test_a_refused_change_puts_the_old_entry_back(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
     office.up(**inputs(web, revoke_auto_added=True))
-    emulator.faults.add("allowed_ips.add", "status", code=400)  # the double
+    emulator.faults.add("allowed_ips.add", "status", code=400)  # the duplicate
     emulator.faults.add("allowed_ips.add", "pass")  # the placeholder
     emulator.faults.add("allowed_ips.add", "status", code=400)  # the new entry
 
@@ -66,7 +66,7 @@ def test_a_refused_change_puts_the_old_entry_back(
     assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "tcp")}
 
 
-def test_what_an_interrupted_change_left_behind_goes_with_the_next_one(
+def test_the_next_change_cleans_up_an_interrupted_one(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
     office.up(**inputs(web, revoke_auto_added=True))
@@ -81,7 +81,7 @@ def test_what_an_interrupted_change_left_behind_goes_with_the_next_one(
     assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "tcp")}
 
 
-def test_a_change_outside_is_drift_and_is_mended(
+def test_a_change_outside_is_drift_and_is_corrected(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
     office.up(**inputs(web, service_type="http"))
@@ -95,7 +95,7 @@ def test_a_change_outside_is_drift_and_is_mended(
     assert addresses(emulator, "web")[OFFICE] == ("Custom IP", "http")
 
 
-def test_the_callers_address_coming_back_is_drift_and_goes_again(
+def test_the_callers_address_is_drift_and_is_removed_again(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
     office.up(**inputs(web, revoke_auto_added=True))
@@ -108,7 +108,7 @@ def test_the_callers_address_coming_back_is_drift_and_goes_again(
     assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "both")}
 
 
-def test_a_second_entry_for_the_address_is_drift_where_the_api_allows_it(make_host: Any) -> None:
+def test_a_second_entry_for_the_address_is_drift(make_host: Any) -> None:
     with Emulator(duplicate_ips=True) as emulator:
         web = running(emulator, "web")
         emulator.drift.set_external_access("web", enabled=True)
@@ -127,7 +127,9 @@ def test_a_second_entry_for_the_address_is_drift_where_the_api_allows_it(make_ho
 
 
 @pytest.mark.parametrize("how", ["entry", "access", "container"])
-def test_what_is_gone_is_forgotten(office: HostedResource, web: str, emulator: Emulator, how: str) -> None:
+def test_a_deleted_entry_leaves_the_state(
+    office: HostedResource, web: str, emulator: Emulator, how: str
+) -> None:
     office.up(**inputs(web))
     if how == "entry":
         emulator.drift.remove_ip("web", OFFICE)
@@ -140,7 +142,7 @@ def test_what_is_gone_is_forgotten(office: HostedResource, web: str, emulator: E
 
 
 @pytest.mark.parametrize("fault", [401, 403, 500, 503])
-def test_a_failed_look_is_an_error_and_never_means_gone(
+def test_a_failed_read_is_an_error_and_keeps_the_state(
     office: HostedResource, web: str, emulator: Emulator, fault: int
 ) -> None:
     office.up(**inputs(web))
@@ -150,9 +152,7 @@ def test_a_failed_look_is_an_error_and_never_means_gone(
         office.read()
 
 
-def test_entries_of_one_container_share_one_call_and_all_containers_another(
-    host: Host, web: str, emulator: Emulator
-) -> None:
+def test_entries_of_one_container_share_one_call(host: Host, web: str, emulator: Emulator) -> None:
     entries = [host.resource("AllowedIp", f"ip-{number}") for number in range(4)]
     for number, entry in enumerate(entries):
         entry.up(container=web, ip_address=f"198.51.100.{number}")
@@ -163,7 +163,7 @@ def test_entries_of_one_container_share_one_call_and_all_containers_another(
     assert emulator.calls() == calls + 2
 
 
-def test_a_look_up_by_id_reads_what_is_there(office: HostedResource, web: str, emulator: Emulator) -> None:
+def test_a_look_up_by_id_reads_the_entry(office: HostedResource, web: str, emulator: Emulator) -> None:
     emulator.drift.allow_ip("web", OFFICE, description="by hand", service_type="tcp")
 
     assert office.get(f"{web}/{OFFICE}")
@@ -175,7 +175,7 @@ def test_a_look_up_by_id_reads_what_is_there(office: HostedResource, web: str, e
         office.get(f"{web}/192.0.2.7")
 
 
-def test_an_address_is_taken_out(office: HostedResource, web: str, emulator: Emulator) -> None:
+def test_delete_removes_the_address(office: HostedResource, web: str, emulator: Emulator) -> None:
     office.up(**inputs(web))
     calls = emulator.calls()
 
@@ -188,7 +188,7 @@ def test_an_address_is_taken_out(office: HostedResource, web: str, emulator: Emu
 @pytest.mark.parametrize(
     ("in_program", "severity"), [(True, "WARNING"), (False, "INFO")], ids=["container stays", "destroy"]
 )
-def test_with_the_last_address_access_goes_and_a_line_says_so(
+def test_deleting_the_last_address_disables_access_with_a_log_line(
     office: HostedResource, emulator: Emulator, make_host: Any, in_program: bool, severity: str
 ) -> None:
     container = office.host.resource("Container", "shop")
@@ -207,7 +207,7 @@ def test_with_the_last_address_access_goes_and_a_line_says_so(
     assert 400 not in {request.status for request in emulator.requests}
 
 
-def test_a_runners_address_that_came_back_does_not_stay_open(
+def test_delete_also_removes_the_runners_address(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
     office.up(**inputs(web, revoke_auto_added=True))
@@ -218,9 +218,7 @@ def test_a_runners_address_that_came_back_does_not_stay_open(
     assert emulator.state.container("web").external_access is False
 
 
-def test_all_at_once_go_and_the_last_one_takes_access_with_it(
-    host: Host, web: str, emulator: Emulator
-) -> None:
+def test_concurrent_deletions_end_with_access_disabled(host: Host, web: str, emulator: Emulator) -> None:
     entries = [host.resource("AllowedIp", f"ip-{number}") for number in range(4)]
     for number, entry in enumerate(entries):
         entry.up(container=web, ip_address=f"198.51.100.{number}", revoke_auto_added=True)
@@ -230,7 +228,7 @@ def test_all_at_once_go_and_the_last_one_takes_access_with_it(
     assert emulator.state.container("web").external_access is False
 
 
-def test_a_refusal_for_another_reason_does_not_turn_access_off(
+def test_another_refusal_does_not_disable_access(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
     office.up(**inputs(web))
@@ -243,7 +241,7 @@ def test_a_refusal_for_another_reason_does_not_turn_access_off(
 
 
 @pytest.mark.parametrize("how", ["entry", "access", "container"])
-def test_what_is_gone_already_is_deleted(
+def test_delete_of_a_missing_entry_succeeds(
     office: HostedResource, web: str, emulator: Emulator, how: str
 ) -> None:
     office.up(**inputs(web))
@@ -259,7 +257,7 @@ def test_what_is_gone_already_is_deleted(
     assert office.id == ""
 
 
-def test_an_address_is_taken_over_from_a_resource_that_gives_it_up(
+def test_an_address_moves_from_one_resource_to_another(
     host: Host, emulator: Emulator, make_host: Any
 ) -> None:
     web = host.resource("Container", "web")
@@ -268,7 +266,7 @@ def test_an_address_is_taken_over_from_a_resource_that_gives_it_up(
     first, second = (host.resource("AllowedIp", name) for name in ("first", "second"))
     for resource, address in ((first, "198.51.100.1"), (second, "198.51.100.2")):
         resource.up(container=web.id, ip_address=address)
-    # The next `up`: the replacement of the second is planned, and creates before it deletes.
+    # The next `up` replaces the second resource, and creates before it deletes.
     later = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
     web.host = second.host = later
     web.diff(web.checked(**arguments))

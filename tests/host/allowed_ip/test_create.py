@@ -1,4 +1,4 @@
-"""An AllowedIp on the real host is checked and created; every shape of an answer is understood."""
+"""AllowedIp on the real host: check, create, and every shape of an answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, i
         (UNKNOWN, UNKNOWN),
     ],
 )
-def test_an_address_is_kept_in_canonical_form(host: Host, given: str, canonical: str) -> None:
+def test_addresses_are_stored_in_canonical_form(host: Host, given: str, canonical: str) -> None:
     assert host.resource("AllowedIp").checked(container="usr-1-web", ip_address=given) == {
         "container": "usr-1-web",
         "ip_address": canonical,
@@ -57,14 +57,14 @@ def test_an_address_is_kept_in_canonical_form(host: Host, given: str, canonical:
         ({"adopt": "always"}, "never, if_matching"),
     ],
 )
-def test_what_is_wrong_fails_on_its_property(host: Host, wrong: dict[str, Any], words: str) -> None:
+def test_invalid_inputs_fail_on_their_property(host: Host, wrong: dict[str, Any], words: str) -> None:
     found = host.resource("AllowedIp").check(**{"container": "usr-1-web", "ip_address": "10.0.0.7", **wrong})
 
     assert found.keys() == wrong.keys()
     assert host.worded(words) in "".join(found.values())
 
 
-def test_an_address_is_added_with_one_look_at_the_list_and_one_at_the_container(
+def test_create_reads_the_list_and_the_container_once(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
     office.up(**inputs(web, description="Office", service_type="http"))
@@ -78,7 +78,7 @@ def test_an_address_is_added_with_one_look_at_the_list_and_one_at_the_container(
     assert emulator.calls() == 3
 
 
-def test_the_callers_address_goes_once_ours_is_in(
+def test_the_callers_address_is_removed_after_the_create(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
     office.up(**inputs(web, revoke_auto_added=True))
@@ -88,7 +88,7 @@ def test_the_callers_address_goes_once_ours_is_in(
     assert office.up(**inputs(web, revoke_auto_added=True)) == []
 
 
-def test_while_access_is_off_the_error_says_what_to_write(host: Host, emulator: Emulator) -> None:
+def test_without_access_the_error_says_what_to_write(host: Host, emulator: Emulator) -> None:
     container = running(emulator, "web")
 
     with pytest.raises(CallFailedError, match=r"external access of .*-web is off") as failure:
@@ -97,7 +97,7 @@ def test_while_access_is_off_the_error_says_what_to_write(host: Host, emulator: 
     assert host.worded("external_access=True") in failure.value.message
 
 
-def test_an_entry_of_somebody_else_is_an_error_that_tells_the_line_to_write(
+def test_an_existing_entry_is_an_error_with_the_line_to_write(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
     emulator.drift.allow_ip("web", OFFICE, description="by hand", service_type="tcp")
@@ -110,9 +110,7 @@ def test_an_entry_of_somebody_else_is_an_error_that_tells_the_line_to_write(
 
 
 @pytest.mark.parametrize("duplicates", [False, True])
-def test_an_entry_of_somebody_else_is_taken_over_and_brought_to_the_inputs(
-    make_host: Any, duplicates: bool
-) -> None:
+def test_an_existing_entry_is_adopted_and_updated(make_host: Any, duplicates: bool) -> None:
     with Emulator(duplicate_ips=duplicates) as emulator:
         web = running(emulator, "web")
         emulator.drift.set_external_access("web", enabled=True)
@@ -150,7 +148,7 @@ def test_the_callers_own_address_can_be_the_allowed_one(make_host: Any, duplicat
         assert mine.up(**wanted) == []
 
 
-def test_a_lost_answer_is_no_second_entry(office: HostedResource, web: str, emulator: Emulator) -> None:
+def test_a_lost_response_adds_no_second_entry(office: HostedResource, web: str, emulator: Emulator) -> None:
     emulator.faults.add("allowed_ips.add", "drop_after")
 
     office.up(**inputs(web))
@@ -159,7 +157,7 @@ def test_a_lost_answer_is_no_second_entry(office: HostedResource, web: str, emul
     assert office.outs["entry_id"] == emulator.state.container("web").allowed_ips[-1].id
 
 
-def test_a_failure_after_it_is_in_keeps_it_and_is_mended_by_the_next_up(
+def test_a_failure_after_the_add_is_corrected_by_the_next_up(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
     emulator.faults.add("allowed_ips.remove", "status", code=400)
@@ -174,7 +172,7 @@ def test_a_failure_after_it_is_in_keeps_it_and_is_mended_by_the_next_up(
     assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "both")}
 
 
-def test_many_at_once_end_up_in_the_list_one_by_one(host: Host, web: str, emulator: Emulator) -> None:
+def test_concurrent_creates_are_added_one_by_one(host: Host, web: str, emulator: Emulator) -> None:
     entries = [host.resource("AllowedIp", f"ip-{number}") for number in range(5)]
 
     raised = in_parallel(
@@ -192,7 +190,7 @@ def test_many_at_once_end_up_in_the_list_one_by_one(host: Host, web: str, emulat
 
 @pytest.fixture(params=SHAPES)
 def shaped(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    """The API in each shape of its open answers."""
+    """An emulator in each shape of its open answers."""
     with Emulator(shapes=request.param) as emulator:
         yield emulator
 

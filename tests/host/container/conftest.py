@@ -1,4 +1,4 @@
-"""What the tests of Container start from."""
+"""Fixtures for the tests of Container."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.support.host import Host, HostedResource
 
 @pytest.fixture
 def web(host: Host) -> HostedResource:
-    """The resource of a container that does not exist yet."""
+    """Return the resource of a container that does not exist yet."""
     return host.resource("Container", "web")
 
 
 @pytest.fixture
 def there(emulator: Emulator) -> str:
-    """The id of a container that another client made."""
+    """Return the id of a container that another client created."""
     with StacksClient(emulator.key, base_url=emulator.url) as client:
         return client.containers.create(name="web", template="nodejs", plan="basic").id

@@ -1,4 +1,4 @@
-"""A Container whose name is taken, on the real host: what is adopted, and what is refused."""
+"""Container on the real host, if its name is taken: which containers are adopted, and which are refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.host import CallFailedError, Host, HostedResource
 
 
-def test_a_taken_name_is_an_error_that_tells_the_line_to_write(web: HostedResource, there: str) -> None:
+def test_a_taken_name_is_an_error_with_the_line_to_write(web: HostedResource, there: str) -> None:
     with pytest.raises(CallFailedError) as failure:
         web.up(name="web", template="nodejs")
 
@@ -22,9 +22,7 @@ def test_a_taken_name_is_an_error_that_tells_the_line_to_write(web: HostedResour
     assert failure.value.kept_id is None
 
 
-def test_a_pattern_is_not_offered_for_a_name_that_the_program_gives(
-    web: HostedResource, emulator: Emulator
-) -> None:
+def test_no_pattern_is_suggested_for_an_explicit_name(web: HostedResource, emulator: Emulator) -> None:
     emulator.load([{"name": "shop", "template": "nodejs"}])
 
     with pytest.raises(CallFailedError) as failure:
@@ -34,7 +32,7 @@ def test_a_pattern_is_not_offered_for_a_name_that_the_program_gives(
     assert "namePattern" not in failure.value.message
 
 
-def test_an_equal_container_is_taken_over_and_brought_to_the_inputs(
+def test_an_equal_container_is_adopted_and_updated(
     web: HostedResource, there: str, emulator: Emulator
 ) -> None:
     web.up(name="web", template="nodejs", adopt="if_matching", external_access=True)
@@ -46,7 +44,7 @@ def test_an_equal_container_is_taken_over_and_brought_to_the_inputs(
 
 
 @pytest.mark.parametrize("desired", ["stopped", "running", None])
-def test_a_stopped_container_is_taken_over_as_it_is_or_as_it_is_wanted(
+def test_a_stopped_container_is_adopted_with_the_desired_status(
     web: HostedResource, there: str, emulator: Emulator, desired: str | None
 ) -> None:
     emulator.advance(1)
@@ -57,7 +55,7 @@ def test_a_stopped_container_is_taken_over_as_it_is_or_as_it_is_wanted(
     assert (there, desired or "stopped") == (web.id, web.outs["status"])
 
 
-def test_what_another_resource_of_the_program_has_is_not_taken_over(host: Host) -> None:
+def test_a_container_of_another_resource_is_not_adopted(host: Host) -> None:
     host.resource("Container", "one").up(name="web", template="nodejs")
 
     failures = host.resource("Container", "two").check(name="Web", template="nodejs", adopt="if_matching")
@@ -67,7 +65,7 @@ def test_what_another_resource_of_the_program_has_is_not_taken_over(host: Host) 
     }
 
 
-def test_a_name_that_one_resource_gives_up_is_free_for_another(host: Host) -> None:
+def test_a_released_name_is_free_for_another_resource(host: Host) -> None:
     one = host.resource("Container", "one")
     one.checked(name="web", template="nodejs")
     one.checked(name="web-2", template="nodejs")
@@ -75,12 +73,12 @@ def test_a_name_that_one_resource_gives_up_is_free_for_another(host: Host) -> No
     assert host.resource("Container", "two").check(name="web", template="nodejs") == {}
 
 
-def test_a_renamed_resource_does_not_delete_what_its_successor_took_over(
+def test_a_renamed_resource_keeps_the_adopted_container(
     host: Host, make_host: Callable[..., Host], emulator: Emulator
 ) -> None:
     old = host.resource("Container", "old")
     old.up(name="web", template="nodejs")
-    # The next operation of the engine: a process of its own, which creates first and deletes then.
+    # The next operation of the engine runs in another process, which creates first and then deletes.
     later = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
     new = later.resource("Container", "new")
     new.up(name="web", template="nodejs", adopt="if_matching")
@@ -100,7 +98,7 @@ def test_a_renamed_resource_does_not_delete_what_its_successor_took_over(
         ({"additional_storage_tier": 1}, "MB of storage, not"),
     ],
 )
-def test_what_differs_is_not_taken_over(
+def test_a_different_container_is_not_adopted(
     web: HostedResource, there: str, inputs: dict[str, object], difference: str
 ) -> None:
     with pytest.raises(CallFailedError, match=difference):

@@ -1,4 +1,4 @@
-"""Checking the inputs of a Container on the real host: defaults, prices, and what is refused."""
+"""Check of a Container on the real host: defaults, prices, and invalid inputs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.host import UNKNOWN, Host, HostedResource
 
 
-def test_what_is_not_given_is_filled_in_and_priced(web: HostedResource) -> None:
+def test_check_adds_defaults_and_the_price(web: HostedResource) -> None:
     assert web.checked(name="web", template="nodejs") == {
         "name": "web",
         "template": "nodejs",
@@ -24,7 +24,7 @@ def test_what_is_not_given_is_filled_in_and_priced(web: HostedResource) -> None:
         ({"template": "nodejs", "plan": "premium", "additional_storage_tier": 5}, "premium", 15),
         ({"template": "stacks-vpn"}, None, 5),
         ({"template": "stacks-vpn", "additional_storage_tier": 1}, None, 6),
-        # The plan is sent along, but a template that nobody knows may be a tier of its own.
+        # The default plan is sent, but an unknown template may have another tier.
         ({"template": "brand-new"}, "basic", None),
         ({"template": "nodejs", "plan": "enormous"}, "enormous", None),
     ],
@@ -59,7 +59,7 @@ def test_the_price_follows_from_template_plan_and_storage(
         ({"adopt": "yes", "discount_code": ""}, {"adopt": "never, if_matching", "discount_code": "empty"}),
     ],
 )
-def test_what_the_guide_rules_out_fails_on_its_property(
+def test_invalid_inputs_fail_on_their_property(
     web: HostedResource, inputs: dict[str, object], failures: dict[str, str]
 ) -> None:
     found = web.check(**{"name": "web", "template": "nodejs", **inputs})
@@ -69,7 +69,7 @@ def test_what_the_guide_rules_out_fails_on_its_property(
         assert web.host.worded(words) in found[name]
 
 
-def test_names_that_the_catalogue_does_not_know_pass_with_a_warning(web: HostedResource) -> None:
+def test_names_outside_the_catalogue_pass_with_a_warning(web: HostedResource) -> None:
     web.checked(name="web", template="nodejss", plan="mega")
 
     warnings = [line.text for line in web.host.engine.lines if line.severity == "WARNING"]
@@ -78,7 +78,7 @@ def test_names_that_the_catalogue_does_not_know_pass_with_a_warning(web: HostedR
 
 
 @pytest.mark.parametrize("name", ["name", "template", "plan", "additional_storage_tier", "restart_triggers"])
-def test_what_is_unknown_passes_untouched_and_is_not_priced_wrongly(web: HostedResource, name: str) -> None:
+def test_unknown_inputs_pass_unchanged_and_unpriced(web: HostedResource, name: str) -> None:
     value = [UNKNOWN] if name == "restart_triggers" else UNKNOWN
     checked = web.checked(**{"name": "web", "template": "nodejs", "plan": "basic", name: value})
 
@@ -86,7 +86,7 @@ def test_what_is_unknown_passes_untouched_and_is_not_priced_wrongly(web: HostedR
     assert ("monthly_price_usd" in checked) is (name in {"name", "restart_triggers"})
 
 
-def test_the_price_is_shown_once_and_not_again_while_it_stays(web: HostedResource) -> None:
+def test_the_price_is_shown_only_when_it_changes(web: HostedResource) -> None:
     web.up(name="web", template="nodejs")
     shown = web.lines().count("web: $4.00 a month")
 

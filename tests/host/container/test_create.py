@@ -1,4 +1,4 @@
-"""Creating a Container on the real host: waiting, lost answers, failures, the spending cap."""
+"""Create of a Container on the real host: waits, lost responses, failures, the spending cap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.host import CallFailedError, Host, HostedResource, in_parallel
 
 
-def test_a_container_is_made_and_waited_for(web: HostedResource, emulator: Emulator) -> None:
+def test_create_waits_until_the_container_runs(web: HostedResource, emulator: Emulator) -> None:
     assert web.up(name="web", template="nodejs") == ["create"]
 
     assert web.id == f"{emulator.account}-web"
@@ -24,7 +24,7 @@ def test_a_container_is_made_and_waited_for(web: HostedResource, emulator: Emula
     assert "$4.00 a month" in web.lines()
 
 
-def test_numbers_and_lists_come_back_as_they_went(web: HostedResource) -> None:
+def test_numbers_and_lists_keep_their_values(web: HostedResource) -> None:
     inputs = {
         "name": "web",
         "template": "nodejs",
@@ -37,26 +37,26 @@ def test_numbers_and_lists_come_back_as_they_went(web: HostedResource) -> None:
     assert web.outs["storage_mb"] == (10 + 64) * 1024
 
 
-def test_many_are_made_at_once_with_one_look_and_shared_polls(host: Host, emulator: Emulator) -> None:
+def test_concurrent_creates_share_one_look_and_their_polls(host: Host, emulator: Emulator) -> None:
     webs = [host.resource("Container", f"web-{number}") for number in range(12)]
 
     raised = in_parallel(*(lambda web=web: web.up(name=web.name, template="nodejs") for web in webs))
 
     assert raised == [None] * 12
     assert emulator.calls("containers.create") == 12
-    # One look before all of them and a few polls, whatever their number.
+    # One look before all of them and a few polls, independent of their number.
     assert emulator.calls("containers.list") <= 6
     assert emulator.calls("containers.status") == 0
 
 
-def test_a_container_that_is_wanted_stopped_is_stopped_once_it_ran(web: HostedResource) -> None:
+def test_desired_status_stopped_stops_after_the_boot(web: HostedResource) -> None:
     web.up(name="web", template="nodejs", desired_status="stopped", external_access=True)
 
     assert web.outs["status"] == "stopped"
     assert web.outs["url"].endswith(".stackshosting.cloud")
 
 
-def test_a_lost_answer_is_no_second_container(web: HostedResource, emulator: Emulator) -> None:
+def test_a_lost_response_creates_no_second_container(web: HostedResource, emulator: Emulator) -> None:
     emulator.faults.add("containers.create", "drop_after")
 
     web.up(name="web", template="nodejs")
@@ -66,7 +66,7 @@ def test_a_lost_answer_is_no_second_container(web: HostedResource, emulator: Emu
 
 
 @pytest.mark.parametrize("kind", ["html", "answer"])
-def test_a_503_that_hides_a_container_is_no_orphan(
+def test_a_503_after_the_creation_leaves_no_orphan(
     web: HostedResource, emulator: Emulator, kind: str
 ) -> None:
     fault = emulator.faults.add("containers.create", kind, code=503)
@@ -78,9 +78,7 @@ def test_a_503_that_hides_a_container_is_no_orphan(
     assert fault.fired == 1
 
 
-def test_a_lost_answer_is_resolved_where_the_api_stores_names_in_lower_case(
-    web: HostedResource, emulator: Emulator
-) -> None:
+def test_a_lost_response_is_resolved_with_lower_case_names(web: HostedResource, emulator: Emulator) -> None:
     emulator.platform.lower_case_names = True
     fault = emulator.faults.add("containers.create", "drop_after")
 
@@ -91,7 +89,7 @@ def test_a_lost_answer_is_resolved_where_the_api_stores_names_in_lower_case(
     assert fault.fired == 1
 
 
-def test_a_failed_boot_keeps_the_id_and_is_started_again(web: HostedResource, emulator: Emulator) -> None:
+def test_a_failed_boot_keeps_the_id_and_is_retried(web: HostedResource, emulator: Emulator) -> None:
     emulator.fail_boot("web", 1)
 
     with pytest.raises(CallFailedError, match='its status is "error"') as failure:
@@ -99,7 +97,7 @@ def test_a_failed_boot_keeps_the_id_and_is_started_again(web: HostedResource, em
 
     assert failure.value.kept_id == f"{emulator.account}-web" == web.id
     assert web.outs["status"] == "error"
-    # What the engine does next with a resource that was done half way.
+    # The next step of the engine for a resource whose creation failed partway.
     web.update(web.checked(name="web", template="nodejs", external_access=True))
     assert web.outs["status"] == "running"
     assert web.outs["url"].endswith(".stackshosting.cloud")
@@ -107,7 +105,7 @@ def test_a_failed_boot_keeps_the_id_and_is_started_again(web: HostedResource, em
     assert emulator.state.names() == []
 
 
-def test_a_failure_after_the_boot_keeps_the_id_as_well(web: HostedResource, emulator: Emulator) -> None:
+def test_a_failure_after_the_boot_keeps_the_id(web: HostedResource, emulator: Emulator) -> None:
     emulator.faults.add("containers.external_access", "status", code=400)
 
     with pytest.raises(CallFailedError, match="was created but is not ready") as failure:
@@ -116,9 +114,7 @@ def test_a_failure_after_the_boot_keeps_the_id_as_well(web: HostedResource, emul
     assert failure.value.kept_id == web.id != ""
 
 
-def test_a_container_that_vanishes_while_it_boots_is_an_error_that_says_so(
-    host: Host, emulator: Emulator
-) -> None:
+def test_a_container_deleted_during_its_boot_is_an_error(host: Host, emulator: Emulator) -> None:
     emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
     web = host.resource("Container", "web")
 
@@ -135,9 +131,7 @@ def test_a_container_that_vanishes_while_it_boots_is_an_error_that_says_so(
     assert emulator.state.names() == []
 
 
-def test_what_cannot_fit_under_the_cap_is_not_attempted_again(
-    emulator: Emulator, make_host: type[Host]
-) -> None:
+def test_a_create_above_the_cap_is_not_retried(emulator: Emulator, make_host: type[Host]) -> None:
     key = emulator.new_key(spending_cap=Decimal(6))
     host = make_host({"stacks:apiKey": key, "stacks:baseUrl": emulator.url})
     host.resource("Container", "one").up(name="one", template="nodejs")
@@ -147,12 +141,12 @@ def test_what_cannot_fit_under_the_cap_is_not_attempted_again(
 
     assert "the API was not asked again" in failure.value.message
     assert emulator.calls("containers.create") == 2
-    # What does fit is still made.
+    # A container that fits under the cap is still created.
     host.resource("Container", "small").up(name="small", template="nginx-micro")
     assert set(emulator.state.names()) == {"one", "small"}
 
 
-def test_what_a_promotional_code_makes_cheaper_is_asked_for(
+def test_a_promotional_code_is_tried_above_the_cap(
     emulator: Emulator, make_host: Callable[..., Host]
 ) -> None:
     key = emulator.new_key(spending_cap=Decimal(6))
@@ -165,7 +159,7 @@ def test_what_a_promotional_code_makes_cheaper_is_asked_for(
     assert emulator.calls("containers.create") == 3
 
 
-def test_every_plan_can_be_made(host: Host, emulator: Emulator) -> None:
+def test_every_plan_can_be_created(host: Host, emulator: Emulator) -> None:
     for plan in catalog.PLANS.values():
         web = host.resource("Container", f"web-{plan.name}")
         template = "ubuntu-micro" if plan.name == "micro" else "ubuntu"

@@ -1,4 +1,4 @@
-"""Deleting a Container on the real host."""
+"""Delete of a Container on the real host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.host import HostedResource
 
 
-def test_a_deletion_waits_until_the_name_is_free(web: HostedResource, emulator: Emulator) -> None:
+def test_delete_waits_until_the_name_is_free(web: HostedResource, emulator: Emulator) -> None:
     emulator.platform.pace = emulator.platform.pace.__class__(delete_seconds=0.8)
     web.up(name="web", template="nodejs")
 
@@ -15,7 +15,7 @@ def test_a_deletion_waits_until_the_name_is_free(web: HostedResource, emulator: 
     assert emulator.state.names() == []
 
 
-def test_what_is_gone_already_is_deleted(web: HostedResource, emulator: Emulator) -> None:
+def test_delete_of_a_missing_container_succeeds(web: HostedResource, emulator: Emulator) -> None:
     web.up(name="web", template="nodejs")
     emulator.drift.delete("web")
 

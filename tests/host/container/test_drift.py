@@ -1,4 +1,4 @@
-"""Changes of a Container outside of the program, on the real host: what a refresh shows, and what an up does then."""
+"""Drift of a Container on the real host: what a refresh shows, and what the next up does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.host import HostedResource
 
 
-def test_nothing_drifted_is_nothing_to_do(web: HostedResource) -> None:
+def test_without_drift_the_up_is_a_no_op(web: HostedResource) -> None:
     inputs = {"name": "web", "template": "nodejs", "external_access": True, "desired_status": "running"}
     web.up(**inputs)
     before = dict(web.outs)
@@ -23,7 +23,7 @@ def test_nothing_drifted_is_nothing_to_do(web: HostedResource) -> None:
     assert web.up(**inputs) == []
 
 
-def test_drift_shows_in_the_inputs_and_is_mended(web: HostedResource, emulator: Emulator) -> None:
+def test_drift_shows_in_the_inputs_and_is_corrected(web: HostedResource, emulator: Emulator) -> None:
     inputs = {"name": "web", "template": "nodejs", "external_access": True, "desired_status": "running"}
     web.up(**inputs)
     emulator.drift.stop("web")
@@ -36,7 +36,7 @@ def test_drift_shows_in_the_inputs_and_is_mended(web: HostedResource, emulator: 
     assert ("running", True) == (web.outs["status"], web.outs["external_access"])
 
 
-def test_what_is_not_managed_is_no_drift(web: HostedResource, emulator: Emulator) -> None:
+def test_unmanaged_properties_are_no_drift(web: HostedResource, emulator: Emulator) -> None:
     web.up(name="web", template="nodejs")
     emulator.drift.stop("web")
     emulator.drift.set_external_access("web", enabled=True)
@@ -47,9 +47,7 @@ def test_what_is_not_managed_is_no_drift(web: HostedResource, emulator: Emulator
     assert web.up(name="web", template="nodejs") == []
 
 
-def test_a_resize_in_the_dashboard_is_drift_that_the_program_follows(
-    web: HostedResource, emulator: Emulator
-) -> None:
+def test_a_resize_outside_is_accepted_by_the_program(web: HostedResource, emulator: Emulator) -> None:
     web.up(name="web", template="nodejs")
     emulator.drift.resize("web", "premium")
 
@@ -57,14 +55,12 @@ def test_a_resize_in_the_dashboard_is_drift_that_the_program_follows(
 
     assert ("premium", 10) == (web.inputs["plan"], web.outs["monthly_price_usd"])
     assert "plan would change from 'premium' to 'basic'" in web.check(name="web", template="nodejs")["plan"]
-    # One update, which only forgets that there was a resize.
+    # One update, which only removes the mark of the resize from the state.
     assert web.up(name="web", template="nodejs", plan="premium") == ["update"]
     assert web.up(name="web", template="nodejs", plan="premium") == []
 
 
-def test_a_resize_in_the_dashboard_is_never_undone_by_a_consent_to_something_else(
-    web: HostedResource, emulator: Emulator
-) -> None:
+def test_another_consent_does_not_undo_a_resize_outside(web: HostedResource, emulator: Emulator) -> None:
     inputs = {"name": "web", "template": "nodejs", "replace_on_change": True}
     web.up(**inputs)
     emulator.drift.resize("web", "premium")
@@ -73,13 +69,11 @@ def test_a_resize_in_the_dashboard_is_never_undone_by_a_consent_to_something_els
 
     assert "plan was changed to 'premium' outside of this program" in web.check(**inputs)["plan"]
     web.up(**inputs, plan="premium")
-    # From here on it is the program that changes.
+    # From here on the program changes.
     assert web.up(**inputs, plan="basic") == ["replace"]
 
 
-def test_storage_added_in_the_dashboard_is_drift_with_its_price(
-    web: HostedResource, emulator: Emulator
-) -> None:
+def test_storage_added_outside_is_drift_with_its_price(web: HostedResource, emulator: Emulator) -> None:
     inputs = {"name": "web", "template": "nodejs", "replace_on_change": True}
     web.up(**inputs)
     emulator.drift.resize("web", "basic", 5)
@@ -94,9 +88,7 @@ def test_storage_added_in_the_dashboard_is_drift_with_its_price(
     assert web.up(**inputs, additional_storage_tier=5) == []
 
 
-def test_storage_of_which_the_api_tells_nothing_stays_as_it_was_asked_for(
-    web: HostedResource, emulator: Emulator
-) -> None:
+def test_storage_that_the_api_omits_keeps_its_input(web: HostedResource, emulator: Emulator) -> None:
     inputs = {"name": "web", "template": "nodejs", "additional_storage_tier": 5}
     web.up(**inputs)
     emulator.drift.resize("web", "basic")
@@ -107,9 +99,7 @@ def test_storage_of_which_the_api_tells_nothing_stays_as_it_was_asked_for(
     assert web.up(**inputs) == []
 
 
-def test_a_name_that_the_api_writes_in_small_letters_is_the_same_name(
-    web: HostedResource, emulator: Emulator
-) -> None:
+def test_a_name_in_lower_case_is_the_same_name(web: HostedResource, emulator: Emulator) -> None:
     web.up(name="Web", template="nodejs")
     emulator.state.container("Web").name = "web"
 
@@ -119,9 +109,7 @@ def test_a_name_that_the_api_writes_in_small_letters_is_the_same_name(
     assert web.up(name="Web", template="nodejs") == []
 
 
-def test_a_container_that_was_renamed_outside_is_not_replaced_for_it(
-    web: HostedResource, emulator: Emulator
-) -> None:
+def test_a_rename_outside_does_not_replace(web: HostedResource, emulator: Emulator) -> None:
     inputs = {"name": "web", "template": "nodejs", "replace_on_change": True}
     web.up(**inputs)
     emulator.state.container("web").name = "shop"
@@ -146,7 +134,7 @@ def test_a_refused_change_says_how_to_keep_the_container(web: HostedResource) ->
 
 
 @pytest.mark.parametrize("change", [{"desired_status": "stopped"}, {"external_access": True}])
-def test_a_container_that_is_about_to_stop_is_waited_for(
+def test_a_stopping_container_is_waited_for(
     web: HostedResource, emulator: Emulator, change: dict[str, Any]
 ) -> None:
     web.up(name="web", template="nodejs")
@@ -159,7 +147,9 @@ def test_a_container_that_is_about_to_stop_is_waited_for(
     assert web.outs["status"] == "stopped"
 
 
-def test_what_is_gone_is_forgotten_and_made_again(web: HostedResource, emulator: Emulator) -> None:
+def test_a_deleted_container_leaves_the_state_and_is_recreated(
+    web: HostedResource, emulator: Emulator
+) -> None:
     web.up(name="web", template="nodejs")
     emulator.drift.delete("web")
 

@@ -1,4 +1,4 @@
-"""Reading a Container on the real host: failures, look-ups, and what means that it is gone."""
+"""Read of a Container on the real host: failures, look-ups, and the proof that it was deleted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.host import CallFailedError, Host, HostedResource, in_paralle
 
 
 @pytest.mark.parametrize("fault", [401, 403, 500, 503])
-def test_a_failed_look_is_an_error_and_never_means_gone(
+def test_a_failed_read_is_an_error_and_keeps_the_state(
     web: HostedResource, emulator: Emulator, fault: int
 ) -> None:
     web.up(name="web", template="nodejs")
@@ -25,9 +25,7 @@ def test_a_failed_look_is_an_error_and_never_means_gone(
     assert web.read()
 
 
-def test_an_empty_list_is_not_believed_before_the_container_itself_is_asked_for(
-    web: HostedResource, emulator: Emulator
-) -> None:
+def test_an_empty_list_is_verified_by_the_container_itself(web: HostedResource, emulator: Emulator) -> None:
     web.up(name="web", template="nodejs")
     emulator.faults.add("containers.list", "answer", body={"success": True, "count": 0, "data": []})
 
@@ -45,7 +43,7 @@ def test_reads_share_one_call(host: Host, emulator: Emulator) -> None:
     assert emulator.calls() == calls + 1
 
 
-def test_a_look_up_by_id_reads_what_is_there(web: HostedResource, there: str, emulator: Emulator) -> None:
+def test_a_look_up_by_id_reads_the_container(web: HostedResource, there: str, emulator: Emulator) -> None:
     assert web.get(there)
 
     assert ("web", "nodejs", "basic", 4) == tuple(
@@ -53,13 +51,13 @@ def test_a_look_up_by_id_reads_what_is_there(web: HostedResource, there: str, em
     )
 
 
-def test_a_look_up_of_nothing_is_an_error(web: HostedResource) -> None:
+def test_a_look_up_of_a_missing_container_is_an_error(web: HostedResource) -> None:
     with pytest.raises(CallFailedError, match="Container usr-00000000-none does not exist in this account"):
         web.get("usr-00000000-none")
 
 
 @pytest.mark.parametrize("operation", ["read", "delete"])
-def test_the_key_of_another_account_makes_nothing_seem_gone(
+def test_the_key_of_another_account_keeps_the_state(
     web: HostedResource, emulator: Emulator, make_host: Callable[..., Host], operation: str
 ) -> None:
     web.up(name="web", template="nodejs")
@@ -73,7 +71,7 @@ def test_the_key_of_another_account_makes_nothing_seem_gone(
     assert set(emulator.state.names()) == {"web", "theirs"}
 
 
-def test_what_failed_is_started_again_also_after_a_refresh(web: HostedResource, emulator: Emulator) -> None:
+def test_a_failed_boot_is_retried_after_a_refresh(web: HostedResource, emulator: Emulator) -> None:
     emulator.fail_boot("web", 1)
     with pytest.raises(CallFailedError):
         web.up(name="web", template="nodejs")

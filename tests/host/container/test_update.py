@@ -1,4 +1,4 @@
-"""Changing a Container on the real host: replacements, start, stop, restart and external access."""
+"""Update of a Container on the real host: replacements, start, stop, restart and external access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.host import UNKNOWN, CallFailedError, HostedResource
         ({"additional_storage_tier": 1}, "additional_storage_tier would change from None to 1"),
     ],
 )
-def test_a_change_that_destroys_data_is_refused_unless_allowed(
+def test_a_change_that_deletes_data_is_refused_unless_allowed(
     web: HostedResource, emulator: Emulator, change: dict[str, object], words: str
 ) -> None:
     before = {"name": "web", "template": "nodejs"}
@@ -33,7 +33,7 @@ def test_a_change_that_destroys_data_is_refused_unless_allowed(
     assert set(emulator.state.names()) == {change.get("name", "web")}
 
 
-def test_the_old_one_goes_first_where_the_name_stays(web: HostedResource) -> None:
+def test_an_equal_name_deletes_before_it_creates(web: HostedResource) -> None:
     web.up(name="web", template="nodejs")
 
     same = web.diff(web.checked(name="web", template="python", replace_on_change=True))
@@ -42,7 +42,7 @@ def test_the_old_one_goes_first_where_the_name_stays(web: HostedResource) -> Non
     assert (True, False) == (same.deleteBeforeReplace, other.deleteBeforeReplace)
 
 
-def test_an_unknown_plan_is_no_replacement_at_preview(web: HostedResource) -> None:
+def test_an_unknown_plan_does_not_replace_at_preview(web: HostedResource) -> None:
     web.up(name="web", template="nodejs")
 
     diff = web.diff(web.checked(name="web", template="nodejs", plan=UNKNOWN))
@@ -50,16 +50,16 @@ def test_an_unknown_plan_is_no_replacement_at_preview(web: HostedResource) -> No
     assert list(diff.replaces) == []
 
 
-def test_an_update_does_not_replace_in_secret(web: HostedResource) -> None:
+def test_an_update_never_replaces(web: HostedResource) -> None:
     web.up(name="web", template="nodejs")
-    # As if `check` had not seen the old inputs.
+    # The call that a `check` without the old inputs would cause.
     checked = web.host.resource("Container", "web").checked(name="web", template="nodejs", plan="premium")
 
     with pytest.raises(CallFailedError, match="plan would change from 'basic' to 'premium'"):
         web.update(checked)
 
 
-def test_how_we_work_is_no_change_of_the_container(web: HostedResource) -> None:
+def test_provider_options_do_not_change_the_container(web: HostedResource) -> None:
     web.up(name="web", template="nodejs", discount_code="SPRING")
 
     assert web.up(name="web", template="nodejs", adopt="if_matching", replace_on_change=True) == []
@@ -94,7 +94,7 @@ def test_external_access_follows_its_input(web: HostedResource) -> None:
     assert "url" not in web.outs
 
 
-def test_a_start_is_restart_enough(web: HostedResource, emulator: Emulator) -> None:
+def test_a_start_replaces_a_restart(web: HostedResource, emulator: Emulator) -> None:
     inputs = {"name": "web", "template": "nodejs"}
     web.up(**inputs, desired_status="stopped", restart_triggers=["a"])
     changes = emulator.calls("containers.set_status")
@@ -104,9 +104,7 @@ def test_a_start_is_restart_enough(web: HostedResource, emulator: Emulator) -> N
     assert emulator.calls("containers.set_status") == changes + 1
 
 
-def test_whoever_stopped_an_unmanaged_container_is_left_alone(
-    web: HostedResource, emulator: Emulator
-) -> None:
+def test_an_unmanaged_status_is_not_changed(web: HostedResource, emulator: Emulator) -> None:
     web.up(name="web", template="nodejs", restart_triggers=["a"])
     emulator.drift.stop("web")
 
@@ -116,7 +114,7 @@ def test_whoever_stopped_an_unmanaged_container_is_left_alone(
     assert any("takes effect when it is started" in line for line in web.lines())
 
 
-def test_an_update_of_what_is_gone_says_what_to_do(web: HostedResource, emulator: Emulator) -> None:
+def test_an_update_of_a_deleted_container_says_what_to_do(web: HostedResource, emulator: Emulator) -> None:
     web.up(name="web", template="nodejs")
     emulator.drift.delete("web")
 

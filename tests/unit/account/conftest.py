@@ -19,7 +19,7 @@ from tests.support.machine import Machine
 
 @dataclass(frozen=True)
 class Report:
-    """What the doctor said."""
+    """The output of the doctor."""
 
     code: int
     checks: list[dict[str, str]]
@@ -48,14 +48,14 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the commands use the emulator's account, as they do outside of a project."""
+    """Set the emulator's account in the environment, as for commands outside of a project."""
     monkeypatch.setenv("STACKS_API_KEY", emulator.key)
     monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
 
 
 @pytest.fixture
 def accounts(emulator: Emulator, key_in_environment: None, tmp_path: Path) -> Accounts:
-    """Exports for the emulator's account."""
+    """Make exports for the emulator's account."""
     return Accounts(emulator, tmp_path)
 
 

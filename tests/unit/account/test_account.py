@@ -16,7 +16,7 @@ from tests.support.exports import Accounts, urn
 
 
 def account(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
-    """The JSON of the command, which has to end with this exit code."""
+    """Return the JSON of the command, which must end with this exit code."""
     states = [word for file in arguments if file.endswith(".json") for word in ("--state", file)]
     options = [word for word in arguments if not word.endswith(".json")]
     ended = main(["account", "--json", *states, *options])
@@ -89,7 +89,7 @@ def test_the_totals_equal_the_bill(accounts: Accounts, capsys: pytest.CaptureFix
     )
 
 
-def test_a_container_that_is_listed_twice_is_paid_once(
+def test_a_container_listed_twice_is_counted_once(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     row = {"id": accounts.id("web"), "name": "web", "template": "nodejs", "plan": "basic", "created_at": "x"}
@@ -104,7 +104,7 @@ def test_a_container_that_is_listed_twice_is_paid_once(
     assert data["totals"]["account"]["containers"] == 1
 
 
-def test_what_the_account_does_not_have_is_missing(
+def test_a_container_only_in_a_state_is_missing(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
@@ -119,7 +119,7 @@ def test_what_the_account_does_not_have_is_missing(
     assert data["failed"] == ["1 resource that the account does not have (--fail-on missing)"]
 
 
-def test_a_list_that_leaves_out_what_exists_is_not_believed(
+def test_an_incomplete_list_makes_no_container_missing(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
@@ -132,7 +132,7 @@ def test_a_list_that_leaves_out_what_exists_is_not_believed(
     assert f"leaves out {accounts.id('web')}, which exists" in capsys.readouterr().err
 
 
-def test_a_container_with_another_creation_time_is_not_that_stacks(
+def test_another_creation_time_is_another_container(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
@@ -159,10 +159,10 @@ def test_an_interrupted_create_is_named_with_its_stack(
         accounts.container("data"),
         pending=(
             {"type": "creating", "resource": creating},
-            # Owned already, so this says nothing.
+            # An owned container, so this operation has no effect on the report.
             {"type": "creating", "resource": again},
             {"type": "updating", "resource": accounts.container("data")},
-            # Whoever made this container, it was not this operation.
+            # An operation of another kind did not create this container.
             {"type": "deleting", "resource": accounts.container("idle")},
         ),
     )
@@ -206,7 +206,7 @@ def test_an_interrupted_create_whose_name_is_not_known_leaves_no_orphans(
     assert (data["complete"], data["failed"]) == (False, [])
 
 
-def test_protected_retained_and_leftover_containers_are_owned_and_say_so(
+def test_protected_retained_and_leftover_containers_are_owned(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("old", "safe", "waits")])
@@ -220,7 +220,7 @@ def test_protected_retained_and_leftover_containers_are_owned_and_say_so(
     assert owners(data) == {
         "old": ("owned", ["shop/dev"]),
         "safe": ("owned", ["shop/dev"]),
-        # The engine has deleted it already; if one is there, another resource made it.
+        # The engine has deleted it already; if one exists, another resource created it.
         "waits": ("orphan", []),
     }
     flags = {one["name"]: one["owners"][0] for one in data["containers"] if one["owners"]}
@@ -247,7 +247,7 @@ def test_protected_retained_and_leftover_containers_are_owned_and_say_so(
         '{"deployment": {"resources": 5}}',
     ],
 )
-def test_nothing_is_an_orphan_if_an_export_cannot_be_read(
+def test_an_unreadable_export_leaves_no_orphans(
     content: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}, {"name": "alone", "template": "nodejs"}])
@@ -267,14 +267,14 @@ def test_nothing_is_an_orphan_if_an_export_cannot_be_read(
     assert "curl" not in out
 
 
-def test_a_file_that_is_not_there_is_unread(accounts: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_reported_as_unread(accounts: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
     data = account(capsys, "missing.json", code=1)
 
     assert data["unread"] == [{"stack": "missing.json", "error": "No such file or directory"}]
 
 
 @pytest.mark.parametrize("content", ['{"deployment": null}', '{"deployment": {"manifest": {}}}'])
-def test_an_empty_stack_is_read_whole(
+def test_an_empty_stack_is_complete(
     content: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     accounts.emulator.load([{"name": "alone", "template": "nodejs"}])
@@ -310,15 +310,13 @@ def test_a_state_of_another_api_is_not_mixed_in(
 
     data = account(capsys, other)
 
-    # The same id and the same second: not owned by that stack, but too alike to be called an orphan.
+    # The same id and the same second: not owned by that stack, but too similar to report an orphan.
     assert owners(data) == {"web": ("unknown", [])}
     assert data["missing"] == []
     assert [one["stack"] for one in data["other_accounts"]] == ["shop/dev"]
 
 
-def test_names_of_this_machine_are_one_address(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_names_of_this_machine_are_equal_urls(accounts: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     url = accounts.emulator.url.replace("127.0.0.1", "LOCALHOST") + "/"
 
@@ -341,7 +339,7 @@ def test_a_state_of_another_account_is_not_mixed_in(
     assert "usr-99999999-" in data["other_accounts"][0]["reason"]
 
 
-def test_a_container_that_was_changed_last_with_another_key_of_the_account_is_owned(
+def test_a_container_changed_with_another_key_is_owned(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
@@ -400,7 +398,7 @@ def test_of_two_exports_of_one_stack_the_latest_counts(
         )
 
 
-def test_two_stacks_of_one_name_are_told_apart(
+def test_two_stacks_with_one_name_are_distinguished(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("one", "two")])
@@ -414,9 +412,7 @@ def test_two_stacks_of_one_name_are_told_apart(
     assert any("more than one file is an export of a stack shop/dev" in note for note in data["notes"])
 
 
-def test_every_report_says_that_another_backend_may_own_what_is_in_no_stack(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_report_mentions_other_backends(accounts: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
     file = accounts.export("dev.json")
 
     assert any("may belong to another backend" in note for note in account(capsys, file)["notes"])
@@ -425,7 +421,7 @@ def test_every_report_says_that_another_backend_may_own_what_is_in_no_stack(
         assert "may belong to another backend" in capsys.readouterr().out
 
 
-def test_every_finding_has_a_command_and_none_is_run(
+def test_every_finding_has_a_command_that_is_not_run(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("alone", "both")])

@@ -40,7 +40,7 @@ elif words[:3] == ["stack", "export", "--stack"]:
 
 @pytest.fixture
 def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make this the backend: stacks as they are listed, the file of the export of each, and both somewhat later."""
+    """Set the backend: the list of stacks, the export file of each, and both at a later time."""
 
     def make(stacks: list[dict[str, Any]], exports: dict[str, str], /, **later: Any) -> None:
         data = tmp_path / "backend.json"
@@ -108,7 +108,7 @@ def test_a_stack_that_cannot_be_exported_or_is_being_updated_leaves_no_orphans(
     ]
 
 
-def test_without_pulumi_the_other_way_is_named(
+def test_without_pulumi_the_error_names_the_alternative(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -118,14 +118,14 @@ def test_without_pulumi_the_other_way_is_named(
     assert "hand in exports with --state FILE" in capsys.readouterr().err
 
 
-def test_what_is_created_and_deleted_meanwhile_is_neither_an_orphan_nor_missing(
+def test_concurrent_creates_and_deletes_are_no_findings(
     accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accounts.emulator.load(
         [{"name": name, "template": "nodejs"} for name in ("stays", "created", "deleted", "alone")]
     )
     rule = accounts.child("AllowedIp", "stays", "198.51.100.7")
-    # The account is read between the two: it has what is deleted after it was read, and not what is created after.
+    # The account is read between the exports: it has containers deleted after that, and not those created after it.
     before = (accounts.container("stays"), accounts.container("deleted"))
     after = (
         accounts.container("stays"),
@@ -193,7 +193,7 @@ def test_a_stack_of_this_folder_keeps_its_name_when_it_is_empty(
     assert set(account(capsys, "--budgets", file)["totals"]["stacks"]) == {"shop/dev"}
 
 
-def test_a_backend_without_stacks_is_said(
+def test_a_backend_without_stacks_is_reported(
     accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     backend([], {})
@@ -201,7 +201,7 @@ def test_a_backend_without_stacks_is_said(
     assert "the backend has no stacks: see with `pulumi whoami -v`" in account(capsys)["notes"][0]
 
 
-def test_a_key_that_is_not_accepted_is_said_before_any_export(
+def test_a_refused_key_is_reported_before_any_export(
     backend: Any, capsys: pytest.CaptureFixture[str], emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend([{"name": "a/b/dev"}], {})
@@ -213,7 +213,7 @@ def test_a_key_that_is_not_accepted_is_said_before_any_export(
     assert "the API key is not accepted" in capsys.readouterr().err
 
 
-def test_many_exports_are_said_first(
+def test_many_exports_are_announced(
     accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = [f"a/b/s{number}" for number in range(9)]

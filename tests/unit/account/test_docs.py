@@ -1,4 +1,4 @@
-"""docs/doctor.md and docs/commands.md show what the commands print, and describe all of it."""
+"""docs/doctor.md and docs/commands.md show the output of the commands, and describe every part of it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VARYING = (
 
 
 def shown(page: str) -> Iterator[tuple[str, str]]:
-    """The commands in a page, each with the output below it."""
+    """Return the commands in a page, each with the output below it."""
     for block in CONSOLE.findall(page):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             line, _, output = part.partition("\n")
@@ -46,13 +46,13 @@ def shown(page: str) -> Iterator[tuple[str, str]]:
 def normal(text: str) -> str:
     for pattern, word in VARYING:
         text = pattern.sub(word, text)
-    # Columns are as wide as what varies in them.
+    # The width of columns depends on the varying values.
     return "\n".join(re.sub(r" {2,}", "  ", line).strip() for line in text.splitlines()).strip()
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """Run a line of a page; all that it prints."""
+    """Run a line of a page and return its whole output."""
 
     def printed(line: str) -> str:
         out = io.StringIO()
@@ -66,7 +66,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
     return printed
 
 
-def test_the_output_of_the_doctor_is_what_it_prints(
+def test_the_page_shows_the_output_of_the_doctor(
     machine: Machine, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, run: Callable[[str], str]
 ) -> None:
     machine.set("stacks:apiKey", emulator.key)
@@ -78,7 +78,7 @@ def test_the_output_of_the_doctor_is_what_it_prints(
     assert normal(run(line)) == normal(output)
 
 
-def test_the_output_of_each_command_is_what_it_prints(
+def test_the_page_shows_the_output_of_each_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: Callable[[str], str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The doctor on the set-up: the engine, the stack, its configuration, and what it says where a check cannot be made."""
+"""The doctor on the set-up: the engine, the stack, its configuration, and checks that are not possible."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_secrets_that_cannot_be_decrypted_prevent_an_up(
     assert (line["level"], report.code) == ("problem", 1)
     assert error in line["text"]
     assert line["fix"].startswith(fix)
-    # Not even a key in the environment is used instead: the provider would not use it.
+    # A key in the environment is not used instead, because the provider would not use it.
     assert emulator.calls() == 0
     # Settings that are not secret are checked anyway. Checks that need the key are not reported as ok.
     assert only(report, "base-url")["level"] == "ok"
@@ -231,7 +231,7 @@ def test_http_to_another_host_may_be_allowed(machine: Machine, emulator: Emulato
     assert only(report, "api")["level"] == "problem"
 
 
-def test_a_check_that_fails_itself_is_not_fine_and_hides_nothing(
+def test_a_check_that_crashes_is_reported_and_hides_no_other(
     monkeypatch: pytest.MonkeyPatch, doctor: Doctor
 ) -> None:
     def broken(facts: object) -> None:
@@ -246,7 +246,7 @@ def test_a_check_that_fails_itself_is_not_fine_and_hides_nothing(
     assert only(report, "packs")["level"] == "ok"
 
 
-def test_a_folder_that_is_none_is_a_wrong_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_folder_is_a_wrong_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "-C", str(tmp_path / "none")]) == 2
 
     assert capsys.readouterr().err.endswith("none is no folder: name the project's folder with -C\n")
@@ -264,9 +264,7 @@ def test_a_line_of_another_server_stays_one_line(
     assert "\x1b" not in out
 
 
-def test_the_provider_process_that_cannot_be_tried_is_not_called_fine(
-    monkeypatch: pytest.MonkeyPatch, doctor: Doctor
-) -> None:
+def test_an_untested_provider_process_is_reported(monkeypatch: pytest.MonkeyPatch, doctor: Doctor) -> None:
     from stacks_pulumi.account.doctor import _host_probe
 
     def fail() -> list[str]:

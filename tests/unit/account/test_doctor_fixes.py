@@ -1,4 +1,4 @@
-"""Each fix of the doctor fixes what was found: for the stack that was checked, and where the setting stands."""
+"""Each fix of the doctor fixes its problem: for the checked stack, and in the file that has the setting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Doctor = Callable[..., Report]
 
 
 def fix(report: Report, check: str) -> str:
-    """The fix of the first line of a check."""
+    """Return the fix in the first line of a check."""
     return report.of(check)[0]["fix"]
 
 
@@ -121,7 +121,7 @@ def test_a_key_in_a_wrong_setting_is_not_shown(
         ("stacks.test/api/v1", "rm stacks:baseUrl"),
     ],
 )
-def test_the_base_url_that_is_offered_is_one(
+def test_the_suggested_base_url_is_valid(
     given: str, better: str, machine: Machine, emulator: Emulator, doctor: Doctor
 ) -> None:
     host = emulator.url.removesuffix("/api/v1")
@@ -134,7 +134,7 @@ def test_the_base_url_that_is_offered_is_one(
     assert "secret" not in str(report.checks)
 
 
-def test_the_proxy_is_named_as_what_does_not_answer(machine: Machine, doctor: Doctor) -> None:
+def test_a_proxy_that_does_not_answer_is_named(machine: Machine, doctor: Doctor) -> None:
     machine.set("stacks:baseUrl", None)
     machine.variable("https_proxy", "http://me:secret@127.0.0.1:1")
 
@@ -167,14 +167,14 @@ def test_a_stack_whose_resources_have_their_own_providers_needs_no_key(
     assert (report.of("key")[0]["level"], report.code) == ("warning", 0)
 
 
-def test_a_malformed_setting_does_not_hide_what_the_api_shows(machine: Machine, doctor: Doctor) -> None:
+def test_a_malformed_setting_does_not_skip_the_checks_of_the_api(machine: Machine, doctor: Doctor) -> None:
     machine.set("stacks:maxConcurrency", "none")
     machine.set("stacks:apiKey", f"sk_stacks_{'a' * 64}")
 
     assert doctor().levels("problem") == {"settings", "api"}
 
 
-def test_the_file_that_is_no_yaml_is_named(machine: Machine, doctor: Doctor) -> None:
+def test_a_file_that_is_not_yaml_is_named(machine: Machine, doctor: Doctor) -> None:
     machine.lock("invalid YAML file: yaml: line 2: did not find expected node content")
     machine.break_config()
     file = machine.project / "Pulumi.dev.yaml"
@@ -214,7 +214,7 @@ class TestOtherLanguages:
 
         assert "pulumi-resource-stacks is neither on PATH nor named in" in report.of("host")[0]["text"]
         assert (report.levels("problem"), report.code) == ({"host"}, 1)
-        # Nothing is said about a Python that the program does not use.
+        # The doctor reports no Python, because the program does not use it.
         assert "not needed" in report.of("python")[0]["text"] + report.of("sdk")[0]["text"]
 
     @pytest.mark.parametrize("there", [True, False])

@@ -33,7 +33,7 @@ def test_a_key_that_may_not_read_shows_all_its_scopes(
     assert only(report, "account")["level"] == "ok"
 
 
-def test_the_stack_at_hand_decides_whether_a_missing_scope_prevents_an_up(
+def test_the_stack_decides_whether_a_missing_scope_prevents_an_up(
     machine: Machine, emulator: Emulator, doctor: Doctor
 ) -> None:
     key = emulator.new_key(scopes=["containers:read", "containers:create", "containers:delete"])
@@ -85,7 +85,7 @@ def test_probing_ends_with_the_answer_that_lists_the_scopes(
     ]
 
 
-def test_a_probe_that_fails_teaches_nothing(emulator: Emulator, doctor: Doctor) -> None:
+def test_a_failed_probe_shows_no_scope(emulator: Emulator, doctor: Doctor) -> None:
     for operation in ("containers.create", "connections.delete", "containers.delete"):
         emulator.faults.add(operation, 503)
 
@@ -107,7 +107,7 @@ def test_a_cap_that_a_probe_shows_prevents_an_up(emulator: Emulator, doctor: Doc
     assert (only(report, "cap")["level"], report.code) == ("problem", 1)
 
 
-def test_a_cap_of_an_earlier_month_or_another_key_is_not_told(
+def test_a_cap_of_an_earlier_month_or_another_key_is_ignored(
     machine: Machine, emulator: Emulator, doctor: Doctor
 ) -> None:
     mine = _cap_record.fingerprint(emulator.url, emulator.key)
@@ -120,7 +120,7 @@ def test_a_cap_of_an_earlier_month_or_another_key_is_not_told(
     assert "$9.50 of $10.00 a month are spent" in only(doctor(), "cap")["text"]
 
 
-def test_without_a_refusal_the_price_of_this_months_containers_is_what_is_known(
+def test_without_a_refusal_only_this_months_prices_are_known(
     machine: Machine, emulator: Emulator, doctor: Doctor
 ) -> None:
     now = time.time()

@@ -1,4 +1,4 @@
-"""The set-ups that people break: each is recognised, with the line that fixes it and the exit code."""
+"""Broken set-ups: the doctor recognises each, with the line that fixes it and the exit code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALL = ("containers:read", "containers:create", "containers:manage", "containers:
 
 @dataclass
 class Bench:
-    """What a set-up can break."""
+    """The parts of a set-up that a test can break."""
 
     machine: Machine
     emulator: Emulator
@@ -233,6 +233,6 @@ def test_a_healthy_setup_has_no_problem_and_no_warning(
 
     assert report.code == 0
     assert report.levels("problem") | report.levels("warning") == set()
-    # Both cannot be learnt by reading.
+    # Read requests cannot show these two.
     assert report.levels("unknown") == {"scopes", "cap"}
     assert [request.operation for request in emulator.requests] == ["containers.list"]

@@ -1,4 +1,4 @@
-"""The doctor on the account beside the stack's state, on policy packs and on the virtual environment."""
+"""The doctor on the account and the stack's state, on policy packs and on the virtual environment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Doctor = Callable[..., Report]
 
 
 class TestAccount:
-    """Whose containers the state holds."""
+    """The account of the containers in the state."""
 
     def test_a_stack_without_resources_fits_every_account(self, doctor: Doctor) -> None:
         assert only(doctor(), "account")["level"] == "ok"
@@ -82,19 +82,19 @@ class TestPacks:
         assert "does not load" in only(report, "packs")["text"]
         assert report.code == 1
 
-    def test_a_folder_that_is_none_is_named(self, machine: Machine, doctor: Doctor) -> None:
+    def test_a_missing_folder_is_named(self, machine: Machine, doctor: Doctor) -> None:
         report = doctor("--policy-pack", str(machine.project))
 
         assert "is no policy pack: it has no PulumiPolicy.yaml" in only(report, "packs")["text"]
         assert report.code == 1
 
-    def test_another_runtime_is_not_called_fine(self, machine: Machine, doctor: Doctor) -> None:
+    def test_another_runtime_is_reported(self, machine: Machine, doctor: Doctor) -> None:
         folder = machine.pack("mine", "")
         (folder / "PulumiPolicy.yaml").write_text("runtime: nodejs\n", encoding="utf-8")
 
         assert only(doctor(), "packs")["level"] == "unknown"
 
-    def test_a_file_that_is_no_yaml_is_named(self, machine: Machine, doctor: Doctor) -> None:
+    def test_a_file_that_is_not_yaml_is_named(self, machine: Machine, doctor: Doctor) -> None:
         folder = machine.pack("mine", "")
         (folder / "PulumiPolicy.yaml").write_text("runtime: [\n", encoding="utf-8")
 
@@ -102,7 +102,7 @@ class TestPacks:
 
 
 class TestVirtualEnvironment:
-    """The environment that Pulumi.yaml names is the one that counts."""
+    """The doctor checks the virtual environment that Pulumi.yaml names."""
 
     def name(self, machine: Machine, folder: str) -> None:
         text = f"name: tests\nruntime:\n  name: python\n  options:\n    virtualenv: {folder}\n"
@@ -112,7 +112,7 @@ class TestVirtualEnvironment:
         self.name(machine, "venv")
         executable(machine.project / "venv/bin/python", f"#!/bin/sh\n{text}\n")
 
-    def test_one_that_is_not_there_prevents_an_up(self, machine: Machine, doctor: Doctor) -> None:
+    def test_a_missing_environment_prevents_an_up(self, machine: Machine, doctor: Doctor) -> None:
         self.name(machine, "venv")
 
         report = doctor()
@@ -121,7 +121,7 @@ class TestVirtualEnvironment:
         assert (report.levels("problem"), report.code) == ({"python"}, 1)
         assert {"sdk", "extras"} <= report.levels("unknown")
 
-    def test_its_versions_are_looked_at(self, machine: Machine, doctor: Doctor) -> None:
+    def test_its_versions_are_checked(self, machine: Machine, doctor: Doctor) -> None:
         said = {"python": "3.9.1", "packages": {"pulumi": "3.300.0", "stacks-pulumi": "0.1.0"}}
         self.python(machine, f"echo '{json.dumps(said)}'")
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("key_in_environment")
 
 @pytest.fixture
 def full(accounts: Accounts) -> Accounts:
-    """An account in which there is one of everything."""
+    """An account with one object of each kind."""
     accounts.emulator.load(
         [
             {"name": "web", "template": "nodejs", "allowed_ips": ["198.51.100.7", "2001:DB8::/32"]},
@@ -105,7 +105,7 @@ def test_an_interrupted_create_of_a_child_is_named_with_its_stack(
         creating("AllowedIp", "web", ip_address="2001:db8::/32"),
         creating("Connection", "web", source=full.id("web"), name="DB"),
         creating("VpnClient", "vpn", name="laptop"),
-        # The state has no number of a backup that is being made, so it may be any.
+        # The state has no number for a backup in progress, so it may be any backup.
         creating("PinnedBackup", "data"),
     )
 
@@ -121,9 +121,7 @@ def test_an_interrupted_create_of_a_child_is_named_with_its_stack(
     assert children(data)["web/198.51.100.7"] == "orphan"
 
 
-def test_the_time_that_children_take_is_said_first(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_time_for_children_is_announced(full: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
     file = full.export("dev.json")
     before = full.emulator.calls()
 
@@ -135,7 +133,7 @@ def test_the_time_that_children_take_is_said_first(
     assert full.emulator.calls() - before == 2 + 9
 
 
-def test_an_account_without_backups_is_not_asked_for_them(
+def test_without_backups_no_list_of_backups_is_requested(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
@@ -145,7 +143,7 @@ def test_an_account_without_backups_is_not_asked_for_them(
     assert accounts.emulator.calls("backups.list") == 0
 
 
-def test_the_rate_limit_is_kept_and_tells_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_rate_limit_is_respected_and_determines_the_time(capsys: pytest.CaptureFixture[str]) -> None:
     said: list[str] = []
     progress = Progress(3000, 60, said.append, now=lambda: 0.0)
 
@@ -161,7 +159,7 @@ def test_the_rate_limit_is_kept_and_tells_the_time(capsys: pytest.CaptureFixture
     assert len(said) == 11
 
 
-def test_progress_is_said_after_fifteen_seconds_too() -> None:
+def test_progress_is_reported_after_fifteen_seconds() -> None:
     said: list[str] = []
     moments = iter([0.0, 1.0, 16.0])
     progress = Progress(3000, 60, said.append, now=lambda: next(moments))
@@ -172,7 +170,7 @@ def test_progress_is_said_after_fifteen_seconds_too() -> None:
     assert said == ["2 of 3000 calls done\n"]
 
 
-def test_a_container_that_is_deleted_meanwhile_makes_nothing_missing(
+def test_a_container_deleted_meanwhile_has_no_missing_children(
     full: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dev = full.export("dev.json", full.child("AllowedIp", "web", "198.51.100.7"))
@@ -203,7 +201,7 @@ LISTS = {"AllowedIp": "allowed_ips", "PinnedBackup": "backups", "VpnClient": "vp
         ),
     ],
 )
-def test_a_row_that_cannot_be_read_is_reported_and_makes_nothing_missing(
+def test_an_unreadable_row_is_reported_without_missing_containers(
     resource: str, data: Any, gap: str, accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kind, _, own = resource.partition("/")
@@ -323,7 +321,7 @@ def test_a_budget_that_cannot_be_judged_is_an_error(
         ("--save", "nope/x cannot be written: No such file or directory"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_one_line_that_names_it(
+def test_an_unusable_file_is_one_line_that_names_it(
     option: str, problem: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = tmp_path / ("nope/x" if option == "--save" else "nope")
@@ -333,7 +331,7 @@ def test_a_file_that_cannot_be_used_is_one_line_that_names_it(
     assert capsys.readouterr().err == f"stacks-pulumi account: {tmp_path}/{problem}\n"
 
 
-def test_a_folder_is_no_snapshot_and_nothing_is_left_beside_it(
+def test_a_folder_as_a_snapshot_is_refused(
     accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     state = accounts.export("dev.json")
@@ -402,14 +400,14 @@ def test_names_are_neither_rows_nor_escape_codes_nor_markup(
 
 
 @pytest.mark.parametrize("arguments", [["--fail-on", "orphan"], ["--json", "--markdown"], ["--nope"]])
-def test_a_wrong_option_is_no_finding(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_option_is_an_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["account", *arguments])
 
     assert ended.value.code == 1
 
 
-def test_without_a_key_one_line_says_so(
+def test_without_a_key_the_error_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.delenv("STACKS_API_KEY", raising=False)

@@ -1,4 +1,4 @@
-"""docs/account.md and docs/scaffold.md say what the commands do."""
+"""docs/account.md and docs/scaffold.md agree with the commands."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_every_ownership_and_every_exit_code_has_its_row() -> None:
     assert re.findall(r"^\| (\d) \|", table[: table.index("\n\n")], re.MULTILINE) == ["0", "1", "2"]
 
 
-def test_the_budgets_on_the_page_are_budgets(tmp_path: Path) -> None:
+def test_the_budgets_on_the_page_are_valid(tmp_path: Path) -> None:
     [text] = re.findall(r"^```yaml\n(.*?)^```$", ACCOUNT, re.MULTILINE | re.DOTALL)
     (tmp_path / "budgets.yaml").write_text(text, encoding="utf-8")
 

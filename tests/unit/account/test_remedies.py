@@ -1,4 +1,4 @@
-"""The commands that `account` prints: safe to paste, whatever the ids and names hold."""
+"""The commands that `account` prints are safe to paste, even with hostile ids and names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_command_that_deletes_an_orphan_names_exactly_that_container() -> No
     )
 
 
-def test_the_command_that_makes_a_stack_forget_quotes_urn_and_stack() -> None:
+def test_the_state_delete_command_quotes_urn_and_stack() -> None:
     urn = f"urn:pulumi:dev::shop::t::{HOSTILE}"
     owners = [Managed("shop/dev", urn, "Container", "usr-1-web") for _ in range(2)]
 
@@ -67,7 +67,7 @@ def test_an_address_has_the_form_that_the_id_of_its_resource_has(
     assert address_of(AllowedIp(id="1", ip_address=spelt)) == address
 
 
-def test_an_error_ends_the_calls_that_still_wait() -> None:
+def test_an_error_cancels_the_waiting_calls() -> None:
     asked: list[str] = []
     stop = threading.Event()
 

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("key_in_environment")
 
 @pytest.fixture
 def full(accounts: Accounts) -> Accounts:
-    """An account in which there is one of everything."""
+    """An account with one object of each kind."""
     accounts.emulator.load(
         [
             {"name": "web", "template": "nodejs", "allowed_ips": ["198.51.100.7"], "plan": "standard"},
@@ -63,7 +63,7 @@ def full(accounts: Accounts) -> Accounts:
 
 
 def calls(source: str) -> dict[tuple[str, str], dict[str, str]]:
-    """Kind and resource name -> arguments, as they are written."""
+    """Return the arguments as written, by kind and resource name."""
     found = {}
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("stacks."):
@@ -136,7 +136,7 @@ def test_a_python_program_is_formatted_and_typed(full: Accounts, tmp_path: Path)
     ):
         done = subprocess.run(
             [sys.executable, "-m", *command, "__main__.py"],
-            # Elsewhere than in this checkout, as a user's program is.
+            # Outside of this checkout, as a user's program is.
             cwd=tmp_path / "shop",
             capture_output=True,
             text=True,
@@ -177,7 +177,7 @@ def test_a_yaml_program_declares_the_same(full: Accounts, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["1e3", "0o17", "0x1F", "123", "2001-01-01", "off", "null", "12e5", "1.5"])
-def test_a_name_that_yaml_takes_for_a_number_is_quoted(name: str) -> None:
+def test_a_name_that_yaml_reads_as_a_number_is_quoted(name: str) -> None:
     text = files(
         planned(Container(id="u", name=name, template="nodejs", status="running")), "yaml", "x", "u"
     )["Pulumi.yaml"]
@@ -207,11 +207,11 @@ def test_containers_are_chosen_by_name(full: Accounts, tmp_path: Path) -> None:
 
     found = calls((tmp_path / "shop" / "__main__.py").read_text(encoding="utf-8"))
     assert [name for kind, name in found if kind == "Container"] == ["data", "web"]
-    # What it is connected to and does not declare, it names by its id.
+    # The program uses the id of a connection's target that it does not declare.
     assert found["Connection", "web-to-1st"]["target"] == repr(full.id("1st"))
 
 
-def test_choosing_nothing_is_an_error(
+def test_an_empty_choice_is_an_error(
     full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["scaffold", "--out", str(tmp_path / "shop"), "--include", "nope"]) == 1
@@ -221,7 +221,7 @@ def test_choosing_nothing_is_an_error(
 
 
 @pytest.mark.parametrize("existing", ["__main__.py", "Pulumi.yaml", "import.json", "requirements.txt"])
-def test_no_file_is_written_over(
+def test_no_file_is_overwritten(
     existing: str, full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / existing).write_text("mine", encoding="utf-8")
@@ -234,7 +234,7 @@ def test_no_file_is_written_over(
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "locked/below"])
-def test_a_folder_that_cannot_be_written_is_said_before_the_account_is_read(
+def test_an_unwritable_folder_is_reported_first(
     out: str,
     full: Accounts,
     tmp_path: Path,
@@ -244,7 +244,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_account_is_read(
     (tmp_path / "file").touch()
     (tmp_path / "locked").mkdir()
     before = full.emulator.calls()
-    # The administrator, as whom a test may run, can write everywhere.
+    # A test may run as root, which can write everywhere.
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "locked")
 
     assert main(["scaffold", "--out", str(tmp_path / out)]) == 1
@@ -254,7 +254,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_account_is_read(
     assert full.emulator.calls() == before
 
 
-def test_every_file_that_is_written_is_looked_for_first(full: Accounts, tmp_path: Path) -> None:
+def test_every_output_file_is_checked_first(full: Accounts, tmp_path: Path) -> None:
     for language, names in FILES.items():
         # Another file does not prevent it.
         (tmp_path / language).mkdir()
@@ -264,7 +264,7 @@ def test_every_file_that_is_written_is_looked_for_first(full: Accounts, tmp_path
         assert {path.name for path in (tmp_path / language).iterdir()} == {*names, "README.md"}
 
 
-def test_an_empty_name_is_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_folder_name_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["scaffold", "--out", ""])
 
@@ -285,7 +285,7 @@ def test_a_list_with_a_row_that_cannot_be_read_is_left_out(
     assert '"laptop"' in (tmp_path / "taken" / "__main__.py").read_text(encoding="utf-8")
 
 
-def test_a_link_that_leads_nowhere_is_not_written_through(full: Accounts, tmp_path: Path) -> None:
+def test_a_broken_link_is_not_followed(full: Accounts, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "__main__.py").symlink_to(tmp_path / "elsewhere.py")
 
@@ -294,14 +294,14 @@ def test_a_link_that_leads_nowhere_is_not_written_through(full: Accounts, tmp_pa
     assert not (tmp_path / "elsewhere.py").exists()
 
 
-def test_an_account_without_containers_is_said(
+def test_an_account_without_containers_is_reported(
     emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["scaffold", "--out", str(tmp_path / "x")]) == 1
     assert "there is nothing to take over" in capsys.readouterr().err
 
 
-# --- what is left out ---
+# --- omitted objects ---
 
 
 def running(name: str = "web", **more: Any) -> Container:
@@ -344,7 +344,7 @@ def test_a_container_that_an_up_would_change_or_refuse_is_left_out(container: Co
     assert reason in left.reason
 
 
-def test_containers_whose_names_differ_in_case_alone_are_left_out() -> None:
+def test_containers_whose_names_differ_only_in_case_are_omitted() -> None:
     web, other, api = running("web"), running("WEB"), running("api")
 
     program = plan([web, api], {}, [web, other, api])
@@ -425,7 +425,7 @@ def test_a_template_that_the_catalogue_does_not_know_is_protected() -> None:
     assert [one.protect for one in planned(running()).declared] == [False]
 
 
-def test_names_that_differ_in_signs_alone_stay_unique() -> None:
+def test_names_that_differ_only_in_signs_stay_unique() -> None:
     made = planned(
         running(),
         access=access(*(AllowedIp(id=str(n), ip_address=text) for n, text in enumerate(("::1", "0:0:1::")))),
@@ -437,7 +437,7 @@ def test_names_that_differ_in_signs_alone_stay_unique() -> None:
     assert len(keys) == 3
 
 
-def test_the_default_address_is_no_setting() -> None:
+def test_the_default_base_url_is_not_written() -> None:
     assert "config" not in files(planned(running()), "python", "x", DEFAULT_BASE_URL)["Pulumi.yaml"]
 
 
@@ -455,7 +455,7 @@ def test_a_literal_is_that_string_and_one_line(text: str) -> None:
 
 @given(st.lists(st.text(), max_size=8))
 @settings(max_examples=200, deadline=None)
-def test_identifiers_are_identifiers_each_once_and_hide_nothing(wishes: list[str]) -> None:
+def test_identifiers_are_valid_unique_and_shadow_nothing(wishes: list[str]) -> None:
     import builtins
     import keyword
 
@@ -474,7 +474,7 @@ def test_identifiers_are_identifiers_each_once_and_hide_nothing(wishes: list[str
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5))
 @settings(max_examples=60, deadline=None)
-def test_no_text_of_the_account_leaves_its_string(texts: list[str]) -> None:
+def test_no_text_of_the_account_escapes_its_string(texts: list[str]) -> None:
     entries = [
         AllowedIp(id=str(number), ip_address=f"10.0.0.{number}", description=f"d{text}")
         for number, text in enumerate(texts)

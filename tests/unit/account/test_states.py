@@ -1,4 +1,4 @@
-"""Exports as the engine wrote them, of this version and of earlier ones."""
+"""Exports that the engine wrote, of this version and of earlier ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_state_of_subclasses_is_read() -> None:
         ("acme/shop/dev", "acme/shop/dev"),
     ],
 )
-def test_a_stack_has_one_name_whatever_the_folder_and_the_resources(ref: str, name: str) -> None:
+def test_a_stack_has_one_name_in_every_folder(ref: str, name: str) -> None:
     full, empty = (read_export(text, ref, "shop") for text in (export(container()), b'{"deployment": {}}'))
 
     # The backend leaves out the project of the folder in which it is asked.
@@ -61,7 +61,7 @@ def test_a_stack_has_one_name_whatever_the_folder_and_the_resources(ref: str, na
 def test_the_stack_of_a_file_is_called_by_its_resources() -> None:
     state, empty = (read_export(text) for text in (export(container()), b'{"deployment": {}}'))
 
-    # The organization is not known, so `pulumi --stack` takes the name within the project.
+    # The organization is unknown, so `--stack` gets the name within the project.
     assert (state.name, state.project, state.ref) == ("shop/dev", "shop", "dev")
     assert (empty.name, empty.project) == ("an empty stack", "")
 
@@ -102,7 +102,7 @@ def test_the_address_of_a_provider_is_that_of_its_resources(inputs: dict[str, st
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
 
 
-def test_a_value_that_is_encrypted_is_not_taken_for_text() -> None:
+def test_an_encrypted_value_is_not_read_as_text() -> None:
     [one] = read_export(export(container(outputs={"createdAt": SECRET, "origin": SECRET}))).managed
 
     assert (one.created_at, one.origin) == (None, None)

@@ -1,4 +1,4 @@
-"""An account whose containers change with time, on a clock that the test drives."""
+"""An account whose containers change with time, on a clock that the test advances."""
 
 from __future__ import annotations
 

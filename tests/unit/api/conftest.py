@@ -21,7 +21,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def http() -> Iterator[responses.RequestsMock]:
-    """Requests that are expected; one that does not come fails the test."""
+    """Expected requests; the test fails if one is not sent."""
     with responses.RequestsMock() as mock:
         yield mock
 

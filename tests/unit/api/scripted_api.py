@@ -1,5 +1,5 @@
 """
-An API that answers as a test says, without a socket.
+An API with the answers that a test sets, without a socket.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Reply = Answer | BaseException | Callable[[Call[Any]], Answer]
 
 
 def ok(body: Any = None, status: int = 200, **headers: str) -> Answer:
-    """An answer with a JSON body."""
+    """Return an answer with a JSON body."""
     given = {
         "content-type": "application/json",
         **{name.replace("_", "-"): value for name, value in headers.items()},
@@ -31,17 +31,17 @@ def ok(body: Any = None, status: int = 200, **headers: str) -> Answer:
 
 
 def text(body: str, kind: str = "text/plain", status: int = 200) -> Answer:
-    """An answer with a text body."""
+    """Return an answer with a text body."""
     return Answer(status, {"content-type": kind}, body.encode())
 
 
 def data(value: Any, status: int = 200) -> Answer:
-    """An answer as the guide shows most of them."""
+    """Return an answer in the usual form of the guide."""
     return ok({"success": True, "data": value}, status)
 
 
 def refusal(status: int, error: str = "no", **more: Any) -> Answer:
-    """An answer that is an error."""
+    """Return an answer that is an error."""
     return ok({"success": False, "error": error, **more}, status)
 
 
@@ -52,10 +52,10 @@ def a_call(method: Any = "GET", parse: Callable[[Any], Any] = lambda body: body,
 
 class Script:
     """
-    A transport that gives prepared replies, by operation, in order; the last one of an operation is given for ever.
+    A transport with prepared replies, by operation, in order; the last reply of an operation repeats.
 
     Attributes:
-        calls: What was sent.
+        calls: The calls that were sent.
     """
 
     def __init__(self, **replies: Reply | list[Reply]) -> None:
@@ -77,22 +77,22 @@ class Script:
 
     @property
     def operations(self) -> list[str]:
-        """Their names."""
+        """The operations of the calls."""
         return [call.operation for call in self.calls]
 
 
 def chain(transport: Sender, clock: Clock, limiter: Limiter | None = None) -> Handler:
-    """The whole chain over a fake transport."""
+    """Return the whole client over a fake transport."""
     return assemble(transport, limiter or Limiter(10_000, 64, clock), clock)
 
 
 def containers(transport: Sender, clock: Clock) -> ContainersApi:
-    """Containers over a fake transport."""
+    """Return the containers' client over a fake transport."""
     return ContainersApi(chain(transport, clock), clock, lambda: 0.0)
 
 
 def listed(**containers: str) -> Answer:
-    """A list of containers, name to status."""
+    """Return a list of containers, from names and statuses."""
     entries: list[Mapping[str, Any]] = [
         {"id": f"usr-1-{name}", "name": name, "type": "nodejs", "status": status}
         for name, status in containers.items()

@@ -59,7 +59,7 @@ def add(script: Script, clock: FakeClock, ip: str = "10.0.0.7") -> models.Allowe
     return AllowedIpsApi(chain(script, clock), clock).add("a", ip)
 
 
-def test_an_id_that_the_answer_does_not_tell_is_found_by_listing_at_once(clock: FakeClock) -> None:
+def test_a_missing_id_is_found_by_listing(clock: FakeClock) -> None:
     script = Script(
         allowed_ips__list=[
             allowed(entry("1", "10.0.0.1")),
@@ -80,18 +80,14 @@ def test_an_id_that_the_answer_does_not_tell_is_found_by_listing_at_once(clock: 
         ("10.0.0.0/24", "10.0.0.7/24"),
     ],
 )
-def test_an_equal_entry_in_another_spelling_was_there_before(
-    clock: FakeClock, asked: str, there: str
-) -> None:
+def test_an_equal_entry_in_another_spelling_exists_already(clock: FakeClock, asked: str, there: str) -> None:
     with pytest.raises(errors.ExistsError) as caught:
         add(Script(allowed_ips__list=allowed(entry("1", there))), clock, asked)
     assert caught.value.existing.id == "1"
 
 
 @pytest.mark.parametrize("other", [{"description": "Your IP (Auto-added)"}, {"service_type": "tcp"}])
-def test_the_same_address_described_differently_does_not_stand_in_the_way(
-    clock: FakeClock, other: dict[str, str]
-) -> None:
+def test_another_description_is_no_conflict(clock: FakeClock, other: dict[str, str]) -> None:
     script = Script(
         allowed_ips__list=allowed(entry("1", "10.0.0.7", **other)), allowed_ips__add=data({"id": "2"})
     )
@@ -99,7 +95,7 @@ def test_the_same_address_described_differently_does_not_stand_in_the_way(
     assert add(script, clock).id == "2"
 
 
-def test_after_a_lost_answer_an_entry_that_was_there_before_is_not_taken_for_ours(clock: FakeClock) -> None:
+def test_an_earlier_entry_is_not_the_result_of_a_lost_response(clock: FakeClock) -> None:
     old, new = entry("1", "10.0.0.7", "Old"), entry("2", "10.0.0.7")
     script = Script(
         allowed_ips__list=[allowed(old), allowed(old), allowed(old, new)],
@@ -110,7 +106,7 @@ def test_after_a_lost_answer_an_entry_that_was_there_before_is_not_taken_for_our
     assert script.operations.count("allowed_ips.add") == 2
 
 
-def test_who_has_just_looked_need_not_look_again(clock: FakeClock) -> None:
+def test_an_add_after_a_look_does_not_look_again(clock: FakeClock) -> None:
     script = Script(allowed_ips__add=data({"id": "2"}))
     nouns = AllowedIpsApi(chain(script, clock), clock)
 
@@ -119,7 +115,7 @@ def test_who_has_just_looked_need_not_look_again(clock: FakeClock) -> None:
     assert script.operations == ["allowed_ips.add"]
 
 
-def test_an_address_that_is_none_goes_to_the_api_to_be_refused(clock: FakeClock) -> None:
+def test_an_invalid_address_is_sent_to_the_api(clock: FakeClock) -> None:
     script = Script(
         allowed_ips__list=allowed(entry("1", "what")), allowed_ips__add=refusal(400, "bad address")
     )

@@ -79,7 +79,7 @@ def test_delete(client: StacksClient, http: responses.RequestsMock) -> None:
 
 
 @pytest.mark.parametrize(("verb", "attempts"), [("pin", 2), ("unpin", 2), ("restore", 1)])
-def test_a_mark_is_set_again_after_a_lost_answer_and_a_restore_is_not(
+def test_a_pin_is_retried_after_a_lost_response_and_a_restore_is_not(
     clock: FakeClock, verb: str, attempts: int
 ) -> None:
     lost_then_good: list[Reply] = [errors.ConnectionFailedError("x", sent=True), ok({"success": True})]
@@ -96,7 +96,7 @@ def test_a_mark_is_set_again_after_a_lost_answer_and_a_restore_is_not(
 
 
 class Store:
-    """The API's side: a backup that was asked for shows after a while, and is done after another."""
+    """A fake API: a requested backup is listed after a delay, and complete after another one."""
 
     def __init__(self, clock: FakeClock, *, shows_after: float = 1.5, done_after: float = 6.0) -> None:
         self.clock = clock
@@ -144,7 +144,7 @@ def test_start_finds_the_backup_that_the_answer_does_not_name(clock: FakeClock) 
     assert ticks
 
 
-def test_start_believes_an_answer_that_names_it(clock: FakeClock) -> None:
+def test_start_uses_the_id_in_the_answer(clock: FakeClock) -> None:
     script = Script(backups__list=data([entry(10)]), backups__trigger=data({"id": 11}, 202))
 
     assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 11
@@ -159,7 +159,7 @@ def test_two_starts_of_one_container_find_two_backups(clock: FakeClock) -> None:
     assert sorted(backup.id for backup in made) == [11, 12, 13]
 
 
-def test_a_scheduled_backup_that_appears_meanwhile_is_not_ours(clock: FakeClock) -> None:
+def test_a_scheduled_backup_meanwhile_is_not_the_result(clock: FakeClock) -> None:
     store = Store(clock)
     store.add(backup_type="scheduled")
     store.entries[-1] = (clock.now() + 0.01, store.entries[-1][1])
@@ -168,7 +168,7 @@ def test_a_scheduled_backup_that_appears_meanwhile_is_not_ours(clock: FakeClock)
 
 
 @pytest.mark.parametrize("lost", [errors.ConnectionFailedError("x", sent=True), refusal(500), refusal(504)])
-def test_a_lost_answer_is_resolved_before_another_backup_is_asked_for(clock: FakeClock, lost: Any) -> None:
+def test_a_lost_response_is_resolved_before_another_request(clock: FakeClock, lost: Any) -> None:
     store = Store(clock)
     store.replies = [lost]
 
@@ -176,7 +176,7 @@ def test_a_lost_answer_is_resolved_before_another_backup_is_asked_for(clock: Fak
     assert store.asked == 1
 
 
-def test_a_refusal_is_told_and_frees_the_turn(clock: FakeClock) -> None:
+def test_a_refusal_is_raised_and_the_next_start_runs(clock: FakeClock) -> None:
     store = Store(clock)
     store.replies = [refusal(400, "Container must be running")]
     nouns = backups(store, clock)
@@ -186,7 +186,7 @@ def test_a_refusal_is_told_and_frees_the_turn(clock: FakeClock) -> None:
     assert nouns.start("a", deadline=clock.now() + 60).id == 11
 
 
-def test_a_backup_that_never_appears_is_given_up_at_the_deadline(clock: FakeClock) -> None:
+def test_a_backup_that_never_appears_times_out(clock: FakeClock) -> None:
     store = Store(clock, shows_after=1e6)
 
     with pytest.raises(errors.WaitTimeoutError, match="backup of container a: not there after 30 s"):
@@ -225,7 +225,7 @@ def test_a_cancelled_start_ends_although_the_backup_never_appears(clock: FakeClo
     assert store.asked == 1
 
 
-def test_a_row_that_may_be_a_scheduled_backup_is_not_taken_for_ours(clock: FakeClock) -> None:
+def test_a_possible_scheduled_backup_is_not_the_result(clock: FakeClock) -> None:
     odd = {**entry(11), "backup_type": []}
     script = Script(
         backups__list=[data([entry(10)]), data([entry(10), odd]), data([entry(10), odd, entry(12)])],
@@ -244,7 +244,7 @@ def test_a_start_needs_a_complete_list(clock: FakeClock) -> None:
     assert script.operations == ["backups.list"]
 
 
-def test_a_backup_that_an_incomplete_list_does_not_show_has_not_vanished(clock: FakeClock) -> None:
+def test_absence_from_an_incomplete_list_is_no_deletion(clock: FakeClock) -> None:
     looks: list[Reply] = [*[data([{"id": []}])] * 5, data([entry(11, "completed")])]
 
     assert backups(Script(backups__list=looks), clock).wait("a", 11, deadline=clock.now() + 60).id == 11
@@ -311,13 +311,13 @@ def test_wait_until_it_is_complete(clock: FakeClock) -> None:
     assert "in_progress" in seen
 
 
-def test_a_failed_backup_is_told_with_the_reason_of_the_api(clock: FakeClock) -> None:
+def test_a_failed_backup_has_the_reason_of_the_api(clock: FakeClock) -> None:
     script = Script(backups__list=data([entry(11, "failed", error_message="disk full")]))
 
     with pytest.raises(errors.UnexpectedStateError, match=r'backup 11: is "failed" \(disk full\)'):
         backups(script, clock).wait("a", 11, deadline=clock.now() + 60)
 
 
-def test_a_backup_that_is_gone_has_vanished(clock: FakeClock) -> None:
+def test_a_deleted_backup_ends_the_wait(clock: FakeClock) -> None:
     with pytest.raises(errors.VanishedError):
         backups(Script(backups__list=data([])), clock).wait("a", 11, deadline=clock.now() + 60)

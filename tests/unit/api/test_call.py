@@ -6,12 +6,12 @@ from stacks_pulumi.api._call import Priority, path
 from tests.unit.api.scripted_api import a_call
 
 
-def test_an_id_stays_one_segment_whatever_is_in_it() -> None:
+def test_every_id_is_one_path_segment() -> None:
     assert path("containers", "a/b?c#d e", 7) == "/containers/a%2Fb%3Fc%23d%20e/7"
 
 
 @pytest.mark.parametrize("segment", ["", ".", ".."])
-def test_a_segment_that_would_lead_elsewhere_is_refused(segment: str) -> None:
+def test_a_segment_that_changes_the_path_is_refused(segment: str) -> None:
     with pytest.raises(ValueError, match="no id or name"):
         path("containers", segment)
 
@@ -26,7 +26,7 @@ def test_a_segment_that_would_lead_elsewhere_is_refused(segment: str) -> None:
         ("DELETE", False, Priority.WRITE),
     ],
 )
-def test_writes_go_before_reads_before_polls(method: str, poll: bool, expected: Priority) -> None:
+def test_writes_precede_reads_and_reads_precede_polls(method: str, poll: bool, expected: Priority) -> None:
     assert a_call(method, poll=poll).priority is expected
     assert Priority.WRITE < Priority.READ < Priority.POLL
 
@@ -41,5 +41,5 @@ def test_writes_go_before_reads_before_polls(method: str, poll: bool, expected: 
         ("POST", True, True),
     ],
 )
-def test_only_a_post_is_not_repeatable_unless_it_says_so(method: str, again: bool, expected: bool) -> None:
+def test_only_a_post_is_not_repeatable_by_default(method: str, again: bool, expected: bool) -> None:
     assert a_call(method, again=again).repeatable is expected

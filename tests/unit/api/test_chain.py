@@ -9,7 +9,7 @@ from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import Script, a_call, chain, ok, refusal
 
 
-def test_every_attempt_pays_the_limiter(clock: FakeClock) -> None:
+def test_every_attempt_counts_in_the_limiter(clock: FakeClock) -> None:
     limiter = Limiter(60, 16, clock)
     script = Script(tests__any=[refusal(500), refusal(502), ok(1)])
 
@@ -24,9 +24,7 @@ def test_an_answer_that_was_cut_short_is_asked_for_again(clock: FakeClock) -> No
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
-def test_a_rate_limited_call_waits_as_long_as_it_was_told_and_then_succeeds(
-    clock: FakeClock, method: str
-) -> None:
+def test_a_rate_limited_call_waits_and_then_succeeds(clock: FakeClock, method: str) -> None:
     limited = Answer(429, {"retry-after": "30"}, b'{"error": "slow down"}')
 
     assert chain(Script(tests__any=[limited, ok(1)]), clock)(a_call(method)) == 1
@@ -34,7 +32,7 @@ def test_a_rate_limited_call_waits_as_long_as_it_was_told_and_then_succeeds(
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_post_is_sent_once_whatever_the_server_failed_at(clock: FakeClock, status: int) -> None:
+def test_a_post_is_not_retried_after_a_server_error(clock: FakeClock, status: int) -> None:
     script = Script(tests__any=refusal(status))
 
     with pytest.raises(errors.ServerError):
@@ -43,7 +41,7 @@ def test_a_post_is_sent_once_whatever_the_server_failed_at(clock: FakeClock, sta
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_a_503_is_retried_as_a_502_is_and_is_not_about_the_waitlist(clock: FakeClock, method: str) -> None:
+def test_a_503_is_retried_like_a_502(clock: FakeClock, method: str) -> None:
     assert chain(Script(tests__any=[refusal(503), ok(1)]), clock)(a_call(method)) == 1
 
     with pytest.raises(errors.ServerError) as caught:
@@ -52,7 +50,7 @@ def test_a_503_is_retried_as_a_502_is_and_is_not_about_the_waitlist(clock: FakeC
     assert "waitlist" not in str(caught.value)
 
 
-def test_a_pause_that_a_failed_server_asks_for_is_made(clock: FakeClock) -> None:
+def test_retry_after_of_a_server_error_is_respected(clock: FakeClock) -> None:
     down = Answer(503, {"retry-after": "7"}, b'{"error": "down"}')
 
     assert chain(Script(tests__any=[down, ok(1)]), clock)(a_call()) == 1

@@ -36,7 +36,7 @@ def test_a_malformed_key_or_address_is_refused_before_anything_is_sent(key: str,
     assert key not in str(caught.value)
 
 
-def test_the_api_is_where_the_guide_says_unless_told_otherwise() -> None:
+def test_the_default_url_is_that_of_the_guide() -> None:
     assert repr(StacksClient(KEY)) == "StacksClient(base_url='https://api.stackshosting.cloud/api/v1')"
 
 
@@ -44,9 +44,7 @@ def test_one_feed_serves_the_client_and_its_nouns(client: StacksClient) -> None:
     assert client.feed is client.containers.feed is client.connections._containers
 
 
-def test_who_waits_for_the_limit_hears_of_it_in_its_own_thread(
-    clock: FakeClock, http: responses.RequestsMock
-) -> None:
+def test_on_limit_is_called_in_the_waiting_thread(clock: FakeClock, http: responses.RequestsMock) -> None:
     heard: list[tuple[float, int, str]] = []
 
     def on_limit(seconds: float, queued: int) -> None:
@@ -62,7 +60,7 @@ def test_who_waits_for_the_limit_hears_of_it_in_its_own_thread(
     assert heard[0][1:] == (1, threading.current_thread().name)
 
 
-def test_what_on_limit_raises_ends_the_request_before_it_is_sent(
+def test_an_exception_of_on_limit_prevents_the_request(
     clock: FakeClock, http: responses.RequestsMock
 ) -> None:
     def on_limit(seconds: float, queued: int) -> None:
@@ -86,9 +84,7 @@ def test_a_closed_client_can_still_be_used(client: StacksClient, http: responses
     assert client.containers.list() == ()
 
 
-def test_the_key_is_in_no_error_even_if_the_api_repeats_it(
-    client: StacksClient, http: responses.RequestsMock
-) -> None:
+def test_no_error_contains_the_key(client: StacksClient, http: responses.RequestsMock) -> None:
     http.get(f"{URL}/containers", status=401, json={"error": f"Invalid API key {KEY}", "key": KEY})
 
     with pytest.raises(errors.InvalidApiKeyError) as caught:

@@ -68,7 +68,7 @@ def test_delete(client: StacksClient, http: responses.RequestsMock) -> None:
     client.connections.delete("c")
 
 
-def test_an_equal_connection_was_there_before(clock: FakeClock) -> None:
+def test_an_equal_connection_exists_already(clock: FakeClock) -> None:
     script = Script(
         connections__list=outgoing(entry("c", "main", "db")),
         containers__list=listed(app="running", db="running"),
@@ -82,9 +82,7 @@ def test_an_equal_connection_was_there_before(clock: FakeClock) -> None:
 @pytest.mark.parametrize(
     "there", [entry("c", "other", "db"), entry("c", "main", "cache"), {"id": "c", "connection_name": "main"}]
 )
-def test_another_name_or_target_does_not_stand_in_the_way_and_costs_no_call(
-    clock: FakeClock, there: dict[str, str]
-) -> None:
+def test_another_name_or_target_is_no_conflict(clock: FakeClock, there: dict[str, str]) -> None:
     script = Script(connections__list=outgoing(there), connections__create=data(MADE))
 
     assert connections(script, clock).create("usr-1-app", "usr-1-db", name="main").id == "c"
@@ -101,7 +99,7 @@ def test_a_target_whose_name_only_ends_the_same_is_another_one(clock: FakeClock)
     assert connections(script, clock).create("usr-1-app", "usr-1-other-db", name="main").id == "new"
 
 
-def test_the_id_of_the_target_is_believed_where_the_list_tells_it(clock: FakeClock) -> None:
+def test_the_targets_id_in_the_list_is_used(clock: FakeClock) -> None:
     there = {**entry("c", "main", "db"), "target_container": "usr-1-db"}
     script = Script(connections__list=outgoing(there))
 

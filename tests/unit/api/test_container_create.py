@@ -1,5 +1,5 @@
 """
-A create request for a container that ends in a 503, or whose list says less than everything.
+A create request for a container that ends in a 503, or with an incomplete list.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def test_a_container_that_a_503_hides_is_found(clock: FakeClock, answer: Answer,
     assert script.operations.count("containers.create") == 1
 
 
-def test_a_503_after_which_two_lists_show_nothing_means_the_waitlist_and_is_never_sent_again(
+def test_a_503_and_two_lists_without_it_mean_the_waitlist(
     clock: FakeClock,
 ) -> None:
     script = Script(containers__list=listed(), containers__create=FULL)
@@ -61,7 +61,7 @@ def test_a_503_after_which_two_lists_show_nothing_means_the_waitlist_and_is_neve
     assert clock.now() >= 1001.0
 
 
-def test_a_503_that_does_not_come_from_the_api_says_so(clock: FakeClock) -> None:
+def test_a_503_of_a_proxy_is_reported_as_such(clock: FakeClock) -> None:
     with pytest.raises(errors.NoCapacityError, match="check the proxy as well"):
         create(Script(containers__list=listed(), containers__create=PROXY), clock)
 
@@ -119,7 +119,7 @@ def test_a_row_that_cannot_be_read_does_not_prevent_a_creation(clock: FakeClock)
     assert create(script, clock).id == "usr-1-web"
 
 
-def test_what_was_there_and_could_not_be_read_is_not_taken_for_what_was_created(clock: FakeClock) -> None:
+def test_an_earlier_unreadable_row_is_not_the_new_container(clock: FakeClock) -> None:
     looks: list[Reply] = [rows({"id": [], "name": "web"}), rows(entry("web"))]
     script = Script(containers__list=looks, containers__create=LOST)
 

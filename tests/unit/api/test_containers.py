@@ -97,7 +97,7 @@ def test_a_new_certificate_that_the_answer_does_not_hold_is_downloaded(
     assert client.containers.regenerate_certificate("a") == PEM
 
 
-def test_opening_tells_where(client: StacksClient, http: responses.RequestsMock) -> None:
+def test_enable_access_returns_the_url(client: StacksClient, http: responses.RequestsMock) -> None:
     http.put(
         f"{URL}/containers/a/external-access",
         json={
@@ -118,7 +118,7 @@ def test_opening_tells_where(client: StacksClient, http: responses.RequestsMock)
 @pytest.mark.parametrize(
     "answer", [{"json": {"success": True}}, {"body": "Access disabled"}, {"body": "", "status": 204}]
 )
-def test_closing_answers_anything(
+def test_disable_access_accepts_any_answer(
     client: StacksClient, http: responses.RequestsMock, answer: dict[str, object]
 ) -> None:
     http.put(f"{URL}/containers/a/external-access", match=[json_params_matcher({"enabled": False})], **answer)
@@ -135,7 +135,7 @@ def test_set_status(client: StacksClient, http: responses.RequestsMock, status: 
     client.containers.set_status("a", status)
 
 
-def test_a_state_that_is_there_already_is_success(clock: FakeClock) -> None:
+def test_a_status_that_is_reached_already_is_success(clock: FakeClock) -> None:
     script = Script(
         containers__set_status=refusal(400, "Container is already stopped"),
         containers__status=ok({"id": "a", "status": "stopped"}),
@@ -147,7 +147,7 @@ def test_a_state_that_is_there_already_is_success(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("status", ["running", "restart"])
-def test_a_state_that_is_refused_and_not_there_is_an_error(clock: FakeClock, status: Any) -> None:
+def test_a_refused_status_that_is_not_reached_is_an_error(clock: FakeClock, status: Any) -> None:
     script = Script(
         containers__set_status=refusal(409, "busy"), containers__status=ok({"id": "a", "status": "stopped"})
     )
@@ -160,9 +160,7 @@ def test_a_state_that_is_refused_and_not_there_is_an_error(clock: FakeClock, sta
 @pytest.mark.parametrize(
     ("status", "seen"), [("restart", "restarting"), ("running", "starting"), ("stopped", "stopping")]
 )
-def test_refused_because_the_attempt_whose_answer_was_lost_is_under_way_is_success(
-    clock: FakeClock, status: Any, seen: str
-) -> None:
+def test_a_refusal_due_to_the_lost_attempt_is_success(clock: FakeClock, status: Any, seen: str) -> None:
     script = Script(
         containers__set_status=[errors.UnreadableAnswerError("x", status=200), refusal(400, f"it is {seen}")],
         containers__status=ok({"id": "a", "status": seen}),
@@ -173,7 +171,7 @@ def test_refused_because_the_attempt_whose_answer_was_lost_is_under_way_is_succe
     assert script.operations == ["containers.set_status", "containers.set_status", "containers.status"]
 
 
-def test_a_restart_that_was_in_the_way_and_has_ended_is_no_reason_to_fail(clock: FakeClock) -> None:
+def test_a_restart_refused_by_an_ended_restart_succeeds(clock: FakeClock) -> None:
     script = Script(
         containers__set_status=[
             errors.ConnectionFailedError("x", sent=True),
@@ -188,7 +186,7 @@ def test_a_restart_that_was_in_the_way_and_has_ended_is_no_reason_to_fail(clock:
     assert script.operations.count("containers.set_status") == 3
 
 
-def test_a_restart_whose_response_is_lost_again_and_again_is_not_sent_once_more(clock: FakeClock) -> None:
+def test_a_restart_is_not_repeated_after_lost_responses(clock: FakeClock) -> None:
     script = Script(
         containers__set_status=errors.ConnectionFailedError("x", sent=True),
         containers__status=ok({"id": "a", "status": "running"}),
@@ -202,7 +200,7 @@ def test_a_restart_whose_response_is_lost_again_and_again_is_not_sent_once_more(
 @pytest.mark.parametrize(
     ("status", "seen"), [("restart", "stopped"), ("restart", "error"), ("stopped", "running")]
 )
-def test_refused_after_doubt_with_nothing_under_way_is_an_error(
+def test_a_refusal_with_no_operation_in_progress_is_an_error(
     clock: FakeClock, status: Any, seen: str
 ) -> None:
     script = Script(
@@ -214,7 +212,7 @@ def test_refused_after_doubt_with_nothing_under_way_is_an_error(
         containers(script, clock).set_status("a", status)
 
 
-def test_refused_at_once_while_something_else_is_under_way_is_an_error(clock: FakeClock) -> None:
+def test_a_refusal_during_another_operation_is_an_error(clock: FakeClock) -> None:
     script = Script(
         containers__set_status=refusal(400, "busy"), containers__status=ok({"id": "a", "status": "stopping"})
     )
@@ -229,12 +227,12 @@ def test_delete(client: StacksClient, http: responses.RequestsMock) -> None:
     client.containers.delete("a")
 
 
-def test_deleting_what_is_not_there_is_told(clock: FakeClock) -> None:
+def test_delete_of_a_missing_container_is_an_error(clock: FakeClock) -> None:
     with pytest.raises(errors.NotFoundError, match="delete container a: not found"):
         containers(Script(containers__delete=refusal(404)), clock).delete("a")
 
 
-def test_deleting_what_the_lost_first_attempt_deleted_is_success(clock: FakeClock) -> None:
+def test_delete_after_a_lost_first_attempt_is_success(clock: FakeClock) -> None:
     script = Script(containers__delete=[errors.ConnectionFailedError("x", sent=True), refusal(404)])
 
     containers(script, clock).delete("a")
@@ -279,7 +277,7 @@ def create(script: Script, clock: FakeClock) -> models.Container:
     return containers(script, clock).create(name="web", template="nodejs", plan="micro", discount_code="c")
 
 
-def test_what_the_answer_leaves_out_is_filled_with_what_was_asked(clock: FakeClock) -> None:
+def test_missing_fields_of_the_answer_come_from_the_request(clock: FakeClock) -> None:
     script = Script(containers__list=listed(), containers__create=data({"id": "usr-1-web"}, 202))
 
     assert create(script, clock) == models.Container(
@@ -287,7 +285,7 @@ def test_what_the_answer_leaves_out_is_filled_with_what_was_asked(clock: FakeClo
     )
 
 
-def test_a_name_that_is_taken_is_not_asked_for(clock: FakeClock) -> None:
+def test_a_taken_name_sends_no_create(clock: FakeClock) -> None:
     script = Script(containers__list=listed(web="running"))
 
     with pytest.raises(
@@ -314,7 +312,7 @@ def test_a_lost_answer_is_resolved_by_the_list(clock: FakeClock, lost: Any) -> N
     assert script.operations == ["containers.list", "containers.create", "containers.list"]
 
 
-def test_a_container_of_another_template_that_appears_is_somebody_elses(clock: FakeClock) -> None:
+def test_a_new_container_of_another_template_is_not_the_result(clock: FakeClock) -> None:
     theirs = ok([{"id": "usr-1-web", "name": "web", "type": "redis"}])
     script = Script(
         containers__list=[listed(), theirs], containers__create=[refusal(502), refusal(400, "Name taken")]
@@ -342,7 +340,7 @@ def test_many_creates_share_their_looks(clock: FakeClock) -> None:
     assert script.operations.count("containers.create") == 24
 
 
-def test_creates_that_follow_each_other_share_a_look_and_a_name_that_is_free_again_is_free(
+def test_successive_creates_share_a_look(
     clock: FakeClock,
 ) -> None:
     script = Script(
@@ -357,7 +355,7 @@ def test_creates_that_follow_each_other_share_a_look_and_a_name_that_is_free_aga
     assert script.operations.count("containers.list") == 2
 
 
-def test_a_name_that_was_taken_since_the_shared_look_is_told(clock: FakeClock) -> None:
+def test_a_name_taken_after_the_shared_look_is_an_error(clock: FakeClock) -> None:
     script = Script(
         containers__list=[listed(), listed(web="running")],
         containers__create=refusal(400, "Name taken", field="name"),
@@ -368,7 +366,7 @@ def test_a_name_that_was_taken_since_the_shared_look_is_told(clock: FakeClock) -
     assert caught.value.existing.id == "usr-1-web"
 
 
-def test_a_container_that_the_list_leaves_out_is_looked_for_alone_before_it_is_given_up(
+def test_an_unlisted_container_is_looked_up_by_its_id(
     clock: FakeClock,
 ) -> None:
     from stacks_pulumi.api import CREATED as RUNS
@@ -383,6 +381,6 @@ def test_a_container_that_the_list_leaves_out_is_looked_for_alone_before_it_is_g
 
 
 @pytest.mark.parametrize("container_id", ["", "..", "."])
-def test_an_id_that_is_none_is_not_sent(clock: FakeClock, container_id: str) -> None:
+def test_an_invalid_id_is_not_sent(clock: FakeClock, container_id: str) -> None:
     with pytest.raises(ValueError, match="no id or name"):
         containers(Script(), clock).delete(container_id)

@@ -20,11 +20,11 @@ def decode(
     return Decode(lambda call: answer)(a_call(method, parse, **more))
 
 
-def test_json_becomes_the_value_that_was_asked_for() -> None:
+def test_json_is_decoded_to_the_requested_type() -> None:
     assert decode(ok({"a": 1}), lambda body: body["a"]) == 1
 
 
-def test_a_byte_order_mark_is_nothing() -> None:
+def test_a_byte_order_mark_is_ignored() -> None:
     assert decode(Answer(200, {}, b'\xef\xbb\xbf{"a": 1}')) == {"a": 1}
 
 
@@ -59,7 +59,7 @@ def test_an_id_that_cannot_be_read_is_named_and_its_value_is_not() -> None:
 
 
 @pytest.mark.parametrize("body", [{"success": False, "error": "no"}, {"success": False}, {"error": "no"}])
-def test_a_success_code_with_a_body_that_says_no_is_an_error(body: Any) -> None:
+def test_a_success_code_with_an_error_body_is_an_error(body: Any) -> None:
     with pytest.raises(errors.ApiError) as caught:
         decode(ok(body), done)
     assert caught.value.status == 200
@@ -74,7 +74,7 @@ def test_a_success_code_with_a_body_that_says_no_is_an_error(body: Any) -> None:
         {"error": ""},
     ],
 )
-def test_a_field_named_error_alone_does_not_make_it_one(body: Any) -> None:
+def test_a_field_named_error_is_not_always_an_error(body: Any) -> None:
     assert decode(ok(body)) == body
 
 
@@ -88,7 +88,7 @@ def test_an_error_stays_that_error_whatever_its_body(status: int, body: bytes) -
     assert caught.value.status == status
 
 
-def test_not_found_is_believed_only_from_the_api_itself() -> None:
+def test_not_found_counts_only_from_the_api() -> None:
     with pytest.raises(errors.NotFoundError):
         decode(ok({"error": "Container not found"}, 404))
     for body in (b"<html>nginx</html>", b"", b"404 page not found"):
@@ -97,7 +97,7 @@ def test_not_found_is_believed_only_from_the_api_itself() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_told_with_its_host_alone(status: int) -> None:
+def test_a_redirect_is_reported_with_only_its_host(status: int) -> None:
     answer = Answer(status, {"location": "https://user:pw@evil.example/login?token=1"})
 
     with pytest.raises(errors.UnreadableAnswerError) as caught:
@@ -107,7 +107,7 @@ def test_a_redirect_is_told_with_its_host_alone(status: int) -> None:
 
 
 @pytest.mark.parametrize("location", ["", "/relative", "https://[bad", "::"])
-def test_a_redirect_to_nowhere_is_told_as_well(location: str) -> None:
+def test_a_redirect_without_a_target_is_reported(location: str) -> None:
     with pytest.raises(errors.UnreadableAnswerError, match="is a redirect, which"):
         decode(Answer(302, {"location": location}))
 
@@ -118,7 +118,7 @@ def test_an_unreadable_answer_to_a_write_warns_that_it_may_have_happened() -> No
 
 
 @pytest.mark.parametrize("page", [b"<!DOCTYPE html><p>Please wait", b"\xef\xbb\xbf\n<html>"])
-def test_a_page_of_a_proxy_is_not_taken_for_an_answer_that_says_nothing(page: bytes) -> None:
+def test_a_page_of_a_proxy_is_not_an_empty_answer(page: bytes) -> None:
     with pytest.raises(errors.UnreadableAnswerError, match="it is a web page"):
         decode(Answer(200, {"content-type": "text/html"}, page), method="DELETE", text=True)
 
@@ -140,16 +140,16 @@ def test_a_text_may_come_bare_or_wrapped(answer: Answer, expected: Any) -> None:
     assert decode(answer, text=True) == expected
 
 
-def test_a_text_that_says_that_it_is_json_and_is_cut_short_is_unreadable() -> None:
+def test_a_truncated_json_text_is_unreadable() -> None:
     with pytest.raises(errors.UnreadableAnswerError):
         decode(text('{"logs": "a', "application/json"), text=True)
 
 
-# --- 404: a resource that is gone, or a base URL that is wrong ---
+# --- 404: a deleted resource, or a wrong base URL ---
 
 
 def not_found(probe: int, base_url: str, *, fixed: bool = False) -> tuple[errors.ApiError, list[str]]:
-    """The error of a 404, if the list of containers answers with that status; and what was asked."""
+    """Return the error of a 404, if the list of containers has that status; and the requests."""
     asked: list[str] = []
 
     def send(call: Call[Any]) -> Answer:
@@ -183,7 +183,7 @@ def test_a_404_on_a_path_that_every_account_has_is_about_the_base_url(base_url: 
 @pytest.mark.parametrize(
     "base_url", ["https://api.example", "https://api.example/v1", "https://api.example/api"]
 )
-def test_behind_a_base_url_without_a_version_nothing_is_gone_if_the_list_is_not_there_either(
+def test_a_404_of_the_list_too_is_about_the_base_url(
     base_url: str,
 ) -> None:
     error, asked = not_found(404, base_url)
@@ -194,7 +194,7 @@ def test_behind_a_base_url_without_a_version_nothing_is_gone_if_the_list_is_not_
 
 
 @pytest.mark.parametrize("probe", [200, 401, 403, 429, 500])
-def test_behind_a_gateway_with_a_path_of_its_own_a_404_on_an_id_is_about_the_resource(probe: int) -> None:
+def test_a_404_behind_a_gateway_is_about_the_resource(probe: int) -> None:
     error, asked = not_found(probe, "https://gateway.example/stacks")
 
     assert type(error) is errors.NotFoundError

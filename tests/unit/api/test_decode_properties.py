@@ -1,5 +1,5 @@
 """
-Whatever the API answers, the client comes back with a value or with one of its own errors.
+For every answer of the API, the client returns a value or raises one of its error classes.
 """
 
 from __future__ import annotations

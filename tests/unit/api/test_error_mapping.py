@@ -153,7 +153,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
         ),
     ],
 )
-def test_each_code_is_a_type_and_one_line_that_stands_alone(
+def test_each_code_has_a_type_and_a_complete_line(
     status: int, body: dict[str, Any], kind: type[errors.ApiError], message: str
 ) -> None:
     error = refused(status, body)
@@ -165,7 +165,7 @@ def test_each_code_is_a_type_and_one_line_that_stands_alone(
     assert error.body["error"] == body["error"]
 
 
-def test_the_attributes_say_what_the_message_says() -> None:
+def test_the_attributes_agree_with_the_message() -> None:
     field = refused(400, {"error": "x", "field": "name"})
     cap = refused(402, {"error": "x", "spending_cap": "10.00", "amount_spent": 7})
     scope = refused(403, {"error": "x", "required_scope": "a:b", "key_scopes": ["c:d", 7]})
@@ -188,7 +188,7 @@ def test_the_attributes_say_what_the_message_says() -> None:
 
 
 @pytest.mark.parametrize("figure", ["lots", None, [], 1e300, float("nan"), {"usd": 1}])
-def test_a_cap_that_is_no_sum_is_left_out(figure: Any) -> None:
+def test_an_invalid_cap_is_omitted(figure: Any) -> None:
     error = refused(402, {"error": "x", "spending_cap": figure, "amount_spent": figure})
 
     assert isinstance(error, errors.SpendingCapError)
@@ -219,7 +219,7 @@ def test_a_request_id_goes_into_the_message() -> None:
     assert "(request 7f3a)" in str(refused(500, {"error": "x"}, x_request_id="7f3a"))
 
 
-def test_what_is_not_from_the_api_points_at_the_proxy() -> None:
+def test_an_answer_from_elsewhere_names_the_proxy() -> None:
     error = refused(403, "<html>blocked by your company</html>")
 
     assert type(error) is errors.ForbiddenError

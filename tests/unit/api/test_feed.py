@@ -1,4 +1,4 @@
-"""The feed's list: who shares a call, and how old what it shows may be."""
+"""The feed's list: which callers share a call, and how old its content may be."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,14 +32,16 @@ def test_callers_at_the_same_time_share_a_call(
     assert {container.id for container in found} == {"a"}
     assert (
         len(account.looks) <= 2
-    )  # one that the first began at once, one for all who came while it was under way
+    )  # one that the first caller began immediately, one for all callers that came during it
 
 
-def test_a_snapshot_never_shows_the_time_before_its_caller_came(
+def test_a_snapshot_is_never_older_than_its_caller(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     def late() -> Any:
-        clock.sleep(account.latency * 0.75)  # the first call has looked already, and has not come back
+        clock.sleep(
+            account.latency * 0.75
+        )  # the API has answered the first call, but the answer has not arrived
         account.put("late", "pending")
         return feed.find("late")
 
@@ -49,7 +51,7 @@ def test_a_snapshot_never_shows_the_time_before_its_caller_came(
 
 
 @pytest.mark.parametrize(("age", "calls"), [(4.0, 1), (6.0, 2)])
-def test_a_list_that_is_recent_enough_is_good_enough_for_who_says_so(
+def test_a_recent_list_is_reused_if_the_caller_allows_it(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock, age: float, calls: int
 ) -> None:
     feed.snapshot()
@@ -60,9 +62,7 @@ def test_a_list_that_is_recent_enough_is_good_enough_for_who_says_so(
     assert len(account.looks) == calls
 
 
-def test_what_the_last_readable_list_showed_costs_no_call(
-    feed: Feed[Container], account: ChangingAccount
-) -> None:
+def test_the_last_readable_list_costs_no_call(feed: Feed[Container], account: ChangingAccount) -> None:
     assert feed.seen("a") is None
     account.put("a", "running")
     feed.snapshot()
@@ -95,10 +95,10 @@ def test_the_failure_of_a_shared_call_goes_to_all_who_share_it(
 
     assert {type(outcome) for outcome in outcomes} == {errors.ServerError}
     assert len(account.looks) <= 2
-    assert len({id(outcome) for outcome in outcomes}) == 20  # each thread has a traceback of its own
+    assert len({id(outcome) for outcome in outcomes}) == 20  # each thread has a separate traceback
 
 
-def test_what_concerns_the_leader_alone_is_not_shared(
+def test_an_error_of_only_the_leader_is_not_shared(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     account.put("a", "running")
@@ -147,7 +147,7 @@ def test_a_snapshot_that_waits_for_another_thread_can_be_cancelled(
 
 
 class AnyTwo(Watch[Container]):
-    """Content with the second of any two."""
+    """A condition that the second of two lists fulfils."""
 
     def judge(self, things: Sequence[Container]) -> bool:
         self.found = things[1] if len(things) > 1 else None

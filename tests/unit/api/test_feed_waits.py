@@ -1,4 +1,4 @@
-"""Waiting on the feed's list: what ends a wait, and how often the API is asked meanwhile."""
+"""Waits on the feed's list: when a wait ends, and how often it sends a request meanwhile."""
 
 import itertools
 import random
@@ -17,7 +17,7 @@ from tests.support.clock import FakeClock
 from tests.unit.api.changing_account import ChangingAccount, job
 
 
-def test_a_wait_ends_when_the_state_is_there(
+def test_a_wait_ends_when_the_status_is_reached(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     account.put("a", "pending")
@@ -29,7 +29,7 @@ def test_a_wait_ends_when_the_state_is_there(
     assert 10 <= clock.now() - 1000 <= 12.2
 
 
-def test_what_is_quick_is_seen_within_about_a_second(
+def test_a_quick_change_is_seen_within_about_a_second(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     for name in "abc":
@@ -63,15 +63,15 @@ def test_twenty_four_creates_cost_few_calls_and_little_time(
     assert account.most_under_way == 1
 
 
-def test_a_waiter_never_trusts_a_look_that_began_before_it(
+def test_a_wait_ignores_a_list_that_began_before_it(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
-    # "a" runs from the start; "b" is stopped by its job after it came, and must not be told that it still runs.
+    # "a" runs from the start; the job of "b" stops it after the wait began, so "b" must not be seen as running.
     account.put("a", "pending")
     account.put("b", "running")
 
     def stop() -> Any:
-        clock.sleep(1.06)  # while the call of the other is under way and has looked already
+        clock.sleep(1.06)  # while the other call is in progress, and its answer is fixed already
         account.put("b", "stopped")
         return feed.wait(STOPPED, "b", deadline=clock.now() + 60)
 
@@ -84,7 +84,7 @@ def test_a_waiter_never_trusts_a_look_that_began_before_it(
     assert (a.status, b.status) == ("running", "stopped")
 
 
-def test_gone_is_none_and_needs_one_whole_list(
+def test_a_deletion_needs_one_complete_list(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     account.put("a", "deleting")
@@ -94,8 +94,8 @@ def test_gone_is_none_and_needs_one_whole_list(
     assert 5 <= clock.now() - 1000 <= 7.2
 
 
-def test_another_thing_with_the_id_counts_as_an_absence(clock: FakeClock) -> None:
-    """A name that is free is taken again before any look sees that it was free."""
+def test_another_object_with_the_id_counts_as_absent(clock: FakeClock) -> None:
+    """A name is free and taken again between two lists."""
     seen = [
         Container(id="a", status="deleting", created_at="1"),
         Container(id="a", status="running", created_at="2"),
@@ -146,7 +146,7 @@ def test_a_container_that_had_failed_may_be_started(
     assert found.status == "running"
 
 
-def test_what_is_missing_for_long_has_vanished(
+def test_an_object_missing_for_long_counts_as_deleted(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     with pytest.raises(errors.VanishedError, match="container a: no longer there after 5 s, wanted running"):
@@ -154,7 +154,7 @@ def test_what_is_missing_for_long_has_vanished(
     assert len(account.looks) == 3
 
 
-def test_what_vanished_is_told_with_the_state_that_it_had(
+def test_a_deleted_object_is_reported_with_its_last_status(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     account.put("a", "pending")
@@ -165,9 +165,7 @@ def test_what_vanished_is_told_with_the_state_that_it_had(
     assert caught.value.last_state == "pending"
 
 
-def test_a_list_that_leaves_something_out_is_not_the_last_word(
-    account: ChangingAccount, clock: FakeClock
-) -> None:
+def test_an_incomplete_list_does_not_end_a_wait(account: ChangingAccount, clock: FakeClock) -> None:
     asked: list[str] = []
 
     def confirm(id: str) -> Container | None:
@@ -182,7 +180,7 @@ def test_a_list_that_leaves_something_out_is_not_the_last_word(
 
 
 @pytest.mark.parametrize(("status", "looks"), [("deleting", 4), (None, 1)])
-def test_what_an_incomplete_list_does_not_show_is_gone_only_if_a_look_for_it_alone_says_so(
+def test_absence_from_an_incomplete_list_is_verified(
     clock: FakeClock, status: str | None, looks: int
 ) -> None:
     asked: list[str] = []
@@ -200,7 +198,7 @@ def test_what_an_incomplete_list_does_not_show_is_gone_only_if_a_look_for_it_alo
     assert len(asked) == looks
 
 
-def test_an_absence_from_an_incomplete_list_is_not_told_as_one(clock: FakeClock) -> None:
+def test_absence_from_an_incomplete_list_is_not_reported(clock: FakeClock) -> None:
     def send(_: Call[Any]) -> Any:
         return Listing([Container(id="a")], gap="data[1]")
 
@@ -211,9 +209,7 @@ def test_an_absence_from_an_incomplete_list_is_not_told_as_one(clock: FakeClock)
         feed.find("b")
 
 
-def test_a_look_for_it_alone_that_fails_does_not_end_the_wait(
-    account: ChangingAccount, clock: FakeClock
-) -> None:
+def test_a_failed_verification_does_not_end_the_wait(account: ChangingAccount, clock: FakeClock) -> None:
     def confirm(id: str) -> Container | None:
         raise errors.ServerError("look at container a: the API failed", status=500)
 
@@ -223,7 +219,7 @@ def test_a_look_for_it_alone_that_fails_does_not_end_the_wait(
     assert feed.wait(CREATED, "a", deadline=clock.now() + 60) == Container(id="a", status="running")
 
 
-def test_the_time_is_up(feed: Feed[Container], account: ChangingAccount, clock: FakeClock) -> None:
+def test_a_wait_times_out(feed: Feed[Container], account: ChangingAccount, clock: FakeClock) -> None:
     account.put("a", "pending")
 
     with pytest.raises(errors.WaitTimeoutError) as caught:
@@ -246,7 +242,7 @@ def test_a_look_that_comes_back_after_the_deadline_still_counts(
     assert feed.wait(CREATED, "a", deadline=clock.now() + 4) is not None
 
 
-def test_what_ticks_ticks_at_least_once_a_second_also_in_between(
+def test_progress_is_called_every_second(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     ticks: list[tuple[float, str | None, float]] = []
@@ -307,7 +303,7 @@ def test_a_wait_outlives_failed_looks(
     assert clock.now() < 1033
 
 
-def test_a_wait_that_saw_nothing_but_failures_says_so(
+def test_a_wait_with_only_failures_reports_them(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     account.fails = lambda now: errors.ServerError("list containers: the API failed", status=500)
@@ -321,7 +317,7 @@ def test_a_wait_that_saw_nothing_but_failures_says_so(
 @pytest.mark.parametrize(
     "error", [errors.InvalidApiKeyError("revoked", status=401), errors.MissingScopeError("x", status=403)]
 )
-def test_what_no_waiting_can_mend_ends_all_waits_at_once(
+def test_a_permanent_error_ends_all_waits_immediately(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock, error: errors.StacksError
 ) -> None:
     account.fails = lambda now: error
@@ -346,7 +342,7 @@ def test_few_requests_left_are_spread_over_the_window(account: ChangingAccount, 
 
 
 @pytest.mark.parametrize(("pace", "at_first", "later"), [(2.9, 0.0, 0.0), (7.0, 4.9, 0.9), (40.0, 7.9, 3.9)])
-def test_whoever_waits_can_tell_that_it_is_the_rate_limit_that_holds_up_the_next_look(
+def test_a_waiter_sees_that_the_rate_limit_delays_it(
     account: ChangingAccount, clock: FakeClock, pace: float, at_first: float, later: float
 ) -> None:
     feed = Feed(account, LIST, clock, noun="container", pace=lambda: pace)
@@ -364,7 +360,7 @@ def test_the_interval_follows_the_time_waited() -> None:
     assert [interval(age) for age in (0, 1.9, 2, 24, 48, 60, 120, 3600)] == [1, 1, 2, 2, 4, 5, 10, 10]
 
 
-def test_sixty_four_waiters_leave_nothing_behind(
+def test_sixty_four_waiters_leave_no_thread_and_no_entry(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     chance = random.Random(3)

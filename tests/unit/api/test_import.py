@@ -27,9 +27,9 @@ def loaded() -> set[str]:
 
 
 @pytest.mark.parametrize("module", HEAVY)
-def test_the_client_does_without(loaded: set[str], module: str) -> None:
+def test_the_client_does_not_import_them(loaded: set[str], module: str) -> None:
     assert module not in loaded
 
 
-def test_the_client_is_what_was_imported(loaded: set[str]) -> None:
+def test_the_subprocess_imports_the_client(loaded: set[str]) -> None:
     assert {"stacks_pulumi.api.client", "msgspec"} <= loaded

@@ -27,7 +27,7 @@ from stacks_pulumi.errors import UnreadableAnswerError
         ("", ""),
     ],
 )
-def test_names_come_to_one_spelling(name: str, expected: str) -> None:
+def test_names_have_one_spelling(name: str, expected: str) -> None:
     assert snake(name) == expected
 
 
@@ -108,7 +108,7 @@ def test_the_same_container_reads_the_same_from_the_list_and_from_its_status() -
     assert (listed.updated_at, status.updated_at) == (None, "2026-02-25T12:00:00.000Z")
 
 
-def test_a_text_that_came_as_a_number_is_a_text_and_a_number_that_came_as_text_a_number() -> None:
+def test_numbers_and_texts_are_converted_to_each_other() -> None:
     read = record(Container, {"id": 7, "version": 22, "port": "8005", "cpu": "0.50", "hasWebUI": "false"})
 
     assert (read.id, read.version, read.port, read.cpu, read.has_web_ui) == ("7", "22", 8005, 0.5, False)
@@ -128,7 +128,7 @@ def test_null_is_the_same_as_nothing() -> None:
         ("a", "body: an object was expected"),
     ],
 )
-def test_what_cannot_be_read_is_told_by_its_path(value: Any, message: str) -> None:
+def test_an_unreadable_value_is_reported_with_its_path(value: Any, message: str) -> None:
     with pytest.raises(ShapeError) as caught:
         record(Container, value)
     assert str(caught.value) == message
@@ -155,7 +155,7 @@ def test_a_field_that_cannot_be_read_is_none_also_where_it_is_nested() -> None:
     assert record(Connection, given) == Connection(id="a", name="main")
 
 
-def test_the_best_spelling_of_a_field_is_used_in_whatever_order_they_come() -> None:
+def test_the_best_spelling_of_a_field_is_used_in_any_order() -> None:
     assert record(Container, {"id": "a", "type": "vpn", "template": "stacks-vpn"}).template == "stacks-vpn"
     assert record(Container, {"id": "a", "template": "stacks-vpn", "type": "vpn"}).template == "stacks-vpn"
     assert record(Container, {"template": None, "type": "vpn", "id": "a"}).template == "vpn"
@@ -169,7 +169,7 @@ def test_other_words_for_a_status_become_the_one_that_is_used_here(told: str, st
     assert record(Container, {"id": "a", "status": told}).status == status
 
 
-def test_a_row_with_an_odd_field_is_read_without_it_and_the_list_is_complete() -> None:
+def test_a_row_is_read_without_its_malformed_field() -> None:
     read = items(Container, [{"id": "a", "port": 1}, {"id": "b", "port": []}, {"id": "c"}])
 
     assert list(read) == [Container(id="a", port=1), Container(id="b"), Container(id="c")]
@@ -187,7 +187,7 @@ def test_a_row_without_a_readable_id_is_left_out_and_the_list_is_incomplete(row:
 
 
 @pytest.mark.parametrize("id_", [".", "..", "a\nb", "\x00", "\x7f", "x" * 1001])
-def test_an_id_that_would_lead_elsewhere_or_end_a_line_is_none(id_: str) -> None:
+def test_an_id_with_a_slash_or_a_line_end_is_invalid(id_: str) -> None:
     with pytest.raises(ShapeError, match=r"body\.id"):
         record(Container, {"id": id_})
 
@@ -232,12 +232,12 @@ def test_an_absence_from_an_incomplete_list_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"data": {"a": 1}}, "a", None, 7, {"data": "a"}])
-def test_what_is_no_list_is_told(body: Any) -> None:
+def test_a_value_that_is_no_list_is_an_error(body: Any) -> None:
     with pytest.raises(ShapeError):
         items(Container, body)
 
 
-def test_a_text_alone_fills_all_fields_that_it_stands_for() -> None:
+def test_a_single_text_fills_all_its_fields() -> None:
     assert items(AllowedIp, ["10.0.0.1"], bare=("id", "ip_address")) == (
         AllowedIp(id="10.0.0.1", ip_address="10.0.0.1"),
     )
@@ -260,7 +260,7 @@ def test_a_text_alone_fills_all_fields_that_it_stands_for() -> None:
         {"data": {"content": "a\nb"}},
     ],
 )
-def test_a_text_is_found_wherever_it_makes_sense(body: Any) -> None:
+def test_a_text_is_found_in_every_plausible_place(body: Any) -> None:
     assert text_of(body) == "a\nb"
 
 
@@ -285,7 +285,7 @@ def test_an_empty_log_is_a_text() -> None:
         " <html>",
     ],
 )
-def test_what_is_no_text_is_told(body: Any) -> None:
+def test_a_value_that_is_no_text_is_an_error(body: Any) -> None:
     with pytest.raises(ShapeError, match="a text was expected"):
         text_of(body)
 

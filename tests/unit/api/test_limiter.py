@@ -15,11 +15,11 @@ from tests.unit.api.scripted_api import a_call
 
 class Window:
     """
-    The API's side: it counts in windows of a minute by its own clock, and answers after a while.
+    A fake API: it counts in windows of a minute by its own clock, and answers after a delay.
 
     Attributes:
         sent: When each request was counted.
-        refused: How many were one too many.
+        refused: How many requests were over the limit.
     """
 
     def __init__(self, clock: FakeClock, limit: int, *, latency: float = 0.1, headers: bool = True) -> None:
@@ -87,7 +87,7 @@ def test_threads_that_start_together_do_not_overrun_a_window(clock: FakeClock) -
     assert 360 <= clock.now() - 1000 <= 372  # six full windows before the last four
 
 
-def test_at_the_end_of_a_window_only_a_few_find_out_whether_the_next_is_open(clock: FakeClock) -> None:
+def test_few_requests_test_whether_the_next_window_is_open(clock: FakeClock) -> None:
     api = Window(clock, 30, latency=1.0)
     limit = Limit(api, limiter(clock, at_once=64))
     clock.run(*jobs(limit, 60))
@@ -97,7 +97,7 @@ def test_at_the_end_of_a_window_only_a_few_find_out_whether_the_next_is_open(clo
     assert len([at for at in second if at - second[0] < 0.9]) == 4
 
 
-def test_a_larger_limit_is_believed(clock: FakeClock) -> None:
+def test_a_larger_limit_is_used(clock: FakeClock) -> None:
     api = Window(clock, 300)
     limit = Limit(api, limiter(clock))
 
@@ -106,7 +106,7 @@ def test_a_larger_limit_is_believed(clock: FakeClock) -> None:
     assert clock.now() - 1000 < 3.0
 
 
-def test_without_any_headers_the_own_budget_is_kept(clock: FakeClock) -> None:
+def test_without_headers_the_configured_budget_applies(clock: FakeClock) -> None:
     api = Window(clock, 20, headers=False)
     limit = Limit(api, limiter(clock, per_minute=20))
 
@@ -116,7 +116,7 @@ def test_without_any_headers_the_own_budget_is_kept(clock: FakeClock) -> None:
     assert 120 <= clock.now() - 1000 <= 122
 
 
-def test_two_processes_on_one_key_get_along(clock: FakeClock) -> None:
+def test_two_processes_share_one_key(clock: FakeClock) -> None:
     api = Window(clock, 60)
     one, other = (Limit(api, limiter(clock)) for _ in range(2))
 
@@ -175,12 +175,12 @@ def test_an_early_new_window_is_noticed(clock: FakeClock) -> None:
     assert clock.now() == before
 
 
-def test_retry_after_holds_everybody_back_at_once(clock: FakeClock) -> None:
+def test_retry_after_delays_all_requests_immediately(clock: FakeClock) -> None:
     it = limiter(clock)
     for _ in range(2):
         it.acquire(Priority.READ)
     it.release(told(clock, remaining=0, left=50, status=429, retry_after="7"))
-    it.release(told(clock, remaining=40, left=50))  # sent before, and good; it must not open the gate again
+    it.release(told(clock, remaining=40, left=50))  # sent before, and successful; it must not end the pause
     before = clock.now()
 
     def woken() -> float:
@@ -194,7 +194,7 @@ def test_retry_after_holds_everybody_back_at_once(clock: FakeClock) -> None:
     ("headers", "expected"),
     [({}, 10.0), ({"retry-after": "0"}, 1.0), ({"retry-after": "9999999"}, 300.0)],
 )
-def test_a_refusal_without_good_advice_still_pauses_for_a_bounded_time(
+def test_a_refusal_without_a_valid_time_pauses_for_a_limited_time(
     clock: FakeClock, headers: dict[str, str], expected: float
 ) -> None:
     it = limiter(clock)
@@ -216,7 +216,7 @@ def test_a_clock_that_is_wrong_costs_a_minute_at_most(clock: FakeClock) -> None:
     assert clock.now() - before < 70
 
 
-def test_writes_go_before_reads_before_polls(clock: FakeClock) -> None:
+def test_writes_precede_reads_and_reads_precede_polls(clock: FakeClock) -> None:
     it = limiter(clock, per_minute=1)
     order: list[str] = []
     it.acquire(Priority.READ)  # the window is used up, so all others queue
@@ -241,7 +241,7 @@ def test_writes_go_before_reads_before_polls(clock: FakeClock) -> None:
     assert order == ["first write", "second write", "read", "poll"]
 
 
-def test_only_so_many_are_in_flight(clock: FakeClock) -> None:
+def test_requests_in_flight_are_limited(clock: FakeClock) -> None:
     flying: list[int] = []
     seen: list[int] = []
 
@@ -258,7 +258,7 @@ def test_only_so_many_are_in_flight(clock: FakeClock) -> None:
     assert max(seen) == 5
 
 
-def test_who_waits_is_told_at_once_and_at_least_once_a_second(clock: FakeClock) -> None:
+def test_a_waiter_is_notified_immediately_and_every_second(clock: FakeClock) -> None:
     heard: list[tuple[float, float, int, str]] = []
 
     def on_limit(seconds: float, queued: int) -> None:
@@ -280,7 +280,7 @@ def test_who_waits_is_told_at_once_and_at_least_once_a_second(clock: FakeClock) 
 
 
 @pytest.mark.parametrize("by", ["on_limit", "pulse"])
-def test_whoever_is_slow_to_hear_that_it_waits_holds_up_nobody(clock: FakeClock, by: str) -> None:
+def test_a_slow_callback_does_not_delay_other_requests(clock: FakeClock, by: str) -> None:
     sent: dict[str, float] = {}
 
     def slow(*_: Any) -> None:
@@ -310,7 +310,7 @@ def test_whoever_is_slow_to_hear_that_it_waits_holds_up_nobody(clock: FakeClock,
     assert sent == {"first": 2.0, "second": 0.5}
 
 
-def test_nobody_is_told_anything_if_nobody_waits(clock: FakeClock) -> None:
+def test_without_a_wait_no_callback_runs(clock: FakeClock) -> None:
     heard: list[float] = []
     it = limiter(clock, on_limit=lambda seconds, queued: heard.append(seconds))
     it.acquire(Priority.READ)
@@ -323,7 +323,7 @@ class CancelledError(Exception):
 
 
 @pytest.mark.parametrize("by", ["on_limit", "pulse"])
-def test_what_a_callback_raises_ends_that_request_alone(clock: FakeClock, by: str) -> None:
+def test_an_exception_of_a_callback_ends_only_its_request(clock: FakeClock, by: str) -> None:
     def stop(*_args: Any) -> None:
         if clock.now() > 1005:
             raise CancelledError
@@ -350,7 +350,7 @@ def test_a_request_that_fails_gives_its_place_back(clock: FakeClock) -> None:
             limit(a_call())
 
 
-def test_during_an_outage_only_a_few_are_out_at_once(clock: FakeClock) -> None:
+def test_during_an_outage_few_requests_are_concurrent(clock: FakeClock) -> None:
     out: list[int] = []
     most: list[int] = []
 

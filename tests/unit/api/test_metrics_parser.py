@@ -44,7 +44,7 @@ def test_a_point_may_have_no_time() -> None:
     "body",
     [7, None, "a", [7], {"cpu": 7}, {"cpu": ["a"]}, {"cpu": [{"timestamp": "t"}]}, {"cpu": [[1, 2, 3]]}],
 )
-def test_what_is_no_measurement_is_told(body: Any) -> None:
+def test_a_value_that_is_no_measurement_is_an_error(body: Any) -> None:
     with pytest.raises(ShapeError):
         parse(body)
 

@@ -26,10 +26,10 @@ OLD = Container(id="old", name="other")
 
 class Api:
     """
-    Something to create in, by prepared events, in order: what a POST does and a look shows.
+    A fake place to create in, with prepared events in order: the effect of each POST, the result of each look.
 
     Attributes:
-        happened: `post` and `look`, as they came.
+        happened: `post` and `look`, in their order.
     """
 
     def __init__(self, clock: FakeClock, *, before: tuple[Container, ...] = (OLD,)) -> None:
@@ -43,7 +43,7 @@ class Api:
     def post(self) -> Container:
         self.happened.append("post")
         outcome = self.posts.pop(0)
-        if isinstance(outcome, tuple):  # it happens, and the answer is another
+        if isinstance(outcome, tuple):  # it is carried out, and the answer is an error
             self.there.append(outcome[0])
             outcome = outcome[1]
         if isinstance(outcome, BaseException):
@@ -88,7 +88,7 @@ def test_a_clean_answer_needs_no_further_look(api: Api) -> None:
     assert api.happened == ["post"]
 
 
-def test_what_was_there_before_is_handed_over_and_nothing_is_sent(clock: FakeClock) -> None:
+def test_an_existing_object_is_returned_without_a_request(clock: FakeClock) -> None:
     there = Container(id="there", name="web")
     api = Api(clock, before=(OLD, there))
 
@@ -104,7 +104,9 @@ def test_what_was_there_before_is_handed_over_and_nothing_is_sent(clock: FakeClo
 
 
 @pytest.mark.parametrize("doubt", [LOST, FAILED, GARBLED])
-def test_what_appeared_after_a_doubtful_answer_is_ours(api: Api, doubt: errors.StacksError) -> None:
+def test_an_object_that_appeared_after_a_lost_response_is_the_result(
+    api: Api, doubt: errors.StacksError
+) -> None:
     api.posts = [(MINE, doubt)]
 
     assert api.create() == MINE
@@ -112,7 +114,7 @@ def test_what_appeared_after_a_doubtful_answer_is_ours(api: Api, doubt: errors.S
 
 
 @pytest.mark.parametrize("doubt", [LOST, FAILED])
-def test_what_did_not_appear_is_asked_for_again(api: Api, doubt: errors.StacksError) -> None:
+def test_a_create_without_a_result_is_sent_again(api: Api, doubt: errors.StacksError) -> None:
     api.posts = [doubt, doubt, MINE]
 
     assert api.create() is MINE
@@ -126,30 +128,28 @@ def test_a_success_that_cannot_be_read_may_take_a_while_to_show(api: Api, clock:
     def look() -> Listing[Container]:
         return Listing([OLD, MINE] if clock.now() > appears else [OLD])
 
-    api.look = look  # type: ignore[method-assign]  # this test looks in a way of its own
+    api.look = look  # type: ignore[method-assign]  # this test replaces the look
 
     assert api.create() == MINE
     assert api.happened == ["post"]
 
 
 @pytest.mark.parametrize(("status", "looks"), [(202, 4), (302, 1), (404, 1), (0, 1)])
-def test_an_answer_that_cannot_be_read_and_shows_nothing_may_not_be_from_the_api(
-    api: Api, status: int, looks: int
-) -> None:
+def test_an_unreadable_answer_without_effect_is_retried(api: Api, status: int, looks: int) -> None:
     api.posts = [errors.UnreadableAnswerError("a page", status=status), MINE]
 
     assert api.create() is MINE
     assert api.happened == ["post", *["look"] * looks, "post"]
 
 
-def test_attempts_are_bounded_and_the_last_is_looked_for_as_well(api: Api) -> None:
+def test_attempts_are_limited_and_the_last_is_looked_for(api: Api) -> None:
     api.posts = [LOST, LOST, (MINE, LOST)]
 
     assert api.create() == MINE
     assert api.happened == ["post", "look"] * 3
 
 
-def test_a_doubt_that_stays_is_told(api: Api) -> None:
+def test_an_outcome_that_stays_unknown_is_reported(api: Api) -> None:
     api.posts = [LOST, LOST, FAILED]
 
     with pytest.raises(errors.ServerError, match="the API failed"):
@@ -160,13 +160,13 @@ def test_a_doubt_that_stays_is_told(api: Api) -> None:
 @pytest.mark.parametrize(
     "refusal", [TAKEN, CAP, errors.ConflictError("x", status=409), errors.NoCapacityError("x", status=503)]
 )
-def test_a_refusal_after_a_doubt_may_be_about_our_own(api: Api, refusal: errors.StacksError) -> None:
+def test_a_refusal_may_be_due_to_the_earlier_attempt(api: Api, refusal: errors.StacksError) -> None:
     api.posts = [LOST, (MINE, refusal)]  # the first one came through late
 
     assert api.create() == MINE
 
 
-def test_a_refusal_after_a_doubt_that_is_about_something_else_is_told(api: Api) -> None:
+def test_a_refusal_for_another_reason_is_raised(api: Api) -> None:
     api.posts = [LOST, TAKEN]
 
     with pytest.raises(errors.BadRequestError, match="the name is taken"):
@@ -176,7 +176,7 @@ def test_a_refusal_after_a_doubt_that_is_about_something_else_is_told(api: Api) 
 
 @pytest.mark.parametrize("refusal", [TAKEN, CAP, errors.ConflictError("x", status=409)])
 @pytest.mark.parametrize("lag", [1.5, 3.5, 11.0])
-def test_our_own_that_stands_in_the_way_is_found_although_the_list_lags(
+def test_the_earlier_result_is_found_despite_a_slow_list(
     api: Api, clock: FakeClock, refusal: errors.StacksError, lag: float
 ) -> None:
     api.posts = [FAILED, refusal]
@@ -185,7 +185,7 @@ def test_our_own_that_stands_in_the_way_is_found_although_the_list_lags(
     def look() -> Listing[Container]:
         return Listing([OLD, MINE] if clock.now() > appears else [OLD])
 
-    api.look = look  # type: ignore[method-assign]  # this test looks in a way of its own
+    api.look = look  # type: ignore[method-assign]  # this test replaces the look
 
     assert api.create() == MINE
 
@@ -193,7 +193,7 @@ def test_our_own_that_stands_in_the_way_is_found_although_the_list_lags(
 @pytest.mark.parametrize(
     "refusal", [errors.NoCapacityError("x", status=503), errors.ForbiddenError("x", status=403)]
 )
-def test_a_refusal_that_cannot_be_due_to_our_own_is_not_waited_on(
+def test_an_independent_refusal_is_raised_without_a_wait(
     api: Api, clock: FakeClock, refusal: errors.StacksError
 ) -> None:
     api.posts = [LOST, refusal]
@@ -204,7 +204,7 @@ def test_a_refusal_that_cannot_be_due_to_our_own_is_not_waited_on(
 
 
 @pytest.mark.parametrize("refusal", [TAKEN, CAP, errors.InvalidApiKeyError("x", status=401), DOWN])
-def test_a_refusal_without_a_doubt_is_told_at_once(api: Api, refusal: errors.StacksError) -> None:
+def test_a_refusal_of_the_first_attempt_is_raised_immediately(api: Api, refusal: errors.StacksError) -> None:
     api.posts = [refusal]
 
     with pytest.raises(type(refusal)):
@@ -212,7 +212,7 @@ def test_a_refusal_without_a_doubt_is_told_at_once(api: Api, refusal: errors.Sta
     assert api.happened.count("post") == 1
 
 
-def test_who_was_refused_because_somebody_was_faster_is_told_what_is_there(api: Api) -> None:
+def test_a_conflict_returns_the_existing_object(api: Api) -> None:
     theirs = Container(id="theirs", name="web")
     api.posts = [(theirs, TAKEN)]
 
@@ -221,7 +221,7 @@ def test_who_was_refused_because_somebody_was_faster_is_told_what_is_there(api: 
     assert caught.value.existing is theirs
 
 
-def test_a_refusal_is_told_even_if_the_look_after_it_fails(api: Api) -> None:
+def test_a_refusal_is_raised_even_if_the_look_fails(api: Api) -> None:
     api.posts = [TAKEN]
     api.looks = [DOWN]
 
@@ -229,7 +229,7 @@ def test_a_refusal_is_told_even_if_the_look_after_it_fails(api: Api) -> None:
         api.create()
 
 
-def test_nothing_is_sent_again_before_a_look_came_about(api: Api) -> None:
+def test_no_request_is_repeated_without_a_look(api: Api) -> None:
     api.posts = [(MINE, LOST)]
     api.looks = [DOWN, errors.ServerError("x", status=500)]
 
@@ -237,7 +237,7 @@ def test_nothing_is_sent_again_before_a_look_came_about(api: Api) -> None:
     assert api.happened == ["post", "look", "look", "look"]
 
 
-def test_if_no_look_comes_about_the_doubt_is_told_and_not_the_look(api: Api) -> None:
+def test_without_a_look_the_original_error_is_raised(api: Api) -> None:
     api.posts = [LOST]
     api.looks = [DOWN] * 9
 
@@ -246,7 +246,7 @@ def test_if_no_look_comes_about_the_doubt_is_told_and_not_the_look(api: Api) -> 
     assert api.happened == ["post", "look", "look", "look"]
 
 
-def test_what_appears_and_was_made_by_somebody_else_is_not_taken_for_ours(api: Api) -> None:
+def test_an_object_of_another_client_is_not_the_result(api: Api) -> None:
     theirs = Container(id="theirs", name="web", template="redis")
     api.posts = [(theirs, LOST), TAKEN]
 
@@ -254,7 +254,7 @@ def test_what_appears_and_was_made_by_somebody_else_is_not_taken_for_ours(api: A
         api.create(ours=lambda container: container.template == "nodejs")
 
 
-def test_what_was_there_before_is_never_ours(api: Api) -> None:
+def test_an_earlier_object_is_never_the_result(api: Api) -> None:
     api.posts = [LOST, MINE]
 
     assert api.create(ours=lambda container: True) is MINE
@@ -277,12 +277,12 @@ def test_a_pulse_ends_the_attempts_and_not_the_look(api: Api, clock: FakeClock) 
     assert api.happened == ["post", "look", "look", "look"]
 
 
-def test_what_appears_late_is_found_although_the_pulse_ended_the_attempts(api: Api, clock: FakeClock) -> None:
+def test_a_late_object_is_found_after_a_cancel(api: Api, clock: FakeClock) -> None:
     def pulse() -> None:
         raise errors.WaitCancelledError("enough")
 
     api.posts = [LOST]
-    api.look = lambda: Listing([OLD, MINE] if clock.now() > 1002 else [OLD])  # type: ignore[method-assign]  # this test looks in a way of its own
+    api.look = lambda: Listing([OLD, MINE] if clock.now() > 1002 else [OLD])  # type: ignore[method-assign]  # this test replaces the look
 
     assert api.create(pulse=pulse) == MINE
     assert api.happened == ["post"]

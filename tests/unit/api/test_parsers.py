@@ -60,7 +60,7 @@ def test_credentials_of_other_shapes_are_found(body: Any) -> None:
 
 
 @pytest.mark.parametrize("body", ["text", 7, None, {"data": "text"}])
-def test_what_is_no_credentials_is_told(body: Any) -> None:
+def test_a_value_without_credentials_is_an_error(body: Any) -> None:
     with pytest.raises(ShapeError):
         _parsers.credentials(body)
 
@@ -75,7 +75,7 @@ def test_a_private_key_comes_bare_or_wrapped(body: Any) -> None:
 @pytest.mark.parametrize(
     "body", ["", "not a key", {"message": "New key made"}, {"data": {"key": "sk"}}, None]
 )
-def test_what_is_no_private_key_is_told_or_none(body: Any) -> None:
+def test_a_value_without_a_private_key_is_an_error_or_none(body: Any) -> None:
     with pytest.raises(ShapeError):
         _parsers.private_key(body)
     assert _parsers.private_key_if_any(body) is None
@@ -98,7 +98,7 @@ def test_templates_come_in_any_shape(body: Any) -> None:
     assert read.raw
 
 
-def test_templates_may_be_names_alone() -> None:
+def test_templates_may_be_only_names() -> None:
     assert [(t.id, t.category) for t in _parsers.templates({"data": {"Web": ["nginx"]}})] == [
         ("nginx", "Web")
     ]
@@ -151,7 +151,7 @@ def test_allowed_ips_of_other_shapes_are_found(body: Any, ids: list[str]) -> Non
         {"data": {"external_access_enabled": True, "allowed_ips": {}}},
     ],
 )
-def test_an_answer_that_does_not_say_who_may_connect_does_not_mean_that_nobody_may(body: Any) -> None:
+def test_missing_allowed_addresses_are_an_error(body: Any) -> None:
     with pytest.raises(ShapeError, match="a list was expected"):
         _parsers.allowed_ips(body)
 
@@ -201,7 +201,7 @@ def test_the_connections_of_the_guide_are_read() -> None:
         {"data": {"outgoing": {}}},
     ],
 )
-def test_what_is_no_connections_is_told(body: Any) -> None:
+def test_a_value_without_connections_is_an_error(body: Any) -> None:
     with pytest.raises(ShapeError):
         _parsers.connections(body)
 
@@ -235,6 +235,6 @@ def test_a_template_without_a_readable_id_leaves_the_others(row: Any) -> None:
 
 
 @pytest.mark.parametrize("body", ["a", {"data": {"all": {}}}])
-def test_what_is_no_targets_is_told(body: Any) -> None:
+def test_a_value_without_targets_is_an_error(body: Any) -> None:
     with pytest.raises(ShapeError):
         _parsers.targets(body)

@@ -34,9 +34,7 @@ def listed(
     http.get(f"{URL}/containers", json=rows if body is None else body, status=status, headers=headers or {})
 
 
-def test_a_look_is_one_request_and_keeps_what_the_headers_say(
-    http: responses.RequestsMock, clock: FakeClock
-) -> None:
+def test_a_look_is_one_request_and_stores_the_headers(http: responses.RequestsMock, clock: FakeClock) -> None:
     listed(http, headers={**RATES, "Date": formatdate(clock.wall() - 90, usegmt=True)})
 
     seen = look(SETTINGS, clock)
@@ -119,7 +117,7 @@ def test_a_key_that_gets_past_every_scope_has_them(http: responses.RequestsMock,
     assert probe_scopes(SETTINGS, clock) == Scopes(frozenset({Scope.CREATE, Scope.MANAGE, Scope.DELETE}))
 
 
-def test_what_is_asked_for_cannot_exist(http: responses.RequestsMock, clock: FakeClock) -> None:
+def test_probed_objects_cannot_exist(http: responses.RequestsMock, clock: FakeClock) -> None:
     answered(http, NO_NAME, NOT_FOUND, NOT_FOUND)
 
     probe_scopes(SETTINGS, clock)
@@ -178,7 +176,7 @@ def test_a_402_shows_the_cap(http: responses.RequestsMock, clock: FakeClock) -> 
     assert Scope.CREATE in found.held
 
 
-def test_a_403_that_lists_nothing_says_what_is_missing_alone() -> None:
+def test_a_403_without_a_list_names_only_the_missing_scope() -> None:
     error = MissingScopeError("no", required_scope=Scope.READ, key_scopes=())
 
     assert Scopes.told_by(error) == Scopes(frozenset(), frozenset({Scope.READ}))

@@ -21,12 +21,12 @@ def test_the_three_headers_are_read() -> None:
     assert told == Rates(limit=60, remaining=0, left=20.0)
 
 
-def test_nothing_told_is_nothing_known() -> None:
+def test_missing_headers_are_unknown() -> None:
     assert rates(answer()) == Rates(None, None, None)
 
 
 @pytest.mark.parametrize("nonsense", ["", "many", "-1", "0x3c", "NaN", "9" * 400, "²"])
-def test_nonsense_is_nothing_known(nonsense: str) -> None:
+def test_invalid_headers_are_unknown(nonsense: str) -> None:
     told = rates(
         answer(x_ratelimit_limit=nonsense, x_ratelimit_remaining=nonsense, x_ratelimit_reset=nonsense)
     )

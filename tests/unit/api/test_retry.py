@@ -24,7 +24,7 @@ UNKNOWN_KEY = errors.InvalidApiKeyError("x", status=401)
 
 
 class Answers:
-    """A handler that ends as prepared; the last one for ever."""
+    """A handler with prepared results; the last one repeats."""
 
     def __init__(self, *outcomes: Any) -> None:
         self._outcomes = list(outcomes)
@@ -50,7 +50,7 @@ class Answers:
         (REFUSED, False),
     ],
 )
-def test_a_request_is_in_doubt_if_it_may_have_been_carried_out(
+def test_an_outcome_is_unknown_if_the_request_may_be_carried_out(
     error: errors.StacksError, expected: bool
 ) -> None:
     assert in_doubt(error) is expected
@@ -64,7 +64,7 @@ def test_a_request_is_in_doubt_if_it_may_have_been_carried_out(
         *((error, False) for error in (FULL, REFUSED, ABSENT, UNKNOWN_KEY, RuntimeError())),
     ],
 )
-def test_what_is_safe_to_repeat_is_repeated_where_that_may_help(
+def test_an_idempotent_call_is_retried_after_a_temporary_error(
     method: str, error: BaseException, expected: bool
 ) -> None:
     assert worth_another(a_call(method), error) is expected
@@ -74,12 +74,12 @@ def test_what_is_safe_to_repeat_is_repeated_where_that_may_help(
     ("error", "expected"),
     [(NOT_SENT, True), (LIMITED, True), (BROKE, False), (FAILED, False), (GARBLED, False)],
 )
-def test_a_post_is_repeated_only_if_it_certainly_did_not_happen(error: BaseException, expected: bool) -> None:
+def test_a_post_is_retried_only_if_it_was_not_carried_out(error: BaseException, expected: bool) -> None:
     assert worth_another(a_call("POST"), error) is expected
     assert worth_another(a_call("POST", again=True), error) is True
 
 
-def test_a_pause_of_more_than_five_minutes_is_left_to_people() -> None:
+def test_a_pause_of_more_than_five_minutes_is_an_error() -> None:
     assert not worth_another(a_call(), errors.RateLimitedError("x", retry_after=301.0))
 
 
@@ -90,7 +90,7 @@ def test_pauses_grow_and_are_spread_over_their_whole_length() -> None:
 
 
 @pytest.mark.parametrize(("error", "attempts"), [(FAILED, 5), (BROKE, 5), (GARBLED, 3), (LIMITED, 10)])
-def test_the_last_error_is_raised_after_so_many_attempts(
+def test_the_last_error_is_raised_after_all_attempts(
     clock: FakeClock, error: errors.StacksError, attempts: int
 ) -> None:
     answers = Answers(error)
@@ -107,7 +107,7 @@ def test_a_later_success_is_the_answer(clock: FakeClock) -> None:
     assert clock.now() == 1001.5
 
 
-def test_other_exceptions_pass_at_once(clock: FakeClock) -> None:
+def test_other_exceptions_are_raised_immediately(clock: FakeClock) -> None:
     answers = Answers(KeyError("bug"))
 
     with pytest.raises(KeyError):
@@ -116,9 +116,7 @@ def test_other_exceptions_pass_at_once(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("first", [BROKE, FAILED, GARBLED])
-def test_a_delete_that_finds_nothing_after_a_doubtful_try_has_succeeded(
-    clock: FakeClock, first: errors.StacksError
-) -> None:
+def test_a_404_after_a_lost_delete_is_success(clock: FakeClock, first: errors.StacksError) -> None:
     call = a_call("DELETE", parse=lambda body: f"parsed {body!r}")
 
     assert Retry(Answers(first, ABSENT), clock)(call) == "parsed ''"
@@ -142,7 +140,7 @@ def test_otherwise_not_found_is_not_found(clock: FakeClock, method: str, outcome
         ([REFUSED], False),
     ],
 )
-def test_a_refusal_tells_whether_an_earlier_attempt_may_have_been_carried_out(
+def test_a_refusal_notes_a_possible_earlier_success(
     clock: FakeClock, outcomes: list[errors.StacksError], expected: bool
 ) -> None:
     outcomes = [copy.copy(error) for error in outcomes]
@@ -153,17 +151,17 @@ def test_a_refusal_tells_whether_an_earlier_attempt_may_have_been_carried_out(
     assert pickle.loads(pickle.dumps(caught.value)).after_doubt is expected
 
 
-def test_an_outage_is_not_multiplied(clock: FakeClock) -> None:
+def test_retries_are_limited_during_an_outage(clock: FakeClock) -> None:
     answers = Answers(FAILED)
     retry = Retry(answers, clock)
     for _ in range(300):
         with pytest.raises(errors.ServerError):
             retry(a_call())
 
-    assert answers.asked == 300 + 100  # each call once, and the whole purse
+    assert answers.asked == 300 + 100  # each call once, and the whole retry budget
 
 
-def test_success_refills_the_purse() -> None:
+def test_success_refills_the_retry_budget() -> None:
     quota = Quota(2)
     assert [quota.take(), quota.take(), quota.take()] == [True, True, False]
 
@@ -175,7 +173,7 @@ def test_success_refills_the_purse() -> None:
     assert [quota.take(), quota.take()] == [True, False]
 
 
-def test_being_rate_limited_is_not_paid_from_the_purse(clock: FakeClock) -> None:
+def test_a_429_does_not_use_the_retry_budget(clock: FakeClock) -> None:
     retry = Retry(Answers(LIMITED), clock)
     for _ in range(50):
         with pytest.raises(errors.RateLimitedError):

@@ -1,4 +1,4 @@
-"""Many rows are read together, and come to the same as each row alone, whatever is in them."""
+"""Rows that are read together have the same result as each row alone, for every content."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def alone(kind: type[Model], rows: list[Any]) -> list[Model]:
 
 @given(listed())
 @settings(max_examples=600, deadline=None)
-def test_rows_come_to_the_same_together_and_alone(case: tuple[type[Model], list[Any]]) -> None:
+def test_rows_are_equal_when_read_together_and_separately(case: tuple[type[Model], list[Any]]) -> None:
     kind, rows = case
 
     found = items(kind, rows)
@@ -115,7 +115,7 @@ def test_rows_of_a_usual_list_are_not_read_one_by_one(monkeypatch: pytest.Monkey
     assert [row.version for row in numbers] == ["22", "22"]
 
 
-def test_only_the_odd_row_of_a_list_is_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_malformed_row_is_read_separately(monkeypatch: pytest.MonkeyPatch) -> None:
     read, alone = _lenient._read, list[Any]()
 
     def noted(kind: Any, value: Any, path: str) -> Any:

@@ -28,12 +28,12 @@ LOST = errors.ConnectionFailedError("x", sent=True)
 @dataclass
 class Case:
     """
-    A change.
+    A change at the API.
 
     Attributes:
         operation: Its operation.
         look: The operation that shows the state.
-        act: Makes it.
+        act: Sends the change.
         reached: What the look shows if it was carried out.
         not_reached: What the look shows if it was not.
         unreadable: What the look shows if it shows neither.
@@ -50,7 +50,7 @@ class Case:
         return self.operation
 
     def run(self, clock: FakeClock, answers: Any, look: Any, limiter: Limiter | None = None) -> Script:
-        """The script after the change."""
+        """Return the scripted answers after the change."""
         script = Script(**{self.operation.replace(".", "__"): answers, self.look.replace(".", "__"): look})
         send = chain(script, clock, limiter)
         self.act(ContainersApi(send, clock, lambda: 0.0), send, clock)
@@ -185,9 +185,7 @@ def test_a_refused_change_whose_state_is_not_reached_or_not_seen_is_that_error(
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
-def test_a_change_whose_response_is_lost_again_and_again_is_judged_by_its_state(
-    clock: FakeClock, case: Case
-) -> None:
+def test_repeatedly_lost_responses_are_resolved_by_the_state(clock: FakeClock, case: Case) -> None:
     script = case.run(clock, LOST, case.reached)
     assert script.operations == [case.operation] * 5 + [case.look]
 
@@ -199,7 +197,7 @@ def test_a_change_whose_response_is_lost_again_and_again_is_judged_by_its_state(
 @pytest.mark.parametrize(
     ("answers", "unknown"), [(refusal(500), True), ([LOST, refusal(400)], True), (refusal(400), False)]
 )
-def test_error_says_that_the_outcome_is_unknown_if_the_look_fails_too(
+def test_a_failed_look_is_an_unknown_outcome(
     clock: FakeClock, case: Case, answers: Any, unknown: bool
 ) -> None:
     with pytest.raises(errors.ApiError) as failed:
@@ -209,13 +207,13 @@ def test_error_says_that_the_outcome_is_unknown_if_the_look_fails_too(
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
-def test_a_refusal_of_another_kind_is_told_without_a_look(clock: FakeClock, case: Case) -> None:
+def test_a_refusal_of_another_kind_is_raised_without_a_look(clock: FakeClock, case: Case) -> None:
     with pytest.raises(errors.ForbiddenError):
         case.run(clock, refusal(403), errors.ConfigError("no look is made"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
-def test_what_is_not_there_at_the_first_attempt_is_told(clock: FakeClock, case: Case) -> None:
+def test_a_404_at_the_first_attempt_is_raised(clock: FakeClock, case: Case) -> None:
     with pytest.raises(errors.NotFoundError):
         case.run(clock, refusal(404), errors.ConfigError("no look is made"))
 
@@ -247,9 +245,7 @@ def test_without_its_container_a_refused_change_of_a_backup_is_an_error(clock: F
 
 
 @pytest.mark.parametrize(("answers", "doubtful"), [([LOST, refusal(400)], True), ([refusal(400)], False)])
-def test_the_look_is_told_whether_an_attempt_may_have_been_carried_out(
-    clock: FakeClock, answers: Any, doubtful: bool
-) -> None:
+def test_the_look_knows_of_a_possible_earlier_success(clock: FakeClock, answers: Any, doubtful: bool) -> None:
     told: list[bool] = []
 
     def look(error: errors.StacksError) -> str:

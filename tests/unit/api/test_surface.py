@@ -1,5 +1,5 @@
 """
-What the client promises as a whole: no endpoint without a method, no method without a test, no name by accident.
+Guarantees of the whole client: every endpoint has a method, every method a test, and every exported name is intended.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def test_every_public_method_is_described_with_its_place_in_the_guide(noun: str,
         assert '(guide, "' in described
 
 
-def test_every_module_has_tests_of_its_own() -> None:
+def test_every_module_has_a_test_file() -> None:
     modules = {path.stem.lstrip("_") for path in SOURCE.glob("*.py")} - {"init__"}
 
     assert {name for name in modules if not (TESTS / f"test_{name}.py").exists()} <= {

@@ -96,7 +96,7 @@ def test_no_cookie_comes_back(api: responses.RequestsMock, transport: Transport)
 @pytest.mark.parametrize(
     ("url", "trusted"), [(URL, True), ("http://127.0.0.1:9/api/v1", False), ("http://localhost:9", False)]
 )
-def test_proxies_and_certificates_of_the_environment_are_for_the_world_outside(
+def test_proxies_and_certificates_apply_only_to_other_hosts(
     url: str, trusted: bool, clock: FakeClock
 ) -> None:
     session = Transport(url, KEY, clock)._session()
@@ -107,7 +107,7 @@ def test_proxies_and_certificates_of_the_environment_are_for_the_world_outside(
 
 
 @pytest.mark.parametrize(("poll", "whole"), [(False, 120.0), (True, 10.0)])
-def test_time_outs_are_set(
+def test_timeouts_are_set(
     poll: bool, whole: float, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, Any] = {}
@@ -203,7 +203,7 @@ def test_a_failure_says_whether_anything_was_sent(
     assert caught.value.operation == "tests.any"
 
 
-def test_a_write_that_may_have_happened_says_so(api: responses.RequestsMock, transport: Transport) -> None:
+def test_a_write_with_unknown_outcome_reports_it(api: responses.RequestsMock, transport: Transport) -> None:
     api.post(f"{URL}/anything", body=requests.ReadTimeout("x"))
 
     with pytest.raises(
@@ -307,7 +307,7 @@ def test_the_log_has_method_path_status_and_time_and_nothing_else(
 
 
 class Keeper(BaseHTTPRequestHandler):
-    """A server that keeps connections open and counts them."""
+    """A server that keeps connections alive and counts them."""
 
     protocol_version = "HTTP/1.1"
     connections: set[tuple[str, int]]
@@ -349,7 +349,7 @@ def test_one_connection_serves_calls_that_come_one_after_another(server: str) ->
     assert transport._idle == []
 
 
-def test_calls_at_the_same_time_have_a_connection_each_and_leave_them_for_the_next(server: str) -> None:
+def test_concurrent_calls_use_separate_connections(server: str) -> None:
     transport = Transport(server, KEY, SYSTEM_CLOCK)
     Keeper.hold = threading.Barrier(4)
     for _round in range(2):

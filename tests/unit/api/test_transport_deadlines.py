@@ -1,4 +1,4 @@
-"""Answers that come slowly or not at all: the time of a call ends the wait for its answer."""
+"""Slow or missing answers: the timeout of a call ends the wait for its answer."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ START = b"HTTP/1.1 200 OK\r\n"
         "a halt in the headers",
     ],
 )
-def test_an_answer_that_trickles_in_is_given_up_when_the_time_of_the_call_is_up(
+def test_a_slow_answer_times_out(
     parts: tuple[bytes, ...], repeat: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_transport, "_POLL_SECONDS", 0.4)
@@ -96,7 +96,7 @@ def test_an_answer_that_trickles_in_is_given_up_when_the_time_of_the_call_is_up(
         assert caught.value.sent is True
 
 
-def test_a_silence_is_given_up_before_the_time_of_the_call_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_times_out_before_the_timeout_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_sockets, "_READ_SECONDS", 0.2)
 
     with trickling(START) as url:
@@ -106,12 +106,12 @@ def test_a_silence_is_given_up_before_the_time_of_the_call_is_up(monkeypatch: py
         assert time.monotonic() - began < 2
 
 
-def test_an_answer_that_trickles_in_and_ends_in_time_is_read(clock: FakeClock) -> None:
+def test_a_slow_answer_within_the_timeout_is_read(clock: FakeClock) -> None:
     with trickling(*(bytes([byte]) for byte in START + b"Content-Length: 2\r\n\r\n{}"), every=0.002) as url:
         assert Transport(url, KEY, clock)(a_call(poll=True)).body == b"{}"
 
 
-def test_a_proxy_whose_answer_trickles_in_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_answer_of_a_proxy_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_transport, "_CONNECT_SECONDS", 0.4)
     monkeypatch.setattr(_transport, "_WHOLE_SECONDS", 0.8)
 

@@ -2,7 +2,7 @@
 A request that creates, whose response is lost: neither a cancellation nor a deadline ends the look for its outcome.
 
 The rate limit allows two requests a minute, so the look after the lost response waits for the next minute, and the
-operation is cancelled meanwhile. If the look ended, what was created would be in no state.
+operation is cancelled meanwhile. If the look ended too, the new object would be in no state.
 """
 
 from __future__ import annotations
@@ -77,9 +77,7 @@ CASES: dict[str, tuple[str, str, Any, Any, Act]] = {
 
 @pytest.mark.parametrize("noun", CASES)
 @pytest.mark.parametrize("answer", [LOST, refusal(504), refusal(503)], ids=["lost", "504", "503"])
-def test_what_a_lost_response_hides_is_found_although_the_operation_is_cancelled(
-    clock: FakeClock, noun: str, answer: Any
-) -> None:
+def test_a_cancelled_create_is_found_after_a_lost_response(clock: FakeClock, noun: str, answer: Any) -> None:
     create, look, before, after, act = CASES[noun]
     script = Script(**{create.replace(".", "__"): answer, look.replace(".", "__"): [before, after]})
     asked: list[float] = []

@@ -67,7 +67,7 @@ def test_remove(client: StacksClient, http: responses.RequestsMock) -> None:
 
 
 @pytest.mark.parametrize("name", ["laptop", "Laptop"])
-def test_a_name_that_is_taken_was_there_before(clock: FakeClock, name: str) -> None:
+def test_a_taken_name_exists_already(clock: FakeClock, name: str) -> None:
     with pytest.raises(
         errors.ExistsError, match=r'add the VPN client ".*" to container v: it is there already \(id laptop\)'
     ):
@@ -75,7 +75,7 @@ def test_a_name_that_is_taken_was_there_before(clock: FakeClock, name: str) -> N
 
 
 @pytest.mark.parametrize("answer", [ok({"success": True, "message": "added"}), refusal(504)])
-def test_what_the_answer_does_not_tell_is_found_by_listing(clock: FakeClock, answer: Any) -> None:
+def test_fields_missing_in_the_answer_are_found_by_listing(clock: FakeClock, answer: Any) -> None:
     script = Script(vpn_clients__list=[ok(["default"]), ok(["default", "laptop"])], vpn_clients__add=answer)
 
     assert VpnClientsApi(chain(script, clock), clock).add("v", "laptop").name == "laptop"

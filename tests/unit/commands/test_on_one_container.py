@@ -61,7 +61,7 @@ class TestBackups:
 
         assert {"id", "backup_type", "status", "created_at", "size_bytes", "pinned"} <= first.keys()
 
-    def test_none_is_said_in_words(self, said: Said) -> None:
+    def test_an_empty_list_is_a_sentence(self, said: Said) -> None:
         assert said("backups", "app").startswith("There are no backups.")
 
     def test_a_failed_one_shows_why(self, said: Said, emulator: Emulator) -> None:
@@ -81,7 +81,9 @@ class TestBackups:
         assert said("backups").splitlines()[0].split() == ["backups", "2"]
         assert document("backups")["total_backups"] == 2
 
-    def test_an_incomplete_list_says_so(self, emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_an_incomplete_list_is_reported(
+        self, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         emulator.faults.add("backups.list", "wrong_types", field="id", row=0)
 
         assert main(["backups", "data"]) == 0
@@ -99,7 +101,7 @@ class TestBackups:
 
 
 class TestCredentials:
-    def test_what_the_api_says_is_no_escape_code(self, said: Said, emulator: Emulator) -> None:
+    def test_escape_codes_of_the_api_are_removed(self, said: Said, emulator: Emulator) -> None:
         data = {"mainCredentials": {"username": "\x1b[2Jroot\nhost  evil"}}
         emulator.faults.add("containers.credentials", "answer", body={"data": data})
 
@@ -119,7 +121,7 @@ class TestCredentials:
 
 
 class TestVpnConfig:
-    def test_it_is_written_to_a_file_of_the_owner_alone(self, said: Said, tmp_path: Path) -> None:
+    def test_it_is_written_to_a_file_that_only_the_owner_reads(self, said: Said, tmp_path: Path) -> None:
         file = tmp_path / "wg.conf"
 
         assert said("vpn-config", "net", "--client", "laptop", "--out", str(file)) == f"wrote {file}\n"
@@ -208,7 +210,7 @@ class TestWhoseAccount:
 
         assert said("backups").startswith("backups")
 
-    def test_a_project_without_a_stack_leaves_it_to_the_environment_and_says_so(
+    def test_a_project_without_a_stack_uses_the_environment_with_a_note(
         self, machine: Machine, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         machine.break_config()
@@ -250,7 +252,7 @@ class TestWhoseAccount:
         assert "is no folder: name the project's folder with -C" in failed("backups", "-C", "none")
 
 
-def test_a_wait_for_the_rate_limit_is_said_once(
+def test_a_wait_for_the_rate_limit_is_reported_once(
     emulator: Emulator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emulator.api.limiter.seconds = 2.0

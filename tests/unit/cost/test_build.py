@@ -74,8 +74,8 @@ def test_the_steps_of_a_replacement_are_one_line() -> None:
 
 
 @pytest.mark.parametrize("write", [preview, events])
-def test_what_a_refresh_found_gone_is_new_again(write: Callable[..., bytes]) -> None:
-    # The plain JSON shows what is gone as it was recorded; the events tell it apart at the end.
+def test_a_container_that_a_refresh_found_deleted_is_new(write: Callable[..., bytes]) -> None:
+    # The plain JSON shows a deleted container as recorded; the events mark it at the end.
     premium = web("premium")
     steps = (
         step("refresh", "shop-dev", {}, {}, previews.STACK),
@@ -99,7 +99,7 @@ def test_what_a_refresh_found_gone_is_new_again(write: Callable[..., bytes]) -> 
     assert (report.planned, report.difference) == (dollars(21), Change(Decimal(15), Decimal(15)))
 
 
-def test_a_refresh_alone_costs_what_it_finds() -> None:
+def test_a_refresh_costs_what_it_finds() -> None:
     steps = [
         step("refresh", "shop-dev", {}, {}, previews.STACK),
         step("refresh", "kept", web("micro"), web("standard")),
@@ -117,7 +117,7 @@ def test_a_refresh_alone_costs_what_it_finds() -> None:
     assert "not what it found" in report_of(json.dumps({"steps": steps}).encode()).incomplete
 
 
-def test_what_was_only_looked_up_was_paid_by_nobody_here() -> None:
+def test_a_looked_up_container_has_no_past_price() -> None:
     managed = step("same", "shared", web("premium"), web("premium"))
     managed["op"], managed["oldState"]["external"] = "create-replacement", True
 
@@ -127,7 +127,7 @@ def test_what_was_only_looked_up_was_paid_by_nobody_here() -> None:
 
 
 @pytest.mark.parametrize("write", [preview, events])
-def test_what_an_interrupted_replacement_has_deleted_is_not_paid_now(write: Callable[..., bytes]) -> None:
+def test_a_deleted_old_half_has_no_price(write: Callable[..., bytes]) -> None:
     pending = step("remove-pending-replace", "web", web("premium"))
     again = step("replace", "web", web("premium"), web("premium"))
     for one in (pending, again):
@@ -140,7 +140,7 @@ def test_what_an_interrupted_replacement_has_deleted_is_not_paid_now(write: Call
     assert report_of(export(pending["oldState"])).planned == dollars(0)
 
 
-def test_what_is_replaced_is_charged_to_the_cap_again_though_it_costs_no_more() -> None:
+def test_a_replacement_counts_again_in_the_cap() -> None:
     def note(*plans: str) -> str:
         steps = [step("replace", f"web{n}", web(plan), web(plan)) for n, plan in enumerate(plans)]
         [found] = report_of(preview(*steps)).notes
@@ -218,7 +218,7 @@ def test_a_container_that_is_only_looked_up_is_not_priced() -> None:
     assert [other.reason for other in report.not_priced] == ["read"]
 
 
-def test_what_a_replacement_has_left_over_is_a_line_of_its_own() -> None:
+def test_a_leftover_of_a_replacement_is_a_separate_line() -> None:
     report = report_of(
         preview(
             step("same", "web", web("basic"), web("basic")),
@@ -234,7 +234,7 @@ def test_what_a_replacement_has_left_over_is_a_line_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("write", [preview, events])
-def test_what_is_new_and_outside_of_a_target_is_not_counted_and_said(write: Callable[..., bytes]) -> None:
+def test_a_new_container_outside_of_the_target_is_noted(write: Callable[..., bytes]) -> None:
     outside = {**step("same", "later", {}, {}), "oldState": state("later", {}, id="")}
 
     report = report_of(write(outside, step("create", "new", None, web())))
@@ -243,7 +243,7 @@ def test_what_is_new_and_outside_of_a_target_is_not_counted_and_said(write: Call
     assert "'later' is new and outside of --target" in report.notes[0]
 
 
-def test_what_is_kept_on_deletion_goes_on_costing_and_is_said() -> None:
+def test_a_retained_container_keeps_its_price_with_a_note() -> None:
     report = report_of(preview(step("delete", "kept", web("premium"), retainOnDelete=True)))
 
     [kept] = report.lines
@@ -251,7 +251,7 @@ def test_what_is_kept_on_deletion_goes_on_costing_and_is_said() -> None:
     assert (report.past, report.planned, report.difference.none) == (dollars(10), dollars(10), True)
 
 
-def test_a_preview_that_broke_off_is_not_the_whole() -> None:
+def test_a_truncated_preview_is_incomplete() -> None:
     for document in (
         preview(step("create", "new", None, web()), errors=("Program failed:\nTraceback",)),
         events(step("create", "new", None, web()), errors=("Program failed:\nTraceback",)),
@@ -259,7 +259,7 @@ def test_a_preview_that_broke_off_is_not_the_whole() -> None:
         assert "shows only a part (Program failed:)" in report_of(document).incomplete
 
 
-def test_events_that_break_off_are_not_the_whole() -> None:
+def test_truncated_events_are_incomplete() -> None:
     assert "end before" in report_of(events(step("create", "new", None, web()), finished=False)).incomplete
 
 
@@ -370,7 +370,7 @@ def test_anything_else_is_refused_with_what_to_hand_in(data: bytes) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("write", [preview, events])
-def test_what_powershell_redirects_is_read(write: Callable[..., bytes], encoding: str) -> None:
+def test_a_powershell_redirect_is_read(write: Callable[..., bytes], encoding: str) -> None:
     data = write(step("create", "web", None, web()))
 
     assert report_of(data.decode().encode(encoding)).planned == dollars(4)

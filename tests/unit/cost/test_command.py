@@ -81,7 +81,7 @@ def test_the_highest_limit_is_one(file: str, limit: str) -> None:
     assert cost(file, f"--max-{limit}=1e9") == 0
 
 
-def test_a_mistyped_option_is_no_blocked_change(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistyped_option_is_a_usage_error(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ([file, "--max-totl", "5"], ["--format", "html"]):
         with pytest.raises(SystemExit, match=r"^1$"):
             cost(*arguments)
@@ -89,13 +89,13 @@ def test_a_mistyped_option_is_no_blocked_change(file: str, capsys: pytest.Captur
         assert "error: " in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cost(str(tmp_path / "none.json")) == 1
 
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_file_that_is_none_of_pulumis_is_one_line(
+def test_a_file_that_is_not_from_pulumi_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "notes.txt"
@@ -123,7 +123,7 @@ def test_the_account_needs_a_key(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 @pytest.mark.parametrize("option", ["--max-increase", "--warn-increase-pct"])
-def test_what_is_there_already_has_no_increase_to_be_limited(
+def test_an_account_has_no_increase_to_limit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
     export = tmp_path / "export.json"
@@ -157,7 +157,7 @@ def test_pricing_a_file_imports_neither_pulumi_nor_http_nor_rich(file: str) -> N
 
 
 @pytest.mark.parametrize("form", ["table", "json", "markdown"])
-def test_a_reader_that_has_seen_enough_is_no_error_to_explain(file: str, form: str) -> None:
+def test_a_closed_pipe_ends_without_a_message(file: str, form: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "stacks_pulumi", "cost", file, "--format", form]
@@ -169,7 +169,7 @@ def test_a_reader_that_has_seen_enough_is_no_error_to_explain(file: str, form: s
     finally:
         os.close(writing)
 
-    # And no success: it may be a gate, whose verdict nobody has read.
+    # The exit code is not 0: the command may be a gate, whose result was not read.
     assert done.returncode == 141
     assert done.stderr == ""
 

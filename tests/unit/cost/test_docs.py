@@ -1,4 +1,4 @@
-"""docs/cost.md says what the command does."""
+"""docs/cost.md agrees with the command."""
 
 from __future__ import annotations
 

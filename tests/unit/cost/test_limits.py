@@ -58,7 +58,7 @@ def test_no_upper_bound_passes_no_limit(measure: Measure) -> None:
     assert "no known upper bound" in verdict.text
 
 
-def test_a_percentage_of_nothing_is_said_to_be_none() -> None:
+def test_a_percentage_of_zero_passes_with_advice() -> None:
     [verdict] = judge(priced(None, "premium"), (CostLimit("increase-pct", Decimal(10), block=True),))
 
     assert verdict.passed

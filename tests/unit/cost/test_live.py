@@ -15,7 +15,7 @@ from stacks_pulumi.pricing.money import Price
 
 
 def client(containers: list[Container] | None = None, templates: list[Template] | None = None) -> Any:
-    """A client that knows these."""
+    """A client with the given containers."""
     return SimpleNamespace(
         containers=SimpleNamespace(list=lambda: Listing(containers or []), templates=lambda: templates or [])
     )
@@ -54,7 +54,7 @@ def test_the_account_is_priced_by_template_plan_and_storage() -> None:
         (Container(id="x", plan="basic", storage_mb=10240), 4, 5),
     ],
 )
-def test_what_the_api_does_not_tell_is_a_range(container: Container, low: int, high: int) -> None:
+def test_a_field_that_the_api_omits_is_a_range(container: Container, low: int, high: int) -> None:
     price = live.account(client([container])).planned
     assert (price.low, price.high) == (Decimal(low), Decimal(high))
 

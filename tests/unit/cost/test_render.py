@@ -179,8 +179,8 @@ def test_a_name_from_the_program_is_never_markup(name: str) -> None:
         *("a5c3785ed8d6a35868bc169f07e40e889087fd2e", "a5c3785", "octo/repo@a5c3785", ":tada:", ":+1:"),
     ],
 )
-def test_nobody_is_mentioned_and_nothing_linked(link: str) -> None:
-    """Also in what is left when the escapes are taken away, which is when GitHub looks for them."""
+def test_a_message_has_no_mention_and_no_link(link: str) -> None:
+    """Also without the escapes, because GitHub removes them before it looks for mentions and links."""
     message = f"first {link}\nthen {link}"
     shown = markdown(
         result(
@@ -274,7 +274,7 @@ def test_a_stack_has_one_column() -> None:
         (preview(errors=("boom",)), (), False, 1),
     ],
 )
-def test_the_exit_code_says_what_came_of_it(
+def test_the_exit_code_shows_the_result(
     data: bytes, limits: tuple[CostLimit, ...], strict: bool, code: int
 ) -> None:
     assert result(*limits, data=data, strict=strict).exit_code == code
@@ -298,7 +298,7 @@ def test_comment_fits_with_the_largest_rows_and_a_count_of_the_rest(rows: int, n
     text = markdown(CostResult(report_of(many(rows, name))), "shop/dev")
 
     assert len(text.encode()) <= LIMIT
-    # The dearest, which the program declares last.
+    # The most expensive container, which the program declares last.
     assert "| nodejs, premium |" in text
     assert text.endswith("before discount codes.</sub>\n")
     if rows > 100:

@@ -47,7 +47,7 @@ def test_a_snapshot_that_was_saved_is_read_as_it_was(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_a_comparison_shows_what_is_new_gone_changed_and_the_same() -> None:
+def test_a_comparison_shows_new_deleted_changed_and_unchanged() -> None:
     before = snapshot(entry("old"), entry("web"), entry("api", 4))
     after = snapshot(entry("web"), entry("api", 10), entry("fresh", 5))
 
@@ -93,7 +93,7 @@ def test_a_snapshot_of_another_account_at_the_same_api_is_refused() -> None:
         b"[" * 100_000,
     ],
 )
-def test_a_file_that_is_no_snapshot_is_named(content: bytes, tmp_path: Path) -> None:
+def test_an_invalid_snapshot_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(content)
 
     with pytest.raises(InputError, match=r"a\.json is (not )?a snapshot"):

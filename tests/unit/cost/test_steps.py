@@ -1,5 +1,5 @@
 """
-What each operation of the engine counts now and afterwards, in every form of a preview.
+The price of each engine operation now and afterwards, in every format of a preview.
 
 The documents in `recorded` were written by a real engine, and cut down to what is read here. `docs/cost.md` has the
 same rows.
@@ -120,7 +120,7 @@ def figures(data: bytes) -> Figures:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.document)
-def test_operation_counts_what_the_documentation_says(row: Row, form: str) -> None:
+def test_an_operation_counts_as_documented(row: Row, form: str) -> None:
     less = {"sames": row.sames, "events": row.events}.get(form)
 
     assert figures(written(row.document, form)) == (row.expected if less is None else less)
@@ -143,7 +143,7 @@ def test_every_row_is_in_the_documentation_and_the_other_way_round() -> None:
         ("get_gone", {}),
     ],
 )
-def test_export_counts_what_is_billed(document: str, expected: dict[str, int]) -> None:
+def test_an_export_counts_billed_containers(document: str, expected: dict[str, int]) -> None:
     found = figures(written(document, "export"))
 
     assert {name: planned for name, (_, _, planned) in found.items()} == expected

@@ -1,4 +1,4 @@
-"""What the dynamic host makes of the SDK's properties before a resource sees them."""
+"""How the dynamic host converts the SDK's properties for a resource."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the plugin says, in the spelling of the languages that it serves."""
+"""The plugin's messages, in the spelling of the languages that it serves."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def test_names_of_inputs_options_and_functions_are_respelt(python: str, others: 
         "the_ip_address_of_a_user is no name of ours",
     ],
 )
-def test_what_is_no_name_of_ours_stays(text: str) -> None:
+def test_other_names_are_not_changed(text: str) -> None:
     assert in_camel_case(text) == text

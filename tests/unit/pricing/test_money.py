@@ -45,13 +45,13 @@ def test_a_difference_is_shown_with_its_sign(amount: str, text: str) -> None:
     assert signed(Decimal(amount)) == text
 
 
-def test_a_price_shows_what_is_known_of_it() -> None:
+def test_a_price_shows_its_known_bounds() -> None:
     assert str(Price(Decimal(4), Decimal(4))) == "$4.00"
     assert str(Price(Decimal(1), Decimal(10))) == "$1.00\N{EN DASH}$10.00"
     assert str(Price(Decimal(1), None)) == "$1.00 or more"
 
 
-def test_a_change_shows_what_is_known_of_it() -> None:
+def test_a_change_shows_its_known_bounds() -> None:
     assert str(Change(Decimal(-1), Decimal(-1))) == "-$1.00"
     assert str(Change(Decimal(-1), Decimal(2))) == "-$1.00 to +$2.00"
     assert str(Change(Decimal(1), None)) == "+$1.00 or more"
@@ -74,9 +74,7 @@ def test_a_sum_names_each_unknown_property_once() -> None:
 
 
 @given(prices(), prices())
-def test_whatever_the_prices_turn_out_to_be_the_difference_lies_within_the_change(
-    before: Price, after: Price
-) -> None:
+def test_every_possible_difference_lies_within_the_change(before: Price, after: Price) -> None:
     difference = inside(after) - inside(before)
     change = Change.between(before, after)
 

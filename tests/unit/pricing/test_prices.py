@@ -37,7 +37,7 @@ def dollars(low: int, high: int | None = None, *unknown: str) -> Price:
         (None, "basic", None, dollars(4, 5, "template")),
     ],
 )
-def test_unknown_runs_from_the_cheapest_to_the_dearest_that_fits(
+def test_unknown_ranges_from_the_cheapest_to_the_most_expensive(
     template: str | Unknown | None, plan: str | Unknown | None, tier: int | Unknown | None, expected: Price
 ) -> None:
     assert price(template, plan, tier) == expected
@@ -48,14 +48,14 @@ def test_no_storage_is_counted_where_the_api_takes_none(template: str) -> None:
     assert price(template, None, UNKNOWN).exact
 
 
-def test_an_unknown_plan_of_a_vpn_container_is_no_question() -> None:
+def test_an_unknown_plan_does_not_change_the_price_of_a_vpn() -> None:
     assert price("stacks-vpn", UNKNOWN, None) == dollars(5)
 
 
 @pytest.mark.parametrize(
     ("plan", "tier", "low"), [("colossal", None, 0), ("basic", 7, 4), ("colossal", 3, 0)]
 )
-def test_what_the_catalogue_does_not_know_has_no_upper_bound(plan: str, tier: int | None, low: int) -> None:
+def test_a_plan_outside_the_catalogue_has_no_upper_bound(plan: str, tier: int | None, low: int) -> None:
     assert price("nodejs", plan, tier) == Price(Decimal(low), None, ("price",))
 
 
@@ -87,7 +87,7 @@ def test_the_true_price_lies_within_the_range(
     assert guess.low <= truth <= guess.high
 
 
-def test_a_kind_is_told_in_words_of_the_catalogue() -> None:
+def test_a_kind_is_described_in_words_of_the_catalogue() -> None:
     assert describe("nodejs", "basic", 3) == "nodejs, basic, 64 GB more"
     assert describe("stacks-vpn", None, None) == "stacks-vpn"
     assert describe(UNKNOWN, UNKNOWN, UNKNOWN) == "template unknown, plan unknown, storage unknown"
@@ -95,7 +95,7 @@ def test_a_kind_is_told_in_words_of_the_catalogue() -> None:
 
 
 @given(st.text(min_size=4))
-def test_a_word_that_could_be_anything_is_not_repeated(word: str) -> None:
+def test_an_unknown_word_is_not_repeated(word: str) -> None:
     shown = describe(f"<{word}>", f"<{word}>", 99)
 
     assert shown == "template not in the catalogue, plan not in the catalogue, storage not in the catalogue"

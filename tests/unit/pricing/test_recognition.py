@@ -60,7 +60,7 @@ def test_resource_is_recognised(kind: str, type_: str, properties: dict[str, Any
         ("acme:index:Db", {"stacks_kind": "Container", "stacksKind": "PinnedBackup"}),
     ],
 )
-def test_resource_that_may_be_ours_is_never_taken_for_another(type_: str, properties: dict[str, Any]) -> None:
+def test_a_possible_resource_of_the_package_is_never_skipped(type_: str, properties: dict[str, Any]) -> None:
     assert kind_of(type_, properties) == UNRECOGNISED
 
 
@@ -76,7 +76,7 @@ def test_resource_that_may_be_ours_is_never_taken_for_another(type_: str, proper
         ("pulumi-python:dynamic/team:Thing", {"__provider": {"a": 1}}),
     ],
 )
-def test_resources_of_others_are_not_ours(type_: str, properties: dict[str, Any]) -> None:
+def test_resources_of_other_packages_are_not_recognised(type_: str, properties: dict[str, Any]) -> None:
     assert kind_of(type_, properties) is None
 
 

@@ -11,7 +11,7 @@ CIPHERTEXT = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44
 
 
 @pytest.mark.parametrize("value", [previews.UNKNOWN, previews.SECRET, CIPHERTEXT, UNKNOWN])
-def test_what_the_engine_hides_or_does_not_know_is_unknown(value: Any) -> None:
+def test_secret_and_unknown_values_are_unknown(value: Any) -> None:
     assert is_unknown(value)
     assert text({"plan": value}, "plan") is UNKNOWN
     assert whole({"tier": value}, "tier") is UNKNOWN
@@ -30,12 +30,12 @@ def test_absent_is_not_unknown() -> None:
 
 
 @pytest.mark.parametrize("value", [True, "3", 1.5, float("nan"), float("inf"), [3]])
-def test_what_no_whole_number_can_be_is_unknown(value: Any) -> None:
+def test_a_value_that_is_no_whole_number_is_unknown(value: Any) -> None:
     assert whole({"tier": value}, "tier") is UNKNOWN
 
 
 @pytest.mark.parametrize("value", [5, 1.0, ["basic"], True])
-def test_what_no_text_can_be_is_unknown(value: Any) -> None:
+def test_a_value_that_is_no_text_is_unknown(value: Any) -> None:
     assert text({"plan": value}, "plan") is UNKNOWN
 
 

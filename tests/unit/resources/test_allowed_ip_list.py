@@ -1,6 +1,6 @@
 """
-A container's list of addresses, by the emulator's rules and without a network: whatever stands in it, whatever the
-API allows, and whichever request fails, it is never empty while access is on, and trying again ends well.
+A container's list of addresses, with the emulator's rules and without a network. For every list, every setting of the
+API and every failing request, the list is never empty while access is on, and a second attempt succeeds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.support.clock import FakeClock
 
 MINE = "198.51.100.7"
 OTHERS = ("192.0.2.9", "203.0.113.45")
-"""Somebody's address, and the caller's own."""
+"""An address that is not managed, and the caller's own."""
 
 
 class Account:
@@ -42,7 +42,7 @@ class Account:
     """
 
     def __init__(self, *, again: str = "refused", fails: int | None = None, is_new: bool = False) -> None:
-        OWNERSHIP._owners.clear()  # every account is an operation of its own
+        OWNERSHIP._owners.clear()  # every account stands for a new operation
         self.emulator = Emulator(duplicate_ips=again == "twice")
         self.in_place = again == "in place"
         self.id = running(self.emulator, "web")
@@ -133,7 +133,7 @@ class Account:
 def entry(description: str = "Custom IP", service: str = "both", *, revoke: bool = False) -> dict[str, Any]:
     """The inputs of an AllowedIp."""
     return {
-        "container": "usr-1-web",  # the account puts its own id in
+        "container": "usr-1-web",  # the account adds its own id
         "ip_address": MINE,
         "description": description,
         "service_type": service,
@@ -163,7 +163,7 @@ def open_to(account: Account, others: set[str], mine: dict[str, Any] | None = No
 
 @given(agains, st.sets(st.sampled_from(OTHERS)), entries, st.none() | st.integers(1, 5), st.booleans())
 @settings(max_examples=200, deadline=None)
-def test_an_address_goes_in_whichever_request_fails(
+def test_an_address_is_added_after_any_failed_request(
     again: str, others: set[str], inputs: dict[str, Any], fails: int | None, is_new: bool
 ) -> None:
     account = Account(again=again, fails=fails, is_new=is_new)
@@ -187,7 +187,7 @@ def test_an_address_goes_in_whichever_request_fails(
 
 @given(agains, st.sets(st.sampled_from(OTHERS)), entries, entries, st.none() | st.integers(1, 6))
 @settings(max_examples=200, deadline=None)
-def test_an_entry_is_changed_whichever_request_fails(
+def test_an_entry_is_changed_after_any_failed_request(
     again: str, others: set[str], old: dict[str, Any], new: dict[str, Any], fails: int | None
 ) -> None:
     account = Account(again=again, fails=fails)
@@ -207,7 +207,7 @@ def test_an_entry_is_changed_whichever_request_fails(
 
 @given(agains, st.sets(st.sampled_from(OTHERS)), entries, st.none() | st.integers(1, 3))
 @settings(max_examples=100, deadline=None)
-def test_an_address_goes_out_whichever_request_fails(
+def test_an_address_is_removed_after_any_failed_request(
     again: str, others: set[str], inputs: dict[str, Any], fails: int | None
 ) -> None:
     account, warnings = Account(again=again, fails=fails), list[str]()
@@ -229,7 +229,7 @@ def test_an_address_goes_out_whichever_request_fails(
 
 
 @pytest.mark.parametrize("is_new", [False, True])
-def test_an_entry_of_somebody_else_is_left_alone(is_new: bool) -> None:
+def test_an_unmanaged_entry_is_not_changed(is_new: bool) -> None:
     account = Account(is_new=is_new)
     open_to(account, set(OTHERS), entry("by hand", "tcp"))
 

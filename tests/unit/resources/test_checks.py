@@ -1,4 +1,4 @@
-"""The validators: a normal form, or what is wrong and what to do."""
+"""The validators return a normal form, or an error with a fix."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ ANYTHING = st.recursive(
 @given(value=ANYTHING)
 @example(value=float("inf"))
 @example(value=float("nan"))
-def test_anything_is_accepted_or_refused_with_words(validate: Callable[[Any], Any], value: Any) -> None:
+def test_every_value_is_accepted_or_refused_with_a_message(
+    validate: Callable[[Any], Any], value: Any
+) -> None:
     reason = ""
     try:
         normal = validate(value)
@@ -42,7 +44,7 @@ def test_anything_is_accepted_or_refused_with_words(validate: Callable[[Any], An
 
 
 @given(name=st.from_regex(r"\A[A-Za-z0-9]([A-Za-z0-9]|-(?!-)){1,30}[A-Za-z0-9]\Z"))
-def test_what_the_guide_allows_is_a_name(name: str) -> None:
+def test_names_follow_the_guide(name: str) -> None:
     if "--" not in name:
         assert _checks.container_name(name) == name
 
@@ -87,6 +89,6 @@ def test_a_typing_error_is_guessed() -> None:
 
 
 @pytest.mark.parametrize("name", [".", ".."])
-def test_what_would_lead_to_another_endpoint_is_no_name(name: str) -> None:
+def test_a_name_that_changes_the_path_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="choose another"):
         _checks.segment(name)

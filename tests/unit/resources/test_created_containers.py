@@ -1,4 +1,4 @@
-"""Which looks may be left out: only in a container that this operation created, and that still is the same one."""
+"""Looks are omitted only in a container that this operation created and that still exists."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Account:
         self.created.add(WEB)
 
     def list(self, *, status: str = "running", created_at: str | None = BORN) -> None:
-        """Have the newest list show the container so."""
+        """Set the container in the newest list."""
         self.listed[WEB] = Container(id=WEB, status=status, created_at=created_at)
 
     @property
     def trusted(self) -> tuple[bool, bool]:
-        """Whether it is known as created here, and as running."""
+        """Return whether it is known as created here, and as running."""
         return self.created.created_at(WEB) is not None, self.created.are_running(WEB)
 
 
@@ -37,7 +37,7 @@ def opened(your_ip: str | None = MINE, *entries: str) -> ExternalAccess:
     return ExternalAccess(enabled=True, your_ip=your_ip, allowed_ips=rows)
 
 
-def test_a_container_that_was_created_here_is_trusted_as_the_newest_list_shows_it() -> None:
+def test_a_created_container_is_trusted_as_listed() -> None:
     account = Account()
     assert account.trusted == (True, True)
 

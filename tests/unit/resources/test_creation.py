@@ -1,4 +1,4 @@
-"""The creation protocol: what exists at the API is in a state, or is deleted again."""
+"""The creation protocol: a new object is stored in the state, or deleted again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stacks_pulumi.resources._creation import Creation
 
 
 class Engine:
-    """An engine that goes away when the test says so."""
+    """An engine that goes away when the test sets `gone`."""
 
     def __init__(self) -> None:
         self.gone = False
@@ -54,7 +54,7 @@ class Half(Creation[str]):
     def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
         self.engine.gone = True
         if self.asks:
-            # As `ContainerCreation` does: a missing output must not cost the others.
+            # As in `ContainerCreation`: a missing output must not remove the others.
             with contextlib.suppress(WaitCancelledError):
                 self.engine.check_active()
         return {}

@@ -39,7 +39,7 @@ class Run:
         return operate
 
     def connect(self, name: str) -> None:
-        """What the engine has the provider do once the target is ready."""
+        """Create the connection, as the engine does once the target is ready."""
         self.clock.sleep(GRACE / 4)
         self.expected.declare(name, SIBLINGS)
         self.clock.sleep(GRACE / 4)
@@ -61,7 +61,7 @@ def test_one_restart_serves_targets_that_become_ready_at_different_times() -> No
     assert run.at == [40.0 + GRACE / 2 + 0.25]
 
 
-def test_nothing_is_waited_for_once_all_have_come() -> None:
+def test_no_wait_after_all_connections_exist() -> None:
     run = Run()
 
     run.clock.run(run.connection("to-sql"), run.connection("to-cache"))
@@ -86,7 +86,7 @@ def test_a_target_whose_creation_fails_is_no_longer_waited_for() -> None:
     assert run.at == [pytest.approx(40.0, abs=0.5)]
 
 
-def test_a_target_that_is_never_ready_is_not_waited_for_for_ever() -> None:
+def test_the_wait_for_a_target_is_limited() -> None:
     run = Run()
 
     run.clock.run(run.connection("to-sql"), run.connection("to-cache", ready=2000.0))
@@ -96,7 +96,7 @@ def test_a_target_that_is_never_ready_is_not_waited_for_for_ever() -> None:
     assert second > 2000.0
 
 
-def test_a_connection_that_is_not_created_because_it_exists_is_waited_for_no_longer_than_a_moment() -> None:
+def test_the_wait_for_an_existing_connection_is_short() -> None:
     run = Run()
 
     def unchanged() -> None:
@@ -108,7 +108,7 @@ def test_a_connection_that_is_not_created_because_it_exists_is_waited_for_no_lon
     assert run.at == [2 * GRACE]
 
 
-def test_of_a_program_that_hands_in_ids_others_may_come_for_a_moment() -> None:
+def test_with_ids_in_the_program_a_restart_waits_a_moment() -> None:
     clock = FakeClock()
 
     assert ExpectedConnections(clock).seconds("unknown", clock.now()) == GRACE

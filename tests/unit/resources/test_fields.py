@@ -1,4 +1,4 @@
-"""The field table: what check and diff make of it."""
+"""Check and diff with the field table."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def test_values_get_their_normal_form_and_defaults() -> None:
     assert ({"name": "x", "count": 1}, {}) == checked(FIELDS, {"name": "x"})
 
 
-def test_all_failures_come_at_once_and_what_failed_is_left_out() -> None:
+def test_all_failures_are_returned_together() -> None:
     inputs, failures = checked(FIELDS, {"count": "many", "note": 3})
 
     assert inputs == {}
     assert failures.keys() == {"name", "count", "note"}
 
 
-def test_what_is_not_in_the_table_is_dropped() -> None:
+def test_unknown_fields_are_dropped() -> None:
     assert checked(FIELDS, {"name": "x", "__provider": "blob"})[0].keys() == {"name", "count"}
 
 
@@ -62,5 +62,7 @@ def test_secret_marks_do_not_matter() -> None:
         ({"name": 7}, {"name": "x"}, ["name"]),
     ],
 )
-def test_only_what_matters_differs(olds: dict[str, Any], news: dict[str, Any], names: list[str]) -> None:
+def test_only_relevant_differences_count(
+    olds: dict[str, Any], news: dict[str, Any], names: list[str]
+) -> None:
     assert [field.name for field in changed(FIELDS, olds, news)] == names

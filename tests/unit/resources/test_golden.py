@@ -1,7 +1,7 @@
 """
-What every state that was ever written holds of us: the pickled provider and the type token of each resource.
+Every state contains the pickled provider and the type token of each resource.
 
-Neither may ever change for a kind that exists. A new kind adds a line.
+Neither may ever change for an existing kind. A new kind adds a line.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ PICKLES = {
 }
 
 
-def test_every_kind_is_here() -> None:
+def test_every_kind_is_recorded() -> None:
     assert PICKLES.keys() == HANDLERS.keys()
 
 
 @pytest.mark.parametrize("kind", PICKLES)
-def test_a_provider_is_written_as_it_always_was(kind: str) -> None:
+def test_a_pickled_provider_never_changes(kind: str) -> None:
     assert serialize_provider(stacks.provider_for(kind)) == PICKLES[kind]
 
 
 @pytest.mark.parametrize("kind", PICKLES)
-def test_what_was_written_still_leads_to_the_provider(kind: str) -> None:
+def test_an_old_pickle_still_loads_the_provider(kind: str) -> None:
     provider = pickle.loads(base64.b64decode(PICKLES[kind]))
 
     assert type(provider.handler) is HANDLERS[kind]
 
 
 @pytest.mark.parametrize("kind", PICKLES)
-def test_a_type_token_is_what_it_always_was(kind: str) -> None:
+def test_a_type_token_never_changes(kind: str) -> None:
     assert getattr(stacks, kind)._resource_type_name == f"dynamic/stacks:{kind}"
 
 
@@ -58,7 +58,7 @@ def test_a_subclass_is_of_the_same_type_and_no_policy_misses_it(kind: str) -> No
     assert {of_a_team._resource_type_name, of_one_of_them._resource_type_name} == {f"dynamic/stacks:{kind}"}
 
 
-def test_subclass_with_a_type_of_its_own_keeps_its_parents_type_and_remembers_its_own() -> None:
+def test_a_subclass_with_a_type_keeps_its_parents_type() -> None:
     class Named(stacks.Container, module="team", name="Named"):
         pass
 
@@ -75,12 +75,12 @@ def test_subclass_with_a_type_of_its_own_keeps_its_parents_type_and_remembers_it
     assert stacks.Container._former_type is None
 
 
-def test_a_state_of_a_newer_version_is_an_error_that_says_so() -> None:
+def test_a_state_of_a_newer_version_is_an_error() -> None:
     with pytest.raises(LookupError, match="knows no resource 'Cluster': a newer one wrote the state"):
         stacks.provider_for("Cluster")
 
 
-def test_a_state_is_read_by_a_process_that_has_imported_nothing_of_ours() -> None:
+def test_a_new_process_reads_a_state() -> None:
     program = (
         "import base64, pickle, sys\n"
         f"print(type(pickle.loads(base64.b64decode({PICKLES['Container']!r})).handler).__name__)"

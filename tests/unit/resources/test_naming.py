@@ -116,9 +116,7 @@ def test_a_urn_has_a_stack_a_project_and_a_name_that_may_contain_colons() -> Non
         ("${stack}-${name}", "${project}-${stack}-${name}"),
     ],
 )
-def test_the_pattern_that_is_offered_adds_what_the_present_one_lacks(
-    pattern: str | None, better: str
-) -> None:
+def test_the_suggested_pattern_adds_missing_expressions(pattern: str | None, better: str) -> None:
     check_name_pattern(better)
     offered = how_to_rename(pattern, None, by_default=True)
     assert offered.startswith(f"run `pulumi config set stacks:namePattern '{better}'`")
@@ -128,7 +126,7 @@ def test_the_pattern_that_is_offered_adds_what_the_present_one_lacks(
 
 
 @pytest.mark.parametrize(("pattern", "by_default"), [("${project}-${name}-${stack}", True), (None, False)])
-def test_no_pattern_is_offered_where_none_helps(pattern: str | None, by_default: bool) -> None:
+def test_no_pattern_is_suggested_if_none_helps(pattern: str | None, by_default: bool) -> None:
     assert how_to_rename(pattern, None, by_default=by_default) == 'write another name="..."'
 
 
@@ -139,7 +137,7 @@ def test_the_name_of_the_program_stays() -> None:
     assert named(PATTERN, URN, {}, {"name": "web"}) == {NAME_PATTERN: None}
 
 
-def test_a_default_name_is_shaped_and_the_pattern_noted() -> None:
+def test_a_default_name_uses_the_pattern_and_stores_it() -> None:
     assert named(PATTERN, URN, {}, BY_DEFAULT) == {"name": "web-dev", NAME_PATTERN: PATTERN}
     assert named(None, URN, {}, BY_DEFAULT) == {NAME_PATTERN: None}
 
@@ -151,13 +149,13 @@ def test_a_container_that_is_older_than_the_pattern_keeps_its_name() -> None:
 
 
 @pytest.mark.parametrize("pattern", [None, PATTERN, "${stack}-${name}"])
-def test_a_shaped_name_stays_when_the_pattern_changes_or_goes(pattern: str | None) -> None:
+def test_a_name_stays_when_the_pattern_changes(pattern: str | None) -> None:
     olds = {"name": "web-dev", NAME_PATTERN: PATTERN}
 
     assert named(pattern, URN, olds, BY_DEFAULT) == olds
 
 
-def test_a_name_that_the_program_no_longer_gives_is_shaped_and_so_refused_as_a_change() -> None:
+def test_a_removed_explicit_name_is_a_refused_change() -> None:
     assert named(PATTERN, URN, {"name": "other"}, BY_DEFAULT)["name"] == "web-dev"
 
 

@@ -14,7 +14,7 @@ from stacks_pulumi.resources._state_export import Declared, past_price
 
 
 class Price:
-    """An output that resolves when the test says so."""
+    """An output that the test resolves."""
 
     def __init__(self) -> None:
         self.waiting: list[Any] = []

@@ -1,4 +1,4 @@
-"""An account of its own."""
+"""The resource `Provider`, with its own account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import stacks_pulumi as stacks
 from stacks_pulumi.errors import ConfigError
 
 
-def test_a_provider_without_a_key_is_refused_before_another_account_is_used_in_its_place() -> None:
+def test_a_provider_without_a_key_is_refused() -> None:
     not_set: Any = None
 
     with pytest.raises(ConfigError, match='the provider "team-b" has no api_key'):
@@ -39,6 +39,6 @@ def test_plain_http_to_another_machine_can_be_allowed(monkeypatch: pytest.Monkey
         ({"requests_per_minute": 0}, "a whole number, 1 or more"),
     ],
 )
-def test_what_the_program_gets_wrong_is_told_at_preview(setting: dict[str, Any], told: str) -> None:
+def test_invalid_arguments_are_reported_at_preview(setting: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         stacks.Provider("team-b", **{"api_key": "sk_stacks_" + "0" * 64, **setting})

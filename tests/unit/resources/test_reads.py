@@ -1,4 +1,4 @@
-"""Reads that are shared."""
+"""Shared reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.host import in_parallel
 
 
 class Source:
-    """Counts how often it is asked."""
+    """Counts how often it is called."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -23,7 +23,7 @@ class Source:
         return self.asked
 
 
-def test_a_young_answer_is_used_again() -> None:
+def test_a_recent_answer_is_reused() -> None:
     clock, source = FakeClock(), Source()
     reads = Reads(clock)
 
@@ -32,7 +32,7 @@ def test_a_young_answer_is_used_again() -> None:
     assert reads.get("a", ask=source) == 2
 
 
-def test_who_needs_a_younger_answer_says_so() -> None:
+def test_a_caller_can_require_a_newer_answer() -> None:
     clock, source = FakeClock(), Source()
     reads = Reads(clock)
     reads.get("a", ask=source)
@@ -42,7 +42,7 @@ def test_who_needs_a_younger_answer_says_so() -> None:
     assert (1, 2) == (reads.get("a", ask=source), reads.get("a", ask=source, max_age=5.0))
 
 
-def test_whoever_came_during_a_slow_call_shares_its_answer() -> None:
+def test_callers_during_a_slow_call_share_its_answer() -> None:
     came, answers = threading.Event(), []
 
     class Clock(FakeClock):
@@ -68,13 +68,13 @@ def test_whoever_came_during_a_slow_call_shares_its_answer() -> None:
     assert answers == [1, 1]
 
 
-def test_each_question_has_its_own_answer() -> None:
+def test_each_request_has_its_own_answer() -> None:
     reads, source = Reads(FakeClock()), Source()
 
     assert (1, 2) == (reads.get("a", "b", ask=source), reads.get("a", "c", ask=source))
 
 
-def test_a_change_makes_all_answers_old() -> None:
+def test_a_change_invalidates_all_answers() -> None:
     reads, source = Reads(FakeClock()), Source()
     reads.get("a", ask=source)
 
@@ -84,7 +84,7 @@ def test_a_change_makes_all_answers_old() -> None:
     assert reads.get("a", ask=source) == 2
 
 
-def test_an_answer_that_was_asked_for_before_a_change_ended_does_not_count_after_it() -> None:
+def test_a_read_during_a_change_is_not_reused() -> None:
     reads, source = Reads(FakeClock()), Source()
 
     with reads.changing():
@@ -93,7 +93,7 @@ def test_an_answer_that_was_asked_for_before_a_change_ended_does_not_count_after
     assert reads.get("a", ask=source) == 2
 
 
-def test_a_failure_is_the_askers_own() -> None:
+def test_a_failure_is_not_shared() -> None:
     reads = Reads(FakeClock())
 
     def fail() -> int:
@@ -106,7 +106,7 @@ def test_a_failure_is_the_askers_own() -> None:
     assert reads.get("a", ask=Source()) == 1
 
 
-def test_many_threads_ask_once() -> None:
+def test_many_threads_share_one_request() -> None:
     reads, source, gate = Reads(SYSTEM_CLOCK), Source(), threading.Barrier(16)
 
     def read() -> None:

@@ -11,7 +11,7 @@ from stacks_pulumi.resources import _parent, _references
 
 
 class Web(pulumi.CustomResource):
-    """A Container as far as a child looks at it; registered nowhere."""
+    """The part of a Container that a child uses, without a registration."""
 
     def __init__(self, *, outlives: bool = False, provider: pulumi.ProviderResource | None = None) -> None:
         self.outlives_stack = outlives
@@ -44,7 +44,7 @@ def test_a_child_is_in_the_account_of_its_container_and_deletes_itself() -> None
     assert (None, team) == (options.deleted_with, options.provider)
 
 
-def test_children_are_left_to_the_deletion_of_their_container_if_the_provider_says_so() -> None:
+def test_the_provider_can_delete_children_with_their_container() -> None:
     team = account(delete_children_with_container=True)
     web = Web(provider=team)
 
@@ -53,7 +53,7 @@ def test_children_are_left_to_the_deletion_of_their_container_if_the_provider_sa
 
 
 @pytest.mark.parametrize(("value", "expected"), [("true", True), ("False", False), (None, False)])
-def test_the_stack_says_whether_children_are_left_to_their_container(
+def test_the_stack_can_delete_children_with_their_container(
     monkeypatch: pytest.MonkeyPatch, value: str | None, expected: bool
 ) -> None:
     monkeypatch.setattr(pulumi.Config, "get", lambda _config, key: value)
@@ -63,7 +63,7 @@ def test_the_stack_says_whether_children_are_left_to_their_container(
     assert _references.deletes_children_with_container(account(delete_children_with_container=False)) is False
 
 
-def test_what_the_program_says_goes_first() -> None:
+def test_an_explicit_option_takes_precedence() -> None:
     web, other, team, theirs = Web(), Web(), account(), account()
     given = pulumi.ResourceOptions(deleted_with=other, provider=theirs, additional_secret_outputs=["mine"])
 
@@ -75,7 +75,7 @@ def test_what_the_program_says_goes_first() -> None:
     assert web is not options.deleted_with
 
 
-def test_nothing_goes_with_a_container_that_stays_but_it_is_in_its_account() -> None:
+def test_children_of_a_retained_container_delete_themselves() -> None:
     team = account()
 
     options = _references.child_options(None, Web(outlives=True, provider=team))
@@ -84,7 +84,7 @@ def test_nothing_goes_with_a_container_that_stays_but_it_is_in_its_account() -> 
 
 
 @pytest.mark.parametrize("handed_in", ["usr-1-web", None])
-def test_an_id_alone_says_nothing_about_either(handed_in: str | None) -> None:
+def test_an_id_has_no_account_and_no_deletion(handed_in: str | None) -> None:
     options = _references.child_options(None, handed_in)
 
     assert (options.deleted_with, options.provider) == (None, None)
@@ -98,7 +98,7 @@ def test_no_attribute_of_an_output_is_read() -> None:
     assert _parent.stated(Lazy()) == {}
 
 
-def test_a_look_up_belongs_to_nobody() -> None:
+def test_a_look_up_has_no_owner() -> None:
     options = _references.child_options(pulumi.ResourceOptions(id="a/b"), Web())
 
     assert options.deleted_with is None

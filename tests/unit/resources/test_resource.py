@@ -24,7 +24,7 @@ from stacks_pulumi.resources import _resource
 def test_a_resource_that_may_adopt_is_replaced_delete_first(
     monkeypatch: pytest.MonkeyPatch, own: str | None, of_provider: Any, of_stack: str, first: bool
 ) -> None:
-    """An explicit provider has settings of its own: the stack's are not among them."""
+    """An explicit provider has separate settings, without those of the stack."""
     monkeypatch.setattr(_resource, "provider_in_options", lambda _opts, _type: of_provider)
     monkeypatch.setattr(pulumi, "Config", lambda _namespace: SimpleNamespace(get={"adopt": of_stack}.get))
 

@@ -1,4 +1,4 @@
-"""Restarts that connections share, with real threads and no time."""
+"""Restarts that connections share, with real threads and a fake clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Source:
 
 
 def nothing() -> None:
-    """Nobody called it off."""
+    """A pulse that never cancels."""
 
 
 def connection(
@@ -47,7 +47,7 @@ def connection(
     return operate
 
 
-def test_those_that_are_made_at_the_same_time_share_one() -> None:
+def test_connections_made_concurrently_share_one_restart() -> None:
     clock = FakeClock()
     restarts, source = Restarts(clock), Source(clock)
 
@@ -57,7 +57,7 @@ def test_those_that_are_made_at_the_same_time_share_one() -> None:
     assert source.restarts == [8.0]
 
 
-def test_one_that_comes_a_moment_later_is_waited_for() -> None:
+def test_a_connection_a_moment_later_is_waited_for() -> None:
     clock = FakeClock()
     restarts, source = Restarts(clock), Source(clock)
 
@@ -68,7 +68,7 @@ def test_one_that_comes_a_moment_later_is_waited_for() -> None:
     assert source.restarts == [GRACE / 2 + 4.0]
 
 
-def test_one_that_comes_during_a_restart_waits_for_its_end_and_has_its_own() -> None:
+def test_a_connection_during_a_restart_gets_another_restart() -> None:
     clock = FakeClock()
     restarts, source = Restarts(clock), Source(clock, seconds=5.0)
     made: list[float] = []
@@ -86,7 +86,7 @@ def test_one_that_comes_during_a_restart_waits_for_its_end_and_has_its_own() -> 
     assert source.restarts == [GRACE, GRACE + 5.0 + GRACE]
 
 
-def test_one_that_takes_for_ever_is_not_waited_for_for_ever() -> None:
+def test_the_wait_for_a_slow_connection_is_limited() -> None:
     clock = FakeClock()
     restarts, source = Restarts(clock), Source(clock)
 
@@ -97,7 +97,7 @@ def test_one_that_takes_for_ever_is_not_waited_for_for_ever() -> None:
     assert second == 600.0 + GRACE
 
 
-def test_who_has_been_served_waits_for_nobody() -> None:
+def test_a_restarted_connection_does_not_wait_for_others() -> None:
     clock = FakeClock()
     restarts, source = Restarts(clock), Source(clock, seconds=5.0)
     ended: list[float] = []
@@ -118,7 +118,7 @@ def test_who_has_been_served_waits_for_nobody() -> None:
     assert max(ended) <= GRACE + 5.0 + 1.0
 
 
-def test_a_failure_is_the_leaders_own_and_the_others_try_for_themselves() -> None:
+def test_a_failure_of_the_leader_is_not_shared() -> None:
     clock = FakeClock()
     restarts, source = Restarts(clock), Source(clock, failures=1)
 
@@ -128,7 +128,7 @@ def test_a_failure_is_the_leaders_own_and_the_others_try_for_themselves() -> Non
     assert len(source.restarts) == 2
 
 
-def test_whoever_made_no_connection_gets_a_restart_of_its_own() -> None:
+def test_a_restart_without_a_connection_is_not_shared() -> None:
     clock = FakeClock()
     restarts, source = Restarts(clock), Source(clock)
 
@@ -151,7 +151,7 @@ def test_sources_do_not_wait_for_each_other() -> None:
 
 
 @pytest.mark.parametrize("where", ["connecting", "restart"])
-def test_a_wait_that_nobody_wants_any_more_ends_and_holds_up_nobody(where: str) -> None:
+def test_a_cancelled_wait_ends_and_delays_no_other(where: str) -> None:
     clock = FakeClock()
     restarts, source = Restarts(clock), Source(clock, seconds=50.0)
 
@@ -203,7 +203,7 @@ def test_a_restart_does_not_begin_while_it_is_held_off(containers: tuple[str, ..
 
 
 @pytest.mark.parametrize("containers", [("app",), ("web", "app"), ()])
-def test_a_restart_under_way_is_waited_for_and_only_by_whom_it_concerns(containers: tuple[str, ...]) -> None:
+def test_a_restart_in_progress_delays_only_affected_operations(containers: tuple[str, ...]) -> None:
     clock = FakeClock()
     restarts, source = Restarts(clock), Source(clock, seconds=5.0)
 
@@ -216,7 +216,7 @@ def test_a_restart_under_way_is_waited_for_and_only_by_whom_it_concerns(containe
     assert (concerned, other) == (GRACE + 5.0, GRACE + 1.0)
 
 
-def test_a_restart_that_has_not_begun_is_waited_for_by_nobody() -> None:
+def test_a_restart_that_has_not_begun_delays_no_operation() -> None:
     clock = FakeClock()
     restarts, source = Restarts(clock), Source(clock)
 
@@ -241,7 +241,7 @@ def test_the_target_of_a_connection_keeps_running_while_it_is_made() -> None:
     assert db.restarts == [7.0]
 
 
-def test_containers_connected_in_a_ring_do_not_wait_for_each_other_for_ever() -> None:
+def test_containers_connected_in_a_ring_do_not_deadlock() -> None:
     clock = FakeClock()
     restarts, names = Restarts(clock), ("a", "b", "c")
     sources = {name: Source(clock) for name in names}
@@ -264,7 +264,7 @@ def test_containers_connected_in_a_ring_do_not_wait_for_each_other_for_ever() ->
     assert clock.now() < 1000.0 + 30.0
 
 
-def test_what_only_needs_a_container_to_run_asks_for_no_restart() -> None:
+def test_an_operation_that_needs_a_running_container_restarts_nothing() -> None:
     clock = FakeClock()
     restarts, source = Restarts(clock), Source(clock)
 

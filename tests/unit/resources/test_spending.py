@@ -1,4 +1,4 @@
-"""What is remembered of a spending cap."""
+"""The stored state of a spending cap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DECEMBER = 1797336000.0
 
 @pytest.fixture
 def guard() -> SpendGuard:
-    """A guard that knows nothing."""
+    """Return a guard without a known cap."""
     return SpendGuard(FakeClock(DECEMBER))
 
 
@@ -28,7 +28,7 @@ def refusal(cap: float | None, spent: float | None) -> SpendingCapError:
     return SpendingCapError("said", status=402, spending_cap=cap, amount_spent=spent)
 
 
-def test_knowing_nothing_refuses_nothing(guard: SpendGuard) -> None:
+def test_without_a_known_cap_nothing_is_refused(guard: SpendGuard) -> None:
     guard.admit("web", Decimal(1000))
 
 
@@ -48,7 +48,7 @@ def test_what_does_not_fit_is_refused_and_what_fits_is_not(guard: SpendGuard) ->
         guard.admit("large", Decimal("2.51"))
 
 
-def test_a_402_without_numbers_teaches_nothing(guard: SpendGuard) -> None:
+def test_a_402_without_numbers_is_not_stored(guard: SpendGuard) -> None:
     error = refusal(None, None)
 
     assert guard.learn("web", Decimal(4), error) is error
@@ -89,9 +89,7 @@ def test_a_refusal_of_an_earlier_month_is_removed(tmp_path: Path, monkeypatch: p
     assert {file.name for file in folder.iterdir()} == {"young.json", "new.json"}
 
 
-def test_a_folder_that_cannot_be_written_costs_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unwritable_folder_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "file"))
     guard = SpendGuard(FakeClock(DECEMBER), "abc")
@@ -105,9 +103,7 @@ def test_a_folder_that_cannot_be_written_costs_nothing(
 @pytest.mark.parametrize(
     "text", ["", "{}", "[1]", '{"cap": "x", "spent": 1, "seen": 1}', '{"cap": 1, "spent": 1, "seen": 1e99}']
 )
-def test_a_file_that_is_damaged_tells_nothing(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_file_is_ignored(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
     _cap_record.remember("abc", 1, 1, DECEMBER)
     (file,) = (tmp_path / "stacks-spending-caps").iterdir()

@@ -14,7 +14,7 @@ _ADDED: Final = ("203.0.113.9", "2001:db8::7", _RANGE)
 
 
 def external_access(run: Run) -> None:
-    """Off, on, the list of addresses, and off again."""
+    """Disable access, enable it, change the list of addresses, and disable it again."""
     id_ = run.main
     if id_ is None:
         return

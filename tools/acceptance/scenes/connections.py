@@ -26,7 +26,7 @@ _CREATE: Final = (
 
 
 def managed_service(run: Run) -> None:
-    """What a managed service lacks; and a name that is taken, which would cost as much if it was accepted."""
+    """Operations that a managed service refuses; and a taken name, which would cost as much if it was accepted."""
     price = run.price(MANAGED, "micro")
     if run.main is not None:
         taken = run.create("-Main", price, template=MANAGED, plan="micro")

@@ -1,4 +1,4 @@
-"""What can be read at the start, which creations are refused, and the compute container."""
+"""Reads at the start, refused creations, and the compute container."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _refused(run: Run, label: str, begin: str) -> Answer | None:
 
 
 def _keep(run: Run, answer: Answer) -> None:
-    """A creation that was accepted against the guide is paid for: the run goes on with its container."""
+    """Use the container of a creation that the API accepted against the guide, because it is billed."""
     if answer.ok and run.main is None:
         run.main = id_of(answer)
         run.wait(run.main, frozenset({"running"}))

@@ -1,4 +1,4 @@
-"""The deletion of the compute container, and what the whole run has seen."""
+"""The deletion of the compute container, and the observations of the whole run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TAKEN: Final = "A deleted container's name is taken"
 
 
 def deletion(run: Run) -> None:
-    """Delete the compute container, and look while it goes."""
+    """Delete the compute container, and observe the deletion."""
     id_ = run.main
     if id_ is None:
         return
@@ -40,7 +40,7 @@ def deletion(run: Run) -> None:
 
 
 def _meanwhile(run: Run, id_: str, first: str) -> bool:
-    """Look while it is being deleted; return whether its name was given to a new container."""
+    """Observe the deletion; return whether a new container could use the name."""
     run.judge("containers.delete", _TIME, first == "deleting", f"its status is {first}")
     listed = (run.row(id_) or {}).get("status")
     again = run.api.call("containers.delete", id_)
@@ -65,7 +65,7 @@ def _name(run: Run, id_: str) -> bool:
     elif answer.status == 400:
         run.judge("containers.create", _TAKEN, holds=True, evidence=answer.describe())
     else:
-        # Whether the old container was gone by then is known only from a status that still is "deleting".
+        # Only a status that still is "deleting" shows that the old container still existed then.
         status = run.status(id_)
         if status == "deleting":
             run.judge(
@@ -77,7 +77,7 @@ def _name(run: Run, id_: str) -> bool:
 
 
 def what_was_seen(run: Run) -> None:
-    """The statuses of the whole run, and the rate limit if it was met."""
+    """Judge the statuses of the whole run, and the rate limit if it was reached."""
     odd, between = run.statuses - _KNOWN, run.statuses & BETWEEN
     text = "The statuses between two lasting ones"
     words = ", ".join(sorted(odd or between)) or "none"

@@ -1,4 +1,4 @@
-"""What a running container can be asked for: credentials, logs, metrics, the SSH key."""
+"""Reads of a running container: credentials, logs, metrics, the SSH key."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def _judge_login(run: Run, answer: Answer, id_: str) -> None:
         return
     user = (answer.data.get("mainCredentials") or {}).get("username")
     port = (answer.data.get("connectionInfo") or {}).get("port")
-    # The user of the guide's example is the account, with which every id begins.
+    # In the guide's example, the user is the account, and every id begins with it.
     same = isinstance(user, str) and id_.startswith(f"{user}-") and isinstance(port, int) and port != 22
     run.judge(
-        "containers.credentials", text, same, "the account and a port of its own" if same else "another login"
+        "containers.credentials", text, same, "the account and a separate port" if same else "another login"
     )
 
 

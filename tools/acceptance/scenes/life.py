@@ -17,7 +17,7 @@ _RAW: Final = "Every wording of raw_docker_status"
 
 
 def restart_stop_and_start(run: Run) -> None:
-    """Every change of the status, and what is refused in between."""
+    """Every change of the status, and the requests that are refused during it."""
     id_ = run.main
     if id_ is None:
         return
@@ -76,7 +76,7 @@ def _restart(run: Run, id_: str) -> None:
 def _wording(run: Run, id_: str, wanted: re.Pattern[str]) -> None:
     raw = str((run.row(id_) or {}).get("raw_docker_status"))
     known = wanted.fullmatch(raw) is not None
-    # A text of the API; digits and words only.
+    # The text comes from the API, so only digits and words are kept.
     run.judge(
         "containers.list", _RAW, known, "as the emulator" if known else re.sub(r"[^\w ()]", "", raw)[:40]
     )

@@ -1,4 +1,4 @@
-"""VPN clients: what another container answers, and a VPN, if the budget allows one."""
+"""VPN clients: the refusals of another container, and a VPN, if the budget allows one."""
 
 from __future__ import annotations
 
