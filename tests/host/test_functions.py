@@ -296,7 +296,7 @@ def test_without_a_sound_key_nothing_is_asked(
 def test_a_provider_whose_key_is_not_known_yet_is_an_error_that_tells_the_way_out() -> None:
     provider: Any = SimpleNamespace(settings=None)
 
-    with pytest.raises(errors.ConfigError, match="call the function's `_output` twin") as failure:
+    with pytest.raises(errors.ConfigError, match="call the function's `_output` form") as failure:
         stacks.list_containers(provider=provider)
 
     assert isinstance(failure.value, pulumi.RunError)

@@ -12,7 +12,7 @@ def test_an_id_stays_one_segment_whatever_is_in_it() -> None:
 
 @pytest.mark.parametrize("segment", ["", ".", ".."])
 def test_a_segment_that_would_lead_elsewhere_is_refused(segment: str) -> None:
-    with pytest.raises(ValueError, match="no id or name"):
+    with pytest.raises(ValueError, match="not a valid id or name"):
         path("containers", segment)
 
 

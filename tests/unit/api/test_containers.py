@@ -291,7 +291,7 @@ def test_a_name_that_is_taken_is_not_asked_for(clock: FakeClock) -> None:
     script = Script(containers__list=listed(web="running"))
 
     with pytest.raises(
-        errors.ExistsError, match=r'create container "web": it is there already \(id usr-1-web\)'
+        errors.ExistsError, match=r'create container "web": it already exists \(id usr-1-web\)'
     ) as caught:
         create(script, clock)
     assert caught.value.existing.status == "running"
@@ -384,5 +384,5 @@ def test_a_container_that_the_list_leaves_out_is_looked_for_alone_before_it_is_g
 
 @pytest.mark.parametrize("container_id", ["", "..", "."])
 def test_an_id_that_is_none_is_not_sent(clock: FakeClock, container_id: str) -> None:
-    with pytest.raises(ValueError, match="no id or name"):
+    with pytest.raises(ValueError, match="not a valid id or name"):
         containers(Script(), clock).delete(container_id)

@@ -96,10 +96,7 @@ def test_what_was_there_before_is_handed_over_and_nothing_is_sent(clock: FakeClo
         api.create()
 
     assert caught.value.existing is there
-    assert (
-        str(caught.value)
-        == 'create "web": it is there already (id there); take that one over, or remove it first'
-    )
+    assert str(caught.value) == 'create "web": it already exists (id there); take it over, or remove it first'
     assert api.happened == []
 
 

@@ -207,7 +207,7 @@ def test_a_write_that_may_have_happened_says_so(api: responses.RequestsMock, tra
     api.post(f"{URL}/anything", body=requests.ReadTimeout("x"))
 
     with pytest.raises(
-        errors.ConnectionFailedError, match="it may have been carried out, so look before asking again"
+        errors.ConnectionFailedError, match="it may have been carried out, so check before you try again"
     ):
         transport(a_call("POST"))
 
