@@ -181,7 +181,7 @@ def from_files(paths: Sequence[Path]) -> Stacks:
         for path, state in results.items()
         if isinstance(state, StackState)
     )
-    return Stacks(tuple(told_apart), unread, "the exports that were handed in", tuple(notes))
+    return Stacks(tuple(told_apart), unread, "the exports in --state", tuple(notes))
 
 
 def _is_one_stack(one: StackState, other: StackState) -> bool:
@@ -198,7 +198,7 @@ def _list(*options: str) -> list[_Listed]:
         )
     except (PulumiError, msgspec.DecodeError) as error:
         raise InputError(
-            f"`pulumi stack ls` does not list the backend's stacks ({error}): correct that, or hand in exports with "
+            f"`pulumi stack ls` does not list the backend's stacks ({error}): correct that, or pass exports with "
             "--state FILE"
         ) from None
 

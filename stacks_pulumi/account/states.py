@@ -22,7 +22,7 @@ The kinds whose resources are an object of the account each. One of a kind that 
 what it has the id of is not called an orphan.
 """
 
-_HELP: Final = "hand in what `pulumi stack export` wrote"
+_HELP: Final = "pass the output of `pulumi stack export`"
 _DEFAULT_ORGANIZATION: Final = "organization"
 _OWN_NAME: Final = {"AllowedIp": "ip_address", "Connection": "name", "Container": "name", "VpnClient": "name"}
 """Kind -> the input that names the object in the account."""

@@ -75,9 +75,7 @@ def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -
 
 def _refuse_outputs(name: str, *arguments: Any) -> None:
     if any(isinstance(argument, pulumi.Output) for argument in arguments):
-        msg = (
-            f"{name}: an argument is an output, so its value is not known yet: call {name}_output, which waits for it"
-        )
+        msg = f"{name}: an argument is an output, so its value is not known yet: call {name}_output, which waits for it"
         raise StacksError(msg)
 
 

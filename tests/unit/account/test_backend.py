@@ -115,7 +115,7 @@ def test_without_pulumi_the_other_way_is_named(
 
     assert main(["account"]) == 1
 
-    assert "hand in exports with --state FILE" in capsys.readouterr().err
+    assert "pass exports with --state FILE" in capsys.readouterr().err
 
 
 def test_what_is_created_and_deleted_meanwhile_is_neither_an_orphan_nor_missing(

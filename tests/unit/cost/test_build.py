@@ -147,7 +147,7 @@ def test_what_is_replaced_is_charged_to_the_cap_again_though_it_costs_no_more() 
         return found
 
     assert note("premium") == (
-        "replaced, so charged to the key's spending cap again: 'web0' +$10.00; what is deleted gives nothing back"
+        "replaced, so charged to the key's spending cap again: 'web0' +$10.00; a deletion refunds nothing"
     )
     assert "again: 'web0' +$1.00 to +$10.00;" in note(UNKNOWN)
     assert "'web4' +$4.00 and 2 more, +$28.00 in all;" in note(*["basic"] * 7)
