@@ -102,7 +102,7 @@ class Quota:
             return True
 
     def refill(self, paid: int) -> None:
-        """After a success, return the cost of its own retries to the budget, or a little if it needed none."""
+        """After a success, return the cost of the call's retries to the budget, or a little if it needed none."""
         with self._lock:
             self._left = min(self._left + max(paid, 0.2), self._size)
 

@@ -58,7 +58,7 @@ def _only_refreshes(steps: list[Metadata]) -> str:
     if not only_refreshes(steps):
         return ""
     return (
-        "in this format a refresh shows the recorded state, not the state that it found: "
+        "in this format a refresh shows the recorded state, not what it found: "
         "run `pulumi preview --refresh --json --show-sames`"
     )
 
