@@ -1,6 +1,6 @@
 """
-The account as a whole: what is in it, whose it is, and whether a stack can work with it.
+Code for the whole account: its objects, their owners, and whether a stack can use the account.
 
-`account` compares the live account with the states of stacks, and `scaffold` writes a program that takes over what no
-stack owns. `doctor` looks at a set-up. None of them changes anything in the account.
+`account` compares the live account with the states of stacks. `scaffold` writes a program that takes over objects that
+no stack owns. `doctor` checks the configuration of a stack. None of them changes the account.
 """

@@ -1,4 +1,4 @@
-"""The account as JSON. It is a snapshot too: `--save` writes it, and `--compare-to` reads it."""
+"""The account as JSON, which is also a snapshot: `--save` writes it, and `--compare-to` reads it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["document", "entries"]
 
 
 def entries(account: Reconciliation) -> tuple[Entry, ...]:
-    """Return the containers as a snapshot has them."""
+    """Return the containers in the form of a snapshot."""
     return tuple(
         Entry(one.container.id, one.name, one.container.created_at, one.item, one.stacks)
         for one in account.found
@@ -39,9 +39,9 @@ def document(
     Args:
         account: The account.
         report: What changed since a snapshot, if it was compared with one.
-        verdicts: What the limits say.
-        failed: The findings that were asked to fail, and are there.
-        children: Whether what belongs to the containers was asked for.
+        verdicts: The verdicts of the limits.
+        failed: The findings of --fail-on that exist.
+        children: Whether the child objects of the containers were read.
     """
     return {
         **header(account.taken_at, account.base_url),
@@ -125,7 +125,7 @@ def _child(child: ChildRecord) -> dict[str, Any]:
 
 
 def _unclear(one: FoundContainer | ChildRecord) -> dict[str, Any]:
-    """Return who may own it, though no state has it."""
+    """Return the possible owners of an object that is in no state."""
     return {
         "interrupted": [{"stack": operation.stack, "urn": operation.urn} for operation in one.creating],
         "recreated": [_owner(owner) for owner in one.recreated],

@@ -1,4 +1,4 @@
-"""The stacks of a Pulumi backend, asked through the `pulumi` command: listed once, exported side by side."""
+"""Reads the stacks of a Pulumi backend with the `pulumi` command: one list, then several exports concurrently."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Stacks", "Unread", "caught_up", "from_backend", "from_files", "tagge
 
 _AT_ONCE: Final = 4
 _FEW: Final = 8
-"""Up to so many exports take seconds, so they are not announced."""
+"""Up to this number, exports take only seconds, so no line announces them."""
 
 
 class _Listed(msgspec.Struct, rename="camel", frozen=True):
@@ -33,11 +33,11 @@ class _Listed(msgspec.Struct, rename="camel", frozen=True):
 @dataclass(frozen=True)
 class Unread:
     """
-    A stack that could not be read whole.
+    A stack that could not be read completely.
 
     Attributes:
-        stack: Its name, or the file's.
-        error: Why.
+        stack: The name of the stack or of the file.
+        error: Why it could not be read.
     """
 
     stack: str
@@ -53,11 +53,11 @@ class Stacks:
     The stacks that an account is compared with.
 
     Attributes:
-        read: Those that were read, as far as they could be.
-        unread: Those that were not read whole.
-        source: Where they come from, for people.
-        notes: What a reader has to know of them.
-        listed: How the backend listed each of them; empty for files.
+        read: The stacks that were read, completely or in part.
+        unread: The stacks that were not read completely.
+        source: Where the stacks come from, for messages.
+        notes: Notes on them for the reader.
+        listed: The result of each stack in the backend's list; empty for files.
     """
 
     read: tuple[StackState, ...] = ()
@@ -84,8 +84,8 @@ def caught_up(stacks: Stacks) -> Stacks:
     """
     Return the stacks with the changes that were made since they were read.
 
-    An account is read between two reads of the states. What only one of them has was created or deleted meanwhile, so
-    it is neither an orphan nor missing.
+    An account is read between two reads of the states. If only one of them has a resource, it was created or deleted
+    during that time, so it is neither an orphan nor missing.
 
     Raises:
         InputError: The stacks cannot be listed.
@@ -108,7 +108,7 @@ def caught_up(stacks: Stacks) -> Stacks:
 
 
 def _joined(before: _Result | None, now: _Result) -> _Result:
-    """Return a stack as it is now, together with what it had before."""
+    """Return the current state of a stack, together with the resources that it had before."""
     if isinstance(now, Unread) or isinstance(before, Unread):
         return now if isinstance(now, Unread) else Unread(now.name, "an update was running while it was read")
     if before is None:
@@ -137,7 +137,7 @@ def _of_backend(results: Mapping[_Listed, _Result]) -> Stacks:
 
 
 def _parted(results: Iterable[_Result]) -> tuple[tuple[StackState, ...], tuple[Unread, ...]]:
-    """Return what was read, and what was not read whole."""
+    """Return the stacks that were read, and those that were not read completely."""
     results = list(results)
     read = tuple(result for result in results if isinstance(result, StackState))
     unread = [result for result in results if isinstance(result, Unread)]
@@ -146,16 +146,16 @@ def _parted(results: Iterable[_Result]) -> tuple[tuple[StackState, ...], tuple[U
 
 def tagged(name: str, value: str) -> frozenset[str]:
     """
-    Return what `pulumi --stack` takes for each stack with this tag.
+    Return the name for `pulumi --stack` of each stack with this tag.
 
     Raises:
-        InputError: The backend cannot say.
+        InputError: The backend cannot list them.
     """
     return frozenset(stack.name for stack in _list("--tag", f"{name}={value}"))
 
 
 def from_files(paths: Sequence[Path]) -> Stacks:
-    """Read exports from files; of one stack, the latest counts."""
+    """Read exports from files. If several are of one stack, the latest is used."""
     results = {path: _from_file(path) for path in paths}
     latest = sorted(
         ((path, state) for path, state in results.items() if isinstance(state, StackState)),
@@ -173,7 +173,7 @@ def from_files(paths: Sequence[Path]) -> Stacks:
     read, unread = _parted(results.values())
     names = [state.name for state in read]
     notes += [
-        f"more than one file is an export of a stack {name}: they have nothing in common, and count as different stacks"
+        f"more than one file is an export of a stack {name}: they share no resource, and count as different stacks"
         for name in dict.fromkeys(name for name in names if names.count(name) > 1)
     ]
     told_apart = (
@@ -181,7 +181,7 @@ def from_files(paths: Sequence[Path]) -> Stacks:
         for path, state in results.items()
         if isinstance(state, StackState)
     )
-    return Stacks(tuple(told_apart), unread, "the exports that were handed in", tuple(notes))
+    return Stacks(tuple(told_apart), unread, "the exports in --state", tuple(notes))
 
 
 def _is_one_stack(one: StackState, other: StackState) -> bool:
@@ -198,7 +198,7 @@ def _list(*options: str) -> list[_Listed]:
         )
     except (PulumiError, msgspec.DecodeError) as error:
         raise InputError(
-            f"`pulumi stack ls` does not list the backend's stacks ({error}): correct that, or hand in exports with "
+            f"`pulumi stack ls` does not list the backend's stacks ({error}): correct that, or pass exports with "
             "--state FILE"
         ) from None
 

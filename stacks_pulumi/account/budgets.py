@@ -11,7 +11,7 @@ Budgets over several stacks, from a file.
       - tags: {team: web}
         max_total: 30
 
-A budget without `stacks`, `projects` and `tags` is over the whole account. Patterns are those of a shell.
+A budget without `stacks`, `projects` and `tags` covers the whole account. Patterns are those of a shell.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _WHERE: Final = "the budget file {path}, entry {number}: "
 @dataclass(frozen=True)
 class Budget:
     """
-    Limits on what some stacks cost together.
+    Limits on the total cost of some stacks.
 
     Attributes:
-        name: What messages call it.
+        name: Its name in messages.
         limits: The limits.
         stacks: Patterns of stack names.
         projects: Patterns of project names.
@@ -56,16 +56,16 @@ class Budget:
 
     @property
     def everything(self) -> bool:
-        """Whether it is over the whole account."""
+        """Whether the budget covers the whole account."""
         return not (self.stacks or self.projects or self.tags)
 
     def covers(self, stack: StackTotal, tagged: Mapping[tuple[str, str], frozenset[str]]) -> bool:
         """
-        Return whether it is over a stack: by any of its names, and all of its tags.
+        Return whether the budget covers a stack: any of its name patterns matches, and all of its tags.
 
         Args:
             stack: The stack.
-            tagged: Tag and value -> what `pulumi --stack` takes for the stacks that have it.
+            tagged: Tag and value -> the names for `pulumi --stack` of the stacks that have it.
         """
         if self.stacks and not _matches(stack.name, self.stacks):
             return False
@@ -83,7 +83,7 @@ def read_budgets(path: Path) -> tuple[Budget, ...]:
     Read a file of budgets, YAML or JSON.
 
     Raises:
-        InputError: It cannot be read, or holds something else.
+        InputError: The file cannot be read, or is not a file of budgets.
     """
     import yaml  # noqa: PLC0415  (only a budget file needs it)
 
@@ -128,7 +128,7 @@ def _budget(entry: Any, where: str) -> Budget:
         str(name) for name, value in tags.items() if isinstance(value, (bool, dict, list)) or value is None
     ]
     if wrong:
-        # YAML reads yes, no, on and off as truth values.
+        # YAML reads yes, no, on and off as booleans.
         raise InputError(f"{where}the value of the tag {wrong[0]!r} is not text: write it in quotes")
     pairs = tuple((str(name), str(value)) for name, value in tags.items())
     words = [*stacks, *projects, *(f"{name}={value}" for name, value in pairs)]
@@ -148,7 +148,7 @@ def _dollars(value: Any, name: str, where: str) -> Any:
 def _texts(entry: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     values = entry.get(key, [])
     values = [values] if isinstance(values, str) else values
-    # A list that is empty would make it a budget over everything.
+    # With an empty list the budget would cover the whole account.
     if (
         not isinstance(values, list)
         or not all(isinstance(one, str) for one in values)
@@ -166,14 +166,14 @@ def judged(
     tagged: Callable[[str, str], frozenset[str]],
 ) -> tuple[tuple[Budget, LimitVerdict], ...]:
     """
-    Return what each limit of each budget says.
+    Return the verdict of each limit of each budget.
 
     Args:
         account: The account.
         budgets: The budgets.
         entries: The account's containers.
-        before: The snapshot that an increase is measured from.
-        tagged: Returns what `pulumi --stack` takes for the stacks with a tag.
+        before: The snapshot from which an increase is measured.
+        tagged: Returns the names for `pulumi --stack` of the stacks with a tag.
 
     Raises:
         InputError: A budget cannot be judged: nothing to compare with, no such stack, or the backend has no tags.
@@ -186,7 +186,7 @@ def judged(
     for budget in budgets:
         stacks = {stack.name for stack in account.stacks if budget.covers(stack, by_tag)}
         if not budget.everything and not stacks:
-            # A misspelt pattern must not be within every limit.
+            # With a misspelt pattern the total would be zero, which is within every limit.
             raise InputError(
                 f"the budget {budget.name!r} is over no stack: correct its stacks, projects or tags"
             )
@@ -210,10 +210,10 @@ def judged(
 
 def _refuse_misspelt(budget: Budget, account: Reconciliation) -> None:
     """
-    Check that each pattern of a budget matches: a stack that is left out would be within every limit.
+    Check that each pattern of a budget matches a stack. Otherwise a stack that it should cover would have no limit.
 
     Raises:
-        InputError: One does not.
+        InputError: A pattern matches no stack.
     """
     names = sorted(stack.name for stack in account.stacks)
     projects = sorted({stack.project for stack in account.stacks})

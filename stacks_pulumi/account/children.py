@@ -1,7 +1,7 @@
 """
-What belongs to each container: allowed addresses, connections, VPN clients and pinned backups.
+The child objects of each container: allowed addresses, connections, VPN clients and pinned backups.
 
-The API lists each kind for one container at a time, so this takes one to three calls a container.
+The API lists each kind for only one container per call, so this takes one to three calls per container.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ _CLOSED: Final = ExternalAccess()
 @dataclass(frozen=True)
 class Belongings:
     """
-    What belongs to a container.
+    The child objects of a container.
 
     Attributes:
-        access: Whether and for whom it is open.
-        connections: The connections that start at it.
+        access: Its external access and the allowed addresses.
+        connections: The connections whose source it is.
         vpn_clients: The clients, if it is a VPN.
         backups: The pinned backups among the newest 100.
-        known: The kinds that were read whole: an object of these kinds that is not here does not exist.
+        known: The kinds that were read completely: an object of these kinds that is not here does not exist.
         gaps: What could not be read, and why.
     """
 
@@ -80,7 +80,7 @@ class Belongings:
 
     @property
     def deleted(self) -> bool:
-        """Whether the container was deleted meanwhile."""
+        """Whether the container was deleted while its child objects were read."""
         return not (self.known or self.gaps)
 
 
@@ -100,9 +100,9 @@ def calls_for(container: Container, *, backups: bool = True) -> list[_Ask]:
         container: The container.
         backups: Whether the account has any backups.
     """
-    # A list may say that external access is off; the guide does not promise it.
+    # The list may report that external access is off, but the guide does not guarantee it.
     access = [] if container.external_access is False else [_ACCESS]
-    # A VPN runs nothing that could use the variables of a connection.
+    # A VPN container runs no program that could use the variables of a connection.
     network = _CLIENTS if container.template == catalog.VPN_TEMPLATE else _CONNECTIONS
     return [*access, network, *([_BACKUPS] if backups else [])]
 
@@ -116,17 +116,17 @@ def ask(
     stop: threading.Event | None = None,
 ) -> dict[str, Belongings]:
     """
-    Read what belongs to the containers, several calls concurrently, within the rate limit.
+    Read the child objects of the containers with concurrent calls, within the rate limit.
 
     Args:
         client: The API.
         containers: The containers.
         backups: Whether the account has any backups.
         progress: Called after each call, with the number of calls that are done.
-        stop: Set when this ends, however it ends: what still waits for the rate limit then gives up.
+        stop: Set when this function ends, with or without an error. It ends all waits for the rate limit.
 
     Raises:
-        StacksError: Something cannot be read whole.
+        StacksError: A list cannot be read completely.
     """
     calls = [
         (container.id, what, get)
@@ -141,7 +141,7 @@ def ask(
             found[id_][what] = result
             progress(number)
     finally:
-        # After an error or Ctrl-C nothing more is asked.
+        # After an error or Ctrl-C no further call is made.
         if stop is not None:
             stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
@@ -157,14 +157,15 @@ def _one(client: StacksClient, id_: str, get: Callable[[StacksClient, str], Any]
 
 def _belongings(parts: dict[str, Any]) -> Belongings:
     if any(part is None for part in parts.values()):
-        # The container was deleted meanwhile.
+        # The container was deleted during the calls.
         return Belongings()
     access: ExternalAccess = parts.get("access", _CLOSED)
     backups = parts.get("backups", ())
     known = {"AllowedIp", "PinnedBackup", *(_KIND_OF[what] for what in parts)}
     if len(backups) >= _NEWEST:
         known.discard("PinnedBackup")
-    # One odd row does not hide the rest of an account: it is reported, and what may be in that row is not missing.
+    # One unreadable row does not hide the rest of an account: it is reported, and no resource that may be in that row
+    # is reported as missing.
     gaps = {
         what: listing.gap
         for what, listing in {**parts, "access": access.allowed_ips}.items()
@@ -186,15 +187,15 @@ def _belongings(parts: dict[str, Any]) -> Belongings:
 
 
 def is_auto_added(entry: AllowedIp) -> bool:
-    """Return whether the platform put this address into the list by itself."""
+    """Return whether the platform added this address automatically."""
     return (entry.description or "").strip().lower() == _AUTO_ADDED
 
 
 def address_of(entry: AllowedIp) -> str | None:
     """
-    Return an entry's address in the provider's form, which is part of the resource's id; `None` if it is no address.
+    Return an entry's address in the provider's form, as in the resource's id; `None` if it is not a valid address.
 
-    A single address has no prefix length. Host bits are dropped: such an entry filters by its network.
+    A single address has no prefix length. Host bits are removed, because such an entry allows its whole network.
     """
     try:
         network = ipaddress.ip_network(entry.ip_address or "", strict=False)
@@ -208,11 +209,11 @@ def with_children(
     account: Reconciliation, belongings: dict[str, Belongings], stacks: Stacks, place: Place
 ) -> Reconciliation:
     """
-    Return the account with what belongs to each container, and who owns it.
+    Return the account with the child objects of each container and their owners.
 
     Args:
-        account: The account without it.
-        belongings: What belongs to each container, by its id.
+        account: The account without child objects.
+        belongings: The child objects of each container, by its id.
         stacks: The stacks.
         place: Whether a resource of a state is in this account.
     """
@@ -270,7 +271,7 @@ def with_children(
 
 
 def _is_certain(kind: str, resource: Managed, belongings: dict[str, Belongings]) -> bool:
-    """Whether what was not listed does not exist."""
+    """Whether a resource that was not listed certainly does not exist."""
     container = belongings.get(resource.id.partition("/")[0])
     return container is None or kind in container.known
 
@@ -289,7 +290,7 @@ def _children(one: FoundContainer, has: Belongings) -> Iterable[ChildRecord]:
     container = one.container.id
     for entry in has.access.allowed_ips:
         if entry.ip_address is None:
-            # Its id in a state has the address, so whether a stack owns it is not known.
+            # Its id in a state contains the address, so it is unknown whether a stack owns it.
             continue
         address = address_of(entry) or entry.ip_address
         yield ChildRecord(

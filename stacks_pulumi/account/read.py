@@ -1,4 +1,4 @@
-"""Reading the account: one list, a look at what seems to be missing, and what belongs to the containers."""
+"""Reads the account: one list, single requests for containers that seem to be missing, and the child objects."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "belongings", "confirm_missing", "connected"]
 
 _CONFIRMED: Final = 3
-"""How many absences are looked at one by one: with the list that is at most five calls."""
+"""How many missing containers are requested one by one: with the list that is at most five calls."""
 _FEW: Final = 60
-"""Up to so many calls take seconds, so no progress is shown."""
+"""Up to this number, calls take only seconds, so no progress is shown."""
 _STEP: Final = 0.1
 _PATIENCE: Final = 15.0
 
@@ -34,7 +34,7 @@ _PATIENCE: Final = 15.0
 @contextmanager
 def connected() -> Iterator[tuple[StacksClient, threading.Event]]:
     """
-    Connect to the account that the environment names.
+    Connect to the account in the environment.
 
     Yields:
         The client, and an event that ends every wait for the rate limit once it is set.
@@ -54,7 +54,7 @@ def connected() -> Iterator[tuple[StacksClient, threading.Event]]:
 
 def confirm_missing(client: StacksClient, account: Reconciliation) -> None:
     """
-    Look at some of the containers that stacks have and the list does not show.
+    Request some of the containers that are in a state but not in the list.
 
     Raises:
         UnreadableAnswerError: One of them exists, so the list cannot be trusted.
@@ -80,20 +80,20 @@ def belongings(
     write: Callable[[str], object] | None = None,
 ) -> dict[str, Belongings]:
     """
-    Read what belongs to the containers; how long it will take is said first.
+    Read the child objects of the containers. Before that, print how long it will take.
 
     Args:
         client: The API.
         containers: The containers.
         stop: Ends every wait for the rate limit once it is set.
-        write: Where progress goes; standard error unless given.
+        write: Prints the progress; by default to standard error.
 
     Raises:
-        StacksError: Something cannot be read whole.
+        StacksError: A list cannot be read completely.
     """
     if not containers:
         return {}
-    # One call that saves one for each container of an account without backups.
+    # In an account without backups, this one call saves one call per container.
     has_backups = client.backups.stats().total_backups != 0
     calls = sum(len(calls_for(container, backups=has_backups)) for container in containers)
     progress = Progress(calls, client.requests_per_minute, write or sys.stderr.write)
@@ -103,13 +103,13 @@ def belongings(
 
 class Progress:
     """
-    Lines that say how far it is.
+    Prints lines with the progress.
 
     Args:
-        calls: How many calls there will be.
-        per_minute: How many the rate limit allows.
-        write: Takes the lines.
-        now: The time in seconds.
+        calls: The total number of calls.
+        per_minute: How many calls per minute the rate limit allows.
+        write: Prints a line.
+        now: Returns the time in seconds.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Progress:
         self._last = now()
 
     def announce(self, containers: int) -> None:
-        """Say how many calls there will be and how long they will take."""
+        """Print how many calls there will be and how long they will take."""
         # The calls of the first minute are sent immediately.
         minutes = math.ceil(self._calls / self._per_minute) - 1
         takes = "seconds" if minutes < 1 else f"about {count(minutes, 'minute')}"
@@ -137,7 +137,7 @@ class Progress:
         )
 
     def done(self, calls: int) -> None:
-        """Say how many calls are done: every tenth of them, and every 15 seconds."""
+        """Print how many calls are done: after each tenth of them, and every 15 seconds."""
         if self._calls <= _FEW:
             return
         share, now = calls / self._calls, self._now()

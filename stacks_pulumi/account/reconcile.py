@@ -1,8 +1,9 @@
 """
-The account's containers against the stacks: who owns what.
+Compares the account's containers with the stacks, to find the owner of each.
 
-An id is not an identity: a container belongs to a stack if its id and its creation time are those in the state. The
-state of another account, or of another API, is left out. A container is an orphan only if every stack was read whole.
+An id alone is not an identity: a container belongs to a stack if both its id and its creation time are in the state.
+States of another account, or of another API, are ignored. A container is an orphan only if every stack was read
+completely.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ __all__ = [
 
 Ownership: TypeAlias = Literal["owned", "double", "orphan", "interrupted", "automatic", "unknown"]
 """
-`owned`: by one stack. `double`: by two resources or more. `interrupted`: in no state, and a stack was creating it.
-`orphan`: in no state. `automatic`: in no state, and made by the platform. `unknown`: in no state that could be read.
+`owned`: by one resource. `double`: by two resources or more. `interrupted`: in no state, but a stack was creating it.
+`orphan`: in no state. `automatic`: in no state, because the platform created it. `unknown`: in no state that could be
+read.
 """
 
 _CONTAINERS = frozenset({"Container", UNRECOGNISED})
@@ -49,14 +51,14 @@ class ChildRecord:
 
     Attributes:
         kind: Its kind, for instance `AllowedIp`.
-        id: The id that a resource for it has: `<container id>/<own name>`.
+        id: The id of its Pulumi resource: `<container id>/<name>`.
         name: Its name, or its address.
-        description: What it is, for people.
+        description: A description for people.
         removal: Method and path of the request that removes it.
-        automatic: Whether the platform made it by itself, so that no stack need own it.
+        automatic: Whether the platform created it automatically, so that it needs no owner.
         owners: The resources that manage it.
-        ownership: Who owns it.
-        creating: The interrupted creates that may have made it.
+        ownership: Its ownership.
+        creating: The interrupted creates that may have created it.
         recreated: Resources whose state has its id, in a container with another creation time.
     """
 
@@ -78,14 +80,14 @@ class FoundContainer:
     A container of the account.
 
     Attributes:
-        container: What the API says of it.
-        item: What it is and what it costs.
+        container: The container in the API's list.
+        item: Its kind and price.
         owners: The resources that manage it.
-        ownership: Who owns it.
-        creating: The interrupted creates that may have made it.
+        ownership: Its ownership.
+        creating: The interrupted creates that may have created it.
         recreated: Resources whose state has its id with another creation time.
-        notes: What a reader has to know.
-        children: What belongs to it, if that was asked for.
+        notes: Notes for the reader.
+        children: Its child objects, if they were read.
     """
 
     container: Container
@@ -104,7 +106,7 @@ class FoundContainer:
 
     @property
     def stacks(self) -> tuple[str, ...]:
-        """The stacks that own it, each once."""
+        """The stacks that own it, without duplicates."""
         return tuple(dict.fromkeys(owner.stack for owner in self.owners))
 
 
@@ -125,14 +127,14 @@ class Missing:
 @dataclass(frozen=True)
 class StackTotal:
     """
-    What a stack owns.
+    The containers of a stack and their price.
 
     Attributes:
         name: The stack's name.
         project: Its project.
-        ref: What `pulumi --stack` takes for it.
+        ref: Its name for `pulumi --stack`.
         containers: How many containers it owns.
-        price: What they cost in a month.
+        price: Their monthly price.
     """
 
     name: str
@@ -148,16 +150,16 @@ class Reconciliation:
     An account, compared with stacks.
 
     Attributes:
-        base_url: Where the API is.
+        base_url: The address of the API.
         taken_at: When the account was read.
-        found: Its containers, by name.
-        missing: What stacks have and the account does not.
+        found: Its containers, sorted by name.
+        missing: The resources that are in a state but not in the account.
         stacks: The total of each stack.
-        unread: The stacks that could not be read whole.
-        gaps: What of the account could not be read.
-        elsewhere: Stack -> why resources of it are of another account.
+        unread: The stacks that could not be read completely.
+        gaps: The parts of the account that could not be read.
+        elsewhere: Stack -> why some of its resources are of another account.
         source: Where the stacks come from.
-        notes: What a reader has to know.
+        notes: Notes for the reader.
     """
 
     base_url: str
@@ -173,12 +175,12 @@ class Reconciliation:
 
     @property
     def complete(self) -> bool:
-        """Whether every stack and everything of the account that was asked for was read whole."""
+        """Whether every stack, and all requested parts of the account, were read completely."""
         return not (self.unread or self.gaps)
 
     @property
     def price(self) -> Price:
-        """What the account costs in a month."""
+        """The monthly price of the account."""
         return total(one.item.price for one in self.found)
 
     @property
@@ -188,7 +190,7 @@ class Reconciliation:
 
     @property
     def counted_twice(self) -> Price:
-        """What the totals of the stacks have more than once."""
+        """The part of the price that the totals of the stacks contain more than once."""
         return total(one.item.price for one in self.found for _ in one.stacks[1:])
 
     def having(self, ownership: Ownership) -> tuple[FoundContainer, ...]:
@@ -196,13 +198,13 @@ class Reconciliation:
         return tuple(one for one in self.found if one.ownership == ownership)
 
     def children(self) -> Iterable[ChildRecord]:
-        """Everything that belongs to a container, if that was asked for."""
+        """The child objects of all containers, if they were read."""
         return (child for one in self.found for child in one.children)
 
 
 class Place:
     """
-    Whether a resource of a state is in this account.
+    Decides whether a resource of a state is in this account.
 
     Args:
         containers: The account's containers.
@@ -225,7 +227,7 @@ class Place:
             return None
         if self._accounts:
             own = account_of(resource.id)
-            return f"its ids begin with {own}-, and those of this account with {min(self._accounts)}-"
+            return f"its ids begin with {own}-, but those of this account with {min(self._accounts)}-"
         return "it was made with another key, and this account has no containers to recognise it by"
 
     def other_api(self, base_url: str | None) -> bool:
@@ -245,9 +247,9 @@ def reconcile(
     Compare an account with stacks.
 
     Args:
-        containers: The account's containers, each with what it costs.
-        stacks: The stacks, and which of them could not be read.
-        base_url: Where the API is.
+        containers: The account's containers, each with its kind and price.
+        stacks: The stacks, and those that could not be read.
+        base_url: The address of the API.
         fingerprint: Part of a digest of base URL and key, as states record it.
         taken_at: When the account was read.
     """
@@ -279,7 +281,7 @@ def reconcile(
 
 @dataclass
 class _Claims:
-    """What the states say about the account's containers, by id."""
+    """The resources in the states, by the id of the container that they manage."""
 
     owners: dict[str, list[Managed]] = field(default_factory=lambda: defaultdict(list))
     recreated: dict[str, list[Managed]] = field(default_factory=lambda: defaultdict(list))
@@ -288,11 +290,11 @@ class _Claims:
     elsewhere: dict[str, str] = field(default_factory=dict)
 
     def add(self, resource: Managed, container: Container | None, elsewhere: str | None) -> None:
-        """Take a resource into account, with the container that has its id."""
+        """Add a resource, with the container that has its id."""
         if elsewhere is not None:
             self.elsewhere.setdefault(resource.stack, elsewhere)
             if container is not None and same_instant(resource.created_at, container.created_at):
-                # Too alike to be called an orphan: the two addresses may lead to one API.
+                # Not reported as an orphan, because both addresses may lead to the same API.
                 self.remarks[container.id].append(
                     f"{resource.stack} has a container with this id and creation time at {resource.base_url}"
                 )
@@ -308,7 +310,7 @@ class _Claims:
 
 
 def recreated(resource: Managed, container: Container) -> Missing:
-    """Return that a resource is missing because its container was deleted and created again."""
+    """Return the finding that a resource is missing because its container was deleted and created again."""
     return Missing(
         resource,
         f"the container with this id was created at {container.created_at}, and the one in the state at "
@@ -317,13 +319,13 @@ def recreated(resource: Managed, container: Container) -> Missing:
 
 
 def _creating(stacks: Stacks, place: Place, free: Iterable[Container]) -> dict[str, list[Interrupted]]:
-    """The interrupted creates by the id of the container that they may have made."""
+    """Return the interrupted creates by the id of the container that they may have created."""
     operations: dict[str, list[Interrupted]] = defaultdict(list)
     for operation in (one for state in stacks.read for one in state.interrupted if one.kind == "Container"):
         if operation.name is not None and not place.other_api(operation.base_url):
             operations[operation.name.casefold()].append(operation)
     every = [operation for named in operations.values() for operation in named]
-    # A container whose name cannot be read may be any of them.
+    # A container whose name cannot be read may be the result of any of them.
     return {
         container.id: every if container.name is None else operations.get(container.name.casefold(), [])
         for container in free
@@ -353,7 +355,7 @@ def _found(
 
 
 def _refined(item: Item, owners: Sequence[Managed]) -> Item:
-    """What the API leaves open of a container, the state of the stack that owns it may say."""
+    """Replace an item whose price is a range by that in the owner's state, if its price is exact and in the range."""
     if item.price.exact or not owners:
         return item
     told = owners[0].item
@@ -376,7 +378,7 @@ def _totals(stacks: Stacks, found: Iterable[FoundContainer]) -> tuple[StackTotal
 
 
 def _normal(url: str) -> str:
-    """One spelling for all of this machine's names, for default ports and for a slash at the end."""
+    """Normalise a URL: one spelling for names of this machine, for default ports and for a slash at the end."""
     try:
         parts = urlsplit(url.strip())
         host, port = (parts.hostname or "").lower(), parts.port

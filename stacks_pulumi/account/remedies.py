@@ -1,4 +1,4 @@
-"""The command that a person may run for each finding. Nothing here is run by this program."""
+"""The command for each finding, which the user may run. This program does not run it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _REMOVES: Final = "To remove what belongs to a container"
 @dataclass(frozen=True)
 class Remedy:
     """
-    What to do about a finding.
+    The advice for a finding.
 
     Attributes:
-        title: The finding, and the containers or resources that it is about.
-        advice: What the command does, and what to look at before.
+        title: The finding, with its containers or resources.
+        advice: What the command does, and what to check before.
         command: The command, for a POSIX shell.
     """
 
@@ -104,7 +104,7 @@ def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
 
 
 def _where(account: Reconciliation, stack: str) -> str:
-    """Where `pulumi` has to be run for a stack: it reads the project, and an export does not name the organization."""
+    """Return where to run `pulumi` for a stack: it needs the project, and an export does not name the organization."""
     project = next((one.project for one in account.stacks if one.name == stack), "")
     return f", in the folder of the project {project}" if project else ""
 

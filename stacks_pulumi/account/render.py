@@ -1,7 +1,7 @@
 """
-The account for people: as a table, and as Markdown.
+Renders the account as a table and as Markdown.
 
-Names come from the account and from states, so nothing in them is an escape code, a row or markup.
+Names come from the account and from states and are untrusted input, so escape codes and markup in them are escaped.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _OWNED_BY_NONE: Final = {
 @dataclass(frozen=True)
 class View:
     """
-    Everything that a page shows.
+    Everything that is shown.
 
     Attributes:
         account: The account.
         report: What changed since a snapshot, if it was compared with one.
-        verdicts: What the limits say.
-        failed: The findings that were asked to fail, and are there.
+        verdicts: The verdicts of the limits.
+        failed: The findings of --fail-on that exist.
     """
 
     account: Reconciliation
@@ -104,7 +104,7 @@ def markdown(view: View) -> str:
 
 
 def _by_advice(account: Reconciliation) -> list[tuple[str, dict[str, list[str]]]]:
-    """What to do, once each: the advice, and for each command the findings that it is for."""
+    """Group the findings: each advice once, with its commands and the findings of each command."""
     found: dict[str, dict[str, list[str]]] = {}
     for remedy in remedies(account):
         found.setdefault(remedy.advice, {}).setdefault(remedy.command, []).append(remedy.title)
@@ -154,7 +154,7 @@ def _totals(account: Reconciliation) -> list[list[str]]:
 
 
 def _remarks(view: View) -> Iterable[tuple[str, str]]:
-    """What a reader has to know, each with its weight."""
+    """Return the remarks for the reader, each with its weight."""
     account = view.account
     for unread in account.unread:
         yield "error", f"{unread.stack} was not read: {unread.error}"
@@ -187,7 +187,7 @@ def _columns(head: list[str], rows: list[list[str]], *, right: int) -> list[str]
 
 
 def _short(text: str) -> str:
-    """One long description must not make every row as wide; `--json` has the whole."""
+    """Shorten a long text, so that it does not make every row as wide. `--json` has the full text."""
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
 
@@ -200,7 +200,7 @@ def _table(head: list[str], rows: list[list[str]], *, right: int) -> list[str]:
 
 
 def _price(text: str) -> str:
-    # A dollar sign begins mathematics where two of them stand in one line.
+    # Two dollar signs in one line would begin and end a formula.
     return text.replace("$", "\\$")
 
 

@@ -1,4 +1,4 @@
-"""What an export of a stack says about our resources: what it owns, and what it may have been creating."""
+"""Reads the export of a stack: the STACKS resources that it manages, and those that it may have been creating."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["OWNING", "Interrupted", "Managed", "StackState", "read_export"]
 
 OWNING: Final = frozenset({"AllowedIp", "Connection", "Container", "PinnedBackup", "VpnClient", UNRECOGNISED})
 """
-The kinds whose resources are an object of the account each. One of a kind that this version does not know may be one:
-what it has the id of is not called an orphan.
+The kinds whose resources are objects of the account. A resource of an unknown kind may be an object too, so an object
+with its id is not reported as an orphan.
 """
 
-_HELP: Final = "hand in what `pulumi stack export` wrote"
+_HELP: Final = "pass the output of `pulumi stack export`"
 _DEFAULT_ORGANIZATION: Final = "organization"
 _OWN_NAME: Final = {"AllowedIp": "ip_address", "Connection": "name", "Container": "name", "VpnClient": "name"}
 """Kind -> the input that names the object in the account."""
@@ -51,7 +51,7 @@ class _Deployment(msgspec.Struct):
 
 
 class _Export(msgspec.Struct):
-    # A stack that was never updated has null here.
+    # This is null for a stack that was never updated.
     deployment: _Deployment | None
 
 
@@ -65,10 +65,10 @@ class Managed:
         urn: Its URN.
         kind: Its kind, for instance `Container`.
         id: Its id: the container's id, or one that begins with it.
-        created_at: Creation time of the container (for a child, of its container); `None` if not recorded.
+        created_at: Creation time of the container, or of a child's container; `None` if it is not recorded.
         origin: Part of a digest of the key that changed it last; `None` in old states.
         base_url: The API that its provider was configured with; `None` if the state does not say.
-        item: What it is and what it costs, as the state says; `None` for what is no container.
+        item: Its kind and price according to the state; `None` if it is not a container.
         protect: Whether Pulumi refuses to delete it.
         retain: Whether it stays in the account when it leaves the stack.
         left_over: Whether it is the old half of a replacement, to be deleted by the next `up`.
@@ -97,7 +97,7 @@ class Managed:
 @dataclass(frozen=True)
 class Interrupted:
     """
-    A create that was interrupted: it is not known whether the object exists.
+    A create that was interrupted: it is unknown whether the object exists.
 
     Attributes:
         stack: The stack's name.
@@ -117,7 +117,7 @@ class Interrupted:
 
     def may_have_made(self, kind: str, container: str, name: str) -> bool:
         """
-        Return whether it may have made an object that belongs to a container.
+        Return whether it may have created this object of a container.
 
         Args:
             kind: The object's kind.
@@ -134,16 +134,16 @@ class Interrupted:
 @dataclass(frozen=True)
 class StackState:
     """
-    A stack, as far as our resources go.
+    The STACKS resources of a stack.
 
     Attributes:
         name: `project/stack`, with the organization before it where that is not the default one.
         project: Its project; empty for a stack without resources.
-        ref: What `pulumi --stack` takes for it.
-        managed: What it manages.
-        interrupted: What it may have been creating.
-        gap: Why this is not the whole; empty if it is.
-        saved_at: When the state was saved; empty if it does not say.
+        ref: Its name for `pulumi --stack`.
+        managed: The resources that it manages.
+        interrupted: The creates that may have been interrupted.
+        gap: Why this is incomplete; empty if it is complete.
+        saved_at: When the state was saved; empty if the state does not contain it.
     """
 
     name: str
@@ -160,12 +160,12 @@ def read_export(data: bytes, ref: str | None = None, project: str = "") -> Stack
     Read an export.
 
     Args:
-        data: What `pulumi stack export` wrote.
-        ref: The stack's name as the backend lists it; by default its resources say it.
-        project: The project that the backend leaves out of the name: that of the folder in which it was asked.
+        data: The output of `pulumi stack export`.
+        ref: The stack's name in the backend's list; by default its resources show it.
+        project: The project of the current folder, which the backend omits from the name.
 
     Raises:
-        InputError: It is no export, or not a whole one.
+        InputError: It is not an export, or an incomplete one.
     """
     try:
         export = msgspec.json.decode(utf8(data), type=_Export)
@@ -194,7 +194,7 @@ def read_export(data: bytes, ref: str | None = None, project: str = "") -> Stack
 
 
 def _is_unclear(operation: Interrupted) -> bool:
-    """Whether any container could be what it has made."""
+    """Whether it may have created any container, because its state does not name it."""
     return operation.kind == UNRECOGNISED or (operation.kind == "Container" and operation.name is None)
 
 
@@ -206,7 +206,7 @@ def _gap(operation: Interrupted) -> str:
 
 
 def _names(urns: list[str], ref: str | None, project: str) -> tuple[str, str, str]:
-    """The project, the stack's name for people, and its name within its project."""
+    """Return the project, the stack's name for people, and its name within its project."""
     told = next((urn.split("::") for urn in urns if urn.count("::") >= 2), None)
     parts = (ref or "").split("/")
     if told is not None:
@@ -215,7 +215,7 @@ def _names(urns: list[str], ref: str | None, project: str) -> tuple[str, str, st
         return "", "an empty stack", ""
     else:
         stack, project = parts[-1], parts[1] if len(parts) == 3 else project
-    # The backend leaves out the project of the folder in which it is asked, and the user's own organization then too.
+    # The backend omits the project of the current folder, and then also the user's default organization.
     organization = parts[0] if len(parts) > 1 and parts[0] != _DEFAULT_ORGANIZATION else ""
     return project, "/".join(part for part in (organization, project, stack) if part), stack
 
@@ -233,7 +233,7 @@ def _urls(resources: list[_Resource]) -> dict[str, str]:
 
 def _managed(stack: str, resource: _Resource, base_url: str | None) -> Managed | None:
     kind = kind_of(resource.type, resource.inputs or {})
-    # What was only looked up belongs to another stack; what waits to be created again has been deleted.
+    # A resource that is only read belongs to another stack. One that is pending replacement has been deleted.
     if kind not in OWNING or not resource.custom or resource.external or resource.pending_replacement:
         return None
     if not resource.id:

@@ -1,5 +1,5 @@
 """
-The STACKS API as a typed client. It knows HTTP and nothing of Pulumi, and is pleasant on its own.
+A typed client of the STACKS API. It does not depend on Pulumi and can be used without it.
 
 `(guide, "List Containers")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
 """

@@ -1,7 +1,7 @@
 """
-What passes along the chain: a `Call` in, an `Answer` back.
+The data that the chain of handlers exchanges: a `Call` goes in, an `Answer` comes back.
 
-A call is plain data. It knows how to read its own answer (`parse`), and nothing of time, threads or sockets.
+A call is plain data: it has a function that reads its answer (`parse`), and no dependency on time, threads or sockets.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["CALL_ERRORS", "Answer", "Call", "Handler", "Priority", "Scope", "Sen
 T = TypeVar("T")
 
 CALL_ERRORS: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)
-"""How a call can fail by itself; whatever else comes out of one was raised by a pulse."""
+"""The errors of a call itself. Any other exception that a call raises comes from a pulse."""
 
 
 class Scope:
@@ -33,7 +33,7 @@ class Scope:
 
 
 class Priority(enum.IntEnum):
-    """Who goes first when the rate limit makes calls queue: the smaller number."""
+    """The order of calls that wait for the rate limit: the smaller number is sent first."""
 
     WRITE = 0
     READ = 1
@@ -50,13 +50,13 @@ class Call(Generic[T]):
         what: The same for people, for instance `create container "web"`: how an error's message begins.
         method: The HTTP method.
         path: Below the base URL, made by `path()`.
-        scope: What the key needs.
+        scope: The permission that the key needs.
         parse: Reads the decoded body: JSON as Python objects, or text if `text` is set.
-        query: What goes behind the question mark.
+        query: The query parameters.
         json: The body.
         text: Whether the answer may be plain text instead of JSON (logs, certificate, VPN configuration, nothing).
-        poll: Whether it only looks whether something has happened yet; such a call lets all others go first.
-        again: Whether it may be sent twice although it is a POST, because the second does no more than the first.
+        poll: Whether it only checks whether something has happened yet. All other calls are sent before such a call.
+        again: Whether it is a POST that is idempotent, so that it may be sent twice.
         fixed: Whether its path exists in every account, so that a 404 can only mean a wrong base URL.
         pulse: Called while the call waits for its turn; what it raises ends the call before it is sent.
     """
@@ -77,27 +77,27 @@ class Call(Generic[T]):
 
     @property
     def priority(self) -> Priority:
-        """Its place in the queue."""
+        """The call's priority in the queue."""
         if self.poll:
             return Priority.POLL
         return Priority.READ if self.method == "GET" else Priority.WRITE
 
     @property
     def repeatable(self) -> bool:
-        """Whether it may be sent again when nobody knows what became of it."""
+        """Whether the call may be sent again if the outcome of the first attempt is unknown."""
         return self.again or self.method != "POST"
 
 
 @dataclass(frozen=True)
 class Answer:
     """
-    One response, before it is understood.
+    One response, not parsed yet.
 
     Attributes:
         status: HTTP status code.
         headers: With lower-case names.
-        body: The bytes, no longer compressed.
-        received: When it came, in seconds since the Unix epoch by our clock.
+        body: The bytes, decompressed.
+        received: When it arrived, in seconds since the Unix epoch by this machine's clock.
     """
 
     status: int
@@ -107,14 +107,14 @@ class Answer:
 
 
 class Sender(Protocol):
-    """The inner part of the chain: a call becomes an answer."""
+    """The inner part of the chain: it sends a call and returns the answer."""
 
     def __call__(self, call: Call[Any], /) -> Answer:
         """Send it."""
 
 
 class Handler(Protocol):
-    """The outer part of the chain: a call becomes the value that it asked for."""
+    """The outer part of the chain: it sends a call and returns the parsed value."""
 
     def __call__(self, call: Call[T], /) -> T:
         """Carry it out."""
@@ -122,15 +122,15 @@ class Handler(Protocol):
 
 def path(*segments: str | int) -> str:
     """
-    A path of these segments, each quoted so that it stays one segment.
+    Return the path that these segments make, each quoted so that it stays one segment.
 
     Raises:
-        ValueError: A segment is empty, `.` or `..`: the request would go to another endpoint (`DELETE` of an empty
-            id to the whole collection).
+        ValueError: A segment is empty, `.` or `..`. The request would go to another endpoint: a `DELETE` with an empty
+            id would go to the whole collection.
     """
     texts = [str(segment) for segment in segments]
     for text in texts:
         if text in {"", ".", ".."}:
-            msg = f"{text!r} is no id or name of the STACKS API"
+            msg = f"{text!r} is not a valid id or name in the STACKS API"
             raise ValueError(msg)
     return "".join(f"/{quote(text, safe='')}" for text in texts)

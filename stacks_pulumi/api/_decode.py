@@ -1,7 +1,7 @@
 """
-Status and body become the value that was asked for, or a typed error.
+Decodes an answer: its status and body become the requested value or a typed error.
 
-This handler sits inside the retry: an answer that was cut short is asked for again, where that is safe.
+This handler is inside the retry handler, so a call whose answer was cut short is sent again where that is safe.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _PAGE: Final = re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE)
 
 
 class Decode:
-    """The handler."""
+    """The handler that decodes answers."""
 
     def __init__(self, send: Sender, base_url: str = DEFAULT_BASE_URL) -> None:
         self._send = send
@@ -55,23 +55,23 @@ class Decode:
 
         Raises:
             ApiError: The answer is an error.
-            UnreadableAnswerError: It is none that can be understood.
+            UnreadableAnswerError: The answer cannot be understood.
         """
         answer = self._send(call)
         if answer.status in _REDIRECT:
             raise _unreadable(call, answer, _redirect(answer))
         if answer.status not in _SUCCESS:
             body = _body_of_error(answer)
-            # To the program, "not found" means "gone, forget it". That must come from the API itself, and not from
-            # whoever answers at a wrong address.
+            # A "not found" error makes the caller drop the resource from its state. So it must come from the API, not
+            # from another server at a wrong address.
             if answer.status == _NOT_FOUND and not isinstance(body, Mapping):
                 raise _unreadable(call, answer, "it does not come from the API (check the base URL)")
             if answer.status == _NOT_FOUND and (call.fixed or not self._reaches_the_api()):
                 raise wrong_base_url(call, answer, body, self._base_url)
             raise problem(call, answer, body)
         if call.text and _PAGE.match(answer.body.removeprefix(_BOM)):
-            # A proxy's page says 200 as well, and nothing was done. Where there is nothing to be read in an answer,
-            # whatever came would be taken for one.
+            # A proxy's page may have status 200 too, although the API did not receive the request. Calls that accept
+            # any text would accept that page.
             raise _unreadable(
                 call, answer, "it is a web page and does not come from the API (check the base URL)"
             )
@@ -86,11 +86,11 @@ class Decode:
             raise _unreadable(call, answer, "its JSON is nested too deeply") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _unreadable(
-                call, answer, f"it is no whole JSON document ({len(answer.body)} bytes)"
+                call, answer, f"it is not a complete JSON document ({len(answer.body)} bytes)"
             ) from None
 
     def _reaches_the_api(self) -> bool:
-        """Whether the base URL is that of the API. Where it does not look like one, the list of containers shows it."""
+        """Whether the base URL is that of the API. If its form does not show it, a list of the containers does."""
         if not self._is_trusted:
             self._is_trusted = self._send(_PROBE).status != _NOT_FOUND
         return self._is_trusted
@@ -105,14 +105,14 @@ def _body(call: Call[Any], answer: Answer) -> Any:
             wrapper = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError):
             wrapper = None
-        # A log may be one line, and that line may be JSON. What calls itself plain text is believed.
+        # A log may consist of one line of JSON. So an answer whose content type is plain text counts as text.
         if isinstance(wrapper, Mapping) and ("success" in wrapper or "text/plain" not in kind):
             return wrapper
     return content.decode("utf-8", "replace")
 
 
 def _body_of_error(answer: Answer) -> Any:
-    # The status has said already that it is an error; a body that cannot be read takes nothing from that.
+    # The status alone shows that this is an error, so the body need not be readable.
     try:
         return msgspec.json.decode(answer.body.removeprefix(_BOM))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -124,7 +124,7 @@ def _says_no(body: Any) -> bool:
         return False
     if "success" in body:
         return body["success"] is False
-    # A container has a field `error` as well; an answer that is nothing but an error has no id and no data.
+    # A container also has a field `error`; an answer that is only an error has no id and no data.
     return bool(body.get("error")) and not body.keys() & {"id", "data"}
 
 
@@ -134,11 +134,11 @@ def _redirect(answer: Answer) -> str:
     except ValueError:
         host = None
     where = f" to {scrub(host, 100)}" if host else ""
-    return f"it is a redirect{where}, which is not followed because the API key would go along (check the base URL)"
+    return f"it is a redirect{where}, which is not followed, to keep the API key from another host (check the base URL)"
 
 
 def _unreadable(call: Call[Any], answer: Answer, why: str) -> UnreadableAnswerError:
-    effect = "" if call.method == "GET" else "; it may have been carried out: look before asking again"
+    effect = "" if call.method == "GET" else "; it may have been carried out, so check before you try again"
     return UnreadableAnswerError(
         f"{scrub(call.what)}: the API's answer ({answer.status}) cannot be understood: {why}{effect}",
         operation=call.operation,

@@ -1,7 +1,7 @@
 """
-An answer that says no, as a typed error: what was asked, what came back, what to do next.
+Turns the API's error answers into typed errors: what the request was, what the API answered, what to do next.
 
-One function for each code of the guide ("Error Codes", "Common Error Responses").
+There is one function for each status code in the guide ("Error Codes", "Common Error Responses").
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Refusal:
         request = scrub(self.answer.headers.get("x-request-id", ""), 80)
         said = f" (request {request})" if request else ""
         if not self.body:
-            next_step += "; it is not how the API refuses, so look at the proxy and the base URL as well"
+            next_step += "; it is not in the API's error format, so check the proxy and the base URL as well"
         return kind(
             f"{scrub(self.call.what)}: {came_back}{said}; {next_step}",
             status=self.answer.status,
@@ -58,18 +58,18 @@ class _Refusal:
 
     @property
     def said(self) -> str:
-        """The code and, where there are any, the API's own words."""
+        """The status code and the API's message, if it has one."""
         return f"{self.answer.status}: {self.words}" if self.words else f"{self.answer.status}"
 
 
 def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
     """
-    The error that an answer stands for.
+    Return the error that an answer means.
 
     Args:
-        call: What was asked.
-        answer: What came back: an error status, or a success status with a body that says that it was none.
-        body: Its body, decoded; text if it was no JSON.
+        call: The call that was sent.
+        answer: Its answer: an error status, or a success status with a body that reports an error.
+        body: The decoded body; text if it was not JSON.
     """
     refusal = _Refusal(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
     return _BY_STATUS.get(answer.status, _by_content)(refusal)
@@ -77,9 +77,9 @@ def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
 
 def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) -> ApiError:
     """
-    The error for a 404 that is not about a resource: the path exists in every account, or in none at this address.
+    Return the error for a 404 that is caused by the base URL: the path exists in every account, or the API is not here.
 
-    It is not a `NotFoundError`, which callers take for "deleted".
+    It is not a `NotFoundError`, because callers treat that as "deleted".
     """
     refusal = _Refusal(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
     return refusal.as_error(
@@ -92,7 +92,7 @@ def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) ->
 def _by_content(refusal: _Refusal) -> ApiError:
     if refusal.answer.status >= 500:
         return _server_fault(refusal)
-    # A refusal under another code, or under 200: the body shows which one it is.
+    # A known error with an unexpected status code, or with 200: the fields of the body show which error it is.
     for field, meaning in (
         ("spending_cap", _no_money),
         ("required_scope", _forbidden),
@@ -154,7 +154,7 @@ def _forbidden(refusal: _Refusal) -> ApiError:
         scope = scrub(required, 60)
         lacking = refusal.as_error(
             MissingScopeError,
-            f"the API key lacks the scope {scope} (403; it has {', '.join(scopes) or 'none that were told'})",
+            f"the API key lacks the scope {scope} (403; it has {', '.join(scopes) or 'none reported'})",
             f"make a key with that scope {_KEYS_PAGE}",
         )
         return replace(lacking, required_scope=scope, key_scopes=scopes)
@@ -184,8 +184,8 @@ def _not_found(refusal: _Refusal) -> ApiError:
 def _conflict(refusal: _Refusal) -> ApiError:
     return refusal.as_error(
         ConflictError,
-        f"it conflicts with what is there ({refusal.said})",
-        "see what is there already and in which state, then try again",
+        f"it conflicts with the current state ({refusal.said})",
+        "check which resources exist and in which state they are, then try again",
     )
 
 
@@ -196,7 +196,7 @@ def _rate_limited(refusal: _Refusal) -> ApiError:
     error = refusal.as_error(
         RateLimitedError,
         f"the key's rate limit{budget} is used up ({refusal.said})",
-        f"try again {when}, or use a key of its own for what else uses this one",
+        f"try again {when}, or create another key for the other programs that use this one",
     )
     return replace(error, retry_after=wait)
 
@@ -205,7 +205,7 @@ def _server_fault(refusal: _Refusal) -> ApiError:
     error = refusal.as_error(
         ServerError,
         f"the API failed ({refusal.said})",
-        "try again later; if it stays, contact STACKS support with the time and the request",
+        "try again later; if the error persists, contact STACKS support with the time and the request",
     )
     return replace(error, retry_after=retry_after(refusal.answer))
 

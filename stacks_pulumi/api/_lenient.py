@@ -1,9 +1,9 @@
 """
-Reading bodies whose shape the guide leaves open, or spells in several ways.
+Reads bodies whose shape the guide does not specify, or specifies in several ways.
 
-The list spells its fields in snake_case, the status in camelCase, the answer to a create request in both: `record`
-brings all of them to one spelling and then lets msgspec check the types. Answers come with or without `data`, lists
-come bare, wrapped or as a mapping, and texts come bare or wrapped.
+The list has fields in snake_case, the status in camelCase, the answer to a create request in both. `record` converts
+all of them to snake_case, then msgspec checks the types. An answer may be wrapped in `data` or not, a list may be
+bare, wrapped or a mapping, and a text may be bare or wrapped.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ _LINE_KEYS: Final = ("line", "log", "message", "text")
 
 class ShapeError(Exception):
     """
-    A body is not of the shape that was looked for.
+    A body does not have the expected shape.
 
     Attributes:
-        path: Where, for instance `data[2].port`.
-        wanted: What should be there; never what is.
+        path: Where the mismatch is, for instance `data[2].port`.
+        wanted: What was expected. It never contains the value from the body.
     """
 
     def __init__(self, path: str, wanted: str) -> None:
@@ -70,21 +70,21 @@ class ShapeError(Exception):
 
 
 def snake(name: str) -> str:
-    """`hasWebUI` -> `has_web_ui`; names that are in snake_case already stay."""
+    """Convert a name to snake_case: `hasWebUI` -> `has_web_ui`. Names in snake_case are returned unchanged."""
     return _HUMP.sub("_", name).lower()
 
 
 def done(_body: Any) -> bool:
-    """Read an answer that says no more than that it was done: true."""
+    """Return true: the answer only confirms that the request was carried out."""
     return True
 
 
 def mapping(value: Any, path: str = "body") -> Mapping[str, Any]:
     """
-    The value, which has to be an object.
+    Return the value if it is an object.
 
     Raises:
-        ShapeError: It is not.
+        ShapeError: It is not an object.
     """
     if not isinstance(value, Mapping):
         raise ShapeError(path, "an object was expected")
@@ -93,12 +93,12 @@ def mapping(value: Any, path: str = "body") -> Mapping[str, Any]:
 
 def unwrap(body: Any, *keys: str, path: str = "body") -> tuple[Any, str]:
     """
-    What the answer is about, and where that is: the value under `data` or one of the keys, or else the body itself.
+    Return the content of an answer and its path: the value under `data` or one of the keys, otherwise the body itself.
 
     Args:
         body: The decoded body.
-        keys: Names in snake_case that it may be under, beside or inside `data`.
-        path: Where the body is.
+        keys: Names in snake_case that the content may be under, beside or inside `data`.
+        path: The path of the body.
     """
     for key in ("data", *keys):
         if isinstance(body, Mapping):
@@ -110,23 +110,23 @@ def unwrap(body: Any, *keys: str, path: str = "body") -> tuple[Any, str]:
 
 def item(kind: type[M], body: Any, *keys: str) -> M:
     """
-    One model from an answer.
+    Return one model from an answer.
 
     Raises:
-        ShapeError: It has another shape.
+        ShapeError: The answer does not have the expected shape.
     """
     return record(kind, *unwrap(body, *keys))
 
 
 def require_text_id(value: Any, path: str) -> None:
     """
-    Refuse a created object whose id is not text, as all ids but those of backups are.
+    Raise if a created object has an id that is not text. All ids are text, except those of backups.
 
-    A number would be read as text, and the state would hold an id that no object has. An answer without a readable id
-    is resolved by a look at the list instead.
+    A number would be converted to text, and the state would contain an id that no object has. After this error the
+    caller looks for the object in the list.
 
     Raises:
-        ShapeError: There is an id, and it is not text.
+        ShapeError: The id is not text.
     """
     given = {snake(name): entry for name, entry in value.items()} if isinstance(value, Mapping) else {}
     if not isinstance(given.get("id", ""), str):
@@ -135,17 +135,17 @@ def require_text_id(value: Any, path: str) -> None:
 
 def items(kind: type[M], body: Any, *keys: str, path: str = "body", bare: Sequence[str] = ()) -> Listing[M]:
     """
-    All models from an answer that is a list: bare, wrapped, or as a mapping by name.
+    Return all models from an answer that is a list: bare, wrapped, or a mapping by name.
 
     Args:
         kind: The model.
         body: The decoded body.
         keys: Names that the list may be under, beside or inside `data`.
-        path: Where the body is.
-        bare: The fields that are meant by an entry that is only a text, or by the name of an entry in a mapping.
+        path: The path of the body.
+        bare: The fields that get the text of an entry that is only a text, or the name of an entry in a mapping.
 
     Raises:
-        ShapeError: It is not a list. What cannot be read in a row only makes a gap in it, see `Listing`.
+        ShapeError: It is not a list. A row that cannot be read is no error: the `Listing` then has a gap.
     """
     value, path = unwrap(body, *keys, path=path)
     entries = list(_entries(value, path, bare))
@@ -173,10 +173,10 @@ def _entries(value: Any, path: str, bare: Sequence[str]) -> Iterator[Any]:
 
 
 def _rows(kind: type[M], entries: Sequence[Any], path: str) -> tuple[list[M], str | None, set[Any]]:
-    """The rows that can be read, the first one that cannot, and the ids of those that can in part."""
+    """Return the readable rows, the problem of the first unreadable one, and the ids of partly readable ones."""
     prepare(kind)
     given = _respelled_together(kind, entries)
-    # Almost always all rows can be read, and then one conversion of the whole list is much quicker.
+    # Nearly always all rows are readable, and one conversion of the whole list is much faster.
     with contextlib.suppress(msgspec.ValidationError):
         return msgspec.convert(given, list[kind], strict=False), None, set()  # type: ignore[valid-type]  # known at run time
     texts = [name for name, is_text in _fields(kind) if is_text]
@@ -198,7 +198,7 @@ def _rows(kind: type[M], entries: Sequence[Any], path: str) -> tuple[list[M], st
 
 
 def _row(kind: type[M], fields: Any, texts: Iterable[str]) -> M | None:
-    """The row, with numbers as text where a text is meant; `None` if a field cannot be read."""
+    """Return the row, with numbers converted for fields that hold text; `None` if a field cannot be read."""
     try:
         return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError:
@@ -212,10 +212,10 @@ def _row(kind: type[M], fields: Any, texts: Iterable[str]) -> M | None:
 
 def _respelled_together(kind: type[M], entries: Sequence[Any]) -> list[Any]:
     """
-    The fields of the model in each row, as `_respelled` finds them; but numbers stay numbers where a text is meant.
+    Return the model's fields of each row, like `_respelled`, except that numbers are not converted to text.
 
-    What the names mean is found out once for all rows that have the same names, in the same order. A row that is not an
-    object stays as it is.
+    The names are resolved once for all rows that have the same names in the same order. A row that is not an object is
+    returned unchanged.
     """
     layouts: dict[tuple[str, ...], _Layout] = {}
     rows: list[Any] = []
@@ -239,25 +239,25 @@ def _respelled_together(kind: type[M], entries: Sequence[Any]) -> list[Any]:
 
 
 def _as_text(value: Any) -> Any:
-    """`"version": 22` and `"id": 178` mean the text as well; a number that is a number stays one."""
+    """Return a number as text, for fields that hold text: `"version": 22`, `"id": 178`. Others stay unchanged."""
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 class _Layout(NamedTuple):
     names: tuple[str, ...]
-    """The field that each name means. A name that means none is left as it is, and the conversion skips it."""
+    """The field for each name. An unknown name stays unchanged, and the conversion ignores it."""
     ranked: Sequence[tuple[str, Sequence[str]]]
-    """Fields for which the row has more than one name, and these names, best first."""
+    """Fields for which the row has more than one name, with these names; the preferred name is first."""
     synonyms: Sequence[tuple[str, Mapping[str, str]]]
     """Fields whose values have synonyms."""
 
 
 def _layout(kind: type[M], given: tuple[str, ...]) -> _Layout:
-    """What the names in a row mean."""
+    """Return the fields for the names of a row."""
     known = _spellings(kind)
     fields = {name: field for name in given if (field := known(name)) is not None}
     spellings: dict[str, list[str]] = {}
-    # Of two names with the same rank the last one counts.
+    # If two names have the same rank, the last one is used.
     position = {name: -index for index, name in enumerate(fields)}
     for name in sorted(fields, key=lambda name: (fields[name].rank, position[name])):
         spellings.setdefault(fields[name].name, []).append(name)
@@ -270,16 +270,16 @@ def _layout(kind: type[M], given: tuple[str, ...]) -> _Layout:
 
 def record(kind: type[M], value: Any, path: str = "body") -> M:
     """
-    One model from one object, whatever the spelling of its fields. A field that cannot be read is `None`.
+    Return one model from one object, with its fields in any spelling. A field that cannot be read is `None`.
 
     Raises:
-        ShapeError: It is not an object, or a field that must be there is missing or cannot be read.
+        ShapeError: It is not an object, or a required field is missing or cannot be read.
     """
     return _read(kind, value, path)[0]
 
 
 def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
-    """The model, and whether a field of it could not be read."""
+    """Return the model, and whether one of its fields could not be read."""
     prepare(kind)
     fields = _respelled(kind, value, path)
     unread = False
@@ -298,7 +298,7 @@ def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
 
 
 def _respelled(kind: type[M], value: Any, path: str) -> dict[str, Any]:
-    """The fields of the model that an object has, by the names that the model uses."""
+    """Return the model's fields that an object has, by the model's names."""
     known = _spellings(kind)
     fields: dict[str, Any] = {}
     ranks: dict[str, int] = {}
@@ -325,29 +325,29 @@ class _Field(NamedTuple):
 
 @functools.cache
 def _spellings(kind: type[Model]) -> Callable[[str], _Field | None]:
-    """A function from a name in an answer to the field of the model that it means."""
+    """Return a function that finds the model's field for a name in an answer."""
     known: dict[str, _Field] = {}
     for name, is_text in _fields(kind):
         for rank, spelling in enumerate((name, *kind.ALIASES.get(name, ()))):
             known.setdefault(spelling, _Field(name, rank, is_text, kind.SYNONYMS.get(name, {})))
-    # Bounded, because the names come from an answer.
+    # The cache is bounded, because the names come from an answer.
     return functools.lru_cache(maxsize=1024)(lambda name: known.get(snake(name)))
 
 
 @functools.cache
 def _required(kind: type[Model]) -> frozenset[str]:
-    """The fields that must be there."""
+    """Return the names of the required fields."""
     return frozenset(field.name for field in msgspec.structs.fields(kind) if field.required)
 
 
 @functools.cache
 def _fields(kind: type[Model]) -> tuple[tuple[str, bool], ...]:
-    """Each field of a model, and whether it holds text."""
+    """Return each field of a model, and whether it holds text."""
     return tuple((field.name, _is_text(field.type)) for field in msgspec.structs.fields(kind))
 
 
 def _is_text(annotation: Any) -> bool:
-    # `str`, `str | None`, `Id` or `Id | None`: not a container of texts.
+    # `str`, `str | None`, `Id` or `Id | None`, but not a list or mapping of texts.
     if annotation is str:
         return True
     return get_origin(annotation) in {Union, UnionType, Annotated} and any(
@@ -357,10 +357,10 @@ def _is_text(annotation: Any) -> bool:
 
 def text_of(body: Any) -> str:
     """
-    The text of an answer: as it is, or wrapped in JSON under a name that makes sense, or a list of lines.
+    Return the text of an answer, which may be bare, a list of lines, or wrapped in JSON under one of several names.
 
     Raises:
-        ShapeError: There is none.
+        ShapeError: The answer contains no text.
     """
     found = _text(body)
     if found is None or _PAGE.match(found):

@@ -1,15 +1,15 @@
 """
-The rate limit, kept by all threads of a process together and led by what the API's headers say.
+The rate limit, shared by all threads of a process and corrected by the rate headers of the API.
 
-The API counts requests in windows of a minute. While a window has requests left nothing is slowed down; when it has
-none, everybody waits until it ends. What is known is only ever this:
+The API counts requests in windows of one minute. While a window has requests left, no request is delayed. When it has
+none, all requests wait until the window ends. The number of requests that are left is:
 
     free = limit - sent - others
 
-`limit` is announced by the API, `sent` is ours in this window (those in flight included), and `others` is what the
-API counts beyond ours: a second process with the same key. Of each window the first answer has to come before more
-than a few requests are out, because until then nobody knows whether the window really is new, how large it is, and
-whether the API is there at all.
+The API announces `limit`. `sent` is the number of requests that this process sent in this window, those in flight
+included. `others` is the number of requests that the API counts beyond those: another process uses the same key. At
+the start of a window, only a few requests are sent until the first answer arrives. Only that answer shows whether the
+window is new, how large it is, and whether the API can be reached.
 """
 
 from __future__ import annotations
@@ -28,20 +28,21 @@ from stacks_pulumi.api._rate_headers import WINDOW, rates, retry_after
 __all__ = ["Limit", "Limiter", "OnLimit"]
 
 OnLimit = Callable[[float, int], None]
-"""Called with the seconds until the rate limit opens (0 if only for a turn) and the number of calls that wait."""
+"""Called with the seconds until the rate limit allows requests (0 if the call only waits for its turn in the queue),
+and the number of calls that wait."""
 
 _PROBES: Final = 4
-"""How many requests may be out while the window is not known."""
+"""How many requests may be in flight while the window is unknown."""
 _SAME_WINDOW: Final = 5.0
-"""Ends of windows that are closer than this, in seconds, are the end of one window."""
+"""Two ends of windows that differ by less than this, in seconds, are the end of the same window."""
 _NO_ADVICE: Final = 10.0
-"""How long to pause after a 429 that does not say for how long."""
+"""Seconds to pause after a 429 that does not say how long to wait."""
 _LONGEST_PAUSE: Final = 300.0
 _TOO_MANY: Final = 429
 
 
 class Limit:
-    """The handler: every attempt of every call takes its place in the queue."""
+    """The handler: every attempt of every call waits for its turn in the queue."""
 
     def __init__(self, send: Sender, limiter: Limiter) -> None:
         self._send = send
@@ -60,15 +61,16 @@ class Limit:
 
 class Limiter:
     """
-    The queue and the count.
+    The queue of calls, and the count of requests in the current window.
 
     Args:
-        per_minute: The budget until a header says otherwise.
+        per_minute: The limit until a header reports another one.
         at_once: How many requests may be in flight.
-        clock: Time.
-        on_limit: See `OnLimit`. Called in the thread that waits, at once and then at least once a second, without
-            any lock held. What it raises ends that request before it is sent.
-        spread: A number from 0 to 1 that keeps processes which wait for the same moment apart.
+        clock: The clock.
+        on_limit: See `OnLimit`. Called in the waiting thread, without any lock held: when the wait begins, then at
+            least once a second. If it raises, the request is not sent.
+        spread: Returns a random number from 0 to 1. It keeps processes that wait for the same window from sending at
+            the same moment.
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class Limiter:
 
     @property
     def per_minute(self) -> int:
-        """Requests a minute, as the API's headers say it; the budget until then."""
+        """Requests per minute: the limit in the API's headers, or the configured budget until the first answer."""
         with self._changed:
             return self._limit
 
@@ -120,7 +122,7 @@ class Limiter:
                 self._changed.notify_all()
 
     def release(self, answer: Answer | None) -> None:
-        """Take note that a request is no longer in flight, and of what its answer (`None`: none came) tells."""
+        """Record that a request is no longer in flight, and read its answer's rate headers (`None`: no answer)."""
         with self._changed:
             if answer is not None:
                 self._learn(answer)
@@ -128,7 +130,7 @@ class Limiter:
             self._changed.notify_all()
 
     def pace(self) -> float:
-        """Seconds between requests at which the rest of this window lasts until its end."""
+        """Return the seconds between requests with which the requests that are left last until the window ends."""
         with self._changed:
             left = self._ends - self._clock.now()
             return max(left, 0.0) / max(self._free, 1)
@@ -139,7 +141,7 @@ class Limiter:
     def _tell(self, ticket: tuple[Priority, int], pulse: Pulse | None) -> None:
         with self._changed:
             closed_for, queued = self._closed_for(self._clock.now()), len(self._queue)
-            # `on_limit` may take seconds. Until it returns, the next in the queue goes first.
+            # `on_limit` may take seconds. Until it returns, the next call in the queue may be sent before this one.
             self._telling.add(ticket)
         try:
             beat(pulse)
@@ -154,7 +156,7 @@ class Limiter:
         if not self._known:
             at_once = min(_PROBES, at_once)
         elif self._others:
-            # Somebody else takes from the same window: the less is left, the fewer go out before the next answer.
+            # Another process uses the same window: the fewer requests are left, the fewer may be in flight.
             at_once = min(max(self._free // 2, 1), at_once)
         return self._in_flight < at_once and ticket == min(self._queue - self._telling)
 
@@ -163,7 +165,7 @@ class Limiter:
         return self._limit - self._sent - self._others
 
     def _closed_for(self, now: float) -> float:
-        """Seconds until there is something to be had."""
+        """Return the seconds until a request may be sent; 0 if one may be sent now."""
         if now < self._paused_until:
             return self._paused_until - now
         if now >= self._ends:
@@ -186,14 +188,14 @@ class Limiter:
             return
         known, self._known = self._known, True
         if told.remaining is None or told.left == 0 or now < self._paused_until:
-            return  # nothing is told, or of a window that is over
+            return  # no headers, or those of a window that has ended
         if told.left is not None:
-            # A little later than told: clocks tell whole seconds, and another process may wait for the same one.
+            # A little later than announced: clocks show whole seconds, and other processes may wait for the same end.
             ends = now + told.left + 0.25 + self._spread() / 2
             if not known:
                 self._ends = ends
             elif ends > self._ends + _SAME_WINDOW:
-                # The window that we counted is over by the API's clock. What is in flight may fall into the new one.
+                # By the API's clock the counted window has ended. It may count requests in flight in the new window.
                 self._open(ends, self._in_flight)
         self._others = max(self._others, self._limit - told.remaining - self._sent)
 
@@ -202,5 +204,5 @@ class Limiter:
         seconds = next((s for s in (advice, left) if s is not None), _NO_ADVICE)
         seconds = min(max(seconds, 1.0), _LONGEST_PAUSE) + self._spread() / 2
         self._paused_until = max(self._paused_until, now + seconds)
-        # The API says when it will listen again: a new window begins then, whatever we counted.
+        # The API says when it accepts requests again. A new window begins then, whatever was counted before.
         self._ends = self._paused_until

@@ -1,5 +1,5 @@
 """
-Reading metrics, of which the guide tells the names and that there are "arrays with timestamps", but not their shape.
+Reads metrics. The guide gives their names and says "arrays with timestamps", but does not describe their shape.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ _VALUES: Final = ("value", "v", "y", "usage", "percent")
 
 def parse(body: Any) -> Metrics:
     """
-    Series of points (`{"cpu": [...]}`), or points of all series at once (`[{"timestamp": ..., "cpu": ...}]`).
+    Return the metrics of a body.
+
+    The body has one list of points for each series (`{"cpu": [...]}`), or one list of points that each have a value
+    for every series (`[{"timestamp": ..., "cpu": ...}]`).
 
     Raises:
-        ShapeError: It is neither.
+        ShapeError: The body has neither shape.
     """
     value, path = unwrap(body, "metrics")
     if isinstance(value, list):

@@ -1,5 +1,5 @@
 """
-Reading answers that are more than one model or a list of one: credentials, keys, templates, connections, targets.
+Reads answers that are more than one model or one list: credentials, keys, templates, connections, targets.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ _ADDRESS: Final = ("id", "ip_address")
 
 def credentials(body: Any) -> Credentials:
     """
-    The main login and where to use it, with all that was told in `raw`.
+    Return the main login and its address, with the whole answer in `raw`.
 
-    They come nested (`mainCredentials`, `connectionInfo`) and, for some templates, as a list of logins.
+    The answer is nested (`mainCredentials`, `connectionInfo`) or, for some templates, a list of logins.
     """
     data, path = unwrap(body)
     beside = body if isinstance(body, Mapping) else {}
     inside = {"credentials": data} if isinstance(data, list) else mapping(data, path)
     raw = {name: value for name, value in {**beside, **inside}.items() if name not in _ENVELOPE}
-    # The first to say something is believed: the main login, then the address, then whatever else there is.
+    # For each field the first part that has it takes precedence: the main login, then the address, then the rest.
     flat: dict[str, Any] = {}
     for part in _parts(raw):
         for name, value in part.items():
@@ -82,10 +82,10 @@ def _parts(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def private_key(body: Any) -> str:
     """
-    A private key, bare or wrapped.
+    Return the private key in an answer, which may be bare or wrapped.
 
     Raises:
-        ShapeError: There is none.
+        ShapeError: The answer contains no private key.
     """
     text = text_of(body)
     if _PEM not in text:
@@ -94,7 +94,7 @@ def private_key(body: Any) -> str:
 
 
 def private_key_if_any(body: Any) -> str | None:
-    """A private key, or `None` if the answer only says that there is a new one."""
+    """Return the private key, or `None` if the answer only says that there is a new one."""
     try:
         return private_key(body)
     except ShapeError:
@@ -102,7 +102,7 @@ def private_key_if_any(body: Any) -> str | None:
 
 
 def templates(body: Any) -> Listing[Template]:
-    """Templates: a list, a mapping by id, or lists by category."""
+    """Return the templates of an answer, which may be a list, a mapping by id, or lists by category."""
     value, path = unwrap(body, "templates")
     if isinstance(value, Mapping) and value and all(isinstance(entry, list) for entry in value.values()):
         grouped = [
@@ -129,7 +129,7 @@ def _with_raw(entry: Any) -> Any:
 
 
 def allowed_ips(body: Any) -> ExternalAccess:
-    """Who may connect, with or without the state of the access around it."""
+    """Return who may connect. The answer may also contain the state of the external access."""
     value, path = unwrap(body)
     if not isinstance(value, Mapping):
         return ExternalAccess(allowed_ips=items(AllowedIp, value, path=path, bare=_ADDRESS))
@@ -140,27 +140,27 @@ def allowed_ips(body: Any) -> ExternalAccess:
     access = record(ExternalAccess, given, path)
     if entries is None and access.enabled is False:
         entries = []
-    # Nobody may connect is one thing, and an answer that does not say who is another.
+    # An empty list of addresses is an answer; a body without that list is not.
     listed = items(AllowedIp, entries, path=f"{path}.allowed_ips", bare=_ADDRESS)
     return msgspec.structs.replace(access, allowed_ips=listed)
 
 
 def connection(body: Any) -> Connection:
-    """One connection, as the answer to a create request tells it."""
+    """Return the connection in the answer to a create request."""
     value, path = unwrap(body, "connection")
     require_text_id(value, path)
     return record(Connection, _with_text_variables(value), path)
 
 
 def container(body: Any) -> Container:
-    """One container, as the answer to a create request tells it."""
+    """Return the container in the answer to a create request."""
     value, path = unwrap(body, "container")
     require_text_id(value, path)
     return record(Container, value, path)
 
 
 def connections(body: Any) -> Connections:
-    """Both directions; a bare list is the outgoing one."""
+    """Return the connections in both directions. A bare list contains the outgoing ones."""
     value, path = unwrap(body, "connections")
     if isinstance(value, list):
         value = {"outgoing": value}
@@ -179,7 +179,7 @@ def connections(body: Any) -> Connections:
 
 
 def _with_text_variables(entry: Any) -> Any:
-    """The same connection, with text for each value of its variables."""
+    """Return the connection with each value of its variables converted to text."""
     if not isinstance(entry, Mapping):
         return entry
     given = {snake(name): value for name, value in entry.items()}
@@ -190,7 +190,7 @@ def _with_text_variables(entry: Any) -> Any:
 
 
 def targets(body: Any) -> Targets:
-    """Targets by kind; a bare list is all of them."""
+    """Return the targets by kind. A bare list contains all targets."""
     value, path = unwrap(body, "targets")
     if isinstance(value, list):
         value = {"all": value}

@@ -1,5 +1,5 @@
 """
-What an answer tells about the rate limit (guide, "Rate Limiting"), with times turned into seconds from now.
+Reads the rate headers of an answer (guide, "Rate Limiting"), and converts their times to seconds from now.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from stacks_pulumi.api._call import Answer
 __all__ = ["WINDOW", "Rates", "rates", "retry_after", "server_time"]
 
 WINDOW: Final = 60.0
-"""Limits are per minute."""
+"""Length of a window in seconds: limits are per minute."""
 
 _LONGEST_LEFT: Final = WINDOW + 5
-"""A window cannot end later than this from now; a larger figure is a wrong clock, ours or theirs."""
+"""A window ends at most this many seconds from now. A larger value means that one of the two clocks is wrong."""
 
 _COUNT: Final = re.compile(r"\s*(\d{1,9})(?!\w)")
 _SECONDS: Final = re.compile(r"\s*(\d{1,11}(?:\.\d+)?)(?!\w)")
@@ -26,12 +26,12 @@ _SECONDS: Final = re.compile(r"\s*(\d{1,11}(?:\.\d+)?)(?!\w)")
 @dataclass(frozen=True)
 class Rates:
     """
-    The rate headers of an answer; `None` for those that it does not have, or that make no sense.
+    The rate headers of an answer. A header that is missing or invalid is `None`.
 
     Attributes:
         limit: Requests in a window.
-        remaining: Requests left in this one.
-        left: Seconds until it ends; 0 if it is over.
+        remaining: Requests left in this window.
+        left: Seconds until the window ends; 0 if it has ended.
     """
 
     limit: int | None = None
@@ -40,7 +40,7 @@ class Rates:
 
 
 def rates(answer: Answer) -> Rates:
-    """The rate headers of an answer."""
+    """Return the rate headers of an answer."""
     limit = _number(_COUNT, answer.headers.get("x-ratelimit-limit"))
     remaining = _number(_COUNT, answer.headers.get("x-ratelimit-remaining"))
     reset = _number(_SECONDS, answer.headers.get("x-ratelimit-reset"))
@@ -49,7 +49,7 @@ def rates(answer: Answer) -> Rates:
 
 
 def retry_after(answer: Answer) -> float | None:
-    """Seconds that the answer asks to wait (a number or a date), or `None`."""
+    """Return the seconds that the answer asks to wait, given as a number or a date; `None` if it does not ask."""
     text = answer.headers.get("retry-after")
     seconds = _number(_SECONDS, text)
     if seconds is not None:
@@ -59,12 +59,12 @@ def retry_after(answer: Answer) -> float | None:
 
 
 def server_time(answer: Answer) -> float | None:
-    """When the server sent the answer, by its own clock, in seconds since the Unix epoch; `None` if it does not say."""
+    """Return the date in the answer's header, in seconds since the Unix epoch; `None` if there is no date."""
     return _date(answer.headers.get("date"))
 
 
 def _server_time(answer: Answer) -> float:
-    # Reset is a time by the server's clock, so it is compared with the server's clock where the answer shows it.
+    # The reset time is by the server's clock, so it is compared with the answer's date if there is one.
     date = server_time(answer)
     return answer.received if date is None else date
 

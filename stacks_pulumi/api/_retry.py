@@ -1,8 +1,8 @@
 """
-Which requests are retried, when, and how often. No other layer retries.
+Decides which requests are retried, when, and how often. No other layer retries.
 
     GET, PUT, DELETE    no answer, 429, 5xx, an answer that cannot be read
-    POST                429, and connections that were never made: it certainly did not happen
+    POST                429, and a connection that failed before the request was sent: it was not carried out
 
 A POST whose outcome is unknown is resolved by `once`.
 """
@@ -37,11 +37,11 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 _LONGEST_ADVICE: Final = 300.0
 _LONGEST_OUTAGE: Final = 30.0
-"""Seconds to wait at most where a server that failed asks for a pause. It may be wrong about how long it takes."""
+"""Seconds to wait at most when a server that failed asks for a pause. Its estimate may be too long."""
 
 
 def in_doubt(error: BaseException) -> bool:
-    """Whether the outcome of a request is unknown that ended with this error."""
+    """Whether the outcome of a request that ended with this error is unknown."""
     if isinstance(error, ConnectionFailedError):
         return error.sent
     return isinstance(error, (ServerError, UnreadableAnswerError)) and not isinstance(error, NoCapacityError)
@@ -51,12 +51,11 @@ def worth_another(call: Call[Any], error: BaseException) -> bool:
     """
     Whether the same call may be sent again after this error.
 
-    A restart (`PUT .../status`) is not idempotent to the letter, and still is repeated: what is asked for is that the
-    container starts anew from now on. If the first one did happen, the second costs seconds; if it did not, leaving
-    it out would leave the container without its new environment for good.
+    A restart (`PUT .../status`) is not exactly idempotent, but it is retried too. If the first request was carried out,
+    a second restart costs seconds. If it was not, the container would keep running without its new environment.
     """
     if isinstance(error, RateLimitedError):
-        # An hour's pause is for people to decide on.
+        # Whether to wait longer than that is the user's decision.
         return error.retry_after is None or error.retry_after <= _LONGEST_ADVICE
     if isinstance(error, ConnectionFailedError) and not error.sent:
         return True
@@ -64,18 +63,18 @@ def worth_another(call: Call[Any], error: BaseException) -> bool:
 
 
 def most_attempts(error: BaseException) -> int:
-    """How often a call is sent at most, if this is how it ended."""
+    """Return how often a call is sent at most if it ends with this error."""
     if isinstance(error, RateLimitedError):
-        return 10  # each one waited for as long as the API asked
+        return 10  # each attempt waits as long as the API asks
     if isinstance(error, UnreadableAnswerError):
-        return 3  # one may have been cut short; what always looks like this is meant
+        return 3  # one answer may be cut short; if several are unreadable, a retry does not help
     return 5
 
 
 def pause(error: BaseException, attempt: int, chance: float) -> float:
-    """Seconds before the next attempt: full jitter, so that calls that failed together do not return together."""
+    """Return the seconds before the next attempt: full jitter, so that calls that failed together are spread out."""
     if isinstance(error, RateLimitedError):
-        return 0.0  # the limiter holds everybody back already
+        return 0.0  # the limiter already delays all calls
     advice = (error.retry_after if isinstance(error, ServerError) else None) or 0.0
     jitter = chance * min(_FIRST_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
     return jitter + min(advice, _LONGEST_OUTAGE)
@@ -83,7 +82,7 @@ def pause(error: BaseException, attempt: int, chance: float) -> float:
 
 class Quota:
     """
-    What keeps an outage from being multiplied: retries are paid from a purse that only success refills.
+    A budget for retries, so that retries do not multiply the load during an outage. Only success refills it.
 
     Args:
         size: How many retries may fail in a row, over all calls together.
@@ -95,7 +94,7 @@ class Quota:
         self._lock = threading.Lock()
 
     def take(self) -> bool:
-        """Pay for one retry; false if the purse is empty."""
+        """Take one retry from the budget. Returns false if the budget is used up."""
         with self._lock:
             if self._left < 1:
                 return False
@@ -103,7 +102,7 @@ class Quota:
             return True
 
     def refill(self, paid: int) -> None:
-        """After a success: what its own retries cost comes back, or a little if it needed none."""
+        """After a success, return the cost of the call's retries to the budget, or a little if it needed none."""
         with self._lock:
             self._left = min(self._left + max(paid, 0.2), self._size)
 
@@ -119,7 +118,7 @@ class Retry:
 
     def __call__(self, call: Call[T]) -> T:
         """
-        Carry the call out, in more than one attempt if that is safe and may help.
+        Send the call, and retry it where that is safe and may help.
 
         Raises:
             StacksError: The last attempt's error.
@@ -130,7 +129,7 @@ class Retry:
                 value = self._handle(call)
             except StacksError as error:
                 if doubtful and call.method == "DELETE" and isinstance(error, NotFoundError):
-                    # It is gone, and an earlier attempt of ours may well have been what removed it: that is success.
+                    # The resource is gone, probably because an earlier attempt of this call removed it: success.
                     return call.parse("")
                 free = isinstance(error, RateLimitedError)
                 again = worth_another(call, error) and attempt < most_attempts(error)

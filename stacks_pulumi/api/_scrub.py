@@ -1,5 +1,5 @@
 """
-Text of others, made fit for an error message or a log: no key, no control characters, no novel.
+Makes untrusted text safe for an error message or a log: no API key, no control characters, limited length.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _WIDEST: Final = 50
 
 def scrub(text: str, longest: int = _LONGEST) -> str:
     """
-    The text on one line, without any API key, control or direction characters, and not longer than that.
+    Return the text on one line, shortened, without API keys and without control and direction characters.
 
-    Every text that did not come from this package goes through here before a person sees it.
+    Every text from outside this package passes through this function before it is shown.
     """
-    # Whatever looks like a key goes, not only ours: a message may quote the key of a colleague. It goes first, so
-    # that no cut leaves half a key behind.
+    # Everything in the form of a key is removed, because a message may quote another key. This is done before the
+    # text is shortened, so that no part of a key remains.
     keyless = without_keys(text[: longest * 20])
     line = " ".join("".join(char if char.isprintable() else " " for char in keyless).split())
     return line if len(line) <= longest else line[: longest - 3] + "..."
 
 
 def scrub_body(body: Any, depth: int = 0) -> Any:
-    """An error's body for keeping: the same shape, bounded, with nothing secret in it."""
+    """Return an error's body in the same shape, with limited size and without secrets."""
     if isinstance(body, str):
         return scrub(body)
     if depth >= _DEEPEST:
@@ -51,7 +51,7 @@ def scrub_body(body: Any, depth: int = 0) -> Any:
 
 
 def api_words(body: Any) -> str:
-    """What the API itself says in the body of an error, or an empty string."""
+    """Return the API's message in the body of an error, or an empty string."""
     if isinstance(body, str):
         return "" if _MARKUP.match(body) else scrub(body)
     if not isinstance(body, Mapping):

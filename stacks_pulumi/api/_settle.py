@@ -1,9 +1,9 @@
 """
-Requests that ask for a state, and whose outcome is judged by that state: deletions and changes.
+Sends requests that ask for a state (deletions and changes), and judges their outcome by that state.
 
 If a response is lost, the retry may be refused because the first attempt was carried out, or is in progress. The same
-happens after a crash: an earlier process has sent the request. So a refusal is an error only if the state is not as it
-was asked for.
+happens after a crash: an earlier process has sent the request. So a refusal is an error only if the state differs from
+the requested one.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ def may_be_done(error: StacksError) -> bool:
 
 def settle(send: Handler, call: Call[T], look: Callable[[StacksError], T | None]) -> T:
     """
-    Send a call. If it is refused, or its outcome is unknown, return what a look shows.
+    Send a call. If it is refused, or its outcome is unknown, look at the state and return that result.
 
     Args:
         send: The chain.
         call: What to send.
-        look: Returns the call's result if the state is as the call asks for, else `None` or false. It gets the error.
+        look: Gets the error. Returns the call's result if the state is the requested one, otherwise `None` or false.
 
     Raises:
-        StacksError: The error of the call, if the state is not as it asks for, or cannot be seen.
+        StacksError: The error of the call, if the state is not the requested one or cannot be read.
     """
     try:
         return send(call)

@@ -1,8 +1,8 @@
 """
 A total time limit for each request, headers and body together.
 
-A socket's own timeout starts again with each byte, so an answer that trickles in would never time out. Here every read
-waits no longer than the time that is left of the whole request.
+The timeout of a socket starts again with each byte, so a very slow answer would never time out. Here every read waits
+at most for the time that is left of the whole request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing_extensions import Buffer
 __all__ = ["Adapter"]
 
 _READ_SECONDS: Final = 30.0
-"""The longest silence."""
+"""Seconds without data after which a read times out."""
 
 
 class _Reader(io.RawIOBase):
@@ -54,7 +54,7 @@ class _Response(http.client.HTTPResponse):
 
 class _Connection(urllib3.connection.HTTPConnection):
     def connect(self) -> None:
-        self._limit()  # the answer of a proxy
+        self._limit()  # limits the answer of a proxy
         super().connect()
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
@@ -62,7 +62,7 @@ class _Connection(urllib3.connection.HTTPConnection):
         return super().getresponse()
 
     def _limit(self) -> None:
-        # urllib3 has put the time that is left here: for the connection first, and later for the whole answer.
+        # urllib3 stores the time that is left here: first for the connection, later for the whole answer.
         until = time.monotonic() + float(self.timeout or 0)
         self.response_class = functools.partial(_Response, until=until)  # type: ignore[assignment]  # called like a class
 
@@ -83,15 +83,15 @@ _POOLS: Final[dict[str, Any]] = {"http": _Pool, "https": _SecurePool}
 
 
 class Adapter(requests.adapters.HTTPAdapter):
-    """The adapter of requests, with connections that keep to the total time of a request."""
+    """The adapter of requests, with connections that enforce the total time limit of a request."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Make the pools, also those behind a SOCKS proxy."""
+        """Create the pools, also those behind a SOCKS proxy."""
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """Make the pools for a proxy."""
+        """Create the pools for a proxy."""
         manager = super().proxy_manager_for(proxy, **options)
         if isinstance(manager, urllib3.ProxyManager):
             manager.pool_classes_by_scheme = _POOLS

@@ -1,5 +1,6 @@
 """
-Bytes to the API and back. No retries, no meaning: one attempt, and whether it was sent if it failed.
+Sends one request to the API and returns the bytes of the answer. It does not retry and does not interpret the answer;
+if the request fails, the error says whether it was sent.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from stacks_pulumi.errors import ConnectionFailedError, UnreadableAnswerError
 __all__ = ["LARGEST_BODY", "Transport"]
 
 LARGEST_BODY: Final = 16 * 1024 * 1024
-"""Bytes of the longest answer that is read."""
+"""Size in bytes of the longest answer that is read."""
 
 _CONNECT_SECONDS: Final = 5.0
 _WHOLE_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 10.0
-"""A look that nobody hears of for so long is given up: the next one is due. From its begin to its last byte."""
+"""Timeout of a poll in seconds, from its start to the last byte. The next poll is due by then."""
 _CHUNK: Final = 64 * 1024
 
 _NOISE: Final = re.compile(r"\S+\(host=[^)]*\): |Failed to establish a new connection: ")
@@ -37,9 +38,9 @@ _LOG: Final = logging.getLogger("stacks_pulumi.api")
 
 class _Bearer(requests.auth.AuthBase):
     """
-    The key, as the one thing that authenticates.
+    Authenticates a request with the key.
 
-    As an `auth` object and not as a header, because requests would let an entry in `~/.netrc` replace a header.
+    It is an `auth` object and not a header, because requests would replace a header by an entry in `~/.netrc`.
     """
 
     def __init__(self, api_key: str) -> None:
@@ -52,10 +53,10 @@ class _Bearer(requests.auth.AuthBase):
 
 class Transport:
     """
-    The innermost handler.
+    The innermost handler, which sends the request.
 
-    `requests.Session` is not promised to be safe for threads. So there is a stack of sessions, each with a connection
-    that is kept alive; a call takes the one used last, or makes one. The limiter bounds how many are out at once.
+    `requests.Session` is not documented as thread-safe. So there is a stack of sessions, each with a connection that is
+    kept alive. A call takes the session that was used last, or creates one. The limiter bounds how many are in use.
     """
 
     def __init__(self, base_url: str, api_key: str, clock: Clock) -> None:
@@ -64,8 +65,8 @@ class Transport:
         self._clock = clock
         self._idle: list[requests.Session] = []
         self._agent = f"stacks-pulumi/{_version()}"
-        # Proxies and certificates from the environment are for the world outside. Plain http is accepted for this
-        # machine only, and a proxy in between would carry the key in clear text over the network.
+        # Plain HTTP is accepted only for this machine, so proxies from the environment are ignored for it: a proxy
+        # would receive the key in plain text over the network.
         parts = urlsplit(base_url)
         self._trust_env = parts.scheme == "https"
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
@@ -76,7 +77,7 @@ class Transport:
         Send the call once.
 
         Raises:
-            ConnectionFailedError: No whole answer came.
+            ConnectionFailedError: No complete answer arrived.
             UnreadableAnswerError: The answer is too long, or garbled by its compression.
         """
         session = self._take()
@@ -95,7 +96,7 @@ class Transport:
         return answer
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections that are not in use now."""
         while self._idle:
             self._take().close()
 
@@ -111,7 +112,7 @@ class Transport:
         session.trust_env = self._trust_env
         session.headers["User-Agent"] = self._agent
         session.headers["Accept"] = "application/json, text/plain;q=0.9, */*;q=0.1"
-        # The key is all that identifies us: no cookie is kept.
+        # Only the key identifies the client, so no cookies are kept.
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         adapter = Adapter(pool_connections=1, pool_maxsize=1, max_retries=0)
         session.mount("https://", adapter)
@@ -121,7 +122,8 @@ class Transport:
     def _exchange(self, session: requests.Session, call: Call[Any]) -> Answer:
         body = bytearray()
         seconds = _POLL_SECONDS if call.poll else _WHOLE_SECONDS
-        # requests takes it, though its types do not say so. A pair of numbers would begin anew after the connection.
+        # requests accepts this object, though its types do not allow it. With a pair of numbers the time would
+        # start again after the connection.
         timeout: Any = urllib3.Timeout(connect=_CONNECT_SECONDS, total=seconds)
         with session.request(
             call.method,
@@ -129,7 +131,7 @@ class Transport:
             params=dict(call.query),
             json=call.json,
             timeout=timeout,
-            allow_redirects=False,  # the key must not follow
+            allow_redirects=False,  # the key must not go to another host
             stream=True,
         ) as response:
             while piece := _piece(response.raw):
@@ -141,7 +143,7 @@ class Transport:
 
 
 def _piece(raw: urllib3.HTTPResponse) -> bytes:
-    """What has come of the body, without waiting until a piece of some size is full; nothing if that was all."""
+    """Return the next bytes of the body as soon as some arrive; no bytes at its end."""
     try:
         return raw.read1(_CHUNK, decode_content=True)
     except urllib3.exceptions.ReadTimeoutError as error:
@@ -179,7 +181,7 @@ def _failure(
     elif call.method == "GET":
         effect = "nothing was changed"
     else:
-        effect = "it may have been carried out, so look before asking again"
+        effect = "it may have been carried out, so check before you try again"
     return ConnectionFailedError(
         f"{scrub(call.what)}: {reason}; {effect}; check the network, the proxy and the base URL",
         operation=call.operation,
@@ -188,7 +190,7 @@ def _failure(
 
 
 def _never_sent(error: requests.RequestException) -> bool:
-    # Whatever fails before there is a connection: name, refusal, time-out, certificate, proxy.
+    # Failures before the connection exists: name resolution, refusal, timeout, certificate, proxy.
     if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)):
         return True
     reason = getattr(error.args[0], "reason", None) if error.args else None
@@ -198,7 +200,7 @@ def _never_sent(error: requests.RequestException) -> bool:
 
 
 def _innermost(error: BaseException) -> str:
-    """The short reason inside the nested errors, without objects and what the sentence says anyway."""
+    """Return the short reason inside the nested errors, without object descriptions and repeated text."""
     inner: Any = getattr(error.args[0], "reason", error.args[0]) if error.args else error
     text = str(inner.args[-1] if isinstance(inner, BaseException) and inner.args else inner)
     return scrub(_NOISE.sub("", text) or type(inner).__name__, 120)

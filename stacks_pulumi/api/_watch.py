@@ -1,5 +1,5 @@
 """
-One waiter: what it looks for, what it has seen, and how its wait ends.
+One waiter: what it waits for, what it has seen, and how its wait ends.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Tracked(Protocol):
 
     @property
     def error_message(self) -> str | None:
-        """Why it failed."""
+        """Why the resource failed."""
 
 
 T = TypeVar("T", bound=Tracked)
@@ -53,11 +53,11 @@ class Watch(ABC, Generic[T]):
 
     Args:
         subject: What is waited for, for instance `container usr-abc12345-web`.
-        wanted: What should become of it.
-        clock: Time.
-        deadline: When to give up, by `clock.now()`.
-        on_tick: Called at least once a second with what was seen last and the seconds waited.
-        cancelled: Asked at least twice a second whether the wait is still wanted.
+        wanted: The state that it should reach.
+        clock: The clock.
+        deadline: When the wait times out, by `clock.now()`.
+        on_tick: Called at least once a second with the last known resource and the seconds waited.
+        cancelled: Called at least twice a second; true cancels the wait.
     """
 
     delay: float = 1.0
@@ -86,7 +86,7 @@ class Watch(ABC, Generic[T]):
 
     @abstractmethod
     def judge(self, things: Listing[T]) -> bool:
-        """Whether a new list ends the wait well; raises if it ends it badly."""
+        """Whether a new list shows that the wait has reached its target. Raises if it shows a failure."""
 
     @property
     def elapsed(self) -> float:
@@ -95,15 +95,15 @@ class Watch(ABC, Generic[T]):
 
     def pulse(self) -> None:
         """
-        Called at least twice a second.
+        Check for cancellation and timeout; called at least twice a second.
 
         Raises:
-            WaitCancelledError: Nobody wants the wait any more.
-            WaitTimeoutError: Its time is up.
+            WaitCancelledError: The caller cancelled the wait.
+            WaitTimeoutError: The wait timed out.
         """
         now = self._clock.now()
         if self._cancelled is not None and self._cancelled():
-            raise self._end(WaitCancelledError, "the wait was cancelled", "it goes on without us")
+            raise self._end(WaitCancelledError, "the wait was cancelled", "the operation continues at STACKS")
         if now >= self._deadline:
             seen = "not there" if self.found is None else f"still {self._shown_state}"
             raise self._end(WaitTimeoutError, seen, self._advice)
@@ -132,15 +132,15 @@ class Watch(ABC, Generic[T]):
 
 class StateWatch(Watch[T]):
     """
-    Waits until one thing is in a state.
+    Waits until one resource is in a state.
 
     Args:
         wait: What to wait for.
-        id: Of what.
-        noun: What it is, for messages.
-        confirm: Looks for it alone, or says `None`: asked before it is called vanished, and if an incomplete list does
-            not show it.
-        is_it: Whether what has the id is the thing; another one counts as its absence.
+        id: The id of the resource.
+        noun: Its kind, for messages.
+        confirm: Requests the resource itself; `None` if it does not exist. Called before the resource is reported as
+            vanished, and if an incomplete list does not contain it.
+        is_it: Whether the resource with that id is the right one. If not, it counts as absent.
         others: See `Watch`.
     """
 
@@ -165,11 +165,11 @@ class StateWatch(Watch[T]):
 
     def judge(self, things: Listing[T]) -> bool:
         """
-        Whether the thing is in the wanted state.
+        Whether the resource is in the wanted state.
 
         Raises:
-            UnexpectedStateError: It is in a failed one.
-            VanishedError: It is not there any more.
+            UnexpectedStateError: It is in a failed state.
+            VanishedError: It does not exist any more.
         """
         self.trouble = None
         try:
@@ -185,7 +185,7 @@ class StateWatch(Watch[T]):
             )
         if meaning is WaitVerdict.VANISHED:
             raise self._end(
-                VanishedError, "no longer there", "somebody deleted it, or the API did: create it again"
+                VanishedError, "no longer there", "another client or the API deleted it: create it again"
             )
         return meaning is WaitVerdict.REACHED
 

@@ -20,14 +20,14 @@ __all__ = ["AllowedIpsApi"]
 
 
 class AllowedIpsApi:
-    """What can be done with allowed IPs. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
+    """Methods for allowed IPs. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
     def __init__(self, send: Handler, clock: Clock) -> None:
         self._send = send
         self._clock = clock
 
     def list(self, container_id: str) -> ExternalAccess:
-        """Who may connect, in `allowed_ips`, and whether access is on at all (guide, "List Allowed IPs")."""
+        """Return who may connect, in `allowed_ips`, and whether external access is on (guide, "List Allowed IPs")."""
         return self._send(
             Call(
                 "allowed_ips.list",
@@ -49,17 +49,17 @@ class AllowedIpsApi:
         before: Sequence[AllowedIp] | None = None,
     ) -> AllowedIp:
         """
-        Let an address connect, once (guide, "Add Allowed IP").
+        Add an allowed address exactly once (guide, "Add Allowed IP").
 
         Args:
-            container_id: To which container.
+            container_id: The container that the address may reach.
             ip_address: An IPv4 or IPv6 address or network.
-            description: For people.
+            description: A description for people.
             service_type: `http`, `tcp` or `both`.
-            before: The list, as `once` takes it; asked for unless given.
+            before: The list from before the request, as `once` takes it; requested unless given.
 
         Raises:
-            ExistsError: An entry that is equal in all three was there before.
+            ExistsError: An entry with the same address, description and service type existed before.
             BadRequestError: The API refuses it.
         """
         asked = {"ip_address": ip_address, "description": description, "service_type": service_type}
@@ -94,10 +94,10 @@ class AllowedIpsApi:
 
     def remove(self, container_id: str, ip_id: str) -> None:
         """
-        No longer let an address connect (guide, "Remove Allowed IP"). The API never removes the last one.
+        Remove an allowed address (guide, "Remove Allowed IP"). The API never removes the last one.
 
         Raises:
-            NotFoundError: There was no such entry when this was called.
+            NotFoundError: The entry did not exist when this was called.
             BadRequestError: It is the last one.
         """
         call = Call(
@@ -118,11 +118,11 @@ class AllowedIpsApi:
 
 def canonical(address: str | None) -> str:
     """
-    The one spelling of an address that the list tells; what is none stays as it is, and no address of ours equals it.
+    Return the canonical spelling of an address. Text that is not an address is returned unchanged.
 
-    `10.0.0.7` and `10.0.0.7/32` are one address, and so are all spellings of an IPv6 one. Host bits are passed over:
-    the resources refuse them in what a program asks for, but an entry that was made elsewhere may have them, and is the
-    same network to whoever filters by it.
+    `10.0.0.7` and `10.0.0.7/32` are the same address, and so are all spellings of one IPv6 address. Host bits are
+    ignored: the resources reject them in a program's input, but an entry that another client added may have them, and
+    a filter treats it as the same network.
     """
     try:
         return str(ipaddress.ip_network(address or "", strict=False))

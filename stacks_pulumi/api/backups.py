@@ -31,28 +31,28 @@ __all__ = ["BackupsApi"]
 
 _ALL: Final = 100
 _PAUSES: Final = (5.0, 10.0, 20.0)
-"""Backups begin in the background: one whose request was lost may take a while to show."""
+"""Backups start in the background: one whose response was lost may appear in the list only after a while."""
 
 
 class _Appears(Watch[Backup]):
-    """Waits for the first manual backup that is newer than all before."""
+    """Waits for the first manual backup that is newer than all earlier ones."""
 
     newer_than = 0
 
     def is_it(self, backup: Backup) -> bool:
-        """Whether this one is newer, and manual as far as the answer says."""
+        """Whether this backup is newer, and manual or of unknown type."""
         return backup.id > self.newer_than and backup.backup_type in {"manual", None}
 
     def judge(self, things: Listing[Backup]) -> bool:
-        """Whether it has appeared."""
+        """Whether the backup has appeared."""
         self.trouble = None
         self.found = min(filter(self.is_it, things), key=lambda backup: backup.id, default=None)
-        # A row that could be read only in part may be a scheduled backup: the next list may tell.
+        # A row that could be read only in part may be a scheduled backup. The next list may show it in full.
         return self.found is not None and self.found.id not in things.damaged
 
 
 class BackupsApi:
-    """What can be done with backups. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
+    """Methods for backups. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
     def __init__(self, send: Handler, clock: Clock, pace: Callable[[], float]) -> None:
         self._send = send
@@ -63,24 +63,24 @@ class BackupsApi:
 
     def list(self, container_id: str, limit: int = 50) -> Listing[Backup]:
         """
-        The backups of a container (guide, "List Backups").
+        Return the backups of a container (guide, "List Backups").
 
         Args:
-            container_id: Whose backups.
-            limit: How many at most; the API gives no more than 100.
+            container_id: The container.
+            limit: How many at most; the API returns at most 100.
         """
         return self._send(_list_call(container_id, limit))
 
     def trigger(self, container_id: str) -> int | None:
         """
-        Ask for a backup (guide, "Trigger Manual Backup"); `start` does that and finds out which one it is.
+        Request a backup (guide, "Trigger Manual Backup"). `start` also finds the new backup.
 
         Returns:
-            The id of the backup, if the answer tells. The one in the guide does not.
+            The id of the backup if the answer contains it. The answer in the guide does not.
 
         Raises:
             BadRequestError: The container does not run.
-            ConnectionFailedError: With `sent`, it is not known whether a backup was started.
+            ConnectionFailedError: If `sent` is true, it is unknown whether a backup was started.
         """
         return self._send(_trigger(container_id))
 
@@ -94,25 +94,25 @@ class BackupsApi:
         is_first: Callable[[], bool] = lambda: False,
     ) -> Backup:
         """
-        Start a backup, once, and find out which one it is.
+        Start one backup, and return it.
 
-        The API does not tell the id. It is the first manual backup of the container that is newer than all that were
-        there before; so that no two callers find the same one, only one start per container is under way at a time.
+        The API does not return the id. The new backup is the first manual one of the container that is newer than all
+        earlier ones. Only one start per container is in progress at a time, so two callers never get the same backup.
 
         Args:
-            container_id: Of which container; it has to run.
-            deadline: When to give up looking, in seconds of the clock's `now()`.
+            container_id: The container; it has to be running.
+            deadline: When the search times out, in seconds of the clock's `now()`.
             on_tick: Called at least once a second with `None` and the seconds waited.
-            cancelled: Asked at least twice a second; true ends the wait. A backup that may have been started by
-                then is looked for first, and returned if it is found.
-            is_first: Asked when no other start for the container is in progress: whether the container certainly has
-                no manual backup, so that the list need not be requested before the start.
+            cancelled: Called at least twice a second; true ends the wait. If a backup may have been started by then,
+                it is searched first, and returned if it is found.
+            is_first: Called when no other start for the container is in progress. True means that the container
+                certainly has no manual backup, so that no list is requested before the start.
 
         Raises:
             BadRequestError: The container does not run.
-            WaitTimeoutError: It was accepted, and no backup has appeared.
+            WaitTimeoutError: The API accepted the request, but no backup has appeared.
             WaitCancelledError: `cancelled()` was true, and no backup was started.
-            InvalidApiKeyError: The key was revoked. If a backup was started before that, the message says so.
+            InvalidApiKeyError: The key was revoked. If a backup was started before that, the message mentions it.
         """
         watch = _Appears(
             f"backup of container {container_id}",
@@ -136,17 +136,17 @@ class BackupsApi:
                 try:
                     found = self._feed(container_id).follow(watch)
                 except WaitCancelledError:
-                    # It was accepted. Its id is needed to remove it, so it is looked for all the same.
+                    # The API accepted the request, and the backup's id is needed to delete it. So the search continues.
                     msg = f"start a backup of container {container_id}: accepted, and cancelled before it was listed"
                     raise UnreadableAnswerError(msg, operation="backups.trigger", status=202) from None
                 except (InvalidApiKeyError, ForbiddenError) as error:
-                    # The key was revoked meanwhile.
+                    # The key was revoked during the wait.
                     msg = (
                         f"{error}. A backup of container {container_id} was started before that, and its id is not "
                         "known: the clean-up deletes it after seven days"
                     )
                     raise replace(error, message=msg) from None
-                assert found is not None  # noqa: S101  (a watch that is content has found something)
+                assert found is not None  # noqa: S101  (the watch returns true only with a backup)
                 return found
 
             return once(
@@ -173,25 +173,25 @@ class BackupsApi:
         Wait until a backup is complete.
 
         Args:
-            container_id: Of which container.
-            backup_id: Which one.
-            deadline: When to give up, in seconds of the clock's `now()`.
-            on_tick: Called at least once a second with the backup as it was seen last and the seconds waited.
-            cancelled: Asked at least twice a second; true ends the wait.
+            container_id: The backup's container.
+            backup_id: The backup's id.
+            deadline: When the wait times out, in seconds of the clock's `now()`.
+            on_tick: Called at least once a second with the last known backup and the seconds waited.
+            cancelled: Called at least twice a second; true ends the wait.
 
         Raises:
-            UnexpectedStateError: It failed; the message has the API's reason.
-            VanishedError: It is not listed any more.
-            WaitTimeoutError: The time is up.
+            UnexpectedStateError: The backup failed; the message contains the API's reason.
+            VanishedError: The backup is not in the list any more.
+            WaitTimeoutError: The wait timed out.
             WaitCancelledError: `cancelled()` was true.
         """
         feed = self._feed(container_id)
         done = feed.wait(BACKED_UP, backup_id, deadline=deadline, on_tick=on_tick, cancelled=cancelled)
-        assert done is not None  # noqa: S101  (being gone is no target of this wait)
+        assert done is not None  # noqa: S101  (only a wait for deletion returns None)
         return done
 
     def stats(self) -> BackupStats:
-        """Figures on all backups of the account (guide, "Backup Statistics")."""
+        """Return statistics of all backups of the account (guide, "Backup Statistics")."""
         return self._send(
             Call(
                 "backups.stats",
@@ -206,34 +206,34 @@ class BackupsApi:
 
     def restore(self, backup_id: int) -> None:
         """
-        Put a container back to a backup (guide, "Restore Backup"). The container has to run.
+        Restore a container from a backup (guide, "Restore Backup"). The container has to be running.
 
-        Not repeated when the answer is lost: what was written in between would be lost with it.
+        It is not retried after a lost response, because a second restore would discard data written since the first.
 
         Raises:
             BadRequestError: The container does not run, or the backup is not complete.
-            ConnectionFailedError: With `sent`, it is not known whether it was restored.
+            ConnectionFailedError: If `sent` is true, it is unknown whether the container was restored.
         """
         self._act("backups.restore", backup_id, again=False)
 
     def pin(self, backup_id: int, *, container_id: str | None = None) -> None:
         """
-        Keep a backup from the clean-up (guide, "Pin Backup"). One that is pinned already stays so.
+        Pin a backup, so that the retention clean-up skips it (guide, "Pin Backup"). Pinning it again is a no-op.
 
         Args:
-            backup_id: Which one.
-            container_id: Its container. With it, a refusal is success if the backup is pinned.
+            backup_id: The backup's id.
+            container_id: Its container. If given, a refusal counts as success when the backup is pinned.
         """
-        # A pin is a mark, set or not: twice is once, although the method is POST.
+        # Pinning is idempotent, although the method is POST.
         self._act("backups.pin", backup_id, again=True, of=container_id)
 
     def unpin(self, backup_id: int, *, container_id: str | None = None) -> None:
         """
-        Leave a backup to the clean-up again (guide, "Unpin Backup").
+        Unpin a backup, so that the retention clean-up may delete it (guide, "Unpin Backup").
 
         Args:
-            backup_id: Which one.
-            container_id: Its container. With it, a refusal is success if the backup is not pinned.
+            backup_id: The backup's id.
+            container_id: Its container. If given, a refusal counts as success when the backup is not pinned.
         """
         self._act("backups.unpin", backup_id, again=True, of=container_id)
 
@@ -242,11 +242,11 @@ class BackupsApi:
         Delete a backup (guide, "Delete Backup").
 
         Args:
-            backup_id: Which one.
-            container_id: Its container. With it, a refusal is success if the backup is gone.
+            backup_id: The backup's id.
+            container_id: Its container. If given, a refusal counts as success when the backup is gone.
 
         Raises:
-            NotFoundError: There was none with that id when this was called.
+            NotFoundError: The backup did not exist when this was called.
         """
         call = Call(
             "backups.delete",
@@ -262,7 +262,7 @@ class BackupsApi:
             if container_id is None:
                 return False
             listed = self._list_all(container_id)
-            # The API lists no more than 100, so a full list may leave it out.
+            # The API lists at most 100 backups, so a full list may not contain it.
             return len(listed) < _ALL and listed.find(lambda backup: backup.id == backup_id) is None
 
         settle(self._send, call, is_gone)
@@ -333,7 +333,7 @@ def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[int | None]:
 
 
 def _id_if_any(body: Any) -> int | None:
-    """The id of the new backup, if the answer to its start names it."""
+    """Return the id of the new backup if the answer contains it."""
     value, _path = unwrap(body, "backup")
     given = {snake(name): entry for name, entry in value.items()} if isinstance(value, Mapping) else {}
     found = given.get("backup_id", given.get("id"))

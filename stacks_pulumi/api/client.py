@@ -1,5 +1,5 @@
 """
-The client: one object for one API key, for any number of threads.
+The client: one object for each API key, which any number of threads may use.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ __all__ = ["StacksClient", "assemble"]
 
 class StacksClient:
     """
-    The STACKS API, typed: one attribute for each noun, one method for each endpoint.
+    A typed client of the STACKS API: one attribute for each kind of resource, one method for each endpoint.
 
         with StacksClient(api_key) as stacks:
             web = stacks.containers.create(name="web", template="nodejs")
             web = stacks.feed.wait(CREATED, web.id, deadline=SYSTEM_CLOCK.now() + 300)
 
-    It keeps to the key's rate limit, tries again what is safe to try again, and creates nothing twice. All of it may
-    be used by many threads at once; use one client per key and process, as its limiter and feed are what they share.
+    It respects the key's rate limit, retries requests where that is safe, and never creates a resource twice. It is
+    thread-safe. Use one client per key and process, because the threads then share its rate limiter and its feed.
 
     Args:
         api_key: `sk_stacks_` and 64 hexadecimal digits.
-        base_url: Where the API is.
-        requests_per_minute: The budget to keep to until an answer's headers say otherwise.
-        max_connections: How many requests may be in flight at once.
-        clock: Time; for tests.
-        on_limit: Called in a thread that waits for the rate limit or a free connection, at once and then at least
-            once a second, with the seconds until the limit opens (0 if it is open) and how many requests wait. What
-            it raises ends the request before it is sent.
+        base_url: The address of the API.
+        requests_per_minute: The rate limit until an answer's headers report another one.
+        max_connections: How many requests may be in flight concurrently.
+        clock: The clock; tests replace it.
+        on_limit: Called in a thread that waits for the rate limit or a free connection: when the wait begins, then at
+            least once a second. Its arguments are the seconds until the limit allows requests (0 if it does now) and
+            how many requests wait. If it raises, the request is not sent.
 
     Attributes:
         containers: Containers, their keys, credentials, logs and metrics.
-        allowed_ips: Who may reach a container from outside.
+        allowed_ips: The addresses that may reach a container from outside.
         connections: Connections between containers.
         backups: Backups.
         vpn_clients: Clients of VPN containers.
-        feed: The list of containers, shared by all that wait for one.
+        feed: The list of containers, shared by all threads that wait for one.
 
     Raises:
         ConfigError: The key or the address is malformed.
@@ -73,8 +73,8 @@ class StacksClient:
         clock: Clock = SYSTEM_CLOCK,
         on_limit: OnLimit | None = None,
     ) -> None:
-        # Here and not on top: it loads requests, more than half of what this package costs to import, and a program
-        # that declares resources asks the API nothing.
+        # Imported here and not at the top: it loads requests, more than half of this package's import time, and a
+        # program that only declares resources sends no request.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
 
         self._base_url = check_base_url(base_url, allow_http=allow_http)
@@ -91,7 +91,7 @@ class StacksClient:
 
     @property
     def requests_per_minute(self) -> int:
-        """The key's rate limit, as the last answer's headers say it; the budget that was given until then."""
+        """The key's rate limit by the headers of the last answer; before the first answer, the configured limit."""
         return self._limiter.per_minute
 
     def __repr__(self) -> str:
@@ -106,17 +106,17 @@ class StacksClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections that are not in use. The client stays usable; it would open new ones."""
+        """Close the connections that are not in use. The client stays usable and opens new ones when needed."""
         self._transport.close()
 
 
 def assemble(transport: Sender, limiter: Limiter, clock: Clock, base_url: str = DEFAULT_BASE_URL) -> Handler:
     """
-    Return the chain of handlers: a call in, the value that it asks for out.
+    Return the chain of handlers, which takes a call and returns the requested value.
 
-        retry       each attempt goes through all that is below, and pays for it
-        decode      an attempt ends as a value or a typed error, which is what retry judges by
-        limit       an attempt waits for its turn; reads the rate headers of every answer, errors included
-        transport   an attempt goes out
+        retry       sends each attempt through all handlers below, so each attempt counts for the rate limit
+        decode      turns the answer into a value or a typed error, which decides whether to retry
+        limit       waits for the attempt's turn; reads the rate headers of every answer, errors included
+        transport   sends the request
     """
     return Retry(Decode(Limit(transport, limiter), base_url), clock)

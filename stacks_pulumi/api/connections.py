@@ -21,7 +21,7 @@ __all__ = ["ConnectionsApi"]
 
 
 class ConnectionsApi:
-    """What can be done with connections. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
+    """Methods for connections. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
     def __init__(self, send: Handler, clock: Clock, containers: Feed[models.Container]) -> None:
         self._send = send
@@ -29,7 +29,7 @@ class ConnectionsApi:
         self._containers = containers
 
     def targets(self, container_id: str) -> models.Targets:
-        """What a container can be connected to (guide, "List Available Targets")."""
+        """Return the targets that a container can be connected to (guide, "List Available Targets")."""
         return self._send(
             Call(
                 "connections.targets",
@@ -42,7 +42,7 @@ class ConnectionsApi:
         )
 
     def list(self, container_id: str) -> models.Connections:
-        """The connections of a container in both directions (guide, "List Connections")."""
+        """Return the connections of a container in both directions (guide, "List Connections")."""
         return self._send(
             Call(
                 "connections.list",
@@ -63,18 +63,18 @@ class ConnectionsApi:
         before: Sequence[models.Connection] | None = None,
     ) -> models.Connection:
         """
-        Connect a container to another, once (guide, "Create Connection"): the source gets the target's variables.
+        Connect a container to another exactly once (guide, "Create Connection").
 
-        The source sees them once it is restarted.
+        The source gets the target's environment variables at its next restart.
 
         Args:
             source_id: The container that gets the variables.
-            target_id: The container that they lead to.
-            name: Name of the connection; the API makes one up if there is none.
+            target_id: The container that the variables describe.
+            name: Name of the connection; the API chooses one if it is not given.
             before: The source's connections, as `once` takes them; requested unless given.
 
         Raises:
-            ExistsError: The source was connected to the target under that name before (without a name: at all).
+            ExistsError: The source already had a connection to the target of that name (without a name: of any name).
             BadRequestError: The API refuses it.
         """
         called = f' as "{scrub(name, 80)}"' if name else ""
@@ -109,10 +109,11 @@ class ConnectionsApi:
 
         Args:
             connection_id: Its id.
-            source_id: Its source. With it, a refusal after a lost response is success if the connection is gone.
+            source_id: Its source. If given, a refusal after a lost response counts as success when the connection is
+                gone.
 
         Raises:
-            NotFoundError: There was none with that id when this was called.
+            NotFoundError: The connection did not exist when this was called.
         """
         call = Call(
             "connections.delete",
@@ -134,8 +135,8 @@ class ConnectionsApi:
     def _leads_to(self, connection: models.Connection, target_id: str) -> bool:
         if connection.target_id is not None:
             return connection.target_id == target_id
-        # The list tells only the target's name. An id ends with it, but `db` also ends `other-db`: only one that may
-        # be the target is worth the call that makes sure.
+        # The list contains only the target's name. An id ends with the name, but the id of `other-db` also ends with
+        # `db`. So a call checks the containers, but only if the name may be that of the target.
         name = connection.target_name
         if name is None or not target_id.casefold().endswith(name.casefold()):
             return False

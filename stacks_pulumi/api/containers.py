@@ -1,4 +1,4 @@
-"""Containers: list, look at, create, start and stop, open, delete (guide, "Endpoints")."""
+"""Containers: list, read, create, start, stop, open to the public, delete (guide, "Endpoints")."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stacks_pulumi.errors import NoCapacityError, NotFoundError, ServerError, St
 __all__ = ["LIST", "ContainersApi"]
 
 _RECENT: Final = 10.0
-"""Seconds for which one list of the containers that exist serves all that are created."""
+"""Seconds for which one list of the existing containers is used for all create requests."""
 _UNAVAILABLE: Final = 503
 _STATES: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
@@ -42,7 +42,7 @@ LIST: Final = Call(
 
 class ContainersApi:
     """
-    What can be done with containers. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`.
+    Methods for containers. Every method raises the errors that `stacks_pulumi.errors` describes.
 
     Attributes:
         feed: The list of containers, shared by all threads that wait for one.
@@ -56,15 +56,15 @@ class ContainersApi:
         )
 
     def list(self) -> Listing[Container]:
-        """All containers of the account (guide, "List Containers")."""
+        """Return all containers of the account (guide, "List Containers")."""
         return self._send(LIST)
 
     def status(self, container_id: str) -> Container:
         """
-        One container (guide, "Get Container Status").
+        Return one container (guide, "Get Container Status").
 
         Raises:
-            NotFoundError: There is none with that id.
+            NotFoundError: No container has that id.
         """
         return self._send(
             Call(
@@ -84,7 +84,7 @@ class ContainersApi:
             return None
 
     def credentials(self, container_id: str) -> Credentials:
-        """How to log in to a container; secret (guide, "Get Container Credentials")."""
+        """Return the credentials of a container; secret (guide, "Get Container Credentials")."""
         return self._send(
             Call(
                 "containers.credentials",
@@ -98,10 +98,10 @@ class ContainersApi:
 
     def logs(self, container_id: str, lines: int = 100) -> str:
         """
-        The last lines of a container's log (guide, "Get Container Logs").
+        Return the last lines of a container's log (guide, "Get Container Logs").
 
         Args:
-            container_id: Whose log.
+            container_id: The container.
             lines: How many lines, 500 at most.
         """
         return self._send(
@@ -118,7 +118,7 @@ class ContainersApi:
         )
 
     def metrics(self, container_id: str) -> Metrics:
-        """Measurements of a container over time (guide, "Get Container Metrics")."""
+        """Return measurements of a container over time (guide, "Get Container Metrics")."""
         return self._send(
             Call(
                 "containers.metrics",
@@ -141,22 +141,22 @@ class ContainersApi:
         pulse: Pulse | None = None,
     ) -> Container:
         """
-        Create a container, once (guide, "Create Container"). It is `pending` at first: wait for it with the feed.
+        Create a container exactly once (guide, "Create Container"). It is `pending` at first: wait for it with `feed`.
 
         Args:
             name: 3 to 32 letters, digits and hyphens.
             template: Template id.
-            plan: Plan name; the API takes `basic` if there is none.
+            plan: Plan name; the API uses `basic` if it is not given.
             additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB).
             discount_code: A promotional code.
-            pulse: Called during waits; what it raises ends them. A request whose outcome is unknown is resolved first.
+            pulse: Called during waits. If it raises, the wait ends; an unknown outcome is resolved before that.
 
         Raises:
-            ExistsError: The account had a container of that name before; upper and lower case are one name.
-            BadRequestError: A field is refused.
+            ExistsError: The account already had a container of that name. Names are not case-sensitive.
+            BadRequestError: The API refuses a field.
             PaymentRequiredError: The account or the key's spending cap does not allow it.
-            NoCapacityError: The account is on the waitlist now, and has no container of that name.
-            ServerError: The outcome is unknown, and no list shows it.
+            NoCapacityError: There is no capacity: the account is now on the waitlist, and no container was created.
+            ServerError: The outcome is unknown, and no list could show it.
         """
         asked = {
             "name": name,
@@ -182,7 +182,7 @@ class ContainersApi:
 
         before = self.feed.snapshot(_RECENT, pulse)
         if any(map(taken, before)):
-            # It may be gone by now: a replacement deletes the old one first.
+            # The container in the cached list may be gone: a replacement deletes the old one first.
             before = self.feed.snapshot(pulse=pulse)
         made = once(
             self._send,
@@ -190,7 +190,7 @@ class ContainersApi:
             before=before,
             taken=taken,
             look=self.feed.snapshot,
-            # A container of that name but of another template was created by another client, and is not ours.
+            # Another client created a container of that name but of another template.
             ours=lambda container: taken(container) and container.made_from(template),
             clock=self._clock,
             refused_by=lambda error: _waitlist(call.what, error),
@@ -201,8 +201,8 @@ class ContainersApi:
         """
         Start, stop or restart a container (guide, "Start / Stop / Restart Container").
 
-        A container that is in that state already is success, also where the API refuses to do it again. So is one that
-        is on its way there because an attempt whose answer was lost is having its effect.
+        A refusal counts as success if the container is already in that state, or on its way to it because of an earlier
+        attempt whose response was lost.
         """
         call = Call(
             "containers.set_status",
@@ -218,7 +218,7 @@ class ContainersApi:
         def reached(error: StacksError) -> bool:
             seen = self.status(container_id)
             if status == "restart" and seen.status == "running":
-                # A restart that was in progress may have ended since, or the refusal has another reason.
+                # A restart that was in progress may have ended by now, or the refusal has another reason.
                 return may_be_done(error) and not in_doubt(error) and self._send(call)
             return seen.status == status or (may_be_done(error) and not seen.settled)
 
@@ -226,12 +226,12 @@ class ContainersApi:
 
     def delete(self, container_id: str) -> None:
         """
-        Delete a container, its volumes and its backups for good (guide, "Delete Container").
+        Delete a container, its volumes and its backups permanently (guide, "Delete Container").
 
-        A deletion that is in progress is success, also if the API refuses a second one.
+        A refusal counts as success if the deletion is already in progress.
 
         Raises:
-            NotFoundError: There was none with that id when this was called.
+            NotFoundError: The container did not exist when this was called.
         """
         call = Call(
             "containers.delete",
@@ -250,7 +250,7 @@ class ContainersApi:
         settle(self._send, call, is_going)
 
     def certificate(self, container_id: str) -> str:
-        """The SSH private key of a compute container, as PEM; secret (guide, "Download SSH Certificate")."""
+        """Return the SSH private key of a compute container, as PEM; secret (guide, "Download SSH Certificate")."""
         return self._send(
             Call(
                 "containers.certificate",
@@ -264,7 +264,7 @@ class ContainersApi:
         )
 
     def regenerate_certificate(self, container_id: str) -> str:
-        """A new SSH private key for a compute container, as PEM; secret (guide, "Regenerate SSH Certificate")."""
+        """Create a new SSH key for a compute container and return it as PEM (guide, "Regenerate SSH Certificate")."""
         made = self._send(
             Call(
                 "containers.regenerate_certificate",
@@ -274,13 +274,13 @@ class ContainersApi:
                 Scope.MANAGE,
                 _parsers.private_key_if_any,
                 text=True,
-                again=True,  # nobody has seen the first new key, so a second one is as good
+                again=True,  # the first new key was lost with its response, so a second one does no harm
             )
         )
         return made or self.certificate(container_id)
 
     def templates(self) -> Listing[Template]:
-        """All templates (guide, "List Available Templates")."""
+        """Return all templates (guide, "List Available Templates")."""
         return self._send(
             Call(
                 "containers.templates",
@@ -297,7 +297,7 @@ class ContainersApi:
         """
         Open a container to the public, or close it (guide, "Toggle External Access").
 
-        Opening puts the caller's address on the list of allowed ones; closing drops the subdomain and that list.
+        Opening adds the caller's address to the allowed ones. Closing removes the subdomain and all allowed addresses.
         """
         told = ExternalAccess(enabled=enabled)
         call = Call(
@@ -306,7 +306,7 @@ class ContainersApi:
             "PUT",
             path("containers", container_id, "external-access"),
             Scope.MANAGE,
-            # The guide does not say what the answer to a disabling is, and nothing in it is needed.
+            # The guide does not describe the answer to a request that disables access, and nothing in it is needed.
             (lambda body: item(ExternalAccess, body).merge(told)) if enabled else (lambda _body: told),
             json={"enabled": enabled},
             text=not enabled,
@@ -320,14 +320,14 @@ class ContainersApi:
 
 
 def _waitlist(what: str, error: StacksError) -> NoCapacityError | None:
-    """What a 503 to a create request means if no container appears; a proxy answers 503 as well."""
+    """Return the error for a 503 after which no container appears. The 503 may also come from a proxy."""
     if not isinstance(error, ServerError) or error.status != _UNAVAILABLE:
         return None
     said = f"503: {error.text}" if error.text else "503"
     proxy = "" if error.body else "; the answer is not in the form of the API, so check the proxy as well"
     return NoCapacityError(
         f"{what}: no capacity ({said}): the account is on the waitlist now, and no container was created; the request "
-        f"was not sent again, because every request joins the waitlist: wait until STACKS has a place{proxy}",
+        f"was not sent again, because every request joins the waitlist: wait until STACKS has capacity{proxy}",
         status=error.status,
         operation=error.operation,
         text=error.text,

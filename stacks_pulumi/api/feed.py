@@ -1,14 +1,14 @@
 """
-One list call for everybody who waits.
+One shared list call for all threads that wait.
 
-Whoever needs a newer list than there is, and finds no call under way, makes it (the leader); the others sleep until
-it is published. There is no thread of its own. Three rules keep it true:
+A thread that needs a newer list, and finds no call in progress, makes the call (it is the leader). The others sleep
+until its result is published. The feed has no background thread. Three rules keep it correct:
 
-1. A waiter trusts only a list whose call began after the waiter came: an older one may show the time before the
-   waiter's own request. Calls are numbered as they begin; a waiter's ticket is the first number that it trusts.
-2. What goes wrong with a call is told to all who would have trusted it, except for what concerns the leader alone
-   (it was cancelled, its time is up): then the next one leads.
-3. A wait outlives every failed call but those that no waiting can mend (401, 403).
+1. A waiter trusts only a list whose call began after the waiter arrived: an older list may show the state before the
+   waiter's own request. Calls are numbered when they begin; a waiter's ticket is the first number that it trusts.
+2. If a call fails, all waiters that would have trusted it get its error. If only the leader was cancelled or timed
+   out, the others get no error, and another waiter becomes the leader.
+3. A wait continues after a failed call, except after 401 and 403, which a retry cannot fix.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _NEW: Final = 1.0
 _SHORTEST: Final = 2.0
 _LONGEST: Final = 10.0
 _HELD_BACK: Final = 3.0
-"""Seconds between looks from which on it is the rate limit that makes people wait for one, and they should know."""
+"""From this many seconds between list calls on, the rate limit causes the delay, and the user is informed."""
 
 
 def interval(age: float) -> float:
     """
-    Seconds between the looks for a waiter that has waited for so long.
+    Return the seconds between list calls for a waiter that has waited for `age` seconds.
 
-    A waiter that has just come sees soon whether it was quick; then it is two seconds for as long as containers
-    usually take to boot (10 to 30 s), and then a twelfth of the time waited: what takes long costs few calls and is
-    still seen soon in proportion.
+    A new waiter checks soon, for operations that are quick. Then it checks every two seconds for as long as containers
+    usually take to boot (10 to 30 s). After that the interval is a twelfth of the time waited: a long operation costs
+    few calls, and the delay stays small in proportion.
     """
     return _NEW if age < _SHORTEST else min(max(age / 12, _SHORTEST), _LONGEST)
 
@@ -60,16 +60,16 @@ class _Look(Generic[T]):
 
 class Feed(Generic[T]):
     """
-    A list that many threads look at.
+    A list that many threads share.
 
     Args:
         send: The chain.
         call: The request for the list.
-        clock: Time.
-        noun: What is in it, for messages.
-        confirm: Looks for one thing alone; asked before something is called vanished.
-        pace: Seconds between calls that the rate limit can bear. A poll that takes the last request of a window makes
-            everybody wait for the next window, so the fewer there are left the longer they have to last.
+        clock: The clock.
+        noun: The kind of resource in the list, for messages.
+        confirm: Requests one resource itself. Called before a resource is reported as vanished.
+        pace: Returns the seconds between calls that the rate limit allows. A poll that takes the last request of a
+            window makes all calls wait for the next one, so polls are slower when few requests are left.
     """
 
     def __init__(
@@ -97,14 +97,14 @@ class Feed(Generic[T]):
 
     def snapshot(self, max_age: float = 0.0, pulse: Pulse | None = None) -> Listing[T]:
         """
-        The list, by a call that began after this was called, or not more than so many seconds before.
+        Return the list from a call that began at most `max_age` seconds before this call.
 
         Args:
-            max_age: That number of seconds.
+            max_age: With 0, the list call has to begin after this call.
             pulse: Called while the call waits for its turn, or while this thread waits for another thread's call.
 
         Raises:
-            StacksError: That call failed.
+            StacksError: The list call failed.
         """
         with self._changed:
             recent = self._clock.now() - self._began_at < max_age and self._latest.error is None
@@ -125,15 +125,15 @@ class Feed(Generic[T]):
 
     def find(self, id: Any, max_age: float = 0.0) -> T | None:
         """
-        The thing with that id in a list that is not older than so many seconds, or `None` if it is not there.
+        Return the resource with that id from a list that is at most `max_age` seconds old; `None` if it is not in it.
 
         Raises:
-            StacksError: The list call failed, or the list does not show it and is incomplete.
+            StacksError: The list call failed, or the list is incomplete and does not contain the resource.
         """
         return self.snapshot(max_age).find(lambda thing: bool(thing.id == id))
 
     def seen(self, id: Any) -> T | None:
-        """Return the thing with that id from the last list that could be read, without a call; `None` if not there."""
+        """Return the resource with that id from the last readable list, without a call; `None` if it is not in it."""
         with self._changed:
             return next((thing for thing in self._readable if thing.id == id), None)
 
@@ -148,28 +148,28 @@ class Feed(Generic[T]):
         is_it: Callable[[T], bool] | None = None,
     ) -> T | None:
         """
-        Wait for a state of one thing.
+        Wait for a state of one resource.
 
         Args:
             wait: What to wait for.
-            id: Of which one.
-            deadline: When to give up, in seconds of the clock's `now()`.
-            on_tick: Called at least once a second, also between looks, with what was seen last (`None`: nothing) and
-                the seconds waited.
-            cancelled: Asked at least twice a second; true ends the wait. While a list call is under way in this very
-                thread, both pause for as long as it takes, 10 s at most per attempt.
-            is_it: Whether what has the id is the thing that is waited for; another one counts as its absence.
+            id: The id of the resource.
+            deadline: When the wait times out, in seconds of the clock's `now()`.
+            on_tick: Called at least once a second, also between list calls, with the last known resource (or `None`)
+                and the seconds waited.
+            cancelled: Called at least twice a second; true ends the wait. While this thread makes a list call, neither
+                function is called, for at most 10 s per attempt.
+            is_it: Whether the resource with that id is the right one. If not, it counts as absent.
 
         Returns:
-            The thing as it was seen; `None` if being gone was the target.
+            The resource as it was last listed; `None` if the target was its deletion.
 
         Raises:
-            UnexpectedStateError: It is in a state that does not lead to the wanted one.
-            VanishedError: It is not there any more.
-            WaitTimeoutError: The time is up.
+            UnexpectedStateError: The resource is in a state that does not lead to the wanted one.
+            VanishedError: The resource does not exist any more.
+            WaitTimeoutError: The wait timed out.
             WaitCancelledError: `cancelled()` was true.
-            InvalidApiKeyError: The key was revoked meanwhile.
-            ForbiddenError: The key may not list.
+            InvalidApiKeyError: The key was revoked during the wait.
+            ForbiddenError: The key may not list the resources.
         """
         return self.follow(
             StateWatch(
@@ -186,7 +186,7 @@ class Feed(Generic[T]):
         )
 
     def follow(self, watch: Watch[T]) -> T | None:
-        """Wait until the watch is content; what it raises ends the wait. Returns what it found."""
+        """Wait until the watch accepts a list, and return what it found. If the watch raises, the wait ends."""
         with self._changed:
             ticket = self._begun + 1
         while True:
@@ -209,16 +209,16 @@ class Feed(Generic[T]):
                 watch.trouble = look.error
 
     def held_back(self) -> float:
-        """Seconds for which the rate limit lets nobody look; 0 where it holds up nobody."""
+        """Return the seconds until the rate limit allows the next list call; 0 if it does not delay the waiters."""
         pace = self._pace()
         if pace < _HELD_BACK:
             return 0.0
         with self._changed:
-            # Whoever is about to look waits for the limiter, which has nothing left in this window.
+            # If a call is in progress, it waits for the limiter, which has no request left in this window.
             return pace if self._busy else max(self._began_at + min(pace, _LONGEST) - self._clock.now(), 0.0)
 
     def _blocked(self, watch: Watch[T], ticket: int) -> float:
-        """Seconds until this waiter makes the next call, true while another thread makes one, 0 if it has its list."""
+        """Return the seconds until this waiter makes a call, true during another call, 0 if its list is there."""
         if self._latest.number >= ticket:
             return 0.0
         every = max(interval(watch.elapsed), min(self._pace(), _LONGEST))
@@ -226,7 +226,7 @@ class Feed(Generic[T]):
         return due if due > 0 else self._busy
 
     def _begin(self) -> int:
-        """With the lock held, and no call in progress: the number of the call that the caller makes now."""
+        """Return the number of the call that the caller makes now. Needs the lock, and no call in progress."""
         self._busy = True
         self._begun += 1
         self._began_at = self._clock.now()

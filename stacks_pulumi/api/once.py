@@ -44,7 +44,7 @@ _UNKNOWN: Final = (
 )
 _SUCCESS: Final = range(200, 300)
 _OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)
-"""Refusals that an earlier attempt of ours may have caused: its name is taken, its price has reached the cap."""
+"""Refusals that an earlier attempt may have caused: it has taken the name, or its price has reached the cap."""
 
 
 def once(
@@ -64,12 +64,12 @@ def once(
 
     Args:
         send: Sends the request; raises `UnreadableAnswerError` if the response has no id.
-        call: The request. Its pulse is called before it is sent again; what that raises ends the attempts, but not a
-            look.
-        before: The list from before the request; `None`: look for it now. If it is incomplete, an unknown outcome stays
-            unknown. Only a `Listing` was read. With another sequence, which the caller assumes, no list has shown that
-            lists can be read, and a refusal that follows an unknown outcome, and that no list explains, leaves the
-            outcome unknown.
+        call: The request. Its pulse is called before each further attempt. If the pulse raises, no further attempt is
+            made, but the list is still read.
+        before: The list from before the request; `None` requests it now. If it is incomplete, an unknown outcome stays
+            unknown. A `Listing` was read from the API. Any other sequence is an assumption of the caller and does not
+            prove that lists can be read. If a refusal then follows an unknown outcome, and no list explains it, the
+            outcome stays unknown.
         taken: Whether a resource prevents the creation; `None` if no resource can.
         look: Lists the resources that exist now.
         ours: Whether a new resource is the one that was requested.
@@ -90,7 +90,7 @@ def once(
     def appeared() -> T | None:
         listed = look()
         new = [thing for thing in listed if thing.id not in known]
-        # A row that could be read only in part may match by mistake, or not match by mistake.
+        # A row that could be read only in part may match, or not match, by mistake.
         found = next((thing for thing in new if thing.id not in listed.damaged and ours(thing)), None)
         damaged = any(thing.id in listed.damaged for thing in new)
         if former.gap is not None or (found is None and damaged):
@@ -104,7 +104,7 @@ def once(
         """Return the resource that the request created in spite of this error; `None` if it may be sent again."""
         refusal = refused_by(error)
         if refusal is None:
-            # A success without an id was carried out. Any other request may still be in progress, and is sent again
+            # A success without an id was carried out. Any other request may still be in progress; it is sent again
             # if the list shows no new resource.
             done = isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS
             return _find(appeared, error, rest, clock, done=done)
@@ -126,7 +126,7 @@ def once(
                 found = resolve(error, rest)
             elif doubt is None:
                 if isinstance(error, (BadRequestError, ConflictError)) and taken is not None:
-                    # Another client may have been faster than our look.
+                    # Another client may have created the resource before the list was read.
                     with contextlib.suppress(*CALL_ERRORS):
                         _refuse(call.what, look(), taken)
                 raise
@@ -146,7 +146,7 @@ def once(
 def _refuse(what: str, things: Listing[T], taken: Callable[[T], bool] | None) -> None:
     existing = None if taken is None else next(filter(taken, things), None)
     if existing is not None:
-        msg = f"{what}: it is there already (id {existing.id}); take that one over, or remove it first"
+        msg = f"{what}: it already exists (id {existing.id}); take it over, or remove it first"
         raise ExistsError(scrub(msg), existing=existing) from None
 
 
@@ -160,12 +160,13 @@ def _find(
     looks: int = 1,
 ) -> T | None:
     """
-    Return the new resource; `None` if so many lists showed none. Raises the doubt if fewer lists could be read.
+    Return the new resource; `None` if `looks` lists did not show one. Raises `doubt` if fewer lists could be read.
 
-    A request that is (perhaps) done shows immediately or, if the list lags, a little later: until the pauses end.
+    If the request was carried out (`done`), the list is read until the pauses end, because it may lag. Otherwise the
+    first list that can be read decides.
     """
     looked = 0
-    # There may be a resource that is in no state, so neither a cancellation nor a deadline ends the look.
+    # A new resource may exist that no state contains, so neither a cancellation nor a deadline ends the search.
     with shielded():
         for pause in (0.0, *pauses) if done else pauses:
             sleep_with_pulse(pause, clock)

@@ -1,8 +1,8 @@
 """
-One look at an account, for diagnosis: what an answer says about the key, the rate limit and the clock.
+Single requests for diagnosis: what an answer shows about the key, the rate limit and the clock.
 
-A client retries, waits for the rate limit and keeps only the answer's body. Here each request is sent once, and what
-the headers say is kept.
+A client retries, waits for the rate limit and keeps only the answer's body. Here each request is sent once, and the
+headers are kept.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ ALL_SCOPES: Final = (Scope.READ, Scope.CREATE, Scope.MANAGE, Scope.DELETE)
 """Every scope, in the guide's order."""
 
 _JUDGED: Final = frozenset({400, 402, 404, 409, 422})
-"""Statuses that only a key with the scope gets: the request was judged, and refused for another reason."""
+"""Statuses that only a key with the scope gets: the API accepted the key and refused the request's content."""
 
 
 @dataclass(frozen=True)
 class Look:
     """
-    What one list of the containers showed.
+    The result of one list of the containers.
 
     Attributes:
         error: Why there is no list, or `None`.
@@ -51,12 +51,12 @@ class Look:
 @dataclass(frozen=True)
 class Scopes:
     """
-    A key's scopes, as far as they were found out.
+    The scopes of a key, as far as they are known.
 
     Attributes:
-        held: Scopes that the key certainly has.
-        lacking: Scopes that it certainly lacks.
-        cap: The 402 that showed the key's spending cap, if one did.
+        held: Scopes that the key has.
+        lacking: Scopes that the key does not have.
+        cap: The 402 error that showed the key's spending cap, if there was one.
     """
 
     held: frozenset[str] = frozenset()
@@ -65,7 +65,7 @@ class Scopes:
 
     @classmethod
     def told_by(cls, error: MissingScopeError) -> Scopes:
-        """Return what a 403 says: the scope that is missing, and usually all scopes that the key has."""
+        """Return the scopes in a 403: the missing one, and usually all that the key has."""
         held = frozenset(error.key_scopes)
         others = frozenset(ALL_SCOPES) - held if held else frozenset()
         return cls(held, others | {error.required_scope})
@@ -92,9 +92,8 @@ def probe_scopes(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Scop
     """
     Find out which scopes a key has, with requests that cannot change anything.
 
-    They are a create without the fields that the guide requires, and the deletion of a connection and of a container
-    with an impossible id. A key with the scope is refused for that reason (400, 404), a key without it with a 403 that
-    names its scopes.
+    The requests are: create a container without the required fields, delete a connection and a container with ids that
+    cannot exist. If the key has the scope, the API answers 400 or 404. If not, it answers 403 with the key's scopes.
 
     Raises:
         ConfigError: No key is configured.
@@ -112,7 +111,7 @@ def probe_scopes(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Scop
 
 
 def _probes() -> tuple[Call[Any], ...]:
-    # No name of a container has two hyphens in a row, and no id is random.
+    # This id cannot exist: a container's name never has two hyphens in a row, and the end is random.
     nothing = f"stacks-pulumi--doctor--{secrets.token_hex(16)}"
     return (
         Call(
@@ -155,7 +154,7 @@ def _combined(found: Scopes, call: Call[Any], wire: _Wire) -> Scopes:
         return Scopes(found.held | told.held, found.lacking | told.lacking, cap)
     except StacksError as error:
         status = getattr(error, "status", 0)
-        # A fixed path is never "not found" at the API: another server answered.
+        # The API has this path, so another server sent the 404.
         if status not in _JUDGED or (call.fixed and status == 404):
             return found
         cap = error if isinstance(error, SpendingCapError) else cap
@@ -163,10 +162,10 @@ def _combined(found: Scopes, call: Call[Any], wire: _Wire) -> Scopes:
 
 
 class _Wire:
-    """A connection whose last answer can be looked at."""
+    """A connection that keeps its last answer."""
 
     def __init__(self, settings: AccountSettings, clock: Clock) -> None:
-        # Here, because it loads requests, which is most of what importing this package would cost.
+        # Imported here, because it loads requests, which is most of this package's import time.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
 
         self._transport = Transport(settings.base_url, settings.require_key(), clock)
@@ -174,7 +173,7 @@ class _Wire:
         self.handle = Decode(self._send, settings.base_url)
 
     def seen(self) -> tuple[Rates, float | None]:
-        """Return what the last answer's headers say: the rate limit, and how far this machine's clock is ahead."""
+        """Return the rate limit in the last answer's headers, and how far this machine's clock is ahead."""
         if self._answer is None:
             return Rates(), None
         date = server_time(self._answer)

@@ -20,14 +20,14 @@ __all__ = ["VpnClientsApi"]
 
 
 class VpnClientsApi:
-    """What can be done with VPN clients. Every method raises `StacksError` as drawn in `stacks_pulumi.errors`."""
+    """Methods for VPN clients. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
     def __init__(self, send: Handler, clock: Clock) -> None:
         self._send = send
         self._clock = clock
 
     def list(self, container_id: str) -> Listing[VpnClient]:
-        """All clients of a VPN container (guide, "List VPN Clients")."""
+        """Return all clients of a VPN container (guide, "List VPN Clients")."""
         return self._send(
             Call(
                 "vpn_clients.list",
@@ -41,16 +41,16 @@ class VpnClientsApi:
 
     def add(self, container_id: str, name: str, *, before: Sequence[VpnClient] | None = None) -> VpnClient:
         """
-        Add a client, once (guide, "Add VPN Client"). Its configuration comes from `config`.
+        Add a client exactly once (guide, "Add VPN Client"). `config` returns its configuration.
 
         Args:
-            container_id: To which VPN container.
+            container_id: The VPN container.
             name: The client's name.
             before: The container's clients, as `once` takes them; requested unless given.
 
         Raises:
-            ExistsError: The container had a client of that name before; upper and lower case are one name.
-            BadRequestError: The name is refused.
+            ExistsError: The container already had a client of that name. Names are not case-sensitive.
+            BadRequestError: The API refuses the name.
         """
         call = Call(
             "vpn_clients.add",
@@ -72,7 +72,7 @@ class VpnClientsApi:
         )
 
     def config(self, container_id: str, name: str = "default") -> str:
-        """The WireGuard configuration of a client, private key included; secret (guide, "Download VPN Config")."""
+        """Return a client's WireGuard configuration with its private key; secret (guide, "Download VPN Config")."""
         return self._send(
             Call(
                 "vpn_clients.config",
@@ -91,7 +91,7 @@ class VpnClientsApi:
         Remove a client (guide, "Remove VPN Client").
 
         Raises:
-            NotFoundError: There was none of that name when this was called.
+            NotFoundError: The client did not exist when this was called.
         """
         call = Call(
             "vpn_clients.remove",

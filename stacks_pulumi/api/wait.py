@@ -1,5 +1,5 @@
 """
-What can be waited for, as data, and the judgement on what is seen.
+The states that a caller can wait for, and the function that judges the state seen last.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["BACKED_UP", "CREATED", "GONE", "SETTLED", "STARTED", "STOPPED", "Wai
 
 
 class WaitVerdict(enum.Enum):
-    """What one look means."""
+    """What one list means for a wait."""
 
     GO_ON = "go on"
     REACHED = "reached"
@@ -27,17 +27,17 @@ class Wait:
     """
     What to wait for.
 
-    A state in neither set is waited in: the API guide does not list all states.
+    In a state of neither set the wait goes on, because the API guide does not list all states.
 
     Attributes:
-        name: What is waited for, for people: it completes "wanted ...".
-        target: States that end it.
-        failed: States from which none of those is reached any more.
-        gone: What it means if the thing is not there: the target, or an error.
-        absences: How many looks in a row must miss it before that counts.
-        failures: How many looks in a row must show a failed state before that counts. More than one where the wait
-            may begin in such a state.
-        delay: Seconds before the first look.
+        name: The wanted state, for messages: it completes "wanted ...".
+        target: States that end the wait with success.
+        failed: States from which the resource can no longer reach a target state.
+        gone: Whether the absence of the resource is the target or an error.
+        absences: How many lists in a row must not contain the resource before it counts as absent.
+        failures: How many lists in a row must show a failed state before it counts. It is more than one if the resource
+            may be in such a state when the wait begins.
+        delay: Seconds before the first list.
     """
 
     name: str
@@ -53,19 +53,19 @@ _FAILED: Final = frozenset({"error", "failed"})
 _ENDED: Final = frozenset({"stopped", "exited", "deleting", "deleted"})
 
 CREATED: Final = Wait("running", frozenset({"running"}), _FAILED | _ENDED)
-"""A container that was just created runs (guide, "Create Container": 10 to 30 seconds)."""
+"""A new container is running (guide, "Create Container": 10 to 30 seconds)."""
 
 STARTED: Final = Wait("running", frozenset({"running"}), _FAILED, failures=3)
-"""A container runs that was asked to start or restart, perhaps because it had failed."""
+"""A container is running after a start or restart, perhaps after a failure."""
 
 STOPPED: Final = Wait("stopped", frozenset({"stopped", "exited"}), _FAILED, failures=3)
-"""A container that was asked to stop has stopped."""
+"""A container has stopped after a stop request."""
 
 SETTLED: Final = Wait("settled", SETTLED_STATUSES, frozenset({"deleting", "deleted"}))
-"""A container is no longer on its way from one status to another, whichever it is on its way to."""
+"""A container is no longer changing from one status to another."""
 
 GONE: Final = Wait("gone", gone="target", absences=1)
-"""A container that was asked to be deleted is gone, and its name is free."""
+"""A container is gone after a delete request, and its name is free."""
 
 BACKED_UP: Final = Wait("completed", frozenset({"completed"}), _FAILED)
 """A backup is complete."""
@@ -73,12 +73,12 @@ BACKED_UP: Final = Wait("completed", frozenset({"completed"}), _FAILED)
 
 def verdict(wait: Wait, state: str | None, looks: int) -> WaitVerdict:
     """
-    What a look means.
+    Return what a list means for a wait.
 
     Args:
         wait: What is waited for.
-        state: The state seen, or `None` if the thing was not there.
-        looks: How many looks in a row have seen just that, this one included.
+        state: The state of the resource, or `None` if the list does not contain it.
+        looks: How many lists in a row have shown that state, including this one.
     """
     if state is None:
         if looks < wait.absences:

@@ -1,4 +1,4 @@
-"""What the commands on one container share: the client, the container that is meant, and how an error is shown."""
+"""What the commands on one container share: how they find the client and the container, and show an error."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["HIDDEN", "add_container", "add_stack", "as_json", "carry_out", "container_of", "settings_of"]
 
 HIDDEN = "[secret]"
-"""What is shown instead of a secret that was not asked for."""
+"""The text that is shown instead of a secret, unless --show-secrets is given."""
 
 
 def add_stack(parser: argparse.ArgumentParser) -> None:
-    """Describe the options that say whose account it is."""
+    """Add the options that select the account."""
     parser.add_argument(
         "-C", "--cwd", default=".", metavar="DIR", help="the project's folder (default: this one)"
     )
@@ -39,18 +39,18 @@ def add_stack(parser: argparse.ArgumentParser) -> None:
 
 
 def add_container(parser: argparse.ArgumentParser, metavar: str = "CONTAINER", **more: Any) -> None:
-    """Describe the argument that names a container."""
+    """Add the argument that names a container."""
     parser.add_argument("container", metavar=metavar, help="the container's name or id", **more)
 
 
 def carry_out(command: str, arguments: argparse.Namespace, work: Callable[[StacksClient], int]) -> int:
     """
-    Do a command's work with a client; an error is one line on standard error.
+    Run a command's work with a client. An error is printed as one line on standard error.
 
     Args:
         command: The command's name.
         arguments: Its options.
-        work: Does it, and returns the exit code.
+        work: The command's work; returns the exit code.
 
     Returns:
         The exit code; 1 after an error.
@@ -77,14 +77,14 @@ def carry_out(command: str, arguments: argparse.Namespace, work: Callable[[Stack
 
 def settings_of(command: str, folder: Path, stack: str | None) -> AccountSettings:
     """
-    Return the settings that the provider would have for a stack: its configuration first, then the environment.
+    Return the settings that the provider would use for a stack. Its configuration overrides the environment.
 
     Raises:
         PulumiError: The stack's configuration cannot be read, and the environment has no key.
         ConfigError: There is no key, or a setting is malformed.
     """
     if not folder.is_dir():
-        raise ConfigError(f"{folder} is no folder: name the project's folder with -C")
+        raise ConfigError(f"{folder} is not a folder: name the project's folder with -C")
     if stack is None and find_project(folder) is None:
         return config.load()
     try:
@@ -96,7 +96,7 @@ def settings_of(command: str, folder: Path, stack: str | None) -> AccountSetting
         return config.load()
     if found.error and f"{config.NAMESPACE}:apiKey" in found.secrets:
         raise PulumiError(
-            f"the stack's key cannot be decrypted: {found.error}; STACKS_API_KEY is used outside of the project alone "
+            f"the stack's key cannot be decrypted: {found.error}; STACKS_API_KEY is used only outside of the project "
             "(-C DIR)"
         )
     config.refuse_misspelt(found.values.get)
@@ -105,7 +105,7 @@ def settings_of(command: str, folder: Path, stack: str | None) -> AccountSetting
 
 def container_of(client: StacksClient, wanted: str) -> Container:
     """
-    Return the container of this id or name; upper and lower case of a name are one.
+    Return the container with this id or name. Names are not case-sensitive.
 
     Raises:
         StacksError: The account has no such container, or the list cannot be read.
@@ -122,12 +122,12 @@ def container_of(client: StacksClient, wanted: str) -> Container:
 
 
 def as_json(value: Any) -> str:
-    """Return a value as a JSON document that ends with a line."""
+    """Return a value as a JSON document with a line break at the end."""
     return json.dumps(value, indent=2) + "\n"
 
 
 class _Waiting:
-    """Says once that the rate limit is waited for."""
+    """Prints one line when the command waits for the rate limit."""
 
     def __init__(self, command: str) -> None:
         self._command = command

@@ -1,4 +1,4 @@
-"""`stacks-pulumi account`: the account against all stacks."""
+"""`stacks-pulumi account`: compare the account with all stacks."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP: Final = "say which stack owns what in the account, and what no stack owns"
+HELP: Final = "show which stack owns each object of the account, and which objects no stack owns"
 
 _EXIT_CODES: Final = """\
 exit codes:
-  0  everything was read, and nothing that --fail-on, a --max limit or a budget forbids was found
-  1  an error (an option too), or a stack could not be read, so the report is not the whole
-  2  --fail-on: such a finding is there; or a --max limit or a budget is passed
+  0  everything was read; no --fail-on finding, and no --max limit or budget is exceeded
+  1  an error (including a wrong option), or a stack could not be read, so the report is incomplete
+  2  a --fail-on finding, or a --max limit or a budget is exceeded
 """
 
 _FINDINGS: Final = ("orphans", "double", "missing")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     from stacks_pulumi.cost.limit_options import add_limits  # noqa: PLC0415  (other commands do not need it)
 
     parser.description = (
         "Compare the account (STACKS_API_KEY) with every stack of the Pulumi backend, or with exports. Nothing is "
-        "changed: for each finding the command is printed that a person may run."
+        "changed: for each finding, the report shows the command that fixes it."
     )
     parser.epilog = _EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="what `pulumi stack export` wrote, instead of the backend's stacks; may be given several times",
+        help="the output of `pulumi stack export`, instead of the backend's stacks; may be given several times",
     )
     parser.add_argument(
         "--children",
@@ -78,7 +78,7 @@ def _findings(text: str) -> tuple[str, ...]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry out the command; the exit code is one of those that `--help` lists."""
+    """Run the command; the exit code is one of those that `--help` lists."""
     from stacks_pulumi.account.account_json import document  # noqa: PLC0415  (only this command needs it)
     from stacks_pulumi.account.render import markdown, table  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost.snapshot import encoded, write_snapshot  # noqa: PLC0415  (as above)
@@ -100,10 +100,8 @@ def run(options: argparse.Namespace) -> int:
     text = encoded(data).decode() if options.json else markdown(view) if options.markdown else table(view)
     sys.stdout.write(text)
     if not view.account.complete:
-        # The report has it too; a pipe may have taken that away.
-        sys.stderr.write(
-            "stacks-pulumi account: not everything could be read, so the report is not the whole\n"
-        )
+        # The report contains it too, but its output may go to a pipe.
+        sys.stderr.write("stacks-pulumi account: not everything could be read, so the report is incomplete\n")
         return 1
     blocked = any(not verdict.passed and verdict.limit.block for _, verdict in view.verdicts)
     return 2 if view.failed or blocked else 0
@@ -158,7 +156,7 @@ def _view(options: argparse.Namespace) -> View:
 
 def _may_be_owned(account: Reconciliation) -> str:
     return (
-        f"compared with {account.source} alone: what is in none of them may belong to another backend, or was made by "
+        f"compared only with {account.source}: an object in none of them may belong to another backend, or was made by "
         "hand"
     )
 

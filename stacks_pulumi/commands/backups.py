@@ -1,4 +1,4 @@
-"""`stacks-pulumi backups`: list a container's backups, or the figures on all backups of the account."""
+"""`stacks-pulumi backups`: list a container's backups, or show statistics of all backups of the account."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options."""
-    parser.description = "List the newest backups of a container; without a container, the account's figures."
+    """Add the options."""
+    parser.description = (
+        "List the newest backups of a container; without a container, show the account's statistics."
+    )
     add_container(parser, nargs="?")
     add_stack(parser)
     parser.add_argument(
@@ -35,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST}")
     return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the list, or the figures."""
-    import msgspec  # noqa: PLC0415  (a bare call of the program needs none of it)
+    """Print the list or the statistics."""
+    import msgspec  # noqa: PLC0415  (only this command needs it)
 
     def work(client: StacksClient) -> int:
         if arguments.container is None:

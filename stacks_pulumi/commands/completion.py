@@ -9,7 +9,7 @@ HELP = "print a completion script for a shell"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     parser.description = (
         HELP[0].upper() + HELP[1:] + ', for instance: eval "$(stacks-pulumi completion bash)"'
     )

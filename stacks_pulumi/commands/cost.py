@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP: Final = "say what a change costs before it is made, and what a stack or the account costs now"
+HELP: Final = "show what a change will cost, and what a stack or the account costs now"
 
 _EXIT_CODES: Final = """\
 exit codes:
   0  within all limits
-  1  an error (an option too), or the figures are not the whole (no --show-sames, a preview that failed)
-  2  blocked: a --max limit is passed, or the preview violates a mandatory policy
+  1  an error (including a wrong option), or incomplete figures (no --show-sames, or a failed preview)
+  2  blocked: a --max limit is exceeded, or the preview violates a mandatory policy
   3  a price is not exact (--strict)
 """
 
@@ -40,7 +40,7 @@ _PLATFORMS: Final = ("github", "gitlab")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     parser.description = "Price a preview, a stack or the account, and compare it with limits."
     parser.epilog = _EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -48,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "input",
         nargs="*",
         metavar="FILE",
-        help="what `pulumi preview --json --show-sames`, the same with PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true, "
-        "or `pulumi stack export` wrote; - is standard input (default). "
-        f"`comment {'|'.join(_PLATFORMS)} FILE` posts what --format markdown wrote on the pull request of this CI run, "
-        "or replaces the comment of the run before",
+        help="the output of `pulumi preview --json --show-sames` (also with PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true) "
+        "or `pulumi stack export`; - is standard input (default). "
+        f"`comment {'|'.join(_PLATFORMS)} FILE` posts the output of --format markdown on the CI run's pull request, "
+        "or replaces the comment of the previous run",
     )
     parser.add_argument(
         "--account", action="store_true", help="price the live account instead (STACKS_API_KEY)"
@@ -67,7 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("table", "json", "markdown", "junit"), default="table", help="default: table"
     )
     parser.add_argument(
-        "--name", default="default", help="tells several Markdown comments apart (project/stack)"
+        "--name",
+        default="default",
+        help="the name that distinguishes several Markdown comments (project/stack)",
     )
     parser.add_argument("--rest-of-month", action="store_true", help="also estimate the rest of this month")
     add_limits(parser)
@@ -75,13 +77,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry out the command; the exit code is one of those that `--help` lists."""
+    """Run the command; the exit code is one of those that `--help` lists."""
     limits = limits_of(options)
     try:
         if options.input[:1] == ["comment"]:
             return _comment(options.input[1:])
         if len(options.input) > 1:
-            raise InputError("more than one file is given: hand in one")
+            raise InputError("more than one file is given: pass only one")
         options.input = options.input[0] if options.input else "-"
         report = _report(options)
         _refuse_increase(limits, report)
@@ -106,13 +108,13 @@ def _comment(words: list[str]) -> int:
 
 
 def _refuse_increase(limits: tuple[CostLimit, ...], report: Report) -> None:
-    """A gate that is handed the wrong input must not stay open: what is there already has no increase."""
+    """Reject a limit on an increase for an input without an increase, which would be within every such limit."""
     limit = next((limit for limit in limits if limit.measure != "total"), None)
     if limit is not None and not report.compares:
         raise InputError(
-            f"--{'max' if limit.block else 'warn'}-{limit.measure} limits what a change adds, and this is what is "
-            "there already: hand in what `pulumi preview --json --show-sames` wrote, compare the account with a "
-            "snapshot (--compare-to), or limit the total"
+            f"--{'max' if limit.block else 'warn'}-{limit.measure} limits the increase by a change, and this input has "
+            "no change: pass the output of `pulumi preview --json --show-sames`, compare the account with a snapshot "
+            "(--compare-to), or limit the total"
         )
 
 
@@ -126,7 +128,7 @@ def _report(options: argparse.Namespace) -> Report:
     if not (options.account or options.live_prices):
         return report_of(_read(options.input), monthly)
     if options.account and options.input != "-":
-        raise InputError("--account prices the account and takes no file: leave one of the two out")
+        raise InputError("--account prices the account and takes no file: remove one of the two")
     from stacks_pulumi.cost import live  # noqa: PLC0415  (pricing a file needs no HTTP)
 
     with live.connect() as client:
@@ -157,7 +159,9 @@ def _read(name: str) -> bytes:
     if name != "-":
         return read_file(Path(name))
     if sys.stdin.isatty():
-        sys.stderr.write("reading from standard input; `stacks-pulumi cost --help` says what to hand in\n")
+        sys.stderr.write(
+            "reading from standard input; `stacks-pulumi cost --help` lists the possible inputs\n"
+        )
     return sys.stdin.buffer.read()
 
 

@@ -1,4 +1,4 @@
-"""`stacks-pulumi credentials`: how to log in to a container."""
+"""`stacks-pulumi credentials`: show how to log in to a container."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _FIELDS: Final = ("username", "password", "host", "port", "internal_host", "type
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     parser.description = (
         "Show how to log in to a container. Passwords are hidden unless --show-secrets is given."
     )
     add_container(parser)
     add_stack(parser)
     parser.add_argument(
-        "--show-secrets", action="store_true", help="show passwords; with --json, all that the API said"
+        "--show-secrets", action="store_true", help="show passwords; with --json, the API's whole answer"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         if shown["password"] is not None and not arguments.show_secrets:
             shown["password"] = HIDDEN
         if arguments.json:
-            # The whole answer differs from template to template, and any part of it may be a secret.
+            # The answer differs from template to template, and any part of it may be a secret.
             sys.stdout.write(as_json({**shown, "raw": said.raw} if arguments.show_secrets else shown))
         else:
             from stacks_pulumi.cost.render.shared_text import clean  # noqa: PLC0415  (as JSON nothing needs it)

@@ -23,7 +23,7 @@ HELP: Final = "find out what prevents an `up`, and how to fix it"
 _EXIT_CODES: Final = """\
 levels:
   problem   prevents an `up`
-  warning   does not prevent it, and needs attention
+  warning   does not prevent an `up`, but needs attention
   unknown   could not be checked
   ok        is in order
 
@@ -35,10 +35,10 @@ exit codes:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     parser.description = (
-        "Check the engine, the SDK, the stack's settings, the API key and the policy packs. One line each, with the "
-        "fix. Nothing is changed, and the API is asked for one list of the containers."
+        "Check the engine, the SDK, the stack's settings, the API key and the policy packs. Each check prints one line "
+        "with the fix. Nothing is changed; the only API request is one list of the containers."
     )
     parser.epilog = _EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -63,12 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the checks, and print what each found as soon as it is known."""
+    """Run the checks, and print each result as soon as it is known."""
     from stacks_pulumi.account.doctor import Facts, diagnose  # noqa: PLC0415  (other commands need none of it)
 
     folder = Path(arguments.cwd)
     if not folder.is_dir():
-        sys.stderr.write(f"stacks-pulumi doctor: {folder} is no folder: name the project's folder with -C\n")
+        sys.stderr.write(
+            f"stacks-pulumi doctor: {folder} is not a folder: name the project's folder with -C\n"
+        )
         return 2
     facts = Facts(
         folder.resolve(),
@@ -90,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _line(finding: Diagnosis) -> str:
     fix = f" | fix: {finding.fix}" if finding.fix else ""
-    # A message may hold an answer of another server, and this is one line.
+    # A message may contain an answer of another server, and this output has to be one line.
     return " ".join(f"{finding.level:<8} {finding.check:<12}{finding.text}{fix}".splitlines())
 
 

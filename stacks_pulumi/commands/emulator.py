@@ -1,4 +1,4 @@
-"""`stacks-pulumi emulator`: serve the API on this machine until it is interrupted."""
+"""`stacks-pulumi emulator`: serve the API on this machine until the command is interrupted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HELP = "serve an emulated STACKS API on this machine"
 
 DEFAULT_PORT = 7822
-"""STAC on a phone's keys."""
+"""The default port: STAC on the keys of a phone."""
 
 _WARNING = (
     "Warning: listening on {host}. Everyone who can reach it can use the API with the key below, over plain http.\n"
@@ -32,14 +32,14 @@ _WARNING = (
 )
 
 _UNLIMITED = 6000
-"""What a client is told to keep to when there is no limit; a hundred a second is more than it needs."""
+"""The requests per minute that the printed configuration sets if there is no limit: a hundred per second."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     parser.description = (
-        "Serve an emulated STACKS API on this machine until it is interrupted. "
-        "Nothing is billed and no account is needed. The page at / shows what it holds."
+        "Serve an emulated STACKS API on this machine until the command is interrupted. "
+        "Nothing is billed and no account is needed. The page at / shows its containers."
     )
     parser.add_argument(
         "--port",
@@ -78,9 +78,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write STACKS_BASE_URL and STACKS_API_KEY to this file, for Docker or a shell",
     )
     parser.add_argument("--key", help="the API key to accept (default: one derived from the seed)")
-    parser.add_argument("--state", metavar="FILE", help="keep everything in this JSON file and go on from it")
     parser.add_argument(
-        "--seed", type=int, default=0, help="what ids and the key are derived from (default: 0)"
+        "--state",
+        metavar="FILE",
+        help="store the emulator's state in this JSON file, and load it at the next start",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the seed from which ids and the key are derived (default: 0)"
     )
     _duration(parser, "boot", 12, "a container is pending")
     _duration(parser, "action", 2, "a start, stop or restart takes")
@@ -98,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_dollars,
         default=None,
         metavar="USD",
-        help="what the key may spend a month (default: no cap)",
+        help="the key's monthly spending cap (default: no cap)",
     )
     parser.add_argument(
         "--your-ip",
@@ -119,17 +123,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lenient",
         action="store_true",
-        help="accept what the platform may refuse; by default it is refused",
+        help="accept requests that the platform may refuse; by default the emulator refuses them",
     )
-    parser.add_argument("--shapes", default="guide", help="how to answer where the guide leaves it open")
+    parser.add_argument(
+        "--shapes", default="guide", help="the shape of answers that the guide does not specify"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Serve until SIGINT or SIGTERM, or until the terminal is closed.
+    Serve the emulator until SIGINT or SIGTERM, or until the terminal is closed.
 
     Returns:
-        0 after an interruption; 2 if it could not start, or could not write its state at the end.
+        0 after an interruption; 2 if the emulator could not start, or could not write its state at the end.
     """
     ended, deserted = threading.Event(), threading.Event()
     _end_by_signal(ended, deserted)
@@ -158,7 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
         for name in arguments.fail_boot:
             server.fail_boot(name)
         server.start()
-        # After the start, when the port is known.
+        # Only after the start is the port known.
         if arguments.load is not None:
             _load(server, arguments.load)
         if arguments.env_file is not None:
@@ -182,13 +188,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _end_by_signal(ended: threading.Event, deserted: threading.Event) -> None:
     def leave(_number: int, _frame: FrameType | None) -> None:
-        # Whoever would read the last line may be gone with the terminal.
+        # The terminal is closed, so the last line is not printed.
         deserted.set()
         ended.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: ended.set())
-    # Under `nohup` it is ignored, and goes on to be.
+    # Under `nohup` the signal is ignored; that stays so.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, leave)
 
@@ -197,7 +203,9 @@ def _checked(key: str) -> str:
     try:
         return check_api_key(key)
     except ConfigError:
-        raise ValueError("the --key is malformed: it is sk_stacks_ and 64 hexadecimal digits") from None
+        raise ValueError(
+            "the --key is malformed: it has to be sk_stacks_ and 64 hexadecimal digits"
+        ) from None
 
 
 def _load(server: Emulator, file: str) -> None:
@@ -215,7 +223,7 @@ def _write_environment(file: Path, server: Emulator) -> None:
     lines = [f"STACKS_BASE_URL={server.url}", f"STACKS_API_KEY={server.key}"]
     if not server.is_loopback:
         lines.append("STACKS_ALLOW_HTTP=true")
-    # It holds a key: readable by its owner alone, from the beginning.
+    # The file contains a key, so it is created with read permission only for its owner.
     file.touch(0o600)
     file.chmod(0o600)
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -245,7 +253,7 @@ def _greeting(server: Emulator, rate_limit: int | None) -> str:
             "",
             "In a Pulumi project:",
             "",
-            # One command for the shell: Pulumi reads what is pasted behind it as the terminal's answer.
+            # One command for the shell: if several lines are pasted, Pulumi reads the later ones as its input.
             f"  pulumi config set stacks:baseUrl {url} &&",
             f"  pulumi config set stacks:apiKey {key} --secret &&",
             f"  pulumi config set stacks:requestsPerMinute {rate_limit or _UNLIMITED}",
@@ -265,7 +273,7 @@ def _duration(parser: argparse.ArgumentParser, name: str, default: float, what: 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: it is a number from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 0 to 65535")
     return int(text)
 
 
@@ -275,7 +283,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: it is a number of seconds, 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration: give a number of seconds, 0 or more")
     return value
 
 
@@ -284,7 +292,7 @@ def _limit(text: str) -> int | None:
         return None
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no limit: it is a number of requests, 1 or more, or none"
+            f"{text!r} is not a limit: give a number of requests, 1 or more, or none"
         )
     return int(text)
 
@@ -297,7 +305,9 @@ def _dollars(text: str) -> Decimal | None:
     except InvalidOperation:
         value = Decimal(-1)
     if not value.is_finite() or value < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no cap: it is a sum in US dollars, 0 or more, or none")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a cap: give a sum in US dollars, 0 or more, or none"
+        )
     return value
 
 

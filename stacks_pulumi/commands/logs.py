@@ -25,30 +25,28 @@ _CONTROL: Final = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options."""
-    parser.description = (
-        "Print the last lines of a container's log. -f prints new lines as they come; Ctrl-C ends it."
-    )
+    """Add the options."""
+    parser.description = "Print the last lines of a container's log. -f prints new lines until Ctrl-C."
     add_container(parser)
     add_stack(parser)
     parser.add_argument(
         "-n", "--lines", type=_count, default=100, metavar="N", help="how many lines, 1 to 500 (default: 100)"
     )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("-f", "--follow", action="store_true", help="print new lines as they come")
+    how.add_argument("-f", "--follow", action="store_true", help="print new lines as they appear")
     how.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--interval",
         type=_seconds,
         default=3.0,
         metavar="S",
-        help="seconds between two looks with -f (default: 3)",
+        help="seconds between two requests with -f (default: 3)",
     )
 
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST}")
     return int(text)
 
 
@@ -58,7 +56,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 1 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 1 to 3600")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 3600")
     return value
 
 
@@ -89,7 +87,7 @@ def _follow(client: StacksClient, container_id: str, first: int, interval: float
         try:
             lines = client.containers.logs(container_id, _MOST).splitlines()
         except (ConnectionFailedError, NoCapacityError, ServerError, UnreadableAnswerError) as error:
-            # A log is followed through an outage of the API.
+            # Following continues during an outage of the API.
             if not failed:
                 sys.stderr.write(f"stacks-pulumi logs: {error}; still trying\n")
             failed = True
@@ -97,7 +95,7 @@ def _follow(client: StacksClient, container_id: str, first: int, interval: float
         failed = False
         added = new_lines(seen, lines)
         if added is None:
-            sys.stderr.write("stacks-pulumi logs: the log was started again, or lines were missed\n")
+            sys.stderr.write("stacks-pulumi logs: the log was restarted, or lines were missed\n")
             added = lines
         _write(added)
         seen = lines or seen
@@ -105,13 +103,13 @@ def _follow(client: StacksClient, container_id: str, first: int, interval: float
 
 def new_lines(before: list[str], now: list[str]) -> list[str] | None:
     """
-    Return the lines of a log's end that were not in its end before.
+    Return the new lines of a log.
 
-    The API returns the last lines and no position. So the longest overlap between the end of the earlier lines and
-    the beginning of the present ones counts as the same lines.
+    The API returns the last lines without a position. So the longest overlap between the end of the earlier lines and
+    the beginning of the current ones counts as the same lines.
 
     Returns:
-        The new lines; `None` without an overlap: the log was started again, or grew by more than one read shows.
+        The new lines. `None` if nothing overlaps: the log was restarted, or has more new lines than one read returns.
     """
     if not before or not now:
         return now
@@ -129,5 +127,5 @@ def _write(lines: list[str]) -> None:
 
 
 def _harmless(found: re.Match[str]) -> str:
-    """Keep colours. Every other control sequence of a log could change the terminal's title, or what was printed."""
+    """Keep colours, and escape other control sequences: they could change the terminal's title or earlier output."""
     return found[0] if found[0].startswith("\x1b[") else "\N{REPLACEMENT CHARACTER}"

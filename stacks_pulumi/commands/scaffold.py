@@ -1,4 +1,4 @@
-"""`stacks-pulumi scaffold`: a program that takes over what an account holds."""
+"""`stacks-pulumi scaffold`: write a program that takes over the containers of an account."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ _PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     parser.description = (
-        "Read the account (STACKS_API_KEY) and write a Pulumi program that adopts its containers and what belongs to "
-        "them. Nothing is changed: not by this command, and not by the first `pulumi up` of the program."
+        "Read the account (STACKS_API_KEY) and write a Pulumi program that adopts its containers and their child "
+        "resources. Neither this command nor the first `pulumi up` of the program changes the account."
     )
     parser.add_argument(
-        "--out", required=True, type=_folder, metavar="DIR", help="where to write; no file is written over"
+        "--out",
+        required=True,
+        type=_folder,
+        metavar="DIR",
+        help="where to write; existing files are not overwritten",
     )
     parser.add_argument("--language", choices=_LANGUAGES, default=_LANGUAGES[0], help="default: python")
     parser.add_argument(
@@ -46,13 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATTERN",
-        help="no container whose name matches; may be given several times",
+        help="exclude containers whose name matches; may be given several times",
     )
     parser.add_argument(
         "--protect",
         choices=("databases", "all", "none"),
         default="databases",
-        help="what `pulumi destroy` refuses to delete: containers that hold data (default), every resource, or none",
+        help="what `pulumi destroy` refuses to delete: containers with data (default), every resource, or none",
     )
     parser.add_argument(
         "--project", type=_project, metavar="NAME", help="the project's name; default: that of the folder"
@@ -74,7 +78,7 @@ def _project(text: str) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry out the command: 0 if the program was written, 1 if not."""
+    """Run the command; the exit code is 0 if the program was written, otherwise 1."""
     try:
         _write(options)
     except StacksError as error:
@@ -92,7 +96,7 @@ def _write(options: argparse.Namespace) -> None:
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
 
     folder: Path = options.out
-    # Before minutes of reading.
+    # Checked first, because reading the account may take minutes.
     refuse_to_overwrite(folder, FILES[options.language])
     with connected() as (client, stop):
         everything = [_complete(client, container) for container in live.listed(client)]
@@ -107,7 +111,7 @@ def _write(options: argparse.Namespace) -> None:
 
 
 def _complete(client: StacksClient, container: Container) -> Container:
-    """The container; a list that leaves out what a program has to state is completed by a look at the container."""
+    """Return the container; if the list lacks fields that a program has to declare, request the container itself."""
     if container.name and container.template and container.status:
         return container
     return container.merge(client.containers.status(container.id))
@@ -132,7 +136,7 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str]) -> str:
         lines += [f"  {clean(one.what)}: {clean(one.reason)}" for one in program.left_out]
     lines += [
         "",
-        "What another stack owns would be owned twice: `stacks-pulumi account` shows it, and --exclude leaves it out.",
+        "A container of another stack would be owned twice: `stacks-pulumi account` shows it, --exclude leaves it out.",
         "",
         "Next:",
         f"  cd {shlex.quote(str(folder))}",

@@ -20,10 +20,10 @@ HELP: Final = "write a VPN client's WireGuard configuration"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options."""
+    """Add the options."""
     parser.description = (
-        "Write the WireGuard configuration of a VPN client. It holds a private key, so it is written to a file that "
-        "only you can read, or printed if --show-secrets asks for it."
+        "Write the WireGuard configuration of a VPN client. It contains a private key, so it is written to a file that "
+        "only you can read, or printed if --show-secrets is given."
     )
     add_container(parser, "VPN_CONTAINER")
     add_stack(parser)
@@ -68,10 +68,10 @@ def _config(client: StacksClient, container_id: str, name: str) -> str:
 
 def _write(file: Path, text: str) -> None:
     try:
-        # Readable by its owner alone from the beginning, and never in place of another file.
+        # The file is created with read permission only for its owner, and never replaces another file.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise StacksError(f"{file} exists already, and is not overwritten: name another file") from None
+        raise StacksError(f"{file} already exists and is not overwritten: name another file") from None
     except OSError as error:
         raise StacksError(f"{file} cannot be written: {error.strerror}") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:

@@ -1,5 +1,5 @@
 """
-What a change costs before it is made, and what a stack or an account costs now.
+Computes what a change will cost, and what a stack or an account costs now.
 
-Used as `stacks-pulumi cost`; `docs/cost.md` describes it. Importing this package imports nothing else.
+The command `stacks-pulumi cost` uses it; `docs/cost.md` describes it. Importing this package imports no other module.
 """

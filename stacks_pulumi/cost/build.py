@@ -1,4 +1,4 @@
-"""From what Pulumi wrote to a report."""
+"""Builds a report from Pulumi's output."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _SHOWN: Final = 5
 
 def report_of(data: bytes, monthly: MonthlyPrice = catalog.monthly_price) -> Report:
     """
-    The report on a preview, a preview's events, or a stack's state.
+    Return the report on a preview, the events of a preview, or the state of a stack.
 
     Args:
-        data: What Pulumi wrote.
-        monthly: Where prices come from.
+        data: Pulumi's output.
+        monthly: Returns the prices.
 
     Raises:
-        InputError: It cannot be priced.
+        InputError: The data cannot be priced.
     """
     document = read(data)
     if isinstance(document, Stack):
@@ -58,7 +58,7 @@ def _only_refreshes(steps: list[Metadata]) -> str:
     if not only_refreshes(steps):
         return ""
     return (
-        "a refresh shows in this format what was recorded, not what it found: "
+        "in this format a refresh shows the recorded state, not what it found: "
         "run `pulumi preview --refresh --json --show-sames`"
     )
 
@@ -67,7 +67,7 @@ def _without_sames(missing: int) -> str:
     if missing <= 0:
         return ""
     return (
-        f"the preview leaves out what does not change ({count(missing, 'resource')}), so its totals are wrong: "
+        f"the preview omits unchanged resources ({count(missing, 'resource')}), so its totals are wrong: "
         "run `pulumi preview --json --show-sames`"
     )
 
@@ -77,14 +77,14 @@ def _unfinished(errors: list[str]) -> str:
     if not others:
         return ""
     first = others[0].removeprefix("error: ").strip().splitlines()
-    return f"the preview failed and shows only a part ({first[0] if first else 'no reason given'}): put it right first"
+    return f"the preview failed and shows only a part ({first[0] if first else 'no reason given'}): fix that first"
 
 
 def _events(events: list[Event], monthly: MonthlyPrice) -> Report:
     steps = [
         event.metadata
         for line in events
-        # The second of a resource's two events knows more, but is missing when the operation failed.
+        # The second of a resource's two events has more fields, but is missing if the operation failed.
         for event in (line.resource_pre_event, line.res_outputs_event)
         if event is not None
     ]
@@ -114,13 +114,15 @@ def _events(events: list[Event], monthly: MonthlyPrice) -> Report:
 def _unexplained(results: list[str], violations: list[PolicyViolation]) -> str:
     if not results:
         return (
-            "the events end before the preview does, as when a policy pack cannot be loaded: "
-            "what `pulumi preview` wrote to standard error says why"
+            "the events end before the preview does, for instance because a policy pack cannot be loaded: "
+            "see the standard error of `pulumi preview`"
         )
-    # An engine that does not tell the result says what went wrong as an error.
+    # An engine that does not report the result reports the failure as an error.
     if results[-1] in {"", "succeeded"} or any(violation.level == "mandatory" for violation in violations):
         return ""
-    return "the preview failed and the events do not say why: run `pulumi preview` to see it, and put it right first"
+    return (
+        "the preview failed and the events do not say why: run `pulumi preview` to see it, and fix that first"
+    )
 
 
 def _preview(
@@ -142,16 +144,14 @@ def _afterwards(plan: PreviewPlan) -> Iterator[ResourceState]:
 
 
 def _charged_again(lines: tuple[Line, ...]) -> list[str]:
-    """A key's cap is on what is made in a month: the difference of a replacement says nothing of it."""
+    """Return a note on replacements: a key's cap counts all that it creates in a month, so their full price counts."""
     replaced = [line for line in lines if line.action == "replace"]
     if not replaced:
         return []
     each = ", ".join(f"{line.name!r} {_anew(line.planned)}" for line in replaced[:_SHOWN])
     more = len(replaced) - _SHOWN
     rest = f" and {more} more, {_anew(total(line.planned for line in replaced))} in all" if more > 0 else ""
-    return [
-        f"replaced, so charged to the key's spending cap again: {each}{rest}; what is deleted gives nothing back"
-    ]
+    return [f"replaced, so charged to the key's spending cap again: {each}{rest}; a deletion refunds nothing"]
 
 
 def _anew(price: Price) -> Change:
@@ -165,7 +165,7 @@ def _blocked(errors: list[str], violations: tuple[PolicyViolation, ...]) -> str:
     if errors:
         return (
             "the preview failed, as it does when a mandatory policy is violated; this format does not say which: "
-            "set PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true to have them listed"
+            "set PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true to list them"
         )
     return ""
 
@@ -182,13 +182,13 @@ def _line(thing: Thing, monthly: MonthlyPrice) -> Iterator[Line]:
         return
     action = _action(thing.op, before, after)
     if action in {"same", "keep"} and before is not None and after is not None:
-        # The engine says that nothing changes, so whichever side shows a price shows that of both.
+        # The engine reports no change, so if only one side has a price, the other has the same.
         before = after = after if after.price.exact else before
     yield Line(f"{name_of(thing.urn)}{thing.note}", thing.urn, action, before, after)
 
 
 def _item(state: ResourceState | None, monthly: MonthlyPrice) -> Item | None:
-    """What is billed; `None` for a resource that has no price of its own."""
+    """Return the billed item; `None` for a resource without a price."""
     found = None if state is None else kind(state)
     if state is None or found is None or not state.custom or state.external:
         return None
@@ -227,10 +227,10 @@ def _stack(stack: Stack, monthly: MonthlyPrice) -> Report:
     things = [
         Thing(state.urn, "same", state, state, LEFT_OVER if state.delete else "")
         for state in resources
-        # What waits to be created again has been deleted already.
+        # A resource that is pending replacement has already been deleted.
         if not state.pending_replacement
     ]
-    # Its outcome is unknown, so it counts.
+    # The outcome of an interrupted create is unknown, so it counts.
     things += [
         Thing(operation.resource.urn, "keep", operation.resource, operation.resource, INTERRUPTED)
         for operation in stack.deployment.pending_operations or []

@@ -1,8 +1,8 @@
 """
-Post a comment on a pull request or merge request, or replace the one of the run before.
+Posts a comment on a pull request or merge request, or replaces the comment of the previous run.
 
-Everything comes from the variables that the CI sets. The token is sent to the API that they name, and nowhere else:
-redirects are not followed.
+All settings come from the variables that the CI sets. The token is sent only to the API that they name: redirects are
+not followed.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _CUT: Final = "\n\n(cut: the platform takes no more)\n"
 
 
 class CommentError(StacksError):
-    """The comment was not posted."""
+    """Raised if the comment was not posted."""
 
 
 class _Platform(ABC):
     """
-    A platform's comments.
+    The comments of a platform.
 
     Attributes:
-        limit: The most bytes that a comment can have.
-        update: The method that replaces a comment.
+        limit: The maximum size of a comment in bytes.
+        update: The HTTP method that replaces a comment.
     """
 
     limit: ClassVar[int]
@@ -47,7 +47,7 @@ class _Platform(ABC):
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self._session = requests.Session()
-        # Without this a .netrc file could replace the token.
+        # Otherwise an entry in .netrc could replace the token.
         self._session.trust_env = False
         self._session.proxies = requests.utils.get_environ_proxies(self._base())
         self._session.headers.update(self._headers())
@@ -70,14 +70,14 @@ class _Platform(ABC):
 
     @abstractmethod
     def is_ours(self, found: Mapping[str, Any]) -> bool:
-        """Whether a comment that begins with our marker was written by us, and not by a person who copied one."""
+        """Whether this command wrote a comment that begins with the marker, and not a person who copied one."""
 
     def variable(self, *names: str) -> str:
         """
         Return the first of these variables that is set.
 
         Raises:
-            CommentError: None of them is.
+            CommentError: None of them is set.
         """
         for name in names:
             if self._env.get(name):
@@ -86,7 +86,7 @@ class _Platform(ABC):
         raise CommentError(msg)
 
     def find(self, marker: str) -> int | None:
-        """Return the id of our comment with this marker."""
+        """Return the id of this command's comment with this marker."""
         for found in self._list():
             if str(found.get("body", "")).startswith(marker) and self.is_ours(found):
                 return int(found["id"])
@@ -106,7 +106,7 @@ class _Platform(ABC):
         Send a request and return the decoded answer.
 
         Raises:
-            CommentError: It failed; the text never holds the token.
+            CommentError: The request failed; the text never contains the token.
         """
         try:
             response = self._session.request(
@@ -158,7 +158,7 @@ class _GitHub(_Platform):
             event = json.loads(Path(self._env["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
             return int((event.get("pull_request") or event["issue"])["number"])
         except (KeyError, OSError, ValueError, TypeError, AttributeError):
-            msg = "this is no run for a pull request: neither GITHUB_REF nor GITHUB_EVENT_PATH names one"
+            msg = "this run is not for a pull request: neither GITHUB_REF nor GITHUB_EVENT_PATH names one"
             raise CommentError(msg) from None
 
 
@@ -170,7 +170,7 @@ class _GitLab(_Platform):
         return self._env.get("CI_API_V4_URL") or "https://gitlab.com/api/v4"
 
     def _headers(self) -> dict[str, str]:
-        # A job's own token cannot write comments.
+        # The token of the CI job cannot write comments.
         return {"PRIVATE-TOKEN": self.variable("GITLAB_TOKEN")}
 
     def comments(self) -> str:
@@ -186,16 +186,16 @@ class _GitLab(_Platform):
 
 
 PLATFORMS: Final[dict[str, type[_Platform]]] = {"github": _GitHub, "gitlab": _GitLab}
-"""The platforms by the name that the command takes."""
+"""The platforms by their names on the command line."""
 
 
 def post(platform: str, text: str, env: Mapping[str, str] = os.environ) -> str:
     """
-    Post a comment, or replace the one of the run before; returns which of the two it was.
+    Post a comment, or replace the comment of the previous run. Returns a sentence that says which.
 
     Args:
         platform: One of `PLATFORMS`.
-        text: The comment; its first line is the marker by which it is found again.
+        text: The comment. Its first line is the marker with which the next run finds it.
         env: The CI's variables.
 
     Raises:
@@ -203,7 +203,7 @@ def post(platform: str, text: str, env: Mapping[str, str] = os.environ) -> str:
     """
     marker = text.partition("\n")[0].strip()
     if not _MARKER.fullmatch(marker):
-        # An empty marker would begin every comment, and another one would be replaced.
+        # Every comment begins with an empty marker, so another comment would be replaced.
         msg = (
             "the comment does not begin with its marker: write it with `stacks-pulumi cost --format markdown`"
         )

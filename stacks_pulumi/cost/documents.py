@@ -1,7 +1,7 @@
 """
-Reading what Pulumi writes: a preview, the events of a preview, or a stack's state.
+Reads Pulumi's output: a preview, the events of a preview, or a stack's state.
 
-Only what pricing needs is decoded, so a preview of thousands of resources takes no time to speak of.
+Only the fields that pricing needs are decoded, so that a preview of thousands of resources is read quickly.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ __all__ = [
 
 
 class InputError(StacksError):
-    """What was handed in cannot be priced; the text says what to hand in instead."""
+    """Raised if an input cannot be priced; the text says which input is needed."""
 
 
 class ResourceState(msgspec.Struct, rename="camel"):
-    """A resource at one point in time."""
+    """The state of a resource at one point in time."""
 
     type: str = ""
     urn: str = ""
@@ -49,7 +49,7 @@ class ResourceState(msgspec.Struct, rename="camel"):
 
 
 class Step(msgspec.Struct, rename="camel"):
-    """What happens to a resource, in a preview."""
+    """A step of a preview: what happens to a resource."""
 
     op: str
     urn: str
@@ -58,14 +58,14 @@ class Step(msgspec.Struct, rename="camel"):
 
 
 class EngineDiagnostic(msgspec.Struct):
-    """Something that the engine said."""
+    """A message of the engine."""
 
     message: str = ""
     severity: str = ""
 
 
 class Metadata(msgspec.Struct):
-    """What happens to a resource, in an event."""
+    """The step in an event: what happens to a resource."""
 
     op: str
     urn: str
@@ -97,7 +97,7 @@ class SummaryEvent(msgspec.Struct, rename="camel"):
 
 
 class Event(msgspec.Struct, rename="camel"):
-    """One line of the events; exactly one field is set, or none that matters here."""
+    """One line of the events. Exactly one field is set; for events that are not needed here, no field is."""
 
     sequence: int
     resource_pre_event: ResourceEvent | None = None
@@ -108,7 +108,7 @@ class Event(msgspec.Struct, rename="camel"):
 
 
 class Preview(msgspec.Struct, rename="camel"):
-    """`pulumi preview --json`; without steps it failed before the first, or the stack holds no resource."""
+    """`pulumi preview --json`. Without steps, it failed before the first, or the stack has no resources."""
 
     steps: list[Step] = []
     change_summary: dict[str, int] = {}
@@ -123,9 +123,9 @@ class PendingOperation(msgspec.Struct):
 
 
 class Deployment(msgspec.Struct):
-    """What a stack holds."""
+    """The contents of a stack."""
 
-    # An empty stack has null here.
+    # This is null for an empty stack.
     resources: list[ResourceState] | None = None
     pending_operations: list[PendingOperation] | None = None
 
@@ -137,7 +137,7 @@ class Stack(msgspec.Struct):
 
 
 class _Any(msgspec.Struct, rename="camel"):
-    """Enough of a document to tell which it is."""
+    """The fields of a document that show its type."""
 
     steps: Any = msgspec.UNSET
     change_summary: Any = msgspec.UNSET
@@ -154,17 +154,17 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _HELP = (
-    "hand in what one of these writes: `pulumi preview --json --show-sames`, "
+    "pass the output of one of these: `pulumi preview --json --show-sames`, "
     "`PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json`, `pulumi stack export`"
 )
 
 
 def read(data: bytes) -> Preview | list[Event] | Stack:
     """
-    What a file or standard input holds.
+    Return the decoded content of a file or of standard input.
 
     Raises:
-        InputError: It is none of what can be priced.
+        InputError: It is not a document that can be priced.
     """
     data = utf8(data)
     if not data.strip():
@@ -172,12 +172,12 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
     try:
         return _decoded(data)
     except RecursionError:
-        raise InputError(f"this JSON is nested too deeply for what Pulumi writes: {_HELP}") from None
+        raise InputError(f"this JSON is nested too deeply for Pulumi's output: {_HELP}") from None
 
 
 def read_file(path: Path) -> bytes:
     """
-    Return what a file holds.
+    Return the content of a file.
 
     Raises:
         InputError: It cannot be read.
@@ -225,7 +225,7 @@ def _decoded(data: bytes) -> Preview | list[Event] | Stack:
             msgspec.json.decode(data, type=_Nothing)
         return msgspec.json.decode(data, type=Preview)
     except msgspec.ValidationError as error:
-        raise InputError(f"this JSON is not what Pulumi writes ({error}): {_HELP}") from None
+        raise InputError(f"this JSON is not an output of Pulumi ({error}): {_HELP}") from None
 
 
 def _events(data: bytes) -> list[Event]:

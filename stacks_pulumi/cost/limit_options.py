@@ -1,4 +1,4 @@
-"""The options and settings that set a limit, as every command has them."""
+"""The options and settings for limits, which several commands share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stacks_pulumi.cost.limits import CostLimit, Measure
 
 __all__ = ["LIMITS", "add_limits", "limits_of", "number"]
 
-# Far more than any limit can be, and few enough digits to reckon with.
+# Far higher than any useful limit, with few enough digits to calculate with.
 _MOST: Final = Decimal(1_000_000_000)
 
 _MEASURES: Final[tuple[tuple[Measure, str, str], ...]] = (
@@ -25,11 +25,11 @@ LIMITS: Final = {
     for measure, _, _ in _MEASURES
     for action in ("max", "warn")
 }
-"""Name of a limit, as in `max_total` -> what it measures, and whether passing it blocks."""
+"""Name of a limit, for instance `max_total` -> what it measures, and whether exceeding it blocks."""
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
-    """Describe the options `--max-...` and `--warn-...`."""
+    """Add the options `--max-...` and `--warn-...`."""
     for measure, unit, help_text in _MEASURES:
         parser.add_argument(
             f"--max-{measure}", type=_number, metavar=unit, help=f"block if {help_text} is more"
@@ -54,14 +54,14 @@ def number(text: str) -> Decimal:
     Return a limit as a number; a dollar or percent sign is allowed.
 
     Raises:
-        ValueError: It is no number, or out of range.
+        ValueError: It is not a number, or out of range.
     """
     try:
         parsed = Decimal(text.removeprefix("$").removesuffix("%"))
     except InvalidOperation:
         parsed = Decimal("NaN")
     if not parsed.is_finite() or not 0 <= parsed <= _MOST:
-        raise ValueError(f"{text!r} is no number from 0 to {_MOST:,}")
+        raise ValueError(f"{text!r} is not a number from 0 to {_MOST:,}")
     return parsed
 
 

@@ -1,4 +1,4 @@
-"""Limits on what a change may cost: each one warns or blocks. What is not known counts at its worst."""
+"""Limits on the cost of a change: each one warns or blocks. An unknown value counts as the worst case."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class CostLimit:
     A limit.
 
     Attributes:
-        measure: What is measured: the planned total, the increase, or the increase in percent of what is paid now.
-        most: The most that is allowed, in US dollars a month or in percent.
-        block: Whether passing it blocks; else it warns.
+        measure: What is measured: the planned total, the increase, or the increase in percent of the current cost.
+        most: The highest allowed value, in US dollars a month or in percent.
+        block: Whether exceeding it blocks; otherwise it warns.
     """
 
     measure: Measure
@@ -34,12 +34,12 @@ class CostLimit:
 @dataclass(frozen=True)
 class LimitVerdict:
     """
-    A limit, and how a report stands to it.
+    A limit, and whether a report is within it.
 
     Attributes:
         limit: The limit.
         passed: Whether the report is within it.
-        text: Both, in words.
+        text: The limit and the result as a sentence.
     """
 
     limit: CostLimit
@@ -48,7 +48,7 @@ class LimitVerdict:
 
 
 def judge(report: Report, limits: tuple[CostLimit, ...]) -> tuple[LimitVerdict, ...]:
-    """What each limit says of a report."""
+    """Return the verdict of each limit on a report."""
     return tuple(_judge(report, limit) for limit in limits)
 
 
@@ -62,11 +62,11 @@ def _judge(report: Report, limit: CostLimit) -> LimitVerdict:
     if before > 0:
         share = None if increase is None else increase * 100 / before
         return _verdict(limit, share, "the increase", lambda percent: f"{percent:+.1f} %")
-    # A share of nothing is no figure: a stack that is new has to be limited by one of the other two.
+    # If nothing is paid now, there is no percentage: a new stack has to be limited by one of the other two.
     if increase is None:
         return _verdict(limit, None, "the increase", signed)
     if increase <= 0:
-        return LimitVerdict(limit, passed=True, text="the increase is nothing, of nothing")
+        return LimitVerdict(limit, passed=True, text="nothing is paid now, and nothing after the change")
     text = "nothing is paid now, so an increase has no percentage: limit the total or the increase for a new stack"
     return LimitVerdict(limit, passed=True, text=text)
 

@@ -1,4 +1,4 @@
-"""The account itself: its containers and its price list. The only part of the cost command that asks the API."""
+"""Reads the account's containers and price list. Only this part of the cost command calls the API."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AccountContainer:
     Attributes:
         name: Its name.
         id: Its id.
-        item: What it is and what it costs.
+        item: Its kind and price.
     """
 
     name: str
@@ -50,16 +50,16 @@ class AccountContainer:
 
     @property
     def price(self) -> Price:
-        """What it costs in a month."""
+        """Its monthly price."""
         return self.item.price
 
 
 def connect(on_limit: OnLimit | None = None) -> StacksClient:
     """
-    A client for the account that the environment names (`STACKS_API_KEY`, `STACKS_BASE_URL`).
+    Return a client for the account in the environment (`STACKS_API_KEY`, `STACKS_BASE_URL`).
 
     Args:
-        on_limit: Called in a thread that waits for the rate limit; what it raises ends the request.
+        on_limit: Called in a thread that waits for the rate limit. If it raises, the request is not sent.
 
     Raises:
         ConfigError: There is no key, or a value is malformed.
@@ -77,7 +77,7 @@ def connect(on_limit: OnLimit | None = None) -> StacksClient:
 
 def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price) -> Report:
     """
-    The report on everything that the account holds.
+    Return the report on all containers of the account.
 
     Raises:
         StacksError: The account cannot be read.
@@ -86,13 +86,13 @@ def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price)
 
 
 def report_on(containers: Iterable[Container], monthly: MonthlyPrice = catalog.monthly_price) -> Report:
-    """The report on these containers of the account."""
+    """Return the report on these containers of the account."""
     found = sorted((_container(container, monthly) for container in containers), key=lambda one: one.name)
     return Report("account", tuple(Line(one.name, one.id, "same", one.item, one.item) for one in found))
 
 
 def snapshot_of(containers: Iterable[Container], monthly: MonthlyPrice, base_url: str) -> Snapshot:
-    """The snapshot of these containers of the account."""
+    """Return the snapshot of these containers of the account."""
     entries = (
         Entry(container.id, container.name or container.id, container.created_at, item_of(container, monthly))
         for container in containers
@@ -102,13 +102,13 @@ def snapshot_of(containers: Iterable[Container], monthly: MonthlyPrice, base_url
 
 def prices(client: StacksClient) -> tuple[MonthlyPrice, tuple[str, ...]]:
     """
-    The price list of the account, and in what it differs from the catalogue.
+    Return the account's price list, and notes on its differences from the catalogue.
 
-    The API lists a price by template, which is that of the plan it is listed under; a price that it does not tell
-    stays that of the catalogue.
+    The API lists one price for each template, which is that of the listed plan. For other prices the catalogue is
+    used.
 
     Raises:
-        StacksError: It cannot be read.
+        StacksError: The templates cannot be read.
     """
     templates = {template.id: template for template in client.containers.templates()}
     notes = [
@@ -152,7 +152,7 @@ def _says(template: Template) -> str:
 
 def containers(timeout_s: float) -> list[AccountContainer]:
     """
-    The account's containers, for the policy `account-headroom`.
+    Return the account's containers, for the policy `account-headroom`.
 
     Args:
         timeout_s: How long to wait at most, in seconds.
@@ -169,20 +169,20 @@ def containers(timeout_s: float) -> list[AccountContainer]:
     except futures.TimeoutError:
         raise TimeoutError(f"the account did not answer within {timeout_s:g} s") from None
     finally:
-        # A request that hangs must not hold up the answer; it ends with its own time-out.
+        # A request that hangs must not delay the answer; it ends with its own timeout.
         pool.shutdown(wait=False)
 
 
 def listed(client: StacksClient) -> tuple[Container, ...]:
     """
-    Return all containers, each once, or an error: what an incomplete list leaves out costs money as well.
+    Return all containers, each once. An incomplete list is an error, because it may omit containers that cost money.
 
     Raises:
         StacksError: The list cannot be read, or is incomplete.
     """
     found = client.containers.list()
     found.require_complete()
-    # A row that is listed twice is one container, and is paid once.
+    # A container that is listed twice is billed once.
     return tuple({(container.id, container.created_at): container for container in found}.values())
 
 
@@ -196,10 +196,10 @@ def _container(container: Container, monthly: MonthlyPrice) -> AccountContainer:
 
 
 def item_of(container: Container, monthly: MonthlyPrice = catalog.monthly_price) -> Item:
-    """What a container of the account is, and what it costs."""
+    """Return the kind and the price of a container of the account."""
     template = UNKNOWN if container.template is None else container.template
     plan: str | Unknown | None = UNKNOWN if container.plan is None else container.plan
-    # The VPN tier is called by many names; it has one price.
+    # The VPN template has several names in the API, and one price.
     if template == catalog.VPN_TEMPLATE:
         plan = None
     tier = _tier(container)
@@ -207,7 +207,7 @@ def item_of(container: Container, monthly: MonthlyPrice = catalog.monthly_price)
 
 
 def _tier(container: Container) -> int | Unknown | None:
-    """The API tells the sum of a plan's storage and the additional tier's."""
+    """Return the additional storage tier; the API lists only the sum of the plan's storage and the additional one."""
     size = (
         catalog.VPN_PLAN
         if container.template == catalog.VPN_TEMPLATE

@@ -1,8 +1,8 @@
 """
-What is left of the month.
+The rest of the month, and prices for it.
 
-Billing is by the minute and stops at the monthly price (guide, "Container Plans"). The guide does not give the price
-of a minute; here it is the monthly price over the minutes of the month, so a figure made with it is an estimate.
+STACKS bills by the minute, up to the monthly price (guide, "Container Plans"). The guide does not give the price of a
+minute. Here it is the monthly price divided by the minutes of the month, so the result is an estimate.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ class Rest:
 
     Attributes:
         minutes: Minutes that are left.
-        of: Minutes that the month has.
+        of: Minutes of the whole month.
     """
 
     minutes: int
     of: int
 
     def share(self, amount: Decimal) -> Decimal:
-        """What a monthly price comes to for the rest of the month, up to the next cent."""
+        """Return the part of a monthly sum for the rest of the month, rounded up to the next cent."""
         return (amount * self.minutes / self.of).quantize(Decimal("0.01"), ROUND_UP)
 
     def price(self, price: Price) -> Price:
-        """What a price comes to for the rest of the month."""
+        """Return the part of a price for the rest of the month."""
         return Price(self.share(price.low), None if price.high is None else self.share(price.high))
 
     def change(self, change: Change) -> Change:
-        """What a change comes to for the rest of the month."""
+        """Return the part of a change for the rest of the month."""
         low, high = change.low, change.high
         return Change(None if low is None else self.share(low), None if high is None else self.share(high))
 
@@ -50,10 +50,10 @@ class Rest:
 
 def rest_of_month(now: datetime.datetime) -> Rest:
     """
-    The rest of the month.
+    Return the rest of the month.
 
     Args:
-        now: An aware point in time.
+        now: The time, with a time zone.
     """
     now = now.astimezone(datetime.timezone.utc)
     days = calendar.monthrange(now.year, now.month)[1]

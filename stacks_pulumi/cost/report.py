@@ -1,4 +1,4 @@
-"""What a stack costs before and after a change: plain data, before anybody renders or judges it."""
+"""The cost of a stack before and after a change, as plain data for the renderings and the limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Item:
 
     Attributes:
         kind: Template, plan and storage, in words of the catalogue.
-        price: What it costs in a month.
+        price: Its monthly price.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class Item:
 
 
 def item(inputs: Mapping[str, Any], monthly: MonthlyPrice = catalog.monthly_price) -> Item:
-    """A container with these inputs, in either spelling."""
+    """Return the item for a container with these inputs, in camelCase or snake_case."""
     inputs = snake_case(inputs)
     template, plan = text(inputs, "template"), text(inputs, "plan")
     tier = whole(inputs, "additional_storage_tier")
@@ -46,14 +46,14 @@ def item(inputs: Mapping[str, Any], monthly: MonthlyPrice = catalog.monthly_pric
 @dataclass(frozen=True)
 class Line:
     """
-    A container before and after.
+    A container before and after a change.
 
     Attributes:
         name: The resource's name in the program, or the container's in the account.
         id: URN, or the container's id in the account.
         action: What happens to it.
-        before: What it is now; `None` if it is not there.
-        after: What it will be; `None` if it will not be there.
+        before: The container now; `None` if it does not exist.
+        after: The container after the change; `None` if it will not exist.
     """
 
     name: str
@@ -64,34 +64,34 @@ class Line:
 
     @property
     def past(self) -> Price:
-        """What it costs now."""
+        """Its monthly price now."""
         return FREE if self.before is None else self.before.price
 
     @property
     def planned(self) -> Price:
-        """What it will cost."""
+        """Its monthly price after the change."""
         return FREE if self.after is None else self.after.price
 
     @property
     def difference(self) -> Change:
-        """What it will cost more."""
+        """The difference of its monthly price."""
         return _NOTHING if self.action in {"same", "keep"} else Change.between(self.past, self.planned)
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """The properties that keep its price from being exact."""
+        """The unknown properties that prevent an exact price."""
         return tuple(dict.fromkeys(self.past.unknown + self.planned.unknown))
 
 
 @dataclass(frozen=True)
 class NotPriced:
     """
-    Resources that no price is known for.
+    Resources of one type without a known price.
 
     Attributes:
         type: Their type token.
         count: How many there are after the change.
-        reason: Why.
+        reason: Why they have no price.
     """
 
     type: str
@@ -102,14 +102,14 @@ class NotPriced:
 @dataclass(frozen=True)
 class PolicyViolation:
     """
-    A policy violation that came with a preview.
+    A policy violation in a preview.
 
     Attributes:
         policy: The policy's name.
         pack: The pack's name.
         level: `mandatory` or `advisory`.
-        resource: The name of the resource it is about.
-        message: What the policy says.
+        resource: The name of the resource that violates it.
+        message: The policy's message.
     """
 
     policy: str
@@ -122,17 +122,17 @@ class PolicyViolation:
 @dataclass(frozen=True)
 class Report:
     """
-    What was read.
+    The cost of everything that was read.
 
     Attributes:
-        source: Where it came from. A preview has a before and an after, and so has the comparison of an account with a
-            snapshot; of the others, both are what is there.
+        source: The type of the input. A preview, and the comparison of an account with a snapshot, have a before and an
+            after. For the other types, before and after are the same.
         lines: The containers, changes first.
-        not_priced: What else there is.
+        not_priced: The other resources.
         violations: The policy violations, mandatory ones first.
-        notes: What a reader has to know to trust the figures.
-        blocked: Why the preview failed, if policies made it fail; else empty.
-        incomplete: Why the figures are not the whole, if they are not; else empty.
+        notes: Facts that a reader needs to interpret the figures.
+        blocked: Why the preview failed, if policies made it fail; otherwise empty.
+        incomplete: Why the figures are incomplete; empty if they are complete.
     """
 
     source: Source
@@ -145,22 +145,22 @@ class Report:
 
     @property
     def compares(self) -> bool:
-        """Whether it has a before and an after."""
+        """Whether the report compares a before with an after."""
         return self.source in {"preview", "comparison"}
 
     @property
     def past(self) -> Price:
-        """What everything costs now."""
+        """The monthly price of everything now."""
         return total(line.past for line in self.lines)
 
     @property
     def planned(self) -> Price:
-        """What everything will cost."""
+        """The monthly price of everything after the change."""
         return total(line.planned for line in self.lines)
 
     @property
     def difference(self) -> Change:
-        """What everything will cost more."""
+        """The difference of the monthly price of everything."""
         result = _NOTHING
         for line in self.lines:
             result += line.difference

@@ -1,7 +1,7 @@
 """
 A snapshot: the containers of an account at one moment, as `cost --account` and `account` save and compare them.
 
-It is a JSON document. What `stacks-pulumi account --json` prints is one, with more fields, which are not read here.
+It is a JSON document. The output of `stacks-pulumi account --json` is a snapshot with more fields, which are ignored.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 VERSION: Final = 1
 _HELP: Final = (
-    "hand in what `stacks-pulumi account --save FILE` or `stacks-pulumi cost --account --save FILE` wrote"
+    "pass the output of `stacks-pulumi account --save FILE` or `stacks-pulumi cost --account --save FILE`"
 )
 
 
@@ -46,8 +46,8 @@ class Entry:
     Attributes:
         id: Its id.
         name: Its name.
-        created_at: When it was created; with the id, its identity.
-        item: What it is and what it costs.
+        created_at: When it was created. Id and creation time together are its identity.
+        item: Its kind and price.
         stacks: The stacks that own it; `None` if the snapshot does not say.
     """
 
@@ -76,7 +76,7 @@ class Snapshot:
 
     Attributes:
         taken_at: When it was read, ISO 8601.
-        base_url: Where the API is.
+        base_url: The address of the API.
         containers: The containers.
     """
 
@@ -114,7 +114,7 @@ class _Document(msgspec.Struct):
 
 
 def now() -> str:
-    """Return this moment, as a snapshot records it."""
+    """Return the current time in the format of a snapshot."""
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -148,14 +148,14 @@ def encoded(document: dict[str, Any]) -> bytes:
 
 def write_snapshot(path: Path, document: dict[str, Any]) -> None:
     """
-    Save a snapshot; a file of this name is replaced as a whole.
+    Save a snapshot. An existing file of this name is replaced atomically.
 
     Raises:
         InputError: It cannot be written.
     """
     if path.is_dir() or not path.name:
         raise InputError(f"{path} is a folder: name a file for the snapshot")
-    # A history must not end in half a file.
+    # A crash must not leave a partly written file.
     beside = path.with_name(f".{path.name}.new")
     try:
         beside.write_bytes(encoded(document))
@@ -188,14 +188,14 @@ def _entry(container: _Container) -> Entry:
     low, high = Decimal(container.price.low), container.price.high
     price = Price(low, None if high is None else Decimal(high))
     if not low.is_finite() or (price.high is not None and not price.high.is_finite()):
-        raise ValueError(f"the price of {container.id!r} is no number")
+        raise ValueError(f"the price of {container.id!r} is not a number")
     stacks = None if container.stacks is None else tuple(container.stacks)
     return Entry(container.id, container.name, container.created_at, Item(container.kind, price), stacks)
 
 
 def compare(before: Snapshot, after: Snapshot) -> Report:
     """
-    Return the report on what changed in an account since a snapshot.
+    Return the report on the changes of an account since a snapshot.
 
     Raises:
         InputError: The snapshot is of another API or another account.
@@ -231,7 +231,7 @@ def _lines(before: Iterable[Entry], after: Iterable[Entry]) -> Iterable[Line]:
     for entry in after:
         old = left.get(entry.id)
         if old is not None and not same_instant(old.created_at, entry.created_at):
-            # Another container has the name now, so the old one stays in `left`: it is gone.
+            # Another container now has the name. The old one stays in `left`, because it is gone.
             old = None
         else:
             left.pop(entry.id, None)
@@ -245,6 +245,6 @@ def _lines(before: Iterable[Entry], after: Iterable[Entry]) -> Iterable[Line]:
 
 
 def _same(one: Item, other: Item) -> bool:
-    # A snapshot does not keep why a price is a range.
+    # A snapshot does not record why a price is a range.
     bounds = [(item.price.low, item.price.high) for item in (one, other)]
     return one.kind == other.kind and bounds[0] == bounds[1]

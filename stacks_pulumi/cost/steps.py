@@ -1,9 +1,9 @@
 """
-From the steps of a preview to every container before and after them.
+Computes from the steps of a preview every object before and after them.
 
-The three forms of a preview tell different amounts. The events, and the JSON with `--show-replacement-steps`, have
-every step. The JSON with `--show-sames` alone has one step for a replacement, and none for a leftover of an earlier
-one. `docs/cost.md` has the table, and `tests/unit/cost/test_steps.py` a recorded document for each row.
+The three forms of a preview have different details. The events, and the JSON with `--show-replacement-steps`, contain
+every step. The JSON with only `--show-sames` contains one step for a replacement, and none for a leftover of an earlier
+one. `docs/cost.md` has the table, and `tests/unit/cost/test_steps.py` has a recorded document for each row.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class Thing:
 
     Attributes:
         urn: The URN of its resource.
-        op: The engine's word for what happens, or `keep` for an object that leaves the stack and stays.
+        op: The engine's name of the operation, or `keep` for an object that leaves the stack but is not deleted.
         before: Its state now; `None` if it does not exist.
         after: Its state afterwards; `None` if it does not exist then.
-        note: What its line says beside its name.
+        note: A text that the report shows after its name.
     """
 
     urn: str
@@ -64,11 +64,11 @@ class Thing:
 @dataclass
 class PreviewPlan:
     """
-    What a preview does.
+    The effects of a preview.
 
     Attributes:
-        things: Every object of the account that it is about.
-        notes: What a reader has to know.
+        things: All objects of the account that it covers.
+        notes: Notes for the reader.
     """
 
     things: list[Thing] = field(default_factory=list)
@@ -81,18 +81,18 @@ def kind(state: ResourceState) -> str | None:
 
 
 def only_refreshes(steps: Iterable[Metadata]) -> bool:
-    """Whether this is a refresh, or one with a part of a preview: not every resource has a step of its own."""
+    """Whether this is a refresh, perhaps with part of a preview: some resources have only a `refresh` step."""
     ops = [(step.op, _ROOT in step.urn) for step in steps]
     return any(op == "refresh" for op, _ in ops) and not any(root and op != "refresh" for op, root in ops)
 
 
 def plan_of(steps: list[Metadata]) -> PreviewPlan:
     """
-    Return what all steps come to.
+    Return the combined effects of all steps.
 
-    With `--refresh` every resource has a `refresh` step before its own. The JSON shows that one as it was recorded,
-    also where the resource is gone. So a resource's own step says what exists now; a resource without one, in a
-    preview of the whole stack, neither exists nor is wanted.
+    With `--refresh` every resource has a `refresh` step before its other steps. The JSON shows the recorded state in
+    that step, even if the resource is gone. So the other steps show what exists now. In a preview of the whole stack, a
+    resource without other steps does not exist, and the program does not declare it.
     """
     plan = PreviewPlan()
     found: dict[str, ResourceState] = {}
@@ -111,13 +111,13 @@ def plan_of(steps: list[Metadata]) -> PreviewPlan:
     for urn, of_urn in by_urn.items():
         plan.things += _things(urn, of_urn, deleted)
     if only_refreshes(steps):
-        # What it finds stays as it is.
+        # The objects that a refresh finds do not change.
         plan.things += [Thing(urn, "same", state, state) for urn, state in found.items() if urn not in by_urn]
     return plan
 
 
 def _is_untargeted(step: Metadata) -> bool:
-    """A new resource outside of --target is shown as unchanged, without id and inputs."""
+    """Whether a resource is new and outside of --target. The engine shows it as unchanged, without id and inputs."""
     old = step.old
     return step.op == "same" and old is not None and not old.id and not old.inputs and kind(old) is not None
 
@@ -129,7 +129,7 @@ def _things(urn: str, steps: list[Metadata], deleted: set[str]) -> list[Thing]:
     main: Metadata | None = None
     for step in steps:
         old = step.old
-        # What was only looked up is not ours; and what is imported was not in the stack.
+        # A resource that is only read belongs to another stack, and an imported one was not in this stack before.
         if old is not None and not old.external and step.op not in _CREATES:
             olds[old.id] = old
             if step.op in _DELETES or step.op in _DISCARDS:
@@ -139,11 +139,11 @@ def _things(urn: str, steps: list[Metadata], deleted: set[str]) -> list[Thing]:
     replaced = {step.old.id for step in steps if step.old is not None and step.op in _REPLACES}
     gone = {step.old.id for step in steps if step.old is not None and step.op == "remove-pending-replace"}
     if any(step.op in _EVERY_STEP for step in steps):
-        # Every step is shown, and no step deletes it: an interrupted replacement has deleted it already.
+        # All steps are shown, and none deletes it: an interrupted replacement has already deleted it.
         gone |= replaced - ends.keys()
     for id_ in gone:
         olds.pop(id_, None)
-    # One step for the whole replacement: it deletes the old object.
+    # A single step for the whole replacement also deletes the old object.
     ends.update(dict.fromkeys((replaced & olds.keys()) - ends.keys(), "delete-replaced"))
     things = []
     current = "" if main is None or main.old is None else main.old.id
@@ -164,10 +164,10 @@ def _things(urn: str, steps: list[Metadata], deleted: set[str]) -> list[Thing]:
 
 def _is_kept(old: ResourceState, end: str, deleted: set[str]) -> bool:
     """
-    Whether an object stays although its resource goes.
+    Whether an object still exists after its resource leaves the stack.
 
-    The engine does not delete an object that is retained, one whose resource is deleted with another (a container
-    does not go with another container), and one that it only discards from the state.
+    The engine does not delete an object that is retained, or that it only removes from the state. Nor does it delete
+    one whose resource is deleted with another resource; but no container is deleted with another container.
     """
     with_another = end == "delete" and old.deleted_with in deleted
     return old.retain_on_delete or with_another or end in _DISCARDS

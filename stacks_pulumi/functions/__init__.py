@@ -1,11 +1,12 @@
 """
-Data functions: what a program can look up without managing it.
+Data functions: they return data of the account that the program does not manage.
 
-Each comes twice. `get_container(id)` answers at once and needs a plain id; `get_container_output(id)` takes an
-output, such as the id of a container that does not exist yet, and answers with an output: at preview of a new
-stack it asks nothing. A question is asked once in five seconds, however often it is put. What is secret comes as a
-secret output from the `_output` function; from the other one it is the caller's to keep. An error is of the types in
-`stacks_pulumi.errors`, and a program that does not catch it ends with its one line and no traceback.
+Each function has two forms. `get_container(id)` needs a plain id and returns a plain result. The `_output` form,
+`get_container_output(id)`, also takes an output, such as the id of a container that does not exist yet, and returns
+an output; in the preview of a new stack it sends no request. An answer is cached for five seconds. If the result is
+secret, the `_output` form returns a secret output; the plain form returns plain text that the caller has to protect.
+The errors are those in `stacks_pulumi.errors`. If a program does not catch one, it ends with one line and no
+traceback.
 """
 
 from __future__ import annotations
@@ -50,11 +51,11 @@ __all__ = [
 
 def get_container(id: str, *, provider: Provider | None = None) -> results.Container:
     """
-    A container (guide, "Get Container Status").
+    Return a container (guide, "Get Container Status").
 
     Args:
         id: The container's id.
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "get_container", id=id)
 
@@ -68,10 +69,10 @@ def get_container_output(
 
 def list_containers(*, provider: Provider | None = None) -> list[results.Container]:
     """
-    All containers of the account (guide, "List Containers").
+    Return all containers of the account (guide, "List Containers").
 
     Args:
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "list_containers")
 
@@ -83,10 +84,10 @@ def list_containers_output(*, provider: Provider | None = None) -> pulumi.Output
 
 def list_templates(*, provider: Provider | None = None) -> list[results.Template]:
     """
-    All templates with their prices, as the API has them (guide, "List Available Templates").
+    Return all templates with the API's prices (guide, "List Available Templates").
 
     Args:
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "list_templates")
 
@@ -98,11 +99,13 @@ def list_templates_output(*, provider: Provider | None = None) -> pulumi.Output[
 
 def get_credentials(container_id: str, *, provider: Provider | None = None) -> results.Credentials:
     """
-    How to log in to a container (guide, "Get Container Credentials"). The answer is secret; the twin marks it.
+    Return the credentials of a container (guide, "Get Container Credentials").
+
+    The answer is secret; the output form marks it as secret.
 
     Args:
         container_id: The container's id.
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "get_credentials", container_id=container_id)
 
@@ -116,12 +119,12 @@ def get_credentials_output(
 
 def get_logs(container_id: str, lines: int = 100, *, provider: Provider | None = None) -> str:
     """
-    The last lines of a container's log; 500 at most (guide, "Get Container Logs").
+    Return the last lines of a container's log; 500 at most (guide, "Get Container Logs").
 
     Args:
         container_id: The container's id.
         lines: How many lines.
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "get_logs", container_id=container_id, lines=lines)
 
@@ -135,11 +138,11 @@ def get_logs_output(
 
 def get_metrics(container_id: str, *, provider: Provider | None = None) -> results.Metrics:
     """
-    Measurements of a container over time (guide, "Get Container Metrics").
+    Return measurements of a container over time (guide, "Get Container Metrics").
 
     Args:
         container_id: The container's id.
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "get_metrics", container_id=container_id)
 
@@ -153,13 +156,13 @@ def get_metrics_output(
 
 def get_ssh_certificate(container_id: str, *, provider: Provider | None = None) -> str:
     """
-    The SSH private key of a compute container, as PEM (guide, "Download SSH Certificate").
+    Return the SSH private key of a compute container, as PEM (guide, "Download SSH Certificate").
 
-    The answer is secret; the twin marks it.
+    The answer is secret; the output form marks it as secret.
 
     Args:
         container_id: The container's id.
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "get_ssh_certificate", container_id=container_id)
 
@@ -173,11 +176,11 @@ def get_ssh_certificate_output(
 
 def list_allowed_ips(container_id: str, *, provider: Provider | None = None) -> results.ExternalAccess:
     """
-    Who may reach a container from outside (guide, "List Allowed IPs").
+    Return the addresses that may reach a container from outside (guide, "List Allowed IPs").
 
     Args:
         container_id: The container's id.
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "list_allowed_ips", container_id=container_id)
 
@@ -191,11 +194,11 @@ def list_allowed_ips_output(
 
 def list_available_targets(container_id: str, *, provider: Provider | None = None) -> results.Targets:
     """
-    What a container can be connected to (guide, "List Available Targets").
+    Return the targets that a container can be connected to (guide, "List Available Targets").
 
     Args:
         container_id: The container's id.
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "list_available_targets", container_id=container_id)
 
@@ -209,11 +212,13 @@ def list_available_targets_output(
 
 def list_connections(container_id: str, *, provider: Provider | None = None) -> results.Connections:
     """
-    The connections from and to a container (guide, "List Connections"). The answer is secret; the twin marks it.
+    Return the connections from and to a container (guide, "List Connections").
+
+    The answer is secret; the output form marks it as secret.
 
     Args:
         container_id: The container's id.
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "list_connections", container_id=container_id)
 
@@ -229,12 +234,12 @@ def list_backups(
     container_id: str, limit: int = 50, *, provider: Provider | None = None
 ) -> list[results.Backup]:
     """
-    The newest backups of a container; 100 at most (guide, "List Backups").
+    Return the newest backups of a container; 100 at most (guide, "List Backups").
 
     Args:
         container_id: The container's id.
-        limit: How many.
-        provider: Whose account; the stack's own unless given.
+        limit: How many backups at most.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "list_backups", container_id=container_id, limit=limit)
 
@@ -248,10 +253,10 @@ def list_backups_output(
 
 def get_backup_stats(*, provider: Provider | None = None) -> results.BackupStats:
     """
-    Numbers on all backups of the account (guide, "Backup Statistics").
+    Return statistics of all backups of the account (guide, "Backup Statistics").
 
     Args:
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "get_backup_stats")
 
@@ -263,11 +268,11 @@ def get_backup_stats_output(*, provider: Provider | None = None) -> results.Back
 
 def list_vpn_clients(container_id: str, *, provider: Provider | None = None) -> list[results.VpnClient]:
     """
-    The clients of a VPN container (guide, "List VPN Clients").
+    Return the clients of a VPN container (guide, "List VPN Clients").
 
     Args:
         container_id: The container's id.
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "list_vpn_clients", container_id=container_id)
 
@@ -281,14 +286,14 @@ def list_vpn_clients_output(
 
 def get_vpn_config(container_id: str, client: str = "default", *, provider: Provider | None = None) -> str:
     """
-    The WireGuard configuration of a VPN client, with its private key (guide, "Download VPN Config").
+    Return the WireGuard configuration of a VPN client, with its private key (guide, "Download VPN Config").
 
-    The answer is secret; the twin marks it.
+    The answer is secret; the output form marks it as secret.
 
     Args:
         container_id: The container's id.
         client: The client's name.
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "get_vpn_config", container_id=container_id, client=client)
 

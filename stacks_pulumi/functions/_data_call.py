@@ -1,4 +1,4 @@
-"""How a data function gets its answer: from the client of the account, once while the answer is young."""
+"""How a data function gets its answer: from the account's client, with a cache of a few seconds."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _ACCOUNT: Final = f"{NAMESPACE}:account"
 
 def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
     """
-    Return the answer to a question.
+    Call a data function and return its answer.
 
     Args:
-        provider: Whose account; the stack's own unless given.
-        name: The data function, one of `QUESTIONS`. The same call is made once in a few seconds.
+        provider: The provider of the account; by default the stack's.
+        name: The data function, one of `QUESTIONS`. Its answers are cached for a few seconds.
         arguments: The function's arguments.
 
     Raises:
-        StacksError: One of the types in `stacks_pulumi.errors`, and a `pulumi.RunError` as well.
+        StacksError: One of the types in `stacks_pulumi.errors`, which is also a `pulumi.RunError`.
     """
     try:
         _refuse_outputs(name, *arguments.values())
@@ -52,11 +52,11 @@ def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
 
 
 def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -> Any:
-    """The answer of `Mocks.call` in a unit test. It is never the API's: a unit test has no account."""
+    """Return the answer of `Mocks.call`. A unit test has no account, so the API is never called."""
     token = f"{NAMESPACE}:index:{name}"
     given: Any = monitor.mocks.call(MockCallArgs(token, dict(arguments), ""))
     if isinstance(given, tuple):
-        # Pulumi's own form: the answer, and the failures.
+        # Pulumi's own form: a pair of the answer and the failures.
         given, failures = given
         if failures:
             raise StacksError(f"{name}: the mocks report a failure: {failures}")
@@ -75,27 +75,25 @@ def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -
 
 def _refuse_outputs(name: str, *arguments: Any) -> None:
     if any(isinstance(argument, pulumi.Output) for argument in arguments):
-        msg = (
-            f"{name}: its argument is an output, which is known later: call {name}_output, which waits for it"
-        )
+        msg = f"{name}: an argument is an output, so its value is not known yet: call {name}_output, which waits for it"
         raise StacksError(msg)
 
 
 def later(function: Callable[..., Any], *arguments: Any, provider: Provider | None = None) -> Any:
     """
-    Return the answer as an output, unknown as long as one of the arguments is.
+    Return the answer as an output, which is unknown while one of the arguments is unknown.
 
-    Its type is the caller's to name: at run time `pulumi.Output` has the attributes of its value, and only the types in
-    `results` say so.
+    The caller declares its type. At run time `pulumi.Output` has the attributes of its value, but only the types in
+    `results` declare them.
 
     Args:
-        function: The function that answers at once.
+        function: The plain form of the data function.
         arguments: Its positional arguments.
-        provider: Whose account; the stack's own unless given.
+        provider: The provider of the account; by default the stack's.
     """
 
     async def answer(values: list[Any]) -> Any:
-        # In a thread of its own: the program goes on declaring resources meanwhile.
+        # A separate thread, so that the program can declare other resources during the call.
         return await asyncio.to_thread(function, *values, provider=provider)
 
     known: list[Any] = [*arguments] if provider is None else [*arguments, provider.ready]
@@ -110,7 +108,7 @@ def _settings(provider: Provider | None) -> dict[str, str | None]:
         return {f"{NAMESPACE}:{key}": given.get(key) for key in config.KEYS}
     if provider.settings is None:
         msg = (
-            "the provider's key or address is an output that is not known yet: call the function's `_output` twin, "
+            "the provider's key or address is an output that is not known yet: call the function's `_output` form, "
             "which waits for it"
         )
         raise ConfigError(msg)
@@ -118,7 +116,7 @@ def _settings(provider: Provider | None) -> dict[str, str | None]:
 
 
 def _listing(kind: Any, value: Any) -> Listing[Any]:
-    """A list of a model's own type, from the plain list of the mocks."""
+    """Convert the plain list of the mocks to a list of models."""
     if get_origin(kind) is not Listing:
         raise NotImplementedError
     (row,) = get_args(kind)

@@ -1,7 +1,7 @@
 """
-The questions behind the data functions: what each asks the client, and what it returns.
+The data functions: the client call that each makes, and the type that it returns.
 
-A program asks them through `stacks_pulumi.functions`, the native plugin through `Invoke`.
+A program calls them through `stacks_pulumi.functions`, the native plugin through `Invoke`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["QUESTIONS", "Question", "answer"]
 
 _MAX_AGE: Final = 5.0
 """
-Seconds for which an answer is used again: enough for a program that puts one question in many places.
+Seconds for which an answer is cached: enough for a program that calls the same function in many places.
 
-Not longer, because a program may run on while others change the account, its own engine among them: with the
-Automation API one process is many runs.
+It is short, because the account may change while the program runs: with the Automation API, one process makes many
+runs, and its own engine changes the account.
 """
 
 
@@ -31,7 +31,7 @@ class Question:
 
     Attributes:
         returns: The type of the answer, or of one row of it.
-        ask: Asks the client; takes it and the function's arguments by name.
+        ask: Calls the client. Its arguments are the client and the function's arguments by name.
         is_list: Whether the answer is a list of rows.
         secret: Whether the answer is a secret.
     """
@@ -43,7 +43,7 @@ class Question:
 
     @property
     def model(self) -> Any:
-        """The client's type for the answer."""
+        """The type of the client's answer."""
         model: Any = results.model_of(self.returns)
         return tuple[model, ...] if self.is_list else model
 
@@ -82,20 +82,20 @@ QUESTIONS: Final[Mapping[str, Question]] = {
         str, lambda api, container_id, client: api.vpn_clients.config(container_id, client), secret=True
     ),
 }
-"""Every data function, by its name in Python."""
+"""All data functions by their names in Python."""
 
 
 def answer(session: Session, name: str, arguments: Mapping[str, Any]) -> Any:
     """
-    Return the client's answer, which is asked for once in a few seconds however often this is called.
+    Return the client's answer, which is cached for a few seconds.
 
     Args:
-        session: Whose account.
+        session: The session of the account.
         name: One of `QUESTIONS`.
         arguments: The function's arguments, by name.
 
     Raises:
-        StacksError: The API refused, or could not be asked.
+        StacksError: The API refused the request, or could not be reached.
     """
     question = QUESTIONS[name]
     key = (name, *map(str, arguments.values()))

@@ -1,8 +1,8 @@
 """
 What the data functions return.
 
-A whole result can be exported and be the input of a resource, and `stacks.get_container_output(id).status` is the
-output of one value.
+A whole result can be exported or be the input of a resource. `stacks.get_container_output(id).status` is an output of
+one value.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 
 
 class Value(Generic[_T]):
-    """One value of a result: a plain value of the result, an output of the result's output."""
+    """One value of a result: a plain value on a result, an output on an output of a result."""
 
     @overload
     def __get__(self, instance: None, owner: type) -> Value[_T]: ...
@@ -48,18 +48,18 @@ class Value(Generic[_T]):
     def __get__(self, instance: pulumi.Output[Any], owner: type) -> pulumi.Output[_T]: ...
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        # `pulumi.input_type` puts a property in its place; an output finds its value's attributes by itself.
+        # `pulumi.input_type` replaces this by a property; an output finds the attributes of its value by itself.
         return self
 
 
 class Result:
     """
-    A result.
+    The base class of all results.
 
     Attributes:
         model: The client's type for the same answer.
-        secret: Names that `repr` leaves out.
-        values: The values, by name.
+        secret: Names of the values that `repr` omits.
+        values: The values by name.
     """
 
     model: ClassVar[type[msgspec.Struct]]
@@ -69,7 +69,7 @@ class Result:
     def __init_subclass__(cls) -> None:
         found = (vars(kind).items() for kind in cls.__mro__)
         cls.values = {name: value for values in found for name, value in values if isinstance(value, Value)}
-        # An input type is what Pulumi takes apart and puts together again, in outputs, inputs and exports alike.
+        # Pulumi can serialise an input type in outputs, inputs and exports.
         cls.__annotations__ = dict.fromkeys(cls.values, Any)
         pulumi.input_type(cls)
 
@@ -140,7 +140,7 @@ class _BackupStats:
 
 
 class BackupStats(_BackupStats, Result):
-    """Figures on all backups of the account."""
+    """Statistics of all backups of the account."""
 
     model = models.BackupStats
 
@@ -196,7 +196,7 @@ class _Targets:
 
 
 class Targets(_Targets, Result):
-    """What a container can be connected to. Of an output, `all` is a method: index it, `targets["all"]`."""
+    """The targets that a container can be connected to. An output has a method `all`, so use `targets["all"]` there."""
 
     model = models.Targets
     all = Value[list[Target]]()
@@ -261,7 +261,7 @@ class _Credentials:
 
 
 class Credentials(_Credentials, Result):
-    """How to log in to a container."""
+    """The credentials of a container."""
 
     model = models.Credentials
     secret = frozenset({"username", "password", "host", "port", "internal_host", "raw"})
@@ -304,7 +304,7 @@ _RESULTS: Final = {kind.model: kind for kind in Result.__subclasses__()}
 
 
 def result(answer: Any) -> Any:
-    """An answer of the client as a result: a new one, so that the caller may change it."""
+    """Return the client's answer as a new result, so that the caller may change it."""
     if isinstance(answer, tuple):
         return [result(item) for item in answer]
     kind = _RESULTS.get(type(answer))
@@ -312,12 +312,12 @@ def result(answer: Any) -> Any:
 
 
 def model_of(kind: type) -> type:
-    """The client's type for the same answer."""
+    """Return the client's type for the same answer."""
     return kind.model if issubclass(kind, Result) else kind
 
 
 if TYPE_CHECKING:
-    # At run time an output has the attributes of its value already.
+    # These classes exist only for type checkers: at run time an output has the attributes of its value.
     class BackupStatsOutput(_BackupStats, pulumi.Output[BackupStats]): ...
 
     class ConnectionsOutput(_Connections, pulumi.Output[Connections]): ...

@@ -1,5 +1,5 @@
 """
-What policies and the cost command share: money, prices, unknown values, and which resources are ours.
+Shared by the policies and the cost command: money, prices, unknown values, and how to recognise STACKS resources.
 
-Plain data only: nothing here imports Pulumi, the client, the policies or the cost command.
+It contains only plain data: no module imports Pulumi, the client, the policies or the cost command.
 """

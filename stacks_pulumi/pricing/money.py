@@ -1,4 +1,4 @@
-"""Sums of money: exact, in US dollars, and from a lowest to a highest where something is not known."""
+"""Sums of money in US dollars: exact, or a range from a lowest to a highest sum if something is unknown."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ _CENT: Final = Decimal("0.01")
 
 
 def usd(amount: Decimal) -> str:
-    """`$1,234.50`, or `-$1.00`."""
+    """Format a sum as `$1,234.50` or `-$1.00`."""
     rounded = amount.quantize(_CENT, ROUND_HALF_UP)
     return f"{'-' if rounded < 0 else ''}${abs(rounded):,}"
 
 
 def count(number: int, noun: str) -> str:
-    """`1 container`, `2 containers`."""
+    """Return a number with its noun: `1 container`, `2 containers`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def signed(amount: Decimal) -> str:
-    """`+$1.00`, `-$1.00` or `$0.00`."""
+    """Format a difference as `+$1.00`, `-$1.00` or `$0.00`."""
     return f"{'+' if amount.quantize(_CENT, ROUND_HALF_UP) > 0 else ''}{usd(amount)}"
 
 
 @dataclass(frozen=True)
 class Price:
     """
-    What something costs in a whole month.
+    A price for a whole month.
 
     Attributes:
-        low: The least it can be, in US dollars.
-        high: The most it can be; `None` if no upper bound is known, which is not the same as free.
-        unknown: The properties that would have to be known for an exact price.
+        low: The lowest possible price in US dollars.
+        high: The highest possible price; `None` if there is no known upper bound, which does not mean free.
+        unknown: The unknown properties that prevent an exact price.
     """
 
     low: Decimal
@@ -47,7 +47,7 @@ class Price:
 
     @property
     def exact(self) -> bool:
-        """Whether there is one figure only."""
+        """Whether the price is one exact sum."""
         return self.low == self.high
 
     def __add__(self, other: Price) -> Price:
@@ -61,17 +61,17 @@ class Price:
 
 
 FREE: Final = Price(Decimal(0), Decimal(0))
-"""Nothing; also what something costs that is not there."""
+"""A price of zero, also that of a resource that does not exist."""
 
 
 @dataclass(frozen=True)
 class Change:
     """
-    What a month costs more (or less, if negative) after than before.
+    The difference of the monthly price after a change; it is negative if the price falls.
 
     Attributes:
-        low: The least it can be, in US dollars; `None` if there is no lower bound.
-        high: The most it can be; `None` if there is no upper bound.
+        low: The lowest possible difference in US dollars; `None` if there is no lower bound.
+        high: The highest possible difference; `None` if there is no upper bound.
     """
 
     low: Decimal | None
@@ -79,13 +79,13 @@ class Change:
 
     @classmethod
     def between(cls, before: Price, after: Price) -> Change:
-        """The difference of two prices."""
+        """Return the difference of two prices."""
         low = None if before.high is None else after.low - before.high
         return cls(low, None if after.high is None else after.high - before.low)
 
     @property
     def none(self) -> bool:
-        """Whether it is certain that nothing changes."""
+        """Whether the price certainly does not change."""
         return self.low == 0 == self.high
 
     def __add__(self, other: Change) -> Change:
@@ -101,7 +101,7 @@ class Change:
 
 
 def total(prices: Iterable[Price]) -> Price:
-    """The sum of prices."""
+    """Return the sum of prices."""
     result = FREE
     for price in prices:
         result += price

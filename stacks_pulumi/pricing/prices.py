@@ -1,8 +1,8 @@
 """
-The price of a container whose properties may not all be known.
+The price of a container, some of whose properties may be unknown.
 
-What is not known is tried at everything that it can be, so the result runs from the cheapest to the dearest
-container that still fits. What the catalogue does not know has no upper bound: unknown is never free.
+For an unknown property all its possible values are tried, so the price ranges from the cheapest to the most expensive
+container that fits. A value that is not in the catalogue has no upper bound: unknown never means free.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stacks_pulumi.pricing.values import UNKNOWN, Unknown
 __all__ = ["MonthlyPrice", "describe", "price"]
 
 MonthlyPrice: TypeAlias = Callable[[str, str | None, int | None], Decimal | None]
-"""Template, plan and storage tier to US dollars a month, or `None`: `catalog.monthly_price`, or live prices."""
+"""Returns the US dollars a month for template, plan and storage tier, or `None` if the price is unknown."""
 
 _NAMES: Final = ("template", "plan", "additional storage")
 
@@ -31,18 +31,18 @@ def price(
     monthly: MonthlyPrice = catalog.monthly_price,
 ) -> Price:
     """
-    What a container costs in a month, before any discount code.
+    Return the monthly price of a container, before any discount code.
 
     Args:
-        template: Template id. Absent is taken as unknown: every container has one.
+        template: Template id. `None` counts as unknown, because every container has a template.
         plan: Plan name; `None` for the template's default.
         tier: Additional storage tier; `None` for none.
-        monthly: Where prices come from.
+        monthly: Returns the prices: `catalog.monthly_price`, or live prices.
     """
     return _price(UNKNOWN if template is None else template, plan, tier, monthly)
 
 
-# Most containers of a large stack are of a few kinds.
+# Cached, because most containers of a large stack are of a few kinds.
 @lru_cache(maxsize=4096)
 def _price(
     template: str | Unknown, plan: str | Unknown | None, tier: int | Unknown | None, monthly: MonthlyPrice
@@ -54,7 +54,7 @@ def _price(
         for a_tier in _tiers(a_template, a_plan, tier)
     ]
     unknown = [name for name, value in zip(_NAMES, (template, plan, tier), strict=True) if value is UNKNOWN]
-    # A tier that nobody knows comes on top of a plan that has a price.
+    # If the tier is not in the catalogue, the price is at least that of the plan.
     low = min(whole if whole is not None else part or Decimal(0) for whole, part in prices)
     known = [whole for whole, _ in prices if whole is not None]
     if len(known) < len(prices):
@@ -76,7 +76,7 @@ def _plans(template: str, plan: str | Unknown | None) -> tuple[str | None, ...]:
 def _tiers(template: str, plan: str | None, tier: int | Unknown | None) -> tuple[int | None, ...]:
     if not isinstance(tier, Unknown):
         return (tier,)
-    # The API takes additional storage for neither (guide, "Additional Storage"), so it cannot be charged.
+    # The API rejects additional storage for both (guide, "Additional Storage"), so it cannot be charged.
     if catalog.is_micro(template, plan) or catalog.is_database(template):
         return (None,)
     return (None, *catalog.STORAGE_TIERS)
@@ -84,9 +84,9 @@ def _tiers(template: str, plan: str | None, tier: int | Unknown | None) -> tuple
 
 def describe(template: str | Unknown | None, plan: str | Unknown | None, tier: int | Unknown | None) -> str:
     """
-    Template, plan and storage in words of the catalogue: `nodejs, basic, 64 GB more`.
+    Describe template, plan and storage with words of the catalogue: `nodejs, basic, 64 GB more`.
 
-    A word that the catalogue does not know is not repeated: it could be anything, a secret too.
+    A value that is not in the catalogue is not shown, because it could be a secret.
     """
     words = [_word(template, catalog.TEMPLATES, "template")]
     if template != catalog.VPN_TEMPLATE:

@@ -1,9 +1,9 @@
 """
-Which resources are ours, and of which kind.
+Recognises STACKS resources and their kinds.
 
-A type alone does not tell: a program can give a resource of ours any type, and a policy cannot see whose dynamic
-provider makes it. So the provider's `check` writes the kind into the inputs. The type counts where that marker is
-missing (states of 0.1 and 0.2), and the pickled provider where it can be read.
+The type alone is not enough: a program can give a STACKS resource any type, and a policy cannot see which dynamic
+provider creates it. So the provider's `check` writes the kind into the inputs. If that marker is missing (states of
+0.1 and 0.2), the type decides, or the pickled provider if it can be read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
 __all__ = ["UNRECOGNISED", "kind_of", "snake_case"]
 
 UNRECOGNISED: Final = "unrecognised"
-"""The kind of a resource that is ours by its type or its marker, and of no kind that this version knows."""
+"""The kind of a resource whose type or marker is of STACKS, but whose kind this version does not know."""
 
 _PROVIDER: Final = "__provider"
 _REFERENCE: Final = ("stacks_pulumi", "provider_for")
@@ -30,11 +30,11 @@ _REFERENCE: Final = ("stacks_pulumi", "provider_for")
 
 def kind_of(type_: str, properties: Mapping[str, Any]) -> str | None:
     """
-    Return a resource's kind: one of `tokens.KINDS`, `UNRECOGNISED`, or `None` for a resource that is not ours.
+    Return a resource's kind: one of `tokens.KINDS`, `UNRECOGNISED`, or `None` if it is not a STACKS resource.
 
     Args:
         type_: Its type token.
-        properties: Its inputs or outputs, in either spelling; `__provider` is read if it is there.
+        properties: Its inputs or outputs, in camelCase or snake_case; `__provider` is read if it exists.
     """
     named = _by_type(type_)
     marker = snake_case(properties).get(tokens.MARKER)
@@ -43,12 +43,12 @@ def kind_of(type_: str, properties: Mapping[str, Any]) -> str | None:
             return named
         unmarked = None if marker is None else UNRECOGNISED
         return _by_provider(properties.get(_PROVIDER)) or named or unmarked
-    # A marker and a type that contradict each other: neither can be trusted.
+    # The marker and the type contradict each other, so neither can be trusted.
     return marker if marker in tokens.KINDS and named in (None, UNRECOGNISED, marker) else UNRECOGNISED
 
 
 def snake_case(properties: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The properties in the spelling of the dynamic resources; one given twice with two values is `UNKNOWN`."""
+    """Return the properties in snake_case. A property that has different values in both spellings is `UNKNOWN`."""
     names = {name: spelling.snake_case(name) for name in properties}
     result = {name: value for name, value in properties.items() if names[name] == name}
     if len(result) == len(properties):
@@ -71,7 +71,7 @@ def _by_type(type_: str) -> str | None:
 def _by_pickle(text: str) -> str | None:
     try:
         codes = pickletools.genops(base64.b64decode(text, validate=True))
-        # Only read, never loaded: loading a pickle runs what is in it.
+        # The pickle is only parsed, never loaded: loading a pickle runs code in it.
         words = [argument for _, argument, _ in codes if isinstance(argument, str)]
     except (ValueError, binascii.Error, UnicodeDecodeError, IndexError):
         return None

@@ -1,8 +1,8 @@
 """
-The type tokens of our resources, as an engine, a state file and a policy see them.
+The type tokens of the STACKS resources, as the engine, a state file and a policy see them.
 
-They are a state format and never change. They are repeated here, because judging a preview or a stack needs
-neither the resources nor Pulumi.
+They are part of the state format and never change. They are repeated here, so that code that reads a preview or a
+stack need not import the resources or Pulumi.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ KINDS: Final = (
     "SshCertificate",
     "VpnClient",
 )
-"""The names of our resources."""
+"""The names of the STACKS resources."""
 
 MARKER: Final = "stacks_kind"
-"""The input in which `check` writes the kind of a resource, whatever type its program gave it."""
+"""The input in which `check` stores the kind of a resource, because a program can give it any type."""
 
 DYNAMIC: Final = "pulumi-python:dynamic/stacks:"
-"""The type prefix of our dynamic resources."""
+"""The type prefix of the dynamic STACKS resources."""
 
 PACKAGE: Final = "stacks:"
 """The type prefix of the native plugin's package."""
@@ -57,4 +57,4 @@ SSH_CERTIFICATE: Final = f"{DYNAMIC}SshCertificate"
 VPN_CLIENT: Final = f"{DYNAMIC}VpnClient"
 
 STACK: Final = "pulumi:pulumi:Stack"
-"""The root of every stack: the first resource that a policy sees."""
+"""The type of the root resource of every stack, the first one that a policy sees."""

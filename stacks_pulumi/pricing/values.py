@@ -1,9 +1,9 @@
 """
-Property values as they come out of a preview, a state file or a policy request.
+Reads property values of a preview, a state file or a policy request.
 
-A value may be unknown: because it is an output that does not exist yet, because it is a secret that the engine
-blinded, or because it is of a type that the property cannot have. All three are `UNKNOWN`, which is neither `None`
-(absent) nor any value, so that nothing can be mistaken for free, small or allowed.
+A value is `UNKNOWN` if it is an output that does not exist yet, a secret that the engine hides, or of a type that the
+property cannot have. `UNKNOWN` is neither `None` (absent) nor a value, so that an unknown property is never mistaken
+for a free, small or allowed one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["SIGNATURE", "UNKNOWN", "Unknown", "boolean", "is_unknown", "text", "
 
 
 class Unknown(enum.Enum):
-    """The type of `UNKNOWN`; an enumeration, so that type checkers tell it from every real value."""
+    """The type of `UNKNOWN`; an enumeration, so that type checkers distinguish it from every real value."""
 
     UNKNOWN = "unknown"
 
@@ -25,11 +25,11 @@ class Unknown(enum.Enum):
 
 
 UNKNOWN: Final = Unknown.UNKNOWN
-"""A value that will only be known later, or that is hidden."""
+"""A value that is not known yet, or that is hidden."""
 
 _BLINDED: Final = "[secret]"
 
-# The engine writes an output that does not exist yet as one of these, one for each type (Pulumi's resource protocol).
+# How the engine writes an output that does not exist yet: one constant per type (Pulumi's resource protocol).
 _SENTINELS: Final = frozenset(
     {
         "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
@@ -43,11 +43,11 @@ _SENTINELS: Final = frozenset(
 )
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-"""Marks an object that stands for a secret, encrypted or not, and for assets (the same protocol)."""
+"""The key that marks an object as a secret (encrypted or not) or an asset (same protocol)."""
 
 
 def is_unknown(value: Any) -> bool:
-    """Whether a raw value stands for one that cannot be read."""
+    """Whether a raw value is unknown or hidden."""
     if isinstance(value, str):
         return value in _SENTINELS or value == _BLINDED
     if isinstance(value, Mapping):
@@ -56,7 +56,7 @@ def is_unknown(value: Any) -> bool:
 
 
 def text(properties: Mapping[str, Any], name: str) -> str | Unknown | None:
-    """A property that is a string; `None` if it is absent."""
+    """Return a property that is a string; `None` if it is absent."""
     value = properties.get(name)
     if value is None:
         return None
@@ -64,7 +64,7 @@ def text(properties: Mapping[str, Any], name: str) -> str | Unknown | None:
 
 
 def whole(properties: Mapping[str, Any], name: str) -> int | Unknown | None:
-    """A property that is a whole number (the engine makes floats of them); `None` if it is absent."""
+    """Return a property that is a whole number, which the engine stores as a float; `None` if it is absent."""
     value = properties.get(name)
     if value is None:
         return None
@@ -74,6 +74,6 @@ def whole(properties: Mapping[str, Any], name: str) -> int | Unknown | None:
 
 
 def boolean(properties: Mapping[str, Any], name: str) -> bool | Unknown | None:
-    """A property that is true or false; `None` if it is absent."""
+    """Return a property that is true or false; `None` if it is absent."""
     value = properties.get(name)
     return value if value is None or isinstance(value, bool) else UNKNOWN

@@ -1,8 +1,8 @@
 """
-Typed views of our resources.
+Typed views of the STACKS resources.
 
-A view is made from the plain properties that the engine hands to a policy: the checked inputs, with the defaults
-that the provider filled in, or (for a resource that exists) its outputs, which have the same names.
+A view is created from the plain properties that the engine passes to a policy: the checked inputs with the provider's
+defaults, or the outputs of an existing resource, which have the same names.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ __all__ = [
 ]
 
 UNPRICED: Final = Price(Decimal(0), None, ("kind",))
-"""The price of a resource whose kind is not known: no upper bound."""
+"""The price of a resource of unknown kind: it has no upper bound."""
 
 
 @dataclass(frozen=True)
 class ResourceView:
     """
-    What every resource has.
+    The base class of all views.
 
     Attributes:
         urn: The URN.
@@ -61,13 +61,13 @@ class ResourceView:
         protect: bool = False,
         made_from: frozenset[str] = frozenset(),
     ) -> ResourceView:
-        """Return a view of a resource with these properties, in either spelling."""
+        """Return a view of a resource with these properties, in camelCase or snake_case."""
         return cls(urn, name, protect)
 
 
 @dataclass(frozen=True)
 class UnrecognisedView(ResourceView):
-    """A resource with our type prefix, of a kind that this version does not know."""
+    """A resource with the STACKS type prefix, whose kind this version does not know."""
 
     KIND = UNRECOGNISED
 
@@ -80,10 +80,10 @@ class ContainerView(ResourceView):
     Attributes:
         container_name: Its name in the account.
         template: Template id.
-        plan: Plan name; `None` for a `stacks-vpn` container, which has none.
+        plan: Plan name; `None` for a `stacks-vpn` container, which has no plan.
         tier: Additional storage tier; `None` for none.
-        external_access: Whether it is reachable from outside; `None` if the program does not say.
-        id: Its id in the account, where that is known.
+        external_access: Whether it is reachable from outside; `None` if the program does not set it.
+        id: Its id in the account, if it is known.
     """
 
     KIND = "Container"
@@ -122,17 +122,17 @@ class ContainerView(ResourceView):
 
     @property
     def price(self) -> Price:
-        """What it costs in a month; a range where something is not known."""
+        """The monthly price; a range if a property is unknown."""
         return price(self.template, self.plan, self.tier)
 
     @property
     def kind(self) -> str:
-        """Template, plan and storage, in words of the catalogue only."""
+        """Template, plan and storage, only with words of the catalogue."""
         return describe(self.template, self.plan, self.tier)
 
     @property
     def database(self) -> bool | Unknown:
-        """Whether it is a database; False for a template that the catalogue does not know."""
+        """Whether it is a database; false for a template that is not in the catalogue."""
         if isinstance(self.template, Unknown):
             return UNKNOWN
         return self.template is not None and catalog.is_database(self.template)
@@ -145,20 +145,20 @@ class ChildView(ResourceView):
 
     Attributes:
         container: The id of its container.
-        made_from: The URNs of the containers that `container` came from: known while the id is not.
+        made_from: The URNs of the containers that `container` depends on. They are known before the id is.
     """
 
     container: str | Unknown | None = None
     made_from: frozenset[str] = frozenset()
 
     def belongs_to(self, container: ContainerView) -> bool:
-        """Whether it certainly belongs to this container, by id, or else because its id came from no other."""
+        """Whether it certainly belongs to this container: it has its id, or its unknown id depends on no other one."""
         if isinstance(self.container, str) and isinstance(container.id, str):
             return self.container == container.id
         return self.made_from == {container.urn}
 
     def may_belong_to(self, container: ContainerView) -> bool:
-        """Whether it can belong to this container."""
+        """Whether it may belong to this container."""
         if isinstance(self.container, str) and isinstance(container.id, str):
             return self.container == container.id
         return container.urn in self.made_from or not self.made_from
@@ -172,7 +172,7 @@ class AllowedIpView(ChildView):
     Attributes:
         ip_address: An address or a network.
         service_type: `http`, `tcp` or `both`.
-        revoke_auto_added: Whether it removes the address that the API adds by itself.
+        revoke_auto_added: Whether it removes the address that the API adds automatically.
     """
 
     KIND = "AllowedIp"
@@ -235,14 +235,14 @@ class VpnClientView(ResourceView):
 @dataclass(frozen=True)
 class StackView:
     """
-    All of our resources in a stack.
+    All STACKS resources of a stack.
 
     Attributes:
         containers: The containers.
         pinned_backups: The pinned backups.
         vpn_clients: The VPN clients.
         allowed_ips: The allowed addresses.
-        unrecognised: The resources of ours whose kind is not known.
+        unrecognised: The STACKS resources whose kind is unknown.
     """
 
     containers: tuple[ContainerView, ...] = ()
@@ -253,7 +253,7 @@ class StackView:
 
     @property
     def price(self) -> Price:
-        """What all resources together cost in a month; a range where something is not known."""
+        """The monthly price of all resources together; a range if a property is unknown."""
         return total(
             (*(container.price for container in self.containers), *(UNPRICED for _ in self.unrecognised))
         )

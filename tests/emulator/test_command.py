@@ -245,7 +245,7 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--key", "hush-hush"], "it is sk_stacks_ and 64 hexadecimal digits"),
+        (["--key", "hush-hush"], "it has to be sk_stacks_ and 64 hexadecimal digits"),
         (["--state", "/"], "the state file / cannot be read"),
         (["--shapes", "round"], "no such shape: round"),
         (["--host", "nowhere"], "host must be an IPv4 or IPv6 address, not 'nowhere'"),
@@ -295,7 +295,7 @@ def test_an_invalid_number_is_refused_with_its_option(
 
     assert caught.value.code == 2
     told = capsys.readouterr().err
-    assert f"argument {arguments[0]}: {arguments[1]!r} is no " in told
+    assert f"argument {arguments[0]}: {arguments[1]!r} is not a " in told
 
 
 def test_help_works_without_the_extra() -> None:

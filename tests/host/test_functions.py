@@ -294,7 +294,7 @@ def test_without_a_valid_key_no_request_is_sent(
 def test_an_unknown_key_of_a_provider_is_an_error_with_a_fix() -> None:
     provider: Any = SimpleNamespace(settings=None)
 
-    with pytest.raises(errors.ConfigError, match="call the function's `_output` twin") as failure:
+    with pytest.raises(errors.ConfigError, match="call the function's `_output` form") as failure:
         stacks.list_containers(provider=provider)
 
     assert isinstance(failure.value, pulumi.RunError)

@@ -203,7 +203,7 @@ def test_a_data_function_uses_camel_case_names(host: Host, emulator: Emulator) -
         ("getContainer", {}, "getContainer: id is missing"),
         ("getLogs", {"containerId": "usr-1-web", "line": 2}, "getLogs: there is no argument line: there are"),
         ("getContainer", {"id": "usr-1-none"}, "getContainer: "),
-        ("getContainer", {"id": ""}, "getContainer: '' is no id"),
+        ("getContainer", {"id": ""}, "getContainer: '' is not a valid id"),
         ("getContainer", {"id": 5}, "getContainer: id is 5: it is text"),
         (
             "getLogs",

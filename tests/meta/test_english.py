@@ -19,7 +19,7 @@ LIMITS: Final = {
     "policies": 0.0,
     ".github": 0.0,
     "CHANGELOG.md": 0.0,
-    "stacks_pulumi": 4.1,
+    "stacks_pulumi": 2.1,
     "tests": 0.5,
     "tools": 0.2,
 }

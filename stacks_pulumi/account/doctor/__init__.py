@@ -1,7 +1,7 @@
 """
-`stacks-pulumi doctor`: what prevents an `up`, or will get in its way, and how to fix it.
+`stacks-pulumi doctor`: finds what prevents an `up` or may cause a problem, and how to fix it.
 
-Each check is a function of the `Facts` that yields findings. Nothing is changed, here or at the API.
+Each check is a function of the `Facts` that yields findings. It changes nothing, on this machine or in the account.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ CHECKS: Final[dict[str, Check]] = {
     "clock": _api.clock,
     "packs": _packs.packs,
 }
-"""Every check, in the order of the report: what a later one needs is checked before it."""
+"""All checks in the order of the report: a check comes after those on which it depends."""
 
 
 def diagnose(facts: Facts) -> Iterator[Diagnosis]:
-    """Make every check. One that fails itself is reported as not made, and no line shows a key."""
+    """Run every check. If a check itself fails, its level is `unknown`. No line shows a key."""
     for name, check in CHECKS.items():
         try:
             yield from map(_without_keys, check(facts))

@@ -1,4 +1,4 @@
-"""Checks that ask the API: one list of the containers, and with `--probe-scopes` up to three refused requests."""
+"""Checks that call the API: one list of the containers, and with `--probe-scopes` up to three refused requests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NOT_ASKED: Final = "the API was not asked: see the lines about the stack and it
 _PATH: Final = "/api/v1"
 _PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _CLOCK_SECONDS: Final = 120.0
-"""A clock that is off by less disturbs nothing."""
+"""Seconds up to which a wrong clock causes no problem."""
 
 _READ: Final = "containers:read"
 _CREATE: Final = "containers:create"
@@ -85,11 +85,11 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
     elif isinstance(error, PaymentRequiredError):
         yield problem("api", str(error), "add a payment method in the STACKS dashboard")
     elif isinstance(error, ApiError) and error.status not in {404, 405}:
-        # The API always has a body; a proxy or a firewall may have none that is JSON.
+        # The API always sends a JSON body; a proxy or a firewall may not.
         fix = "correct what the message names" if error.body else _to_find(facts, settings.base_url)
         yield problem("api", str(error), fix)
     else:
-        # Another server, or another path of this one: a 404, a redirect or a web page.
+        # The answer comes from another server, or from another path of this one: a 404, a redirect or a web page.
         wrong, reason = f"the API is not at {settings.base_url}", _reason(error)
         text = reason if reason.startswith(wrong) else f"{wrong}{_through(facts, settings)}: {reason}"
         yield problem("api", text, _to_find(facts, settings.base_url))
@@ -100,14 +100,14 @@ def _set_again(facts: Facts) -> str:
 
 
 def _reason(error: StacksError) -> str:
-    """The part of a message that says what happened: `list containers: REASON; nothing was sent; check ...`."""
+    """Return the reason in a message: `list containers: REASON; nothing was sent; check ...`."""
     return str(error).partition(": ")[2].partition(";")[0]
 
 
 def _proxy(facts: Facts, settings: AccountSettings) -> str | None:
-    """The variable of the proxy that the provider uses, if it uses one."""
+    """Return the name of the variable with the proxy that the provider uses, if there is one."""
     parts = urlsplit(settings.base_url)
-    # `http://` is for an emulator, which is never reached through a proxy.
+    # `http://` is only for an emulator, for which proxies are ignored.
     if parts.scheme != "https" or urllib.request.proxy_bypass(parts.hostname or ""):
         return None
     return next((name for name in _PROXIES if facts.environ.get(name, "").strip()), None)
@@ -121,7 +121,7 @@ def _through(facts: Facts, settings: AccountSettings) -> str:
 def _to_connect(facts: Facts, settings: AccountSettings) -> str:
     proxy = _proxy(facts, settings)
     if proxy is not None:
-        return f"correct the variable {proxy}, or go without the proxy: unset {proxy}"
+        return f"correct the variable {proxy}, or remove the proxy: unset {proxy}"
     url = settings.base_url
     if url == DEFAULT_BASE_URL:
         return "check the network of this machine; https://status.stackshosting.cloud"
@@ -147,7 +147,7 @@ def _to_find(facts: Facts, url: str) -> str:
 
 
 def _with_version(url: str) -> str | None:
-    """Return the base URL with the API's path; `None` if it has that."""
+    """Return the base URL with the API's path; `None` if it already has that path."""
     if url.endswith(_PATH):
         return None
     before, found, _ = url.partition(f"{_PATH}/")
@@ -204,7 +204,7 @@ def scopes(facts: Facts) -> Iterator[Diagnosis]:
     for scope, why in needed.items():
         if scope in known.lacking:
             finding = f"the key lacks {scope}, which is needed for {why}"
-            # Without it an `up` can still create and change.
+            # Without it an `up` can still create and update resources.
             yield (warning if scope == _DELETE else problem)("scopes", finding, another)
     spare = [scope for scope in _USES if scope in known.lacking and scope not in needed]
     for scope in spare:
@@ -228,7 +228,7 @@ def _listed(held: frozenset[str]) -> str:
 
 
 def _needed(facts: Facts) -> dict[str, str]:
-    """Scope -> what the stack at hand needs it for."""
+    """Return for each scope that the stack needs what it needs it for."""
     owned: tuple[Owned, ...] = () if isinstance(facts.owned, PulumiError) else facts.owned
     needed = {_READ: _USES[_READ], _CREATE: _USES[_CREATE]}
     managed = [one for one in owned if one.kind != "Container" or one.external_access]
@@ -241,7 +241,7 @@ def _needed(facts: Facts) -> dict[str, str]:
 
 
 def cap(facts: Facts) -> Iterator[Diagnosis]:
-    """Report the key's spending cap: what a refused create has shown."""
+    """Report the key's spending cap, as far as a refused create has shown it."""
     settings = facts.settings
     if not isinstance(settings, AccountSettings) or settings.api_key is None:
         yield unknown("cap", _NOT_ASKED)
@@ -272,7 +272,7 @@ def cap(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def _created_since_the_first(listed: Iterable[Container], now: float) -> str:
-    """What the cap of a key counts is what it creates in a month; the list does not say which key created what."""
+    """Describe the containers created this month: the cap counts those of its key, but the list shows no keys."""
     month = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m")
     created = [one for one in listed if (one.created_at or "").startswith(month)]
     if not created:
@@ -289,7 +289,7 @@ def _price(container: Container) -> Price:
     plan: str | Unknown | None = UNKNOWN if container.plan is None else container.plan
     size = catalog.PLANS.get(container.plan or "")
     if template == catalog.VPN_TEMPLATE:
-        # The VPN tier is called by many names; it has one price.
+        # The VPN template has several names in the API, and one price.
         plan, size = None, catalog.VPN_PLAN
     tier = catalog.added_tier(size, container.storage_mb)
     return price(template, plan, UNKNOWN if tier is None else tier or None)
@@ -302,7 +302,7 @@ def _money(limit: float | None, spent: float | None) -> str:
 
 
 def rate_limit(facts: Facts) -> Iterator[Diagnosis]:
-    """Report the key's rate limit, and whether something else uses it up."""
+    """Report the key's rate limit, and whether it is used up."""
     seen = facts.look
     if seen is None:
         yield unknown("rate-limit", _NOT_ASKED)

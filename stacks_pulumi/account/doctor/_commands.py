@@ -1,4 +1,4 @@
-"""The commands that fix what was found: each can be pasted into the shell that the doctor was run in."""
+"""The commands that fix the findings: each can be pasted into the shell in which `doctor` ran."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _DEFAULTS: Final = {
     "namePattern": "${name}-${stack}",
     "requestsPerMinute": str(AccountSettings.requests_per_minute),
 }
-"""Values that are always valid: the defaults, and the pattern that the documentation uses."""
+"""Values that are always valid: the defaults, and the pattern in the documentation."""
 
 
 def pulumi(facts: Facts, *words: str, of_stack: bool = True) -> str:
-    """Return a `pulumi` command for the stack that was checked, which need not be the selected one of this folder."""
+    """Return a `pulumi` command for the checked stack, which need not be the selected one of this folder."""
     return shlex.join(["pulumi", *words, *_options(facts, of_stack=of_stack)])
 
 
 def doctor(facts: Facts, *words: str) -> str:
-    """Return the command that makes the same checks again."""
+    """Return the command that runs the same checks again."""
     return shlex.join(["stacks-pulumi", "doctor", *words, *_options(facts, of_stack=True)])
 
 
 def set_key(facts: Facts, source: str) -> str:
-    """Return the command that replaces the API key where it is set; Pulumi's asks for it."""
+    """Return the command that replaces the API key where it is set; `pulumi config set` prompts for the key."""
     if source.startswith(f"{NAMESPACE}:"):
         return pulumi(facts, "config", "set", f"{NAMESPACE}:apiKey", "--secret")
     return f"export {source}=sk_stacks_..."
@@ -50,10 +50,10 @@ def give_setting(facts: Facts, key: str, source: str, value: str) -> str:
 
 def unset(facts: Facts, name: str) -> str:
     """
-    Return how to remove a setting of the configuration, or a variable of the environment.
+    Return how to remove a setting of the configuration or a variable of the environment.
 
-    `pulumi config rm` removes only what the stack's file has. A setting of Pulumi.yaml is set to its default for the
-    stack; one without a default has to be deleted there.
+    `pulumi config rm` removes only settings of the stack's file. A setting of Pulumi.yaml gets its default in the
+    stack's file; one without a default has to be deleted from Pulumi.yaml.
     """
     if ":" not in name:
         return f"unset {name}"

@@ -1,7 +1,7 @@
 """
-The process that runs our providers, started as the engine starts it and asked to check one container.
+Starts the provider process as the engine does, and lets it check one container.
 
-What it cannot find in the SDK, it reports to its engine as a warning. The engine is played here.
+If it does not find a feature in the SDK, it sends a warning to the engine. This module replaces the engine.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _URN: Final = "urn:pulumi:doctor::doctor::pulumi-python:dynamic/stacks:Container
 
 
 class ProbeError(Exception):
-    """The process could not be tried; `str` is one line."""
+    """The process could not be tested; `str` is one line."""
 
 
 class _Engine(engine_pb2_grpc.EngineServicer):
-    """The engine, as far as a provider process sees it: it takes lines."""
+    """The part of the engine that a provider process uses: it receives log lines."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
     def Log(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: N802  (gRPC's name)
-        """Keep a warning."""
+        """Store a warning."""
         if request.severity >= engine_pb2.WARNING:
             self.warnings.append(" ".join(request.message.split()))
         return empty_pb2.Empty()
@@ -46,7 +46,7 @@ class _Engine(engine_pb2_grpc.EngineServicer):
 
 def warnings() -> list[str]:
     """
-    Return what the process warns of; nothing if it has all features.
+    Return the warnings of the process; empty if it has all features.
 
     Raises:
         ProbeError: It does not start, or does not answer.
@@ -66,7 +66,7 @@ def warnings() -> list[str]:
 
 def _check_one(engine: str, home: str) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
-    with subprocess.Popen(  # noqa: S603  (our own interpreter)
+    with subprocess.Popen(  # noqa: S603  (this program's interpreter)
         [sys.executable, "-u", "-m", "pulumi.dynamic", engine],
         env={**environ, "PULUMI_HOME": home},
         text=True,

@@ -1,4 +1,4 @@
-"""Checks of what is installed: the engine, Python, the SDK, extras, and the process that runs our providers."""
+"""Checks of the installation: the engine, Python, the SDK, extras, and the provider process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["engine", "extras", "host", "python", "sdk"]
 
 _INSTALL: Final = "install it: https://www.pulumi.com/docs/iac/download-install/"
 _DYNAMIC: Final = "pulumi-resource-pulumi-python"
-"""What the engine starts for the dynamic resources of a Python program."""
+"""The executable that the engine starts for the dynamic resources of a Python program."""
 _PLUGIN: Final = "pulumi-resource-stacks"
 
 
@@ -135,14 +135,14 @@ def sdk(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def _in(facts: Facts, command: str) -> str:
-    """Return a command of `pip`, run by the Python of the program's environment."""
+    """Return a `pip` command that runs with the Python of the program's environment."""
     where = Path(facts.versions.where)
     python = next((it for it in (where / "bin/python", where / "Scripts/python.exe") if it.is_file()), None)
     return command if python is None else f"{shlex.quote(str(python))} -m {command}"
 
 
 def extras(facts: Facts) -> Iterator[Diagnosis]:
-    """Check that what comes with an extra is installed where it is needed."""
+    """Check that the packages of an extra are installed where they are needed."""
     found = facts.versions
     if found.error:
         yield unknown("extras", f"not checked: {found.where} cannot be used")
@@ -169,7 +169,7 @@ def extras(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def host(facts: Facts) -> Iterator[Diagnosis]:
-    """Check the native plugin where it is used, and start the process that runs the dynamic providers."""
+    """Check the native plugin if the program uses it, and start the process that runs the dynamic providers."""
     if facts.is_native:
         yield _plugin(facts)
     if facts.runtime in {"python", None}:
@@ -220,7 +220,7 @@ def _parsed(version: str) -> Version:
     try:
         return Version(version)
     except InvalidVersion:
-        # A build from source may say `3.259.0-alpha.1234+abc`, with parts that are not a version of Python's kind.
+        # A build from source may have a version such as `3.259.0-alpha.1234+abc`, which Python's rules do not allow.
         return Version(version.partition("-")[0].partition("+")[0])
 
 

@@ -1,4 +1,4 @@
-"""Check of policy packs: each is started as the engine starts it, until it listens or fails."""
+"""Check of policy packs: starts each as the engine does, until it listens or fails."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ PACK_FILE: Final = "PulumiPolicy.yaml"
 
 _SECONDS: Final = 60.0
 _NO_ENGINE: Final = "127.0.0.1:1"
-"""The address of an engine that a pack is given. It asks the engine nothing until it has resources to judge."""
+"""The engine address that a pack gets. The pack does not call the engine before it has resources to check."""
 
 
 def packs(facts: Facts) -> Iterator[Diagnosis]:
-    """Check that each policy pack that was named, or is in a folder of the project, loads."""
+    """Check that each policy pack loads: those on the command line, and those in a folder of the project."""
     found = facts.known_packs
     if not found:
         yield ok("packs", "no policy pack is in the project, and none was named with --policy-pack")
     for folder in found:
-        # A pack that was only found is perhaps not used.
+        # A pack that is not on the command line may be unused.
         named = folder in facts.packs
         yield from _pack(facts, folder, named=named)
 
@@ -84,11 +84,11 @@ def _interpreter(facts: Facts, folder: Path, runtime: Any) -> str:
 
 
 def _load(interpreter: str, folder: Path) -> str | None:
-    """Start a pack; return `None` once it listens, else its own error in one line."""
+    """Start a pack. Return `None` once it listens, otherwise its error in one line."""
     command = [interpreter, "-u", "-m", "pulumi.policy", _NO_ENGINE, "."]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     try:
-        process = subprocess.Popen(  # noqa: S603  (the user's own pack, as the engine runs it)
+        process = subprocess.Popen(  # noqa: S603  (the user's pack, as the engine runs it)
             command,
             cwd=folder,
             env=environ,

@@ -1,4 +1,4 @@
-"""Checks of the stack's settings: what the provider would read, and where it would read it from."""
+"""Checks of the stack's settings: the values that the provider would read, and their sources."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEYS_PAGE: Final = "the STACKS dashboard, Account Settings, API Keys"
 _AUTONAMING: Final = "pulumi:autonaming"
 _OURS: Final = f"{NAMESPACE}:"
 _SET_BY_PROGRAMS: Final = "account"
-"""What only an explicit provider sets, about itself."""
+"""Settings that only an explicit provider has."""
 
 
 def stack(facts: Facts) -> Iterator[Diagnosis]:
@@ -69,7 +69,7 @@ def _unreadable(facts: Facts, text: str) -> Iterator[Diagnosis]:
 
 
 def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
-    """The files of the project and its stacks that cannot be parsed; the engine does not say which one it is."""
+    """Return the files of the project and its stacks that cannot be parsed; the engine does not name the file."""
     folder = facts.folder if facts.project_file is None else facts.project_file.parent
     for file in sorted(folder.glob("Pulumi*.yaml")):
         try:
@@ -93,7 +93,7 @@ def _to_read_stack(facts: Facts, error: str) -> str:
 
 
 def settings(facts: Facts) -> Iterator[Diagnosis]:
-    """Check that each of our settings is spelt right and has a valid value."""
+    """Check that each setting of stacks-pulumi is spelt correctly and has a valid value."""
     if not isinstance(facts.configuration, StackConfiguration):
         yield unknown("settings", "the stack's configuration was not read")
         return
@@ -135,7 +135,7 @@ def _misspelt(facts: Facts, name: str, value: str | None) -> Diagnosis:
     try:
         config.refuse_misspelt(lambda key: "" if key == full else None)
     except ConfigError:
-        # The spellings that the provider itself refuses.
+        # The provider itself refuses these spellings.
         return problem("settings", text, fix)
     return warning("settings", text, fix)
 
@@ -151,7 +151,7 @@ def _key(facts: Facts, value: str, source: str) -> Diagnosis:
     try:
         config.check_api_key(value)
     except ConfigError as error:
-        # The part after it is about how to set a key.
+        # The part after that says how to set a key.
         text = str(error).partition("; ")[0]
         return problem("key", text, commands.set_key(facts, source))
     if not source.startswith(_OURS):
@@ -173,8 +173,10 @@ def _no_key(facts: Facts) -> Diagnosis:
         text = "stacks:apiKey is empty, and it takes precedence over STACKS_API_KEY"
         return problem("key", text, commands.unset(facts, name))
     if facts.elsewhere and not facts.owned:
-        # It is enough for a program whose resources all have an explicit provider.
-        text = f"no API key is configured; the stack's {len(facts.elsewhere)} resources have providers of their own"
+        # That is enough for a program whose resources all have explicit providers.
+        text = (
+            f"no API key is configured; the stack's {len(facts.elsewhere)} resources have explicit providers"
+        )
         return warning("key", f"{text}; {make}", commands.set_key(facts, name))
     return problem("key", f"no API key is configured; {make}", commands.set_key(facts, name))
 
@@ -200,7 +202,7 @@ def _stored_key(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def base_url(facts: Facts) -> Iterator[Diagnosis]:
-    """Check that the base URL is one that a key may be sent to."""
+    """Check that the key may be sent to the base URL."""
     value, source = facts.given("baseUrl")
     if value is None:
         yield ok("base-url", f"{config.DEFAULT_BASE_URL} (the default)")
@@ -233,7 +235,7 @@ def _allows_http(facts: Facts) -> bool:
 
 
 def adopt(facts: Facts) -> Iterator[Diagnosis]:
-    """Check that the stack does not adopt every object that exists already."""
+    """Check that the stack does not adopt all existing objects."""
     value = (facts.configured.values.get(f"{_OURS}adopt") or "never").strip()
     if value == "if_matching":
         yield warning(
@@ -252,7 +254,7 @@ def adopt(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def autonaming(facts: Facts) -> Iterator[Diagnosis]:
-    """Check that Pulumi's own naming of resources is not configured, which does not name containers."""
+    """Check that `pulumi:autonaming` is not set, because it does not name containers."""
     if not isinstance(facts.configuration, StackConfiguration):
         yield unknown("autonaming", "the stack's configuration was not read")
     elif _AUTONAMING in facts.configured.values and facts.is_native:

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["LEVELS", "Diagnosis", "Level", "ok", "problem", "unknown", "warning"
 Level = Literal["ok", "warning", "problem", "unknown"]
 
 LEVELS: Final[tuple[Level, ...]] = ("problem", "warning", "unknown", "ok")
-"""Every level, the most urgent first. A `problem` prevents an `up`; `unknown` is a check that could not be made."""
+"""All levels, the most urgent first. A `problem` prevents an `up`; `unknown` means that the check was impossible."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Diagnosis:
 
     Attributes:
         check: What was checked, in one word.
-        level: How it is.
-        text: How it is, in one sentence.
+        level: The severity.
+        text: The result in one sentence.
         fix: The command or the step that fixes it; empty if there is nothing to fix.
     """
 
@@ -37,7 +37,7 @@ def ok(check: str, text: str) -> Diagnosis:
 
 
 def warning(check: str, text: str, fix: str) -> Diagnosis:
-    """Return a finding about something that does not prevent an `up` and needs attention."""
+    """Return a finding about something that needs attention but does not prevent an `up`."""
     return Diagnosis(check, "warning", text, fix)
 
 

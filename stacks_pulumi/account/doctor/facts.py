@@ -1,4 +1,4 @@
-"""What the checks look at. Each fact is found out once, when the first check asks for it."""
+"""The facts that the checks use. Each fact is determined once, when a check first needs it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Versions:
         python: Version of Python.
         packages: Version by package; `None` for one that is not installed.
         where: The folder of the environment.
-        error: Why it could not be looked at; empty if it could.
+        error: Why it could not be inspected; empty if it could.
     """
 
     python: str = ""
@@ -58,14 +58,14 @@ class Versions:
 @dataclass(frozen=True)
 class Owned:
     """
-    A resource of ours in the stack's state.
+    A STACKS resource in the stack's state.
 
     Attributes:
         kind: `Container`, `Connection` ...
         id: Its id, which begins with its account.
         origin: The key's fingerprint and a random number; `None` in states of version 0.1 and 0.2.
         external_access: Whether it is a container whose external access the program manages.
-        explicit: Whether it has an explicit provider, and so another key than the stack's.
+        explicit: Whether it has an explicit provider, and so perhaps another key than the stack's.
     """
 
     kind: str
@@ -78,15 +78,15 @@ class Owned:
 @dataclass(frozen=True)
 class Facts:
     """
-    Everything that is checked.
+    The facts about everything that is checked.
 
     Args:
         folder: The project's folder, or one below it.
         environ: The environment's variables.
         stack: Which stack; the selected one unless given.
         packs: Folders of policy packs that have to load.
-        probe: Whether requests may be sent that only a key with enough scopes gets past (they change nothing).
-        clock: Time.
+        probe: Whether requests may be sent that test the key's scopes. They change nothing.
+        clock: The clock.
     """
 
     folder: Path
@@ -108,7 +108,7 @@ class Facts:
 
     @functools.cached_property
     def project(self) -> Mapping[str, Any]:
-        """What is in the project's file; empty if it cannot be read, which the engine reports."""
+        """The content of the project's file; empty if it cannot be read, which the engine reports."""
         return {} if self.project_file is None else read_project(self.project_file)
 
     @functools.cached_property
@@ -136,11 +136,11 @@ class Facts:
 
     def given(self, key: str) -> tuple[str | None, str]:
         """
-        Return the value of one of our settings, and where it is from.
+        Return the value of a stacks-pulumi setting, and its source.
 
         The configuration takes precedence over the environment, as for the provider.
         """
-        # A secret that cannot be decrypted is no reason to use the environment.
+        # If the secret cannot be decrypted, the environment is not used instead.
         environ = {} if f"{NAMESPACE}:{key}" in self.configured.secrets else self.environ
         return config.given(key, self.configured.values, environ)
 
@@ -152,7 +152,7 @@ class Facts:
 
     @functools.cached_property
     def in_project_file(self) -> Mapping[str, str | None]:
-        """The values in the section `config` of Pulumi.yaml; `None` for one that is no text, number or boolean."""
+        """The values in the section `config` of Pulumi.yaml; `None` for one that is not text, a number or a boolean."""
         section = self.project.get("config")
         found = {}
         for name, entry in (section if isinstance(section, dict) else {}).items():
@@ -171,7 +171,7 @@ class Facts:
 
     @functools.cached_property
     def plugin_folder(self) -> Path | None:
-        """The folder that Pulumi.yaml names for the native plugin, if it does."""
+        """The folder of the native plugin in Pulumi.yaml, if it is set there."""
         plugins = self.project.get("plugins")
         listed = plugins.get("providers") if isinstance(plugins, dict) else None
         for one in listed if isinstance(listed, list) else ():
@@ -181,7 +181,7 @@ class Facts:
 
     @property
     def is_native(self) -> bool:
-        """Whether the program uses the native plugin, as far as Pulumi.yaml shows it."""
+        """Whether the program uses the native plugin, according to Pulumi.yaml."""
         return self.plugin_folder is not None or self.runtime not in {"python", None}
 
     @functools.cached_property
@@ -190,7 +190,7 @@ class Facts:
         if self.is_locked:
             return ConfigError("the API key of the stack cannot be decrypted")
         try:
-            # What else is malformed does not keep the API from being asked.
+            # Other malformed settings do not prevent calls of the API.
             names = [f"{NAMESPACE}:{key}" for key in ("apiKey", "baseUrl", "allowHttp")]
             return config.load({name: self.configured.values.get(name) for name in names}, self.environ)
         except ConfigError as error:
@@ -198,7 +198,7 @@ class Facts:
 
     @functools.cached_property
     def look(self) -> Look | None:
-        """What a list of the containers shows; `None` if it cannot be asked for."""
+        """The result of one list of the containers; `None` if it cannot be requested."""
         if not isinstance(self.settings, AccountSettings) or self.settings.api_key is None:
             return None
         from stacks_pulumi.api.probe import look  # noqa: PLC0415  (checks before it need no HTTP)
@@ -207,7 +207,7 @@ class Facts:
 
     @functools.cached_property
     def scopes(self) -> Scopes:
-        """The key's scopes, as far as they can be found out."""
+        """The key's scopes, as far as they can be determined."""
         from stacks_pulumi.api import probe  # noqa: PLC0415  (as above)
         from stacks_pulumi.errors import MissingScopeError  # noqa: PLC0415  (as above)
 
@@ -228,13 +228,13 @@ class Facts:
 
     @property
     def elsewhere(self) -> tuple[Owned, ...]:
-        """The resources of explicit providers in the stack's state, which have keys of their own."""
+        """The resources of explicit providers in the stack's state, which may use other keys."""
         found = self.resources
         return () if isinstance(found, PulumiError) else tuple(one for one in found if one.explicit)
 
     @functools.cached_property
     def resources(self) -> tuple[Owned, ...] | PulumiError:
-        """Our resources in the stack's state, or why the state cannot be read."""
+        """The STACKS resources in the stack's state, or why the state cannot be read."""
         if self.project_file is None:
             return PulumiError("there is no project")
         try:
@@ -245,7 +245,7 @@ class Facts:
 
     @functools.cached_property
     def known_packs(self) -> tuple[Path, ...]:
-        """The policy packs that were named, and those in the project's folder or up to two folders below it."""
+        """The policy packs on the command line, and those in the project's folder or up to two folders below it."""
         if self.project_file is None:
             return self.packs
         below = self.project_file.parent
@@ -255,7 +255,7 @@ class Facts:
 
     @functools.cached_property
     def versions(self) -> Versions:
-        """The environment that the program runs in: that of `runtime.options.virtualenv`, else this one."""
+        """The program's Python environment: that of `runtime.options.virtualenv`, otherwise this one."""
         named = _option(self.project, "virtualenv")
         if named is None or self.project_file is None:
             return _own_versions()
@@ -269,7 +269,7 @@ class Facts:
 
 
 def _as_engine(value: Any) -> str | None:
-    """A value of Pulumi.yaml as the engine hands it on."""
+    """Return a value of Pulumi.yaml as the engine passes it on."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, str | int | float) else None

@@ -1,1 +1,1 @@
-"""A program that takes over what an account holds: what it declares, and how each language writes it."""
+"""Generates a program that takes over the objects of an account: its resources, and its text in each language."""

@@ -34,14 +34,14 @@ def files(plan: ScaffoldPlan, language: Language, project: str, base_url: str) -
     Return the files of the program by name.
 
     Args:
-        plan: What it declares.
-        language: In which language.
+        plan: The resources of the program.
+        language: The language of the program.
         project: The project's name.
-        base_url: Where the API is.
+        base_url: The address of the API.
     """
     head: dict[str, Any] = {"name": project, "description": _ABOUT, "runtime": language}
     if base_url != DEFAULT_BASE_URL:
-        # So that no later `up` without the environment variable goes to another account.
+        # Written down, so that a later `up` without the environment variable does not use another account.
         head["config"] = {"stacks:baseUrl": {"value": base_url}}
     if language == "yaml":
         return {"Pulumi.yaml": _yaml({**head, "resources": _yaml_resources(plan)}), _IMPORT: _import(plan)}
@@ -99,17 +99,17 @@ def _yaml(document: Mapping[str, Any]) -> str:
         pass
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        # The engine reads YAML 1.2, where more words are numbers than PyYAML quotes: a container may be named 1e3.
+        # The engine reads YAML 1.2, where more words are numbers than PyYAML quotes, for instance a name 1e3.
         style = None if _PLAIN.fullmatch(value) else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
-    # Other signs than ASCII are escaped: what cannot be seen must not be in a program unseen.
+    # Characters outside of ASCII are escaped, so that the program contains no invisible ones.
     return yaml.dump(dict(document), Dumper=Dumper, sort_keys=False, width=1000)
 
 
 def _yaml_resources(plan: ScaffoldPlan) -> dict[str, Any]:
-    """The resources by a name that is unique among all kinds, as the language wants it."""
+    """Return the resources by name. YAML needs names that are unique among all kinds."""
     names: dict[tuple[str, str], str] = {}
     taken: set[str] = set()
     for one in plan.declared:
@@ -134,7 +134,7 @@ def _yaml_resources(plan: ScaffoldPlan) -> dict[str, Any]:
 def _property(value: Value, names: Mapping[tuple[str, str], str]) -> str | int | bool:
     if isinstance(value, Reference):
         return f"${{{names['Container', value.name]}.id}}"
-    # Two dollar signs are one; a single one could begin an expression.
+    # A dollar sign is written twice, because a single one could begin an expression.
     return value.replace("$", "$$") if isinstance(value, str) else value
 
 

@@ -1,8 +1,8 @@
 """
-What a program declares to take over an account, whatever its language.
+The resources that a program declares to take over an account, in any language.
 
-The first `up` of such a program must change nothing in the account. What the provider would change, or could not adopt,
-is left out, with the reason.
+The first `up` of such a program must not change the account. So objects that the provider would change, or could not
+adopt, are left out with a reason.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["DeclaredResource", "LeftOut", "Protect", "Reference", "ScaffoldPlan"
 _VALID_NAME: Final = re.compile(r"(?!.*--)[A-Za-z0-9](?:[A-Za-z0-9-]{1,30})[A-Za-z0-9]")
 _SETTLED: Final = frozenset({"running", "stopped", "pending"})
 _PLACEHOLDER: Final = "placeholder while an entry is changed"
-"""The description of the entry that the provider adds for a moment, and removes when it sees it again."""
+"""The description of an entry that the provider adds temporarily, and removes when it finds it later."""
 _DEFAULT_DESCRIPTION: Final = "Custom IP"
 _DATA: Final = frozenset({catalog.Category.DATABASE, catalog.Category.STORAGE})
 
@@ -67,11 +67,11 @@ class DeclaredResource:
 @dataclass(frozen=True)
 class LeftOut:
     """
-    What the program does not declare.
+    An object that the program does not declare.
 
     Attributes:
-        what: What it is.
-        reason: Why.
+        what: A description of the object.
+        reason: Why it is left out.
     """
 
     what: str
@@ -81,11 +81,11 @@ class LeftOut:
 @dataclass(frozen=True)
 class ScaffoldPlan:
     """
-    A program.
+    The content of a program.
 
     Attributes:
-        declared: Its resources: containers first.
-        left_out: What of the chosen containers it does not declare.
+        declared: Its resources, containers first.
+        left_out: The objects of the chosen containers that it does not declare.
     """
 
     declared: tuple[DeclaredResource, ...]
@@ -133,9 +133,9 @@ def plan(
 
     Args:
         containers: The containers.
-        belongings: What belongs to each, by its id.
-        everything: All containers of the account, to find the targets of connections; `containers` unless given.
-        protect: What Pulumi refuses to delete: containers that hold data, every resource, or none.
+        belongings: The child objects of each, by its id.
+        everything: All containers of the account, to find the targets of connections; by default `containers`.
+        protect: Which resources Pulumi refuses to delete: containers with data, every resource, or none.
     """
     maker = _Maker(list(containers if everything is None else everything), protect)
     for container in containers:
@@ -163,10 +163,12 @@ class _Maker:
         self._times = Counter((container.name or "").casefold() for container in self.everything)
 
     def container(self, container: Container, has: Belongings | None) -> None:
-        """Declare a container, or say why not."""
+        """Declare a container, or record why not."""
         name, template = container.name, _template(container)
         deleted = has is not None and has.deleted
-        reason = "it was deleted meanwhile" if deleted else self._why_not(container, template)
+        reason = (
+            "it was deleted while the account was read" if deleted else self._why_not(container, template)
+        )
         if reason is not None or name is None or template is None:
             self.left_out.append(
                 LeftOut(f"container {name or container.id}", reason or "the API does not say its name")
@@ -183,12 +185,12 @@ class _Maker:
             inputs["external_access"] = True
         inputs["adopt"] = "if_matching"
         known = catalog.TEMPLATES.get(template)
-        # A template that the catalogue does not know may hold data as well.
+        # A template that is not in the catalogue may hold data too.
         has_data = known is None or known.category in _DATA
         self.names[container.id] = self._declare("Container", name, container.id, inputs, has_data=has_data)
 
     def children(self, container: Container, has: Belongings) -> None:
-        """Declare what belongs to a container."""
+        """Declare the child objects of a container."""
         self._connections(container, has.connections)
         self._allowed_ips(container, has.access.allowed_ips)
         own = Reference(self.names[container.id])
@@ -212,7 +214,7 @@ class _Maker:
             if backup.status not in {None, "completed"}:
                 self._leave_out(what, f"it is {backup.status}")
                 continue
-            # Removing the resource from the program must not unpin a backup that a person pinned.
+            # Removing the resource from the program must not unpin a backup that a user pinned.
             pinned: dict[str, Value] = {"container": own, "backup_id": backup.id, "on_delete": "keep"}
             self._declare(
                 "PinnedBackup", f"{container.name}-{backup.id}", f"{container.id}/{backup.id}", pinned
@@ -220,7 +222,7 @@ class _Maker:
 
     def _why_not(self, container: Container, template: str | None) -> str | None:
         if self._times[(container.name or "").casefold()] > 1:
-            return "another container has the same name but for upper and lower case, and the provider ignores that"
+            return "another container's name differs only in upper and lower case, which the provider ignores"
         return _why_not(container, template)
 
     def _connections(self, container: Container, connections: Iterable[Connection]) -> None:
@@ -300,7 +302,7 @@ class _Maker:
         return name
 
     def _unique(self, kind: str, wish: str) -> str:
-        """A name that every language and URN takes, and that no other resource of the kind has."""
+        """Return a name that is valid in every language and URN, and unique among the resources of the kind."""
         base = re.sub(r"[^A-Za-z0-9._-]+", "-", wish).strip("-")[:80] or kind.lower()
         name, number = base, 2
         while (kind, name.casefold()) in self._taken:
@@ -313,7 +315,7 @@ class _Maker:
 
 
 def _template(container: Container) -> str | None:
-    """The template that a program names; the list may call it by the type of what is inside."""
+    """Return the template for a program; the list may contain only a type instead of it."""
     told = container.template
     if told is None or told in catalog.TEMPLATES:
         return told
@@ -328,5 +330,5 @@ def _why_not(container: Container, template: str | None) -> str | None:
     if container.status not in _SETTLED:
         return f"it is {container.status}: try again when it is running or stopped"
     if container.name is not None and not _VALID_NAME.fullmatch(container.name):
-        return "its name is not one that the API takes for a new container"
+        return "the API does not accept its name for a new container"
     return None

@@ -1,7 +1,7 @@
 """
-Text as literals and names of a language.
+Converts text to literals and names of a language.
 
-Names and descriptions come from the account, whose users may be strangers: whatever is in them, it stays a string.
+Names and descriptions come from the account and are untrusted input: any content stays a string literal.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _RESERVED: Final = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtin
 
 
 def literal(value: str | int | bool) -> str:
-    """Return a value as Python writes it; a string in the quotes that ruff's formatter chooses."""
+    """Return a value as a Python literal; a string has the quotes that ruff's formatter chooses."""
     if not isinstance(value, str):
         return repr(value)
-    # The quote that needs fewer escapes, and double quotes otherwise.
+    # The quotes that need fewer escapes; double quotes if both need the same.
     quote = "'" if value.count('"') > value.count("'") else '"'
     return f"{quote}{''.join(_escaped(sign, quote) for sign in value)}{quote}"
 
@@ -32,13 +32,13 @@ def _escaped(sign: str, quote: str) -> str:
 
 
 class Identifiers:
-    """Variable names, each given once."""
+    """Creates variable names without duplicates."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def take(self, wish: str) -> str:
-        """Return a name that looks like the one wished for and hides nothing."""
+        """Return a name similar to the wanted one that does not shadow another name."""
         base = re.sub(r"[^a-z0-9]+", "_", wish.lower()).strip("_")
         if not base or base[0].isdigit():
             base = f"container_{base}".rstrip("_")

@@ -1,4 +1,4 @@
-"""Writing the files of a program: all of them or none, and never over one that exists."""
+"""Writes the files of a program: all of them or none, without overwriting existing files."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["project_name", "refuse_to_overwrite", "write"]
 
 
 def project_name(folder: Path) -> str:
-    """Return a project name that Pulumi takes, made from the name of a folder."""
+    """Return a valid Pulumi project name, made from the name of a folder."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-.")
     return name[:100] or "stacks-account"
 
 
 def refuse_to_overwrite(folder: Path, names: Iterable[str]) -> None:
     """
-    Check that the files can be made in the folder, and that none of them exists.
+    Check that the files can be created in the folder, and that none of them exists.
 
     Raises:
-        StacksError: One does, or they cannot be made.
+        StacksError: A file exists, or the files cannot be created.
     """
     nearest = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not nearest.is_dir():
@@ -34,13 +34,14 @@ def refuse_to_overwrite(folder: Path, names: Iterable[str]) -> None:
     there = [name for name in names if (folder / name).exists() or (folder / name).is_symlink()]
     if there:
         raise StacksError(
-            f"{folder} has {', '.join(there)} already, and no file is written over: name another folder with --out"
+            f"{folder} already has {', '.join(there)}, and existing files are not overwritten: "
+            "name another folder with --out"
         )
 
 
 def write(folder: Path, files: Mapping[str, str]) -> None:
     """
-    Write the files into a folder, which is made if it does not exist.
+    Write the files into a folder, which is created if it does not exist.
 
     Raises:
         StacksError: One of them exists, or cannot be written.
@@ -50,7 +51,7 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            # "x": even a file that was made a moment ago is not written over.
+            # Mode "x": a file that another process has just created is not overwritten either.
             with (folder / name).open("x", encoding="utf-8", newline="\n") as file:
                 written.append(folder / name)
                 file.write(text)

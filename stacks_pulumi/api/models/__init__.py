@@ -1,5 +1,5 @@
 """
-What the API tells, as types: frozen, in snake_case, with `None` where an answer did not say.
+The API's data as types: frozen, with fields in snake_case. A field that an answer does not contain is `None`.
 
 `(guide, "List Containers")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
 """

@@ -1,5 +1,5 @@
 """
-A list that the API answered with, and whether it may leave something out.
+A list from the API that knows whether it is complete.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
     """
     The rows of a list.
 
-    A row whose id cannot be read is left out, and then the list is incomplete: what it does not show may exist all the
-    same. In a row that has an id, any other field that cannot be read is `None`.
+    A row whose id cannot be read is left out. The list is then incomplete: a resource that it does not contain may
+    exist. In a row that has an id, any other field that cannot be read is `None`.
 
     Attributes:
         gap: Why the list is incomplete; `None` if it is complete.
@@ -32,7 +32,7 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
     def __new__(
         cls, rows: Iterable[T] = (), *, gap: str | None = None, damaged: Iterable[Any] = ()
     ) -> Listing[T]:
-        """Make a list: complete and undamaged unless said otherwise. A list made of a list has its gap."""
+        """Create a list; by default it is complete and undamaged. A list that is made of a `Listing` has its gap."""
         made = super().__new__(cls, rows)
         made.gap = rows.gap if isinstance(rows, Listing) else gap
         made.damaged = frozenset(damaged)
@@ -40,10 +40,10 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
 
     def find(self, wanted: Callable[[T], bool]) -> T | None:
         """
-        Return the first row that is wanted, or `None` if there certainly is none.
+        Return the first row for which `wanted` is true, or `None` if a complete list has no such row.
 
         Raises:
-            UnreadableAnswerError: No row is wanted, and the list is incomplete.
+            UnreadableAnswerError: `wanted` is true for no row, and the list is incomplete.
         """
         found = next(filter(wanted, self), None)
         if found is None:
@@ -52,10 +52,10 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
 
     def require_complete(self) -> None:
         """
-        Return if the list leaves nothing out.
+        Check that the list is complete.
 
         Raises:
-            UnreadableAnswerError: It is incomplete, so an absence from it means nothing.
+            UnreadableAnswerError: It is incomplete, so a resource that it does not contain may exist.
         """
         if self.gap is not None:
             msg = (

@@ -1,5 +1,5 @@
 """
-What all models share.
+The base class of all models.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ _building: Final = threading.Lock()
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f]*$")]
 """
-An id. Never empty and no dots alone: such a one in a path would address something else, a whole collection even.
-No control characters: it is shown to people and becomes part of a line.
+An id. It is never empty and never consists of dots: in a path such an id would address another resource or a whole
+collection. It has no control characters, because it is shown to people as part of a line.
 """
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
-"""A quantity. The bounds keep out `nan` and `inf`, which no state file can hold."""
+"""A number. The bounds exclude `nan` and `inf`, which a state file cannot contain."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Something that the API told. `None` means that the answer did not say; fields we do not know are left out.
+    Data from the API. `None` means that the answer did not contain the field; unknown fields are ignored.
     """
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Other spellings of a field, in snake_case, best first."""
+    """Other spellings of a field in snake_case; the preferred one is first."""
 
     SYNONYMS: ClassVar[Mapping[str, Mapping[str, str]]] = {}
-    """Other words for a value of a field, each with the one that is used here."""
+    """Synonyms of the values of a field, each with the value that is used here."""
 
     def merge(self, other: Self) -> Self:
-        """This one, with what it does not say taken from the other."""
+        """Return this model with its `None` fields filled from the other one."""
         gaps = {
             name: getattr(other, name)
             for name in self.__struct_fields__
@@ -53,9 +53,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 @functools.cache
 def prepare(kind: type[Model]) -> None:
     """
-    Let msgspec build what it knows of a model, in one thread.
+    Let msgspec build its data about a model in one thread.
 
-    It does so at the first conversion, and two threads that come first together crash the interpreter (msgspec 0.22).
+    It does so at the first conversion, and two threads that do it concurrently crash the interpreter (msgspec 0.22).
     """
     with _building, contextlib.suppress(msgspec.ValidationError):
         msgspec.convert([{}], list[kind], strict=False)  # type: ignore[valid-type]  # known at run time

@@ -18,9 +18,9 @@ class AllowedIp(Model, frozen=True, kw_only=True):
     An address that may connect (guide, "List Allowed IPs").
 
     Attributes:
-        id: What removing it takes.
+        id: The id with which it is removed.
         ip_address: An IPv4 or IPv6 address or network, as the API spells it.
-        description: For people.
+        description: A description for people.
         service_type: `http`, `tcp` or `both`.
         added_at: ISO 8601, UTC.
     """
@@ -43,11 +43,11 @@ class ExternalAccess(Model, frozen=True, kw_only=True):
     Whether and where a container is open to the public (guide, "External Access & IP Restrictions").
 
     Attributes:
-        enabled: Whether it is.
+        enabled: Whether external access is on.
         url: Host name, without a scheme.
-        subdomain: The random part of it; gone once access is disabled.
-        your_ip: The address that the API sees us at; enabling access puts it on the list.
-        allowed_ips: Who may connect. Only `allowed_ips.list` tells; empty elsewhere.
+        subdomain: The random part of `url`. Disabling access removes it.
+        your_ip: The caller's address as the API sees it. Enabling access adds it to the allowed addresses.
+        allowed_ips: The addresses that may connect. Only `allowed_ips.list` returns them; empty elsewhere.
     """
 
     enabled: bool | None = None

@@ -18,17 +18,17 @@ class Backup(Model, frozen=True, kw_only=True):
 
     Attributes:
         id: A number that grows with every backup of the platform.
-        container_id: Whose backup it is.
+        container_id: The container that was backed up.
         container_name: The name of that container.
         backup_type: `scheduled` or `manual`.
         status: `in_progress`, `completed` or `failed`; the guide does not list all.
-        snapshot_id: The platform's own name for it.
+        snapshot_id: The platform's name for the backup.
         size_bytes: Size in bytes.
-        backup_server: Where it was made.
+        backup_server: The server that made it.
         created_at: When it began: ISO 8601, UTC.
         completed_at: When it ended: ISO 8601, UTC.
         error_message: Why it failed.
-        pinned: Whether the clean-up passes it by.
+        pinned: Whether the retention clean-up skips it.
     """
 
     id: int
@@ -49,7 +49,7 @@ class Backup(Model, frozen=True, kw_only=True):
 
 class BackupStats(Model, frozen=True, kw_only=True):
     """
-    Figures on all backups of the account (guide, "Backup Statistics").
+    Statistics of all backups of the account (guide, "Backup Statistics").
 
     Attributes:
         total_backups: How many there are.

@@ -1,5 +1,5 @@
 """
-Connections between containers, and what can be connected to.
+Connections between containers, and the targets that a container can be connected to.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ _HIDDEN = frozenset({"environment_variables", "connection_string"})
 
 class Connection(Model, frozen=True, kw_only=True):
     """
-    A connection (guide, "Create Connection" and "List Connections"). `repr` leaves out what may hold a password.
+    A connection (guide, "Create Connection" and "List Connections"). `repr` omits fields that may contain a password.
 
     Attributes:
-        id: What deleting it takes.
+        id: The id with which it is deleted.
         name: Its name.
-        connection_type: What is at the other end, for instance `postgresql`.
+        connection_type: The kind of the target, for instance `postgresql`.
         source_id: Id of the container that gets the variables. Only in the response to a create request.
-        target_id: Id of the container that is connected to. Only in the response to a create request.
+        target_id: Id of the target container. Only in the response to a create request.
         source_name: Name of the source.
         target_name: Name of the target. Only in the list.
         target_type: Template of the target. Only in the list.
         target_status: Status of the target. Only in the list.
-        environment_variables: What is set in the source. Only in the response to a create request, passwords masked.
-        connection_string: Address with user and password, which the API masks as `****`.
+        environment_variables: The variables that the source gets, passwords masked. Only in the response to a create
+            request.
+        connection_string: Address with user and password. The API masks the password as `****`.
         created_at: ISO 8601, UTC.
     """
 
@@ -62,18 +63,18 @@ class Connection(Model, frozen=True, kw_only=True):
         return f"Connection({shown})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """What rich shows, and `repr`: no variable and no connection string."""
+        """Return what rich and `repr` show: no variables and no connection string."""
         fields = ((name, getattr(self, name)) for name in self.__struct_fields__ if name not in _HIDDEN)
         return [(name, value) for name, value in fields if value is not None]
 
 
 class Connections(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Both directions of a container's connections (guide, "List Connections").
+    A container's connections in both directions (guide, "List Connections").
 
     Attributes:
-        outgoing: It is the source of these.
-        incoming: It is the target of these.
+        outgoing: Connections whose source is the container.
+        incoming: Connections whose target is the container.
     """
 
     outgoing: Listing[Connection] = Listing()
@@ -101,14 +102,14 @@ class Target(Model, frozen=True, kw_only=True):
 
 class Targets(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What a container can be connected to, by kind (guide, "List Available Targets").
+    The targets that a container can be connected to, by kind (guide, "List Available Targets").
 
     Attributes:
         databases: Databases.
         caches: Caches.
         load_balancers: Load balancers.
         applications: Applications.
-        all: All of them, those of no kind above included.
+        all: All targets, including those of other kinds.
     """
 
     databases: Listing[Target] = Listing()

@@ -12,11 +12,11 @@ from stacks_pulumi.api.models._model import Amount, Id, Model
 __all__ = ["ENDING_STATUSES", "SETTLED_STATUSES", "Container", "Template"]
 
 SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})
-"""Where a container stays until somebody does something; the guide has no list of those on the way to one of these."""
+"""A container keeps such a status until a request changes it. The guide does not list the statuses in between."""
 
 
 ENDING_STATUSES: Final = frozenset({"deleting", "deleted"})
-"""What a container has that is being deleted, or was."""
+"""The status of a container that is being deleted or is deleted."""
 
 
 class Container(Model, frozen=True, kw_only=True):
@@ -25,27 +25,27 @@ class Container(Model, frozen=True, kw_only=True):
 
     Attributes:
         id: For instance `usr-abc12345-web`; also its host name inside the network.
-        name: What it was created as.
+        name: The name in the create request.
         status: `pending`, `running`, `stopped`, `error`; the guide does not list all.
         template: Template id. The list calls it `type`.
         plan: Plan name.
         cpu: Virtual CPUs.
         memory_mb: Memory in MB.
         storage_mb: Storage in MB, additional storage included.
-        ip_address: Inside the network.
+        ip_address: Address inside the network.
         port: Public port.
-        ssh_user: Who logs in by SSH.
-        ssh_host: Where to log in by SSH from outside.
-        ssh_port: The port for that.
-        has_ssh_access: Whether one can.
+        ssh_user: User name for SSH.
+        ssh_host: Host name for SSH from outside.
+        ssh_port: Port for SSH from outside.
+        has_ssh_access: Whether SSH access is possible.
         has_web_ui: Whether it has a web interface.
-        vpc_network: The network that it is in.
+        vpc_network: The network of the container.
         version: Version of the software inside.
-        version_major: The major part of it.
+        version_major: The major part of the version.
         image_tag: The image that it runs.
         created_at: ISO 8601, UTC.
         updated_at: ISO 8601, UTC.
-        raw_status: What the container runtime says, for instance `Up 2 hours (healthy)`.
+        raw_status: The status text of the container runtime, for instance `Up 2 hours (healthy)`.
         external_access: Whether it is open to the public.
         error_message: Why its status is `error`.
     """
@@ -102,14 +102,14 @@ class Container(Model, frozen=True, kw_only=True):
 
     @property
     def settled(self) -> bool:
-        """Whether its status stays as it is."""
+        """Whether its status does not change without a request."""
         return self.status in SETTLED_STATUSES
 
     def made_from(self, template: str) -> bool:
         """
-        Whether it may be one of that template.
+        Whether the container may have been created from that template.
 
-        The list tells only a `type`, and the guide does not say whether that spells out the size: `nginx-micro` may
+        The list contains only a `type`, and the guide does not say whether that includes the size: `nginx-micro` may
         be listed as `nginx`, and `stacks-vpn` as `vpn`.
         """
         return self.template in {
@@ -122,16 +122,16 @@ class Container(Model, frozen=True, kw_only=True):
 
 class Template(Model, frozen=True, kw_only=True):
     """
-    A kind of container (guide, "List Available Templates"; the fields are not spelled out there).
+    A kind of container (guide, "List Available Templates"; the guide does not list the fields).
 
     Attributes:
-        id: What a create request names.
-        name: What people call it.
+        id: The id for create requests.
+        name: The name for people.
         description: One line.
-        category: What it is for.
+        category: What the template is for.
         plan: The plan that it is listed under.
-        monthly_usd: Price of a month in US dollars.
-        raw: The whole entry as the API told it.
+        monthly_usd: Price per month in US dollars.
+        raw: The whole entry, unchanged.
     """
 
     id: Id

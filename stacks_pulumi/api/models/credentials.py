@@ -14,17 +14,17 @@ __all__ = ["Credentials"]
 
 class Credentials(Model, frozen=True, kw_only=True):
     """
-    How to log in to a container (guide, "Get Container Credentials"). `repr` shows none of it.
+    The credentials of a container (guide, "Get Container Credentials"). `repr` shows no secret.
 
     Attributes:
-        username: Who logs in.
-        password: With which password.
+        username: User name.
+        password: Password.
         host: Address inside the network.
         port: Port of the service.
         internal_host: Host name inside the network.
         container_name: Name of the container.
         type: Its template.
-        raw: All that the API told, as it told it: SSH and web logins differ from template to template.
+        raw: The whole answer, unchanged: SSH and web logins differ from template to template.
     """
 
     username: str | None = None
@@ -47,5 +47,5 @@ class Credentials(Model, frozen=True, kw_only=True):
         return f"Credentials(container_name={self.container_name!r}, type={self.type!r}, ...)"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """What rich shows, which would be everything."""
+        """Return what rich shows; by default it would show the secrets."""
         return [("container_name", self.container_name), ("type", self.type)]

@@ -14,9 +14,9 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     One measurement.
 
     Attributes:
-        timestamp: When, as the API spells it: ISO 8601 or seconds or milliseconds since the Unix epoch, as text.
-            Not set if it did not say.
-        value: How much.
+        timestamp: The time as the API writes it: ISO 8601, or seconds or milliseconds since the Unix epoch, as text.
+            `None` if the answer does not contain it.
+        value: The measured value.
     """
 
     timestamp: str | None = None
@@ -25,14 +25,14 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Measurements over time (guide, "Get Container Metrics"; units are not told there and stay as they come).
+    Measurements over time (guide, "Get Container Metrics"). The guide does not give units; values are not converted.
 
     Attributes:
         cpu: CPU.
         memory: Memory.
         disk: Disk.
-        network_in: Traffic that came in.
-        network_out: Traffic that went out.
+        network_in: Incoming traffic.
+        network_out: Outgoing traffic.
     """
 
     cpu: tuple[Point, ...] = ()

@@ -14,10 +14,10 @@ __all__ = ["VpnClient"]
 
 class VpnClient(Model, frozen=True, kw_only=True):
     """
-    A client of a VPN container (guide, "VPN Management"; the fields are not spelled out there).
+    A client of a VPN container (guide, "VPN Management"; the guide does not list the fields).
 
     Attributes:
-        name: Its name, by which its configuration is downloaded and it is removed.
+        name: Its name. Requests for its configuration and its removal use the name.
         ip_address: Its address inside the VPN.
         public_key: Its WireGuard public key.
         created_at: ISO 8601, UTC.

@@ -1,4 +1,4 @@
-"""For a program: JSON whose amounts are texts, because a sum of money is no binary fraction."""
+"""The report as JSON. Amounts are texts, because binary fractions cannot represent cents exactly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["document"]
 
 
 def document(result: CostResult) -> str:
-    """The report as JSON; `docs/cost.md` describes its fields. A bound that is not known is null."""
+    """Return the report as JSON; `docs/cost.md` describes its fields. An unknown bound is null."""
     report, rest = result.report, result.rest
     data: dict[str, Any] = {
         "version": 1,

@@ -1,4 +1,4 @@
-"""For a CI's test tab: JUnit XML, with one test for each limit and each violated policy."""
+"""The report as JUnit XML, which CI systems show: one test for each limit and each violated policy."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _SUITE = "stacks-pulumi cost"
 
 def junit(result: CostResult) -> str:
     """
-    The report as JUnit XML. A test fails exactly where the exit code is not 0.
+    Return the report as JUnit XML. A test fails if and only if its result makes the exit code nonzero.
 
-    An advisory violation and a limit that only warns are passed tests, with their text as output.
+    An advisory violation, or a limit that only warns, is a passed test with its text as output.
     """
     report = result.report
     suite = ET.Element("testsuite", name=_SUITE)
-    # Passes or fails by itself, so that a report without limits has a test too.
+    # Always there, so that a report without limits has a test too.
     _test(suite, "preview", "the figures are complete", report.incomplete, failed=bool(report.incomplete))
     _test(suite, "preview", "no mandatory policy is violated", report.blocked, failed=bool(report.blocked))
     for verdict in result.verdicts:

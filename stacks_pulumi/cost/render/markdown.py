@@ -1,7 +1,7 @@
 """
-For a pull request: a comment that begins with a hidden marker, by which the next run finds and replaces it.
+The report as a pull request comment. It begins with a hidden marker, with which the next run finds and replaces it.
 
-Names and messages come from the program under review, whose author may be a stranger, so nothing in them is markup.
+Names and messages come from the reviewed program and are untrusted input, so all markup in them is escaped.
 """
 
 from __future__ import annotations
@@ -36,37 +36,37 @@ _ACTIONS: Final = {
     "same": "unchanged",
 }
 LIMIT: Final = 65_536
-"""The most characters that GitHub takes; GitLab takes more. Bytes are counted, which are never fewer."""
+"""The highest number of characters that GitHub accepts; GitLab accepts more. Bytes are counted, to be safe."""
 
-# More rows than anybody reads; fewer where these do not fit.
+# The rows that are shown; fewer if they do not fit into a comment.
 _ROWS: Final = (100, 50, 25, 10, 5, 2, 0)
 _LONGEST: Final = 1000
 _MESSAGE_LINES: Final = 20
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
-# GitHub makes links after it has taken the escapes away: of `@name`, mail@example.com, `#1`, octo/repo#1, `GH-1` and
-# addresses; and pictures of `:tada:`. A character without width in each of them breaks it.
+# GitHub creates links after it removes the escapes: from `@name`, mail@example.com, `#1`, octo/repo#1, `GH-1` and
+# URLs. It also turns `:tada:` into a picture. A zero-width character inside them prevents that.
 _LINKS: Final = re.compile(r"[@#](?=\w)|:(?=//|[a-z0-9_+-]+:)|/(?=/)|www(?=\.)|gh(?=-\d)", re.IGNORECASE)
-# Of a commit's hash too, and of its beginning from seven digits on.
+# It also links hashes of commits, full or shortened to seven digits or more.
 _HASH: Final = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])", re.IGNORECASE)
-# At the beginning of a line, what is no special character elsewhere: a list, a rule or a heading's underline.
+# Characters that are special only at the beginning of a line: a list, a rule or the underline of a heading.
 _BEGINS: Final = re.compile(r"^([-=]|\d+(?=\.))")
 _BREAK: Final = "\N{ZERO WIDTH SPACE}"
 
 
 def marker(name: str) -> str:
-    """The hidden line that tells this comment from others; one for each `name`."""
-    # Reversible, so that no two names have one marker. Two hyphens could end the comment.
+    """Return the hidden line that identifies the comment for this `name`."""
+    # The encoding is reversible, so that two names never have the same marker. Two hyphens could end the comment.
     safe = re.sub("(?<=-)-", "%2D", parse.quote(name))
     return f"<!-- stacks-pulumi cost: {safe} -->"
 
 
 def markdown(result: CostResult, name: str = "default") -> str:
     """
-    The report as a comment of at most `LIMIT` bytes: the largest rows of each part, and a count of the rest.
+    Return the report as a comment of at most `LIMIT` bytes: the largest rows of each part, and a count of the rest.
 
     Args:
         result: What to show.
-        name: Tells several comments on one pull request apart, such as `project/stack`.
+        name: Distinguishes several comments on one pull request, for instance `project/stack`.
     """
     texts = (_comment(result, name, rows) for rows in _ROWS)
     return next((text for text in texts if len(text.encode()) <= LIMIT), _comment(result, name, 0))
@@ -76,7 +76,7 @@ def _comment(result: CostResult, name: str, rows: int) -> str:
     report = result.report
     lines = [marker(name), f"### {escape(headline(report))}", ""]
     shown = [f"{_SIGNS[weight]} {escape(text)}  " for weight, text in remarks(result)]
-    # What comes first says why the gate is closed; notes come last.
+    # The reasons for a failure come first, notes last.
     lines += _first(shown, max(rows, 10))
     lines += [""] if shown else []
     preview, titles = report.compares, columns(report)
@@ -108,7 +108,7 @@ def _rest(number: int, rows: int) -> list[str]:
 
 
 def _size(line: Line) -> Decimal:
-    """How much a line moves the bill: the larger end of its difference, or its price where nothing changes."""
+    """Return how much a line affects the bill: the larger bound of its difference, or its price if unchanged."""
     bounds = (
         (line.planned.high,)
         if line.action in {"same", "keep"}
@@ -118,7 +118,7 @@ def _size(line: Line) -> Decimal:
 
 
 def _largest(lines: list[Line], rows: int) -> Sequence[Line]:
-    """The largest lines, in the order that they had."""
+    """Return the largest lines in their original order."""
     if len(lines) <= rows:
         return lines
     chosen = sorted(range(len(lines)), key=lambda number: _size(lines[number]), reverse=True)[:rows]
@@ -151,7 +151,7 @@ def _table(lines: list[Line], most: int, titles: tuple[str, str] | None = None) 
 
 def figure(value: object) -> str:
     """Return a price as text for a cell of a table."""
-    # A dollar sign begins mathematics where two of them stand in one line.
+    # Two dollar signs in one line would begin and end a formula.
     return value if isinstance(value, str) else str(value).replace("$", "\\$")
 
 
@@ -167,12 +167,12 @@ def _folded(title: str, lines: list[str]) -> list[str]:
 
 
 def _beginning(text: str) -> str:
-    """What begins a line of its own."""
+    """Escape a text that begins a line."""
     return _BEGINS.sub(lambda found: f"{found[0]}{_BREAK}", escape(text))
 
 
 def escape(text: str) -> str:
-    """Return the text on one line, with nothing in it that is markup, a mention or a link."""
+    """Return the text on one line, without any markup, mention or link."""
     text = clean(" ".join(text.split()))
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     plain = _LINKS.sub(lambda found: f"{found[0]}{_BREAK}", text)

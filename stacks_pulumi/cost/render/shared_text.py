@@ -1,4 +1,4 @@
-"""What all renderings say in the same words."""
+"""Text that all renderings share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MARKS: Final = {"create": "+", "delete": "-", "update": "~", "replace": "±", "k
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 _REASONS: Final = {
-    "free": "no price of its own in the guide",
+    "free": "no separate price in the guide",
     "elsewhere": "not of STACKS, not priced",
     "read": "only looked up, paid elsewhere",
 }
@@ -37,12 +37,12 @@ _REASONS: Final = {
 @dataclass(frozen=True)
 class CostResult:
     """
-    A report and everything that was made of it.
+    A report with the results that are derived from it.
 
     Attributes:
         report: The report.
-        verdicts: What the limits say.
-        rest: The rest of the month, if it is asked for.
+        verdicts: The verdicts of the limits.
+        rest: The rest of the month, if it was requested.
         strict: Whether a price that is not exact is a failure.
     """
 
@@ -53,7 +53,7 @@ class CostResult:
 
     @property
     def exit_code(self) -> int:
-        """0 within all limits; 1 the figures are not the whole; 2 blocked; 3 a price is not exact, and has to be."""
+        """0 within all limits; 1 the figures are incomplete; 2 blocked; 3 strict, and a price is not exact."""
         if self.report.incomplete:
             return 1
         over = any(not verdict.passed and verdict.limit.block for verdict in self.verdicts)
@@ -64,10 +64,10 @@ class CostResult:
 
 def clean(text: str) -> str:
     r"""
-    Return the text with every character that does not print written out: `\n`, `\x1b`, `\u202e`.
+    Return the text with every unprintable character escaped: `\n`, `\x1b`, `\u202e`.
 
-    Names and messages come from the program under review. A line break in a name could forge a row, an escape code
-    could erase one.
+    Names and messages come from the reviewed program and are untrusted input. A line break in a name could forge a row,
+    an escape code could erase one.
     """
     if text.isprintable():
         return text
@@ -75,12 +75,12 @@ def clean(text: str) -> str:
 
 
 def result_of(result: CostResult) -> str:
-    """The exit code as a word."""
+    """Return the exit code as a word."""
     return {0: "ok", 1: "incomplete", 2: "blocked", 3: "unknown"}[result.exit_code]
 
 
 def headline(report: Report) -> str:
-    """The whole in one line."""
+    """Return the whole result in one line."""
     if not report.compares:
         where = "account" if report.source == "account" else "stack"
         return f"The {where} costs {report.planned} a month."
@@ -92,24 +92,24 @@ def headline(report: Report) -> str:
 
 
 def columns(report: Report) -> tuple[str, str]:
-    """The titles of the two prices of a report that compares."""
+    """Return the titles of the two price columns of a report that compares."""
     return ("Snapshot", "Now") if report.source == "comparison" else ("Now", "Planned")
 
 
 def kind(line: Line) -> str:
-    """What a container is, and what it was if that changes."""
+    """Return the kind of a container, with its previous kind if that changes."""
     after = "" if line.after is None else line.after.kind
     before = "" if line.before is None else line.before.kind
     return f"{before} → {after}" if before and after and before != after else after or before
 
 
 def not_priced(report: Report) -> list[str]:
-    """What else there is, one text for each type."""
+    """Return one text for each type of resources without a price."""
     return [f"{other.count} {_TIMES} {other.type} ({_REASONS[other.reason]})" for other in report.not_priced]
 
 
 def not_exact(report: Report) -> str:
-    """Return which prices are ranges; empty if none is."""
+    """Return a text on the prices that are ranges; empty if all are exact."""
     unknown = report.unknown
     if not unknown:
         return ""
@@ -119,7 +119,7 @@ def not_exact(report: Report) -> str:
 
 
 def remarks(result: CostResult) -> list[tuple[str, str]]:
-    """What a reader has to know, each with its weight: `error`, `warning` or `note`."""
+    """Return the remarks for the reader, each with its weight: `error`, `warning` or `note`."""
     report, rest = result.report, result.rest
     found: list[tuple[str, str]] = []
     if report.incomplete:

@@ -1,4 +1,4 @@
-"""For a terminal: with rich if it is installed, else in plain columns."""
+"""The report for a terminal: with rich if it is installed, otherwise in plain columns."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _rows(result: CostResult) -> tuple[list[str], list[list[str]]]:
 
 
 def plain(result: CostResult) -> str:
-    """The report in columns, without anything but text."""
+    """Return the report in columns of plain text."""
     head, rows = _rows(result)
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = [headline(result.report), ""]
@@ -70,7 +70,7 @@ def plain(result: CostResult) -> str:
 
 
 def _columns(row: Sequence[str], widths: Sequence[int]) -> str:
-    # Names and kinds to the left, figures to the right.
+    # Names and kinds are aligned to the left, figures to the right.
     cells = [
         text.ljust(width) if column < 3 else text.rjust(width)
         for column, (text, width) in enumerate(zip(row, widths, strict=True))
@@ -80,7 +80,7 @@ def _columns(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def rich_text(result: CostResult, *, width: int, color: bool) -> str | None:
     """
-    The report with lines and colours; `None` if rich is not installed, or would take seconds for so many lines.
+    Return the report with lines and colours; `None` if rich is not installed, or would take seconds for so many lines.
 
     Args:
         result: What to show.
@@ -111,7 +111,7 @@ def rich_text(result: CostResult, *, width: int, color: bool) -> str | None:
         for column, title in enumerate(head):
             table.add_column(title, justify="left" if column < 3 else "right")
         for line, row in zip(result.report.lines, rows, strict=False):
-            # Text, not markup: a name may hold brackets.
+            # As text and not as markup, because a name may contain brackets.
             table.add_row(*map(Text, row), style=_STYLES[line.action])
         table.add_section()
         table.add_row(*map(Text, rows[-1]), style="bold")

@@ -152,7 +152,7 @@ def test_an_answer_of_a_firewall_is_not_a_missing_scope(emulator: Emulator, doct
     report = doctor()
 
     (line,) = report.of("api")
-    assert "it is not how the API refuses" in line["text"]
+    assert "it is not in the API's error format" in line["text"]
     assert line["fix"].startswith("pulumi config rm stacks:baseUrl")
 
 

@@ -228,7 +228,7 @@ def test_no_file_is_overwritten(
 
     assert main(["scaffold", "--out", str(tmp_path)]) == 1
 
-    assert f"has {existing} already" in capsys.readouterr().err
+    assert f"already has {existing}" in capsys.readouterr().err
     assert (tmp_path / existing).read_text(encoding="utf-8") == "mine"
     assert [path.name for path in tmp_path.iterdir()] == [existing]
 
@@ -332,8 +332,8 @@ def access(*entries: AllowedIp) -> ExternalAccess:
         (running(status="error"), "adopting it would start it"),
         (running(status="deleting"), "it is deleting"),
         (running(template=None), "does not say its template"),
-        (running("a_b"), "not one that the API takes"),
-        (running(name="two--hyphens"), "not one that the API takes"),
+        (running("a_b"), "does not accept its name"),
+        (running(name="two--hyphens"), "does not accept its name"),
     ],
 )
 def test_a_container_that_an_up_would_change_or_refuse_is_left_out(container: Container, reason: str) -> None:
@@ -350,13 +350,13 @@ def test_containers_whose_names_differ_only_in_case_are_omitted() -> None:
     program = plan([web, api], {}, [web, other, api])
 
     assert [one.name for one in program.declared] == ["api"]
-    assert "another container has the same name but for upper and lower case" in program.left_out[0].reason
+    assert "another container's name differs only in upper and lower case" in program.left_out[0].reason
 
 
 def test_a_container_that_was_deleted_meanwhile_is_left_out() -> None:
     made = plan([running()], {"usr-1-web": Belongings()})
 
-    assert [left.reason for left in made.left_out] == ["it was deleted meanwhile"]
+    assert [left.reason for left in made.left_out] == ["it was deleted while the account was read"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ def test_every_id_is_one_path_segment() -> None:
 
 @pytest.mark.parametrize("segment", ["", ".", ".."])
 def test_a_segment_that_changes_the_path_is_refused(segment: str) -> None:
-    with pytest.raises(ValueError, match="no id or name"):
+    with pytest.raises(ValueError, match="not a valid id or name"):
         path("containers", segment)
 
 

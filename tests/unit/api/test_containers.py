@@ -289,7 +289,7 @@ def test_a_taken_name_sends_no_create(clock: FakeClock) -> None:
     script = Script(containers__list=listed(web="running"))
 
     with pytest.raises(
-        errors.ExistsError, match=r'create container "web": it is there already \(id usr-1-web\)'
+        errors.ExistsError, match=r'create container "web": it already exists \(id usr-1-web\)'
     ) as caught:
         create(script, clock)
     assert caught.value.existing.status == "running"
@@ -382,5 +382,5 @@ def test_an_unlisted_container_is_looked_up_by_its_id(
 
 @pytest.mark.parametrize("container_id", ["", "..", "."])
 def test_an_invalid_id_is_not_sent(clock: FakeClock, container_id: str) -> None:
-    with pytest.raises(ValueError, match="no id or name"):
+    with pytest.raises(ValueError, match="not a valid id or name"):
         containers(Script(), clock).delete(container_id)

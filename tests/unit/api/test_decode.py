@@ -31,15 +31,15 @@ def test_a_byte_order_mark_is_ignored() -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"", "no whole JSON document (0 bytes)"),
-        (b'{"success": true, "da', "no whole JSON document (21 bytes)"),
-        (b"<html></html>", "no whole JSON document"),
-        (b"\xff\xfe", "no whole JSON document"),
-        (b'"\xed\xa0\x80"', "no whole JSON document"),
-        (b"NaN", "no whole JSON document"),
+        (b"", "not a complete JSON document (0 bytes)"),
+        (b'{"success": true, "da', "not a complete JSON document (21 bytes)"),
+        (b"<html></html>", "not a complete JSON document"),
+        (b"\xff\xfe", "not a complete JSON document"),
+        (b'"\xed\xa0\x80"', "not a complete JSON document"),
+        (b"NaN", "not a complete JSON document"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 50_000, "nested too deeply"),
-        (b'{"a":' + b"1" * 5000 + b"}", "no whole JSON document"),
+        (b'{"a":' + b"1" * 5000 + b"}", "not a complete JSON document"),
     ],
 )
 def test_a_body_that_is_not_json_is_named_and_not_shown(body: bytes, why: str) -> None:

@@ -114,8 +114,8 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             {"error": "Name taken"},
             errors.ConflictError,
             (
-                "it conflicts with what is there (409: Name taken); see what is there already and "
-                "in which state, then try again"
+                "it conflicts with the current state (409: Name taken); check which resources exist and "
+                "in which state they are, then try again"
             ),
         ),
         (
@@ -124,7 +124,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             errors.RateLimitedError,
             (
                 "the key's rate limit is used up (429: Too many requests); try again in a "
-                "minute, or use a key of its own for what else uses this one"
+                "minute, or create another key for the other programs that use this one"
             ),
         ),
         (
@@ -132,7 +132,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             {"error": "Internal error"},
             errors.ServerError,
             (
-                "the API failed (500: Internal error); try again later; if it stays, contact "
+                "the API failed (500: Internal error); try again later; if the error persists, contact "
                 "STACKS support with the time and the request"
             ),
         ),
@@ -141,7 +141,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             {"error": "No capacity"},
             errors.ServerError,
             (
-                "the API failed (503: No capacity); try again later; if it stays, contact "
+                "the API failed (503: No capacity); try again later; if the error persists, contact "
                 "STACKS support with the time and the request"
             ),
         ),
@@ -223,7 +223,7 @@ def test_an_answer_from_elsewhere_names_the_proxy() -> None:
     error = refused(403, "<html>blocked by your company</html>")
 
     assert type(error) is errors.ForbiddenError
-    assert str(error).endswith("so look at the proxy and the base URL as well")
+    assert str(error).endswith("so check the proxy and the base URL as well")
     assert "company" not in str(error)
 
 

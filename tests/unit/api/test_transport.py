@@ -207,7 +207,7 @@ def test_a_write_with_unknown_outcome_reports_it(api: responses.RequestsMock, tr
     api.post(f"{URL}/anything", body=requests.ReadTimeout("x"))
 
     with pytest.raises(
-        errors.ConnectionFailedError, match="it may have been carried out, so look before asking again"
+        errors.ConnectionFailedError, match="it may have been carried out, so check before you try again"
     ):
         transport(a_call("POST"))
 

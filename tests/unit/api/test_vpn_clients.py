@@ -69,7 +69,7 @@ def test_remove(client: StacksClient, http: responses.RequestsMock) -> None:
 @pytest.mark.parametrize("name", ["laptop", "Laptop"])
 def test_a_taken_name_exists_already(clock: FakeClock, name: str) -> None:
     with pytest.raises(
-        errors.ExistsError, match=r'add the VPN client ".*" to container v: it is there already \(id laptop\)'
+        errors.ExistsError, match=r'add the VPN client ".*" to container v: it already exists \(id laptop\)'
     ):
         VpnClientsApi(chain(Script(vpn_clients__list=ok(["laptop"])), clock), clock).add("v", name)
 

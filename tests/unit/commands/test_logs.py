@@ -100,7 +100,7 @@ def test_a_log_that_starts_again_is_reported(
 
     printed = capsys.readouterr()
     assert printed.out.splitlines() == ["two", "again"]
-    assert "the log was started again, or lines were missed" in printed.err
+    assert "the log was restarted, or lines were missed" in printed.err
 
 
 @pytest.mark.usefixtures("log")

@@ -133,7 +133,7 @@ class TestVpnConfig:
         file = tmp_path / "wg.conf"
         file.write_text("mine", encoding="utf-8")
 
-        assert "exists already, and is not overwritten" in failed("vpn-config", "net", "--out", str(file))
+        assert "already exists and is not overwritten" in failed("vpn-config", "net", "--out", str(file))
         assert file.read_text(encoding="utf-8") == "mine"
 
     def test_a_folder_that_is_not_there_is_one_line(self, failed: Callable[..., str], tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ class TestWhoseAccount:
         assert "no STACKS API key is configured" in failed("backups")
 
     def test_a_folder_that_is_none_is_an_error(self, machine: Machine, failed: Callable[..., str]) -> None:
-        assert "is no folder: name the project's folder with -C" in failed("backups", "-C", "none")
+        assert "is not a folder: name the project's folder with -C" in failed("backups", "-C", "none")
 
 
 def test_a_wait_for_the_rate_limit_is_reported_once(

@@ -147,7 +147,7 @@ def test_a_replacement_counts_again_in_the_cap() -> None:
         return found
 
     assert note("premium") == (
-        "replaced, so charged to the key's spending cap again: 'web0' +$10.00; what is deleted gives nothing back"
+        "replaced, so charged to the key's spending cap again: 'web0' +$10.00; a deletion refunds nothing"
     )
     assert "again: 'web0' +$1.00 to +$10.00;" in note(UNKNOWN)
     assert "'web4' +$4.00 and 2 more, +$28.00 in all;" in note(*["basic"] * 7)

@@ -73,7 +73,7 @@ def test_a_limit_that_is_no_number_is_refused(
     with pytest.raises(SystemExit, match=r"^1$"):
         cost(file, f"--max-total={value}")
 
-    assert "is no number from 0 to 1,000,000,000" in capsys.readouterr().err
+    assert "is not a number from 0 to 1,000,000,000" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("limit", ["total", "increase", "increase-pct"])
@@ -104,7 +104,7 @@ def test_a_file_that_is_not_from_pulumi_is_one_line(
     assert cost(str(path)) == 1
 
     error = capsys.readouterr().err
-    assert "hand in what one of these writes" in error
+    assert "pass the output of one of these" in error
     assert error.count("\n") == 1
 
 
@@ -131,7 +131,7 @@ def test_an_account_has_no_increase_to_limit(
 
     assert cost(str(export), option, "5") == 1
 
-    assert f"{option} limits what a change adds" in capsys.readouterr().err
+    assert f"{option} limits the increase by a change" in capsys.readouterr().err
     assert cost(str(export), "--max-total", "5") == 0
 
 

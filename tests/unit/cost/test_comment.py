@@ -95,7 +95,7 @@ def test_text_without_its_marker_is_not_posted(text: str) -> None:
     ("platform", "env", "text"),
     [
         ("github", {}, "set GITHUB_TOKEN or GH_TOKEN"),
-        ("github", {"GITHUB_TOKEN": TOKEN}, "no run for a pull request"),
+        ("github", {"GITHUB_TOKEN": TOKEN}, "this run is not for a pull request"),
         ("github", {**GITHUB, "GITHUB_REPOSITORY": ""}, "set GITHUB_REPOSITORY"),
         ("gitlab", {}, "set GITLAB_TOKEN"),
         ("gitlab", {"GITLAB_TOKEN": TOKEN, "CI_PROJECT_ID": "4"}, "set CI_MERGE_REQUEST_IID"),
