@@ -255,7 +255,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
         host, parts = None, urlsplit("")
     shown = _quoted(base_url.rsplit("@", 1)[-1])
     if parts.scheme not in {"https", "http"} or not host:
-        msg = f"stacks:baseUrl {shown} is no address of an API: it looks like {DEFAULT_BASE_URL}"
+        msg = f"stacks:baseUrl {shown} is not a valid API URL: it looks like {DEFAULT_BASE_URL}"
         raise ConfigError(msg)
     if parts.username is not None or parts.password is not None:
         msg = f"stacks:baseUrl holds credentials before {shown}: take them out, the API key is the credential"

@@ -201,7 +201,11 @@ def test_a_data_function_takes_and_gives_the_names_of_other_languages(host: Host
     ("token", "arguments", "expected"),
     [
         ("getContainer", {}, "getContainer: id is missing"),
-        ("getLogs", {"containerId": "usr-1-web", "line": 2}, "getLogs: there is no argument line: there are"),
+        (
+            "getLogs",
+            {"containerId": "usr-1-web", "line": 2},
+            "getLogs: unknown argument line; the arguments are",
+        ),
         ("getContainer", {"id": "usr-1-none"}, "getContainer: "),
         ("getContainer", {"id": ""}, "getContainer: '' is no id"),
         ("getContainer", {"id": 5}, "getContainer: id is 5: it is text"),

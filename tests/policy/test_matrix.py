@@ -118,7 +118,7 @@ def test_what_is_not_known_at_preview_never_passes_in_silence(case: Case, disgui
         outcome.assert_blocked_by(case.policy)
     else:
         outcome.assert_warned_by(
-            case.policy, "is not known yet; the update checks it before the resource is made"
+            case.policy, "is not known yet; the update checks it before the resource is created"
         )
         assert not outcome.blocked
 

@@ -66,9 +66,7 @@ def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     del parameters["provider"]
     unknown = sorted(map(camel_case, given.keys() - parameters.keys()))
     if unknown:
-        msg = (
-            f"there is no argument {unknown[0]}: there are {', '.join(map(camel_case, parameters)) or 'none'}"
-        )
+        msg = f"unknown argument {unknown[0]}; the arguments are {', '.join(map(camel_case, parameters)) or 'none'}"
         raise StacksError(msg)
     types = typing.get_type_hints(function)
     return {key: _argument(key, types[key], given.get(key, it.default)) for key, it in parameters.items()}

@@ -68,5 +68,5 @@ def _to_value(value: Any) -> struct_pb2.Value:
         return struct_pb2.Value(struct_value=struct_pb2.Struct(fields=fields))
     if isinstance(value, Iterable):
         return struct_pb2.Value(list_value=struct_pb2.ListValue(values=map(_to_value, value)))
-    msg = f"{type(value).__name__} is no value of a property"
+    msg = f"{type(value).__name__} is not a property value"
     raise TypeError(msg)
