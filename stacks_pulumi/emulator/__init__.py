@@ -5,8 +5,8 @@ An emulator of the STACKS API on your own machine, for tests, demonstrations and
         client = StacksClient(emulator.key, base_url=emulator.url)
 
 Rules are plain functions on plain data (`state`, `platform` and one module per noun) and do not depend on HTTP.
-`routes` converts HTTP requests, `app` sets the order of the checks, `server` listens. Behaviour in the guide is implemented
-as stated. Where the guide is silent, a comment that begins with `assumed:`, or `x-assumed` in
+`routes` converts HTTP requests, `app` sets the order of the checks, `server` listens. Behaviour in the guide is
+implemented as stated. Where the guide is silent, a comment that begins with `assumed:`, or `x-assumed` in
 `openapi.yaml`, marks our assumption. `(guide, "Create Container")` names a section of
 https://docs.stackshosting.cloud.
 """

@@ -117,7 +117,11 @@ class Fault:
         }
 
     def __str__(self) -> str:
-        times = "for every request" if self.times is None else f"{self.fired} of {self.times} times"
+        times = (
+            f"{self.fired} times, for every request"
+            if self.times is None
+            else f"{self.fired} of {self.times} times"
+        )
         where = f" matching {self.match!r}" if self.match else ""
         return f"{self.kind} on {self.operation}{where} (fired {times})"
 

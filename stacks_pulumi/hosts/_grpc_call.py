@@ -114,6 +114,6 @@ class GrpcCall(EngineCall):
         status = status_pb2.Status(code=code.value[0], message=message)
         for detail in details:
             status.details.add().Pack(detail)
-        # The engine uses the rich status if there is one, else the plain one.
+        # The engine uses the rich status if it exists, otherwise the plain one.
         self._context.set_trailing_metadata(((_STATUS_KEY, status.SerializeToString()),))
         self._context.abort(code, message)

@@ -260,5 +260,5 @@ class Creation(ABC, Generic[T]):
 
 
 def adopts(session: Session, inputs: Mapping[str, Any]) -> bool:
-    """Return whether to adopt a matching object: the resource's `adopt`, or else the provider's."""
+    """Return whether to adopt a matching object: the resource's `adopt` overrides the provider's."""
     return (inputs.get("adopt") or session.settings.adopt) == "if_matching"

@@ -1,5 +1,5 @@
 """
-A register of which resource owns which object in this operation of the engine.
+A register of the owners of objects in this operation of the engine.
 
 A token identifies the owner, not a URN. Each creation or adoption generates a random token, which is stored in the
 resource's output `origin`. `diff` registers the token of every resource that the program still has; `create` registers

@@ -123,7 +123,7 @@ _METHODS = {
     path: {found.method for found in OPERATIONS.values() if found.path == path}
     for path in (found.path for found in OPERATIONS.values() if "<" not in found.path)
 }
-"""The methods of each path without variables; such a path takes precedence over one with a variable."""
+"""The methods of each path without variables; no variable of another path may match such a path."""
 
 
 def match(method: str, raw_path: str) -> tuple[str, dict[str, str]]:

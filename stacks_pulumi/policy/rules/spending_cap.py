@@ -82,7 +82,7 @@ def _beside(ours: Iterable[ContainerView], account: Iterable[Priced]) -> list[Pr
     Return the containers of the account that are not in this stack.
 
     A stack may have containers in several accounts, so a name alone does not identify one. Containers are matched by id
-    if it is known, else by name and price, one to one. In doubt, a container is counted twice, so that the sum is never
+    if it is known, else by name and price, one to one. An uncertain match is counted twice, so that the sum is never
     too low.
     """
     ours = list(ours)
