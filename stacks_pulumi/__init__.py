@@ -8,8 +8,8 @@ Manage STACKS, the container host, from Pulumi programs in Python.
 
 `(guide, "Create Container")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
 
-The names load on first use: the emulator, the policies and the client must not pay for Pulumi, and a program must
-not pay for them.
+Each public name is imported on its first use. So the emulator, the policies and the client do not import Pulumi, and
+a Pulumi program does not import them.
 """
 
 from __future__ import annotations
@@ -116,10 +116,10 @@ _MODULES: Final = {
 
 
 if not TYPE_CHECKING:
-    # Not for type checkers: to them, every misspelt name would be a name.
+    # Hidden from type checkers: with `__getattr__`, they would accept every misspelt name.
 
     def __getattr__(name: str) -> Any:
-        """Load a public name on its first use."""
+        """Import a public name on its first use."""
         if name not in _MODULES:
             msg = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(msg)
@@ -129,5 +129,5 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    """The public names, loaded or not."""
+    """Return the public names, whether they have been imported or not."""
     return sorted(__all__)

@@ -1,4 +1,4 @@
-"""`python -m stacks_pulumi` is `stacks-pulumi`."""
+"""`python -m stacks_pulumi` runs the command `stacks-pulumi`."""
 
 import sys
 

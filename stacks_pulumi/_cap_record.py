@@ -1,8 +1,8 @@
 """
-The last refusal of a create because of a key's spending cap, kept for later processes.
+A file with the last refusal of a create request because of a key's spending cap, for later processes.
 
-The API tells a key's cap and what is spent only when it refuses a create. `stacks-pulumi doctor` reads it here. The
-provider never does: it asks the API.
+The API returns a key's cap and the amount spent only when it refuses a create request. `stacks-pulumi doctor` reads
+them from this file. The provider never reads the file: it asks the API.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from stacks_pulumi._home import pulumi_home
 __all__ = ["CapRecord", "fingerprint", "forget", "recall", "remember"]
 
 _KEPT: Final = 31 * 86400.0
-"""Seconds after which a file is of an earlier month, and removed."""
+"""Seconds after which a file is certainly of an earlier month, and is removed."""
 
 
 @dataclass(frozen=True)
 class CapRecord:
     """
-    What a 402 said.
+    The cap and the spending from a 402 response.
 
     Attributes:
-        cap: The key's cap a month in US dollars.
-        spent: What was spent of it.
-        seen: When, in UTC.
+        cap: The key's monthly cap in US dollars.
+        spent: The amount spent in that month, in US dollars.
+        seen: When the response was received, in UTC.
     """
 
     cap: float
@@ -40,22 +40,22 @@ class CapRecord:
 
 
 def fingerprint(base_url: str, api_key: str | None) -> str:
-    """Return what tells this base URL and key from others; the key cannot be recovered from it."""
+    """Return a hash that identifies this base URL and key; the key cannot be recovered from it."""
     return hashlib.sha256(f"{base_url} {api_key}".encode()).hexdigest()[:16]
 
 
 def remember(key: str, cap: float, spent: float, now: float) -> None:
     """
-    Keep what a 402 said.
+    Store the cap and the spending from a 402 response.
 
     Args:
         key: The fingerprint of the key.
-        cap: The key's cap a month in US dollars.
-        spent: What is spent of it.
+        cap: The key's monthly cap in US dollars.
+        spent: The amount spent this month, in US dollars.
         now: Seconds since the Unix epoch.
     """
     file = _file(key)
-    # A folder that cannot be written costs a line of the doctor, not the operation.
+    # If the folder cannot be written, the doctor lacks one line; the operation must not fail for that.
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         for other in file.parent.iterdir():
@@ -65,13 +65,13 @@ def remember(key: str, cap: float, spent: float, now: float) -> None:
 
 
 def forget(key: str) -> None:
-    """Remove what is kept: a create has succeeded since."""
+    """Remove the stored record: a later create request has succeeded."""
     with contextlib.suppress(OSError):
         _file(key).unlink(missing_ok=True)
 
 
 def recall(key: str, now: float) -> CapRecord | None:
-    """Return what a 402 said in this calendar month, after which spending starts again at zero; `None` without one."""
+    """Return the record of this calendar month, or `None`: spending starts again at zero every month."""
     try:
         kept = json.loads(_file(key).read_text(encoding="utf-8"))
         found = CapRecord(float(kept["cap"]), float(kept["spent"]), _utc(float(kept["seen"])))

@@ -1,11 +1,12 @@
 """
-Time as an argument, and waiting that can be cancelled.
+Clocks that are passed as arguments, and waits that can be cancelled.
 
-Everything that waits takes a clock, so that tests need no real time.
+Every function that waits takes a clock, so that tests need no real time.
 
-A *pulse* is a function that is called again and again during a wait. It raises to end the wait: the operation was
-cancelled, or its time is up. After a request whose outcome is unknown, the look that finds the outcome must not end
-like that, or a resource would be lost. That code runs inside `shielded()`, where no pulse is called.
+A *pulse* is a function that is called repeatedly during a wait. It raises an exception to end the wait, when the
+operation was cancelled or has timed out. After a request whose outcome is unknown, the provider lists the resources to
+find the outcome. That must not be interrupted, or a resource would be lost, so it runs inside `shielded()`, where no
+pulse is called.
 """
 
 from __future__ import annotations
@@ -30,37 +31,37 @@ __all__ = [
 ]
 
 Pulse = Callable[[], None]
-"""Called at least twice a second during a wait, without any lock held; what it raises ends the wait."""
+"""Called at least twice a second during a wait, without any lock held; an exception from it ends the wait."""
 
 _STEP: Final = 0.5
 _local: Final = threading.local()
 
 
 class Clock(Protocol):
-    """What the client and the waits know of time."""
+    """The clock that the client and the waits use."""
 
     def now(self) -> float:
-        """Seconds that only ever grow; for intervals and deadlines."""
+        """Return seconds that never decrease; for intervals and deadlines."""
 
     def wall(self) -> float:
-        """Seconds since the Unix epoch; to compare with what the API says."""
+        """Return seconds since the Unix epoch; to compare with times from the API."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait for that long. Nothing if it is not positive."""
+        """Wait for that long. No-op if `seconds` is zero or negative."""
 
     def wait(self, condition: threading.Condition, seconds: float) -> None:
-        """Wait, with the condition's lock held, until it is notified or that long."""
+        """Wait until the condition is notified, but not longer than that. The caller holds the condition's lock."""
 
 
 class SystemClock:
-    """The clock on the wall."""
+    """The system's real clock."""
 
     def now(self) -> float:
-        """Seconds of the monotonic clock."""
+        """Return the seconds of the monotonic clock."""
         return time.monotonic()
 
     def wall(self) -> float:
-        """Seconds since the Unix epoch."""
+        """Return the seconds since the Unix epoch."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
@@ -79,7 +80,7 @@ SYSTEM_CLOCK = SystemClock()
 
 @contextlib.contextmanager
 def shielded() -> Iterator[None]:
-    """Call no pulse in this thread while inside: neither a cancellation nor a deadline ends a wait."""
+    """Call no pulse in this thread inside the block, so that neither a cancellation nor a deadline ends a wait."""
     before = is_shielded()
     _local.shielded = True
     try:
@@ -94,7 +95,7 @@ def is_shielded() -> bool:
 
 
 def beat(pulse: Pulse | None) -> None:
-    """Call the pulse, unless there is none or this thread is shielded. Every pulse is called here."""
+    """Call the pulse, unless it is `None` or this thread is shielded. Every pulse is called here."""
     if pulse is not None and not is_shielded():
         pulse()
 
@@ -107,9 +108,9 @@ def wait_while(
 
     Args:
         blocked: Called with the lock held, after every notification and at least twice a second. Returns the number of
-            seconds after which it can become free by itself, or true if only a notification can free it.
-        changed: Its lock is held by the caller, once. It is notified whenever `blocked` may return something else.
-        clock: Time.
+            seconds after which it may change without a notification, or true if only a notification can change it.
+        changed: The caller holds its lock, once. It is notified whenever `blocked` may return another value.
+        clock: The clock to wait with.
         pulse: Called immediately and then at least twice a second while blocked, with the lock released.
     """
     pulse_at = -math.inf
@@ -127,7 +128,7 @@ def wait_while(
 
 
 def sleep_with_pulse(seconds: float, clock: Clock, pulse: Pulse | None = None) -> None:
-    """Sleep, and call the pulse immediately and then at least twice a second; what it raises ends the sleep."""
+    """Sleep. Call the pulse immediately and then at least twice a second; an exception from it ends the sleep."""
     wake = clock.now() + seconds
     alone = threading.Condition()
     with alone:

@@ -1,4 +1,4 @@
-"""Extras: which one a missing package belongs to, and how to install it the way this package was installed."""
+"""Extras: which extra installs a missing package, with the command for the way this package was installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXTRAS: Final = {"werkzeug": "emulator", "pulumi_policy": "policy", "rich": "cli
 
 
 def advice(missing: ModuleNotFoundError) -> str | None:
-    """Return what is not installed and the command that installs it; `None` if no extra does."""
+    """Return a sentence with the missing package and the command that installs it; `None` if no extra has it."""
     module = (missing.name or "").partition(".")[0]
     extra = EXTRAS.get(module)
     if extra is None:
@@ -30,7 +30,7 @@ def install_command(*extras: str) -> str:
 
 
 def _requirement(extras: str) -> str:
-    """What pip is given: the path, wheel or repository that this package came from, else its name."""
+    """Return pip's argument: the path, wheel or repository that this package was installed from, or its name."""
     try:
         origin = json.loads(metadata.distribution("stacks-pulumi").read_text("direct_url.json") or "{}")
     except (metadata.PackageNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""Pulumi's own folder of the user, where files for other processes are kept."""
+"""Pulumi's folder in the user's home directory, where we keep files for other processes."""
 
 from __future__ import annotations
 

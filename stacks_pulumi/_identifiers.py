@@ -1,7 +1,7 @@
 """
-What identifies a container: its id, its name and its creation time.
+Comparison of container identities: id, name and creation time.
 
-Creation times are compared as instants, to the second: the API spells them in more than one way.
+Creation times are compared as instants, to the second, because the API writes them in more than one format.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ _TOLERANCE: Final = datetime.timedelta(seconds=1)
 
 
 def account_of(id_: str) -> str:
-    """Return the part of an id that is the account's: `usr-abc12345` of `usr-abc12345-web/laptop`."""
+    """Return the account's part of an id: `usr-abc12345` for `usr-abc12345-web/laptop`."""
     return "-".join(id_.split("/", maxsplit=1)[0].split("-")[:2])
 
 
 def same_name(one: str | None, other: str) -> bool:
-    """Whether two names are equal without regard to case: the API may store a name in lower case."""
+    """Return whether two names are equal, ignoring case: the API may store a name in lower case."""
     return one is not None and one.casefold() == other.casefold()
 
 
 def same_instant(first: str | None, second: str | None) -> bool:
-    """Return whether two times are the same to the second. A missing or unreadable time differs from none."""
+    """Return whether two times are the same to the second; true if one of them is missing or unreadable."""
     one, other = _instant(first), _instant(second)
     if one is None or other is None:
         return True
@@ -42,7 +42,7 @@ def _instant(text: str | None) -> datetime.datetime | None:
     if not isinstance(text, str):
         return None
     try:
-        # Python 3.10 does not read a `Z`.
+        # Python 3.10 does not parse a `Z`.
         parsed = datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00").replace("z", "+00:00"))
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""The `pulumi` command: what it says about stacks. Nothing here changes anything."""
+"""Read-only access to stacks through the `pulumi` command."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from stacks_pulumi.errors import StacksError
 __all__ = ["Pulumi", "PulumiError", "StackConfiguration", "find_project", "read_project", "run"]
 
 _SECONDS: Final = 120.0
-"""A backend with a large state on a slow network takes a minute."""
+"""The timeout of a command: a backend with a large state on a slow network takes a minute."""
 
 _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _VERSION: Final = re.compile(r"^v?(\d+\.\d+\.\d+\S*)", re.MULTILINE)
 
 
 class PulumiError(StacksError):
-    """The command failed; the message is its own error, in one line."""
+    """The command failed; the message is the command's own error, in one line."""
 
 
 def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float = _SECONDS) -> bytes:
@@ -33,11 +33,11 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
 
     Args:
         arguments: The words after `pulumi`.
-        folder: Where it is run; the present folder unless given.
-        seconds: How long it may take.
+        folder: The working directory; by default that of this process.
+        seconds: The timeout.
 
     Raises:
-        PulumiError: It is not installed, fails, or does not end.
+        PulumiError: The command is not installed, fails, or times out.
     """
     try:
         done = subprocess.run(  # noqa: S603  (the user's own command, without a shell)
@@ -63,7 +63,7 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
 @dataclass(frozen=True)
 class StackConfiguration:
     """
-    A stack's configuration, as the engine hands it to a provider.
+    A stack's configuration, as the engine passes it to a provider.
 
     Attributes:
         values: Every key with its namespace; `None` for a secret that could not be decrypted.
@@ -79,26 +79,26 @@ class StackConfiguration:
 @dataclass(frozen=True)
 class Pulumi:
     """
-    The command, run in one folder for one stack.
+    The `pulumi` command for one stack.
 
     Args:
-        folder: Where it is run: the project's folder, or one below it.
-        stack: Which stack; the selected one unless given.
+        folder: The working directory: the project's folder, or one below it.
+        stack: The stack's name; by default the selected stack.
     """
 
     folder: Path
     stack: str | None = None
 
     def path(self) -> str | None:
-        """Return the file that is run, or `None` if it is not on PATH."""
+        """Return the path of the executable, or `None` if it is not on PATH."""
         return shutil.which("pulumi")
 
     def version(self) -> str:
         """
-        Return its version, for instance `3.259.0`.
+        Return the command's version, for instance `3.259.0`.
 
         Raises:
-            PulumiError: It does not run, or does not say.
+            PulumiError: The command fails, or prints no version.
         """
         said = self._run("version", stack=False)
         found = _VERSION.search(said)
@@ -117,7 +117,7 @@ class Pulumi:
             return _configuration(self._run("config", "--json", "--show-secrets"))
         except PulumiError as error:
             try:
-                # What is not secret can be read without the passphrase.
+                # The other values can be read without the passphrase.
                 found = _configuration(self._run("config", "--json"))
             except PulumiError:
                 raise error from None
@@ -140,7 +140,7 @@ class Pulumi:
 
 
 def find_project(folder: Path) -> Path | None:
-    """Return the project file in a folder or the nearest one above it, as the engine finds it."""
+    """Return the project file in this folder or in the nearest parent that has one, as the engine finds it."""
     here = folder.resolve()
     for place in (here, *here.parents):
         for name in _PROJECT_FILES:
@@ -150,8 +150,8 @@ def find_project(folder: Path) -> Path | None:
 
 
 def read_project(file: Path) -> dict[str, Any]:
-    """Return what a project file says; empty if it cannot be read."""
-    import yaml  # noqa: PLC0415  (the Pulumi SDK brings it; a program that is only imported does not need it)
+    """Return the content of a project file; empty if it cannot be read."""
+    import yaml  # noqa: PLC0415  (installed with the Pulumi SDK; not needed when this module is only imported)
 
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -187,7 +187,7 @@ def _text(output: bytes) -> str:
 
 
 def _reason(said: str) -> str:
-    """Return the error from what the command said, in one line: a warning before it is not the reason."""
+    """Return the error from the command's output, in one line and without the warnings before it."""
     return _one_line(said[said.find("error: ") :] if "error: " in said else said).removeprefix("error: ")
 
 

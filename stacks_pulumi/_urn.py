@@ -11,11 +11,11 @@ _PARTS: Final = 4
 
 
 def name_of(urn: str) -> str:
-    """Return the resource's name in its program, which may contain `::`; empty if the URN is."""
+    """Return the resource's name in its program, which may contain `::`; empty for an empty URN."""
     return urn.split("::", _PARTS - 1)[-1]
 
 
 def stack_and_project(urn: str) -> tuple[str | None, str | None]:
-    """Return the names of the stack and of the project; `None` for what the URN does not have."""
+    """Return the names of the stack and of the project; `None` for a part that is missing in the URN."""
     parts = urn.removeprefix(_PREFIX).split("::")
     return (parts[0], parts[1]) if urn.startswith(_PREFIX) and len(parts) >= _PARTS else (None, None)

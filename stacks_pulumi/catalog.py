@@ -1,11 +1,11 @@
 """
-Plans, templates, storage tiers and prices: the one place that states them.
+Plans, templates, storage tiers and prices, in one place.
 
-`check`, the policies, the cost report and the emulator all read them here, so a price changes in one line.
+`check`, the policies, the cost report and the emulator all read them here, so a new price is a change of one line.
 The figures are those of the API guide ("Available Templates", "Container Plans", "Additional Storage").
 
-The platform grows faster than a release of this package: a name that is not in the catalogue is *unknown*,
-not wrong. Its price is `None`, which is never the same as free.
+The platform may add names between two releases of this package: a name that is not in the catalogue is *unknown*,
+not wrong. Its price is `None`, which does not mean free.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class Plan:
     A size and its price.
 
     Attributes:
-        name: What goes into the `plan` field of a create request.
+        name: The value of the field `plan` in a create request.
         cpu: Virtual CPUs.
         memory_mb: Memory in MB.
         storage_mb: Storage in MB, before an additional tier.
-        usd: Price of a whole month in US dollars. Billing is by the minute and stops at this sum.
+        usd: Price of a whole month in US dollars. Billing is by the minute, up to this sum.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Plan:
     usd: Decimal
 
     def __str__(self) -> str:
-        """Name, resources and price together, so that nobody mistakes one size for another."""
+        """Return name, resources and price together, so that a reader cannot confuse two sizes."""
         memory = f"{self.memory_mb} MB" if self.memory_mb < _GB else f"{self.memory_mb // _GB} GB"
         return f"{self.name} ({self.cpu} vCPU, {memory} RAM, {self.storage_mb // _GB} GB, ${self.usd}/month)"
 
@@ -78,13 +78,13 @@ class Template:
     A kind of container.
 
     Attributes:
-        id: What goes into the `template` field of a create request.
+        id: The value of the field `template` in a create request.
         title: The name that people read.
-        category: What it is for.
-        plan: The plan that the guide lists it under; `None` for a tier of its own.
+        category: What the template is for.
+        plan: The plan that the guide lists it under; `None` if the template has a separate price tier.
         description: One line.
-        compute: Whether people log in by SSH. `None` where the guide does not say.
-        port: The port of the service, where it is a well-known one.
+        compute: Whether users can log in by SSH; `None` if the guide does not say.
+        port: The port of the service, if it is well known.
     """
 
     id: str
@@ -99,10 +99,10 @@ class Template:
 @dataclass(frozen=True)
 class StorageTier:
     """
-    Storage beside what the plan holds; for containers that are neither micro nor a database.
+    Storage in addition to the plan's; not available for micro containers and databases.
 
     Attributes:
-        tier: What goes into the `additional_storage_tier` field of a create request.
+        tier: The value of the field `additional_storage_tier` in a create request.
         storage_mb: Size in MB.
         usd: Price of a whole month in US dollars.
     """
@@ -123,7 +123,7 @@ PLANS: Final[dict[str, Plan]] = {plan.name: plan for plan in (_MICRO, _BASIC, _S
 """Every plan that a create request may name, cheapest first."""
 
 DEFAULT_PLAN: Final = _BASIC.name
-"""What the API takes when a create request names no plan."""
+"""The API's default for a create request without a plan."""
 
 STORAGE_TIERS: Final[dict[int, StorageTier]] = {
     tier.tier: tier
@@ -133,13 +133,13 @@ STORAGE_TIERS: Final[dict[int, StorageTier]] = {
         StorageTier(5, 128 * _GB, Decimal(5)),
     )
 }
-"""Every additional storage tier; the tier's number happens to be its price."""
+"""Every additional storage tier; a tier's number is equal to its price."""
 
 VPN_TEMPLATE: Final = "stacks-vpn"
 """The template whose containers hold VPN clients."""
 
 VPN_PLAN: Final = Plan("vpn", Decimal(1), 2 * _GB, 20 * _GB, Decimal(5))
-"""The VPN tier: what a `stacks-vpn` container has and costs. A create request cannot name it."""
+"""The VPN tier: size and price of a `stacks-vpn` container. It is not a valid plan in a create request."""
 
 
 def _templates() -> tuple[Template, ...]:
@@ -168,7 +168,7 @@ def _templates() -> tuple[Template, ...]:
         Template("wordpress", "WordPress", application, _BASIC, "WordPress 6.9, PHP 8.3", port=80),
         Template("ghost", "Ghost", application, _BASIC, "Publishing and blogs", port=2368),
         Template("forgejo", "Forgejo", application, _BASIC, "Git server with issues and CI", port=3000),
-        # Neither "compute" nor "managed service" is said of it: nobody is refused a certificate for it here.
+        # The guide calls it neither "compute" nor "managed service", so we do not refuse a certificate for it.
         Template("php-apache", "PHP + Apache", application, _BASIC, "PHP 8.5, Apache", compute=None, port=80),
         Template("nginx", "Nginx", web, _BASIC, "Web server", port=80),
         Template("minio", "MinIO", storage, _BASIC, "S3-compatible objects", port=9000),
@@ -183,24 +183,24 @@ TEMPLATES: Final[dict[str, Template]] = {template.id: template for template in _
 
 
 def is_micro(template: str, plan: str | None) -> bool:
-    """Whether a container of this template and plan is a micro one (which takes no additional storage)."""
+    """Return whether a container of this template and plan is a micro container, which takes no additional storage."""
     known = TEMPLATES.get(template)
     by_template = template.endswith("-micro") if known is None else known.plan is _MICRO
     return plan == _MICRO.name if plan is not None else by_template
 
 
 def is_database(template: str) -> bool:
-    """Whether a template holds a database. False for a template that the catalogue does not know."""
+    """Return whether a template is a database; false for a template that is not in the catalogue."""
     known = TEMPLATES.get(template)
     return known is not None and known.category is Category.DATABASE
 
 
 def default_plan(template: str) -> str | None:
     """
-    The plan that a container gets when its program names none.
+    Return the plan of a container whose program sets no plan.
 
-    The API's own default is `basic`, also for a `-micro` template, which would cost four times what the guide
-    lists it at. So the plan is always sent, except for `stacks-vpn`, which is a tier of its own.
+    The API's own default is `basic`, also for a `-micro` template, which would then cost four times its price in the
+    guide. So the plan is always sent, except for `stacks-vpn`, which has a separate price tier.
     """
     if template == VPN_TEMPLATE:
         return None
@@ -211,11 +211,11 @@ def monthly_price(
     template: str, plan: str | None, additional_storage_tier: int | None = None
 ) -> Decimal | None:
     """
-    What a container costs for a whole month.
+    Return the price of a container for a whole month.
 
     Args:
         template: Template id.
-        plan: Plan name; `None` takes the template's default.
+        plan: Plan name; `None` stands for the template's default.
         additional_storage_tier: Tier number; `None` for none.
 
     Returns:
@@ -224,7 +224,7 @@ def monthly_price(
     if template == VPN_TEMPLATE:
         size: Plan | None = VPN_PLAN
     elif template not in TEMPLATES:
-        # It may be a tier of its own, as `stacks-vpn` is, whatever plan it was given.
+        # It may have a separate price tier, like `stacks-vpn`, whatever plan it was given.
         size = None
     else:
         size = PLANS.get(plan or default_plan(template) or DEFAULT_PLAN)
@@ -238,14 +238,14 @@ def monthly_price(
 
 def added_tier(size: Plan | None, storage_mb: int | None) -> int | None:
     """
-    The additional tier that makes up a container's storage beside its plan's.
+    Return the additional storage tier of a container, derived from its total storage.
 
     Args:
         size: Its plan; `None` if it is not known.
-        storage_mb: All of its storage in MB, as the API tells it.
+        storage_mb: Its total storage in MB, as the API reports it.
 
     Returns:
-        The tier's number, 0 if there is nothing beside the plan's, and `None` if that cannot be said.
+        The tier's number; 0 if the container has only the plan's storage; `None` if the tier cannot be derived.
     """
     if size is None or storage_mb is None:
         return None

@@ -1,4 +1,4 @@
-"""`stacks-pulumi`: the commands that are no part of a Pulumi program."""
+"""`stacks-pulumi`: the command-line tools."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _COMMANDS: Final = {
     "scaffold": "stacks_pulumi.commands.scaffold",
     "vpn-config": "stacks_pulumi.commands.vpn_config",
 }
-"""Subcommand -> its module, which `stacks_pulumi.commands` describes."""
+"""Subcommand -> its module; `stacks_pulumi.commands` describes the modules' interface."""
 
 _WRONG_OPTION: Final = {"account": 1, "cost": 1}
-"""Subcommand -> its exit code for an option that is wrong, where argparse's 2 means something else."""
+"""Subcommand -> its exit code for a wrong option, if argparse's exit code 2 has another meaning there."""
 
 _NO_READER: Final = 128 + 13
-"""The exit code that a shell reports for a program that SIGPIPE ended."""
+"""The exit code that a shell reports for a program that was ended by SIGPIPE."""
 
 _INTERRUPTED: Final = 128 + 2
-"""The same for SIGINT."""
+"""The exit code that a shell reports for a program that was ended by SIGINT."""
 
 
 def build_parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
@@ -58,15 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Run a subcommand; without one, print the help.
 
     Args:
-        argv: The arguments after the program's name; those of this process unless given.
+        argv: The arguments after the program's name; by default those of this process.
 
     Returns:
-        The exit code; 130 after Ctrl-C, 141 if the reader of standard output has gone.
+        The exit code; 130 after Ctrl-C, 141 if the reader of standard output has closed it.
     """
     words = sys.argv[1:] if argv is None else argv
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a character gets a question mark, and no traceback.
+            # For a character that the terminal cannot show, print a question mark instead of a traceback.
             stream.reconfigure(errors="replace")
     try:
         return _run(words)
@@ -96,7 +96,7 @@ def _run(words: Sequence[str]) -> int:
         code = int(modules[arguments.command].run(arguments))
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has seen enough (`| head`). What is still buffered must not fail again when Python ends.
+        # The reader closed the pipe (`| head`). Writing the rest of the buffer at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _NO_READER
     return code

@@ -1,8 +1,8 @@
 """
-Pulumi configuration and environment, read into one frozen value.
+Settings from the Pulumi configuration and the environment, in one frozen value.
 
-Nothing here imports Pulumi: the provider hands in the configuration that the engine gave it, a program that uses
-the client alone hands in nothing, and the environment fills the gaps.
+Nothing here imports Pulumi. The provider passes the configuration from the engine; a program that uses only the
+client passes none. The environment supplies settings that the configuration lacks.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ KEYS: Final = (
     "namePattern",
     "account",
 )
-"""What is read; `account` is set by an explicit provider alone."""
+"""The settings that are read; only an explicit provider sets `account`."""
 
 NAMESPACE: Final = "stacks"
 """The namespace of our keys in a stack's configuration: `pulumi config set stacks:apiKey --secret`."""
 
 DEFAULT_BASE_URL: Final = "https://api.stackshosting.cloud/api/v1"
-"""Where the API is (guide, "Overview")."""
+"""The API's default base URL (guide, "Overview")."""
 
 ADOPT_MODES: Final = ("never", "if_matching")
-"""What to do when the thing to create exists already: refuse and say so, or take it over if it is equal."""
+"""What to do if the resource to create exists already: fail, or adopt it if it matches the program."""
 
 LONGEST_NAME: Final = 32
-"""Characters that a container's name may have (guide, "Create Container")."""
+"""The greatest length of a container's name (guide, "Create Container")."""
 
 NAME_EXPRESSION: Final = re.compile(r"\$\{([^}]*)\}")
 """An expression in a name pattern, as in Pulumi's own patterns."""
@@ -81,16 +81,16 @@ class AccountSettings:
     How to reach the API, and as whom.
 
     Attributes:
-        api_key: `sk_stacks_` and 64 hexadecimal digits; never shown in `repr`. `None` if none was given, which
-            is an error only once something has to be asked of the API.
-        base_url: Where the API is, without a trailing slash.
+        api_key: `sk_stacks_` and 64 hexadecimal digits; never shown in `repr`. `None` if no key was given, which
+            is an error only when a request to the API is needed.
+        base_url: The API's base URL, without a trailing slash.
         allow_http: Whether `base_url` may be `http://` on another machine.
         delete_children_with_container: Whether child resources are left to the deletion of their container.
         adopt: `never` or `if_matching`; a resource's own `adopt` takes precedence.
-        requests_per_minute: The budget to keep to until an answer's headers say otherwise.
+        requests_per_minute: The limit to keep to until the headers of a response report another one.
         max_concurrency: How many operations one provider process runs in parallel.
-        name_pattern: The pattern of the containers' default names; `None` for the resource's name alone.
-        account: What the program calls the account; `None` for the stack's own.
+        name_pattern: The pattern of the containers' default names; `None` to use the resource's name.
+        account: The name of the explicit provider for this account; `None` for the stack's default account.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -105,10 +105,10 @@ class AccountSettings:
 
     def require_key(self) -> str:
         """
-        The key.
+        Return the key.
 
         Raises:
-            ConfigError: There is none.
+            ConfigError: No key is configured.
         """
         if self.api_key is None:
             msg = f"no STACKS API key is configured: {_how_to_set_key(self.account)}"
@@ -120,12 +120,12 @@ def load(
     config: Mapping[str, str | None] | None = None, environ: Mapping[str, str] | None = None
 ) -> AccountSettings:
     """
-    Settings from a stack's configuration, with the environment for what it leaves out.
+    Return the settings from a stack's configuration; the environment supplies settings that it lacks.
 
     Args:
-        config: Keys with their namespace (`stacks:apiKey`), as the engine hands them to a provider.
-        environ: `os.environ` unless given. `STACKS_API_KEY`, `STACKS_BASE_URL` and `STACKS_ALLOW_HTTP`
-            are read.
+        config: Keys with their namespace (`stacks:apiKey`), as the engine passes them to a provider.
+        environ: The environment; by default `os.environ`. `STACKS_API_KEY`, `STACKS_BASE_URL` and
+            `STACKS_ALLOW_HTTP` are read.
 
     Raises:
         ConfigError: A value is malformed. The message names the key of the configuration, never an API key.
@@ -137,7 +137,7 @@ def load(
         return given(key, config, environ)[0]
 
     account = value("account")
-    # An account of its own has a key of its own: that of the environment is somebody else's.
+    # An explicit provider has its own key: the environment's key belongs to the stack's default account.
     api_key, _ = given("apiKey", config, environ if account is None else {})
     adopt = value("adopt") or AccountSettings.adopt
     if adopt not in ADOPT_MODES:
@@ -165,7 +165,7 @@ def load(
 
 def given(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str | None, str]:
     """
-    Return the value of a setting, and the name of the setting or the variable that it is from.
+    Return the value of a setting, and the name of the setting or the variable that contains it.
 
     The configuration takes precedence over the environment, even if its value is empty.
 
@@ -185,13 +185,13 @@ def refuse_misspelt(get: Callable[[str], object]) -> None:
     """
     Refuse a setting that has no effect because its name is misspelt.
 
-    With `stacks:baseURL` a program that is meant for the emulator would go to the API itself.
+    For example, with `stacks:baseURL` a program that is meant for the emulator would call the real API.
 
     Args:
-        get: Looks a key up in the configuration, with its namespace; `None` if it is not there.
+        get: Returns the configuration's value of a key with its namespace; `None` if it is not set.
 
     Raises:
-        ConfigError: There is such a setting.
+        ConfigError: The name of a setting is misspelt.
     """
     for key in KEYS:
         snake = re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", key)
@@ -213,14 +213,14 @@ def refuse_misspelt(get: Callable[[str], object]) -> None:
 
 def check_api_key(api_key: str, account: str | None = None) -> str:
     """
-    The key as it was given, if it has the form of one (guide, "API Key Format").
+    Return the key unchanged if it is well formed (guide, "API Key Format").
 
     Args:
         api_key: The key.
-        account: The explicit provider that it was given to, if any, for the error.
+        account: The name of the explicit provider that it was given to, for the error; `None` if there is no such one.
 
     Raises:
-        ConfigError: It has not; the message describes the form and never repeats the key.
+        ConfigError: It is malformed. The message describes the expected form and never contains the key.
     """
     if _KEY.fullmatch(api_key):
         return api_key
@@ -237,16 +237,16 @@ def check_api_key(api_key: str, account: str | None = None) -> str:
 
 def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
     """
-    The address without a trailing slash, if it is one that a key may be sent to.
+    Return the URL without a trailing slash, if the key may be sent to it.
 
     Args:
-        base_url: The address.
+        base_url: The URL.
         allow_http: Accept `http://` to any host, for an emulator in another container. The key and every password
             are then readable on the network.
 
     Raises:
-        ConfigError: It is no address, it carries credentials, a query or a fragment, or it is plain `http://` to
-            anything but this machine. The message leaves out what stands before an `@`.
+        ConfigError: It is not a URL, it contains credentials, a query or a fragment, or it is `http://` to another
+            machine. The message does not contain the text before an `@`.
     """
     try:
         parts = urlsplit(base_url)
@@ -255,7 +255,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
         host, parts = None, urlsplit("")
     shown = _quoted(base_url.rsplit("@", 1)[-1])
     if parts.scheme not in {"https", "http"} or not host:
-        msg = f"stacks:baseUrl {shown} is no address of an API: it looks like {DEFAULT_BASE_URL}"
+        msg = f"stacks:baseUrl {shown} is not a valid API URL: it looks like {DEFAULT_BASE_URL}"
         raise ConfigError(msg)
     if parts.username is not None or parts.password is not None:
         msg = f"stacks:baseUrl holds credentials before {shown}: take them out, the API key is the credential"
@@ -274,7 +274,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
 
 def check_name_pattern(pattern: str) -> str:
     """
-    Return the pattern, if every name that it makes can be the name of a container.
+    Return the pattern unchanged if a container can have the names that it produces.
 
     Args:
         pattern: Text with Pulumi's expressions, for instance `${name}-${stack}`.
@@ -308,12 +308,12 @@ def check_name_pattern(pattern: str) -> str:
 
 
 def without_keys(text: str) -> str:
-    """Return a text with all that looks like an API key replaced; it may be a key of another account."""
+    """Return the text with everything that looks like an API key replaced, also keys of other accounts."""
     return _LIKE_A_KEY.sub("sk_stacks_...", text)
 
 
 def _quoted(value: str) -> str:
-    # A key that was pasted into the wrong setting must not be printed.
+    # A user may paste a key into the wrong setting; the message must not print it.
     return repr(without_keys(value))
 
 
@@ -341,9 +341,9 @@ def flag(key: str, text: str | None) -> bool:
     Read a setting that is true or false; false unless given.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: The value is neither.
     """
-    # A boolean of a program arrives as Python writes it.
+    # A boolean from a Python program arrives as "True" or "False".
     words = {"true": True, "false": False}
     if text is None:
         return False
@@ -356,7 +356,7 @@ def flag(key: str, text: str | None) -> bool:
 def _count(key: str, text: str | None, default: int) -> int:
     if text is None:
         return default
-    # An explicit provider's inputs pass through the engine, where a whole number may become "60.0".
+    # The engine may turn a whole number in an explicit provider's inputs into "60.0".
     digits = text.removesuffix(".0")
     if not (digits.isascii() and digits.isdigit() and int(digits) >= 1):
         msg = f"stacks:{key} is {_quoted(text)}: it is a whole number, 1 or more"

@@ -1,5 +1,5 @@
 """
-Everything that can go wrong, as types.
+The exceptions that this package raises.
 
 StacksError
 ├── ConfigError               the key, the address or another setting is missing or malformed
@@ -12,21 +12,21 @@ StacksError
 │   │   ├── MissingScopeError         the scope needed and the scopes that the key has
 │   │   └── DashboardOnlyError        an operation that no API key may do
 │   ├── NotFoundError             404
-│   ├── ConflictError             409 (the guide names no such code; read tolerantly)
+│   ├── ConflictError             409 (not in the guide, but handled)
 │   ├── RateLimitedError          429
 │   └── ServerError               5xx: the outcome is unknown
 │       └── NoCapacityError           503, and no container was created: the account is on the waitlist
 ├── ConnectionFailedError     no answer: the request may or may not have been carried out
-├── UnreadableAnswerError     an answer that cannot be understood
+├── UnreadableAnswerError     a response that cannot be parsed, or an incomplete list
 ├── ExistsError               the resource existed before the request to create it
-└── WaitError                 waiting for a state ended without it
+└── WaitError                 a wait ended before the wanted state was reached
     ├── UnexpectedStateError      a state that cannot lead to the wanted one
-    ├── WaitTimeoutError          the time is up
-    ├── VanishedError             what was waited for is gone
-    └── WaitCancelledError        the engine, or the caller, no longer waits
+    ├── WaitTimeoutError          the wait timed out
+    ├── VanishedError             the resource was deleted during the wait
+    └── WaitCancelledError        the engine or the caller cancelled the wait
 
-`str(error)` is one line that stands alone: the operation, the answer, and what to do about it. It never
-holds the API key. Errors survive pickling.
+`str(error)` is one line that can be understood alone: the operation, the API's response, and what to do. It never
+contains the API key. Errors can be pickled.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ __all__ = [
 @dataclass(eq=False, repr=False)
 class StacksError(Exception):
     """
-    The root of all errors that this package raises.
+    The base class of all errors that this package raises.
 
-    An error is not changed once it was raised: `dataclasses.replace` makes another one.
+    An error is never changed after it was raised: use `dataclasses.replace` to make another one.
 
     Attributes:
-        message: One line that stands alone; `str(error)` is the same.
+        message: One line that can be understood alone; equal to `str(error)`.
     """
 
     message: str
@@ -90,10 +90,10 @@ class ApiError(StacksError):
     Attributes:
         status: HTTP status code.
         operation: Its name, for instance `containers.create`.
-        text: The API's own words, or an empty string.
-        body: The whole answer as it was decoded, with nothing secret in it; an empty mapping if it was none.
-        after_doubt: Whether the outcome of an earlier attempt of the same request is unknown. The refusal may be due to
-            that attempt.
+        text: The API's own message, or an empty string.
+        body: The decoded response, with secrets removed; an empty mapping if the response is not an object.
+        after_doubt: Whether the outcome of an earlier attempt of the same request is unknown. That attempt may be the
+            reason for the error.
     """
 
     status: int = 0
@@ -106,7 +106,7 @@ class ApiError(StacksError):
 @dataclass(eq=False, repr=False, kw_only=True)
 class BadRequestError(ApiError):
     """
-    400: the request was refused as it stands.
+    400: the request is invalid.
 
     Attributes:
         field: The field of the request that the API named, or `None`.
@@ -120,17 +120,17 @@ class InvalidApiKeyError(ApiError):
 
 
 class PaymentRequiredError(ApiError):
-    """402: the account cannot pay for it."""
+    """402: the account cannot pay for the resource."""
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class SpendingCapError(PaymentRequiredError):
     """
-    402: the key's monthly spending cap would be passed.
+    402: the request would exceed the key's monthly spending cap.
 
     Attributes:
-        spending_cap: The cap in US dollars, if the answer told.
-        amount_spent: What is spent this month in US dollars, if the answer told.
+        spending_cap: The cap in US dollars; `None` if the response does not contain it.
+        amount_spent: The amount spent this month in US dollars; `None` if the response does not contain it.
     """
 
     spending_cap: float | None = None
@@ -158,7 +158,7 @@ class MissingScopeError(ForbiddenError):
 @dataclass(eq=False, repr=False, kw_only=True)
 class DashboardOnlyError(ForbiddenError):
     """
-    403: no API key may do this; a person does it in the dashboard.
+    403: the operation is not possible with any API key; use the dashboard.
 
     Attributes:
         hint: The API's hint, or an empty string.
@@ -169,14 +169,14 @@ class DashboardOnlyError(ForbiddenError):
 
 class NotFoundError(ApiError):
     """
-    404: it does not exist, or belongs to another account.
+    404: the resource does not exist, or belongs to another account.
 
     A 404 on a path that every account has is a plain `ApiError`: the base URL is wrong.
     """
 
 
 class ConflictError(ApiError):
-    """409: it exists already, or is not in a state that allows the operation."""
+    """409: the resource exists already, or its state does not allow the operation."""
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -194,10 +194,10 @@ class RateLimitedError(ApiError):
 @dataclass(eq=False, repr=False, kw_only=True)
 class ServerError(ApiError):
     """
-    5xx: the API failed, or a proxy did. The request may have been carried out.
+    5xx: the API or a proxy failed. The request may have been carried out.
 
     Attributes:
-        retry_after: Seconds that the answer asked to wait, or `None`.
+        retry_after: Seconds that the response asked to wait, or `None`.
     """
 
     retry_after: float | None = None
@@ -205,20 +205,20 @@ class ServerError(ApiError):
 
 class NoCapacityError(ServerError):
     """
-    503 to a create request, and two lists that began after it show no container: the account is on the waitlist.
+    503 to a create request, and two later lists do not contain the container: the account is on the waitlist.
 
-    The request is never sent again, because every request joins the waitlist.
+    The request is never sent again, because every request adds the account to the waitlist.
     """
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class ConnectionFailedError(StacksError):
     """
-    No answer came back.
+    No response was received.
 
     Attributes:
         operation: Its name, for instance `containers.create`.
-        sent: False if the request certainly never reached the API (no connection was made); True if it may have.
+        sent: False if the request certainly did not reach the API (no connection was made); True if it may have.
     """
 
     operation: str = ""
@@ -228,8 +228,8 @@ class ConnectionFailedError(StacksError):
 @dataclass(eq=False, repr=False, kw_only=True)
 class UnreadableAnswerError(StacksError):
     """
-    The answer could not be understood: not JSON, cut short, or of another shape. Or a list is incomplete, and what it
-    does not show may exist.
+    The response is not JSON, is cut off, or has an unexpected shape; or a list is incomplete, so that a resource
+    that is missing in it may exist.
 
     Attributes:
         operation: Its name, for instance `containers.list`.
@@ -246,7 +246,7 @@ class ExistsError(StacksError):
     The resource existed before the request to create it.
 
     Attributes:
-        existing: Its model (`models.Container`, `models.Connection` ...).
+        existing: The resource's model (`models.Container`, `models.Connection` ...).
     """
 
     existing: Any = None
@@ -255,11 +255,11 @@ class ExistsError(StacksError):
 @dataclass(eq=False, repr=False, kw_only=True)
 class WaitError(StacksError):
     """
-    Waiting ended without the wanted state.
+    A wait ended before the wanted state was reached.
 
     Attributes:
-        subject: What was waited for, for instance `container usr-abc12345-web`.
-        last_state: The state seen last, or `None` if none was seen.
+        subject: The resource, for instance `container usr-abc12345-web`.
+        last_state: The resource's last known state, or `None` if it is unknown.
         elapsed: Seconds waited.
     """
 
@@ -269,16 +269,16 @@ class WaitError(StacksError):
 
 
 class UnexpectedStateError(WaitError):
-    """The state is one that cannot lead to the wanted one."""
+    """The resource is in a state that cannot lead to the wanted one."""
 
 
 class WaitTimeoutError(WaitError):
-    """The time is up and the state is still one to wait in."""
+    """The wait timed out while the resource was still on its way to the wanted state."""
 
 
 class VanishedError(WaitError):
-    """What was waited for is no longer there."""
+    """The resource was deleted during the wait."""
 
 
 class WaitCancelledError(WaitError):
-    """The engine, or the caller, no longer waits."""
+    """The engine or the caller cancelled the wait."""

@@ -1,11 +1,12 @@
 """
-Pytest fixtures for programs that use STACKS: the API on your own machine, with no account and no bill.
+Pytest fixtures for programs that use STACKS. They run the API on your machine, without an account and without costs.
 
     # conftest.py
     from stacks_pulumi.testing import stacks_emulator, stacks_environment
 
-`stacks_emulator` serves the API for one test; `stacks_environment` sets `STACKS_API_KEY` and `STACKS_BASE_URL` so that
-a Pulumi program (started by the Automation API or by the command line) talks to it. Needs the extra `emulator`.
+`stacks_emulator` serves the API for one test. `stacks_environment` sets `STACKS_API_KEY` and `STACKS_BASE_URL`, so that
+a Pulumi program uses the emulator, whether the Automation API or the command line starts it. Needs the extra
+`emulator`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["stacks_emulator", "stacks_environment"]
 
 @pytest.fixture
 def stacks_emulator() -> Iterator[Emulator]:
-    """An emulator of its own for each test; in the end, every fault that was asked for has to have fired."""
+    """Yield a new emulator for each test. After the test, fail if a fault that it requested was not used."""
     with Emulator() as emulator:
         yield emulator
         emulator.faults.assert_none_left()
@@ -29,7 +30,7 @@ def stacks_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def stacks_environment(stacks_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """The emulator, with the environment set so that the client and the provider use it."""
+    """Return the emulator, with the environment set so that the client and the provider use it."""
     monkeypatch.setenv("STACKS_API_KEY", stacks_emulator.key)
     monkeypatch.setenv("STACKS_BASE_URL", stacks_emulator.url)
     return stacks_emulator

@@ -41,7 +41,7 @@ PLANS = (
     "container 'search' has plan premium (2 vCPU, 4 GB RAM, 40 GB, $10/month); allowed here: micro, basic, standard. "
     "Choose one of them."
 )
-LATER = "the plan of 'worker' is not known yet; the update checks it before the resource is made"
+LATER = "the plan of 'worker' is not known yet; the update checks it before the resource is created"
 
 
 def main() -> None:

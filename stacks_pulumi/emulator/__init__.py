@@ -1,13 +1,14 @@
 """
-The STACKS API on your own machine: a second reading of the guide, for tests, demonstrations and offline work.
+An emulator of the STACKS API on your own machine, for tests, demonstrations and offline work.
 
     with Emulator() as emulator:
         client = StacksClient(emulator.key, base_url=emulator.url)
 
-Rules are plain functions on plain data (`state`, `platform` and one module per noun) and know nothing of HTTP;
-`routes` translates, `app` decides the order, `server` listens. What the guide states is built as it states it. What
-it leaves open is a decision of ours, and stands under a comment that begins with `assumed:`, or under `x-assumed`
-in `openapi.yaml`. `(guide, "Create Container")` names a section of https://docs.stackshosting.cloud.
+Rules are plain functions on plain data (`state`, `platform` and one module per noun) and do not depend on HTTP.
+`routes` converts HTTP requests, `app` sets the order of the checks, `server` listens. Behaviour in the guide is
+implemented as stated. Where the guide is silent, a comment that begins with `assumed:`, or `x-assumed` in
+`openapi.yaml`, marks our assumption. `(guide, "Create Container")` names a section of
+https://docs.stackshosting.cloud.
 """
 
 from __future__ import annotations

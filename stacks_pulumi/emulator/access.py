@@ -22,10 +22,10 @@ def set_access(platform: Platform, container: Container, enabled: Any) -> None:
     """
     Enable or disable public access.
 
-    Enabling gives the container a subdomain and allows the caller's address; disabling takes both away.
+    Enabling gives the container a subdomain and allows the caller's address; disabling removes both.
 
     Raises:
-        Refusal: 400 when `enabled` is no boolean.
+        Refusal: 400 if `enabled` is not a boolean.
     """
     if not isinstance(enabled, bool):
         raise bad_request("The field enabled must be true or false", "enabled")
@@ -50,8 +50,7 @@ def add_ip(platform: Platform, container: Container, body: dict[str, Any]) -> Al
     Allow an address.
 
     Raises:
-        Refusal: 400 for a field that is wrong, for an address that is allowed already, and while external access
-            is off.
+        Refusal: 400 for a wrong field, for an address that is allowed already, and while external access is off.
     """
     if platform.strict:
         refuse_null(body, "description", "service_type")
@@ -62,14 +61,14 @@ def add_ip(platform: Platform, container: Container, body: dict[str, Any]) -> Al
     if not isinstance(address, str) or canonical(address) is None:
         raise bad_request("Invalid IPv4 or IPv6 address, or CIDR range", "ip_address")
     if platform.strict and not _is_exact(address):
-        # assumed: refused; where it is accepted (not strict), it is kept as it was sent.
+        # assumed: refused; if it is accepted (not strict), it is stored as it was sent.
         raise bad_request("The CIDR range has host bits set", "ip_address")
     if service is not None and service not in SERVICE_TYPES:
         raise bad_request(f"Service type must be one of: {', '.join(SERVICE_TYPES)}", "service_type")
     if description is not None and not isinstance(description, str):
         raise bad_request("Description must be text", "description")
     if not container.external_access:
-        # assumed: refused rather than kept for later, since disabling clears the list.
+        # assumed: refused and not stored for later, because disabling clears the list.
         raise bad_request("External access is not enabled for this container")
     if not platform.duplicate_ips and _known(container, address):
         # assumed: one address can be in the list once, whatever its service type.
@@ -79,12 +78,12 @@ def add_ip(platform: Platform, container: Container, body: dict[str, Any]) -> Al
 
 def remove_ip(container: Container, ip_id: str, *, force: bool = False) -> None:
     """
-    Take an address off the list.
+    Remove an address from the list.
 
     Args:
-        container: Whose list.
-        ip_id: Which entry.
-        force: Also the last one, which the API never does.
+        container: The container.
+        ip_id: The entry's id.
+        force: Remove even the last entry, which the API never does.
 
     Raises:
         Refusal: 404, or 400 for the last address (guide, "Remove Allowed IP").
@@ -98,9 +97,9 @@ def remove_ip(container: Container, ip_id: str, *, force: bool = False) -> None:
 
 
 def canonical(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    """The network that an address or a range stands for; `None` if it is neither."""
+    """Return the network for an address or a range; `None` if the text is neither."""
     if "%" in address:
-        # A zone means something on one machine only.
+        # A zone has a meaning on one machine only.
         return None
     try:
         return ipaddress.ip_network(address, strict=False)
@@ -132,7 +131,7 @@ def _append(
 
 
 def as_uuid(digits: str) -> str:
-    """Hexadecimal digits in the form of a UUID."""
+    """Return hexadecimal digits in the form of a UUID."""
     return "-".join((digits[:8], digits[8:12], f"4{digits[13:16]}", f"a{digits[17:20]}", digits[20:32]))
 
 

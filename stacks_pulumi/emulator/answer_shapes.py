@@ -1,8 +1,8 @@
 """
-How to answer where the guide leaves the body open.
+The shapes of responses whose body the guide does not specify.
 
-Of some operations the guide gives no answer at all, or only says what is in it. Whoever reads such an answer must
-not depend on one form of it; so each can be had in several, for all operations or for one.
+For some operations, the guide shows no response, or only describes its content. A client must not depend on one form of
+such a response. So the emulator can send each of them in several shapes, for all operations or for one.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ __all__ = ["OPEN", "SHAPES", "Open", "PlainText", "Shapes", "render"]
 
 SHAPES = ("guide", "bare", "wrapped", "text", "strings", "terse", "empty")
 """
-`guide`: `success`, perhaps `message`, and `data`, as the guide's other answers have. The default.
+`guide`: `success`, perhaps `message`, and `data`, like the guide's other responses. The default.
 `bare`: the list or the object alone.
 `wrapped`: one level deeper, under the noun.
-`text`: plain text where a file, lines or a message can be had, else as `guide`.
-`strings`: a list of names in place of a list of objects, a JSON string in place of a file, else as `guide`.
-`terse`: `success` alone for what changes something (so an id is not told), else as `guide`.
-`empty`: no body at all, 204, for what changes something, else as `guide`.
+`text`: plain text for a file, lines or a message; otherwise as `guide`.
+`strings`: a list of names instead of a list of objects, a JSON string instead of a file; otherwise as `guide`.
+`terse`: only `success` for an operation that changes something (so without an id); otherwise as `guide`.
+`empty`: no body, 204, for an operation that changes something; otherwise as `guide`.
 """
 
 OPEN = frozenset(
@@ -46,20 +46,20 @@ OPEN = frozenset(
         "vpn_clients.remove",
     }
 )
-"""Operations whose answer the guide leaves open; of `external_access` only the answer to disabling."""
+"""Operations whose response the guide does not specify; for `external_access` only the response to disabling."""
 
 
 @dataclass(frozen=True)
 class Open:
     """
-    What an open answer is to say, before it has a shape.
+    The content of a response that the guide does not specify, before it is put into a shape.
 
     Attributes:
-        noun: What to call it when it is wrapped.
-        value: A list or an object; `None` if there is nothing to tell but that it was done.
-        message: One sentence, for what changes something.
-        text: The whole as text, for a file or lines.
-        names: A list's entries by name alone.
+        noun: The key for the value when it is wrapped.
+        value: A list or an object; `None` if the response only confirms the operation.
+        message: One sentence, for an operation that changes something.
+        text: The whole content as text, for a file or lines.
+        names: The names of a list's entries.
     """
 
     noun: str
@@ -71,7 +71,7 @@ class Open:
 
 class Shapes:
     """
-    Which shape each operation answers in.
+    The shape of each operation's response.
 
     Args:
         shapes: One of `SHAPES` for all, or operation -> shape with `*` for the others.
@@ -86,14 +86,14 @@ class Shapes:
         self.set_all(shapes)
 
     def set_all(self, shapes: str | dict[str, str]) -> None:
-        """Forget what was set, and set these."""
+        """Replace all settings with these."""
         self._default = "guide"
         self._by_operation.clear()
         for operation, shape in {"*": shapes}.items() if isinstance(shapes, str) else shapes.items():
             self.set(operation, shape)
 
     def set(self, operation: str, shape: str) -> None:
-        """Set the shape of one operation, or with `*` that of all others."""
+        """Set the shape for one operation, or with `*` for all others."""
         if shape not in SHAPES:
             raise ValueError(f"no such shape: {shape}; there are {', '.join(SHAPES)}")
         if operation == "*":
@@ -104,16 +104,16 @@ class Shapes:
             raise ValueError(f"the answer of {operation} is not open; open are {', '.join(sorted(OPEN))}")
 
     def of(self, operation: str) -> str:
-        """The shape of an operation."""
+        """Return the shape for an operation."""
         return self._by_operation.get(operation, self._default)
 
 
 def render(answer: Open, shape: str) -> Any:
     """
-    The body of an open answer.
+    Return the body of a response that the guide does not specify.
 
     Returns:
-        What goes into JSON; `PlainText` for what does not; `None` for no body.
+        A value for JSON; `PlainText` for a body that is not JSON; `None` for no body.
     """
     changes = answer.message is not None
     if shape == "bare":
@@ -142,6 +142,6 @@ def render(answer: Open, shape: str) -> Any:
 
 
 class PlainText(str):
-    """A body that goes out as it is and not as JSON."""
+    """A body that is sent unchanged and not as JSON."""
 
     __slots__ = ()

@@ -1,8 +1,8 @@
 """
-One request from its bytes to its answer.
+The handling of one request, from its bytes to its response.
 
-The order: whose key is it, is there room in its window, what is asked for, does a fault meet it, may the key do
-it, and then the rule. Whatever the rule says goes through the shape and the fault on its way out.
+The steps in order: authenticate the key, count the request in its rate window, find the operation, apply a fault,
+check the scope, and run the rule. The rule's result is then put into its shape, and a fault may change it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["BASE_PATH", "Api", "Incoming"]
 
 BASE_PATH = "/api/v1"
-"""What stands before every path of the API."""
+"""The prefix of every path of the API."""
 
 _ABOUT = ("container_id", "source_id", "vpn_container_id")
 
@@ -64,11 +64,11 @@ class Api:
 
     Attributes:
         platform: The platform.
-        faults: What is to go wrong.
-        limiter: Requests a minute.
-        shapes: How open answers look.
-        log: What was asked.
-        ending: Set when the server stops, so that no slow answer holds it up.
+        faults: The queued faults.
+        limiter: The rate limiter.
+        shapes: The shapes of responses that the guide does not specify.
+        log: The request journal.
+        ending: Set when the server stops, so that a slow response does not delay that.
         changed: Called, with the lock held, after a request that may have changed something.
     """
 
@@ -85,7 +85,7 @@ class Api:
         self.changed: Callable[[], None] = _nothing
 
     def respond(self, incoming: Incoming) -> Response:
-        """Answer a request, and log it before the answer is on its way."""
+        """Answer a request, and log it before the response is sent."""
         visit = _Visit(self, incoming)
         response = visit.run()
         self.log.append(
@@ -109,7 +109,7 @@ class Api:
 
 
 class _Visit:
-    """What is learnt about one request on its way through."""
+    """The data about one request that is collected while it is handled."""
 
     def __init__(self, api: Api, incoming: Incoming) -> None:
         self.api = api
@@ -198,12 +198,12 @@ def _admit(admission: Admission, unknown: Refusal | None) -> None:
 
 
 def _parsed(payload: bytes) -> Any:
-    """The JSON that was sent; an empty object for no body; `None` for what is no JSON or cannot be stored as text."""
+    """Return the JSON body; an empty object for no body; `None` if it is not JSON or cannot be stored as text."""
     if not payload.strip():
         return {}
     try:
         value = json.loads(payload, parse_constant=_refuse)
-        # Half a surrogate pair is JSON, but no text that could ever be written down.
+        # JSON may contain half a surrogate pair, which cannot be encoded as text.
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
@@ -215,4 +215,4 @@ def _refuse(constant: str) -> None:
 
 
 def _nothing() -> None:
-    """Nobody wants to know."""
+    """No-op: the default of `changed`."""

@@ -1,8 +1,8 @@
 """
-What a test or another process hands in, looked at before it is kept.
+Checks of the arguments that a test or another process passes.
 
-A control request can hold any JSON. A value of the wrong kind would break a later request, the page, or the state
-file, which is read again by its types; there nobody could tell any more where it came from.
+A control request can contain any JSON. A value of the wrong type would break a later request, the page, or the state
+file, whose types are checked when it is read. The origin of the value would then be hard to find.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["address", "count", "dollars", "flag", "seconds", "text"]
 
 def count(what: str, value: Any, *, least: int = 1) -> int | None:
     """
-    A whole number, or `None` for no limit.
+    Return a whole number, or `None` for no limit.
 
     Raises:
-        ValueError: It is neither, or less than `least`.
+        ValueError: The value is neither, or less than `least`.
     """
     if value is None:
         return None
@@ -31,10 +31,10 @@ def count(what: str, value: Any, *, least: int = 1) -> int | None:
 
 def dollars(what: str, value: Any) -> Decimal | None:
     """
-    An amount of US dollars, also one in text, or `None` for no limit.
+    Return an amount of US dollars, which may be given as text, or `None` for no limit.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The value is neither.
     """
     if value is None:
         return None
@@ -42,7 +42,7 @@ def dollars(what: str, value: Any) -> Decimal | None:
         amount = Decimal(str(value))
     except InvalidOperation:
         amount = Decimal("NaN")
-    # As JSON it is a float, which cannot hold what a Decimal can.
+    # In JSON it becomes a float, which has a smaller range than a Decimal.
     if not amount.is_finite() or amount < 0 or math.isinf(float(amount)):
         raise ValueError(f"{what} must be an amount of US dollars from 0 on, not {value!r}")
     return amount
@@ -50,10 +50,10 @@ def dollars(what: str, value: Any) -> Decimal | None:
 
 def seconds(what: str, value: Any) -> float:
     """
-    A time that one can wait for.
+    Return a duration of at most a day.
 
     Raises:
-        ValueError: It is more than a day, negative, or no number.
+        ValueError: The value is more than a day, negative, or not a number.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 86400:
         raise ValueError(f"{what} must be a number of seconds from 0 to 86400, not {value!r}")
@@ -62,10 +62,10 @@ def seconds(what: str, value: Any) -> float:
 
 def text(what: str, value: Any) -> str:
     """
-    Text that says something.
+    Return a text that is not empty.
 
     Raises:
-        ValueError: It is none, or empty.
+        ValueError: The value is not text, or empty.
     """
     if not isinstance(value, str) or not value:
         raise ValueError(f"{what} must be text, not {value!r}")
@@ -74,25 +74,25 @@ def text(what: str, value: Any) -> str:
 
 def flag(what: str, value: Any) -> bool:
     """
-    Yes or no.
+    Return true or false.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The value is neither.
     """
     if not isinstance(value, bool):
-        raise ValueError(f"{what} must be true or false, not {value!r}")  # noqa: TRY004  (one kind for all of them)
+        raise ValueError(f"{what} must be true or false, not {value!r}")  # noqa: TRY004  (one type of error for all checks)
     return value
 
 
 def address(what: str, value: Any) -> str:
     """
-    An IPv4 or IPv6 address.
+    Return an IPv4 or IPv6 address.
 
     Raises:
-        ValueError: It is none; a range is none either.
+        ValueError: The value is not an address, or is a range.
     """
     try:
-        # A number is an address to this module too, and a zone means something on one machine only.
+        # `ipaddress` accepts a number as well, and a zone, which has a meaning on one machine only.
         known = isinstance(value, str) and bool(ipaddress.ip_address(value)) and "%" not in value
     except ValueError:
         known = False

@@ -1,4 +1,4 @@
-"""Backups: made by hand or at night, kept for a week, pinned, restored (guide, "Backups")."""
+"""Rules of backups: manual and nightly ones, retention, pins and restores (guide, "Backups")."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def trigger(platform: Platform, container: Container) -> Backup:
     if container.status != "running":
         # assumed: the code and the wording; the guide says that it must be running.
         raise bad_request("Container must be running to create a backup")
-    # assumed: it is listed as in_progress from the start, and two may be under way at once.
+    # assumed: it is listed as in_progress from the start, and two may be in progress concurrently.
     return settling.begin_backup(
         platform.state, container, "manual", platform.clock.now(), platform.pace.backup_seconds
     )
 
 
 def of_account(platform: Platform, account: str) -> list[Backup]:
-    """All backups of an account, oldest first."""
+    """Return all backups of an account, oldest first."""
     platform.settle()
     return [backup for backup in platform.state.backups.values() if backup.account == account]
 
 
 def newest_first(platform: Platform, container: Container) -> list[Backup]:
-    """The backups of a container."""
+    """Return the backups of a container, newest first."""
     # assumed: the order.
     platform.settle()
     mine = [backup for backup in platform.state.backups.values() if backup.container_id == container.id]
@@ -46,10 +46,10 @@ def newest_first(platform: Platform, container: Container) -> list[Backup]:
 
 def find(platform: Platform, account: str, backup_id: str) -> Backup:
     """
-    A backup of an account.
+    Return a backup of an account.
 
     Raises:
-        Refusal: 404.
+        Refusal: 404 if it does not exist.
     """
     platform.settle()
     known = backup_id.isascii() and backup_id.isdigit() and len(backup_id) < 20
@@ -61,7 +61,7 @@ def find(platform: Platform, account: str, backup_id: str) -> Backup:
 
 def restore(platform: Platform, backup: Backup) -> None:
     """
-    Put a backup back into its container, which keeps running.
+    Restore a backup into its container, which keeps running.
 
     Raises:
         Refusal: 400 unless the container runs and the backup is complete.
@@ -70,19 +70,19 @@ def restore(platform: Platform, backup: Backup) -> None:
     if container.status != "running":
         raise bad_request("Container must be running to restore a backup")
     if backup.status != "completed":
-        # assumed: only what is complete can be restored.
+        # assumed: only a completed backup can be restored.
         raise bad_request(f"Backup is {backup.status}; only a completed backup can be restored")
     container.restored.append(backup.id)
     container.updated_at = platform.clock.now()
 
 
 def pin(backup: Backup, *, pinned: bool) -> None:
-    """Protect a backup from the clean-up, or stop to."""
+    """Pin or unpin a backup; a pinned backup is protected from the clean-up."""
     # assumed: any backup can be pinned, and pinning twice changes nothing.
     backup.pinned = pinned
 
 
 def delete(platform: Platform, backup: Backup) -> None:
     """Delete a backup."""
-    # assumed: a pin protects from the clean-up only, not from a deletion by hand.
+    # assumed: a pin protects from the clean-up only, not from a delete request.
     del platform.state.backups[backup.id]

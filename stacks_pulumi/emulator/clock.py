@@ -1,4 +1,4 @@
-"""The time that containers, backups and caps live by: the wall clock, and what a test adds to it."""
+"""The clock for containers, backups and caps: the wall clock and the seconds that a test adds to it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ DAY = 86400.0
 """Seconds of a day."""
 
 _END = 253_370_764_800.0
-"""The year 9999: dates end with it, and what is still to come needs some of it."""
+"""The start of the year 9999, the last one for dates; it is left for later events."""
 
 
 class DrivenClock:
     """
-    A wall clock that can be driven forward, frozen and resumed.
+    A wall clock that can be advanced, frozen and resumed.
 
     Args:
-        start: Seconds since the Unix epoch to begin at; now unless given.
-        running: Whether it also goes by itself. If not, only `advance` moves it.
+        start: Seconds since the Unix epoch to begin at; by default now.
+        running: Whether it runs by itself. If not, only `advance` moves it.
     """
 
     def __init__(self, start: float | None = None, *, running: bool = True) -> None:
@@ -32,26 +32,25 @@ class DrivenClock:
         self._driven = 0.0
 
     def now(self) -> float:
-        """Seconds since the Unix epoch, as the emulated platform sees them."""
+        """Return the emulated platform's time in seconds since the Unix epoch."""
         with self._lock:
             return self._moment()
 
     @property
     def driven(self) -> float:
-        """Seconds that were added so far."""
+        """The seconds that `advance` has added."""
         with self._lock:
             return self._driven
 
     def advance(self, seconds: float) -> float:
         """
-        Drive it forward.
+        Advance the clock.
 
         Returns:
             The new time.
 
         Raises:
-            ValueError: `seconds` is negative or no number, as time does not run backwards, or there is
-                no date for what it comes to.
+            ValueError: `seconds` is negative or not a number, or the new time is too late for a date.
         """
         if not 0 <= seconds < float("inf"):
             raise ValueError(f"the clock can be advanced by 0 seconds or more, not by {seconds}")
@@ -69,13 +68,13 @@ class DrivenClock:
             return not self._running
 
     def freeze(self) -> None:
-        """Stop it: only `advance` moves it from now on. No-op if it is frozen."""
+        """Stop the clock: only `advance` moves it then. No-op if it is frozen."""
         with self._lock:
             self._start = self._moment() - self._driven
             self._running = False
 
     def resume(self) -> None:
-        """Let it go by itself again, from the moment that it shows. No-op if it is running."""
+        """Let the clock run again from its present time. No-op if it is running."""
         with self._lock:
             self._start = self._moment() - self._driven
             self._origin = time.monotonic()
@@ -87,7 +86,7 @@ class DrivenClock:
 
 
 def iso(moment: float | None) -> str | None:
-    """A moment as the API writes it: UTC, milliseconds, `Z`. `None` stays `None`."""
+    """Return a moment as the API writes it: UTC, milliseconds, `Z`. `None` is returned unchanged."""
     if moment is None:
         return None
     text = dt.datetime.fromtimestamp(moment, dt.timezone.utc).isoformat(timespec="milliseconds")
@@ -95,5 +94,5 @@ def iso(moment: float | None) -> str | None:
 
 
 def month(moment: float) -> str:
-    """The calendar month of a moment in UTC, as `2026-05`: what spending caps are counted by."""
+    """Return the calendar month of a moment in UTC, as `2026-05`; spending is counted by month."""
     return dt.datetime.fromtimestamp(moment, dt.timezone.utc).strftime("%Y-%m")

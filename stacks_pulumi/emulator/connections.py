@@ -1,4 +1,4 @@
-"""Connections: how one container learns to reach another (guide, "Container Connections")."""
+"""Rules of connections, with which one container reaches another (guide, "Container Connections")."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MASK = "****"
 _CACHES = frozenset({"redis", "redis-micro"})
 _LOAD_BALANCERS = frozenset({"stacks-loadbalancer", "loadbalancer-micro"})
 
-# assumed: every user and database but those of PostgreSQL.
+# assumed: every user and database except those of PostgreSQL.
 _LOGINS = {
     "postgresql": ("POSTGRES", "postgres", "postgres"),
     "mysql": ("MYSQL", "root", "mysql"),
@@ -44,14 +44,14 @@ def create(platform: Platform, source: Container, target: Container, name: Any) 
 
     Args:
         platform: The platform.
-        source: Who gets the variables.
-        target: Who is reached.
-        name: What was sent as `connectionName`; `None` if nothing was.
+        source: The container that gets the variables.
+        target: The container that they lead to.
+        name: The value of `connectionName`; `None` if it was not sent.
 
     Raises:
-        Refusal: 400 for a name that is taken or no name, for a container that does not run, and for itself.
+        Refusal: 400 for an invalid or taken name, for a container that does not run, or if both are the same.
     """
-    # assumed: the target's name where none is sent, and all four refusals.
+    # assumed: the target's name is the default, and all four refusals.
     name = target.name if name is None else name
     if not isinstance(name, str) or not 1 <= len(name) <= 64:
         raise bad_request("Connection name must be 1 to 64 characters of text", "connectionName")
@@ -78,10 +78,10 @@ def create(platform: Platform, source: Container, target: Container, name: Any) 
 
 def find(platform: Platform, account: str, connection_id: str) -> Connection:
     """
-    A connection of an account.
+    Return a connection of an account.
 
     Raises:
-        Refusal: 404.
+        Refusal: 404 if it does not exist.
     """
     found = platform.state.connections.get(connection_id)
     if found is None or found.account != account:
@@ -90,24 +90,24 @@ def find(platform: Platform, account: str, connection_id: str) -> Connection:
 
 
 def delete(platform: Platform, connection: Connection) -> None:
-    """End a connection; the source runs with its old variables until it restarts."""
+    """Delete a connection; the source keeps its old variables until it restarts."""
     del platform.state.connections[connection.id]
     platform.state.containers[connection.source].env_pending = True
 
 
 def outgoing(platform: Platform, container: Container) -> list[Connection]:
-    """Connections in which it is the source."""
+    """Return the connections whose source is this container."""
     return [found for found in platform.state.connections.values() if found.source == container.id]
 
 
 def incoming(platform: Platform, container: Container) -> list[Connection]:
-    """Connections in which it is the target."""
+    """Return the connections whose target is this container."""
     return [found for found in platform.state.connections.values() if found.target == container.id]
 
 
 def targets(platform: Platform, container: Container) -> dict[str, list[Container]]:
-    """What it can be connected to, by group."""
-    # assumed: everything else in the account that is not being deleted, whether it runs or not.
+    """Return the containers that it can be connected to, by group."""
+    # assumed: every other container of the account that is not being deleted, whether it runs or not.
     others = [
         found
         for found in containers.of_account(platform, container.account)
@@ -125,13 +125,13 @@ def targets(platform: Platform, container: Container) -> dict[str, list[Containe
 
 
 def kind(container: Container) -> str:
-    """The type of a connection to a container."""
-    # assumed: a micro service is reached like its bigger sister.
+    """Return the type of a connection to a container."""
+    # assumed: a micro service is reached like the full-size one.
     return container.template.removesuffix("-micro")
 
 
 def environment(target: Container) -> dict[str, str]:
-    """The variables that a connection puts into the source, with the password masked as the API masks it."""
+    """Return the variables that a connection adds to the source; the password is masked as by the API."""
     port = str(port_of(target))
     login = _LOGINS.get(kind(target))
     if login is not None:
@@ -150,7 +150,7 @@ def environment(target: Container) -> dict[str, str]:
 
 
 def uri(target: Container) -> str:
-    """The connection string, with the password masked."""
+    """Return the connection string, with the password masked."""
     host = f"{target.id}:{port_of(target)}"
     login = _LOGINS.get(kind(target))
     if login is not None:
@@ -160,13 +160,13 @@ def uri(target: Container) -> str:
 
 
 def port_of(container: Container) -> int:
-    """The port of a container's service inside the network."""
-    # assumed: 8080 where the guide and the service's own habit name none.
+    """Return the port of a container's service inside the network."""
+    # assumed: 8080 if neither the guide nor the service has a usual port.
     return catalog.TEMPLATES[container.template].port or 8080
 
 
 def group(container: Container) -> str:
-    """The group in which a container is offered as a target."""
+    """Return the group of a container in the list of targets."""
     if container.template in _CACHES:
         return "caches"
     if container.template in _LOAD_BALANCERS:

@@ -30,12 +30,12 @@ __all__ = [
 
 _ACTIONS = ("running", "stopped", "restart")
 _STILL = frozenset({"running", "stopped", "error"})
-"""Where a container stays until somebody does something; every other status ends by itself."""
+"""The lasting statuses; every other status changes without a request."""
 
 
 def create(platform: Platform, key: ApiKey, body: dict[str, Any]) -> Container:
     """
-    Begin to make a container.
+    Begin to create a container.
 
     Raises:
         Refusal: 400 with the field, 402 for the cap or a missing payment method, 503 for no capacity.
@@ -45,7 +45,7 @@ def create(platform: Platform, key: ApiKey, body: dict[str, Any]) -> Container:
     name = _stored(platform, wanted.name)
     container_id = f"{key.account}-{name}"
     if container_id in platform.state.containers:
-        # assumed: the code and the wording; the guide shows that the id is made of the name.
+        # assumed: the code and the wording; the guide shows that the id contains the name.
         raise bad_request(f"A container named {name} already exists", "name")
     price = price_of(wanted.plan, wanted.storage_tier)
     _check_account(platform, key, price, now)
@@ -54,7 +54,7 @@ def create(platform: Platform, key: ApiKey, body: dict[str, Any]) -> Container:
 
 
 def make(platform: Platform, account: str, wanted: Wanted, *, created_by: str) -> Container:
-    """Add a container that begins to boot, whatever the key, the cap and the capacity allow."""
+    """Add a container that begins to boot, without a check of key, cap and capacity."""
     now, name = platform.clock.now(), _stored(platform, wanted.name)
     number = platform.state.count("container")
     fresh = Container(
@@ -72,7 +72,7 @@ def make(platform: Platform, account: str, wanted: Wanted, *, created_by: str) -
         created_by=created_by,
     )
     if wanted.template == catalog.VPN_TEMPLATE:
-        # assumed: a VPN begins with the one client that the guide's download example asks for.
+        # assumed: a new VPN has one client: the one in the guide's download example.
         fresh.vpn_clients.append(VpnClient("default", now, platform.state.count("vpn_client")))
     platform.state.containers[fresh.id] = fresh
     _boot(platform, fresh, now, "pending")
@@ -81,10 +81,10 @@ def make(platform: Platform, account: str, wanted: Wanted, *, created_by: str) -
 
 def find(platform: Platform, account: str, container_id: str) -> Container:
     """
-    A container of an account.
+    Return a container of an account.
 
     Raises:
-        Refusal: 404.
+        Refusal: 404 if it does not exist.
     """
     platform.settle()
     found = platform.state.containers.get(container_id)
@@ -94,13 +94,13 @@ def find(platform: Platform, account: str, container_id: str) -> Container:
 
 
 def of_account(platform: Platform, account: str) -> list[Container]:
-    """All containers of an account, oldest first."""
+    """Return all containers of an account, oldest first."""
     platform.settle()
     return [found for found in platform.state.containers.values() if found.account == account]
 
 
 def seen(platform: Platform, container: Container) -> None:
-    """Count a read of a container's status, for transitions that go by reads."""
+    """Count a read of a container's status, for transitions that depend on reads."""
     if container.next is not None and container.next.read():
         settling.move_on(platform.state, container, container.next, platform.clock.now())
 
@@ -110,15 +110,15 @@ def set_status(platform: Platform, container: Container, wanted: Any) -> None:
     Start, stop or restart (guide, "Start / Stop / Restart Container").
 
     Raises:
-        Refusal: 400 for another word, or for a container that is busy with something else.
+        Refusal: 400 for another word, or during another operation of the container.
     """
     if wanted not in _ACTIONS:
         raise bad_request(f"Status must be one of: {', '.join(_ACTIONS)}", "status")
     if container.status not in _STILL:
         # assumed: the code and the wording.
         raise bad_request(f"Container is {container.status}; wait until that is done")
-    # assumed: asking for the state that it is in already is fine and does nothing, a restart starts a stopped
-    # container, and starting one whose boot failed boots it again.
+    # assumed: a request for the present status is a no-op, a restart starts a stopped container, and a start
+    # boots a container again whose boot failed.
     if wanted == "stopped":
         stop(platform, container)
     elif wanted == "restart" or container.status != "running":
@@ -126,7 +126,7 @@ def set_status(platform: Platform, container: Container, wanted: Any) -> None:
 
 
 def start(platform: Platform, container: Container, through: str = "starting") -> None:
-    """Begin to run; a container whose boot failed takes the time of a boot."""
+    """Begin to start; a container whose boot failed takes as long as a boot."""
     now = platform.clock.now()
     container.env_pending = False
     if container.error is not None:
@@ -137,11 +137,11 @@ def start(platform: Platform, container: Container, through: str = "starting") -
 
 
 def stop(platform: Platform, container: Container) -> None:
-    """Begin to stop; nothing if it is stopped."""
+    """Begin to stop; no-op if it is stopped."""
     if container.status == "stopped":
         return
     now = platform.clock.now()
-    # assumed: the statuses between two lasting ones; the guide names pending, running and error only.
+    # assumed: the temporary statuses; the guide names only pending, running and error.
     settling.enter(container, "stopping", now)
     container.next = Transition("stopped", due=now + platform.pace.action_seconds)
 
@@ -150,12 +150,12 @@ def delete(platform: Platform, container: Container) -> None:
     """
     Begin to delete (guide, "Delete Container").
 
-    Its connections end at once; it is listed as `deleting`, and its name is taken, until it is gone.
+    Its connections are deleted immediately. Until it is removed, it is listed as `deleting` and its name is taken.
 
     Raises:
         Refusal: 400 if it is being deleted and `refuse_repeated_delete` is set.
     """
-    # assumed: that deletion takes time, and the status that shows it. A second request changes nothing, or is refused.
+    # assumed: deletion takes time, and the status shows it. A second request is a no-op, or is refused.
     if container.status == "deleting":
         if platform.refuse_repeated_delete:
             raise bad_request("Container is already being deleted")
@@ -178,7 +178,7 @@ def _stored(platform: Platform, name: str) -> str:
 
 
 def _check_account(platform: Platform, key: ApiKey, price: Decimal, now: float) -> None:
-    """See that the account can pay and that there is room, and take the room."""
+    """Check that the account can pay and that there is capacity, and use the capacity."""
     account = platform.state.accounts[key.account]
     # assumed: the order of the checks, and the bodies of both refusals.
     if not account.payment_method:

@@ -1,8 +1,8 @@
 """
-The control API under `/_emulator/`, and the page: what Python code does with `Emulator`, for other processes.
+The control API under `/_emulator/`, and the page: the methods of `Emulator` for other processes.
 
-On a loopback address it asks for no key, so a request under another host name, or one that a web page of another
-origin sent, is refused. On every other address it asks for a token.
+On a loopback address it requires no token. So a request with another host name, or one from a web page of another
+origin, is refused. On every other address it requires a token.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _SECURITY = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    # The page brings everything with it; whatever a name may smuggle in is neither fetched nor run.
+    # The page contains all of its code; markup injected through a name is neither fetched nor run.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
@@ -46,12 +46,12 @@ _YAML = "application/yaml"
 
 class ControlApi:
     """
-    Answers everything outside the API.
+    Answers every request outside the API's own paths.
 
     Args:
-        controls: What is controlled.
-        cross_origin: Which other origins may call.
-        token: The bearer token that a caller needs; `None` for none.
+        controls: The controls that the requests call.
+        cross_origin: The other origins that may send requests.
+        token: The bearer token that a client needs; `None` for none.
         url: Returns the base URL of the API, which has a port once the emulator listens.
     """
 
@@ -142,7 +142,7 @@ def _file(name: str, content_type: str) -> Response:
 
 
 def _invalid(text: str) -> Response:
-    """Return the error for a body that does not fit, as msgspec tells it."""
+    """Return the response for an invalid body, from msgspec's error text."""
     reason, _, where = text.partition(" - at `$")
     named = re.search(r"(missing required|unknown) field `(\w+)`", reason)
     inner = where.rstrip("`").lstrip(".")

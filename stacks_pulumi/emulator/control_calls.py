@@ -1,8 +1,8 @@
 """
-What the control API offers: the methods of `Controls`, `faults`, `shapes` and `drift`, by the same names.
+The endpoints of the control API: the methods of `Controls`, `faults`, `shapes` and `drift`, by the same names.
 
-The fields of a request are the parameters of the method, so Python and HTTP cannot differ, and the description
-that is served (`control_spec`) is made from them.
+The fields of a request are the method's parameters, so Python and HTTP cannot differ. The served description
+(`control_spec`) is generated from them.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class ControlCall:
         method: HTTP method.
         name: The path below `/_emulator/`; the same as in Python, with `/` for a dot.
         summary: What it does.
-        fields: The fields of its body, or for GET of its query.
-        run: Does it; takes the fields by name and returns the answer.
-        told: What is known of each field.
-        offered: Values that a field may have.
+        fields: The fields of its body, or of its query for GET.
+        run: Takes the fields by name, carries out the call, and returns the response.
+        told: The description of each field.
+        offered: The allowed values of a field.
     """
 
     method: str
@@ -58,13 +58,13 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def calls(controls: Controls) -> list[ControlCall]:
-    """Return every endpoint for one controls."""
+    """Return every endpoint for these controls."""
     return [*_looks(controls), *_changes(controls), *_drifts(controls)]
 
 
 def _looks(controls: Controls) -> Iterator[ControlCall]:
     def requests(after: int = 0, operation: str | None = None) -> Any:
-        """Return the request journal; only what came after a number, and only one operation, if they are given."""
+        """Return the request journal; optionally only the requests after a number, and of one operation."""
         found = [
             logged_request(record.describe())
             for record in controls.requests
@@ -75,7 +75,7 @@ def _looks(controls: Controls) -> Iterator[ControlCall]:
     yield ControlCall(
         "GET",
         "snapshot",
-        "Return everything that it holds, as the page shows it: plain values, nothing secret.",
+        "Return the whole state as the page shows it: plain values, without secrets.",
         _Nothing,
         lambda: snapshot(controls.api),
     )
@@ -95,7 +95,11 @@ def _looks(controls: Controls) -> Iterator[ControlCall]:
         "GET", "clock", "Return the time and whether it is frozen.", _Nothing, lambda: _clock(controls)
     )
     yield ControlCall(
-        "GET", "shapes", "Return the shape of each open answer.", _Nothing, lambda: _shapes(controls)
+        "GET",
+        "shapes",
+        "Return the shape of each response that the guide does not specify.",
+        _Nothing,
+        lambda: _shapes(controls),
     )
     yield ControlCall(
         "GET", "pace", "Return how long things take, in seconds.", _Nothing, lambda: _pace(controls)
@@ -200,10 +204,10 @@ def _summary(function: Callable[..., Any]) -> str:
 
 
 def _told(function: Callable[..., Any]) -> dict[str, str]:
-    """Return what the docstring says of each parameter."""
+    """Return the docstring's description of each parameter."""
     section = re.search(r"^Args:\n((?: {4}.*\n?)+)", inspect.getdoc(function) or "", re.MULTILINE)
     found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section[1] if section else "", re.MULTILINE)
-    # The same word for nothing as in JSON.
+    # JSON's name for `None`.
     return {name: re.sub(r"\s+", " ", text).replace("`None`", "null") for name, text in found}
 
 

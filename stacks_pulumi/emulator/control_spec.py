@@ -1,4 +1,4 @@
-"""The OpenAPI description of the control API, made from its calls."""
+"""The OpenAPI description of the control API, generated from its calls."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def describe(calls: Iterable[ControlCall], *, secured: bool) -> dict[str, Any]:
     Return the description.
 
     Args:
-        calls: What is offered.
+        calls: The endpoints.
         secured: Whether a token is needed.
     """
     calls = list(calls)
@@ -55,7 +55,7 @@ def describe(calls: Iterable[ControlCall], *, secured: bool) -> dict[str, Any]:
         "info": {
             "title": "Control API of the STACKS emulator",
             "version": "1.0.0",
-            "description": "Everything that Python code does with `Emulator`, by the same names.",
+            "description": "The methods of the Python class `Emulator`, by the same names.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/_emulator"}],
@@ -71,7 +71,7 @@ def describe(calls: Iterable[ControlCall], *, secured: bool) -> dict[str, Any]:
                     "properties": {
                         "error": {"type": "string", "description": "One sentence."},
                         "code": {"type": "string", "enum": list(CODES)},
-                        "field": {"type": "string", "description": "The field that it is about."},
+                        "field": {"type": "string", "description": "The field with the error."},
                     },
                 },
             }

@@ -1,4 +1,4 @@
-"""What a test does to an emulator: look at what it holds and was asked, and change keys, pace, faults and the clock."""
+"""The controls of an emulator for tests: inspect its state and requests; change keys, pace, faults and the clock."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Controls:
 
     Args:
         api: The API.
-        journal: Where its state is kept; `None` for nowhere.
-        key: The first key; derived from the seed unless given.
+        journal: Stores its state in a file; `None` to store it nowhere.
+        key: The first key; by default derived from the seed.
         spending_cap: US dollars a calendar month for that key.
-        rate_limit: Requests a window for that key, and for other keys unless they say.
+        rate_limit: Requests in a window for that key, and the default for other keys.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Controls:
 
     @property
     def state(self) -> State:
-        """What it holds now: everything that was due has happened."""
+        """The current state, after all events that were due."""
         with self.platform.lock:
             self.platform.settle()
             return self.platform.state
@@ -70,7 +70,7 @@ class Controls:
         return self.api.log.all()
 
     def calls(self, operation: str | None = None) -> int:
-        """How many requests there were; of one operation if it is named."""
+        """Return the number of requests; optionally of one operation."""
         return self.api.log.count(operation)
 
     def request_detail(self, number: int) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Controls:
         return logged_request(self.api.log.detail(number))
 
     def new_account(self) -> str:
-        """Open another account; the id, which its containers' ids begin with."""
+        """Open another account. Return its id, with which its containers' ids begin."""
         with self.platform.lock:
             account = keys.open_account(self.platform.state)
             self._save()
@@ -99,17 +99,17 @@ class Controls:
         label: str | None = None,
     ) -> str:
         """
-        Make another key.
+        Create another key.
 
         Args:
-            account: Whose; the first account's unless given.
-            scopes: What it may do.
+            account: The account's id; by default the first account.
+            scopes: The scopes of the key.
             spending_cap: US dollars a calendar month; `None` for no cap.
-            rate_limit: Requests a window; `None` for no limit. The emulator's own unless given.
-            label: What it is called in logs.
+            rate_limit: Requests in a window; `None` for no limit. By default the emulator's limit.
+            label: The key's name in logs.
 
         Raises:
-            ValueError: A scope or an account that does not exist, a label that does, or an invalid limit.
+            ValueError: A scope or the account does not exist, the label is taken, or a limit is invalid.
         """
         limit = self._rate_limit if rate_limit == "same" else argument_checks.count("rate_limit", rate_limit)
         with self.platform.lock:
@@ -125,7 +125,7 @@ class Controls:
             return secret
 
     def set_rate_limit(self, rate_limit: int | None, label: str | None = None) -> None:
-        """Change the requests a window of one key, or of all, from now on."""
+        """Change the requests in a window for one key, or for all keys."""
         rate_limit = argument_checks.count("rate_limit", rate_limit)
         with self.platform.lock:
             for key in self.platform.state.keys:
@@ -134,7 +134,7 @@ class Controls:
             self._save()
 
     def set_spending_cap(self, spending_cap: Decimal | float | None, label: str | None = None) -> None:
-        """Change the cap in US dollars a month of one key, or of all; `None` for no cap."""
+        """Change the monthly cap in US dollars of one key, or of all keys; `None` for no cap."""
         spending_cap = argument_checks.dollars("spending_cap", spending_cap)
         with self.platform.lock:
             for key in self.platform.state.keys:
@@ -149,7 +149,7 @@ class Controls:
         delete_seconds: float | None = None,
         backup_seconds: float | None = None,
     ) -> None:
-        """Change how long things take, for what begins from now on. What is not given stays."""
+        """Change the durations of operations that begin after this call. A duration that is not given stays."""
         with self.platform.lock:
             self.platform.pace.change(
                 boot_seconds=boot_seconds,
@@ -164,10 +164,10 @@ class Controls:
         connections: Sequence[seeding.SeedConnection | Mapping[str, Any]] = (),
     ) -> list[str]:
         """
-        Add data to begin with, all of it or none: no request, no waiting, and nothing counts against a cap.
+        Add containers and connections immediately, all or none, without a request and without counting against a cap.
 
         Args:
-            containers: Name, template and perhaps plan, status, allowed_ips, vpn_clients and backups of each.
+            containers: Name, template and optionally plan, status, allowed_ips, vpn_clients and backups of each.
             connections: Source, target and name of each.
 
         Returns:
@@ -184,14 +184,14 @@ class Controls:
 
     def fail_boot(self, name_or_template: str, times: int | None = 1) -> None:
         """
-        Let the next boots of a container end in `error`; also those of containers that are made later.
+        Let the next boots of a container end in `error`; also boots of containers that are created later.
 
         Args:
             name_or_template: A container's name, or a template for all of its containers.
-            times: How many boots; `None` for all, so that starting it again does not help either.
+            times: The number of boots; `None` for all, so that another start fails too.
 
         Raises:
-            ValueError: It can be no name, or no number of boots.
+            ValueError: The name or the number of boots is invalid.
         """
         name_or_template, times = (
             argument_checks.text("name_or_template", name_or_template),
@@ -202,14 +202,14 @@ class Controls:
             self._save()
 
     def fail_backup(self, name: str, message: str = "snapshot failed: no space left on device") -> None:
-        """Let the next backup that is triggered of a container fail."""
+        """Let the next manual backup of a container fail."""
         name, message = argument_checks.text("name", name), argument_checks.text("message", message)
         with self.platform.lock:
             self.platform.state.backup_failures.setdefault(name, []).append(message)
             self._save()
 
     def reset(self) -> None:
-        """Take everything away but accounts and keys: containers, faults, requests, spending, rate windows."""
+        """Remove everything except accounts and keys: containers, faults, requests, spending, rate windows."""
         with self.platform.lock:
             self.platform.empty()
             self.faults.clear()
@@ -218,18 +218,18 @@ class Controls:
             self._save()
 
     def advance(self, seconds: float) -> None:
-        """Drive the clock forward, and let everything happen that is due by then."""
+        """Advance the clock, and carry out the events that are then due."""
         self.clock.advance(seconds)
         with self.platform.lock:
             self.platform.settle()
             self._save()
 
     def freeze(self) -> None:
-        """Stop the clock; only `advance` moves it from now on."""
+        """Stop the clock; only `advance` moves it then."""
         self.clock.freeze()
 
     def resume(self) -> None:
-        """Let a frozen clock go by itself again, from the moment that it shows."""
+        """Let a frozen clock run again from its present time."""
         self.clock.resume()
 
     def _first_key(self, wanted: str | None, spending_cap: Decimal | float | None) -> str:
@@ -242,7 +242,7 @@ class Controls:
             account = next(iter(state.accounts))
             keys.issue(state, account, label="default" if not state.keys else None, secret=secret)
             known = state.keys[-1]
-        # What was asked for now goes before what a state file remembers.
+        # The arguments override the values in a state file.
         known.spending_cap = argument_checks.dollars("spending_cap", spending_cap)
         known.rate_limit = self._rate_limit
         return secret

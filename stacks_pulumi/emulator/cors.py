@@ -17,7 +17,7 @@ class CrossOrigin:
     """
     The CORS headers.
 
-    The key of a fresh emulator is the same everywhere, so without this any web page could use it.
+    The key of a new emulator is the same on every machine, so without this check any web page could use it.
 
     Args:
         origins: The origins to allow; `*` for all.
@@ -27,11 +27,11 @@ class CrossOrigin:
         self._origins = frozenset(origins)
 
     def allows(self, origin: str | None) -> bool:
-        """Whether pages of this origin may call."""
+        """Return whether pages of this origin may send requests."""
         return origin is not None and not self._origins.isdisjoint({"*", origin})
 
     def preflight(self, method: str, headers: Mapping[str, str]) -> Response | None:
-        """Return the answer to a browser that asks before it sends; `None` if it does not."""
+        """Return the response to a browser's preflight request; `None` for another request."""
         asked = headers.get("Access-Control-Request-Method")
         if method != "OPTIONS" or asked is None or not self.allows(headers.get("Origin")):
             return None
@@ -43,7 +43,7 @@ class CrossOrigin:
         return self.opened(Response(204, b"", allowed), headers)
 
     def opened(self, response: Response, headers: Mapping[str, str]) -> Response:
-        """Return an answer with the headers that let an allowed page read it."""
+        """Return the response with the headers that let an allowed page read it."""
         origin = headers.get("Origin")
         if origin is None or not self.allows(origin):
             return response

@@ -1,7 +1,7 @@
 """
-What somebody does behind a program's back: in the dashboard, or by accident.
+Changes outside of a program: in the dashboard, or by accident.
 
-None of it asks for a key, a scope or a cap, and all of it happens at once.
+They need no key, no scope and no cap, and take effect immediately.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ __all__ = ["Drift"]
 
 class Drift:
     """
-    Changes that no request made.
+    Changes without an API request.
 
-    Containers are named by name or id. Every method raises `KeyError` for what is not there, `ValueError` for a value
-    that cannot be, and `Refusal` where the platform would refuse the dashboard too.
+    Containers are given by name or id. Every method raises `KeyError` for an unknown object, `ValueError` for an
+    invalid value, and `Refusal` if the platform would refuse the change in the dashboard too.
 
     Args:
         platform: The platform.
@@ -38,24 +38,24 @@ class Drift:
         self._changed = changed
 
     def stop(self, container: str) -> None:
-        """Stop it."""
+        """Stop a container."""
         self._enter(container, "stopped")
 
     def start(self, container: str) -> None:
-        """Start it; what made it fail is over."""
+        """Start a container; a failure that was set for it no longer applies."""
         with self._platform.lock:
             self._find(container).error = None
             self._enter(container, "running")
 
     def fail(self, container: str, error: str = "the process was killed: out of memory") -> None:
-        """Let it crash: status `error`."""
+        """Let a container crash: its status is then `error`."""
         error = argument_checks.text("error", error)
         with self._platform.lock:
             self._find(container).error = error
             self._enter(container, "error")
 
     def delete(self, container: str) -> None:
-        """Delete it with its backups and connections; it is gone at once."""
+        """Delete a container with its backups and connections immediately."""
         with self._platform.lock:
             found = self._find(container)
             containers.delete(self._platform, found)
@@ -64,32 +64,32 @@ class Drift:
 
     def recreate(self, container: str, template: str | None = None, plan: str | None = None) -> Container:
         """
-        Delete it and create another of the same name, a second later on the clock; it boots as any other.
+        Delete a container and create another one with the same name, one second later on the clock; it then boots.
 
         Args:
-            container: Which.
-            template: Of the new one; the same unless given.
-            plan: Of the new one; the same unless given.
+            container: Its name or id.
+            template: Template of the new container; by default the same.
+            plan: Plan of the new container; by default the same.
         """
         with self._platform.lock:
             old = self._find(container)
             body: dict[str, Any] = {
                 "name": old.name,
                 "template": template or old.template,
-                # A VPN has a plan of its own, which cannot be asked for.
+                # A VPN has a separate plan, which a create request cannot name.
                 "plan": plan or (old.plan if old.plan in catalog.PLANS else None),
                 "additional_storage_tier": old.storage_tier if template is None and plan is None else None,
             }
             wanted = validated({name: value for name, value in body.items() if value is not None})
             self.delete(old.id)
-            # The guide's moments show milliseconds, but two creations of one name are never that close.
+            # Real creations with the same name are at least a second apart, although the API's times have milliseconds.
             self._platform.clock.advance(1.0)
             made = containers.make(self._platform, old.account, wanted, created_by="dashboard")
             self._changed()
             return made
 
     def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
-        """Change its plan and additional storage, which no API key may."""
+        """Change a container's plan and additional storage, which no API key can do."""
         tier = argument_checks.count("additional_storage_tier", additional_storage_tier)
         if plan not in catalog.PLANS:
             raise KeyError(plan)
@@ -102,7 +102,7 @@ class Drift:
             self._changed()
 
     def set_external_access(self, container: str, *, enabled: bool) -> None:
-        """Switch external access."""
+        """Turn external access on or off."""
         with self._platform.lock:
             access.set_access(self._platform, self._find(container), enabled)
             self._changed()
@@ -123,7 +123,7 @@ class Drift:
             return entry
 
     def remove_ip(self, container: str, ip_address: str) -> None:
-        """Take an address off the list, even the last one."""
+        """Remove an address from the list, even the last one."""
         with self._platform.lock:
             found = self._find(container)
             entry = next((ip for ip in found.allowed_ips if ip.ip_address == ip_address), None)
@@ -140,7 +140,7 @@ class Drift:
             return made
 
     def disconnect(self, source: str, name: str) -> None:
-        """End a connection of a source by its name."""
+        """Delete a connection of a source by its name."""
         with self._platform.lock:
             for made in connections.outgoing(self._platform, self._find(source)):
                 if made.name == name:
@@ -168,25 +168,25 @@ class Drift:
             self._changed()
 
     def remove_vpn_client(self, container: str, name: str) -> None:
-        """Take a device off a VPN."""
+        """Remove a device from a VPN."""
         with self._platform.lock:
             vpn.remove(self._find(container), name)
             self._changed()
 
     def revoke_key(self, label: str) -> None:
-        """Revoke a key, at once and for good."""
+        """Revoke a key, immediately and permanently."""
         with self._platform.lock:
             self._platform.state.key(label).revoked = True
             self._changed()
 
     def set_payment_method(self, account: str, *, present: bool) -> None:
-        """Give an account a payment method, or take it away."""
+        """Add or remove an account's payment method."""
         with self._platform.lock:
             self._platform.state.accounts[account].payment_method = argument_checks.flag("present", present)
             self._changed()
 
     def set_capacity(self, containers_left: int | None) -> None:
-        """Let only so many more containers be made, on all accounts; `None` for any number."""
+        """Limit how many more containers can be created on all accounts together; `None` for no limit."""
         with self._platform.lock:
             self._platform.state.capacity = argument_checks.count("containers_left", containers_left, least=0)
             self._changed()

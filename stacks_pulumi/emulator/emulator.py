@@ -1,4 +1,4 @@
-"""The emulator as Python code uses it: one object that serves the API and lets a test look and reach inside."""
+"""The emulator for Python code: one object that serves the API and lets a test inspect and change its state."""
 
 from __future__ import annotations
 
@@ -36,43 +36,43 @@ class Emulator(Controls):
     The STACKS API on this machine.
 
     Args:
-        port: Where to listen; 0 takes a free port.
+        port: The port to listen on; 0 takes a free port.
         host: The address to listen on. On any but a loopback address, the control API needs `control_token`.
-        control_token: What the control API asks for as a bearer token. Default: a random one where it is needed.
-        cors_origins: Origins whose web pages may call it; `*` for all.
+        control_token: The bearer token for the control API. Default: a random one if a token is needed.
+        cors_origins: Origins whose web pages may send requests; `*` for all.
         boot_seconds: How long a container is `pending`.
         boot_reads: Let this many reads see it `pending` instead of counting seconds.
         action_seconds: How long a stop, start or restart takes.
         delete_seconds: How long a deleted container is still listed.
         backup_seconds: How long a backup takes.
-        rate_limit: Requests a window for `key`, and for other keys unless they say; `None` for no limit.
+        rate_limit: Requests in a window for `key`, and the default for other keys; `None` for no limit.
         rate_window: Seconds of that window, in real time.
         spending_cap: US dollars a calendar month for `key`; `None` for no cap.
-        key: The key to accept; derived from the seed unless given.
-        seed: What ids, passwords and keys are derived from.
-        your_ip: The address that callers seem to come from.
+        key: The key to accept; by default derived from the seed.
+        seed: The text from which ids, passwords and keys are derived.
+        your_ip: The address that the API reports as the caller's.
         duplicate_ips: Whether an address may be allowed twice.
         refuse_repeated_delete: Whether deleting a container that is being deleted is refused with a 400.
         lower_case_names: Whether names and ids are stored in lower case.
-        strict: Refuse what the guide leaves open and the platform may refuse.
-        shapes: How to answer where the guide leaves it open: one of `SHAPES`, or operation -> shape.
-        clock: A clock of one's own.
-        state_file: Where to keep everything; read at the start, written after every change.
+        strict: Refuse requests that the guide does not exclude, but the platform may refuse.
+        shapes: The shape of responses that the guide does not specify: one of `SHAPES`, or operation -> shape.
+        clock: The clock to use instead of a new one.
+        state_file: The file for the state; read at the start, written after every change.
 
     Attributes:
-        api: The HTTP side: log, limiter, and how a request is answered.
-        platform: What the rules work on: the lock, the pace, and the settings above.
-        clock: The time that it lives by; `advance` drives it.
+        api: The HTTP side: journal, rate limiter, and the handling of requests.
+        platform: The data of the rules: the state, the lock, the pace, and the settings above.
+        clock: The emulated platform's clock; `advance` moves it.
         faults: The queue of faults.
-        shapes: How open answers look.
-        drift: What happens behind a program's back.
+        shapes: The shapes of responses that the guide does not specify.
+        drift: Changes outside of a program.
         key: A key with every scope.
         account: Id of that key's account.
         control_token: The bearer token of the control API, or `None` if it needs none.
 
     Raises:
-        StateFileError: The state file holds something else.
-        PortTakenError: When it is started: it cannot listen there.
+        StateFileError: The state file has other content.
+        PortTakenError: At the start: it cannot listen on the port.
         ValueError: The limit, the cap or the address is invalid.
     """
 
@@ -133,12 +133,12 @@ class Emulator(Controls):
 
     @property
     def port(self) -> int:
-        """Where it listens; 0 before it was first started on a free port."""
+        """The port that it listens on; 0 before its first start on a free port."""
         return self._port
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it listens for this machine alone."""
+        """Whether it accepts connections only from this machine."""
         return ipaddress.ip_address(self._host).is_loopback
 
     @property
@@ -148,7 +148,7 @@ class Emulator(Controls):
 
     @property
     def page_url(self) -> str:
-        """The page to look at. If the control API needs a token, the page takes it from the fragment `#token=...`."""
+        """The URL of the page. If the control API needs a token, the page reads it from the fragment `#token=...`."""
         host = ipaddress.ip_address(self._host)
         here = ("::1" if host.version == 6 else "127.0.0.1") if host.is_unspecified else self._host
         return f"http://[{here}]:{self._port}/" if ":" in here else f"http://{here}:{self._port}/"
@@ -158,7 +158,7 @@ class Emulator(Controls):
         Begin to listen; after a stop, on the same port as before.
 
         Raises:
-            PortTakenError: It cannot listen there.
+            PortTakenError: It cannot listen on the port.
         """
         if self._server is not None:
             return
@@ -168,7 +168,7 @@ class Emulator(Controls):
         self._server.start()
 
     def stop(self) -> None:
-        """Stop listening and close every connection. What it holds stays."""
+        """Stop listening and close every connection. The state is kept."""
         if self._server is None:
             return
         self.api.ending.set()

@@ -1,7 +1,7 @@
 """
-Passwords, private keys and configurations that look like real ones and open nothing.
+Passwords, private keys and configurations that look like real ones but give no access.
 
-All of them are derived from the seed, so nothing of the kind is ever stored.
+All of them are derived from the seed and are never stored.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ _KIND = "OPENSSH PRIVATE KEY"
 
 
 def password(state: State, container: Container) -> str:
-    """The password of a container's main user."""
+    """Return the password of a container's main user."""
     return state.derive("password", container.id)[:24]
 
 
 def private_key(state: State, container: Container) -> str:
-    """A PEM block whose content says that it is no key; another one after every regeneration."""
+    """Return a PEM block whose content states that it is not a key; a new one after every regeneration."""
     digits = state.derive("certificate", container.id, container.certificate_serial)
     content = f"This is not a key: the emulator made it for {container.id}. {digits * 4}"
     lines = textwrap.wrap(base64.b64encode(content.encode()).decode(), 70)
-    # Put together here so that no scanner for leaked keys stops at this file.
+    # Assembled here, so that scanners for leaked keys do not report this file.
     return "\n".join((f"-----BEGIN {_KIND}-----", *lines, f"-----END {_KIND}-----", ""))
 
 
 def wireguard(state: State, container: Container, client: VpnClient) -> str:
-    """A WireGuard configuration file for one device."""
+    """Return a WireGuard configuration file for one device."""
     return "\n".join(
         (
             "[Interface]",

@@ -1,9 +1,8 @@
 """
-Faults: what goes wrong with which request, in which order, and whether it did.
+Faults: a queue of failures for certain requests, and a record of those that fired.
 
-A fault waits in the queue of its operation until a request comes that it matches; the first that matches is used
-up first. A test ends with `assert_none_left`, so that a fault which never fired cannot pass for one that was
-survived.
+A fault waits in the queue of its operation until a request matches it; of several matching faults, the oldest is used.
+A test ends with `assert_none_left`: without it, a test whose fault never fired would pass.
 """
 
 from __future__ import annotations
@@ -36,26 +35,26 @@ KINDS: dict[str, dict[str, Any]] = {
     "redirect": {"code": 307, "location": "http://localhost:9/elsewhere", "done": False},
 }
 """
-Every kind with its options and their defaults. `done` says whether the request is carried out all the same.
+Every kind with its options and their defaults. `done` sets whether the request is carried out nevertheless.
 
-`pass`: nothing goes wrong; it lets one request through to the next fault in the queue.
-`drop_before`: the connection is closed and nothing is done. `reset` closes it the hard way.
-`drop_after`: it is done, and then the connection is closed in place of the answer.
-`hang_up`: answered, and the connection closed without a word, so that keeping it alive fails.
+`pass`: no failure; one request passes, and the next fault in the queue applies to a later one.
+`drop_before`: the connection is closed and the request is not carried out. `reset` closes it with a TCP reset.
+`drop_after`: the request is carried out, and then the connection is closed without a response.
+`hang_up`: the response is sent and the connection closed without notice, so that the client cannot reuse it.
 `rate_limited`: 429, with `Retry-After` if `retry_after` is given.
-`status`: the status `code`, with `body` or one that fits. Also to be had as the number alone: `add(op, 503)`.
-`slow`: the answer takes `seconds`, after it is done or (not `done`) before it is begun.
-`truncated`: the first half of the JSON as a whole answer.
-`cut`: the first half of the answer, then the connection is closed.
-`html`: a web page in place of JSON, with the status `code`.
-`empty`: no body, with the status `code` or the one it would have been.
-`wrong_code`: the right body with another status, for instance 200 where 202 was due.
-`wrong_types`: every value in the body is of another type; with `field` only those under that key; with `row` only
+`status`: the status `code`, with `body` or a suitable one. Short form, only the number: `add(op, 503)`.
+`slow`: the response takes `seconds`, after the request was carried out or (not `done`) before.
+`truncated`: the first half of the JSON as a complete response.
+`cut`: the first half of the response, then the connection is closed.
+`html`: a web page instead of JSON, with the status `code`.
+`empty`: no body, with the status `code` or the right status.
+`wrong_code`: the right body with another status, for instance 200 instead of 202.
+`wrong_types`: every value in the body has another type; with `field` only those under that key; with `row` only
     those in that row of each list, counted from 0.
 `miscount`: `count` in the body is higher than the number of rows, by `by`.
 `trickle`: the `headers` or the `body` (`part`) arrive a few bytes at a time, over `seconds`.
-`answer`: the given body as it stands (text, or anything for JSON), with the status `code`.
-`redirect`: to `location`, another host.
+`answer`: the given body unchanged (text, or any JSON value), with the status `code`.
+`redirect`: a redirect to `location`, another host.
 """
 
 OPTION_TYPES: dict[str, tuple[type, ...]] = {
@@ -71,7 +70,7 @@ OPTION_TYPES: dict[str, tuple[type, ...]] = {
     "row": (int,),
     "seconds": (int, float),
 }
-"""The types of each option; an option that is not here takes any JSON."""
+"""The types of each option; an option that is not listed here accepts any JSON."""
 
 
 @dataclass
@@ -83,9 +82,9 @@ class Fault:
         operation: Operation name, or `*` for any.
         kind: One of `KINDS`.
         options: Every option of the kind.
-        times: For how many requests; `None` for good.
-        match: Fires only if the request's path or the name in its body holds this text.
-        fired: How often it fired.
+        times: For how many requests; `None` for all.
+        match: Fires only if the request's path or the name in its body contains this text.
+        fired: How often it has fired.
     """
 
     operation: str
@@ -96,18 +95,18 @@ class Fault:
     fired: int = 0
 
     def is_left(self) -> bool:
-        """Whether it still owes something: firing so many times, or, if it is for good, firing at all."""
+        """Whether it has not fired `times` times yet; with `None` for `times`, whether it has never fired."""
         return self.fired == 0 if self.times is None else self.fired < self.times
 
     def fits(self, operation: str, subject: str) -> bool:
-        """Whether it fires for a request."""
+        """Return whether it fires for a request."""
         spent = self.times is not None and self.fired >= self.times
         return (
             not spent and self.operation in {operation, "*"} and (self.match is None or self.match in subject)
         )
 
     def describe(self) -> dict[str, Any]:
-        """All of it as JSON can hold it."""
+        """Return all attributes as values for JSON."""
         return {
             "operation": self.operation,
             "kind": self.kind,
@@ -118,14 +117,18 @@ class Fault:
         }
 
     def __str__(self) -> str:
-        times = "for good" if self.times is None else f"{self.fired} of {self.times} times"
+        times = (
+            f"{self.fired} times, for every request"
+            if self.times is None
+            else f"{self.fired} of {self.times} times"
+        )
         where = f" matching {self.match!r}" if self.match else ""
         return f"{self.kind} on {self.operation}{where} (fired {times})"
 
 
 @dataclass(frozen=True)
 class Fired:
-    """That a fault fired: for which operation, of which kind, on which path."""
+    """A record that a fault has fired: the operation, the kind and the path."""
 
     operation: str
     kind: str
@@ -142,7 +145,7 @@ class Faults:
     _operations: frozenset[str] = frozenset()
 
     def know(self, operations: frozenset[str]) -> None:
-        """Refuse faults for any other operation from now on: a misspelt one would never fire."""
+        """Accept faults only for these operations: a fault with a misspelt operation would never fire."""
         self._operations = operations
 
     def add(
@@ -160,15 +163,15 @@ class Faults:
         Args:
             operation: Operation name, or `*` for any.
             kind: One of `KINDS`, or a status code.
-            times: For how many requests; `None` for good.
-            match: Only for requests whose path, or the name in whose body, holds this text.
-            **options: What the kind takes.
+            times: For how many requests; `None` for all.
+            match: Only for requests whose path, or name in the body, contains this text.
+            **options: The options of the kind.
 
         Raises:
             ValueError: There is no such operation, kind or option.
         """
         if isinstance(kind, bool) or not isinstance(kind, (int, str)):
-            raise ValueError(f"a kind of fault is text or a status code, not {kind!r}")  # noqa: TRY004  (as all else here)
+            raise ValueError(f"a kind of fault is text or a status code, not {kind!r}")  # noqa: TRY004  (one type of error for all checks)
         if isinstance(kind, int) or kind.isdigit():
             code, kind = int(kind), "rate_limited" if int(kind) == 429 else "status"
             if kind == "status":
@@ -200,7 +203,7 @@ class Faults:
         return fault
 
     def take(self, operation: str, path: str, name: str = "") -> Fault | None:
-        """The fault that a request meets, which is used up by that."""
+        """Return the fault that applies to a request, and count that it has fired."""
         with self._lock:
             for fault in self._queue:
                 if fault.fits(operation, f"{path} {name}"):
@@ -210,32 +213,32 @@ class Faults:
         return None
 
     def all(self) -> list[Fault]:
-        """Every fault that was queued, also those that are used up."""
+        """Return every fault that was queued, also those that have fired."""
         with self._lock:
             return list(self._queue)
 
     def left(self) -> list[Fault]:
-        """Those that still owe something."""
+        """Return the faults that have not fired as often as requested."""
         return [fault for fault in self.all() if fault.is_left()]
 
     def fired(self, operation: str | None = None) -> list[Fired]:
-        """What fired, oldest first; of one operation if it is named."""
+        """Return the records of faults that have fired, oldest first; optionally of one operation."""
         with self._lock:
             return [entry for entry in self._fired if operation in {None, entry.operation}]
 
     def assert_none_left(self) -> None:
         """
-        See that every fault fired as often as it was to.
+        Check that every fault has fired as often as requested.
 
         Raises:
-            AssertionError: Naming those that did not.
+            AssertionError: Some did not; the message names them.
         """
         left = self.left()
         if left:
             raise AssertionError(f"faults that did not fire: {'; '.join(map(str, left))}")
 
     def clear(self) -> None:
-        """Take all faults away, and forget what fired."""
+        """Remove all faults and all records."""
         with self._lock:
             self._queue.clear()
             self._fired.clear()

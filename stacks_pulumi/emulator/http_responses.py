@@ -1,4 +1,4 @@
-"""How an answer goes out: as it should, or as a fault wants it."""
+"""Responses: the right ones, and those that a fault changes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _TEXTS = {
 @dataclass(frozen=True)
 class Response:
     """
-    An answer, ready to be sent.
+    A response that is ready to be sent.
 
     Attributes:
         status: HTTP status code.
         payload: The body.
-        headers: Headers beside `Content-Length` and `Date`.
+        headers: Headers in addition to `Content-Length` and `Date`.
         end: `keep` the connection; `hang_up` after the answer; `cut` the answer in half; `drop` it whole; `reset`.
         slow: Seconds over which its headers and its body are sent.
     """
@@ -40,7 +40,7 @@ class Response:
 
 
 def encode(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
-    """A body as JSON, as plain text, or, for `None`, none at all."""
+    """Return a response with the body as JSON or plain text; without a body for `None`."""
     headers = dict(headers or {})
     if body is None:
         return Response(status, b"", headers)
@@ -51,7 +51,7 @@ def encode(status: int, body: Any, headers: dict[str, str] | None = None) -> Res
 
 
 def instead(fault: Fault) -> Response | None:
-    """The answer that a fault puts in place of the right one; `None` if it only spoils that."""
+    """Return the response that a fault sends instead of the right one; `None` if it only changes the right one."""
     options = fault.options
     if fault.kind in {"drop_before", "drop_after"}:
         return Response(0, end="reset" if options["reset"] else "drop")
@@ -77,7 +77,7 @@ def instead(fault: Fault) -> Response | None:
 
 
 def spoil(fault: Fault, right: Response) -> Response:
-    """The right answer as a fault lets it through."""
+    """Return the right response with the changes of a fault."""
     payload, headers = right.payload, right.headers
     if fault.kind == "hang_up":
         return replace(right, end="hang_up")

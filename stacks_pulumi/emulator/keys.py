@@ -1,4 +1,4 @@
-"""Keys: whose they are, what they may do, what they may spend (guide, "Permissions", "Spending Caps")."""
+"""Rules of keys: account, scopes and spending caps (guide, "Permissions", "Spending Caps")."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ _PREFIX = "sk_stacks_"
 
 def open_account(state: State, account_id: str | None = None) -> Account:
     """
-    A new account.
+    Add an account.
 
     Args:
-        state: Where.
-        account_id: Its id; derived from the seed unless given.
+        state: The state to add it to.
+        account_id: Its id; by default derived from the seed.
     """
     number = state.count("account")
     account = Account(account_id or f"usr-{state.derive('account', number)[:8]}")
@@ -65,22 +65,22 @@ def issue(
     secret: str | None = None,
 ) -> str:
     """
-    A new key of an account, as the dashboard makes one.
+    Create a key of an account, as the dashboard does.
 
     Args:
-        state: Where.
+        state: The state to add it to.
         account: Id of the account.
-        scopes: What it may do.
+        scopes: The scopes of the key.
         spending_cap: US dollars a calendar month.
-        rate_limit: Requests a window.
-        label: What it is called in logs; `key-N` unless given.
-        secret: The key itself; derived from the seed unless given.
+        rate_limit: Requests in a window.
+        label: The key's name in logs; by default `key-N`.
+        secret: The key itself; by default derived from the seed.
 
     Returns:
-        The key. It is not kept and cannot be asked for again.
+        The key. It is not stored and cannot be requested again.
 
     Raises:
-        ValueError: A scope or an account that does not exist, or a label that does.
+        ValueError: A scope or the account does not exist, or the label is taken.
     """
     wanted = list(dict.fromkeys(scopes))
     unknown = [scope for scope in wanted if scope not in SCOPES]
@@ -99,7 +99,7 @@ def issue(
 
 def authenticate(state: State, authorization: str | None) -> ApiKey:
     """
-    The key that a request carries.
+    Return the key of a request.
 
     Raises:
         Refusal: 401 with the guide's body, which is the same for a missing, a malformed and a revoked key.
@@ -113,13 +113,13 @@ def authenticate(state: State, authorization: str | None) -> ApiKey:
 
 
 def lookup(state: State, secret: str) -> ApiKey | None:
-    """What is known of a key."""
+    """Return the record of a key, or `None`."""
     sha256 = _sha256(secret)
     return next((key for key in state.keys if key.sha256 == sha256), None)
 
 
 def first_secret(state: State) -> str:
-    """The key that an emulator of this seed begins with, the same on every start."""
+    """Return the first key of an emulator with this seed; it is the same on every start."""
     return _PREFIX + state.derive("key", "first")
 
 
@@ -142,13 +142,13 @@ def require(key: ApiKey, scope: str) -> None:
 
 
 def spent(key: ApiKey, now: float) -> Decimal:
-    """What was spent through a key in the calendar month of `now`."""
+    """Return the amount spent with a key in the calendar month of `now`."""
     return key.spent.get(month(now), Decimal(0))
 
 
 def check_cap(key: ApiKey, price: Decimal, now: float) -> None:
     """
-    Check that a price still fits under the cap.
+    Check that a price does not exceed the rest of the cap.
 
     Raises:
         Refusal: 402 with cap and spending (guide, "Common Error Responses").
@@ -170,9 +170,9 @@ def charge(key: ApiKey, price: Decimal, now: float) -> None:
     """
     Count a new container against the key's month.
 
-    A deletion gives nothing back: the cap is on what is created in a month.
+    A deletion does not reduce the amount: the cap limits the price of all containers created in a month.
     """
-    # assumed: what counts is the container's whole monthly price, from the moment it is created.
+    # assumed: the container's whole monthly price counts from its creation.
     key.spent[month(now)] = spent(key, now) + price
 
 

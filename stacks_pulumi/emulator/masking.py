@@ -10,12 +10,12 @@ __all__ = ["MASK", "masked"]
 MASK = "****"
 
 _SECRET = frozenset({"containers.credentials", "containers.certificate", "vpn_clients.config"})
-"""Operations whose answers hold a secret, in a form that the guide leaves open."""
+"""Operations whose responses contain a secret in a form that the guide does not specify."""
 
 _PLAIN = frozenset(
     {"client", "containerName", "error", "field", "filename", "host", "internalHost", "type", "username"}
 )
-"""Fields of those answers that are shown."""
+"""Fields of those responses that are shown."""
 
 _LONGEST = 16_384
 
@@ -24,8 +24,8 @@ def masked(operation: str | None, payload: bytes) -> str:
     """
     Return a body as text, with every secret in it replaced.
 
-    In an answer that holds a secret, every text is replaced except the fields that are known to be harmless, so that
-    no shape and no fault shows one. Long bodies are cut.
+    In a response with a secret, every text is replaced except the fields that are known to be harmless. So it is hidden
+    in every shape and with every fault. Long bodies are cut.
     """
     if operation in _SECRET and payload:
         try:

@@ -1,4 +1,4 @@
-"""Everything that the emulator holds, as JSON for its page and for other processes. Nothing in it is secret."""
+"""The emulator's whole state as JSON for its page and for other processes, without secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REQUESTS = 60
 
 
 def snapshot(api: Api) -> dict[str, Any]:
-    """Accounts, keys by label, containers, connections, backups, the newest requests and the faults to come."""
+    """Return accounts, keys by label, containers, connections, backups, the newest requests and the queued faults."""
     platform = api.platform
     with platform.lock:
         now = platform.settle()
@@ -48,7 +48,7 @@ def snapshot(api: Api) -> dict[str, Any]:
 
 
 def logged_request(record: dict[str, Any]) -> dict[str, Any]:
-    """An entry of the request journal, with its moment as the API writes it."""
+    """Return an entry of the request journal, with its time as the API writes it."""
     return {**record, "at": iso(record["at"]), "seconds": round(record["seconds"], 4)}
 
 

@@ -1,8 +1,8 @@
 """
-The state in a file, so that an emulator can be stopped and go on later.
+Stores the state in a file, so that an emulator can be stopped and continued later.
 
-The file is a snapshot. What changed since is in a journal beside it, one line for each change, which is written
-before the change is answered. Now and then, and at the end, the journal is folded into a new snapshot.
+The file is a snapshot. Later changes are in a journal next to it, one line for each change, which is written before the
+response is sent. When the journal is large, and at the end, a new snapshot replaces it.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ __all__ = ["Journal", "StateFileError", "load", "save"]
 
 _VERSION = 2
 _READS = (1, 2)
-"""Version 1 has no journal and no generation, and is otherwise the same."""
+"""The versions that can be read. Version 1 has no journal and no generation, and is otherwise the same."""
 
 _FOLD_AFTER = 4_000_000
 """Bytes of journal after which a new snapshot is written."""
 
 _COLLECTIONS = ("containers", "connections", "backups")
-"""Fields of the state that hold many things by id; the journal writes each thing that changed."""
+"""Fields of the state that map ids to objects; the journal contains each object that changed."""
 
 
 class StateFileError(Exception):
-    """The file is there and cannot be used; `str` is one line that says what to do."""
+    """The file exists but cannot be used; `str` is one line that says what to do."""
 
 
 class _File(msgspec.Struct):
     version: int
     state: State = msgspec.field(name="world")
     generation: int = 0
-    """Which journal belongs to this snapshot."""
+    """The generation of the journal that belongs to this snapshot."""
 
 
 class _Line(msgspec.Struct, omit_defaults=True):
@@ -47,10 +47,10 @@ class _Line(msgspec.Struct, omit_defaults=True):
     One change.
 
     Attributes:
-        generation: The snapshot that it follows.
-        rest: The fields of the state that are no collection, if one of them changed.
-        put: Collection -> id -> the thing as it is now.
-        gone: Collection -> ids.
+        generation: The generation of the snapshot that it follows.
+        rest: The fields of the state that are not collections, if one of them changed.
+        put: Collection -> id -> the changed object.
+        gone: Collection -> ids of removed objects.
     """
 
     generation: int
@@ -61,7 +61,7 @@ class _Line(msgspec.Struct, omit_defaults=True):
 
 class Journal:
     """
-    Keeps a state in a file.
+    Stores a state in a file.
 
     Args:
         path: The file.
@@ -77,7 +77,7 @@ class Journal:
 
     def save(self, state: State) -> None:
         """
-        Write what has changed since the last time.
+        Write the changes since the last call.
 
         Raises:
             StateFileError: It cannot be written.
@@ -87,7 +87,7 @@ class Journal:
             return
         line = self._changes(state, self._generation)
         if line is not None:
-            # Without O_CREAT: a journal that was removed must not begin in the middle.
+            # Without O_CREAT: if the journal was removed, a new one would lack the first changes.
             self._write(self._encoder.encode(line) + b"\n", os.O_APPEND)
 
     def fold(self, state: State) -> None:
@@ -106,11 +106,11 @@ class Journal:
     def _write(self, content: bytes, flags: int) -> None:
         path = _beside(self._path)
         try:
-            # Unbuffered and in one call, so that a line is whole unless the disk is full.
+            # Unbuffered and in one call, so that a line is complete unless the disk is full.
             with open(os.open(path, os.O_WRONLY | flags, 0o666), "wb", buffering=0) as file:  # noqa: PTH123  (of a descriptor)
                 written = file.write(content)
         except OSError as exc:
-            # What is remembered is not in the file: the next time, everything is written.
+            # The file lacks the remembered changes: write everything in the next call.
             self._generation = None
             raise StateFileError(f"the state file {path} cannot be written: {exc.strerror}") from None
         if written < len(content):
@@ -119,7 +119,7 @@ class Journal:
         self._size += len(content)
 
     def _changes(self, state: State, generation: int) -> _Line | None:
-        """Return what is other than it was the last time, and remember how it is now."""
+        """Return the differences from the remembered state, and remember the current one."""
         line = _Line(generation)
         encode = self._encoder.encode
         for name in _COLLECTIONS:
@@ -140,13 +140,13 @@ class Journal:
 
 def load(path: Path) -> State | None:
     """
-    What a file and its journal hold.
+    Return the state from a file and its journal.
 
     Returns:
-        `None` if there is no such file, or an empty one.
+        `None` if the file does not exist or is empty.
 
     Raises:
-        StateFileError: It cannot be read, or holds something else.
+        StateFileError: It cannot be read, or has other content.
     """
     content = _read(path)
     if not content.strip():
@@ -170,10 +170,10 @@ def load(path: Path) -> State | None:
 
 def save(path: Path, state: State) -> int:
     """
-    Write everything to a file, whole or not at all.
+    Write the whole state to a file atomically.
 
     Returns:
-        The generation of the snapshot: a journal of another one is not its own.
+        The generation of the snapshot; a journal with another generation does not belong to it.
 
     Raises:
         StateFileError: It cannot be written.
@@ -195,9 +195,9 @@ def save(path: Path, state: State) -> int:
 
 
 def _replayed(found: _File, journal: bytes) -> State:
-    """Return the state of a snapshot with the lines of its journal."""
+    """Return the state of a snapshot with the changes of its journal."""
     held: dict[str, Any] = msgspec.to_builtins(found.state)
-    # The last line may have been cut by a crash; what it says was never answered.
+    # A crash may have cut the last line; the response to that request was never sent.
     for text in journal.split(b"\n")[:-1]:
         line = msgspec.json.decode(text, type=_Line)
         if line.generation != found.generation:

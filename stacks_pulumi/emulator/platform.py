@@ -1,8 +1,8 @@
 """
-The platform as the rules see it: what it holds, the clock, how long things take, and which rules are strict.
+The emulated platform: its state, clock, durations, and which rules are strict.
 
-The rules of each noun are functions beside this file (`containers`, `access`, `connections`, `backups`, `vpn`);
-they take the platform first and know nothing of HTTP.
+The rules of each noun are functions in their own module (`containers`, `access`, `connections`, `backups`, `vpn`).
+Their first argument is the platform, and they do not depend on HTTP.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ __all__ = ["Platform"]
 
 class Platform:
     """
-    What the rules read and change.
+    The data that the rules read and change.
 
-    Take `lock` around code that reads more than one value while requests are under way.
+    Take `lock` around code that reads more than one value while requests are in progress.
 
     Args:
-        state: What it holds at the start; empty unless given.
+        state: The state at the start; empty unless given.
         clock: The driven clock.
-        pace: How long things take.
+        pace: The durations.
 
     Attributes:
-        state: What it holds, as of the last `settle`.
+        state: The state after the last `settle`.
         lock: Held while a request reads or changes anything.
-        your_ip: The address that callers seem to come from; every real one is a loopback address here.
+        your_ip: The address that is used as the caller's, because the real one is a loopback address.
         duplicate_ips: Whether an address may be allowed twice.
         refuse_repeated_delete: Whether deleting a container that is being deleted is refused.
         lower_case_names: Whether names and ids are stored in lower case.
-        strict: Whether to refuse what the guide leaves open and the platform may refuse.
+        strict: Whether to refuse requests that the guide does not exclude, but the platform may refuse.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Platform:
 
     def settle(self) -> float:
         """
-        Let everything happen that was due by now.
+        Carry out all events that are due.
 
         Returns:
-            The time that it was settled for.
+            The current time, for which that was done.
         """
         with self.lock:
             now = self.clock.now()
@@ -75,7 +75,7 @@ class Platform:
             return now
 
     def empty(self) -> None:
-        """Take away everything but accounts and keys, and forgive what was spent."""
+        """Remove everything except accounts and keys, and set the spending to zero."""
         with self.lock:
             fresh = State(seed=self.state.seed, accounts=self.state.accounts, keys=self.state.keys)
             fresh.counters = {

@@ -1,7 +1,7 @@
 """
-Requests a minute, per key (guide, "Rate Limiting").
+The rate limit of each key (guide, "Rate Limiting").
 
-The window runs on real time, never on the driven clock: clients compare `X-RateLimit-Reset` with their own.
+The window uses real time, not the driven clock: clients compare `X-RateLimit-Reset` with their own clock.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 __all__ = ["UNLIMITED", "Admission", "RateLimiter"]
 
 UNLIMITED = 1_000_000
-"""What the headers tell when a key has no limit, so that a client does not keep to 60 a minute for nothing."""
+"""The limit in the headers for a key without one, so that clients do not apply their default of 60 a minute."""
 
 
 @dataclass(frozen=True)
 class Admission:
     """
-    What the window says to one request.
+    The rate limiter's result for one request.
 
     Attributes:
-        allowed: Whether it may go on.
-        limit: Requests a window.
-        remaining: What is left after this request.
+        allowed: Whether the request is within the limit.
+        limit: Requests in a window.
+        remaining: The number of requests left after this one.
         reset: Unix time at which the window ends, in whole seconds, rounded up.
         retry_after: Whole seconds until then.
     """
@@ -41,7 +41,7 @@ class Admission:
     retry_after: int
 
     def headers(self) -> dict[str, str]:
-        """The headers that every answer to a known key carries."""
+        """Return the headers of every response to a known key."""
         headers = {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
@@ -54,14 +54,14 @@ class Admission:
 
 class RateLimiter:
     """
-    A fixed window per key, which begins with the first request in it.
+    A fixed window for each key, which begins with its first request.
 
     Args:
         seconds: Length of a window.
-        wall: Where the time comes from.
+        wall: Returns the time.
     """
 
-    # assumed: the kind of window. The guide says what the headers tell, not how the platform counts.
+    # assumed: the kind of window. The guide describes the headers, not how the platform counts.
 
     def __init__(self, seconds: float = 60.0, wall: Callable[[], float] = time.time) -> None:
         self.seconds = seconds
@@ -83,20 +83,20 @@ class RateLimiter:
             )
 
     def used(self, label: str) -> tuple[int, float]:
-        """Requests counted in a key's present window, and the seconds until it ends."""
+        """Return the number of requests in a key's current window, and the seconds until it ends."""
         with self._lock:
             now, end, used = self._window(label)
             return used, end - now
 
     def forget(self) -> None:
-        """Begin every window anew."""
+        """Reset every window."""
         with self._lock:
             self._windows.clear()
 
     def _window(self, label: str) -> tuple[float, float, int]:
         now = self._wall()
         end, used = self._windows.get(label, (0.0, 0))
-        # A wall clock that was set back must not leave a window open for hours.
+        # If the wall clock was set back, the window must not last for hours.
         if now >= end or end - now > self.seconds:
             end, used = now + self.seconds, 0
         return now, end, used

@@ -1,8 +1,8 @@
 """
-What the platform answers when it refuses.
+The platform's error responses.
 
-The wording is the guide's where the guide has an example ("Common Error Responses", "Create Container"), else it
-is ours and marked as assumed.
+The wording is the guide's if the guide has an example ("Common Error Responses", "Create Container"). Otherwise it is
+our own and marked as assumed.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 __all__ = ["Refusal", "bad_request", "not_found"]
 
 
-class Refusal(Exception):  # noqa: N818  (not an error of the emulator: a regular answer that ends a rule early)
+class Refusal(Exception):  # noqa: N818  (not an error of the emulator: a regular response that ends a rule early)
     """
-    An answer that is an error.
+    An error response.
 
     Attributes:
         status: HTTP status code.
         body: The JSON body.
-        headers: Headers beside the usual ones.
+        headers: Headers in addition to the usual ones.
     """
 
     def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
@@ -30,7 +30,7 @@ class Refusal(Exception):  # noqa: N818  (not an error of the emulator: a regula
 
 
 def bad_request(text: str, field: str | None = None) -> Refusal:
-    """400, with the field it is about when there is one (guide, "Create Container")."""
+    """Return a 400, with the field that is wrong, if any (guide, "Create Container")."""
     body: dict[str, Any] = {"success": False, "error": text}
     if field is not None:
         body["field"] = field
@@ -38,6 +38,6 @@ def bad_request(text: str, field: str | None = None) -> Refusal:
 
 
 def not_found(what: str) -> Refusal:
-    """404: it is not there, or belongs to another account, which looks the same (guide, "Error Codes")."""
+    """Return a 404; it is the same for an object of another account (guide, "Error Codes")."""
     # assumed: the body; the guide gives the code only.
     return Refusal(404, {"success": False, "error": f"{what} not found"})

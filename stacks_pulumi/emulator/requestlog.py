@@ -1,4 +1,4 @@
-"""The request journal, newest last. A key appears by its label, never as itself."""
+"""The request journal, newest last. It contains the labels of keys, never the keys."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Record:
         at: Seconds since the Unix epoch, real time, when it came in.
         method: HTTP method.
         path: The path as it was sent, without the query.
-        operation: Operation name; `None` if the path is none of the API's.
+        operation: Operation name; `None` if the path is not one of the API's.
         status: HTTP status code; 0 if the connection was dropped.
-        fault: Kind of the fault that it met, or `None`.
+        fault: Kind of the fault that applied to it, or `None`.
         key: Label of the key, or `None`.
         seconds: How long it took.
-        subject: The container's name or id that it was about, as far as path and body tell.
+        subject: The container's name or id in the path or the body, if any.
     """
 
     number: int
@@ -40,20 +40,20 @@ class Record:
     subject: str = ""
 
     def describe(self) -> dict[str, Any]:
-        """All of it as JSON can hold it."""
+        """Return all attributes as values for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Detail:
     """
-    What one request and its answer held, with secrets masked.
+    The content of one request and its response, with secrets masked.
 
     Attributes:
         query: The query's parameters.
         request: The body of the request.
-        headers: The headers of the answer.
-        response: The body of the answer.
+        headers: The headers of the response.
+        response: The body of the response.
     """
 
     query: dict[str, str]
@@ -64,10 +64,10 @@ class Detail:
 
 class RequestLog:
     """
-    The newest requests, and how many there were of each operation.
+    The newest requests, and the number of requests of each operation.
 
     Args:
-        keep: How many requests are kept; the counts are of all.
+        keep: How many requests are kept; the counts include all requests.
         keep_details: How many are kept with their bodies.
     """
 
@@ -79,12 +79,12 @@ class RequestLog:
         self._number = 0
 
     def arrived(self, operation: str | None) -> None:
-        """Count a request that came in; one that takes long is counted before its answer."""
+        """Count a request when it arrives, before it is answered."""
         with self._lock:
             self._counts[operation] += 1
 
     def append(self, detail: Detail, **what: Any) -> None:
-        """Keep a request whose answer is known; takes the attributes of `Record` but its number."""
+        """Store a request and its response; takes the attributes of `Record` except the number."""
         with self._lock:
             self._number += 1
             self._records.append(Record(self._number, **what))
@@ -92,7 +92,7 @@ class RequestLog:
 
     def detail(self, number: int) -> dict[str, Any]:
         """
-        One request with its bodies.
+        Return one request with its bodies.
 
         Raises:
             KeyError: There is no request of this number, or it is too old.
@@ -105,22 +105,22 @@ class RequestLog:
         return {**record.describe(), **asdict(details[number])}
 
     def all(self) -> list[Record]:
-        """The requests that are kept, oldest first."""
+        """Return the requests that are kept, oldest first."""
         with self._lock:
             return list(self._records)
 
     def count(self, operation: str | None = None) -> int:
-        """How many requests there were; of one operation if it is named."""
+        """Return the number of requests; optionally of one operation."""
         with self._lock:
             return self._counts.total() if operation is None else self._counts[operation]
 
     def counts(self) -> dict[str, int]:
-        """How many requests there were of each operation; what was none is under `unknown`."""
+        """Return the number of requests of each operation; requests for other paths are under `unknown`."""
         with self._lock:
             return {operation or "unknown": number for operation, number in self._counts.items()}
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all requests and counts."""
         with self._lock:
             self._records.clear()
             self._details.clear()

@@ -1,4 +1,4 @@
-"""Data to begin with: containers and what belongs to them, without requests, scopes, caps or waiting."""
+"""Seed data: containers and their child resources, without requests, scopes, caps or waiting."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _converted(entry: _Entry[_T], kind: type[_T]) -> _T:
 
 
 def _container(platform: Platform, account: str, wanted: SeedContainer) -> str:
-    # A separate key, so that nothing counts against the cap of a real one.
+    # A separate key, so that the containers do not count against the cap of a real one.
     owner = ApiKey("seed", "", platform.state.accounts[account].id, list(keys.SCOPES))
     fields = ("name", "template", "plan", "additional_storage_tier")
     body: dict[str, Any] = {name: getattr(wanted, name) for name in fields}

@@ -1,8 +1,8 @@
 """
-The server: HTTP/1.1 with connections that stay open, on the loopback interface unless another address is given.
+The HTTP/1.1 server with persistent connections, by default on the loopback interface.
 
-Werkzeug's handler closes every connection after one answer, because it cannot know whether the request was read to
-its end. Here it always is, before it is answered, so the connection can be kept, as clients do with the real API.
+Werkzeug's handler closes every connection after one response, because it does not know whether the whole request was
+read. Here the whole request is always read first, so the connection can stay open, as with the real API.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _UnreadableError(Exception):
 
 class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Head and body of an answer go out in one packet.
+    # Send headers and body of a response in one packet.
     wbufsize = -1
     disable_nagle_algorithm = True
     timeout = _IDLE_SECONDS
@@ -59,13 +59,13 @@ class _Handler(WSGIRequestHandler):
         return cast("_Threaded", self.server).owner
 
     def handle_expect_100(self) -> bool:
-        """Let a client that asks first send its body, at once and not with the answer."""
+        """Send `100 Continue` immediately and not together with the response."""
         granted = super().handle_expect_100()
         self.wfile.flush()
         return granted
 
     def run_wsgi(self) -> None:
-        """Read the whole request, answer it, and keep the connection unless the answer's end says otherwise."""
+        """Read the whole request, answer it, and keep the connection open unless the response's `end` closes it."""
         environ = self.make_environ()
         try:
             payload = self._read(environ)
@@ -83,7 +83,7 @@ class _Handler(WSGIRequestHandler):
         )
         try:
             response = self._server.respond(incoming, self.headers)
-        except Exception:  # noqa: BLE001  (the last boundary: whatever it is, the client gets an answer)
+        except Exception:  # noqa: BLE001  (the client must get a response after any error)
             _LOG.exception("the emulator failed on %s %s", incoming.method, incoming.path)
             response = encode(500, {"success": False, "error": "The emulator failed; its log says why"})
         self._send(response)
@@ -106,7 +106,7 @@ class _Handler(WSGIRequestHandler):
             raise _UnreadableError(413, "Request body too large")
         payload = self.rfile.read(int(length))
         if len(payload) < int(length):
-            # Half a request is none: it must not be carried out.
+            # An incomplete request must not be carried out.
             raise ConnectionAbortedError("the client went away while it was sending")
         return payload
 
@@ -134,7 +134,7 @@ class _Handler(WSGIRequestHandler):
             self._drop()
 
     def _write(self, content: bytes, seconds: float) -> None:
-        """Send bytes; over so many seconds, in pieces, if there are any. A server that stops ends it."""
+        """Send bytes; in pieces over `seconds`, if it is not 0. When the server stops, stop sending."""
         if not seconds:
             self.wfile.write(content)
             return
@@ -147,37 +147,37 @@ class _Handler(WSGIRequestHandler):
     def _drop(self, *, hard: bool = False) -> None:
         self.close_connection = True
         if hard:
-            # Lingering for no time makes the kernel send a reset when the socket is closed.
+            # With SO_LINGER and 0 seconds, the kernel sends a reset when the socket is closed.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return
-        # Closing alone would not end it: the handler's files hold the socket open.
+        # Closing the socket is not enough: the handler's files keep it open.
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def version_string(self) -> str:
         return "stacks-emulator"
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing: the emulator has a log of its own."""
+        """No-op: the emulator has its own log."""
 
 
 class _Threaded(ThreadedWSGIServer):
     owner: Server
-    # A client that keeps its connection open must not keep the process.
+    # A client's open connection must not keep the process alive.
     daemon_threads = True
     block_on_close = False
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember a connection before its thread begins: `stop` must not miss one whose thread is late."""
+        """Register a connection before its thread begins, so that `stop` also closes one whose thread has not begun."""
         self.owner.opened(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Forget a connection that ends."""
+        """Unregister a connection that ends."""
         self.owner.closed(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that went away in the middle."""
+        """No-op: clients that disconnect during a request are not reported."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -187,12 +187,12 @@ class Server:
     A server thread.
 
     Args:
-        respond: Who answers what comes in; gets the headers too.
-        port: 0 takes a free one.
+        respond: Answers a request; it also gets the headers.
+        port: The port to listen on; 0 takes a free port.
         host: The address to listen on.
 
     Raises:
-        PortTakenError: It cannot listen there.
+        PortTakenError: It cannot listen on the port.
     """
 
     def __init__(
@@ -229,7 +229,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return self._server.port
 
     def start(self) -> None:
@@ -237,7 +237,7 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop listening, and close every connection that clients keep."""
+        """Stop listening, and close every open connection."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -247,15 +247,15 @@ class Server:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                # The client was faster.
+                # The client has closed it already.
                 continue
 
     def opened(self, connection: socket.socket) -> None:
-        """Remember a connection."""
+        """Register a connection."""
         with self._lock:
             self._connections.add(connection)
 
     def closed(self, connection: socket.socket) -> None:
-        """Forget a connection."""
+        """Unregister a connection."""
         with self._lock:
             self._connections.discard(connection)

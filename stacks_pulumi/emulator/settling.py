@@ -1,4 +1,4 @@
-"""What happens by itself as time goes by: boots and deletions end, backups are made, completed and cleaned up."""
+"""Events that depend on time: boots and deletions end, backups are made, completed and cleaned up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCHEDULE = 2 * 3600.0
 
 
 def settle(state: State, pace: Pace, now: float) -> None:
-    """Let everything happen that was due by a moment."""
+    """Carry out all events that are due at a moment."""
     for container in list(state.containers.values()):
         while container.next is not None and container.next.is_due(now):
             move_on(state, container, container.next, container.next.due or now)
@@ -28,13 +28,13 @@ def settle(state: State, pace: Pace, now: float) -> None:
     for backup in list(state.backups.values()):
         if backup.status == "in_progress" and now >= backup.due:
             _complete(state, backup)
-        # assumed: backups made by hand, and failed ones, are kept as long as scheduled ones.
+        # assumed: manual and failed backups are kept as long as scheduled ones.
         elif backup.status != "in_progress" and not backup.pinned and now - backup.created_at > RETENTION:
             del state.backups[backup.id]
 
 
 def move_on(state: State, container: Container, transition: Transition, at: float) -> None:
-    """Carry out what comes next for a container."""
+    """Carry out a container's next transition."""
     container.next = None
     if transition.to == "gone":
         remove(state, container)
@@ -49,7 +49,7 @@ def move_on(state: State, container: Container, transition: Transition, at: floa
 
 
 def enter(container: Container, status: str, at: float) -> None:
-    """Put a container into a status."""
+    """Set a container's status."""
     container.status = status
     container.updated_at = at
     if status == "running":
@@ -69,7 +69,7 @@ def remove(state: State, container: Container) -> None:
 
 
 def begin_backup(state: State, container: Container, kind: str, at: float, seconds: float) -> Backup:
-    """Add a backup that is in progress for so many seconds."""
+    """Add a backup that is in progress for a number of seconds."""
     backup = Backup(
         id=state.count("backup"),
         account=container.account,
@@ -109,7 +109,7 @@ def _make_nightly_backups(state: State, pace: Pace, now: float) -> None:
 
 
 def _nights(since: float, until: float) -> list[float]:
-    """The moments of the schedule in an interval; of a long one only those that are still kept at its end."""
+    """Return the scheduled moments in an interval whose backups are still kept at its end."""
     since = max(since, until - RETENTION)
     first = (since - _SCHEDULE) // DAY + 1
     last = (until - _SCHEDULE) // DAY

@@ -1,9 +1,9 @@
 """
-What the platform holds, as plain data.
+The platform's state, as plain data.
 
-Everything here can be written to a file and read again (`persistence`), so it is numbers, text and lists of them.
-Moments are seconds since the Unix epoch on the driven clock. Nothing is secret: of an API key only the digest is
-kept, and passwords and private keys are derived when they are asked for (`fake_secrets`).
+All of it can be written to a file and read again (`persistence`), so it consists of numbers, text and lists. Moments
+are seconds since the Unix epoch on the driven clock. Nothing is secret: only the digest of an API key is stored, and
+passwords and private keys are derived when they are requested (`fake_secrets`).
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ __all__ = [
 @dataclass
 class Account:
     """
-    Whose things they are.
+    An account.
 
     Attributes:
-        id: `usr-` and eight characters: what every id of its containers begins with.
-        payment_method: Whether the account can be charged. Without one, creating is answered with 402.
+        id: `usr-` and eight characters; the ids of its containers begin with it.
+        payment_method: Whether the account has a payment method. Without one, a create request gets a 402.
         waitlisted: How often it was put on the waitlist for capacity.
     """
 
@@ -50,12 +50,12 @@ class ApiKey:
     A key, without the key itself.
 
     Attributes:
-        label: What people see instead of the key.
-        sha256: The digest that a presented key is compared with.
+        label: The name that is shown instead of the key.
+        sha256: The digest that a request's key is compared with.
         account: Id of the account.
-        scopes: What it may do (guide, "Permissions").
+        scopes: The scopes (guide, "Permissions").
         spending_cap: US dollars a calendar month; `None` for no cap.
-        rate_limit: Requests a window; `None` for no limit.
+        rate_limit: Requests in a window; `None` for no limit.
         spent: US dollars by month (`2026-05`).
         revoked: Whether it was revoked in the dashboard.
     """
@@ -83,7 +83,7 @@ class AllowedIp:
 
 @dataclass
 class VpnClient:
-    """A device that may use a VPN; its keys are derived from its serial, which a new client of one name changes."""
+    """A device that may use a VPN. Its keys are derived from its serial; every new client gets another serial."""
 
     name: str
     created_at: float
@@ -98,17 +98,17 @@ class Container:
     Attributes:
         id: The account's prefix and the name.
         plan: A plan of the catalogue, or `vpn` for the tier of `stacks-vpn`.
-        port: The port that is forwarded to it from outside.
-        running_since: When it last began to run, while it runs.
-        stopped_at: When it last ended to run, while it does not.
-        next: What happens to it by itself next, if anything.
-        boots: How many boots were begun.
+        port: The port of the public host that is forwarded to it.
+        running_since: When it last started, if it runs.
+        stopped_at: When it last stopped, if it does not run.
+        next: Its next transition, if any.
+        boots: How many boots have begun.
         booting: Whether `next` ends a boot, which can fail.
-        env_pending: Whether connections changed since its last (re)start, so that it runs with old variables.
-        certificate_serial: Goes up with every new key pair.
-        error: Why the last boot failed; `None` once one succeeded.
+        env_pending: Whether connections have changed since its last (re)start, so that it runs with old variables.
+        certificate_serial: A counter that increases with every new key pair.
+        error: Why the last boot failed; `None` after a successful boot.
         restored: The backups restored into it, oldest first.
-        created_by: Label of the key that made it.
+        created_by: Label of the key that created it.
     """
 
     id: str
@@ -141,7 +141,7 @@ class Container:
 
     @property
     def size(self) -> catalog.Plan:
-        """What the plan holds."""
+        """The size of the plan."""
         return size_of(self.plan)
 
     @property
@@ -152,18 +152,18 @@ class Container:
 
     @property
     def price(self) -> Decimal:
-        """US dollars a month."""
+        """The monthly price in US dollars."""
         return price_of(self.plan, self.storage_tier)
 
     @property
     def url(self) -> str | None:
-        """Where it can be reached from outside, while external access is on."""
+        """Its public host name, while external access is on."""
         return None if self.subdomain is None else f"{self.name}-{self.subdomain}.stackshosting.cloud"
 
 
 @dataclass
 class Connection:
-    """A source container that knows how to reach a target."""
+    """A connection from a source container to a target container."""
 
     id: str
     account: str
@@ -175,7 +175,7 @@ class Connection:
 
 @dataclass
 class Backup:
-    """A backup of a container; `due` is when the background work on it ends."""
+    """A backup of a container; `due` is the time when it is completed."""
 
     id: int
     account: str
@@ -195,23 +195,23 @@ class Backup:
 @dataclass
 class State:
     """
-    Everything that the platform holds.
+    The whole state of the platform.
 
     Each attribute is the data itself and not a copy.
 
     Attributes:
-        seed: What ids, passwords and the first key are derived from.
+        seed: The text from which ids, passwords and the first key are derived.
         accounts: By id.
         keys: Oldest first.
         containers: By id, oldest first, of every account.
         connections: By id, oldest first.
         backups: By id, oldest first.
-        counters: How many ids of each kind were given out.
-        driven: By how many seconds the clock was driven forward.
-        scheduled_until: Up to when the nightly backups were made.
+        counters: How many ids of each kind were assigned.
+        driven: By how many seconds the clock was advanced.
+        scheduled_until: The time up to which the nightly backups were made.
         boot_failures: Container name or template -> how many more of its boots fail; `None` for all.
-        backup_failures: Container name -> the message of each of its next backups that fail.
-        capacity: How many more containers can be made; `None` for any number.
+        backup_failures: Container name -> the messages of its next backups, which fail.
+        capacity: How many more containers can be created; `None` for any number.
     """
 
     seed: int = 0
@@ -228,7 +228,7 @@ class State:
     capacity: int | None = None
 
     def count(self, kind: str) -> int:
-        """The next number of a kind, from 1."""
+        """Return the next number of a kind, from 1."""
         self.counters[kind] = self.counters.get(kind, 0) + 1
         return self.counters[kind]
 
@@ -237,7 +237,7 @@ class State:
         Return a container by its id or by its name in any account.
 
         Raises:
-            KeyError: There is none.
+            KeyError: No container has this id or name.
         """
         for found in list(self.containers.values()):
             if name_or_id in {found.id, found.name}:
@@ -245,7 +245,7 @@ class State:
         raise KeyError(name_or_id)
 
     def names(self) -> list[str]:
-        """Return the names of all containers, sorted; a container that is being deleted counts until it is gone."""
+        """Return the sorted names of all containers, including those that are being deleted."""
         return sorted(found.name for found in list(self.containers.values()))
 
     def key(self, label: str) -> ApiKey:
@@ -253,7 +253,7 @@ class State:
         Return a key by its label.
 
         Raises:
-            KeyError: There is none.
+            KeyError: No key has this label.
         """
         for key in list(self.keys):
             if key.label == label:
@@ -261,21 +261,21 @@ class State:
         raise KeyError(label)
 
     def derive(self, *parts: object) -> str:
-        """64 hexadecimal digits that depend on the seed and the parts alone."""
+        """Return 64 hexadecimal digits that depend only on the seed and the parts."""
         return digest(self.seed, *parts)
 
 
 def digest(*parts: object) -> str:
-    """64 hexadecimal digits of the parts."""
+    """Return a digest of the parts: 64 hexadecimal digits."""
     return hashlib.sha256(":".join(map(str, parts)).encode()).hexdigest()
 
 
 def size_of(plan: str) -> catalog.Plan:
-    """What a plan holds; that of `stacks-vpn` too."""
+    """Return the size of a plan, also of the VPN tier."""
     return catalog.VPN_PLAN if plan == catalog.VPN_PLAN.name else catalog.PLANS[plan]
 
 
 def price_of(plan: str, storage_tier: int | None) -> Decimal:
-    """US dollars a month of a plan and an additional tier together."""
+    """Return the monthly price of a plan with an additional storage tier."""
     extra = catalog.STORAGE_TIERS[storage_tier].usd if storage_tier is not None else Decimal(0)
     return size_of(plan).usd + extra

@@ -1,8 +1,8 @@
 """
-When a container moves on by itself.
+Transitions of a container from one status to the next.
 
-A transition is due at a moment of the driven clock, or after a number of reads (whichever the emulator was told to
-go by), so that a test can wait, drive the clock, or count polls.
+A transition is due at a moment of the driven clock, or after a number of reads, depending on the emulator's settings.
+So a test can wait, advance the clock, or count polls.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["Pace", "Transition"]
 @dataclass
 class Transition:
     """
-    What comes next.
+    A container's next change of status.
 
     Attributes:
-        to: The status that follows; `gone` removes the container.
-        due: When, on the driven clock; `None` when reads are counted instead.
+        to: The next status; `gone` removes the container.
+        due: When, on the driven clock; `None` if reads are counted instead.
         reads: How many more reads still show the present status.
     """
 
@@ -30,11 +30,11 @@ class Transition:
     reads: int | None = None
 
     def is_due(self, now: float) -> bool:
-        """Whether the time for it has come."""
+        """Return whether it is due."""
         return self.due is not None and now >= self.due
 
     def read(self) -> bool:
-        """Count one read; whether it is one too many, so that the next status must be shown."""
+        """Count one read; return whether this read must show the next status."""
         if self.reads is None:
             return False
         self.reads -= 1
@@ -44,7 +44,7 @@ class Transition:
 @dataclass
 class Pace:
     """
-    How long things take, in seconds of the driven clock.
+    The durations of operations, in seconds of the driven clock.
 
     Attributes:
         boot_seconds: From `pending` to `running` (guide, "Create Container": 10 to 30 seconds).
@@ -62,10 +62,10 @@ class Pace:
 
     def change(self, **wanted: float | None) -> None:
         """
-        Change what is given; `None` stays as it is.
+        Change the given durations; `None` leaves a duration unchanged.
 
         Raises:
-            ValueError: One of them is not a time; none is changed then.
+            ValueError: One of them is not a valid duration; then none is changed.
         """
         checked = {name: argument_checks.seconds(name, it) for name, it in wanted.items() if it is not None}
         for name, value in checked.items():
@@ -74,7 +74,7 @@ class Pace:
             self.boot_reads = None
 
     def boot(self, now: float) -> Transition:
-        """The end of a boot that begins now."""
+        """Return the transition that ends a boot beginning now."""
         if self.boot_reads is not None:
             return Transition("running", reads=self.boot_reads)
         return Transition("running", due=now + self.boot_seconds)

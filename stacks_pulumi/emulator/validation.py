@@ -1,4 +1,4 @@
-"""What a create request may say (guide, "Create Container")."""
+"""Checks of a create request (guide, "Create Container")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Wanted", "name_problem", "refuse_null", "validated"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """A create request that fits the guide; `plan` is what it comes down to."""
+    """A valid create request; `plan` is the plan that applies, after defaults."""
 
     name: str
     template: str
@@ -25,11 +25,11 @@ class Wanted:
 
 def validated(body: dict[str, Any], *, strict: bool = True) -> Wanted:
     """
-    The request, field by field.
+    Validate a create request field by field.
 
     Args:
         body: The request.
-        strict: Also refuse what the guide leaves open and the platform may refuse.
+        strict: Also refuse requests that the guide does not exclude, but the platform may refuse.
 
     Raises:
         Refusal: 400 with the first field that is wrong.
@@ -51,8 +51,8 @@ def validated(body: dict[str, Any], *, strict: bool = True) -> Wanted:
         raise bad_request("Discount code must be text", "discount_code")
     if strict:
         _check_plan(plan, template)
-    # The default is what the guide says, also for a micro template, which then costs a basic plan.
-    # assumed: stacks-vpn is a separate tier; where a plan is accepted for it (not strict), it changes nothing.
+    # The guide's default applies to a micro template too, which then costs as much as a basic plan.
+    # assumed: stacks-vpn is a separate tier; if a plan is accepted for it (not strict), it has no effect.
     plan = catalog.VPN_PLAN.name if template == catalog.VPN_TEMPLATE else plan or catalog.DEFAULT_PLAN
     if tier is not None:
         _check_tier(tier, template, plan, strict=strict)
@@ -61,14 +61,14 @@ def validated(body: dict[str, Any], *, strict: bool = True) -> Wanted:
 
 def refuse_null(body: dict[str, Any], *fields: str) -> None:
     """
-    Refuse an optional field that was sent as null in place of leaving it out.
+    Refuse an optional field that was sent as null instead of being left out.
 
     Raises:
         Refusal: 400 with the field.
     """
     for field in fields:
         if field in body and body[field] is None:
-            # assumed: refused; where it is accepted (not strict), it is as if it was left out.
+            # assumed: refused; if it is accepted (not strict), it has the same effect as leaving it out.
             raise bad_request(f"The field {field} must not be null", field)
 
 
@@ -77,7 +77,7 @@ def _check_plan(plan: str | None, template: str) -> None:
     if plan in {None, catalog.DEFAULT_PLAN}:
         return
     tier = catalog.TEMPLATES[template].plan
-    # assumed: a template runs only on the plans of its tier. The guide lists templates by tier and does not say so.
+    # assumed: a template accepts only the plans of its tier. The guide only lists templates by tier.
     if tier is None:
         raise bad_request(f"The template {template} has its own plan; leave plan out", "plan")
     if (tier.name == "micro") != (plan == "micro"):
@@ -99,7 +99,7 @@ def _check_tier(tier: Any, template: str, plan: str, *, strict: bool) -> None:
 
 
 def name_problem(name: Any) -> str | None:
-    """What is wrong with a container's name, or `None` (guide, "Create Container")."""
+    """Return the problem with a container's name, or `None` (guide, "Create Container")."""
     if name is None or name == "":
         return "Container name is required"
     if not isinstance(name, str):

@@ -1,4 +1,4 @@
-"""Devices that may use a VPN (guide, "VPN Management")."""
+"""Rules of VPN clients: the devices that may use a VPN (guide, "VPN Management")."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "check", "find", "remove"]
 
-# assumed: everything about clients but the four endpoints and the field `name`.
+# assumed: everything about clients except the four endpoints and the field `name`.
 
 
 def check(container: Container) -> None:
     """
-    See that a container is a VPN.
+    Check that a container is a VPN.
 
     Raises:
-        Refusal: 400.
+        Refusal: 400 if it is not.
     """
     if container.template != catalog.VPN_TEMPLATE:
         raise bad_request("This container is not a STACKS VPN container")
@@ -32,7 +32,7 @@ def add(platform: Platform, container: Container, name: Any) -> VpnClient:
     Add a device.
 
     Raises:
-        Refusal: 400 for a name that is taken or no name, and unless the container runs.
+        Refusal: 400 for an invalid or taken name, or if the container does not run.
     """
     check(container)
     if (
@@ -53,10 +53,10 @@ def add(platform: Platform, container: Container, name: Any) -> VpnClient:
 
 def find(container: Container, name: str) -> VpnClient:
     """
-    A device by name.
+    Return a device by its name.
 
     Raises:
-        Refusal: 404, or 400 if the container is no VPN.
+        Refusal: 404 if it does not exist; 400 if the container is not a VPN.
     """
     check(container)
     for client in container.vpn_clients:
@@ -67,9 +67,9 @@ def find(container: Container, name: str) -> VpnClient:
 
 def remove(container: Container, name: str) -> None:
     """
-    Take a device away, the default one too.
+    Remove a device; the default one can be removed too.
 
     Raises:
-        Refusal: 404, or 400 if the container is no VPN.
+        Refusal: 404 if it does not exist; 400 if the container is not a VPN.
     """
     container.vpn_clients.remove(find(container, name))

@@ -1,7 +1,7 @@
 """
-How Pulumi reaches the resources.
+The hosts: they receive Pulumi's calls and pass them to the resources.
 
-`resources` states what each kind of resource does, and answers calls of the type `resources.EngineCall`. A host makes
-such calls from what the engine sends: `dynamic` in the SDK's process for dynamic providers, `plugin` as a provider for
+`resources` implements each kind of resource and answers calls of the type `resources.EngineCall`. A host translates the
+engine's requests into such calls. `dynamic` runs in the SDK's process for dynamic providers; `plugin` is a provider for
 every language.
 """

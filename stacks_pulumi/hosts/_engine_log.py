@@ -16,7 +16,7 @@ class EngineLog:
     The log service of one engine.
 
     Args:
-        address: Where the engine listens; empty for none, and then nothing is shown.
+        address: The engine's address; if it is empty, no line is shown.
     """
 
     def __init__(self, address: str) -> None:
@@ -29,7 +29,7 @@ class EngineLog:
 
         Args:
             severity: `DEBUG`, `INFO`, `WARNING` or `ERROR`.
-            urn: The resource that it is shown beside; empty for the stack.
+            urn: The resource that the line belongs to; empty for the stack.
             message: The line.
             ephemeral: Whether it disappears when the operation ends.
         """
@@ -40,7 +40,7 @@ class EngineLog:
         try:
             self._stub.Log(request, timeout=2)
         except grpc.RpcError:
-            # The engine is gone or too busy. The operation goes on without the line.
+            # The engine has ended or is too busy. The operation continues without the line.
             return
 
     def is_gone(self) -> bool:

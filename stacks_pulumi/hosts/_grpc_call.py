@@ -1,4 +1,4 @@
-"""A call of the engine that came by gRPC, as both hosts get it."""
+"""A gRPC call from the engine; shared by both hosts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _STATUS_KEY: Final = "grpc-status-details-bin"
 
 
 class Context(Protocol):
-    """What we use of `grpc.ServicerContext`."""
+    """The part of `grpc.ServicerContext` that we use."""
 
     def is_active(self) -> bool:
-        """Whether the other side still waits for the answer."""
+        """Return whether the client still waits for the response."""
 
     def set_trailing_metadata(self, trailing_metadata: tuple[tuple[str, bytes], ...]) -> None:
         """Send this with the status."""
@@ -31,16 +31,16 @@ class Context(Protocol):
 
 
 class HostError(Exception):
-    """A message for the user, for SDK versions that can only report an exception."""
+    """An error with a message for the user, for SDK versions that can only report exceptions."""
 
 
 class GrpcCall(EngineCall):
     """
-    A call of the engine.
+    A call from the engine.
 
     Args:
         log: The engine's log service.
-        to_struct: Writes outputs as they go over the wire.
+        to_struct: Converts outputs to protobuf.
         urn: The resource's URN; empty if it is not known.
         timeout: Seconds from `CustomTimeouts`; 0 if the program set none.
         context: The call's context; `None` if it is not known.
@@ -67,17 +67,17 @@ class GrpcCall(EngineCall):
         return self._context is None or self._context.is_active()
 
     def worded(self, message: str) -> str:
-        """Return the message in the words of the program's language."""
+        """Return the message with names as the program's language writes them."""
         return message
 
     def fail(self, message: str) -> NoReturn:
-        """End the call; the user sees the message and nothing around it."""
+        """End the call with an error; the user sees only this message, without a traceback."""
         self._abort(self.worded(message), ())
 
     def fail_keeping_id(self, id_: str, outs: Mapping[str, Any], reasons: Sequence[str]) -> NoReturn:
-        """End a create or an update that is partially completed: the resource stays in the state, with its id."""
+        """End a create or an update that failed part-way, and keep the resource and its id in the state."""
         if self._context is None:
-            # The message is then the only place for the id.
+            # Only the message can then contain the id.
             self.fail("; ".join(reasons) + f" (it exists as {id_}: take it over with adopt, or delete it)")
         detail = provider_pb2.ErrorResourceInitFailed(
             id=id_, properties=self._to_struct(outs), reasons=[self.worded(reason) for reason in reasons]
@@ -85,7 +85,7 @@ class GrpcCall(EngineCall):
         self._abort("; ".join(detail.reasons), (detail,))
 
     def status(self, message: str) -> None:
-        """Show a line beside the resource while its operation runs; it leaves nothing behind."""
+        """Show a line beside the resource while its operation runs; the line disappears afterwards."""
         self._show("INFO", message, ephemeral=True)
 
     def info(self, message: str) -> None:
@@ -101,7 +101,7 @@ class GrpcCall(EngineCall):
         self._show("ERROR", message)
 
     def debug(self, message: str) -> None:
-        """Show what only `--debug` shows."""
+        """Show a line that the user sees only with `--debug`."""
         self._show("DEBUG", message)
 
     def _show(self, severity: str, message: str, *, ephemeral: bool = False) -> None:
@@ -114,6 +114,6 @@ class GrpcCall(EngineCall):
         status = status_pb2.Status(code=code.value[0], message=message)
         for detail in details:
             status.details.add().Pack(detail)
-        # The engine prefers the rich status to the plain one.
+        # The engine uses the rich status if it exists, otherwise the plain one.
         self._context.set_trailing_metadata(((_STATUS_KEY, status.SerializeToString()),))
         self._context.abort(code, message)

@@ -1,11 +1,11 @@
 """
-The SDK's process for dynamic providers (`python -m pulumi.dynamic`): all access to private parts of the SDK.
+The host in the SDK's process for dynamic providers (`python -m pulumi.dynamic`).
 
-The public interface of a dynamic provider passes properties only. The frames of our caller hold more: the resource's
-URN, its timeout, whether the engine still waits, and the means to show progress, to report an error without a
-traceback, and to keep the id of a failed create. All of that is private to the SDK, so it is in this file. If the SDK
-changes, a piece loses its feature and not the operation: a warning is shown, and `tests/host/test_canary.py` fails
-with the SDK's version in its name.
+The public interface of a dynamic provider passes only properties. The caller's stack frames contain more: the
+resource's URN, its timeout, whether the engine still waits, and the objects needed to show progress, to report an error
+without a traceback, and to keep the id of a failed create. All of that is private to the SDK, so all access to it is in
+this file. If a new SDK version breaks a piece, the operation still works without that piece's feature: a warning is
+shown, and `tests/host/test_canary.py` fails and names the SDK version.
 
 | piece | where it is | without it |
 |---|---|---|
@@ -68,16 +68,16 @@ _under_way: Final = threading.Lock()
 
 class DynamicProvider(ResourceProvider):
     """
-    A kind of resource, as the SDK's process calls it.
+    The dynamic provider of one kind of resource, which the SDK's process calls.
 
-    It has no state but the settings of its handler, which `configure` brings. Pickled it is a reference to
-    `stacks_pulumi.provider_for`, so that no key and no byte code gets into a stack's state, and a class may move.
+    Its only state is the settings of its handler, which `configure` sets. It is pickled as a reference to
+    `stacks_pulumi.provider_for`, so that a stack's state contains no key and no byte code, and the class can be moved.
 
     Args:
-        handler: What answers the calls.
+        handler: The handler that answers the calls.
     """
 
-    # Nothing of the provider is secret (see __reduce__), and encrypting it costs time for every resource.
+    # The pickled provider contains no secret (see __reduce__), and encrypting it costs time for every resource.
     serialize_as_secret_always = False
 
     def __init__(self, handler: ResourceHandler) -> None:
@@ -88,7 +88,7 @@ class DynamicProvider(ResourceProvider):
         return provider_for, (self.handler.kind,)
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Take the settings, and let the process run as many operations concurrently as they say."""
+        """Read the settings, and let the process run `maxConcurrency` operations concurrently."""
         workers = self.handler.configure(req.config.get)
         if workers is not None:
             widen_worker_pool(workers)
@@ -104,33 +104,33 @@ class DynamicProvider(ResourceProvider):
         """Compare the inputs with the state."""
         found = self.handler.diff(current_call(), id_, _own(olds), _own(news))
         return DiffResult(
-            # A state of the native type has no provider in it: an update writes it, and changes nothing at the API.
+            # A state of the native type lacks the pickled provider: an update adds it, without a request to the API.
             changes=found.changes or PROVIDER_KEY not in olds,
             replaces=found.replaces,
             delete_before_replace=found.delete_before_replace,
         )
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make the object."""
+        """Create the object."""
         call = current_call()
         with _serving(call):
             return CreateResult(*self.handler.create(call, _own(props)))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Look the object up; an empty id if it is certainly gone."""
+        """Read the object; return an empty id if it certainly no longer exists."""
         call = current_call()
         with _serving(call):
             found = self.handler.read(call, id_, _own(props))
         return ReadResult("", {}) if found is None else ReadResult(id_, found.outs, found.inputs)
 
     def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Bring the object to what the inputs say."""
+        """Update the object to match the inputs."""
         call = current_call()
         with _serving(call):
             return UpdateResult(self.handler.update(call, id_, _own(olds), _own(news)))
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
-        """Remove the object."""
+        """Delete the object."""
         call = current_call()
         with _serving(call):
             self.handler.delete(call, id_, _own(props))
@@ -138,10 +138,10 @@ class DynamicProvider(ResourceProvider):
 
 def provider_for(kind: str) -> DynamicProvider:
     """
-    The provider of a kind of resource.
+    Return the provider of a kind of resource.
 
-    Every state that was ever written says `stacks_pulumi.provider_for("<kind>")`, so this is the one name by which a
-    state refers to our providers. It never changes; a kind may get another class.
+    Every existing state refers to our providers as `stacks_pulumi.provider_for("<kind>")`. So this name must never
+    change; the class of a kind may.
 
     Args:
         kind: The resource's name, for instance `Container`.
@@ -156,12 +156,12 @@ def provider_for(kind: str) -> DynamicProvider:
         raise LookupError(msg) from None
 
 
-# A state says `stacks_pulumi.provider_for`, wherever the function is defined.
+# A state refers to `stacks_pulumi.provider_for`, wherever the function is defined.
 provider_for.__module__ = "stacks_pulumi"
 
 
 def current_call() -> GrpcCall:
-    """The call that the engine made to get here; an empty one where it cannot be found."""
+    """Return the engine's call that is in progress; an empty one if it cannot be found in the caller's frames."""
     for frame in _frames():
         if frame.f_code.co_name not in _METHODS:
             continue
@@ -183,9 +183,10 @@ def widen_worker_pool(workers: int) -> bool:
     """
     Let the host run this many operations concurrently instead of four.
 
-    A waiting create holds a worker thread for its whole wait; the pool starts a new thread for the next operation
-    as long as it is below its limit, so raising the limit is enough for later operations. Earlier ones are queued
-    without a thread: a `destroy` sends all of its deletes together, and the first of them calls this function.
+    A create that waits occupies a worker thread during the whole wait. The pool starts a new thread for each later
+    operation while it is below its limit, so raising the limit is enough for them. Operations that are already queued
+    get no new thread by that. This matters because a `destroy` sends all of its deletes together, and the first of them
+    calls this function.
 
     Returns:
         Whether the pool was found.
@@ -217,9 +218,10 @@ def engine_log() -> EngineLog:
 @contextlib.contextmanager
 def _serving(call: GrpcCall) -> Iterator[None]:
     """
-    Count a call that is in progress. After the last one the process ends, if its engine is gone.
+    Count a call in progress. After the last call, end the process if its engine has ended.
 
-    The SDK's host never ends by itself. A killed engine would leave a process with an API key in its memory.
+    The SDK's host never ends by itself. Without this, a killed engine would leave a process with an API key in its
+    memory.
     """
     with _under_way:
         _calls.add(id(call))
@@ -251,12 +253,12 @@ def _frames() -> Iterator[FrameType]:
 
 
 def _own(props: Mapping[str, Any]) -> dict[str, Any]:
-    """The properties as the protocol and Python write them, without what belongs to the SDK."""
+    """Return the properties in the protocol's form with Python's names, without the SDK's own properties."""
     return {snake_case(name): _written(value) for name, value in props.items() if name != PROVIDER_KEY}
 
 
 def _written(value: Any) -> Any:
-    """The SDK has objects for unknown values in some calls, and the protocol's text in others."""
+    """Return the value with every unknown in the protocol's form: in some calls the SDK passes objects instead."""
     if isinstance(value, Unknown):
         return UNKNOWN
     if isinstance(value, dict):

@@ -8,11 +8,11 @@ __all__ = ["camel_case", "snake_case"]
 
 
 def camel_case(name: str) -> str:
-    """`ip_address` as `ipAddress`."""
+    """Return `ipAddress` for `ip_address`."""
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
 
 
 def snake_case(name: str) -> str:
-    """`ipAddress` as `ip_address`; a name in snake case stays as it is."""
+    """Return `ip_address` for `ipAddress`; a name in snake case is returned unchanged."""
     return re.sub(r"(?<=[a-z0-9])[A-Z]", lambda found: f"_{found[0].lower()}", name)

@@ -1,7 +1,7 @@
 """
-The SDK's analyzer in this process, and what the engine does around it.
+Runs the SDK's analyzer in this process, with the steps that the engine does before and after it.
 
-The SDK has no official way to test a pack, so this uses its private analyzer (`_sdk`).
+The SDK has no public way to test a pack, so this module uses its private analyzer (`_sdk`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Analyzer", "Diagnostic", "Resource", "Secret"]
 
 # How Pulumi's resource protocol writes a secret.
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (the protocol's mark of a secret, not one)
+_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (the protocol's signature of a secret, not a secret)
 
 _LEVELS: Final = {level.value: level for level in pulumi_policy.EnforcementLevel}
 _TO_WIRE: Final = {
@@ -51,8 +51,8 @@ class Resource:
         name: Its name in the program.
         properties: Its checked inputs; `UNKNOWN` and `Secret` are allowed at the top level.
         protect: Whether the engine refuses to delete it.
-        sources: By property, the names of the resources that its value came from.
-        parent: The type of the component that it is part of; empty for none.
+        sources: By property, the names of the resources that its value depends on.
+        parent: The type of its parent component; empty for none.
     """
 
     type: str
@@ -63,14 +63,14 @@ class Resource:
     parent: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a type that no engine would send: no policy would look at the resource, and every test would pass."""
+        """Refuse a malformed type: no policy would check the resource, and every test would pass."""
         if self.type.count(":") < 2:
             msg = f"{self.type!r} is not a type token such as {tokens.CONTAINER!r}"
             raise ValueError(msg)
 
     @property
     def urn(self) -> str:
-        """Its URN in the stack `dev` of the project `test`."""
+        """The URN in the stack `dev` of the project `test`."""
         kind = f"{self.parent}${self.type}" if self.parent else self.type
         return f"urn:pulumi:dev::test::{kind}::{self.name}"
 
@@ -84,7 +84,7 @@ class Diagnostic:
         policy: The policy's name.
         level: `advisory` or `mandatory`.
         message: The text, with the policy's description above it.
-        resource: The name of the resource it is about; `None` for the whole stack.
+        resource: The name of the resource with the violation; `None` for the whole stack.
     """
 
     policy: str
@@ -98,17 +98,17 @@ class Diagnostic:
 
 class Analyzer:
     """
-    A pack that has been configured as the engine configures one.
+    A pack with the configuration that the engine would pass to it.
 
     Args:
         name: The pack's name.
         policies: Its policies.
         initial: The pack's own configuration.
-        config: The configuration of whoever uses the pack; goes first.
+        config: The user's configuration; it overrides `initial`.
         tags: The stack's tags.
 
     Attributes:
-        not_applicable: By policy, why it had nothing to judge by.
+        not_applicable: By policy, the reason why it checked nothing.
     """
 
     def __init__(
@@ -133,10 +133,10 @@ class Analyzer:
         )
 
     def remediate(self, resource: Resource) -> Resource:
-        """The resource after the policies of level `remediate` put it right."""
+        """Return the resource after the policies of level `remediate` have corrected it."""
         request = proto.AnalyzeRequest(type=resource.type, urn=resource.urn, name=resource.name)
         request.options.protect = resource.protect
-        # Only here the engine marks secrets.
+        # The engine marks secrets only in this call.
         request.properties.update(
             {name: _to_wire(value, secrets=True) for name, value in resource.properties.items()}
         )
@@ -149,14 +149,14 @@ class Analyzer:
         return resource
 
     def analyze(self, resource: Resource) -> list[Diagnostic]:
-        """What the policies of single resources report."""
+        """Return the reports of the policies for single resources."""
         request = proto.AnalyzeRequest(type=resource.type, urn=resource.urn, name=resource.name)
         request.options.protect = resource.protect
         request.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
         return self._findings(self._servicer.Analyze(request, None), {}, resource.name)
 
     def analyze_stack(self, resources: Sequence[Resource]) -> list[Diagnostic]:
-        """What the policies of the whole stack report."""
+        """Return the reports of the policies for the whole stack."""
         names = {resource.urn: resource.name for resource in resources}
         request = proto.AnalyzeStackRequest()
         for resource in resources:
@@ -189,10 +189,10 @@ def _reconciled(
     config: Mapping[str, str | Mapping[str, Any]],
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """
-    Level and properties of each policy.
+    Return the level and the properties of each policy.
 
-    The engine takes the defaults of the schemas, then the pack's own configuration, then the user's; in each of the
-    two, `all` sets a level that a policy's own entry goes before.
+    As in the engine, the pack's own configuration overrides the defaults of the schemas, and the user's overrides the
+    pack's. In each of the two, a policy's own entry overrides the level of `all`.
     """
     levels: dict[str, str] = {}
     properties: dict[str, dict[str, Any]] = {}
@@ -210,7 +210,7 @@ def _reconciled(
             if name == "all":
                 continue
             if name not in levels:
-                msg = f"the configuration names {name!r}, which is no policy of the pack: there are {', '.join(levels)}"
+                msg = f"the configuration names {name!r}, which is not a policy of the pack: it has {', '.join(levels)}"
                 raise ValueError(msg)
             levels[name] = level or levels[name]
             properties[name] |= values
@@ -228,7 +228,7 @@ def _entry(entry: Any) -> tuple[str | None, dict[str, Any]]:
 def _level(level: Any) -> str:
     value = level.value if isinstance(level, pulumi_policy.EnforcementLevel) else level
     if value not in _LEVELS:
-        msg = f"{value!r} is no enforcement level: there are {', '.join(_LEVELS)}"
+        msg = f"{value!r} is not an enforcement level: it must be one of {', '.join(_LEVELS)}"
         raise ValueError(msg)
     return str(value)
 

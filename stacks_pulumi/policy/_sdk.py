@@ -1,5 +1,5 @@
 """
-What this package uses of Pulumi's policy SDK beyond the names that `pulumi_policy` exports.
+All uses of private parts of Pulumi's policy SDK, which `pulumi_policy` does not export.
 
 | Part | Used to |
 |---|---|
@@ -8,7 +8,7 @@ What this package uses of Pulumi's policy SDK beyond the names that `pulumi_poli
 | `pulumi_policy.proxy.UnknownValueError` | recognise an unknown value, and report that a check waits for one |
 | properties that can be written | change a property in a remediation, so that the marks of secrets are kept |
 
-Every other module takes these from here. `tests/policy/test_sdk_canary.py` fails, and names the version, if the SDK
+Every other module imports them from here. `tests/policy/test_sdk_canary.py` fails and names the version if the SDK
 changes one of them.
 """
 
@@ -27,8 +27,8 @@ def write_properties(properties: Mapping[str, Any], changes: Mapping[str, Any]) 
     """
     Change properties of a resource in place.
 
-    A copy would lose the marks of secrets, and the engine would store their values in plain text. The SDK declares
-    the mapping as read-only and makes it writable.
+    A copy would lose the marks of secrets, and the engine would store their values in plain text. The SDK declares the
+    mapping as read-only, but it is writable.
     """
     writable = cast("MutableMapping[str, Any]", properties)
     for name, value in changes.items():

@@ -1,8 +1,8 @@
 """
-Rules as policies of Pulumi's SDK.
+Converts rules to policies of Pulumi's SDK.
 
-The SDK fails open by default: an unknown value turns a mandatory policy into a warning, and a crash does not say
-where it happened. So nothing of the SDK reaches a rule, and every error of a rule is caught here.
+By default the SDK fails open: an unknown value turns a mandatory policy into a warning, and the report of a crash does
+not show its place. So a rule gets only plain data and no SDK objects, and every error of a rule is caught here.
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ def policy_of(rule: Rule, pack: Pack) -> pulumi_policy.Policy:
 
 class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceValidationPolicy):
     """
-    A rule of the whole stack.
+    The policy of a rule for the whole stack.
 
-    In an update the engine asks for the whole stack when everything has been created. Being a policy of resources too,
-    it is also asked before, and refuses a wrong configuration then.
+    In an update, the engine runs stack policies after all resources have been created. This class is a policy for
+    resources too, so it also runs before, and then refuses a wrong configuration.
     """
 
     def __init__(self, rule: StackRule, pack: Pack, common: Mapping[str, Any]) -> None:
-        # Each of the two bases would take the other's arguments.
+        # The constructor of each base does not accept the other's arguments.
         pulumi_policy.Policy.__init__(self, **common)
         self._configuration = PackConfiguration(rule, pack)
         self._check = _stack_check(rule, pack)
@@ -125,7 +125,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
             if kind != rule.view.KIND:
                 return
             properties = plain(args.props)
-            # A new resource outside of --target arrives without properties: this operation does not create it.
+            # A new resource outside of --target has no properties here: this operation does not create it.
             if not (properties or kind == UNRECOGNISED):
                 return
             settings = settings_of(rule, args)
@@ -136,7 +136,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
             if live is not None and exempted_twice(live, args.urn):
                 report(ambiguous(rule, live), None)
             elif live is not None:
-                # Not even looked at, so that a rule which adds up leaves it out of its sum.
+                # Skipped before the check, so that a rule that adds up prices leaves it out of the sum.
                 not_enforced(rule, args.name, live)
                 return
             view = rule.view.of(args.urn, args.name, properties, protect=args.opts.protect)
@@ -147,7 +147,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
                     show(rule, finding.message + ended_note(ended))
                 else:
                     rest.append(finding)
-        except Exception as error:  # noqa: BLE001  (whatever a rule does, it fails closed and says where)
+        except Exception as error:  # noqa: BLE001  (a crash of a rule is a violation with its place)
             report(crashed(rule, repr(args.name), error), None)
             return
         tell_sdk(args, rest, args.name)
@@ -174,14 +174,14 @@ def _stack_check(rule: StackRule, pack: Pack) -> Callable[[pulumi_policy.StackVa
                     report(finding.message + notes, None)
                 else:
                     report(finding.message + ended_note(ended.get(finding.urn)), finding.urn)
-        except Exception as error:  # noqa: BLE001  (whatever a rule does, it fails closed and says where)
+        except Exception as error:  # noqa: BLE001  (a crash of a rule is a violation with its place)
             report(crashed(rule, "the stack", error), None)
             return
         if not any(isinstance(finding, Deferred) for finding in rest):
             tell_sdk(args, rest, "the stack")
         else:
             report(
-                f"{rule.name} deferred a value, which a rule of the whole stack cannot do; please report it.",
+                f"{rule.name} deferred a value, which a rule for the whole stack must not do; please report it.",
                 None,
             )
 
@@ -190,7 +190,7 @@ def _stack_check(rule: StackRule, pack: Pack) -> Callable[[pulumi_policy.StackVa
 
 @dataclass(frozen=True)
 class _Ours:
-    """A resource of ours, with its kind and its plain properties."""
+    """A resource of this package, with its kind and its plain properties."""
 
     resource: pulumi_policy.PolicyResource
     kind: str
@@ -205,7 +205,7 @@ def _ours(resources: Iterable[pulumi_policy.PolicyResource], pack: Pack) -> list
 def _exempt(
     rule: Rule, ours: Iterable[_Ours], settings: Settings, today: datetime.date
 ) -> tuple[set[str], dict[str, Exemption], list[Exemption]]:
-    """The URNs that are exempt, the exemptions that have ended, and the ones whose name several resources have."""
+    """Return the exempt URNs, the exemptions that have ended, and those whose name several resources have."""
     live: dict[Exemption, dict[str, str]] = {}
     ended: dict[str, Exemption] = {}
     for one in ours:
@@ -216,7 +216,7 @@ def _exempt(
                 live.setdefault(holds, {})[urn] = name
             elif past is not None:
                 ended[urn] = past
-    # A sum would leave all of them out, where one was agreed upon.
+    # Otherwise a sum would leave all of these resources out, although the exemption is meant for one.
     unclear = [exemption for exemption, covered in live.items() if len(covered) > 1]
     exempt: set[str] = set()
     for exemption, covered in live.items():
@@ -258,10 +258,10 @@ def _stack(ours: list[_Ours], exempt: set[str]) -> StackView:
 
 def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:
     """
-    What a remediation would change, as violations.
+    Return a rule that reports a remediation's changes as violations.
 
-    At `remediate` it runs after the change, and finds nothing left. At the other levels the SDK changes nothing, and
-    a rule that was made mandatory must not pass what it is about.
+    At the level `remediate` it runs after the change and finds nothing. At the other levels the SDK changes nothing, so
+    this rule must report the resource.
     """
 
     def check(view: Any, settings: Settings) -> Iterator[Finding]:
@@ -286,7 +286,7 @@ def _remediation(rule: Remediation[Any], pack: Pack) -> pulumi_policy.ResourceRe
             view = rule.view.of(args.urn, args.name, properties, protect=args.opts.protect)
             live, _ = covering(settings["exempt"] or (), args.urn, args.name, pack.today())
             changes = {} if live is not None else rule.changes(view, settings)
-        except Exception as error:  # noqa: BLE001  (as above; an error is all that a remediation can answer)
+        except Exception as error:  # noqa: BLE001  (as above; a remediation can report only an error)
             raise RuntimeError(crashed(rule, repr(args.name), error)) from None
         if not changes:
             return None
@@ -298,7 +298,7 @@ def _remediation(rule: Remediation[Any], pack: Pack) -> pulumi_policy.ResourceRe
 
 
 def _new_price(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The provider computed the price before the plan was changed, and is not asked again."""
+    """Return the new price: the provider computed the old one before the remediation changed the plan."""
     [name] = [name for name in _PRICE_INPUTS if isinstance(properties.get(name), int | float)][:1] or [""]
     view = ContainerView.of("", "", properties)
     known = price(view.template, view.plan, view.tier)

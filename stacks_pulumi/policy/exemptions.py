@@ -1,4 +1,4 @@
-"""Exemptions from a rule: by name, for a reason, until a day."""
+"""Exemptions from a rule: the resource's name or URN, a reason, and a last day."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _KEYS: Final = ("urn", "name", "reason", "expires")
 @dataclass(frozen=True)
 class Exemption:
     """
-    A resource that a rule leaves alone.
+    A resource that a rule does not check.
 
     Attributes:
         name: The resource's name in the program, or `None` if `urn` is given.
         urn: The resource's URN, or `None` if `name` is given.
-        reason: Why. Required: whoever reads it later has nobody to ask.
-        expires: The last day, in UTC. Required: an exemption without an end is a rule that nobody has.
+        reason: Why. Required, because a later reader must be able to judge the exemption.
+        expires: The last day, in UTC. Required, because an exemption without an end disables the rule permanently.
     """
 
     name: str | None
@@ -32,19 +32,19 @@ class Exemption:
     expires: datetime.date
 
     def covers(self, urn: str, name: str) -> bool:
-        """Whether it is about this resource."""
+        """Return whether the exemption applies to this resource."""
         return self.urn == urn if self.urn is not None else self.name == name
 
 
 def _parse(raw: Any) -> tuple[Exemption, ...]:
     if not isinstance(raw, list | tuple):
-        raise OptionError("is no list")
+        raise OptionError("is not a list")
     return tuple(_one(number, item) for number, item in enumerate(raw, 1))
 
 
 def _one(number: int, raw: Any) -> Exemption:
     if not isinstance(raw, Mapping) or not all(isinstance(value, str) for value in raw.values()):
-        raise OptionError(f"no. {number} is no object of texts ({', '.join(_KEYS)})")
+        raise OptionError(f"no. {number} is not an object of texts ({', '.join(_KEYS)})")
     unknown = [key for key in raw if key not in _KEYS]
     if unknown:
         raise OptionError(f"no. {number} has {unknown[0]!r}: it takes {', '.join(_KEYS)}")
@@ -55,7 +55,7 @@ def _one(number: int, raw: Any) -> Exemption:
     try:
         expires = datetime.date.fromisoformat(raw.get("expires", ""))
     except ValueError:
-        raise OptionError(f"no. {number} has no day in expires, such as 2030-12-31") from None
+        raise OptionError(f"no. {number} has no valid date in expires, such as 2030-12-31") from None
     return Exemption(raw.get("name"), raw.get("urn"), raw["reason"].strip(), expires)
 
 
@@ -63,7 +63,7 @@ EXEMPT: Final = Option(
     "exempt",
     {
         "type": "array",
-        "description": "resources that the rule leaves alone, each with a reason and a last day (UTC)",
+        "description": "resources that the rule does not check, each with a reason and a last day (UTC)",
         "items": {
             "type": "object",
             "properties": {key: {"type": "string"} for key in _KEYS},
@@ -72,7 +72,7 @@ EXEMPT: Final = Option(
         },
     },
     _parse,
-    "resources that the rule leaves alone, each with a reason and a last day (UTC)",
+    "resources that the rule does not check, each with a reason and a last day (UTC)",
 )
 """The option that every rule has."""
 
@@ -80,7 +80,7 @@ EXEMPT: Final = Option(
 def covering(
     exemptions: tuple[Exemption, ...], urn: str, name: str, today: datetime.date
 ) -> tuple[Exemption | None, Exemption | None]:
-    """The exemption of a resource that is in force, and the one that has expired; `None` where there is none."""
+    """Return a resource's valid exemption and its expired one; each is `None` if it does not exist."""
     ours = [exemption for exemption in exemptions if exemption.covers(urn, name)]
     live = [exemption for exemption in ours if exemption.expires >= today]
     ended = [exemption for exemption in ours if exemption.expires < today]

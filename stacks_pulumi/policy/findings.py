@@ -1,4 +1,4 @@
-"""What a rule has to say about what it looked at."""
+"""The results of a rule."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Violation:
     Something that is not allowed.
 
     Attributes:
-        message: What, its price, the limit and the fix, in one line that stands alone. It holds names, words of
-            the catalogue, figures and the configuration's own words; never a property's value.
-        urn: The resource it is about, where a rule looks at more than one.
+        message: The problem, the price, the limit and the fix, in one line that can be understood alone. It contains
+            names, words of the catalogue, numbers and words of the configuration; never a property's value.
+        urn: The resource with the violation, if the rule checks more than one.
     """
 
     message: str
@@ -26,10 +26,11 @@ class Violation:
 @dataclass(frozen=True)
 class Deferred:
     """
-    A preview cannot tell yet; the same rule decides during the update, before the resource is made.
+    A preview cannot decide, because a value is unknown. The same rule decides in the update, before the resource is
+    created.
 
-    The engine shows it as a warning of its own. Only rules of single resources may use it: a rule of the whole
-    stack runs in an update when everything has been made already.
+    The engine shows it as a separate warning. Only rules for single resources may use it: in an update, a rule for the
+    whole stack runs after all resources have been created.
 
     Attributes:
         property: The property whose value is not known yet.
@@ -41,12 +42,12 @@ class Deferred:
 @dataclass(frozen=True)
 class Notice:
     """
-    Something to read, with which nothing is wrong: it blocks at no level.
+    A message that is not a violation: it does not block at any level.
 
-    At `mandatory` it goes to standard error, which the engine prints; otherwise it is shown as a violation is.
+    At `mandatory` it is written to standard error, which the engine prints; otherwise it is shown like a violation.
 
     Attributes:
-        message: What there is to read; it may have several lines. Of its contents the same holds.
+        message: The text; it may have several lines. It may contain the same as the message of a violation.
     """
 
     message: str
@@ -55,10 +56,10 @@ class Notice:
 @dataclass(frozen=True)
 class NotApplicable:
     """
-    The rule has nothing to judge by.
+    The rule checked nothing, for instance because no limit is set.
 
     Attributes:
-        reason: Why, for the policy pack's summary.
+        reason: The reason, for the policy pack's summary.
     """
 
     reason: str

@@ -18,7 +18,7 @@ from stacks_pulumi.policy.rules.spending_cap import Account
 
 __all__ = ["StacksGuard"]
 
-# Where one limit goes: configuration belongs to single policies, and a limit that one of them missed would be a hole.
+# Argument -> the policies and options that it sets. Configuration is per policy, so one limit must reach all of them.
 _FAN_OUT: Final = {
     "max_monthly_usd": (
         ("monthly-budget", "max_monthly_usd"),
@@ -47,22 +47,22 @@ class StacksGuard:
 
     Args:
         name: The pack's name.
-        only: Names of the policies that are in it; all of them unless given (`PLANS`, `SPEND`, `EXPOSURE`).
+        only: Names of the policies in the pack; by default all of them (`PLANS`, `SPEND`, `EXPOSURE`).
             `known-resources` is in every pack.
-        all: Enforcement level of every policy that `config` gives none.
+        all: Enforcement level of every policy for which `config` sets none.
         max_monthly_usd: What the stack may cost a month, in US dollars: for `monthly-budget`, `budget-warning` and
             `spend-gate`.
         max_container_usd: What one container may cost a month, in US dollars: for `resource-price-cap`.
         allowed_plans: Plans that containers may have: for `allowed-plans` and `clamp-plan`.
         allowed_templates: Templates that containers may have: for `allowed-templates`.
-        config: By policy, a level or an object, as in the file that `--policy-pack-config` takes; for `all`, a level.
-            It goes before the arguments above, and that file goes before it.
+        config: By policy, a level or an object, as in the file for `--policy-pack-config`; for `all`, a level. It
+            overrides the arguments above; the file overrides it.
         account: Lists the account's containers, for `account-headroom` (`stacks_pulumi.cost.live.containers`).
-        extra: Rules of your own (`ResourceRule`, `StackRule`), or policies made with Pulumi's SDK.
+        extra: Your own rules (`ResourceRule`, `StackRule`), or policies made with Pulumi's SDK.
 
     Raises:
-        ValueError: There is no policy of such a name or more than one, no such level, a list is a single text, a limit
-            goes to a policy that is not in the pack, or `all` is given more than a level.
+        ValueError: A policy or a level is unknown, two policies have the same name, a text is given instead of a list,
+            a limit is set but its policy is not in the pack, or `all` is given more than a level.
     """
 
     def __init__(
@@ -116,26 +116,26 @@ class StacksGuard:
         targets = [(policy, option) for policy, option in _FAN_OUT[argument] if policy in wanted]
         if not targets:
             policies = ", ".join(policy for policy, _ in _FAN_OUT[argument])
-            msg = f"{argument} is set, but none of the policies that keep it is in the pack: add one of {policies}"
+            msg = f"{argument} is set, but no policy that uses it is in the pack: add one of {policies}"
             raise ValueError(msg)
         for policy, option in targets:
             self._config.setdefault(policy, {})[option] = value
 
     def policies(self, today: Today = _utc_today) -> list[pulumi_policy.Policy]:
         """
-        The pack's policies, for Pulumi's SDK.
+        Return the pack's policies, for Pulumi's SDK.
 
         Args:
-            today: The day in UTC, which ends exemptions; tests give one.
+            today: Returns the day in UTC, on which exemptions may end; tests pass a fixed one.
         """
-        # Made anew: the running total of spend-gate belongs to one operation.
+        # New objects for each operation, because spend-gate keeps a running total.
         everything = registry.rules(self._account)
         parts = (*(everything[name] for name in self._only), *self._extra)
         pack = Pack(today)
         return [policy_of(part, pack) if isinstance(part, Rule) else part for part in parts]
 
     def initial_config(self) -> dict[str, Any]:
-        """The pack's own configuration, as Pulumi's SDK takes it."""
+        """Return the pack's own configuration in the form of Pulumi's SDK."""
         levels = {level.value: level for level in pulumi_policy.EnforcementLevel}
         return {
             policy: {
@@ -149,7 +149,7 @@ class StacksGuard:
         """
         Serve the pack to the engine that started this program. Never returns.
 
-        Nothing may have been written to standard output before: the engine reads a port number from it.
+        The program must not write to standard output before: the engine reads a port number from it.
         """
         pulumi_policy.PolicyPack(
             name=self.name,
@@ -160,18 +160,18 @@ class StacksGuard:
 
 
 def _list(values: Iterable[str], argument: str) -> list[str]:
-    # A text is a list of its letters, which would make a pack that nobody meant.
+    # Python treats a text as a list of its letters, so the pack would have wrong policies.
     if isinstance(values, str):
-        msg = f"{argument} is the text {values!r}: it takes a list, such as [{values!r}]"
-        raise ValueError(msg)  # noqa: TRY004  (a setting that is wrong is a ValueError here, whatever is wrong with it)
+        msg = f"{argument} is the text {values!r}: it must be a list, such as [{values!r}]"
+        raise ValueError(msg)  # noqa: TRY004  (every wrong setting is a ValueError here)
     return list(values)
 
 
 def _once(names: list[str]) -> None:
-    # The engine knows policies by name: what belongs to one of two, it would take from the other.
+    # The engine identifies policies by name, so it would confuse two with the same name.
     double = [name for number, name in enumerate(names) if name in names[:number]]
     if double:
-        msg = f"two policies of this pack are called {double[0]!r}: give yours a name of its own"
+        msg = f"two policies of this pack are called {double[0]!r}: give yours another name"
         raise ValueError(msg)
 
 
@@ -179,13 +179,13 @@ def _known(names: Iterable[str], known: Iterable[str], argument: str) -> None:
     missing = [name for name in names if name not in known]
     if missing:
         msg = (
-            f"{argument} names {missing[0]!r}, which is no policy of this pack: there are {', '.join(known)}"
+            f"{argument} names {missing[0]!r}, which is not a policy of this pack: it has {', '.join(known)}"
         )
         raise ValueError(msg)
 
 
 def _level_alone(properties: Mapping[str, Any]) -> None:
-    # The engine passes over whatever else stands there: a limit that nothing keeps.
+    # The engine ignores every other key of 'all', so a limit there would have no effect.
     options = [option for option in properties if option != "enforcementLevel"]
     if options:
         msg = f"config sets {options[0]!r} for 'all', which takes a level and nothing else: set it for each policy"
@@ -194,6 +194,6 @@ def _level_alone(properties: Mapping[str, Any]) -> None:
 
 def _level(level: str, policy: str) -> str:
     if level not in get_args(Level):
-        msg = f"the level of {policy!r} is {level!r}: it is one of {', '.join(get_args(Level))}"
+        msg = f"the level of {policy!r} is {level!r}: it must be one of {', '.join(get_args(Level))}"
         raise ValueError(msg)
     return level

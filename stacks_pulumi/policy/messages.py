@@ -1,4 +1,4 @@
-"""What the SDK and people are told, in words that never hold a property's value."""
+"""Messages for the SDK and for users; they never contain a property's value."""
 
 from __future__ import annotations
 
@@ -26,46 +26,46 @@ __all__ = [
 
 
 class _DeferredError(UnknownValueError):
-    """How the SDK is told to warn, in its own words for an unknown value, and in ours for what follows."""
+    """Makes the SDK show its warning for an unknown value, followed by our explanation."""
 
     def __init__(self, name: str, value: str) -> None:
         super().__init__(UNKNOWN_STRING_VALUE, [value])
         self.message = (
-            f"the {value} of {name!r} is not known yet; the update checks it before the resource is made"
+            f"the {value} of {name!r} is not known yet; the update checks it before the resource is created"
         )
 
 
 def misconfigured(rule: Rule, settings: Settings) -> str:
-    """A configuration that is wrong."""
+    """Return the text for a wrong configuration."""
     problems = "; ".join(settings.problems)
     return f"{rule.name} is misconfigured, so nothing passes it: {problems}."
 
 
 def crashed(rule: Rule, subject: str, error: Exception) -> str:
-    """A rule that crashed, and where."""
-    # The error's own text may hold a property's value.
+    """Return the text for a rule that crashed, with the place."""
+    # The error's own text may contain a property's value.
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{place.filename.rsplit('/', 1)[-1]}, line {place.lineno}"
     return (
         f"{rule.name} crashed on {subject} ({type(error).__name__} in {where}), so it is not known whether this is "
-        f"allowed. Please report it; until then, set {rule.name} to disabled to go on without it."
+        f"allowed. Please report it; until then, set {rule.name} to disabled to continue without it."
     )
 
 
 def not_enforced(rule: Rule, name: str, exemption: Exemption) -> None:
-    """Tell people of an exemption that was used."""
+    """Report an exemption that was used, on standard error."""
     sys.stderr.write(f"{rule.name}: {name!r} is exempt until {exemption.expires}: {exemption.reason}\n")
 
 
 def ended_note(exemption: Exemption | None) -> str:
-    """What an exemption that has ended adds to a violation."""
+    """Return the text that is added to a violation whose exemption has ended."""
     if exemption is None:
         return ""
     return f" (Its exemption ended on {exemption.expires}: {exemption.reason}.)"
 
 
 def ambiguous(rule: Rule, exemption: Exemption) -> str:
-    """Return the text for an exemption by a name that several resources have."""
+    """Return the text for an exemption whose name several resources have."""
     return (
         f"{rule.name} has an exemption by the name {exemption.name!r}, which more than one resource has. "
         "A name exempts one resource: give the urn of the resource that you mean."
@@ -73,7 +73,7 @@ def ambiguous(rule: Rule, exemption: Exemption) -> str:
 
 
 def limit_missing(rule: Rule, option: str, other: str) -> str:
-    """Return the text for a limit that another policy of the pack has."""
+    """Return the text for a limit that is set for another policy of the pack, but not for this one."""
     return (
         f"{rule.name} has no {option}, and {other} has one. "
         f"Set {option} for {rule.name} too, or set {rule.name} to disabled."
@@ -81,7 +81,7 @@ def limit_missing(rule: Rule, option: str, other: str) -> str:
 
 
 def show(rule: Rule, message: str) -> None:
-    """Print a notice. Standard error is shown in the operation's output, and blocks at no level."""
+    """Print a notice on standard error: the engine shows it in the operation's output, and it does not block."""
     sys.stderr.write(f"{rule.name}:\n{message}\n")
 
 
@@ -90,7 +90,7 @@ def tell_sdk(
     findings: list[Finding],
     name: str,
 ) -> None:
-    """Tell the SDK what is no violation."""
+    """Report the findings to the SDK that are not violations."""
     for finding in findings:
         if isinstance(finding, Deferred):
             raise _DeferredError(name, finding.property)

@@ -1,9 +1,9 @@
 """
-The configuration of a rule: what may be set, what it must look like, and what was set.
+The configuration of a rule: its options, their types, and the values that were set.
 
-The engine checks a pack's configuration against the schemas, but lets misspelt names pass without a word, and
-whoever runs a pack in another way may check nothing. So everything is checked here again, and what is wrong becomes
-a violation: a limit that was meant to be set and is not must never look like one that is kept.
+The engine checks a pack's configuration against the schemas, but it ignores misspelt names without a message. Other
+ways to run a pack may check nothing. So everything is checked here again, and an error in the configuration is a
+violation: otherwise a limit with a misspelt name would have no effect, and every stack would seem to keep it.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ Schema: TypeAlias = dict[str, Any]
 
 
 class OptionError(Exception):
-    """A value is not what its option takes; the text continues a sentence that names the option."""
+    """A value is invalid for its option; the text continues a sentence that begins with the option's name."""
 
 
 @dataclass(frozen=True)
 class Option:
     """
-    One thing that can be set.
+    One option of a rule.
 
     Attributes:
         name: Its key in the configuration.
-        schema: JSON schema, for the engine and for documentation; with the default, if there is one.
-        parse: Raw value to typed value. Raises `OptionError`.
+        schema: JSON schema, for the engine and for the documentation; with the default, if it has one.
+        parse: Converts the raw value to a typed value. Raises `OptionError`.
         help: What it does, in one line.
-        shared: Whether it is one limit that several policies of a pack keep.
-        catalogue: The names that it takes, beside those in `new_names`; empty for any.
+        shared: Whether several policies of a pack have this limit, so that it must be set for all of them.
+        catalogue: The names that it accepts in addition to those in `new_names`; empty for any name.
     """
 
     name: str
@@ -62,17 +62,17 @@ class Option:
 
     @property
     def default(self) -> Any:
-        """The raw default; `None` if unset means something of its own."""
+        """The raw default; `None` if the option has none."""
         return self.schema.get("default")
 
 
 def money(name: str, help: str, default: Decimal | None = None, least: Decimal = Decimal(0)) -> Option:
-    """A sum in US dollars a month."""
+    """Return an option for an amount in US dollars a month."""
 
     def parse(raw: Any) -> Decimal:
         if isinstance(raw, bool) or not isinstance(raw, int | float) or not Decimal(str(raw)).is_finite():
-            raise OptionError("is no number of US dollars")
-        # By way of its text, 19.99 stays 19.99.
+            raise OptionError("is not an amount in US dollars")
+        # Converted through its text, so that 19.99 stays 19.99.
         amount = Decimal(str(raw))
         if amount < least:
             raise OptionError(f"is less than {usd(least)}")
@@ -84,11 +84,11 @@ def money(name: str, help: str, default: Decimal | None = None, least: Decimal =
 
 
 def whole(name: str, help: str, default: int | None = None, most: int = 1_000_000, least: int = 0) -> Option:
-    """A whole number from `least` to `most`."""
+    """Return an option for a whole number from `least` to `most`."""
 
     def parse(raw: Any) -> int:
         if isinstance(raw, bool) or not isinstance(raw, int | float) or raw != raw // 1:
-            raise OptionError("is no whole number")
+            raise OptionError("is not a whole number")
         if not least <= raw <= most:
             raise OptionError(f"is not between {least} and {most}")
         return int(raw)
@@ -97,16 +97,16 @@ def whole(name: str, help: str, default: int | None = None, most: int = 1_000_00
 
 
 def percent(name: str, help: str, default: int) -> Option:
-    """A whole percentage, 1 to 100."""
+    """Return an option for a whole percentage, 1 to 100."""
     return whole(name, help, default, most=100, least=1)
 
 
 def choice(name: str, help: str, *words: str) -> Option:
-    """One of several words; the first is the default."""
+    """Return an option for one of several words; the first is the default."""
 
     def parse(raw: Any) -> str:
         if raw not in words:
-            raise OptionError(f"is none of {', '.join(words)}")
+            raise OptionError(f"is not one of {', '.join(words)}")
         return str(raw)
 
     return Option(name, _schema("string", help, words[0], enum=list(words)), parse, help)
@@ -115,7 +115,7 @@ def choice(name: str, help: str, *words: str) -> Option:
 def names(
     name: str, help: str, default: tuple[str, ...] | None = None, *, catalogue: Iterable[str]
 ) -> Option:
-    """A list of names of the catalogue."""
+    """Return an option for a list of names of the catalogue."""
     default_list = None if default is None else list(default)
     schema = _schema("array", help, default_list, items={"type": "string"})
     return Option(name, schema, _names, help, catalogue=tuple(catalogue))
@@ -125,17 +125,17 @@ NEW_NAMES: Final = "new_names"
 
 
 def new_names() -> Option:
-    """The names that the platform has and this version's catalogue does not."""
+    """Return the option for names that the platform has, but not this version's catalogue."""
     help = "names to accept in the lists above although this version's catalogue does not have them"
     return Option(NEW_NAMES, _schema("array", help, [], items={"type": "string"}), _names, help)
 
 
 def names_by_tag(name: str, help: str, *, catalogue: Iterable[str]) -> Option:
-    """Lists of names of the catalogue by stack tag: `{"env=prod": [...]}`."""
+    """Return an option for lists of names of the catalogue by stack tag: `{"env=prod": [...]}`."""
 
     def parse(raw: Any) -> dict[str, tuple[str, ...]]:
         if not isinstance(raw, Mapping):
-            raise OptionError('is no object such as {"env=prod": ["standard"]}')
+            raise OptionError('is not an object such as {"env=prod": ["standard"]}')
         return {_tag(key): _names(value) for key, value in raw.items()}
 
     lists = {"type": "array", "items": {"type": "string"}}
@@ -144,18 +144,18 @@ def names_by_tag(name: str, help: str, *, catalogue: Iterable[str]) -> Option:
 
 
 def tag(name: str, help: str) -> Option:
-    """A stack tag with its value: `env=prod`."""
+    """Return an option for a stack tag with its value: `env=prod`."""
     return Option(name, _schema("string", help, None, pattern="^[^=]+=.*$"), _tag, help)
 
 
 def pattern(name: str, help: str) -> Option:
-    """A regular expression."""
+    """Return an option for a regular expression."""
 
     def parse(raw: Any) -> re.Pattern[str]:
         try:
             return re.compile(raw)
         except (re.error, TypeError, OverflowError, RecursionError):
-            raise OptionError("is no regular expression") from None
+            raise OptionError("is not a regular expression") from None
 
     return Option(name, _schema("string", help, None), parse, help)
 
@@ -167,13 +167,13 @@ def _schema(kind: str, description: str, default: Any, **more: Any) -> Schema:
 
 def _names(raw: Any) -> tuple[str, ...]:
     if not isinstance(raw, list | tuple) or not all(isinstance(item, str) for item in raw):
-        raise OptionError("is no list of names")
+        raise OptionError("is not a list of names")
     return tuple(raw)
 
 
 def _tag(raw: Any) -> str:
     if not isinstance(raw, str) or not raw.partition("=")[0] or "=" not in raw:
-        raise OptionError("is no stack tag with its value, such as env=prod")
+        raise OptionError("is not a stack tag with its value, such as env=prod")
     return raw
 
 
@@ -182,10 +182,10 @@ _NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 class Settings:
     """
-    What a rule was told: its configuration with defaults filled in, and the tags of the stack.
+    The input of a rule: its configuration, completed with the defaults, and the tags of the stack.
 
     Attributes:
-        problems: What is wrong with the configuration, one text each. A rule is not run while there are any.
+        problems: The errors in the configuration, one text each. With an error, the rule is not run.
         tags: The tags of the stack.
     """
 
@@ -201,7 +201,7 @@ class Settings:
         raw = raw or {}
         known = [option.name for option in options]
         self.problems += [
-            f"{key!r} is no option of it: it has {', '.join(known)}" for key in raw if key not in known
+            f"{key!r} is not an option: it has {', '.join(known)}" for key in raw if key not in known
         ]
         for option in options:
             value = raw.get(option.name)
@@ -214,7 +214,7 @@ class Settings:
             self.problems += self._not_in_catalogue(option)
 
     def _not_in_catalogue(self, option: Option) -> Iterator[str]:
-        """A misspelt name in a list of what is denied would deny nothing."""
+        """Yield an error for each unknown name: a misspelt name in a list of denied names would deny nothing."""
         value = self._values.get(option.name)
         if not option.catalogue or value is None:
             return
@@ -232,15 +232,15 @@ class Settings:
         return self._values[name]
 
     def money(self, name: str) -> Decimal | None:
-        """An option made by `money`."""
+        """Return the value of an option made by `money`."""
         value = self._values[name]
         return value if isinstance(value, Decimal) else None
 
     def names(self, name: str) -> tuple[str, ...]:
-        """An option made by `names`; empty if it is not set."""
+        """Return the value of an option made by `names`; empty if it is not set."""
         return self._values[name] or ()
 
     def tagged(self, tag: str) -> bool:
-        """Whether the stack has a tag with this value (`env=prod`)."""
+        """Return whether the stack has a tag with this value (`env=prod`)."""
         key, _, value = tag.partition("=")
         return self.tags.get(key) == value

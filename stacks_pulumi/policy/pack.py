@@ -1,4 +1,4 @@
-"""What the policies of one pack know together, and how the SDK's arguments become plain data."""
+"""The data that the policies of one pack share, and the conversion of the SDK's arguments to plain data."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ Report: TypeAlias = pulumi_policy.ReportViolation
 @dataclass
 class Pack:
     """
-    What the policies of one pack share during one operation.
+    The data that the policies of one pack share during one operation.
 
     Attributes:
-        today: The day in UTC, which ends exemptions.
+        today: Returns the day in UTC, on which exemptions may end.
     """
 
     today: Today
@@ -42,10 +42,10 @@ class Pack:
         self, resource: pulumi_policy.ResourceValidationArgs | pulumi_policy.PolicyResource
     ) -> str | None:
         """
-        Return the kind of a resource, as it was recognised first in this operation.
+        Return the kind of a resource that was first recognised in this operation.
 
-        That was by its checked inputs. A policy of the stack sees the outputs of an unchanged resource, and those that
-        version 0.2 wrote have no marker.
+        It was recognised by the checked inputs. A policy for the stack gets the outputs of an unchanged resource, and
+        outputs written by version 0.2 do not contain the kind.
         """
         if resource.urn not in self._kinds:
             self._kinds[resource.urn] = kind_of(resource.resource_type, plain(resource.props))
@@ -53,9 +53,9 @@ class Pack:
 
     def limit_missing(self, rule: Rule, settings: Settings) -> str:
         """
-        Return what is wrong if another policy has a shared limit that this one lacks; empty if nothing is.
+        Return the error if another policy has a shared limit that this one lacks; else an empty text.
 
-        The engine tells a policy its own configuration only, so each call also notes what this policy was given.
+        The engine passes to a policy only its own configuration, so each call also records this policy's limits.
         """
         for option in rule.options:
             if option.shared:
@@ -72,7 +72,7 @@ def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the SDK's properties as a dictionary, with unknown values as `UNKNOWN`."""
     result: dict[str, Any] = {}
     for name in properties:
-        # The pickled provider is large, and policies do not need it.
+        # Policies do not need the pickled provider, which is large.
         if name != "__provider":
             try:
                 value = properties[name]
@@ -85,7 +85,7 @@ def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
 def settings_of(
     rule: Rule, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs
 ) -> Settings:
-    """Return what a rule was told."""
+    """Return the input of a rule: its configuration and the stack's tags."""
     return Settings(rule.all_options, args.get_config(), args.stack_tags)
 
 
@@ -114,9 +114,9 @@ class PackConfiguration:
 
     def concerns(self, args: pulumi_policy.ResourceValidationArgs) -> bool:
         """
-        Return whether this resource is one to check the configuration at.
+        Return whether to check the configuration when the engine sends this resource.
 
-        The root comes first. A limit of another policy may be seen only after it, so such a rule looks at every
-        resource: the provider of a container, at the latest, comes before the container.
+        The engine sends the root resource first. A limit of another policy may become known only after that. So a rule
+        with a shared limit checks at every resource: the last check before a container is at the container's provider.
         """
         return self._shares or args.resource_type == tokens.STACK

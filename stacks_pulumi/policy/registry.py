@@ -1,4 +1,4 @@
-"""All rules, and the packs that they come in."""
+"""All rules, and the names of the rules in each pack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLANS: Final = (
     "clamp-plan",
     known_resources.KNOWN_RESOURCES,
 )
-"""Which containers may be made, and how many."""
+"""Which containers are allowed, and how many."""
 
 SPEND: Final = (
     "monthly-budget",
@@ -40,15 +40,15 @@ EXPOSURE: Final = (
     "no-unmanaged-access",
     known_resources.KNOWN_RESOURCES,
 )
-"""Who may connect, and what is kept from being lost."""
+"""Who may connect, and which containers must be protected."""
 
 
 def rules(account_reader: spending_cap.Account | None = None) -> dict[str, Rule]:
     """
-    Every rule by name; made anew, because `spend-gate` keeps a running total.
+    Return every rule by name. The rules are new objects, because `spend-gate` keeps a running total.
 
     Args:
-        account_reader: Lists the account's containers, for `account-headroom`; `None` if no rule may ask.
+        account_reader: Lists the account's containers, for `account-headroom`; `None` for no requests to the API.
     """
     everything: tuple[Rule, ...] = (
         *plans.RULES,

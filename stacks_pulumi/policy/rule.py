@@ -1,4 +1,4 @@
-"""A rule: a plain function on a view, with everything that people and the engine have to know about it."""
+"""A rule: a plain function on a view, with the data about it that users and the engine need."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ V = TypeVar("V", bound=ResourceView)
 @dataclass(frozen=True)
 class Rule:
     """
-    What all rules have.
+    The base class of all rules.
 
     Attributes:
         name: Its name in a pack's configuration.
         description: One line; the engine prints it above every violation.
-        level: The enforcement level that it has unless it is configured.
-        severity: How bad a violation is.
-        fix: How to put a violation right.
-        options: What can be set, beside `exempt`, which every rule has.
+        level: The default enforcement level.
+        severity: The severity of a violation.
+        fix: How to fix a violation.
+        options: Its options, without `exempt`, which every rule has.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Rule:
 
     @property
     def all_options(self) -> tuple[Option, ...]:
-        """Everything that can be set."""
+        """All options, with `exempt`."""
         listed = any(option.catalogue for option in self.options)
         return (*self.options, *((new_names(),) if listed else ()), EXEMPT)
 
@@ -50,11 +50,11 @@ class Rule:
 @dataclass(frozen=True)
 class ResourceRule(Rule, Generic[V]):
     """
-    A rule about one resource: runs in previews, and in updates before the resource is made.
+    A rule for one resource: it runs in previews, and in updates before the resource is created.
 
     Attributes:
-        view: Which resources it looks at.
-        check: Says what is wrong with one.
+        view: The type of the resources that it checks.
+        check: Yields the findings for one resource.
     """
 
     view: type[V] = field(kw_only=True)
@@ -64,13 +64,13 @@ class ResourceRule(Rule, Generic[V]):
 @dataclass(frozen=True)
 class StackRule(Rule):
     """
-    A rule about all resources together.
+    A rule for all resources together.
 
-    It runs at the end of a preview, and of an update: then everything has been made already. So what must be
-    stopped has to be found by it in the preview, with what is not known counted at its worst.
+    It runs at the end of a preview and at the end of an update. At the end of an update, all resources have been
+    created. So it must find a violation in the preview, and it must assume the worst case for unknown values.
 
     Attributes:
-        check: Says what is wrong with a stack.
+        check: Yields the findings for a stack.
     """
 
     check: Callable[[StackView, Settings], Iterable[Finding]] = field(kw_only=True)
@@ -79,11 +79,11 @@ class StackRule(Rule):
 @dataclass(frozen=True)
 class Remediation(Rule, Generic[V]):
     """
-    A rule that puts a resource right instead of refusing it.
+    A rule that corrects a resource instead of refusing it.
 
     Attributes:
-        view: Which resources it looks at.
-        changes: The input properties to set, by name; empty for a resource that is right.
+        view: The type of the resources that it checks.
+        changes: Returns the input properties to set, by name; empty for a correct resource.
     """
 
     view: type[V] = field(kw_only=True)

@@ -1,11 +1,11 @@
 """
-Test policies without an engine: rules and whole packs on plain properties, values that are not known included.
+Test policies without an engine: run rules and whole packs on plain properties, also with unknown values.
 
 ```python
 from stacks_pulumi.policy import UNKNOWN, StacksGuard
 from stacks_pulumi.policy.testing import PackTester, container
 
-def test_an_unknown_plan_counts_at_its_worst():
+def test_an_unknown_plan_counts_as_the_most_expensive_one():
     pack = PackTester(StacksGuard(max_monthly_usd=19))
 
     outcome = pack.preview(container("a", plan="premium"), container("b", plan=UNKNOWN))
@@ -13,8 +13,8 @@ def test_an_unknown_plan_counts_at_its_worst():
     outcome.assert_blocked_by("monthly-budget", "'b'")
 ```
 
-The SDK's own analyzer does the work, in this process, from the same protobuf messages that the engine sends, so
-what it does to unknown values, secrets, levels and configuration happens here too. Works for packs of any origin.
+The SDK's own analyzer runs in this process, with the same protobuf messages that the engine sends. So unknown values,
+secrets, levels and configuration are treated as in a real operation. It works for all packs, also for those of others.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ _APP: Final = "usr-00000000-app"
 
 def resource(type: str, name: str, /, *, protect: bool = False, **properties: Any) -> Resource:
     """
-    A resource of any type, with exactly these properties.
+    Return a resource of any type, with exactly these properties.
 
     Args:
-        type: Its type token, or the name of one of our classes: `Container`.
+        type: Its type token, or the name of a class of this package: `Container`.
         name: The resource's name in the program.
         protect: Whether the engine refuses to delete it.
         properties: Its properties.
@@ -71,7 +71,7 @@ def container(
     name: str, /, template: Any = "nodejs", *, protect: bool = False, **properties: Any
 ) -> Resource:
     """
-    A Container as its provider's `check` leaves it: with its name, its default plan and its price.
+    Return a Container with the values that the provider's `check` adds: name, default plan and price.
 
     Args:
         name: The resource's name in the program.
@@ -100,13 +100,13 @@ def allowed_ip(
     name: str, /, ip_address: Any, service_type: Any = "both", *, of: str | None = None, **properties: Any
 ) -> Resource:
     """
-    An AllowedIp.
+    Return an AllowedIp.
 
     Args:
         name: The resource's name in the program.
         ip_address: An address or a network, `UNKNOWN` or a `Secret`.
         service_type: `http`, `tcp` or `both`.
-        of: The name of the Container resource that it is given; `None` for a container that exists already.
+        of: The name of the Container resource that it refers to; `None` for a container outside of the program.
         properties: More inputs.
     """
     inputs = {"container": _APP, "ip_address": ip_address, "service_type": service_type, **properties}
@@ -115,12 +115,12 @@ def allowed_ip(
 
 def pinned_backup(name: str, /, of: str | None = None, container: Any = _APP, **properties: Any) -> Resource:
     """
-    A PinnedBackup.
+    Return a PinnedBackup.
 
     Args:
         name: The resource's name in the program.
-        of: The name of the Container resource that it is given; `None` if it is given an id.
-        container: That id; `UNKNOWN` for a container that the same operation makes.
+        of: The name of the Container resource that it refers to; `None` if it refers to an id.
+        container: That id; `UNKNOWN` for a container that the same operation creates.
         properties: More inputs.
     """
     sources = {} if of is None else {"container": [of]}
@@ -128,20 +128,20 @@ def pinned_backup(name: str, /, of: str | None = None, container: Any = _APP, **
 
 
 def vpn_client(name: str, /, **properties: Any) -> Resource:
-    """A VpnClient, of a container that is there already."""
+    """Return a VpnClient of a container that exists already."""
     return Resource(tokens.VPN_CLIENT, name, {"container": _APP, "name": name, **properties})
 
 
 @dataclass(frozen=True)
 class Outcome:
     """
-    How an operation ended.
+    The result of an operation.
 
     Attributes:
-        findings: Everything that was reported, in order.
-        made: The names of the resources that an update made; a preview makes none.
+        findings: All reports, in order.
+        made: The names of the resources that an update created; empty for a preview.
         properties: By resource name, its properties after remediation; secrets are `Secret`.
-        not_applicable: By policy, why it had nothing to judge by.
+        not_applicable: By policy, the reason why it checked nothing.
     """
 
     findings: tuple[Diagnostic, ...]
@@ -151,23 +151,23 @@ class Outcome:
 
     @property
     def blocked(self) -> bool:
-        """Whether a mandatory policy was violated: the engine's exit code is 1."""
+        """Whether a mandatory policy was violated, so that the engine's exit code is 1."""
         return any(finding.level == "mandatory" for finding in self.findings)
 
     def of(self, policy: str) -> tuple[Diagnostic, ...]:
-        """What one policy reported."""
+        """Return the reports of one policy."""
         return tuple(finding for finding in self.findings if finding.policy == policy)
 
     def assert_passes(self) -> None:
-        """Nothing was reported, not even a warning."""
+        """Assert that nothing was reported, not even a warning."""
         assert not self.findings, f"expected no finding, got:\n{self}"  # noqa: S101  (an assertion is its purpose)
 
     def assert_blocked_by(self, policy: str, *texts: str) -> None:
-        """This policy was violated, mandatory, and its messages hold these texts."""
+        """Assert a mandatory violation of this policy whose messages contain these texts."""
         self._assert(policy, "mandatory", texts)
 
     def assert_warned_by(self, policy: str, *texts: str) -> None:
-        """This policy was violated, advisory, and its messages hold these texts."""
+        """Assert an advisory violation of this policy whose messages contain these texts."""
         self._assert(policy, "advisory", texts)
 
     def _assert(self, policy: str, level: str, texts: tuple[str, ...]) -> None:
@@ -185,7 +185,7 @@ def load_pack(directory: str | Path) -> tuple[str, list[pulumi_policy.Policy], d
     Run a pack's `__main__.py` and return the name, policies and configuration that it would serve.
 
     Raises:
-        ValueError: It serves none.
+        ValueError: It does not serve a pack.
     """
     served: list[tuple[str, list[pulumi_policy.Policy], dict[str, Any]]] = []
 
@@ -202,13 +202,13 @@ def load_pack(directory: str | Path) -> tuple[str, list[pulumi_policy.Policy], d
 
 class PackTester:
     """
-    A policy pack, and operations that it is part of.
+    Runs a policy pack in previews and updates.
 
     Args:
         pack: A `StacksGuard`, a pack's folder, or policies made with Pulumi's SDK.
-        config: What `--policy-pack-config` would hold: by policy (or `all`), a level or an object.
+        config: The content of the file for `--policy-pack-config`: by policy (or `all`), a level or an object.
         tags: The stack's tags.
-        today: The day in UTC that exemptions are judged by; only for a `StacksGuard`.
+        today: The day in UTC on which exemptions may end; only for a `StacksGuard`.
     """
 
     def __init__(
@@ -223,24 +223,25 @@ class PackTester:
         self._config, self._tags, self._today = config or {}, dict(tags or {}), today
 
     def preview(self, *resources: Resource) -> Outcome:
-        """What `pulumi preview` shows: every resource, then the stack."""
+        """Return the result of `pulumi preview`: the policies check every resource, then the stack."""
         return self._run(resources, preview=True)
 
     def update(self, *resources: Resource) -> Outcome:
         """
-        What `pulumi up --skip-preview` does: one resource after the other, until one is refused; then the stack.
+        Return the result of `pulumi up --skip-preview`: one resource after the other until one is refused, then the
+        stack.
 
         Raises:
-            ValueError: A value is `UNKNOWN`: in an update there is none.
+            ValueError: A value is `UNKNOWN`; an update has no unknown values.
         """
         unknown = [resource.name for resource in resources if UNKNOWN in resource.properties.values()]
         if unknown:
-            msg = f"{unknown[0]!r} has an unknown value: an update knows all values by the time a policy sees them"
+            msg = f"{unknown[0]!r} has an unknown value: in an update, all values are known when a policy checks them"
             raise ValueError(msg)
         return self._run(resources, preview=False)
 
     def _analyzer(self) -> Analyzer:
-        """A new one for each operation, as the engine starts a new process."""
+        """Return a new analyzer for each operation, as the engine starts a new process."""
         if isinstance(self._pack, StacksGuard):
             today = self._today
             policies = self._pack.policies() if today is None else self._pack.policies(lambda: today)

@@ -1,7 +1,7 @@
 """
-The Pulumi side: resource classes and the stateless handlers behind them.
+The resource classes and their stateless handlers.
 
-A call of the engine goes through a host (`stacks_pulumi.hosts`) -> `_handler.py` (every call) -> `<noun>.py` (the
-resource and its handler) -> `_session.py` (the client for this account) -> `stacks_pulumi.api`. What a handler knows
-of the engine is `_engine_call.EngineCall`.
+A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handler.py` (every call) -> `<noun>.py` (the
+resource and its handler) -> `_session.py` (the client for this account) -> `stacks_pulumi.api`. A handler accesses the
+engine only through `_engine_call.EngineCall`.
 """

@@ -1,9 +1,10 @@
 """
-What an operation of the engine has adopted, for all of its provider processes.
+The objects that one operation of the engine has adopted, shared by all of its provider processes.
 
-Each explicit provider has a process of its own, and so a register of owners of its own. A container that moves to
-another provider and resource in one `up`, without an alias, is adopted in one process and deleted in the other. So each
-adoption is written to a file that the processes of one engine share; they know each other by the engine's address.
+Each explicit provider has a separate process with a separate register of owners. If a program moves a container to
+another provider and resource in one `up`, without an alias, one process adopts the container and the other one would
+delete it. So each adoption is written to a file that all processes of one engine read; the engine's address identifies
+it.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from stacks_pulumi._home import pulumi_home
 __all__ = ["adopted_elsewhere", "record_adoption"]
 
 _KEPT: Final = 3 * 3600.0
-"""Seconds for which a file counts. A later engine may have the same port."""
+"""Seconds for which a file is valid: a later engine may have the same port."""
 
 
 def record_adoption(engine: str, kind: str, id_: str, token: str | None) -> None:
-    """Record that the object was adopted. Without an engine there is no other process to tell."""
+    """Record that the object was adopted. No-op without an engine, because then no other process exists."""
     file = _file(engine)
     if file is None:
         return
-    # A folder that cannot be written costs the protection between processes, not the adoption.
+    # If the folder cannot be written, only the protection between processes is lost; the adoption goes on.
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         for other in file.parent.iterdir():

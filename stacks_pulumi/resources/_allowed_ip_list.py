@@ -1,12 +1,12 @@
 """
 A container's list of allowed addresses.
 
-Two rules make it delicate. The list is never empty while external access is on: the API does not remove the last
-entry, and between two steps a client must not lose its access. And turning external access on adds the caller's own
-address, which the program did not ask for.
+Two rules of the API complicate changes. The list is never empty while external access is on: the API does not remove
+the last entry, and between two steps a client must not lose its access. And when external access is turned on, the API
+adds the caller's own address, which the program did not request.
 
-An entry is identified by its address. Its id changes with its description and service type, because the API can only
-add another entry; where the API lets an address be in the list twice, its entries belong together.
+An entry is identified by its address. A change of its description or service type also changes its id, because the API
+can only add another entry. If the API has an address in the list twice, both entries count as one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _AUTO_ADDED: Final = "your ip (auto-added)"
 """The API's own description of the caller's entry, in lower case (guide, "List Allowed IPs")."""
 
 PLACEHOLDER: Final = {
-    # An address reserved for documentation (RFC 5737): no packet ever comes from it.
+    # An address reserved for documentation (RFC 5737), which no client has.
     "ip_address": "192.0.2.1",
     "description": "placeholder while an entry is changed",
     "service_type": "http",
@@ -65,7 +65,7 @@ class AllowedIpList:
     container: str
 
     def read(self, address: str, olds: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The entry's outputs, or `None` if it, the container or the whole access is gone."""
+        """Return the entry's outputs; `None` if the entry or the container is deleted, or external access is off."""
         try:
             access = self.session.reads.get("allowed_ips", self.container, ask=self._access)
         except NotFoundError:
@@ -77,9 +77,9 @@ class AllowedIpList:
         found = find_container(self.session, self.container, shared=True)
         if found is None or not _is_ours(entries, olds, found.created_at):
             return None
-        # A second entry for the address that says something else is drift.
+        # A second, different entry for the same address is drift.
         entry = next((entry for entry in entries if not says(entry, olds)), entries[0])
-        # The caller's address is back if access was turned off and on, and the next update removes it again.
+        # Turning external access off and on adds the caller's address again; the next update removes it.
         revoke = bool(olds.get("revoke_auto_added"))
         undone = ["revoke_auto_added"] if revoke and unwanted(access.allowed_ips, address, olds) else []
         return {
@@ -94,7 +94,7 @@ class AllowedIpList:
         }
 
     def change(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the entry another description or service type, which the API can only do as another entry."""
+        """Change the entry's description or service type. The API can do that only by adding another entry."""
         address = inputs["ip_address"]
         with self.session.turn(self.container):
             created_at = creation_time(self.session, self.container)
@@ -114,8 +114,8 @@ class AllowedIpList:
         """
         Remove the address.
 
-        The API keeps the last entry. Before a replacement a placeholder takes its place, so that external access and
-        its host name stay; otherwise external access is turned off.
+        The API does not remove the last entry. Before a replacement, a placeholder is added, so that external access
+        and its host name stay. Otherwise external access is turned off.
         """
         with self.session.turn(self.container), contextlib.suppress(NotFoundError):
             access = self._access()
@@ -136,7 +136,7 @@ class AllowedIpList:
             try:
                 self.take_out(going)
             except _REFUSED:
-                # The other entries were removed meanwhile, or the API has another reason.
+                # Another client has removed the other entries, or the API has another reason.
                 if not _only(going, self._access()):
                     raise
                 self._make_room(access, address, going, replacing=replacing)
@@ -169,7 +169,7 @@ class AllowedIpList:
     def bring(
         self, entries: Sequence[models.AllowedIp], inputs: Mapping[str, Any]
     ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
-        """An entry that is as the inputs say, and those that it replaces, which are still in the list."""
+        """Add an entry that matches the inputs; return it, and the entries to remove, which it replaces."""
         olds = entries_of(entries, inputs["ip_address"])
         right = next((entry for entry in olds if says(entry, inputs)), None)
         if right is not None:
@@ -187,12 +187,12 @@ class AllowedIpList:
     def _bring_old_first(
         self, entries: Sequence[models.AllowedIp], old: models.AllowedIp, inputs: Mapping[str, Any]
     ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
-        """The same if the API refuses an address that is in the list: the old entry goes, then the new one comes."""
+        """Do the same if the API refuses an address twice: remove the old entry, then add the new one."""
         placeholder: list[models.AllowedIp] = []
         try:
             self.take_out([old])
         except _REFUSED:
-            # It is the only one. A reserved address keeps the list from being empty meanwhile.
+            # It is the only entry. A reserved address is added, so that the list is not empty for a moment.
             placeholder = [self._put(PLACEHOLDER, entries)]
             self.take_out([old])
         left = models.Listing([*(entry for entry in entries if entry.id != old.id), *placeholder])
@@ -237,7 +237,7 @@ class AllowedIpList:
 
     def _close(self, access: models.ExternalAccess, address: str) -> None:
         self.session.client.containers.external_access(self.container, enabled=False)
-        # In a `destroy` the container usually goes next; in an `up` it stays, and its program should know.
+        # In a `destroy` the container is usually deleted next; in an `up` it stays, and the user must be told.
         say = self.op.inform if OWNERSHIP.owner("Container", self.container) is None else self.op.warn
         say(
             f"{address} was the last address that could reach {self.container}, and the API keeps the last one in its "
@@ -281,10 +281,11 @@ def _is_ours(
     entries: Iterable[models.AllowedIp], olds: Mapping[str, Any], container_created_at: str | None
 ) -> bool:
     """
-    Whether entries for an address are those of the state.
+    Return whether the entries for an address are the ones in the state.
 
-    A later container with the same id has another list. Its creation time shows that, or an entry in the state that is
-    older than it; unless the entry's own id, which is unique, is still in the list.
+    A later container with the same id has another list. It is a later one if its creation time differs from the one in
+    the state, or if the entry in the state is older than the container. If the list still has the entry's own id, which
+    is unique, it is the same list.
     """
     if any(entry.id == olds.get("entry_id") for entry in entries):
         return True
@@ -314,11 +315,11 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
     """
     The creation of an entry: POST, then the removal of the entries that it replaces.
 
-    One at a time per container, because each looks at the list before it changes it.
+    For each container, only one creation runs at a time, because each reads the list before it changes it.
     """
 
     kind: ClassVar = "AllowedIp"
-    # A program that declares addresses by their position in a list moves each to another resource when one goes.
+    # A program may name the resources by an address's position in a list: if one is removed, the others move.
     passes_on: ClassVar = True
 
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
@@ -328,7 +329,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         self._replaced: list[models.AllowedIp] = []
 
     def under_way(self) -> contextlib.AbstractContextManager[None]:
-        """Take the container's turn."""
+        """Wait until no other creation runs for the container."""
         return self.session.turn(self.inputs["container"])
 
     def create(self) -> models.AllowedIp:
@@ -346,7 +347,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
                 return self._list.bring((), self.inputs)[0]
         refuse_if_recreated(container, creation_time(self.session, container))
         self._before = self._list.open_access(address).allowed_ips
-        # The caller's own entry is not managed: a program that allows that address means it.
+        # The API added the caller's own entry, so a program that declares that address may take it over.
         taken = [entry for entry in entries_of(self._before, address) if not is_auto_added(entry)]
         if taken:
             msg = f"{address} is in the list of {self.inputs['container']} already"
@@ -359,14 +360,14 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         return child_id(self.inputs["container"], self.inputs["ip_address"])
 
     def finish(self, thing: models.AllowedIp) -> dict[str, Any]:
-        """Bring an adopted entry to what the program says, and remove what should not be in the list."""
+        """Update an adopted entry to match the program, and remove the entries that must not be in the list."""
         if self.adopted:
             thing, self._replaced = self._list.bring(self._before, self.inputs)
         self._list.take_out(
             [*self._replaced, *unwanted(self._before, self.inputs["ip_address"], self.inputs)]
         )
         if self.inputs.get("revoke_auto_added"):
-            # One look serves the other addresses of the container.
+            # One read of the list serves the other addresses of the container.
             self.session.created.revoke(self.inputs["container"])
         return self.known(thing, None)
 
@@ -375,21 +376,21 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         return {**self.inputs, **described(thing, creation_time(self.session, self.inputs["container"]))}
 
     def describe_failure(self, thing: models.AllowedIp, error: StacksError) -> str:
-        """Return which step failed, and what to do."""
+        """Return the message: which step failed, and what to do."""
         return (
             f"{self.inputs['ip_address']} may reach {self.inputs['container']} now, but an entry that should be gone "
             f"is still in the list: {error}. `pulumi up` tries again"
         )
 
     def describe(self, thing: models.AllowedIp) -> str:
-        """Return the entry, as the list shows it."""
+        """Return a description of the entry as it is in the list."""
         return (
             f"the rule for {self.inputs['ip_address']} in the list of {self.inputs['container']} "
             f"({thing.id}, {thing.service_type}, {thing.description!r})"
         )
 
     def was_lost(self, thing: models.AllowedIp) -> bool:
-        """Return whether the entry is as the program says, and the container this stack's."""
+        """Return whether the entry matches the program and the container belongs to this stack."""
         return says(thing, self.inputs) and is_own_container(self.session, self.inputs["container"])
 
     def roll_back(self, thing: models.AllowedIp) -> None:

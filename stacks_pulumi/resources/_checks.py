@@ -1,8 +1,7 @@
 """
-Small validators for the inputs: each returns the normal form or raises ValueError with what is wrong and what to do.
+Validators for the inputs. Each returns the value in its normal form, or raises ValueError with the problem and the fix.
 
-Numbers reach a provider as floats, whatever the program wrote (`5` is `5.0`): the normal form of a whole number is
-`int`.
+The engine passes every number as a float (`5` is `5.0`); the normal form of a whole number is `int`.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _NAME_CHARACTERS: Final = re.compile(r"[A-Za-z0-9-]+")
 
 
 def text(value: Any) -> str:
-    """Text that is not empty."""
+    """Return a text that is not empty."""
     if not isinstance(value, str):
         msg = f"it is {_kind(value)}, and text is needed"
         raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
@@ -45,7 +44,7 @@ def text(value: Any) -> str:
 
 
 def segment(value: Any) -> str:
-    """Text that names one thing in the API's paths; `.` and `..` would name another endpoint."""
+    """Return a text that can be one segment of an API path; `.` and `..` would lead to another endpoint."""
     name = text(value)
     if name in {".", ".."}:
         msg = f"{name!r} cannot be a name at the API: choose another"
@@ -54,7 +53,7 @@ def segment(value: Any) -> str:
 
 
 def boolean(value: Any) -> bool:
-    """True or false."""
+    """Return true or false."""
     if not isinstance(value, bool):
         msg = f"it is {_kind(value)}, and true or false is needed"
         raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
@@ -62,7 +61,7 @@ def boolean(value: Any) -> bool:
 
 
 def strings(value: Any) -> list[str]:
-    """A list of whatever, each as text: triggers are compared and never looked into."""
+    """Return a list with each value as text. Values of any type are accepted: triggers are only compared."""
     if not isinstance(value, list):
         msg = f"it is {_kind(value)}, and a list is needed"
         raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
@@ -70,7 +69,7 @@ def strings(value: Any) -> list[str]:
 
 
 def one_of(choices: Collection[str]) -> Callable[[Any], str]:
-    """A validator for one of a closed set of words."""
+    """Return a validator that accepts only these words."""
 
     def parse(value: Any) -> str:
         if not isinstance(value, str):
@@ -86,8 +85,8 @@ def one_of(choices: Collection[str]) -> Callable[[Any], str]:
 
 def container_name(value: Any) -> str:
     """
-    A container's name: 3 to 32 letters, digits and hyphens, with a letter or digit at both ends and no two hyphens
-    in a row (guide, "Create Container").
+    Return a valid container name: 3 to 32 letters, digits and hyphens, with a letter or digit at both ends and no two
+    hyphens in a row (guide, "Create Container").
     """
     name = text(value)
     faults = []
@@ -110,7 +109,7 @@ def container_name(value: Any) -> str:
 
 
 def storage_tier(value: Any) -> int:
-    """An additional storage tier (guide, "Additional Storage")."""
+    """Return an additional storage tier (guide, "Additional Storage")."""
     known = ", ".join(
         f"{t.tier} ({t.storage_mb // 1024} GB, ${t.usd}/month)" for t in catalog.STORAGE_TIERS.values()
     )
@@ -125,14 +124,14 @@ def storage_tier(value: Any) -> int:
 
 def ip_network(value: Any) -> str:
     """
-    An IPv4 or IPv6 address or network, in canonical form: no /32 or /128, IPv6 compressed and in lower case.
+    Return an IPv4 or IPv6 address or network in canonical form: without /32 or /128, IPv6 compressed and in lower case.
 
-    A network with host bits set is refused: `10.0.0.7/24` means one address or the whole network, and which of the
-    two must not be guessed for something that opens a door.
+    A network with host bits set is refused: `10.0.0.7/24` may mean one address or the whole network, and a guess could
+    give access to too many clients.
     """
     given = text(value).strip()
     try:
-        # A zone (`fe80::1%eth0`) is one of this machine's, and means nothing at the other end.
+        # A zone (`fe80::1%eth0`) has a meaning on one machine only.
         interface = ipaddress.ip_interface(given if "%" not in given else "")
     except ValueError:
         msg = f"{given!r} is neither an IPv4 or IPv6 address nor a network such as 198.51.100.0/24"
@@ -147,7 +146,7 @@ def ip_network(value: Any) -> str:
 
 
 def backup_number(value: Any) -> int:
-    """A backup's number, also as the last part of the id of a PinnedBackup."""
+    """Return a backup's number, given as a number or as the id of a PinnedBackup, which ends with it."""
     number = value.rpartition("/")[2] if isinstance(value, str) else value
     try:
         parsed = float(number)
@@ -162,7 +161,7 @@ def backup_number(value: Any) -> int:
 
 
 def unknown_word(word: str, known: Collection[str], what: str) -> str:
-    """The warning for a name that the catalogue does not know, which is let through: the platform grows."""
+    """Return the warning for a name that is not in the catalogue. It is accepted: the platform may have added it."""
     hint = _did_you_mean(word, known)
     return f"the catalogue does not know the {what} {word!r}{hint}; it is sent as it is, and its price is unknown"
 

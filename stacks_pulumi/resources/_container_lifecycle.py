@@ -1,4 +1,4 @@
-"""Create, read, update and delete a container, step by step: one object for one operation."""
+"""The steps of creating, reading, updating and deleting a container; one object for each operation."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ __all__ = ["ContainerCreation", "Lifecycle"]
 _LOG_LINES: Final = 5
 _LOG_WIDTH: Final = 200
 _SHOWN: Final[dict[str | None, str]] = {"pending": "pending, 10 to 30 s"}
-"""What is shown for a status that says too little by itself."""
+"""Status -> the text to show, for a status that needs an explanation."""
 _PATIENCE: Final = 120.0
-"""Seconds for which a rollback that is refused is repeated: longer than a boot takes."""
+"""Seconds for which a refused rollback is retried: longer than a boot takes."""
 _PAUSE: Final = 2.0
 
 
 @dataclass(frozen=True)
 class Lifecycle:
     """
-    The life of a container, as far as one operation of the engine goes.
+    The steps of one operation of the engine on a container.
 
     Attributes:
         session: The account.
@@ -73,10 +73,10 @@ class Lifecycle:
 
     def read(self, id_: str, olds: Mapping[str, Any]) -> dict[str, Any] | None:
         """
-        Return the outputs as the API has them now; `None` if the container is certainly gone.
+        Return the current outputs; `None` if the container certainly no longer exists.
 
-        A refresh of any number of containers costs one list call, and one more for each whose external access this
-        program decides.
+        A refresh sends one list request for all containers, and one more request for each container whose external
+        access this program manages.
         """
         container = find_container(self.session, id_, shared=True)
         if container is None:
@@ -99,7 +99,7 @@ class Lifecycle:
         return outputs(container, olds, inputs, access)
 
     def update(self, id_: str, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
-        """Bring the container to what the inputs say, also one whose creation was not completed."""
+        """Update the container to match the inputs, also a container whose creation was not completed."""
         container = find_container(self.session, id_)
         identity = Identity.OTHER if container is None else identify(olds, container)
         if container is None or identity is Identity.OTHER:
@@ -116,7 +116,7 @@ class Lifecycle:
                 container = self._wait(SETTLED, container).merge(container)
             return self.settle(container, olds, inputs, new=False)
         except (UnexpectedStateError, WaitTimeoutError) as error:
-            # The state keeps the old inputs, so that the next `up` does all of it again.
+            # The state keeps the old inputs, so that the next `up` repeats all steps.
             msg = (
                 f'container "{inputs["name"]}" ({id_}) is not ready: {_reason(error, "update")}. '
                 f"{self.last_log_lines(id_)}`pulumi up` tries again"
@@ -147,7 +147,7 @@ class Lifecycle:
             deadline=self.op.deadline,
             on_tick=lambda _container, _elapsed: self.op.progress("still listed"),
             cancelled=self.op.cancelled,
-            # The name may be taken again as soon as it is free, which no look need have seen.
+            # Another container may take the name as soon as it is free, before a list has shown the name as free.
             is_it=lambda container: same_instant(found.created_at, container.created_at),
         )
 
@@ -178,7 +178,7 @@ class Lifecycle:
     def settle(
         self, container: models.Container, olds: Mapping[str, Any], inputs: Mapping[str, Any], *, new: bool
     ) -> dict[str, Any]:
-        """Start, external access, restart, stop: in the order in which each can work."""
+        """Start, set external access, restart, stop: in the order in which each step is possible."""
         desired = inputs.get("desired_status")
         fresh = new
         if container.status == STATUS_ERROR or (
@@ -225,7 +225,7 @@ class Lifecycle:
     # --- looking and waiting ---
 
     def wait_until_created(self, container: models.Container) -> models.Container:
-        """Wait until a new container runs; what only the answer to the creation shows is kept."""
+        """Wait until a new container runs; keep the values that only the create response has."""
         return self._wait(CREATED, container).merge(container)
 
     def last_log_lines(self, id_: str) -> str:
@@ -235,7 +235,7 @@ class Lifecycle:
         except WaitCancelledError:
             raise
         except StacksError:
-            # The reason of the failure is what matters; the log is an extra.
+            # The message must show the failure itself; the log is optional.
             return ""
         lines = [scrub(line.strip(), _LOG_WIDTH) for line in logs.strip().splitlines()[-_LOG_LINES:]]
         return f"Its last log lines: {' | '.join(lines)}. " if lines else ""
@@ -263,7 +263,7 @@ class ContainerCreation(Creation[models.Container]):
     kind: ClassVar = "Container"
 
     def under_way(self) -> contextlib.AbstractContextManager[None]:
-        """Have connections to the container expected."""
+        """Record that connections to the container may follow."""
         return EXPECTED.creating(self.op.label)
 
     @property
@@ -272,17 +272,17 @@ class ContainerCreation(Creation[models.Container]):
 
     def create(self) -> models.Container:
         """
-        Create the container, unless it cannot fit under the key's spending cap.
+        Create the container, unless its price would exceed the key's spending cap.
 
         Raises:
             ExistsError: The account has a container of that name.
-            SpendingCapError: It does not fit.
+            SpendingCapError: The price would exceed the cap.
             NoCapacityError: The account is on the waitlist.
         """
         inputs = self.inputs
         name, tier = inputs["name"], inputs.get("additional_storage_tier")
         price = catalog.monthly_price(inputs["template"], inputs.get("plan"), tier)
-        # A promotional code may make it cheaper, so only the API knows whether it fits.
+        # A promotional code may lower the price, so only the API can decide.
         self.session.spending.admit(name, None if inputs.get("discount_code") else price)
         self.op.progress("creating" if price is None else f"${price:.2f} a month")
         try:
@@ -309,7 +309,7 @@ class ContainerCreation(Creation[models.Container]):
         return thing.id
 
     def finish(self, thing: models.Container) -> dict[str, Any]:
-        """Wait until it runs, then bring it to the status and the external access that the program wants."""
+        """Wait until it runs, then set the status and the external access that the program wants."""
         if not self.adopted or not thing.settled:
             thing = self._lifecycle.wait_until_created(thing)
         if not self.adopted:
@@ -317,10 +317,10 @@ class ContainerCreation(Creation[models.Container]):
         return self._lifecycle.settle(thing, {}, self.inputs, new=not self.adopted)
 
     def known(self, thing: models.Container, error: Exception | None) -> dict[str, Any]:
-        """Return what the answer to the creation shows, with the status and creation time that a list has shown."""
+        """Return the outputs from the create response, with the status and creation time from a list."""
         outs = outputs(thing, {}, self.inputs, None)
         if not self.adopted:
-            # The time in the answer is provisional; a state without one is bound by its first refresh or update.
+            # The time in the response is provisional. Without one in the state, the first refresh or update stores it.
             outs.pop("created_at", None)
             outs.update(self._listed_created_at(thing.id))
         if isinstance(error, WaitError) and error.last_state is not None:
@@ -328,12 +328,12 @@ class ContainerCreation(Creation[models.Container]):
         return outs
 
     def _listed_created_at(self, id_: str) -> dict[str, Any]:
-        # No call: what made the creation fail may be a list that is never answered.
+        # No request here: the creation may have failed because the API does not answer list requests.
         seen = self.session.client.feed.seen(id_)
         return {"created_at": seen.created_at} if seen is not None and seen.created_at else {}
 
     def describe_failure(self, thing: models.Container, error: StacksError) -> str:
-        """Return why it is not ready, with the end of its log."""
+        """Return the message: why the container is not ready, with the end of its log."""
         done = "adopted" if self.adopted else "created"
         return (
             f'container "{self.inputs["name"]}" ({thing.id}) was {done} but is not ready: {_reason(error, "create")}. '
@@ -342,22 +342,22 @@ class ContainerCreation(Creation[models.Container]):
         )
 
     def describe(self, thing: models.Container) -> str:
-        """Return its id and what it is, for a reader who has to decide whose it is."""
+        """Return name, id, template and creation time, which help the user to find the owner."""
         made = f", created at {thing.created_at}" if thing.created_at else ""
         return f'the container "{thing.name or self.inputs["name"]}" ({thing.id}, {thing.template}{made})'
 
     def differences(self, thing: models.Container) -> Sequence[str]:
-        """Return what differs from the program in template, plan and storage."""
+        """Return the differences from the program in template, plan and storage."""
         return differences_to(self.inputs, thing)
 
     def what_to_do(self) -> str:
-        """Return the possible owners in order, how to avoid the name, and what an adoption means."""
+        """Return the possible owners, how to choose another name, and what an adoption means."""
         pattern = self.inputs.get(NAME_PATTERN)
         by_default = pattern is not None or self.inputs["name"] == self.op.label
         avoid = how_to_rename(pattern, self.session.settings.account, by_default=by_default)
         return (
             "Its possible owners, in this order: an interrupted or waitlisted `up` of this stack; another stack; "
-            "somebody who made it by hand. `stacks-pulumi account` shows which stacks have it. If it is another "
+            "a person who created it by hand. `stacks-pulumi account` shows which stacks have it. If it is another "
             f"stack's, {avoid}. Otherwise adopt it: write {self.adopting()}. To adopt means that this stack changes "
             "it from then on, and that `pulumi destroy` deletes it with its data, even if another stack manages it too."
         )

@@ -1,4 +1,4 @@
-"""What is said of a change that an API key can only make by replacing the container."""
+"""Messages for changes that are possible with an API key only by replacing the container."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["no_going_back", "of_unknown", "refusal"]
 
 
 def of_unknown(name: str, old: Any, inputs: Mapping[str, Any]) -> str:
-    """A change that only `pulumi up` can judge: the preview shows what may become neither."""
+    """Return the warning for a new value that is unknown at preview, so that only `pulumi up` can check it."""
     then = (
         "the container is replaced and its data destroyed"
         if inputs.get("replace_on_change") is True
@@ -19,7 +19,7 @@ def of_unknown(name: str, old: Any, inputs: Mapping[str, Any]) -> str:
 
 
 def refusal(name: str, old: Any, new: Any) -> str:
-    """A change of the program that would destroy the container."""
+    """Return the message for a change in the program that would destroy the container."""
     what = (
         f"{name} would change from {_shown(old)} to {_shown(new)}"
         if new is not None
@@ -40,7 +40,7 @@ def refusal(name: str, old: Any, new: Any) -> str:
 
 
 def no_going_back(name: str, old: Any, new: Any) -> str:
-    """A change outside of the program, which a replacement would undo."""
+    """Return the message for a change outside of the program that only a replacement could undo."""
     return (
         f"{name} was changed to {_shown(old)} outside of this program, which still says {_shown(new)}: "
         "going back would destroy the container, its volumes and its backups, and replace_on_change is for changes of "
@@ -49,5 +49,5 @@ def no_going_back(name: str, old: Any, new: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """As a program writes it; on its way through the engine every number becomes a float."""
+    """Return the value as a program writes it; the engine turns every number into a float."""
     return repr(int(value) if isinstance(value, float) and value.is_integer() else value)

@@ -43,7 +43,7 @@ ANSWERED: Final = (
     "image_tag",
     "created_at",
 )
-"""Outputs that have the name of the model's attribute. The uptime text is left out, because it changes by itself."""
+"""Outputs with the same name as the model's attribute. The uptime is not one: it would change in every read."""
 
 
 def outputs(
@@ -53,17 +53,17 @@ def outputs(
     access: models.ExternalAccess | None,
 ) -> dict[str, Any]:
     """
-    All outputs of a container.
+    Return all outputs of a container.
 
     Args:
-        container: What the API says now.
-        olds: The outputs of the last time, for what only the answer to the creation says (how to log in by SSH).
+        container: The container as the API returns it now.
+        olds: The previous outputs, for the values that only the create response has (the SSH login).
         inputs: The inputs, which are outputs as well.
-        access: Its external access, where that was looked at.
+        access: Its external access, if that was read.
     """
     answered = {name: getattr(container, name) for name in ANSWERED}
     if inputs.get(IDENTITY_CONFLICT) is not None:
-        # Until the program decides whose it is, the state keeps the identity of the container that it knows.
+        # Until the user decides who owns the container, the state keeps the identity of the earlier one.
         answered["created_at"] = None
     outs = {name: olds.get(name) if value is None else value for name, value in answered.items()}
     outs.update(inputs)
@@ -76,12 +76,12 @@ def observed(
     container: models.Container, olds: Mapping[str, Any], access: models.ExternalAccess | None
 ) -> dict[str, Any]:
     """
-    The inputs as the API shows them, where it shows them; what differs from the program is drift.
+    Return the inputs with the API's values, if the API returns them; a difference from the program is drift.
 
     Args:
-        container: What the API says now.
-        olds: The outputs of the last time; empty for a look-up.
-        access: Its external access, if this program decides that.
+        container: The container as the API returns it now.
+        olds: The previous outputs; empty for a look-up.
+        access: Its external access, if this program manages that.
     """
     not_inputs = {*ANSWERED, "url", "subdomain", IDENTITY_CONFLICT}
     inputs = {name: value for name, value in olds.items() if name not in not_inputs}
@@ -100,7 +100,7 @@ def observed(
     price = catalog.monthly_price(template, inputs.get("plan"), None if tier is None else int(tier))
     inputs["monthly_price_usd"] = None if price is None else float(price)
     if inputs.get("desired_status") is not None and container.settled:
-        # On its way from one to the other (pending, restarting) is not drift; only what stays is.
+        # A temporary status (pending, restarting) is not drift; only a lasting one is.
         inputs["desired_status"] = container.status
     if access is not None:
         inputs["external_access"] = access.enabled
@@ -108,14 +108,14 @@ def observed(
 
 
 def _as_spelt(stored: str | None, told: str | None) -> str | None:
-    """The name; in the program's spelling where the API only writes it in small letters."""
+    """Return the API's name; in the program's spelling if the two differ only in case."""
     if stored is not None and told is not None and stored.lower() == told.lower():
         return stored
     return told or stored
 
 
 def differences_to(inputs: Mapping[str, Any], found: models.Container) -> list[str]:
-    """Return what prevents the adoption of a container; only what the program states is compared."""
+    """Return the differences that prevent an adoption; only inputs that the program sets are compared."""
     differences = []
     template, plan, tier = inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
     if not found.made_from(template):

@@ -1,12 +1,12 @@
 """
-The containers that this operation of the engine has created, and what they can hold.
+The containers that this operation of the engine has created, and which children they can have.
 
-A container that was created a moment ago holds nothing but what the API itself adds, so the look before a child is
-created is left out. A container is known by its id and creation time: if the newest list shows another one under the
-id, or none, the look comes as always.
+Before a child is created, the provider lists the container's children, to find one that exists already. A container
+that was created a moment ago has only the children that the API itself adds, so this list request is skipped. A
+container is identified by its id and creation time: if the newest list does not have it, the request is sent as usual.
 
-A process of the host serves one operation of the engine. Each explicit provider has a process of its own: for a child
-whose provider is not its container's, the look comes.
+A host process serves one operation of the engine, and each explicit provider has a separate process. So if a child has
+another provider than its container, the request is sent.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError
 __all__ = ["REFUSALS", "CreatedContainers"]
 
 REFUSALS: Final = (BadRequestError, ConflictError, ExistsError)
-"""How the API refuses a request without carrying it out. After one the look comes, and then the request again."""
+"""Errors for a request that the API did not carry out. After one, list the children and send the request again."""
 
 
 @dataclass(frozen=True)
 class _Created:
     created_at: str
     auto_added: str | None = None
-    """The address that the API has added; empty once it is revoked, `None` if it is not known."""
+    """The address that the API has added; empty after it was revoked, `None` if it is not known."""
     backed_up: bool = False
 
 
@@ -40,7 +40,7 @@ class CreatedContainers:
     The register of one account.
 
     Args:
-        seen: Returns the container with an id from the newest list, without a call.
+        seen: Returns the container with an id from the newest list, without a request.
     """
 
     def __init__(self, seen: Callable[[str], models.Container | None]) -> None:
@@ -57,8 +57,8 @@ class CreatedContainers:
                 self._containers[id_] = _Created(found.created_at)
 
     def add_access(self, id_: str, access: models.ExternalAccess) -> None:
-        """Record the answer to turning external access on: the API has put the caller's address into the list."""
-        # After an unknown outcome it is a list that answers, and what is in it may be from another client.
+        """Record the response to turning external access on: the API has added the caller's address to the list."""
+        # After an unknown outcome, `access` is from a list, whose entries another client may have added.
         if access.enabled and access.your_ip and not access.allowed_ips:
             with self._lock:
                 created = self._containers.get(id_)
@@ -66,7 +66,7 @@ class CreatedContainers:
                     self._containers[id_] = replace(created, auto_added=canonical(access.your_ip))
 
     def revoke(self, id_: str) -> None:
-        """Record that the address which the API had added is no longer in the list."""
+        """Record that the address that the API had added was removed from the list."""
         with self._lock:
             created = self._containers.get(id_)
             if created is not None and created.auto_added is not None:
@@ -89,12 +89,12 @@ class CreatedContainers:
 
     def lacks_address(self, id_: str, address: str, *, revoke: bool) -> bool:
         """
-        Return whether the list of allowed addresses certainly needs no look before an address is added.
+        Return whether an address can be added without reading the list of allowed addresses first.
 
         Args:
             id_: The container's id.
             address: The address.
-            revoke: Whether the address that the API has added is to be revoked then.
+            revoke: Whether the address that the API has added will then be revoked.
         """
         created, _ = self._find(id_)
         if created is None or created.auto_added is None:
@@ -102,7 +102,7 @@ class CreatedContainers:
         return not created.auto_added if revoke else created.auto_added != canonical(address)
 
     def take_first_backup(self, id_: str) -> bool:
-        """Return whether the container has no manual backup yet; true once."""
+        """Return whether the container has no manual backup yet; true only for the first call."""
         created, _ = self._find(id_)
         with self._lock:
             if created is None or created.backed_up or self._containers.get(id_) is not created:
@@ -116,7 +116,7 @@ class CreatedContainers:
         if created is None:
             return None, None
         found = self._seen(id_)
-        # Both times are from lists, which spell them alike.
+        # Both times are from lists, which write them in the same format.
         if found is None or found.created_at != created.created_at:
             return None, None
         return created, found

@@ -1,13 +1,13 @@
 """
-How every resource is created: one protocol, owned by one object.
+The creation of a resource: the same steps for every kind.
 
-    look     whether the object exists already; adopt it, or refuse
-    send     the request once; after an unknown outcome look again before anything else (`api/once.py`)
-    record   the id and the token of this creation
+    look     check whether the object exists already; if so, adopt it or fail
+    send     send the request once; if its outcome is unknown, look again first (`api/once.py`)
+    record   store the id and the token of this creation
     finish   wait, pin, restart, download ...; if that fails, the state keeps the id
-    or roll back, if the engine went away: no state would have the id, so the object is deleted again
+    or roll back, if the engine has ended: no state would have the id, so the object is deleted again
 
-A resource states what its steps do; the order, the cancellation and the reports are decided here.
+Each kind of resource implements the steps. This module implements their order, the cancellation and the messages.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class InitFailedError(StacksError):
 
     Attributes:
         id: The object's id.
-        outs: Its outputs as far as they are known.
+        outs: Its known outputs.
     """
 
     id: str
@@ -62,7 +62,7 @@ class Creation(ABC, Generic[T]):
     Attributes:
         kind: The resource's kind, for instance `Connection`.
         leaves_nothing: Errors of `finish` after which the object does not exist.
-        passes_on: Whether a resource whose replacement gives an object up may leave it to another one that asks for it.
+        passes_on: Whether another resource may take over the object of a resource that is being replaced.
     """
 
     kind: ClassVar[str]
@@ -76,12 +76,12 @@ class Creation(ABC, Generic[T]):
         self.adopted = False
         """Whether the object existed before this operation. An adopted object is never rolled back."""
 
-    # --- what a resource states ---
+    # --- implemented by each kind ---
 
     @abstractmethod
     def create(self) -> T:
         """
-        Look, and send the request once.
+        Check whether the object exists, and send the request once.
 
         Raises:
             ExistsError: The object exists already; `existing` is its model.
@@ -98,35 +98,35 @@ class Creation(ABC, Generic[T]):
 
     @abstractmethod
     def known(self, thing: T, error: Exception | None) -> dict[str, Any]:
-        """Return the outputs as far as they are known; `error` is what made `finish` fail."""
+        """Return the known outputs; `error` is the error of `finish`, if it failed."""
 
     def describe_failure(self, thing: T, error: StacksError) -> str:
-        """Return the message for a `finish` that failed: what exists, what failed and what to do."""
+        """Return the message for a failed `finish`: what exists, what failed and what to do."""
         return f"{self.id_of(thing)} was created, but is not complete: {error}. `pulumi up` tries again"
 
     def roll_back(self, thing: T) -> None:
         """Delete the object again."""
 
     def describe(self, thing: T) -> str:
-        """Return how messages call the object."""
+        """Return a description of the object for messages."""
         return f"the {self.kind} {self.id_of(thing)}"
 
     def differences(self, thing: T) -> Sequence[str]:
-        """Return what makes an existing object another one than the program asks for."""
+        """Return the differences between an existing object and the program."""
         del thing
         return ()
 
     def was_lost(self, thing: T) -> bool:
-        """Return whether an existing object is one that this stack created and that its state has lost."""
+        """Return whether this stack created an existing object, but its state does not have it."""
         del thing
         return False
 
     def under_way(self) -> contextlib.AbstractContextManager[None]:
-        """Return what is held from the look to the end of the creation."""
+        """Return the context manager that is active from the look to the end of the creation."""
         return contextlib.nullcontext()
 
     def what_to_do(self) -> str:
-        """Return whose an existing object may be, and how to adopt it."""
+        """Return the possible owners of an existing object, and how to adopt it."""
         return (
             "It may be from an interrupted or waitlisted `up` of this stack, belong to another stack, or be made by "
             f"hand. To adopt it, write {self.adopting()}: then this stack changes and deletes it."
@@ -171,7 +171,7 @@ class Creation(ABC, Generic[T]):
         except self.leaves_nothing:
             OWNERSHIP.release(self.kind, id_, token_of(origin))
             raise
-        # Children are created only in the container that was created here.
+        # Afterwards, children are created only in this container, not in another one with the same id.
         OWNERSHIP.claim(self.kind, id_, replace(owner, created_at=outs.get("created_at")))
         return id_, {**outs, ORIGIN: origin}
 
@@ -183,13 +183,13 @@ class Creation(ABC, Generic[T]):
             if isinstance(error, (WaitCancelledError, *self.leaves_nothing)):
                 raise
             cause, message = error, self.describe_failure(thing, error)
-        except Exception as error:  # noqa: BLE001  (a bug of ours must not cost the user the id of what is billed)
+        except Exception as error:  # noqa: BLE001  (after a bug of ours, too, the state must keep the id)
             cause = error
             message = (
                 f"{self.describe(thing)} was created; then: internal error ({type(error).__name__}: {error})"
             )
         outs = {**self.known(thing, cause), ORIGIN: origin}
-        # Without an engine no state would keep the id. `known` may have waited for the rate limit.
+        # If the engine has ended, no state keeps the id. Check again: `known` may have waited for the rate limit.
         self.op.check_active()
         raise InitFailedError(message, id=id_, outs=outs) from cause
 
@@ -227,7 +227,7 @@ class Creation(ABC, Generic[T]):
         return thing
 
     def _is_given_up(self, owner: Owner, thing: T) -> bool:
-        """Return whether another resource is being replaced, so that it leaves the object to this one."""
+        """Return whether the owner is being replaced and so leaves the object to this resource."""
         return self.passes_on and owner.replacing and owner.urn != self.op.call.urn and self.was_lost(thing)
 
     def _owned(self, what: str, owner: Owner) -> str:
@@ -260,5 +260,5 @@ class Creation(ABC, Generic[T]):
 
 
 def adopts(session: Session, inputs: Mapping[str, Any]) -> bool:
-    """Return whether a matching object should be adopted: as the resource says, else as the provider says."""
+    """Return whether to adopt a matching object: the resource's `adopt` overrides the provider's."""
     return (inputs.get("adopt") or session.settings.adopt) == "if_matching"

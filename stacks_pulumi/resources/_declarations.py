@@ -1,4 +1,4 @@
-"""What one run of a program has declared so far, to find two resources that would manage one object."""
+"""The objects that one run of a program has declared, to find two resources that would manage the same object."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["declare_child", "declare_container_name", "has_name_pattern", "provi
 
 _PACKAGE: Final = "pulumi-python"
 
-# One entry for each run: with the Automation API a process runs several programs, and each has another root.
+# One entry for each run: with the Automation API one process runs several programs, each with its own root.
 _runs: Final[
     weakref.WeakKeyDictionary[pulumi.Resource, dict[tuple[pulumi.ProviderResource | None, str, str], str]]
 ] = weakref.WeakKeyDictionary()
 
 
 def provider_in_options(opts: pulumi.ResourceOptions | None, type_: str) -> pulumi.ProviderResource | None:
-    """Return the explicit provider that a resource with these options has, its own or its parent's."""
+    """Return the explicit provider of a resource with these options: from the options or from the parent."""
     if opts is None:
         return None
     if isinstance(opts.provider, pulumi.ProviderResource):
@@ -41,7 +41,7 @@ def provider_in_options(opts: pulumi.ResourceOptions | None, type_: str) -> pulu
 
 
 def has_name_pattern(provider: pulumi.ProviderResource | None) -> bool:
-    """Return whether default names are shaped by a pattern, so that only the provider knows them."""
+    """Return whether a pattern applies to default names; then only the provider knows them."""
     if provider is None:
         return pulumi.Config(NAMESPACE).get("namePattern") is not None
     return getattr(provider, "name_pattern", None) is not None
@@ -53,7 +53,7 @@ def declare_container_name(
     """
     Record a container's name, and refuse a second resource with the same one.
 
-    The provider's `check` compares names too, but the engine does not call it for what `--target` leaves out.
+    The provider's `check` compares names too, but the engine does not call it for resources outside of `--target`.
 
     Args:
         name: The container's name.
@@ -64,8 +64,8 @@ def declare_container_name(
         The name, to be used as the input.
 
     Raises:
-        ConfigError: Another resource of this run has the name. If the name is an output, the error comes once it is
-            known.
+        ConfigError: Another resource of this run has the name. If the name is an output, the error is raised when its
+            value is known.
     """
     declared = _declared()
     if declared is None:
@@ -73,7 +73,7 @@ def declare_container_name(
 
     def declare(known: str) -> str:
         key = (provider, "Container", known.lower())
-        # Below different parents two resources may have one name themselves.
+        # Two resources may have the same resource name if their parents differ.
         if key in declared:
             msg = (
                 f'two resources use the container name "{known}": {declared[key]!r} and {resource_name!r}. '
@@ -97,12 +97,12 @@ def declare_child(
     provider: pulumi.ProviderResource | None,
 ) -> pulumi.Input[str]:
     """
-    Record what a resource is in its container, and refuse a second resource with the same.
+    Record which object of a container a resource manages, and refuse a second resource for the same object.
 
     Args:
         kind: The resource's kind, for instance `AllowedIp`.
         container: Its container's id.
-        own: What it is in the container: an address, a name, a number.
+        own: The object's identity in the container: an address, a name or a number.
         resource_name: The resource's name in the program.
         provider: Its explicit provider; `None` for the stack's own account.
 
@@ -110,14 +110,15 @@ def declare_child(
         The container's id, to be used as the input.
 
     Raises:
-        ConfigError: Another resource of this run is the same. For outputs, the error comes once they are known.
+        ConfigError: Another resource of this run manages the object. For outputs, the error is raised when their values
+            are known.
     """
     declared = _declared()
     if declared is None:
         return container
 
     def declare(known: Any) -> pulumi.Output[str]:
-        # At preview, both are unknown as long as one of them is.
+        # At preview, the combined output is unknown if one of the two is.
         if isinstance(known, tuple) and all(isinstance(value, str | int | float) for value in known):
             unique = f"{known[0]}/{_canonical(known[1])}"
             key = (provider, kind, unique.lower())
@@ -143,9 +144,9 @@ def _canonical(own: Any) -> str:
 
 
 def _declared() -> dict[tuple[pulumi.ProviderResource | None, str, str], str] | None:
-    """Return what this run has declared; `None` where nothing is compared."""
+    """Return the declarations of this run; `None` if declarations are not compared in it."""
     root = get_root_resource()
-    # Tests with mocks declare the same names again and again under one root.
+    # Tests with mocks declare the same names repeatedly under one root.
     if root is None or isinstance(get_monitor(), MockMonitor):
         return None
     return _runs.setdefault(root, {})

@@ -1,4 +1,4 @@
-"""What a resource knows of the engine: calls, which a host implements (`stacks_pulumi.hosts`), and their answers."""
+"""The interface between resources and the engine: a call, which a host implements, and its results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Checked", "Difference", "EngineCall", "Found"]
 
 class EngineCall(ABC):
     """
-    One call of the engine on one resource.
+    One call from the engine for one resource.
 
     Attributes:
         urn: The resource's URN; empty if it is not known.
@@ -37,20 +37,20 @@ class EngineCall(ABC):
 
     @abstractmethod
     def fail(self, message: str) -> NoReturn:
-        """End the call; the user sees the message and nothing around it."""
+        """End the call with an error; the user sees only this message, without a traceback."""
 
     @abstractmethod
     def fail_keeping_id(self, id_: str, outs: Mapping[str, Any], reasons: Sequence[str]) -> NoReturn:
         """
-        End a create or an update that is partially completed: the resource stays in the state, with its id.
+        End a create or an update that failed part-way, and keep the resource and its id in the state.
 
-        The engine shows the reasons, calls `update` in the next `up` even where nothing differs, and `destroy`
-        deletes the resource.
+        The engine shows the reasons. The next `up` calls `update` even if nothing differs; `destroy` deletes the
+        resource.
         """
 
     @abstractmethod
     def status(self, message: str) -> None:
-        """Show a line beside the resource while its operation runs; it leaves nothing behind."""
+        """Show a line beside the resource while its operation runs; the line disappears afterwards."""
 
     @abstractmethod
     def info(self, message: str) -> None:
@@ -66,17 +66,17 @@ class EngineCall(ABC):
 
     @abstractmethod
     def debug(self, message: str) -> None:
-        """Show what only `--debug` shows."""
+        """Show a line that the user sees only with `--debug`."""
 
 
 @dataclass(frozen=True)
 class Checked:
     """
-    The answer to `check`.
+    The result of `check`.
 
     Attributes:
-        inputs: The sound inputs in their normal form.
-        failures: What is wrong, by property.
+        inputs: The valid inputs in their normal form.
+        failures: The problems, by property.
     """
 
     inputs: dict[str, Any]
@@ -86,13 +86,13 @@ class Checked:
 @dataclass(frozen=True)
 class Difference:
     """
-    The answer to `diff`.
+    The result of `diff`.
 
     Attributes:
-        changes: Whether there is anything to do.
+        changes: Whether an update or a replacement is needed.
         fields: The inputs that differ.
-        replaces: Those of them that replace the object.
-        delete_before_replace: Whether a replacement deletes first.
+        replaces: The inputs among them whose change replaces the object.
+        delete_before_replace: Whether a replacement deletes the old object first.
     """
 
     changes: bool
@@ -104,11 +104,11 @@ class Difference:
 @dataclass(frozen=True)
 class Found:
     """
-    The answer to `read`.
+    The result of `read`.
 
     Attributes:
         outs: The outputs.
-        inputs: The inputs that give them, so that drift shows in the next preview.
+        inputs: The inputs with the API's values, so that the next preview shows drift.
     """
 
     outs: dict[str, Any]

@@ -1,12 +1,12 @@
 """
-The connections of a source that are still to come in this operation of the engine.
+The connections of a source that this operation of the engine has not created yet.
 
-A source needs one restart for all of its connections. The engine creates a connection once its target is ready, and two
-targets may become ready at different times. The program knows all connections of a source; it tells the provider with
-each of them. So a restart can wait for a connection whose target is being created now, and for no other one: only for
-that one it is sure that it comes by itself.
+One restart of a source should serve all of its connections. The engine creates a connection when its target is ready,
+and two targets may become ready at different times. The program knows all connections of a source and passes their
+names with each connection. So a restart can wait for a connection whose target is being created now. It waits for no
+other connection, because only that one is certain to follow.
 
-Connections and containers are known here by their names in the program.
+Connections and containers are identified here by their names in the program.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 __all__ = ["EXPECTED", "GRACE", "ExpectedConnections"]
 
 GRACE: Final = 1.0
-"""Seconds to wait for one more connection: the engine hands over operations one by one, though quickly."""
+"""Seconds to wait for one more connection: the engine sends its calls one after another, in quick succession."""
 
 _POLL: Final = 0.5
 
@@ -48,7 +48,7 @@ class ExpectedConnections:
 
     def declare(self, connection: str, siblings: Mapping[str, str]) -> None:
         """
-        Record that the engine has handed over a connection, whose creation follows if there is anything to create.
+        Record that the engine has sent a connection to check; its creation follows if it is new.
 
         Args:
             connection: Its name.
@@ -66,7 +66,7 @@ class ExpectedConnections:
 
     @contextlib.contextmanager
     def creating(self, container: str) -> Iterator[None]:
-        """While a container is created: the connections to it come when that is done, unless it fails."""
+        """Mark a container as being created: the connections to it follow when that has succeeded."""
         with self._lock:
             self._creating[container] += 1
         try:
@@ -79,17 +79,17 @@ class ExpectedConnections:
 
     def seconds(self, connection: str, since: float) -> float:
         """
-        Return for how many seconds at least another connection of the same source may come; 0 if none is expected.
+        Return how many seconds to wait for another connection of the same source; 0 if none is expected.
 
         Args:
-            connection: The connection whose source is to be restarted.
-            since: When it was made, by the clock.
+            connection: The connection whose source will be restarted.
+            since: When the connection was made, by the clock.
         """
         with self._lock:
             siblings = self._declared.get(connection)
             now = self._clock.now()
             if siblings is None:
-                # A program that hands in an id does not tell; others may be on their way.
+                # If the program passed an id, the siblings are not known, and others may follow.
                 return max(since + GRACE - now, 0.0)
             missing = [name for name in siblings if name != connection and name not in self._come]
             if any(self._creating[siblings[name]] for name in missing):

@@ -1,8 +1,8 @@
 """
-The declared table of a resource's inputs: how each is validated, and what a change of it does.
+The table of a resource's inputs: how each input is validated, and what a change of it does.
 
-`check` and `diff` work from this table alone. Comparing whole bags would show what the API added or rounded as a
-change, for ever.
+`check` and `diff` use only this table. A comparison of whole property bags would show values that the API adds or
+rounds as a change in every preview.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ __all__ = ["Field", "OnChange", "changed", "checked"]
 
 
 class OnChange(enum.Enum):
-    """What it means when a program changes an input."""
+    """The effect of a change of an input."""
 
     UPDATE = "update"
-    """Done in place."""
+    """The object is updated in place."""
 
     REPLACE = "replace"
-    """Another object takes the old one's place."""
+    """The object is replaced by a new one."""
 
     REFUSED = "refused"
-    """A replacement that destroys data: refused unless the program opts in."""
+    """A replacement would destroy data: it is refused unless the program opts in."""
 
     NONE = "none"
-    """Nothing to do: it only matters at creation, or says how we work and not what there is."""
+    """No effect: the input matters only at creation, or controls the provider and not the object."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Field:
 
     Attributes:
         name: The property.
-        parse: Turns what the program gave into the form that is stored and sent, or raises ValueError whose text
-            says what is wrong and what to do. Must return its own results unchanged.
-        on_change: What a change does.
-        required: Whether the program has to give it.
-        default: What stands for a value that was not given; `None` for none.
-        computed: Whether the API chooses the value if the program gives none; then a missing input is no change.
-        noted: Whether `check` adds it, as a note for the next `check`; it is no argument of the resource.
+        parse: Converts the program's value into the form that is stored and sent, or raises ValueError with the problem
+            and the fix. It must return its own results unchanged.
+        on_change: The effect of a change.
+        required: Whether the program must set it.
+        default: The value if the program sets none; `None` for no default.
+        computed: Whether the API chooses the value if the program sets none; then a missing input is not a change.
+        noted: Whether `check` adds it, as a note for the next `check`; it is not an argument of the resource.
     """
 
     name: str
@@ -60,10 +60,10 @@ class Field:
 
 def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """
-    The inputs in their normal form, and every failure by property.
+    Return the inputs in their normal form, and every failure by property.
 
-    What is unknown at preview passes through untouched. A value that fails is left out of the inputs, so that
-    rules over several inputs see only what is sound.
+    A value that is unknown at preview is returned unchanged. An invalid value is left out of the inputs, so that
+    rules over several inputs see only valid ones.
     """
     inputs: dict[str, Any] = {}
     failures: dict[str, str] = {}
@@ -85,7 +85,7 @@ def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str,
 
 
 def changed(fields: Iterable[Field], olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[Field]:
-    """The fields whose change means something and whose values differ; an unknown differs from everything."""
+    """Return the fields that differ and whose change has an effect; an unknown differs from every value."""
     return [field for field in fields if field.on_change is not OnChange.NONE and _differs(field, olds, news)]
 
 
@@ -104,5 +104,5 @@ def _normal(field: Field, value: Any) -> Any:
     try:
         return field.parse(value)
     except ValueError:
-        # A stored value that today's rules would refuse (drift, an older version): compared as it is.
+        # The current rules may refuse a stored value (drift, an older version): compare it unchanged.
         return value

@@ -1,8 +1,8 @@
 """
 The boundary between the engine and our resources.
 
-Every call of the engine passes through here. `check` and `diff` work from the field table, each operation gets a
-deadline, and an error becomes one line. What differs between the resources is in `_noun.py`.
+Every call from the engine passes through here. `check` and `diff` use the field table, each operation gets a deadline,
+and an error becomes one line. `_noun.py` declares the methods that each kind of resource implements.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ _KEY_IN_STATE: Final = (
 
 class ResourceHandler(Noun):
     """
-    What the handlers of all kinds have in common.
+    The base class of all handlers.
 
-    A handler has no state but its settings, which `configure` brings.
+    A handler's only state is its settings, which `configure` sets.
     """
 
     _settings: AccountSettings | str = AccountSettings()
-    """The settings, or what is wrong with them."""
+    """The settings, or the error message if they are malformed."""
 
-    # --- what the engine calls ---
+    # --- called by the engine ---
 
     def configure(self, setting: Callable[[str], Any]) -> int | None:
         """
-        Take the settings. A malformed one is reported by the first operation that needs the API.
+        Store the settings. The first operation that needs the API reports a malformed one.
 
         Args:
             setting: Returns a setting by its name, for instance `stacks:apiKey`.
@@ -104,11 +104,11 @@ class ResourceHandler(Noun):
         return self._guarded(work, call)
 
     def diff(self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> Difference:
-        """Compare field by field; always says whether anything changes."""
+        """Compare the inputs with the state field by field; the result always states whether anything changes."""
 
         def work() -> Difference:
             differing = changed(self.fields, olds, news)
-            # A new container with the name of the former one has its id: what belonged to the former one is gone.
+            # A new container with an earlier one's name has the same id; the earlier one's children are deleted.
             gone = [
                 field
                 for field in self.fields
@@ -138,7 +138,7 @@ class ResourceHandler(Noun):
         return self._guarded(work, call)
 
     def create(self, call: EngineCall, props: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Make the object; returns its id and its outputs."""
+        """Create the object; return its id and its outputs."""
         return self._operate(
             call,
             self.create_timeout,
@@ -147,7 +147,7 @@ class ResourceHandler(Noun):
         )
 
     def read(self, call: EngineCall, id_: str, props: dict[str, Any]) -> Found | None:
-        """Look the object up; `None` if it is certainly gone. An import has no properties yet, only an id."""
+        """Read the object; return `None` if it certainly no longer exists. An import has only an id, no properties."""
 
         def work(session: Session, op: Operation) -> Found | None:
             stored: dict[str, Any] = plain(props)
@@ -156,7 +156,7 @@ class ResourceHandler(Noun):
                 refuse_malformed(self.kind, self.id_form, id_)
             outs = self.on_read(session, op, id_, stored or self.imported(session, id_))
             if outs is None and asked:
-                # For a look-up the engine takes an empty id for success, and the program would go on with nothing.
+                # For a look-up, the engine treats an empty id as success; the program would continue without values.
                 msg = f"{self.kind} {id_} does not exist in this account: look the id up in the dashboard"
                 raise StacksError(msg)
             if outs is None:
@@ -171,7 +171,7 @@ class ResourceHandler(Noun):
     def update(
         self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]
     ) -> dict[str, Any]:
-        """Bring the object to what the inputs say; returns its outputs."""
+        """Update the object to match the inputs; return its outputs."""
         return self._operate(
             call,
             self.create_timeout,
@@ -180,7 +180,7 @@ class ResourceHandler(Noun):
         )
 
     def delete(self, call: EngineCall, id_: str, props: dict[str, Any]) -> None:
-        """Remove the object."""
+        """Delete the object."""
         self._operate(
             call,
             self.delete_timeout,
@@ -215,7 +215,7 @@ class ResourceHandler(Noun):
         outs = self.on_update(session, op, id_, stored, inputs)
         origin = renewed_origin(session, stored.get(ORIGIN))
         if self.owns:
-            # An update may have bound a container with another creation time; its children belong to that one.
+            # An update may have adopted a container with another creation time; the children belong to that one.
             OWNERSHIP.keep(self.kind, id_, Owner(op.call.urn, token_of(origin), outs.get("created_at")))
         return {**outs, ORIGIN: origin}
 
@@ -245,7 +245,7 @@ class ResourceHandler(Noun):
     def _name_is_taken(
         self, settings: AccountSettings, urn: str, inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
-        """Two resources of a program that declare one object: the second would adopt or delete that of the first."""
+        """Refuse two resources for the same object: the second would adopt or delete the object of the first."""
         if any(is_unknown(value) for value in inputs.values()) or any(
             field.required and field.name not in inputs for field in self.fields
         ):
@@ -261,7 +261,7 @@ class ResourceHandler(Noun):
             )
 
     def _refuse_other_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
-        """A resource that was moved to the provider of another account would be shown as unchanged."""
+        """Refuse a resource that was moved to another account's provider: the preview would show no change."""
         settings = self._settings
         if isinstance(settings, str) or settings.api_key is None or origin is None:
             return
@@ -284,18 +284,18 @@ class ResourceHandler(Noun):
             end = functools.partial(call.fail, self._scrubbed(f"{error}. {_KEY_IN_STATE}"))
         except StacksError as error:
             end = functools.partial(call.fail, self._scrubbed(str(error)))
-        except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches the user)
+        except Exception as error:  # noqa: BLE001  (the user must see a message and no traceback)
             call.debug(self._scrubbed(traceback.format_exc()))
             message = (
                 f"internal error in stacks-pulumi ({type(error).__name__}: {error}); run `pulumi refresh` to see the "
                 "present state, then try again; please report it with what `--debug` shows"
             )
             end = functools.partial(call.fail, self._scrubbed(message))
-        # Outside of the `except` block, or the SDK's traceback would show our error a second time, as its context.
+        # Outside of the `except` block: inside it, the SDK's traceback would show our error twice.
         return end()
 
     def _scrubbed(self, text: str) -> str:
-        """The text without the key, and with the account where the program has several."""
+        """Return the text without the key, and with the account's name for an explicit provider."""
         if isinstance(self._settings, str):
             return text
         if self._settings.api_key:
@@ -303,11 +303,11 @@ class ResourceHandler(Noun):
         return f"{text} (account {self._settings.account})" if self._settings.account else text
 
     def _inputs(self, props: Mapping[str, Any]) -> dict[str, Any]:
-        """The inputs among the properties, in their normal form."""
+        """Return the inputs among the properties, in their normal form."""
         names = {field.name for field in self.fields}
         inputs, _ = checked(self.fields, {name: value for name, value in props.items() if name in names})
         return {**inputs, **self._added(inputs)}
 
     def _added(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """What is derived from the inputs, and the kind: policies and prices recognise the resource by it."""
+        """Return the derived values and the kind, by which policies and prices recognise the resource."""
         return {**self.derived(inputs), MARKER: self.kind}

@@ -1,9 +1,9 @@
 """
-Whether a container at the API is the one that the state describes.
+Checks whether a container at the API is the one in the state.
 
-A container's id contains its name, so a name that was deleted and created again has the same id. A container is
-therefore identified by its id and its creation time. Creation times are compared as instants, to the second: the API
-spells them in more than one way.
+A container's id contains its name. So a container that was deleted and created again with the same name has the same
+id. A container is therefore identified by its id and its creation time. Creation times are compared as instants, to the
+second, because the API writes them in more than one format.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Identity(enum.Enum):
     """How a container at the API relates to the one in the state."""
 
     SAME = "same"
-    """It is the same one, as far as anything shows."""
+    """It is the same container: no difference was found."""
     OTHER = "other"
-    """It is another container: created at another time, from another template."""
+    """It is another container: created at another time and from another template."""
     UNCERTAIN = "uncertain"
-    """It was created at another time, from the same template. The guide does not say that a resize or a restore keeps
-    the creation time, so it may be either."""
+    """It was created at another time from the same template. It may be either: the guide does not say that a resize or
+    a restore keeps the creation time."""
 
 
 def identify(stored: Mapping[str, Any], found: models.Container) -> Identity:
@@ -70,16 +70,16 @@ def find_container(
     session: Session, id_: str, *, shared: bool = False, max_age: float = 0.0
 ) -> models.Container | None:
     """
-    Return the container with an id, or `None` only if it is certainly gone.
+    Return the container with an id; `None` only if it certainly does not exist.
 
-    An absence from the list is confirmed by asking for the container itself: a list that is empty by mistake must not
-    make the engine forget a container that is billed.
+    If the list does not have the container, it is requested by its id as well: a list that is empty by mistake must not
+    make the engine remove a container from the state while it is billed.
 
     Args:
         session: The account.
         id_: The container's id.
         shared: Use the list that all reads of this operation share.
-        max_age: Otherwise, how old the list may be, in seconds. What acts on the status needs a new one.
+        max_age: Otherwise, the greatest age of the list in seconds. A caller that acts on the status needs a new list.
     """
     feed = session.client.feed
     listed = session.reads.get("containers", ask=feed.snapshot) if shared else feed.snapshot(max_age)
@@ -96,15 +96,15 @@ def creation_time(session: Session, id_: str) -> str | None:
     """
     Return a container's creation time from a recent list; `None` if no list shows it.
 
-    A container that this operation has created needs no recent list.
-    A list that cannot be read is no error here: the outputs of something that exists must not be lost with it.
+    A container that this operation has created needs no recent list. A list that cannot be read is not an error here,
+    because the outputs of an existing object must not be lost.
     """
     created_at = session.created.created_at(id_)
     if created_at is not None:
         return created_at
     feed = session.client.feed
     try:
-        # The waiter for a new container has just seen it in a list, so this costs no call after its creation.
+        # After a creation this sends no request: the wait for the new container has just read a list.
         found = feed.find(id_, max_age=60.0) or feed.find(id_, max_age=RECENT)
     except WaitCancelledError:
         raise
@@ -114,5 +114,5 @@ def creation_time(session: Session, id_: str) -> str | None:
 
 
 def rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Whether the program has asked to adopt the container that has the id now."""
+    """Return whether the program asks to adopt the container that has the id now."""
     return news.get("adopt") == "if_matching" and olds.get(IDENTITY_CONFLICT) is not None

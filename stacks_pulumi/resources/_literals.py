@@ -1,8 +1,8 @@
 """
-Types of arguments whose values are known, so that editors complete them.
+Types of arguments whose values are known, so that editors can complete them.
 
-`Template` and `Plan` accept any text, because the platform grows. The others are closed: a wrong literal is an error of
-the type checker, and text that is only known at run time goes in as an output (`pulumi.Output.from_input(text)`).
+`Template` and `Plan` accept any text, because the platform may add names. The others are closed: the type checker
+reports a wrong literal. Text that is known only at run time is passed as an output (`pulumi.Output.from_input(text)`).
 `tests/typing` compares them with the catalogue and with `check`.
 """
 

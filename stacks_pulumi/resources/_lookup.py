@@ -1,4 +1,4 @@
-"""Turn a resource class into a read-only look-up, as `get` of every Pulumi resource does."""
+"""Read-only look-ups of resources, for the method `get` of each class."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from stacks_pulumi.resources._fields import Field
 __all__ = ["LOOKED_UP", "is_lookup", "lookup_options", "refuse_malformed"]
 
 LOOKED_UP: Final = ""
-"""What a look-up gives for an input that is required: the id says it all, and no managed resource has this."""
+"""The value of a required input in a look-up, which has only an id. No managed resource has this value."""
 
 
 def lookup_options(id_: pulumi.Input[str], opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
-    """The caller's options with the id to read."""
+    """Return the caller's options with the id to read."""
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id_))
 
 
 def is_lookup(fields: Iterable[Field], props: Mapping[str, Any]) -> bool:
-    """Whether properties come from a look-up, and not from the state of something that is managed."""
+    """Return whether properties belong to a look-up and not to a managed resource."""
     return any(props.get(field.name) == LOOKED_UP for field in fields if field.required)
 
 
 def refuse_malformed(kind: str, form: str, id_: str) -> None:
     """
-    Check an id that a person gave, for a look-up or an import.
+    Check the form of an id that the user gave for a look-up or an import.
 
     Args:
-        kind: What is looked for.
-        form: What its ids look like; empty if the API has no such object.
+        kind: The resource's kind.
+        form: The form of its ids; empty if the API lists no such objects.
         id_: The id.
 
     Raises:
-        StacksError: It cannot be one.
+        StacksError: The id is malformed.
     """
     if not form:
         msg = (

@@ -1,5 +1,5 @@
 """
-The default name of a container: the resource's name, shaped by a pattern.
+The default name of a container: the resource's name, formatted by a pattern.
 
 Plain functions without Pulumi's SDK, for every host.
 """
@@ -27,12 +27,12 @@ __all__ = [
 
 DEFAULT_NAME: Final = "default_name"
 """
-The extra input of a container whose program gives no name: a mapping with the `organization`, if it is known. `check`
-does not return it, so that it is in no state.
+The extra input of a container whose program sets no name: a mapping with the `organization`, if it is known. `check`
+does not return it, so it is not stored in the state.
 """
 
 NAME_PATTERN: Final = "name_pattern"
-"""The input in which `check` notes the pattern that has shaped the name; such a container keeps its name."""
+"""The input in which `check` stores the pattern of the name; such a container keeps its name."""
 
 _DIGEST_LENGTH: Final = 6
 _SHORTEST_PART: Final = 6
@@ -43,15 +43,15 @@ def named(
     pattern: str | None, urn: str, olds: Mapping[str, Any], news: Mapping[str, Any]
 ) -> dict[str, str | None]:
     """
-    Return the inputs of a container that decide its name, where they are not those of the program.
+    Return the inputs for a container's name that differ from the program's inputs.
 
-    A name that the program gives stays. A container that exists keeps its name when the pattern is added, changed or
+    A name that the program sets is kept. An existing container keeps its name when the pattern is added, changed or
     removed, because a container cannot be renamed.
 
     Args:
-        pattern: The pattern, if there is one.
+        pattern: The pattern, or `None`.
         urn: The URN of the resource.
-        olds: The inputs of the last time; empty for a new container.
+        olds: The previous inputs; empty for a new container.
         news: The inputs of the program: the name of the resource as `name`, and `DEFAULT_NAME` if it is a default.
 
     Raises:
@@ -79,13 +79,13 @@ def default_container_name(
     """
     Return the default name of a container.
 
-    It is the same for the same arguments, and valid. If it has to be shortened, the name of the resource is, so that
+    The name is valid, and the same for the same arguments. If it is too long, the resource's part is shortened, so that
     the stack stays visible.
 
     Args:
         pattern: A pattern that `config.check_name_pattern` accepts.
         name: The name of the resource.
-        stack: The name of the stack; `None` if it is not known here, as for the other two.
+        stack: The name of the stack. It and the next two are `None` if they are not known here.
         project: The name of the project.
         organization: The name of the organization.
 
@@ -116,19 +116,20 @@ def valid_container_name(text: str) -> str:
     """
     Return a valid container name for any text; two different texts have different names.
 
-    A valid text is returned unchanged. Otherwise characters are replaced, it is cut, and part of its digest is added.
+    A valid text is returned unchanged. Otherwise invalid characters are replaced, the text is cut, and part of its
+    digest is added.
     """
     return text if _is_valid(text) else _with_digest(_clean(text), text)
 
 
 def how_to_rename(pattern: str | None, account: str | None, *, by_default: bool) -> str:
     """
-    Return how a program gives a new container another name.
+    Return the instruction how to give a new container another name.
 
     Args:
-        pattern: The pattern that has shaped the present name, if any.
-        account: The explicit provider of the container, if any.
-        by_default: Whether the name may be a default; a pattern does not shape one that the program gives.
+        pattern: The pattern of the present name, or `None`.
+        account: The name of the container's explicit provider, or `None`.
+        by_default: Whether the name may be a default; a pattern does not apply to a name that the program sets.
     """
     expressions = NAME_EXPRESSION.findall(pattern or "${name}")
     lacking = [word for word in ("stack", "project") if word not in expressions]

@@ -16,7 +16,7 @@ from stacks_pulumi.resources._engine_call import EngineCall
 __all__ = ["Operation", "current_operation"]
 
 _PROGRESS_INTERVAL: Final = 1.0
-"""Seconds between two lines of progress: the engine redraws no faster, and each line is a call to it."""
+"""Seconds between two lines of progress: the engine does not redraw faster, and each line is a call to it."""
 
 _local: Final = threading.local()
 
@@ -24,13 +24,13 @@ _local: Final = threading.local()
 @dataclass
 class Operation:
     """
-    The context of one call of the engine.
+    The context of one call from the engine.
 
     Attributes:
         call: The call.
-        clock: Time.
-        started: When it began, on the clock.
-        deadline: When it has to end, on the clock.
+        clock: The clock to wait with.
+        started: The start time, by the clock.
+        deadline: The time by which it must end, by the clock.
     """
 
     call: EngineCall
@@ -45,19 +45,19 @@ class Operation:
         return self.call.name
 
     def elapsed(self) -> float:
-        """Seconds since it began."""
+        """Return the seconds since the start."""
         return self.clock.now() - self.started
 
     def cancelled(self) -> bool:
-        """Whether the engine went away or cancelled the operation."""
+        """Return whether the engine has ended or has cancelled the operation."""
         return not is_shielded() and not self.call.is_active()
 
     def check_active(self) -> None:
         """
-        Continue only if the engine still waits for the result.
+        Check that the engine still waits for the result.
 
         Raises:
-            WaitCancelledError: It does not.
+            WaitCancelledError: The engine no longer waits.
         """
         if self.cancelled():
             msg = f"the engine is gone; {self.label} was cancelled after {self.elapsed():.0f} s"
@@ -65,10 +65,10 @@ class Operation:
 
     def check_time(self, waiting_for: str) -> None:
         """
-        Continue only before the deadline.
+        Check that the deadline has not passed.
 
         Args:
-            waiting_for: What it waits for, for the message.
+            waiting_for: The reason for the wait, for the message.
 
         Raises:
             WaitTimeoutError: The deadline has passed.
@@ -83,17 +83,17 @@ class Operation:
     @contextlib.contextmanager
     def shielded(self) -> Iterator[None]:
         """
-        Finish the enclosed work even if the engine has gone away or the time is up: a rollback, or the second half of
-        an exchange. Requests that wait for the rate limit are shielded as well.
+        Finish the enclosed work even if the engine has ended or the deadline has passed: for a rollback, or for the
+        second half of an exchange. Requests that wait for the rate limit are shielded as well.
         """
         with shielded():
             yield
 
     def progress(self, text: str) -> None:
         """
-        Show a line beside the resource until the operation ends; not more than one a second.
+        Show a line beside the resource until the operation ends; at most one line a second.
 
-        A terminal of 100 columns leaves about 25 for it, and the engine shows the time of the operation itself.
+        In a terminal of 100 columns, about 25 are left for it. The engine itself shows the duration of the operation.
         """
         now = self.clock.now()
         if self._last_progress is None or now - self._last_progress >= _PROGRESS_INTERVAL:
@@ -107,7 +107,7 @@ class Operation:
     def report(self, text: str) -> None:
         """Show an error that stays, on stderr too, because the engine may be gone."""
         self.call.error(text)
-        print(f"stacks-pulumi: {self.label}: {text}", file=sys.stderr, flush=True)  # noqa: T201  (the last way out)
+        print(f"stacks-pulumi: {self.label}: {text}", file=sys.stderr, flush=True)  # noqa: T201  (works without the engine)
 
     def inform(self, text: str) -> None:
         """Show a line that stays."""
@@ -115,17 +115,17 @@ class Operation:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Operation]:
-        """Make it the thread's current operation, so that the client can report and end its waits."""
+        """Make it the thread's current operation, so that the client can show its waits and end them."""
         _local.operation = self
         try:
             yield self
         finally:
             _local.operation = None
             if self._last_progress is not None:
-                # The row of a resource that is done would keep its last line until the whole operation ends.
+                # Otherwise the finished resource would show its last line until the whole `up` ends.
                 self.call.status("")
 
 
 def current_operation() -> Operation | None:
-    """The operation that this thread is busy with."""
+    """Return the current operation of this thread, or `None`."""
     return getattr(_local, "operation", None)

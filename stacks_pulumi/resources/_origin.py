@@ -1,4 +1,4 @@
-"""Whether the API key belongs to the account that a resource is in."""
+"""The check that the API key belongs to the account of a resource."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["ORIGIN", "new_origin", "refuse_other_account", "renewed_origin", "to
 
 ORIGIN: Final = "origin"
 """
-The output that records the key with which a resource was created or changed last, and the creation itself: part of a
-digest of key and base URL, from which the key cannot be recovered, and a random number.
+The output that identifies the key of the last change, and the creation. It has two parts: a part of a digest of key and
+base URL, from which the key cannot be recovered, and a random number for each creation.
 """
 
 
 def new_origin(session: Session) -> str:
-    """Return the origin of an object that is created or adopted now."""
+    """Return the origin for an object that is being created or adopted."""
     return f"{session.fingerprint}-{secrets.token_hex(4)}"
 
 
 def renewed_origin(session: Session, origin: str | None) -> str:
-    """Return the origin of an object that is changed now: the token stays, the key may be another one."""
+    """Return the origin for an object that is being changed: the token stays, the key may be another one."""
     return new_origin(session) if origin is None else f"{session.fingerprint}-{token_of(origin)}"
 
 
@@ -37,9 +37,10 @@ def refuse_other_account(session: Session, id_: str, origin: str | None) -> None
     """
     Check that a resource is in the account of the API key.
 
-    With the key of another account, or at another address, every resource seems to be gone: the state would forget it
-    while it goes on being billed, and open. An id begins with its account (`usr-abc12345-web`), which any container of
-    the account shows. If the key is the one of the last change, no request is sent.
+    With the key of another account, or another base URL, every resource seems to be deleted. A refresh would then
+    remove it from the state, while it is still billed and reachable. An id begins with the account's part
+    (`usr-abc12345-web`), which is the same for all containers of an account. If the key is the one of the last change,
+    no request is sent.
 
     Args:
         session: The account of the key.
@@ -48,7 +49,7 @@ def refuse_other_account(session: Session, id_: str, origin: str | None) -> None
 
     Raises:
         ConfigError: The resource is in another account, or that cannot be ruled out.
-        StacksError: The API could not be asked.
+        StacksError: The request to the API failed.
     """
     if origin is not None and origin.partition("-")[0] == session.fingerprint:
         return

@@ -1,12 +1,12 @@
 """
-Which resource owns which object, as far as this operation of the engine shows.
+A register of the owners of objects in this operation of the engine.
 
-Ownership is a token, not a URN. Each creation or adoption draws a random token, which is stored in the resource's
-`origin` output. `diff` reports the token of every resource that the program still has, `create` the token that it
-drew. A delete goes ahead unless another token has the object since: so the old half of a replacement is always
-deleted, under whatever URN it comes, and an object that another resource has adopted meanwhile is not.
+A token identifies the owner, not a URN. Each creation or adoption generates a random token, which is stored in the
+resource's output `origin`. `diff` registers the token of every resource that the program still has; `create` registers
+its new token. A delete is carried out unless another token has been registered for the object. So the old half of a
+replacement is always deleted, whatever its URN is, and an object that another resource has adopted is not deleted.
 
-A provider process lives for one operation of the engine, and so does this register.
+A provider process and this register live for one operation of the engine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Key = tuple[str, str]
 @dataclass(frozen=True)
 class Owner:
     """
-    The resource that owns an object.
+    The resource that manages an object.
 
     Attributes:
         urn: Its URN in the program.
@@ -48,7 +48,7 @@ class Owner:
         return name_of(self.urn)
 
     def why_it_keeps(self, urn: str) -> str:
-        """Return why the object is not deleted for the resource with this URN, which owned it before."""
+        """Return why the object is kept when the resource with this URN, its former owner, is deleted."""
         if self.urn == urn:
             return (
                 "the new half of this replacement has adopted it. To recreate it, set "
@@ -82,7 +82,7 @@ class Ownership:
         Args:
             urn: The resource.
             kind: Its kind, with its account.
-            names: Of each there can be one per account; compared without case, as the API may fold it.
+            names: Names that must be unique in the account; compared without case, because the API may ignore case.
 
         Returns:
             The name of another resource of the program that declares one of them, or `None`.
@@ -94,15 +94,15 @@ class Ownership:
             other = next((self._names[key] for key in keys if self._names.get(key, urn) != urn), None)
             if other is not None:
                 return name_of(other)
-            # A resource that gives a name up leaves it to others.
+            # If a resource no longer has a name, another resource may use it.
             self._names = {key: owner for key, owner in self._names.items() if owner != urn}
             self._names.update(dict.fromkeys(keys, urn))
         return None
 
     def keep(self, kind: str, id_: str, owner: Owner) -> None:
-        """Record that a resource has the object according to the state, if the program still has the resource."""
+        """Record the owner of an object according to the state, if the program still has that resource."""
         with self._lock:
-            # For `up --refresh` the engine asks for the diff of what has left the program, too.
+            # For `up --refresh`, the engine also calls `diff` for resources that the program no longer has.
             if owner.urn not in self._declared:
                 return
             self._undecided.discard(owner.urn)
@@ -123,7 +123,7 @@ class Ownership:
             return self._owners.get((kind, id_))
 
     def has_created(self, kind: str, id_: object) -> bool:
-        """Return whether this operation has created the object, so that what belonged to an earlier one is gone."""
+        """Return whether this operation has created the object; the children of an earlier one are then deleted."""
         owner = self.owner(kind, id_) if isinstance(id_, str) else None
         return owner is not None and owner.created
 
@@ -136,15 +136,15 @@ class Ownership:
         """
         Return whether a delete of this object is the first half of a replacement.
 
-        The diff has shown it, whatever the URN of the delete. For `pulumi up --replace` the engine asks for no diff:
-        it checks the inputs, and then deletes the resource that it has just checked.
+        Usually `diff` has recorded that, whatever the URN of the delete is. For `pulumi up --replace` the engine does
+        not call `diff`: it checks the inputs, and then deletes the resource that it has just checked.
         """
         with self._lock:
             owner = self._owners.get((kind, id_))
             return urn in self._undecided or (owner is not None and owner.replacing)
 
     def release(self, kind: str, id_: str, token: str | None) -> None:
-        """Record that the object is gone."""
+        """Record that the object was deleted."""
         with self._lock:
             owner = self._owners.get((kind, id_))
             if owner is not None and owner.token == token:

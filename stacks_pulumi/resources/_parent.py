@@ -1,9 +1,9 @@
 """
-What a program states about the Container object that it hands to a child resource.
+The arguments of the Container object that a program passes to a child resource.
 
-A child's inputs hold only the container's id, which is unknown at the preview of a new stack. The program knows more:
-the template, whether external access is on. It travels to `check` in one extra input, which `check` does not return,
-so that it is in no state.
+A child's inputs contain only the container's id, which is unknown at the preview of a new stack. The program knows
+more: the template, and whether external access is on. One extra input passes that to `check`. `check` does not return
+it, so it is not stored in the state.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ PARENT_IN_PROGRAM: Final = "container_in_program"
 
 
 def stated(container: Any, **more: Any) -> dict[str, pulumi.Input[Any]]:
-    """Return the extra input for a child of this container; empty if the program handed in an id alone."""
-    # An Output would look up the attribute in its value, and fail the program.
+    """Return the extra input for a child of this container; empty if the program passed only an id."""
+    # An Output would read the attribute from its value, which fails in the program.
     facts = getattr(container, "in_program", None) if isinstance(container, pulumi.Resource) else None
     return {PARENT_IN_PROGRAM: {**facts, **more}} if isinstance(facts, Mapping) else {}
 
@@ -34,8 +34,8 @@ class ParentInProgram:
     A child's container, as its program declares it.
 
     Attributes:
-        facts: The arguments of the Container by name, as far as they are known; an unset argument is missing.
-        is_new: Whether the container does not exist before this operation.
+        facts: The known arguments of the Container by name; an unset argument is missing.
+        is_new: Whether this operation creates the container.
     """
 
     facts: Mapping[str, Any]
@@ -43,7 +43,7 @@ class ParentInProgram:
 
     @classmethod
     def of(cls, news: Mapping[str, Any]) -> ParentInProgram | None:
-        """Read the extra input; `None` if it is missing, or part of it is unknown."""
+        """Read the extra input; return `None` if it is missing, or part of it is unknown."""
         facts = plain(news.get(PARENT_IN_PROGRAM))
         if not isinstance(facts, Mapping) or is_unknown(dict(facts)):
             return None
@@ -52,7 +52,7 @@ class ParentInProgram:
 
     @property
     def template(self) -> str:
-        """The container's template; empty for one that was looked up without success."""
+        """The container's template; empty if a look-up did not find the container."""
         return str(self.facts.get("template", ""))
 
     @property
@@ -62,7 +62,7 @@ class ParentInProgram:
 
     @property
     def is_closed(self) -> bool:
-        """Whether external access is certainly off: by the program, or because the container is a new one."""
+        """Whether external access is certainly off: the program sets that, or the container is new."""
         wanted = self.facts.get("external_access")
         adopted = self.facts.get("adopt") == "if_matching"
         return wanted is False or (wanted is None and self.is_new and not adopted)

@@ -1,4 +1,4 @@
-"""The price of the program's containers and its change, as one line of a preview."""
+"""A line in the preview with the price of all containers and its change."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class _Priced(Protocol):
 _State = Future[list[Mapping[str, Any]] | None]
 _Run = list[tuple[_Priced, bool]]
 
-# One entry for each run: with the Automation API a process runs several programs, and a run that failed shows no line.
+# One entry for each run: with the Automation API one process runs several programs. A failed run shows no line.
 _runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, _Run]] = weakref.WeakKeyDictionary()
 
 
 def show_in_preview(container: _Priced, *, is_lookup: bool) -> None:
     """
-    Count a container in the line. It is shown when the engine has answered for all that the program declared.
+    Count a container in the line, which is shown when the engine has answered for all declared containers.
 
-    The program shows it because the engine drops lines beside a resource when a preview ends, and because a provider
-    does not know which container is the last.
+    The program shows the line, not the provider: the engine removes the lines beside a resource when a preview ends,
+    and a provider does not know which container is the last.
 
     Args:
         container: The container.
-        is_lookup: It is only looked up, and has no part in the price.
+        is_lookup: Whether it is only looked up and does not count in the price.
     """
     root = get_root_resource()
     if root is None or not pulumi.runtime.is_dry_run():
@@ -58,7 +58,7 @@ def show_in_preview(container: _Priced, *, is_lookup: bool) -> None:
     run.append((container, is_lookup))
     if len(run) == 1:
         state = None if isinstance(get_monitor(), MockMonitor) else request_export()
-        # Answers arrive when the program has run, so the others are in the list by then.
+        # The engine answers after the program has run, so all other containers are in the list by then.
         collect = functools.partial(_collect, run, state)
         container.monthly_price_usd.apply(collect, run_with_unknowns=True)
 
@@ -89,7 +89,7 @@ async def _show(lookups: list[bool], state: _State | None, values: list[Any]) ->
 
 
 def _change(planned: float, state: list[Mapping[str, Any]] | None, rows: list[Declared]) -> str:
-    """The difference to the state, ready to be appended; empty if it is not known."""
+    """Return the difference from the state as text to append; empty if it is not known."""
     past = None if state is None else past_price(state, rows)
     if past is None:
         return ""

@@ -1,7 +1,7 @@
 """
-Property values as Pulumi's protocol writes them: secrets and values that are not known yet.
+Secrets and unknown values in the form of Pulumi's protocol.
 
-The marks are part of the resource protocol, and the same for every host and SDK.
+The signatures are part of the resource protocol, and the same for every host and SDK.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from stacks_pulumi.pricing.values import SIGNATURE
 __all__ = ["UNKNOWN", "is_unknown", "plain", "secret"]
 
 UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""What stands for a value that is known later."""
+"""The placeholder for a value that is not known yet."""
 
-_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (the protocol's mark)
+_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (the protocol's signature)
 
 
 def secret(value: Any) -> Any:
     """
-    A value for outputs that the engine stores encrypted and shows as `[secret]`, at any depth.
+    Mark a value in the outputs as a secret: the engine stores it encrypted and shows `[secret]`. Works at any depth.
 
-    `Output.secret` cannot be used there: a provider returns plain values only.
+    `Output.secret` cannot be used here: a provider returns plain values only.
     """
     return {SIGNATURE: _SECRET, "value": value}
 
 
 def plain(value: Any) -> Any:
-    """The value without the marks of secrets, at any depth."""
+    """Return the value without the marks of secrets, at any depth."""
     if isinstance(value, dict):
         if value.get(SIGNATURE) == _SECRET:
             return plain(value.get("value"))
@@ -39,7 +39,7 @@ def plain(value: Any) -> Any:
 
 
 def is_unknown(value: Any) -> bool:
-    """Whether a value, or anything in it, is not known yet at preview."""
+    """Return whether a value, or a part of it, is not known at preview."""
     if value == UNKNOWN:
         return True
     if isinstance(value, dict):

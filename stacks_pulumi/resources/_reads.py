@@ -1,9 +1,9 @@
 """
-Reads that many resources share.
+A cache of API responses that many resources share.
 
-A refresh of two hundred containers would ask two hundred times for what one list shows. The engine hands the reads
-over a few at a time, so sharing only the requests in flight would still be many. An answer is used again while it is
-young and while this process has changed nothing since it was requested.
+Without it, a refresh of two hundred containers would send two hundred requests for data that one list contains. The
+engine starts only a few reads at a time, so sharing only the requests in flight would not be enough. A response is
+reused while it is recent and this process has changed nothing since the request.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _Key = tuple[str, ...]
 
 MAX_AGE: Final = 600.0
 """
-Seconds for which an answer is used; a refresh as a whole does not show one moment either.
+Seconds for which a response is reused. A refresh takes time in any case, so its data is never from one moment.
 
-Longer than the windows of the rate limit that a large refresh takes: an answer that expires within it is requested
-again by each resource that shares it.
+This is longer than a large refresh takes under the rate limit: a response that expires during the refresh would be
+requested again.
 """
 
 
@@ -40,11 +40,11 @@ class _Answer:
 
 class Reads:
     """
-    The answers of one account that are still good.
+    The cached responses of one account.
 
     Args:
-        clock: Time.
-        pulse: Called while a caller waits for the answer that another one has requested; what it raises ends the wait.
+        clock: The clock to wait with.
+        pulse: Called while a caller waits for a response that another one has requested; an exception ends the wait.
     """
 
     def __init__(self, clock: Clock, pulse: Pulse | None = None) -> None:
@@ -57,7 +57,7 @@ class Reads:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """While this process changes something: no answer that was requested before its end is used after it."""
+        """Enclose a change: a response that was requested before its end is not used after it."""
         try:
             yield
         finally:
@@ -66,13 +66,13 @@ class Reads:
 
     def get(self, *key: str, ask: Callable[[], _T], max_age: float = MAX_AGE) -> _T:
         """
-        Return the answer to a question, requested again only if necessary.
+        Return the response for a key, requested again only if necessary.
 
         Args:
-            key: The question.
-            ask: Requests the answer. What it raises is the caller's, and the next caller requests again.
-            max_age: How old an answer may be when this is called, in seconds. However long its request takes, the
-                callers that came meanwhile share it.
+            key: The request's identity.
+            ask: Sends the request. An exception from it goes to this caller, and the next caller sends it again.
+            max_age: The greatest age of a cached response in seconds, when this is called. Callers that arrive during
+                a request share its response, however long it takes.
         """
         came = self._clock.now()
         with self._changed:
@@ -100,7 +100,7 @@ class Reads:
             self._changed.notify_all()
 
     def _evict(self) -> None:
-        """Drop the answers that no caller could use any more: they may be long lists."""
+        """Remove expired responses, because they may be long lists."""
         now = self._clock.now()
         self._answers = {
             key: answer

@@ -1,8 +1,8 @@
 """
-How a resource refers to the container that it belongs to.
+References from a child resource to its container.
 
-A program hands in a Container or an id. Given a Container, the child is in the container's account (`provider`) unless
-the program says otherwise. A child's id is `<container id>/<its own name>`, so that a look-up needs nothing else.
+A program passes a Container or an id. With a Container, the child gets the container's account (`provider`) unless the
+program sets another one. A child's id is `<container id>/<its own name>`, so that a look-up needs only the id.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def input_id(container: Container | pulumi.Input[str] | None) -> pulumi.Input[str] | None:
-    """The id of what a program handed in."""
+    """Return the id of the Container or the id that a program passed."""
     return container.id if isinstance(container, pulumi.CustomResource) else container
 
 
@@ -45,8 +45,8 @@ def child_options(
 
     Args:
         opts: The program's options, which take precedence.
-        container: What the program handed in.
-        secrets: Outputs that are secrets, for SDKs that do not pass on the mark that the provider puts on them.
+        container: The Container or the id that the program passed.
+        secrets: Outputs that are secrets, for SDKs that lose the provider's own mark.
     """
     options = pulumi.ResourceOptions.merge(None, opts)
     if isinstance(container, pulumi.CustomResource) and options.id is None:
@@ -62,9 +62,9 @@ def child_options(
 
 def deletes_children_with_container(provider: pulumi.ProviderResource | None) -> bool:
     """
-    Return whether children are left to the deletion of their container.
+    Return whether children are deleted with their container and not one by one.
 
-    It saves their own deletions, at a risk: the engine drops such children from the state when it plans the container's
+    That saves requests, but has a risk: the engine removes such children from the state when it plans the container's
     deletion. If the container is then kept or its deletion fails, they stay at STACKS and are in no state.
 
     Raises:
@@ -78,12 +78,12 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
             "deleteChildrenWithContainer", pulumi.Config(NAMESPACE).get("deleteChildrenWithContainer")
         )
     except ConfigError as error:
-        # It is raised in the program, whose author needs the message and no traceback through this package.
+        # It is raised in the user's program, where only the message helps and no traceback through this package.
         raise shown_alone(ConfigError(str(error))) from None
 
 
 def container_id(value: Any) -> str:
-    """A container's id as an input: any text without a slash, because the API alone knows their form."""
+    """Return a container's id: any text without a slash, because only the API knows the exact form."""
     text = _checks.segment(value)
     if "/" in text:
         msg = f"{text!r} is not a container's id, which looks like usr-abc12345-web"
@@ -92,15 +92,15 @@ def container_id(value: Any) -> str:
 
 
 def child_id(container: str, own: str) -> str:
-    """The id of something that belongs to a container."""
+    """Return the id of a child resource."""
     return f"{container}/{own}"
 
 
 def parent_id(id_: str) -> str:
-    """The container's id in a child's id."""
+    """Return the container's id from a child's id."""
     return id_.partition("/")[0]
 
 
 def own_name(id_: str) -> str:
-    """What comes after the container's id: all of it, as a name may have slashes itself."""
+    """Return the part after the container's id; it may contain slashes, because a name may."""
     return id_.partition("/")[2]

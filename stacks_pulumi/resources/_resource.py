@@ -1,4 +1,4 @@
-"""What a program declares: the SDK's dynamic resource, with a type that a subclass keeps."""
+"""The base classes of all resources: the SDK's dynamic resource, with a type that subclasses keep."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ __all__ = ["Child", "StacksResource"]
 
 class StacksResource(dynamic.Resource):
     """
-    The root of all resource classes.
+    The base class of all resource classes.
 
-    The SDK names the type of a class by its arguments `module` and `name`. Here a subclass always has its parent's
-    type, so that policies, prices and a later version recognise it. One that names another type
-    (`class Database(Container, module="acme", name="Database")`) had that type up to version 0.2: it becomes an alias,
+    The SDK derives the type of a class from the class arguments `module` and `name`. Here a subclass always has its
+    parent's type, so that policies, prices and later versions recognise it. Up to version 0.2, a subclass with other
+    arguments (`class Database(Container, module="acme", name="Database")`) had another type. It becomes an alias,
     so that the engine finds the resource in the state. The type of the native plugin is an alias too, so that a program
-    can go on with a state of it.
+    can continue with the plugin's state.
     """
 
     origin: pulumi.Output[str | None]
-    """Which API key created or changed the resource last, as part of a digest, and a random number per creation."""
+    """Part of a digest of the API key that changed the resource last, and a random number for each creation."""
 
     _module_and_name: ClassVar[tuple[str, str]]
     _former_type: ClassVar[str | None] = None
     _delete_first: ClassVar[bool] = False
-    """Whether a replacement always deletes first: nothing is gained by the other order, as its name can exist once."""
+    """Whether a replacement always deletes first, because the object's name can exist only once."""
     is_awaited: bool = False
-    """Whether another resource of this package names it in `depends_on` or as its parent."""
+    """Whether another resource of this package has it in `depends_on` or as its parent."""
 
     def __init__(
         self,
@@ -48,11 +48,11 @@ class StacksResource(dynamic.Resource):
         props: Mapping[str, Any],
         opts: pulumi.ResourceOptions | None,
     ) -> None:
-        # Imported here, because a host knows the resources and not the other way round.
+        # Imported here, because the hosts import the resources.
         from stacks_pulumi import provider_for  # noqa: PLC0415
 
         if opts is not None and opts.import_ is not None:
-            # The SDK would fail with a KeyError: the engine sends no provider with an import.
+            # Without this check the SDK fails with a KeyError, because the engine sends no provider with an import.
             remedy = 'write adopt="if_matching" instead' if "adopt" in props else "remove it"
             msg = f"{resource_name!r} has the option import_, but Pulumi cannot import dynamic resources: {remedy}"
             raise shown_alone(ConfigError(msg))
@@ -73,7 +73,7 @@ class StacksResource(dynamic.Resource):
     def __init_subclass__(cls, module: str = "", name: str = "", **kwargs: Any) -> None:
         if not hasattr(cls, "_module_and_name"):
             if not name:
-                # A base of several resources, which no program declares.
+                # An abstract base class, which no program declares.
                 super().__init_subclass__(**kwargs)
                 return
             cls._module_and_name = (module, name)
@@ -87,10 +87,10 @@ class Child(StacksResource):
     """A resource that belongs to a container."""
 
     _unique: ClassVar[tuple[str, str] | None] = None
-    """The inputs that say which object it is: its container, and what it is in there; none if it shares no object."""
+    """The inputs that identify its object: the container, and the identity in it; none if objects are never shared."""
 
     container_created_at: pulumi.Output[str | None]
-    """Creation time of the container that it belongs to, ISO 8601; none where the resource's own id is unique."""
+    """Creation time of its container, ISO 8601; none if the resource's own id is unique."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Child(StacksResource):
 
 
 def _mark_awaited(opts: pulumi.ResourceOptions | None) -> None:
-    """Mark the resources that these options name."""
+    """Mark the resources that these options name in `depends_on` or as the parent."""
     named: Any = None if opts is None else opts.depends_on
     for other in (*(named if isinstance(named, list | tuple) else [named]), opts and opts.parent):
         if isinstance(other, StacksResource):
@@ -138,10 +138,10 @@ def _replaced_delete_first(
     opts: pulumi.ResourceOptions | None, adopt: pulumi.Input[str] | None, type_: str
 ) -> pulumi.ResourceOptions | None:
     """
-    The options; a resource that may adopt is replaced delete-first unless the program decides that.
+    Return the options. For a resource that may adopt, a replacement deletes first, unless the program decides that.
 
-    For `pulumi up --replace` the engine asks for no diff and creates first: the new half would adopt the old one, or
-    take it back as a child that was lost.
+    For `pulumi up --replace` the engine does not call `diff` and creates first. The new half would then adopt the old
+    object.
     """
     if opts is not None and (opts.id is not None or opts.delete_before_replace is not None):
         return opts

@@ -1,9 +1,9 @@
 """
-One restart of a source for all connections that are made at the same time, and no restart during another operation.
+Merges restarts: one restart of a source for all connections that are made at the same time.
 
-A source has to be restarted to see the variables of a new connection. Ten connections would be ten restarts. So a
-restart waits until no other connection to the same source is in progress or expected. While a container restarts, it
-can neither be connected nor be backed up, so such an operation holds the restart off until it is done.
+A source must be restarted to see the variables of a new connection. Ten connections would cause ten restarts. So a
+restart waits until no other connection to the same source is in progress or expected. A container that restarts cannot
+be connected or backed up. So such an operation delays the restart until the operation has ended.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ __all__ = ["PATIENCE", "Made", "Restarts"]
 
 PATIENCE: Final = 300.0
 """
-Seconds after which a restart goes ahead although it is still held off.
+Seconds after which a delayed restart begins in any case.
 
-Several windows of the rate limit: with many concurrent connections and backups, each waits for its turn.
+Several windows of the rate limit: with many concurrent connections and backups, each waits for the rate limit.
 """
 
 
@@ -44,7 +44,7 @@ class Made:
 
     Attributes:
         name: Its name in the program.
-        number: Which request for a restart it counts as.
+        number: The number of its request for a restart.
     """
 
     name: str = ""
@@ -53,17 +53,17 @@ class Made:
 
 class Restarts:
     """
-    Merges the restarts of each source. One for all operations of a process on one account.
+    Merges the restarts of each source. One instance serves all operations of a process on one account.
 
     Args:
-        clock: Time.
-        expected: The connections that are still to come.
+        clock: The clock to wait with.
+        expected: The connections that are expected to follow.
     """
 
     def __init__(self, clock: Clock, expected: ExpectedConnections | None = None) -> None:
         self._clock = clock
         self._expected = expected or ExpectedConnections(clock)
-        # One for all containers, because a hold may concern two of them.
+        # One lock for all containers, because an operation may delay the restarts of two of them.
         self._changed = threading.Condition()
         self._containers: defaultdict[str, _Container] = defaultdict(_Container)
         self._holds: list[Collection[str] | None] = []
@@ -71,13 +71,13 @@ class Restarts:
     @contextlib.contextmanager
     def held_off(self, containers: Collection[str] | None, on_wait: Callable[[], None]) -> Iterator[None]:
         """
-        While inside, no restart of these containers begins, and the ones in progress have ended.
+        Wait until no restart of these containers is in progress, and let none begin inside the block.
 
-        A holder waits only for restarts that have begun, and those wait for no holder: there is no deadlock.
+        A caller waits only for restarts that have begun, and those do not wait for callers, so there is no deadlock.
 
         Args:
-            containers: Their ids; `None` if it is not known which one it is about: all.
-            on_wait: Called about twice a second while waiting; what it raises ends the wait.
+            containers: Their ids; `None` for all, if the container is not known.
+            on_wait: Called about twice a second while waiting; an exception from it ends the wait.
         """
         with self._changed:
             self._holds.append(containers)
@@ -95,25 +95,25 @@ class Restarts:
         self, source: str, target: str, on_wait: Callable[[], None], name: str = ""
     ) -> Iterator[Made]:
         """
-        While inside, a connection is being made: restarts of both ends are held off.
+        Let no restart of source or target begin while a connection is made inside the block.
 
         Args:
             source: Id of the container that gets the variables.
-            target: Id of the one that they lead to.
-            on_wait: Called about twice a second while waiting; what it raises ends the wait.
+            target: Id of the container that they lead to.
+            on_wait: Called about twice a second while waiting; an exception from it ends the wait.
             name: The connection's name in the program.
 
         Returns:
-            What to ask for a restart of the source with.
+            The connection, to pass when a restart of the source is requested.
         """
         made = Made(name)
         with self.held_off((source, target), on_wait):
-            # From here on the restart is held off.
+            # From here on, the restart is delayed.
             self._expected.come(name)
             try:
                 yield made
             finally:
-                # Before the restart is let go: it serves us as well.
+                # Before the restart may begin, so that it serves this connection as well.
                 made.number = self._ask(source)
 
     def restart(
@@ -124,17 +124,18 @@ class Restarts:
         made: Made | None = None,
     ) -> bool:
         """
-        Restart the source, in this thread or in another one that asked at the same time.
+        Restart the source, or wait until another thread has done it.
 
         Args:
-            source: Its id.
-            restart: Does it, and returns when it is done. What it raises reaches the thread that ran it; the others
-                try for themselves.
-            on_wait: Called about twice a second while waiting for others; what it raises ends the wait.
-            made: The connection that it is for; any restart after it was made will do. None: one from now on.
+            source: The container's id.
+            restart: Restarts it, and returns when that is done. An exception from it goes to the thread that called it;
+                the other threads then try themselves.
+            on_wait: Called about twice a second while waiting for others; an exception from it ends the wait.
+            made: The connection that needs the restart; any restart that begins after it was made is enough. With
+                `None`, the restart must begin after this call.
 
         Returns:
-            Whether it was this thread that did it.
+            Whether this thread did the restart.
         """
         made = Made(number=self._ask(source)) if made is None else made
         mine, since = made.number, self._clock.now()

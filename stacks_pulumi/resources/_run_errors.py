@@ -1,4 +1,4 @@
-"""Errors that a program ends with their message alone, and not with a traceback."""
+"""Errors for which Pulumi shows only the message when they end a program, and no traceback."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["shown_alone"]
 
 def shown_alone(error: StacksError) -> StacksError:
     """Return an equal error that is a `pulumi.RunError` as well."""
-    kind = _shown_alone(type(error))  # type: ignore[arg-type]  # mypy takes a class for one without a hash
+    kind = _shown_alone(type(error))  # type: ignore[arg-type]  # mypy treats a class as not hashable
     return kind(**_fields_of(error))
 
 
 @functools.cache
 def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
-    """Return one class for each kind. It is in no module, so an error is pickled as what it was made from."""
+    """Return one class for each kind. No module contains it, so an error is pickled as its original class."""
 
     def reduce(error: StacksError) -> tuple[Any, ...]:
         return shown_alone, (kind(**_fields_of(error)),)

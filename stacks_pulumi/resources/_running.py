@@ -1,4 +1,4 @@
-"""What a child resource needs of its container: that it runs, and whether it is the stack's own."""
+"""Checks of a child resource's container: whether it runs, and whether it belongs to this stack."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["is_own_container", "refuse_if_recreated", "runs", "wait_for", "wait_
 def runs(
     parent: ParentInProgram, olds: Mapping[str, Any], name: str, purpose: str
 ) -> Iterable[tuple[str, str]]:
-    """The rule that a new child resource needs a container that runs."""
+    """Return the violation if a new child resource needs a running container and the program keeps it stopped."""
     if not olds and parent.is_stopped:
         yield (
             name,
@@ -31,10 +31,10 @@ def runs(
 
 def is_own_container(session: Session, id_: str) -> bool:
     """
-    Return whether a child in the container may be one that this stack created and then lost from its state.
+    Return whether this stack may have created a child in the container and then lost it from its state.
 
-    So this stack owns the container, as far as this operation of the engine shows. If this very operation has created
-    it, an earlier one has lost nothing in it.
+    That is possible if this stack owns the container. If this operation has created the container, no earlier operation
+    can have lost a child in it.
     """
     if session.created.created_at(id_) is not None:
         return False
@@ -44,7 +44,7 @@ def is_own_container(session: Session, id_: str) -> bool:
 
 def refuse_if_recreated(id_: str, created_at: str | None) -> None:
     """
-    Refuse to create a child in a container that only has the id of this program's container.
+    Refuse to create a child in a container that has the same id as this program's container, but is another one.
 
     Args:
         id_: The container's id.
@@ -65,21 +65,21 @@ def refuse_if_recreated(id_: str, created_at: str | None) -> None:
 
 def wait_until_running(session: Session, op: Operation, purpose: str, *containers: str) -> None:
     """
-    Go on once the containers run; after one look, if they do.
+    Wait until the containers run; if they run already, one list request is enough.
 
     Args:
         session: The account.
         op: The operation.
-        purpose: What they are needed for, to complete "... needs a container that runs".
+        purpose: The subject of the message "... needs a container that runs".
         containers: Their ids.
 
     Raises:
         StacksError: One has been recreated outside of this program.
         UnexpectedStateError: One is stopped or failed, and will not run by itself.
-        VanishedError: One is not there.
+        VanishedError: One does not exist.
         WaitTimeoutError: One did not run in time.
     """
-    # While one is waited for, another may have been restarted: only a look at all of them together counts.
+    # During the wait for one, another may have been restarted: only a check of all of them together counts.
     while (waiting := _not_running(session, purpose, containers)) is not None:
         status = waiting.status
         if status not in CREATED.failed:
@@ -106,7 +106,7 @@ def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) ->
 
 
 def _alone(session: Session, purpose: str, id_: str) -> models.Container:
-    """A container that the list does not have, in case the list is wrong."""
+    """Return a container that is missing in the list, requested by its id, because the list may be wrong."""
     try:
         return session.client.containers.status(id_)
     except NotFoundError:
@@ -119,7 +119,7 @@ def _alone(session: Session, purpose: str, id_: str) -> models.Container:
 
 
 def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> models.Container | None:
-    """Wait for a state of a container, until the deadline of the operation, and show its status."""
+    """Wait until a container has a state, or until the operation's deadline, and show its status."""
 
     def on_tick(seen: models.Container | None, _elapsed: float) -> None:
         op.progress(f"{container}: not listed yet" if seen is None else f"{seen.name}: {seen.status}")

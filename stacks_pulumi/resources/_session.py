@@ -1,8 +1,8 @@
 """
-One client for an account in this process, whatever the number of resources and provider classes.
+One client for each account in this process, for all resources and provider classes.
 
-The limiter, the connections and the shared feed are in the client, so one poll serves every waiter. The settings are
-each provider's own.
+The rate limiter, the connections and the shared polling are in the client, so one poll serves every wait. Each provider
+has its own settings.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ __all__ = ["Session", "end_operation", "fingerprint_of", "session_for"]
 @dataclass(frozen=True)
 class Session:
     """
-    What the operations of one provider work with; all but the settings is shared by all providers of an account.
+    The objects that the operations of one provider use. All providers of an account share them, except the settings.
 
     Attributes:
         settings: The provider's settings.
         client: The client.
-        clock: Time.
-        spending: The key's spending cap, once a 402 has shown it.
-        reads: Answers that many resources share.
+        clock: The clock to wait with.
+        spending: The key's spending cap, known after a 402.
+        reads: Responses that many resources share.
         restarts: Restarts that many connections share.
         created: The containers that this operation of the engine has created.
         fingerprint: Part of a digest of base URL and key, from which the key cannot be recovered.
@@ -60,7 +60,7 @@ class Session:
 
     @contextlib.contextmanager
     def turn(self, subject: str) -> Iterator[None]:
-        """One operation at a time on a subject, for operations that look before they act."""
+        """Let one operation at a time work on a subject, for operations that read before they change it."""
         with self._changed:
             wait_while(lambda: subject in self._busy, self._changed, self.clock, _check_operation)
             self._busy.add(subject)
@@ -77,19 +77,19 @@ _lock: Final = threading.Lock()
 
 
 def fingerprint_of(settings: AccountSettings) -> str:
-    """Return what tells this base URL and key from others."""
+    """Return a digest that identifies this base URL and key."""
     return _cap_record.fingerprint(settings.base_url, settings.api_key)
 
 
 def session_for(settings: AccountSettings) -> Session:
     """
-    Return the session of a provider; the client of its account is made on first use.
+    Return the session of a provider; the client of its account is created on first use.
 
     Raises:
         ConfigError: No API key is configured.
     """
     api_key, fingerprint = settings.require_key(), fingerprint_of(settings)
-    # A budget of requests is a setting too, and it is the client that keeps it.
+    # The request limit is a setting too, and the client applies it, so it is part of the client's key.
     account = (fingerprint, settings.requests_per_minute)
     with _lock:
         session = _sessions.get(account)
@@ -116,9 +116,9 @@ def session_for(settings: AccountSettings) -> Session:
 
 def end_operation() -> None:
     """
-    Forget what was learned in an operation of the engine that has ended, because another one follows in this process.
+    Discard the data of an operation of the engine that has ended, because another one follows in this process.
 
-    That is so for a plugin that serves one engine after another.
+    That happens in a plugin that serves one engine after another.
     """
     with _lock:
         sessions = list(_sessions.values())
@@ -130,7 +130,7 @@ def end_operation() -> None:
 
 
 def _check_operation() -> None:
-    """End a wait for another operation if this thread's operation was cancelled, or its time is up."""
+    """End a wait for another operation if this thread's operation was cancelled or has timed out."""
     operation = current_operation()
     if operation is not None:
         operation.check_active()
@@ -138,7 +138,7 @@ def _check_operation() -> None:
 
 
 class _Sometimes:
-    """At most once in so many seconds, over all callers."""
+    """An action that all callers together do at most once in a number of seconds."""
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self._seconds = seconds
@@ -147,7 +147,7 @@ class _Sometimes:
         self._lock = threading.Lock()
 
     def due(self) -> bool:
-        """Whether it is time again; true for one caller."""
+        """Return whether the action is due; true for only one caller."""
         with self._lock:
             if self._clock.now() < self._next:
                 return False
@@ -162,12 +162,12 @@ def _report_limit(seconds: float, queued: int) -> None:
     text = f"rate limit: {seconds:.0f} s, {queued} queued"
     operation = current_operation()
     if operation is None:
-        # A data function, which is called by the program itself, perhaps by many threads of it.
+        # A data function: the program calls it, perhaps in many threads.
         if seconds >= 1 and _program_said.due():
             pulumi.log.info(text, ephemeral=True)
         return
     operation.check_active()
     operation.check_time("the rate limit")
     if seconds >= 1:
-        # Less is only for a turn; a line about it would flicker.
+        # A shorter wait would only make the line flicker.
         operation.progress(text)

@@ -1,4 +1,4 @@
-"""The key's spending cap, once the API has told it: what cannot fit is not attempted again and again."""
+"""The key's spending cap, known after a 402: creates that would exceed it are then refused without a request."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ __all__ = ["SpendGuard"]
 
 class SpendGuard:
     """
-    What one operation learnt of the cap from a 402.
+    The cap and the spending that a 402 has reported in this operation.
 
-    It starts out knowing nothing and refuses nothing. A process lives for one operation of the engine, so what it
-    knows never gets old.
+    Before the first 402, it refuses nothing. A process lives for one operation of the engine, so the values do not
+    become stale.
 
     Args:
-        clock: Time.
-        fingerprint: The key's, under which a 402 is kept for `stacks-pulumi doctor`; kept nowhere if it is empty.
+        clock: The clock for the date of the next month.
+        fingerprint: The key's fingerprint, under which a 402 is stored for `stacks-pulumi doctor`. If it is empty,
+            nothing is stored.
     """
 
     def __init__(self, clock: Clock, fingerprint: str = "") -> None:
@@ -34,14 +35,15 @@ class SpendGuard:
 
     def admit(self, name: str, price: Decimal | None) -> None:
         """
-        Let a create pass, or refuse it without asking the API.
+        Allow a create, or refuse it without a request to the API.
 
         Args:
             name: The container's name, for the message.
-            price: What it costs a month in US dollars, or `None` if that is unknown (which passes: the API knows).
+            price: Its monthly price in US dollars. `None` if it is unknown; then the create is allowed and the API
+                decides.
 
         Raises:
-            SpendingCapError: A 402 has told the cap, and the price does not fit under it.
+            SpendingCapError: A 402 has reported the cap, and the price would exceed it.
         """
         with self._lock:
             if self._cap is None or price is None or price <= self._left:
@@ -54,7 +56,7 @@ class SpendGuard:
         raise SpendingCapError(message, status=402, spending_cap=float(cap), amount_spent=float(spent))
 
     def learn(self, name: str, price: Decimal | None, error: SpendingCapError) -> SpendingCapError:
-        """Remember what a 402 told, and return an error that says what it means for this container."""
+        """Store the values of a 402, and return an error that explains them for this container."""
         if error.spending_cap is None or error.amount_spent is None:
             return error
         cap, spent = Decimal(str(error.spending_cap)), Decimal(str(error.amount_spent))
@@ -71,9 +73,10 @@ class SpendGuard:
 
     def created(self) -> None:
         """
-        Forget the 402 that an earlier operation has kept: the API has accepted a create after it.
+        Remove the stored 402 of an earlier operation: the API has accepted a create after it.
 
-        A 402 of this operation stays: creates are sent together, and one that fits says nothing of one that does not.
+        A 402 of this operation is kept: creates run concurrently, and a cheap one may be accepted after an expensive
+        one was refused.
         """
         with self._lock:
             learnt = self._cap is not None
@@ -81,7 +84,7 @@ class SpendGuard:
             _cap_record.forget(self._fingerprint)
 
     def explain(self, name: str, price: Decimal | None, cap: Decimal, spent: Decimal) -> str:
-        """Cap, spent, price, what is missing, when it resets, and what to do."""
+        """Return the message: cap, spending, price, the missing amount, the date of the reset, and what to do."""
         left = cap - spent
         if price is None:
             cost = f'what "{name}" costs is unknown'

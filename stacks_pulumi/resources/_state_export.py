@@ -1,8 +1,8 @@
 """
-What the containers in the stack's state cost: the past price in a preview's line.
+The price of the containers in the stack's state, for the price change in a preview's line.
 
-The engine gives a program no access to its state. Its built-in functions would, but they register a provider, which a
-plan (`preview --save-plan`) then demands of the update. So the command line is asked, beside the preview.
+A program cannot read its state through the engine. The engine's built-in functions could, but they register a provider,
+which a plan (`preview --save-plan`) then requires in the update. So the command line is run during the preview.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stacks_pulumi.pricing import recognition
 __all__ = ["Declared", "past_price", "request_export"]
 
 _SECONDS: Final = 5.0
-"""A preview does not wait longer for it."""
+"""The timeout: a preview does not wait longer for the state."""
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -33,7 +33,7 @@ class Declared(NamedTuple):
         urn: Its URN.
         id: Its id; unknown if it does not exist yet.
         price: Its monthly price; unknown or `None` if it has none.
-        is_lookup: The program only looks it up.
+        is_lookup: Whether the program only looks it up.
     """
 
     urn: Any
@@ -43,7 +43,7 @@ class Declared(NamedTuple):
 
 
 def request_export() -> Future[list[Mapping[str, Any]] | None]:
-    """Start to read the state; the result is its resources, or `None` if they cannot be read."""
+    """Start to read the state; return a future with its resources, or `None` if they cannot be read."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="stacks-pulumi state")
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     future = pool.submit(_export, stack)
@@ -53,7 +53,7 @@ def request_export() -> Future[list[Mapping[str, Any]] | None]:
 
 def _export(stack: str) -> list[Mapping[str, Any]] | None:
     try:
-        # The engine that runs this program is the `pulumi` on its path.
+        # The engine that runs this program is the `pulumi` on PATH.
         deployment = json.loads(run(["stack", "export", "--stack", stack], seconds=_SECONDS))["deployment"]
         return list((deployment or _NOTHING).get("resources") or ())
     except (PulumiError, ValueError, KeyError, TypeError, AttributeError):
@@ -62,12 +62,12 @@ def _export(stack: str) -> list[Mapping[str, Any]] | None:
 
 def past_price(state: Iterable[Mapping[str, Any]], declared: Iterable[Declared]) -> float | None:
     """
-    Return what the containers in the state cost a month; `None` if that is not known.
+    Return the monthly price of the containers in the state; `None` if it is not known.
 
     Args:
         state: The resources of an export.
-        declared: The containers of the program. With the Automation API the command line may see another backend, so
-            a state that does not have the ids that the preview knows is not used.
+        declared: The containers of the program. With the Automation API, the command line may use another backend, so
+            the state is used only if it has the ids that the preview knows.
     """
     ids = {row.urn: row.id for row in declared if not row.is_lookup and isinstance(row.id, str)}
     total = 0.0

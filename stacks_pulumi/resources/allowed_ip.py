@@ -37,7 +37,7 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
     """
     An entry in a container's list of addresses that may connect (guide, "External Access & IP Restrictions").
 
-    The container's external access has to be on. Its id is `<container id>/<address>`.
+    The container's external access must be on. The resource's id is `<container id>/<address>`.
     """
 
     _unique: ClassVar = ("container", "ip_address")
@@ -47,13 +47,13 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
     ip_address: pulumi.Output[str]
     """The address or network, in canonical form."""
     description: pulumi.Output[str]
-    """What it is, for people."""
+    """A description for people."""
     service_type: pulumi.Output[str]
     """`http`, `tcp` or `both`."""
     revoke_auto_added: pulumi.Output[bool]
     """Whether the caller's own address is kept out of the list."""
     entry_id: pulumi.Output[str]
-    """The entry's id at the API; changes when description or service type change."""
+    """The entry's id at the API; it changes with the description and the service type."""
     added_at: pulumi.Output[str | None]
     """When it was added, ISO 8601."""
 
@@ -79,8 +79,8 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
             ip_address: IPv4 or IPv6, an address or a network in CIDR notation.
             description: For people (default "Custom IP").
             service_type: `http`, `tcp` or `both` (default).
-            revoke_auto_added: Once this entry is in, remove the address that turning external access on put into the
-                list: the caller's own, such as a CI runner's (default false).
+            revoke_auto_added: After this entry was added, remove the address that the API added when external access
+                was turned on: the caller's own, for instance a CI runner's (default false).
             adopt: `never` (default) or `if_matching`: adopt an entry for the same address that exists already.
         """
         super().__init__(
@@ -129,33 +129,33 @@ class AllowedIpHandler(ResourceHandler):
     )
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """An address is in a container's list once."""
+        """An address may be only once in a container's list."""
         return {"ip_address": child_id(inputs["container"], inputs["ip_address"])}
 
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
-        """There is no list to put an address into while external access is off."""
+        """Refuse an address for a container whose external access is off, because then it has no list."""
         if parent.is_closed:
             yield "container", "its external access is off: set external_access=True on the Container"
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> AllowedIpCreation:
-        """Put the address in, and take the caller's out if the program asks for that."""
+        """Add the address, and remove the caller's if the program requests that."""
         return AllowedIpCreation(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Look it up in the container's list; one call for all entries of one container."""
+        """Find the entry in the container's list; one request serves all entries of a container."""
         return AllowedIpList(session, op, parent_id(id_)).read(own_name(id_), olds)
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Put the changed entry in and take the old one out, in an order in which the list is never empty."""
+        """Add the changed entry and remove the old one, in an order that never leaves the list empty."""
         return AllowedIpList(session, op, inputs["container"]).change(inputs, olds)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
-        """Remove it. The last one cannot go: external access is turned off, or a replacement keeps the list open."""
+        """Remove the entry. The last one cannot be removed: turn external access off, or add a placeholder."""
         replacing = OWNERSHIP.is_replacing(self.kind, id_, op.call.urn)
         AllowedIpList(session, op, parent_id(id_)).remove(own_name(id_), olds, replacing=replacing)

@@ -22,10 +22,10 @@ __all__ = ["BackupRestore", "BackupRestoreHandler"]
 
 class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
     """
-    A restore (guide, "Restore Backup"): what the container holds is replaced by what the backup holds.
+    A restore (guide, "Restore Backup"): the data of the container is replaced by the data of the backup.
 
-    It happens when the resource is created and whenever `backup_id` or `triggers` change, and at no other time.
-    Taking it out of the program undoes nothing.
+    The restore runs when the resource is created and when `backup_id` or `triggers` change, and at no other time.
+    Removing the resource from the program does not undo it.
     """
 
     backup_id: pulumi.Output[int]
@@ -45,8 +45,8 @@ class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
         Args:
             resource_name: Name in the program.
             opts: Pulumi's options.
-            backup_id: The number of a completed backup (or the id of a PinnedBackup); its container has to run.
-            triggers: When any value in this list changes, it is restored again.
+            backup_id: The number of a completed backup (or the id of a PinnedBackup); its container must run.
+            triggers: When any value in this list changes, the backup is restored again.
         """
         super().__init__(resource_name, {"backup_id": backup_id, "triggers": triggers}, opts)
 
@@ -75,13 +75,13 @@ class BackupRestoreHandler(ResourceHandler):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Restore again, if the program asks for it; not to finish what may be done already."""
+        """Restore again if the program requests it, but not to complete a restore whose outcome is unknown."""
         if changed(self.fields, olds, inputs):
             _restore(session, op, inputs)
         return dict(inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """Nothing: the data stays as it is."""
+        """No-op: the data stays unchanged."""
 
 
 class _Restoration(Creation[int]):
@@ -104,13 +104,13 @@ def _restore(session: Session, op: Operation, inputs: dict[str, Any]) -> None:
     number = inputs["backup_id"]
     op.progress(f"restoring backup {number}")
     try:
-        # The container, which has to run, cannot be learnt from a backup's number.
+        # A backup's number does not show which container it belongs to, so delay the restarts of all.
         with session.restarts.held_off(None, op.check_active):
             session.client.backups.restore(number)
     except StacksError as error:
         if not in_doubt(error):
             raise
-        # A second restore would overwrite what was written since the first one. So it counts as done.
+        # A second restore would overwrite the data written since the first one, so treat it as done.
         msg = (
             f"the outcome of the restore of backup {number} is unknown: {error}. Look at the data; to restore it "
             "(again), change `triggers`. `pulumi up` alone does not"

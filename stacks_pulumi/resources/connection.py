@@ -1,4 +1,4 @@
-"""Connection: the variables by which one container reaches another."""
+"""Connection: environment variables with which one container reaches another."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Connection(Child, module="stacks", name="Connection"):
     """
     A connection from a container to another one in the same account (guide, "Container Connections").
 
-    It puts host, port and credentials of the target into the source's environment, and restarts the source so that
-    it sees them. Its id is `<source id>/<connection id>`.
+    It adds the target's host, port and credentials to the source's environment variables, and restarts the source so
+    that it sees them. Its id is `<source id>/<connection id>`.
     """
 
     _delete_first: ClassVar[bool] = True
@@ -56,7 +56,7 @@ class Connection(Child, module="stacks", name="Connection"):
     source: pulumi.Output[str]
     """Id of the container that gets the variables."""
     target: pulumi.Output[str]
-    """Id of the container that they lead to."""
+    """Id of the container that the variables lead to."""
     name: pulumi.Output[str]
     """The connection's name at STACKS."""
     restart_source: pulumi.Output[bool]
@@ -69,9 +69,9 @@ class Connection(Child, module="stacks", name="Connection"):
     create response has them: unset for a connection that was adopted or looked up.
     """
     connection_string: pulumi.Output[str | None]
-    """The address with user and (masked) password, a secret."""
+    """The target's connection string with user and (masked) password, a secret."""
     created_at: pulumi.Output[str | None]
-    """When it was made, ISO 8601; known from the first refresh on."""
+    """When it was created, ISO 8601; known after the first refresh."""
 
     def __init__(
         self,
@@ -91,9 +91,10 @@ class Connection(Child, module="stacks", name="Connection"):
             resource_name: Name in the program; also the connection's name unless `name` is given.
             opts: Pulumi's options.
             source: The container that gets the variables.
-            target: The container that they lead to.
+            target: The container that the variables lead to.
             name: The connection's name at STACKS.
-            restart_source: Restart the source, once for all connections made to it at the same time (default true).
+            restart_source: Restart the source, once for all of its connections that are made at the same time (default
+                true).
             adopt: `never` (default) or `if_matching`: adopt an equal connection that exists already, without a
                 restart.
         """
@@ -125,10 +126,10 @@ class Connection(Child, module="stacks", name="Connection"):
         self, resource_name: str, source: Any, target: Any
     ) -> pulumi.Input[Mapping[str, str] | None]:
         """
-        Return all connections of the source that restart it: name -> name of the target.
+        Return all connections that restart the source: name -> name of the target.
 
-        The URN of the source is known once the engine has the source, which is after the program has declared
-        everything. There are none for a connection that other resources wait for: it waits for no other connection.
+        The source's URN is known when the engine has registered the source, and by then the program has declared all of
+        its resources. The result is `None` if other resources wait for this connection: it must not wait itself.
         """
         if not isinstance(source, pulumi.Resource):
             return None
@@ -153,7 +154,7 @@ class Connection(Child, module="stacks", name="Connection"):
 
 
 _RESTART_PENDING: Final = "restart_pending"
-"""Set while the source has not been restarted since the connection was made."""
+"""The output that is set until the source has been restarted after the connection was made."""
 
 
 class ConnectionHandler(ResourceHandler):
@@ -170,7 +171,7 @@ class ConnectionHandler(ResourceHandler):
     )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """A name is taken while the old connection of that name is there; so is a pair of source and target."""
+        """Delete first if the source stays the same: names and targets of its connections are unique."""
         return bool(olds.get("source") == news.get("source"))
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
@@ -186,13 +187,13 @@ class ConnectionHandler(ResourceHandler):
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
-        """The source has to run, and is not the target (the ids of new containers are unknown at preview)."""
+        """The source must run and must not be the target (`rules` cannot compare ids that are unknown at preview)."""
         if parent.facts.get("is_target"):
             yield "target", "it is the source, and a container cannot be connected to itself"
         yield from runs(parent, olds, "source", "a connection")
 
     def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
-        """Validate the inputs, and record which other connections of the source are to come."""
+        """Validate the inputs, and record which other connections of the source are expected."""
         parent = ParentInProgram.of(news)
         siblings = None if parent is None else parent.facts.get("siblings")
         if isinstance(siblings, Mapping):
@@ -200,17 +201,17 @@ class ConnectionHandler(ResourceHandler):
         return super().check(call, olds, news)
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Its source was not restarted when it was made."""
+        """Return whether the source still has to be restarted."""
         return bool(olds.get(_RESTART_PENDING)) and news.get("restart_source") is True
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _ConnectionCreation:
-        """Wait until both run, connect, and restart the source."""
+        """Wait until both containers run, connect them, and restart the source."""
         return _ConnectionCreation(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Look it up among the connections of its source; one call for all that belong to one source."""
+        """Find it among the connections of its source; one request serves all connections of a source."""
         source = parent_id(id_)
         try:
             listed = session.reads.get(
@@ -239,14 +240,14 @@ class ConnectionHandler(ResourceHandler):
         return _outputs(None, olds, inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """Remove it; the source keeps the variables until it is restarted."""
+        """Delete the connection; the source keeps the variables until it is restarted."""
         op.progress("disconnecting")
         with contextlib.suppress(NotFoundError):
             session.client.connections.delete(own_name(id_), source_id=parent_id(id_))
 
 
 class _ConnectionCreation(Creation[models.Connection]):
-    """POST, then one restart of the source for all connections that are created to it at the same time."""
+    """POST, then one restart of the source for all of its connections that are created at the same time."""
 
     kind: ClassVar = "Connection"
 
@@ -274,7 +275,7 @@ class _ConnectionCreation(Creation[models.Connection]):
         return child_id(self.inputs["source"], thing.id)
 
     def finish(self, thing: models.Connection) -> dict[str, Any]:
-        # The source of an adopted connection has its variables already.
+        # The source of an adopted connection already has the variables.
         if self.inputs["restart_source"] and not self.adopted:
             _restart(self.session, self.op, self.inputs["source"], self._made)
         return self.known(thing, None)
@@ -314,7 +315,7 @@ def _restart_now(session: Session, op: Operation, source: str) -> None:
 
 
 def _target_id(session: Session, found: models.Connection) -> str | None:
-    """For a look-up: the list has the target's name, and not its id."""
+    """Return the target's id for a look-up: the list has only the target's name."""
     if found.target_id is not None:
         return found.target_id
     containers = session.reads.get("containers", ask=session.client.feed.snapshot)
@@ -324,7 +325,7 @@ def _target_id(session: Session, found: models.Connection) -> str | None:
 def _outputs(
     found: models.Connection | None, olds: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Inputs and what the API says; the list says less than the answer to the creation, so that is kept."""
+    """Return the outputs. Values that only the create response has are kept."""
     said: dict[str, Any] = {}
     if found is not None:
         said = {

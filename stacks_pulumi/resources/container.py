@@ -46,7 +46,7 @@ class Container(StacksResource, module="stacks", name="Container"):
     """
     A container (guide, "Create Container"). It is identified by its id and its creation time.
 
-    `name`, `template`, `plan` and `additional_storage_tier` cannot change in place, because no API key may resize.
+    `name`, `template`, `plan` and `additional_storage_tier` cannot change in place, because no API key can do that.
     A change is refused at preview unless `replace_on_change` is true: a replacement destroys the container with
     all its data and backups.
     """
@@ -56,21 +56,21 @@ class Container(StacksResource, module="stacks", name="Container"):
     template: pulumi.Output[str]
     """Template id."""
     plan: pulumi.Output[str | None]
-    """Plan; none for `stacks-vpn`, which is a tier of its own."""
+    """Plan; none for `stacks-vpn`, which has a separate price tier."""
     additional_storage_tier: pulumi.Output[int | None]
     """Additional storage tier."""
     monthly_price_usd: pulumi.Output[float | None]
-    """List price of a whole month in US dollars, known at preview; none if the catalogue does not know it."""
+    """List price of a whole month in US dollars, known at preview; none if it is not in the catalogue."""
     desired_status: pulumi.Output[str | None]
-    """`running` or `stopped` if this program decides that; none if it does not."""
+    """`running` or `stopped`; none if this program does not manage it."""
     external_access: pulumi.Output[bool | None]
-    """Whether the container can be reached from outside, if this program decides that; none if it does not."""
+    """Whether the container can be reached from outside; none if this program does not manage it."""
     status: pulumi.Output[str]
-    """What the API says the container does, for instance `running`."""
+    """The status that the API reports, for instance `running`."""
     internal_host: pulumi.Output[str]
-    """Host name inside of the account's network."""
+    """Host name inside the account's network."""
     ip_address: pulumi.Output[str | None]
-    """Address inside of the account's network."""
+    """IP address inside the account's network."""
     cpu: pulumi.Output[float | None]
     """Virtual CPUs."""
     memory_mb: pulumi.Output[int | None]
@@ -78,27 +78,27 @@ class Container(StacksResource, module="stacks", name="Container"):
     storage_mb: pulumi.Output[int | None]
     """Storage in MB."""
     port: pulumi.Output[int | None]
-    """Port at the public host that leads to the container."""
+    """Port of the public host that is forwarded to the container."""
     ssh_user: pulumi.Output[str | None]
-    """Who to log in as by SSH."""
+    """User name for SSH."""
     ssh_host: pulumi.Output[str | None]
-    """Where to log in by SSH."""
+    """Host name for SSH."""
     ssh_port: pulumi.Output[int | None]
     """Port for SSH at `ssh_host`."""
     has_ssh_access: pulumi.Output[bool | None]
-    """Whether people can log in by SSH."""
+    """Whether users can log in by SSH."""
     has_web_ui: pulumi.Output[bool | None]
-    """Whether there is a web interface."""
+    """Whether the container has a web interface."""
     vpc_network: pulumi.Output[str | None]
     """The account's network."""
     version: pulumi.Output[str | None]
-    """Version of what the template runs."""
+    """Version of the template's software."""
     version_major: pulumi.Output[str | None]
-    """Its first part."""
+    """Major version of the template's software."""
     image_tag: pulumi.Output[str | None]
     """Image that the container runs."""
     created_at: pulumi.Output[str | None]
-    """When it was made, ISO 8601."""
+    """When it was created, ISO 8601."""
     url: pulumi.Output[str | None]
     """Public host name while `external_access` is true."""
     subdomain: pulumi.Output[str | None]
@@ -124,21 +124,21 @@ class Container(StacksResource, module="stacks", name="Container"):
         Declare a container.
 
         Args:
-            resource_name: Name in the program; also the container's name unless `name` is given, shaped by
-                `stacks:namePattern` if there is one.
-            opts: Pulumi's options. `protect=True` is wise for anything that holds data; `custom_timeouts` bounds
-                the wait for the container to run (default 10 minutes).
+            resource_name: Name in the program; also the container's name unless `name` is given. `stacks:namePattern`,
+                if set, applies to it.
+            opts: Pulumi's options. Use `protect=True` for a container that holds data. `custom_timeouts` limits the
+                wait until the container runs (default 10 minutes).
             template: Template id, for instance `postgresql` (guide, "Available Templates").
             name: 3 to 32 letters, digits and hyphens.
             plan: `micro`, `basic`, `standard` or `premium`. Default: `micro` for a `-micro` template, else `basic`;
                 `stacks-vpn` takes none.
             additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB); not for micro and not for databases.
-            discount_code: A promotional code; only looked at when the container is made.
+            discount_code: A promotional code; only used when the container is created.
             desired_status: `running` or `stopped`. Unset: not managed.
-            external_access: True or false. Unset: left alone.
+            external_access: True or false. Unset: not managed.
             restart_triggers: When any value in this list changes, the container is restarted.
             replace_on_change: Allow that a change of name, template, plan or storage destroys the container and
-                makes a new, empty one.
+                creates a new, empty one.
             adopt: `never` (default) or `if_matching`: adopt a container of the same name that exists already, if
                 template, plan (or its default) and storage (if given) match.
         """
@@ -172,7 +172,7 @@ class Container(StacksResource, module="stacks", name="Container"):
             opts,
         )
         if shaped:
-            # Only the provider knows which name a container has that is older than the pattern.
+            # For a container that is older than the pattern, only the provider knows the name.
             self.name.apply(lambda known: declare_container_name(known, resource_name, provider))
         self.in_program: Mapping[str, pulumi.Input[Any]] = (
             {"template": self.template}
@@ -184,11 +184,11 @@ class Container(StacksResource, module="stacks", name="Container"):
                 "adopt": adopt,
             }
         )
-        """What the program states about the container, for the checks of what belongs to it."""
+        """The container's arguments in the program, for the checks of its child resources."""
         self.connections_in_program: dict[str, str] = {}
-        """The connections from it that the program declares: name -> name of the target in the program."""
+        """The declared connections whose source is this container: name -> name of the target in the program."""
         self.outlives_stack = is_lookup or (opts is not None and bool(opts.retain_on_delete))
-        """Whether it stays when the stack goes; then it takes no child with it."""
+        """Whether it stays when the stack is destroyed; then its children must be deleted themselves."""
         show_in_preview(self, is_lookup=is_lookup)
 
     @staticmethod
@@ -226,7 +226,7 @@ class ContainerHandler(ResourceHandler):
     )
 
     def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
-        """Give the container its name, and validate the inputs."""
+        """Set the container's name, and validate the inputs."""
         settings = self._settings
         if isinstance(settings, str):
             return super().check(call, olds, news)
@@ -234,7 +234,7 @@ class ContainerHandler(ResourceHandler):
         return super().check(call, olds, {**news, **own})
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """What the guide says of combinations."""
+        """Check the combinations of inputs that the guide excludes."""
         template, plan = _known(inputs, "template"), _known(inputs, "plan")
         if plan is not None and template == catalog.VPN_TEMPLATE:
             price = catalog.monthly_price(catalog.VPN_TEMPLATE, None)
@@ -255,7 +255,7 @@ class ContainerHandler(ResourceHandler):
                 )
 
     def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
-        """Names that the catalogue does not know, and changes that only `up` can judge."""
+        """Warn of names that are not in the catalogue, and of changes that only `up` can check."""
         template, plan = _known(inputs, "template"), _known(inputs, "plan")
         if template is not None and template not in catalog.TEMPLATES:
             yield _checks.unknown_word(template, catalog.TEMPLATES, "template")
@@ -283,15 +283,15 @@ class ContainerHandler(ResourceHandler):
                 yield field.name, no_going_back(field.name, old, new)
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """A name is unique in an account."""
+        """A container's name is unique in an account."""
         return {"name": inputs["name"]}
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """It failed and was not started since."""
+        """Return whether the container failed and has not been started since."""
         return olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
 
     def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
-        """The price, at preview as well, where it is new or another one."""
+        """Return a line with the price if it is new or has changed; it is shown at preview as well."""
         old, new = olds.get("monthly_price_usd"), inputs.get("monthly_price_usd")
         if new is None or new == old:
             return None
@@ -300,13 +300,14 @@ class ContainerHandler(ResourceHandler):
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """
-        Only with the program's consent. Without it a change never gets this far, but for two: an unknown at preview,
-        and what a refresh found (the engine asks for the difference in order to show it).
+        Replace only with `replace_on_change`. Without it, `guards` has refused the change already, except in two cases:
+        a value that is unknown at preview, and a difference found by a refresh, for which the engine calls `diff` to
+        show it.
         """
         return field.on_change is OnChange.REFUSED and news.get("replace_on_change") is True
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The plan that the API gets when the program names none, and the price."""
+        """Return the price, and the plan that is sent if the program sets none."""
         template = _known(inputs, "template")
         if template is None or any(
             is_unknown(inputs.get(name)) for name in ("plan", "additional_storage_tier")
@@ -329,7 +330,7 @@ class ContainerHandler(ResourceHandler):
         return ContainerCreation(session, op, inputs)
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
-        """External access, if it is on: the program that is written from an import opens its container too."""
+        """Return external access if it is on, so that the program generated by an import has it too."""
         found = super().imported(session, id_)
         with contextlib.suppress(NotFoundError):
             if session.reads.get(
@@ -341,13 +342,13 @@ class ContainerHandler(ResourceHandler):
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Look the container up in the list that all reads of this moment share."""
+        """Find the container in the list that all reads of this operation share."""
         return Lifecycle(session, op).read(id_, olds)
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Bring status and external access to what the inputs say, and restart where a trigger changed."""
+        """Set status and external access as in the inputs, and restart if a trigger changed."""
         refused = next(iter(self.guards(olds, inputs)), None)
         if refused is not None:
             raise StacksError(refused[1])

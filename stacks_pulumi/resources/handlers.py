@@ -1,4 +1,4 @@
-"""Every kind of resource, by its name."""
+"""The handlers of all kinds of resources."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ HANDLERS: Final[dict[str, type[ResourceHandler]]] = {
         VpnClientHandler,
     )
 }
-"""Every kind, by the name that `stacks_pulumi.provider_for` takes."""
+"""The handler class of each kind, by the name that `stacks_pulumi.provider_for` takes."""

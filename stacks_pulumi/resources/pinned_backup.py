@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["PinnedBackup", "PinnedBackupHandler"]
 
 _NEWEST: Final = 100
-"""The most that one list shows (guide, "List Backups"); what is older cannot be looked up."""
+"""The maximum length of a list (guide, "List Backups"); older backups cannot be looked up."""
 
 
 class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
@@ -61,11 +61,11 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
     backup_id: pulumi.Output[int]
     """The backup's number, which BackupRestore takes."""
     on_delete: pulumi.Output[str]
-    """What happens to the backup when this resource goes."""
+    """What happens to the backup when this resource is deleted."""
     pinned: pulumi.Output[bool]
     """Whether it is protected."""
     status: pulumi.Output[str | None]
-    """`completed`, for one that can be restored."""
+    """The backup's status; a `completed` backup can be restored."""
     size_bytes: pulumi.Output[int | None]
     """Size in bytes."""
     created_at: pulumi.Output[str | None]
@@ -89,10 +89,11 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
         Args:
             resource_name: Name in the program.
             opts: Pulumi's options.
-            container: The container, which has to run.
-            triggers: When any value in this list changes, a new backup is made, and then the old one goes.
+            container: The container, which must run.
+            triggers: When any value in this list changes, a new backup is made, and then `on_delete` applies to the old
+                one.
             backup_id: Pin this existing backup instead of making one.
-            on_delete: What to do with the backup when this resource goes: `unpin` (default), `delete` or `keep`.
+            on_delete: What to do with the backup when this resource is deleted: `unpin` (default), `delete` or `keep`.
         """
         super().__init__(
             resource_name,
@@ -131,18 +132,18 @@ class PinnedBackupHandler(ResourceHandler):
 
     kind: ClassVar = "PinnedBackup"
     id_form: ClassVar = "<container id>/<number>"
-    # A backup of a large volume takes its time.
+    # A backup of a large volume takes long.
     create_timeout: ClassVar = 1800.0
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
         Field("triggers", _checks.strings, OnChange.REPLACE),
-        # Unset it is whichever backup was made, which is no change.
+        # If it is not set, it is the number of the new backup, and a missing input is not a change.
         Field("backup_id", _checks.backup_number, OnChange.REPLACE, computed=True),
         Field("on_delete", _checks.one_of(("unpin", "delete", "keep")), OnChange.UPDATE, default="unpin"),
     )
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """Triggers ask for a new backup, and a number for an old one."""
+        """Refuse `triggers` with `backup_id`: the first requests a new backup, the second an existing one."""
         if inputs.get("triggers") is not None and inputs.get("backup_id") is not None:
             yield (
                 "triggers",
@@ -150,40 +151,40 @@ class PinnedBackupHandler(ResourceHandler):
             )
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """A backup that the program names is pinned once: unpinning it for one resource unpins it for the other."""
+        """A backup may be named once only: if one resource unpins it, it is unpinned for the other too."""
         number = inputs.get("backup_id")
         return {} if number is None else {"backup_id": child_id(inputs["container"], str(number))}
 
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
-        """A container has to run to be backed up."""
+        """A backup needs a container that runs."""
         return () if inputs.get("backup_id") is not None else runs(parent, olds, "container", "a backup")
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Not where triggers are dropped for the number of the very backup that they made."""
+        """Replace, unless the program replaces `triggers` by the number of the backup that they made."""
         named = news.get("backup_id")
         if field.name == "triggers" and named is not None and not is_unknown(named):
             return False
         return super().replaces(field, olds, news)
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """It was unpinned outside of this program."""
+        """Return whether the backup was unpinned outside of this program."""
         return olds.get("pinned") is False
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _PinnedBackupCreation:
-        """Make a backup (or take the one that was named), wait until it is complete, and pin it."""
+        """Make a backup (or use the one with the given number), wait until it is complete, and pin it."""
         return _PinnedBackupCreation(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Look it up among the container's backups; one call for all of one container."""
+        """Find it among the container's backups; one request serves all backups of a container."""
         container = parent_id(id_)
         try:
             number = _checks.backup_number(id_)
         except ValueError:
-            # Only a look-up can ask for that.
+            # Only a look-up can have the number of such a backup.
             return None
         try:
             listed = session.reads.get(
@@ -193,7 +194,7 @@ class PinnedBackupHandler(ResourceHandler):
             return None
         found = listed.find(lambda backup: backup.id == number)
         if found is not None:
-            # One that was not complete when the time was up, and failed after that, is no backup: make another one.
+            # The backup failed after the wait for it had timed out: report it as deleted, so that `up` makes another.
             failed = found.status in BACKED_UP.failed and olds.get("pinned") is False
             return None if failed else _outputs(found, {**olds, "container": container})
         if len(listed) < _NEWEST:
@@ -204,7 +205,7 @@ class PinnedBackupHandler(ResourceHandler):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Pin it again if it is not pinned, and store `on_delete`."""
+        """Pin the backup again if it is not pinned, and store `on_delete`."""
         container, number = parent_id(id_), _checks.backup_number(id_)
         if olds.get("pinned") is True:
             names = {field.name for field in self.fields}
@@ -214,7 +215,7 @@ class PinnedBackupHandler(ResourceHandler):
         return _outputs(_pin(session, op, container, backup), inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """Unpin it, delete it, or leave it as it is."""
+        """Unpin or delete the backup, or leave it unchanged."""
         number, backups = _checks.backup_number(id_), session.client.backups
         act = {"unpin": backups.unpin, "delete": backups.delete}.get(olds.get("on_delete", "unpin"))
         if act is None:
@@ -225,10 +226,10 @@ class PinnedBackupHandler(ResourceHandler):
 
 
 class _PinnedBackupCreation(Creation[models.Backup]):
-    """POST, then the wait for the backup and its pin."""
+    """POST, then wait for the backup and pin it."""
 
     kind: ClassVar = "PinnedBackup"
-    # A backup that failed is no backup.
+    # A failed backup is not kept in the state.
     leaves_nothing: ClassVar = (UnexpectedStateError, VanishedError)
 
     def create(self) -> models.Backup:
@@ -236,7 +237,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         if named is not None:
             if OWNERSHIP.owner(self.kind, child_id(container, str(named))) is not None:
                 raise ExistsError(f"backup {named} is managed already", existing=models.Backup(id=named))
-            # It exists already, so an interrupted creation leaves it as it is.
+            # The backup exists already, so an interrupted creation must not roll it back.
             self.adopted = True
             return models.Backup(id=named)
         with self.session.restarts.held_off((container,), self.op.check_active):
@@ -275,12 +276,12 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         return f"backup {thing.id} of {self.inputs['container']}"
 
     def roll_back(self, thing: models.Backup) -> None:
-        # Deleting a backup in progress is nothing that the guide describes; unpinned, it is deleted after a week.
+        # The guide does not describe the deletion of a backup in progress. Unpinned, it is deleted after a week.
         self.session.client.backups.unpin(thing.id, container_id=self.inputs["container"])
 
 
 def _pin(session: Session, op: Operation, container: str, backup: models.Backup) -> models.Backup:
-    """Pin it once it is complete, unless it is pinned already. One that is too old to be seen is complete."""
+    """Wait until the backup is complete, and pin it if necessary. One that is too old for the list is complete."""
     number = backup.id
     seen = backup if backup.status is not None else _find(session, container, number)
     if seen is not None and seen.pinned:
@@ -318,7 +319,7 @@ def _wait_until_complete(session: Session, op: Operation, container: str, number
 
 def _find(session: Session, container: str, number: int) -> models.Backup | None:
     """
-    The backup; `None` if it may be older than what can be looked up.
+    Return the backup; `None` if it may exist but be too old for the list.
 
     Raises:
         VanishedError: The container does not have it.

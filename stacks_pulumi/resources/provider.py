@@ -18,10 +18,10 @@ __all__ = ["Provider"]
 
 class Provider(pulumi.ProviderResource):
     """
-    A STACKS account, handed to resources as `opts=pulumi.ResourceOptions(provider=...)`.
+    A STACKS account, passed to resources as `opts=pulumi.ResourceOptions(provider=...)`.
 
-    Resources without one use the account of the stack's configuration. What belongs to a container (a connection,
-    an allowed address ...) is in the container's account without being told. The key is a secret in the state.
+    Resources without this option use the account of the stack's configuration. A child resource (a connection, an
+    allowed address ...) uses its container's account automatically. The key is a secret in the state.
     """
 
     def __init__(
@@ -45,24 +45,24 @@ class Provider(pulumi.ProviderResource):
             resource_name: Name in the program; errors name the account by it.
             opts: Pulumi's options.
             api_key: `sk_stacks_` and 64 hexadecimal digits.
-            base_url: Where the API is. Default: as for the stack (`stacks:baseUrl`).
+            base_url: The API's base URL. Default: as for the stack (`stacks:baseUrl`).
             allow_http: Whether `base_url` may be `http://` on another machine. Default: as for the stack.
             adopt: `never` (default) or `if_matching`, for all resources of the account.
-            requests_per_minute: Budget until the API's headers say otherwise (default 60).
+            requests_per_minute: The rate limit until the API's headers report another one (default 60).
             max_concurrency: How many operations to run in parallel (default 64).
-            delete_children_with_container: Leave child resources to the deletion of their container, which saves their
-                own deletions. If the container is then kept or its deletion fails, they stay at STACKS and are in no
-                state. Default: as for the stack (`stacks:deleteChildrenWithContainer`, false).
-            name_pattern: Shapes the default names of the account's containers, for instance `${name}-${stack}`.
-                Default: as for the stack (`stacks:namePattern`); `${name}` leaves them as they are.
+            delete_children_with_container: Delete child resources with their container and not one by one, which saves
+                requests. If the container is then kept or its deletion fails, they stay at STACKS and are in no state.
+                Default: as for the stack (`stacks:deleteChildrenWithContainer`, false).
+            name_pattern: The pattern of the default names of the account's containers, for instance `${name}-${stack}`.
+                Default: as for the stack (`stacks:namePattern`); `${name}` leaves them unchanged.
 
         Raises:
-            ConfigError: `api_key` is None, as a configuration value that is not set is; or a value is malformed, where
-                the program knows it.
+            ConfigError: `api_key` is `None`, for instance because the configuration value is not set; or the program
+                knows a value and it is malformed.
         """
         given_key: Any = api_key  # programs need not be type-checked
         if given_key is None or (isinstance(given_key, str) and not given_key.strip()):
-            # Without this, the key of the stack's own account would be taken, and its containers would be made there.
+            # Without this check, the key of the stack's account would be used, and the containers created there.
             msg = f'the provider "{resource_name}" has no api_key: set the configuration that it is read from'
             raise shown_alone(ConfigError(msg))
         name_pattern = name_pattern or pulumi.Config(NAMESPACE).get("namePattern")
@@ -83,19 +83,19 @@ class Provider(pulumi.ProviderResource):
         try:
             load(plain, {name: value for name, value in os.environ.items() if name == "STACKS_ALLOW_HTTP"})
         except ConfigError as error:
-            # The program is what is wrong: its author needs the message and no traceback through this package.
+            # The error is in the user's program, where only the message helps and no traceback through this package.
             raise shown_alone(ConfigError(f"{error} (account {resource_name})")) from None
         inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
         self.adopt = adopt
-        """What its resources do about an object that exists already; `never` unless given, whatever the stack says."""
+        """Whether its resources adopt an existing object; the default is `never`, even if the stack sets another."""
         self.delete_children_with_container = delete_children_with_container
-        """Whether child resources are left to the deletion of their container; none: as the stack says."""
+        """Whether child resources are deleted with their container; `None`: as for the stack."""
         self.name_pattern = name_pattern
-        """What shapes the default names of its containers; none without a pattern."""
+        """The pattern of the default names of its containers; `None` without one."""
         self.settings: dict[str, str | None] | None = None
-        """Its settings, for data functions, once they are known."""
-        # That they are known is no secret, though the key is.
+        """Its settings, for data functions; `None` until they are known."""
+        # The key is a secret, but this output, which only signals that it is known, is not.
         self.ready: pulumi.Output[bool] = pulumi.Output.unsecret(
             pulumi.Output.all(**inputs).apply(self._keep)
         )
@@ -109,7 +109,7 @@ class Provider(pulumi.ProviderResource):
 
 
 def _text(value: pulumi.Input[int] | None) -> pulumi.Input[str] | None:
-    """A provider's inputs are text."""
+    """Return a number as text, because a provider's inputs are text."""
     if value is None or isinstance(value, int):
         return None if value is None else str(value)
     return pulumi.Output.all(value).apply(lambda values: str(values[0]))

@@ -38,7 +38,7 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
     """
     A container's SSH key (guide, "Download SSH Certificate" and "Regenerate SSH Certificate").
 
-    Every compute container has one; a managed service has none. Its id is the container's.
+    Every compute container has one; a managed service has none. The resource's id is the container's id.
     """
 
     container: pulumi.Output[str]
@@ -61,7 +61,7 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
             resource_name: Name in the program.
             opts: Pulumi's options.
             container: A compute container, for instance one made from `ubuntu`, `nodejs` or `python`.
-            rotate_triggers: When any value in this list changes, a new key is made; the old one opens nothing then.
+            rotate_triggers: When any value in this list changes, a new key is created and the old one becomes invalid.
         """
         super().__init__(
             resource_name,
@@ -100,7 +100,7 @@ class SshCertificateHandler(ResourceHandler):
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
-        """A managed service has no SSH key, and a container has to run to hand one out."""
+        """A managed service has no SSH key, and the container must run for a download."""
         if catalog.is_database(parent.template):
             yield (
                 "container",
@@ -109,13 +109,13 @@ class SshCertificateHandler(ResourceHandler):
         yield from runs(parent, olds, "container", "an SSH key")
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Download:
-        """Download the key that the container came with."""
+        """Download the container's key."""
         return _Download(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Download the key again: it may have been renewed elsewhere. The key of a later container is another one."""
+        """Download the key again, because it may have been renewed; `None` if the container was recreated."""
         found = find_container(session, id_, shared=True)
         if found is None or not same_instant(olds.get(CONTAINER_CREATED_AT), found.created_at):
             return None
@@ -128,7 +128,7 @@ class SshCertificateHandler(ResourceHandler):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Make a new key if a trigger changed. Without that the state came from the other host, and is written anew."""
+        """Create a new key if a trigger changed. Otherwise (the state is from the other host) download the key."""
         found = find_container(session, id_)
         if found is not None and not same_instant(olds.get(CONTAINER_CREATED_AT), found.created_at):
             msg = (
@@ -144,7 +144,7 @@ class SshCertificateHandler(ResourceHandler):
         return _outputs(inputs, key, None if found is None else found.created_at)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """Nothing: the key belongs to the container and stays with it."""
+        """No-op: the key belongs to the container and stays there."""
 
 
 class _Download(Creation[str]):

@@ -1,4 +1,4 @@
-"""VpnClient: a device that may enter the account's network through a `stacks-vpn` container."""
+"""VpnClient: a device that can connect to the account's network through a `stacks-vpn` container."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
     name: pulumi.Output[str]
     """The client's name."""
     store_config: pulumi.Output[bool]
-    """Whether the configuration is kept in the state."""
+    """Whether the configuration is stored in the state."""
     config: pulumi.Output[str | None]
     """The WireGuard configuration with its private key, a secret; none if `store_config` is false."""
 
@@ -87,8 +87,8 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
             container: A container made from the template `stacks-vpn`.
             name: The client's name.
             rotate_triggers: When any value in this list changes, the client is removed and added again, with a new key.
-            store_config: Keep the configuration, encrypted, in the state (default true). With false the private key
-                is never in the state; `get_vpn_config` downloads it.
+            store_config: Store the configuration, encrypted, in the state (default true). If false, the private key is
+                never in the state; `get_vpn_config` downloads it.
             adopt: `never` (default) or `if_matching`: adopt a client of that name that exists already.
         """
         super().__init__(
@@ -139,7 +139,7 @@ class VpnClientHandler(ResourceHandler):
     )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """The old client is removed first if the new one has its name."""
+        """Remove the old client first if the new one has the same name."""
         return (olds.get("container"), olds.get("name")) == (news.get("container"), news.get("name"))
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
@@ -149,7 +149,7 @@ class VpnClientHandler(ResourceHandler):
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
-        """Only a VPN container has clients, and it has to run to get one."""
+        """Only a VPN container has clients, and it must run to add one."""
         if parent.template in catalog.TEMPLATES and parent.template != catalog.VPN_TEMPLATE:
             yield (
                 "container",
@@ -158,7 +158,7 @@ class VpnClientHandler(ResourceHandler):
         yield from runs(parent, olds, "container", "a VPN client")
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Its configuration did not come when it was added."""
+        """Return whether the configuration still has to be downloaded."""
         return news.get("store_config") is True and olds.get("config") is None
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _VpnClientCreation:
@@ -166,7 +166,7 @@ class VpnClientHandler(ResourceHandler):
         return _VpnClientCreation(session, op, inputs)
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
-        """The defaults, one of which is that the state has the configuration."""
+        """Return the defaults, and the configuration, which an import stores in the state."""
         found = super().imported(session, id_)
         with contextlib.suppress(NotFoundError):
             found["config"] = session.client.vpn_clients.config(parent_id(id_), own_name(id_))
@@ -175,7 +175,7 @@ class VpnClientHandler(ResourceHandler):
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Look it up in the list of the container's clients; the configuration stays the one that was downloaded."""
+        """Find it in the list of the container's clients; the stored configuration is kept."""
         container, name = parent_id(id_), own_name(id_)
         try:
             clients = session.reads.get(
@@ -195,13 +195,13 @@ class VpnClientHandler(ResourceHandler):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Put the configuration into the state, or remove it; also for a client whose creation was not completed."""
+        """Add the configuration to the state or remove it, also for a client whose creation was not completed."""
         if inputs.get("adopt") != "if_matching":
             _refuse_if_recreated(session, op, id_, olds)
         return _outputs(session, inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """Remove the client; its key opens nothing any more."""
+        """Remove the client; its key then becomes invalid."""
         _refuse_if_recreated(session, op, id_, olds)
         op.progress("removing the client")
         with contextlib.suppress(NotFoundError):
@@ -210,7 +210,7 @@ class VpnClientHandler(ResourceHandler):
     def _identity(
         self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]
     ) -> dict[str, str | None]:
-        """The container's creation time. A client has no unique id, so another time leaves open whose it is."""
+        """Return the container's creation time. If it differs, the owner is uncertain: a client has no unique id."""
         found = find_container(session, parent_id(id_), shared=True)
         now, stored = None if found is None else found.created_at, olds.get(CONTAINER_CREATED_AT)
         if same_instant(stored, now):

@@ -69,7 +69,7 @@ def test_unfired_faults_are_listed_and_asserted(faults: Faults) -> None:
 
 def test_a_permanent_fault_must_fire_once(faults: Faults) -> None:
     faults.add("containers.list", 500, times=None)
-    with pytest.raises(AssertionError, match="for good"):
+    with pytest.raises(AssertionError, match="for every request"):
         faults.assert_none_left()
     one = ("containers.list", "/containers")
 

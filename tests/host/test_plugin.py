@@ -201,7 +201,11 @@ def test_a_data_function_uses_camel_case_names(host: Host, emulator: Emulator) -
     ("token", "arguments", "expected"),
     [
         ("getContainer", {}, "getContainer: id is missing"),
-        ("getLogs", {"containerId": "usr-1-web", "line": 2}, "getLogs: there is no argument line: there are"),
+        (
+            "getLogs",
+            {"containerId": "usr-1-web", "line": 2},
+            "getLogs: unknown argument line; the arguments are",
+        ),
         ("getContainer", {"id": "usr-1-none"}, "getContainer: "),
         ("getContainer", {"id": ""}, "getContainer: '' is not a valid id"),
         ("getContainer", {"id": 5}, "getContainer: id is 5: it is text"),

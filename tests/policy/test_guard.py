@@ -65,7 +65,7 @@ def test_a_policys_level_overrides_the_common_level() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"only": ["monthly-bugdet"]}, "only names 'monthly-bugdet', which is no policy of this pack"),
+        ({"only": ["monthly-bugdet"]}, "only names 'monthly-bugdet', which is not a policy of this pack"),
         ({"config": {"monthly-bugdet": "disabled"}}, "config names 'monthly-bugdet'"),
         ({"config": {"monthly-budget": "madnatory"}}, "the level of 'monthly-budget' is 'madnatory'"),
         (
@@ -75,16 +75,16 @@ def test_a_policys_level_overrides_the_common_level() -> None:
         ({"all": "strict"}, "the level of 'all' is 'strict'"),
         (
             {"only": ["naming"], "max_monthly_usd": 5},
-            "max_monthly_usd is set, but none of the policies that keep it",
+            "max_monthly_usd is set, but no policy that uses it",
         ),
         (
             {"config": {"all": {"enforcementLevel": "mandatory", "max_monthly_usd": 5}}},
             "config sets 'max_monthly_usd' for 'all', which takes a level and nothing else",
         ),
         ({"config": {"all": {"exempt": []}}}, "config sets 'exempt' for 'all'"),
-        ({"only": "naming"}, "only is the text 'naming': it takes a list"),
-        ({"allowed_plans": "basic"}, "allowed_plans is the text 'basic': it takes a list"),
-        ({"allowed_templates": "nodejs"}, "allowed_templates is the text 'nodejs': it takes a list"),
+        ({"only": "naming"}, "only is the text 'naming': it must be a list"),
+        ({"allowed_plans": "basic"}, "allowed_plans is the text 'basic': it must be a list"),
+        ({"allowed_templates": "nodejs"}, "allowed_templates is the text 'nodejs': it must be a list"),
         ({"only": ["naming", "naming"]}, "two policies of this pack are called 'naming'"),
     ],
 )

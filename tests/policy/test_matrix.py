@@ -116,7 +116,7 @@ def test_unknown_values_at_preview_never_pass_silently(case: Case, disguised: Di
         outcome.assert_blocked_by(case.policy)
     else:
         outcome.assert_warned_by(
-            case.policy, "is not known yet; the update checks it before the resource is made"
+            case.policy, "is not known yet; the update checks it before the resource is created"
         )
         assert not outcome.blocked
 

@@ -170,5 +170,5 @@ class TestClampPlan:
 
     def test_a_wrong_configuration_blocks(self) -> None:
         self.clamp(container("web", plan="premium"), too="basic").assert_blocked_by(
-            "clamp-plan", "'too' is no option"
+            "clamp-plan", "'too' is not an option"
         )

@@ -136,7 +136,7 @@ CASES = (
         (SMALL,),
         (SMALL, PREMIUM),
         "big",
-        ("costs $11.00 a month, 100 % of its limit of $11.00", "from 90 % on"),
+        ("costs $11.00 a month, 100 % of its limit of $11.00", "begins at 90 %"),
         (SMALL, container("big", plan=UNKNOWN)),
         "violates",
         {"pct": 101},

@@ -114,12 +114,12 @@ def test_addresses_that_a_key_may_go_to(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("", "no address"),
-        ("api.example", "no address"),
-        ("ftp://api.example", "no address"),
-        ("https://", "no address"),
-        ("https://api.example:port", "no address"),
-        ("https://[::1", "no address"),
+        ("", "not a valid API URL"),
+        ("api.example", "not a valid API URL"),
+        ("ftp://api.example", "not a valid API URL"),
+        ("https://", "not a valid API URL"),
+        ("https://api.example:port", "not a valid API URL"),
+        ("https://[::1", "not a valid API URL"),
         ("http://api.example/v1", "clear text"),
         ("http://127.0.0.1.example/v1", "clear text"),
         ("http://10.0.0.1/v1", "clear text"),

@@ -1,1 +1,1 @@
-"""HTTP to rules and back: one thin module per noun, and the table that lists every operation."""
+"""Conversion between HTTP and rules: one thin module per noun, and the table of all operations."""

@@ -61,7 +61,7 @@ def list_(request: Request) -> Reply:
                     _entry(made, "target", held[made.target], held[made.target])
                     for made in connections.outgoing(request.platform, container)
                 ],
-                # assumed: an incoming one has the same fields, about the source.
+                # assumed: an incoming connection has the same fields, with the source's values.
                 "incoming": [
                     _entry(made, "source", held[made.source], container)
                     for made in connections.incoming(request.platform, container)
@@ -79,7 +79,7 @@ def delete(request: Request) -> Open:
 
 
 def _target(container: Container) -> dict[str, Any]:
-    # assumed: what is suggested; the guide suggests a database and a cache.
+    # assumed: which targets are suggested; the guide suggests a database and a cache.
     suggested = connections.group(container) in {"databases", "caches"}
     return {"id": container.id, "name": container.name, "type": container.template, "suggested": suggested}
 

@@ -1,4 +1,4 @@
-"""A container as the three answers that show one write it (guide, "List Containers" and on)."""
+"""A container in the three responses that contain one (guide, "List Containers" and the next sections)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stacks_pulumi.emulator.state import Container
 
 __all__ = ["created", "is_compute", "listed", "status"]
 
-# assumed: the versions that the guide names only in a template's description, and what has a web UI.
+# assumed: the versions, which the guide names only in a template's description, and which templates have a web UI.
 _VERSIONS = {
     "ubuntu": "24.04",
     "nodejs": "22",
@@ -27,7 +27,7 @@ _WEB_UI = frozenset({"pocketbase", "wordpress", "ghost", "forgejo", "minio", "st
 
 
 def listed(container: Container, now: float) -> dict[str, Any]:
-    """An entry of `GET /containers`."""
+    """Return an entry of `GET /containers`."""
     version = _version(container)
     return {
         "id": container.id,
@@ -49,7 +49,7 @@ def listed(container: Container, now: float) -> dict[str, Any]:
 
 
 def status(container: Container, now: float) -> dict[str, Any]:
-    """The answer to `GET /containers/status/{id}`."""
+    """Return the body of `GET /containers/status/{id}`."""
     version = _version(container)
     return {
         "success": True,
@@ -75,7 +75,7 @@ def status(container: Container, now: float) -> dict[str, Any]:
 
 
 def created(container: Container) -> dict[str, Any]:
-    """The `data` of the answer to `POST /containers`."""
+    """Return the `data` in the response to `POST /containers`."""
     version = _version(container)
     ssh = is_compute(container)
     return {
@@ -91,7 +91,7 @@ def created(container: Container) -> dict[str, Any]:
         "storage_allocated": container.storage_mb,
         "createdAt": iso(container.created_at),
         "hasWebUI": container.template.removesuffix("-micro") in _WEB_UI,
-        # assumed: a managed service has no SSH user and port rather than leaving the fields out.
+        # assumed: for a managed service, the fields for SSH user and port are present and null.
         "sshUser": container.account if ssh else None,
         "sshPort": container.port if ssh else None,
         "publicHost": "stacks.hosting",
@@ -104,7 +104,7 @@ def created(container: Container) -> dict[str, Any]:
 
 
 def is_compute(container: Container) -> bool:
-    """Whether people log in by SSH. Where the guide leaves it open, they do."""
+    """Return whether users can log in by SSH; true if the guide does not say."""
     return catalog.TEMPLATES[container.template].compute is not False
 
 
@@ -121,12 +121,12 @@ def _image(container: Container) -> str:
 
 
 def _address(container: Container) -> str | None:
-    # assumed: there is no address before the first boot is over.
+    # assumed: a container has no address before its first boot has ended.
     return None if container.status == "pending" else container.ip_address
 
 
 def _raw(container: Container, now: float) -> str:
-    # assumed: every wording but that of a healthy container.
+    # assumed: every wording except that of a healthy container.
     if container.status == "running" and container.running_since is not None:
         return f"Up {_ago(now - container.running_since)} (healthy)"
     if container.stopped_at is not None:
@@ -144,5 +144,5 @@ def _ago(seconds: float) -> str:
 
 
 def credential_kind(container: Container) -> str:
-    """What a managed service's main credentials are for."""
+    """Return the purpose of a managed service's main credentials."""
     return "database" if catalog.is_database(container.template) else "web"

@@ -66,7 +66,7 @@ def credentials(request: Request) -> Reply:
     container = request.container()
     password = fake_secrets.password(request.platform.state, container)
     ssh = container_json.is_compute(container)
-    # assumed: the user of everything but PostgreSQL, what the list `credentials` holds, and where SSH connects to.
+    # assumed: every user name except PostgreSQL's, the entries of the list `credentials`, and the SSH host.
     username = container.account if ssh else "admin"
     kind = "ssh" if ssh else container_json.credential_kind(container)
     return Reply(
@@ -106,7 +106,7 @@ def metrics(request: Request) -> Open:
         "network_in": 1000.0,
         "network_out": 1000.0,
     }
-    # assumed: what one point looks like, and the units: percent, MB, MB, kB/s, kB/s.
+    # assumed: the fields of one point, and the units: percent, MB, MB, kB/s, kB/s.
     series = {
         name: [{"timestamp": iso(at), "value": _wave(at, ceiling, index)} for at in moments]
         for index, (name, ceiling) in enumerate(ceilings.items())
@@ -126,13 +126,13 @@ def regenerate_certificate(request: Request) -> Open:
     container = request.container()
     _check_compute(container)
     container.certificate_serial += 1
-    # assumed: the new key is not in the answer; it is downloaded like the first one.
+    # assumed: the response does not contain the new key; it is downloaded like the first one.
     return Open("result", message="SSH key pair regenerated")
 
 
-def templates(request: Request) -> Open:  # noqa: ARG001  (handlers are all called alike)
+def templates(request: Request) -> Open:  # noqa: ARG001  (all handlers have the same signature)
     """`GET /containers/templates`."""
-    # assumed: the names of the fields; the guide says descriptions, categories and pricing.
+    # assumed: the names of the fields; the guide only mentions descriptions, categories and pricing.
     found = []
     for template in catalog.TEMPLATES.values():
         size = template.plan or catalog.VPN_PLAN
@@ -176,12 +176,12 @@ def _certificate(request: Request, container: Container) -> Open:
 
 def _check_compute(container: Container) -> None:
     if not container_json.is_compute(container):
-        # assumed: the code and the wording; the guide says for which containers there is one.
+        # assumed: the code and the wording; the guide says which containers have one.
         raise bad_request("SSH certificates are only available for compute containers")
 
 
 def _log_lines(container: Container) -> list[str]:
-    # assumed: that lines are text with a moment in front.
+    # assumed: each line is text that begins with a time.
     started = iso(container.created_at)
     lines = [
         f"{started} pulling stackshosting/{container.template}:latest",

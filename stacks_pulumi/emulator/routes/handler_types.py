@@ -1,4 +1,4 @@
-"""What a handler gets and gives."""
+"""The types of a handler's argument and result."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Request:
 
     Attributes:
         platform: The platform; its lock is held.
-        key: Who asks.
-        args: What the path names.
+        key: The key of the request.
+        args: The variables in the path.
         query: The query's parameters, the first value of each.
-        body: The JSON object that was sent; empty if none was.
+        body: The JSON object in the body; empty if there was no body.
     """
 
     platform: Platform
@@ -36,16 +36,16 @@ class Request:
 
     def container(self, name: str = "container_id") -> Container:
         """
-        The container that the path names.
+        Return the container in the path.
 
         Raises:
-            Refusal: 404.
+            Refusal: 404 if it does not exist.
         """
         return containers.find(self.platform, self.key.account, self.args[name])
 
     def whole_number(self, name: str, default: int, ceiling: int) -> int:
         """
-        A parameter of the query.
+        Return a parameter of the query.
 
         Raises:
             Refusal: 400 unless it is a whole number from 1 on, or, if the emulator is strict, above `ceiling`.
@@ -53,7 +53,7 @@ class Request:
         text = self.query.get(name)
         if text is None:
             return default
-        # assumed: what is above the maximum is refused; where it is accepted (not strict), it is cut.
+        # assumed: a number above the maximum is refused; if it is accepted (not strict), it is lowered to the maximum.
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
         if number < 1 or (self.platform.strict and number > ceiling):
             raise bad_request(f"The parameter {name} must be a whole number from 1 to {ceiling}", name)
@@ -62,7 +62,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer whose body the guide states. `Open` is the other kind."""
+    """A response whose body the guide specifies; `Open` is used for the others."""
 
     body: dict[str, Any]
     status: int = 200

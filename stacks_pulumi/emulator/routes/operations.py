@@ -1,7 +1,7 @@
 """
-Every operation: how it is asked for, which scope it needs, and who answers it.
+The table of operations: method and path, the scope that each needs, and its handler.
 
-Paths are matched as they were sent, before percent-decoding, so that a slash inside a name stays inside it.
+Paths are matched before percent-decoding, so that an encoded slash in a name does not split the path.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Operation:
     Attributes:
         name: `noun.verb`; also the `operationId` in `openapi.yaml` and the key of faults.
         method: HTTP method.
-        path: Below the base URL, with `<name>` for what varies.
-        scope: What the key needs.
-        handler: Who answers.
+        path: The path below the base URL, with `<name>` for a variable.
+        scope: The scope that the key needs.
+        handler: The function that answers.
     """
 
     name: str
@@ -52,7 +52,7 @@ _HANDLERS = {
 }
 _ONE = "/containers/<container_id>"
 _VPN = "/containers/<vpn_container_id>"
-# assumed: the scopes of the VPN operations; the guide states none for them.
+# assumed: the scopes of the VPN operations; the guide does not state them.
 _TABLE = (
     ("containers.list", "GET", "/containers", keys.READ),
     ("containers.create", "POST", "/containers", keys.CREATE),
@@ -92,9 +92,9 @@ OPERATIONS: dict[str, Operation] = {
 """The thirty operations by name."""
 
 DASHBOARD_ONLY = "dashboard_only"
-"""The name that requests for what no key may do have in the log."""
+"""The name in the log for requests that no key may send."""
 
-# assumed: the paths. The guide names what needs the dashboard, not where it is.
+# assumed: the paths. The guide names the operations that need the dashboard, but not their paths.
 _DASHBOARD_PATHS = (
     f"{_ONE}/resize",
     f"{_ONE}/ssh-password",
@@ -123,19 +123,19 @@ _METHODS = {
     path: {found.method for found in OPERATIONS.values() if found.path == path}
     for path in (found.path for found in OPERATIONS.values() if "<" not in found.path)
 }
-"""The methods of each path without a variable, which is never the value of another path's variable."""
+"""The methods of each path without variables; no variable of another path may match such a path."""
 
 
 def match(method: str, raw_path: str) -> tuple[str, dict[str, str]]:
     """
-    The operation that a request asks for.
+    Find the operation of a request.
 
     Args:
         method: HTTP method.
         raw_path: The path below the base URL as it was sent, still percent-encoded.
 
     Returns:
-        Its name, or `DASHBOARD_ONLY`, and what the path names, decoded.
+        The operation's name, or `DASHBOARD_ONLY`, and the decoded variables of the path.
 
     Raises:
         Refusal: 404 or 405.

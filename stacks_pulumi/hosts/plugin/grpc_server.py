@@ -1,8 +1,8 @@
 """
 `pulumi-resource-stacks`: the program that the engine starts.
 
-The engine gives its address as the argument, and reads the port from standard output. It holds the other end of
-standard input: when that closes, the engine has ended, in whatever way.
+The engine passes its address as the argument, and reads the port from standard output. It holds the other end of
+standard input: when that closes, the engine has ended or was killed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from stacks_pulumi.hosts.plugin.servicer import Servicer
 __all__ = ["engine_address", "main"]
 
 _WORKERS: Final = 512
-"""More than the engine ever has in progress: `maxConcurrency` bounds what runs, and calls in a queue show nothing."""
+"""More threads than the engine has calls in progress: a queued call shows no progress. `maxConcurrency` limits them."""
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 400 << 20),
     ("grpc.max_send_message_length", 400 << 20),
 )
 _LOOK_AGAIN: Final = 2.0
-"""Seconds between two looks whether the engine is there, where standard input does not tell."""
+"""Seconds between two checks whether the engine still runs, if standard input is not connected to it."""
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     server.start()
     print(port, flush=True)  # noqa: T201  (the engine reads it)
     ended = threading.Event()
-    # A shell in the background hands on SIGINT as ignored, and the engine ends its plugins with it.
+    # A process started in the background may inherit an ignored SIGINT, but the engine ends its plugins with SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     threading.Thread(target=_wait_for_the_end, args=(servicer, ended), daemon=True).start()
@@ -81,7 +81,7 @@ def _wait_for_the_end(servicer: Servicer, ended: threading.Event) -> None:
         while os.read(0, 4096):
             pass
     else:
-        # A language host that starts the plugin gives it no standard input.
+        # A language host that starts the plugin does not connect its standard input.
         while not servicer.log.is_gone():
             time.sleep(_LOOK_AGAIN)
     ended.set()

@@ -1,4 +1,4 @@
-"""The data functions, as other languages call them: their arguments, and their results."""
+"""The data functions for other languages: conversion of their arguments and results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def answered(
     call: EngineCall, settings: Mapping[str, str | None], token: str, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """
-    Return what a data function returns, by names.
+    Call a data function, and return its result by names.
 
     Args:
         call: The engine's call.
@@ -36,8 +36,8 @@ def answered(
         given: Its arguments, with Python's names.
 
     Raises:
-        StacksError: There is no such function or argument, an argument is wrong, or the API could not be asked.
-        ValueError: An id cannot be one.
+        StacksError: The function or an argument is unknown, an argument is invalid, or the request to the API failed.
+        ValueError: An id is malformed.
     """
     name = snake_case(token)
     if name not in QUESTIONS:
@@ -53,22 +53,20 @@ def answered(
 
 
 def _spelt(found: Any) -> Any:
-    """A result as the protocol has it; what is in a mapping keeps its names."""
+    """Return a result in the protocol's form; the keys of a mapping are not changed."""
     if isinstance(found, results.Result):
         return {camel_case(name): _spelt(value) for name, value in vars(found).items() if value is not None}
     return [_spelt(item) for item in found] if isinstance(found, list) else found
 
 
 def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments, completed with the defaults that the function has in Python."""
+    """Return the arguments, completed with the defaults of the Python function."""
     function = getattr(functions, name)
     parameters = dict(inspect.signature(function).parameters)
     del parameters["provider"]
     unknown = sorted(map(camel_case, given.keys() - parameters.keys()))
     if unknown:
-        msg = (
-            f"there is no argument {unknown[0]}: there are {', '.join(map(camel_case, parameters)) or 'none'}"
-        )
+        msg = f"unknown argument {unknown[0]}; the arguments are {', '.join(map(camel_case, parameters)) or 'none'}"
         raise StacksError(msg)
     types = typing.get_type_hints(function)
     return {key: _argument(key, types[key], given.get(key, it.default)) for key, it in parameters.items()}

@@ -1,7 +1,7 @@
 """
-Messages as programs in other languages need them.
+Messages with the names that programs in other languages use.
 
-The rules name inputs and options as a program in Python writes them. Every message of the plugin passes through here.
+The checks write the names of inputs and options as in Python. Every message of the plugin is converted here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OF_TIMEOUTS: Final = frozenset({"create", "update", "delete"})
 
 
 def in_camel_case(message: str) -> str:
-    """The message with inputs, options and functions as they are written outside of Python: `replaceOnChange: true`."""
+    """Return the message with inputs, options and functions as other languages write them: `replaceOnChange: true`."""
     message = _RESOURCE.sub(r"\3 on the \1 \2", message)
     message = _OPTIONS.sub(r"the option \1", message)
     message = _TIMEOUTS.sub(r"custom_timeouts: {\1}", message)

@@ -1,4 +1,4 @@
-"""The provider's own inputs: an account, and how to reach it."""
+"""The provider's own inputs: the account's key and the connection to the API."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ SETTINGS: Final = (
     "maxConcurrency",
     "namePattern",
 )
-"""The provider's inputs. The others of a stack's settings are for programs in Python."""
+"""The provider's inputs. A stack's other settings are used only by Python programs."""
 
 ENGINES_OWN: Final = frozenset({"version", "pluginDownloadURL", "pluginChecksums", "__internal"})
-"""What the engine itself puts among a provider's inputs."""
+"""The names that the engine itself adds to a provider's inputs."""
 
 
 def as_text(value: Any) -> str:
-    """A setting as `config` reads it."""
+    """Return a setting as text, which `config` parses."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def what_is_wrong(name: str, value: Any, given: Mapping[str, Any]) -> str | None:
-    """What is wrong with a setting, if anything."""
+    """Return the problem with a setting, or `None`."""
     if name in ENGINES_OWN or is_unknown(value):
         return None
-    # The default provider gets all that the stack's configuration has under `stacks:`, of other hosts and of programs.
+    # The default provider gets every `stacks:` key of the stack's configuration, also those for other hosts.
     alone = {name: as_text(value)}
     allowed = given.get("allowHttp")
     known = allowed is not None and not is_unknown(allowed)

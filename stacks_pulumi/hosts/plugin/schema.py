@@ -1,4 +1,4 @@
-"""The package's schema, which is made at build time."""
+"""The package's schema, which is generated at build time."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ __all__ = ["schema"]
 
 @functools.cache
 def schema() -> str:
-    """Return it, as JSON."""
+    """Return the schema as JSON."""
     return (importlib.resources.files(__package__) / "schema.json").read_text(encoding="utf-8")

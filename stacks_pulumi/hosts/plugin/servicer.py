@@ -1,8 +1,8 @@
 """
-The provider's side of Pulumi's protocol (`pulumirpc.ResourceProvider`): every call of the engine, and its answer.
+The implementation of Pulumi's provider protocol (`pulumirpc.ResourceProvider`).
 
-Each call is handed to the same classes that the dynamic host uses. What is said about a method of the protocol here is
-only what differs from Pulumi's own description of it.
+Each call is passed to the same classes that the dynamic host uses. The docstring of a method here states only what
+differs from Pulumi's own description of that method.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _Property = provider_pb2.PropertyDiff
 
 @functools.cache
 def _outputs() -> dict[str, frozenset[str]]:
-    """The outputs of each kind, in Python's spelling."""
+    """Return the names of the outputs of each kind, in Python's spelling."""
     resources = json.loads(schema())["resources"]
     return {kind: frozenset(map(snake_case, resources[f"{NATIVE}{kind}"]["properties"])) for kind in HANDLERS}
 
@@ -67,10 +67,10 @@ class _PluginCall(GrpcCall):
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     """
-    Answers the engine.
+    The provider's gRPC service.
 
     Args:
-        engine: The engine's address; empty if it comes with `Attach`.
+        engine: The engine's address; empty if `Attach` passes it later.
     """
 
     def __init__(self, engine: str = "") -> None:
@@ -83,7 +83,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self._ended = False
 
     def end(self) -> None:
-        """Roll back what is in progress, because the engine has gone; returns when all calls have ended."""
+        """Roll back the operations in progress, because the engine has ended; return when all calls have ended."""
         with self._changed:
             self._ended = True
             for call in self._calls:
@@ -93,7 +93,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     # --- the plugin ---
 
     def Handshake(self, request: Any, context: Any) -> provider_pb2.ProviderHandshakeResponse:
-        """Take the engine's address."""
+        """Store the engine's address."""
         if request.engine_address:
             self.log = EngineLog(request.engine_address)
         return provider_pb2.ProviderHandshakeResponse(supports_autonaming_configuration=True)
@@ -113,10 +113,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
         """
-        Forget the operation that ends.
+        Discard the data of the operation that ends.
 
-        The engine also sends this after each operation. After Ctrl-C it waits for the calls in progress, and they run
-        to their end, as in the dynamic host: a container that is left half-way would be repaired by the next `up`.
+        The engine also calls this after each operation. After Ctrl-C the engine waits for the calls in progress, and
+        they run to their end, as in the dynamic host: a half-created container would have to be repaired by the next
+        `up`.
         """
         with self._changed:
             if not self._calls:
@@ -135,19 +136,19 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         ]
         answer = provider_pb2.CheckResponse(inputs=request.news, failures=failures)
         if isinstance(given.get("apiKey"), str) and not is_unknown(given["apiKey"]):
-            # Only some languages encrypt it by themselves, because the schema says that it is a secret.
+            # The schema marks it as a secret, but only some languages then encrypt it.
             answer.inputs.MergeFrom(to_struct({"apiKey": secret(given["apiKey"])}))
         return answer
 
     def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
-        """Report what differs. Nothing replaces a provider: its resources would be replaced with it."""
+        """Report the differences, but never a replacement: that would replace all of the provider's resources."""
         olds, news = settings_of(request.olds), settings_of(request.news)
         names = sorted({*olds, *news} - ENGINES_OWN)
         differing = [name for name in names if olds.get(name) != news.get(name)]
         return _Diff(changes=_Diff.DIFF_SOME if differing else _Diff.DIFF_NONE, diffs=differing)
 
     def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
-        """Take the settings. A malformed one is reported by the first operation that needs the API."""
+        """Store the settings. The first operation that needs the API reports a malformed one."""
         given = settings_of(request.args)
         settings: dict[str, str | None] = {
             f"{config.NAMESPACE}:{name}": as_text(value)
@@ -166,14 +167,14 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     # --- resources ---
 
     def Check(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
-        """Validate the inputs; a resource that needs a name gets its name in the program."""
+        """Validate the inputs; a resource without the name that it needs gets the default name."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.CheckResponse:
             olds, news = from_struct(request.olds), from_struct(request.news)
             failures: dict[str, str] = {}
             if any(field.name == "name" and field.required for field in handler.fields):
                 _name(request, olds, news, failures, is_container=handler.kind == "Container")
-            # What Read gives as inputs does not hold what `check` derives from them.
+            # The inputs that Read returns lack the values that `check` derives.
             found = handler.check(call, {**handler.derived(olds), **olds} if olds else {}, news)
             return provider_pb2.CheckResponse(
                 inputs=to_struct(found.inputs),
@@ -186,7 +187,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._serve(request, context, work)
 
     def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
-        """Compare, and say how each property differs."""
+        """Compare the inputs with the state, and report how each property differs."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.DiffResponse:
             olds, news = from_struct(request.olds), from_struct(request.news)
@@ -206,12 +207,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._serve(request, context, work)
 
     def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
-        """Make the object; at preview, say which outputs will be known later."""
+        """Create the object; at preview, report which outputs will be known later."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.CreateResponse:
             props = from_struct(request.properties)
             if request.preview:
-                # An input that is not set stays so: a policy would treat it as unknown.
+                # An input that is not set is left out: a policy would treat it as unknown.
                 later = _outputs()[handler.kind] - {
                     field.name for field in handler.fields if not field.computed
                 }
@@ -224,7 +225,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._serve(request, context, work)
 
     def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:
-        """Look the object up: for a refresh, for `get` of a program, and for an import, which has no properties yet."""
+        """Read the object, for a refresh, for `get` in a program, or for an import, which has no properties yet."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.ReadResponse:
             props = from_struct(request.properties) or from_struct(request.inputs)
@@ -240,7 +241,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._serve(request, context, work)
 
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
-        """Bring the object to what the inputs say."""
+        """Update the object to match the inputs."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.UpdateResponse:
             olds, news = from_struct(request.olds), from_struct(request.news)
@@ -253,7 +254,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._serve(request, context, work)
 
     def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
-        """Remove the object."""
+        """Delete the object."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> empty_pb2.Empty:
             handler.delete(call, request.id, from_struct(request.properties))
@@ -264,7 +265,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     # --- data functions ---
 
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
-        """Answer a data function."""
+        """Call a data function."""
         token = request.tok.removeprefix(NATIVE)
         call = _PluginCall(self.log, to_struct, context=context)
         try:
@@ -274,7 +275,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             message = f"{token}: {error}"
         else:
             return provider_pb2.InvokeResponse(**{"return": to_struct(given)})  # type: ignore[arg-type]  # a word of Python's
-        # Outside of the `except` block, or the error would come with a traceback of ours.
+        # Outside of the `except` block: inside it, the error would include our traceback.
         return call.fail(message)
 
     # --- how calls are carried out ---
@@ -303,7 +304,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 if not ended:
                     self._calls.add(call)
             if ended:
-                # It has waited for its turn meanwhile; nothing must be begun now.
+                # The engine ended while this call was queued: do not start the operation.
                 call.fail("the engine is gone")
             try:
                 yield
@@ -322,14 +323,15 @@ def _name(
     is_container: bool,
 ) -> None:
     """
-    Name what has no name: as before, else as `pulumi:autonaming` says, else as the program calls the resource.
+    Set the name of a resource whose program sets none.
 
-    The last one is a default name, which `check` of a container shapes by `stacks:namePattern`.
+    It is the name in the state; without one, the name from `pulumi:autonaming`; without that, the resource's name in
+    the program. To the last one, `check` of a container applies `stacks:namePattern`.
     """
     if news.get("name") is not None:
         return
     options = request.autonaming if request.HasField("autonaming") else None
-    # The engine does not tell a provider the organization.
+    # The engine does not pass the organization to a provider.
     default = {DEFAULT_NAME: {"organization": None}}
     if olds.get("name") is not None:
         news.update(default, name=olds["name"])

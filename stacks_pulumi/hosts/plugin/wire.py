@@ -1,8 +1,8 @@
 """
-Property bags on the wire: protobuf's Structs as plain values with Python's names, and back.
+Conversion between property bags (protobuf's Structs) and plain values with Python's names.
 
-Only the names of a resource's own properties change their spelling. What is inside a value (environment variables, for
-instance) is the user's.
+Only the names of a resource's own properties change their spelling. Names inside a value (environment variables, for
+instance) are the user's and stay unchanged.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from stacks_pulumi.resources._property_values import UNKNOWN, plain
 __all__ = ["from_struct", "settings_of", "to_struct"]
 
 _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-"""The signature of an output: its value if that is known, whether it is secret, and what it depends on."""
+"""The protocol's signature of an output: its value if known, whether it is secret, and its dependencies."""
 
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """The properties, without those that are null."""
+    """Return the properties, without those that are null."""
     found = {snake_case(name): _from_value(value) for name, value in struct.fields.items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def settings_of(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """The settings of a provider, as they are spelt: a misspelt one has to be found."""
+    """Return the settings of a provider with their original spelling, so that a misspelt one can be reported."""
     found = {name: plain(_from_value(value)) for name, value in struct.fields.items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
-    """The properties as a Struct, without those that are `None`."""
+    """Return the properties as a Struct, without those that are `None`."""
     fields = {camel_case(name): _to_value(value) for name, value in values.items() if value is not None}
     return struct_pb2.Struct(fields=fields)
 
@@ -68,5 +68,5 @@ def _to_value(value: Any) -> struct_pb2.Value:
         return struct_pb2.Value(struct_value=struct_pb2.Struct(fields=fields))
     if isinstance(value, Iterable):
         return struct_pb2.Value(list_value=struct_pb2.ListValue(values=map(_to_value, value)))
-    msg = f"{type(value).__name__} is no value of a property"
+    msg = f"{type(value).__name__} is not a property value"
     raise TypeError(msg)

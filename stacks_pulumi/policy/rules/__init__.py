@@ -1,1 +1,1 @@
-"""The rules, one file a topic."""
+"""The rules, one file for each topic."""

@@ -1,4 +1,4 @@
-"""The bill as a policy: a table in the output of every preview and update."""
+"""The policy `cost-report`: a table of prices in the output of every preview and update."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["RULES"]
 
 
 def cost_report(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """Every container with its price, and the sum."""
+    """Report every container with its price, and the sum."""
     if not stack.containers:
         yield NotApplicable("the stack has no container")
         return
@@ -36,10 +36,10 @@ def cost_report(stack: StackView, settings: Settings) -> Iterator[Finding]:
 RULES = (
     StackRule(
         "cost-report",
-        "What the stack costs a month.",
+        "The monthly price of the stack.",
         "disabled",
         "low",
-        "Nothing is wrong: this is to be read, and blocks at no level.",
+        "Nothing to fix: this is information and does not block at any level.",
         options=(choice("format", "how the table is written", "table", "markdown"),),
         check=cost_report,
     ),

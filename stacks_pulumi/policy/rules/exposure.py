@@ -1,4 +1,4 @@
-"""Who may connect, and what is kept from being lost."""
+"""Rules about who may connect, and which containers must be protected."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _TEMPLATES = names(
 )
 _MIN_PREFIX = whole("min_prefix", "the shortest IPv4 prefix that is allowed for a database", 32, 32)
 _MIN_PREFIX_V6 = whole("min_prefix_v6", "the shortest IPv6 prefix that is allowed for a database", 128, 128)
-_TAG = tag("tag", "only in stacks that have this tag, such as env=prod; unset for every stack")
-# All of IPv4 in IPv6's notation.
+_TAG = tag("tag", "check only stacks with this tag, such as env=prod; unset for every stack")
+# All IPv4 addresses in IPv6 notation.
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Finding]:
-    """An AllowedIp lets in a network of limited size, not the world."""
+    """An AllowedIp allows a network of limited size, not the whole internet."""
     address, service = allowed.ip_address, allowed.service_type
     if isinstance(service, str) and service in settings.names("open_services"):
         return
@@ -58,7 +58,7 @@ def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Find
 
 
 def _size(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[int, int]:
-    """IP version and prefix length; IPv4 addresses can also be written as IPv6 ones, and are no narrower for it."""
+    """Return IP version and prefix length; an IPv4 network in IPv6 notation is treated as IPv4."""
     if isinstance(network, ipaddress.IPv6Network):
         if network.subnet_of(_MAPPED):
             return 4, network.prefixlen - _MAPPED.prefixlen
@@ -76,7 +76,7 @@ def _elsewhere(settings: Settings) -> NotApplicable:
 
 
 def protect_paid(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """A costly container cannot be deleted by mistake."""
+    """An expensive container cannot be deleted by mistake."""
     least, price = settings.money("min_usd"), container.price
     if not _in_scope(settings):
         yield _elsewhere(settings)
@@ -88,7 +88,7 @@ def protect_paid(container: ContainerView, settings: Settings) -> Iterator[Findi
 
 
 def protect_data(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """A container that holds data cannot be deleted by mistake: its volumes and backups would go with it."""
+    """A container that holds data cannot be deleted by mistake: that also deletes its volumes and backups."""
     if not _in_scope(settings):
         yield _elsewhere(settings)
     elif container.protect:
@@ -122,7 +122,7 @@ def backup_required(stack: StackView, settings: Settings) -> Iterator[Finding]:
 
 
 def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """A database that is reachable from outside lets in single addresses only."""
+    """A database that is reachable from outside allows single addresses only."""
     if not _in_scope(settings):
         yield _elsewhere(settings)
         return
@@ -151,7 +151,7 @@ def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding
 
 
 def _too_wide(address: AllowedIpView, settings: Settings) -> bool:
-    """Whether the address lets in more than the settings allow; an unknown or malformed one does."""
+    """Return whether the network is larger than the settings allow; true for an unknown or malformed one."""
     try:
         network = ipaddress.ip_network(
             address.ip_address if isinstance(address.ip_address, str) else "", strict=False
@@ -200,13 +200,13 @@ RULES = (
             whole("min_prefix_v6", "the shortest IPv6 prefix that is allowed", 48, 128),
             names(
                 "open_services",
-                "service types that may be open to anybody, such as http for a public site",
+                "service types that may be open to the whole internet, such as http for a public site",
                 (),
                 catalogue=("http", "tcp", "both"),
             ),
             choice(
                 "unknown",
-                "what a preview does with an address that is not known yet: defer warns, and the update decides",
+                "what a preview does with an unknown address: defer warns, and the update decides",
                 "defer",
                 "deny",
             ),
@@ -216,11 +216,14 @@ RULES = (
     ),
     ResourceRule(
         "protect-paid",
-        "Costly containers are protected from deletion.",
+        "Expensive containers are protected from deletion.",
         "advisory",
         "medium",
         "Add opts=pulumi.ResourceOptions(protect=True).",
-        options=(money("min_usd", "from what price a month on", Decimal(10)), _TAG),
+        options=(
+            money("min_usd", "the monthly price from which a container must be protected", Decimal(10)),
+            _TAG,
+        ),
         view=ContainerView,
         check=protect_paid,
     ),
@@ -245,7 +248,7 @@ RULES = (
     ),
     StackRule(
         "no-public-database",
-        "Databases with external access let in single addresses only.",
+        "Databases with external access allow single addresses only.",
         "mandatory",
         "critical",
         "Turn external access off, or narrow its AllowedIps.",

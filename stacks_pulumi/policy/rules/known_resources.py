@@ -1,4 +1,4 @@
-"""Which resources the other rules can judge."""
+"""The rule that refuses resources which the other rules cannot check."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ KNOWN_RESOURCES = "known-resources"
 
 
 def known_resources(resource: UnrecognisedView, settings: Settings) -> Iterator[Finding]:
-    """A resource with the type prefix of STACKS is of a kind that this version knows."""
+    """This version knows the kind of every resource with the type prefix of STACKS."""
     del settings
     yield Violation(
-        f"resource {resource.name!r} has the type prefix of STACKS and is of a kind that this version of stacks-pulumi "
-        "does not know, so no policy can judge it and it has no price. Upgrade stacks-pulumi where the policies run; "
-        "give a component of your own a type with another prefix."
+        f"resource {resource.name!r} has the type prefix of STACKS, but this version of stacks-pulumi does not know "
+        "its kind: the policies cannot check it, and it has no price. Upgrade stacks-pulumi where the policies run; if "
+        "it is your own component, give it a type with another prefix."
     )
 
 
 RULES = (
     ResourceRule(
         KNOWN_RESOURCES,
-        "Every resource of STACKS is of a kind that the policies know.",
+        "The policies know the kind of every STACKS resource.",
         "mandatory",
         "critical",
         "Upgrade stacks-pulumi where the policies run.",

@@ -1,4 +1,4 @@
-"""Which containers may be made: plan, template, storage and name."""
+"""Rules about which containers are allowed: plan, template, storage and name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["RULES"]
 _ALLOWED = names("allowed", "plans that a container may have", tuple(catalog.PLANS), catalogue=catalog.PLANS)
 _WHEN_UNKNOWN = choice(
     "unknown",
-    "what a preview does with a value that is not known yet: defer warns, and the update decides; deny refuses",
+    "what a preview does with an unknown value: defer warns, and the update decides; deny refuses",
     "defer",
     "deny",
 )
@@ -38,7 +38,7 @@ def _listed(words: tuple[str, ...]) -> str:
 
 
 def plans_for(settings: Settings) -> tuple[str, ...]:
-    """The plans that the stack's tags leave: where several tags match, those that all of them allow."""
+    """Return the plans that the stack's tags allow; if several tags match, the plans that all of them allow."""
     matching = [plans for tag, plans in (settings["by_tag"] or {}).items() if settings.tagged(tag)]
     if not matching:
         return settings.names("allowed")
@@ -46,7 +46,7 @@ def plans_for(settings: Settings) -> tuple[str, ...]:
 
 
 def allowed_plans(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """The plan is one of a list. A `stacks-vpn` container has none and is left to `allowed-templates`."""
+    """The plan is in the list. A `stacks-vpn` container has no plan; `allowed-templates` checks it."""
     if container.template == catalog.VPN_TEMPLATE:
         return
     if container.plan is UNKNOWN:
@@ -67,7 +67,7 @@ def allowed_plans(container: ContainerView, settings: Settings) -> Iterator[Find
 
 
 def allowed_templates(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """The template is one of a list, or at least not one of another."""
+    """The template is in the list of allowed ones, or not in the list of denied ones."""
     allowed, denied = settings["allowed"], settings.names("denied")
     if allowed is None and not denied:
         yield NotApplicable("neither allowed nor denied is set")
@@ -83,12 +83,12 @@ def allowed_templates(container: ContainerView, settings: Settings) -> Iterator[
 
 
 def allowed_storage(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """Additional storage costs no more than a limit."""
+    """Additional storage does not cost more than a limit."""
     limit, tier = settings.money("max_usd"), container.tier
     if limit is None:
         yield NotApplicable("max_usd is not set")
     elif isinstance(tier, Unknown):
-        # A limit that no tier passes decides without the value.
+        # If every tier is within the limit, the value is not needed.
         if limit < max(known.usd for known in catalog.STORAGE_TIERS.values()):
             yield _not_known(container, "additional_storage_tier", settings)
     elif tier is not None:
@@ -120,7 +120,7 @@ def naming(container: ContainerView, settings: Settings) -> Iterator[Finding]:
 
 
 def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
-    """A plan that is not allowed becomes `to`, if that is cheaper; what is not known is left to allowed-plans."""
+    """Change a plan that is not allowed to `to`, if that is cheaper; `allowed-plans` handles unknown plans."""
     wanted = catalog.PLANS.get(settings["to"])
     plan = container.plan if isinstance(container.plan, str) else None
     present = catalog.PLANS.get(plan or "")
@@ -128,7 +128,7 @@ def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
         return {}
     if container.template == catalog.VPN_TEMPLATE or isinstance(container.template, Unknown):
         return {}
-    # A micro container takes no additional storage: the API would refuse what came out of this.
+    # A micro container takes no additional storage: the API would refuse the result.
     if container.tier is not None and catalog.is_micro(container.template or "", wanted.name):
         return {}
     return {"plan": wanted.name}
@@ -140,12 +140,12 @@ RULES = (
         "Containers have one of the allowed plans.",
         "mandatory",
         "high",
-        "Choose one of the allowed plans, or have it added to `allowed`.",
+        "Choose one of the allowed plans, or add the plan to `allowed`.",
         options=(
             _ALLOWED,
             names_by_tag(
                 "by_tag",
-                'plans by stack tag, such as {"env=prod": ["standard"]}, in place of allowed',
+                'plans by stack tag, such as {"env=prod": ["standard"]}, instead of allowed',
                 catalogue=catalog.PLANS,
             ),
             _WHEN_UNKNOWN,
@@ -158,7 +158,7 @@ RULES = (
         "Containers have one of the allowed templates.",
         "mandatory",
         "medium",
-        "Choose another template, or have it added to `allowed`.",
+        "Choose another template, or add it to `allowed`.",
         options=(
             names(
                 "allowed", "templates that a container may have; unset for any", catalogue=catalog.TEMPLATES
@@ -186,7 +186,7 @@ RULES = (
     ),
     ResourceRule(
         "naming",
-        "Containers are named by the house rule.",
+        "Container names match a pattern.",
         "advisory",
         "low",
         "Give the container a name that matches the pattern.",
@@ -207,7 +207,7 @@ RULES = (
         "Write the lower plan into the program.",
         options=(
             _ALLOWED,
-            choice("to", "the plan that takes its place, if it is cheaper", "basic", "micro", "standard"),
+            choice("to", "the plan to use instead, if it is cheaper", "basic", "micro", "standard"),
         ),
         view=ContainerView,
         changes=clamp_plan,

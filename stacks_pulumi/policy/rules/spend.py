@@ -1,4 +1,4 @@
-"""What containers may cost: one of them, all together, and all that were declared so far."""
+"""Rules about prices: of one container, of the whole stack, and of the containers declared so far."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _SHOWN = 5
 
 
 def breakdown(containers: tuple[ContainerView, ...]) -> str:
-    """The dearest containers and their prices, in words."""
-    # Without an upper bound comes first: it is the one to look at.
+    """Return the most expensive containers and their prices as text."""
+    # A container without an upper bound comes first, because the user has to fix that one.
     by_price = sorted(containers, key=lambda container: _worst(container.price), reverse=True)
     lines = [f"{container.name!r} {container.price} ({container.kind})" for container in by_price[:_SHOWN]]
     more = len(by_price) - len(lines)
@@ -37,14 +37,14 @@ def _worst(price: Price) -> Decimal:
 
 
 def up_to(price: Price) -> str:
-    """The upper end of a price, in words."""
+    """Return the upper bound of a price as text."""
     if price.high is None:
         return f"an unknown sum, at least {usd(price.low)}"
     return usd(price.high) if price.exact else f"up to {usd(price.high)}"
 
 
 def resource_price_cap(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """One container costs no more than a limit, at its worst."""
+    """One container does not cost more than a limit; unknown values count as the most expensive ones."""
     limit, price = settings.money("max_usd"), container.price
     if limit is None:
         yield NotApplicable("max_usd is not set")
@@ -61,13 +61,13 @@ def _write_it(price: Price) -> str:
 
 
 def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """The stack costs no more than a limit, with what is not known counted at its worst."""
+    """The stack does not cost more than a limit; unknown values count as the most expensive ones."""
     limit, mode = settings.money("max_monthly_usd"), settings["unknown"]
     if limit is None:
         yield NotApplicable("max_monthly_usd is not set")
         return
     unknown = tuple(container for container in stack.containers if not container.price.exact)
-    # A resource of an unknown kind has no upper bound in every mode.
+    # In every mode, a resource of an unknown kind has no upper bound.
     unpriced = total(UNPRICED for _ in stack.unrecognised)
     if mode == "deny" and unknown:
         yield Violation(
@@ -82,12 +82,12 @@ def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
     if _worst(price) > limit:
         yield Violation(
             f"the stack costs {up_to(price)} a month; the limit is {usd(limit)}: {breakdown(counted)}. "
-            f"Take something out, choose smaller plans{_write_it(price)}, or have max_monthly_usd raised."
+            f"Remove a container, choose smaller plans{_write_it(price)}, or raise max_monthly_usd."
         )
 
 
 def budget_warning(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """The stack is near its limit, or has none."""
+    """Warn if the stack's price is near its limit, or if no limit is set."""
     limit, price = settings.money("max_monthly_usd"), stack.price
     if limit is None:
         yield Violation(
@@ -101,18 +101,18 @@ def budget_warning(stack: StackView, settings: Settings) -> Iterator[Finding]:
         )
         yield Violation(
             f"the stack costs {up_to(price)} a month, {share} of its limit of {usd(limit)} "
-            f"(warned from {settings['pct']} % on): {breakdown(stack.containers)}."
+            f"(the warning begins at {settings['pct']} %): {breakdown(stack.containers)}."
         )
 
 
 class SpendGate:
     """
-    The running total of one operation, kept against the limit before each container is made.
+    The running total of one operation, compared with the limit before each container is created.
 
-    It is the second line behind `monthly-budget`, for an update without a preview or with values that the preview
-    did not know. It only knows what the program has declared so far, so it may name a container that is there
-    already because a new one was declared before it. The engine runs one process of a pack in each operation and may
-    ask several threads.
+    It supplements `monthly-budget` in an update without a preview, or with values that the preview did not know. It
+    knows only the containers that the program has declared so far. So it may report a container that exists already, if
+    a new one was declared before it. The engine runs one process of a pack in each operation and may call it from
+    several threads.
     """
 
     def __init__(self) -> None:
@@ -120,14 +120,14 @@ class SpendGate:
         self._lock = threading.Lock()
 
     def __call__(self, container: ContainerView, settings: Settings) -> Iterator[Finding]:
-        """Say whether this container fits into the limit beside those that were declared before it."""
+        """Report this container if, together with those declared before it, it exceeds the limit."""
         limit = settings.money("max_monthly_usd")
         if limit is None:
             yield NotApplicable("max_monthly_usd is not set")
             return
         price = container.price
         if not price.exact and price.high is not None:
-            # Only a preview has such values, where monthly-budget counts them at their worst.
+            # Only a preview has such values, and there monthly-budget counts them as the most expensive ones.
             yield Deferred(price.unknown[0])
             return
         with self._lock:
@@ -141,14 +141,14 @@ class SpendGate:
                 else f"with {usd(before.low)} declared before it"
             )
             yield Violation(
-                f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; {so_far}, that passes "
-                f"the limit of {usd(limit)} for the stack. Take something out, choose a smaller plan, or have "
-                "max_monthly_usd raised."
+                f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; {so_far}, that exceeds "
+                f"the limit of {usd(limit)} for the stack. Remove a container, choose a smaller plan, or "
+                "raise max_monthly_usd."
             )
 
 
 def max_resources(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """There are no more resources of a kind than a limit."""
+    """The number of resources of a kind does not exceed its limit."""
     kinds = (
         ("containers", "container", stack.containers),
         ("vpn_clients", "VPN client", stack.vpn_clients),
@@ -159,14 +159,14 @@ def max_resources(stack: StackView, settings: Settings) -> Iterator[Finding]:
         if limit is not None and len(resources) > limit:
             yield Violation(
                 f"the stack has {count(len(resources), noun)}; the limit is {limit}. "
-                f"Take some out, or have {option} raised."
+                f"Remove some, or raise {option}."
             )
     if all(settings[option] is None for option, *_ in kinds):
         yield NotApplicable("no limit is set")
 
 
 def rules() -> tuple[ResourceRule[ContainerView] | StackRule, ...]:
-    """The rules of this file, with a running total of their own."""
+    """Return the rules of this file, with a new running total."""
     return (
         ResourceRule(
             "resource-price-cap",
@@ -183,12 +183,12 @@ def rules() -> tuple[ResourceRule[ContainerView] | StackRule, ...]:
             "The stack stays within its monthly budget.",
             "mandatory",
             "critical",
-            "Take something out, choose smaller plans, or have the limit raised.",
+            "Remove a container, choose smaller plans, or raise the limit.",
             options=(
                 LIMIT,
                 choice(
                     "unknown",
-                    "how an unknown price counts: as the highest possible one, as a violation, or (at your risk) not",
+                    "how an unknown price counts: as the highest possible price, as a violation, or (at your risk) not",
                     "worst-case",
                     "deny",
                     "ignore",
@@ -198,29 +198,29 @@ def rules() -> tuple[ResourceRule[ContainerView] | StackRule, ...]:
         ),
         StackRule(
             "budget-warning",
-            "The stack keeps a distance to its monthly budget, and has one.",
+            "The stack has a monthly budget and is well below it.",
             "advisory",
             "medium",
-            "Make room before the next change, or have the limit raised.",
-            options=(LIMIT, percent("pct", "from how many percent of the limit on to warn", 80)),
+            "Reduce the price before the next change, or raise the limit.",
+            options=(LIMIT, percent("pct", "percent of the limit from which to warn", 80)),
             check=budget_warning,
         ),
         ResourceRule(
             "spend-gate",
-            "No container is made beyond the monthly budget.",
+            "No container is created beyond the monthly budget.",
             "mandatory",
             "critical",
-            "Take something out, choose smaller plans, or have the limit raised.",
+            "Remove a container, choose smaller plans, or raise the limit.",
             options=(LIMIT,),
             view=ContainerView,
             check=SpendGate(),
         ),
         StackRule(
             "max-resources",
-            "The stack stays within its limits in number.",
+            "The numbers of containers, VPN clients and pinned backups stay within their limits.",
             "advisory",
             "low",
-            "Take something out, or have the limit raised.",
+            "Remove some of them, or raise the limit.",
             options=(
                 whole("containers", "the most containers that the stack may have; unset for any"),
                 whole("vpn_clients", "the most VPN clients that the stack may have; unset for any"),

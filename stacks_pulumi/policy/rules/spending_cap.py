@@ -1,4 +1,4 @@
-"""The whole account against a key's spending cap: the one rule that asks the network."""
+"""The rule that compares the whole account with a key's spending cap; the only rule that sends requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Priced(Protocol):
 
     @property
     def id(self) -> str | None:
-        """Its id; `None` if it is not known, which may count a container of the stack twice."""
+        """Its id; `None` if it is not known. Then a container of the stack may be counted twice."""
 
     @property
     def name(self) -> str:
@@ -31,15 +31,15 @@ class Priced(Protocol):
 
     @property
     def price(self) -> Price:
-        """What it costs in a month."""
+        """Its monthly price."""
 
 
 Account: TypeAlias = Callable[[float], Iterable[Priced]]
 """
-Lists the account's containers, within so many seconds; what it raises is a failure to do so.
+Lists the account's containers; the argument is the timeout in seconds. Any exception from it means that it failed.
 
-A function and not an import: policies judge plain data, and only who builds the pack decides what may be asked.
-`stacks_pulumi.cost.live.containers` is one.
+It is a parameter and not an import: policies check plain data, and the author of the pack decides whether requests to
+the API are allowed. `stacks_pulumi.cost.live.containers` is such a function.
 """
 
 
@@ -48,7 +48,7 @@ class _Headroom:
         self._account = account
 
     def __call__(self, stack: StackView, settings: Settings) -> Iterator[Finding]:
-        """The account's other containers and this stack together stay within the cap."""
+        """The account's other containers and this stack together do not exceed the cap."""
         cap: Decimal | None = settings.money("cap_usd")
         if cap is None or self._account is None:
             yield NotApplicable(
@@ -57,10 +57,10 @@ class _Headroom:
             return
         try:
             others = _beside(stack.containers, self._account(float(settings["timeout_s"])))
-        except Exception as error:  # noqa: BLE001  (whatever a user's own function raises is a failure to tell)
+        except Exception as error:  # noqa: BLE001  (a user's function may raise anything)
             text = (
-                f"the account could not be read ({type(error).__name__}), so it is not known whether the stack fits "
-                f"under the cap of {usd(cap)}. Set STACKS_API_KEY where the policies run, or set on_error to warn."
+                f"the account could not be read ({type(error).__name__}), so it is not known whether the stack stays "
+                f"within the cap of {usd(cap)}. Set STACKS_API_KEY where the policies run, or set on_error to warn."
             )
             if settings["on_error"] == "deny":
                 yield Violation(text)
@@ -73,16 +73,17 @@ class _Headroom:
             beside = f"{count(len(others), 'other container')} {up_to(elsewhere)}"
             yield Violation(
                 f"the account would cost {up_to(both)} a month: this stack {up_to(stack.price)}, {beside}; "
-                f"the cap is {usd(cap)}. Take something out, or have the cap raised."
+                f"the cap is {usd(cap)}. Remove a container, or raise the cap."
             )
 
 
 def _beside(ours: Iterable[ContainerView], account: Iterable[Priced]) -> list[Priced]:
     """
-    The containers of the account that are not of this stack.
+    Return the containers of the account that are not in this stack.
 
-    A stack may have containers in several accounts, so a name alone says nothing: it is the id where that is known,
-    else name and price, one for one. What may be either is counted twice: too much, never too little.
+    A stack may have containers in several accounts, so a name alone does not identify one. Containers are matched by id
+    if it is known, else by name and price, one to one. An uncertain match is counted twice, so that the sum is never
+    too low.
     """
     ours = list(ours)
     ids = {container.id for container in ours if isinstance(container.id, str)}
@@ -104,14 +105,14 @@ def _beside(ours: Iterable[ContainerView], account: Iterable[Priced]) -> list[Pr
 
 
 def rules(account: Account | None) -> tuple[StackRule, ...]:
-    """The rules of this file, for an account."""
+    """Return the rules of this file, for an account."""
     return (
         StackRule(
             "account-headroom",
             "The whole account stays within the API key's spending cap.",
             "disabled",
             "high",
-            "Take something out, or have the cap raised in the dashboard.",
+            "Remove a container, or raise the cap in the dashboard.",
             options=(
                 money("cap_usd", "the spending cap of the key, in US dollars a month; unset for none"),
                 choice("on_error", "what to do when the account cannot be read", "deny", "warn"),
