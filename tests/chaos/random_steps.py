@@ -223,7 +223,7 @@ class Chaos(RuleBasedStateMachine):
         deleted = {name for op, name in outcome.steps if op == "delete"}
         assert self.stack is not None
         asked = claims(resource for resource in known if resource.name in deleted)
-        asked |= self.stack.forgotten
+        asked |= self.stack.forgotten | self._half_changed(outcome)
         # A resource may have another name after the operation.
         closed = {
             resource.id
@@ -237,6 +237,19 @@ class Chaos(RuleBasedStateMachine):
         unasked = {id_ for id_ in unasked if targets.get(id_) not in asked}
         assert not unasked, f"deleted, but not removed from the program: {sorted(unasked)}"
         self.foreign -= lost
+
+    def _half_changed(self, outcome: Outcome) -> set[str]:
+        """
+        Return the addresses whose change failed.
+
+        A changed entry is deleted and added again: after a failure in between it is missing until the next up.
+        """
+        assert self.stack is not None
+        return {
+            resource.id
+            for resource in self.stack.in_state()
+            if resource.kind == "AllowedIp" and resource.name in outcome.errors
+        }
 
     def _wants_access(self, name: str) -> bool:
         return name in self.program.names() and bool(self.program.inputs(name).get("external_access"))
@@ -266,17 +279,11 @@ class Chaos(RuleBasedStateMachine):
         assert not unknown, f"in the account, and in no state: {sorted(unknown)}"
 
     def _nothing_untrue(self, after: set[str], stack: MiniStack, outcome: Outcome) -> None:
-        # A changed entry is deleted and added again: after a failure in between it is missing until the next up.
-        between = {
-            resource.id
-            for resource in stack.in_state()
-            if resource.kind == "AllowedIp" and resource.name in outcome.errors
-        }
         # Without a readable answer a deletion may have been carried out; its error must report the unknown outcome.
         self.vanished |= {id_ for id_, message in outcome.undeleted.items() if UNKNOWN_OUTCOME in message}
         # An old half that is still to be deleted may no longer exist: if the new half adopted its object, the deletion
         # of the new half deleted the object of both.
-        missing = claims(stack.resources.values()) - after - self.vanished - between
+        missing = claims(stack.resources.values()) - after - self.vanished - self._half_changed(outcome)
         missing = {id_ for id_ in missing if id_.partition("/")[0] not in self.vanished}
         assert not missing, f"in the state, and not in the account: {sorted(missing)}"
 
