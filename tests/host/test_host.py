@@ -261,4 +261,4 @@ def test_every_kind_reports_all_missing_inputs_together(host: Host, kind: str) -
 
     failures = host.resource(kind, "web").check()
 
-    assert failures == {name: f"{name} is missing" for name in required}
+    assert failures == {name: host.worded(f"{name} is missing") for name in required}

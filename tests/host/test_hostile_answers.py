@@ -182,10 +182,10 @@ def test_a_hostile_id_from_the_api_reaches_no_other_endpoint(
         ("http://api.example/api/v1", "in clear text"),
         ("http://127.0.0.1.evil.example/", "in clear text"),
         ("http://[::ffff:198.51.100.1]/", "in clear text"),
-        ("ftp://127.0.0.1/", "is no address"),
-        ("file:///etc/passwd", "is no address"),
+        ("ftp://127.0.0.1/", "is not a valid API URL"),
+        ("file:///etc/passwd", "is not a valid API URL"),
         ("https://api.example/?key=1", "has a query"),
-        ("https://", "is no address"),
+        ("https://", "is not a valid API URL"),
     ],
 )
 def test_a_url_that_would_leak_the_key_is_refused(

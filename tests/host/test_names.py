@@ -116,14 +116,14 @@ def test_an_unknown_expression_fails_the_check(make_host: MakeHost, emulator: Em
 @pytest.mark.parametrize(
     ("settings", "remedy"),
     [
-        ({}, "run `pulumi config set stacks:namePattern '${name}-${stack}'`, which gives"),
+        ({}, "run `pulumi config set stacks:namePattern '${name}-${stack}'`, which shapes"),
         (
             {"account": "team-b"},
-            'write name_pattern="${name}-${stack}" on the provider "team-b", which gives',
+            'write name_pattern="${name}-${stack}" on the provider "team-b", which shapes',
         ),
         (
             {"namePattern": PATTERN},
-            "change stacks:namePattern (${name}-${stack}), for instance to ${project}-",
+            "run `pulumi config set stacks:namePattern '${project}-${name}-${stack}'`, which shapes",
         ),
     ],
 )
@@ -142,4 +142,4 @@ def test_a_taken_name_is_an_error_with_owners_and_fixes(
     assert worded(remedy) in message
     assert worded('or write name="..."') in message
     assert worded('stacks.Container("web", ..., adopt="if_matching")') in message
-    assert "this stack changes and deletes it from then on, even if another stack manages it too" in message
+    assert "`pulumi destroy` deletes it with its data, even if another stack manages it too" in message
