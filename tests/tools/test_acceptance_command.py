@@ -46,8 +46,14 @@ def records(folder: Path) -> list[str]:
     return [file.stem for file in folder.glob("acc-*.json")]
 
 
+def polls(emulator: Emulator) -> bool:
+    """Return whether the run has read the answer to its first container: the next request is sent after that."""
+    earlier = emulator.requests[:-1]
+    return any(request.operation == "containers.create" and request.status < 300 for request in earlier)
+
+
 def interrupted(emulator: Emulator, folder: Path, by: signal.Signals) -> int:
-    """Start a run, and send it a signal as soon as it has a container."""
+    """Start a run, and send it a signal as soon as it waits for its container."""
     # The boot is long, so the signal interrupts it.
     emulator.set_pace(boot_seconds=600)
     process = subprocess.Popen(
@@ -58,7 +64,7 @@ def interrupted(emulator: Emulator, folder: Path, by: signal.Signals) -> int:
         stderr=subprocess.DEVNULL,
     )
     try:
-        while not emulator.state.containers and process.poll() is None:
+        while not polls(emulator) and process.poll() is None:
             time.sleep(0.02)
         assert len(emulator.state.containers) == 1
         process.send_signal(by)
