@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["name_of", "stack_and_project"]
+__all__ = ["name_of", "stack_and_project", "type_of"]
 
 _PREFIX: Final = "urn:pulumi:"
 _PARTS: Final = 4
@@ -13,6 +13,11 @@ _PARTS: Final = 4
 def name_of(urn: str) -> str:
     """Return the resource's name in its program, which may contain `::`; empty for an empty URN."""
     return urn.split("::", _PARTS - 1)[-1]
+
+
+def type_of(urn: str) -> str:
+    """Return the resource's type; in a component, the URN has the types of its parents before it."""
+    return urn.split("::", _PARTS - 1)[2].rpartition("$")[2]
 
 
 def stack_and_project(urn: str) -> tuple[str | None, str | None]:

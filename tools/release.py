@@ -12,6 +12,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+if not __package__:
+    # Run as a script: this folder would come first on the path, where its modules could hide others.
+    sys.path[0] = str(ROOT)
+
+from tools.plugin import version  # noqa: E402  (the path has to be set first)
 
 
 class ReleaseError(Exception):
@@ -30,20 +35,19 @@ def notes(tag: str, root: Path = ROOT) -> str:
         ReleaseError: It is not the version of the package, the schema of this version is not kept for the comparison
             with the next one, or the changelog has no dated part for it.
     """
-    package = (root / "stacks_pulumi/__init__.py").read_text(encoding="utf-8")
-    version = re.search(r'^__version__ = "(.+)"$', package, re.MULTILINE)
-    if version is None or tag != f"v{version[1]}":
-        raise ReleaseError(f"the tag {tag} is not the version of the package, v{version and version[1]}")
+    packaged = version(root)
+    if tag != f"v{packaged}":
+        raise ReleaseError(f"the tag {tag} is not the version of the package, v{packaged}")
     kept = json.loads((root / "tools/sdk/released.json").read_text(encoding="utf-8"))["version"]
-    if kept != version[1]:
+    if kept != packaged:
         raise ReleaseError(
             f"tools/sdk/released.json is the schema of {kept}: run python tools/sdk/breaking.py --release, commit it"
         )
     changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
-    heading = rf"^## \[{re.escape(version[1])}\] - \d{{4}}-\d\d-\d\d\n"
+    heading = rf"^## \[{re.escape(packaged)}\] - \d{{4}}-\d\d-\d\d\n"
     found = re.search(rf"{heading}(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     if found is None or not found[1].strip():
-        raise ReleaseError(f"CHANGELOG.md has no part '## [{version[1]}] - YYYY-MM-DD' with text in it")
+        raise ReleaseError(f"CHANGELOG.md has no part '## [{packaged}] - YYYY-MM-DD' with text in it")
     return found[1].strip() + "\n"
 
 

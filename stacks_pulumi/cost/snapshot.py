@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stacks_pulumi._identifiers import same_instant
+from stacks_pulumi._identifiers import account_of, same_instant
 from stacks_pulumi.cost.documents import InputError, read_file, utf8
 from stacks_pulumi.cost.report import Action, Item, Line, Report
 from stacks_pulumi.pricing.money import Price
@@ -218,12 +218,9 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
 
 
 def _owners(snapshot: Snapshot) -> set[str]:
-    """Return the accounts in the ids of containers (`usr-abc12345-web`), where an id ends in the name."""
-    return {
-        entry.id.removesuffix(f"-{entry.name}")
-        for entry in snapshot.containers
-        if entry.id.endswith(f"-{entry.name}")
-    }
+    """Return the accounts in the ids of containers; an id in another form than the guide's says nothing."""
+    found = ((account_of(entry.id), entry) for entry in snapshot.containers)
+    return {account for account, entry in found if entry.id == f"{account}-{entry.name}"}
 
 
 def _lines(before: Iterable[Entry], after: Iterable[Entry]) -> Iterable[Line]:

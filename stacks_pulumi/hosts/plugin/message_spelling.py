@@ -7,12 +7,11 @@ The checks write the names of inputs and options as in Python. Every message of 
 from __future__ import annotations
 
 import functools
-import json
 import re
-from typing import Any, Final
+from typing import Final
 
 from stacks_pulumi.functions.questions import QUESTIONS
-from stacks_pulumi.hosts.plugin.schema import schema
+from stacks_pulumi.hosts.plugin.schema import parsed
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 
 __all__ = ["in_camel_case"]
@@ -41,7 +40,7 @@ def _assigned(found: re.Match[str]) -> str:
 
 @functools.cache
 def _known() -> frozenset[str]:
-    package: dict[str, Any] = json.loads(schema())
+    package = parsed()
     described = [package["provider"], *package["resources"].values()]
     properties = {name for it in described for name in (*it.get("properties", ()), *it["inputProperties"])}
     return frozenset({*map(snake_case, properties), *QUESTIONS, *_OF_PULUMI, *_OF_TIMEOUTS})

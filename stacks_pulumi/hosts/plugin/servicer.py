@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -19,14 +18,14 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 import stacks_pulumi
 from stacks_pulumi import config
-from stacks_pulumi._urn import name_of
+from stacks_pulumi._urn import name_of, type_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.hosts._engine_log import EngineLog
 from stacks_pulumi.hosts._grpc_call import GrpcCall
 from stacks_pulumi.hosts.plugin.invoke import answered
 from stacks_pulumi.hosts.plugin.message_spelling import in_camel_case
 from stacks_pulumi.hosts.plugin.provider_settings import ENGINES_OWN, as_text, what_is_wrong
-from stacks_pulumi.hosts.plugin.schema import schema
+from stacks_pulumi.hosts.plugin.schema import parsed, schema
 from stacks_pulumi.hosts.plugin.wire import from_struct, settings_of, to_struct
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing.tokens import MARKER, NATIVE
@@ -47,7 +46,7 @@ _Property = provider_pb2.PropertyDiff
 @functools.cache
 def _outputs() -> dict[str, frozenset[str]]:
     """Return the names of the outputs of each kind, in Python's spelling."""
-    resources = json.loads(schema())["resources"]
+    resources = parsed()["resources"]
     return {kind: frozenset(map(snake_case, resources[f"{NATIVE}{kind}"]["properties"])) for kind in HANDLERS}
 
 
@@ -288,8 +287,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             timeout=getattr(request, "timeout", 0),
             context=context,
         )
-        # The type of a resource in a component is `<parent's type>$<its own>`.
-        token = request.urn.split("::")[2].rpartition("$")[2]
+        token = type_of(request.urn)
         handler = self._handlers.get(token.removeprefix(NATIVE))
         if handler is None:
             call.fail(f"stacks has no resource {token!r}: a newer version of the plugin may have it")
