@@ -8,6 +8,7 @@ VERBS = ("up", "no-op up", "refresh", "destroy")
 WINDOW = 60.0
 HOSTS = ("ours", "native")
 """The two hosts of this package."""
+_MODULES = {"ours": "stacks_pulumi", "native": "native_sdk"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Case:
 
     def program(self) -> str:
         """The Pulumi program."""
-        module = "stacks_pulumi" if self.provider == "ours" else f"{self.provider}_stacks"
+        module = _MODULES.get(self.provider, f"{self.provider}_stacks")
         lines = [f"import {module} as api"]
         for number in range(self.containers):
             has_children = self.children and number % 2 == 1

@@ -65,7 +65,7 @@ def run(case: Case, engine: Path, empty_up: float, idle: Mapping[str, float] | N
             stack.set("stacks:deleteChildrenWithContainer", "true")
         for module in OTHERS.glob("*_stacks.py"):
             shutil.copy(module, stack.folder)
-        stack.program(case.program())
+        stack.program(case.program(), host="native" if case.provider == "native" else "dynamic")
         for verb in VERBS:
             bound = case.seconds_at_least(verb, empty_up, (idle or {}).get(verb, 0.0))
             # A plain provider takes a multiple of the bound; this limit ends only a run that hangs.

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.languages import lives, names
 from tests.support.snippets import snippets
 from tests.support.stack import Stack
 
@@ -43,33 +44,10 @@ outputs:
 """
 
 
-def names(emulator: Emulator) -> set[str]:
-    """Return the names of the containers in the account."""
-    emulator.advance(1)
-    return {container.name for container in emulator.state.containers.values()}
-
-
 def test_the_life_of_a_program(stack: Stack, emulator: Emulator, yaml_language_host: Path) -> None:
     stack.yaml(SHOP, yaml_language_host)
 
-    preview = stack.preview()
-    assert emulator.calls() == 0
-    assert preview.changes == {"create": 5}
-
-    assert stack.up().changes == {"create": 5}
-    outputs = stack.outputs()
-    assert outputs["url"].endswith(".stackshosting.cloud")
-    assert (outputs["price"], outputs["status"], outputs["environment"]) == (4, "running", "[secret]")
-    assert names(emulator) == {"app", "orders-db"}
-
-    stack.refresh()
-    # Without external access there is no allowed address.
-    emulator.drift.set_external_access("app", enabled=False)
-    assert stack.refresh(drift=True).changes == {"update": 1, "delete": 1}
-    mended = stack.up()
-    assert (mended.steps("app"), mended.steps("office")) == (["update"], ["create"])
-    stack.destroy()
-    assert names(emulator) == set()
+    lives(stack, emulator)
 
 
 def test_a_mistake_is_reported_with_the_names_of_the_program(

@@ -14,7 +14,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.node import needs, node_folder, run
 from tests.support.stack import Stack
 
-__all__ = ["EXAMPLES", "examples", "go_module", "imports", "lives", "node_modules", "project_file"]
+__all__ = ["EXAMPLES", "examples", "go_module", "imports", "lives", "names", "node_modules", "project_file"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 EXAMPLES: Final = ROOT / "tools" / "sdk" / "examples"
@@ -92,7 +92,7 @@ def lives(stack: Stack, emulator: Emulator) -> None:
     outputs = stack.outputs()
     assert outputs["url"].endswith(".stackshosting.cloud")
     assert (outputs["price"], outputs["status"], outputs["environment"]) == (4, "running", "[secret]")
-    assert _names(emulator) == {"app", "orders-db"}
+    assert names(emulator) == {"app", "orders-db"}
 
     stack.refresh()
     emulator.drift.set_external_access("app", enabled=False)
@@ -101,7 +101,7 @@ def lives(stack: Stack, emulator: Emulator) -> None:
     mended = stack.up()
     assert (mended.steps("app"), mended.steps("office")) == (["update"], ["create"])
     stack.destroy()
-    assert _names(emulator) == set()
+    assert names(emulator) == set()
 
 
 def imports(stack: Stack, emulator: Emulator, file: str) -> str:
@@ -116,6 +116,7 @@ def imports(stack: Stack, emulator: Emulator, file: str) -> str:
     return (stack.folder / file).read_text(encoding="utf-8")
 
 
-def _names(emulator: Emulator) -> set[str]:
+def names(emulator: Emulator) -> set[str]:
+    """Return the names of the containers in the account."""
     emulator.advance(1)
     return {container.name for container in emulator.state.containers.values()}

@@ -6,17 +6,14 @@ Tests copy it next to a program, which imports it as `stacks`. It registers the 
 
 from __future__ import annotations
 
-import importlib.resources
-import json
 from typing import Any
 
 import pulumi
 
+from stacks_pulumi.hosts.plugin.schema import parsed
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 
-_RESOURCES: dict[str, Any] = json.loads(
-    (importlib.resources.files("stacks_pulumi.hosts.plugin") / "schema.json").read_text(encoding="utf-8")
-)["resources"]
+_RESOURCES: dict[str, Any] = parsed()["resources"]
 
 
 class _Native(pulumi.CustomResource):

@@ -126,17 +126,22 @@ def test_a_second_entry_for_the_address_is_drift(make_host: Any) -> None:
         ]
 
 
-@pytest.mark.parametrize("how", ["entry", "access", "container"])
-def test_a_deleted_entry_leaves_the_state(
-    office: HostedResource, web: str, emulator: Emulator, how: str
-) -> None:
-    office.up(**inputs(web))
+def remove_outside(emulator: Emulator, how: str) -> None:
+    """Remove the entry outside of the program: itself, with the external access, or with its container."""
     if how == "entry":
         emulator.drift.remove_ip("web", OFFICE)
     elif how == "access":
         emulator.drift.set_external_access("web", enabled=False)
     else:
         emulator.drift.delete("web")
+
+
+@pytest.mark.parametrize("how", ["entry", "access", "container"])
+def test_a_deleted_entry_leaves_the_state(
+    office: HostedResource, web: str, emulator: Emulator, how: str
+) -> None:
+    office.up(**inputs(web))
+    remove_outside(emulator, how)
 
     assert not office.read()
 
@@ -245,12 +250,7 @@ def test_delete_of_a_missing_entry_succeeds(
     office: HostedResource, web: str, emulator: Emulator, how: str
 ) -> None:
     office.up(**inputs(web))
-    if how == "entry":
-        emulator.drift.remove_ip("web", OFFICE)
-    elif how == "access":
-        emulator.drift.set_external_access("web", enabled=False)
-    else:
-        emulator.drift.delete("web")
+    remove_outside(emulator, how)
 
     office.delete()
 

@@ -6,12 +6,13 @@ import pytest
 import responses
 
 from stacks_pulumi.api import StacksClient
+from stacks_pulumi.api._transport import Transport
 from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Container
 from tests.support.clock import FakeClock
 from tests.unit.api.changing_account import ChangingAccount
-from tests.unit.api.scripted_api import KEY, URL
+from tests.unit.api.scripted_api import KEY, TRANSPORT_URL, URL
 
 
 @pytest.fixture
@@ -24,6 +25,11 @@ def http() -> Iterator[responses.RequestsMock]:
     """Expected requests; the test fails if one is not sent."""
     with responses.RequestsMock() as mock:
         yield mock
+
+
+@pytest.fixture
+def transport(clock: FakeClock) -> Transport:
+    return Transport(TRANSPORT_URL, KEY, clock)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import urllib3
+
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import Answer, Call, Handler, Scope, Sender, path
 from stacks_pulumi.api._limiter import Limiter
@@ -17,6 +19,9 @@ from stacks_pulumi.api.containers import ContainersApi
 
 KEY = "sk_stacks_" + "0123456789abcdef" * 4
 URL = "http://127.0.0.1:9/api/v1"
+TRANSPORT_URL = "https://api.example/api/v1"
+POOL: Any = urllib3.connection.HTTPConnection("somewhere.example", 1)
+"""Where an error of urllib3 says that it comes from."""
 
 Reply = Answer | BaseException | Callable[[Call[Any]], Answer]
 

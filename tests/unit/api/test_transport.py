@@ -24,28 +24,14 @@ from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.api import _transport
 from stacks_pulumi.api._transport import Transport
 from tests.support.clock import FakeClock
-from tests.unit.api.scripted_api import KEY, a_call
-
-URL = "https://api.example/api/v1"
-POOL: Any = urllib3.connection.HTTPConnection("somewhere.example", 1)
-
-
-@pytest.fixture
-def api() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as mock:
-        yield mock
-
-
-@pytest.fixture
-def transport(clock: FakeClock) -> Transport:
-    return Transport(URL, KEY, clock)
+from tests.unit.api.scripted_api import KEY, POOL, TRANSPORT_URL, a_call
 
 
 def test_a_call_becomes_a_request_and_the_response_an_answer(
-    api: responses.RequestsMock, transport: Transport, clock: FakeClock
+    http: responses.RequestsMock, transport: Transport, clock: FakeClock
 ) -> None:
-    api.post(
-        f"{URL}/anything",
+    http.post(
+        f"{TRANSPORT_URL}/anything",
         body=b'{"a": 1}',
         status=202,
         headers={"X-RateLimit-Remaining": "7"},
@@ -59,42 +45,43 @@ def test_a_call_becomes_a_request_and_the_response_an_answer(
 
     assert (answer.status, answer.body, answer.received) == (202, b'{"a": 1}', clock.wall())
     assert answer.headers["x-ratelimit-remaining"] == "7"
-    headers = api.calls[0].request.headers
+    headers = http.calls[0].request.headers
     assert headers["Authorization"] == f"Bearer {KEY}"
     assert headers["User-Agent"].startswith("stacks-pulumi/")
 
 
 def test_netrc_does_not_replace_the_key(
-    api: responses.RequestsMock, transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    http: responses.RequestsMock, transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine api.example login somebody password else\n", encoding="utf-8")
     monkeypatch.setenv("NETRC", str(netrc))
-    api.get(f"{URL}/anything")
+    http.get(f"{TRANSPORT_URL}/anything")
 
     transport(a_call())
 
-    assert api.calls[0].request.headers["Authorization"] == f"Bearer {KEY}"
+    assert http.calls[0].request.headers["Authorization"] == f"Bearer {KEY}"
 
 
-def test_a_redirect_is_not_followed(api: responses.RequestsMock, transport: Transport) -> None:
-    api.get(f"{URL}/anything", status=302, headers={"Location": "https://evil.example/"})
+def test_a_redirect_is_not_followed(http: responses.RequestsMock, transport: Transport) -> None:
+    http.get(f"{TRANSPORT_URL}/anything", status=302, headers={"Location": "https://evil.example/"})
 
     assert transport(a_call()).status == 302
-    assert len(api.calls) == 1
+    assert len(http.calls) == 1
 
 
-def test_no_cookie_comes_back(api: responses.RequestsMock, transport: Transport) -> None:
-    api.get(f"{URL}/anything", headers={"Set-Cookie": "who=me; Path=/"})
+def test_no_cookie_comes_back(http: responses.RequestsMock, transport: Transport) -> None:
+    http.get(f"{TRANSPORT_URL}/anything", headers={"Set-Cookie": "who=me; Path=/"})
 
     transport(a_call())
     transport(a_call())
 
-    assert "Cookie" not in api.calls[1].request.headers
+    assert "Cookie" not in http.calls[1].request.headers
 
 
 @pytest.mark.parametrize(
-    ("url", "trusted"), [(URL, True), ("http://127.0.0.1:9/api/v1", False), ("http://localhost:9", False)]
+    ("url", "trusted"),
+    [(TRANSPORT_URL, True), ("http://127.0.0.1:9/api/v1", False), ("http://localhost:9", False)],
 )
 def test_proxies_and_certificates_apply_only_to_other_hosts(
     url: str, trusted: bool, clock: FakeClock
@@ -190,9 +177,13 @@ def nested(reason: BaseException) -> requests.ConnectionError:
     ],
 )
 def test_a_failure_says_whether_anything_was_sent(
-    error: requests.RequestException, sent: bool, says: str, api: responses.RequestsMock, transport: Transport
+    error: requests.RequestException,
+    sent: bool,
+    says: str,
+    http: responses.RequestsMock,
+    transport: Transport,
 ) -> None:
-    api.get(f"{URL}/anything", body=error)
+    http.get(f"{TRANSPORT_URL}/anything", body=error)
 
     with pytest.raises(errors.ConnectionFailedError) as caught:
         transport(a_call())
@@ -203,8 +194,8 @@ def test_a_failure_says_whether_anything_was_sent(
     assert caught.value.operation == "tests.any"
 
 
-def test_a_write_with_unknown_outcome_reports_it(api: responses.RequestsMock, transport: Transport) -> None:
-    api.post(f"{URL}/anything", body=requests.ReadTimeout("x"))
+def test_a_write_with_unknown_outcome_reports_it(http: responses.RequestsMock, transport: Transport) -> None:
+    http.post(f"{TRANSPORT_URL}/anything", body=requests.ReadTimeout("x"))
 
     with pytest.raises(
         errors.ConnectionFailedError, match="it may have been carried out, so check before you try again"
@@ -213,19 +204,19 @@ def test_a_write_with_unknown_outcome_reports_it(api: responses.RequestsMock, tr
 
 
 def test_a_body_that_was_garbled_on_the_way_is_unreadable(
-    api: responses.RequestsMock, transport: Transport
+    http: responses.RequestsMock, transport: Transport
 ) -> None:
-    api.get(f"{URL}/anything", body=b"not gzip", headers={"Content-Encoding": "gzip"})
+    http.get(f"{TRANSPORT_URL}/anything", body=b"not gzip", headers={"Content-Encoding": "gzip"})
 
     with pytest.raises(errors.UnreadableAnswerError, match="garbled"):
         transport(a_call())
 
 
 def test_a_body_without_an_end_is_not_read_to_it(
-    api: responses.RequestsMock, transport: Transport, monkeypatch: pytest.MonkeyPatch
+    http: responses.RequestsMock, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_transport, "LARGEST_BODY", 1000)
-    api.get(f"{URL}/anything", body=b"x" * 1001)
+    http.get(f"{TRANSPORT_URL}/anything", body=b"x" * 1001)
 
     with pytest.raises(errors.UnreadableAnswerError, match="longer than 1000 bytes"):
         transport(a_call())
@@ -254,9 +245,9 @@ def test_the_time_of_one_call_does_not_end_the_next_one_on_the_same_connection(
     ],
 )
 def test_a_connection_that_fails_names_host_and_port(
-    url: str, where: str, api: responses.RequestsMock, clock: FakeClock
+    url: str, where: str, http: responses.RequestsMock, clock: FakeClock
 ) -> None:
-    api.get(f"{url}/anything", body=nested(NewConnectionError(POOL, "Connection refused")))
+    http.get(f"{url}/anything", body=nested(NewConnectionError(POOL, "Connection refused")))
 
     with pytest.raises(errors.ConnectionFailedError) as caught:
         Transport(url, KEY, clock)(a_call())
@@ -281,20 +272,20 @@ def test_a_body_that_is_cut_off_is_a_broken_connection(headers: bytes, clock: Fa
 
 
 def test_a_compressed_body_in_many_pieces_is_read_whole(
-    api: responses.RequestsMock, transport: Transport
+    http: responses.RequestsMock, transport: Transport
 ) -> None:
     body = bytes(range(256)) * 4000
-    api.get(f"{URL}/anything", body=gzip.compress(body), headers={"Content-Encoding": "gzip"})
+    http.get(f"{TRANSPORT_URL}/anything", body=gzip.compress(body), headers={"Content-Encoding": "gzip"})
 
     assert transport(a_call()).body == body
 
 
 def test_the_log_has_method_path_status_and_time_and_nothing_else(
-    api: responses.RequestsMock, transport: Transport, caplog: pytest.LogCaptureFixture
+    http: responses.RequestsMock, transport: Transport, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    api.post(f"{URL}/anything", json={"password": "hunter2"})
-    api.get(f"{URL}/anything", body=requests.ReadTimeout("x"))
+    http.post(f"{TRANSPORT_URL}/anything", json={"password": "hunter2"})
+    http.get(f"{TRANSPORT_URL}/anything", body=requests.ReadTimeout("x"))
 
     transport(a_call("POST", json={"discount_code": "c0de"}, query={"q": "v"}))
     with pytest.raises(errors.ConnectionFailedError):

@@ -8,32 +8,15 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import responses
-import urllib3
 
 from stacks_pulumi import errors
 from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.api import _sockets, _transport
 from stacks_pulumi.api._transport import Transport
 from tests.support.clock import FakeClock
-from tests.unit.api.scripted_api import KEY, a_call
-
-URL = "https://api.example/api/v1"
-POOL: Any = urllib3.connection.HTTPConnection("somewhere.example", 1)
-
-
-@pytest.fixture
-def api() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as mock:
-        yield mock
-
-
-@pytest.fixture
-def transport(clock: FakeClock) -> Transport:
-    return Transport(URL, KEY, clock)
+from tests.unit.api.scripted_api import KEY, TRANSPORT_URL, a_call
 
 
 @contextlib.contextmanager
@@ -120,5 +103,5 @@ def test_a_slow_answer_of_a_proxy_times_out(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.delenv("NO_PROXY", raising=False)
         began = time.monotonic()
         with pytest.raises(errors.ConnectionFailedError):
-            Transport(URL, KEY, SYSTEM_CLOCK)(a_call())
+            Transport(TRANSPORT_URL, KEY, SYSTEM_CLOCK)(a_call())
         assert time.monotonic() - began < 3
