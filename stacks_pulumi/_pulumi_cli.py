@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from stacks_pulumi.error_codes import ErrorCode
 from stacks_pulumi.errors import StacksError
 
 __all__ = ["Pulumi", "PulumiError", "StackConfiguration", "find_project", "read_project", "run"]
@@ -23,8 +24,11 @@ _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _VERSION: Final = re.compile(r"^v?(\d+\.\d+\.\d+\S*)", re.MULTILINE)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class PulumiError(StacksError):
     """The command failed; the message is the command's own error, in one line."""
+
+    code: ErrorCode = "pulumi-failed"
 
 
 def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float = _SECONDS) -> bytes:
@@ -50,11 +54,14 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
             check=False,
         )
     except FileNotFoundError:
-        raise PulumiError("the command `pulumi` is not on PATH") from None
+        raise PulumiError(
+            "the command `pulumi` is not on PATH: install Pulumi, or add its folder to PATH"
+        ) from None
     except OSError as error:
         raise PulumiError(f"the command `pulumi` does not start: {error.strerror}") from None
     except subprocess.TimeoutExpired:
-        raise PulumiError(f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s") from None
+        msg = f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s: run it by hand to see what it waits for"
+        raise PulumiError(msg) from None
     if done.returncode != 0:
         raise PulumiError(_reason(_text(done.stderr) or _text(done.stdout)))
     return done.stdout
@@ -121,7 +128,7 @@ class Pulumi:
                 found = _configuration(self._run("config", "--json"))
             except PulumiError:
                 raise error from None
-            return StackConfiguration(found.values, found.secrets, str(error))
+            return StackConfiguration(found.values, found.secrets, error.message)
 
     def resources(self) -> list[dict[str, Any]]:
         """

@@ -7,10 +7,11 @@ import importlib
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from stacks_pulumi import __version__
 from stacks_pulumi._extras import advice
+from stacks_pulumi.error_codes import with_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,9 +43,16 @@ _INTERRUPTED: Final = 128 + 2
 """The exit code that a shell reports for a program that was ended by SIGINT."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors end with a code, as all errors do."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(with_code(message, "invalid-argument"))
+
+
 def build_parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
     """Return the parser of the whole command line, and the module of each subcommand."""
-    parser = argparse.ArgumentParser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
+    parser = _Parser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
     parser.add_argument("--version", action="version", version=f"stacks-pulumi {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     modules = {name: importlib.import_module(path) for name, path in _COMMANDS.items()}
@@ -77,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = advice(missing)
         if told is None:
             raise
-        sys.stderr.write(f"stacks-pulumi {words[0]}: {told}\n")
+        sys.stderr.write(f"stacks-pulumi {words[0]}: {with_code(told, 'missing-extra')}\n")
         return _WRONG_OPTION.get(words[0], 2)
 
 

@@ -112,7 +112,7 @@ class AccountSettings:
         """
         if self.api_key is None:
             msg = f"no STACKS API key is configured: {_how_to_set_key(self.account)}"
-            raise ConfigError(msg)
+            raise ConfigError(msg, code="missing-api-key")
         return self.api_key
 
 
@@ -208,7 +208,7 @@ def refuse_misspelt(get: Callable[[str], object]) -> None:
                     f"unknown setting stacks:{other}; did you mean stacks:{key}? `pulumi config rm stacks:{other}` "
                     "removes it"
                 )
-                raise ConfigError(msg)
+                raise ConfigError(msg, code="unknown-setting")
 
 
 def check_api_key(api_key: str, account: str | None = None) -> str:
@@ -229,10 +229,10 @@ def check_api_key(api_key: str, account: str | None = None) -> str:
     else:
         seen = f"it has {len(api_key) - len('sk_stacks_')} characters after sk_stacks_, or some are not hexadecimal"
     msg = (
-        f"the STACKS API key is malformed ({seen}): it is sk_stacks_ and 64 hexadecimal digits; "
+        f"the STACKS API key is malformed ({seen}): a key is sk_stacks_ and 64 hexadecimal digits; "
         f"{_how_to_set_key(account)}"
     )
-    raise ConfigError(msg)
+    raise ConfigError(msg, code="malformed-api-key")
 
 
 def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
@@ -265,7 +265,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
         raise ConfigError(msg)
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
         msg = (
-            f"stacks:baseUrl {shown} sends the API key in clear text: use https://, or, for an emulator in a network "
+            f"stacks:baseUrl {shown} sends the API key in plain text: use https://, or, for an emulator in a network "
             "that you trust, set stacks:allowHttp or STACKS_ALLOW_HTTP to true"
         )
         raise ConfigError(msg)
@@ -301,8 +301,8 @@ def check_name_pattern(pattern: str) -> str:
     else:
         return pattern
     msg = (
-        f"stacks:namePattern is {_quoted(pattern)}: {problem}. For example: ${{name}}-${{stack}}; in a shell, put it "
-        "into single quotes"
+        f"stacks:namePattern is {_quoted(pattern)}: {problem}. For example: pulumi config "
+        "set stacks:namePattern '${name}-${stack}' (with single quotes)"
     )
     raise ConfigError(msg)
 
@@ -323,7 +323,7 @@ def _how_to_set_key(account: str | None) -> str:
         if account is None
         else f'it is the api_key that the program hands to the provider "{account}"'
     )
-    return f"{where}; a key is made in the STACKS dashboard under Account Settings, API Keys"
+    return f"{where}; create a key in the STACKS dashboard under Account Settings, API Keys"
 
 
 def is_loopback(host: str) -> bool:

@@ -16,6 +16,7 @@ StacksError
 │   ├── RateLimitedError          429
 │   └── ServerError               5xx: the outcome is unknown
 │       └── NoCapacityError           503, and no container was created: the account is on the waitlist
+├── InvalidIdError            an id or a name that cannot be in a path of the API; nothing was sent
 ├── ConnectionFailedError     no answer: the request may or may not have been carried out
 ├── UnreadableAnswerError     a response that cannot be parsed, or an incomplete list
 ├── ExistsError               the resource existed before the request to create it
@@ -25,14 +26,16 @@ StacksError
     ├── VanishedError             the resource was deleted during the wait
     └── WaitCancelledError        the engine or the caller cancelled the wait
 
-`str(error)` is one line that can be understood alone: the operation, the API's response, and what to do. It never
-contains the API key. Errors can be pickled.
+`str(error)` is one line that can be understood alone: the operation, the API's response, what to do, and at the end the
+error's code in brackets, by which `docs/errors.md` lists it. It never contains the API key. Errors can be pickled.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+
+from stacks_pulumi.error_codes import ErrorCode, with_code
 
 __all__ = [
     "ApiError",
@@ -44,6 +47,7 @@ __all__ = [
     "ExistsError",
     "ForbiddenError",
     "InvalidApiKeyError",
+    "InvalidIdError",
     "MissingScopeError",
     "NoCapacityError",
     "NotFoundError",
@@ -69,17 +73,40 @@ class StacksError(Exception):
     An error is never changed after it was raised: use `dataclasses.replace` to make another one.
 
     Attributes:
-        message: One line that can be understood alone; equal to `str(error)`.
+        message: One line that can be understood alone, without the code.
+        code: Its code in `docs/errors.md`. Most classes have one of their own.
     """
 
     message: str
+    code: ErrorCode = field(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__init__(self.message)
 
+    @property
+    def reason(self) -> str:
+        """The part of the message that says what failed and why, without what to do."""
+        return self.message.partition("; ")[0]
 
+    def __str__(self) -> str:
+        return with_code(self.message, self.code)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is otherwise pickled by its positional arguments, and `code` is a keyword.
+        return _restored, (type(self), self.__dict__)
+
+
+def _restored(kind: type[StacksError], values: dict[str, Any]) -> StacksError:
+    error = kind.__new__(kind, values["message"])
+    error.__dict__.update(values)
+    return error
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
 class ConfigError(StacksError):
     """A setting is missing or malformed; nothing was sent."""
+
+    code: ErrorCode = "invalid-setting"
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -96,6 +123,7 @@ class ApiError(StacksError):
             reason for the error.
     """
 
+    code: ErrorCode = "api-error"
     status: int = 0
     operation: str = ""
     text: str = ""
@@ -112,15 +140,22 @@ class BadRequestError(ApiError):
         field: The field of the request that the API named, or `None`.
     """
 
+    code: ErrorCode = "invalid-request"
     field: str | None = None
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class InvalidApiKeyError(ApiError):
     """401: the key is missing, malformed or revoked."""
 
+    code: ErrorCode = "api-key-refused"
 
+
+@dataclass(eq=False, repr=False, kw_only=True)
 class PaymentRequiredError(ApiError):
     """402: the account cannot pay for the resource."""
+
+    code: ErrorCode = "payment-required"
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -133,12 +168,16 @@ class SpendingCapError(PaymentRequiredError):
         amount_spent: The amount spent this month in US dollars; `None` if the response does not contain it.
     """
 
+    code: ErrorCode = "spending-cap"
     spending_cap: float | None = None
     amount_spent: float | None = None
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ForbiddenError(ApiError):
     """403: the key may not do this."""
+
+    code: ErrorCode = "forbidden"
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -151,6 +190,7 @@ class MissingScopeError(ForbiddenError):
         key_scopes: The scopes that the key has.
     """
 
+    code: ErrorCode = "missing-scope"
     required_scope: str = ""
     key_scopes: tuple[str, ...] = ()
 
@@ -164,9 +204,11 @@ class DashboardOnlyError(ForbiddenError):
         hint: The API's hint, or an empty string.
     """
 
+    code: ErrorCode = "dashboard-only"
     hint: str = ""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class NotFoundError(ApiError):
     """
     404: the resource does not exist, or belongs to another account.
@@ -174,9 +216,14 @@ class NotFoundError(ApiError):
     A 404 on a path that every account has is a plain `ApiError`: the base URL is wrong.
     """
 
+    code: ErrorCode = "not-found"
 
+
+@dataclass(eq=False, repr=False, kw_only=True)
 class ConflictError(ApiError):
     """409: the resource exists already, or its state does not allow the operation."""
+
+    code: ErrorCode = "conflict"
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -188,6 +235,7 @@ class RateLimitedError(ApiError):
         retry_after: Seconds that the API asked to wait, or `None`.
     """
 
+    code: ErrorCode = "rate-limit"
     retry_after: float | None = None
 
 
@@ -200,15 +248,26 @@ class ServerError(ApiError):
         retry_after: Seconds that the response asked to wait, or `None`.
     """
 
+    code: ErrorCode = "server-error"
     retry_after: float | None = None
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class NoCapacityError(ServerError):
     """
     503 to a create request, and two later lists do not contain the container: the account is on the waitlist.
 
     The request is never sent again, because every request adds the account to the waitlist.
     """
+
+    code: ErrorCode = "no-capacity"
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class InvalidIdError(StacksError, ValueError):
+    """An id or a name is empty, `.` or `..`, which would change the path of the request; nothing was sent."""
+
+    code: ErrorCode = "invalid-id"
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -221,6 +280,7 @@ class ConnectionFailedError(StacksError):
         sent: False if the request certainly did not reach the API (no connection was made); True if it may have.
     """
 
+    code: ErrorCode = "connection-failed"
     operation: str = ""
     sent: bool = True
 
@@ -236,6 +296,7 @@ class UnreadableAnswerError(StacksError):
         status: HTTP status code.
     """
 
+    code: ErrorCode = "unreadable-answer"
     operation: str = ""
     status: int = 0
 
@@ -249,6 +310,7 @@ class ExistsError(StacksError):
         existing: The resource's model (`models.Container`, `models.Connection` ...).
     """
 
+    code: ErrorCode = "already-exists"
     existing: Any = None
 
 
@@ -263,22 +325,35 @@ class WaitError(StacksError):
         elapsed: Seconds waited.
     """
 
+    code: ErrorCode = "unexpected-status"
     subject: str = ""
     last_state: str | None = None
     elapsed: float = 0.0
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class UnexpectedStateError(WaitError):
     """The resource is in a state that cannot lead to the wanted one."""
 
+    code: ErrorCode = "unexpected-status"
 
+
+@dataclass(eq=False, repr=False, kw_only=True)
 class WaitTimeoutError(WaitError):
     """The wait timed out while the resource was still on its way to the wanted state."""
 
+    code: ErrorCode = "timed-out"
 
+
+@dataclass(eq=False, repr=False, kw_only=True)
 class VanishedError(WaitError):
     """The resource was deleted during the wait."""
 
+    code: ErrorCode = "deleted-outside"
 
+
+@dataclass(eq=False, repr=False, kw_only=True)
 class WaitCancelledError(WaitError):
     """The engine or the caller cancelled the wait."""
+
+    code: ErrorCode = "cancelled"

@@ -197,8 +197,9 @@ def _list(*options: str) -> list[_Listed]:
             run(["stack", "ls", "--all", "--json", *options]) or b"[]", type=list[_Listed]
         )
     except (PulumiError, msgspec.DecodeError) as error:
-        raise InputError(
-            f"`pulumi stack ls` does not list the backend's stacks ({error}): correct that, or pass exports with "
+        why = error.message if isinstance(error, PulumiError) else error
+        raise PulumiError(
+            f"`pulumi stack ls` failed ({why}): correct that, or pass files that `pulumi stack export` wrote, with "
             "--state FILE"
         ) from None
 
@@ -216,14 +217,14 @@ def _exported(stack: _Listed, project: str) -> _Result:
     try:
         return read_export(run(["stack", "export", "--stack", stack.name]), stack.name, project)
     except StacksError as error:
-        return Unread(stack.name, str(error))
+        return Unread(stack.name, error.message)
 
 
 def _from_file(path: Path) -> _Result:
     try:
         return read_export(path.read_bytes())
     except InputError as error:
-        return Unread(str(path), str(error))
+        return Unread(str(path), error.message)
     except OSError as error:
         return Unread(str(path), error.strerror or str(error))
 

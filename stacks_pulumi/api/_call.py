@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
 from stacks_pulumi._clock import Pulse
-from stacks_pulumi.errors import ApiError, ConnectionFailedError, UnreadableAnswerError
+from stacks_pulumi.errors import ApiError, ConnectionFailedError, InvalidIdError, UnreadableAnswerError
 
 __all__ = ["CALL_ERRORS", "Answer", "Call", "Handler", "Priority", "Scope", "Sender", "path"]
 
@@ -125,12 +125,11 @@ def path(*segments: str | int) -> str:
     Return the path that these segments make, each quoted so that it stays one segment.
 
     Raises:
-        ValueError: A segment is empty, `.` or `..`. The request would go to another endpoint: a `DELETE` with an empty
-            id would go to the whole collection.
+        InvalidIdError: A segment is empty, `.` or `..`. The request would go to another endpoint: a `DELETE` with an
+            empty id would go to the whole collection.
     """
     texts = [str(segment) for segment in segments]
     for text in texts:
         if text in {"", ".", ".."}:
-            msg = f"{text!r} is not a valid id or name in the STACKS API"
-            raise ValueError(msg)
+            raise InvalidIdError(f"{text!r} is not a valid id or name in the STACKS API: pass the whole id")
     return "".join(f"/{quote(text, safe='')}" for text in texts)

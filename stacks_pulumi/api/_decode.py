@@ -14,11 +14,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from stacks_pulumi.api._call import Answer, Call, Scope, Sender, path
-from stacks_pulumi.api._error_mapping import problem, wrong_base_url
+from stacks_pulumi.api._error_mapping import problem, unreadable, wrong_base_url
 from stacks_pulumi.api._lenient import ShapeError
 from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.config import DEFAULT_BASE_URL
-from stacks_pulumi.errors import UnreadableAnswerError
 
 __all__ = ["Decode"]
 
@@ -59,34 +58,32 @@ class Decode:
         """
         answer = self._send(call)
         if answer.status in _REDIRECT:
-            raise _unreadable(call, answer, _redirect(answer))
+            raise unreadable(call, answer.status, _redirect(answer))
         if answer.status not in _SUCCESS:
             body = _body_of_error(answer)
             # A "not found" error makes the caller drop the resource from its state. So it must come from the API, not
             # from another server at a wrong address.
             if answer.status == _NOT_FOUND and not isinstance(body, Mapping):
-                raise _unreadable(call, answer, "it does not come from the API (check the base URL)")
+                raise unreadable(call, answer.status, "it does not come from the API")
             if answer.status == _NOT_FOUND and (call.fixed or not self._reaches_the_api()):
                 raise wrong_base_url(call, answer, body, self._base_url)
             raise problem(call, answer, body)
         if call.text and _PAGE.match(answer.body.removeprefix(_BOM)):
             # A proxy's page may have status 200 too, although the API did not receive the request. Calls that accept
             # any text would accept that page.
-            raise _unreadable(
-                call, answer, "it is a web page and does not come from the API (check the base URL)"
-            )
+            raise unreadable(call, answer.status, "it is a web page and does not come from the API")
         try:
             body = _body(call, answer)
             if _says_no(body):
                 raise problem(call, answer, body)
             return call.parse(body)
         except ShapeError as error:
-            raise _unreadable(call, answer, f"its {scrub(str(error))}") from None
+            raise unreadable(call, answer.status, f"its {scrub(str(error))}") from None
         except RecursionError:
-            raise _unreadable(call, answer, "its JSON is nested too deeply") from None
+            raise unreadable(call, answer.status, "its JSON is nested too deeply") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise _unreadable(
-                call, answer, f"it is not a complete JSON document ({len(answer.body)} bytes)"
+            raise unreadable(
+                call, answer.status, f"it is not a complete JSON document ({len(answer.body)} bytes)"
             ) from None
 
     def _reaches_the_api(self) -> bool:
@@ -134,13 +131,4 @@ def _redirect(answer: Answer) -> str:
     except ValueError:
         host = None
     where = f" to {scrub(host, 100)}" if host else ""
-    return f"it is a redirect{where}, which is not followed, to keep the API key from another host (check the base URL)"
-
-
-def _unreadable(call: Call[Any], answer: Answer, why: str) -> UnreadableAnswerError:
-    effect = "" if call.method == "GET" else "; it may have been carried out, so check before you try again"
-    return UnreadableAnswerError(
-        f"{scrub(call.what)}: the API's answer ({answer.status}) cannot be understood: {why}{effect}",
-        operation=call.operation,
-        status=answer.status,
-    )
+    return f"it is a redirect{where}, which is not followed, to keep the API key from another host"

@@ -27,9 +27,10 @@ from stacks_pulumi.errors import (
     RateLimitedError,
     ServerError,
     SpendingCapError,
+    UnreadableAnswerError,
 )
 
-__all__ = ["problem", "wrong_base_url"]
+__all__ = ["problem", "unreadable", "wrong_base_url"]
 
 E = TypeVar("E", bound=ApiError)
 
@@ -82,10 +83,26 @@ def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) ->
     It is not a `NotFoundError`, because callers treat that as "deleted".
     """
     refusal = _Refusal(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
-    return refusal.as_error(
+    error = refusal.as_error(
         ApiError,
         f"the API is not at {base_url} ({refusal.said})",
-        f"the base URL is probably wrong: it looks like {DEFAULT_BASE_URL}",
+        f"the base URL is probably wrong: it should look like {DEFAULT_BASE_URL}",
+    )
+    return replace(error, code="wrong-base-url")
+
+
+def unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
+    """Return the error for an answer that cannot be understood; its status is 0 if it is not known."""
+    effect = (
+        "nothing was changed: try again; if it persists, check the proxy and the base URL"
+        if call.method == "GET"
+        else "it may have been carried out, so check before you try again"
+    )
+    shown = f" ({status})" if status else ""
+    return UnreadableAnswerError(
+        f"{scrub(call.what)}: the API's answer{shown} cannot be understood: {why}; {effect}",
+        operation=call.operation,
+        status=status,
     )
 
 
@@ -169,7 +186,7 @@ def _forbidden(refusal: _Refusal) -> ApiError:
     return refusal.as_error(
         ForbiddenError,
         f"the API key may not do this ({refusal.said})",
-        f"it needs the scope {refusal.call.scope}: check the key {_KEYS_PAGE}",
+        f"the operation needs the scope {refusal.call.scope}: check the key {_KEYS_PAGE}",
     )
 
 

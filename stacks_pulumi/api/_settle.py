@@ -53,8 +53,11 @@ def settle(send: Handler, call: Call[T], look: Callable[[StacksError], T | None]
             except CALL_ERRORS:
                 if not may_be_done(error):
                     raise error from None
-                msg = f"{error}; the look for its result failed too, so its outcome is unknown"
-                raise replace(error, message=msg) from None
+                msg = (
+                    f"{error.reason}; the look for its result failed too, so its outcome is unknown: look in the "
+                    "STACKS dashboard"
+                )
+                raise replace(error, message=msg, code="outcome-unknown") from None
         if not result:
             raise
         return result

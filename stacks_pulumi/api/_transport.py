@@ -17,6 +17,7 @@ import urllib3
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.api._error_mapping import unreadable
 from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api._sockets import Adapter
 from stacks_pulumi.errors import ConnectionFailedError, UnreadableAnswerError
@@ -137,7 +138,7 @@ class Transport:
             while piece := _piece(response.raw):
                 body += piece
                 if len(body) > LARGEST_BODY:
-                    raise _unreadable(call, response.status_code, f"it is longer than {LARGEST_BODY} bytes")
+                    raise unreadable(call, response.status_code, f"it is longer than {LARGEST_BODY} bytes")
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, bytes(body), self._clock.wall())
 
@@ -167,7 +168,7 @@ def _failure(
     call: Call[Any], error: requests.RequestException, where: str
 ) -> ConnectionFailedError | UnreadableAnswerError:
     if isinstance(error, requests.exceptions.ContentDecodingError):
-        return _unreadable(call, 0, "it was garbled on the way")
+        return unreadable(call, 0, "it was garbled on the way")
     sent = not _never_sent(error)
     if isinstance(error, requests.Timeout):
         reason = "no answer came in time" if sent else f"the connection to {where} timed out"
@@ -204,11 +205,3 @@ def _innermost(error: BaseException) -> str:
     inner: Any = getattr(error.args[0], "reason", error.args[0]) if error.args else error
     text = str(inner.args[-1] if isinstance(inner, BaseException) and inner.args else inner)
     return scrub(_NOISE.sub("", text) or type(inner).__name__, 120)
-
-
-def _unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
-    return UnreadableAnswerError(
-        f"{scrub(call.what)}: the API's answer cannot be understood: {why}",
-        operation=call.operation,
-        status=status,
-    )

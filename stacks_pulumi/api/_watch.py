@@ -105,7 +105,7 @@ class Watch(ABC, Generic[T]):
         if self._cancelled is not None and self._cancelled():
             raise self._end(WaitCancelledError, "the wait was cancelled", "the operation continues at STACKS")
         if now >= self._deadline:
-            seen = "not there" if self.found is None else f"still {self._shown_state}"
+            seen = "not listed" if self.found is None else f"still {self._shown_state}"
             raise self._end(WaitTimeoutError, seen, self._advice)
         if self._on_tick is not None and now >= self._tick_at:
             self._tick_at = now + _TICK
@@ -118,7 +118,7 @@ class Watch(ABC, Generic[T]):
     @property
     def _advice(self) -> str:
         if self.trouble is not None:
-            return f"the last look failed: {self.trouble}"
+            return f"the last look failed: {self.trouble.message}"
         return "look at it in the dashboard or at its logs, then wait for longer"
 
     def _end(self, kind: type[WaitError], what_is: str, next_step: str) -> WaitError:
@@ -181,11 +181,11 @@ class StateWatch(Watch[T]):
             raise self._end(
                 UnexpectedStateError,
                 f"is {self._shown_state}{self._why}",
-                "look at its logs, then repair or delete it",
+                "read its logs, fix the cause, then start it again or delete it",
             )
         if meaning is WaitVerdict.VANISHED:
             raise self._end(
-                VanishedError, "no longer there", "another client or the API deleted it: create it again"
+                VanishedError, "no longer listed", "another client or STACKS deleted it: create it again"
             )
         return meaning is WaitVerdict.REACHED
 

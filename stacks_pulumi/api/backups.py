@@ -142,8 +142,8 @@ class BackupsApi:
                 except (InvalidApiKeyError, ForbiddenError) as error:
                     # The key was revoked during the wait.
                     msg = (
-                        f"{error}. A backup of container {container_id} was started before that, and its id is not "
-                        "known: the clean-up deletes it after seven days"
+                        f"{error.message}. A backup of container {container_id} was started before that, and its id is "
+                        "not known: the clean-up deletes it after seven days"
                     )
                     raise replace(error, message=msg) from None
                 assert found is not None  # noqa: S101  (the watch returns true only with a backup)

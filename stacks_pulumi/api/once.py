@@ -39,8 +39,8 @@ T = TypeVar("T", bound=_Named)
 
 PAUSES: Final = (1.0, 3.0, 8.0)
 _UNKNOWN: Final = (
-    "no list shows whether it was carried out, so its outcome is unknown: look in the STACKS dashboard before you try "
-    "again"
+    "no list could be read after it, so its outcome is unknown: look in the STACKS dashboard before you try again, and "
+    "adopt or delete what the request has created"
 )
 _SUCCESS: Final = range(200, 300)
 _OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)
@@ -135,7 +135,7 @@ def once(
                 done = isinstance(error, _OWN_EFFECT) or not isinstance(error, CALL_ERRORS)
                 found = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
                 if found is None and assumed and isinstance(error, CALL_ERRORS):
-                    raise replace(doubt, message=f"{doubt}; {_UNKNOWN}") from None
+                    raise _unknown(doubt) from None
                 if found is None:
                     raise
         if found is not None:
@@ -148,6 +148,10 @@ def _refuse(what: str, things: Listing[T], taken: Callable[[T], bool] | None) ->
     if existing is not None:
         msg = f"{what}: it already exists (id {existing.id}); take it over, or remove it first"
         raise ExistsError(scrub(msg), existing=existing) from None
+
+
+def _unknown(doubt: StacksError) -> StacksError:
+    return replace(doubt, message=f"{doubt.reason}; {_UNKNOWN}", code="outcome-unknown")
 
 
 def _find(
@@ -179,4 +183,4 @@ def _find(
                 return found
     if looked >= looks:
         return None
-    raise replace(doubt, message=f"{doubt}; {_UNKNOWN}") from None
+    raise _unknown(doubt) from None

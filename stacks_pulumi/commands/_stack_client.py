@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
+from stacks_pulumi.commands._refuse import refuse
 from stacks_pulumi.errors import ConfigError, StacksError
 
 if TYPE_CHECKING:
@@ -70,9 +71,7 @@ def carry_out(command: str, arguments: argparse.Namespace, work: Callable[[Stack
     except (StacksError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        text = " ".join(str(error).split())
-        sys.stderr.write(f"stacks-pulumi {command}: {text}\n")
-        return 1
+        return refuse(command, error)
 
 
 def settings_of(command: str, folder: Path, stack: str | None) -> AccountSettings:
@@ -84,7 +83,7 @@ def settings_of(command: str, folder: Path, stack: str | None) -> AccountSetting
         ConfigError: There is no key, or a setting is malformed.
     """
     if not folder.is_dir():
-        raise ConfigError(f"{folder} is not a folder: name the project's folder with -C")
+        raise ConfigError(f"{folder} is not a folder: name the project's folder with -C", code="file-access")
     if stack is None and find_project(folder) is None:
         return config.load()
     try:
@@ -92,7 +91,7 @@ def settings_of(command: str, folder: Path, stack: str | None) -> AccountSetting
     except PulumiError as error:
         if stack is not None or "STACKS_API_KEY" not in os.environ:
             raise
-        sys.stderr.write(f"stacks-pulumi {command}: the stack's settings are not used: {error}\n")
+        sys.stderr.write(f"stacks-pulumi {command}: the stack's settings are not used: {error.message}\n")
         return config.load()
     if found.error and f"{config.NAMESPACE}:apiKey" in found.secrets:
         raise PulumiError(
@@ -117,7 +116,9 @@ def container_of(client: StacksClient, wanted: str) -> Container:
     if found is None:
         names = sorted(one.name or one.id for one in listed)
         shown = ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
-        raise StacksError(f"the account has no container {wanted!r}; it has: {shown or 'none'}")
+        raise StacksError(
+            f"the account has no container {wanted!r}; it has: {shown or 'none'}", code="not-found"
+        )
     return found
 
 

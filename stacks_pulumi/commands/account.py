@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stacks_pulumi.commands._refuse import refuse
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
@@ -95,8 +96,7 @@ def run(options: argparse.Namespace) -> int:
         if options.save is not None:
             write_snapshot(Path(options.save), data)
     except StacksError as error:
-        sys.stderr.write(f"stacks-pulumi account: {error}\n")
-        return 1
+        return refuse("account", error)
     text = encoded(data).decode() if options.json else markdown(view) if options.markdown else table(view)
     sys.stdout.write(text)
     if not view.account.complete:
@@ -166,7 +166,8 @@ def _no_tags(name: str, value: str) -> frozenset[str]:
 
     raise InputError(
         f"an export does not have the stack's tags, so a budget cannot be chosen by {name}={value}: leave --state out, "
-        "or choose by stack or project"
+        "or choose by stack or project",
+        code="invalid-argument",
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from stacks_pulumi import catalog, config
+from stacks_pulumi.commands._refuse import refuse
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.documents import InputError, read_file
 from stacks_pulumi.cost.limit_options import add_limits, limits_of
@@ -83,13 +84,12 @@ def run(options: argparse.Namespace) -> int:
         if options.input[:1] == ["comment"]:
             return _comment(options.input[1:])
         if len(options.input) > 1:
-            raise InputError("more than one file is given: pass only one")
+            raise InputError("more than one file is given: pass only one", code="invalid-argument")
         options.input = options.input[0] if options.input else "-"
         report = _report(options)
         _refuse_increase(limits, report)
     except (StacksError, OSError) as error:
-        sys.stderr.write(f"stacks-pulumi cost: {error}\n")
-        return 1
+        return refuse("cost", error)
     now = datetime.datetime.now(datetime.timezone.utc)
     rest = rest_of_month(now) if options.rest_of_month else None
     result = CostResult(report, judge(report, limits), rest, options.strict)
@@ -99,7 +99,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _comment(words: list[str]) -> int:
     if not 1 <= len(words) <= 2 or words[0] not in _PLATFORMS:
-        raise InputError(f"`comment` takes {' or '.join(_PLATFORMS)}, and the file with the comment")
+        msg = f"`comment` needs a platform and a file: stacks-pulumi cost comment {'|'.join(_PLATFORMS)} FILE"
+        raise InputError(msg, code="invalid-argument")
     from stacks_pulumi.cost.comment import post  # noqa: PLC0415  (pricing a file needs no HTTP)
 
     text = _read(words[1] if len(words) == 2 else "-").decode()
@@ -114,7 +115,8 @@ def _refuse_increase(limits: tuple[CostLimit, ...], report: Report) -> None:
         raise InputError(
             f"--{'max' if limit.block else 'warn'}-{limit.measure} limits the increase by a change, and this input has "
             "no change: pass the output of `pulumi preview --json --show-sames`, compare the account with a snapshot "
-            "(--compare-to), or limit the total"
+            "(--compare-to), or limit the total",
+            code="invalid-argument",
         )
 
 
@@ -123,12 +125,14 @@ def _report(options: argparse.Namespace) -> Report:
     notes: tuple[str, ...] = ()
     if not options.account and (options.save or options.compare_to):
         raise InputError(
-            "--save and --compare-to are for --account: a preview compares by itself, and an export is its own record"
+            "--save and --compare-to are for --account: a preview compares by itself, and an export is its own record",
+            code="invalid-argument",
         )
     if not (options.account or options.live_prices):
         return report_of(_read(options.input), monthly)
     if options.account and options.input != "-":
-        raise InputError("--account prices the account and takes no file: remove one of the two")
+        msg = "--account and a file cannot be combined: remove one of them"
+        raise InputError(msg, code="invalid-argument")
     from stacks_pulumi.cost import live  # noqa: PLC0415  (pricing a file needs no HTTP)
 
     with live.connect() as client:

@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stacks_pulumi.error_codes import with_code
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -68,9 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     folder = Path(arguments.cwd)
     if not folder.is_dir():
-        sys.stderr.write(
-            f"stacks-pulumi doctor: {folder} is not a folder: name the project's folder with -C\n"
-        )
+        text = f"{folder} is not a folder: name the project's folder with -C"
+        sys.stderr.write(f"stacks-pulumi doctor: {with_code(text, 'file-access')}\n")
         return 2
     facts = Facts(
         folder.resolve(),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from stacks_pulumi.config import check_api_key
+from stacks_pulumi.error_codes import with_code
 from stacks_pulumi.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -312,7 +313,7 @@ def _dollars(text: str) -> Decimal | None:
 
 
 def _refuse(text: str) -> int:
-    sys.stderr.write(f"stacks-pulumi emulator: {text}\n")
+    sys.stderr.write(f"stacks-pulumi emulator: {with_code(text, 'emulator-start')}\n")
     return 2
 
 

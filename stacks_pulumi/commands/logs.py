@@ -89,7 +89,7 @@ def _follow(client: StacksClient, container_id: str, first: int, interval: float
         except (ConnectionFailedError, NoCapacityError, ServerError, UnreadableAnswerError) as error:
             # Following continues during an outage of the API.
             if not failed:
-                sys.stderr.write(f"stacks-pulumi logs: {error}; still trying\n")
+                sys.stderr.write(f"stacks-pulumi logs: {error.message}; still trying\n")
             failed = True
             continue
         failed = False

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stacks_pulumi.commands._refuse import refuse
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         _write(options)
     except StacksError as error:
-        sys.stderr.write(f"stacks-pulumi scaffold: {error}\n")
-        return 1
+        return refuse("scaffold", error)
     return 0
 
 
@@ -102,7 +102,7 @@ def _write(options: argparse.Namespace) -> None:
         everything = [_complete(client, container) for container in live.listed(client)]
         containers = chosen(everything, options.include, options.exclude)
         if not containers:
-            raise StacksError(_nothing_chosen(len(everything)))
+            raise StacksError(_nothing_chosen(len(everything)), code="not-found")
         program = plan(containers, belongings(client, containers, stop), everything, protect=options.protect)
     settings = config.load()
     texts = files(program, options.language, options.project or project_name(folder), settings.base_url)

@@ -61,9 +61,8 @@ def _config(client: StacksClient, container_id: str, name: str) -> str:
         names = [one.name for one in client.vpn_clients.list(container_id)]
         if name in names:
             raise
-        raise StacksError(
-            f"{container_id} has no VPN client {name!r}; it has: {', '.join(names) or 'none'}"
-        ) from error
+        msg = f"{container_id} has no VPN client {name!r}; it has: {', '.join(names) or 'none'}"
+        raise StacksError(msg, code="not-found") from error
 
 
 def _write(file: Path, text: str) -> None:
@@ -71,8 +70,9 @@ def _write(file: Path, text: str) -> None:
         # The file is created with read permission only for its owner, and never replaces another file.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise StacksError(f"{file} already exists and is not overwritten: name another file") from None
+        msg = f"{file} already exists and is not overwritten: name another file"
+        raise StacksError(msg, code="file-access") from None
     except OSError as error:
-        raise StacksError(f"{file} cannot be written: {error.strerror}") from None
+        raise StacksError(f"{file} cannot be written: {error.strerror}", code="file-access") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text if text.endswith("\n") else f"{text}\n")

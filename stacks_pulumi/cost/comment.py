@@ -12,11 +12,13 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import requests
 
+from stacks_pulumi.error_codes import ErrorCode
 from stacks_pulumi.errors import StacksError
 
 __all__ = ["PLATFORMS", "CommentError", "post"]
@@ -28,8 +30,11 @@ _TIMEOUT_S: Final = 30
 _CUT: Final = "\n\n(cut: the platform takes no more)\n"
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class CommentError(StacksError):
     """Raised if the comment was not posted."""
+
+    code: ErrorCode = "comment-failed"
 
 
 class _Platform(ABC):
@@ -119,7 +124,7 @@ class _Platform(ABC):
             if response.status_code // 100 == 2:
                 return response.json()
         except (requests.RequestException, ValueError) as error:
-            msg = f"{method} {path} failed ({type(error).__name__})"
+            msg = f"{method} {path} failed ({type(error).__name__}): check the network and the address of the API"
             raise CommentError(msg) from None
         hint = {
             401: ": the token is not valid",

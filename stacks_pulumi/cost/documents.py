@@ -7,11 +7,13 @@ Only the fields that pricing needs are decoded, so that a preview of thousands o
 from __future__ import annotations
 
 import codecs
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from stacks_pulumi.error_codes import ErrorCode
 from stacks_pulumi.errors import StacksError
 
 __all__ = [
@@ -29,8 +31,11 @@ __all__ = [
 ]
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class InputError(StacksError):
-    """Raised if an input cannot be priced; the text says which input is needed."""
+    """Raised if an input cannot be used; the text says which input is needed."""
+
+    code: ErrorCode = "invalid-file"
 
 
 class ResourceState(msgspec.Struct, rename="camel"):
@@ -185,7 +190,7 @@ def read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+        raise InputError(f"{path} cannot be read: {error.strerror}", code="file-access") from None
 
 
 def utf8(data: bytes) -> bytes:

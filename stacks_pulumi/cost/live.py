@@ -69,7 +69,7 @@ def connect(on_limit: OnLimit | None = None) -> StacksClient:
     settings = config.load()
     if settings.api_key is None:
         msg = "no STACKS API key: set the environment variable STACKS_API_KEY; a stack's configuration is not read here"
-        raise ConfigError(msg)
+        raise ConfigError(msg, code="missing-api-key")
     return StacksClient(
         settings.api_key, base_url=settings.base_url, allow_http=settings.allow_http, on_limit=on_limit
     )

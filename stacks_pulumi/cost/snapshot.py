@@ -154,14 +154,14 @@ def write_snapshot(path: Path, document: dict[str, Any]) -> None:
         InputError: It cannot be written.
     """
     if path.is_dir() or not path.name:
-        raise InputError(f"{path} is a folder: name a file for the snapshot")
+        raise InputError(f"{path} is a folder: name a file for the snapshot", code="file-access")
     # A crash must not leave a partly written file.
     beside = path.with_name(f".{path.name}.new")
     try:
         beside.write_bytes(encoded(document))
         beside.replace(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+        raise InputError(f"{path} cannot be written: {error.strerror}", code="file-access") from None
 
 
 def read_snapshot(path: Path) -> Snapshot:
@@ -178,8 +178,8 @@ def read_snapshot(path: Path) -> Snapshot:
         raise InputError(f"{path} is not a snapshot ({error}): {_HELP}") from None
     if document.version != VERSION:
         raise InputError(
-            f"{path} is a snapshot of version {document.version}, and this program reads version {VERSION}: "
-            "use the stacks-pulumi that wrote it, or a newer one"
+            f"{path} is a snapshot of format {document.version}, and this program reads format {VERSION}: make a new "
+            "one with --save, or use the stacks-pulumi that wrote it"
         )
     return Snapshot(document.taken_at, document.base_url, entries)
 
@@ -202,14 +202,16 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
     """
     if before.base_url.rstrip("/") != after.base_url.rstrip("/"):
         raise InputError(
-            f"the snapshot is of {before.base_url} and this account of {after.base_url}: compare it with a snapshot of "
-            "the same account"
+            f"the snapshot was made at {before.base_url}, and this account is at {after.base_url}: compare it with a "
+            "snapshot of the same account",
+            code="other-account",
         )
     earlier, current = _owners(before), _owners(after)
     if earlier and current and earlier.isdisjoint(current):
         raise InputError(
             f"the snapshot is of the account {min(earlier)} and this account is {min(current)}: compare it with a "
-            "snapshot of the same account"
+            "snapshot of the same account",
+            code="other-account",
         )
     lines = sorted(
         _lines(before.containers, after.containers), key=lambda line: (line.action == "same", line.name)

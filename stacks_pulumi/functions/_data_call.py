@@ -47,7 +47,7 @@ def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
         return results.result(answer(session_for(config.load(_settings(provider))), name, arguments))
     except StacksError as error:
         account = None if provider is None or provider.settings is None else provider.settings[_ACCOUNT]
-        message = error.message if account is None else f"{error} (account {account})"
+        message = error.message if account is None else f"{error.message} (account {account})"
         raise shown_alone(replace(error, message=message)) from None
 
 
@@ -59,24 +59,26 @@ def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -
         # Pulumi's own form: a pair of the answer and the failures.
         given, failures = given
         if failures:
-            raise StacksError(f"{name}: the mocks report a failure: {failures}")
+            raise StacksError(f"{name}: the mocks report a failure: {failures}", code="mocks")
     if isinstance(given, Mapping) and given.keys() == {"result"}:
         given = given["result"]
     if not given and not isinstance(given, list | str):
         raise StacksError(
             f"{name}: the mocks have no answer. Return one from Mocks.call where args.token is {token!r}; "
-            "see docs/testing.md"
+            "see docs/testing.md",
+            code="mocks",
         )
     try:
         return msgspec.convert(given, QUESTIONS[name].model, dec_hook=_listing)
     except msgspec.ValidationError as error:
-        raise StacksError(f"{name}: the answer of the mocks to {token!r} does not fit: {error}") from None
+        msg = f"{name}: the answer of the mocks to {token!r} does not fit: {error}"
+        raise StacksError(msg, code="mocks") from None
 
 
 def _refuse_outputs(name: str, *arguments: Any) -> None:
     if any(isinstance(argument, pulumi.Output) for argument in arguments):
         msg = f"{name}: an argument is an output, so its value is not known yet: call {name}_output, which waits for it"
-        raise StacksError(msg)
+        raise StacksError(msg, code="value-not-known")
 
 
 def later(function: Callable[..., Any], *arguments: Any, provider: Provider | None = None) -> Any:
@@ -111,7 +113,7 @@ def _settings(provider: Provider | None) -> dict[str, str | None]:
             "the provider's key or address is an output that is not known yet: call the function's `_output` form, "
             "which waits for it"
         )
-        raise ConfigError(msg)
+        raise ConfigError(msg, code="value-not-known")
     return provider.settings
 
 

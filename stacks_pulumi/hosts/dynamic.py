@@ -44,6 +44,7 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 from pulumi.runtime import rpc
 
+from stacks_pulumi.error_codes import with_code
 from stacks_pulumi.hosts._engine_log import EngineLog
 from stacks_pulumi.hosts._grpc_call import Context, GrpcCall
 from stacks_pulumi.hosts.spelling import snake_case
@@ -152,8 +153,8 @@ def provider_for(kind: str) -> DynamicProvider:
     try:
         return DynamicProvider(HANDLERS[kind]())
     except KeyError:
-        msg = f"this version of stacks-pulumi knows no resource {kind!r}: a newer one wrote the state, install that"
-        raise LookupError(msg) from None
+        msg = f"this version of stacks-pulumi has no resource {kind!r}: install the newer version that wrote the state"
+        raise LookupError(with_code(msg, "unknown-type")) from None
 
 
 # A state refers to `stacks_pulumi.provider_for`, wherever the function is defined.

@@ -47,7 +47,7 @@ def _one(number: int, raw: Any) -> Exemption:
         raise OptionError(f"no. {number} is not an object of texts ({', '.join(_KEYS)})")
     unknown = [key for key in raw if key not in _KEYS]
     if unknown:
-        raise OptionError(f"no. {number} has {unknown[0]!r}: it takes {', '.join(_KEYS)}")
+        raise OptionError(f"no. {number} has the unknown key {unknown[0]!r}; the keys are {', '.join(_KEYS)}")
     if ("urn" in raw) == ("name" in raw):
         raise OptionError(f"no. {number} takes exactly one of urn and name")
     if not raw.get("reason", "").strip():

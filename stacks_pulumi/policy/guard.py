@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 
 import pulumi_policy
 
+from stacks_pulumi.error_codes import with_code
 from stacks_pulumi.policy import registry
 from stacks_pulumi.policy.adapter import policy_of
 from stacks_pulumi.policy.pack import Pack, Today
@@ -117,7 +118,7 @@ class StacksGuard:
         if not targets:
             policies = ", ".join(policy for policy, _ in _FAN_OUT[argument])
             msg = f"{argument} is set, but no policy that uses it is in the pack: add one of {policies}"
-            raise ValueError(msg)
+            raise ValueError(with_code(msg, "policy-settings"))
         for policy, option in targets:
             self._config.setdefault(policy, {})[option] = value
 
@@ -163,7 +164,7 @@ def _list(values: Iterable[str], argument: str) -> list[str]:
     # Python treats a text as a list of its letters, so the pack would have wrong policies.
     if isinstance(values, str):
         msg = f"{argument} is the text {values!r}: it must be a list, such as [{values!r}]"
-        raise ValueError(msg)  # noqa: TRY004  (every wrong setting is a ValueError here)
+        raise ValueError(with_code(msg, "policy-settings"))  # noqa: TRY004  (every wrong setting is a ValueError here)
     return list(values)
 
 
@@ -172,7 +173,7 @@ def _once(names: list[str]) -> None:
     double = [name for number, name in enumerate(names) if name in names[:number]]
     if double:
         msg = f"two policies of this pack are called {double[0]!r}: give yours another name"
-        raise ValueError(msg)
+        raise ValueError(with_code(msg, "policy-settings"))
 
 
 def _known(names: Iterable[str], known: Iterable[str], argument: str) -> None:
@@ -181,7 +182,7 @@ def _known(names: Iterable[str], known: Iterable[str], argument: str) -> None:
         msg = (
             f"{argument} names {missing[0]!r}, which is not a policy of this pack: it has {', '.join(known)}"
         )
-        raise ValueError(msg)
+        raise ValueError(with_code(msg, "policy-settings"))
 
 
 def _level_alone(properties: Mapping[str, Any]) -> None:
@@ -189,11 +190,11 @@ def _level_alone(properties: Mapping[str, Any]) -> None:
     options = [option for option in properties if option != "enforcementLevel"]
     if options:
         msg = f"config sets {options[0]!r} for 'all', which takes a level and nothing else: set it for each policy"
-        raise ValueError(msg)
+        raise ValueError(with_code(msg, "policy-settings"))
 
 
 def _level(level: str, policy: str) -> str:
     if level not in get_args(Level):
         msg = f"the level of {policy!r} is {level!r}: it must be one of {', '.join(get_args(Level))}"
-        raise ValueError(msg)
+        raise ValueError(with_code(msg, "policy-settings"))
     return level

@@ -7,6 +7,7 @@ import traceback
 
 import pulumi_policy
 
+from stacks_pulumi.error_codes import with_code
 from stacks_pulumi.policy._sdk import UNKNOWN_STRING_VALUE, UnknownValueError
 from stacks_pulumi.policy.exemptions import Exemption
 from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable
@@ -38,7 +39,8 @@ class _DeferredError(UnknownValueError):
 def misconfigured(rule: Rule, settings: Settings) -> str:
     """Return the text for a wrong configuration."""
     problems = "; ".join(settings.problems)
-    return f"{rule.name} is misconfigured, so nothing passes it: {problems}."
+    text = f"{rule.name} is misconfigured, so it blocks every resource: {problems}. Correct its options."
+    return with_code(text, "policy-settings")
 
 
 def crashed(rule: Rule, subject: str, error: Exception) -> str:
@@ -46,10 +48,11 @@ def crashed(rule: Rule, subject: str, error: Exception) -> str:
     # The error's own text may contain a property's value.
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{place.filename.rsplit('/', 1)[-1]}, line {place.lineno}"
-    return (
+    text = (
         f"{rule.name} crashed on {subject} ({type(error).__name__} in {where}), so it is not known whether this is "
         f"allowed. Please report it; until then, set {rule.name} to disabled to continue without it."
     )
+    return with_code(text, "policy-crashed")
 
 
 def not_enforced(rule: Rule, name: str, exemption: Exemption) -> None:
@@ -66,18 +69,20 @@ def ended_note(exemption: Exemption | None) -> str:
 
 def ambiguous(rule: Rule, exemption: Exemption) -> str:
     """Return the text for an exemption whose name several resources have."""
-    return (
+    text = (
         f"{rule.name} has an exemption by the name {exemption.name!r}, which more than one resource has. "
         "A name exempts one resource: give the urn of the resource that you mean."
     )
+    return with_code(text, "policy-settings")
 
 
 def limit_missing(rule: Rule, option: str, other: str) -> str:
     """Return the text for a limit that is set for another policy of the pack, but not for this one."""
-    return (
+    text = (
         f"{rule.name} has no {option}, and {other} has one. "
         f"Set {option} for {rule.name} too, or set {rule.name} to disabled."
     )
+    return with_code(text, "policy-settings")
 
 
 def show(rule: Rule, message: str) -> None:

@@ -71,7 +71,7 @@ def money(name: str, help: str, default: Decimal | None = None, least: Decimal =
 
     def parse(raw: Any) -> Decimal:
         if isinstance(raw, bool) or not isinstance(raw, int | float) or not Decimal(str(raw)).is_finite():
-            raise OptionError("is not an amount in US dollars")
+            raise OptionError("is not an amount in US dollars, such as 12.50")
         # Converted through its text, so that 19.99 stays 19.99.
         amount = Decimal(str(raw))
         if amount < least:
@@ -154,8 +154,8 @@ def pattern(name: str, help: str) -> Option:
     def parse(raw: Any) -> re.Pattern[str]:
         try:
             return re.compile(raw)
-        except (re.error, TypeError, OverflowError, RecursionError):
-            raise OptionError("is not a regular expression") from None
+        except (re.error, TypeError, OverflowError, RecursionError) as error:
+            raise OptionError(f"is not a regular expression ({error})") from None
 
     return Option(name, _schema("string", help, None), parse, help)
 

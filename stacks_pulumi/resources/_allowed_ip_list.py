@@ -105,7 +105,7 @@ class AllowedIpList:
                     f"{_foreign(self.container, address, olds, created_at)}. It was not changed: run `pulumi refresh` "
                     'and then `pulumi up`, or write adopt="if_matching" to adopt that entry'
                 )
-                raise StacksError(msg)
+                raise StacksError(msg, code="identity-unclear")
             entry, replaced = self.bring(entries, inputs)
             self.take_out([*replaced, *unwanted(entries, address, inputs)])
         return {**inputs, **described(entry, created_at)}
@@ -154,7 +154,7 @@ class AllowedIpList:
                 "external_access=True on the Container (if it is set already, `pulumi up --refresh` turns external "
                 "access on again), or remove this AllowedIp"
             )
-            raise StacksError(msg)
+            raise StacksError(msg, code="external-access-off")
         return access
 
     def _put(self, entry: Mapping[str, Any], before: Sequence[models.AllowedIp]) -> models.AllowedIp:
@@ -209,8 +209,8 @@ class AllowedIpList:
                     self.take_out(placeholder)
                 except StacksError as error:
                     self.op.report(
-                        f"{inputs['ip_address']} can no longer reach {self.container}: its entry could not be changed, "
-                        f"and putting the old one back failed: {error}. `pulumi up` adds it again"
+                        f"{inputs['ip_address']} can no longer reach {self.container}: changing its entry failed, and "
+                        f"adding the old entry back failed too ({error.reason}). `pulumi up` adds it again"
                     )
             raise
 
@@ -379,7 +379,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         """Return the message: which step failed, and what to do."""
         return (
             f"{self.inputs['ip_address']} may reach {self.inputs['container']} now, but an entry that should be gone "
-            f"is still in the list: {error}. `pulumi up` tries again"
+            f"is still in the list: {error.message}. `pulumi up` tries again"
         )
 
     def describe(self, thing: models.AllowedIp) -> str:

@@ -121,7 +121,7 @@ class Lifecycle:
                 f'container "{inputs["name"]}" ({id_}) is not ready: {_reason(error, "update")}. '
                 f"{self.last_log_lines(id_)}`pulumi up` tries again"
             )
-            raise StacksError(msg) from None
+            raise StacksError(msg, code=error.code) from None
 
     def delete(self, id_: str, olds: Mapping[str, Any]) -> None:
         """Delete the container and wait until its name is free."""
@@ -135,7 +135,7 @@ class Lifecycle:
             return
         if identity is Identity.UNCERTAIN:
             msg = f"{_uncertain(id_, olds, found)}. It was not deleted. {self._remedies()}"
-            raise StacksError(msg)
+            raise StacksError(msg, code="identity-unclear")
         self.session.created.remove(id_)
         try:
             self.session.client.containers.delete(id_)
@@ -161,7 +161,7 @@ class Lifecycle:
         if inputs.get("adopt") != "if_matching" or differences:
             hint = f" It differs from the program: {'; '.join(differences)}." if differences else ""
             msg = f"{_uncertain(id_, olds, container)}. It was not changed.{hint} {self._remedies()}"
-            raise StacksError(msg)
+            raise StacksError(msg, code="identity-unclear")
         self.op.inform(
             f"adopted {id_}, created at {container.created_at}: from now on this stack changes and deletes it"
         )
@@ -252,7 +252,7 @@ class Lifecycle:
             wait, container.id, deadline=self.op.deadline, on_tick=on_tick, cancelled=self.op.cancelled
         )
         if found is None:
-            msg = f"container {container.id} vanished"
+            msg = f"container {container.id} was deleted during the wait for it: run `pulumi refresh`, then `pulumi up`"
             raise VanishedError(msg, subject=f"container {container.id}")
         return found
 
@@ -297,8 +297,8 @@ class ContainerCreation(Creation[models.Container]):
             raise self.session.spending.learn(name, price, error) from None
         except NoCapacityError as error:
             msg = (
-                f"{error}. When STACKS creates it from the waitlist, the next `pulumi up` finds the name taken: adopt "
-                'it then (adopt="if_matching")'
+                f"{error.message}. If STACKS creates it later from the waitlist, the next `pulumi up` reports that "
+                'the name is taken: then adopt it (adopt="if_matching")'
             )
             raise replace(error, message=msg) from None
         self.session.spending.created()
@@ -335,10 +335,11 @@ class ContainerCreation(Creation[models.Container]):
     def describe_failure(self, thing: models.Container, error: StacksError) -> str:
         """Return the message: why the container is not ready, with the end of its log."""
         done = "adopted" if self.adopted else "created"
+        again = "waits for it again" if isinstance(error, WaitTimeoutError) else "tries to start it again"
         return (
             f'container "{self.inputs["name"]}" ({thing.id}) was {done} but is not ready: {_reason(error, "create")}. '
-            f"{self._lifecycle.last_log_lines(thing.id)}It is in the state and it is billed: `pulumi up` tries to "
-            "start it again, `pulumi destroy` deletes it"
+            f"{self._lifecycle.last_log_lines(thing.id)}It is in the state and it is billed: `pulumi up` "
+            f"{again}, `pulumi destroy` deletes it"
         )
 
     def describe(self, thing: models.Container) -> str:
@@ -351,15 +352,15 @@ class ContainerCreation(Creation[models.Container]):
         return differences_to(self.inputs, thing)
 
     def what_to_do(self) -> str:
-        """Return the possible owners, how to choose another name, and what an adoption means."""
+        """Return how to find the owner, how to choose another name, and what an adoption means."""
         pattern = self.inputs.get(NAME_PATTERN)
         by_default = pattern is not None or self.inputs["name"] == self.op.label
         avoid = how_to_rename(pattern, self.session.settings.account, by_default=by_default)
         return (
-            "Its possible owners, in this order: an interrupted or waitlisted `up` of this stack; another stack; "
-            "a person who created it by hand. `stacks-pulumi account` shows which stacks have it. If it is another "
-            f"stack's, {avoid}. Otherwise adopt it: write {self.adopting()}. To adopt means that this stack changes "
-            "it from then on, and that `pulumi destroy` deletes it with its data, even if another stack manages it too."
+            f"`stacks-pulumi account` shows which stack owns it. If it is another stack's, {avoid}. If it is no "
+            "stack's (an interrupted or waitlisted `up` of this stack, or created by hand), adopt it: write "
+            f"{self.adopting()}. This stack then changes it, and `pulumi destroy` deletes it with its data, even if "
+            "another stack manages it too."
         )
 
     def roll_back(self, thing: models.Container) -> None:
@@ -385,7 +386,7 @@ def _reason(error: StacksError, timeout: Literal["create", "update"]) -> str:
         )
     if isinstance(error, UnexpectedStateError):
         return f'its status is "{error.last_state}" after {error.elapsed:.0f} s'
-    return str(error)
+    return error.message
 
 
 def _other(id_: str, found: models.Container) -> str:

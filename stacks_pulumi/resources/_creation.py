@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
+from stacks_pulumi.error_codes import ErrorCode
 from stacks_pulumi.errors import (
     ExistsError,
     NotFoundError,
@@ -102,7 +103,9 @@ class Creation(ABC, Generic[T]):
 
     def describe_failure(self, thing: T, error: StacksError) -> str:
         """Return the message for a failed `finish`: what exists, what failed and what to do."""
-        return f"{self.id_of(thing)} was created, but is not complete: {error}. `pulumi up` tries again"
+        return (
+            f"{self.id_of(thing)} was created, but is not complete: {error.message}. `pulumi up` tries again"
+        )
 
     def roll_back(self, thing: T) -> None:
         """Delete the object again."""
@@ -128,8 +131,8 @@ class Creation(ABC, Generic[T]):
     def what_to_do(self) -> str:
         """Return the possible owners of an existing object, and how to adopt it."""
         return (
-            "It may be from an interrupted or waitlisted `up` of this stack, belong to another stack, or be made by "
-            f"hand. To adopt it, write {self.adopting()}: then this stack changes and deletes it."
+            "It may be from an interrupted `up` of this stack, belong to another stack, or be made by hand. To adopt "
+            f"it, write {self.adopting()}: then this stack changes and deletes it."
         )
 
     def adopting(self) -> str:
@@ -177,21 +180,24 @@ class Creation(ABC, Generic[T]):
 
     def _finish(self, thing: T, id_: str, origin: str) -> dict[str, Any]:
         cause: Exception
+        code: ErrorCode
         try:
             return self.finish(thing)
         except StacksError as error:
             if isinstance(error, (WaitCancelledError, *self.leaves_nothing)):
                 raise
-            cause, message = error, self.describe_failure(thing, error)
+            cause, code, message = error, error.code, self.describe_failure(thing, error)
         except Exception as error:  # noqa: BLE001  (after a bug of ours, too, the state must keep the id)
-            cause = error
+            cause, code = error, "internal-error"
             message = (
-                f"{self.describe(thing)} was created; then: internal error ({type(error).__name__}: {error})"
+                f"{self.describe(thing)} was created and is in the state; then stacks-pulumi had an internal error "
+                f"({type(error).__name__}: {error}). Run `pulumi up` again, and please report the error with what "
+                "`--debug` shows"
             )
         outs = {**self.known(thing, cause), ORIGIN: origin}
         # If the engine has ended, no state keeps the id. Check again: `known` may have waited for the rate limit.
         self.op.check_active()
-        raise InitFailedError(message, id=id_, outs=outs) from cause
+        raise InitFailedError(message, code=code, id=id_, outs=outs) from cause
 
     def _obtain(self) -> T:
         try:
@@ -205,14 +211,15 @@ class Creation(ABC, Generic[T]):
         id_, what = self.id_of(thing), self.describe(thing)
         owner = OWNERSHIP.owner(self.kind, id_)
         if owner is not None and not self._is_given_up(owner, thing):
-            raise ExistsError(self._owned(what, owner), existing=thing) from None
+            raise self._owned(what, owner, thing) from None
         differences = self.differences(thing)
         if differences:
             msg = (
-                f"{what} exists already and is not what the program asks for: {'; '.join(differences)}. "
-                f"{self.what_to_do()} Before it can be adopted, the program has to match it"
+                f"{what} exists already and is not what the program asks for: {'; '.join(differences)}. Give this "
+                "resource another name; or change the program to match what exists, and then adopt it: write "
+                f"{self.adopting()}. `stacks-pulumi account` shows which stack owns it"
             )
-            raise ExistsError(msg, existing=thing) from None
+            raise ExistsError(msg, code="exists-but-differs", existing=thing) from None
         if adopts(self.session, self.inputs):
             self.op.inform(
                 f"adopted {what}, which existed already: from now on this stack deletes it. If another stack manages "
@@ -230,13 +237,18 @@ class Creation(ABC, Generic[T]):
         """Return whether the owner is being replaced and so leaves the object to this resource."""
         return self.passes_on and owner.replacing and owner.urn != self.op.call.urn and self.was_lost(thing)
 
-    def _owned(self, what: str, owner: Owner) -> str:
+    def _owned(self, what: str, owner: Owner, thing: T) -> ExistsError:
         if owner.urn == self.op.call.urn:
-            return (
+            msg = (
                 f"{what} is what this resource replaces, so it cannot be created before the old one is deleted: set "
-                "opts=pulumi.ResourceOptions(delete_before_replace=True)"
+                "opts=pulumi.ResourceOptions(delete_before_replace=True), which destroys its data"
             )
-        return f"{what} belongs to {owner.name!r} in this program: two resources cannot manage one object"
+            return ExistsError(msg, code="delete-before-replace", existing=thing)
+        msg = (
+            f"{what} belongs to {owner.name!r} in this program: two resources cannot manage one object. Remove one of "
+            "them, or give one another name"
+        )
+        return ExistsError(msg, code="declared-twice", existing=thing)
 
     def _or_rename(self) -> str:
         return (
@@ -254,8 +266,9 @@ class Creation(ABC, Generic[T]):
                 return
             except StacksError as error:
                 self.op.report(
-                    f"{self.describe(thing)} was created, the engine went away, and deleting it again failed: {error}. "
-                    "It exists and is in no state: delete it in the dashboard, or adopt it with the next `pulumi up`"
+                    f"{self.describe(thing)} was created, the engine went away, and deleting it again failed: "
+                    f"{error.message}. It exists and is in no state: delete it in the dashboard, or adopt it with the "
+                    "next `pulumi up`"
                 )
 
 

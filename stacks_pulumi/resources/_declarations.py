@@ -79,7 +79,7 @@ def declare_container_name(
                 f'two resources use the container name "{known}": {declared[key]!r} and {resource_name!r}. '
                 "Give one of them another name, or remove it"
             )
-            raise shown_alone(ConfigError(msg))
+            raise shown_alone(ConfigError(msg, code="declared-twice"))
         declared[key] = resource_name
         return known
 
@@ -127,7 +127,7 @@ def declare_child(
                 msg = (
                     f"two resources declare the same {kind} ({unique}): {both}. Change or remove one of them"
                 )
-                raise shown_alone(ConfigError(msg))
+                raise shown_alone(ConfigError(msg, code="declared-twice"))
             declared[key] = resource_name
         # An unknown name must not make the container unknown.
         return pulumi.Output.from_input(container)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stacks_pulumi.error_codes import with_code
 from stacks_pulumi.resources._property_values import is_unknown, plain
 
 __all__ = ["Field", "OnChange", "changed", "checked"]
@@ -73,14 +74,14 @@ def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str,
             value = field.default
         if value is None:
             if field.required:
-                failures[field.name] = f"{field.name} is missing"
+                failures[field.name] = with_code(f"{field.name} is missing: set it", "missing-input")
         elif is_unknown(value):
             inputs[field.name] = value
         else:
             try:
                 inputs[field.name] = field.parse(value)
             except ValueError as error:
-                failures[field.name] = str(error)
+                failures[field.name] = with_code(str(error), "invalid-input")
     return inputs, failures
 
 

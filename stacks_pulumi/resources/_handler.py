@@ -11,10 +11,12 @@ import contextlib
 import functools
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final, NoReturn, TypeVar
 
 from stacks_pulumi import config
 from stacks_pulumi.config import AccountSettings
+from stacks_pulumi.error_codes import ErrorCode, with_code
 from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources._adoptions import adopted_elsewhere
@@ -38,8 +40,8 @@ __all__ = ["ResourceHandler"]
 _T = TypeVar("_T")
 
 _KEY_IN_STATE: Final = (
-    "`pulumi refresh` and `pulumi destroy` use the key that the state holds: run `pulumi up` with the new key once, or "
-    "add `--run-program`"
+    "With the key in stacks:apiKey, `pulumi refresh` and `pulumi destroy` use the one of the last `pulumi up`: run "
+    "`pulumi up` with the new key once, or add `--run-program`"
 )
 
 
@@ -50,8 +52,8 @@ class ResourceHandler(Noun):
     A handler's only state is its settings, which `configure` sets.
     """
 
-    _settings: AccountSettings | str = AccountSettings()
-    """The settings, or the error message if they are malformed."""
+    _settings: AccountSettings | ConfigError = AccountSettings()
+    """The settings, or the error if they are malformed."""
 
     # --- called by the engine ---
 
@@ -73,7 +75,9 @@ class ResourceHandler(Noun):
             self._settings = config.load(texts)
         except ConfigError as error:
             account = texts.get(f"{config.NAMESPACE}:account")
-            self._settings = str(error) if account is None else f"{error} (account {account})"
+            self._settings = (
+                error if account is None else replace(error, message=f"{error.message} (account {account})")
+            )
             return None
         return self._settings.max_concurrency
 
@@ -87,13 +91,16 @@ class ResourceHandler(Noun):
             for warning in self.warnings(stored, inputs):
                 call.warn(warning)
             parent = ParentInProgram.of(news)
-            for name, reason in (
-                *self.rules(inputs),
-                *self.guards(stored, inputs),
-                *(self.parent_rules(parent, stored, inputs) if parent is not None else ()),
-                *self._name_is_taken(settings, call.urn, inputs),
-            ):
-                failures.setdefault(name, reason)
+            of_parent = self.parent_rules(parent, stored, inputs) if parent is not None else ()
+            problems: tuple[tuple[ErrorCode, Iterable[tuple[str, str]]], ...] = (
+                ("invalid-input", self.rules(inputs)),
+                ("replacement-refused", self.guards(stored, inputs)),
+                ("invalid-input", of_parent),
+                ("declared-twice", self._name_is_taken(settings, call.urn, inputs)),
+            )
+            for code, found in problems:
+                for name, reason in found:
+                    failures.setdefault(name, with_code(reason, code))
             if not failures:
                 inputs.update(self._added(inputs))
                 announcement = self.announcement(stored, inputs)
@@ -158,7 +165,7 @@ class ResourceHandler(Noun):
             if outs is None and asked:
                 # For a look-up, the engine treats an empty id as success; the program would continue without values.
                 msg = f"{self.kind} {id_} does not exist in this account: look the id up in the dashboard"
-                raise StacksError(msg)
+                raise StacksError(msg, code="not-found")
             if outs is None:
                 refuse_other_account(session, id_, stored.get(ORIGIN))
                 return None
@@ -238,8 +245,8 @@ class ResourceHandler(Noun):
         OWNERSHIP.release(self.kind, id_, token)
 
     def _sound_settings(self) -> AccountSettings:
-        if isinstance(self._settings, str):
-            raise ConfigError(self._settings)
+        if isinstance(self._settings, ConfigError):
+            raise replace(self._settings)
         return self._settings
 
     def _name_is_taken(
@@ -263,14 +270,14 @@ class ResourceHandler(Noun):
     def _refuse_other_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
         """Refuse a resource that was moved to another account's provider: the preview would show no change."""
         settings = self._settings
-        if isinstance(settings, str) or settings.api_key is None or origin is None:
+        if isinstance(settings, ConfigError) or settings.api_key is None or origin is None:
             return
         try:
             refuse_other_account(session_for(settings), id_, origin)
         except ConfigError:
             raise
         except StacksError as error:
-            call.warn(f"whether {id_} is in the account of this key could not be checked: {error}")
+            call.warn(f"whether {id_} is in the account of this key could not be checked: {error.message}")
 
     def _guarded(self, work: Callable[[], _T], call: EngineCall) -> _T:
         end: Callable[[], NoReturn]
@@ -279,28 +286,34 @@ class ResourceHandler(Noun):
         except InitFailedError as error:
             if not isinstance(error.__cause__, StacksError | None):
                 call.debug(self._scrubbed("".join(traceback.format_exception(error))))
-            end = functools.partial(call.fail_keeping_id, error.id, error.outs, [self._scrubbed(str(error))])
+            end = functools.partial(
+                call.fail_keeping_id, error.id, error.outs, [self._shown(error.message, error.code)]
+            )
         except InvalidApiKeyError as error:
-            end = functools.partial(call.fail, self._scrubbed(f"{error}. {_KEY_IN_STATE}"))
+            end = functools.partial(call.fail, self._shown(f"{error.message}. {_KEY_IN_STATE}", error.code))
         except StacksError as error:
-            end = functools.partial(call.fail, self._scrubbed(str(error)))
+            end = functools.partial(call.fail, self._shown(error.message, error.code))
         except Exception as error:  # noqa: BLE001  (the user must see a message and no traceback)
             call.debug(self._scrubbed(traceback.format_exc()))
             message = (
                 f"internal error in stacks-pulumi ({type(error).__name__}: {error}); run `pulumi refresh` to see the "
                 "present state, then try again; please report it with what `--debug` shows"
             )
-            end = functools.partial(call.fail, self._scrubbed(message))
+            end = functools.partial(call.fail, self._shown(message, "internal-error"))
         # Outside of the `except` block: inside it, the SDK's traceback would show our error twice.
         return end()
 
+    def _shown(self, message: str, code: ErrorCode) -> str:
+        """Return a message as the user sees it: without the key, with the name of an explicit provider's account."""
+        message = self._scrubbed(message)
+        if isinstance(self._settings, AccountSettings) and self._settings.account:
+            message = f"{message} (account {self._settings.account})"
+        return with_code(message, code)
+
     def _scrubbed(self, text: str) -> str:
-        """Return the text without the key, and with the account's name for an explicit provider."""
-        if isinstance(self._settings, str):
+        if isinstance(self._settings, ConfigError) or not self._settings.api_key:
             return text
-        if self._settings.api_key:
-            text = text.replace(self._settings.api_key, "sk_stacks_[hidden]")
-        return f"{text} (account {self._settings.account})" if self._settings.account else text
+        return text.replace(self._settings.api_key, "sk_stacks_[hidden]")
 
     def _inputs(self, props: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs among the properties, in their normal form."""

@@ -42,7 +42,7 @@ def refuse_malformed(kind: str, form: str, id_: str) -> None:
         msg = (
             f"a {kind} cannot be imported or looked up, because the API does not list them: declare a new one"
         )
-        raise StacksError(msg)
+        raise StacksError(msg, code="no-import")
     if ("/" in id_) != ("/" in form):
-        msg = f"{id_!r} is not the id of a {kind}, which looks like {form}"
-        raise StacksError(msg)
+        msg = f"{id_!r} is not the id of a {kind}, which has the form {form}"
+        raise StacksError(msg, code="invalid-id")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stacks_pulumi._clock import Clock, is_shielded, shielded
+from stacks_pulumi.error_codes import with_code
 from stacks_pulumi.errors import WaitCancelledError, WaitTimeoutError
 from stacks_pulumi.resources._engine_call import EngineCall
 
@@ -104,8 +105,9 @@ class Operation:
         """Show a warning that stays."""
         self.call.warn(text)
 
-    def report(self, text: str) -> None:
-        """Show an error that stays, on stderr too, because the engine may be gone."""
+    def report(self, message: str) -> None:
+        """Show an error that stays, on stderr too, because the engine may be gone: something is left in the account."""
+        text = with_code(message, "left-behind")
         self.call.error(text)
         print(f"stacks-pulumi: {self.label}: {text}", file=sys.stderr, flush=True)  # noqa: T201  (works without the engine)
 

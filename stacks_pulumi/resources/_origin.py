@@ -63,11 +63,11 @@ def refuse_other_account(session: Session, id_: str, origin: str | None) -> None
             "of the account that it was made with. (To create a new one in this account, give the resource another "
             "name in the program)"
         )
-        raise ConfigError(msg)
+        raise ConfigError(msg, code="other-account")
     if origin is not None:
         msg = (
-            f"{id_} was made with another API key, and the account of this key has no containers: configure the key of "
-            "the account that it was made with. If this is that account and everything in it was deleted, remove the "
-            "resource from the state with `pulumi state delete`"
+            f"{id_} was created with another API key, and the account of this key has no containers, so it is probably "
+            "another account: configure the key of the account that has it. If this is that account and everything in "
+            "it was deleted, remove the resource from the state with `pulumi state delete`"
         )
-        raise ConfigError(msg)
+        raise ConfigError(msg, code="other-account")

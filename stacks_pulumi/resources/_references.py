@@ -79,7 +79,7 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
         )
     except ConfigError as error:
         # It is raised in the user's program, where only the message helps and no traceback through this package.
-        raise shown_alone(ConfigError(str(error))) from None
+        raise shown_alone(error) from None
 
 
 def container_id(value: Any) -> str:

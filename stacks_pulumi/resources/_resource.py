@@ -55,7 +55,7 @@ class StacksResource(dynamic.Resource):
             # Without this check the SDK fails with a KeyError, because the engine sends no provider with an import.
             remedy = 'write adopt="if_matching" instead' if "adopt" in props else "remove it"
             msg = f"{resource_name!r} has the option import_, but Pulumi cannot import dynamic resources: {remedy}"
-            raise shown_alone(ConfigError(msg))
+            raise shown_alone(ConfigError(msg, code="no-import"))
         types = [f"{NATIVE}{self._module_and_name[1]}", *([self._former_type] if self._former_type else [])]
         aliases = [pulumi.Alias(type_=type_) for type_ in types]
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=aliases))

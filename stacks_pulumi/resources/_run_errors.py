@@ -26,7 +26,11 @@ def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
     def reduce(error: StacksError) -> tuple[Any, ...]:
         return shown_alone, (kind(**_fields_of(error)),)
 
-    return type(kind.__name__, (kind, pulumi.RunError), {"__doc__": kind.__doc__, "__reduce__": reduce})
+    return type(
+        kind.__name__,
+        (kind, pulumi.RunError),
+        {"__doc__": kind.__doc__, "__module__": kind.__module__, "__reduce__": reduce},
+    )
 
 
 def _fields_of(error: StacksError) -> dict[str, Any]:

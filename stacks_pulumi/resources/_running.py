@@ -60,7 +60,7 @@ def refuse_if_recreated(id_: str, created_at: str | None) -> None:
             f"{owner.created_at}: it may be another stack's container with the same name. Nothing was created in it: "
             "run `pulumi refresh`, which says what to do"
         )
-        raise StacksError(msg)
+        raise StacksError(msg, code="identity-unclear")
 
 
 def wait_until_running(session: Session, op: Operation, purpose: str, *containers: str) -> None:
@@ -92,7 +92,9 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
             f"{purpose} needs a container that runs, and {waiting.id} is {status}: start it "
             '(desired_status="running")'
         )
-        raise UnexpectedStateError(msg, subject=waiting.id, last_state=status, elapsed=op.elapsed())
+        raise UnexpectedStateError(
+            msg, code="container-not-running", subject=waiting.id, last_state=status, elapsed=op.elapsed()
+        )
 
 
 def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) -> models.Container | None:
@@ -111,11 +113,11 @@ def _alone(session: Session, purpose: str, id_: str) -> models.Container:
         return session.client.containers.status(id_)
     except NotFoundError:
         msg = (
-            f"{purpose} needs the container {id_}, and this account has none of that id: it was deleted outside of "
-            "this program (`pulumi refresh` shows that), it belongs to another account, or it is a name and not an id "
-            "(pass the Container)"
+            f"{purpose} needs the container {id_}, and the account has no container of that id. If it was deleted "
+            "outside of this program, run `pulumi refresh`; if it is in another account, configure the key of that "
+            "account; if this is a name, pass the Container or its id"
         )
-        raise VanishedError(msg, subject=id_) from None
+        raise VanishedError(msg, code="not-found", subject=id_) from None
 
 
 def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> models.Container | None:

@@ -87,15 +87,15 @@ class SpendGuard:
         """Return the message: cap, spending, price, the missing amount, the date of the reset, and what to do."""
         left = cap - spent
         if price is None:
-            cost = f'what "{name}" costs is unknown'
+            cost = "its price is unknown"
         elif price > left:
-            cost = f'"{name}" costs ${price:.2f} a month, ${price - left:.2f} more than is left'
+            cost = f"it costs ${price:.2f} a month, ${price - left:.2f} more than is left"
         else:
-            cost = f'"{name}" costs ${price:.2f} a month'
+            cost = f"it costs ${price:.2f} a month"
         return (
-            f"402 spending cap: the key may spend ${cap:.2f} a month and ${spent:.2f} is spent; {cost}. "
-            f"It resets on {self._next_month():%Y-%m-%d} (UTC). Raise the key's cap in the dashboard, or choose a "
-            "cheaper plan"
+            f'create container "{name}": 402 spending cap: the key may spend ${cap:.2f} a month and ${spent:.2f} is '
+            f"spent; {cost}. The cap resets on {self._next_month():%Y-%m-%d} (UTC). Raise it in the dashboard, or "
+            "choose a cheaper plan"
         )
 
     def _next_month(self) -> datetime.date:

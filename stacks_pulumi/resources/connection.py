@@ -287,7 +287,7 @@ class _ConnectionCreation(Creation[models.Connection]):
     def describe_failure(self, thing: models.Connection, error: StacksError) -> str:
         return (
             f'connection "{self.inputs["name"]}" was created, but its source {self.inputs["source"]} could not be '
-            f"restarted to see it: {error}. `pulumi up` restarts it again"
+            f"restarted to see it: {error.message}. `pulumi up` restarts it again"
         )
 
     def describe(self, thing: models.Connection) -> str:

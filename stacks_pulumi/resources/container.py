@@ -10,7 +10,7 @@ import pulumi
 
 from stacks_pulumi import catalog
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import NotFoundError, StacksError
+from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError
 from stacks_pulumi.pricing.tokens import CONTAINER
 from stacks_pulumi.resources import _checks
 from stacks_pulumi.resources._changed_outside import changed_outside
@@ -228,7 +228,7 @@ class ContainerHandler(ResourceHandler):
     def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
         """Set the container's name, and validate the inputs."""
         settings = self._settings
-        if isinstance(settings, str):
+        if isinstance(settings, ConfigError):
             return super().check(call, olds, news)
         own = self._guarded(lambda: named(settings.name_pattern, call.urn, plain(olds), plain(news)), call)
         return super().check(call, olds, {**news, **own})
@@ -351,7 +351,7 @@ class ContainerHandler(ResourceHandler):
         """Set status and external access as in the inputs, and restart if a trigger changed."""
         refused = next(iter(self.guards(olds, inputs)), None)
         if refused is not None:
-            raise StacksError(refused[1])
+            raise StacksError(refused[1], code="replacement-refused")
         return Lifecycle(session, op).update(id_, olds, inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:

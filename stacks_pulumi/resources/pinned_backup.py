@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
@@ -268,9 +269,8 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         return _outputs(thing, self.inputs)
 
     def describe_failure(self, thing: models.Backup, error: StacksError) -> str:
-        return (
-            f"backup {thing.id} of {self.inputs['container']} is not pinned: {error}. `pulumi up` tries again"
-        )
+        backup = self.describe(thing)
+        return f"{backup} is not pinned: {error.message}. `pulumi up` tries again"
 
     def describe(self, thing: models.Backup) -> str:
         return f"backup {thing.id} of {self.inputs['container']}"
@@ -298,7 +298,7 @@ def _pin(session: Session, op: Operation, container: str, backup: models.Backup)
         msg = (
             f"the API accepted to pin backup {number} of {container}, and its list says that it is not pinned"
         )
-        raise StacksError(msg)
+        raise StacksError(msg, code="unexpected-status")
     return pinned
 
 
@@ -311,10 +311,10 @@ def _wait_until_complete(session: Session, op: Operation, container: str, number
         found = _find(session, container, number)
         reason = found.error_message if found is not None else None
         msg = (
-            f"backup {number} of {container} failed: {reason or 'the API gives no reason'}. `pulumi up --refresh` "
-            "makes another one, unless backup_id names this one"
+            f"backup {number} of {container} failed: {reason or 'the API gives no reason'}. Remove the cause, and run "
+            f"`pulumi up --refresh`, which makes a new backup; if backup_id is {number}, change or remove it first"
         )
-        raise UnexpectedStateError(msg, subject=error.subject, last_state=error.last_state) from None
+        raise replace(error, message=msg, code="backup-failed") from None
 
 
 def _find(session: Session, container: str, number: int) -> models.Backup | None:
@@ -329,7 +329,7 @@ def _find(session: Session, container: str, number: int) -> models.Backup | None
     if found is None and len(listed) < _NEWEST:
         msg = (
             f"{container} has no backup {number}; it has {', '.join(str(backup.id) for backup in listed) or 'none'}. "
-            "Run `pulumi refresh` if it was deleted outside of this program"
+            "Correct backup_id; if the backup was deleted outside of this program, run `pulumi refresh`"
         )
         raise VanishedError(msg, subject=f"backup {number}")
     return found

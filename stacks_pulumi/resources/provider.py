@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -84,7 +85,7 @@ class Provider(pulumi.ProviderResource):
             load(plain, {name: value for name, value in os.environ.items() if name == "STACKS_ALLOW_HTTP"})
         except ConfigError as error:
             # The error is in the user's program, where only the message helps and no traceback through this package.
-            raise shown_alone(ConfigError(f"{error} (account {resource_name})")) from None
+            raise shown_alone(replace(error, message=f"{error.message} (account {resource_name})")) from None
         inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
         self.adopt = adopt

@@ -132,8 +132,9 @@ class SshCertificateHandler(ResourceHandler):
         found = find_container(session, id_)
         if found is not None and not same_instant(olds.get(CONTAINER_CREATED_AT), found.created_at):
             msg = (
-                f"the container {id_} was created at {found.created_at}, and the one of this key at "
-                f"{olds.get(CONTAINER_CREATED_AT)}: its key was not renewed. Run `pulumi refresh` and then `pulumi up`"
+                f"the SSH key of {id_} was not renewed: the container was deleted and created again (at "
+                f"{found.created_at}; the state has {olds.get(CONTAINER_CREATED_AT)}). Run `pulumi refresh` and then "
+                "`pulumi up`"
             )
             raise VanishedError(msg, subject=f"container {id_}")
         if changed(self.fields, olds, inputs):

@@ -233,7 +233,7 @@ class _VpnClientCreation(Creation[str]):
         try:
             return self._add()
         except ExistsError as error:
-            raise ExistsError(str(error), existing=name) from None
+            raise ExistsError(error.message, existing=name) from None
 
     def _add(self, before: tuple[models.VpnClient, ...] | None = None) -> str:
         self.op.progress("adding the client")
@@ -252,8 +252,8 @@ class _VpnClientCreation(Creation[str]):
 
     def describe_failure(self, thing: str, error: StacksError) -> str:
         return (
-            f'VPN client "{thing}" was added, but its configuration could not be downloaded: {error}. `pulumi up` '
-            "tries again"
+            f'VPN client "{thing}" was added, but its configuration could not be downloaded: {error.message}. '
+            "`pulumi up` tries again"
         )
 
     def describe(self, thing: str) -> str:
@@ -279,7 +279,7 @@ def _refuse_if_recreated(session: Session, op: Operation, id_: str, olds: Mappin
     stored = olds.get(CONTAINER_CREATED_AT)
     if found is not None and not same_instant(stored, found.created_at):
         msg = f"{_recreated(id_, stored, found.created_at)}. Nothing was changed. {_remedies(op)}"
-        raise StacksError(msg)
+        raise StacksError(msg, code="identity-unclear")
 
 
 def _recreated(id_: str, stored: str | None, now: str | None) -> str:

@@ -171,7 +171,7 @@ def test_an_end_in_another_account_is_an_error(link: HostedResource, app: str, e
     theirs = running(emulator, "sql", "postgresql", key="other")
 
     with pytest.raises(
-        CallFailedError, match=r"this account has none of that id.*belongs to another account"
+        CallFailedError, match=r"the account has no container of that id.*in another account.* \[not-found\]$"
     ):
         link.up(**quick(app, theirs))
 

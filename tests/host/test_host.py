@@ -52,7 +52,7 @@ def test_an_internal_error_is_one_line_and_its_traceback_is_logged(host: Host, e
 def test_a_malformed_setting_is_reported_at_preview(make_host: Callable[..., Host]) -> None:
     web = make_host({"stacks:baseUrl": "http://api.example"}).resource("Container", "web")
 
-    with pytest.raises(CallFailedError, match="clear text"):
+    with pytest.raises(CallFailedError, match=r"plain text.* \[invalid-setting\]$"):
         web.check(name="web", template="nodejs")
 
 
@@ -66,7 +66,7 @@ def test_an_error_names_the_account_if_there_are_several(
     config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:account": "team-b"}
     emulator.faults.add("containers.create", 503)
 
-    with pytest.raises(CallFailedError, match=r"\(account team-b\)$"):
+    with pytest.raises(CallFailedError, match=r"\(account team-b\) \[no-capacity\]$"):
         make_host(config).resource("Container", "web").up(name="web", template="nodejs")
 
 
@@ -261,4 +261,4 @@ def test_every_kind_reports_all_missing_inputs_together(host: Host, kind: str) -
 
     failures = host.resource(kind, "web").check()
 
-    assert failures == {name: host.worded(f"{name} is missing") for name in required}
+    assert failures == {name: host.worded(f"{name} is missing: set it [missing-input]") for name in required}

@@ -179,9 +179,9 @@ def test_a_hostile_id_from_the_api_reaches_no_other_endpoint(
     [
         ("http://user:hunter2@127.0.0.1:1/api", "holds credentials"),
         ("https://user:hunter2@api.example/api", "holds credentials"),
-        ("http://api.example/api/v1", "in clear text"),
-        ("http://127.0.0.1.evil.example/", "in clear text"),
-        ("http://[::ffff:198.51.100.1]/", "in clear text"),
+        ("http://api.example/api/v1", "in plain text"),
+        ("http://127.0.0.1.evil.example/", "in plain text"),
+        ("http://[::ffff:198.51.100.1]/", "in plain text"),
         ("ftp://127.0.0.1/", "is not a valid API URL"),
         ("file:///etc/passwd", "is not a valid API URL"),
         ("https://api.example/?key=1", "has a query"),

@@ -137,9 +137,10 @@ def test_a_taken_name_is_an_error_with_owners_and_fixes(
         again.up(**WEB)
 
     message, worded = failure.value.message, again.host.worded
-    owners = ("an interrupted or waitlisted `up` of this stack", "another stack", "by hand")
+    owners = ("another stack", "an interrupted or waitlisted `up` of this stack", "by hand")
     assert sorted(owners, key=message.index) == list(owners)
     assert worded(remedy) in message
     assert worded('or write name="..."') in message
     assert worded('stacks.Container("web", ..., adopt="if_matching")') in message
     assert "`pulumi destroy` deletes it with its data, even if another stack manages it too" in message
+    assert message.endswith(" [already-exists]")

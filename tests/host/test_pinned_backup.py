@@ -77,7 +77,7 @@ def test_triggers_and_a_number_exclude_each_other(backup: HostedResource) -> Non
     found = backup.check(container="usr-1-sql", triggers=["v2"], backup_id=178)
 
     words = "they make a new backup when they change, and backup_id names one that exists: give one"
-    assert found == {"triggers": backup.host.worded(words)}
+    assert found == {"triggers": backup.host.worded(f"{words} [invalid-input]")}
 
 
 # --- create ---

@@ -198,49 +198,54 @@ def test_a_data_function_uses_camel_case_names(host: Host, emulator: Emulator) -
 
 
 @pytest.mark.parametrize(
-    ("token", "arguments", "expected"),
+    ("token", "arguments", "expected", "code"),
     [
-        ("getContainer", {}, "getContainer: id is missing"),
+        ("getContainer", {}, "getContainer: id is missing: set it", "missing-input"),
         (
             "getLogs",
             {"containerId": "usr-1-web", "line": 2},
             "getLogs: unknown argument line; the arguments are",
+            "invalid-input",
         ),
-        ("getContainer", {"id": "usr-1-none"}, "getContainer: "),
-        ("getContainer", {"id": ""}, "getContainer: '' is not a valid id"),
-        ("getContainer", {"id": 5}, "getContainer: id is 5: it is text"),
+        ("getContainer", {"id": "usr-1-none"}, "getContainer: ", "not-found"),
+        ("getContainer", {"id": ""}, "getContainer: '' is not a valid id", "invalid-id"),
+        ("getContainer", {"id": 5}, "getContainer: id is 5: it must be text", "invalid-input"),
         (
             "getLogs",
             {"containerId": "usr-1-web", "lines": "two"},
-            "getLogs: lines is 'two': it is a whole number",
+            "getLogs: lines is 'two': it must be a whole number",
+            "invalid-input",
         ),
         (
             "getVpnConfig",
             {"containerId": "usr-1-web", "client": True},
-            "getVpnConfig: client is True: it is text",
+            "getVpnConfig: client is True: it must be text",
+            "invalid-input",
         ),
-        ("getNothing", {}, "getNothing: stacks has no such function"),
+        ("getNothing", {}, "getNothing: stacks has no such function", "unknown-type"),
     ],
 )
 def test_a_failed_data_function_has_a_reason(
-    host: Host, token: str, arguments: dict[str, Any], expected: str
+    host: Host, token: str, arguments: dict[str, Any], expected: str, code: str
 ) -> None:
     with pytest.raises(grpc.RpcError) as failure:
         invoke(host, token, **arguments)
 
-    assert str(failure.value.details()).startswith(expected)
-    assert "Traceback" not in str(failure.value.details())
+    message = str(failure.value.details())
+    assert message.startswith(expected)
+    assert message.endswith(f" [{code}]")
+    assert "Traceback" not in message
 
 
 @pytest.mark.parametrize(
     ("kind", "id_", "expected"),
     [
         ("Container", "usr-1-web", "Container usr-1-web does not exist in this account"),
-        ("Container", "../web", "'../web' is not the id of a Container, which looks like usr-abc12345-web"),
+        ("Container", "../web", "'../web' is not the id of a Container, which has the form usr-abc12345-web"),
         (
             "Connection",
             "abc",
-            "'abc' is not the id of a Connection, which looks like <source id>/<connection id>",
+            "'abc' is not the id of a Connection, which has the form <source id>/<connection id>",
         ),
         ("PinnedBackup", "usr-1-web/first", "PinnedBackup usr-1-web/first does not exist"),
         # After its import the next `up` would restore a backup over newer data.

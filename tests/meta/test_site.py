@@ -91,6 +91,13 @@ def test_the_search_finds_an_error_by_its_words(site: Path) -> None:
     assert {"errors.html", "resources/container.html"} <= found
 
 
+def test_the_search_finds_the_section_of_a_code_first(site: Path) -> None:
+    index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
+    boost = {it["location"]: it.get("boost", 1) for it in index["docs"]}
+
+    assert boost["errors.html#spending-cap"] > boost["examples/capped_agent.html"]
+
+
 @pytest.mark.parametrize(
     ("tag", "found"),
     [

@@ -137,7 +137,8 @@ def test_a_wrong_configuration_is_reported_without_a_resource() -> None:
     outcome = PackTester(guard, {"allowed-plans": {"alowed": []}}).preview()
 
     outcome.assert_blocked_by(
-        "allowed-plans", "allowed-plans is misconfigured, so nothing passes it: 'alowed' is not an option"
+        "allowed-plans",
+        "allowed-plans is misconfigured, so it blocks every resource: 'alowed' is not an option",
     )
 
 

@@ -72,7 +72,7 @@ def problems(policy: str, **config: Any) -> list[str]:
         (
             "naming",
             {"exempt": [{"nmae": "a", "reason": "b", "expires": "2030-01-01"}]},
-            "'exempt' no. 1 has 'nmae'",
+            "'exempt' no. 1 has the unknown key 'nmae'",
         ),
     ],
 )

@@ -29,6 +29,7 @@ from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources.handlers import HANDLERS
+from tests.support.codes import has_one_code
 from tests.support.waiting import until
 
 PROVIDER = "__provider"
@@ -359,6 +360,7 @@ class HostedResource:
         found = self.host.to_dict(answer.inputs)
         for failure in answer.failures:
             assert failure.reason == self.host.worded(failure.reason)
+            assert has_one_code(failure.reason), failure.reason
         return found, {snake_case(failure.property): failure.reason for failure in answer.failures}
 
     def _struct(self, properties: Mapping[str, Any]) -> struct_pb2.Struct:
@@ -373,6 +375,8 @@ class HostedResource:
         except grpc.RpcError as error:
             failed = CallFailedError(error)
         assert failed.message == self.host.worded(failed.message)
+        # A traceback of the SDK ends with a new line.
+        assert has_one_code(failed.message.rstrip()), failed.message
         raise failed
 
 

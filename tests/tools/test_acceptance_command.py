@@ -229,7 +229,7 @@ def test_a_creation_on_the_waitlist_keeps_the_record_for_a_later_sweep(
     [
         ("STACKS_API_KEY", "", "set the environment variable STACKS_API_KEY"),
         ("STACKS_API_KEY", "sk_stacks_1", "malformed"),
-        ("STACKS_BASE_URL", "http://api.example/api/v1", "in clear text"),
+        ("STACKS_BASE_URL", "http://api.example/api/v1", "in plain text"),
     ],
 )
 def test_a_wrong_setting_is_an_error_before_any_request(

@@ -120,9 +120,9 @@ def test_addresses_that_a_key_may_go_to(url: str) -> None:
         ("https://", "not a valid API URL"),
         ("https://api.example:port", "not a valid API URL"),
         ("https://[::1", "not a valid API URL"),
-        ("http://api.example/v1", "clear text"),
-        ("http://127.0.0.1.example/v1", "clear text"),
-        ("http://10.0.0.1/v1", "clear text"),
+        ("http://api.example/v1", "plain text"),
+        ("http://127.0.0.1.example/v1", "plain text"),
+        ("http://10.0.0.1/v1", "plain text"),
         ("https://user:hunter2@api.example/v1", "credentials"),
         ("https://hunter2@api.example/v1", "credentials"),
         ("https://api.example/v1?key=1", "a query or a fragment"),
@@ -144,7 +144,7 @@ def test_plain_http_to_another_machine_needs_an_opt_in() -> None:
     assert load({"stacks:baseUrl": url, "stacks:allowHttp": "true"}, {}).base_url == url
     assert load({}, {"STACKS_BASE_URL": url, "STACKS_ALLOW_HTTP": "true"}).base_url == url
     # The stack takes precedence over the environment.
-    with pytest.raises(ConfigError, match="clear text"):
+    with pytest.raises(ConfigError, match="plain text"):
         load({"stacks:baseUrl": url, "stacks:allowHttp": "false"}, {"STACKS_ALLOW_HTTP": "true"})
     with pytest.raises(ConfigError, match="stacks:allowHttp is 'yes': it is true or false"):
         load({"stacks:allowHttp": "yes"}, {})

@@ -1,43 +1,88 @@
-"""The error tree."""
+"""The error tree, and the codes."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import pickle
+import re
+import typing
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from stacks_pulumi import errors
+from stacks_pulumi.error_codes import ErrorCode
 
 ALL = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)]
 
 
+def pickled(error: errors.StacksError) -> errors.StacksError:
+    """Return the error as another process receives it."""
+    again: errors.StacksError = pickle.loads(pickle.dumps(error))
+    return again
+
+
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
-def test_every_error_is_exported_drawn_and_survives_pickling(kind: type[errors.StacksError]) -> None:
-    given = {field.name: f"the {field.name}" for field in dataclasses.fields(kind)}
-    error = kind(**given)
-
-    again = pickle.loads(pickle.dumps(error))
-
+def test_every_error_is_exported_and_drawn(kind: type[errors.StacksError]) -> None:
     assert kind.__name__ in errors.__all__
     assert kind.__name__ in (errors.__doc__ or "")
-    assert (kind, "the message", given) == (type(again), str(again), vars(again))
+
+
+@pytest.mark.parametrize("duplicate", [pickled, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+def test_every_error_survives_pickling_and_copying(
+    kind: type[errors.StacksError], duplicate: Callable[[errors.StacksError], errors.StacksError]
+) -> None:
+    given: dict[str, Any] = {field.name: f"the {field.name}" for field in dataclasses.fields(kind)}
+    error = kind(**given)
+
+    again = duplicate(error)
+
+    assert (kind, "the message [the code]", given) == (type(again), str(again), vars(again))
+    assert again.args == error.args
 
 
 def test_a_replaced_error_is_another_one_and_the_first_stays_as_it_was() -> None:
     error = errors.ServerError("it failed", status=502, retry_after=3.0)
 
-    later = dataclasses.replace(error, message="it failed twice", after_doubt=True)
+    later = dataclasses.replace(error, message="it failed twice", code="outcome-unknown", after_doubt=True)
 
-    assert ("it failed", 502, 3.0, False) == (str(error), error.status, error.retry_after, error.after_doubt)
-    assert ("it failed twice", 502, 3.0, True) == (
-        str(later),
+    assert ("it failed", "server-error", 502, 3.0, False) == (
+        error.message,
+        error.code,
+        error.status,
+        error.retry_after,
+        error.after_doubt,
+    )
+    assert ("it failed twice", "outcome-unknown", 502, 3.0, True) == (
+        later.message,
+        later.code,
         later.status,
         later.retry_after,
         later.after_doubt,
     )
     assert type(later) is type(error)
+
+
+@pytest.mark.parametrize("duplicate", [dataclasses.replace, pickled, copy.copy])
+def test_a_message_made_of_the_message_of_another_error_ends_with_one_code(
+    duplicate: Callable[[errors.StacksError], errors.StacksError],
+) -> None:
+    first = duplicate(errors.StacksError("it failed", code="mocks"))
+
+    second = duplicate(dataclasses.replace(first, message=f"{first.message} (account team-b)"))
+
+    assert ("it failed [mocks]", "it failed (account team-b) [mocks]") == (str(first), str(second))
+
+
+def test_each_code_is_there_once_and_in_kebab_case() -> None:
+    codes = typing.get_args(ErrorCode)
+
+    assert sorted(set(codes)) == sorted(codes)
+    assert [code for code in codes if not re.fullmatch(r"[a-z]+(-[a-z]+)*", code)] == []
 
 
 def test_the_drawn_tree_is_the_real_one() -> None:

@@ -34,6 +34,8 @@ _CONTENTS: Final = {
     ),
 }
 """Folders of `docs` without a README: title and text of the page that lists their pages."""
+_FOUND_FIRST: Final = {"docs/errors.md": "---\nsearch:\n  boost: 3\n---\n\n"}
+"""Page -> what puts it first in the results of a search: who searches for the code of an error wants its section."""
 _CELL_CODE: Final = re.compile(r"`[^`]*`")
 
 
@@ -54,7 +56,7 @@ def stage(root: Path, folder: Path) -> None:
     for source, place in places.pages.items():
         if source != "README.md":
             text = (root / source).read_text(encoding="utf-8") + _listing(root, programs[source])
-            _write(folder / place, _cells(places.moved(text, source)))
+            _write(folder / place, _FOUND_FIRST.get(source, "") + _cells(places.moved(text, source)))
     for name, (title, said) in _CONTENTS.items():
         pages = {path.name: path.read_text(encoding="utf-8") for path in sorted((folder / name).glob("*.md"))}
         _write(folder / name / "index.md", contents(title, said, pages))

@@ -81,13 +81,13 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
             _to_connect(facts, settings),
         )
     elif isinstance(error, ServerError):
-        yield problem("api", str(error), "try again later; https://status.stackshosting.cloud")
+        yield problem("api", error.message, "try again later; https://status.stackshosting.cloud")
     elif isinstance(error, PaymentRequiredError):
-        yield problem("api", str(error), "add a payment method in the STACKS dashboard")
+        yield problem("api", error.message, "add a payment method in the STACKS dashboard")
     elif isinstance(error, ApiError) and error.status not in {404, 405}:
         # The API always sends a JSON body; a proxy or a firewall may not.
         fix = "correct what the message names" if error.body else _to_find(facts, settings.base_url)
-        yield problem("api", str(error), fix)
+        yield problem("api", error.message, fix)
     else:
         # The answer comes from another server, or from another path of this one: a 404, a redirect or a web page.
         wrong, reason = f"the API is not at {settings.base_url}", _reason(error)
@@ -101,7 +101,7 @@ def _set_again(facts: Facts) -> str:
 
 def _reason(error: StacksError) -> str:
     """Return the reason in a message: `list containers: REASON; nothing was sent; check ...`."""
-    return str(error).partition(": ")[2].partition(";")[0]
+    return error.reason.partition(": ")[2]
 
 
 def _proxy(facts: Facts, settings: AccountSettings) -> str | None:
@@ -158,7 +158,7 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
     """Check that the key belongs to the account that the stack's containers are in."""
     seen, settings, owned = facts.look, facts.settings, facts.owned
     if isinstance(owned, PulumiError):
-        yield unknown("account", f"the stack's state was not read: {owned}")
+        yield unknown("account", f"the stack's state was not read: {owned.message}")
         return
     if not owned:
         yield ok("account", "the stack has no resources in the account of its key: any account will do")

@@ -37,7 +37,7 @@ def engine(facts: Facts) -> Iterator[Diagnosis]:
     try:
         version = facts.pulumi.version()
     except PulumiError as error:
-        yield problem("engine", f"{command}: {error}", _INSTALL)
+        yield problem("engine", f"{command}: {error.message}", _INSTALL)
         return
     oldest = supported_versions.ENGINE
     if _minor(version) < Version(oldest):

@@ -42,7 +42,7 @@ def stack(facts: Facts) -> Iterator[Diagnosis]:
     if facts.pulumi.path() is None:
         yield unknown("stack", "its configuration was not read: the command `pulumi` is missing")
     elif isinstance(found, PulumiError):
-        yield from _unreadable(facts, f"its configuration cannot be read: {found}")
+        yield from _unreadable(facts, f"its configuration cannot be read: {found.message}")
     elif found.error:
         yield from _unreadable(facts, f"its secrets cannot be decrypted: {found.error}")
     else:
@@ -116,7 +116,7 @@ def _setting(facts: Facts, name: str, value: str | None) -> Iterator[Diagnosis]:
         try:
             config.load({full: value}, {})
         except ConfigError as error:
-            yield problem("settings", str(error), commands.unset(facts, full))
+            yield problem("settings", error.message, commands.unset(facts, full))
 
 
 def _misspelt(facts: Facts, name: str, value: str | None) -> Diagnosis:
@@ -152,7 +152,7 @@ def _key(facts: Facts, value: str, source: str) -> Diagnosis:
         config.check_api_key(value)
     except ConfigError as error:
         # The part after that says how to set a key.
-        text = str(error).partition("; ")[0]
+        text = error.message.partition("; ")[0]
         return problem("key", text, commands.set_key(facts, source))
     if not source.startswith(_OURS):
         return ok("key", f"from the variable {source}")
@@ -210,7 +210,7 @@ def base_url(facts: Facts) -> Iterator[Diagnosis]:
     try:
         url = config.check_base_url(value, allow_http=_allows_http(facts))
     except ConfigError as error:
-        yield problem("base-url", str(error), _repaired(facts, value, source))
+        yield problem("base-url", error.message, _repaired(facts, value, source))
         return
     yield ok("base-url", f"{url} (from {source})")
 

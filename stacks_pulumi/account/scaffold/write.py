@@ -28,14 +28,19 @@ def refuse_to_overwrite(folder: Path, names: Iterable[str]) -> None:
     """
     nearest = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not nearest.is_dir():
-        raise StacksError(f"{nearest} is a file and not a folder: name another folder with --out")
+        raise StacksError(
+            f"{nearest} is a file and not a folder: name another folder with --out", code="file-access"
+        )
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise StacksError(f"no file can be written in {nearest}: name another folder with --out")
+        raise StacksError(
+            f"no file can be written in {nearest}: name another folder with --out", code="file-access"
+        )
     there = [name for name in names if (folder / name).exists() or (folder / name).is_symlink()]
     if there:
         raise StacksError(
             f"{folder} already has {', '.join(there)}, and existing files are not overwritten: "
-            "name another folder with --out"
+            "name another folder with --out",
+            code="file-access",
         )
 
 
@@ -60,5 +65,6 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
             with contextlib.suppress(OSError):
                 path.unlink()
         if isinstance(error, OSError):
-            raise StacksError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
+            msg = f"{error.filename or folder} cannot be written: {error.strerror}"
+            raise StacksError(msg, code="file-access") from None
         raise

@@ -37,11 +37,12 @@ def answered(
 
     Raises:
         StacksError: The function or an argument is unknown, an argument is invalid, or the request to the API failed.
-        ValueError: An id is malformed.
     """
     name = snake_case(token)
     if name not in QUESTIONS:
-        raise StacksError("stacks has no such function")
+        raise StacksError(
+            "stacks has no such function: check the name, or install a newer plugin", code="unknown-type"
+        )
     session = session_for(config.load(settings))
     now = session.clock.now()
     with Operation(call, session.clock, now, now + _TIMEOUT).running():
@@ -67,19 +68,19 @@ def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(map(camel_case, given.keys() - parameters.keys()))
     if unknown:
         msg = f"unknown argument {unknown[0]}; the arguments are {', '.join(map(camel_case, parameters)) or 'none'}"
-        raise StacksError(msg)
+        raise StacksError(msg, code="invalid-input")
     types = typing.get_type_hints(function)
     return {key: _argument(key, types[key], given.get(key, it.default)) for key, it in parameters.items()}
 
 
 def _argument(name: str, type_: type, value: Any) -> Any:
     if value is inspect.Parameter.empty:
-        msg = f"{camel_case(name)} is missing"
-        raise StacksError(msg)
+        msg = f"{camel_case(name)} is missing: set it"
+        raise StacksError(msg, code="missing-input")
     if isinstance(value, float) and value.is_integer():
         # On the wire every number is a float.
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, type_):
-        msg = f"{camel_case(name)} is {value!r}: it is {_TYPES[type_]}"
-        raise StacksError(msg)
+        msg = f"{camel_case(name)} is {value!r}: it must be {_TYPES[type_]}"
+        raise StacksError(msg, code="invalid-input")
     return value

@@ -19,6 +19,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 import stacks_pulumi
 from stacks_pulumi import config
 from stacks_pulumi._urn import name_of, type_of
+from stacks_pulumi.error_codes import with_code
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.hosts._engine_log import EngineLog
 from stacks_pulumi.hosts._grpc_call import GrpcCall
@@ -270,8 +271,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         try:
             with self._in_progress(call):
                 given = answered(call, self._settings, token, from_struct(request.args))
-        except (StacksError, ValueError) as error:
-            message = f"{token}: {error}"
+        except StacksError as error:
+            message = with_code(f"{token}: {error.message}", error.code)
         else:
             return provider_pb2.InvokeResponse(**{"return": to_struct(given)})  # type: ignore[arg-type]  # a word of Python's
         # Outside of the `except` block: inside it, the error would include our traceback.
@@ -290,7 +291,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         token = type_of(request.urn)
         handler = self._handlers.get(token.removeprefix(NATIVE))
         if handler is None:
-            call.fail(f"stacks has no resource {token!r}: a newer version of the plugin may have it")
+            msg = f"stacks has no resource {token!r}: check the name, or install a newer plugin"
+            call.fail(with_code(msg, "unknown-type"))
         with self._in_progress(call):
             return work(handler, call)
 
@@ -303,7 +305,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                     self._calls.add(call)
             if ended:
                 # The engine ended while this call was queued: do not start the operation.
-                call.fail("the engine is gone")
+                call.fail(with_code("the engine is gone", "cancelled"))
             try:
                 yield
             finally:
@@ -334,7 +336,8 @@ def _name(
     if olds.get("name") is not None:
         news.update(default, name=olds["name"])
     elif options is not None and options.mode == options.DISABLE:
-        failures["name"] = "name is missing, and pulumi:autonaming does not allow a generated one: set name"
+        problem = "name is missing, and pulumi:autonaming does not allow a generated one: set name"
+        failures["name"] = with_code(problem, "missing-input")
     elif options is not None and options.mode == options.PROPOSE and is_container:
         news["name"] = valid_container_name(options.proposed_name)
     elif options is not None:

@@ -16,7 +16,7 @@ def test_a_taken_name_is_an_error_with_the_line_to_write(web: HostedResource, th
 
     assert there in failure.value.message
     assert web.host.worded('stacks.Container("web", ..., adopt="if_matching")') in failure.value.message
-    assert "`stacks-pulumi account` shows which stacks have it" in failure.value.message
+    assert "`stacks-pulumi account` shows which stack owns it" in failure.value.message
     assert "deletes it with its data, even if another stack manages it too" in failure.value.message
     assert "stacks:namePattern '${name}-${stack}'" in failure.value.message
     assert failure.value.kept_id is None
@@ -61,7 +61,8 @@ def test_a_container_of_another_resource_is_not_adopted(host: Host) -> None:
     failures = host.resource("Container", "two").check(name="Web", template="nodejs", adopt="if_matching")
 
     assert failures == {
-        "name": "two resources declare the same Container (Web): 'one' and 'two'. Change or remove one of them"
+        "name": "two resources declare the same Container (Web): 'one' and 'two'. Change or remove one of them "
+        "[declared-twice]"
     }
 
 

@@ -136,7 +136,8 @@ def test_a_create_above_the_cap_is_not_retried(emulator: Emulator, make_host: ty
     host = make_host({"stacks:apiKey": key, "stacks:baseUrl": emulator.url})
     host.resource("Container", "one").up(name="one", template="nodejs")
     for name in ("two", "three"):
-        with pytest.raises(CallFailedError, match=r'\$4\.00 is spent; "\w+" costs \$5\.00') as failure:
+        explained = rf'^create container "{name}": .*\$4\.00 is spent; it costs \$5\.00.* \[spending-cap\]$'
+        with pytest.raises(CallFailedError, match=explained) as failure:
             host.resource("Container", name).up(name=name, template="nodejs", plan="standard")
 
     assert "the API was not asked again" in failure.value.message

@@ -13,6 +13,7 @@ import pytest
 from stacks_pulumi.account.doctor import _host_probe
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
+from tests.support.codes import has_a_code
 from tests.support.exports import Accounts
 from tests.support.machine import Machine
 
@@ -78,6 +79,7 @@ def doctor(machine: Machine, capsys: pytest.CaptureFixture[str]) -> Callable[...
         code = main(["doctor", "--json", "-C", str(machine.project), *arguments])
         said: dict[str, Any] = json.loads(capsys.readouterr().out)
         assert said["ok"] == (code == 0)
+        assert [check for check in said["checks"] if has_a_code(check["text"])] == []
         return Report(code, said["checks"])
 
     return run

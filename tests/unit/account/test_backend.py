@@ -115,7 +115,10 @@ def test_without_pulumi_the_error_names_the_alternative(
 
     assert main(["account"]) == 1
 
-    assert "pass exports with --state FILE" in capsys.readouterr().err
+    assert (
+        "pass files that `pulumi stack export` wrote, with --state FILE [pulumi-failed]"
+        in capsys.readouterr().err
+    )
 
 
 def test_concurrent_creates_and_deletes_are_no_findings(

@@ -328,7 +328,7 @@ def test_an_unusable_file_is_one_line_that_names_it(
 
     assert main(["account", "--state", accounts.export("dev.json"), option, str(file)]) == 1
 
-    assert capsys.readouterr().err == f"stacks-pulumi account: {tmp_path}/{problem}\n"
+    assert capsys.readouterr().err == f"stacks-pulumi account: {tmp_path}/{problem} [file-access]\n"
 
 
 def test_a_folder_as_a_snapshot_is_refused(

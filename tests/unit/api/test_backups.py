@@ -189,7 +189,7 @@ def test_a_refusal_is_raised_and_the_next_start_runs(clock: FakeClock) -> None:
 def test_a_backup_that_never_appears_times_out(clock: FakeClock) -> None:
     store = Store(clock, shows_after=1e6)
 
-    with pytest.raises(errors.WaitTimeoutError, match="backup of container a: not there after 30 s"):
+    with pytest.raises(errors.WaitTimeoutError, match="backup of container a: not listed after 30 s"):
         backups(store, clock).start("a", deadline=clock.now() + 30)
     assert store.asked == 1
 

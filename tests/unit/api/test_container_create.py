@@ -50,12 +50,16 @@ def test_a_503_and_two_lists_without_it_mean_the_waitlist(
     with pytest.raises(errors.NoCapacityError) as caught:
         create(script, clock)
 
-    assert str(caught.value) == (
+    assert caught.value.message == (
         'create container "web": no capacity (503: No capacity available: You\'ve been added to the waitlist.): the '
         "account is on the waitlist now, and no container was created; the request was not sent again, because every "
         "request joins the waitlist: wait until STACKS has capacity"
     )
-    assert (caught.value.status, caught.value.operation) == (503, "containers.create")
+    assert (caught.value.code, caught.value.status, caught.value.operation) == (
+        "no-capacity",
+        503,
+        "containers.create",
+    )
     assert script.operations.count("containers.create") == 1
     assert script.operations.count("containers.list") >= 3
     assert clock.now() >= 1001.0

@@ -173,10 +173,10 @@ def test_a_404_on_a_path_that_every_account_has_is_about_the_base_url(base_url: 
     error, asked = not_found(200, base_url, fixed=True)
 
     assert type(error) is errors.ApiError
-    assert (error.status, asked) == (404, ["tests.any"])
-    assert str(error) == (
-        f"do anything: the API is not at {base_url} (404: Not found); the base URL is probably wrong: it looks like "
-        "https://api.stackshosting.cloud/api/v1"
+    assert (error.code, error.status, asked) == ("wrong-base-url", 404, ["tests.any"])
+    assert error.message == (
+        f"do anything: the API is not at {base_url} (404: Not found); the base URL is probably wrong: it should look "
+        "like https://api.stackshosting.cloud/api/v1"
     )
 
 
@@ -189,8 +189,8 @@ def test_a_404_of_the_list_too_is_about_the_base_url(
     error, asked = not_found(404, base_url)
 
     assert type(error) is errors.ApiError
-    assert "the base URL is probably wrong" in str(error)
-    assert asked == ["tests.any", "containers.list"]
+    assert "the base URL is probably wrong" in error.message
+    assert (error.code, asked) == ("wrong-base-url", ["tests.any", "containers.list"])
 
 
 @pytest.mark.parametrize("probe", [200, 401, 403, 429, 500])

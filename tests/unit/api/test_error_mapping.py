@@ -22,12 +22,13 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "kind", "message"),
+    ("status", "body", "kind", "code", "message"),
     [
         (
             400,
             {"success": False, "error": "Container name must be no more than 32 characters", "field": "name"},
             errors.BadRequestError,
+            "invalid-request",
             (
                 "the API refused it because of the field name (400: Container name must be no more "
                 "than 32 characters); correct it, then try again"
@@ -37,6 +38,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             401,
             {"error": "Invalid API key"},
             errors.InvalidApiKeyError,
+            "api-key-refused",
             (
                 "the API key is not accepted (401: Invalid API key); it is wrong or was revoked: "
                 f"make a new one {KEYS_PAGE} and configure it"
@@ -51,6 +53,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
                 "message": "...",
             },
             errors.SpendingCapError,
+            "spending-cap",
             (
                 "the key's monthly spending cap of $10.00 is reached ($10.00 spent); spending "
                 f"starts again from zero on the first of the month; or raise the cap {KEYS_PAGE}"
@@ -60,6 +63,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             402,
             {"error": "No payment method"},
             errors.PaymentRequiredError,
+            "payment-required",
             (
                 "the account cannot pay for it (402: No payment method); add a payment method in "
                 "the STACKS dashboard, or raise the key's spending cap"
@@ -73,6 +77,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
                 "key_scopes": ["containers:read", "containers:create"],
             },
             errors.MissingScopeError,
+            "missing-scope",
             (
                 "the API key lacks the scope containers:delete (403; it has containers:read, "
                 f"containers:create); make a key with that scope {KEYS_PAGE}"
@@ -85,6 +90,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
                 "hint": "This operation requires human approval via the dashboard.",
             },
             errors.DashboardOnlyError,
+            "dashboard-only",
             (
                 "no API key may do this (403: This endpoint requires dashboard access (JWT "
                 "authentication)); do it in the STACKS dashboard: This operation requires human approval via the "
@@ -95,8 +101,9 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             403,
             {"error": "Forbidden"},
             errors.ForbiddenError,
+            "forbidden",
             (
-                "the API key may not do this (403: Forbidden); it needs the scope "
+                "the API key may not do this (403: Forbidden); the operation needs the scope "
                 f"containers:create: check the key {KEYS_PAGE}"
             ),
         ),
@@ -104,6 +111,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             404,
             {"error": "Container not found"},
             errors.NotFoundError,
+            "not-found",
             (
                 "not found (404: Container not found); it was deleted, the id is wrong, or it "
                 "belongs to another account than the API key"
@@ -113,6 +121,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             409,
             {"error": "Name taken"},
             errors.ConflictError,
+            "conflict",
             (
                 "it conflicts with the current state (409: Name taken); check which resources exist and "
                 "in which state they are, then try again"
@@ -122,6 +131,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             429,
             {"error": "Too many requests"},
             errors.RateLimitedError,
+            "rate-limit",
             (
                 "the key's rate limit is used up (429: Too many requests); try again in a "
                 "minute, or create another key for the other programs that use this one"
@@ -131,6 +141,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             500,
             {"error": "Internal error"},
             errors.ServerError,
+            "server-error",
             (
                 "the API failed (500: Internal error); try again later; if the error persists, contact "
                 "STACKS support with the time and the request"
@@ -140,6 +151,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             503,
             {"error": "No capacity"},
             errors.ServerError,
+            "server-error",
             (
                 "the API failed (503: No capacity); try again later; if the error persists, contact "
                 "STACKS support with the time and the request"
@@ -149,17 +161,18 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             418,
             {"error": "teapot"},
             errors.ApiError,
+            "api-error",
             "the API refused (418: teapot); correct what it names, then try again",
         ),
     ],
 )
-def test_each_code_has_a_type_and_a_complete_line(
-    status: int, body: dict[str, Any], kind: type[errors.ApiError], message: str
+def test_each_status_has_a_type_and_a_complete_line(
+    status: int, body: dict[str, Any], kind: type[errors.ApiError], code: str, message: str
 ) -> None:
     error = refused(status, body)
 
     assert type(error) is kind
-    assert str(error) == f'create container "web": {message}'
+    assert (error.code, error.message) == (code, f'create container "web": {message}')
     assert (error.status, error.operation) == (status, "containers.create")
     assert error.text.startswith(body["error"])
     assert error.body["error"] == body["error"]
@@ -223,7 +236,7 @@ def test_an_answer_from_elsewhere_names_the_proxy() -> None:
     error = refused(403, "<html>blocked by your company</html>")
 
     assert type(error) is errors.ForbiddenError
-    assert str(error).endswith("so check the proxy and the base URL as well")
+    assert error.message.endswith("so check the proxy and the base URL as well")
     assert "company" not in str(error)
 
 

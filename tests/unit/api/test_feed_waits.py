@@ -14,6 +14,7 @@ from stacks_pulumi.api.feed import Feed, interval
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.api.wait import CREATED, GONE, STARTED, STOPPED
 from tests.support.clock import FakeClock
+from tests.support.codes import has_one_code
 from tests.unit.api.changing_account import ChangingAccount, job
 
 
@@ -123,10 +124,12 @@ def test_a_failed_state_ends_a_wait_with_its_reason(clock: FakeClock) -> None:
     with pytest.raises(errors.UnexpectedStateError) as caught:
         feed.wait(CREATED, "a", deadline=clock.now() + 60)
 
-    assert str(caught.value) == (
-        'container a: is "error" (no space) after 1 s, wanted running; look at its logs, then repair or delete it'
+    assert caught.value.message == (
+        'container a: is "error" (no space) after 1 s, wanted running; read its logs, fix the cause, '
+        "then start it again or delete it"
     )
-    assert (caught.value.subject, caught.value.last_state, caught.value.elapsed) == (
+    assert (caught.value.code, caught.value.subject, caught.value.last_state, caught.value.elapsed) == (
+        "unexpected-status",
         "container a",
         "error",
         1.0,
@@ -149,7 +152,7 @@ def test_a_container_that_had_failed_may_be_started(
 def test_an_object_missing_for_long_counts_as_deleted(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
-    with pytest.raises(errors.VanishedError, match="container a: no longer there after 5 s, wanted running"):
+    with pytest.raises(errors.VanishedError, match="container a: no longer listed after 5 s, wanted running"):
         feed.wait(CREATED, "a", deadline=clock.now() + 60)
     assert len(account.looks) == 3
 
@@ -226,11 +229,11 @@ def test_a_wait_times_out(feed: Feed[Container], account: ChangingAccount, clock
         feed.wait(CREATED, "a", deadline=clock.now() + 30)
 
     assert clock.now() - 1000 == pytest.approx(30, abs=0.6)
-    assert str(caught.value) == (
+    assert caught.value.message == (
         'container a: still "pending" after 30 s, wanted running; look at it in the dashboard or at its logs, then '
         "wait for longer"
     )
-    assert caught.value.last_state == "pending"
+    assert (caught.value.code, caught.value.last_state) == ("timed-out", "pending")
 
 
 def test_a_look_that_comes_back_after_the_deadline_still_counts(
@@ -310,8 +313,10 @@ def test_a_wait_with_only_failures_reports_them(
 
     with pytest.raises(
         errors.WaitTimeoutError, match="the last look failed: list containers: the API failed"
-    ):
+    ) as caught:
         feed.wait(CREATED, "a", deadline=clock.now() + 20)
+
+    assert has_one_code(str(caught.value))
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,10 @@ def test_an_existing_object_is_returned_without_a_request(clock: FakeClock) -> N
         api.create()
 
     assert caught.value.existing is there
-    assert str(caught.value) == 'create "web": it already exists (id there); take it over, or remove it first'
+    assert (caught.value.code, caught.value.message) == (
+        "already-exists",
+        'create "web": it already exists (id there); take it over, or remove it first',
+    )
     assert api.happened == []
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
+from tests.support.codes import has_one_code
 
 CONTAINERS: list[dict[str, Any]] = [
     {"name": "data", "template": "postgresql", "backups": 2},
@@ -63,6 +64,7 @@ def failed(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> Callable[.
         assert printed.out == ""
         assert printed.err.count("\n") == 1
         assert printed.err.startswith(f"stacks-pulumi {arguments[0]}: ")
+        assert has_one_code(printed.err.rstrip("\n")), printed.err
         return printed.err
 
     return run

@@ -34,7 +34,7 @@ def test_a_container_that_is_not_there_is_answered_with_those_that_are(
 ) -> None:
     line = failed(command[0], "dota", *command[1:])
 
-    assert line.endswith("the account has no container 'dota'; it has: app, data, net\n")
+    assert line.endswith("the account has no container 'dota'; it has: app, data, net [not-found]\n")
 
 
 def test_a_container_that_an_incomplete_list_may_hide_is_not_called_missing(
@@ -162,7 +162,7 @@ class TestVpnConfig:
     def test_another_client_is_answered_with_those_that_are(self, failed: Callable[..., str]) -> None:
         line = failed("vpn-config", "net", "--client", "phone", "--show-secrets")
 
-        assert line.endswith("has no VPN client 'phone'; it has: default, laptop\n")
+        assert line.endswith("has no VPN client 'phone'; it has: default, laptop [not-found]\n")
 
 
 class TestLogs:

@@ -111,7 +111,10 @@ def test_a_file_that_is_not_from_pulumi_is_one_line(
 def test_the_account_takes_no_file(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cost(file, "--account") == 1
 
-    assert "takes no file" in capsys.readouterr().err
+    assert (
+        "--account and a file cannot be combined: remove one of them [invalid-argument]"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_account_needs_a_key(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,7 @@ def test_a_subclass_with_a_type_keeps_its_parents_type() -> None:
 
 
 def test_a_state_of_a_newer_version_is_an_error() -> None:
-    with pytest.raises(LookupError, match="knows no resource 'Cluster': a newer one wrote the state"):
+    with pytest.raises(LookupError, match="has no resource 'Cluster': install the newer version"):
         stacks.provider_for("Cluster")
 
 

@@ -190,8 +190,10 @@ def test_a_malformed_pattern_is_an_error_that_names_the_setting(pattern: str, pr
     with pytest.raises(ConfigError, match=problem) as raised:
         check_name_pattern(pattern)
 
-    assert f"stacks:namePattern is {pattern!r}: " in str(raised.value)
-    assert str(raised.value).endswith("For example: ${name}-${stack}; in a shell, put it into single quotes")
+    error = raised.value
+    assert f"stacks:namePattern is {pattern!r}: " in error.message
+    assert "pulumi config set stacks:namePattern '${name}-${stack}'" in error.message
+    assert error.code == "invalid-setting"
 
 
 def test_every_accepted_pattern_makes_valid_names() -> None:

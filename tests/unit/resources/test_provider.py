@@ -35,7 +35,7 @@ def test_plain_http_to_another_machine_can_be_allowed(monkeypatch: pytest.Monkey
         ({"api_key": "sk_wrong"}, 'malformed .* hands to the provider "team-b"'),
         ({"api_key": ""}, "has no api_key"),
         ({"adopt": "always"}, "must be one of never, if_matching"),
-        ({"base_url": "http://api.example"}, "in clear text"),
+        ({"base_url": "http://api.example"}, "in plain text"),
         ({"requests_per_minute": 0}, "a whole number, 1 or more"),
     ],
 )

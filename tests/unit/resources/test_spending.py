@@ -35,7 +35,14 @@ def test_without_a_known_cap_nothing_is_refused(guard: SpendGuard) -> None:
 def test_a_402_is_explained_with_all_its_numbers(guard: SpendGuard) -> None:
     error = guard.learn("web", Decimal(4), refusal(10.0, 7.5))
 
-    for words in ("$10.00 a month", "$7.50 is spent", '"web" costs $4.00', "$1.50 more", "2027-01-01"):
+    for words in (
+        "$10.00 a month",
+        "$7.50 is spent",
+        'create container "web"',
+        "it costs $4.00",
+        "$1.50 more",
+        "2027-01-01",
+    ):
         assert words in str(error)
 
 

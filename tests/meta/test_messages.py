@@ -1,0 +1,87 @@
+"""Every error that reaches a user ends with its code; those that do not reach one are listed here."""
+
+from __future__ import annotations
+
+import ast
+from typing import Final
+
+import pytest
+
+from tools.messages import PACKAGE, ROOT, Message, messages
+
+NOT_SHOWN: Final = {
+    "AttributeError": "for Python's own import",
+    "argparse.ArgumentTypeError": "the parser of the command line shows its text and adds the code",
+    "OptionError": "`policy.messages.misconfigured` shows its text and adds the code",
+    "ShapeError": "`api._decode` shows its text as an unreadable answer",
+    "ProbeError": "a finding of the doctor, which has a name of its own",
+    "HostError": "its text has the code already",
+    "_DeferredError": "pulumi_policy shows it as a notice",
+}
+"""Exception -> why its text needs no code."""
+ELSEWHERE: Final = {
+    f"{PACKAGE}/emulator/": "the answers of the API, and errors for tests that drive the emulator",
+    f"{PACKAGE}/commands/emulator.py": "the command adds the code",
+    f"{PACKAGE}/policy/adapter.py": "`policy.messages.crashed` adds the code",
+    f"{PACKAGE}/policy/testing.py": "for the author of a test",
+    f"{PACKAGE}/policy/_analyzer.py": "for the author of a test",
+    f"{PACKAGE}/resources/_checks.py": "`resources._fields.checked` adds the code",
+    f"{PACKAGE}/resources/_references.py": "`resources._fields.checked` adds the code",
+    f"{PACKAGE}/cost/limit_options.py": "the parser of the command line adds the code",
+    f"{PACKAGE}/cost/snapshot.py": "an `InputError` has its text",
+    f"{PACKAGE}/cost/live.py": "the policy that asked for the account shows it",
+    f"{PACKAGE}/hosts/plugin/wire.py": "a contradiction in this package: an internal error",
+    f"{PACKAGE}/api/_transport.py": "`Transport` turns it into an error with a code",
+}
+"""Beginning of a path -> why the texts of built-in exceptions there need no code."""
+
+
+def coded() -> set[str]:
+    """Return the names of the classes below `StacksError`, whose text always has a code."""
+    bases = {
+        node.name: {ast.unparse(base) for base in node.bases}
+        for file in (ROOT / PACKAGE).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    }
+    found = {"StacksError"}
+    while more := {name for name, above in bases.items() if above & found} - found:
+        found |= more
+    return found
+
+
+@pytest.fixture(scope="module")
+def raised() -> list[Message]:
+    return messages()
+
+
+def test_every_error_that_reaches_a_user_has_a_code(raised: list[Message]) -> None:
+    known = coded() | NOT_SHOWN.keys()
+
+    without = [
+        str(message)
+        for message in raised
+        if message.kind.endswith("Error")
+        and message.kind not in known
+        and not message.text.endswith("]")
+        and not message.path.startswith(tuple(ELSEWHERE))
+    ]
+
+    assert without == []
+
+
+def test_the_lists_have_no_entry_that_nothing_needs(raised: list[Message]) -> None:
+    assert NOT_SHOWN.keys() <= {message.kind for message in raised}
+    for path in ELSEWHERE:
+        assert any(message.path.startswith(path) for message in raised), path
+
+
+def test_the_list_of_messages_finds_those_that_are_put_together(raised: list[Message]) -> None:
+    texts = {
+        message.path: message.text for message in raised if message.path.endswith("resources/provider.py")
+    }
+
+    assert 'the provider "{resource_name}" has no api_key' in "".join(
+        message.text for message in raised if message.path in texts
+    )
+    assert len(raised) > 250

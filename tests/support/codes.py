@@ -1,0 +1,20 @@
+"""The codes in what a user sees: at the end of every error, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+import typing
+
+from stacks_pulumi.error_codes import ErrorCode
+
+_CODE = re.compile(rf" \[(?:{'|'.join(typing.get_args(ErrorCode))})\]")
+
+
+def has_a_code(text: str) -> bool:
+    """Return whether there is a code anywhere in a text."""
+    return _CODE.search(text) is not None
+
+
+def has_one_code(text: str) -> bool:
+    """Return whether a text has one code, which is its end."""
+    return [found.end() for found in _CODE.finditer(text)] == [len(text)]
