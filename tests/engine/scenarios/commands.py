@@ -1,0 +1,77 @@
+"""Errors of the command `stacks-pulumi`."""
+
+from __future__ import annotations
+
+from tests.engine.scenarios.scenario import Scenario, command
+
+__all__ = ["COMMANDS"]
+
+COMMANDS = (
+    Scenario(
+        "invalid-argument",
+        "An argument of a command is wrong",
+        "Nothing was sent.",
+        "`stacks-pulumi COMMAND --help` lists the arguments.",
+        ("argument -n/--lines", "'many' is not a number from 1 to"),
+        program="",
+        act=command("logs", "web", "--lines", "many"),
+    ),
+    Scenario(
+        "invalid-file",
+        "A file does not have the needed content",
+        "The message says what the file has to be: an output of Pulumi, a budget file, or a snapshot.",
+        "Give the right file. `stacks-pulumi COMMAND --help` shows how to make it.",
+        ("this is neither JSON nor JSON lines that Pulumi writes",),
+        program="",
+        files={"plan.json": "Previewing update (dev)\n"},
+        act=command("cost", "plan.json"),
+    ),
+    Scenario(
+        "file-access",
+        "A file or a folder cannot be read or written",
+        "It does not exist, it exists and is not overwritten, or its permissions do not allow it.",
+        "Correct the path or the permissions.",
+        ("missing.json cannot be read: No such file or directory",),
+        program="",
+        act=command("cost", "missing.json"),
+    ),
+    Scenario(
+        "pulumi-failed",
+        "The command `pulumi` failed",
+        "Some commands run `pulumi`, to read a stack's settings or its state. The message is Pulumi's own.",
+        "Correct what it says. Run the command in the project's folder, or name the folder with `-C DIR`; elsewhere "
+        "the key is read from `STACKS_API_KEY`.",
+        ("no stack named 'prod'",),
+        program="",
+        act=command("logs", "web", "--stack", "prod"),
+    ),
+    Scenario(
+        "comment-failed",
+        "The comment with the costs was not posted",
+        "The token is missing or has too few permissions, or the run is not for a pull request.",
+        "Do what the message says; [cost](cost.md) has a workflow that works.",
+        ("set GITHUB_",),
+        program="",
+        files={"comment.md": "<!-- stacks-pulumi cost: default -->\n"},
+        act=command("cost", "comment", "github", "comment.md"),
+    ),
+    Scenario(
+        "missing-extra",
+        "A package of an extra is not installed",
+        "The provider needs few packages; the commands, the policies and the emulator need more.",
+        "Run the command in the message.",
+        ("werkzeug is not installed. It comes with the extra 'emulator': pip install",),
+        program="",
+        act=command("emulator", without="werkzeug"),
+    ),
+    Scenario(
+        "emulator-start",
+        "The emulator cannot start, or cannot use its file",
+        "The port is in use, or the state file is damaged or of another version.",
+        "Do what the message says: another `--port`, another `--state`.",
+        ("the state file notes.json is not an emulator's",),
+        program="",
+        files={"notes.json": "buy milk\n"},
+        act=command("emulator", "--state", "notes.json", "--port", "0"),
+    ),
+)
