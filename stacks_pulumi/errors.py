@@ -32,6 +32,7 @@ error's code in brackets, by which `docs/errors.md` lists it. It never contains 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,8 +86,8 @@ class StacksError(Exception):
 
     @property
     def reason(self) -> str:
-        """The part of the message that says what failed and why, without what to do."""
-        return self.message.partition("; ")[0]
+        """The part of the message that says what failed and why, without what to do: up to a semicolon."""
+        return re.split(r"; (?![^(]*\))", self.message, maxsplit=1)[0]
 
     def __str__(self) -> str:
         return with_code(self.message, self.code)

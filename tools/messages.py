@@ -72,14 +72,13 @@ def _in_module(module: ast.Module, path: str) -> Iterator[Message]:
 
 
 def _raised(call: ast.Call, names: Mapping[str, ast.expr]) -> tuple[str, str]:
+    for given in call.args:
+        if isinstance(given, ast.Call) and ast.unparse(given.func).endswith("Error"):
+            # An error inside a function that changes it, such as `shown_alone(ConfigError(msg))`.
+            return _raised(given, names)
     named = [keyword.value for keyword in call.keywords if keyword.arg == "message"]
     texts = [_text(given, names) for given in (*named, *call.args)]
-    sentences = [text for text in texts if " " in text] or texts
-    inner = next((given for given in call.args if isinstance(given, ast.Call)), None)
-    if sentences is texts and inner is not None:
-        # An error inside a function that changes it, such as `shown_alone(ConfigError(msg))`.
-        return _raised(inner, names)
-    return ast.unparse(call.func), "; ".join(sentences)
+    return ast.unparse(call.func), "; ".join([text for text in texts if " " in text] or texts)
 
 
 def _text(node: ast.expr, names: Mapping[str, ast.expr]) -> str:

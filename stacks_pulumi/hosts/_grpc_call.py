@@ -77,8 +77,8 @@ class GrpcCall(EngineCall):
     def fail_keeping_id(self, id_: str, outs: Mapping[str, Any], reasons: Sequence[str]) -> NoReturn:
         """End a create or an update that failed part-way, and keep the resource and its id in the state."""
         if self._context is None:
-            # Only the message can then contain the id.
-            self.fail("; ".join(reasons) + f" (it exists as {id_}: take it over with adopt, or delete it)")
+            # Only the message can then contain the id. The reasons come last, because they end with a code.
+            self.fail(f"it exists as {id_}: adopt it, or delete it; " + "; ".join(reasons))
         detail = provider_pb2.ErrorResourceInitFailed(
             id=id_, properties=self._to_struct(outs), reasons=[self.worded(reason) for reason in reasons]
         )

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pulumi_policy
 
+from stacks_pulumi.error_codes import with_code
 from stacks_pulumi.policy._sdk import write_properties
 from stacks_pulumi.policy.exemptions import Exemption, covering
 from stacks_pulumi.policy.findings import Deferred, Finding, Notice, Violation
@@ -180,10 +181,8 @@ def _stack_check(rule: StackRule, pack: Pack) -> Callable[[pulumi_policy.StackVa
         if not any(isinstance(finding, Deferred) for finding in rest):
             tell_sdk(args, rest, "the stack")
         else:
-            report(
-                f"{rule.name} deferred a value, which a rule for the whole stack must not do; please report it.",
-                None,
-            )
+            text = f"{rule.name} deferred a value, which a rule for the whole stack must not do; please report it."
+            report(with_code(text, "policy-crashed"), None)
 
     return check
 

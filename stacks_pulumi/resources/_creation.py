@@ -241,7 +241,7 @@ class Creation(ABC, Generic[T]):
         if owner.urn == self.op.call.urn:
             msg = (
                 f"{what} is what this resource replaces, so it cannot be created before the old one is deleted: set "
-                "opts=pulumi.ResourceOptions(delete_before_replace=True), which destroys its data"
+                "opts=pulumi.ResourceOptions(delete_before_replace=True), which deletes the old one first"
             )
             return ExistsError(msg, code="delete-before-replace", existing=thing)
         msg = (

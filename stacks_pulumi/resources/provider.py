@@ -65,7 +65,7 @@ class Provider(pulumi.ProviderResource):
         if given_key is None or (isinstance(given_key, str) and not given_key.strip()):
             # Without this check, the key of the stack's account would be used, and the containers created there.
             msg = f'the provider "{resource_name}" has no api_key: set the configuration that it is read from'
-            raise shown_alone(ConfigError(msg))
+            raise shown_alone(ConfigError(msg, code="missing-api-key"))
         name_pattern = name_pattern or pulumi.Config(NAMESPACE).get("namePattern")
         given = {
             "apiKey": api_key,

@@ -83,7 +83,7 @@ def test_failures_before_and_during_the_creation(
         program.format(app, sql, "") + "\n" + program.replace("link", "across").format(sql, theirs, "")
     )
     errors = "".join(stack.up_fails("--continue-on-error").errors)
-    assert f"a connection needs the container {theirs}, and this account has none of that id" in errors
+    assert f"a connection needs the container {theirs}, and the account has no container of that id" in errors
     assert f"a connection needs a container that runs, and {app} is stopped" in errors
     assert emulator.calls("connections.create") == 0
     emulator.drift.start("app")

@@ -207,8 +207,8 @@ def test_capped_agent(example: Make, emulator: Emulator) -> None:
     assert len(refused) == 2
     for text in refused:
         assert "may spend $10.00 a month and $8.00 is spent" in text
-        assert "costs $4.00 a month, $2.00 more than is left" in text
-        assert "It resets on" in text
+        assert "it costs $4.00 a month, $2.00 more than is left" in text
+        assert "The cap resets on" in text
     assert set(containers(emulator)) == {"worker-1", "worker-2"}
     assert set(stack.resources()) == {"worker-1", "worker-2"}
 

@@ -268,7 +268,8 @@ def test_a_misspelt_setting_or_wrong_value_blocks(guarded: Stack, tmp_path: Path
     misspelt = guarded.preview_fails(*packs(tmp_path, {name: {"misspelt": 1} for name in EVERY}))
     assert violations(misspelt).keys() == set(EVERY)
     assert all(
-        "is misconfigured, so nothing passes it: 'misspelt'" in text for text in violations(misspelt).values()
+        "is misconfigured, so it blocks every resource: 'misspelt'" in text
+        for text in violations(misspelt).values()
     )
 
     wrong = guarded.preview_fails(*packs(tmp_path, {"monthly-budget": {"max_monthly_usd": "12"}}))

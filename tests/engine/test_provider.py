@@ -63,7 +63,8 @@ stacks.AllowedIp("again", container=theirs, ip_address="198.51.100.0/24")
     stack.program(PROGRAM.format('stacks.Connection("across", source=theirs, target=ours)'))
     errors = stack.up_fails().errors
     assert any(
-        "this account has none of that id" in text and text.endswith("(account team-b)") for text in errors
+        "the account has no container of that id" in text and text.endswith("(account team-b) [not-found]")
+        for text in errors
     )
     assert len(addresses(emulator, "theirs")) == 2
 
@@ -80,7 +81,8 @@ def test_a_wrong_key_is_described_and_never_repeated(stack: Stack, emulator: Emu
     )
     malformed = stack.preview_fails()
     assert any(
-        "key is malformed (it has 4" in text and text.endswith("(account short)") for text in malformed.errors
+        "key is malformed (it has 4" in text and text.endswith("(account short) [malformed-api-key]")
+        for text in malformed.errors
     )
     assert "sk_stacks_1234" not in malformed.text
 
@@ -97,6 +99,8 @@ def test_a_wrong_key_is_described_and_never_repeated(stack: Stack, emulator: Emu
 
     result = stack.up_fails("--continue-on-error")
 
-    assert any("401" in text and text.endswith("(account revoked)") for text in result.errors)
+    assert any(
+        "401" in text and text.endswith("(account revoked) [api-key-refused]") for text in result.errors
+    )
     assert "asked: InvalidApiKeyError, list containers: " in result.text
     assert "0" * 64 not in result.text

@@ -99,3 +99,19 @@ def test_the_drawn_tree_is_the_real_one() -> None:
         path.append((depth, name))
 
     assert {kind.__name__: kind.__mro__[1].__name__ for kind in ALL} == drawn
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("list containers: the API failed (500); try again later", "list containers: the API failed (500)"),
+        ("it lacks a scope (403; it has a, b); make a key (soon)", "it lacks a scope (403; it has a, b)"),
+        (
+            "it was refused (400: taken; choose another); correct it",
+            "it was refused (400: taken; choose another)",
+        ),
+        ("nothing else", "nothing else"),
+    ],
+)
+def test_the_reason_ends_before_what_to_do(message: str, reason: str) -> None:
+    assert errors.ServerError(message).reason == reason
