@@ -60,7 +60,7 @@ def refuse_other_account(session: Session, id_: str, origin: str | None) -> None
     if accounts:
         msg = (
             f"{id_} is not in the account of this API key, whose containers are {min(accounts)}-...: configure the key "
-            "of the account that it was made with. (To create a new one in this account, give the resource another "
+            "of the account that has it. (To create a new one in this account, give the resource another "
             "name in the program)"
         )
         raise ConfigError(msg, code="other-account")
