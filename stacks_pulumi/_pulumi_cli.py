@@ -58,7 +58,9 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
             "the command `pulumi` is not on PATH: install Pulumi, or add its folder to PATH"
         ) from None
     except OSError as error:
-        raise PulumiError(f"the command `pulumi` does not start: {error.strerror}") from None
+        raise PulumiError(
+            f"the command `pulumi` does not start ({error.strerror}): install Pulumi again"
+        ) from None
     except subprocess.TimeoutExpired:
         msg = f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s: run it by hand to see what it waits for"
         raise PulumiError(msg) from None

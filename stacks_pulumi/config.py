@@ -348,7 +348,7 @@ def flag(key: str, text: str | None) -> bool:
     if text is None:
         return False
     if text.strip().lower() not in words:
-        msg = f"stacks:{key} is {_quoted(text)}: it is true or false"
+        msg = f"stacks:{key} is {_quoted(text)}, and must be true or false"
         raise ConfigError(msg)
     return words[text.strip().lower()]
 
@@ -359,6 +359,6 @@ def _count(key: str, text: str | None, default: int) -> int:
     # The engine may turn a whole number in an explicit provider's inputs into "60.0".
     digits = text.removesuffix(".0")
     if not (digits.isascii() and digits.isdigit() and int(digits) >= 1):
-        msg = f"stacks:{key} is {_quoted(text)}: it is a whole number, 1 or more"
+        msg = f"stacks:{key} is {_quoted(text)}, and must be a whole number, 1 or more"
         raise ConfigError(msg)
     return int(digits)

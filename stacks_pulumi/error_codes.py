@@ -68,8 +68,8 @@ ErrorCode = Literal[
     # Policies
     "policy-settings",
     "policy-crashed",
-    # Bugs, and what is left of a failed operation
-    "left-behind",
+    # Bugs, and a failed operation that could not be undone
+    "rollback-failed",
     "internal-error",
 ]
 """The codes of all errors. A code never changes its meaning, so that it can be searched for and tested."""

@@ -131,5 +131,5 @@ def path(*segments: str | int) -> str:
     texts = [str(segment) for segment in segments]
     for text in texts:
         if text in {"", ".", ".."}:
-            raise InvalidIdError(f"{text!r} is not a valid id or name in the STACKS API: pass the whole id")
+            raise InvalidIdError(f"{text!r} is not a valid id or name in the STACKS API")
     return "".join(f"/{quote(text, safe='')}" for text in texts)

@@ -96,7 +96,7 @@ def unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
     effect = (
         "nothing was changed: try again; if it persists, check the proxy and the base URL"
         if call.method == "GET"
-        else "it may have been carried out, so check before you try again"
+        else "the request may have been carried out, so check before you try again"
     )
     shown = f" ({status})" if status else ""
     return UnreadableAnswerError(

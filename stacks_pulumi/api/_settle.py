@@ -54,8 +54,8 @@ def settle(send: Handler, call: Call[T], look: Callable[[StacksError], T | None]
                 if not may_be_done(error):
                     raise error from None
                 msg = (
-                    f"{error.reason}; the look for its result failed too, so its outcome is unknown: look in the "
-                    "STACKS dashboard"
+                    f"{error.reason}; the look for its result failed too, so the outcome of the request is unknown: "
+                    "look in the STACKS dashboard"
                 )
                 raise replace(error, message=msg, code="outcome-unknown") from None
         if not result:

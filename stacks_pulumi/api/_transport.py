@@ -182,7 +182,7 @@ def _failure(
     elif call.method == "GET":
         effect = "nothing was changed"
     else:
-        effect = "it may have been carried out, so check before you try again"
+        effect = "the request may have been carried out, so check before you try again"
     return ConnectionFailedError(
         f"{scrub(call.what)}: {reason}; {effect}; check the network, the proxy and the base URL",
         operation=call.operation,

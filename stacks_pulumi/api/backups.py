@@ -143,7 +143,7 @@ class BackupsApi:
                     # The key was revoked during the wait.
                     msg = (
                         f"{error.message}. A backup of container {container_id} was started before that, and its id is "
-                        "not known: the clean-up deletes it after seven days"
+                        "not known: STACKS deletes it after seven days"
                     )
                     raise replace(error, message=msg) from None
                 assert found is not None  # noqa: S101  (the watch returns true only with a backup)

@@ -39,8 +39,8 @@ T = TypeVar("T", bound=_Named)
 
 PAUSES: Final = (1.0, 3.0, 8.0)
 _UNKNOWN: Final = (
-    "no list could be read after it, so its outcome is unknown: look in the STACKS dashboard before you try again, and "
-    "adopt or delete what the request has created"
+    "no list could be read after that, so the outcome of the request is unknown: look in the STACKS dashboard before "
+    "you try again, and adopt or delete the object if it exists"
 )
 _SUCCESS: Final = range(200, 300)
 _OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)

@@ -44,18 +44,20 @@ def _parse(raw: Any) -> tuple[Exemption, ...]:
 
 def _one(number: int, raw: Any) -> Exemption:
     if not isinstance(raw, Mapping) or not all(isinstance(value, str) for value in raw.values()):
-        raise OptionError(f"no. {number} is not an object of texts ({', '.join(_KEYS)})")
+        raise OptionError(f"entry {number} is not an object of texts ({', '.join(_KEYS)})")
     unknown = [key for key in raw if key not in _KEYS]
     if unknown:
-        raise OptionError(f"no. {number} has the unknown key {unknown[0]!r}; the keys are {', '.join(_KEYS)}")
+        raise OptionError(
+            f"entry {number} has the unknown key {unknown[0]!r}; the keys are {', '.join(_KEYS)}"
+        )
     if ("urn" in raw) == ("name" in raw):
-        raise OptionError(f"no. {number} takes exactly one of urn and name")
+        raise OptionError(f"entry {number} needs either urn or name, not both")
     if not raw.get("reason", "").strip():
-        raise OptionError(f"no. {number} has no reason")
+        raise OptionError(f"entry {number} has no reason")
     try:
         expires = datetime.date.fromisoformat(raw.get("expires", ""))
     except ValueError:
-        raise OptionError(f"no. {number} has no valid date in expires, such as 2030-12-31") from None
+        raise OptionError(f"entry {number} has no valid date in expires, such as 2030-12-31") from None
     return Exemption(raw.get("name"), raw.get("urn"), raw["reason"].strip(), expires)
 
 

@@ -50,7 +50,7 @@ def crashed(rule: Rule, subject: str, error: Exception) -> str:
     where = f"{place.filename.rsplit('/', 1)[-1]}, line {place.lineno}"
     text = (
         f"{rule.name} crashed on {subject} ({type(error).__name__} in {where}), so it is not known whether this is "
-        f"allowed. Please report it; until then, set {rule.name} to disabled to continue without it."
+        f"allowed. Correct the rule, or report it if it is one of this package's; until then, set it to disabled."
     )
     return with_code(text, "policy-crashed")
 

@@ -41,7 +41,9 @@ from stacks_pulumi.resources._identity import (
     Identity,
     find_container,
     identify,
+    other_container,
     same_instant,
+    uncertain,
 )
 from stacks_pulumi.resources._naming import NAME_PATTERN, how_to_rename
 from stacks_pulumi.resources._operation import Operation
@@ -84,7 +86,7 @@ class Lifecycle:
         identity = identify(olds, container)
         if identity is Identity.OTHER:
             self.op.warn(
-                f"{_other(id_, container)}: it is left alone, and {self.op.label!r} is reported as deleted"
+                f"{other_container(id_, container)}: it is left alone, and {self.op.label!r} is reported as deleted"
             )
             return None
         access = None
@@ -94,7 +96,7 @@ class Lifecycle:
             )
         inputs = observed(container, olds, access)
         if identity is Identity.UNCERTAIN:
-            self.op.warn(f"{_uncertain(id_, olds, container)}. It stays in the state. {self._remedies()}")
+            self.op.warn(f"{uncertain(id_, olds, container)}. It stays in the state. {self._remedies()}")
             inputs[IDENTITY_CONFLICT] = container.created_at
         return outputs(container, olds, inputs, access)
 
@@ -103,10 +105,12 @@ class Lifecycle:
         container = find_container(self.session, id_)
         identity = Identity.OTHER if container is None else identify(olds, container)
         if container is None or identity is Identity.OTHER:
+            gone = f"container {id_} is gone: it was deleted outside of this program"
             msg = (
-                f"container {id_} is gone: it was deleted outside of this program"
-                f"{'' if container is None else f', and {_other(id_, container)}, which is left alone'}. Run `pulumi "
-                "refresh` and then `pulumi up`, which creates it again"
+                f"{gone}. Run `pulumi refresh` and then `pulumi up`, which creates it again"
+                if container is None
+                else f"{gone}, and {other_container(id_, container)}, which is left alone. Run `pulumi refresh`, and "
+                "give this resource another name, because the other container has this one"
             )
             raise VanishedError(msg, subject=f"container {id_}")
         if identity is Identity.UNCERTAIN:
@@ -131,10 +135,10 @@ class Lifecycle:
             return
         identity = identify(olds, found)
         if identity is Identity.OTHER:
-            self.op.warn(f"{_other(id_, found)}: it is left alone")
+            self.op.warn(f"{other_container(id_, found)}: it is left alone")
             return
         if identity is Identity.UNCERTAIN:
-            msg = f"{_uncertain(id_, olds, found)}. It was not deleted. {self._remedies()}"
+            msg = f"{uncertain(id_, olds, found)}. It was not deleted. {self._remedies()}"
             raise StacksError(msg, code="identity-unclear")
         self.session.created.remove(id_)
         try:
@@ -160,7 +164,7 @@ class Lifecycle:
         differences = differences_to(inputs, container)
         if inputs.get("adopt") != "if_matching" or differences:
             hint = f" It differs from the program: {'; '.join(differences)}." if differences else ""
-            msg = f"{_uncertain(id_, olds, container)}. It was not changed.{hint} {self._remedies()}"
+            msg = f"{uncertain(id_, olds, container)}. It was not changed.{hint} {self._remedies()}"
             raise StacksError(msg, code="identity-unclear")
         self.op.inform(
             f"adopted {id_}, created at {container.created_at}: from now on this stack changes and deletes it"
@@ -339,7 +343,7 @@ class ContainerCreation(Creation[models.Container]):
         return (
             f'container "{self.inputs["name"]}" ({thing.id}) was {done} but is not ready: {_reason(error, "create")}. '
             f"{self._lifecycle.last_log_lines(thing.id)}It is in the state and it is billed: `pulumi up` "
-            f"{again}, `pulumi destroy` deletes it"
+            f"{again}. To delete only this container, remove it from the program"
         )
 
     def describe(self, thing: models.Container) -> str:
@@ -387,14 +391,3 @@ def _reason(error: StacksError, timeout: Literal["create", "update"]) -> str:
     if isinstance(error, UnexpectedStateError):
         return f'its status is "{error.last_state}" after {error.elapsed:.0f} s'
     return error.message
-
-
-def _other(id_: str, found: models.Container) -> str:
-    return f"the id {id_} belongs to another container now ({found.template}, created at {found.created_at})"
-
-
-def _uncertain(id_: str, stored: Mapping[str, Any], found: models.Container) -> str:
-    return (
-        f"the container {id_} was created at {found.created_at}, and the one in the state at "
-        f"{stored.get('created_at')}: it may be another stack's container with the same name"
-    )

@@ -214,10 +214,11 @@ class Creation(ABC, Generic[T]):
             raise self._owned(what, owner, thing) from None
         differences = self.differences(thing)
         if differences:
+            adopt = "" if adopts(self.session, self.inputs) else f" and write {self.adopting()}"
             msg = (
                 f"{what} exists already and is not what the program asks for: {'; '.join(differences)}. Give this "
-                "resource another name; or change the program to match what exists, and then adopt it: write "
-                f"{self.adopting()}. `stacks-pulumi account` shows which stack owns it"
+                "resource another name, or change the program to match what exists"
+                f"{adopt}. `stacks-pulumi account` shows which stack owns it"
             )
             raise ExistsError(msg, code="exists-but-differs", existing=thing) from None
         if adopts(self.session, self.inputs):
@@ -240,8 +241,9 @@ class Creation(ABC, Generic[T]):
     def _owned(self, what: str, owner: Owner, thing: T) -> ExistsError:
         if owner.urn == self.op.call.urn:
             msg = (
-                f"{what} is what this resource replaces, so it cannot be created before the old one is deleted: set "
-                "opts=pulumi.ResourceOptions(delete_before_replace=True), which deletes the old one first"
+                f"{what} is what this resource replaces, and the new one cannot be created while the old one has its "
+                "name: to keep it and its data, remove the option that asks for the replacement; to replace it, set "
+                "opts=pulumi.ResourceOptions(delete_before_replace=True), which destroys the old one and its data"
             )
             return ExistsError(msg, code="delete-before-replace", existing=thing)
         msg = (

@@ -26,8 +26,10 @@ __all__ = [
     "find_container",
     "identify",
     "is_before",
+    "other_container",
     "rebinds",
     "same_instant",
+    "uncertain",
 ]
 
 CONTAINER_CREATED_AT: Final = "container_created_at"
@@ -116,3 +118,16 @@ def creation_time(session: Session, id_: str) -> str | None:
 def rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     """Return whether the program asks to adopt the container that has the id now."""
     return news.get("adopt") == "if_matching" and olds.get(IDENTITY_CONFLICT) is not None
+
+
+def other_container(id_: str, found: models.Container) -> str:
+    """Return the description of a container that only has the id of ours."""
+    return f"the id {id_} belongs to another container now ({found.template}, created at {found.created_at})"
+
+
+def uncertain(id_: str, stored: Mapping[str, Any], found: models.Container) -> str:
+    """Return the description of a container that may be ours or another one."""
+    return (
+        f"the container {id_} was created at {found.created_at}, and the one in the state at "
+        f"{stored.get('created_at')}: it may be another stack's container with the same name"
+    )

@@ -107,7 +107,7 @@ class Operation:
 
     def report(self, message: str) -> None:
         """Show an error that stays, on stderr too, because the engine may be gone: something is left in the account."""
-        text = with_code(message, "left-behind")
+        text = with_code(message, "rollback-failed")
         self.call.error(text)
         print(f"stacks-pulumi: {self.label}: {text}", file=sys.stderr, flush=True)  # noqa: T201  (works without the engine)
 

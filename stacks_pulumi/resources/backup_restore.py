@@ -112,7 +112,7 @@ def _restore(session: Session, op: Operation, inputs: dict[str, Any]) -> None:
             raise
         # A second restore would overwrite the data written since the first one, so treat it as done.
         msg = (
-            f"the outcome of the restore of backup {number} is unknown: {error.message}. Look at the data; to "
-            "restore it (again), change `triggers`. `pulumi up` alone does not"
+            f"the outcome of the restore of backup {number} is unknown: {error.message}. Look at the data. To "
+            "restore again, change `triggers`: `pulumi up` alone does not repeat the restore"
         )
         raise InitFailedError(msg, code="outcome-unknown", id=str(number), outs=inputs) from None

@@ -48,8 +48,8 @@ DRIFTS = (
     "backup will fail",
 )
 
-UNKNOWN_OUTCOME = "its outcome is unknown"
-"""The text in an error if the outcome of its request is unknown."""
+UNKNOWN_OUTCOME = "[outcome-unknown]"
+"""The code of an error if the outcome of its request is unknown."""
 
 picks = st.integers(0, 99)
 edits: st.SearchStrategy[Edit] = st.tuples(

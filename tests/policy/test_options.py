@@ -52,27 +52,27 @@ def problems(policy: str, **config: Any) -> list[str]:
         ("naming", {"pattern": "a{99999999999999999}"}, "'pattern' is not a regular expression"),
         ("naming", {"pattern": "(" * 9000 + ")" * 9000}, "'pattern' is not a regular expression"),
         ("naming", {"exempt": {}}, "'exempt' is not a list"),
-        ("naming", {"exempt": ["web"]}, "'exempt' no. 1 is not an object of texts"),
+        ("naming", {"exempt": ["web"]}, "'exempt' entry 1 is not an object of texts"),
         (
             "naming",
             {"exempt": [{"name": "a", "reason": "b"}]},
-            "'exempt' no. 1 has no valid date in expires, such as 2030-12-31",
+            "'exempt' entry 1 has no valid date in expires, such as 2030-12-31",
         ),
-        ("naming", {"exempt": [{"name": "a", "expires": "2030-01-01"}]}, "'exempt' no. 1 has no reason"),
+        ("naming", {"exempt": [{"name": "a", "expires": "2030-01-01"}]}, "'exempt' entry 1 has no reason"),
         (
             "naming",
             {"exempt": [{"name": "a", "reason": " ", "expires": "2030-01-01"}]},
-            "'exempt' no. 1 has no reason",
+            "'exempt' entry 1 has no reason",
         ),
         (
             "naming",
             {"exempt": [{"reason": "b", "expires": "2030-01-01"}]},
-            "'exempt' no. 1 takes exactly one of urn and name",
+            "'exempt' entry 1 needs either urn or name, not both",
         ),
         (
             "naming",
             {"exempt": [{"nmae": "a", "reason": "b", "expires": "2030-01-01"}]},
-            "'exempt' no. 1 has the unknown key 'nmae'",
+            "'exempt' entry 1 has the unknown key 'nmae'",
         ),
     ],
 )

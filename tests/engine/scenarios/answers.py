@@ -95,9 +95,10 @@ db = stacks.Container(
     ),
     Scenario(
         "payment-required",
-        "The account cannot pay (402)",
-        "The account has no payment method, or the answer does not say that a cap is reached. Nothing was created.",
-        "Add a payment method in the dashboard.",
+        "The account or the key cannot pay (402)",
+        "The account has no payment method. Or the key's spending cap is reached, and the answer does not say so. "
+        "Nothing was created.",
+        "Add a payment method in the dashboard, or raise the key's spending cap.",
         ("the account cannot pay for it (402",),
         prepare=_cannot_pay,
     ),
@@ -113,7 +114,7 @@ db = stacks.Container(
         "dashboard-only",
         "No API key may do this (403)",
         "The API allows the operation only to a person in the dashboard. By the "
-        "[guide](https://docs.stackshosting.cloud), no operation of this package is one today.",
+        "[guide](https://docs.stackshosting.cloud), no operation of this package is dashboard-only today.",
         "Do it in the dashboard, and run `pulumi refresh`.",
         ("no API key may do this (403", "do it in the STACKS dashboard"),
         prepare=_Fault(
@@ -173,9 +174,9 @@ db = stacks.Container(
     ),
     Scenario(
         "server-error",
-        "The API fails (500)",
+        "The API fails (500, 502, 503, 504)",
         "Requests that are safe to repeat are repeated. After a failed create, the provider lists the "
-        "containers again. The container is not there, so nothing was created.",
+        "containers again. After this error the container was not in the list, so nothing was created.",
         "Try again later. If it persists, contact STACKS support with the time and the request.",
         ('create container "web"', "500"),
         prepare=_Fault("containers.create", "status", None, code=500),
@@ -184,7 +185,8 @@ db = stacks.Container(
         "wrong-base-url",
         "The API is not at the base URL",
         "The server answers 404 to a path that every account has, so nothing is treated as deleted.",
-        "Correct `stacks:baseUrl` or `STACKS_BASE_URL`; it ends in `/api/v1`.",
+        "Correct `stacks:baseUrl` or `STACKS_BASE_URL`; it ends in `/api/v1`. Then run `pulumi up`; to refresh or "
+        "destroy, add `--run-program`.",
         ("the API is not at http://127.0.0.1", "https://"),
         prepare=_wrong_path,
     ),
@@ -192,7 +194,9 @@ db = stacks.Container(
         "connection-failed",
         "No connection to the API",
         "The network, a proxy or the DNS lookup of the server failed. The message says whether the request was sent.",
-        "Check the network, the proxy (`HTTPS_PROXY`) and the base URL; `stacks-pulumi doctor` tries them.",
+        "Check the network, the proxy (`HTTPS_PROXY`) and the base URL; `stacks-pulumi doctor` tries them. If the "
+        "message says that the request may have been carried out, look at `stacks-pulumi account --children` before "
+        "you try again.",
         ("no connection to", "nothing was sent"),
         prepare=_no_server,
     ),
@@ -201,7 +205,9 @@ db = stacks.Container(
         "An answer cannot be understood",
         "It is cut off, is not JSON, or comes from a proxy. A list that is not complete is never used to decide that "
         "something was deleted.",
-        "Try again. If it persists, check the proxy and the base URL; `pulumi up --debug` shows each request.",
+        "Try again. If it persists, check the proxy and the base URL; `pulumi up --debug` shows each request. If the "
+        "message says that the request may have been carried out, look at `stacks-pulumi account --children` before "
+        "you try again.",
         ("the API's answer (200) cannot be understood",),
         prepare=_Fault("containers.list", "truncated", None),
     ),
@@ -210,13 +216,13 @@ db = stacks.Container(
         "It is not known whether a request was carried out",
         "The answer was lost, and the lists after it could not be read. The request may have created the container.",
         "Look in the dashboard. If the container exists, adopt it, or delete it there. `pulumi up` looks first and "
-        "does not create a second one. After a BackupRestore, look at the data.",
-        ("its outcome is unknown", "look in the STACKS dashboard before you try again"),
+        "does not create a second one. After a BackupRestore, look at the data; to restore again, change `triggers`.",
+        ("the outcome of the request is unknown", "look in the STACKS dashboard before you try again"),
         prepare=_lost,
     ),
     Scenario(
         "api-error",
-        "The API refuses with another status",
+        "The API refuses with a status that its documentation does not have",
         "The [guide](https://docs.stackshosting.cloud) does not describe the status. The message has the API's words.",
         "Correct what the message names. If that does not help, contact STACKS support.",
         ("the API refused (451: Not in your country)",),

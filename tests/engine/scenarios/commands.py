@@ -38,9 +38,10 @@ COMMANDS = (
     Scenario(
         "pulumi-failed",
         "The command `pulumi` failed",
-        "Some commands run `pulumi`, to read a stack's settings or its state. The message is Pulumi's own.",
-        "Correct what it says. Run the command in the project's folder, or name the folder with `-C DIR`; elsewhere "
-        "the key is read from `STACKS_API_KEY`.",
+        "Some commands run `pulumi`, to read a stack's settings or its state. It is not installed, did not end in "
+        "time, or reported an error, which the message has.",
+        "Correct what it says. Run the command in the project's folder, or name the folder with `-C DIR`. Outside of "
+        "it, set `STACKS_API_KEY`.",
         ("no stack named 'prod'",),
         program="",
         act=command("logs", "web", "--stack", "prod"),

@@ -51,11 +51,12 @@ EXISTING = (
     Scenario(
         "already-exists",
         "The object exists already",
-        "It is not in this stack's state. An earlier run may have been killed, or another stack may own it. It is "
-        "adopted only if the program asks for it; nothing was changed.",
-        "Find its owner with [`stacks-pulumi account`](account.md). If it is yours, adopt it with the line in the "
-        "message. If it is another stack's, give this stack other names ([several stacks](several-stacks.md)). "
-        "[More on taken names](troubleshooting.md#the-name-is-taken).",
+        "This resource does not own it. An interrupted run, another stack or a person created it, or this program "
+        "under another resource name. It is adopted only if the program asks for it; nothing was changed.",
+        "Find its owner with [`stacks-pulumi account --children`](account.md). If no stack owns it, adopt it with the "
+        "line in the message. If another stack owns it, give this stack other names ([several "
+        "stacks](several-stacks.md)). If this program created it under another resource name, add an alias. [More on "
+        "taken names](troubleshooting.md#the-name-is-taken).",
         ('the container "web" (usr-', 'stacks.Container("web", ..., adopt="if_matching")'),
         prepare=_taken,
         account=frozenset({"web"}),
@@ -77,11 +78,12 @@ EXISTING = (
     ),
     Scenario(
         "delete-before-replace",
-        "A replacement needs the name of the old object",
-        "Pulumi creates the new object first, and a name can exist only once. The plugin does not see the option that "
-        "asks for the replacement here, so it cannot change the order. Nothing was changed.",
-        "Set `opts=pulumi.ResourceOptions(delete_before_replace=True)`. A replacement destroys the data.",
-        ("is what this resource replaces", "set the option deleteBeforeReplace: true"),
+        "A replacement cannot be created while the old object has its name",
+        "Pulumi creates the new object first, and a name can exist only once. It does not tell the native plugin, "
+        "which this program uses, that `replace_on_changes` asks for a replacement. Nothing was changed.",
+        "To keep the data, remove the option that asks for the replacement. To replace the container and destroy its "
+        "data, set `opts=pulumi.ResourceOptions(delete_before_replace=True)`.",
+        ("is what this resource replaces", "set the option deleteBeforeReplace: true, which destroys"),
         program="""web = stacks.Container(
     "web",
     template="nodejs",
@@ -115,7 +117,8 @@ EXISTING = (
         "deleted-outside",
         "The object was deleted outside of the program",
         "It is in the state and no longer in the account, so it cannot be changed.",
-        "Run `pulumi refresh` and then `pulumi up`, which creates it again, without its former data.",
+        "Run `pulumi refresh` and then `pulumi up`, which creates it again, without its former data. If another "
+        "container has its id now, this resource needs another name.",
         ("is gone: it was deleted outside of this program", "pulumi refresh"),
         program=_RESTARTED,
         prepare=_deleted,

@@ -45,7 +45,7 @@ POLICIES = (
         "A policy failed with an exception",
         "It is not known whether the policy would allow the resource, so it does not pass. The message has the type of "
         "the exception and its place, and none of the resource's values.",
-        "Correct the rule if it is your own; otherwise report it. Until then, set the policy to `disabled`.",
+        "Correct the rule, or report it if it is one of this package's. Until then, set the policy to `disabled`.",
         ("short-names crashed on", "AttributeError", "line 5"),
         files={
             "our-rules/PulumiPolicy.yaml": "runtime: python\n",

@@ -132,7 +132,8 @@ PROGRAMS = (
     Scenario(
         "value-not-known",
         "A data function got an output",
-        "A plain data function answers immediately, and the value of an output is known only later.",
+        "A plain data function answers immediately. The value of an output, or of a provider's key that is an output, "
+        "is known only later.",
         "Call the form with `_output`, which waits for the value.",
         ("get_container: an argument is an output", "call get_container_output"),
         program=f"{WEB}\nfound = stacks.get_container(web.id)",
@@ -160,7 +161,8 @@ PROGRAMS = (
     Scenario(
         "unknown-type",
         "This version does not have the resource or the function",
-        "A newer version of the package wrote the state, or the program's SDK is newer than the plugin.",
+        "The type or the function is misspelt, a newer version of the package wrote the state, or the program's SDK is "
+        "newer than the plugin.",
         "Check the spelling, or install the version that the program or the state needs.",
         ("stacks has no resource 'stacks:index:Database'", "install a newer plugin"),
         program='db = pulumi.CustomResource("stacks:index:Database", "db", {})',

@@ -38,7 +38,8 @@ SETTINGS = (
         "Neither the stack's configuration nor the environment has a key. The preview of a new stack works without "
         "one; the first operation that needs the API fails. Nothing was sent.",
         "Run `pulumi config set stacks:apiKey --secret`, or set `STACKS_API_KEY`. "
-        "An explicit provider takes it as `api_key`.",
+        "An explicit provider takes it as `api_key`. "
+        "`pulumi refresh` and `pulumi destroy` do not read a new configuration: add `--run-program`.",
         ("no STACKS API key is configured", "pulumi config set stacks:apiKey --secret", "STACKS_API_KEY"),
         prepare=_missing,
         both_sdks=True,
@@ -77,8 +78,8 @@ SETTINGS = (
         "All containers of an account have ids with the same beginning. With another account's key every resource "
         "would seem to be deleted, so nothing is changed and nothing is removed from the state. The key of an account "
         "without containers is refused too.",
-        "Configure the key of the account that has the containers. `stacks-pulumi account` lists the containers of a "
-        "key's account.",
+        "Configure the key of the account that has the containers, and run `pulumi up`; to refresh or destroy, add "
+        "`--run-program`. `stacks-pulumi account` lists the containers of a key's account.",
         ("was created with another API key",),
         act=PREVIEW,
         prepare=_of_another_account,

@@ -55,8 +55,8 @@ WAITS = (
         "A container or a backup did not reach the wanted status",
         "For instance, a container does not boot. It exists and is billed, so it stays in the state with its id. The "
         "message has its last log lines.",
-        "Fix what the log shows (`stacks-pulumi logs NAME` shows more of it). The next `pulumi up` starts it again; "
-        "`pulumi destroy` deletes it.",
+        "Fix what the log shows (`stacks-pulumi logs NAME` shows more of it). The next `pulumi up` tries to "
+        "start it again. To delete only this container, remove it from the program.",
         (
             'container "web" (usr-',
             "was created but is not ready",
@@ -72,8 +72,9 @@ WAITS = (
         "timed-out",
         "A wait timed out",
         "The [default](configuration.md#timeouts) is 10 minutes for a create or update, 30 for a backup and 5 for a "
-        "deletion. The object exists and is billed, so it stays in the state with its id.",
-        "Run `pulumi up` again, which waits for it again. `custom_timeouts` allows more time.",
+        "deletion. After a create or an update the object exists and is billed; a deletion may still be in progress. "
+        "The object stays in the state with its id.",
+        "Run the same command again, which waits again. `custom_timeouts` allows more time.",
         (
             'it is still "pending" after 3 s',
             "(timed out; custom_timeouts=pulumi.CustomTimeouts(create=",
@@ -109,12 +110,12 @@ WAITS = (
         state=frozenset({"sql"}),
     ),
     Scenario(
-        "left-behind",
+        "rollback-failed",
         "An operation failed, and its rollback failed too",
-        "The account has something that the state does not have, or lacks something that it has. The message says "
-        "what. It follows the error that caused it.",
-        "Follow the message; mostly `pulumi up` completes it. `stacks-pulumi account` lists what is in the account "
-        "and in no state.",
+        "The account has an object that is not in the state, or the state has one that is no longer in the account. "
+        "The output has another error, with the cause.",
+        "Follow the message; mostly `pulumi up` completes it. `stacks-pulumi account --children` lists what is in the "
+        "account and in no state.",
         ("can no longer reach", "adding the old entry back failed too", "`pulumi up` adds it again"),
         program=_OFFICE % "Oslo",
         prepare=_cannot_be_put_back,

@@ -85,7 +85,7 @@ def test_a_503_whose_looks_fail_is_an_unknown_outcome(clock: FakeClock, looks: l
     script = Script(containers__list=[listed(), *looks], containers__create=FULL)
 
     with pytest.raises(
-        errors.ServerError, match="its outcome is unknown: look in the STACKS dashboard"
+        errors.ServerError, match="the outcome of the request is unknown: look in the STACKS dashboard"
     ) as caught:
         create(script, clock)
 
@@ -127,7 +127,7 @@ def test_an_earlier_unreadable_row_is_not_the_new_container(clock: FakeClock) ->
     looks: list[Reply] = [rows({"id": [], "name": "web"}), rows(entry("web"))]
     script = Script(containers__list=looks, containers__create=LOST)
 
-    with pytest.raises(errors.ConnectionFailedError, match="its outcome is unknown"):
+    with pytest.raises(errors.ConnectionFailedError, match="the outcome of the request is unknown"):
         create(script, clock)
     assert script.operations.count("containers.create") == 1
 

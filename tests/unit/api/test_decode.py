@@ -113,7 +113,7 @@ def test_a_redirect_without_a_target_is_reported(location: str) -> None:
 
 
 def test_an_unreadable_answer_to_a_write_warns_that_it_may_have_happened() -> None:
-    with pytest.raises(errors.UnreadableAnswerError, match="it may have been carried out"):
+    with pytest.raises(errors.UnreadableAnswerError, match="the request may have been carried out"):
         decode(Answer(200, {}, b"?"), method="PUT")
 
 

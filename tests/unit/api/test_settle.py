@@ -203,7 +203,9 @@ def test_a_failed_look_is_an_unknown_outcome(
     with pytest.raises(errors.ApiError) as failed:
         case.run(clock, answers, refusal(500))
 
-    assert ("so its outcome is unknown: look in the STACKS dashboard" in failed.value.message) is unknown
+    assert (
+        "so the outcome of the request is unknown: look in the STACKS dashboard" in failed.value.message
+    ) is unknown
     assert (failed.value.code == "outcome-unknown") is unknown
 
 

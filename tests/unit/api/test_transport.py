@@ -198,7 +198,8 @@ def test_a_write_with_unknown_outcome_reports_it(http: responses.RequestsMock, t
     http.post(f"{TRANSPORT_URL}/anything", body=requests.ReadTimeout("x"))
 
     with pytest.raises(
-        errors.ConnectionFailedError, match="it may have been carried out, so check before you try again"
+        errors.ConnectionFailedError,
+        match="the request may have been carried out, so check before you try again",
     ):
         transport(a_call("POST"))
 

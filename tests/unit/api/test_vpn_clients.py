@@ -86,7 +86,7 @@ def test_a_refused_repeat_after_an_assumed_look_leaves_the_outcome_unknown(clock
     def script() -> Script:
         return Script(vpn_clients__list=ok(["odd"]), vpn_clients__add=[refusal(504), refusal(400)])
 
-    with pytest.raises(errors.ServerError, match="its outcome is unknown"):
+    with pytest.raises(errors.ServerError, match="the outcome of the request is unknown"):
         VpnClientsApi(chain(script(), clock), clock).add("v", "laptop", before=())
     # A look before has shown what the list is like, so the refusal counts.
     with pytest.raises(errors.BadRequestError):
