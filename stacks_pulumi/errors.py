@@ -63,6 +63,7 @@ __all__ = [
     "WaitCancelledError",
     "WaitError",
     "WaitTimeoutError",
+    "with_account",
 ]
 
 
@@ -95,6 +96,11 @@ class StacksError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # An exception is otherwise pickled by its positional arguments, and `code` is a keyword.
         return _restored, (type(self), self.__dict__)
+
+
+def with_account(message: str, account: str | None) -> str:
+    """Return a message with the name of an explicit provider's account; unchanged if there is none."""
+    return message if account is None else f"{message} (account {account})"
 
 
 def _restored(kind: type[StacksError], values: dict[str, Any]) -> StacksError:

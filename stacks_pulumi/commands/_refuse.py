@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from stacks_pulumi.error_codes import with_code
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.errors import ConfigError, StacksError
 
-__all__ = ["refuse"]
+__all__ = ["not_a_folder", "refuse"]
 
 
-def refuse(command: str, error: StacksError | OSError) -> int:
+def not_a_folder(folder: Path) -> ConfigError:
+    """Return the error for a project's folder that is not one."""
+    return ConfigError(f"{folder} is not a folder: name the project's folder with -C", code="file-access")
+
+
+def refuse(command: str, error: StacksError | OSError, *, exit_code: int = 1) -> int:
     """Print why a command ended, in one line; return its exit code."""
     text = str(error) if isinstance(error, StacksError) else with_code(str(error), "file-access")
     sys.stderr.write(f"stacks-pulumi {command}: {' '.join(text.split())}\n")
-    return 1
+    return exit_code

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
-from stacks_pulumi.commands._refuse import refuse
-from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.commands._refuse import not_a_folder, refuse
+from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
@@ -83,7 +83,7 @@ def settings_of(command: str, folder: Path, stack: str | None) -> AccountSetting
         ConfigError: There is no key, or a setting is malformed.
     """
     if not folder.is_dir():
-        raise ConfigError(f"{folder} is not a folder: name the project's folder with -C", code="file-access")
+        raise not_a_folder(folder)
     if stack is None and find_project(folder) is None:
         return config.load()
     try:

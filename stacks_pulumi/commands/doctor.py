@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.error_codes import with_code
+from stacks_pulumi.commands._refuse import not_a_folder, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,9 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     folder = Path(arguments.cwd)
     if not folder.is_dir():
-        text = f"{folder} is not a folder: name the project's folder with -C"
-        sys.stderr.write(f"stacks-pulumi doctor: {with_code(text, 'file-access')}\n")
-        return 2
+        return refuse("doctor", not_a_folder(folder), exit_code=2)
     facts = Facts(
         folder.resolve(),
         os.environ,

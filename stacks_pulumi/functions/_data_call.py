@@ -15,7 +15,7 @@ from pulumi.runtime.settings import get_monitor
 from stacks_pulumi import config
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.config import NAMESPACE
-from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.errors import ConfigError, StacksError, with_account
 from stacks_pulumi.functions import results
 from stacks_pulumi.functions.questions import QUESTIONS, answer
 from stacks_pulumi.resources._run_errors import shown_alone
@@ -47,8 +47,7 @@ def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
         return results.result(answer(session_for(config.load(_settings(provider))), name, arguments))
     except StacksError as error:
         account = None if provider is None or provider.settings is None else provider.settings[_ACCOUNT]
-        message = error.message if account is None else f"{error.message} (account {account})"
-        raise shown_alone(replace(error, message=message)) from None
+        raise shown_alone(replace(error, message=with_account(error.message, account))) from None
 
 
 def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -> Any:

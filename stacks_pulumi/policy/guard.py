@@ -118,7 +118,7 @@ class StacksGuard:
         if not targets:
             policies = ", ".join(policy for policy, _ in _FAN_OUT[argument])
             msg = f"{argument} is set, but no policy that uses it is in the pack: add one of {policies}"
-            raise ValueError(with_code(msg, "policy-settings"))
+            raise _wrong(msg)
         for policy, option in targets:
             self._config.setdefault(policy, {})[option] = value
 
@@ -160,11 +160,15 @@ class StacksGuard:
         )
 
 
+def _wrong(message: str) -> ValueError:
+    return ValueError(with_code(message, "policy-settings"))
+
+
 def _list(values: Iterable[str], argument: str) -> list[str]:
     # Python treats a text as a list of its letters, so the pack would have wrong policies.
     if isinstance(values, str):
         msg = f"{argument} is the text {values!r}: it must be a list, such as [{values!r}]"
-        raise ValueError(with_code(msg, "policy-settings"))  # noqa: TRY004  (every wrong setting is a ValueError here)
+        raise _wrong(msg)
     return list(values)
 
 
@@ -173,7 +177,7 @@ def _once(names: list[str]) -> None:
     double = [name for number, name in enumerate(names) if name in names[:number]]
     if double:
         msg = f"two policies of this pack are called {double[0]!r}: give yours another name"
-        raise ValueError(with_code(msg, "policy-settings"))
+        raise _wrong(msg)
 
 
 def _known(names: Iterable[str], known: Iterable[str], argument: str) -> None:
@@ -182,7 +186,7 @@ def _known(names: Iterable[str], known: Iterable[str], argument: str) -> None:
         msg = (
             f"{argument} names {missing[0]!r}, which is not a policy of this pack: it has {', '.join(known)}"
         )
-        raise ValueError(with_code(msg, "policy-settings"))
+        raise _wrong(msg)
 
 
 def _level_alone(properties: Mapping[str, Any]) -> None:
@@ -190,11 +194,11 @@ def _level_alone(properties: Mapping[str, Any]) -> None:
     options = [option for option in properties if option != "enforcementLevel"]
     if options:
         msg = f"config sets {options[0]!r} for 'all', which takes a level and nothing else: set it for each policy"
-        raise ValueError(with_code(msg, "policy-settings"))
+        raise _wrong(msg)
 
 
 def _level(level: str, policy: str) -> str:
     if level not in get_args(Level):
         msg = f"the level of {policy!r} is {level!r}: it must be one of {', '.join(get_args(Level))}"
-        raise ValueError(with_code(msg, "policy-settings"))
+        raise _wrong(msg)
     return level

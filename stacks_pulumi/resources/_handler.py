@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from stacks_pulumi import config
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.error_codes import ErrorCode, with_code
-from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError
+from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError, with_account
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources._adoptions import adopted_elsewhere
 from stacks_pulumi.resources._changed_outside import changed_outside, found_changed
@@ -75,9 +75,7 @@ class ResourceHandler(Noun):
             self._settings = config.load(texts)
         except ConfigError as error:
             account = texts.get(f"{config.NAMESPACE}:account")
-            self._settings = (
-                error if account is None else replace(error, message=f"{error.message} (account {account})")
-            )
+            self._settings = replace(error, message=with_account(error.message, account))
             return None
         return self._settings.max_concurrency
 
@@ -305,10 +303,9 @@ class ResourceHandler(Noun):
 
     def _shown(self, message: str, code: ErrorCode) -> str:
         """Return a message as the user sees it: without the key, with the name of an explicit provider's account."""
-        message = self._scrubbed(message)
-        if isinstance(self._settings, AccountSettings) and self._settings.account:
-            message = f"{message} (account {self._settings.account})"
-        return with_code(message, code)
+        # The error of malformed settings has the account already.
+        account = self._settings.account if isinstance(self._settings, AccountSettings) else None
+        return with_code(with_account(self._scrubbed(message), account), code)
 
     def _scrubbed(self, text: str) -> str:
         if isinstance(self._settings, ConfigError) or not self._settings.api_key:

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 
 from stacks_pulumi.config import KEYS, NAMESPACE, load
-from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.errors import ConfigError, with_account
 from stacks_pulumi.resources._literals import AdoptMode
 from stacks_pulumi.resources._run_errors import shown_alone
 
@@ -85,7 +85,7 @@ class Provider(pulumi.ProviderResource):
             load(plain, {name: value for name, value in os.environ.items() if name == "STACKS_ALLOW_HTTP"})
         except ConfigError as error:
             # The error is in the user's program, where only the message helps and no traceback through this package.
-            raise shown_alone(replace(error, message=f"{error.message} (account {resource_name})")) from None
+            raise shown_alone(replace(error, message=with_account(error.message, resource_name))) from None
         inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
         self.adopt = adopt

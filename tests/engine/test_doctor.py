@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,15 +31,7 @@ class Diagnosis:
 
 def command(stack: Stack, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `stacks-pulumi` in the project's folder, as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "stacks_pulumi", *arguments],
-        cwd=stack.folder,
-        env={**stack.env, **environment},
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=100,
-    )
+    return stack.python("-m", "stacks_pulumi", *arguments, **environment)
 
 
 def paste(stack: Stack, line: str) -> None:

@@ -243,6 +243,19 @@ class Stack:
         """Run another command of the engine, which must succeed; return its standard output."""
         return self._run(*arguments).stdout
 
+    def python(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run Python in the project's folder; it may succeed or fail."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**self.env, **environment},
+            text=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=100,
+            check=False,
+        )
+
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         done = self._command(*arguments, "--non-interactive")
         assert done.returncode == 0, f"pulumi {' '.join(arguments)}:\n{done.stdout}{done.stderr}"

@@ -151,9 +151,7 @@ def _key(facts: Facts, value: str, source: str) -> Diagnosis:
     try:
         config.check_api_key(value)
     except ConfigError as error:
-        # The part after that says how to set a key.
-        text = error.message.partition("; ")[0]
-        return problem("key", text, commands.set_key(facts, source))
+        return problem("key", error.reason, commands.set_key(facts, source))
     if not source.startswith(_OURS):
         return ok("key", f"from the variable {source}")
     also = ", which takes precedence over STACKS_API_KEY" if "STACKS_API_KEY" in facts.environ else ""

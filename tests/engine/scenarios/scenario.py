@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,16 +136,8 @@ def python(shown: str, *words: str) -> Act:
 
 
 def _process(stack: Stack, environment: Mapping[str, str], *words: str) -> Result:
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=stack.folder,
-        env={**stack.env, "COLUMNS": "400", **environment},
-        text=True,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        timeout=60,
-        check=False,
-    )
+    # pytest cuts its summary to the width of the terminal.
+    done = stack.python(*words, COLUMNS="400", **environment)
     assert done.returncode != 0, done.stdout
     # The usage is in `--help`; only the last line says what is wrong.
     text = re.sub(r"(?ms)^usage: .*?\n(?=stacks-pulumi)", "", done.stdout + done.stderr)

@@ -126,24 +126,23 @@ def test_a_second_entry_for_the_address_is_drift(make_host: Any) -> None:
         ]
 
 
-def remove_outside(emulator: Emulator, how: str) -> None:
+@pytest.fixture(params=["entry", "access", "container"])
+def office_removed_outside(
+    office: HostedResource, web: str, emulator: Emulator, request: pytest.FixtureRequest
+) -> HostedResource:
     """Remove the entry outside of the program: itself, with the external access, or with its container."""
-    if how == "entry":
+    office.up(**inputs(web))
+    if request.param == "entry":
         emulator.drift.remove_ip("web", OFFICE)
-    elif how == "access":
+    elif request.param == "access":
         emulator.drift.set_external_access("web", enabled=False)
     else:
         emulator.drift.delete("web")
+    return office
 
 
-@pytest.mark.parametrize("how", ["entry", "access", "container"])
-def test_a_deleted_entry_leaves_the_state(
-    office: HostedResource, web: str, emulator: Emulator, how: str
-) -> None:
-    office.up(**inputs(web))
-    remove_outside(emulator, how)
-
-    assert not office.read()
+def test_a_deleted_entry_leaves_the_state(office_removed_outside: HostedResource) -> None:
+    assert not office_removed_outside.read()
 
 
 @pytest.mark.parametrize("fault", [401, 403, 500, 503])
@@ -245,16 +244,10 @@ def test_another_refusal_does_not_disable_access(
     assert addresses(emulator, "web").keys() == {CALLER, OFFICE}
 
 
-@pytest.mark.parametrize("how", ["entry", "access", "container"])
-def test_delete_of_a_missing_entry_succeeds(
-    office: HostedResource, web: str, emulator: Emulator, how: str
-) -> None:
-    office.up(**inputs(web))
-    remove_outside(emulator, how)
+def test_delete_of_a_missing_entry_succeeds(office_removed_outside: HostedResource) -> None:
+    office_removed_outside.delete()
 
-    office.delete()
-
-    assert office.id == ""
+    assert office_removed_outside.id == ""
 
 
 def test_an_address_moves_from_one_resource_to_another(
