@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from stacks_pulumi import __version__
 from stacks_pulumi._extras import advice
+from stacks_pulumi.commands._refuse import one_line
 from stacks_pulumi.error_codes import with_code
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors end with a code, as all errors do."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(with_code(message, "invalid-argument"))
+        super().error(with_code(one_line(message), "invalid-argument"))
 
 
 def build_parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:

@@ -32,7 +32,6 @@ error's code in brackets, by which `docs/errors.md` lists it. It never contains 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +87,13 @@ class StacksError(Exception):
     @property
     def reason(self) -> str:
         """The part of the message that says what failed and why, without what to do: up to a semicolon."""
-        return re.split(r"; (?![^(]*\))", self.message, maxsplit=1)[0]
+        depth = 0
+        for index, sign in enumerate(self.message):
+            depth += (sign == "(") - (sign == ")")
+            # The API's own words stand in parentheses, and may have semicolons.
+            if depth <= 0 and self.message.startswith("; ", index):
+                return self.message[:index]
+        return self.message
 
     def __str__(self) -> str:
         return with_code(self.message, self.code)

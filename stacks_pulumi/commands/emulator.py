@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from stacks_pulumi.commands._refuse import one_line
 from stacks_pulumi.config import check_api_key
 from stacks_pulumi.error_codes import with_code
 from stacks_pulumi.errors import ConfigError
@@ -215,7 +216,7 @@ def _load(server: Emulator, file: str) -> None:
     try:
         data = json.loads(Path(file).read_bytes())
         server.load(data["containers"], data.get("connections", []))
-    except (ValueError, KeyError, TypeError, AttributeError, Refusal) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Refusal) as exc:
         reason = f"there is no {exc}" if isinstance(exc, KeyError) else exc
         raise ValueError(f"{file} cannot be loaded: {reason}") from None
 
@@ -313,7 +314,7 @@ def _dollars(text: str) -> Decimal | None:
 
 
 def _refuse(text: str) -> int:
-    sys.stderr.write(f"stacks-pulumi emulator: {with_code(text, 'emulator-start')}\n")
+    sys.stderr.write(f"stacks-pulumi emulator: {with_code(one_line(text), 'emulator-start')}\n")
     return 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -117,3 +118,15 @@ def test_the_advice_names_what_the_package_was_installed_from(
 
 def test_a_package_of_no_extra_is_not_advised_on() -> None:
     assert advice(ModuleNotFoundError("No module named 'numpy'", name="numpy")) is None
+
+
+@pytest.mark.parametrize("command", ["account", "cost", "emulator"])
+def test_a_key_among_the_arguments_is_not_printed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    key = "sk_stacks_" + "a" * 64
+
+    with contextlib.suppress(SystemExit):
+        cli.main([command, f"{key}\n{key}"])
+
+    said = capsys.readouterr().err
+    assert "sk_stacks_... sk_stacks_..." in said.splitlines()[-1]
+    assert key not in said

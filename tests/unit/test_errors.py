@@ -110,6 +110,7 @@ def test_the_drawn_tree_is_the_real_one() -> None:
             "it was refused (400: taken; choose another); correct it",
             "it was refused (400: taken; choose another)",
         ),
+        ("it was refused (400: a; b (c)); correct it", "it was refused (400: a; b (c))"),
         ("nothing else", "nothing else"),
     ],
 )
