@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -16,8 +17,10 @@ ROOT: Final = Path(__file__).parents[2]
 
 def selected(target: str) -> str | None:
     """Return the expression with which a target of the Makefile selects tests."""
-    command = ["make", "--dry-run", "--no-print-directory", target]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    # The arguments of the `make` that runs this test are left out.
+    env = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    command = ["make", "--dry-run", "--no-print-directory", target, "ARGS="]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     (line,) = (it for it in done.stdout.replace("\\\n", "").splitlines() if " -m pytest " in it)
     found = re.search(r' -m (?:"([^"]*)"|(extra))', line.partition(" -m pytest ")[2])
     return found and (found[1] or found[2])
