@@ -24,7 +24,7 @@ with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine demo test unit chaos bench acceptance sweep sdk wheel plugin installed lint format docs site docs-serve clean
+.PHONY: help python setup engine demo test test-extra test-all unit chaos bench acceptance sweep sdk wheel plugin installed lint format docs site docs-serve clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -46,13 +46,24 @@ engine: python ## find a Pulumi engine, or install or build one (once; about 4 m
 demo: setup ## the tour: a stack, its policies and its prices, on this machine, without an account
 	@$(with_engine) $(python) tools/demo $(ARGS)
 
-# Most tests wait for an engine or for a time-out, so more of them run at once than there are cores. A file stays with
-# one worker, as some have a fixture that takes minutes; the slow ones come first.
-test: setup ## every test, on a real engine, four at a time (WORKERS=0: one by one); ARGS="-k backup" goes to pytest
-	@$(with_engine) $(python) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
+# A file stays with one worker, because some have a fixture that takes minutes. tests/conftest.py sorts the files by
+# their recorded durations, longest first, so that no worker ends with a long one.
+in_parallel = $(with_engine) $(python) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	--durations=10 --durations-min=1
+
+test: setup ## what every change has to pass, on a real engine; ARGS="-k backup" goes to pytest, WORKERS=0: one by one
+	@$(in_parallel) -m "not extra" $(ARGS)
+
+test-extra: setup ## the rest: other languages, installation, the pages' commands, the site; needs Go, Node.js, Java
+	@$(in_parallel) -m extra $(ARGS)
+
+test-all: setup ## every test: `make test` and `make test-extra` in one run
+	@$(in_parallel) $(ARGS)
+
+fast := not engine and not chaos and not slow and not extra
 
 unit: setup ## the fast tests, without the engine
-	@$(python) -m pytest -m "not engine and not chaos and not slow" \
+	@$(python) -m pytest -m "$(fast)" \
 		--ignore=tests/engine --ignore=tests/chaos --ignore=tests/bench $(ARGS)
 
 chaos: setup ## programs, drift and faults at random, thousands of steps; ARGS="--seed 42" does the same again
@@ -88,7 +99,7 @@ installed: setup $(if $(WHEEL),,wheel) ## the fast tests against the installed w
 		"$(or $(WHEEL),$$(ls dist/*.whl))[emulator,policy,cli]" --group dev
 	@engine=$$($(python) tools/engine/ensure.py) || exit 1; cd build/installed && \
 		PATH="$$PWD/.venv/bin:$$engine:$$PATH" VIRTUAL_ENV="$$PWD/.venv" .venv/bin/python -m pytest -n $(WORKERS) \
-		$(if $(ARGS),$(ARGS),-m "not engine and not chaos and not slow" tests/unit tests/host tests/emulator tests/policy)
+		$(if $(ARGS),$(ARGS),-m "$(fast)" tests/unit tests/host tests/emulator tests/policy)
 
 lint: setup ## style, types and the layers of the package; shows every problem
 	@status=0; \

@@ -1,8 +1,24 @@
-"""Options of pytest for all tests."""
+"""Options of pytest for all tests, and how a run is shared out."""
 
 from __future__ import annotations
 
+import itertools
+import os
+import re
+import sys
+from collections.abc import Iterator
+
 import pytest
+
+from tests.support import durations
+
+# Many container images set this. Without bytecode each worker compiles all tests again (6 s), and each host of a test
+# compiles the package. The stacks of the engine tests leave the variable out themselves.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+EXTRA_FIXTURES = {"language_hosts", "sdks", "site", "yaml_language_host"}
+"""Fixtures that take minutes: they build language hosts that the engine lacks, generate SDKs, or build the site."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -10,3 +26,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--write-docs", action="store_true", help="write the results of the run into the documentation"
     )
+    parser.addoption(
+        "--write-durations", action="store_true", help="write the seconds of each file that runs"
+    )
+    parser.addoption(
+        "--shard", type=_shard, metavar="N/ALL", help="run one of several equal parts, such as 1/3"
+    )
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """Return the number of the shard, counted from 1, and the number of all."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ValueError(text)
+    return int(match[1]), int(match[2])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Record the durations in the process that gets all reports."""
+    if config.getoption("write_durations") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(durations.Recorder())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Mark tests as extra by their fixtures; then keep this shard's files, the longest first in a parallel run."""
+    for item in items:
+        if EXTRA_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.extra)
+    yield
+    seconds = durations.recorded()
+    if shard := config.getoption("shard"):
+        number, shards = shard
+        place = durations.shard_of(map(durations.file_of, items), seconds, shards)
+        here = [place[durations.file_of(item)] == number - 1 for item in items]
+        config.hook.pytest_deselected(items=list(itertools.compress(items, [not it for it in here])))
+        items[:] = itertools.compress(items, here)
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: durations.rank(durations.file_of(item), seconds))

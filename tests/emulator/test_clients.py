@@ -24,7 +24,7 @@ from tests.support.node import chromium, generator, node_folder, run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.extra, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).parent
 CONTRACT = Path(stacks_pulumi.emulator.__file__).parent / "openapi.yaml"

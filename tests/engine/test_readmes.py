@@ -95,7 +95,7 @@ def _project(name: str) -> str:
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_the_commands_of_a_readme_work(name: str, tmp_path: Path, engine: Path) -> None:
@@ -128,7 +128,7 @@ def test_the_commands_of_a_readme_work(name: str, tmp_path: Path, engine: Path) 
         newcomer.paste(end[1], folder)
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 @pytest.mark.timeout(300)
 def test_the_commands_of_the_tour_work(tmp_path: Path, engine: Path) -> None:
     newcomer = Newcomer(tmp_path, engine)

@@ -68,6 +68,7 @@ def run_on(api: Emulator, max_usd: float = EVERYTHING) -> Run:
         patience=20,
         interval=1,
         sleep=api.advance,
+        now=api.platform.clock.now,
     )
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,16 @@ HERE = Path(__file__).parent
 VERSION = "3.11"
 
 
-def mypy(program: Path, scratch: Path) -> dict[int, str]:
-    """Return the lines with an error of strict mypy."""
+PROGRAMS = [HERE / "right.py", HERE / "wrong.py"]
+Errors = dict[str, dict[int, str]]
+"""The message by line, for each program."""
+
+
+def mypy(scratch: Path) -> Errors:
+    """Return the errors of strict mypy."""
     settings = ["--strict", f"--python-version={VERSION}", "--config-file=", f"--cache-dir={scratch}"]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", *settings, "--output=json", program.name],
+        [sys.executable, "-m", "mypy", *settings, "--output=json", *(it.name for it in PROGRAMS)],
         cwd=HERE,
         capture_output=True,
         text=True,
@@ -37,13 +43,18 @@ def mypy(program: Path, scratch: Path) -> dict[int, str]:
     )
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert done.returncode == bool(found), done.stdout + done.stderr
-    return {int(error["line"]): error["message"] for error in found if error["severity"] == "error"}
+    return by_program(
+        (error["file"], int(error["line"]), error["message"])
+        for error in found
+        if error["severity"] == "error"
+    )
 
 
-def pyright(program: Path, scratch: Path) -> dict[int, str]:
-    """Return the lines with an error of pyright."""
+def pyright(scratch: Path) -> Errors:
+    """Return the errors of pyright."""
     (scratch / "pyrightconfig.json").write_text('{"typeCheckingMode": "standard"}', encoding="utf-8")
-    shutil.copy(program, scratch)
+    for program in PROGRAMS:
+        shutil.copy(program, scratch)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pyright", "--outputjson"),
@@ -55,29 +66,41 @@ def pyright(program: Path, scratch: Path) -> dict[int, str]:
         check=False,
     )
     report = json.loads(done.stdout)
-    assert report["summary"]["filesAnalyzed"] == 1
-    found = [it for it in report["generalDiagnostics"] if it["severity"] == "error"]
-    return {it["range"]["start"]["line"] + 1: it["message"] for it in found}
+    assert report["summary"]["filesAnalyzed"] == len(PROGRAMS)
+    return by_program(
+        (it["file"], it["range"]["start"]["line"] + 1, it["message"])
+        for it in report["generalDiagnostics"]
+        if it["severity"] == "error"
+    )
 
 
-CHECKERS = pytest.mark.parametrize("check", [mypy, pyright])
+def by_program(errors: Iterable[tuple[str, int, str]]) -> Errors:
+    """Sort errors, each a file, a line and a message."""
+    found: Errors = {program.name: {} for program in PROGRAMS}
+    for file, line, message in errors:
+        found[Path(file).name][line] = message
+    return found
 
 
-@CHECKERS
+@pytest.fixture(scope="module", params=[mypy, pyright], ids=["mypy", "pyright"])
+def errors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Errors:
+    """The errors that a type checker finds in one run."""
+    found: Errors = request.param(tmp_path_factory.mktemp("checker"))
+    return found
+
+
 @pytest.mark.slow
-def test_a_correct_program_has_no_error(check: Any, tmp_path: Path) -> None:
-    assert check(HERE / "right.py", tmp_path) == {}
+def test_a_correct_program_has_no_error(errors: Errors) -> None:
+    assert errors["right.py"] == {}
 
 
-@CHECKERS
 @pytest.mark.slow
-def test_every_mistake_is_an_error(check: Any, tmp_path: Path) -> None:
-    program = HERE / "wrong.py"
-    lines = program.read_text(encoding="utf-8").splitlines()
+def test_every_mistake_is_an_error(errors: Errors) -> None:
+    lines = (HERE / "wrong.py").read_text(encoding="utf-8").splitlines()
     wrong = {number for number, line in enumerate(lines, 1) if line.endswith("# wrong")}
 
     assert len(wrong) == 12
-    assert set(check(program, tmp_path)) == wrong
+    assert set(errors["wrong.py"]) == wrong
 
 
 def values(alias: Any) -> list[Any]:

@@ -53,6 +53,7 @@ class Run:
     patience: float = 300.0
     interval: float = 2.0
     sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], float] = time.monotonic
     findings: Findings = field(default_factory=Findings)
     problems: list[str] = field(default_factory=list)
     main: str | None = None
@@ -177,9 +178,9 @@ class Run:
         Raises:
             OutOfTimeError: It took too long.
         """
-        end = time.monotonic() + self.patience
+        end = self.now() + self.patience
         while not fits(seen := look()):
-            if time.monotonic() >= end:
+            if self.now() >= end:
                 msg = f"waited {self.patience:.0f} s for {what}"
                 raise OutOfTimeError(msg)
             self.sleep(self.interval)
