@@ -328,7 +328,7 @@ def test_a_cancel_during_a_call_does_not_end_the_operation(host: Host, emulator:
 def test_creates_in_progress_are_rolled_back_when_the_engine_is_gone(
     make_host: Callable[..., Host], end: str
 ) -> None:
-    with Emulator(boot_seconds=60) as emulator:
+    with Emulator(boot_seconds=3600) as emulator:
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
         web = host.resource("Container", "web")
         inputs = web.checked(name="web", template="nodejs")
@@ -342,13 +342,13 @@ def test_creates_in_progress_are_rolled_back_when_the_engine_is_gone(
         else:
             host.process.send_signal(getattr(signal, end))
 
-        assert host.process.wait(timeout=60) == 0
+        assert host.process.wait() == 0
         creating.join()
         assert holdings(emulator) == set()
 
 
 def test_queued_creates_do_not_start_when_the_engine_is_gone(make_host: Callable[..., Host]) -> None:
-    with Emulator(boot_seconds=60) as emulator:
+    with Emulator(boot_seconds=3600) as emulator:
         config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:maxConcurrency": "1"}
         host = make_host(config)
         creating = []
@@ -363,7 +363,7 @@ def test_queued_creates_do_not_start_when_the_engine_is_gone(make_host: Callable
         assert host.process.stdin is not None
         host.process.stdin.close()
 
-        assert host.process.wait(timeout=60) == 0
+        assert host.process.wait() == 0
         for thread in creating:
             thread.join()
         assert emulator.calls("containers.create") == 1

@@ -80,7 +80,6 @@ def test_every_private_key_in_the_pages_goes_into_a_file_that_only_its_owner_rea
     assert [line for line in writing if not line.startswith("(umask 077; ")] == []
 
 
-@pytest.mark.timeout(400)  # a process for each of about 60 programs
 def test_every_program_in_the_pages_runs_on_mocks() -> None:
     programs = {
         f"{name(page)} {number}": source
