@@ -55,6 +55,8 @@ def test_ctrl_c_ends_a_command_with_one_line() -> None:
         # The command reads its input once it handles interruptions.
         until(lambda: unread(process.stdin) == 0, alive=lambda: process.poll() is None)
         process.send_signal(signal.SIGINT)
+        # Python loses an interruption between two reads until the second one ends.
+        process.stdin.close()
         errors = process.stderr.read()
 
     assert process.returncode == 130
