@@ -1,4 +1,4 @@
-"""Options of pytest for all tests, and how a run is shared out."""
+"""Options of pytest for all tests, how a run is shared out, and the profile of hypothesis."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import durations
+
+# No test depends on the speed of the machine.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 # Many container images set this. Without bytecode each worker compiles all tests again (6 s), and each host of a test
 # compiles the package. The stacks of the engine tests leave the variable out themselves.

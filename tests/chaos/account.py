@@ -7,9 +7,14 @@ from collections.abc import Iterable, Iterator
 from stacks_pulumi.emulator import Emulator
 from tests.support.host import HostedResource
 
-__all__ = ["claims", "connected", "failures", "holdings", "secrets"]
+__all__ = ["answer_was_read", "claims", "connected", "failures", "holdings", "secrets"]
 
 AUTO_ADDED = "Your IP (Auto-added)"
+
+
+def answer_was_read(emulator: Emulator, operation: str) -> bool:
+    """Return whether a provider has read the answer to a request: its next request is sent after that."""
+    return operation in [record.operation for record in emulator.requests][:-1]
 
 
 def holdings(emulator: Emulator, among: str = "") -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.__main__ import together
 from tests.support.host import HOSTS
 
-pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.host, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.host]
 
 SEED = 20260401
 

@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +19,12 @@ import yaml
 import stacks_pulumi.emulator
 from stacks_pulumi.emulator import OPERATIONS, Emulator
 from tests.support.node import chromium, generator, node_folder, run
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.extra, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.extra
 
 HERE = Path(__file__).parent
 CONTRACT = Path(stacks_pulumi.emulator.__file__).parent / "openapi.yaml"
@@ -102,15 +102,16 @@ def prism(tools: Path, folder: Path) -> Iterator[str]:
     with (folder / "prism.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+        until(lambda: listens(port), alive=lambda: process.poll() is None)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_typescript_program_works_with_generated_types_and_fetch(

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +17,7 @@ import requests
 from stacks_pulumi import cli
 from stacks_pulumi.commands import emulator as command
 from stacks_pulumi.config import load
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +55,7 @@ class Running:
     def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
         """Send a signal; return the exit code, and the rest of stdout and stderr."""
         self.process.send_signal(number)
-        rest, complaints = self.process.communicate(timeout=20)
+        rest, complaints = self.process.communicate()
         return self.process.returncode, rest, complaints
 
 
@@ -204,8 +204,7 @@ def test_it_resumes_from_its_file_even_after_sigkill(start: Callable[..., Runnin
 
     creating = threading.Thread(target=create_until_it_is_gone)
     creating.start()
-    while len(answered) < 40:
-        time.sleep(0.01)
+    until(lambda: len(answered) >= 40, alive=creating.is_alive)
     first.process.kill()
     creating.join()
     first.process.communicate()

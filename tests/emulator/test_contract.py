@@ -31,7 +31,6 @@ NEED_EARLIER_REQUESTS = {"containers.create", "containers.status", "containers.d
 
 BOUNDED = settings(
     max_examples=12,
-    deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.generate],

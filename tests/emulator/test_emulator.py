@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +13,9 @@ import requests
 
 from stacks_pulumi.config import check_base_url
 from stacks_pulumi.emulator import DrivenClock, Emulator, PortTakenError
+from stacks_pulumi.emulator import clock as emulator_clock
+from tests.support.clock import FakeClock
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import Caller
@@ -71,10 +74,7 @@ def test_its_clock_can_be_advanced_and_runs_by_itself() -> None:
     with quick:
         headers = {"Authorization": f"Bearer {quick.key}"}
         requests.post(f"{quick.url}/containers", json=body, headers=headers, timeout=10)
-        deadline = time.monotonic() + 5
-        while quick.state.container("myapp").status == "pending":
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.01)
+        until(lambda: quick.state.container("myapp").status == "running")
 
 
 @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
@@ -145,10 +145,7 @@ def test_stop_ends_all_threads() -> None:
     with Emulator() as emulator, requests.Session() as session:
         session.get(emulator.page_url, timeout=10)
         assert threading.active_count() > before
-    deadline = time.monotonic() + 5
-    while threading.active_count() > before:
-        assert time.monotonic() < deadline, threading.enumerate()
-        threading.Event().wait(0.01)
+    until(lambda: threading.active_count() <= before)
 
 
 def test_a_reset_keeps_only_accounts_and_keys(emulator: Emulator, call: Caller) -> None:
@@ -217,29 +214,28 @@ def test_only_one_of_24_concurrent_threads_gets_a_name(emulator: Emulator) -> No
 
 
 def test_zero_boot_seconds_boot_immediately() -> None:
-    best = 10.0
-    for _ in range(3):
-        began = time.perf_counter()
-        emulator = Emulator()
-        emulator.start()
-        best = min(best, time.perf_counter() - began)
-        emulator.stop()
+    with Emulator(boot_seconds=0) as emulator:
+        emulator.freeze()
+        headers = {"Authorization": f"Bearer {emulator.key}"}
+        body = {"name": "myapp", "template": "nodejs"}
+        requests.post(f"{emulator.url}/containers", json=body, headers=headers, timeout=10)
 
-    assert best < 0.1
+        assert emulator.state.container("myapp").status == "running"
 
 
-def test_a_frozen_clock_resumes_at_the_same_time() -> None:
+def test_a_frozen_clock_resumes_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = FakeClock()
+    monkeypatch.setattr(emulator_clock, "time", SimpleNamespace(monotonic=system.now))
     clock = DrivenClock(1000.0)
-    time.sleep(0.05)
+    system.advance(5)
     clock.freeze()
-    frozen = clock.now()
-    assert frozen >= 1000.05
-    time.sleep(0.05)
+    assert clock.now() == 1005.0
+    system.advance(5)
     clock.freeze()
-    assert (clock.now(), clock.advance(10)) == (frozen, frozen + 10)
+    assert (clock.now(), clock.advance(10)) == (1005.0, 1015.0)
 
     clock.resume()
     clock.resume()
-    assert frozen + 10 <= clock.now() < frozen + 10.04
-    time.sleep(0.05)
-    assert clock.now() >= frozen + 10.05
+    assert clock.now() == 1015.0
+    system.advance(5)
+    assert clock.now() == 1020.0

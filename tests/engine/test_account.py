@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -17,8 +16,10 @@ import pytest
 from stacks_pulumi import catalog
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
-from tests.engine.test_takeover import Caller, until
+from tests.chaos.account import answer_was_read
+from tests.engine.test_takeover import Caller
 from tests.support.stack import Stack
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -131,21 +132,20 @@ def test_an_interrupted_create_is_named_with_its_stack(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Emulator(boot_seconds=20.0) as emulator:
+    with Emulator(boot_seconds=3600) as emulator:
         monkeypatch.setenv("STACKS_API_KEY", emulator.key)
         monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
         stack = make_stack(emulator)
         stack.program('stacks.Container("web", template="nodejs")')
         process = stack.start("up", "--yes", "--skip-preview")
-        until(lambda: len(emulator.state.containers) == 1)
-        time.sleep(1.0)
+        until(lambda: answer_was_read(emulator, "containers.create"), alive=lambda: process.poll() is None)
         # As in a power failure: the engine sees no error of its provider, and the provider does not roll back.
         process.send_signal(signal.SIGSTOP)
         for pid in [*(pid for pid in _session(process.pid) if pid != process.pid), process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 # The process may have ended with its parent.
                 os.kill(pid, signal.SIGKILL)
-        process.wait(timeout=10)
+        process.wait()
         assert process.stdout is not None
         process.stdout.close()
 

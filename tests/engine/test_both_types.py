@@ -17,7 +17,7 @@ from tests.engine.test_policy_packs import BAD, packs
 from tests.support.packs import violations, with_packs
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.slow
 
 HOSTS = ("dynamic", "native")
 IN_ORDER = """

@@ -52,7 +52,7 @@ def demo(engine: Path, tmp_path: Path) -> Demo:
 @pytest.mark.slow
 def test_the_demo_shows_its_steps_and_leaves_nothing_behind(demo: Demo) -> None:
     with demo() as tour:
-        text, _ = tour.communicate(timeout=110)
+        text, _ = tour.communicate()
 
     assert tour.returncode == 0, text
     for said in (
@@ -81,7 +81,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(demo: Demo, number: int) -> N
             # A closed terminal sends its signal twice: the kernel does, and the shell when it ends.
             time.sleep(0.2)
             tour.send_signal(number)
-        text, _ = tour.communicate(timeout=60)
+        text, _ = tour.communicate()
 
     assert tour.returncode == 130, text
     assert "Interrupted" in text

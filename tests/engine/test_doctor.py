@@ -36,7 +36,7 @@ def command(stack: Stack, *arguments: str, **environment: str) -> subprocess.Com
 
 def paste(stack: Stack, line: str) -> None:
     """Paste a fix into the shell."""
-    subprocess.run(["sh", "-c", line], cwd=stack.folder, env=stack.env, check=True, timeout=100)
+    subprocess.run(["sh", "-c", line], cwd=stack.folder, env=stack.env, check=True)
 
 
 def doctor(stack: Stack, *arguments: str, **environment: str) -> Diagnosis:

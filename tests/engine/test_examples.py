@@ -292,7 +292,6 @@ def test_component(example: Make, emulator: Emulator) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_all_examples_leave_no_orphan_and_no_secret_in_any_text(example: Make, emulator: Emulator) -> None:
     stacks = {name: example(name) for name in APPLIED}
     stacks["two_accounts"].set("customerKey", emulator.new_key(account=emulator.new_account()), secret=True)

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,8 +17,9 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.hosts.plugin.message_spelling import in_camel_case
-from tests.chaos.account import holdings
+from tests.chaos.account import answer_was_read, holdings
 from tests.support.stack import Stack
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
@@ -34,6 +34,7 @@ PROGRAMS = {
         'stacks.Connection("orders", source=web, target=db)\n'
     ),
 }
+HOUR = 3600.0
 STARTS = {
     "container": "containers.create",
     "backup": "backups.trigger",
@@ -58,14 +59,14 @@ def stack(host: str, emulator: Emulator, make_stack: Callable[..., Stack]) -> St
 
 @pytest.fixture
 def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    """An emulator in which only the operation to interrupt is slow."""
+    """An emulator in which the operation to interrupt does not end before `_go_on`."""
     what = (
         request.node.callspec.params.get("what", "container")
         if hasattr(request.node, "callspec")
         else "container"
     )
     slow = {"container": "boot_seconds", "backup": "backup_seconds", "connection": "action_seconds"}[what]
-    with Emulator(**{slow: 3.0}) as api:  # type: ignore[arg-type]  # one of the float options
+    with Emulator(**{slow: HOUR}) as api:  # type: ignore[arg-type]  # one of the float options
         yield api
 
 
@@ -74,8 +75,9 @@ def test_an_interrupted_engine_stores_operations_in_progress(
 ) -> None:
     process = _in_the_middle(stack, emulator, "container", host)
 
-    process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=60)
+    _interrupt(process)
+    _go_on(emulator)
+    text, _ = process.communicate()
 
     assert process.returncode != 0
     assert "update canceled" in text
@@ -90,12 +92,12 @@ def test_an_engine_interrupted_twice_leaves_no_orphan(
 ) -> None:
     process = _in_the_middle(stack, emulator, what, host)
 
+    _interrupt(process)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate()
 
     _known(stack, emulator, what)
+    _go_on(emulator)
     result = stack.up()
     assert any("interrupted while creating" in line for line in result.warnings)
     _destroy(stack, emulator)
@@ -108,9 +110,11 @@ def test_a_create_of_a_killed_engine_is_rolled_back_and_repeated(
     process = _in_the_middle(stack, emulator, what, host)
 
     _kill(process)
-    _until(lambda: not _providers(process), "the provider ended, after the rollback")
+    # The provider ends after the rollback.
+    until(lambda: not _providers(process))
 
     _known(stack, emulator, what)
+    _go_on(emulator)
     assert "locked" in stack.up_fails().text
     stack.cli("cancel", "--yes")
     result = stack.up()
@@ -123,7 +127,8 @@ def test_a_create_of_a_killed_provider_is_adopted(stack: Stack, emulator: Emulat
 
     for pid in _providers(process):
         os.kill(pid, signal.SIGKILL)
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate()
+    _go_on(emulator)
 
     assert process.returncode != 0
     assert emulator.key not in text
@@ -140,6 +145,7 @@ def test_a_create_of_killed_engine_and_provider_is_adopted(
     _kill(process)
     for pid in providers:
         os.kill(pid, signal.SIGKILL)
+    _go_on(emulator)
 
     stack.cli("cancel", "--yes")
     assert [pending["type"] for pending in _pending(stack)] == ["creating"]
@@ -167,15 +173,26 @@ def _in_the_middle(stack: Stack, emulator: Emulator, what: str, host: str) -> su
     """Start an `up`, and return once it waits for the object that it creates."""
     stack.program(PROGRAMS[what], host=host)
     process = stack.start("up", "--yes", "--skip-preview")
-    _until(lambda: emulator.calls(STARTS[what]) > 0, "the creation was requested")
-    # By then the response has arrived, and the provider waits.
-    time.sleep(1.0)
+    until(lambda: answer_was_read(emulator, STARTS[what]), alive=lambda: process.poll() is None)
     return process
+
+
+def _go_on(emulator: Emulator) -> None:
+    """End the slow operation; later ones are quick."""
+    emulator.set_pace(boot_seconds=0.2, backup_seconds=0.2, action_seconds=0.2)
+    emulator.advance(HOUR)
+
+
+def _interrupt(engine: subprocess.Popen[str]) -> None:
+    """Interrupt the engine, and return once it has noticed that."""
+    engine.send_signal(signal.SIGINT)
+    assert engine.stdout is not None
+    assert any("^C received" in line for line in engine.stdout)
 
 
 def _kill(engine: subprocess.Popen[str]) -> None:
     engine.kill()
-    engine.wait(timeout=10)
+    engine.wait()
     # Its children keep the pipe open, so reading to its end would block.
     assert engine.stdout is not None
     engine.stdout.close()
@@ -186,10 +203,10 @@ def _known(stack: Stack, emulator: Emulator, what: str) -> None:
     kept = {resource["id"] for resource in stack.resources().values()}
     if what == "backup":
         # The rollback leaves the backup unpinned, so the platform deletes it after a week.
-        _until(lambda: emulator.calls("backups.unpin") > 0, "the backup was left to the clean-up")
+        until(lambda: emulator.calls("backups.unpin"))
         assert not any(backup.pinned for backup in emulator.state.backups.values())
         kept |= {f"{backup.container_id}/{backup.id}" for backup in emulator.state.backups.values()}
-    _until(lambda: holdings(emulator) == kept, "the account equals the state")
+    until(lambda: holdings(emulator) == kept)
 
 
 def _destroy(stack: Stack, emulator: Emulator) -> None:
@@ -220,10 +237,3 @@ def _providers(engine: subprocess.Popen[str]) -> list[int]:
 
 def _is_host(argument: bytes) -> bool:
     return Path(argument.decode(errors="replace")).name in HOSTS.values()
-
-
-def _until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, f"not in time: {what}"
-        time.sleep(0.05)

@@ -12,7 +12,7 @@ from tests.support.recording import play
 from tests.support.stack import Stack
 
 # Each test runs a dozen operations of the engine.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.slow
 
 TWO_ACCOUNTS = """
 team = stacks.Provider("team", api_key={key!r}, base_url={url!r})

@@ -384,7 +384,6 @@ DISGUISES = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("program", DISGUISES.values(), ids=DISGUISES)
 def test_no_disguised_premium_container_passes_the_gates(
     stack: Stack, emulator: Emulator, tmp_path: Path, program: str

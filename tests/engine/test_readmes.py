@@ -78,7 +78,6 @@ class Newcomer:
             text=True,
             capture_output=True,
             check=False,
-            timeout=280,
         )
         said = f"$ {text}{done.stdout}{done.stderr}"
         assert bool(done.returncode) == fails, said
@@ -96,7 +95,6 @@ def _project(name: str) -> str:
 
 
 @pytest.mark.extra
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_the_commands_of_a_readme_work(name: str, tmp_path: Path, engine: Path) -> None:
     newcomer = Newcomer(tmp_path, engine)
@@ -129,7 +127,6 @@ def test_the_commands_of_a_readme_work(name: str, tmp_path: Path, engine: Path) 
 
 
 @pytest.mark.extra
-@pytest.mark.timeout(300)
 def test_the_commands_of_the_tour_work(tmp_path: Path, engine: Path) -> None:
     newcomer = Newcomer(tmp_path, engine)
     folder = tmp_path / "checkout" / "shop"

@@ -47,7 +47,6 @@ def test_every_kind_has_an_example_in_each_language(language: str) -> None:
     assert [kind for kind, _text in examples(language)] == sorted(KINDS)
 
 
-@pytest.mark.timeout(900)  # the language host may have to be built
 def test_every_yaml_example_passes_the_schema_and_the_checks(
     stack: Stack, emulator: Emulator, yaml_language_host: Path
 ) -> None:

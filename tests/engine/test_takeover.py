@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ import requests
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
+from tests.support.waiting import until
 
-WAIT = 30.0
 DESCRIPTION = 'the "office"\n${x}'
 
 
@@ -67,13 +65,6 @@ class Caller:
         assert answer.ok, answer.text
         data: dict[str, Any] = answer.json()
         return data
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to pass"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -132,7 +123,6 @@ KINDS = {"Container": 4, "Connection": 1, "AllowedIp": 2, "VpnClient": 1, "Pinne
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("key_in_environment")
-@pytest.mark.timeout(900)  # the language host may have to be built
 def test_a_yaml_program_adopts_with_the_native_plugin(
     by_hand: Emulator, stack: Stack, tmp_path: Path, yaml_language_host: Path
 ) -> None:

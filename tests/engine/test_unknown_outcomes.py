@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.accounts import running
 from tests.support.contents import contents
 from tests.support.stack import Stack
+from tests.support.waiting import until
 
 WEB = 'web = stacks.Container("web", template="nodejs")\n'
 FAMILY = """
@@ -74,7 +74,7 @@ def test_a_destroy_after_a_kill_during_a_slow_deletion_succeeds(stack: Stack, em
     until(lambda: emulator.calls("containers.delete") > 0)
 
     process.send_signal(signal.SIGKILL)
-    process.wait(timeout=10)
+    process.wait()
     assert process.stdout is not None
     process.stdout.close()
     stack.cli("cancel", "--yes")
@@ -192,10 +192,3 @@ def test_an_unusual_list_keeps_the_state(
     stack.up()
     stack.destroy()
     assert contents(emulator)["containers"] == ["other"]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen within 30 s"
-        time.sleep(0.05)

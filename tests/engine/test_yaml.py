@@ -5,15 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.languages import lives, names
 from tests.support.snippets import snippets
 from tests.support.stack import Stack
-
-pytestmark = pytest.mark.timeout(900)  # the language host may have to be built
 
 SHOP = """\
 name: tests

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from stacks_pulumi.emulator import SHAPES, Emulator, backups, containers
 from tests.support.accounts import running
 from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -143,9 +143,7 @@ def test_both_ends_are_waited_for(link: HostedResource, app: str, db: str, emula
 
     connecting = threading.Thread(target=link.up, kwargs=quick(app, db))
     connecting.start()
-    while "app: starting" not in link.lines():
-        assert connecting.is_alive()
-        time.sleep(0.05)
+    until(lambda: "app: starting" in link.lines(), alive=connecting.is_alive)
     emulator.advance(3600)
     connecting.join()
 
@@ -399,9 +397,7 @@ def test_a_restore_waits_for_the_restart_of_its_container(
     link, restore = host.resource("Connection", "app-to-db"), host.resource("BackupRestore", "back")
 
     def restart_under_way() -> None:
-        deadline = time.monotonic() + 10
-        while restarts(emulator) == 0 and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(lambda: restarts(emulator))
         restore.up(backup_id=made.id)
 
     raised = in_parallel(lambda: link.up(source=app, target=db, name="db"), restart_under_way)

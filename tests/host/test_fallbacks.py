@@ -6,20 +6,17 @@ Then only four operations run concurrently, as in the stock host, and one warnin
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.chaos.account import holdings
-from tests.support.host import CallFailedError, Host, HostedResource, in_parallel
-from tests.support.waiting import until
+from tests.support.host import CallFailedError, Host, HostedResource, while_frozen
+from tests.support.waiting import never, until
 
 STOCK_WORKERS = 4
-BOOT = 3.0
 
 HIDE_THE_POOL = """
 import concurrent.futures.thread as pools
@@ -63,11 +60,11 @@ def create(host: Host, number: int) -> HostedResource:
     return web
 
 
-def seconds_for(host: Host, how_many: int) -> float:
-    began = time.monotonic()
-    raised = in_parallel(*(lambda number=number: create(host, number) for number in range(how_many)))
-    assert raised == [None] * how_many
-    return time.monotonic() - began
+def create_while_frozen(host: Host, emulator: Emulator, watch: Callable[[], None]) -> None:
+    """Create twice as many containers as the stock host creates concurrently; none boots until `watch` has returned."""
+    many = range(2 * STOCK_WORKERS)
+    raised = while_frozen(emulator, watch, *(lambda number=number: create(host, number) for number in many))
+    assert raised == [None] * (1 + len(many))
 
 
 def warnings(host: Host) -> list[str]:
@@ -77,12 +74,14 @@ def warnings(host: Host) -> list[str]:
 def test_without_the_pool_four_run_at_a_time_with_one_warning(
     odd_host: Callable[[str], Host], emulator: Emulator
 ) -> None:
-    emulator.platform.pace = type(emulator.platform.pace)(boot_seconds=BOOT)
     host = odd_host(HIDE_THE_POOL)
 
-    seconds = seconds_for(host, 2 * STOCK_WORKERS)
+    def four_are_under_way() -> None:
+        until(lambda: emulator.calls("containers.create") == STOCK_WORKERS)
+        never(lambda: emulator.calls("containers.create") > STOCK_WORKERS, seconds=0.5)
 
-    assert seconds >= 2 * BOOT, "two rounds of four"
+    create_while_frozen(host, emulator, four_are_under_way)
+
     (line,) = warnings(host)
     assert "does not fully support this Pulumi SDK" in line
     assert "only 4 operations run concurrently" in line
@@ -90,17 +89,9 @@ def test_without_the_pool_four_run_at_a_time_with_one_warning(
 
 
 def test_with_the_pool_all_run_concurrently_without_a_warning(host: Host, emulator: Emulator) -> None:
-    emulator.platform.pace = type(emulator.platform.pace)(boot_seconds=BOOT)
-    # No container boots now, so each create occupies a worker until all of them are in progress.
-    emulator.freeze()
-
-    with ThreadPoolExecutor(1) as pool:
-        creations = pool.submit(seconds_for, host, 2 * STOCK_WORKERS)
-        try:
-            until(lambda: emulator.calls("containers.create") == 2 * STOCK_WORKERS)
-        finally:
-            emulator.resume()
-        creations.result()
+    create_while_frozen(
+        host, emulator, lambda: until(lambda: emulator.calls("containers.create") == 2 * STOCK_WORKERS)
+    )
 
     assert warnings(host) == []
 

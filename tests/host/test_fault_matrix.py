@@ -15,13 +15,7 @@ from tests.chaos.matrix.changes import CHANGES
 from tests.chaos.matrix.failures import FAILURES, TIMES
 from tests.chaos.matrix.run import Found, run
 
-pytestmark = [
-    pytest.mark.host,
-    pytest.mark.slow,
-    pytest.mark.chaos,
-    # The first test waits for all cells: a deletion without any answer takes five read timeouts.
-    pytest.mark.timeout(400),
-]
+pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.chaos]
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from tests.chaos.wrong_types import OPERATIONS, altered, wrongs
 from tests.support.clock import FakeClock
 from tests.support.host import CallFailedError, Host
 
-pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.host, pytest.mark.slow]
 
 HOSTILE = (
     "..",

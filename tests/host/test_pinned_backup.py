@@ -10,7 +10,8 @@ import pytest
 
 from stacks_pulumi.emulator import SHAPES, Emulator, backups
 from tests.support.accounts import running
-from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
+from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel, while_frozen
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -103,11 +104,15 @@ def test_create_waits_for_the_backup_and_pins_it(
 
 
 def test_progress_is_shown_during_a_backup(backup: HostedResource, sql: str, emulator: Emulator) -> None:
-    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, backup_seconds=2.5)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, backup_seconds=0.05)
 
-    backup.up(container=sql)
+    raised = while_frozen(
+        emulator,
+        lambda: until(lambda: any(line.startswith("backup in_progress") for line in backup.lines())),
+        lambda: backup.up(container=sql),
+    )
 
-    assert any(line.startswith("backup in_progress") for line in backup.lines())
+    assert raised == [None, None]
     assert pins(emulator) == {1: True}
 
 
@@ -169,7 +174,7 @@ def test_a_backup_that_times_out_is_pinned_by_the_next_up(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, backup_seconds=3600)
-    backup.timeout = 2
+    backup.timeout = 5
 
     with pytest.raises(CallFailedError, match=r"backup 1 of .* is not pinned") as failure:
         backup.up(container=sql)
@@ -187,7 +192,7 @@ def test_a_backup_that_failed_after_the_timeout_is_retried(
 ) -> None:
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, backup_seconds=3600)
     emulator.fail_backup("sql", "disk full")
-    backup.timeout = 2
+    backup.timeout = 5
     with pytest.raises(CallFailedError):
         backup.up(container=sql)
     emulator.advance(3600)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.tokens import KINDS, NATIVE
 from tests.chaos.account import holdings
 from tests.support.host import SECRET, UNKNOWN, Host, _to_dict, _to_struct
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 URN = "urn:pulumi:dev::tests::stacks:index:Container::web"
@@ -113,6 +114,18 @@ def test_another_key_or_address_never_replaces_a_provider(host: Host) -> None:
     answer = host.stub.DiffConfig(request)
 
     assert (list(answer.diffs), list(answer.replaces)) == (["apiKey"], [])
+    assert answer.changes == provider_pb2.DiffResponse.DIFF_SOME
+
+
+@pytest.mark.parametrize(
+    ("olds", "news"), [({}, {"adopt": "never"}), ({"adopt": "never"}, {})], ids=["added", "removed"]
+)
+def test_a_setting_that_is_added_or_removed_is_a_difference(
+    host: Host, olds: dict[str, str], news: dict[str, str]
+) -> None:
+    answer = host.stub.DiffConfig(provider_pb2.DiffRequest(olds=_to_struct(olds), news=_to_struct(news)))
+
+    assert list(answer.diffs) == ["adopt"]
     assert answer.changes == provider_pb2.DiffResponse.DIFF_SOME
 
 
@@ -294,18 +307,34 @@ def test_the_next_operation_uses_no_earlier_answers(host: Host, emulator: Emulat
     assert not web.read()
 
 
+def test_a_cancel_during_a_call_does_not_end_the_operation(host: Host, emulator: Emulator) -> None:
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, boot_seconds=60)
+    emulator.freeze()
+    web, other = host.resource("Container", "web"), host.resource("Container", "renamed")
+    creating = threading.Thread(target=web.create, args=(web.checked(name="web", template="nodejs"),))
+    creating.start()
+    until(lambda: holdings(emulator))
+
+    host.stub.Cancel(empty_pb2.Empty())
+
+    # The operation still knows the resources that it has declared.
+    assert "two resources declare the same" in other.check(name="web", template="nodejs")["name"]
+    emulator.advance(60)
+    creating.join()
+    assert web.id == f"{emulator.account}-web"
+
+
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM", "SIGINT"])
 def test_creates_in_progress_are_rolled_back_when_the_engine_is_gone(
     make_host: Callable[..., Host], end: str
 ) -> None:
-    with Emulator(boot_seconds=60) as emulator:
+    with Emulator(boot_seconds=3600) as emulator:
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
         web = host.resource("Container", "web")
         inputs = web.checked(name="web", template="nodejs")
         creating = threading.Thread(target=_create, args=(web, inputs))
         creating.start()
-        while not holdings(emulator):
-            time.sleep(0.05)
+        until(lambda: holdings(emulator))
 
         if end == "stdin":
             assert host.process.stdin is not None
@@ -313,13 +342,13 @@ def test_creates_in_progress_are_rolled_back_when_the_engine_is_gone(
         else:
             host.process.send_signal(getattr(signal, end))
 
-        assert host.process.wait(timeout=60) == 0
-        creating.join(timeout=10)
+        assert host.process.wait() == 0
+        creating.join()
         assert holdings(emulator) == set()
 
 
 def test_queued_creates_do_not_start_when_the_engine_is_gone(make_host: Callable[..., Host]) -> None:
-    with Emulator(boot_seconds=60) as emulator:
+    with Emulator(boot_seconds=3600) as emulator:
         config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:maxConcurrency": "1"}
         host = make_host(config)
         creating = []
@@ -329,15 +358,14 @@ def test_queued_creates_do_not_start_when_the_engine_is_gone(make_host: Callable
             creating.append(threading.Thread(target=_create, args=(resource, inputs)))
         for thread in creating:
             thread.start()
-        while not holdings(emulator):
-            time.sleep(0.05)
+        until(lambda: holdings(emulator))
 
         assert host.process.stdin is not None
         host.process.stdin.close()
 
-        assert host.process.wait(timeout=60) == 0
+        assert host.process.wait() == 0
         for thread in creating:
-            thread.join(timeout=10)
+            thread.join()
         assert emulator.calls("containers.create") == 1
         assert holdings(emulator) == set()
 

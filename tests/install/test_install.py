@@ -19,7 +19,7 @@ from tools.engine.hosts import yaml_host
 
 ROOT = Path(__file__).parents[2]
 PIP = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-pytestmark = [pytest.mark.extra, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.extra
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> str:

@@ -156,7 +156,7 @@ def test_an_invalid_pattern_names_its_policy() -> None:
 word = st.text("jqxz", min_size=9, max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(st.tuples(word, word, word, word), st.booleans())
 def test_no_message_contains_a_value_of_a_property(
     capfd: pytest.CaptureFixture[str], values: tuple[str, str, str, str], preview: bool

@@ -7,11 +7,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
+
+from tests.support.waiting import PATIENCE
 
 __all__ = ["FakeClock"]
-
-_PATIENCE: Final = 30.0
 
 
 class FakeClock:
@@ -78,7 +78,7 @@ class FakeClock:
         ]
         for thread in self._crew:
             thread.start()
-        give_up = time.monotonic() + _PATIENCE
+        give_up = time.monotonic() + PATIENCE
         while alive := [thread for thread in self._crew if thread.is_alive()]:
             if self._all_asleep(alive):
                 self._wake_next()

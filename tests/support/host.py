@@ -24,13 +24,14 @@ from pulumi.runtime import rpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 import stacks_pulumi
+from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.hosts.plugin.message_spelling import in_camel_case
 from stacks_pulumi.hosts.spelling import camel_case, snake_case
 from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources.handlers import HANDLERS
 from tests.support.codes import has_one_code
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 PROVIDER = "__provider"
 SECRET = {rpc._special_sig_key: rpc._special_secret_sig}
@@ -369,7 +370,7 @@ class HostedResource:
     def _keep(self, id_: str, inputs: Mapping[str, Any], raw: dict[str, Any]) -> None:
         self.id, self.inputs, self.raw, self.outs = id_, dict(inputs), raw, _plain(raw)
 
-    def _call(self, method: str, request: Any, timeout: float = 60) -> Any:
+    def _call(self, method: str, request: Any, timeout: float = PATIENCE) -> Any:
         try:
             return getattr(self.host.stub, method)(request, timeout=timeout)
         except grpc.RpcError as error:
@@ -396,6 +397,19 @@ def in_parallel(*work: Any) -> list[BaseException | None]:
     for thread in threads:
         thread.join()
     return raised
+
+
+def while_frozen(emulator: Emulator, watch: Callable[[], None], *work: Any) -> list[BaseException | None]:
+    """Run all jobs concurrently, without any progress of the API's objects until `watch` has returned."""
+    emulator.freeze()
+
+    def resume() -> None:
+        try:
+            watch()
+        finally:
+            emulator.resume()
+
+    return in_parallel(resume, *work)
 
 
 def _to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:

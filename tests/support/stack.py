@@ -252,7 +252,6 @@ class Stack:
             text=True,
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=100,
             check=False,
         )
 
@@ -269,7 +268,6 @@ class Stack:
             text=True,
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=110,
             check=False,
         )
 

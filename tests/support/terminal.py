@@ -62,7 +62,7 @@ def draw(command: Sequence[str], columns: int, cwd: Path, env: Mapping[str, str]
     os.close(ours)
     top = ["".join(line[column].data for column in range(columns)) for line in screen.history.top]
     left = [line.rstrip() for line in (*top, *screen.display) if line.strip()]
-    return Drawn(process.wait(10), frozenset(seen), left, raw)
+    return Drawn(process.wait(), frozenset(seen), left, raw)
 
 
 def _read(terminal: int) -> bytes:

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.waiting import until
 from tools.acceptance.__main__ import main
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def polls(emulator: Emulator) -> bool:
 def interrupted(emulator: Emulator, folder: Path, by: signal.Signals) -> int:
     """Start a run, and send it a signal as soon as it waits for its container."""
     # The boot is long, so the signal interrupts it.
-    emulator.set_pace(boot_seconds=600)
+    emulator.set_pace(boot_seconds=3600)
     process = subprocess.Popen(
         [sys.executable, "tools/acceptance", "run", "--interval", "0.05", "--records", str(folder)],
         cwd=ROOT,
@@ -64,11 +64,10 @@ def interrupted(emulator: Emulator, folder: Path, by: signal.Signals) -> int:
         stderr=subprocess.DEVNULL,
     )
     try:
-        while not polls(emulator) and process.poll() is None:
-            time.sleep(0.02)
+        until(lambda: polls(emulator), alive=lambda: process.poll() is None)
         assert len(emulator.state.containers) == 1
         process.send_signal(by)
-        return process.wait(timeout=60)
+        return process.wait()
     finally:
         process.kill()
         process.wait()
@@ -188,7 +187,6 @@ def test_a_wrong_key_or_url_stops_the_run_at_its_start(
         text=True,
         capture_output=True,
         check=False,
-        timeout=60,
     )
 
     assert (done.returncode, done.stdout) == (1, "")

@@ -7,12 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import until
 from tests.tools.fake_executables import executable
 from tools.engine import build, ensure, pins
 from tools.engine.engine import Engine, load
@@ -106,9 +106,7 @@ def test_after_a_kill_the_next_run_starts_clean(
 ) -> None:
     cache = tmp_path / "home" / ".cache" / "stacks-pulumi" / "engine"
     process = tool(STUCK_GO)
-    while not (tmp_path / "started").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
+    until((tmp_path / "started").exists, alive=lambda: process.poll() is None)
     os.killpg(process.pid, number)
     out, err = process.communicate()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import never
 from tests.tools.fake_executables import engine_in, executable
 from tools.engine import hosts, pins
 from tools.engine.engine import EngineUnavailableError, record
@@ -93,7 +93,9 @@ def test_two_concurrent_runs_build_once(monkeypatch: pytest.MonkeyPatch) -> None
     built: list[Path] = []
 
     def slowly(_go: str, _module: str, _package: str, target: Path, *, log: Path) -> None:
-        time.sleep(0.05)
+        before = len(built)
+        # Other threads have the time to build now, and must not.
+        never(lambda: len(built) > before, seconds=0.05)
         built.append(target)
         compile_(_go, _module, _package, target, log=log)
 

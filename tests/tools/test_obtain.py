@@ -6,11 +6,11 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import never
 from tests.tools.fake_executables import engine_in, make_engine
 from tools.engine import build, ensure, installer, pins
 from tools.engine.engine import Engine, EngineUnavailableError
@@ -124,8 +124,9 @@ def test_two_concurrent_runs_build_once(cache: Path, monkeypatch: pytest.MonkeyP
     got: list[Engine] = []
 
     def build_slowly(root: Path, log: Path) -> None:
-        time.sleep(0.1)
         built.append(root)
+        # Other threads have the time to build now, and must not.
+        never(lambda: len(built) > 1, seconds=0.1)
         make_engine(root, log)
 
     monkeypatch.setattr(ensure, "build", build_slowly)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.faults import Fault
 from tests.chaos.account import claims, holdings, secrets
 from tests.chaos.matrix.changes import Change
-from tests.chaos.matrix.failures import BEYOND, REFUSALS, TIMES, Failure
+from tests.chaos.matrix.failures import REFUSALS, TIMES, Failure
 from tests.chaos.ministack import MiniStack, Outcome
 from tests.support.host import Host
+from tests.support.waiting import until
 
 __all__ = ["Cell", "Verdict"]
 
@@ -29,14 +29,12 @@ class Verdict:
         message: The error that the user reads; empty if the `up` succeeded.
         wrongs: The rules that were broken; must be empty.
         fired: How often the fault fired.
-        seconds: How long the `up` with the fault took.
     """
 
     outcome: str = DONE
     message: str = ""
     wrongs: list[str] = field(default_factory=list)
     fired: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,9 +82,7 @@ class Cell:
             self.change.operation, self.failure.kind, times, match=match, **self.failure.options
         )
         refusals = self._refusals(emulator, match)
-        began = time.monotonic()
         met = stack.up(self.change.after(self.name))
-        verdict.seconds = time.monotonic() - began
         verdict.fired = fault.fired
         fault.times = fault.fired
         for refusal in refusals:
@@ -94,7 +90,7 @@ class Cell:
             refusal.times = refusal.fired
         self._judge(verdict, met, stack, emulator)
         if self.failure.late:
-            _await_the_late(fault, emulator, self.name)
+            _await_the_late(fault, emulator)
 
         self._converges(verdict, stack, emulator)
         texts = [*verdict.message.splitlines(), *(line.text for line in host.engine.lines[lines_before:])]
@@ -192,20 +188,19 @@ class Cell:
             verdict.wrongs.append(f"{when} the account lacks {sorted(missing)}")
 
 
-def _await_the_late(fault: Fault, emulator: Emulator, name: str) -> None:
+def _await_the_late(fault: Fault, emulator: Emulator) -> None:
     """Wait until the API has carried out the requests that timed out, so that none runs after the cell."""
-    deadline = time.monotonic() + 2 * BEYOND
-    while time.monotonic() < deadline:
+
+    def carried_out() -> bool:
         done = [
             record
             for record in emulator.requests
             if record.fault == fault.kind
             and (fault.match is None or fault.match in f"{record.path} {record.subject}")
         ]
-        if len(done) >= fault.fired:
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"{name}: a late request was never carried out")
+        return len(done) >= fault.fired
+
+    until(carried_out)
 
 
 def _facts(stack: MiniStack) -> dict[str, dict[str, object]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -11,6 +10,7 @@ import pytest
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import Emulator
 from tests.support.host import CallFailedError, Host, HostedResource, in_parallel
+from tests.support.waiting import until
 
 
 def test_create_waits_until_the_container_runs(web: HostedResource, emulator: Emulator) -> None:
@@ -115,12 +115,11 @@ def test_a_failure_after_the_boot_keeps_the_id(web: HostedResource, emulator: Em
 
 
 def test_a_container_deleted_during_its_boot_is_an_error(host: Host, emulator: Emulator) -> None:
-    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=60)
+    emulator.freeze()
     web = host.resource("Container", "web")
 
     def vanish() -> None:
-        while not emulator.state.names():
-            time.sleep(0.02)
+        until(emulator.state.names)
         emulator.drift.delete("web")
 
     raised = in_parallel(lambda: web.up(name="web", template="nodejs"), vanish)

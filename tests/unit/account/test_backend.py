@@ -179,6 +179,27 @@ def test_an_update_that_begins_or_ends_meanwhile_leaves_no_orphans(
     assert [one["stack"] for one in data["unread"]] == ["a/b/begins", "a/b/ends"]
 
 
+def test_an_interrupted_create_that_only_the_first_read_has_leaves_no_orphan(
+    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    creating = {"type": "creating", "resource": accounts.container("web", id="", outputs={})}
+    first = {"name": "organization/shop/dev", "lastUpdate": "1"}
+    # Between the reads, a `refresh --clear-pending-creates` removed the operation from the state.
+    backend(
+        [first],
+        {"organization/shop/dev": accounts.export("before.json", pending=(creating,))},
+        stacks=[{**first, "lastUpdate": "2"}],
+        exports={"organization/shop/dev": accounts.export("after.json")},
+    )
+
+    data = account(capsys, "--fail-on", "orphans", code=2)
+
+    assert owners(data) == {"web": ("interrupted", [])}
+    [web] = data["containers"]
+    assert web["command"] == "pulumi up --stack organization/shop/dev"
+
+
 def test_a_stack_of_this_folder_keeps_its_name_when_it_is_empty(
     accounts: Accounts,
     backend: Any,

@@ -445,7 +445,7 @@ def test_the_default_base_url_is_not_written() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_literal_is_that_string_and_one_line(text: str) -> None:
     written = literal(text)
 
@@ -454,7 +454,7 @@ def test_a_literal_is_that_string_and_one_line(text: str) -> None:
 
 
 @given(st.lists(st.text(), max_size=8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_identifiers_are_valid_unique_and_shadow_nothing(wishes: list[str]) -> None:
     import builtins
     import keyword
@@ -473,7 +473,7 @@ def test_identifiers_are_valid_unique_and_shadow_nothing(wishes: list[str]) -> N
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_text_of_the_account_escapes_its_string(texts: list[str]) -> None:
     entries = [
         AllowedIp(id=str(number), ip_address=f"10.0.0.{number}", description=f"d{text}")
@@ -499,7 +499,7 @@ def test_no_text_of_the_account_escapes_its_string(texts: list[str]) -> None:
 
 @pytest.mark.slow
 @given(st.lists(st.text("ab\"'\\\n{}#é\u200b", max_size=12), min_size=20, max_size=20))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_formatter_changes_no_string(texts: list[str]) -> None:
     entries = [
         AllowedIp(id=str(number), ip_address=f"10.0.0.{number}", description=f"d{text}")

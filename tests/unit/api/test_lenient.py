@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pickle
 import threading
-import time
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ from stacks_pulumi.api._lenient import ShapeError, item, items, record, snake, t
 from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, Listing, VpnClient
 from stacks_pulumi.api.models._model import Model
 from stacks_pulumi.errors import UnreadableAnswerError
+from tests.support.waiting import never
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,9 @@ def test_a_model_is_prepared_by_one_thread_before_any_other_reads_it(monkeypatch
 
     def watched(*arguments: Any, **options: Any) -> Any:
         events.append("begin")
-        time.sleep(0.01)
+        if len(events) == 1:
+            # Other threads have the time to begin now, and must not.
+            never(lambda: len(events) > 1, seconds=0.1)
         try:
             return convert(*arguments, **options)
         finally:

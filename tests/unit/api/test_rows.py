@@ -81,7 +81,7 @@ def alone(kind: type[Model], rows: list[Any]) -> list[Model]:
 
 
 @given(listed())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_rows_are_equal_when_read_together_and_separately(case: tuple[type[Model], list[Any]]) -> None:
     kind, rows = case
 

@@ -7,10 +7,10 @@ import logging
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnection
 
 from stacks_pulumi import errors
 from stacks_pulumi._clock import SYSTEM_CLOCK
-from stacks_pulumi.api import _transport
+from stacks_pulumi.api import _sockets, _transport
 from stacks_pulumi.api._transport import Transport
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import KEY, POOL, TRANSPORT_URL, a_call
@@ -226,10 +226,11 @@ def test_a_body_without_an_end_is_not_read_to_it(
 def test_the_time_of_one_call_does_not_end_the_next_one_on_the_same_connection(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_transport, "_POLL_SECONDS", 0.3)
+    socket_clock = FakeClock()
+    monkeypatch.setattr(_sockets, "time", SimpleNamespace(monotonic=socket_clock.now))
     transport = Transport(server, KEY, SYSTEM_CLOCK)
     transport(a_call(poll=True))
-    time.sleep(0.4)
+    socket_clock.advance(3600)
 
     assert transport(a_call(poll=True)).status == 200
     assert len(Keeper.connections) == 1

@@ -103,6 +103,16 @@ def test_a_log_that_starts_again_is_reported(
     assert "the log was restarted, or lines were missed" in printed.err
 
 
+def test_an_empty_answer_repeats_no_line(
+    log: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    follow(monkeypatch, log.clear, lambda: log.extend(["one", "two", "three"]))
+
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["two", "three"]
+    assert printed.err == "\nInterrupted.\n"
+
+
 @pytest.mark.usefixtures("log")
 def test_a_log_is_followed_through_an_outage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

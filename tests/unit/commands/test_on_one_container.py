@@ -81,6 +81,29 @@ class TestBackups:
         assert said("backups").splitlines()[0].split() == ["backups", "2"]
         assert document("backups")["total_backups"] == 2
 
+    @pytest.mark.parametrize(
+        ("size", "shown"),
+        [
+            (None, "?"),
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (1_000_000, "1.0 MB"),
+            (1_540_000_000, "1.5 GB"),
+            (1_000_000 * 10**12, "1000000.0 TB"),
+        ],
+    )
+    def test_a_size_is_shown_in_the_largest_unit_that_it_fills(
+        self, said: Said, emulator: Emulator, size: int | None, shown: str
+    ) -> None:
+        emulator.faults.add(
+            "backups.list", "answer", body={"success": True, "data": [{"id": 1, "size_bytes": size}]}
+        )
+
+        head, row = said("backups", "data").splitlines()
+
+        assert row[head.index("Size") : head.index("Pinned")].strip() == shown
+
     def test_an_incomplete_list_is_reported(
         self, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:

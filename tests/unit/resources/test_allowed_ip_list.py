@@ -162,7 +162,7 @@ def open_to(account: Account, others: set[str], mine: dict[str, Any] | None = No
 
 
 @given(agains, st.sets(st.sampled_from(OTHERS)), entries, st.none() | st.integers(1, 5), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_an_address_is_added_after_any_failed_request(
     again: str, others: set[str], inputs: dict[str, Any], fails: int | None, is_new: bool
 ) -> None:
@@ -186,7 +186,7 @@ def test_an_address_is_added_after_any_failed_request(
 
 
 @given(agains, st.sets(st.sampled_from(OTHERS)), entries, entries, st.none() | st.integers(1, 6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_an_entry_is_changed_after_any_failed_request(
     again: str, others: set[str], old: dict[str, Any], new: dict[str, Any], fails: int | None
 ) -> None:
@@ -206,7 +206,7 @@ def test_an_entry_is_changed_after_any_failed_request(
 
 
 @given(agains, st.sets(st.sampled_from(OTHERS)), entries, st.none() | st.integers(1, 3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_an_address_is_removed_after_any_failed_request(
     again: str, others: set[str], inputs: dict[str, Any], fails: int | None
 ) -> None:
