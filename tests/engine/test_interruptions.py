@@ -96,7 +96,7 @@ def test_an_engine_interrupted_twice_leaves_no_orphan(
     process.communicate(timeout=60)
 
     _known(stack, emulator, what)
-    result = stack.up()
+    result = stack.up(quiet_afterwards=False)
     assert any("interrupted while creating" in line for line in result.warnings)
     _destroy(stack, emulator)
 
@@ -113,7 +113,7 @@ def test_a_create_of_a_killed_engine_is_rolled_back_and_repeated(
     _known(stack, emulator, what)
     assert "locked" in stack.up_fails().text
     stack.cli("cancel", "--yes")
-    result = stack.up()
+    result = stack.up(quiet_afterwards=False)
     assert any("interrupted while creating" in line for line in result.warnings)
     _destroy(stack, emulator)
 

@@ -1,8 +1,10 @@
 """
 A stack on a real Pulumi engine, with a method for each command.
 
-After every successful `up` and `refresh` the stack checks that no change remains: a second `up` changes nothing, a
-preview after a refresh is empty.
+After a successful `up` and `refresh` the stack checks that no change remains: a second `up` changes nothing, a preview
+after a refresh is empty. The second `up` is for every kind of resource, for every story about identity, replacement
+and drift, and elsewhere once for each behaviour. `quiet_afterwards=False` turns it off for an `up` that only prepares a
+story, that itself has to change nothing, or that is followed by a checked `refresh`.
 """
 
 from __future__ import annotations
