@@ -74,23 +74,6 @@ def test_without_a_pattern_the_second_stack_gets_an_error(stack: Stack, emulator
     stack.refresh()
 
 
-def test_a_malformed_pattern_is_an_error_at_preview(stack: Stack, emulator: Emulator) -> None:
-    stack.set("stacks:namePattern", "${name}-${hex(4)}")
-    stack.program('stacks.Container("web", template="nodejs")')
-
-    (error,) = stack.preview_fails().errors[:1]
-    assert "stacks:namePattern is '${name}-${hex(4)}': ${hex(4)} is random" in error
-
-    stack.set("stacks:namePattern", PATTERN)
-    stack.program('stacks.Provider("team-b", api_key="sk_stacks_" + "0" * 64, name_pattern="${stack}")')
-
-    failed = stack.preview_fails()
-
-    assert "without ${name} all containers would have the same name" in failed.text
-    assert "(account team-b)" in failed.text
-    assert emulator.calls() == 0
-
-
 def test_a_provider_uses_its_pattern_or_that_of_the_stack(stack: Stack, emulator: Emulator) -> None:
     stack.set("stacks:namePattern", PATTERN)
     stack.set("team:apiKey", emulator.new_key(account=emulator.new_account()))
