@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from stacks_pulumi.emulator import Emulator
-from tests.support.accounts import addresses, fewest_addresses, running
+from tests.support.accounts import addresses, fewest_addresses
 from tests.support.stack import Stack
 
 CALLER = "203.0.113.45"
@@ -65,62 +63,3 @@ def test_the_life_of_an_address(stack: Stack, emulator: Emulator) -> None:
 
     stack.destroy()
     assert emulator.state.containers == {}
-
-
-@pytest.fixture
-def office(emulator: Emulator) -> str:
-    """A program that allows an address on an existing container; `{}` is replaced by more arguments."""
-    web = running(emulator, "web")
-    return f"""
-        web = stacks.Container.get("web", "{web}")
-        office = stacks.AllowedIp("office", container=web, ip_address="{OFFICE}", revoke_auto_added=True{{}})
-    """
-
-
-def test_an_address_is_refused_while_access_is_off(stack: Stack, emulator: Emulator, office: str) -> None:
-    stack.program(office.format(""))
-
-    assert f"external access of {emulator.account}-web is off" in "".join(stack.up_fails().errors)
-
-
-def test_an_entry_of_another_client_is_not_changed(stack: Stack, emulator: Emulator, office: str) -> None:
-    emulator.drift.set_external_access("web", enabled=True)
-    emulator.drift.allow_ip("web", OFFICE, description="by hand")
-    stack.program(office.format(""))
-
-    assert 'write stacks.AllowedIp("office", ..., adopt="if_matching")' in "".join(stack.up_fails().errors)
-    assert addresses(emulator, "web")[OFFICE] == ("by hand", "both")
-
-
-def test_the_next_up_completes_a_failed_adoption(stack: Stack, emulator: Emulator, office: str) -> None:
-    emulator.drift.set_external_access("web", enabled=True)
-    emulator.drift.allow_ip("web", OFFICE, description="by hand")
-    # The managed address was added, the caller's was not removed.
-    emulator.faults.add("allowed_ips.remove", "pass")
-    emulator.faults.add("allowed_ips.remove", "status", code=400, body={"error": "Not today"})
-    stack.program(office.format(', adopt="if_matching"'))
-
-    assert "Not today" in "".join(stack.up_fails().errors)
-    assert stack.resources()["office"]["id"] == f"{emulator.account}-web/{OFFICE}"
-    assert stack.up(quiet_afterwards=False).steps("office") == ["update"]
-    assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "both")}
-
-
-def test_a_look_up_shows_an_entry_and_a_removal_disables_access(
-    stack: Stack, emulator: Emulator, office: str
-) -> None:
-    web = f"{emulator.account}-web"
-    emulator.drift.set_external_access("web", enabled=True)
-    stack.program(office.format(""))
-    stack.up(quiet_afterwards=False)
-
-    stack.program(f"""
-        office = stacks.AllowedIp.get("looked-up", "{web}/{OFFICE}")
-        pulumi.export("entry", pulumi.Output.all(office.container, office.ip_address, office.service_type))
-    """)
-    result = stack.up(quiet_afterwards=False)
-
-    assert stack.outputs()["entry"] == [web, OFFICE, "both"]
-    # The container was only looked up, so only this deletion disables its access.
-    assert result.steps("office") == ["delete"]
-    assert emulator.state.container("web").external_access is False

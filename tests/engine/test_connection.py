@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from stacks_pulumi.emulator import Emulator
-from tests.support.accounts import running
 from tests.support.stack import Stack
 
 ENDS = """
@@ -69,54 +66,6 @@ def test_the_life_of_a_connection(stack: Stack, emulator: Emulator) -> None:
     assert "POSTGRES_" not in stack.said()
 
 
-def test_failures_before_and_during_the_creation(
-    emulator: Emulator, make_stack: Callable[..., Stack], stack: Stack
-) -> None:
-    app, sql = running(emulator, "app"), running(emulator, "sql", "postgresql")
-    emulator.new_key(account=emulator.new_account(), label="other")
-    theirs = running(emulator, "theirs", "postgresql", key="other")
-    program = 'stacks.Connection("link", source="{}", target="{}", name="primary"{})'
-
-    # A target in another account, and a stopped source: immediate errors.
-    emulator.drift.stop("app")
-    stack.program(
-        program.format(app, sql, "") + "\n" + program.replace("link", "across").format(sql, theirs, "")
-    )
-    errors = "".join(stack.up_fails("--continue-on-error").errors)
-    assert f"a connection needs the container {theirs}, and the account has no container of that id" in errors
-    assert f"a connection needs a container that runs, and {app} is stopped" in errors
-    assert emulator.calls("connections.create") == 0
-    emulator.drift.start("app")
-
-    # Failed partway: connected, but the source did not restart. The state has this, and the next up restarts it.
-    emulator.faults.add("containers.set_status", "status", code=400, body={"error": "Not today"})
-    stack.program(program.format(app, sql, ""))
-    assert "Not today" in "".join(stack.up_fails().errors)
-    assert stack.resources()["link"]["id"] == f"{app}/{next(iter(emulator.state.connections))}"
-    assert stack.up(quiet_afterwards=False).steps("link") == ["update"]
-    assert emulator.state.container("app").env_pending is False
-
-    # Another program meets the existing connection, looks it up, and adopts it.
-    other = make_stack(emulator)
-    other.program(program.format(app, sql, ""))
-    assert 'write stacks.Connection("link", ..., adopt="if_matching")' in "".join(other.up_fails().errors)
-    id_ = stack.resources()["link"]["id"]
-    other.program(
-        f"""
-        found = stacks.Connection.get("found", "{id_}")
-        pulumi.export("found", pulumi.Output.all(found.target, found.name))
-        """
-    )
-    other.up(quiet_afterwards=False)
-    assert other.outputs()["found"] == [sql, "primary"]
-    restarts = emulator.calls("containers.set_status")
-    other.program(program.format(app, sql, ', adopt="if_matching"'))
-    other.up()
-    assert (list(links(emulator)), emulator.calls("containers.set_status")) == (["primary"], restarts)
-    other.destroy()
-    assert links(emulator) == {}
-
-
 SLOW = ENDS + (
     'first = stacks.Connection("app-to-sql", source=app, target=sql)\n'
     'stacks.Connection("app-to-cache", source=app, target=cache)\n'
@@ -129,7 +78,7 @@ def test_one_restart_for_targets_that_become_ready_at_different_times(
     emulator.faults.add("containers.create", "slow", seconds=4.0, match="cache")
     stack.program(SLOW)
 
-    stack.up()
+    stack.up(quiet_afterwards=False)
 
     assert emulator.calls("containers.set_status") == 1
     assert emulator.state.container("app").env_pending is False
@@ -142,7 +91,7 @@ def test_a_dependent_resource_does_not_wait_for_another_target(emulator: Emulato
         + 'stacks.Container("after", template="nodejs", opts=pulumi.ResourceOptions(depends_on=[first]))\n'
     )
 
-    stack.up()
+    stack.up(quiet_afterwards=False)
 
     done = [(request.operation, request.subject) for request in emulator.requests]
     created = [subject for operation, subject in done if operation == "containers.create"]

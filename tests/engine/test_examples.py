@@ -64,7 +64,7 @@ def test_deploy_app(example: Make, emulator: Emulator) -> None:
     stack.up()
     before = stack.outputs(secrets=True)
     stack.set("version", "2")
-    result = stack.up()
+    result = stack.up(quiet_afterwards=False)
 
     assert result.order() == [("update", "shop")]
     assert containers(emulator)["shop"].status == "running"
@@ -86,11 +86,11 @@ def test_quickstart(example: Make, emulator: Emulator) -> None:
     assert stack.outputs() == {"url": held["orders"].url, "monthly_price_usd": 8}
     assert not held["orders"].env_pending, "the app was restarted and sees its database"
     stack.set("protect", "true")
-    stack.up()
+    stack.up(quiet_afterwards=False)
     assert "protected" in stack.destroy_fails().text
     assert "orders-db" in containers(emulator), "what is protected stays"
     stack.set("protect", "false")
-    stack.up()
+    stack.up(quiet_afterwards=False)
     stack.destroy()
     assert containers(emulator) == {}
 
@@ -110,7 +110,7 @@ def test_connect_app_to_database(example: Make, emulator: Emulator) -> None:
     assert secret["database_password"] not in stack.export()
 
     stack.set("connection", "main-db")
-    result = stack.up()
+    result = stack.up(quiet_afterwards=False)
 
     assert set(result.steps("crm-to-db")) == {"delete-replaced", "replace", "create-replacement"}
     names = {made.name for made in emulator.state.connections.values()}
@@ -131,7 +131,7 @@ def test_expose_with_ip_restrictions(example: Make, emulator: Emulator) -> None:
         "the address of the deploying machine was removed again"
     )
     stack.set("office", "203.0.113.0/28")
-    stack.up()
+    stack.up(quiet_afterwards=False)
     assert allowed() == {"203.0.113.0/28", "2001:db8:1::/48"}
     assert stack.outputs()["url"] == containers(emulator)["intranet"].url
     stack.destroy()
@@ -144,7 +144,7 @@ def test_backup_before_change(example: Make, emulator: Emulator) -> None:
     stack.up()
     first = stack.outputs()["backup"]
     stack.set("release", "v2")
-    result = stack.up()
+    result = stack.up(quiet_afterwards=False)
     second = stack.outputs()["backup"]
 
     assert result.order() == [
@@ -162,7 +162,7 @@ def test_backup_before_change(example: Make, emulator: Emulator) -> None:
     )
 
     stack.set("restore", "true")
-    stack.up()
+    stack.up(quiet_afterwards=False)
 
     assert containers(emulator)["ledger-db"].restored == [second]
     stack.destroy()
@@ -182,7 +182,7 @@ def test_vpn_for_a_laptop(example: Make, emulator: Emulator) -> None:
     assert private not in stack.cli("stack", "export", "--show-secrets"), "it is nowhere in the state"
 
     stack.set("rotation", "2")
-    stack.up()
+    stack.up(quiet_afterwards=False)
 
     after = stack.outputs(secrets=True)["wireguard"]
     assert before != after
@@ -213,11 +213,11 @@ def test_capped_agent(example: Make, emulator: Emulator) -> None:
     assert set(stack.resources()) == {"worker-1", "worker-2"}
 
     stack.set("workers", "2")
-    stack.up()
+    stack.up(quiet_afterwards=False)
     assert "containers:delete" in stack.destroy_fails().text, "an agent's key deletes nothing"
     stack.set("stacks:apiKey", emulator.key)
     # `destroy` runs no program, so it uses the key of the last `up`.
-    stack.up()
+    stack.up(quiet_afterwards=False)
     stack.destroy()
     assert containers(emulator) == {}
 
@@ -236,7 +236,7 @@ def test_several_stacks(example: Make, emulator: Emulator) -> None:
 
     assert any("may spend $8.00 a month" in text for text in refused.errors), "each key has its own cap"
     emulator.set_spending_cap(20, "production")
-    stack.up("--stack", "prod")
+    stack.up("--stack", "prod", quiet_afterwards=False)
     assert {name: held.plan for name, held in containers(emulator).items()} == {
         "web-dev": "basic",
         "web-db-dev": "basic",
@@ -260,7 +260,7 @@ def test_two_accounts(example: Make, emulator: Emulator) -> None:
 
     stack.up()
     stack.set("exposed", "true")
-    result = stack.up()
+    result = stack.up(quiet_afterwards=False)
 
     assert result.order() == [("update", "site")]
     accounts = {found.name: found.account for found in containers(emulator).values()}
@@ -282,7 +282,7 @@ def test_component(example: Make, emulator: Emulator) -> None:
     assert set(parents.values()) == {"blog"}
 
     stack.set("wiki", "true")
-    result = stack.up()
+    result = stack.up(quiet_afterwards=False)
 
     assert {op for op, _name in result.order()} == {"create"}
     assert stack.outputs()["monthly_price_usd"] == 16

@@ -69,7 +69,7 @@ def in_state(stack: Stack) -> set[str]:
 def test_the_up_survives_a_fault_with_a_correct_state(stack: Stack, emulator: Emulator, case: Case) -> None:
     fault = _about_to_happen(stack, emulator, case)
 
-    stack.up()
+    stack.up(quiet_afterwards=False)
 
     fault.times = fault.fired
     assert fault.fired > 0
@@ -89,7 +89,7 @@ def test_a_permanent_fault_is_one_line_and_the_next_up_resumes(
     assert fault.fired > 0
     assert len(_ours(failed)) == 1, failed.text
     assert in_state(stack) == holdings(emulator)
-    stack.up()
+    stack.up(quiet_afterwards=False)
     assert in_state(stack) == holdings(emulator)
     _refresh_and_destroy(stack, emulator)
 

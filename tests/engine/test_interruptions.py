@@ -98,7 +98,7 @@ def test_an_engine_interrupted_twice_leaves_no_orphan(
 
     _known(stack, emulator, what)
     _go_on(emulator)
-    result = stack.up()
+    result = stack.up(quiet_afterwards=False)
     assert any("interrupted while creating" in line for line in result.warnings)
     _destroy(stack, emulator)
 
@@ -117,7 +117,7 @@ def test_a_create_of_a_killed_engine_is_rolled_back_and_repeated(
     _go_on(emulator)
     assert "locked" in stack.up_fails().text
     stack.cli("cancel", "--yes")
-    result = stack.up()
+    result = stack.up(quiet_afterwards=False)
     assert any("interrupted while creating" in line for line in result.warnings)
     _destroy(stack, emulator)
 

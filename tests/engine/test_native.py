@@ -84,7 +84,7 @@ def test_every_kind_is_created_once_refreshed_and_destroyed(native: Stack, emula
 
 def test_drift_is_shown_by_property_and_corrected(native: Stack, emulator: Emulator) -> None:
     native.program(f'{NATIVE}\nnative("Container", "web", template="nodejs", externalAccess=True)')
-    native.up()
+    native.up(quiet_afterwards=False)
     emulator.drift.set_external_access("web", enabled=False)
 
     found = native.refresh(drift=True)
@@ -104,7 +104,7 @@ def test_a_change_that_would_delete_data_is_refused_on_its_property(
     native: Stack, emulator: Emulator
 ) -> None:
     native.program(f'{NATIVE}\nnative("Container", "sql", template="postgresql")')
-    native.up()
+    native.up(quiet_afterwards=False)
     before = emulator.calls()
 
     native.program(f'{NATIVE}\nnative("Container", "sql", template="postgresql", plan="premium")')
@@ -175,7 +175,7 @@ def test_a_stack_moves_to_the_native_types_and_back_without_a_change(
 ) -> None:
     stack.native()
     stack.program(FAMILY_DYNAMIC)
-    stack.up()
+    stack.up(quiet_afterwards=False)
     before = writes(emulator)
     there = """
 def native(kind, name, **props):
@@ -222,7 +222,7 @@ def test_every_kind_is_imported_without_a_change(
     native: Stack, make_stack: Callable[..., Stack], emulator: Emulator
 ) -> None:
     native.program(FAMILY_NATIVE)
-    native.up()
+    native.up(quiet_afterwards=False)
     other = make_stack(emulator)
     other.native()
     before = writes(emulator)
@@ -237,7 +237,7 @@ def test_every_kind_is_imported_without_a_change(
     # The triggers of a backup exist only in the program; the API does not store them.
     other.program(FAMILY_NATIVE.replace(', triggers=["v1"]', ""))
 
-    assert other.up().changes == {}
+    assert other.up(quiet_afterwards=False).changes == {}
     other.refresh()
     assert other.outputs(secrets=True) == native.outputs(secrets=True)
     assert writes(emulator) == before

@@ -27,7 +27,7 @@ def test_a_forced_replacement_that_creates_first_adopts_and_keeps(stack: Stack, 
     """Only if the program demands that order: a resource that may adopt is replaced delete-first."""
     stack.set("stacks:adopt", "if_matching")
     stack.program(DB.format(", opts=pulumi.ResourceOptions(delete_before_replace=False)"))
-    stack.up()
+    stack.up(quiet_afterwards=False)
     urn = stack.resources()["orders-db"]["urn"]
 
     result = stack.up("--replace", urn, quiet_afterwards=False)
@@ -35,7 +35,7 @@ def test_a_forced_replacement_that_creates_first_adopts_and_keeps(stack: Stack, 
     (warning,) = [line for line in result.warnings if "was not deleted" in line]
     assert "opts=pulumi.ResourceOptions(delete_before_replace=True)" in warning
     assert names(emulator) == {"orders-db"}
-    assert stack.up().changes == {}
+    assert stack.up(quiet_afterwards=False).changes == {}
 
     stack.program(DB.format(""))
     replaced = stack.up("--replace", urn, quiet_afterwards=False)
@@ -48,7 +48,7 @@ def test_a_backup_made_by_triggers_can_be_kept_by_its_number(stack: Stack, emula
     stack.program(
         DB.format("") + 'stacks.PinnedBackup("backup", container=db, triggers=["v1"], on_delete="delete")'
     )
-    stack.up()
+    stack.up(quiet_afterwards=False)
 
     stack.program(
         DB.format("") + 'stacks.PinnedBackup("backup", container=db, backup_id=1, on_delete="delete")'
@@ -64,7 +64,7 @@ def test_a_backup_made_by_triggers_can_be_kept_by_its_number(stack: Stack, emula
 
 def test_two_resources_of_a_program_cannot_have_one_container(stack: Stack, emulator: Emulator) -> None:
     stack.program(DB.format(""))
-    stack.up()
+    stack.up(quiet_afterwards=False)
 
     stack.program(
         DB.format("")
@@ -82,7 +82,7 @@ def test_two_resources_of_one_name_below_two_components_cannot_have_one_containe
     component = "{0} = pulumi.ComponentResource('tests:index:{0}', '{0}')\n"
     web = 'stacks.Container("web", template="nodejs"{}, opts=pulumi.ResourceOptions(parent={}))\n'
     stack.program(component.format("one") + web.format("", "one"))
-    stack.up()
+    stack.up(quiet_afterwards=False)
 
     stack.program(
         "".join(map(component.format, ("one", "two"))) + web.format("", "one") + web.format(ADOPTED, "two")
@@ -109,7 +109,7 @@ def test_a_name_that_is_an_output_is_also_compared(stack: Stack, emulator: Emula
 @pytest.mark.parametrize("empty", [True, False], ids=["empty account", "account with a container"])
 def test_another_accounts_key_keeps_the_state(stack: Stack, emulator: Emulator, empty: bool) -> None:
     stack.program(FAMILY)
-    stack.up()
+    stack.up(quiet_afterwards=False)
     before = set(stack.resources())
     other = emulator.new_key(account=emulator.new_account())
     if not empty:
@@ -128,5 +128,5 @@ def test_another_accounts_key_keeps_the_state(stack: Stack, emulator: Emulator, 
 
     stack.set("stacks:apiKey", emulator.key)
     stack.program(FAMILY)
-    assert stack.up().changes == {}
+    assert stack.up(quiet_afterwards=False).changes == {}
     stack.destroy()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from stacks_pulumi.emulator import Emulator, backups
-from tests.support.accounts import running
+from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 
 PROGRAM = """
@@ -51,45 +50,3 @@ def test_the_life_of_a_backup(stack: Stack, emulator: Emulator) -> None:
 
     stack.destroy()
     assert (emulator.state.containers, emulator.state.backups) == ({}, {})
-
-
-def test_failures_before_and_during_the_creation(stack: Stack, emulator: Emulator) -> None:
-    sql, web = running(emulator, "sql", "postgresql"), running(emulator, "web")
-    emulator.drift.stop("web")
-    emulator.fail_backup("sql", "snapshot failed: no space left on device")
-    stack.program(
-        f"""
-        stacks.PinnedBackup("failing", container="{sql}")
-        stacks.PinnedBackup("stopped", container="{web}")
-        stacks.PinnedBackup("missing", container="{sql}", backup_id=99)
-        """
-    )
-    errors = "".join(stack.up_fails("--continue-on-error").errors)
-    assert f"backup 1 of {sql} failed: snapshot failed: no space left on device" in errors
-    assert f"a backup needs a container that runs, and {web} is stopped" in errors
-    assert f"{sql} has no backup 99" in errors
-
-    # Failed partway: made and not pinned. The state has the backup, and the next up pins it.
-    emulator.faults.add("backups.pin", "status", code=400, body={"error": "Not today"})
-    stack.program(f'stacks.PinnedBackup("before", container="{sql}", on_delete="keep")')
-    assert "Not today" in "".join(stack.up_fails().errors)
-    assert stack.resources()["before"]["id"] == f"{sql}/2"
-    assert stack.up(quiet_afterwards=False).steps("before") == ["update"]
-    assert pins(emulator) == {1: False, 2: True}
-
-    # An existing backup is pinned, another one is looked up, and the retained one is kept.
-    for _ in range(2):
-        backups.trigger(emulator.platform, emulator.state.container("sql"))
-    emulator.advance(60)
-    stack.program(
-        f"""
-        stacks.PinnedBackup("existing", container="{sql}", backup_id=3)
-        found = stacks.PinnedBackup.get("found", "{sql}/4")
-        pulumi.export("found", pulumi.Output.all(found.container, found.backup_id, found.pinned, found.status))
-        """
-    )
-    stack.up()
-    assert stack.outputs()["found"] == [sql, 4, False, "completed"]
-    assert pins(emulator) == {1: False, 2: True, 3: True, 4: False}
-    stack.destroy()
-    assert pins(emulator) == {1: False, 2: True, 3: False, 4: False}

@@ -148,7 +148,7 @@ def test_an_allowed_program_passes_every_policy(guarded: Stack, tmp_path: Path) 
     preview = guarded.preview(*packs(tmp_path))
     assert violations(preview) == {}
     assert "data-dev  redis-micro, micro   $1.00" in preview.text
-    update = guarded.up(*packs(tmp_path, report="advisory"))
+    update = guarded.up(*packs(tmp_path, report="advisory"), quiet_afterwards=False)
     assert violations(update) == {}
     assert re.search(r"total +\$2\.00", update.text)
 
@@ -251,7 +251,7 @@ def test_the_account_is_counted_once_despite_equal_names(
     """
     guarded.program(program)
     guarded.preview(*headroom(14))
-    guarded.up(*headroom(14))
+    guarded.up(*headroom(14), quiet_afterwards=False)
     guarded.program(program.replace('"premium"', '"premium", external_access=True'))
     guarded.preview(*headroom(14))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.fake_secrets import private_key
-from tests.support.accounts import running
 from tests.support.stack import Stack
 
 PROGRAM = """
@@ -46,23 +45,3 @@ def test_the_life_of_a_key(stack: Stack, emulator: Emulator) -> None:
     stack.destroy()
     assert emulator.state.containers == {}
     assert not any(line in stack.said() for line in (*first, *second, *third))
-
-
-def test_failures_before_and_during_the_creation(stack: Stack, emulator: Emulator) -> None:
-    web, sql = running(emulator, "web"), running(emulator, "sql", "postgresql")
-    emulator.drift.stop("web")
-    stack.program(
-        f"""
-        stacks.SshCertificate("managed", container="{sql}")
-        stacks.SshCertificate("stopped", container="{web}")
-        """
-    )
-    errors = "".join(stack.up_fails("--continue-on-error").errors)
-    assert f"download the SSH key of container {sql}" in errors
-    assert f"an SSH key needs a container that runs, and {web} is stopped" in errors
-
-    # A look-up, whose key is also a secret.
-    stack.program(f'pulumi.export("key", stacks.SshCertificate.get("found", "{web}").private_key)')
-    stack.up(quiet_afterwards=False)
-    assert stack.outputs() == {"key": "[secret]"}
-    assert not any(line in stack.export() for line in lines(emulator))

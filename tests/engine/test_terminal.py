@@ -43,7 +43,7 @@ def test_an_update_shows_no_total_and_clears_the_line_of_each_finished_row(
 ) -> None:
     stack.program('stacks.Container("app", template="nodejs")')
 
-    result = stack.up()
+    result = stack.up(quiet_afterwards=False)
 
     assert emulator.calls("containers.create") == 1
     assert "1 container:" not in result.text
@@ -64,7 +64,7 @@ def test_the_line_has_the_change_to_the_state(stack: Stack) -> None:
         for name, template in (("web", "nodejs"), ("sql", "mysql"))
     )
     stack.program(web + sql)
-    stack.up()
+    stack.up(quiet_afterwards=False)
 
     assert total() == "2 containers: $8.00 a month (no change)"
     stack.program(web + 'stacks.Container.get("found", web.id)')

@@ -63,7 +63,7 @@ def test_a_stack_of_dynamic_resources_moves_to_it_without_a_change(
     stack: Stack, emulator: Emulator, packages: Path, language_hosts: Path
 ) -> None:
     stack.program('stacks.Container("web", template="nodejs")')
-    stack.up()
+    stack.up(quiet_afterwards=False)
     before = [it.method for it in emulator.requests if it.method != "GET"]
     (stack.folder / "node_modules").symlink_to(packages)
     program = (
@@ -76,7 +76,7 @@ def test_a_stack_of_dynamic_resources_moves_to_it_without_a_change(
     }
     stack.project(files, language_hosts)
 
-    assert stack.up().changes == {}
+    assert stack.up(quiet_afterwards=False).changes == {}
     assert [it.method for it in emulator.requests if it.method != "GET"] == before
     assert stack.resources()["web"]["type"] == "stacks:index:Container"
 
@@ -92,10 +92,10 @@ def test_the_quickstart(typescript: Stack, emulator: Emulator, language_hosts: P
     assert typescript.outputs() == {"url": app.url, "monthlyPriceUsd": 8}
     assert not app.env_pending, "the app was restarted and sees its database"
     typescript.set("protect", "true")
-    typescript.up()
+    typescript.up(quiet_afterwards=False)
     assert "protected" in typescript.destroy_fails().text
     typescript.set("protect", "false")
-    typescript.up()
+    typescript.up(quiet_afterwards=False)
     typescript.destroy()
     assert emulator.state.containers == {}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from stacks_pulumi.emulator import Emulator
-from tests.support.accounts import running
 from tests.support.stack import Stack
 
 VPN = 'vpn = stacks.Container("vpn", template="stacks-vpn")\n'
@@ -76,37 +75,3 @@ pulumi.export("config", device.config)
     assert emulator.calls("vpn_clients.remove") == removals + 2
     for secret in (first, second, "PrivateKey"):
         assert secret not in stack.said()
-
-
-def test_failures_before_and_during_the_creation(stack: Stack, emulator: Emulator) -> None:
-    vpn = running(emulator, "vpn", "stacks-vpn")
-    web = running(emulator, "web")
-    emulator.drift.add_vpn_client("vpn", "laptop")
-    program = 'stacks.VpnClient("laptop", container="{}"{})'
-
-    # A container that is no VPN, and an unmanaged client.
-    stack.program(program.format(vpn, "") + "\n" + program.replace("laptop", "phone").format(web, ""))
-    errors = "".join(stack.up_fails("--continue-on-error").errors)
-    assert "not a STACKS VPN container" in errors
-    assert 'write stacks.VpnClient("laptop", ..., adopt="if_matching")' in errors
-
-    # An adoption that failed partway: the configuration is missing. The state has this, and the next up downloads it.
-    emulator.faults.add("vpn_clients.config", "status", code=400, body={"error": "Not today"})
-    stack.program(program.format(vpn, ', adopt="if_matching"'))
-    assert "Not today" in "".join(stack.up_fails().errors)
-    assert stack.resources()["laptop"]["id"] == f"{vpn}/laptop"
-    assert stack.up(quiet_afterwards=False).steps("laptop") == ["update"]
-    assert "ciphertext" in stack.resources()["laptop"]["outputs"]["config"]
-
-    # A look-up downloads no key; a client that leaves the program is removed.
-    stack.program(
-        f"""
-        device = stacks.VpnClient.get("found", "{vpn}/default")
-        pulumi.export("found", pulumi.Output.all(device.container, device.name, device.config))
-        """
-    )
-    downloads = emulator.calls("vpn_clients.config")
-    assert stack.up(quiet_afterwards=False).steps("laptop") == ["delete"]
-    assert stack.outputs(secrets=True)["found"] == [vpn, "default", None]
-    assert emulator.calls("vpn_clients.config") == downloads
-    assert clients(emulator) == ["default"]

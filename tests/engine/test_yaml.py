@@ -75,7 +75,7 @@ resources:
 
     assert stack.up(quiet_afterwards=False).changes == {"create": 1, "import": 1}
     stack.yaml(program, yaml_language_host)
-    assert stack.up().changes == {}
+    assert stack.up(quiet_afterwards=False).changes == {}
     stack.refresh()
     assert [it.method for it in emulator.requests if it.method != "GET"] == []
 
@@ -90,7 +90,7 @@ def test_the_program_in_the_documentation_runs(
     del program["resources"]["database"]["options"]  # a protected resource could not be destroyed at the end
     stack.yaml(yaml.safe_dump(program), yaml_language_host)
 
-    assert stack.up().changes == {"create": 4}
+    assert stack.up(quiet_afterwards=False).changes == {"create": 4}
     assert stack.outputs()["url"].endswith(".stackshosting.cloud")
     assert names(emulator) == {"orders", "orders-db"}
     stack.destroy()

@@ -143,6 +143,7 @@ def test_a_look_up_by_id_downloads_the_key(key: HostedResource, web: str) -> Non
     assert key.get(web)
 
     assert (web, True) == (key.outs["container"], "PRIVATE KEY" in key.outs["private_key"])
+    assert SECRET.items() <= key.raw["private_key"].items()
 
     with pytest.raises(CallFailedError, match=r"does not exist in this account"):
         key.get("usr-1-none")

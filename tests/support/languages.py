@@ -110,7 +110,7 @@ def imports(stack: Stack, emulator: Emulator, file: str) -> str:
     stack.cli("import", "stacks:index:Container", "web", f"{emulator.account}-web", "--yes", "--out", file)
 
     assert stack.resources()["web"]["outputs"]["plan"] == "standard"
-    assert stack.up().changes == {}
+    assert stack.up(quiet_afterwards=False).changes == {}
     stack.refresh()
     assert [it.method for it in emulator.requests if it.method != "GET"] == []
     return (stack.folder / file).read_text(encoding="utf-8")

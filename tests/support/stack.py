@@ -1,8 +1,10 @@
 """
 A stack on a real Pulumi engine, with a method for each command.
 
-After every successful `up` and `refresh` the stack checks that no change remains: a second `up` changes nothing, a
-preview after a refresh is empty.
+After a successful `up` and `refresh` the stack checks that no change remains: a second `up` changes nothing, a preview
+after a refresh is empty. The second `up` is for every kind of resource, for every story about identity, replacement
+and drift, and elsewhere once for each behaviour. `quiet_afterwards=False` turns it off for an `up` that only prepares a
+story, that itself has to change nothing, or that is followed by a checked `refresh`.
 """
 
 from __future__ import annotations
@@ -17,10 +19,15 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from tests.support.stack_files import Saved, StackFiles
 
 PASSPHRASE = "a passphrase for tests"
 SAME = frozenset({"same", "read", "refresh"})
+
+_TEMPLATES: Final[dict[tuple[object, ...], Saved]] = {}
+"""The files of a new stack, by its engine, its project and its secrets."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +108,7 @@ class Stack:
         self, folder: Path, engine: Path, config: dict[str, str], *, python_path: Path | None = None
     ) -> None:
         self.folder = folder
+        self._files = StackFiles(folder)
         self._events = folder / "events.json"
         self._said: list[str] = []
         state = folder / "state"
@@ -127,9 +135,20 @@ class Stack:
         }
         (folder / "Pulumi.yaml").write_text("name: tests\nruntime: python\n", encoding="utf-8")
         self.program("")
-        self._run("stack", "init", "dev")
-        for key, value in config.items():
-            self.set(key, value)
+        self._initialise(engine, config)
+
+    def _initialise(self, engine: Path, config: Mapping[str, str]) -> None:
+        """Make the stack: the first one with the commands, and others with the same secrets as its copies."""
+        secrets = {key: value for key, value in config.items() if _is_secret(key)}
+        template = (engine, self._files.project, *secrets.items())
+        if template in _TEMPLATES:
+            self._files.restore(_TEMPLATES[template])
+        else:
+            self._run("stack", "init", "dev")
+            for key, value in secrets.items():
+                self.set(key, value)
+            _TEMPLATES[template] = self._files.save()
+        self._files.configure({key: value for key, value in config.items() if key not in secrets})
 
     def native(self) -> None:
         """Let programs use the native types, with the plugin of this environment."""
@@ -149,8 +168,11 @@ class Stack:
             (self.folder / name).write_text(text, encoding="utf-8")
 
     def set(self, key: str, value: str) -> None:
-        """Set a value of the configuration."""
-        self._run("config", "set", key, value, *(["--secret"] if key.endswith("apiKey") else []))
+        """Set a value in the configuration of the selected stack."""
+        if _is_secret(key):
+            self._run("config", "set", key, value, "--secret")
+        else:
+            self._files.configure({key: value})
 
     def program(self, source: str, *, host: str = "dynamic") -> None:
         """Set the program; with the host `native` its `stacks` has the native types."""
@@ -225,8 +247,8 @@ class Stack:
         )
 
     def export(self) -> str:
-        """Return the state, as text."""
-        return self._run("stack", "export").stdout
+        """Return the state, as text; secrets are encrypted."""
+        return self._files.export()
 
     def resources(self) -> dict[str, dict[str, Any]]:
         """Return this package's resources in the state, by name."""
@@ -234,9 +256,11 @@ class Stack:
         return {item["urn"].rpartition("::")[2]: item for item in found if "stacks:" in item["type"]}
 
     def outputs(self, *, secrets: bool = False) -> dict[str, Any]:
-        """Return the stack's outputs."""
-        text = self._run("stack", "output", "--json", *(["--show-secrets"] if secrets else [])).stdout
-        values: dict[str, Any] = json.loads(text)
+        """Return the stack's outputs; without `secrets` these are `[secret]`."""
+        if not secrets:
+            return self._files.outputs()
+        # Only the engine decrypts.
+        values: dict[str, Any] = json.loads(self.cli("stack", "output", "--json", "--show-secrets"))
         return values
 
     def cli(self, *arguments: str) -> str:
@@ -277,6 +301,10 @@ class Stack:
         return [
             json.loads(line) for line in self._events.read_text(encoding="utf-8").splitlines() if line.strip()
         ]
+
+
+def _is_secret(key: str) -> bool:
+    return key.endswith("apiKey")
 
 
 def _succeeded(result: Result) -> Result:

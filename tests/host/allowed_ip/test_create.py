@@ -121,6 +121,7 @@ def test_an_existing_entry_is_adopted_and_updated(make_host: Any, duplicates: bo
         office.up(**inputs(web, description="Office", adopt="if_matching"))
 
         assert addresses(emulator, "web") == {CALLER: AUTO_ADDED, OFFICE: ("Office", "both")}
+        assert len(emulator.state.container("web").allowed_ips) == 2
         assert fewest_addresses(emulator, 2) >= 1
         assert office.up(**inputs(web, description="Office", adopt="if_matching")) == []
 

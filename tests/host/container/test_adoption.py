@@ -17,6 +17,7 @@ def test_a_taken_name_is_an_error_with_the_line_to_write(web: HostedResource, th
     assert there in failure.value.message
     assert web.host.worded('stacks.Container("web", ..., adopt="if_matching")') in failure.value.message
     assert "`stacks-pulumi account` shows which stack owns it" in failure.value.message
+    assert "an interrupted or waitlisted `up` of this stack" in failure.value.message
     assert "deletes it with its data, even if another stack manages it too" in failure.value.message
     assert "stacks:namePattern '${name}-${stack}'" in failure.value.message
     assert failure.value.kept_id is None
