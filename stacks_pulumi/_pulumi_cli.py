@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from stacks_pulumi.error_codes import ErrorCode
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.errors import ErrorCode, StacksError
 
 __all__ = ["Pulumi", "PulumiError", "StackConfiguration", "find_project", "read_project", "run"]
 

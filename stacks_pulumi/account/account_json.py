@@ -9,8 +9,7 @@ from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.account.reconcile import ChildRecord, FoundContainer, Missing, Reconciliation, StackTotal
 from stacks_pulumi.account.remedies import remedy_for
 from stacks_pulumi.account.states import Managed
-from stacks_pulumi.cost.limits import LimitVerdict
-from stacks_pulumi.cost.report import Line, Report
+from stacks_pulumi.cost.report import LimitVerdict, Line, Report
 from stacks_pulumi.cost.snapshot import Entry, header, priced
 from stacks_pulumi.pricing.money import total
 

@@ -24,8 +24,7 @@ from typing import Any, Final
 
 from stacks_pulumi.account.reconcile import Reconciliation, StackTotal
 from stacks_pulumi.cost.documents import InputError, read_file, utf8
-from stacks_pulumi.cost.limit_options import LIMITS, limits_of, number
-from stacks_pulumi.cost.limits import CostLimit, LimitVerdict, judge
+from stacks_pulumi.cost.report import LIMITS, CostLimit, LimitVerdict, judge, limits_of, number
 from stacks_pulumi.cost.snapshot import Entry, Snapshot, compare
 
 __all__ = ["Budget", "judged", "read_budgets"]

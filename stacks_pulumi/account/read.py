@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from stacks_pulumi.account.children import Belongings, ask, calls_for
 from stacks_pulumi.account.reconcile import Reconciliation
-from stacks_pulumi.api.models import Container
-from stacks_pulumi.api.models.container import ENDING_STATUSES
+from stacks_pulumi.api.models import ENDING_STATUSES, Container
 from stacks_pulumi.cost import live
 from stacks_pulumi.errors import NotFoundError, UnreadableAnswerError, WaitCancelledError
 from stacks_pulumi.pricing.money import count

@@ -14,10 +14,9 @@ from typing import Final
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.account.reconcile import ChildRecord, FoundContainer, Reconciliation
 from stacks_pulumi.account.remedies import remedies
-from stacks_pulumi.cost.limits import LimitVerdict
 from stacks_pulumi.cost.render.markdown import escape
 from stacks_pulumi.cost.render.shared_text import MARKS, clean, kind
-from stacks_pulumi.cost.report import Report
+from stacks_pulumi.cost.report import LimitVerdict, Report
 from stacks_pulumi.pricing.money import count, total
 
 __all__ = ["View", "markdown", "table"]

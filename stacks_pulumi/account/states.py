@@ -8,11 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from stacks_pulumi._urn import name_of
+from stacks_pulumi._identifiers import name_of
 from stacks_pulumi.cost.documents import InputError, ResourceState, utf8
 from stacks_pulumi.cost.report import Item, item
-from stacks_pulumi.pricing.recognition import UNRECOGNISED, kind_of, snake_case
-from stacks_pulumi.pricing.values import is_unknown
+from stacks_pulumi.pricing.recognition import UNRECOGNISED, is_unknown, kind_of, snake_case
 
 __all__ = ["OWNING", "Interrupted", "Managed", "StackState", "read_export"]
 

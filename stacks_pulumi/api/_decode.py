@@ -13,10 +13,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from stacks_pulumi.api._bodies import ShapeError, scrub
 from stacks_pulumi.api._call import Answer, Call, Scope, Sender, path
 from stacks_pulumi.api._error_mapping import problem, unreadable, wrong_base_url
-from stacks_pulumi.api._lenient import ShapeError
-from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.config import DEFAULT_BASE_URL
 
 __all__ = ["Decode"]

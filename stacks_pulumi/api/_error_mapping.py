@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
+from stacks_pulumi.api._bodies import api_words, scrub, scrub_body
 from stacks_pulumi.api._call import Answer, Call
-from stacks_pulumi.api._rate_headers import rates, retry_after
-from stacks_pulumi.api._scrub import api_words, scrub, scrub_body
+from stacks_pulumi.api._limiter import rates, retry_after
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import (
     ApiError,

@@ -8,12 +8,11 @@ import ipaddress
 from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
-from stacks_pulumi.api import _parsers
+from stacks_pulumi.api import _bodies as _parsers
+from stacks_pulumi.api._bodies import done, item
 from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._lenient import done, item
-from stacks_pulumi.api._settle import settle
 from stacks_pulumi.api.models import AllowedIp, ExternalAccess
-from stacks_pulumi.api.once import once
+from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.errors import StacksError
 
 __all__ = ["AllowedIpsApi"]

@@ -11,13 +11,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
+from stacks_pulumi.api._bodies import done, item, items, snake, unwrap
 from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._lenient import done, item, items, snake, unwrap
-from stacks_pulumi.api._settle import settle
-from stacks_pulumi.api._watch import Watch
-from stacks_pulumi.api.feed import Feed
+from stacks_pulumi.api.feed import Feed, Watch
 from stacks_pulumi.api.models import Backup, BackupStats, Listing
-from stacks_pulumi.api.once import once
+from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.errors import (
     ForbiddenError,

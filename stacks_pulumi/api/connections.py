@@ -8,13 +8,12 @@ from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api import _parsers, models
+from stacks_pulumi.api import _bodies as _parsers
+from stacks_pulumi.api import models
+from stacks_pulumi.api._bodies import done, scrub
 from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._lenient import done
-from stacks_pulumi.api._scrub import scrub
-from stacks_pulumi.api._settle import settle
 from stacks_pulumi.api.feed import Feed
-from stacks_pulumi.api.once import once
+from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.errors import StacksError
 
 __all__ = ["ConnectionsApi"]

@@ -7,17 +7,23 @@ from typing import Final, Literal
 
 from stacks_pulumi._clock import Clock, Pulse
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api import _metrics_parser, _parsers
+from stacks_pulumi.api import _bodies as _metrics_parser
+from stacks_pulumi.api import _bodies as _parsers
+from stacks_pulumi.api._bodies import done, item, items, scrub, text_of
 from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._lenient import done, item, items, text_of
 from stacks_pulumi.api._retry import in_doubt
-from stacks_pulumi.api._scrub import scrub
-from stacks_pulumi.api._settle import may_be_done, settle
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
-from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Listing, Metrics, Template
-from stacks_pulumi.api.models.container import ENDING_STATUSES
-from stacks_pulumi.api.once import once
+from stacks_pulumi.api.models import (
+    ENDING_STATUSES,
+    Container,
+    Credentials,
+    ExternalAccess,
+    Listing,
+    Metrics,
+    Template,
+)
+from stacks_pulumi.api.once import may_be_done, once, settle
 from stacks_pulumi.errors import NoCapacityError, NotFoundError, ServerError, StacksError
 
 __all__ = ["LIST", "ContainersApi"]

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi.api._bodies import done
 from stacks_pulumi.api._call import Answer, Call, Scope, path
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._lenient import done
-from stacks_pulumi.api._rate_headers import Rates, rates, server_time
+from stacks_pulumi.api._limiter import Rates, rates, server_time
 from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings

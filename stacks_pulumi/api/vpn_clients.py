@@ -8,12 +8,10 @@ from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import same_name
+from stacks_pulumi.api._bodies import done, item, items, scrub, text_of
 from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._lenient import done, item, items, text_of
-from stacks_pulumi.api._scrub import scrub
-from stacks_pulumi.api._settle import settle
 from stacks_pulumi.api.models import Listing, VpnClient
-from stacks_pulumi.api.once import once
+from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.errors import StacksError
 
 __all__ = ["VpnClientsApi"]

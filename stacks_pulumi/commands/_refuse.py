@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 from stacks_pulumi.config import without_keys
-from stacks_pulumi.error_codes import with_code
-from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.errors import ConfigError, StacksError, with_code
 
 __all__ = ["not_a_folder", "one_line", "refuse"]
 

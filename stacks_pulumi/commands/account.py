@@ -31,7 +31,7 @@ _FINDINGS: Final = ("orphans", "double", "missing")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    from stacks_pulumi.cost.limit_options import add_limits  # noqa: PLC0415  (other commands do not need it)
+    from stacks_pulumi.cost.report import add_limits  # noqa: PLC0415  (other commands do not need it)
 
     parser.description = (
         "Compare the account (STACKS_API_KEY) with every stack of the Pulumi backend, or with exports. Nothing is "
@@ -116,7 +116,7 @@ def _view(options: argparse.Namespace) -> View:
     from stacks_pulumi.account.reconcile import Place, reconcile  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.render import View  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live, snapshot  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost.limit_options import limits_of  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.report import limits_of  # noqa: PLC0415  (as above)
 
     wanted = [] if options.budgets is None else list(budgets.read_budgets(Path(options.budgets)))
     own = limits_of(options)

@@ -14,13 +14,10 @@ from stacks_pulumi import catalog, config
 from stacks_pulumi.commands._refuse import refuse
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.documents import InputError, read_file
-from stacks_pulumi.cost.limit_options import add_limits, limits_of
-from stacks_pulumi.cost.limits import CostLimit, judge
-from stacks_pulumi.cost.month import rest_of_month
 from stacks_pulumi.cost.render.shared_text import CostResult
-from stacks_pulumi.cost.report import Report
+from stacks_pulumi.cost.report import CostLimit, Report, add_limits, judge, limits_of, rest_of_month
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.pricing.prices import MonthlyPrice
+from stacks_pulumi.pricing.money import MonthlyPrice
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient

@@ -15,8 +15,7 @@ from urllib.parse import quote
 
 from stacks_pulumi.commands._refuse import one_line
 from stacks_pulumi.config import check_api_key
-from stacks_pulumi.error_codes import with_code
-from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.errors import ConfigError, with_code
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi._urn import name_of
+from stacks_pulumi._identifiers import name_of
 from stacks_pulumi.cost.documents import Event, Metadata, Preview, ResourceState, Stack, read
 from stacks_pulumi.cost.report import Action, Item, Line, NotPriced, PolicyViolation, Reason, Report, item
 from stacks_pulumi.cost.steps import (
@@ -19,8 +19,7 @@ from stacks_pulumi.cost.steps import (
     only_refreshes,
     plan_of,
 )
-from stacks_pulumi.pricing.money import FREE, Change, Price, count, total
-from stacks_pulumi.pricing.prices import MonthlyPrice
+from stacks_pulumi.pricing.money import FREE, Change, MonthlyPrice, Price, count, total
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
 from stacks_pulumi.pricing.views import UNPRICED
 

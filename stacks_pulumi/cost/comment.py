@@ -18,8 +18,7 @@ from typing import Any, ClassVar, Final
 
 import requests
 
-from stacks_pulumi.error_codes import ErrorCode
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.errors import ErrorCode, StacksError
 
 __all__ = ["PLATFORMS", "CommentError", "post"]
 

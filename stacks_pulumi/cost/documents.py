@@ -13,8 +13,7 @@ from typing import Any
 
 import msgspec
 
-from stacks_pulumi.error_codes import ErrorCode
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.errors import ErrorCode, StacksError
 
 __all__ = [
     "Event",

@@ -11,9 +11,8 @@ from stacks_pulumi import catalog, config
 from stacks_pulumi.cost.report import Item, Line, Report
 from stacks_pulumi.cost.snapshot import Entry, Snapshot, now
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.pricing.money import Price, count, usd
-from stacks_pulumi.pricing.prices import MonthlyPrice, describe, price
-from stacks_pulumi.pricing.values import UNKNOWN, Unknown
+from stacks_pulumi.pricing.money import MonthlyPrice, Price, count, describe, price, usd
+from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient

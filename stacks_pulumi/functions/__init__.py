@@ -14,7 +14,7 @@ from __future__ import annotations
 import pulumi
 
 from stacks_pulumi.functions import results
-from stacks_pulumi.functions._data_call import ask, later
+from stacks_pulumi.functions.questions import ask, later
 from stacks_pulumi.resources.provider import Provider
 
 __all__ = [

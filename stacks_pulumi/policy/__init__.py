@@ -9,21 +9,19 @@ Needs the extra `policy` (`pip install 'stacks-pulumi[policy]'`).
 
 from __future__ import annotations
 
-from stacks_pulumi.policy.findings import Deferred, NotApplicable, Notice, Violation
-from stacks_pulumi.policy.guard import StacksGuard
+from stacks_pulumi.policy.guard import EXPOSURE, PLANS, SPEND, StacksGuard
 from stacks_pulumi.policy.options import Settings
-from stacks_pulumi.policy.registry import EXPOSURE, PLANS, SPEND
-from stacks_pulumi.policy.rule import ResourceRule, StackRule
-from stacks_pulumi.pricing.tokens import (
+from stacks_pulumi.policy.rule import Deferred, NotApplicable, Notice, ResourceRule, StackRule, Violation
+from stacks_pulumi.pricing.recognition import (
     ALLOWED_IP,
     BACKUP_RESTORE,
     CONNECTION,
     CONTAINER,
     PINNED_BACKUP,
     SSH_CERTIFICATE,
+    UNKNOWN,
     VPN_CLIENT,
 )
-from stacks_pulumi.pricing.values import UNKNOWN
 from stacks_pulumi.pricing.views import (
     AllowedIpView,
     ContainerView,

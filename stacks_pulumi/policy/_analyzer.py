@@ -15,8 +15,8 @@ from google.protobuf import json_format
 from pulumi.runtime import proto
 
 from stacks_pulumi.policy._sdk import UNKNOWN_STRING_VALUE, AnalyzerServicer
-from stacks_pulumi.pricing import tokens
-from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
+from stacks_pulumi.pricing import recognition as tokens
+from stacks_pulumi.pricing.recognition import UNKNOWN, is_unknown
 
 __all__ = ["Analyzer", "Diagnostic", "Resource", "Secret"]
 

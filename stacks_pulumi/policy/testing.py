@@ -32,8 +32,8 @@ import pulumi_policy
 from stacks_pulumi import catalog
 from stacks_pulumi.policy._analyzer import Analyzer, Diagnostic, Resource, Secret
 from stacks_pulumi.policy.guard import StacksGuard
-from stacks_pulumi.pricing import tokens
-from stacks_pulumi.pricing.values import UNKNOWN
+from stacks_pulumi.pricing import recognition as tokens
+from stacks_pulumi.pricing.recognition import UNKNOWN
 
 __all__ = [
     "UNKNOWN",

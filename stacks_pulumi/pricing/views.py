@@ -13,10 +13,8 @@ from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi.pricing.money import Price, total
-from stacks_pulumi.pricing.prices import describe, price
-from stacks_pulumi.pricing.recognition import UNRECOGNISED, snake_case
-from stacks_pulumi.pricing.values import UNKNOWN, Unknown, boolean, text, whole
+from stacks_pulumi.pricing.money import Price, describe, price, total
+from stacks_pulumi.pricing.recognition import UNKNOWN, UNRECOGNISED, Unknown, boolean, snake_case, text, whole
 
 __all__ = [
     "UNPRICED",

@@ -18,18 +18,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
-from stacks_pulumi.error_codes import ErrorCode
 from stacks_pulumi.errors import (
+    ErrorCode,
     ExistsError,
     NotFoundError,
     StacksError,
     VanishedError,
     WaitCancelledError,
 )
-from stacks_pulumi.resources._adoptions import record_adoption
+from stacks_pulumi.resources._identity import ORIGIN, OWNERSHIP, Owner, new_origin, record_adoption, token_of
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._origin import ORIGIN, new_origin, token_of
-from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
 from stacks_pulumi.resources._session import Session
 
 __all__ = ["Creation", "InitFailedError", "adopts"]

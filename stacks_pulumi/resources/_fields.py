@@ -3,19 +3,329 @@ The table of a resource's inputs: how each input is validated, and what a change
 
 `check` and `diff` use only this table. A comparison of whole property bags would show values that the API adds or
 rounds as a change in every preview.
+
+Secrets and unknown values in the form of Pulumi's protocol.
+
+The signatures are part of the resource protocol, and the same for every host and SDK.
+
+Drift that the values of the inputs do not show.
+
+The engine finds most drift by itself, because a read returns the inputs with the API's values. Two cases need more. The
+API may have undone the effect of an input (`revoke_auto_added`: the address is in the list again). Or the value does
+not show who changed it (`plan`: the guard against a replacement needs that). A read then lists those inputs under
+`CHANGED_OUTSIDE`, in its outputs and in its inputs. `diff` reports an update as long as the state has the list; an
+update removes the list.
+
+Validators for the inputs. Each returns the value in its normal form, or raises ValueError with the problem and the fix.
+
+The engine passes every number as a float (`5` is `5.0`); the normal form of a whole number is `int`.
+
+Types of arguments whose values are known, so that editors can complete them.
+
+`Template` and `Plan` accept any text, because the platform may add names. The others are closed: the type checker
+reports a wrong literal. Text that is known only at run time is passed as an output (`pulumi.Output.from_input(text)`).
+`tests/typing` compares them with the catalogue and with `check`.
 """
 
 from __future__ import annotations
 
+import difflib
 import enum
-from collections.abc import Callable, Iterable, Mapping
+import ipaddress
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
-from stacks_pulumi.error_codes import with_code
-from stacks_pulumi.resources._property_values import is_unknown, plain
+import pulumi
 
-__all__ = ["Field", "OnChange", "changed", "checked"]
+from stacks_pulumi import catalog
+from stacks_pulumi.config import LONGEST_NAME
+from stacks_pulumi.errors import with_code
+from stacks_pulumi.pricing.recognition import SIGNATURE
+
+__all__ = [
+    "CHANGED_OUTSIDE",
+    "UNKNOWN",
+    "AdoptMode",
+    "DesiredStatus",
+    "Field",
+    "OnChange",
+    "OnDelete",
+    "Plan",
+    "ServiceType",
+    "StorageTier",
+    "Template",
+    "backup_number",
+    "boolean",
+    "changed",
+    "changed_outside",
+    "checked",
+    "container_name",
+    "found_changed",
+    "ip_network",
+    "is_unknown",
+    "one_of",
+    "plain",
+    "secret",
+    "segment",
+    "storage_tier",
+    "strings",
+    "text",
+    "unknown_word",
+]
+
+UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""The placeholder for a value that is not known yet."""
+
+_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (the protocol's signature)
+
+
+def secret(value: Any) -> Any:
+    """
+    Mark a value in the outputs as a secret: the engine stores it encrypted and shows `[secret]`. Works at any depth.
+
+    `Output.secret` cannot be used here: a provider returns plain values only.
+    """
+    return {SIGNATURE: _SECRET, "value": value}
+
+
+def plain(value: Any) -> Any:
+    """Return the value without the marks of secrets, at any depth."""
+    if isinstance(value, dict):
+        if value.get(SIGNATURE) == _SECRET:
+            return plain(value.get("value"))
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def is_unknown(value: Any) -> bool:
+    """Return whether a value, or a part of it, is not known at preview."""
+    if value == UNKNOWN:
+        return True
+    if isinstance(value, dict):
+        return any(is_unknown(item) for item in value.values())
+    return isinstance(value, list) and any(is_unknown(item) for item in value)
+
+
+CHANGED_OUTSIDE: Final = "changed_outside"
+"""The property with the names of those inputs. For a container that was resized in the dashboard: `["plan"]`."""
+
+
+def found_changed(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the output that lists these inputs as changed; an empty mapping if the list is empty."""
+    listed = sorted(set(names))
+    return {CHANGED_OUTSIDE: listed} if listed else {}
+
+
+def changed_outside(state: Mapping[str, Any]) -> list[str]:
+    """Return the inputs that the last read found changed."""
+    return list(state.get(CHANGED_OUTSIDE) or ())
+
+
+_NAME_LENGTH: Final = range(3, LONGEST_NAME + 1)
+_NAME_CHARACTERS: Final = re.compile(r"[A-Za-z0-9-]+")
+
+
+def text(value: Any) -> str:
+    """Return a text that is not empty."""
+    if not isinstance(value, str):
+        msg = f"it is {_kind(value)}, and text is needed"
+        raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+    if not value.strip():
+        msg = "it is empty"
+        raise ValueError(msg)
+    return value
+
+
+def segment(value: Any) -> str:
+    """Return a text that can be one segment of an API path; `.` and `..` would lead to another endpoint."""
+    name = text(value)
+    if name in {".", ".."}:
+        msg = f"{name!r} cannot be a name at the API: choose another"
+        raise ValueError(msg)
+    return name
+
+
+def boolean(value: Any) -> bool:
+    """Return true or false."""
+    if not isinstance(value, bool):
+        msg = f"it is {_kind(value)}, and true or false is needed"
+        raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+    return value
+
+
+def strings(value: Any) -> list[str]:
+    """Return a list with each value as text. Values of any type are accepted: triggers are only compared."""
+    if not isinstance(value, list):
+        msg = f"it is {_kind(value)}, and a list is needed"
+        raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+    return [item if isinstance(item, str) else _whole(item) for item in value]
+
+
+def one_of(choices: Collection[str]) -> Callable[[Any], str]:
+    """Return a validator that accepts only these words."""
+
+    def parse(value: Any) -> str:
+        if not isinstance(value, str):
+            msg = f"it is {_kind(value)}, and must be one of {', '.join(choices)}"
+            raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+        if value not in choices:
+            msg = f"{value!r} is not one of {', '.join(choices)}{_did_you_mean(value, choices)}"
+            raise ValueError(msg)
+        return value
+
+    return parse
+
+
+def container_name(value: Any) -> str:
+    """
+    Return a valid container name: 3 to 32 letters, digits and hyphens, with a letter or digit at both ends and no two
+    hyphens in a row (guide, "Create Container").
+    """
+    name = text(value)
+    faults = []
+    if len(name) not in _NAME_LENGTH:
+        faults.append(f"it has {len(name)} characters, and 3 to 32 are allowed")
+    if not _NAME_CHARACTERS.fullmatch(name):
+        faults.append("only letters, digits and hyphens are allowed")
+    if name.startswith("-") or name.endswith("-"):
+        faults.append("it must start and end with a letter or a digit")
+    if "--" in name:
+        faults.append("two hyphens in a row are not allowed")
+    if faults:
+        proposal = (
+            re.sub(r"-+", "-", re.sub(r"[^A-Za-z0-9-]", "-", name)).strip("-")[: _NAME_LENGTH[-1]].strip("-")
+        )
+        hint = f'; a valid one: name="{proposal}"' if len(proposal) in _NAME_LENGTH else ""
+        msg = f"{name!r}: {' and '.join(faults)}{hint}"
+        raise ValueError(msg)
+    return name
+
+
+def storage_tier(value: Any) -> int:
+    """Return an additional storage tier (guide, "Additional Storage")."""
+    known = ", ".join(
+        f"{t.tier} ({t.storage_mb // 1024} GB, ${t.usd}/month)" for t in catalog.STORAGE_TIERS.values()
+    )
+    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
+        msg = f"it is {_kind(value)}, and a whole number is needed: {known}"
+        raise ValueError(msg)
+    if int(value) not in catalog.STORAGE_TIERS:
+        msg = f"there is no tier {int(value)}: {known}"
+        raise ValueError(msg)
+    return int(value)
+
+
+def ip_network(value: Any) -> str:
+    """
+    Return an IPv4 or IPv6 address or network in canonical form: without /32 or /128, IPv6 compressed and in lower case.
+
+    A network with host bits set is refused: `10.0.0.7/24` may mean one address or the whole network, and a guess could
+    give access to too many clients.
+    """
+    given = text(value).strip()
+    try:
+        # A zone (`fe80::1%eth0`) has a meaning on one machine only.
+        interface = ipaddress.ip_interface(given if "%" not in given else "")
+    except ValueError:
+        msg = f"{given!r} is neither an IPv4 or IPv6 address nor a network such as 198.51.100.0/24"
+        raise ValueError(msg) from None
+    network, alone = interface.network, interface.network.prefixlen == interface.max_prefixlen
+    if alone:
+        return str(interface.ip)
+    if interface.ip != network.network_address:
+        msg = f"{given!r} has host bits set: write {network} for the network, or {interface.ip} for the address alone"
+        raise ValueError(msg)
+    return str(network)
+
+
+def backup_number(value: Any) -> int:
+    """Return a backup's number, given as a number or as the id of a PinnedBackup, which ends with it."""
+    number = value.rpartition("/")[2] if isinstance(value, str) else value
+    try:
+        parsed = float(number)
+    except (TypeError, ValueError):
+        parsed = -1.0
+    if isinstance(value, bool) or not parsed.is_integer() or parsed < 1:
+        msg = (
+            f"it is {value!r}, and a backup's number is needed, for instance 178 or the id of a PinnedBackup"
+        )
+        raise ValueError(msg)
+    return int(parsed)
+
+
+def unknown_word(word: str, known: Collection[str], what: str) -> str:
+    """Return the warning for a name that is not in the catalogue. It is accepted: the platform may have added it."""
+    hint = _did_you_mean(word, known)
+    return f"the catalogue does not know the {what} {word!r}{hint}; it is sent as it is, and its price is unknown"
+
+
+def _did_you_mean(word: str, choices: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, choices, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _kind(value: Any) -> str:
+    names = {
+        bool: "true or false",
+        float: "a number",
+        int: "a number",
+        str: "text",
+        list: "a list",
+        dict: "a mapping",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def _whole(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+_Later = Awaitable[str] | pulumi.Output[str]
+
+AdoptMode = Literal["never", "if_matching"] | _Later
+DesiredStatus = Literal["running", "stopped"] | _Later
+OnDelete = Literal["unpin", "delete", "keep"] | _Later
+ServiceType = Literal["http", "tcp", "both"] | _Later
+Plan = Literal["micro", "basic", "standard", "premium"] | pulumi.Input[str]
+StorageTier = Literal[1, 3, 5] | pulumi.Input[int]
+Template = (
+    Literal[
+        "forgejo",
+        "forgejo-micro",
+        "ghost",
+        "loadbalancer-micro",
+        "minio",
+        "mongodb",
+        "mysql",
+        "nginx",
+        "nginx-micro",
+        "nodejs",
+        "php-apache",
+        "picoclaw",
+        "picoclaw-micro",
+        "pocketbase",
+        "pocketbase-micro",
+        "postgresql",
+        "python",
+        "redis",
+        "redis-micro",
+        "rqlite-micro",
+        "secrets-micro",
+        "stacks-loadbalancer",
+        "stacks-vpn",
+        "storage-micro",
+        "ubuntu",
+        "ubuntu-micro",
+        "wordpress",
+    ]
+    | pulumi.Input[str]
+)
 
 
 class OnChange(enum.Enum):

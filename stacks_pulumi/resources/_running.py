@@ -8,11 +8,10 @@ from typing import Any
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import CREATED, Wait
 from stacks_pulumi.errors import NotFoundError, StacksError, UnexpectedStateError, VanishedError
-from stacks_pulumi.resources._container_view import STATUS_RUNNING
-from stacks_pulumi.resources._identity import creation_time, same_instant
+from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
+from stacks_pulumi.resources._identity import OWNERSHIP, creation_time, same_instant
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._ownership import OWNERSHIP
-from stacks_pulumi.resources._parent import ParentInProgram
+from stacks_pulumi.resources._resource import ParentInProgram
 from stacks_pulumi.resources._session import Session
 
 __all__ = ["is_own_container", "refuse_if_recreated", "runs", "wait_for", "wait_until_running"]

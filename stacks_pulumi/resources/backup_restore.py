@@ -9,7 +9,7 @@ import pulumi
 
 from stacks_pulumi.api import in_doubt
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.resources import _checks
+from stacks_pulumi.resources import _fields as _checks
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Field, OnChange, changed
 from stacks_pulumi.resources._handler import ResourceHandler

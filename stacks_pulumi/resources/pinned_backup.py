@@ -18,26 +18,22 @@ from stacks_pulumi.errors import (
     UnexpectedStateError,
     VanishedError,
 )
-from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._created_containers import REFUSALS
+from stacks_pulumi.resources import _fields as _checks
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Field, OnChange
-from stacks_pulumi.resources._handler import ResourceHandler
-from stacks_pulumi.resources._literals import OnDelete
-from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
+from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, is_unknown
+from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
+from stacks_pulumi.resources._identity import OWNERSHIP
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._ownership import OWNERSHIP
-from stacks_pulumi.resources._parent import ParentInProgram
-from stacks_pulumi.resources._property_values import is_unknown
-from stacks_pulumi.resources._references import (
+from stacks_pulumi.resources._resource import (
+    Child,
+    ParentInProgram,
     child_id,
     container_id,
     input_id,
     parent_id,
 )
-from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._running import runs, wait_until_running
-from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._session import REFUSALS, Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container

@@ -11,7 +11,7 @@ import pulumi
 
 from stacks_pulumi.config import KEYS, NAMESPACE, load
 from stacks_pulumi.errors import ConfigError, with_account
-from stacks_pulumi.resources._literals import AdoptMode
+from stacks_pulumi.resources._fields import AdoptMode
 from stacks_pulumi.resources._run_errors import shown_alone
 
 __all__ = ["Provider"]

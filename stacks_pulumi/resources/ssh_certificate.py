@@ -9,22 +9,18 @@ import pulumi
 
 from stacks_pulumi import catalog
 from stacks_pulumi.errors import NotFoundError, VanishedError
-from stacks_pulumi.resources import _checks
+from stacks_pulumi.resources import _fields as _checks
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Field, OnChange, changed
-from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources._fields import Field, OnChange, changed, secret
+from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     creation_time,
     find_container,
     same_instant,
 )
-from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._parent import ParentInProgram
-from stacks_pulumi.resources._property_values import secret
-from stacks_pulumi.resources._references import container_id, input_id
-from stacks_pulumi.resources._resource import Child
+from stacks_pulumi.resources._resource import Child, ParentInProgram, container_id, input_id
 from stacks_pulumi.resources._running import runs, wait_until_running
 from stacks_pulumi.resources._session import Session
 

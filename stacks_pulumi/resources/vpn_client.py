@@ -13,11 +13,10 @@ from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
-from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._created_containers import REFUSALS
+from stacks_pulumi.resources import _fields as _checks
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Field, OnChange
-from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, secret
+from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     IDENTITY_CONFLICT,
@@ -26,21 +25,18 @@ from stacks_pulumi.resources._identity import (
     find_container,
     same_instant,
 )
-from stacks_pulumi.resources._literals import AdoptMode
-from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._parent import ParentInProgram
-from stacks_pulumi.resources._property_values import secret
-from stacks_pulumi.resources._references import (
+from stacks_pulumi.resources._resource import (
+    Child,
+    ParentInProgram,
     child_id,
     container_id,
     input_id,
     own_name,
     parent_id,
 )
-from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._running import is_own_container, runs, wait_until_running
-from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._session import REFUSALS, Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container

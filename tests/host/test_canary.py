@@ -14,7 +14,7 @@ import pytest
 from pulumi.runtime import rpc
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.resources import _property_values
+from stacks_pulumi.resources import _fields as _property_values
 from tests.support.host import SECRET, CallFailedError, Host
 from tests.support.sdk import OLDEST, oldest_sdk
 

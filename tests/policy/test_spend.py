@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.policy import ContainerView, Settings, StacksGuard, Violation
-from stacks_pulumi.policy.registry import rules
+from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.rules.spend import SpendGate
 from stacks_pulumi.policy.testing import UNKNOWN, Outcome, PackTester, Resource, container
-from stacks_pulumi.pricing.values import UNKNOWN as UNKNOWN_VALUE
+from stacks_pulumi.pricing.recognition import UNKNOWN as UNKNOWN_VALUE
 
 
 def preview(policy: str, *resources: Resource, **config: Any) -> Outcome:

@@ -26,9 +26,8 @@ from stacks_pulumi.errors import (
     ServerError,
     StacksError,
 )
-from stacks_pulumi.pricing.money import Price, total
-from stacks_pulumi.pricing.prices import price
-from stacks_pulumi.pricing.values import UNKNOWN, Unknown
+from stacks_pulumi.pricing.money import Price, price, total
+from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 
 if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container

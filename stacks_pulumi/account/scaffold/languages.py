@@ -8,11 +8,11 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from stacks_pulumi._identifiers import camel_case
 from stacks_pulumi.account.scaffold.plan import DeclaredResource, Reference, ScaffoldPlan, Value
 from stacks_pulumi.account.scaffold.text import Identifiers, literal
 from stacks_pulumi.config import DEFAULT_BASE_URL
-from stacks_pulumi.hosts.spelling import camel_case
-from stacks_pulumi.pricing.tokens import NATIVE
+from stacks_pulumi.pricing.recognition import NATIVE
 
 __all__ = ["FILES", "LANGUAGES", "Language", "files"]
 

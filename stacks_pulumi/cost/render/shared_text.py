@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from stacks_pulumi.cost.limits import LimitVerdict
-from stacks_pulumi.cost.month import Rest
-from stacks_pulumi.cost.report import Line, Report
+from stacks_pulumi.cost.report import LimitVerdict, Line, Report, Rest
 
 __all__ = [
     "MARKS",

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from stacks_pulumi import catalog
-from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable, Violation
 from stacks_pulumi.policy.options import Settings, choice, money, names, tag, whole
-from stacks_pulumi.policy.rule import ResourceRule, StackRule
+from stacks_pulumi.policy.rule import Deferred, Finding, NotApplicable, ResourceRule, StackRule, Violation
 from stacks_pulumi.policy.rules.spend import up_to
 from stacks_pulumi.pricing.money import usd
-from stacks_pulumi.pricing.values import Unknown
+from stacks_pulumi.pricing.recognition import Unknown
 from stacks_pulumi.pricing.views import AllowedIpView, ContainerView, StackView
 
 __all__ = ["RULES"]

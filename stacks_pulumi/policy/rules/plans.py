@@ -1,4 +1,8 @@
-"""Rules about which containers are allowed: plan, template, storage and name."""
+"""
+Rules about which containers are allowed: plan, template, storage and name.
+
+The rule that refuses resources which the other rules cannot check.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,40 @@ from collections.abc import Iterator
 from typing import Any
 
 from stacks_pulumi import catalog
-from stacks_pulumi.policy.findings import Deferred, Finding, NotApplicable, Violation
 from stacks_pulumi.policy.options import Settings, choice, money, names, names_by_tag, pattern
-from stacks_pulumi.policy.rule import Remediation, ResourceRule
+from stacks_pulumi.policy.rule import Deferred, Finding, NotApplicable, Remediation, ResourceRule, Violation
 from stacks_pulumi.pricing.money import usd
-from stacks_pulumi.pricing.values import UNKNOWN, Unknown
-from stacks_pulumi.pricing.views import ContainerView
+from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
+from stacks_pulumi.pricing.views import ContainerView, UnrecognisedView
 
-__all__ = ["RULES"]
+__all__ = ["KNOWN_RESOURCES", "KNOWN_RESOURCES_RULES", "RULES"]
+
+KNOWN_RESOURCES = "known-resources"
+
+
+def known_resources(resource: UnrecognisedView, settings: Settings) -> Iterator[Finding]:
+    """This version knows the kind of every resource with the type prefix of STACKS."""
+    del settings
+    yield Violation(
+        f"resource {resource.name!r} has the type prefix of STACKS, but this version of stacks-pulumi does not know "
+        "its kind: the policies cannot check it, and it has no price. Upgrade stacks-pulumi where the policies run; if "
+        "it is your own component, give it a type with another prefix."
+    )
+
+
+KNOWN_RESOURCES_RULES = (
+    ResourceRule(
+        KNOWN_RESOURCES,
+        "The policies know the kind of every STACKS resource.",
+        "mandatory",
+        "critical",
+        "Upgrade stacks-pulumi where the policies run.",
+        view=UnrecognisedView,
+        check=known_resources,
+    ),
+)
+"""The rules of this file."""
+
 
 _ALLOWED = names("allowed", "plans that a container may have", tuple(catalog.PLANS), catalogue=catalog.PLANS)
 _WHEN_UNKNOWN = choice(

@@ -17,7 +17,7 @@ from stacks_pulumi._clock import SYSTEM_CLOCK, SystemClock
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.errors import SpendingCapError
-from stacks_pulumi.resources._spending import SpendGuard
+from stacks_pulumi.resources._session import SpendGuard
 from tests.support.machine import Machine, resource
 from tests.unit.account.conftest import Report
 

@@ -8,9 +8,9 @@ import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi.api import models
+from stacks_pulumi.api._bodies import done, item
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._lenient import done, item
 from tests.unit.api.scripted_api import a_call, ok, text
 
 

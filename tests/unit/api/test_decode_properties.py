@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks_pulumi import errors
-from stacks_pulumi.api import _metrics_parser, _parsers, models
+from stacks_pulumi.api import _bodies as _metrics_parser
+from stacks_pulumi.api import _bodies as _parsers
+from stacks_pulumi.api import models
+from stacks_pulumi.api._bodies import done, item, items, text_of
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._lenient import done, item, items, text_of
 from tests.unit.api.scripted_api import a_call
 
 NAMES = [

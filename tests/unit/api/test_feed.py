@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import errors
-from stacks_pulumi.api._watch import Watch
-from stacks_pulumi.api.feed import Feed
+from stacks_pulumi.api.feed import Feed, Watch
 from stacks_pulumi.api.models import Container
 from tests.support.clock import FakeClock
 from tests.unit.api.changing_account import ChangingAccount

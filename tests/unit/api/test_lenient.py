@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from stacks_pulumi.api._lenient import ShapeError, item, items, record, snake, text_of, unwrap
-from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, Listing, VpnClient
-from stacks_pulumi.api.models._model import Model
+from stacks_pulumi.api._bodies import ShapeError, item, items, record, snake, text_of, unwrap
+from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, Listing, Model, VpnClient
 from stacks_pulumi.errors import UnreadableAnswerError
 
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.api._lenient import ShapeError
-from stacks_pulumi.api._metrics_parser import parse
+from stacks_pulumi.api._bodies import ShapeError, parse
 from stacks_pulumi.api.models import Point
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.api import _parsers
-from stacks_pulumi.api._lenient import ShapeError
+from stacks_pulumi.api import _bodies as _parsers
+from stacks_pulumi.api._bodies import ShapeError
 
 PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
 

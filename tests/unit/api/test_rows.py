@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacks_pulumi.api import _lenient
-from stacks_pulumi.api._lenient import ShapeError, items, record
-from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, VpnClient
-from stacks_pulumi.api.models._model import Model
+from stacks_pulumi.api import _bodies as _lenient
+from stacks_pulumi.api._bodies import ShapeError, items, record
+from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, Model, VpnClient
 
 KINDS: tuple[type[Model], ...] = (AllowedIp, Backup, Connection, Container, VpnClient)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.api._scrub import api_words, scrub, scrub_body
+from stacks_pulumi.api._bodies import api_words, scrub, scrub_body
 from tests.unit.api.scripted_api import KEY
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi._clock import SYSTEM_CLOCK
-from stacks_pulumi.api import _sockets, _transport
+from stacks_pulumi.api import _transport
+from stacks_pulumi.api import _transport as _sockets
 from stacks_pulumi.api._transport import Transport
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import KEY, TRANSPORT_URL, a_call

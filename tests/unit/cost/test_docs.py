@@ -31,8 +31,8 @@ def test_every_field_of_the_json_is_described() -> None:
     import json
 
     from stacks_pulumi.cost.build import report_of
-    from stacks_pulumi.cost.month import rest_of_month
     from stacks_pulumi.cost.render.json_report import document
+    from stacks_pulumi.cost.report import rest_of_month
 
     rest = rest_of_month(datetime.datetime(2026, 6, 1, tzinfo=datetime.timezone.utc))
     data = json.loads(document(CostResult(report_of(preview(step("create", "web", None, web()))), (), rest)))

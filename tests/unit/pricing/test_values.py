@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.pricing.values import UNKNOWN, boolean, is_unknown, text, whole
+from stacks_pulumi.pricing.recognition import UNKNOWN, boolean, is_unknown, text, whole
 from tests.support import previews
 
 CIPHERTEXT = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:abc"}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stacks_pulumi.resources import _checks
+from stacks_pulumi.resources import _fields as _checks
 
 VALIDATORS = [
     _checks.text,

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pulumi.runtime import rpc
 
-from stacks_pulumi.resources import _checks, _property_values
+from stacks_pulumi.resources import _fields as _checks
+from stacks_pulumi.resources import _fields as _property_values
 from stacks_pulumi.resources._fields import Field, OnChange, changed, checked
 
 FIELDS = (

@@ -9,8 +9,9 @@ from typing import Any, cast
 import pulumi
 import pytest
 
-from stacks_pulumi.resources import _preview_total, _state_export
-from stacks_pulumi.resources._state_export import Declared, past_price
+from stacks_pulumi.resources import _preview_total
+from stacks_pulumi.resources import _preview_total as _state_export
+from stacks_pulumi.resources._preview_total import Declared, past_price
 
 
 class Price:

@@ -10,7 +10,7 @@ import pytest
 
 from stacks_pulumi import _cap_record
 from stacks_pulumi.errors import SpendingCapError
-from stacks_pulumi.resources._spending import SpendGuard
+from stacks_pulumi.resources._session import SpendGuard
 from tests.support.clock import FakeClock
 
 # 2026-12-15 12:00 UTC: the next month is in the next year.

@@ -4,6 +4,12 @@ Reads bodies whose shape the guide does not specify, or specifies in several way
 The list has fields in snake_case, the status in camelCase, the answer to a create request in both. `record` converts
 all of them to snake_case, then msgspec checks the types. An answer may be wrapped in `data` or not, a list may be
 bare, wrapped or a mapping, and a text may be bare or wrapped.
+
+Makes untrusted text safe for an error message or a log: no API key, no control characters, limited length.
+
+Reads answers that are more than one model or one list: credentials, keys, templates, connections, targets.
+
+Reads metrics. The guide gives their names and says "arrays with timestamps", but does not describe their shape.
 """
 
 from __future__ import annotations
@@ -17,22 +23,102 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, 
 
 import msgspec
 
-from stacks_pulumi.api._scrub import scrub
-from stacks_pulumi.api.models._listing import Listing
-from stacks_pulumi.api.models._model import Model, prepare
+from stacks_pulumi.api.models import (
+    AllowedIp,
+    Connection,
+    Connections,
+    Container,
+    Credentials,
+    ExternalAccess,
+    Listing,
+    Metrics,
+    Model,
+    Target,
+    Targets,
+    Template,
+    prepare,
+)
+from stacks_pulumi.config import without_keys
 
 __all__ = [
     "ShapeError",
+    "allowed_ips",
+    "api_words",
+    "connection",
+    "connections",
+    "container",
+    "credentials",
     "done",
     "item",
     "items",
     "mapping",
+    "parse",
+    "private_key",
+    "private_key_if_any",
     "record",
     "require_text_id",
+    "scrub",
+    "scrub_body",
     "snake",
+    "targets",
+    "templates",
     "text_of",
     "unwrap",
 ]
+
+_SECRET_NAME: Final = re.compile(
+    r"pass|secret|token|credential|private|certificate|connection_?string", re.IGNORECASE
+)
+_MARKUP: Final = re.compile(r"\s*<")
+_LONGEST: Final = 300
+_DEEPEST: Final = 5
+_WIDEST: Final = 50
+
+
+def scrub(text: str, longest: int = _LONGEST) -> str:
+    """
+    Return the text on one line, shortened, without API keys and without control and direction characters.
+
+    Every text from outside this package passes through this function before it is shown.
+    """
+    # Everything in the form of a key is removed, because a message may quote another key. This is done before the
+    # text is shortened, so that no part of a key remains.
+    keyless = without_keys(text[: longest * 20])
+    line = " ".join("".join(char if char.isprintable() else " " for char in keyless).split())
+    return line if len(line) <= longest else line[: longest - 3] + "..."
+
+
+def scrub_body(body: Any, depth: int = 0) -> Any:
+    """Return an error's body in the same shape, with limited size and without secrets."""
+    if isinstance(body, str):
+        return scrub(body)
+    if depth >= _DEEPEST:
+        return None
+    if isinstance(body, Mapping):
+        return {
+            scrub(str(name)): "****" if _SECRET_NAME.search(str(name)) else scrub_body(value, depth + 1)
+            for name, value in list(body.items())[:_WIDEST]
+        }
+    if isinstance(body, list):
+        return [scrub_body(value, depth + 1) for value in body[:_WIDEST]]
+    return body
+
+
+def api_words(body: Any) -> str:
+    """Return the API's message in the body of an error, or an empty string."""
+    if isinstance(body, str):
+        return "" if _MARKUP.match(body) else scrub(body)
+    if not isinstance(body, Mapping):
+        return ""
+    found: list[str] = []
+    for name in ("error", "message", "detail"):
+        value = body.get(name)
+        if isinstance(value, Mapping):
+            value = value.get("message")
+        if isinstance(value, str) and value and value not in found:
+            found.append(value)
+    return scrub(": ".join(found))
+
 
 M = TypeVar("M", bound=Model)
 
@@ -391,3 +477,229 @@ def _line(entry: Any) -> str | None:
 def _under(value: Mapping[str, Any], keys: Iterable[str]) -> Iterable[Any]:
     given = {snake(name): entry for name, entry in value.items()}
     return (given[key] for key in keys if given.get(key) is not None)
+
+
+_ENVELOPE: Final = frozenset({"success", "message", "data"})
+_PEM: Final = "-----BEGIN "
+_ADDRESS: Final = ("id", "ip_address")
+
+
+def credentials(body: Any) -> Credentials:
+    """
+    Return the main login and its address, with the whole answer in `raw`.
+
+    The answer is nested (`mainCredentials`, `connectionInfo`) or, for some templates, a list of logins.
+    """
+    data, path = unwrap(body)
+    beside = body if isinstance(body, Mapping) else {}
+    inside = {"credentials": data} if isinstance(data, list) else mapping(data, path)
+    raw = {name: value for name, value in {**beside, **inside}.items() if name not in _ENVELOPE}
+    # For each field the first part that has it takes precedence: the main login, then the address, then the rest.
+    flat: dict[str, Any] = {}
+    for part in _parts(raw):
+        for name, value in part.items():
+            if not isinstance(value, (Mapping, list)):
+                flat.setdefault(snake(name), value)
+    return msgspec.structs.replace(record(Credentials, flat, path), raw=raw)
+
+
+def _parts(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    given = {snake(name): value for name, value in raw.items()}
+    for name in ("main_credentials", "ssh_credentials", "ssh", "connection_info"):
+        if isinstance(given.get(name), Mapping):
+            yield given[name]
+    yield given
+    listed = given.get("credentials")
+    for part in listed if isinstance(listed, list) else [listed]:
+        if isinstance(part, Mapping):
+            yield part
+
+
+def private_key(body: Any) -> str:
+    """
+    Return the private key in an answer, which may be bare or wrapped.
+
+    Raises:
+        ShapeError: The answer contains no private key.
+    """
+    text = text_of(body)
+    if _PEM not in text:
+        raise ShapeError("body", "a private key in PEM form was expected")
+    return text
+
+
+def private_key_if_any(body: Any) -> str | None:
+    """Return the private key, or `None` if the answer only says that there is a new one."""
+    try:
+        return private_key(body)
+    except ShapeError:
+        return None
+
+
+def templates(body: Any) -> Listing[Template]:
+    """Return the templates of an answer, which may be a list, a mapping by id, or lists by category."""
+    value, path = unwrap(body, "templates")
+    if isinstance(value, Mapping) and value and all(isinstance(entry, list) for entry in value.values()):
+        grouped = [
+            {"category": category, **entry}
+            if isinstance(entry, Mapping)
+            else {"category": category, "id": entry}
+            for category, entries in value.items()
+            for entry in entries
+        ]
+        return _templates(grouped, path)
+    return _templates(value, path)
+
+
+def _templates(value: Any, path: str) -> Listing[Template]:
+    if isinstance(value, Mapping):
+        value = {name: _with_raw(entry) for name, entry in value.items()}
+    elif isinstance(value, list):
+        value = [_with_raw({"id": entry} if isinstance(entry, str) else entry) for entry in value]
+    return items(Template, value, path=path, bare=("id",))
+
+
+def _with_raw(entry: Any) -> Any:
+    return {**entry, "raw": entry} if isinstance(entry, Mapping) else entry
+
+
+def allowed_ips(body: Any) -> ExternalAccess:
+    """Return who may connect. The answer may also contain the state of the external access."""
+    value, path = unwrap(body)
+    if not isinstance(value, Mapping):
+        return ExternalAccess(allowed_ips=items(AllowedIp, value, path=path, bare=_ADDRESS))
+    given = {snake(name): entry for name, entry in value.items()}
+    entries = next(
+        (found for key in ("allowed_ips", "ips") if (found := given.pop(key, None)) is not None), None
+    )
+    access = record(ExternalAccess, given, path)
+    if entries is None and access.enabled is False:
+        entries = []
+    # An empty list of addresses is an answer; a body without that list is not.
+    listed = items(AllowedIp, entries, path=f"{path}.allowed_ips", bare=_ADDRESS)
+    return msgspec.structs.replace(access, allowed_ips=listed)
+
+
+def connection(body: Any) -> Connection:
+    """Return the connection in the answer to a create request."""
+    value, path = unwrap(body, "connection")
+    require_text_id(value, path)
+    return record(Connection, _with_text_variables(value), path)
+
+
+def container(body: Any) -> Container:
+    """Return the container in the answer to a create request."""
+    value, path = unwrap(body, "container")
+    require_text_id(value, path)
+    return record(Container, value, path)
+
+
+def connections(body: Any) -> Connections:
+    """Return the connections in both directions. A bare list contains the outgoing ones."""
+    value, path = unwrap(body, "connections")
+    if isinstance(value, list):
+        value = {"outgoing": value}
+    given = mapping(value, path)
+    if given.get("outgoing") is None:
+        raise ShapeError(f"{path}.outgoing", "a list was expected")
+    directions = {
+        name: items(
+            Connection,
+            list(map(_with_text_variables, _listed(given.get(name), f"{path}.{name}"))),
+            path=f"{path}.{name}",
+        )
+        for name in Connections.__struct_fields__
+    }
+    return Connections(**directions)
+
+
+def _with_text_variables(entry: Any) -> Any:
+    """Return the connection with each value of its variables converted to text."""
+    if not isinstance(entry, Mapping):
+        return entry
+    given = {snake(name): value for name, value in entry.items()}
+    variables = given.get("environment_variables")
+    if isinstance(variables, Mapping):
+        given["environment_variables"] = {name: str(value) for name, value in variables.items()}
+    return given
+
+
+def targets(body: Any) -> Targets:
+    """Return the targets by kind. A bare list contains all targets."""
+    value, path = unwrap(body, "targets")
+    if isinstance(value, list):
+        value = {"all": value}
+    given = {snake(name): entry for name, entry in mapping(value, path).items()}
+    kinds = {
+        name: items(Target, _listed(given.get(name), f"{path}.{name}"), path=f"{path}.{name}", bare=("id",))
+        for name in Targets.__struct_fields__
+    }
+    return Targets(**kinds)
+
+
+def _listed(value: Any, path: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ShapeError(path, "a list was expected")
+    return value
+
+
+_SERIES: Final = Metrics.__struct_fields__
+_TIMES: Final = ("timestamp", "time", "t", "ts", "date")
+_VALUES: Final = ("value", "v", "y", "usage", "percent")
+
+
+def parse(body: Any) -> Metrics:
+    """
+    Return the metrics of a body.
+
+    The body has one list of points for each series (`{"cpu": [...]}`), or one list of points that each have a value
+    for every series (`[{"timestamp": ..., "cpu": ...}]`).
+
+    Raises:
+        ShapeError: The body has neither shape.
+    """
+    value, path = unwrap(body, "metrics")
+    if isinstance(value, list):
+        series = {name: [_sample(sample, name, path) for sample in value] for name in _SERIES}
+        found = {name: [point for point in points if point is not None] for name, points in series.items()}
+    elif isinstance(value, Mapping):
+        given = {snake(name): entry for name, entry in value.items()}
+        stamps = given.get("timestamps")
+        found = {
+            name: list(_points(given[name], stamps, f"{path}.{name}")) for name in _SERIES if given.get(name)
+        }
+    else:
+        raise ShapeError(path, "an object or a list was expected")
+    try:
+        return msgspec.convert(found, Metrics, strict=False)
+    except msgspec.ValidationError:
+        raise ShapeError(path, "numbers with timestamps were expected") from None
+
+
+def _sample(sample: Any, name: str, path: str) -> dict[str, Any] | None:
+    if not isinstance(sample, Mapping):
+        raise ShapeError(path, "objects were expected")
+    given = {snake(key): entry for key, entry in sample.items()}
+    return None if given.get(name) is None else _point(_first(given, _TIMES), given[name])
+
+
+def _points(series: Any, stamps: Any, path: str) -> Iterator[dict[str, Any]]:
+    if not isinstance(series, list):
+        raise ShapeError(path, "a list was expected")
+    for index, entry in enumerate(series):
+        if isinstance(entry, Mapping):
+            yield _point(_first(entry, _TIMES), _first(entry, _VALUES))
+        elif isinstance(entry, list) and len(entry) == 2:
+            yield _point(entry[0], entry[1])
+        else:
+            yield _point(stamps[index] if isinstance(stamps, list) and index < len(stamps) else None, entry)
+
+
+def _point(timestamp: Any, value: Any) -> dict[str, Any]:
+    return {"timestamp": None if timestamp is None else str(timestamp), "value": value}
+
+
+def _first(given: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    return next((given[name] for name in names if given.get(name) is not None), None)
