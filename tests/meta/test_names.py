@@ -14,7 +14,7 @@ PACKAGE: Final = Path(__file__).parents[2] / "stacks_pulumi"
 SHARED_MODULES: Final = {
     # Nouns of the API: the client, the resource, the command and the emulator's rules and routes of one.
     **dict.fromkeys(
-        ("access", "backups", "connection", "connections", "container", "containers", "credentials", "vpn"),
+        ("access", "backups", "connections", "containers", "vpn"),
         "a noun of the API",
     ),
     "clock": "the package's time, and the emulator's, which is driven",
