@@ -1,11 +1,9 @@
 """
-Comparison of container identities: id, name and creation time.
+How ids, names, creation times and URNs are read and compared, and how the name of a property is spelt.
 
-Creation times are compared as instants, to the second, because the API writes them in more than one format.
-
-The parts of a resource's URN: `urn:pulumi:<stack>::<project>::<types>::<name>`.
-
-Names of properties: `ip_address` in Python and in states of dynamic resources, `ipAddress` elsewhere.
+Creation times are compared as instants, to the second, because the API writes them in more than one format. A URN is
+`urn:pulumi:<stack>::<project>::<types>::<name>`. A property is `ip_address` in Python and in states of dynamic
+resources, `ipAddress` elsewhere.
 """
 
 from __future__ import annotations

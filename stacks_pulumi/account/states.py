@@ -11,7 +11,7 @@ import msgspec
 from stacks_pulumi._identifiers import name_of
 from stacks_pulumi.cost.documents import InputError, ResourceState, utf8
 from stacks_pulumi.cost.report import Item, item
-from stacks_pulumi.pricing.recognition import UNRECOGNISED, is_unknown, kind_of, snake_case
+from stacks_pulumi.pricing.recognition import UNRECOGNISED, kind_of, known, snake_case
 
 __all__ = ["OWNING", "Interrupted", "Managed", "StackState", "read_export"]
 
@@ -224,8 +224,8 @@ def _urls(resources: list[_Resource]) -> dict[str, str]:
     for resource in resources:
         if resource.type.startswith("pulumi:providers:"):
             given = {**(resource.inputs or {}), **(resource.outputs or {})}
-            url = next((given[name] for name in _URL_INPUTS if isinstance(given.get(name), str)), None)
-            if url is not None and not is_unknown(url):
+            url = next((text for name in _URL_INPUTS if (text := _text(given, name)) is not None), None)
+            if url is not None:
                 found[f"{resource.urn}::{resource.id}"] = url
     return found
 
@@ -265,4 +265,4 @@ def _interrupted(stack: str, resource: _Resource, base_url: str | None) -> Inter
 
 def _text(properties: Mapping[str, Any], name: str) -> str | None:
     value = properties.get(name)
-    return value if isinstance(value, str) and not is_unknown(value) else None
+    return value if isinstance(known(value), str) else None

@@ -5,6 +5,15 @@ Policy packs for STACKS: which containers are allowed, what they may cost, and w
 lines. `stacks_pulumi.policy.testing` tests both on plain data. `docs/policies.md` lists all policies.
 
 Needs the extra `policy` (`pip install 'stacks-pulumi[policy]'`).
+
+- `guard`: Which rules does a pack have, and what do its arguments set?
+- `rule`: What is a rule, what can it report, and which resources are exempt?
+- `options`: How is a rule configured, and what is a wrong configuration?
+- `rules`: Which rules are there?
+- `adapter`: How does a rule become a policy of Pulumi's SDK?
+- `testing`: How is a pack tested on plain data?
+- `_analyzer`: How does a pack run without an engine?
+- `_sdk`: Which private parts of Pulumi's policy SDK are used?
 """
 
 from __future__ import annotations

@@ -16,12 +16,11 @@ from pulumi.runtime import proto
 
 from stacks_pulumi.policy._sdk import UNKNOWN_STRING_VALUE, AnalyzerServicer
 from stacks_pulumi.pricing import recognition as tokens
-from stacks_pulumi.pricing.recognition import UNKNOWN, is_unknown
+from stacks_pulumi.pricing.recognition import SIGNATURE, UNKNOWN, known
 
 __all__ = ["Analyzer", "Diagnostic", "Resource", "Secret"]
 
 # How Pulumi's resource protocol writes a secret.
-_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (the protocol's signature of a secret, not a secret)
 
 _LEVELS: Final = {level.value: level for level in pulumi_policy.EnforcementLevel}
@@ -237,11 +236,11 @@ def _to_wire(value: Any, *, secrets: bool = False) -> Any:
     if value is UNKNOWN:
         return UNKNOWN_STRING_VALUE
     if isinstance(value, Secret):
-        return {_SIGNATURE: _SECRET, "value": value.value} if secrets else value.value
+        return {SIGNATURE: _SECRET, "value": value.value} if secrets else value.value
     return value
 
 
 def _from_wire(value: Any) -> Any:
-    if isinstance(value, dict) and value.get(_SIGNATURE) == _SECRET:
+    if isinstance(value, dict) and value.get(SIGNATURE) == _SECRET:
         return Secret(value["value"])
-    return UNKNOWN if is_unknown(value) else value
+    return known(value)

@@ -1,10 +1,8 @@
 """
-Converts rules to policies of Pulumi's SDK.
+How a rule becomes a policy of Pulumi's SDK, and what the policies of one pack share.
 
 By default the SDK fails open: an unknown value turns a mandatory policy into a warning, and the report of a crash does
 not show its place. So a rule gets only plain data and no SDK objects, and every error of a rule is caught here.
-
-The data that the policies of one pack share, and the conversion of the SDK's arguments to plain data.
 """
 
 from __future__ import annotations
@@ -40,9 +38,8 @@ from stacks_pulumi.policy.rule import (
     show,
     tell_sdk,
 )
-from stacks_pulumi.pricing import recognition as tokens
 from stacks_pulumi.pricing.money import price
-from stacks_pulumi.pricing.recognition import UNKNOWN, UNRECOGNISED, is_unknown, kind_of
+from stacks_pulumi.pricing.recognition import STACK, UNKNOWN, UNRECOGNISED, kind_of, known
 from stacks_pulumi.pricing.views import (
     AllowedIpView,
     ContainerView,
@@ -113,7 +110,7 @@ def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
                 value = properties[name]
             except UnknownValueError:
                 value = UNKNOWN
-            result[name] = UNKNOWN if is_unknown(value) else value
+            result[name] = known(value)
     return result
 
 
@@ -154,7 +151,7 @@ class PackConfiguration:
         The engine sends the root resource first. A limit of another policy may become known only after that. So a rule
         with a shared limit checks at every resource: the last check before a container is at the container's provider.
         """
-        return self._shares or args.resource_type == tokens.STACK
+        return self._shares or args.resource_type == STACK
 
 
 _PRICE_INPUTS: Final = ("monthly_price_usd", "monthlyPriceUsd")
@@ -412,5 +409,5 @@ def _new_price(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the new price: the provider computed the old one before the remediation changed the plan."""
     [name] = [name for name in _PRICE_INPUTS if isinstance(properties.get(name), int | float)][:1] or [""]
     view = ContainerView.of("", "", properties)
-    known = price(view.template, view.plan, view.tier)
-    return {name: float(known.low)} if name and known.exact else {}
+    new = price(view.template, view.plan, view.tier)
+    return {name: float(new.low)} if name and new.exact else {}

@@ -1,7 +1,5 @@
 """
-A policy pack in three lines.
-
-All rules, and the names of the rules in each pack.
+Which rules a pack has, and what its arguments set: `StacksGuard`, a policy pack in three lines.
 """
 
 from __future__ import annotations
@@ -17,9 +15,6 @@ from stacks_pulumi.errors import with_code
 from stacks_pulumi.policy.adapter import Pack, Today, policy_of
 from stacks_pulumi.policy.rule import Level, Rule
 from stacks_pulumi.policy.rules import exposure, plans, spend
-from stacks_pulumi.policy.rules import plans as known_resources
-from stacks_pulumi.policy.rules import spend as cost_report
-from stacks_pulumi.policy.rules import spend as spending_cap
 from stacks_pulumi.policy.rules.plans import KNOWN_RESOURCES
 from stacks_pulumi.policy.rules.spend import Account
 
@@ -33,7 +28,7 @@ PLANS: Final = (
     "max-resources",
     "naming",
     "clamp-plan",
-    known_resources.KNOWN_RESOURCES,
+    KNOWN_RESOURCES,
 )
 """Which containers are allowed, and how many."""
 
@@ -43,7 +38,7 @@ SPEND: Final = (
     "spend-gate",
     "cost-report",
     "account-headroom",
-    known_resources.KNOWN_RESOURCES,
+    KNOWN_RESOURCES,
 )
 """What the stack may cost."""
 
@@ -54,12 +49,12 @@ EXPOSURE: Final = (
     "backup-required",
     "no-public-database",
     "no-unmanaged-access",
-    known_resources.KNOWN_RESOURCES,
+    KNOWN_RESOURCES,
 )
 """Who may connect, and which containers must be protected."""
 
 
-def rules(account_reader: spending_cap.Account | None = None) -> dict[str, Rule]:
+def rules(account_reader: Account | None = None) -> dict[str, Rule]:
     """
     Return every rule by name. The rules are new objects, because `spend-gate` keeps a running total.
 
@@ -68,11 +63,8 @@ def rules(account_reader: spending_cap.Account | None = None) -> dict[str, Rule]
     """
     everything: tuple[Rule, ...] = (
         *plans.RULES,
-        *spend.rules(),
+        *spend.rules(account_reader),
         *exposure.RULES,
-        *cost_report.RULES,
-        *spending_cap.headroom_rules(account_reader),
-        *known_resources.KNOWN_RESOURCES_RULES,
     )
     return {rule.name: rule for rule in everything}
 

@@ -1,11 +1,8 @@
 """
-A rule: a plain function on a view, with the data about it that users and the engine need.
+What a rule is, what it can report, and from which resources it is exempt.
 
-The results of a rule.
-
-Exemptions from a rule: the resource's name or URN, a reason, and a last day.
-
-Messages for the SDK and for users; they never contain a property's value.
+A rule is a plain function on a view, with the data about it that users and the engine need. Its texts never contain a
+property's value.
 """
 
 from __future__ import annotations

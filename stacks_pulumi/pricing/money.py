@@ -1,9 +1,7 @@
 """
-Sums of money in US dollars: exact, or a range from a lowest to a highest sum if something is unknown.
+What a container costs, and sums of money in US dollars: exact, or a range if something is unknown.
 
-The price of a container, some of whose properties may be unknown.
-
-For an unknown property all its possible values are tried, so the price ranges from the cheapest to the most expensive
+For an unknown property all its possible values are tried, so a price ranges from the cheapest to the most expensive
 container that fits. A value that is not in the catalogue has no upper bound: unknown never means free.
 """
 

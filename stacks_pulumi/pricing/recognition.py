@@ -1,20 +1,15 @@
 """
-Recognises STACKS resources and their kinds.
+Which resources are ours, and which of their values are known: read from a preview, a state file or a policy request.
 
-The type alone is not enough: a program can give a STACKS resource any type, and a policy cannot see which dynamic
-provider creates it. So the provider's `check` writes the kind into the inputs. If that marker is missing (states of
-0.1 and 0.2), the type decides, or the pickled provider if it can be read.
-
-The type tokens of the STACKS resources, as the engine, a state file and a policy see them.
-
-They are part of the state format and never change. They are repeated here, so that code that reads a preview or a
-stack need not import the resources or Pulumi.
-
-Reads property values of a preview, a state file or a policy request.
+The type alone does not tell the kind: a program can give a STACKS resource any type, and a policy cannot see which
+dynamic provider creates it. So the provider's `check` writes the kind into the inputs (`MARKER`). If that marker is
+missing (states of 0.1 and 0.2), the type decides, or the pickled provider if it can be read.
 
 A value is `UNKNOWN` if it is an output that does not exist yet, a secret that the engine hides, or of a type that the
 property cannot have. `UNKNOWN` is neither `None` (absent) nor a value, so that an unknown property is never mistaken
 for a free, small or allowed one.
+
+Type tokens and the marker are part of the state format and never change.
 """
 
 from __future__ import annotations
@@ -48,8 +43,10 @@ __all__ = [
     "VPN_CLIENT",
     "Unknown",
     "boolean",
+    "is_hidden",
     "is_unknown",
     "kind_of",
+    "known",
     "snake_case",
     "text",
     "whole",
@@ -122,12 +119,24 @@ SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 
 
 def is_unknown(value: Any) -> bool:
-    """Whether a raw value is unknown or hidden."""
+    """Return whether a value, or a part of it, does not exist yet."""
     if isinstance(value, str):
-        return value in _SENTINELS or value == _BLINDED
+        return value in _SENTINELS
     if isinstance(value, Mapping):
-        return SIGNATURE in value
+        return any(is_unknown(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(is_unknown(item) for item in value)
     return value is UNKNOWN
+
+
+def is_hidden(value: Any) -> bool:
+    """Return whether the engine hides a value from its reader: a secret, or an asset."""
+    return value == _BLINDED or (isinstance(value, Mapping) and SIGNATURE in value)
+
+
+def known(value: Any) -> Any:
+    """Return a value as its reader can use it: `UNKNOWN` if it, or a part of it, does not exist yet or is hidden."""
+    return UNKNOWN if is_unknown(value) or is_hidden(value) else value
 
 
 def text(properties: Mapping[str, Any], name: str) -> str | Unknown | None:
@@ -135,7 +144,7 @@ def text(properties: Mapping[str, Any], name: str) -> str | Unknown | None:
     value = properties.get(name)
     if value is None:
         return None
-    return value if isinstance(value, str) and not is_unknown(value) else UNKNOWN
+    return value if isinstance(known(value), str) else UNKNOWN
 
 
 def whole(properties: Mapping[str, Any], name: str) -> int | Unknown | None:
@@ -171,7 +180,7 @@ def kind_of(type_: str, properties: Mapping[str, Any]) -> str | None:
     """
     named = _by_type(type_)
     marker = snake_case(properties).get(MARKER)
-    if marker is None or marker is UNKNOWN or is_unknown(marker):
+    if marker is None or known(marker) is UNKNOWN:
         if named in KINDS:
             return named
         unmarked = None if marker is None else UNRECOGNISED

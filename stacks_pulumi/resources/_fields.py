@@ -42,7 +42,7 @@ import pulumi
 from stacks_pulumi import catalog
 from stacks_pulumi.config import LONGEST_NAME
 from stacks_pulumi.errors import with_code
-from stacks_pulumi.pricing.recognition import SIGNATURE
+from stacks_pulumi.pricing.recognition import SIGNATURE, is_unknown
 
 __all__ = [
     "CHANGED_OUTSIDE",
@@ -64,7 +64,6 @@ __all__ = [
     "container_name",
     "found_changed",
     "ip_network",
-    "is_unknown",
     "one_of",
     "plain",
     "secret",
@@ -99,15 +98,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(item) for item in value]
     return value
-
-
-def is_unknown(value: Any) -> bool:
-    """Return whether a value, or a part of it, is not known at preview."""
-    if value == UNKNOWN:
-        return True
-    if isinstance(value, dict):
-        return any(is_unknown(item) for item in value.values())
-    return isinstance(value, list) and any(is_unknown(item) for item in value)
 
 
 CHANGED_OUTSIDE: Final = "changed_outside"

@@ -30,7 +30,7 @@ from stacks_pulumi.errors import (
     with_account,
     with_code,
 )
-from stacks_pulumi.pricing.recognition import MARKER
+from stacks_pulumi.pricing.recognition import MARKER, is_unknown
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import (
     Field,
@@ -39,7 +39,6 @@ from stacks_pulumi.resources._fields import (
     changed_outside,
     checked,
     found_changed,
-    is_unknown,
     plain,
 )
 from stacks_pulumi.resources._identity import (

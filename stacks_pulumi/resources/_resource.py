@@ -24,9 +24,9 @@ from pulumi import dynamic
 
 from stacks_pulumi.config import NAMESPACE, flag
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.pricing.recognition import CONTAINER, NATIVE
+from stacks_pulumi.pricing.recognition import CONTAINER, NATIVE, is_unknown
 from stacks_pulumi.resources import _fields as _checks
-from stacks_pulumi.resources._fields import is_unknown, plain
+from stacks_pulumi.resources._fields import plain
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, ORIGIN, declare_child, provider_in_options
 from stacks_pulumi.resources._run_errors import shown_alone
 

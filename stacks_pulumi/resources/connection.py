@@ -12,9 +12,10 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import STARTED
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import NotFoundError, StacksError
+from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources import _fields as _checks
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, is_unknown, secret
+from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, secret
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
 from stacks_pulumi.resources._resource import (

@@ -15,7 +15,7 @@ import pulumi
 from stacks_pulumi import catalog
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError
-from stacks_pulumi.pricing.recognition import CONTAINER
+from stacks_pulumi.pricing.recognition import CONTAINER, is_unknown
 from stacks_pulumi.resources import _fields as _checks
 from stacks_pulumi.resources._container_lifecycle import (
     ANSWERED,
@@ -35,7 +35,6 @@ from stacks_pulumi.resources._fields import (
     Template,
     changed,
     changed_outside,
-    is_unknown,
     plain,
 )
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options

@@ -18,9 +18,10 @@ from stacks_pulumi.errors import (
     UnexpectedStateError,
     VanishedError,
 )
+from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources import _fields as _checks
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, is_unknown
+from stacks_pulumi.resources._fields import Field, OnChange, OnDelete
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import OWNERSHIP
 from stacks_pulumi.resources._operation import Operation

@@ -30,8 +30,8 @@ from stacks_pulumi.functions import results
 from stacks_pulumi.functions.questions import QUESTIONS, answer
 from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
 from stacks_pulumi.hosts.plugin.wire import from_struct, in_camel_case, parsed, schema, settings_of, to_struct
-from stacks_pulumi.pricing.recognition import MARKER, NATIVE
-from stacks_pulumi.resources._fields import UNKNOWN, is_unknown, secret
+from stacks_pulumi.pricing.recognition import MARKER, NATIVE, is_unknown
+from stacks_pulumi.resources._fields import UNKNOWN, secret
 from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
 from stacks_pulumi.resources._operation import EngineCall, Operation

@@ -1,7 +1,5 @@
 """
-Rules about which containers are allowed: plan, template, storage and name.
-
-The rule that refuses resources which the other rules cannot check.
+Rules about which containers are allowed: plan, template, storage and name, and no kind that is not known.
 """
 
 from __future__ import annotations
@@ -16,33 +14,9 @@ from stacks_pulumi.pricing.money import usd
 from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 from stacks_pulumi.pricing.views import ContainerView, UnrecognisedView
 
-__all__ = ["KNOWN_RESOURCES", "KNOWN_RESOURCES_RULES", "RULES"]
+__all__ = ["KNOWN_RESOURCES", "RULES"]
 
 KNOWN_RESOURCES = "known-resources"
-
-
-def known_resources(resource: UnrecognisedView, settings: Settings) -> Iterator[Finding]:
-    """This version knows the kind of every resource with the type prefix of STACKS."""
-    del settings
-    yield Violation(
-        f"resource {resource.name!r} has the type prefix of STACKS, but this version of stacks-pulumi does not know "
-        "its kind: the policies cannot check it, and it has no price. Upgrade stacks-pulumi where the policies run; if "
-        "it is your own component, give it a type with another prefix."
-    )
-
-
-KNOWN_RESOURCES_RULES = (
-    ResourceRule(
-        KNOWN_RESOURCES,
-        "The policies know the kind of every STACKS resource.",
-        "mandatory",
-        "critical",
-        "Upgrade stacks-pulumi where the policies run.",
-        view=UnrecognisedView,
-        check=known_resources,
-    ),
-)
-"""The rules of this file."""
 
 
 _ALLOWED = names("allowed", "plans that a container may have", tuple(catalog.PLANS), catalogue=catalog.PLANS)
@@ -164,6 +138,16 @@ def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
     return {"plan": wanted.name}
 
 
+def known_resources(resource: UnrecognisedView, settings: Settings) -> Iterator[Finding]:
+    """This version knows the kind of every resource with the type prefix of STACKS."""
+    del settings
+    yield Violation(
+        f"resource {resource.name!r} has the type prefix of STACKS, but this version of stacks-pulumi does not know "
+        "its kind: the policies cannot check it, and it has no price. Upgrade stacks-pulumi where the policies run; if "
+        "it is your own component, give it a type with another prefix."
+    )
+
+
 RULES = (
     ResourceRule(
         "allowed-plans",
@@ -241,6 +225,15 @@ RULES = (
         ),
         view=ContainerView,
         changes=clamp_plan,
+    ),
+    ResourceRule(
+        KNOWN_RESOURCES,
+        "The policies know the kind of every STACKS resource.",
+        "mandatory",
+        "critical",
+        "Upgrade stacks-pulumi where the policies run.",
+        view=UnrecognisedView,
+        check=known_resources,
     ),
 )
 """The rules of this file."""

@@ -1,9 +1,7 @@
 """
-Rules about prices: of one container, of the whole stack, and of the containers declared so far.
+Rules about prices: of one container, of the stack, of the containers declared so far, and of the whole account.
 
-The policy `cost-report`: a table of prices in the output of every preview and update.
-
-The rule that compares the whole account with a key's spending cap; the only rule that sends requests.
+`account-headroom`, which compares the account with a key's spending cap, is the only rule that sends requests.
 """
 
 from __future__ import annotations
@@ -29,42 +27,7 @@ from stacks_pulumi.policy.rule import (
 from stacks_pulumi.pricing.money import FREE, Price, count, total, usd
 from stacks_pulumi.pricing.views import UNPRICED, ContainerView, StackView
 
-__all__ = ["RULES", "Account", "Priced", "headroom_rules", "rules"]
-
-
-def cost_report(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """Report every container with its price, and the sum."""
-    if not stack.containers:
-        yield NotApplicable("the stack has no container")
-        return
-    rows = [(container.name, container.kind, str(container.price)) for container in stack.containers]
-    rows.append(("total", "", str(stack.price)))
-    if settings["format"] == "markdown":
-        lines = [
-            "| Container | Kind | A month |",
-            "|---|---|---:|",
-            *(f"| {' | '.join(row)} |" for row in rows),
-        ]
-    else:
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = [
-            f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {price:>{widths[2]}}" for name, kind, price in rows
-        ]
-    yield Notice("\n".join(lines))
-
-
-RULES = (
-    StackRule(
-        "cost-report",
-        "The monthly price of the stack.",
-        "disabled",
-        "low",
-        "Nothing to fix: this is information and does not block at any level.",
-        options=(choice("format", "how the table is written", "table", "markdown"),),
-        check=cost_report,
-    ),
-)
-"""The rules of this file."""
+__all__ = ["Account", "Priced", "rules"]
 
 
 LIMIT = replace(
@@ -217,70 +180,25 @@ def max_resources(stack: StackView, settings: Settings) -> Iterator[Finding]:
         yield NotApplicable("no limit is set")
 
 
-def rules() -> tuple[ResourceRule[ContainerView] | StackRule, ...]:
-    """Return the rules of this file, with a new running total."""
-    return (
-        ResourceRule(
-            "resource-price-cap",
-            "One container stays within its price limit.",
-            "mandatory",
-            "high",
-            "Choose a smaller plan or less storage.",
-            options=(money("max_usd", "the most that one container may cost a month; unset for any"),),
-            view=ContainerView,
-            check=resource_price_cap,
-        ),
-        StackRule(
-            "monthly-budget",
-            "The stack stays within its monthly budget.",
-            "mandatory",
-            "critical",
-            "Remove a container, choose smaller plans, or raise the limit.",
-            options=(
-                LIMIT,
-                choice(
-                    "unknown",
-                    "how an unknown price counts: as the highest possible price, as a violation, or (at your risk) not",
-                    "worst-case",
-                    "deny",
-                    "ignore",
-                ),
-            ),
-            check=monthly_budget,
-        ),
-        StackRule(
-            "budget-warning",
-            "The stack has a monthly budget and is well below it.",
-            "advisory",
-            "medium",
-            "Reduce the price before the next change, or raise the limit.",
-            options=(LIMIT, percent("pct", "percent of the limit from which to warn", 80)),
-            check=budget_warning,
-        ),
-        ResourceRule(
-            "spend-gate",
-            "No container is created beyond the monthly budget.",
-            "mandatory",
-            "critical",
-            "Remove a container, choose smaller plans, or raise the limit.",
-            options=(LIMIT,),
-            view=ContainerView,
-            check=SpendGate(),
-        ),
-        StackRule(
-            "max-resources",
-            "The numbers of containers, VPN clients and pinned backups stay within their limits.",
-            "advisory",
-            "low",
-            "Remove some of them, or raise the limit.",
-            options=(
-                whole("containers", "the most containers that the stack may have; unset for any"),
-                whole("vpn_clients", "the most VPN clients that the stack may have; unset for any"),
-                whole("pinned_backups", "the most pinned backups that the stack may have; unset for any"),
-            ),
-            check=max_resources,
-        ),
-    )
+def cost_report(stack: StackView, settings: Settings) -> Iterator[Finding]:
+    """Report every container with its price, and the sum."""
+    if not stack.containers:
+        yield NotApplicable("the stack has no container")
+        return
+    rows = [(container.name, container.kind, str(container.price)) for container in stack.containers]
+    rows.append(("total", "", str(stack.price)))
+    if settings["format"] == "markdown":
+        lines = [
+            "| Container | Kind | A month |",
+            "|---|---|---:|",
+            *(f"| {' | '.join(row)} |" for row in rows),
+        ]
+    else:
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        lines = [
+            f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {price:>{widths[2]}}" for name, kind, price in rows
+        ]
+    yield Notice("\n".join(lines))
 
 
 class Priced(Protocol):
@@ -369,9 +287,83 @@ def _beside(ours: Iterable[ContainerView], account: Iterable[Priced]) -> list[Pr
     return others
 
 
-def headroom_rules(account: Account | None) -> tuple[StackRule, ...]:
-    """Return the rules of this file, for an account."""
+def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackRule, ...]:
+    """
+    Return the rules of this file, with a new running total.
+
+    Args:
+        account: Lists the account's containers, for `account-headroom`; `None` for no requests to the API.
+    """
     return (
+        ResourceRule(
+            "resource-price-cap",
+            "One container stays within its price limit.",
+            "mandatory",
+            "high",
+            "Choose a smaller plan or less storage.",
+            options=(money("max_usd", "the most that one container may cost a month; unset for any"),),
+            view=ContainerView,
+            check=resource_price_cap,
+        ),
+        StackRule(
+            "monthly-budget",
+            "The stack stays within its monthly budget.",
+            "mandatory",
+            "critical",
+            "Remove a container, choose smaller plans, or raise the limit.",
+            options=(
+                LIMIT,
+                choice(
+                    "unknown",
+                    "how an unknown price counts: as the highest possible price, as a violation, or (at your risk) not",
+                    "worst-case",
+                    "deny",
+                    "ignore",
+                ),
+            ),
+            check=monthly_budget,
+        ),
+        StackRule(
+            "budget-warning",
+            "The stack has a monthly budget and is well below it.",
+            "advisory",
+            "medium",
+            "Reduce the price before the next change, or raise the limit.",
+            options=(LIMIT, percent("pct", "percent of the limit from which to warn", 80)),
+            check=budget_warning,
+        ),
+        ResourceRule(
+            "spend-gate",
+            "No container is created beyond the monthly budget.",
+            "mandatory",
+            "critical",
+            "Remove a container, choose smaller plans, or raise the limit.",
+            options=(LIMIT,),
+            view=ContainerView,
+            check=SpendGate(),
+        ),
+        StackRule(
+            "max-resources",
+            "The numbers of containers, VPN clients and pinned backups stay within their limits.",
+            "advisory",
+            "low",
+            "Remove some of them, or raise the limit.",
+            options=(
+                whole("containers", "the most containers that the stack may have; unset for any"),
+                whole("vpn_clients", "the most VPN clients that the stack may have; unset for any"),
+                whole("pinned_backups", "the most pinned backups that the stack may have; unset for any"),
+            ),
+            check=max_resources,
+        ),
+        StackRule(
+            "cost-report",
+            "The monthly price of the stack.",
+            "disabled",
+            "low",
+            "Nothing to fix: this is information and does not block at any level.",
+            options=(choice("format", "how the table is written", "table", "markdown"),),
+            check=cost_report,
+        ),
         StackRule(
             "account-headroom",
             "The whole account stays within the API key's spending cap.",
