@@ -98,7 +98,7 @@ def settings_of(command: str, folder: Path, stack: str | None) -> AccountSetting
             f"the stack's key cannot be decrypted: {found.error}; STACKS_API_KEY is used only outside of the project "
             "(-C DIR)"
         )
-    config.refuse_misspelt(found.values.get)
+    config.check_spelling(found.values.get)
     return config.load(found.values)
 
 

@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _view(options: argparse.Namespace) -> View:
-    from stacks_pulumi import _cap_record, catalog, config  # noqa: PLC0415  (as above)
+    from stacks_pulumi import catalog, config  # noqa: PLC0415  (as above)
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.account_json import entries  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.children import with_children  # noqa: PLC0415  (as above)
@@ -124,7 +124,7 @@ def _view(options: argparse.Namespace) -> View:
         wanted.insert(0, budgets.Budget("the account", own))
     before = None if options.compare_to is None else snapshot.read_snapshot(Path(options.compare_to))
     settings = config.load()
-    fingerprint = _cap_record.fingerprint(settings.base_url, settings.api_key)
+    fingerprint = settings.fingerprint
     with connected() as (client, stop):
         monthly, notes = live.prices(client) if options.live_prices else (catalog.monthly_price, ())
         if options.state:

@@ -132,7 +132,7 @@ def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
         StacksError: One of the types in `stacks_pulumi.errors`, which is also a `pulumi.RunError`.
     """
     try:
-        _refuse_outputs(name, *arguments.values())
+        _check_plain_arguments(name, *arguments.values())
         monitor = get_monitor()
         if isinstance(monitor, MockMonitor):
             return results.result(_from_mocks(monitor, name, arguments))
@@ -166,7 +166,7 @@ def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -
         raise StacksError(msg, code="mocks") from None
 
 
-def _refuse_outputs(name: str, *arguments: Any) -> None:
+def _check_plain_arguments(name: str, *arguments: Any) -> None:
     if any(isinstance(argument, pulumi.Output) for argument in arguments):
         msg = f"{name}: an argument is an output, so its value is not known yet: call {name}_output, which waits for it"
         raise StacksError(msg, code="value-not-known")
@@ -197,7 +197,7 @@ def later(function: Callable[..., Any], *arguments: Any, provider: Provider | No
 def _settings(provider: Provider | None) -> dict[str, str | None]:
     if provider is None:
         given = pulumi.Config(NAMESPACE)
-        config.refuse_misspelt(lambda key: given.get(key.removeprefix(f"{NAMESPACE}:")))
+        config.check_spelling(lambda key: given.get(key.removeprefix(f"{NAMESPACE}:")))
         return {f"{NAMESPACE}:{key}": given.get(key) for key in config.KEYS}
     if provider.settings is None:
         msg = (

@@ -15,7 +15,7 @@ from google.protobuf import json_format
 from pulumi.runtime import proto
 
 from stacks_pulumi.policy._sdk import UNKNOWN_STRING_VALUE, AnalyzerServicer
-from stacks_pulumi.pricing import recognition as tokens
+from stacks_pulumi.pricing import recognition
 from stacks_pulumi.pricing.recognition import SIGNATURE, UNKNOWN, known
 
 __all__ = ["Analyzer", "Diagnostic", "Resource", "Secret"]
@@ -64,7 +64,7 @@ class Resource:
     def __post_init__(self) -> None:
         """Refuse a malformed type: no policy would check the resource, and every test would pass."""
         if self.type.count(":") < 2:
-            msg = f"{self.type!r} is not a type token such as {tokens.CONTAINER!r}"
+            msg = f"{self.type!r} is not a type token such as {recognition.CONTAINER!r}"
             raise ValueError(msg)
 
     @property

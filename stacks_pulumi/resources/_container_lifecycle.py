@@ -1,7 +1,5 @@
 """
-The steps of creating, reading, updating and deleting a container; one object for each operation.
-
-A container as properties in the state, and its differences from what a program asks for.
+Which steps an operation on a container takes; one object for each operation.
 """
 
 from __future__ import annotations
@@ -152,18 +150,18 @@ def _as_spelt(stored: str | None, told: str | None) -> str | None:
     return told or stored
 
 
-def differences_to(inputs: Mapping[str, Any], found: models.Container) -> list[str]:
+def differences_to(inputs: Mapping[str, Any], container: models.Container) -> list[str]:
     """Return the differences that prevent an adoption; only inputs that the program sets are compared."""
     differences = []
     template, plan, tier = inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
-    if not found.made_from(template):
-        differences.append(f"its template is {found.template!r}, not {template!r}")
-    if plan is not None and found.plan is not None and found.plan != plan:
-        differences.append(f"its plan is {found.plan!r}, not {plan!r}")
-    if tier is not None and plan in catalog.PLANS and found.storage_mb is not None:
+    if not container.made_from(template):
+        differences.append(f"its template is {container.template!r}, not {template!r}")
+    if plan is not None and container.plan is not None and container.plan != plan:
+        differences.append(f"its plan is {container.plan!r}, not {plan!r}")
+    if tier is not None and plan in catalog.PLANS and container.storage_mb is not None:
         wanted = catalog.PLANS[plan].storage_mb + catalog.STORAGE_TIERS[tier].storage_mb
-        if found.storage_mb != wanted:
-            differences.append(f"it has {found.storage_mb} MB of storage, not {wanted} MB")
+        if container.storage_mb != wanted:
+            differences.append(f"it has {container.storage_mb} MB of storage, not {wanted} MB")
     return differences
 
 
@@ -421,7 +419,6 @@ class ContainerCreation(Creation[models.Container]):
                 'the name is taken: then adopt it (adopt="if_matching")'
             )
             raise replace(error, message=msg) from None
-        self.session.spending.created()
         return made
 
     def id_of(self, thing: models.Container) -> str:

@@ -65,7 +65,7 @@ class Creation(ABC, Generic[T]):
     """
 
     kind: ClassVar[str]
-    passes_on: ClassVar[bool] = False
+    can_be_taken_over: ClassVar[bool] = False
     leaves_nothing: ClassVar[tuple[type[StacksError], ...]] = (VanishedError,)
 
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
@@ -234,7 +234,12 @@ class Creation(ABC, Generic[T]):
 
     def _is_given_up(self, owner: Owner, thing: T) -> bool:
         """Return whether the owner is being replaced and so leaves the object to this resource."""
-        return self.passes_on and owner.replacing and owner.urn != self.op.call.urn and self.was_lost(thing)
+        return (
+            self.can_be_taken_over
+            and owner.replacing
+            and owner.urn != self.op.call.urn
+            and self.was_lost(thing)
+        )
 
     def _owned(self, what: str, owner: Owner, thing: T) -> ExistsError:
         if owner.urn == self.op.call.urn:

@@ -1,30 +1,15 @@
 """
-The table of a resource's inputs: how each input is validated, and what a change of it does.
+Which values an input may have, and what a change of it does.
 
-`check` and `diff` use only this table. A comparison of whole property bags would show values that the API adds or
-rounds as a change in every preview.
+`check` and `diff` use only the table of a resource's inputs. A comparison of whole property bags would show values that
+the API adds or rounds as a change in every preview.
 
-Secrets and unknown values in the form of Pulumi's protocol.
+A validator returns the value in its normal form, or raises ValueError with the problem and the fix. The engine passes
+every number as a float (`5` is `5.0`); the normal form of a whole number is `int`.
 
-The signatures are part of the resource protocol, and the same for every host and SDK.
-
-Drift that the values of the inputs do not show.
-
-The engine finds most drift by itself, because a read returns the inputs with the API's values. Two cases need more. The
-API may have undone the effect of an input (`revoke_auto_added`: the address is in the list again). Or the value does
-not show who changed it (`plan`: the guard against a replacement needs that). A read then lists those inputs under
-`CHANGED_OUTSIDE`, in its outputs and in its inputs. `diff` reports an update as long as the state has the list; an
-update removes the list.
-
-Validators for the inputs. Each returns the value in its normal form, or raises ValueError with the problem and the fix.
-
-The engine passes every number as a float (`5` is `5.0`); the normal form of a whole number is `int`.
-
-Types of arguments whose values are known, so that editors can complete them.
-
-`Template` and `Plan` accept any text, because the platform may add names. The others are closed: the type checker
-reports a wrong literal. Text that is known only at run time is passed as an output (`pulumi.Output.from_input(text)`).
-`tests/typing` compares them with the catalogue and with `check`.
+The types `Template` and `Plan` accept any text, because the platform may add names. The others are closed: the type
+checker reports a wrong literal. Text that is known only at run time is passed as an output
+(`pulumi.Output.from_input(text)`). `tests/typing` compares them with the catalogue and with `check`.
 """
 
 from __future__ import annotations
@@ -46,12 +31,14 @@ from stacks_pulumi.pricing.recognition import SIGNATURE, is_unknown
 
 __all__ = [
     "CHANGED_OUTSIDE",
+    "PARENT_IN_PROGRAM",
     "UNKNOWN",
     "AdoptMode",
     "DesiredStatus",
     "Field",
     "OnChange",
     "OnDelete",
+    "ParentInProgram",
     "Plan",
     "ServiceType",
     "StorageTier",
@@ -101,7 +88,14 @@ def plain(value: Any) -> Any:
 
 
 CHANGED_OUTSIDE: Final = "changed_outside"
-"""The property with the names of those inputs. For a container that was resized in the dashboard: `["plan"]`."""
+"""
+The property with the names of inputs whose drift their values do not show, such as `["plan"]` after a resize.
+
+The engine finds most drift by itself, because a read returns the inputs with the API's values. Two cases need more. The
+API may have undone the effect of an input (`revoke_auto_added`: the address is in the list again). Or the value does
+not show who changed it (`plan`: the guard against a replacement needs that). A read then lists those inputs here, in
+its outputs and in its inputs. `diff` reports an update as long as the state has the list; an update removes it.
+"""
 
 
 def found_changed(names: Iterable[str]) -> dict[str, list[str]]:
@@ -407,3 +401,51 @@ def _normal(field: Field, value: Any) -> Any:
     except ValueError:
         # The current rules may refuse a stored value (drift, an older version): compare it unchanged.
         return value
+
+
+PARENT_IN_PROGRAM: Final = "container_in_program"
+"""The extra input with what the program knows of a child's container."""
+
+
+@dataclass(frozen=True)
+class ParentInProgram:
+    """
+    A child's container, as its program declares it.
+
+    A child's inputs contain only the container's id, which is unknown at the preview of a new stack. The program knows
+    more: the template, and whether external access is on. One extra input passes that to `check`. `check` does not
+    return it, so it is not stored in the state.
+
+    Attributes:
+        facts: The known arguments of the Container by name; an unset argument is missing.
+        is_new: Whether this operation creates the container.
+    """
+
+    facts: Mapping[str, Any]
+    is_new: bool
+
+    @classmethod
+    def of(cls, news: Mapping[str, Any]) -> ParentInProgram | None:
+        """Read the extra input; return `None` if it is missing, or part of it is unknown."""
+        facts = plain(news.get(PARENT_IN_PROGRAM))
+        if not isinstance(facts, Mapping) or is_unknown(dict(facts)):
+            return None
+        container = news.get("source", news.get("container"))
+        return cls({name: value for name, value in facts.items() if value is not None}, is_unknown(container))
+
+    @property
+    def template(self) -> str:
+        """The container's template; empty if a look-up did not find the container."""
+        return str(self.facts.get("template", ""))
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the program keeps the container stopped."""
+        return self.facts.get("desired_status") == "stopped"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether external access is certainly off: the program sets that, or the container is new."""
+        wanted = self.facts.get("external_access")
+        adopted = self.facts.get("adopt") == "if_matching"
+        return wanted is False or (wanted is None and self.is_new and not adopted)

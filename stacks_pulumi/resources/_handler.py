@@ -1,12 +1,8 @@
 """
-The boundary between the engine and our resources.
+What happens to a call of the engine, whatever its host and the kind of resource.
 
-Every call from the engine passes through here. `check` and `diff` use the field table, each operation gets a deadline,
-and an error becomes one line. `_noun.py` declares the methods that each kind of resource implements.
-
-The interface of one kind of resource: its inputs, its rules, and its operations at the API.
-
-Read-only look-ups of resources, for the method `get` of each class.
+`check` and `diff` use the field table, each operation gets a deadline, and an error becomes one line. `ResourceKind`
+declares the methods that each kind implements.
 """
 
 from __future__ import annotations
@@ -35,6 +31,7 @@ from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import (
     Field,
     OnChange,
+    ParentInProgram,
     changed,
     changed_outside,
     checked,
@@ -46,19 +43,39 @@ from stacks_pulumi.resources._identity import (
     OWNERSHIP,
     Owner,
     adopted_elsewhere,
+    check_account,
     rebinds,
-    refuse_other_account,
     renewed_origin,
     token_of,
 )
 from stacks_pulumi.resources._operation import Checked, Difference, EngineCall, Found, Operation
-from stacks_pulumi.resources._resource import ParentInProgram, parent_id
-from stacks_pulumi.resources._session import Session, fingerprint_of, session_for
+from stacks_pulumi.resources._resource import parent_id
+from stacks_pulumi.resources._restarts import EXPECTED
+from stacks_pulumi.resources._session import Session, close_sessions, session_for
 
-__all__ = ["LOOKED_UP", "Noun", "ResourceHandler", "is_lookup", "lookup_options", "refuse_malformed"]
+__all__ = [
+    "LOOKED_UP",
+    "ResourceHandler",
+    "ResourceKind",
+    "check_id_form",
+    "end_operation",
+    "is_lookup",
+    "lookup_options",
+]
 
 
-class Noun:
+def end_operation() -> None:
+    """
+    Discard the data of an operation of the engine that has ended, because another one follows in this process.
+
+    That happens in a plugin that serves one engine after another.
+    """
+    close_sessions()
+    OWNERSHIP.clear()
+    EXPECTED.clear()
+
+
+class ResourceKind:
     """
     A kind of resource. Each kind implements `creation` and the `on_*` methods, and overrides other methods if needed.
 
@@ -170,7 +187,7 @@ def is_lookup(fields: Iterable[Field], props: Mapping[str, Any]) -> bool:
     return any(props.get(field.name) == LOOKED_UP for field in fields if field.required)
 
 
-def refuse_malformed(kind: str, form: str, id_: str) -> None:
+def check_id_form(kind: str, form: str, id_: str) -> None:
     """
     Check the form of an id that the user gave for a look-up or an import.
 
@@ -200,7 +217,7 @@ _KEY_IN_STATE: Final = (
 )
 
 
-class ResourceHandler(Noun):
+class ResourceHandler(ResourceKind):
     """
     The base class of all handlers.
 
@@ -226,7 +243,7 @@ class ResourceHandler(Noun):
         given = {name: setting(name) for name in names}
         texts = {key: str(value) for key, value in given.items() if isinstance(value, str | int | float)}
         try:
-            config.refuse_misspelt(setting)
+            config.check_spelling(setting)
             self._settings = config.load(texts)
         except ConfigError as error:
             account = texts.get(f"{config.NAMESPACE}:account")
@@ -251,8 +268,8 @@ class ResourceHandler(Noun):
                 ("invalid-input", of_parent),
                 ("declared-twice", self._name_is_taken(settings, call.urn, inputs)),
             )
-            for code, found in problems:
-                for name, reason in found:
+            for code, violations in problems:
+                for name, reason in violations:
                     failures.setdefault(name, with_code(reason, code))
             if not failures:
                 inputs.update(self._added(inputs))
@@ -281,7 +298,7 @@ class ResourceHandler(Noun):
             replaces = [field.name for field in differing if self.replaces(field, olds, news)]
             if self.owns:
                 origin = plain(olds.get(ORIGIN))
-                self._refuse_other_account(call, id_, origin)
+                self._check_account(call, id_, origin)
                 owner = Owner(call.urn, token_of(origin), olds.get("created_at"), replacing=bool(replaces))
                 OWNERSHIP.keep(self.kind, id_, owner)
             return Difference(
@@ -313,14 +330,14 @@ class ResourceHandler(Noun):
             stored: dict[str, Any] = plain(props)
             asked = not stored or is_lookup(self.fields, stored)
             if asked:
-                refuse_malformed(self.kind, self.id_form, id_)
+                check_id_form(self.kind, self.id_form, id_)
             outs = self.on_read(session, op, id_, stored or self.imported(session, id_))
             if outs is None and asked:
                 # For a look-up, the engine treats an empty id as success; the program would continue without values.
                 msg = f"{self.kind} {id_} does not exist in this account: look the id up in the dashboard"
                 raise StacksError(msg, code="not-found")
             if outs is None:
-                refuse_other_account(session, id_, stored.get(ORIGIN))
+                check_account(session, id_, stored.get(ORIGIN))
                 return None
             outs = {**outs, **{name: stored[name] for name in (ORIGIN, MARKER) if name in stored}}
             seen = plain(outs)
@@ -371,7 +388,7 @@ class ResourceHandler(Noun):
         self, session: Session, op: Operation, id_: str, stored: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         if self.owns:
-            refuse_other_account(session, id_, stored.get(ORIGIN))
+            check_account(session, id_, stored.get(ORIGIN))
         outs = self.on_update(session, op, id_, stored, inputs)
         origin = renewed_origin(session, stored.get(ORIGIN))
         if self.owns:
@@ -393,7 +410,7 @@ class ResourceHandler(Noun):
             if former and OWNERSHIP.has_created("Container", parent_id(id_)):
                 op.inform(f"{id_} is gone: it belonged to a former container of the same name")
                 return
-            refuse_other_account(session, id_, stored.get(ORIGIN))
+            check_account(session, id_, stored.get(ORIGIN))
         self.on_delete(session, op, id_, stored)
         OWNERSHIP.release(self.kind, id_, token)
 
@@ -411,7 +428,7 @@ class ResourceHandler(Noun):
         ):
             return
         names = self.unique_names(inputs)
-        other = OWNERSHIP.declare(urn, f"{fingerprint_of(settings)} {self.kind}", names.values())
+        other = OWNERSHIP.declare(urn, f"{settings.fingerprint} {self.kind}", names.values())
         if other is not None:
             name, unique = next(iter(names.items()))
             both = f"{other!r} and {urn.rpartition('::')[2]!r}"
@@ -420,13 +437,13 @@ class ResourceHandler(Noun):
                 f"two resources declare the same {self.kind} ({unique}): {both}. Change or remove one of them",
             )
 
-    def _refuse_other_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
+    def _check_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
         """Refuse a resource that was moved to another account's provider: the preview would show no change."""
         settings = self._settings
         if isinstance(settings, ConfigError) or settings.api_key is None or origin is None:
             return
         try:
-            refuse_other_account(session_for(settings), id_, origin)
+            check_account(session_for(settings), id_, origin)
         except ConfigError:
             raise
         except StacksError as error:

@@ -1,50 +1,22 @@
 """
-Checks whether a container at the API is the one in the state.
+Is it ours: the same object, in the same account, owned by which resource, declared only once?
 
 A container's id contains its name. So a container that was deleted and created again with the same name has the same
-id. A container is therefore identified by its id and its creation time. Creation times are compared as instants, to the
-second, because the API writes them in more than one format.
-
-The check that the API key belongs to the account of a resource.
-
-A register of the owners of objects in this operation of the engine.
-
-A token identifies the owner, not a URN. Each creation or adoption generates a random token, which is stored in the
-resource's output `origin`. `diff` registers the token of every resource that the program still has; `create` registers
-its new token. A delete is carried out unless another token has been registered for the object. So the old half of a
-replacement is always deleted, whatever its URN is, and an object that another resource has adopted is not deleted.
-
-A provider process and this register live for one operation of the engine.
-
-The objects that one operation of the engine has adopted, shared by all of its provider processes.
-
-Each explicit provider has a separate process with a separate register of owners. If a program moves a container to
-another provider and resource in one `up`, without an alias, one process adopts the container and the other one would
-delete it. So each adoption is written to a file that all processes of one engine read; the engine's address identifies
-it.
-
-The objects that one run of a program has declared, to find two resources that would manage the same object.
+id. A container is therefore identified by its id and its creation time.
 """
 
 from __future__ import annotations
 
-import secrets
-from typing import TYPE_CHECKING, Final
-
-from stacks_pulumi._identifiers import account_of
-from stacks_pulumi.errors import ConfigError
-
-if TYPE_CHECKING:
-    from stacks_pulumi.resources._session import Session
 import contextlib
 import enum
+import secrets
 import threading
 import time
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pulumi
 from pulumi.runtime import get_root_resource
@@ -52,12 +24,13 @@ from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
 from stacks_pulumi._home import pulumi_home
-from stacks_pulumi._identifiers import is_before, name_of, same_instant
+from stacks_pulumi._identifiers import account_of, is_before, name_of, same_instant
 from stacks_pulumi.api import models
 from stacks_pulumi.config import NAMESPACE
-from stacks_pulumi.errors import NotFoundError, StacksError, WaitCancelledError
-from stacks_pulumi.resources import _fields as _checks
+from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError, WaitCancelledError
+from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._run_errors import shown_alone
+from stacks_pulumi.resources._session import Session
 
 __all__ = [
     "CONTAINER_CREATED_AT",
@@ -69,6 +42,7 @@ __all__ = [
     "Owner",
     "Ownership",
     "adopted_elsewhere",
+    "check_account",
     "creation_time",
     "declare_child",
     "declare_container_name",
@@ -81,12 +55,116 @@ __all__ = [
     "provider_in_options",
     "rebinds",
     "record_adoption",
-    "refuse_other_account",
     "renewed_origin",
     "same_instant",
     "token_of",
     "uncertain",
 ]
+
+# --- the same container? ---
+
+CONTAINER_CREATED_AT: Final = "container_created_at"
+"""The output in which a child resource records the creation time of its container."""
+
+IDENTITY_CONFLICT: Final = "identity_conflict"
+"""The output in which a refresh records that it cannot tell whether the object with the id is still the stack's."""
+
+RECENT: Final = 2.0
+"""Seconds for which one list serves the identity checks of the operations that the engine starts together."""
+
+
+class Identity(enum.Enum):
+    """How a container at the API relates to the one in the state."""
+
+    SAME = "same"
+    """It is the same container: no difference was found."""
+    OTHER = "other"
+    """It is another container: created at another time and from another template."""
+    UNCERTAIN = "uncertain"
+    """It was created at another time from the same template. It may be either: the guide does not say that a resize or
+    a restore keeps the creation time."""
+
+
+def identify(stored: Mapping[str, Any], container: models.Container) -> Identity:
+    """
+    Compare the container in the state with the one that the API returned for its id.
+
+    Args:
+        stored: The resource's outputs in the state: `created_at` and `template`.
+        container: The container that has the id now.
+    """
+    if same_instant(stored.get("created_at"), container.created_at):
+        return Identity.SAME
+    template = stored.get("template")
+    return Identity.UNCERTAIN if not template or container.made_from(template) else Identity.OTHER
+
+
+def find_container(
+    session: Session, id_: str, *, shared: bool = False, max_age: float = 0.0
+) -> models.Container | None:
+    """
+    Return the container with an id; `None` only if it certainly does not exist.
+
+    If the list does not have the container, it is requested by its id as well: a list that is empty by mistake must not
+    make the engine remove a container from the state while it is billed.
+
+    Args:
+        session: The account.
+        id_: The container's id.
+        shared: Use the list that all reads of this operation share.
+        max_age: Otherwise, the greatest age of the list in seconds. A caller that acts on the status needs a new list.
+    """
+    feed = session.client.feed
+    listed = session.reads.get("containers", ask=feed.snapshot) if shared else feed.snapshot(max_age)
+    found = next((container for container in listed if container.id == id_), None)
+    if found is not None:
+        return found
+    try:
+        return session.client.containers.status(id_)
+    except NotFoundError:
+        return None
+
+
+def creation_time(session: Session, id_: str) -> str | None:
+    """
+    Return a container's creation time from a recent list; `None` if no list shows it.
+
+    A container that this operation has created needs no recent list. A list that cannot be read is not an error here,
+    because the outputs of an existing object must not be lost.
+    """
+    created_at = session.created.created_at(id_)
+    if created_at is not None:
+        return created_at
+    feed = session.client.feed
+    try:
+        # After a creation this sends no request: the wait for the new container has just read a list.
+        container = feed.find(id_, max_age=60.0) or feed.find(id_, max_age=RECENT)
+    except WaitCancelledError:
+        raise
+    except StacksError:
+        return None
+    return None if container is None else container.created_at
+
+
+def rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Return whether the program asks to adopt the container that has the id now."""
+    return news.get("adopt") == "if_matching" and olds.get(IDENTITY_CONFLICT) is not None
+
+
+def other_container(id_: str, container: models.Container) -> str:
+    """Return the description of a container that only has the id of ours."""
+    return f"the id {id_} belongs to another container now ({container.template}, created at {container.created_at})"
+
+
+def uncertain(id_: str, stored: Mapping[str, Any], container: models.Container) -> str:
+    """Return the description of a container that may be ours or another one."""
+    return (
+        f"the container {id_} was created at {container.created_at}, and the one in the state at "
+        f"{stored.get('created_at')}: it may be another stack's container with the same name"
+    )
+
+
+# --- the same account? ---
 
 ORIGIN: Final = "origin"
 """
@@ -110,7 +188,7 @@ def token_of(origin: str | None) -> str | None:
     return None if origin is None else origin.rpartition("-")[2]
 
 
-def refuse_other_account(session: Session, id_: str, origin: str | None) -> None:
+def check_account(session: Session, id_: str, origin: str | None) -> None:
     """
     Check that a resource is in the account of the API key.
 
@@ -150,6 +228,8 @@ def refuse_other_account(session: Session, id_: str, origin: str | None) -> None
         raise ConfigError(msg, code="other-account")
 
 
+# --- which resource owns an object? ---
+
 Key = tuple[str, str]
 
 
@@ -188,7 +268,15 @@ class Owner:
 
 
 class Ownership:
-    """Owners by kind and id, and the unique names that the program declares."""
+    """
+    Owners by kind and id, and the unique names that the program declares, for one operation of the engine.
+
+    A token identifies the owner, not a URN. Each creation or adoption generates a random token, which is stored in the
+    resource's output `origin`. `diff` registers the token of every resource that the program still has; `create`
+    registers its new token. A delete is carried out unless another token has been registered for the object. So the old
+    half of a replacement is always deleted, whatever its URN is, and an object that another resource has adopted is
+    not.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -290,7 +378,13 @@ _KEPT: Final = 3 * 3600.0
 
 
 def record_adoption(engine: str, kind: str, id_: str, token: str | None) -> None:
-    """Record that the object was adopted. No-op without an engine, because then no other process exists."""
+    """
+    Record that the object was adopted, for all provider processes of one engine, which its address identifies.
+
+    Each explicit provider has a separate process with a separate register of owners. If a program moves a container to
+    another provider and resource in one `up`, without an alias, one process adopts the container and the other would
+    delete it. No-op without an engine, because then no other process exists.
+    """
     file = _file(engine)
     if file is None:
         return
@@ -329,6 +423,8 @@ def _file(engine: str) -> Path | None:
         return None
     return pulumi_home() / "stacks-adoptions" / engine.rpartition(":")[2]
 
+
+# --- does the program declare an object twice? ---
 
 _PACKAGE: Final = "pulumi-python"
 
@@ -450,7 +546,7 @@ def declare_child(
 
 def _canonical(own: Any) -> str:
     try:
-        return _checks.ip_network(own)
+        return _fields.ip_network(own)
     except ValueError:
         return f"{own:g}" if isinstance(own, float) else str(own)
 
@@ -462,104 +558,3 @@ def _declared() -> dict[tuple[pulumi.ProviderResource | None, str, str], str] | 
     if root is None or isinstance(get_monitor(), MockMonitor):
         return None
     return _runs.setdefault(root, {})
-
-
-CONTAINER_CREATED_AT: Final = "container_created_at"
-"""The output in which a child resource records the creation time of its container."""
-
-IDENTITY_CONFLICT: Final = "identity_conflict"
-"""The output in which a refresh records that it cannot tell whether the object with the id is still the stack's."""
-
-RECENT: Final = 2.0
-"""Seconds for which one list serves the identity checks of the operations that the engine starts together."""
-
-
-class Identity(enum.Enum):
-    """How a container at the API relates to the one in the state."""
-
-    SAME = "same"
-    """It is the same container: no difference was found."""
-    OTHER = "other"
-    """It is another container: created at another time and from another template."""
-    UNCERTAIN = "uncertain"
-    """It was created at another time from the same template. It may be either: the guide does not say that a resize or
-    a restore keeps the creation time."""
-
-
-def identify(stored: Mapping[str, Any], found: models.Container) -> Identity:
-    """
-    Compare the container in the state with the one that the API returned for its id.
-
-    Args:
-        stored: The resource's outputs in the state: `created_at` and `template`.
-        found: The container that has the id now.
-    """
-    if same_instant(stored.get("created_at"), found.created_at):
-        return Identity.SAME
-    template = stored.get("template")
-    return Identity.UNCERTAIN if not template or found.made_from(template) else Identity.OTHER
-
-
-def find_container(
-    session: Session, id_: str, *, shared: bool = False, max_age: float = 0.0
-) -> models.Container | None:
-    """
-    Return the container with an id; `None` only if it certainly does not exist.
-
-    If the list does not have the container, it is requested by its id as well: a list that is empty by mistake must not
-    make the engine remove a container from the state while it is billed.
-
-    Args:
-        session: The account.
-        id_: The container's id.
-        shared: Use the list that all reads of this operation share.
-        max_age: Otherwise, the greatest age of the list in seconds. A caller that acts on the status needs a new list.
-    """
-    feed = session.client.feed
-    listed = session.reads.get("containers", ask=feed.snapshot) if shared else feed.snapshot(max_age)
-    found = next((container for container in listed if container.id == id_), None)
-    if found is not None:
-        return found
-    try:
-        return session.client.containers.status(id_)
-    except NotFoundError:
-        return None
-
-
-def creation_time(session: Session, id_: str) -> str | None:
-    """
-    Return a container's creation time from a recent list; `None` if no list shows it.
-
-    A container that this operation has created needs no recent list. A list that cannot be read is not an error here,
-    because the outputs of an existing object must not be lost.
-    """
-    created_at = session.created.created_at(id_)
-    if created_at is not None:
-        return created_at
-    feed = session.client.feed
-    try:
-        # After a creation this sends no request: the wait for the new container has just read a list.
-        found = feed.find(id_, max_age=60.0) or feed.find(id_, max_age=RECENT)
-    except WaitCancelledError:
-        raise
-    except StacksError:
-        return None
-    return None if found is None else found.created_at
-
-
-def rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Return whether the program asks to adopt the container that has the id now."""
-    return news.get("adopt") == "if_matching" and olds.get(IDENTITY_CONFLICT) is not None
-
-
-def other_container(id_: str, found: models.Container) -> str:
-    """Return the description of a container that only has the id of ours."""
-    return f"the id {id_} belongs to another container now ({found.template}, created at {found.created_at})"
-
-
-def uncertain(id_: str, stored: Mapping[str, Any], found: models.Container) -> str:
-    """Return the description of a container that may be ours or another one."""
-    return (
-        f"the container {id_} was created at {found.created_at}, and the one in the state at "
-        f"{stored.get('created_at')}: it may be another stack's container with the same name"
-    )

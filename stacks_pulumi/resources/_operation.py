@@ -1,7 +1,7 @@
 """
-One operation of the engine on one resource: its deadline, its cancellation and its progress.
+One call from the engine, and the operation that it starts: deadline, cancellation and progress.
 
-The interface between resources and the engine: a call, which a host implements, and its results.
+A host implements `EngineCall`; `Checked`, `Difference` and `Found` are what a call returns to it.
 """
 
 from __future__ import annotations

@@ -1,42 +1,28 @@
 """
-The base classes of all resources: the SDK's dynamic resource, with a type that subclasses keep.
-
-References from a child resource to its container.
+What a program declares: the base classes of all resources, and a child's reference to its container.
 
 A program passes a Container or an id. With a Container, the child gets the container's account (`provider`) unless the
 program sets another one. A child's id is `<container id>/<its own name>`, so that a look-up needs only the id.
-
-The arguments of the Container object that a program passes to a child resource.
-
-A child's inputs contain only the container's id, which is unknown at the preview of a new stack. The program knows
-more: the template, and whether external access is on. One extra input passes that to `check`. `check` does not return
-it, so it is not stored in the state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import pulumi
 from pulumi import dynamic
 
 from stacks_pulumi.config import NAMESPACE, flag
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.pricing.recognition import CONTAINER, NATIVE, is_unknown
-from stacks_pulumi.resources import _fields as _checks
-from stacks_pulumi.resources._fields import plain
+from stacks_pulumi.pricing.recognition import CONTAINER, NATIVE
+from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources._fields import PARENT_IN_PROGRAM
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, ORIGIN, declare_child, provider_in_options
 from stacks_pulumi.resources._run_errors import shown_alone
 
-if TYPE_CHECKING:
-    from stacks_pulumi.resources.container import Container
-
 __all__ = [
-    "PARENT_IN_PROGRAM",
     "Child",
-    "ParentInProgram",
     "StacksResource",
     "child_id",
     "child_options",
@@ -49,7 +35,7 @@ __all__ = [
 ]
 
 
-def input_id(container: Container | pulumi.Input[str] | None) -> pulumi.Input[str] | None:
+def input_id(container: pulumi.CustomResource | pulumi.Input[str] | None) -> pulumi.Input[str] | None:
     """Return the id of the Container or the id that a program passed."""
     return container.id if isinstance(container, pulumi.CustomResource) else container
 
@@ -101,7 +87,7 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
 
 def container_id(value: Any) -> str:
     """Return a container's id: any text without a slash, because only the API knows the exact form."""
-    text = _checks.segment(value)
+    text = _fields.segment(value)
     if "/" in text:
         msg = f"{text!r} is not a container's id, which looks like usr-abc12345-web"
         raise ValueError(msg)
@@ -123,54 +109,11 @@ def own_name(id_: str) -> str:
     return id_.partition("/")[2]
 
 
-PARENT_IN_PROGRAM: Final = "container_in_program"
-
-
 def stated(container: Any, **more: Any) -> dict[str, pulumi.Input[Any]]:
     """Return the extra input for a child of this container; empty if the program passed only an id."""
     # An Output would read the attribute from its value, which fails in the program.
     facts = getattr(container, "in_program", None) if isinstance(container, pulumi.Resource) else None
     return {PARENT_IN_PROGRAM: {**facts, **more}} if isinstance(facts, Mapping) else {}
-
-
-@dataclass(frozen=True)
-class ParentInProgram:
-    """
-    A child's container, as its program declares it.
-
-    Attributes:
-        facts: The known arguments of the Container by name; an unset argument is missing.
-        is_new: Whether this operation creates the container.
-    """
-
-    facts: Mapping[str, Any]
-    is_new: bool
-
-    @classmethod
-    def of(cls, news: Mapping[str, Any]) -> ParentInProgram | None:
-        """Read the extra input; return `None` if it is missing, or part of it is unknown."""
-        facts = plain(news.get(PARENT_IN_PROGRAM))
-        if not isinstance(facts, Mapping) or is_unknown(dict(facts)):
-            return None
-        container = news.get("source", news.get("container"))
-        return cls({name: value for name, value in facts.items() if value is not None}, is_unknown(container))
-
-    @property
-    def template(self) -> str:
-        """The container's template; empty if a look-up did not find the container."""
-        return str(self.facts.get("template", ""))
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the program keeps the container stopped."""
-        return self.facts.get("desired_status") == "stopped"
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether external access is certainly off: the program sets that, or the container is new."""
-        wanted = self.facts.get("external_access")
-        adopted = self.facts.get("adopt") == "if_matching"
-        return wanted is False or (wanted is None and self.is_new and not adopted)
 
 
 class StacksResource(dynamic.Resource):

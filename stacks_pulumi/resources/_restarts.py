@@ -1,18 +1,9 @@
 """
-Merges restarts: one restart of a source for all connections that are made at the same time.
+When a source is restarted: once for all of its connections that are made at the same time.
 
 A source must be restarted to see the variables of a new connection. Ten connections would cause ten restarts. So a
 restart waits until no other connection to the same source is in progress or expected. A container that restarts cannot
 be connected or backed up. So such an operation delays the restart until the operation has ended.
-
-The connections of a source that this operation of the engine has not created yet.
-
-One restart of a source should serve all of its connections. The engine creates a connection when its target is ready,
-and two targets may become ready at different times. The program knows all connections of a source and passes their
-names with each connection. So a restart can wait for a connection whose target is being created now. It waits for no
-other connection, because only that one is certain to follow.
-
-Connections and containers are identified here by their names in the program.
 """
 
 from __future__ import annotations
@@ -35,13 +26,20 @@ _POLL: Final = 0.5
 
 
 class ExpectedConnections:
-    """The register of one process."""
+    """
+    The connections of a source that this operation of the engine has not created yet.
+
+    The engine creates a connection when its target is ready, and two targets may become ready at different times. The
+    program knows all connections of a source and passes their names with each connection. So a restart can wait for a
+    connection whose target is being created now. It waits for no other connection, because only that one is certain to
+    follow. Connections and containers are identified by their names in the program.
+    """
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._declared: dict[str, Mapping[str, str]] = {}
-        self._come: set[str] = set()
+        self._begun: set[str] = set()
         self._soon: dict[str, float] = {}
         self._creating: Counter[str] = Counter()
 
@@ -49,7 +47,7 @@ class ExpectedConnections:
         """Forget everything: the operation of the engine has ended."""
         with self._lock:
             self._declared.clear()
-            self._come.clear()
+            self._begun.clear()
             self._soon.clear()
             self._creating.clear()
 
@@ -66,10 +64,10 @@ class ExpectedConnections:
             self._declared[connection] = dict(siblings)
             self._soon[connection] = self._clock.now() + GRACE
 
-    def come(self, connection: str) -> None:
+    def begin(self, connection: str) -> None:
         """Record that the creation of a connection has begun."""
         with self._lock:
-            self._come.add(connection)
+            self._begun.add(connection)
 
     @contextlib.contextmanager
     def creating(self, container: str) -> Iterator[None]:
@@ -98,7 +96,7 @@ class ExpectedConnections:
             if siblings is None:
                 # If the program passed an id, the siblings are not known, and others may follow.
                 return max(since + GRACE - now, 0.0)
-            missing = [name for name in siblings if name != connection and name not in self._come]
+            missing = [name for name in siblings if name != connection and name not in self._begun]
             if any(self._creating[siblings[name]] for name in missing):
                 return _POLL
             soon = [
@@ -201,7 +199,7 @@ class Restarts:
         made = Made(name)
         with self.held_off((source, target), on_wait):
             # From here on, the restart is delayed.
-            self._expected.come(name)
+            self._expected.begin(name)
             try:
                 yield made
             finally:

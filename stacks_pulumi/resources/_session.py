@@ -1,25 +1,9 @@
 """
-One client for each account in this process, for all resources and provider classes.
+What the operations of one account share: one client, the answers that many resources read, the cap and new containers.
 
 The rate limiter, the connections and the shared polling are in the client, so one poll serves every wait. Each provider
-has its own settings.
-
-A cache of API responses that many resources share.
-
-Without it, a refresh of two hundred containers would send two hundred requests for data that one list contains. The
-engine starts only a few reads at a time, so sharing only the requests in flight would not be enough. A response is
-reused while it is recent and this process has changed nothing since the request.
-
-The key's spending cap, known after a 402: creates that would exceed it are then refused without a request.
-
-The containers that this operation of the engine has created, and which children they can have.
-
-Before a child is created, the provider lists the container's children, to find one that exists already. A container
-that was created a moment ago has only the children that the API itself adds, so this list request is skipped. A
-container is identified by its id and creation time: if the newest list does not have it, the request is sent as usual.
-
-A host process serves one operation of the engine, and each explicit provider has a separate process. So if a child has
-another provider than its container, the request is sent.
+has its own settings. A host process serves one operation of the engine, and each explicit provider has a separate
+process.
 """
 
 from __future__ import annotations
@@ -35,14 +19,12 @@ from typing import Any, Final, TypeVar
 
 import pulumi
 
-from stacks_pulumi import _cap_record
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse, wait_while
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.api.wait import CREATED
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, SpendingCapError
-from stacks_pulumi.resources._identity import OWNERSHIP
 from stacks_pulumi.resources._operation import current_operation
 from stacks_pulumi.resources._restarts import EXPECTED, Restarts
 
@@ -52,8 +34,7 @@ __all__ = [
     "Reads",
     "Session",
     "SpendGuard",
-    "end_operation",
-    "fingerprint_of",
+    "close_sessions",
     "session_for",
 ]
 
@@ -79,7 +60,11 @@ class _Answer:
 
 class Reads:
     """
-    The cached responses of one account.
+    The answers of one account that many resources read.
+
+    Without it, a refresh of two hundred containers would send two hundred requests for data that one list contains. The
+    engine starts only a few reads at a time, so sharing only the requests in flight would not be enough. An answer is
+    used again while it is recent and this process has changed nothing since the request.
 
     Args:
         clock: The clock to wait with.
@@ -157,13 +142,10 @@ class SpendGuard:
 
     Args:
         clock: The clock for the date of the next month.
-        fingerprint: The key's fingerprint, under which a 402 is stored for `stacks-pulumi doctor`. If it is empty,
-            nothing is stored.
     """
 
-    def __init__(self, clock: Clock, fingerprint: str = "") -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._fingerprint = fingerprint
         self._lock = threading.Lock()
         self._cap: Decimal | None = None
         self._left = Decimal(0)
@@ -197,26 +179,10 @@ class SpendGuard:
         cap, spent = Decimal(str(error.spending_cap)), Decimal(str(error.amount_spent))
         with self._lock:
             self._cap, self._left = cap, cap - spent
-        if self._fingerprint:
-            _cap_record.remember(
-                self._fingerprint, error.spending_cap, error.amount_spent, self._clock.wall()
-            )
         message = self.explain(name, price, cap, spent)
         return SpendingCapError(
             message, status=402, spending_cap=error.spending_cap, amount_spent=error.amount_spent
         )
-
-    def created(self) -> None:
-        """
-        Remove the stored 402 of an earlier operation: the API has accepted a create after it.
-
-        A 402 of this operation is kept: creates run concurrently, and a cheap one may be accepted after an expensive
-        one was refused.
-        """
-        with self._lock:
-            learnt = self._cap is not None
-        if self._fingerprint and not learnt:
-            _cap_record.forget(self._fingerprint)
 
     def explain(self, name: str, price: Decimal | None, cap: Decimal, spent: Decimal) -> str:
         """Return the message: cap, spending, price, the missing amount, the date of the reset, and what to do."""
@@ -252,7 +218,12 @@ class _Created:
 
 class CreatedContainers:
     """
-    The register of one account.
+    The containers that this operation of the engine has created, and which children they can have.
+
+    Before a child is created, the provider lists the container's children, to find one that exists already. A container
+    that was created a moment ago has only the children that the API itself adds, so this list request is skipped. A
+    container is identified by its id and creation time: if the newest list does not have it, the request is sent as
+    usual. So it is if the child has another provider than its container.
 
     Args:
         seen: Returns the container with an id from the newest list, without a request.
@@ -265,11 +236,11 @@ class CreatedContainers:
 
     def add(self, id_: str) -> None:
         """Record that this operation has created the container. Without a listed creation time it is not recorded."""
-        found = self._seen(id_)
+        container = self._seen(id_)
         with self._lock:
             self._containers.pop(id_, None)
-            if found is not None and found.created_at is not None:
-                self._containers[id_] = _Created(found.created_at)
+            if container is not None and container.created_at is not None:
+                self._containers[id_] = _Created(container.created_at)
 
     def add_access(self, id_: str, access: models.ExternalAccess) -> None:
         """Record the response to turning external access on: the API has added the caller's address to the list."""
@@ -299,8 +270,8 @@ class CreatedContainers:
 
     def are_running(self, *ids: str) -> bool:
         """Return whether this operation has created all of these containers, and the newest list shows them running."""
-        found = [self._find(id_)[1] for id_ in ids]
-        return all(container is not None and container.status in CREATED.target for container in found)
+        containers = [self._find(id_)[1] for id_ in ids]
+        return all(container is not None and container.status in CREATED.target for container in containers)
 
     def lacks_address(self, id_: str, address: str, *, revoke: bool) -> bool:
         """
@@ -330,11 +301,11 @@ class CreatedContainers:
             created = self._containers.get(id_)
         if created is None:
             return None, None
-        found = self._seen(id_)
+        container = self._seen(id_)
         # Both times are from lists, which write them in the same format.
-        if found is None or found.created_at != created.created_at:
+        if container is None or container.created_at != created.created_at:
             return None, None
-        return created, found
+        return created, container
 
 
 @dataclass(frozen=True)
@@ -382,11 +353,6 @@ _sessions: Final[dict[tuple[str, int], Session]] = {}
 _lock: Final = threading.Lock()
 
 
-def fingerprint_of(settings: AccountSettings) -> str:
-    """Return a digest that identifies this base URL and key."""
-    return _cap_record.fingerprint(settings.base_url, settings.api_key)
-
-
 def session_for(settings: AccountSettings) -> Session:
     """
     Return the session of a provider; the client of its account is created on first use.
@@ -394,7 +360,7 @@ def session_for(settings: AccountSettings) -> Session:
     Raises:
         ConfigError: No API key is configured.
     """
-    api_key, fingerprint = settings.require_key(), fingerprint_of(settings)
+    api_key, fingerprint = settings.require_key(), settings.fingerprint
     # The request limit is a setting too, and the client applies it, so it is part of the client's key.
     account = (fingerprint, settings.requests_per_minute)
     with _lock:
@@ -411,7 +377,7 @@ def session_for(settings: AccountSettings) -> Session:
                 settings,
                 client,
                 SYSTEM_CLOCK,
-                spending=SpendGuard(SYSTEM_CLOCK, fingerprint),
+                spending=SpendGuard(SYSTEM_CLOCK),
                 reads=Reads(SYSTEM_CLOCK, _check_operation),
                 restarts=Restarts(SYSTEM_CLOCK, EXPECTED),
                 created=CreatedContainers(client.feed.seen),
@@ -420,19 +386,13 @@ def session_for(settings: AccountSettings) -> Session:
     return dataclasses.replace(session, settings=settings)
 
 
-def end_operation() -> None:
-    """
-    Discard the data of an operation of the engine that has ended, because another one follows in this process.
-
-    That happens in a plugin that serves one engine after another.
-    """
+def close_sessions() -> None:
+    """Close the clients of all accounts, and forget what the ended operation of the engine has seen."""
     with _lock:
         sessions = list(_sessions.values())
         _sessions.clear()
     for session in sessions:
         session.client.close()
-    OWNERSHIP.clear()
-    EXPECTED.clear()
 
 
 def _check_operation() -> None:

@@ -1,7 +1,5 @@
 """
-AllowedIp: one address or network that may reach a container from outside.
-
-A container's list of allowed addresses.
+AllowedIp: one address or network that may reach a container from outside, and the container's list of them.
 
 Two rules of the API complicate changes. The list is never empty while external access is on: the API does not remove
 the last entry, and between two steps a client must not lose its access. And when external access is turned on, the API
@@ -24,9 +22,16 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, NotFoundError, StacksError
-from stacks_pulumi.resources import _fields as _checks
+from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ServiceType, found_changed
+from stacks_pulumi.resources._fields import (
+    AdoptMode,
+    Field,
+    OnChange,
+    ParentInProgram,
+    ServiceType,
+    found_changed,
+)
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
@@ -37,16 +42,8 @@ from stacks_pulumi.resources._identity import (
     same_instant,
 )
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._resource import (
-    Child,
-    ParentInProgram,
-    child_id,
-    container_id,
-    input_id,
-    own_name,
-    parent_id,
-)
-from stacks_pulumi.resources._running import is_own_container, refuse_if_recreated
+from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
+from stacks_pulumi.resources._running import check_not_recreated, is_own_container
 from stacks_pulumi.resources._session import REFUSALS, Session
 
 if TYPE_CHECKING:
@@ -95,7 +92,7 @@ class AllowedIpList:
         if found is None or not _is_ours(entries, olds, found.created_at):
             return None
         # A second, different entry for the same address is drift.
-        entry = next((entry for entry in entries if not says(entry, olds)), entries[0])
+        entry = next((entry for entry in entries if not matches(entry, olds)), entries[0])
         # Turning external access off and on adds the caller's address again; the next update removes it.
         revoke = bool(olds.get("revoke_auto_added"))
         undone = ["revoke_auto_added"] if revoke and unwanted(access.allowed_ips, address, olds) else []
@@ -106,7 +103,7 @@ class AllowedIpList:
             "description": entry.description or "Custom IP",
             "service_type": entry.service_type or "both",
             "revoke_auto_added": revoke,
-            **described(entry, found.created_at),
+            **entry_outputs(entry, found.created_at),
             **found_changed(undone),
         }
 
@@ -123,9 +120,9 @@ class AllowedIpList:
                     'and then `pulumi up`, or write adopt="if_matching" to adopt that entry'
                 )
                 raise StacksError(msg, code="identity-unclear")
-            entry, replaced = self.bring(entries, inputs)
+            entry, replaced = self.put_entry(entries, inputs)
             self.take_out([*replaced, *unwanted(entries, address, inputs)])
-        return {**inputs, **described(entry, created_at)}
+        return {**inputs, **entry_outputs(entry, created_at)}
 
     def remove(self, address: str, olds: Mapping[str, Any], *, replacing: bool) -> None:
         """
@@ -184,12 +181,12 @@ class AllowedIpList:
             before=before,
         )
 
-    def bring(
+    def put_entry(
         self, entries: Sequence[models.AllowedIp], inputs: Mapping[str, Any]
     ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
         """Add an entry that matches the inputs; return it, and the entries to remove, which it replaces."""
         olds = entries_of(entries, inputs["ip_address"])
-        right = next((entry for entry in olds if says(entry, inputs)), None)
+        right = next((entry for entry in olds if matches(entry, inputs)), None)
         if right is not None:
             return right, [entry for entry in olds if entry.id != right.id]
         self.op.progress(f"allowing {inputs['ip_address']}")
@@ -198,11 +195,11 @@ class AllowedIpList:
         try:
             new = self._put(inputs, entries)
         except _REFUSED:
-            return self._bring_old_first(entries, olds[0], inputs)
+            return self._replace_entry(entries, olds[0], inputs)
         # An API that changes the entry in place returns the same id.
         return new, [entry for entry in olds if entry.id != new.id]
 
-    def _bring_old_first(
+    def _replace_entry(
         self, entries: Sequence[models.AllowedIp], old: models.AllowedIp, inputs: Mapping[str, Any]
     ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
         """Do the same if the API refuses an address twice: remove the old entry, then add the new one."""
@@ -269,7 +266,7 @@ def entries_of(entries: Iterable[models.AllowedIp], address: str) -> list[models
     return [entry for entry in entries if canonical(entry.ip_address) == canonical(address)]
 
 
-def says(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
+def matches(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
     wanted = (inputs.get("description"), inputs.get("service_type"))
     return (entry.description or "Custom IP", entry.service_type or "both") == wanted
 
@@ -320,7 +317,7 @@ def _foreign(container: str, address: str, olds: Mapping[str, Any], created_at: 
     )
 
 
-def described(entry: models.AllowedIp, container_created_at: str | None) -> dict[str, Any]:
+def entry_outputs(entry: models.AllowedIp, container_created_at: str | None) -> dict[str, Any]:
     """Return the outputs that are not inputs."""
     said = {
         "entry_id": entry.id,
@@ -339,7 +336,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
 
     kind: ClassVar = "AllowedIp"
     # A program may name the resources by an address's position in a list: if one is removed, the others move.
-    passes_on: ClassVar = True
+    can_be_taken_over: ClassVar = True
 
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
         super().__init__(session, op, inputs)
@@ -363,15 +360,15 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         revoke = bool(self.inputs.get("revoke_auto_added"))
         if self.session.created.lacks_address(container, address, revoke=revoke):
             with contextlib.suppress(*REFUSALS):
-                return self._list.bring((), self.inputs)[0]
-        refuse_if_recreated(container, creation_time(self.session, container))
+                return self._list.put_entry((), self.inputs)[0]
+        check_not_recreated(container, creation_time(self.session, container))
         self._before = self._list.open_access(address).allowed_ips
         # The API added the caller's own entry, so a program that declares that address may take it over.
         taken = [entry for entry in entries_of(self._before, address) if not is_auto_added(entry)]
         if taken:
             msg = f"{address} is in the list of {self.inputs['container']} already"
             raise ExistsError(msg, existing=taken[0])
-        entry, self._replaced = self._list.bring(self._before, self.inputs)
+        entry, self._replaced = self._list.put_entry(self._before, self.inputs)
         return entry
 
     def id_of(self, thing: models.AllowedIp) -> str:
@@ -381,7 +378,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
     def finish(self, thing: models.AllowedIp) -> dict[str, Any]:
         """Update an adopted entry to match the program, and remove the entries that must not be in the list."""
         if self.adopted:
-            thing, self._replaced = self._list.bring(self._before, self.inputs)
+            thing, self._replaced = self._list.put_entry(self._before, self.inputs)
         self._list.take_out(
             [*self._replaced, *unwanted(self._before, self.inputs["ip_address"], self.inputs)]
         )
@@ -392,7 +389,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
 
     def known(self, thing: models.AllowedIp, error: Exception | None) -> dict[str, Any]:
         """Return the inputs and the entry."""
-        return {**self.inputs, **described(thing, creation_time(self.session, self.inputs["container"]))}
+        return {**self.inputs, **entry_outputs(thing, creation_time(self.session, self.inputs["container"]))}
 
     def describe_failure(self, thing: models.AllowedIp, error: StacksError) -> str:
         """Return the message: which step failed, and what to do."""
@@ -410,7 +407,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
 
     def was_lost(self, thing: models.AllowedIp) -> bool:
         """Return whether the entry matches the program and the container belongs to this stack."""
-        return says(thing, self.inputs) and is_own_container(self.session, self.inputs["container"])
+        return matches(thing, self.inputs) and is_own_container(self.session, self.inputs["container"])
 
     def roll_back(self, thing: models.AllowedIp) -> None:
         """Remove the entry, unless it was in the list before."""
@@ -506,11 +503,11 @@ class AllowedIpHandler(ResourceHandler):
     id_form: ClassVar = "<container id>/<address>"
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
-        Field("ip_address", _checks.ip_network, OnChange.REPLACE, required=True),
-        Field("description", _checks.text, OnChange.UPDATE, default="Custom IP"),
-        Field("service_type", _checks.one_of(("http", "tcp", "both")), OnChange.UPDATE, default="both"),
-        Field("revoke_auto_added", _checks.boolean, OnChange.UPDATE, default=False),
-        Field("adopt", _checks.one_of(ADOPT_MODES), OnChange.NONE),
+        Field("ip_address", _fields.ip_network, OnChange.REPLACE, required=True),
+        Field("description", _fields.text, OnChange.UPDATE, default="Custom IP"),
+        Field("service_type", _fields.one_of(("http", "tcp", "both")), OnChange.UPDATE, default="both"),
+        Field("revoke_auto_added", _fields.boolean, OnChange.UPDATE, default=False),
+        Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
     )
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:

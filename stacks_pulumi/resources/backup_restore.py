@@ -9,7 +9,7 @@ import pulumi
 
 from stacks_pulumi.api import in_doubt
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.resources import _fields as _checks
+from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Field, OnChange, changed
 from stacks_pulumi.resources._handler import ResourceHandler
@@ -58,8 +58,8 @@ class BackupRestoreHandler(ResourceHandler):
     owns: ClassVar = False
     id_form: ClassVar = ""
     fields: ClassVar = (
-        Field("backup_id", _checks.backup_number, OnChange.UPDATE, required=True),
-        Field("triggers", _checks.strings, OnChange.UPDATE),
+        Field("backup_id", _fields.backup_number, OnChange.UPDATE, required=True),
+        Field("triggers", _fields.strings, OnChange.UPDATE),
     )
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Restoration:

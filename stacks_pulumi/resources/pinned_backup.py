@@ -19,20 +19,13 @@ from stacks_pulumi.errors import (
     VanishedError,
 )
 from stacks_pulumi.pricing.recognition import is_unknown
-from stacks_pulumi.resources import _fields as _checks
+from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Field, OnChange, OnDelete
+from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, ParentInProgram
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import OWNERSHIP
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._resource import (
-    Child,
-    ParentInProgram,
-    child_id,
-    container_id,
-    input_id,
-    parent_id,
-)
+from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, parent_id
 from stacks_pulumi.resources._running import runs, wait_until_running
 from stacks_pulumi.resources._session import REFUSALS, Session
 
@@ -134,10 +127,10 @@ class PinnedBackupHandler(ResourceHandler):
     create_timeout: ClassVar = 1800.0
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
-        Field("triggers", _checks.strings, OnChange.REPLACE),
+        Field("triggers", _fields.strings, OnChange.REPLACE),
         # If it is not set, it is the number of the new backup, and a missing input is not a change.
-        Field("backup_id", _checks.backup_number, OnChange.REPLACE, computed=True),
-        Field("on_delete", _checks.one_of(("unpin", "delete", "keep")), OnChange.UPDATE, default="unpin"),
+        Field("backup_id", _fields.backup_number, OnChange.REPLACE, computed=True),
+        Field("on_delete", _fields.one_of(("unpin", "delete", "keep")), OnChange.UPDATE, default="unpin"),
     )
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -180,7 +173,7 @@ class PinnedBackupHandler(ResourceHandler):
         """Find it among the container's backups; one request serves all backups of a container."""
         container = parent_id(id_)
         try:
-            number = _checks.backup_number(id_)
+            number = _fields.backup_number(id_)
         except ValueError:
             # Only a look-up can have the number of such a backup.
             return None
@@ -190,11 +183,11 @@ class PinnedBackupHandler(ResourceHandler):
             )
         except NotFoundError:
             return None
-        found = listed.find(lambda backup: backup.id == number)
-        if found is not None:
+        backup = listed.find(lambda backup: backup.id == number)
+        if backup is not None:
             # The backup failed after the wait for it had timed out: report it as deleted, so that `up` makes another.
-            failed = found.status in BACKED_UP.failed and olds.get("pinned") is False
-            return None if failed else _outputs(found, {**olds, "container": container})
+            failed = backup.status in BACKED_UP.failed and olds.get("pinned") is False
+            return None if failed else _outputs(backup, {**olds, "container": container})
         if len(listed) < _NEWEST:
             return None
         op.warn(f"{_out_of_sight(container, number)}: assumed unchanged")
@@ -204,7 +197,7 @@ class PinnedBackupHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Pin the backup again if it is not pinned, and store `on_delete`."""
-        container, number = parent_id(id_), _checks.backup_number(id_)
+        container, number = parent_id(id_), _fields.backup_number(id_)
         if olds.get("pinned") is True:
             names = {field.name for field in self.fields}
             kept = {name: value for name, value in olds.items() if name not in names}
@@ -214,7 +207,7 @@ class PinnedBackupHandler(ResourceHandler):
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Unpin or delete the backup, or leave it unchanged."""
-        number, backups = _checks.backup_number(id_), session.client.backups
+        number, backups = _fields.backup_number(id_), session.client.backups
         act = {"unpin": backups.unpin, "delete": backups.delete}.get(olds.get("on_delete", "unpin"))
         if act is None:
             op.inform(f"backup {number} stays pinned: on_delete is 'keep'")
@@ -305,8 +298,8 @@ def _wait_until_complete(session: Session, op: Operation, container: str, number
             container, number, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
         )
     except UnexpectedStateError as error:
-        found = _find(session, container, number)
-        reason = found.error_message if found is not None else None
+        backup = _find(session, container, number)
+        reason = backup.error_message if backup is not None else None
         msg = (
             f"backup {number} of {container} failed: {reason or 'the API gives no reason'}. Remove the cause, and run "
             f"`pulumi up --refresh`, which makes a new backup; if backup_id is {number}, change or remove it first"
@@ -322,14 +315,14 @@ def _find(session: Session, container: str, number: int) -> models.Backup | None
         VanishedError: The container does not have it.
     """
     listed = session.client.backups.list(container, limit=_NEWEST)
-    found = listed.find(lambda backup: backup.id == number)
-    if found is None and len(listed) < _NEWEST:
+    backup = listed.find(lambda backup: backup.id == number)
+    if backup is None and len(listed) < _NEWEST:
         msg = (
             f"{container} has no backup {number}; it has {', '.join(str(backup.id) for backup in listed) or 'none'}. "
             "Correct backup_id; if the backup was deleted outside of this program, run `pulumi refresh`"
         )
         raise VanishedError(msg, subject=f"backup {number}")
-    return found
+    return backup
 
 
 def _out_of_sight(container: str, number: int) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stacks_pulumi import _cap_record
 from stacks_pulumi.account.doctor import _host_probe
-from stacks_pulumi.emulator import Emulator
-from tests.support.host import CallFailedError, Host
 from tests.support.sdk import oldest_sdk
 
 LESS = """
@@ -47,23 +43,3 @@ def test_a_process_that_does_not_start_is_reported(tmp_path: Path, monkeypatch: 
 
     with pytest.raises(_host_probe.ProbeError, match="does not start"):
         _host_probe.warnings()
-
-
-def test_a_refused_create_is_kept_beside_an_accepted_one(
-    emulator: Emulator, make_host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    emulator.set_spending_cap(5)
-    host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
-    monkeypatch.setenv("PULUMI_HOME", host.home)
-    key = _cap_record.fingerprint(emulator.url, emulator.key)
-
-    host.resource("Container", "web").up(name="web", template="nodejs")
-    with pytest.raises(CallFailedError, match="402 spending cap"):
-        host.resource("Container", "data").up(name="data", template="postgresql")
-
-    seen = _cap_record.recall(key, emulator.clock.now())
-    assert seen is not None
-    assert (seen.cap, seen.spent) == (5, 4)
-
-    host.resource("Container", "tiny").up(name="tiny", template="nginx-micro", plan="micro")
-    assert _cap_record.recall(key, emulator.clock.now()) == seen

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from stacks_pulumi import _cap_record, catalog, config
+from stacks_pulumi import catalog, config
 from stacks_pulumi._pulumi_cli import PulumiError
 from stacks_pulumi.account.doctor import _commands as commands
 from stacks_pulumi.account.doctor._stack_settings import KEYS_PAGE
@@ -166,7 +166,7 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
         yield unknown("account", "the containers of the key's account were not listed: see the lines above")
         return
     theirs, ours = {_account(one.id) for one in owned}, {_account(one.id) for one in seen.containers}
-    mine = _cap_record.fingerprint(settings.base_url, settings.api_key)
+    mine = settings.fingerprint
     if theirs & ours or any((one.origin or "").startswith(f"{mine}-") for one in owned):
         yield ok("account", f"the key is of the account of the stack's {len(owned)} resources")
     elif ours:
@@ -240,7 +240,7 @@ def _needed(facts: Facts) -> dict[str, str]:
 
 
 def cap(facts: Facts) -> Iterator[Diagnosis]:
-    """Report the key's spending cap, as far as a refused create has shown it."""
+    """Report the key's spending cap, as far as a refused request has shown it."""
     settings = facts.settings
     if not isinstance(settings, AccountSettings) or settings.api_key is None:
         yield unknown("cap", _NOT_ASKED)
@@ -256,18 +256,11 @@ def cap(facts: Facts) -> Iterator[Diagnosis]:
             raise_it,
         )
         return
-    now = facts.clock.wall()
-    seen = _cap_record.recall(_cap_record.fingerprint(settings.base_url, settings.api_key), now)
-    if seen is None:
-        text = "the API shows a key's cap only when it refuses a create, and none was refused this month"
-        listed = None if facts.look is None else facts.look.containers
-        yield unknown("cap", text if listed is None else f"{text}. {_created_since_the_first(listed, now)}")
-    else:
-        yield warning(
-            "cap",
-            f"the last create was refused on {seen.seen:%Y-%m-%d at %H:%M} UTC: {_money(seen.cap, seen.spent)}",
-            f"{raise_it}; if that is done, `pulumi up` goes on",
-        )
+    text = "the API shows a key's cap only when it refuses a create"
+    listed = None if facts.look is None else facts.look.containers
+    yield unknown(
+        "cap", text if listed is None else f"{text}. {_created_since_the_first(listed, facts.clock.wall())}"
+    )
 
 
 def _created_since_the_first(listed: Iterable[Container], now: float) -> str:

@@ -133,7 +133,7 @@ def _misspelt(facts: Facts, name: str, value: str | None) -> Diagnosis:
     joint = ", and then: " if facts.is_in_project_file(full) else " && "
     fix = f"{remove}{joint}{commands.pulumi(facts, 'config', 'set', meant, *words)}"
     try:
-        config.refuse_misspelt(lambda key: "" if key == full else None)
+        config.check_spelling(lambda key: "" if key == full else None)
     except ConfigError:
         # The provider itself refuses these spellings.
         return problem("settings", text, fix)

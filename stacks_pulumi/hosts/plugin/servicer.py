@@ -32,10 +32,10 @@ from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
 from stacks_pulumi.hosts.plugin.wire import from_struct, in_camel_case, parsed, schema, settings_of, to_struct
 from stacks_pulumi.pricing.recognition import MARKER, NATIVE, is_unknown
 from stacks_pulumi.resources._fields import UNKNOWN, secret
-from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources._handler import ResourceHandler, end_operation
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
 from stacks_pulumi.resources._operation import EngineCall, Operation
-from stacks_pulumi.resources._session import end_operation, session_for
+from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.handlers import HANDLERS
 
 __all__ = ["ENGINES_OWN", "SETTINGS", "Servicer", "answered", "as_text", "what_is_wrong"]
@@ -74,11 +74,11 @@ def answered(
     return {key: secret(value) for key, value in values.items()}
 
 
-def _spelt(found: Any) -> Any:
+def _spelt(value: Any) -> Any:
     """Return a result in the protocol's form; the keys of a mapping are not changed."""
-    if isinstance(found, results.Result):
-        return {camel_case(name): _spelt(value) for name, value in vars(found).items() if value is not None}
-    return [_spelt(item) for item in found] if isinstance(found, list) else found
+    if isinstance(value, results.Result):
+        return {camel_case(name): _spelt(value) for name, value in vars(value).items() if value is not None}
+    return [_spelt(item) for item in value] if isinstance(value, list) else value
 
 
 def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def what_is_wrong(name: str, value: Any, given: Mapping[str, Any]) -> str | None
         alone["allowHttp"] = as_text(allowed)
     settings = {f"{config.NAMESPACE}:{key}": text for key, text in alone.items()}
     try:
-        config.refuse_misspelt(settings.get)
+        config.check_spelling(settings.get)
         config.load(settings, {})
     except ConfigError as error:
         return str(error)

@@ -1,14 +1,9 @@
 """
-Conversion between property bags (protobuf's Structs) and plain values with Python's names.
+How values, names and messages look to other languages: property bags (protobuf's Structs), the schema, the spelling.
 
 Only the names of a resource's own properties change their spelling. Names inside a value (environment variables, for
-instance) are the user's and stay unchanged.
-
-The package's schema, which is generated at build time.
-
-Messages with the names that programs in other languages use.
-
-The checks write the names of inputs and options as in Python. Every message of the plugin is converted here.
+instance) are the user's and stay unchanged. The checks write the names of inputs and options as in Python; every
+message of the plugin is converted here.
 """
 
 from __future__ import annotations
@@ -60,8 +55,8 @@ def in_camel_case(message: str) -> str:
     return _names().sub(lambda found: camel_case(found[0]), message)
 
 
-def _assigned(found: re.Match[str]) -> str:
-    name, value = found.groups()
+def _assigned(match: re.Match[str]) -> str:
+    name, value = match.groups()
     return f"{name}: {value.lower() if value in {'True', 'False'} else value}"
 
 
@@ -89,14 +84,14 @@ _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
     """Return the properties, without those that are null."""
-    found = {snake_case(name): _from_value(value) for name, value in struct.fields.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {snake_case(name): _from_value(value) for name, value in struct.fields.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def settings_of(struct: struct_pb2.Struct) -> dict[str, Any]:
     """Return the settings of a provider with their original spelling, so that a misspelt one can be reported."""
-    found = {name: plain(_from_value(value)) for name, value in struct.fields.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {name: plain(_from_value(value)) for name, value in struct.fields.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:

@@ -7,17 +7,13 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from stacks_pulumi import _cap_record
-from stacks_pulumi._clock import SYSTEM_CLOCK, SystemClock
+from stacks_pulumi._clock import SystemClock
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.errors import SpendingCapError
-from stacks_pulumi.resources._session import SpendGuard
 from tests.support.machine import Machine, resource
 from tests.unit.account.conftest import Report
 
@@ -88,17 +84,6 @@ def no_delete_scope(bench: Bench) -> None:
     bench.machine.state([resource("Container", f"{bench.emulator.account}-web")])
 
 
-def cap_reached(bench: Bench) -> None:
-    bench.emulator.set_spending_cap(Decimal(2))
-    guard = SpendGuard(SYSTEM_CLOCK, _cap_record.fingerprint(bench.emulator.url, bench.emulator.key))
-    with StacksClient(bench.emulator.key, base_url=bench.emulator.url) as client:
-        client.containers.create(name="one", template="nginx-micro", plan="micro")
-        client.containers.create(name="two", template="nginx-micro", plan="micro")
-        with pytest.raises(SpendingCapError) as refused:
-            client.containers.create(name="three", template="nginx-micro", plan="micro")
-    guard.learn("three", Decimal(1), refused.value)
-
-
 def wrong_base_url(bench: Bench) -> None:
     bench.machine.set("stacks:baseUrl", bench.emulator.page_url + "other/api/v1")
 
@@ -158,7 +143,6 @@ SETUPS: list[tuple[Callable[[Bench], None], str, str, str, tuple[str, ...]]] = [
     (key_of_another_account, "account", "problem", "pulumi config set stacks:apiKey --secret", ()),
     (read_only_key, "scopes", "problem", "make another in the STACKS dashboard", ("--probe-scopes",)),
     (no_delete_scope, "scopes", "warning", "make another in the STACKS dashboard", ("--probe-scopes",)),
-    (cap_reached, "cap", "warning", "raise the key's cap in the STACKS dashboard", ()),
     (wrong_base_url, "api", "problem", "pulumi config rm stacks:baseUrl", ()),
     (base_url_without_the_version, "api", "problem", "pulumi config set stacks:baseUrl {url}", ()),
     (unreachable_host, "api", "problem", "stacks-pulumi emulator --port ", ()),

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stacks_pulumi import _cap_record
+from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.emulator import Emulator
 from tests.support.machine import Machine, resource
 from tests.tools.fake_executables import executable
@@ -44,7 +44,7 @@ class TestAccount:
     def test_an_empty_account_with_the_key_of_the_last_change_is_fine(
         self, machine: Machine, emulator: Emulator, doctor: Doctor
     ) -> None:
-        mine = _cap_record.fingerprint(emulator.url, emulator.key)
+        mine = AccountSettings(emulator.key, emulator.url).fingerprint
         machine.state([resource("Container", "usr-gone-web", origin=f"{mine}-01")])
 
         assert only(doctor(), "account")["level"] == "ok"
