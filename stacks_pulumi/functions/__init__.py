@@ -7,6 +7,9 @@ an output; in the preview of a new stack it sends no request. An answer is cache
 secret, the `_output` form returns a secret output; the plain form returns plain text that the caller has to protect.
 The errors are those in `stacks_pulumi.errors`. If a program does not catch one, it ends with one line and no
 traceback.
+
+- `questions`: Which call of the client answers a function, and how long is the answer kept?
+- `results`: What does a function return?
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """
-The data functions: the client call that each makes, and the type that it returns.
+Which call of the client answers a data function, with a cache of a few seconds, and the type of its result.
 
 A program calls them through `stacks_pulumi.functions`, the native plugin through `Invoke`.
-
-How a data function gets its answer: from the account's client, with a cache of a few seconds.
 """
 
 from __future__ import annotations
