@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi.cost.documents import InputError, ResourceState, utf8
+from stacks_pulumi._pulumi_output import InputError, ResourceState, utf8
 from stacks_pulumi.cost.report import Item, item
 from stacks_pulumi.pricing.recognition import UNRECOGNISED, is_unknown, kind_of, snake_case
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi.cost.documents import Event, Metadata, Preview, ResourceState, Stack, read
+from stacks_pulumi._pulumi_output import Event, Metadata, Preview, ResourceState, Stack, read
 from stacks_pulumi.cost.report import Action, Item, Line, NotPriced, PolicyViolation, Reason, Report, item
 from stacks_pulumi.cost.steps import (
     INTERRUPTED,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi.cost.documents import Metadata, ResourceState
+from stacks_pulumi._pulumi_output import Metadata, ResourceState
 from stacks_pulumi.pricing import recognition as tokens
 from stacks_pulumi.pricing.recognition import kind_of
 
