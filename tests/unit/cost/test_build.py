@@ -342,6 +342,7 @@ def test_an_empty_stack_costs_nothing() -> None:
         b'{"config": {}, "duration": 299430}',
         export(),
         b'{"version":3,"deployment":{}}',
+        b'{"version":3,"deployment":null}',
     ):
         assert report_of(document).planned == dollars(0)
         assert not report_of(document).incomplete
