@@ -1,4 +1,9 @@
-"""Reads the stacks of a Pulumi backend with the `pulumi` command: one list, then several exports concurrently."""
+"""
+Which stacks does the account have to be compared with?
+
+Those of a Pulumi backend, which the `pulumi` command reads: one list, then several exports concurrently. Or those of
+files.
+"""
 
 from __future__ import annotations
 

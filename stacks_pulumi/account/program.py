@@ -1,11 +1,8 @@
 """
-The program in each language, and the file for `pulumi import --file`.
+What is the text of a program in each language, and how are its files written?
 
-Converts text to literals and names of a language.
-
-Names and descriptions come from the account and are untrusted input: any content stays a string literal.
-
-Writes the files of a program: all of them or none, without overwriting existing files.
+Names and descriptions come from the account and are untrusted input: any content stays a string literal. The program
+has a file for `pulumi import --file`. All files are written or none, and no existing file is overwritten.
 """
 
 from __future__ import annotations
@@ -19,23 +16,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-import msgspec
-
 from stacks_pulumi._identifiers import camel_case
-from stacks_pulumi.account.scaffold import DeclaredResource, Reference, ScaffoldPlan, Value
+from stacks_pulumi.account.takeover import DeclaredResource, Reference, ScaffoldPlan, Value
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.recognition import NATIVE
+from stacks_pulumi.reports.machine import as_json
 
 __all__ = [
     "FILES",
     "LANGUAGES",
     "Identifiers",
     "Language",
+    "check_overwrites_nothing",
     "files",
     "literal",
     "project_name",
-    "refuse_to_overwrite",
     "write",
 ]
 
@@ -204,7 +200,7 @@ def _property(value: Value, names: Mapping[tuple[str, str], str]) -> str | int |
 
 def _import(plan: ScaffoldPlan) -> str:
     resources = [{"type": f"{NATIVE}{one.kind}", "name": one.name, "id": one.id} for one in plan.declared]
-    return msgspec.json.format(msgspec.json.encode({"resources": resources}), indent=2).decode() + "\n"
+    return as_json({"resources": resources})
 
 
 def project_name(folder: Path) -> str:
@@ -213,7 +209,7 @@ def project_name(folder: Path) -> str:
     return name[:100] or "stacks-account"
 
 
-def refuse_to_overwrite(folder: Path, names: Iterable[str]) -> None:
+def check_overwrites_nothing(folder: Path, names: Iterable[str]) -> None:
     """
     Check that the files can be created in the folder, and that none of them exists.
 
@@ -245,7 +241,7 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
     Raises:
         StacksError: One of them exists, or cannot be written.
     """
-    refuse_to_overwrite(folder, files)
+    check_overwrites_nothing(folder, files)
     written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

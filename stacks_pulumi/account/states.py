@@ -1,4 +1,4 @@
-"""Reads the export of a stack: the STACKS resources that it manages, and those that it may have been creating."""
+"""Which STACKS resources does a stack manage, and which may it have been creating?"""
 
 from __future__ import annotations
 
@@ -168,10 +168,10 @@ def _gap(operation: Interrupted) -> str:
 
 def _names(urns: list[str], ref: str | None, project: str) -> tuple[str, str, str]:
     """Return the project, the stack's name for people, and its name within its project."""
-    told = next((urn.split("::") for urn in urns if urn.count("::") >= 2), None)
+    first = next((urn.split("::") for urn in urns if urn.count("::") >= 2), None)
     parts = (ref or "").split("/")
-    if told is not None:
-        stack, project = told[0].removeprefix("urn:pulumi:"), told[1]
+    if first is not None:
+        stack, project = first[0].removeprefix("urn:pulumi:"), first[1]
     elif ref is None:
         return "", "an empty stack", ""
     else:
@@ -182,14 +182,14 @@ def _names(urns: list[str], ref: str | None, project: str) -> tuple[str, str, st
 
 
 def _urls(resources: list[StoredResource]) -> dict[str, str]:
-    found = {}
+    urls = {}
     for resource in resources:
         if resource.type.startswith("pulumi:providers:"):
             given = {**(resource.inputs or {}), **(resource.outputs or {})}
             url = next((given[name] for name in _URL_INPUTS if isinstance(given.get(name), str)), None)
             if url is not None and not is_unknown(url):
-                found[f"{resource.urn}::{resource.id}"] = url
-    return found
+                urls[f"{resource.urn}::{resource.id}"] = url
+    return urls
 
 
 def _managed(stack: str, resource: StoredResource, base_url: str | None) -> Managed | None:

@@ -38,9 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the configuration."""
 
     def work(client: StacksClient) -> int:
-        found = container_of(client, arguments.container)
-        text = _config(client, found.id, arguments.client)
-        said = {"container": found.id, "client": arguments.client}
+        container = container_of(client, arguments.container)
+        text = _config(client, container.id, arguments.client)
+        said = {"container": container.id, "client": arguments.client}
         if arguments.out is not None:
             _write(Path(arguments.out), text)
             said["file"] = arguments.out

@@ -1,5 +1,5 @@
 """
-Computes from the steps of a preview every object before and after them.
+Which objects are there before a preview's steps, and which after them?
 
 The three forms of a preview have different details. The events, and the JSON with `--show-replacement-steps`, contain
 every step. The JSON with only `--show-sames` contains one step for a replacement, and none for a leftover of an earlier
@@ -20,8 +20,8 @@ __all__ = [
     "INTERRUPTED",
     "KEPT",
     "LEFT_OVER",
+    "ObjectChange",
     "PreviewPlan",
-    "Thing",
     "only_refreshes",
     "plan_of",
 ]
@@ -40,7 +40,7 @@ KEPT: Final = " (leaves the stack, still billed)"
 
 
 @dataclass(frozen=True)
-class Thing:
+class ObjectChange:
     """
     One object of the account, before and after a change.
 
@@ -65,11 +65,11 @@ class PreviewPlan:
     The effects of a preview.
 
     Attributes:
-        things: All objects of the account that it covers.
+        changes: The change of each object that it covers.
         notes: Notes for the reader.
     """
 
-    things: list[Thing] = field(default_factory=list)
+    changes: list[ObjectChange] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -88,12 +88,12 @@ def plan_of(steps: list[Step]) -> PreviewPlan:
     resource without other steps does not exist, and the program does not declare it.
     """
     plan = PreviewPlan()
-    found: dict[str, ResourceState] = {}
+    refreshed: dict[str, ResourceState] = {}
     by_urn: dict[str, list[Step]] = {}
     for step in steps:
         if step.op == "refresh":
             if step.new is not None:
-                found[step.urn] = step.new
+                refreshed[step.urn] = step.new
         elif _is_untargeted(step):
             plan.notes.append(
                 f"{name_of(step.urn)!r} is new and outside of --target: not created, so not counted"
@@ -102,10 +102,12 @@ def plan_of(steps: list[Step]) -> PreviewPlan:
             by_urn.setdefault(step.urn, []).append(step)
     deleted = {step.urn for step in steps if step.op == "delete"}
     for urn, of_urn in by_urn.items():
-        plan.things += _things(urn, of_urn, deleted)
+        plan.changes += _changes_of(urn, of_urn, deleted)
     if only_refreshes(steps):
         # The objects that a refresh finds do not change.
-        plan.things += [Thing(urn, "same", state, state) for urn, state in found.items() if urn not in by_urn]
+        plan.changes += [
+            ObjectChange(urn, "same", state, state) for urn, state in refreshed.items() if urn not in by_urn
+        ]
     return plan
 
 
@@ -115,7 +117,7 @@ def _is_untargeted(step: Step) -> bool:
     return step.op == "same" and old is not None and not old.id and not old.inputs and old.kind is not None
 
 
-def _things(urn: str, steps: list[Step], deleted: set[str]) -> list[Thing]:
+def _changes_of(urn: str, steps: list[Step], deleted: set[str]) -> list[ObjectChange]:
     """Return the objects of one resource: an id is an object, and the planned state is another if it is replaced."""
     olds: dict[str, ResourceState] = {}
     ends: dict[str, str] = {}
@@ -138,21 +140,21 @@ def _things(urn: str, steps: list[Step], deleted: set[str]) -> list[Thing]:
         olds.pop(id_, None)
     # A single step for the whole replacement also deletes the old object.
     ends.update(dict.fromkeys((replaced & olds.keys()) - ends.keys(), "delete-replaced"))
-    things = []
+    changes = []
     current = "" if main is None or main.old is None else main.old.id
     for id_, old in olds.items():
         is_read = main is not None and main.op in _READS
         if (id_ in ends and _is_kept(old, ends[id_], deleted)) or (id_ == current and is_read):
-            things.append(Thing(urn, "keep", old, old, KEPT))
+            changes.append(ObjectChange(urn, "keep", old, old, KEPT))
         elif id_ in ends and id_ != current:
-            things.append(
-                Thing(urn, "delete", old, None, LEFT_OVER if ends[id_] == "delete-replaced" else "")
+            changes.append(
+                ObjectChange(urn, "delete", old, None, LEFT_OVER if ends[id_] == "delete-replaced" else "")
             )
-    kept = {thing.before.id for thing in things if thing.before is not None and thing.op == "keep"}
+    kept = {change.before.id for change in changes if change.before is not None and change.op == "keep"}
     if main is not None:
         before = None if current in kept else olds.get(current)
-        things.append(Thing(urn, "replace" if main.op in _REPLACES else main.op, before, main.new))
-    return things
+        changes.append(ObjectChange(urn, "replace" if main.op in _REPLACES else main.op, before, main.new))
+    return changes
 
 
 def _is_kept(old: ResourceState, end: str, deleted: set[str]) -> bool:

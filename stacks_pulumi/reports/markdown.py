@@ -1,30 +1,20 @@
 """
-The report as a pull request comment. It begins with a hidden marker, with which the next run finds and replaces it.
+How does a report look on a page, and as the comment of a pull request?
 
-Names and messages come from the reviewed program and are untrusted input, so all markup in them is escaped.
+A comment begins with a hidden marker, with which the next run finds and replaces it, and has a largest size. Names and
+messages come from the reviewed program and are untrusted input, so all markup in them is escaped.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Final
 from urllib import parse
 
-from stacks_pulumi.cost.document import (
-    CostResult,
-    clean,
-    columns,
-    headline,
-    kind,
-    not_priced,
-    remarks,
-)
-from stacks_pulumi.cost.report import Line, PolicyViolation
-from stacks_pulumi.pricing.money import count
+from stacks_pulumi.reports.content import Column, Document, Folded, PolicyViolation, Row, clean
 
-__all__ = ["LIMIT", "escape", "figure", "markdown", "marker"]
+__all__ = ["LIMIT", "comment", "markdown", "marker"]
 
 _SIGNS: Final = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}  # noqa: RUF001  (the information sign is meant)
 _ACTIONS: Final = {
@@ -38,7 +28,7 @@ _ACTIONS: Final = {
 LIMIT: Final = 65_536
 """The highest number of characters that GitHub accepts; GitLab accepts more. Bytes are counted, to be safe."""
 
-# The rows that are shown; fewer if they do not fit into a comment.
+# The rows of a comment; fewer if they do not fit.
 _ROWS: Final = (100, 50, 25, 10, 5, 2, 0)
 _LONGEST: Final = 1000
 _MESSAGE_LINES: Final = 20
@@ -60,121 +50,130 @@ def marker(name: str) -> str:
     return f"<!-- stacks-pulumi cost: {safe} -->"
 
 
-def markdown(result: CostResult, name: str = "default") -> str:
+def comment(document: Document, name: str = "default") -> str:
     """
     Return the report as a comment of at most `LIMIT` bytes: the largest rows of each part, and a count of the rest.
 
     Args:
-        result: What to show.
+        document: The report.
         name: Distinguishes several comments on one pull request, for instance `project/stack`.
     """
-    texts = (_comment(result, name, rows) for rows in _ROWS)
-    return next((text for text in texts if len(text.encode()) <= LIMIT), _comment(result, name, 0))
+    text = ""
+    for rows in _ROWS:
+        text = f"{marker(name)}\n{markdown(document, rows)}"
+        if len(text.encode()) <= LIMIT:
+            break
+    return text
 
 
-def _comment(result: CostResult, name: str, rows: int) -> str:
-    report = result.report
-    lines = [marker(name), f"### {escape(headline(report))}", ""]
-    shown = [f"{_SIGNS[weight]} {escape(text)}  " for weight, text in remarks(result)]
+def markdown(document: Document, most: int | None = None) -> str:
+    """
+    Return the report as Markdown.
+
+    Args:
+        document: The report.
+        most: How many rows of each part are shown; `None` for all.
+    """
+    lines = [f"### {escape(document.headline)}", ""]
+    remarks = [f"{_SIGNS[weight]} {escape(text)}  " for weight, text in document.remarks]
     # The reasons for a failure come first, notes last.
-    lines += _first(shown, max(rows, 10))
-    lines += [""] if shown else []
-    preview, titles = report.compares, columns(report)
-    changes = [line for line in report.lines if line.action != "same" or not preview]
-    same = [line for line in report.lines if line.action == "same" and preview]
-    if changes:
-        lines += [*_table(changes, rows, titles=titles if preview else None), ""]
-    if report.violations:
-        found = [text for violation in report.violations[:rows] for text in _violation(violation)]
-        lines += ["#### Policies", "", *found, *_rest(len(report.violations), rows), ""]
-    if same:
-        lines += _folded(f"{count(len(same), 'unchanged container')}", _table(same, rows))
-    others = [f"- {escape(other)}" for other in not_priced(report)]
-    if others:
-        lines += _folded(
-            f"{count(sum(other.count for other in report.not_priced), 'resource')} without a price",
-            _first(others, rows),
-        )
-    lines.append("<sub>Prices of whole months in US dollars, before discount codes.</sub>")
+    lines += _first(remarks, None if most is None else max(most, 10))
+    lines += [""] if remarks else []
+    for table in document.tables:
+        rows = [row for row in table.rows if row.action != "same"] if table.unchanged else table.rows
+        if table.title:
+            lines += [f"#### {escape(table.title)}", ""]
+        if rows:
+            lines += _table(table.columns, rows, most)
+        if table.title or rows:
+            lines.append("")
+    if document.violations:
+        shown = [line for violation in document.violations[:most] for line in _violation(violation)]
+        lines += ["#### Policies", "", *shown, *_rest(len(document.violations), most), ""]
+    for folded in (*(table.unchanged for table in document.tables), document.others):
+        if folded is not None:
+            lines += _folded(folded, most)
+    for advice in document.advice:
+        lines += [f"{escape(advice.text)}:", ""]
+        for command, findings in advice.commands.items():
+            lines += [*(f"- {escape(finding)}" for finding in findings), "", *_fenced(command), ""]
+    lines += [f"<sub>{document.footer}</sub>"] if document.footer else []
     return "\n".join(lines) + "\n"
 
 
-def _first(lines: list[str], rows: int) -> list[str]:
-    return [*lines[:rows], *_rest(len(lines), rows)]
+def _first(lines: list[str], most: int | None) -> list[str]:
+    return [*lines[:most], *_rest(len(lines), most)]
 
 
-def _rest(number: int, rows: int) -> list[str]:
-    return ["", f"and {number - rows} more"] if number > rows else []
+def _rest(number: int, most: int | None) -> list[str]:
+    return ["", f"and {number - most} more"] if most is not None and number > most else []
 
 
-def _size(line: Line) -> Decimal:
-    """Return how much a line affects the bill: the larger bound of its difference, or its price if unchanged."""
-    bounds = (
-        (line.planned.high,)
-        if line.action in {"same", "keep"}
-        else (line.difference.low, line.difference.high)
-    )
-    return max(Decimal("Infinity") if bound is None else abs(bound) for bound in bounds)
+def _table(columns: Sequence[Column], rows: Sequence[Row], most: int | None) -> list[str]:
+    # A table without a change needs no column of actions.
+    shown = [
+        number
+        for number, column in enumerate(columns)
+        if column.form != "action" or any(row.cells[number] != "same" for row in rows)
+    ]
+    titles = " | ".join(columns[number].title for number in shown).strip()
+    rules = "|".join("---:" if columns[number].form == "figure" else "---" for number in shown)
+    lines = [f"| {titles} |", f"|{rules}|"]
+    for row in _largest(rows, most):
+        cells = " | ".join(_cell(columns[number], row.cells[number]) for number in shown)
+        lines.append(f"| {cells} |")
+    return [*lines, *_rest(len(rows), most)]
 
 
-def _largest(lines: list[Line], rows: int) -> Sequence[Line]:
-    """Return the largest lines in their original order."""
-    if len(lines) <= rows:
-        return lines
-    chosen = sorted(range(len(lines)), key=lambda number: _size(lines[number]), reverse=True)[:rows]
-    return [lines[number] for number in sorted(chosen)]
-
-
-def _table(lines: list[Line], most: int, titles: tuple[str, str] | None = None) -> list[str]:
-    if titles is not None:
-        rows = [
-            f"| | Container | Kind | {titles[0]} | {titles[1]} | Difference |",
-            "|---|---|---|---:|---:|---:|",
-        ]
-        for line in _largest(lines, most):
-            cells = (
-                _ACTIONS[line.action],
-                f"**{escape(line.name)}**",
-                escape(kind(line)),
-                line.past,
-                line.planned,
-            )
-            rows.append(f"| {' | '.join(map(figure, cells))} | **{figure(line.difference)}** |")
-    else:
-        rows = ["| Container | Kind | A month |", "|---|---|---:|"]
-        rows += [
-            f"| **{escape(line.name)}** | {escape(kind(line))} | {figure(line.planned)} |"
-            for line in _largest(lines, most)
-        ]
-    return [*rows, *_rest(len(lines), most)]
-
-
-def figure(value: object) -> str:
-    """Return a price as text for a cell of a table."""
+def _cell(column: Column, text: str) -> str:
+    if column.form == "action":
+        return _ACTIONS[text]
     # Two dollar signs in one line would begin and end a formula.
-    return value if isinstance(value, str) else str(value).replace("$", "\\$")
+    shown = text.replace("$", "\\$") if column.form == "figure" else escape(text)
+    return f"**{shown}**" if column.strong else shown
 
 
-def _violation(found: PolicyViolation) -> list[str]:
-    sign = _SIGNS["error" if found.level == "mandatory" else "warning"]
-    first, *rest = found.message.splitlines()[:_MESSAGE_LINES] or [""]
-    where = f"**{escape(found.policy)}** on **{escape(found.resource)}** ({escape(found.level)})"
-    return [f"- {sign} {where}: {escape(first)}", *(f"  {_beginning(line)}" for line in rest)]
+def _largest(rows: Sequence[Row], most: int | None) -> Sequence[Row]:
+    """Return the largest rows in their original order."""
+    if most is None or len(rows) <= most:
+        return rows
+    chosen = sorted(range(len(rows)), key=lambda number: rows[number].size, reverse=True)[:most]
+    return [rows[number] for number in sorted(chosen)]
 
 
-def _folded(title: str, lines: list[str]) -> list[str]:
-    return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>", ""]
+def _violation(violation: PolicyViolation) -> list[str]:
+    first, *rest = violation.message.splitlines()[:_MESSAGE_LINES] or [""]
+    where = f"**{escape(violation.policy)}** on **{escape(violation.resource)}** ({escape(violation.level)})"
+    return [
+        f"- {_SIGNS[violation.weight]} {where}: {escape(first)}",
+        *(f"  {_beginning(line)}" for line in rest),
+    ]
+
+
+def _folded(folded: Folded, most: int | None) -> list[str]:
+    if folded.table is not None:
+        lines = _table(folded.table.columns, folded.table.rows, most)
+    else:
+        lines = _first([f"- {escape(item)}" for item in folded.items], most)
+    return [f"<details><summary>{folded.title}</summary>", "", *lines, "", "</details>", ""]
+
+
+def _fenced(command: str) -> list[str]:
+    text = clean(command)
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"  {fence}sh", f"  {text}", f"  {fence}"]
 
 
 def _beginning(text: str) -> str:
     """Escape a text that begins a line."""
-    return _BEGINS.sub(lambda found: f"{found[0]}{_BREAK}", escape(text))
+    return _BEGINS.sub(lambda match: f"{match[0]}{_BREAK}", escape(text))
 
 
 def escape(text: str) -> str:
     """Return the text on one line, without any markup, mention or link."""
     text = clean(" ".join(text.split()))
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    plain = _LINKS.sub(lambda found: f"{found[0]}{_BREAK}", text)
-    plain = _HASH.sub(lambda found: _BREAK.join(re.findall(".{1,6}", found[0])), plain)
+    plain = _LINKS.sub(lambda match: f"{match[0]}{_BREAK}", text)
+    plain = _HASH.sub(lambda match: _BREAK.join(re.findall(".{1,6}", match[0])), plain)
     return _SPECIAL.sub(r"\\\1", plain)
