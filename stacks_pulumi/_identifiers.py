@@ -9,12 +9,14 @@ resources, `ipAddress` elsewhere.
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import re
 from typing import Final
 
 __all__ = [
     "account_of",
     "camel_case",
+    "canonical_network",
     "is_before",
     "name_of",
     "same_instant",
@@ -53,6 +55,21 @@ def camel_case(name: str) -> str:
 def snake_case(name: str) -> str:
     """Return `ip_address` for `ipAddress`; a name in snake case is returned unchanged."""
     return re.sub(r"(?<=[a-z0-9])[A-Z]", lambda found: f"_{found[0].lower()}", name)
+
+
+def canonical_network(address: str | None) -> str | None:
+    """
+    Return an IPv4 or IPv6 address or network in the form of a resource's id; `None` if it is not one.
+
+    A single address has no prefix length, IPv6 is compressed and in lower case. Host bits are removed, because an entry
+    with them allows its whole network.
+    """
+    try:
+        network = ipaddress.ip_network((address or "").strip(), strict=False)
+    except ValueError:
+        return None
+    alone = network.prefixlen == network.max_prefixlen
+    return str(network.network_address) if alone else str(network)
 
 
 _TOLERANCE: Final = datetime.timedelta(seconds=1)

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from stacks_pulumi.catalog import LONGEST_NAME
 from stacks_pulumi.errors import ConfigError
 
 __all__ = [
     "ADOPT_MODES",
     "DEFAULT_BASE_URL",
     "KEYS",
-    "LONGEST_NAME",
     "NAMESPACE",
     "NAME_EXPRESSION",
     "AccountSettings",
@@ -59,7 +59,6 @@ DEFAULT_BASE_URL: Final = "https://api.stackshosting.cloud/api/v1"
 ADOPT_MODES: Final = ("never", "if_matching")
 """What to do if the resource to create exists already: fail, or adopt it if it matches the program."""
 
-LONGEST_NAME: Final = 32
 """The greatest length of a container's name (guide, "Create Container")."""
 
 NAME_EXPRESSION: Final = re.compile(r"\$\{([^}]*)\}")

@@ -1,6 +1,13 @@
 """
-Code for the whole account: its objects, their owners, and whether a stack can use the account.
+Code for the whole account: its objects, their owners, and whether a stack can use the account. Nothing changes it.
 
-`account` compares the live account with the states of stacks. `scaffold` writes a program that takes over objects that
-no stack owns. `doctor` checks the configuration of a stack. None of them changes the account.
+- `backend`: Which stacks does the account have to be compared with?
+- `states`: Which resources does a stack manage, and which may it have been creating?
+- `read`: What does the account hold, and in how many calls is it read?
+- `reconcile`: Which stack owns each object of the account, and which objects does none own?
+- `budgets`: Which budgets does a file set over several stacks, and is the account within them?
+- `findings`: What does the report of the account command show, and which command does it advise?
+- `takeover`: Which resources does a program declare to take over an account?
+- `program`: What is the text of such a program in each language, and how are its files written?
+- `doctor`: Can a stack use the account, and if not, what is the fix?
 """

@@ -1,4 +1,9 @@
-"""Reads the stacks of a Pulumi backend with the `pulumi` command: one list, then several exports concurrently."""
+"""
+Which stacks does the account have to be compared with?
+
+Those of a Pulumi backend, which the `pulumi` command reads: one list, then several exports concurrently. Or those of
+files.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +17,8 @@ from typing import Final, TypeAlias
 import msgspec
 
 from stacks_pulumi._pulumi_cli import PulumiError, find_project, read_project, run
+from stacks_pulumi._pulumi_output import InputError
 from stacks_pulumi.account.states import Managed, StackState, read_export
-from stacks_pulumi.cost.documents import InputError
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.money import count
 

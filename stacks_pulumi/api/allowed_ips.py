@@ -4,10 +4,10 @@ Allowed IPs: who may reach a container from outside (guide, "External Access & I
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
+from stacks_pulumi._identifiers import canonical_network
 from stacks_pulumi.api import _bodies as _parsers
 from stacks_pulumi.api._bodies import done, item
 from stacks_pulumi.api._call import Call, Handler, Scope, path
@@ -123,7 +123,4 @@ def canonical(address: str | None) -> str:
     ignored: the resources reject them in a program's input, but an entry that another client added may have them, and
     a filter treats it as the same network.
     """
-    try:
-        return str(ipaddress.ip_network(address or "", strict=False))
-    except ValueError:
-        return address or ""
+    return canonical_network(address) or address or ""

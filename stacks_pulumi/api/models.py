@@ -298,6 +298,11 @@ class AllowedIp(Model, frozen=True, kw_only=True):
         "added_at": ("created_at",),
     }
 
+    @property
+    def is_auto_added(self) -> bool:
+        """Whether the platform added it: it has the description of the caller's own address in the guide."""
+        return (self.description or "").strip().lower() == "your ip (auto-added)"
+
 
 class ExternalAccess(Model, frozen=True, kw_only=True):
     """

@@ -6,7 +6,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._stack_client import add_container, add_stack, as_json, carry_out, container_of
+from stacks_pulumi.commands._shared import (
+    add_container,
+    add_stack,
+    as_json,
+    carry_out,
+    container_of,
+    number_to,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +25,6 @@ __all__ = ["HELP", "add_arguments", "run"]
 
 HELP: Final = "list a container's backups"
 
-_MOST: Final = 100
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -30,15 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_container(parser, nargs="?")
     add_stack(parser)
     parser.add_argument(
-        "--limit", type=_count, default=50, metavar="N", help="how many backups, 1 to 100 (default: 50)"
+        "--limit",
+        type=number_to(100),
+        default=50,
+        metavar="N",
+        help="how many backups, 1 to 100 (default: 50)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST}")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,12 +54,12 @@ def run(arguments: argparse.Namespace) -> int:
             stats = client.backups.stats()
             sys.stdout.write(as_json(msgspec.to_builtins(stats)) if arguments.json else _figures(stats))
             return 0
-        found = container_of(client, arguments.container)
-        listed = client.backups.list(found.id, arguments.limit)
+        container = container_of(client, arguments.container)
+        listed = client.backups.list(container.id, arguments.limit)
         if arguments.json:
             rows = [msgspec.to_builtins(backup) for backup in listed]
             sys.stdout.write(
-                as_json({"container": found.id, "complete": listed.gap is None, "backups": rows})
+                as_json({"container": container.id, "complete": listed.gap is None, "backups": rows})
             )
         elif listed or listed.gap is None:
             sys.stdout.write(_table(listed))
@@ -78,6 +82,8 @@ def _figures(stats: BackupStats) -> str:
 
 
 def _table(listed: Sequence[Backup]) -> str:
+    from stacks_pulumi.reports.text import aligned  # noqa: PLC0415  (as above)
+
     if not listed:
         return "There are no backups. The platform makes one each day at 2:00 UTC.\n"
     head = ("Id", "Kind", "Status", "Created", "Size", "Pinned")
@@ -92,15 +98,11 @@ def _table(listed: Sequence[Backup]) -> str:
         )
         for one in listed
     ]
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)
-    )
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    return "".join(f"{line}\n" for line in aligned([head, *rows]))
 
 
 def _shown(value: object) -> str:
-    from stacks_pulumi.cost.render.shared_text import clean  # noqa: PLC0415  (as above)
+    from stacks_pulumi.reports.content import clean  # noqa: PLC0415  (as above)
 
     return "?" if value is None else clean(str(value))
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from stacks_pulumi.commands._stack_client import (
+from stacks_pulumi.commands._shared import (
     HIDDEN,
     add_container,
     add_stack,
@@ -42,16 +42,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the credentials."""
 
     def work(client: StacksClient) -> int:
-        found = container_of(client, arguments.container)
-        said = client.containers.credentials(found.id)
-        shown: dict[str, Any] = {"container": found.id, **{name: getattr(said, name) for name in _FIELDS}}
+        container = container_of(client, arguments.container)
+        said = client.containers.credentials(container.id)
+        shown: dict[str, Any] = {"container": container.id, **{name: getattr(said, name) for name in _FIELDS}}
         if shown["password"] is not None and not arguments.show_secrets:
             shown["password"] = HIDDEN
         if arguments.json:
             # The answer differs from template to template, and any part of it may be a secret.
             sys.stdout.write(as_json({**shown, "raw": said.raw} if arguments.show_secrets else shown))
         else:
-            from stacks_pulumi.cost.render.shared_text import clean  # noqa: PLC0415  (as JSON nothing needs it)
+            from stacks_pulumi.reports.content import clean  # noqa: PLC0415  (as JSON nothing needs it)
 
             rows = [(name, clean(str(value))) for name, value in shown.items() if value is not None]
             sys.stdout.write("".join(f"{name:<14} {value}\n" for name, value in rows))

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._refuse import not_a_folder, refuse
+from stacks_pulumi.commands._shared import not_a_folder, report_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     folder = Path(arguments.cwd)
     if not folder.is_dir():
-        return refuse("doctor", not_a_folder(folder), exit_code=2)
+        return report_error("doctor", not_a_folder(folder), exit_code=2)
     facts = Facts(
         folder.resolve(),
         os.environ,

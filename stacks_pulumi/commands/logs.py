@@ -8,7 +8,14 @@ import sys
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from stacks_pulumi._clock import SYSTEM_CLOCK
-from stacks_pulumi.commands._stack_client import add_container, add_stack, as_json, carry_out, container_of
+from stacks_pulumi.commands._shared import (
+    add_container,
+    add_stack,
+    as_json,
+    carry_out,
+    container_of,
+    number_to,
+)
 from stacks_pulumi.errors import ConnectionFailedError, NoCapacityError, ServerError, UnreadableAnswerError
 
 if TYPE_CHECKING:
@@ -30,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_container(parser)
     add_stack(parser)
     parser.add_argument(
-        "-n", "--lines", type=_count, default=100, metavar="N", help="how many lines, 1 to 500 (default: 100)"
+        "-n",
+        "--lines",
+        type=number_to(_MOST),
+        default=100,
+        metavar="N",
+        help="how many lines, 1 to 500 (default: 100)",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("-f", "--follow", action="store_true", help="print new lines as they appear")
@@ -42,12 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds between two requests with -f (default: 3)",
     )
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST}")
-    return int(text)
 
 
 def _seconds(text: str) -> float:
@@ -64,12 +70,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the log."""
 
     def work(client: StacksClient) -> int:
-        found = container_of(client, arguments.container)
+        container = container_of(client, arguments.container)
         if arguments.follow:
-            _follow(client, found.id, arguments.lines, arguments.interval)
-        lines = client.containers.logs(found.id, arguments.lines).splitlines()
+            _follow(client, container.id, arguments.lines, arguments.interval)
+        lines = client.containers.logs(container.id, arguments.lines).splitlines()
         if arguments.json:
-            sys.stdout.write(as_json({"container": found.id, "lines": lines}))
+            sys.stdout.write(as_json({"container": container.id, "lines": lines}))
         else:
             _write(lines)
         return 0
@@ -126,6 +132,6 @@ def _write(lines: list[str]) -> None:
     sys.stdout.flush()
 
 
-def _harmless(found: re.Match[str]) -> str:
+def _harmless(match: re.Match[str]) -> str:
     """Keep colours, and escape other control sequences: they could change the terminal's title or earlier output."""
-    return found[0] if found[0].startswith("\x1b[") else "\N{REPLACEMENT CHARACTER}"
+    return match[0] if match[0].startswith("\x1b[") else "\N{REPLACEMENT CHARACTER}"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._stack_client import add_container, add_stack, as_json, carry_out, container_of
+from stacks_pulumi.commands._shared import add_container, add_stack, as_json, carry_out, container_of
 from stacks_pulumi.errors import NotFoundError, StacksError
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the configuration."""
 
     def work(client: StacksClient) -> int:
-        found = container_of(client, arguments.container)
-        text = _config(client, found.id, arguments.client)
-        said = {"container": found.id, "client": arguments.client}
+        container = container_of(client, arguments.container)
+        text = _config(client, container.id, arguments.client)
+        said = {"container": container.id, "client": arguments.client}
         if arguments.out is not None:
             _write(Path(arguments.out), text)
             said["file"] = arguments.out

@@ -1,4 +1,4 @@
-"""Builds a report from Pulumi's output."""
+"""What does a preview or a stack cost? It is computed from Pulumi's output."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi.cost.documents import Event, Metadata, Preview, ResourceState, Stack, read
-from stacks_pulumi.cost.report import Action, Item, Line, NotPriced, PolicyViolation, Reason, Report, item
+from stacks_pulumi._pulumi_output import Event, Preview, ResourceState, Stack, Step, read
+from stacks_pulumi.cost.report import Item, Line, NotPriced, Reason, Report, item
 from stacks_pulumi.cost.steps import (
     INTERRUPTED,
     LEFT_OVER,
+    ObjectChange,
     PreviewPlan,
-    Thing,
-    kind,
     only_refreshes,
     plan_of,
 )
 from stacks_pulumi.pricing.money import FREE, Change, MonthlyPrice, Price, count, total
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
 from stacks_pulumi.pricing.views import UNPRICED
+from stacks_pulumi.reports.content import Action, PolicyViolation
 
 __all__ = ["report_of"]
 
@@ -45,15 +45,15 @@ def report_of(data: bytes, monthly: MonthlyPrice = catalog.monthly_price) -> Rep
     if isinstance(document, Stack):
         return _stack(document, monthly)
     if isinstance(document, Preview):
-        steps = [Metadata(step.op, step.urn, step.old_state, step.new_state) for step in document.steps]
-        errors = [said.message for said in document.diagnostics if said.severity == "error"]
+        steps: list[Step] = [*document.steps]
+        errors = [one.message for one in document.diagnostics if one.severity == "error"]
         missing = document.change_summary.get("same", 0) - sum(step.op == "same" for step in steps)
         incomplete = _unfinished(errors) or _only_refreshes(steps) or _without_sames(missing)
         return _preview(steps, monthly, errors, incomplete, ())
     return _events(document, monthly)
 
 
-def _only_refreshes(steps: list[Metadata]) -> str:
+def _only_refreshes(steps: list[Step]) -> str:
     if not only_refreshes(steps):
         return ""
     return (
@@ -125,21 +125,21 @@ def _unexplained(results: list[str], violations: list[PolicyViolation]) -> str:
 
 
 def _preview(
-    steps: list[Metadata],
+    steps: list[Step],
     monthly: MonthlyPrice,
     errors: list[str],
     incomplete: str,
     violations: tuple[PolicyViolation, ...],
 ) -> Report:
     plan = plan_of(steps)
-    lines = _lines(plan.things, monthly)
+    lines = _lines(plan.changes, monthly)
     notes = tuple(dict.fromkeys([*plan.notes, *_charged_again(lines)]))
     blocked = _blocked(errors, violations) if not incomplete else ""
     return Report("preview", lines, _not_priced(_afterwards(plan)), violations, notes, blocked, incomplete)
 
 
 def _afterwards(plan: PreviewPlan) -> Iterator[ResourceState]:
-    return (thing.after for thing in plan.things if thing.after is not None)
+    return (change.after for change in plan.changes if change.after is not None)
 
 
 def _charged_again(lines: tuple[Line, ...]) -> list[str]:
@@ -169,31 +169,31 @@ def _blocked(errors: list[str], violations: tuple[PolicyViolation, ...]) -> str:
     return ""
 
 
-def _lines(things: Iterable[Thing], monthly: MonthlyPrice) -> tuple[Line, ...]:
-    lines = [line for thing in things for line in _line(thing, monthly)]
+def _lines(changes: Iterable[ObjectChange], monthly: MonthlyPrice) -> tuple[Line, ...]:
+    lines = [line for change in changes for line in _line(change, monthly)]
     lines.sort(key=lambda line: (_ORDER[line.action], line.name))
     return tuple(lines)
 
 
-def _line(thing: Thing, monthly: MonthlyPrice) -> Iterator[Line]:
-    before, after = _item(thing.before, monthly), _item(thing.after, monthly)
+def _line(change: ObjectChange, monthly: MonthlyPrice) -> Iterator[Line]:
+    before, after = _item(change.before, monthly), _item(change.after, monthly)
     if before is None and after is None:
         return
-    action = _action(thing.op, before, after)
+    action = _action(change.op, before, after)
     if action in {"same", "keep"} and before is not None and after is not None:
         # The engine reports no change, so if only one side has a price, the other has the same.
         before = after = after if after.price.exact else before
-    yield Line(f"{name_of(thing.urn)}{thing.note}", thing.urn, action, before, after)
+    yield Line(f"{name_of(change.urn)}{change.note}", change.urn, action, before, after)
 
 
 def _item(state: ResourceState | None, monthly: MonthlyPrice) -> Item | None:
     """Return the billed item; `None` for a resource without a price."""
-    found = None if state is None else kind(state)
-    if state is None or found is None or not state.custom or state.external:
+    if state is None or not state.custom or state.external:
         return None
-    if found == UNRECOGNISED:
+    kind = state.kind
+    if kind == UNRECOGNISED:
         return Item("kind not known", UNPRICED)
-    return item(state.inputs or {}, monthly) if found == "Container" else None
+    return item(state.inputs or {}, monthly) if kind == "Container" else None
 
 
 def _action(op: str, before: Item | None, after: Item | None) -> Action:
@@ -211,29 +211,24 @@ def _not_priced(states: Iterable[ResourceState]) -> tuple[NotPriced, ...]:
     for state in states:
         if not state.custom or state.type.startswith("pulumi:providers:"):
             continue
-        found = kind(state)
-        if found is None:
+        kind = state.kind
+        if kind is None:
             counts[state.type, "elsewhere"] += 1
         elif state.external:
             counts[state.type, "read"] += 1
-        elif found not in {"Container", UNRECOGNISED}:
+        elif kind not in {"Container", UNRECOGNISED}:
             counts[state.type, "free"] += 1
     return tuple(NotPriced(type_, count, reason) for (type_, reason), count in sorted(counts.items()))
 
 
 def _stack(stack: Stack, monthly: MonthlyPrice) -> Report:
-    resources = stack.deployment.resources or []
-    things = [
-        Thing(state.urn, "same", state, state, LEFT_OVER if state.delete else "")
-        for state in resources
+    changes = [
+        ObjectChange(state.urn, "same", state, state, LEFT_OVER if state.delete else "")
+        for state in stack.resources
         # A resource that is pending replacement has already been deleted.
         if not state.pending_replacement
     ]
     # The outcome of an interrupted create is unknown, so it counts.
-    things += [
-        Thing(operation.resource.urn, "keep", operation.resource, operation.resource, INTERRUPTED)
-        for operation in stack.deployment.pending_operations or []
-        if operation.type == "creating"
-    ]
-    lines = sorted(_lines(things, monthly), key=lambda line: line.name)
-    return Report("stack", tuple(lines), _not_priced(resources))
+    changes += [ObjectChange(state.urn, "keep", state, state, INTERRUPTED) for state in stack.creating]
+    lines = sorted(_lines(changes, monthly), key=lambda line: line.name)
+    return Report("stack", tuple(lines), _not_priced(stack.resources))

@@ -1,17 +1,20 @@
-"""Reads the account's containers and price list. Only this part of the cost command calls the API."""
+"""
+Which containers does the account have now, and what does each cost?
+
+Only this part of the cost command calls the API.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from stacks_pulumi import catalog, config
-from stacks_pulumi.cost.report import Item, Line, Report
-from stacks_pulumi.cost.snapshot import Entry, Snapshot, now
+from stacks_pulumi.cost.report import Item, Report
+from stacks_pulumi.cost.snapshot import Entry, Snapshot, now, report_on
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.pricing.money import MonthlyPrice, Price, count, describe, price, usd
+from stacks_pulumi.pricing.money import MonthlyPrice, count, describe, price, usd
 from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 
 if TYPE_CHECKING:
@@ -20,37 +23,14 @@ if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container, Template
 
 __all__ = [
-    "AccountContainer",
     "account",
     "connect",
     "containers",
     "item_of",
     "listed",
     "prices",
-    "report_on",
     "snapshot_of",
 ]
-
-
-@dataclass(frozen=True)
-class AccountContainer:
-    """
-    A container of the account.
-
-    Attributes:
-        name: Its name.
-        id: Its id.
-        item: Its kind and price.
-    """
-
-    name: str
-    id: str
-    item: Item
-
-    @property
-    def price(self) -> Price:
-        """Its monthly price."""
-        return self.item.price
 
 
 def connect(on_limit: OnLimit | None = None) -> StacksClient:
@@ -81,22 +61,12 @@ def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price)
     Raises:
         StacksError: The account cannot be read.
     """
-    return report_on(listed(client), monthly)
-
-
-def report_on(containers: Iterable[Container], monthly: MonthlyPrice = catalog.monthly_price) -> Report:
-    """Return the report on these containers of the account."""
-    found = sorted((_container(container, monthly) for container in containers), key=lambda one: one.name)
-    return Report("account", tuple(Line(one.name, one.id, "same", one.item, one.item) for one in found))
+    return report_on(_entry(container, monthly) for container in listed(client))
 
 
 def snapshot_of(containers: Iterable[Container], monthly: MonthlyPrice, base_url: str) -> Snapshot:
     """Return the snapshot of these containers of the account."""
-    entries = (
-        Entry(container.id, container.name or container.id, container.created_at, item_of(container, monthly))
-        for container in containers
-    )
-    return Snapshot(now(), base_url, tuple(entries))
+    return Snapshot(now(), base_url, tuple(_entry(container, monthly) for container in containers))
 
 
 def prices(client: StacksClient) -> tuple[MonthlyPrice, tuple[str, ...]]:
@@ -111,7 +81,7 @@ def prices(client: StacksClient) -> tuple[MonthlyPrice, tuple[str, ...]]:
     """
     templates = {template.id: template for template in client.containers.templates()}
     notes = [
-        f"live prices: {template.id} costs {usd(live)} a month, the catalogue says {_says(template)}"
+        f"live prices: {template.id} costs {usd(live)} a month, the catalogue says {_catalogue_price(template)}"
         for template in templates.values()
         if (live := _live(template)) is not None
         and live != catalog.monthly_price(template.id, _listed_plan(template))
@@ -140,7 +110,7 @@ def _listed_plan(template: Template) -> str | None:
     return template.plan if template.plan in catalog.PLANS else catalog.default_plan(template.id)
 
 
-def _says(template: Template) -> str:
+def _catalogue_price(template: Template) -> str:
     known = (
         catalog.monthly_price(template.id, _listed_plan(template))
         if template.id in catalog.TEMPLATES
@@ -149,7 +119,7 @@ def _says(template: Template) -> str:
     return "nothing of it" if known is None else usd(known)
 
 
-def containers(timeout_s: float) -> list[AccountContainer]:
+def containers(timeout_s: float) -> list[Entry]:
     """
     Return the account's containers, for the policy `account-headroom`.
 
@@ -179,19 +149,20 @@ def listed(client: StacksClient) -> tuple[Container, ...]:
     Raises:
         StacksError: The list cannot be read, or is incomplete.
     """
-    found = client.containers.list()
-    found.require_complete()
+    containers = client.containers.list()
+    containers.require_complete()
     # A container that is listed twice is billed once.
-    return tuple({(container.id, container.created_at): container for container in found}.values())
+    return tuple({(container.id, container.created_at): container for container in containers}.values())
 
 
-def _list() -> list[AccountContainer]:
+def _list() -> list[Entry]:
     with connect() as client:
-        return [_container(container, catalog.monthly_price) for container in listed(client)]
+        return [_entry(container) for container in listed(client)]
 
 
-def _container(container: Container, monthly: MonthlyPrice) -> AccountContainer:
-    return AccountContainer(container.name or container.id, container.id, item_of(container, monthly))
+def _entry(container: Container, monthly: MonthlyPrice = catalog.monthly_price) -> Entry:
+    name, item = container.name or container.id, item_of(container, monthly)
+    return Entry(container.id, name, container.created_at, item)
 
 
 def item_of(container: Container, monthly: MonthlyPrice = catalog.monthly_price) -> Item:

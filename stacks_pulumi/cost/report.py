@@ -1,14 +1,9 @@
 """
-The cost of a stack before and after a change, as plain data for the renderings and the limits.
+What does a report on costs consist of, and which limits does it exceed?
 
-Limits on the cost of a change: each one warns or blocks. An unknown value counts as the worst case.
-
-The options and settings for limits, which several commands share.
-
-The rest of the month, and prices for it.
-
-STACKS bills by the minute, up to the monthly price (guide, "Container Plans"). The guide does not give the price of a
-minute. Here it is the monthly price divided by the minutes of the month, so the result is an estimate.
+An unknown value counts as the worst case. STACKS bills by the minute, up to the monthly price (guide, "Container
+Plans"); the guide does not give the price of a minute. Here it is the monthly price divided by the minutes of the
+month, so the price of the rest of a month is an estimate.
 """
 
 from __future__ import annotations
@@ -24,22 +19,23 @@ from typing import Any, Final, Literal, TypeAlias
 from stacks_pulumi import catalog
 from stacks_pulumi.pricing.money import FREE, Change, MonthlyPrice, Price, describe, price, signed, total, usd
 from stacks_pulumi.pricing.recognition import snake_case, text, whole
+from stacks_pulumi.reports.content import Action, PolicyViolation, Weight
 
 __all__ = [
+    "FOOTER",
     "LIMITS",
-    "Action",
     "CostLimit",
     "Item",
     "LimitVerdict",
     "Line",
     "Measure",
     "NotPriced",
-    "PolicyViolation",
     "Reason",
     "Report",
     "Rest",
     "Source",
     "add_limits",
+    "bounds",
     "item",
     "judge",
     "limits_of",
@@ -47,9 +43,11 @@ __all__ = [
     "rest_of_month",
 ]
 
-Action: TypeAlias = Literal["create", "update", "replace", "delete", "keep", "same"]
 Reason: TypeAlias = Literal["free", "elsewhere", "read"]
 Source: TypeAlias = Literal["preview", "stack", "account", "comparison"]
+
+FOOTER: Final = "Prices of whole months in US dollars, before discount codes."
+"""What every report says of its figures."""
 
 _NOTHING: Final = Change.between(FREE, FREE)
 
@@ -76,6 +74,14 @@ def item(inputs: Mapping[str, Any], monthly: MonthlyPrice = catalog.monthly_pric
     return Item(describe(template, plan, tier), price(template, plan, tier, monthly))
 
 
+def bounds(value: Price | Change) -> dict[str, str | None]:
+    """Return the bounds of a price or a difference for programs, as texts; an unknown bound is `None`."""
+    return {
+        "low": None if value.low is None else f"{value.low:.2f}",
+        "high": None if value.high is None else f"{value.high:.2f}",
+    }
+
+
 @dataclass(frozen=True)
 class Line:
     """
@@ -94,6 +100,13 @@ class Line:
     action: Action
     before: Item | None
     after: Item | None
+
+    @property
+    def kind(self) -> str:
+        """Its kind, with the previous kind if that changes."""
+        after = "" if self.after is None else self.after.kind
+        before = "" if self.before is None else self.before.kind
+        return f"{before} → {after}" if before and after and before != after else after or before
 
     @property
     def past(self) -> Price:
@@ -130,26 +143,6 @@ class NotPriced:
     type: str
     count: int
     reason: Reason
-
-
-@dataclass(frozen=True)
-class PolicyViolation:
-    """
-    A policy violation in a preview.
-
-    Attributes:
-        policy: The policy's name.
-        pack: The pack's name.
-        level: `mandatory` or `advisory`.
-        resource: The name of the resource that violates it.
-        message: The policy's message.
-    """
-
-    policy: str
-    pack: str
-    level: str
-    resource: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -238,6 +231,26 @@ class LimitVerdict:
     limit: CostLimit
     passed: bool
     text: str
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it makes the command fail."""
+        return self.limit.block and not self.passed
+
+    @property
+    def weight(self) -> Weight:
+        """How much it matters to a reader."""
+        return "note" if self.passed else "error" if self.limit.block else "warning"
+
+    def describe(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {
+            "measure": self.limit.measure,
+            "most": f"{self.limit.most:.2f}",
+            "action": "block" if self.limit.block else "warn",
+            "passed": self.passed,
+            "text": self.text,
+        }
 
 
 def judge(report: Report, limits: tuple[CostLimit, ...]) -> tuple[LimitVerdict, ...]:

@@ -1,13 +1,14 @@
 """
-A snapshot: the containers of an account at one moment, as `cost --account` and `account` save and compare them.
+Which containers did an account have at one moment, and what has changed since then?
 
-It is a JSON document. The output of `stacks-pulumi account --json` is a snapshot with more fields, which are ignored.
+`cost --account` and `account` save and compare snapshots. A snapshot is a JSON document; the output of
+`stacks-pulumi account --json` is one with more fields, which are ignored.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -16,19 +17,20 @@ from typing import Any, Final
 import msgspec
 
 from stacks_pulumi._identifiers import account_of, same_instant
-from stacks_pulumi.cost.documents import InputError, read_file, utf8
-from stacks_pulumi.cost.report import Action, Item, Line, Report
+from stacks_pulumi._pulumi_output import InputError, read_file, utf8
+from stacks_pulumi.cost.report import Item, Line, Report, bounds
 from stacks_pulumi.pricing.money import Price
+from stacks_pulumi.reports.content import Action
+from stacks_pulumi.reports.machine import as_json
 
 __all__ = [
     "Entry",
     "Snapshot",
     "compare",
-    "encoded",
-    "header",
     "now",
     "priced",
     "read_snapshot",
+    "report_on",
     "write_snapshot",
 ]
 
@@ -57,6 +59,11 @@ class Entry:
     item: Item
     stacks: tuple[str, ...] | None = None
 
+    @property
+    def price(self) -> Price:
+        """Its monthly price."""
+        return self.item.price
+
     def describe(self) -> dict[str, Any]:
         """Return the fields that every snapshot has for a container."""
         return {
@@ -64,7 +71,7 @@ class Entry:
             "name": self.name,
             "created_at": self.created_at,
             "kind": self.item.kind,
-            **priced(self.item.price),
+            **priced(self.price),
             "stacks": None if self.stacks is None else list(self.stacks),
         }
 
@@ -84,12 +91,19 @@ class Snapshot:
     base_url: str
     containers: tuple[Entry, ...]
 
+    def header(self) -> dict[str, Any]:
+        """Return the fields before the containers."""
+        return {
+            "version": VERSION,
+            "taken_at": self.taken_at,
+            "base_url": self.base_url,
+            "currency": "USD",
+            "per": "month",
+        }
+
     def describe(self) -> dict[str, Any]:
         """Return the document that is saved."""
-        return {
-            **header(self.taken_at, self.base_url),
-            "containers": [entry.describe() for entry in self.containers],
-        }
+        return {**self.header(), "containers": [entry.describe() for entry in self.containers]}
 
 
 class _Price(msgspec.Struct):
@@ -118,35 +132,16 @@ def now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def header(taken_at: str, base_url: str) -> dict[str, Any]:
-    """Return the fields that begin every snapshot."""
-    return {
-        "version": VERSION,
-        "taken_at": taken_at,
-        "base_url": base_url,
-        "currency": "USD",
-        "per": "month",
-    }
-
-
 def priced(price: Price) -> dict[str, Any]:
     """Return a price: one number, or null if it is not exactly known, and its bounds as texts."""
     exact = price.low if price.exact else None
     return {
         "monthly_price_usd": None if exact is None else float(exact),
-        "price": {
-            "low": f"{price.low:.2f}",
-            "high": None if price.high is None else f"{price.high:.2f}",
-        },
+        "price": bounds(price),
     }
 
 
-def encoded(document: dict[str, Any]) -> bytes:
-    """Return a document as JSON for people and programs."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
-
-
-def write_snapshot(path: Path, document: dict[str, Any]) -> None:
+def write_snapshot(path: Path, document: Mapping[str, Any]) -> None:
     """
     Save a snapshot. An existing file of this name is replaced atomically.
 
@@ -158,7 +153,7 @@ def write_snapshot(path: Path, document: dict[str, Any]) -> None:
     # A crash must not leave a partly written file.
     beside = path.with_name(f".{path.name}.new")
     try:
-        beside.write_bytes(encoded(document))
+        beside.write_bytes(as_json(document).encode())
         beside.replace(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}", code="file-access") from None
@@ -193,6 +188,12 @@ def _entry(container: _Container) -> Entry:
     return Entry(container.id, container.name, container.created_at, Item(container.kind, price), stacks)
 
 
+def report_on(containers: Iterable[Entry]) -> Report:
+    """Return the report on the containers of an account, without a comparison."""
+    lines = (Line(entry.name, entry.id, "same", entry.item, entry.item) for entry in containers)
+    return Report("account", tuple(sorted(lines, key=lambda line: line.name)))
+
+
 def compare(before: Snapshot, after: Snapshot) -> Report:
     """
     Return the report on the changes of an account since a snapshot.
@@ -221,8 +222,8 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
 
 def _owners(snapshot: Snapshot) -> set[str]:
     """Return the accounts in the ids of containers; an id in another form than the guide's says nothing."""
-    found = ((account_of(entry.id), entry) for entry in snapshot.containers)
-    return {account for account, entry in found if entry.id == f"{account}-{entry.name}"}
+    accounts = ((account_of(entry.id), entry) for entry in snapshot.containers)
+    return {account for account, entry in accounts if entry.id == f"{account}-{entry.name}"}
 
 
 def _lines(before: Iterable[Entry], after: Iterable[Entry]) -> Iterable[Line]:

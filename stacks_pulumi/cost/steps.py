@@ -1,5 +1,5 @@
 """
-Computes from the steps of a preview every object before and after them.
+Which objects are there before a preview's steps, and which after them?
 
 The three forms of a preview have different details. The events, and the JSON with `--show-replacement-steps`, contain
 every step. The JSON with only `--show-sames` contains one step for a replacement, and none for a leftover of an earlier
@@ -13,17 +13,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi.cost.documents import Metadata, ResourceState
-from stacks_pulumi.pricing import recognition as tokens
-from stacks_pulumi.pricing.recognition import kind_of
+from stacks_pulumi._pulumi_output import ResourceState, Step
+from stacks_pulumi.pricing.recognition import STACK
 
 __all__ = [
     "INTERRUPTED",
     "KEPT",
     "LEFT_OVER",
+    "ObjectChange",
     "PreviewPlan",
-    "Thing",
-    "kind",
     "only_refreshes",
     "plan_of",
 ]
@@ -34,7 +32,7 @@ _READS: Final = frozenset({"read", "read-replacement"})
 _CREATES: Final = frozenset({"create", "import"})
 _REPLACES: Final = frozenset({"replace", "create-replacement", "read-replacement", "import-replacement"})
 _EVERY_STEP: Final = _REPLACES - {"replace"}
-_ROOT: Final = f"::{tokens.STACK}::"
+_ROOT: Final = f"::{STACK}::"
 
 INTERRUPTED: Final = " (creation interrupted, may exist)"
 LEFT_OVER: Final = " (left over from a replacement)"
@@ -42,7 +40,7 @@ KEPT: Final = " (leaves the stack, still billed)"
 
 
 @dataclass(frozen=True)
-class Thing:
+class ObjectChange:
     """
     One object of the account, before and after a change.
 
@@ -67,26 +65,21 @@ class PreviewPlan:
     The effects of a preview.
 
     Attributes:
-        things: All objects of the account that it covers.
+        changes: The change of each object that it covers.
         notes: Notes for the reader.
     """
 
-    things: list[Thing] = field(default_factory=list)
+    changes: list[ObjectChange] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def kind(state: ResourceState) -> str | None:
-    """Return the kind of a resource, as `kind_of` does."""
-    return kind_of(state.type, state.inputs or {})
-
-
-def only_refreshes(steps: Iterable[Metadata]) -> bool:
+def only_refreshes(steps: Iterable[Step]) -> bool:
     """Whether this is a refresh, perhaps with part of a preview: some resources have only a `refresh` step."""
     ops = [(step.op, _ROOT in step.urn) for step in steps]
     return any(op == "refresh" for op, _ in ops) and not any(root and op != "refresh" for op, root in ops)
 
 
-def plan_of(steps: list[Metadata]) -> PreviewPlan:
+def plan_of(steps: list[Step]) -> PreviewPlan:
     """
     Return the combined effects of all steps.
 
@@ -95,12 +88,12 @@ def plan_of(steps: list[Metadata]) -> PreviewPlan:
     resource without other steps does not exist, and the program does not declare it.
     """
     plan = PreviewPlan()
-    found: dict[str, ResourceState] = {}
-    by_urn: dict[str, list[Metadata]] = {}
+    refreshed: dict[str, ResourceState] = {}
+    by_urn: dict[str, list[Step]] = {}
     for step in steps:
         if step.op == "refresh":
             if step.new is not None:
-                found[step.urn] = step.new
+                refreshed[step.urn] = step.new
         elif _is_untargeted(step):
             plan.notes.append(
                 f"{name_of(step.urn)!r} is new and outside of --target: not created, so not counted"
@@ -109,24 +102,26 @@ def plan_of(steps: list[Metadata]) -> PreviewPlan:
             by_urn.setdefault(step.urn, []).append(step)
     deleted = {step.urn for step in steps if step.op == "delete"}
     for urn, of_urn in by_urn.items():
-        plan.things += _things(urn, of_urn, deleted)
+        plan.changes += _changes_of(urn, of_urn, deleted)
     if only_refreshes(steps):
         # The objects that a refresh finds do not change.
-        plan.things += [Thing(urn, "same", state, state) for urn, state in found.items() if urn not in by_urn]
+        plan.changes += [
+            ObjectChange(urn, "same", state, state) for urn, state in refreshed.items() if urn not in by_urn
+        ]
     return plan
 
 
-def _is_untargeted(step: Metadata) -> bool:
+def _is_untargeted(step: Step) -> bool:
     """Whether a resource is new and outside of --target. The engine shows it as unchanged, without id and inputs."""
     old = step.old
-    return step.op == "same" and old is not None and not old.id and not old.inputs and kind(old) is not None
+    return step.op == "same" and old is not None and not old.id and not old.inputs and old.kind is not None
 
 
-def _things(urn: str, steps: list[Metadata], deleted: set[str]) -> list[Thing]:
+def _changes_of(urn: str, steps: list[Step], deleted: set[str]) -> list[ObjectChange]:
     """Return the objects of one resource: an id is an object, and the planned state is another if it is replaced."""
     olds: dict[str, ResourceState] = {}
     ends: dict[str, str] = {}
-    main: Metadata | None = None
+    main: Step | None = None
     for step in steps:
         old = step.old
         # A resource that is only read belongs to another stack, and an imported one was not in this stack before.
@@ -145,21 +140,21 @@ def _things(urn: str, steps: list[Metadata], deleted: set[str]) -> list[Thing]:
         olds.pop(id_, None)
     # A single step for the whole replacement also deletes the old object.
     ends.update(dict.fromkeys((replaced & olds.keys()) - ends.keys(), "delete-replaced"))
-    things = []
+    changes = []
     current = "" if main is None or main.old is None else main.old.id
     for id_, old in olds.items():
         is_read = main is not None and main.op in _READS
         if (id_ in ends and _is_kept(old, ends[id_], deleted)) or (id_ == current and is_read):
-            things.append(Thing(urn, "keep", old, old, KEPT))
+            changes.append(ObjectChange(urn, "keep", old, old, KEPT))
         elif id_ in ends and id_ != current:
-            things.append(
-                Thing(urn, "delete", old, None, LEFT_OVER if ends[id_] == "delete-replaced" else "")
+            changes.append(
+                ObjectChange(urn, "delete", old, None, LEFT_OVER if ends[id_] == "delete-replaced" else "")
             )
-    kept = {thing.before.id for thing in things if thing.before is not None and thing.op == "keep"}
+    kept = {change.before.id for change in changes if change.before is not None and change.op == "keep"}
     if main is not None:
         before = None if current in kept else olds.get(current)
-        things.append(Thing(urn, "replace" if main.op in _REPLACES else main.op, before, main.new))
-    return things
+        changes.append(ObjectChange(urn, "replace" if main.op in _REPLACES else main.op, before, main.new))
+    return changes
 
 
 def _is_kept(old: ResourceState, end: str, deleted: set[str]) -> bool:

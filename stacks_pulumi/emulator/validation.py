@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,14 +103,11 @@ def name_problem(name: Any) -> str | None:
         return "Container name is required"
     if not isinstance(name, str):
         return "Container name must be text"
-    if len(name) < 3:
-        return "Container name must be at least 3 characters"
-    if len(name) > 32:
-        return "Container name must be no more than 32 characters"
-    if not re.fullmatch(r"[A-Za-z0-9-]+", name):
-        return "Container name may contain only letters, numbers, and hyphens"
-    if name.startswith("-") or name.endswith("-"):
-        return "Container name must start and end with a letter or number"
-    if "--" in name:
-        return "Container name must not contain consecutive hyphens"
-    return None
+    texts: dict[catalog.NameFault, str] = {
+        "too short": "must be at least 3 characters",
+        "too long": "must be no more than 32 characters",
+        "characters": "may contain only letters, numbers, and hyphens",
+        "ends": "must start and end with a letter or number",
+        "hyphens": "must not contain consecutive hyphens",
+    }
+    return next((f"Container name {texts[fault]}" for fault in catalog.name_faults(name)), None)

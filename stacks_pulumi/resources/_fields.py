@@ -25,7 +25,7 @@ from typing import Any, Final, Literal
 import pulumi
 
 from stacks_pulumi import catalog
-from stacks_pulumi.config import LONGEST_NAME
+from stacks_pulumi._identifiers import canonical_network
 from stacks_pulumi.errors import with_code
 from stacks_pulumi.pricing.recognition import SIGNATURE, is_unknown
 
@@ -109,8 +109,11 @@ def changed_outside(state: Mapping[str, Any]) -> list[str]:
     return list(state.get(CHANGED_OUTSIDE) or ())
 
 
-_NAME_LENGTH: Final = range(3, LONGEST_NAME + 1)
-_NAME_CHARACTERS: Final = re.compile(r"[A-Za-z0-9-]+")
+_NAME_FAULTS: Final = {
+    "characters": "only letters, digits and hyphens are allowed",
+    "ends": "it must start and end with a letter or a digit",
+    "hyphens": "two hyphens in a row are not allowed",
+}
 
 
 def text(value: Any) -> str:
@@ -170,21 +173,17 @@ def container_name(value: Any) -> str:
     hyphens in a row (guide, "Create Container").
     """
     name = text(value)
-    faults = []
-    if len(name) not in _NAME_LENGTH:
-        faults.append(f"it has {len(name)} characters, and 3 to 32 are allowed")
-    if not _NAME_CHARACTERS.fullmatch(name):
-        faults.append("only letters, digits and hyphens are allowed")
-    if name.startswith("-") or name.endswith("-"):
-        faults.append("it must start and end with a letter or a digit")
-    if "--" in name:
-        faults.append("two hyphens in a row are not allowed")
+    faults = catalog.name_faults(name)
     if faults:
+        length = f"it has {len(name)} characters, and 3 to 32 are allowed"
+        texts = {"too short": length, "too long": length, **_NAME_FAULTS}
         proposal = (
-            re.sub(r"-+", "-", re.sub(r"[^A-Za-z0-9-]", "-", name)).strip("-")[: _NAME_LENGTH[-1]].strip("-")
+            re.sub(r"-+", "-", re.sub(r"[^A-Za-z0-9-]", "-", name))
+            .strip("-")[: catalog.LONGEST_NAME]
+            .strip("-")
         )
-        hint = f'; a valid one: name="{proposal}"' if len(proposal) in _NAME_LENGTH else ""
-        msg = f"{name!r}: {' and '.join(faults)}{hint}"
+        hint = "" if catalog.name_faults(proposal) else f'; a valid one: name="{proposal}"'
+        msg = f"{name!r}: {' and '.join(texts[fault] for fault in faults)}{hint}"
         raise ValueError(msg)
     return name
 
@@ -211,19 +210,16 @@ def ip_network(value: Any) -> str:
     give access to too many clients.
     """
     given = text(value).strip()
-    try:
-        # A zone (`fe80::1%eth0`) has a meaning on one machine only.
-        interface = ipaddress.ip_interface(given if "%" not in given else "")
-    except ValueError:
+    # A zone (`fe80::1%eth0`) has a meaning on one machine only.
+    network = None if "%" in given else canonical_network(given)
+    if network is None:
         msg = f"{given!r} is neither an IPv4 or IPv6 address nor a network such as 198.51.100.0/24"
-        raise ValueError(msg) from None
-    network, alone = interface.network, interface.network.prefixlen == interface.max_prefixlen
-    if alone:
-        return str(interface.ip)
-    if interface.ip != network.network_address:
-        msg = f"{given!r} has host bits set: write {network} for the network, or {interface.ip} for the address alone"
         raise ValueError(msg)
-    return str(network)
+    address = str(ipaddress.ip_interface(given).ip)
+    if address != network.partition("/")[0]:
+        msg = f"{given!r} has host bits set: write {network} for the network, or {address} for the address alone"
+        raise ValueError(msg)
+    return network
 
 
 def backup_number(value: Any) -> int:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stacks_pulumi._identifiers import stack_and_project
-from stacks_pulumi.config import LONGEST_NAME, NAME_EXPRESSION
+from stacks_pulumi.catalog import LONGEST_NAME
+from stacks_pulumi.config import NAME_EXPRESSION
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.resources import _fields
 

@@ -51,9 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AllowedIp", "AllowedIpCreation", "AllowedIpHandler", "AllowedIpList"]
 
-_AUTO_ADDED: Final = "your ip (auto-added)"
-"""The API's own description of the caller's entry, in lower case (guide, "List Allowed IPs")."""
-
 PLACEHOLDER: Final = {
     # An address reserved for documentation (RFC 5737), which no client has.
     "ip_address": "192.0.2.1",
@@ -280,17 +277,13 @@ def unwanted(
         entry
         for entry in entries
         if canonical(entry.ip_address) != canonical(address)
-        and ((revoke and is_auto_added(entry)) or entry.description == PLACEHOLDER["description"])
+        and ((revoke and entry.is_auto_added) or entry.description == PLACEHOLDER["description"])
     ]
 
 
 def _only(entries: Iterable[models.AllowedIp], access: models.ExternalAccess) -> bool:
     """Return whether the list has no other entries."""
     return {entry.id for entry in access.allowed_ips} <= {entry.id for entry in entries}
-
-
-def is_auto_added(entry: models.AllowedIp) -> bool:
-    return (entry.description or "").strip().lower() == _AUTO_ADDED
 
 
 def _is_ours(
@@ -364,7 +357,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         check_not_recreated(container, creation_time(self.session, container))
         self._before = self._list.open_access(address).allowed_ips
         # The API added the caller's own entry, so a program that declares that address may take it over.
-        taken = [entry for entry in entries_of(self._before, address) if not is_auto_added(entry)]
+        taken = [entry for entry in entries_of(self._before, address) if not entry.is_auto_added]
         if taken:
             msg = f"{address} is in the list of {self.inputs['container']} already"
             raise ExistsError(msg, existing=taken[0])

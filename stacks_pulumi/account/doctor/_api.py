@@ -9,13 +9,15 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from stacks_pulumi import catalog, config
+from stacks_pulumi import config
+from stacks_pulumi._identifiers import account_of
 from stacks_pulumi._pulumi_cli import PulumiError
 from stacks_pulumi.account.doctor import _commands as commands
 from stacks_pulumi.account.doctor._stack_settings import KEYS_PAGE
 from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts, Owned
 from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings
+from stacks_pulumi.cost.live import item_of
 from stacks_pulumi.errors import (
     ApiError,
     ConnectionFailedError,
@@ -26,8 +28,7 @@ from stacks_pulumi.errors import (
     ServerError,
     StacksError,
 )
-from stacks_pulumi.pricing.money import Price, price, total
-from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
+from stacks_pulumi.pricing.money import total
 
 if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container
@@ -165,7 +166,7 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
     if seen is None or seen.containers is None or not isinstance(settings, AccountSettings):
         yield unknown("account", "the containers of the key's account were not listed: see the lines above")
         return
-    theirs, ours = {_account(one.id) for one in owned}, {_account(one.id) for one in seen.containers}
+    theirs, ours = {account_of(one.id) for one in owned}, {account_of(one.id) for one in seen.containers}
     mine = settings.fingerprint
     if theirs & ours or any((one.origin or "").startswith(f"{mine}-") for one in owned):
         yield ok("account", f"the key is of the account of the stack's {len(owned)} resources")
@@ -187,10 +188,6 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
         yield unknown(
             "account", "the account of the key has no containers, so it cannot be compared with the state"
         )
-
-
-def _account(id_: str) -> str:
-    return "-".join(id_.split("/", maxsplit=1)[0].split("-")[:2])
 
 
 def scopes(facts: Facts) -> Iterator[Diagnosis]:
@@ -273,18 +270,9 @@ def _created_since_the_first(listed: Iterable[Container], now: float) -> str:
         "container that any key has" if len(created) == 1 else f"{len(created)} containers that any key has"
     )
     costs = "costs" if len(created) == 1 else "cost"
-    return f"The {noun} created since the first {costs} {total(map(_price, created))} a month"
-
-
-def _price(container: Container) -> Price:
-    template = UNKNOWN if container.template is None else container.template
-    plan: str | Unknown | None = UNKNOWN if container.plan is None else container.plan
-    size = catalog.PLANS.get(container.plan or "")
-    if template == catalog.VPN_TEMPLATE:
-        # The VPN template has several names in the API, and one price.
-        plan, size = None, catalog.VPN_PLAN
-    tier = catalog.added_tier(size, container.storage_mb)
-    return price(template, plan, UNKNOWN if tier is None else tier or None)
+    return (
+        f"The {noun} created since the first {costs} {total(item_of(one).price for one in created)} a month"
+    )
 
 
 def _money(limit: float | None, spent: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What the commands on one container share: how they find the client and the container, and show an error."""
+"""What do the commands share: how they find the account and the container, and how they show a result or an error?"""
 
 from __future__ import annotations
 
@@ -12,15 +12,45 @@ from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
-from stacks_pulumi.commands._refuse import not_a_folder, refuse
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.config import without_keys
+from stacks_pulumi.errors import ConfigError, StacksError, with_code
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container
     from stacks_pulumi.config import AccountSettings
 
-__all__ = ["HIDDEN", "add_container", "add_stack", "as_json", "carry_out", "container_of", "settings_of"]
+__all__ = [
+    "HIDDEN",
+    "add_container",
+    "add_stack",
+    "as_json",
+    "carry_out",
+    "container_of",
+    "not_a_folder",
+    "number_to",
+    "one_line",
+    "report_error",
+    "settings_of",
+]
+
+
+def not_a_folder(folder: Path) -> ConfigError:
+    """Return the error for a project's folder that is not one."""
+    return ConfigError(f"{folder} is not a folder: name the project's folder with -C", code="file-access")
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line and without API keys: a user may paste one as an argument."""
+    return " ".join(without_keys(text).split())
+
+
+def report_error(command: str, error: StacksError | OSError, *, exit_code: int = 1) -> int:
+    """Print why a command ended, in one line; return its exit code."""
+    text = str(error) if isinstance(error, StacksError) else with_code(str(error), "file-access")
+    sys.stderr.write(f"stacks-pulumi {command}: {one_line(text)}\n")
+    return exit_code
+
 
 HIDDEN = "[secret]"
 """The text that is shown instead of a secret, unless --show-secrets is given."""
@@ -42,6 +72,17 @@ def add_stack(parser: argparse.ArgumentParser) -> None:
 def add_container(parser: argparse.ArgumentParser, metavar: str = "CONTAINER", **more: Any) -> None:
     """Add the argument that names a container."""
     parser.add_argument("container", metavar=metavar, help="the container's name or id", **more)
+
+
+def number_to(most: int) -> Callable[[str], int]:
+    """Return a parser for an argument that is a number from 1 to `most`."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {most}")
+        return int(text)
+
+    return parse
 
 
 def carry_out(command: str, arguments: argparse.Namespace, work: Callable[[StacksClient], int]) -> int:
@@ -71,7 +112,7 @@ def carry_out(command: str, arguments: argparse.Namespace, work: Callable[[Stack
     except (StacksError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        return refuse(command, error)
+        return report_error(command, error)
 
 
 def settings_of(command: str, folder: Path, stack: str | None) -> AccountSettings:
@@ -87,19 +128,19 @@ def settings_of(command: str, folder: Path, stack: str | None) -> AccountSetting
     if stack is None and find_project(folder) is None:
         return config.load()
     try:
-        found = Pulumi(folder.resolve(), stack).configuration()
+        configured = Pulumi(folder.resolve(), stack).configuration()
     except PulumiError as error:
         if stack is not None or "STACKS_API_KEY" not in os.environ:
             raise
         sys.stderr.write(f"stacks-pulumi {command}: the stack's settings are not used: {error.message}\n")
         return config.load()
-    if found.error and f"{config.NAMESPACE}:apiKey" in found.secrets:
+    if configured.error and f"{config.NAMESPACE}:apiKey" in configured.secrets:
         raise PulumiError(
-            f"the stack's key cannot be decrypted: {found.error}; STACKS_API_KEY is used only outside of the project "
-            "(-C DIR)"
+            f"the stack's key cannot be decrypted: {configured.error}; STACKS_API_KEY is used only outside of the "
+            "project (-C DIR)"
         )
-    config.check_spelling(found.values.get)
-    return config.load(found.values)
+    config.check_spelling(configured.values.get)
+    return config.load(configured.values)
 
 
 def container_of(client: StacksClient, wanted: str) -> Container:
@@ -110,16 +151,16 @@ def container_of(client: StacksClient, wanted: str) -> Container:
         StacksError: The account has no such container, or the list cannot be read.
     """
     listed = client.containers.list()
-    found = next((one for one in listed if one.id == wanted), None)
-    if found is None:
-        found = listed.find(lambda one: (one.name or "").lower() == wanted.lower())
-    if found is None:
+    container = next((one for one in listed if one.id == wanted), None)
+    if container is None:
+        container = listed.find(lambda one: (one.name or "").lower() == wanted.lower())
+    if container is None:
         names = sorted(one.name or one.id for one in listed)
         shown = ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
         raise StacksError(
             f"the account has no container {wanted!r}; it has: {shown or 'none'}", code="not-found"
         )
-    return found
+    return container
 
 
 def as_json(value: Any) -> str:

@@ -1,5 +1,5 @@
 """
-The resources that a program declares to take over an account, in any language.
+Which resources does a program declare to take over an account, in any language?
 
 The first `up` of such a program must not change the account. So objects that the provider would change, or could not
 adopt, are left out with a reason.
@@ -15,12 +15,12 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
-from stacks_pulumi.account.children import Belongings, address_of, is_auto_added
+from stacks_pulumi._identifiers import canonical_network
+from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.api.models import AllowedIp, Connection, Container
 
 __all__ = ["DeclaredResource", "LeftOut", "Protect", "Reference", "ScaffoldPlan", "Value", "chosen", "plan"]
 
-_VALID_NAME: Final = re.compile(r"(?!.*--)[A-Za-z0-9](?:[A-Za-z0-9-]{1,30})[A-Za-z0-9]")
 _SETTLED: Final = frozenset({"running", "stopped", "pending"})
 _PLACEHOLDER: Final = "placeholder while an entry is changed"
 """The description of an entry that the provider adds temporarily, and removes when it finds it later."""
@@ -108,12 +108,12 @@ def chosen(
         include: Patterns of a shell; the name has to match one of them. Empty: all containers.
         exclude: Patterns that it must not match.
     """
-    found = [
+    matching = [
         container
         for container in containers
         if (not include or _matches(container, include)) and not _matches(container, exclude)
     ]
-    return sorted(found, key=lambda container: ((container.name or "").casefold(), container.id))
+    return sorted(matching, key=lambda container: ((container.name or "").casefold(), container.id))
 
 
 def _matches(container: Container, patterns: Sequence[str]) -> bool:
@@ -260,12 +260,12 @@ class _Maker:
         )
 
     def _allowed_ips(self, container: Container, entries: Sequence[AllowedIp]) -> None:
-        times = Counter(address_of(entry) for entry in entries)
+        times = Counter(canonical_network(entry.ip_address) for entry in entries)
         placeholder = any(entry.description == _PLACEHOLDER for entry in entries)
         for entry in entries:
-            address = address_of(entry)
+            address = canonical_network(entry.ip_address)
             what = f"allowed address {entry.ip_address} of {container.name}"
-            if is_auto_added(entry):
+            if entry.is_auto_added:
                 self._leave_out(what, "the platform added it when external access was turned on")
             elif address is None:
                 self._leave_out(what, "it is not an address")
@@ -329,6 +329,6 @@ def _why_not(container: Container, template: str | None) -> str | None:
         return "it is in status error, and adopting it would start it: start or delete it first"
     if container.status not in _SETTLED:
         return f"it is {container.status}: try again when it is running or stopped"
-    if container.name is not None and not _VALID_NAME.fullmatch(container.name):
+    if container.name is not None and catalog.name_faults(container.name):
         return "the API does not accept its name for a new container"
     return None
