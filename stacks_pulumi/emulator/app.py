@@ -17,7 +17,6 @@ from stacks_pulumi.emulator import keys
 from stacks_pulumi.emulator.answer_shapes import Open, Shapes, render
 from stacks_pulumi.emulator.faults import Fault, Faults
 from stacks_pulumi.emulator.http_responses import Response, encode, instead, spoil
-from stacks_pulumi.emulator.masking import masked
 from stacks_pulumi.emulator.ratelimit import Admission, RateLimiter
 from stacks_pulumi.emulator.refusals import Refusal, bad_request
 from stacks_pulumi.emulator.requestlog import Detail, RequestLog
@@ -34,6 +33,9 @@ __all__ = ["BASE_PATH", "Api", "Incoming"]
 
 BASE_PATH = "/api/v1"
 """The prefix of every path of the API."""
+
+_LONGEST_SHOWN = 16_384
+"""Bytes of a body that the request journal keeps."""
 
 _ABOUT = ("container_id", "source_id", "vpn_container_id")
 
@@ -91,9 +93,9 @@ class Api:
         self.log.append(
             Detail(
                 query=incoming.query,
-                request=masked(None, incoming.payload),
+                request=_shown(incoming.payload),
                 headers=response.headers,
-                response=masked(visit.operation, response.payload),
+                response=_shown(response.payload),
             ),
             at=visit.began,
             method=incoming.method,
@@ -208,6 +210,12 @@ def _parsed(payload: bytes) -> Any:
     except (ValueError, RecursionError):
         return None
     return value
+
+
+def _shown(payload: bytes) -> str:
+    """Return a body as the text for the request journal; a long one is cut."""
+    text = payload[:_LONGEST_SHOWN].decode(errors="replace")
+    return text if len(payload) <= _LONGEST_SHOWN else f"{text}... ({len(payload)} bytes)"
 
 
 def _refuse(constant: str) -> None:

@@ -75,7 +75,7 @@ class Controls:
 
     def request_detail(self, number: int) -> dict[str, Any]:
         """
-        Return one of the newest requests with its bodies; every secret is masked.
+        Return one of the newest requests with its bodies.
 
         Raises:
             KeyError: There is no request of this number, or it is too old.

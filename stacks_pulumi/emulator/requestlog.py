@@ -47,7 +47,7 @@ class Record:
 @dataclass(frozen=True)
 class Detail:
     """
-    The content of one request and its response, with secrets masked.
+    The content of one request and its response.
 
     Attributes:
         query: The query's parameters.

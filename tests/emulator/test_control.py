@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -180,28 +179,20 @@ def test_data_is_loaded_completely_or_not_at_all(
     assert emulator.state.names() == []
 
 
-def test_requests_are_recorded_with_bodies_and_without_secrets(
+def test_requests_are_recorded_with_bodies_and_without_keys(
     emulator: Emulator, control: Control, call: Caller
 ) -> None:
-    app, gate = call.create("myapp"), call.create("gate", "stacks-vpn")
+    app = call.create("myapp")
     seen = control("GET", "request_detail?number=1")
     assert (json.loads(seen["request"])["name"], json.loads(seen["response"])["data"]["id"]) == ("myapp", app)
     assert seen["headers"]["X-RateLimit-Limit"]
 
-    for shape in ("guide", "bare", "wrapped", "text", "strings"):
-        emulator.shapes.set("*", shape)
-        answers = [
-            call("GET", f"/containers/{app}/credentials").text,
-            call("GET", f"/containers/{app}/certificate").text,
-            call("GET", f"/containers/{gate}/vpn-config").text,
-        ]
-        last = control("GET", "requests")["requests"][-1]["number"]
-        told = [control("GET", f"request_detail?number={last - back}") for back in (2, 1, 0)]
-        assert all("****" in it["response"] for it in told), shape
-        secrets = [word for answer in answers for word in re.findall(r"[0-9A-Za-z+/]{20,}", answer)]
-        assert len(secrets) > 3
-        assert [word for word in secrets if word in json.dumps(told) and not word.startswith("usr")] == []
-        assert emulator.key not in json.dumps(told)
+    # A made-up password is shown like everything else; the key of the request is not.
+    answer = call("GET", f"/containers/{app}/credentials")
+    last = control("GET", "requests")["requests"][-1]["number"]
+    shown = control("GET", f"request_detail?number={last}")
+    assert json.loads(shown["response"]) == answer.json()
+    assert emulator.key not in json.dumps(shown)
     control("GET", "request_detail?number=999", status=404)
 
 
