@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi.emulator import keys
 from stacks_pulumi.emulator.answer_shapes import Open, Shapes, render
-from stacks_pulumi.emulator.faults import Fault, Faults
-from stacks_pulumi.emulator.http_responses import Response, encode, instead, spoil
+from stacks_pulumi.emulator.faults import Fault, Faults, instead, spoil
+from stacks_pulumi.emulator.http_responses import Response, encode
 from stacks_pulumi.emulator.ratelimit import Admission, RateLimiter
 from stacks_pulumi.emulator.refusals import Refusal, bad_request
 from stacks_pulumi.emulator.requestlog import Detail, RequestLog

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from stacks_pulumi.emulator.app import Incoming
     from stacks_pulumi.emulator.controls import Controls
-    from stacks_pulumi.emulator.cors import CrossOrigin
 
 __all__ = ["CONTROL_PATH", "ControlApi"]
 
@@ -50,15 +49,19 @@ class ControlApi:
 
     Args:
         controls: The controls that the requests call.
-        cross_origin: The other origins that may send requests.
+        allows: Returns whether web pages of another origin may send requests.
         token: The bearer token that a client needs; `None` for none.
         url: Returns the base URL of the API, which has a port once the emulator listens.
     """
 
     def __init__(
-        self, controls: Controls, cross_origin: CrossOrigin, token: str | None, url: Callable[[], str]
+        self,
+        controls: Controls,
+        allows: Callable[[str | None], bool],
+        token: str | None,
+        url: Callable[[], str],
     ) -> None:
-        self._cross_origin = cross_origin
+        self._allows = allows
         self._token = token
         self._url = url
         self._calls = {(call.method, call.name): call for call in calls(controls)}
@@ -108,7 +111,7 @@ class ControlApi:
     def _is_local(self, headers: Mapping[str, str]) -> bool:
         host, origin = headers.get("Host", ""), headers.get("Origin")
         known = urlsplit(f"//{host}").hostname in _LOOPBACK
-        return known and (origin in {None, f"http://{host}"} or self._cross_origin.allows(origin))
+        return known and (origin in {None, f"http://{host}"} or self._allows(origin))
 
 
 def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:

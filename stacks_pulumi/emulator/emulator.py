@@ -129,7 +129,7 @@ class Emulator(Controls):
             spending_cap=spending_cap,
             rate_limit=rate_limit,
         )
-        self._control = ControlApi(self, self._cross_origin, self.control_token, lambda: self.url)
+        self._control = ControlApi(self, self._cross_origin.allows, self.control_token, lambda: self.url)
 
     @property
     def port(self) -> int:
