@@ -210,7 +210,7 @@ def _checked(key: str) -> str:
 
 
 def _load(server: Emulator, file: str) -> None:
-    from stacks_pulumi.emulator.refusals import Refusal  # noqa: PLC0415  (its packages come with an extra)
+    from stacks_pulumi.emulator.answers import Refusal  # noqa: PLC0415  (its packages come with an extra)
 
     try:
         data = json.loads(Path(file).read_bytes())

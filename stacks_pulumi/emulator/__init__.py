@@ -13,12 +13,12 @@ https://docs.stackshosting.cloud.
 
 from __future__ import annotations
 
-from stacks_pulumi.emulator.answer_shapes import OPEN, SHAPES
-from stacks_pulumi.emulator.clock import DrivenClock
+from stacks_pulumi.emulator.answers import OPEN, SHAPES
 from stacks_pulumi.emulator.emulator import Emulator
 from stacks_pulumi.emulator.faults import KINDS, Fault
 from stacks_pulumi.emulator.keys import SCOPES
 from stacks_pulumi.emulator.persistence import StateFileError
+from stacks_pulumi.emulator.platform import DrivenClock
 from stacks_pulumi.emulator.routes.operations import OPERATIONS
 from stacks_pulumi.emulator.server import PortTakenError
 

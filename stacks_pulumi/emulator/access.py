@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from stacks_pulumi.emulator.refusals import bad_request, not_found
+from stacks_pulumi.emulator.answers import bad_request, not_found
 from stacks_pulumi.emulator.state import AllowedIp, Container, digest
 from stacks_pulumi.emulator.validation import refuse_null
 

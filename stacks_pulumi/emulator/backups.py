@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stacks_pulumi.emulator import settling
-from stacks_pulumi.emulator.refusals import bad_request, not_found
+from stacks_pulumi.emulator import platform as settling
+from stacks_pulumi.emulator.answers import bad_request, not_found
 from stacks_pulumi.emulator.state import Backup, Container
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import containers
 from stacks_pulumi.emulator.access import as_uuid
-from stacks_pulumi.emulator.refusals import bad_request, not_found
+from stacks_pulumi.emulator.answers import bad_request, not_found
 from stacks_pulumi.emulator.state import Connection, Container
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator import keys, settling
-from stacks_pulumi.emulator.refusals import Refusal, bad_request, not_found
-from stacks_pulumi.emulator.state import ApiKey, Container, VpnClient, price_of
-from stacks_pulumi.emulator.transitions import Transition
+from stacks_pulumi.emulator import keys
+from stacks_pulumi.emulator import platform as settling
+from stacks_pulumi.emulator.answers import Refusal, bad_request, not_found
+from stacks_pulumi.emulator.state import ApiKey, Container, Transition, VpnClient, price_of
 from stacks_pulumi.emulator.validation import Wanted, validated
 
 if TYPE_CHECKING:

@@ -1,34 +1,79 @@
-"""The emulator for Python code: one object that serves the API and lets a test inspect and change its state."""
+"""
+The emulator for Python code: one object that serves the API and lets a test inspect and change its state.
+
+Which web pages of other origins may call the emulator. Default: no page.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stacks_pulumi.emulator import argument_checks
-from stacks_pulumi.emulator.answer_shapes import Shapes
+from stacks_pulumi.emulator import validation as argument_checks
+from stacks_pulumi.emulator.answers import Response, Shapes
 from stacks_pulumi.emulator.app import BASE_PATH, Api, Incoming
-from stacks_pulumi.emulator.clock import DrivenClock
 from stacks_pulumi.emulator.control_api import ControlApi
 from stacks_pulumi.emulator.controls import Controls
-from stacks_pulumi.emulator.cors import CrossOrigin
+from stacks_pulumi.emulator.keys import RateLimiter
 from stacks_pulumi.emulator.persistence import Journal, load
-from stacks_pulumi.emulator.platform import Platform
-from stacks_pulumi.emulator.ratelimit import RateLimiter
+from stacks_pulumi.emulator.platform import DrivenClock, Platform
 from stacks_pulumi.emulator.server import Server
-from stacks_pulumi.emulator.state import State
-from stacks_pulumi.emulator.transitions import Pace
+from stacks_pulumi.emulator.state import Pace, State
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from types import TracebackType
 
-    from stacks_pulumi.emulator.http_responses import Response
 
-__all__ = ["Emulator"]
+__all__ = ["CrossOrigin", "Emulator"]
+
+
+class CrossOrigin:
+    """
+    The CORS headers.
+
+    The key of a new emulator is the same on every machine, so without this check any web page could use it.
+
+    Args:
+        origins: The origins to allow; `*` for all.
+    """
+
+    def __init__(self, origins: Collection[str] = ()) -> None:
+        self._origins = frozenset(origins)
+
+    def allows(self, origin: str | None) -> bool:
+        """Return whether pages of this origin may send requests."""
+        return origin is not None and not self._origins.isdisjoint({"*", origin})
+
+    def preflight(self, method: str, headers: Mapping[str, str]) -> Response | None:
+        """Return the response to a browser's preflight request; `None` for another request."""
+        asked = headers.get("Access-Control-Request-Method")
+        if method != "OPTIONS" or asked is None or not self.allows(headers.get("Origin")):
+            return None
+        allowed = {
+            "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type",
+            "Access-Control-Max-Age": "600",
+        }
+        return self.opened(Response(204, b"", allowed), headers)
+
+    def opened(self, response: Response, headers: Mapping[str, str]) -> Response:
+        """Return the response with the headers that let an allowed page read it."""
+        origin = headers.get("Origin")
+        if origin is None or not self.allows(origin):
+            return response
+        exposed = "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
+        opening = {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": exposed,
+            "Vary": "Origin",
+        }
+        return replace(response, headers={**response.headers, **opening})
 
 
 class Emulator(Controls):

@@ -12,8 +12,8 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stacks_pulumi.emulator import argument_checks
-from stacks_pulumi.emulator.http_responses import Response, encode
+from stacks_pulumi.emulator import validation as argument_checks
+from stacks_pulumi.emulator.answers import Response, encode
 
 __all__ = ["KINDS", "OPTION_TYPES", "Fault", "Faults", "Fired", "instead", "spoil"]
 

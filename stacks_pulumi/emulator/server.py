@@ -21,8 +21,8 @@ from urllib.parse import parse_qsl, urlsplit
 from werkzeug.exceptions import NotFound
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
+from stacks_pulumi.emulator.answers import Response, encode
 from stacks_pulumi.emulator.app import Incoming
-from stacks_pulumi.emulator.http_responses import Response, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.answers import Response
 from stacks_pulumi.emulator.app import BASE_PATH, Incoming
-from stacks_pulumi.emulator.http_responses import Response
 from stacks_pulumi.emulator.routes.operations import match
 
 __all__ = ["OPERATIONS", "Wrong", "altered", "wrongs"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from stacks_pulumi.emulator import Emulator, page_data
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator import controls as page_data
 from stacks_pulumi.emulator.drift import Drift
 
 if TYPE_CHECKING:

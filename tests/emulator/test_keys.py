@@ -8,7 +8,7 @@ import pytest
 
 from stacks_pulumi.config import check_api_key
 from stacks_pulumi.emulator import keys
-from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.answers import Refusal
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import OneAccount

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from stacks_pulumi.emulator import Emulator, page_data
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator import controls as page_data
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import Caller, Control

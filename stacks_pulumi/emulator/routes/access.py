@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi.emulator import access
-from stacks_pulumi.emulator.answer_shapes import Open
-from stacks_pulumi.emulator.clock import iso
+from stacks_pulumi.emulator.answers import Open
+from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.emulator.routes.handler_types import Reply, Request
 
 if TYPE_CHECKING:

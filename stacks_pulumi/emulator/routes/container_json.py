@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator.clock import iso
+from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.emulator.state import Container
 
 __all__ = ["created", "is_compute", "listed", "status"]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import access, connections, containers, fake_secrets
-from stacks_pulumi.emulator.answer_shapes import Open
-from stacks_pulumi.emulator.clock import iso
-from stacks_pulumi.emulator.refusals import bad_request
+from stacks_pulumi.emulator.answers import Open, bad_request
+from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.emulator.routes import container_json
 from stacks_pulumi.emulator.routes.handler_types import Reply, Request
 

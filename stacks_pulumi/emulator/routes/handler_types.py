@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi.emulator import containers
-from stacks_pulumi.emulator.refusals import bad_request
+from stacks_pulumi.emulator.answers import bad_request
 
 if TYPE_CHECKING:
     from stacks_pulumi.emulator.platform import Platform

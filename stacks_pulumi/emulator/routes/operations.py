@@ -14,7 +14,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
 
 from stacks_pulumi.emulator import keys
-from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.answers import Refusal
 from stacks_pulumi.emulator.routes import access, backups, connections, containers, vpn
 
 if TYPE_CHECKING:

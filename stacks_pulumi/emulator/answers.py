@@ -3,14 +3,34 @@ The shapes of responses whose body the guide does not specify.
 
 For some operations, the guide shows no response, or only describes its content. A client must not depend on one form of
 such a response. So the emulator can send each of them in several shapes, for all operations or for one.
+
+The platform's error responses.
+
+The wording is the guide's if the guide has an example ("Common Error Responses", "Create Container"). Otherwise it is
+our own and marked as assumed.
+
+Responses that are ready to be sent.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["OPEN", "SHAPES", "Open", "PlainText", "Shapes", "render"]
+__all__ = [
+    "OPEN",
+    "SHAPES",
+    "Open",
+    "PlainText",
+    "Refusal",
+    "Response",
+    "Shapes",
+    "bad_request",
+    "encode",
+    "not_found",
+    "render",
+]
 
 SHAPES = ("guide", "bare", "wrapped", "text", "strings", "terse", "empty")
 """
@@ -145,3 +165,65 @@ class PlainText(str):
     """A body that is sent unchanged and not as JSON."""
 
     __slots__ = ()
+
+
+class Refusal(Exception):  # noqa: N818  (not an error of the emulator: a regular response that ends a rule early)
+    """
+    An error response.
+
+    Attributes:
+        status: HTTP status code.
+        body: The JSON body.
+        headers: Headers in addition to the usual ones.
+    """
+
+    def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        super().__init__(f"{status} {body.get('error')}")
+        self.status = status
+        self.body = body
+        self.headers = headers or {}
+
+
+def bad_request(text: str, field: str | None = None) -> Refusal:
+    """Return a 400, with the field that is wrong, if any (guide, "Create Container")."""
+    body: dict[str, Any] = {"success": False, "error": text}
+    if field is not None:
+        body["field"] = field
+    return Refusal(400, body)
+
+
+def not_found(what: str) -> Refusal:
+    """Return a 404; it is the same for an object of another account (guide, "Error Codes")."""
+    # assumed: the body; the guide gives the code only.
+    return Refusal(404, {"success": False, "error": f"{what} not found"})
+
+
+@dataclass(frozen=True)
+class Response:
+    """
+    A response that is ready to be sent.
+
+    Attributes:
+        status: HTTP status code.
+        payload: The body.
+        headers: Headers in addition to `Content-Length` and `Date`.
+        end: `keep` the connection; `hang_up` after the answer; `cut` the answer in half; `drop` it whole; `reset`.
+        slow: Seconds over which its headers and its body are sent.
+    """
+
+    status: int
+    payload: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    end: str = "keep"
+    slow: tuple[float, float] = (0.0, 0.0)
+
+
+def encode(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
+    """Return a response with the body as JSON or plain text; without a body for `None`."""
+    headers = dict(headers or {})
+    if body is None:
+        return Response(status, b"", headers)
+    if isinstance(body, PlainText):
+        return Response(status, body.encode(), {"Content-Type": "text/plain; charset=utf-8", **headers})
+    payload = json.dumps(body).encode()
+    return Response(status, payload, {"Content-Type": "application/json; charset=utf-8", **headers})
