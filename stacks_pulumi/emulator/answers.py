@@ -1,22 +1,23 @@
 """
-The shapes of responses whose body the guide does not specify.
+What the function of an endpoint gets, and what it may answer.
 
-For some operations, the guide shows no response, or only describes its content. A client must not depend on one form of
-such a response. So the emulator can send each of them in several shapes, for all operations or for one.
+It gets a `Request` and returns a `Reply` whose body the guide specifies, or the `Open` content of a response that the
+guide only describes; a rule that does not allow the request raises a `Refusal`. A client must not depend on one form of
+an open response, so the emulator can send it in several `SHAPES`, for all endpoints or for one.
 
-The platform's error responses.
-
-The wording is the guide's if the guide has an example ("Common Error Responses", "Create Container"). Otherwise it is
-our own and marked as assumed.
-
-Responses that are ready to be sent.
+Error texts are the guide's if it has an example ("Common Error Responses", "Create Container"). Otherwise they are our
+own and marked as assumed.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
+
+from stacks_pulumi.emulator.platform import Platform
+from stacks_pulumi.emulator.state import ApiKey
 
 __all__ = [
     "OPEN",
@@ -24,13 +25,141 @@ __all__ = [
     "Open",
     "PlainText",
     "Refusal",
+    "Reply",
+    "Request",
     "Response",
+    "Route",
     "Shapes",
     "bad_request",
     "encode",
     "not_found",
     "render",
+    "route",
 ]
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    A request that passed authentication, rate limit and scope.
+
+    Attributes:
+        platform: The platform; its lock is held.
+        key: The key of the request.
+        args: The variables in the path.
+        query: The query's parameters, the first value of each.
+        body: The JSON object in the body; empty if there was no body.
+    """
+
+    platform: Platform
+    key: ApiKey
+    args: dict[str, str]
+    query: dict[str, str] = field(default_factory=dict)
+    body: dict[str, Any] = field(default_factory=dict)
+
+    def whole_number(self, name: str, default: int, ceiling: int) -> int:
+        """
+        Return a parameter of the query.
+
+        Raises:
+            Refusal: 400 unless it is a whole number from 1 on, or, if the emulator is strict, above `ceiling`.
+        """
+        text = self.query.get(name)
+        if text is None:
+            return default
+        # assumed: a number above the maximum is refused; if it is accepted (not strict), it is lowered to the maximum.
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        if number < 1 or (self.platform.strict and number > ceiling):
+            raise bad_request(f"The parameter {name} must be a whole number from 1 to {ceiling}", name)
+        return min(number, ceiling)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response whose body the guide specifies."""
+
+    body: dict[str, Any]
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Open:
+    """
+    The content of a response that the guide does not specify, before it is put into a shape.
+
+    Attributes:
+        noun: The key for the value when it is wrapped.
+        value: A list or an object; `None` if the response only confirms the operation.
+        message: One sentence, for an operation that changes something.
+        text: The whole content as text, for a file or lines.
+        names: The names of a list's entries.
+    """
+
+    noun: str
+    value: Any = None
+    message: str | None = None
+    text: str | None = None
+    names: list[str] | None = None
+
+
+class Refusal(Exception):  # noqa: N818  (not an error of the emulator: a regular response that ends a rule early)
+    """
+    An error response.
+
+    Attributes:
+        status: HTTP status code.
+        body: The JSON body.
+        headers: Headers in addition to the usual ones.
+    """
+
+    def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        super().__init__(f"{status} {body.get('error')}")
+        self.status = status
+        self.body = body
+        self.headers = headers or {}
+
+
+def bad_request(text: str, field: str | None = None) -> Refusal:
+    """Return a 400, with the field that is wrong, if any (guide, "Create Container")."""
+    body: dict[str, Any] = {"success": False, "error": text}
+    if field is not None:
+        body["field"] = field
+    return Refusal(400, body)
+
+
+def not_found(what: str) -> Refusal:
+    """Return a 404; it is the same for an object of another account (guide, "Error Codes")."""
+    # assumed: the body; the guide gives the code only.
+    return Refusal(404, {"success": False, "error": f"{what} not found"})
+
+
+_Handler: TypeAlias = Callable[[Request], Reply | Open]
+
+
+@dataclass(frozen=True)
+class Route:
+    """
+    One endpoint.
+
+    Attributes:
+        name: `noun.verb`; also the `operationId` in `openapi.yaml`, and the operation of a fault.
+        method: HTTP method.
+        path: The path below the base URL, with `<name>` for a variable.
+        scope: The scope that the key needs.
+        handler: The function that answers.
+    """
+
+    name: str
+    method: str
+    path: str
+    scope: str
+    handler: _Handler
+
+
+def route(name: str, method: str, path: str, scope: str) -> Callable[[_Handler], Route]:
+    """Return a decorator that makes a function the handler of an endpoint. A test compares it with `openapi.yaml`."""
+    return lambda handler: Route(name, method, path, scope, handler)
+
 
 SHAPES = ("guide", "bare", "wrapped", "text", "strings", "terse", "empty")
 """
@@ -67,26 +196,6 @@ OPEN = frozenset(
     }
 )
 """Operations whose response the guide does not specify; for `external_access` only the response to disabling."""
-
-
-@dataclass(frozen=True)
-class Open:
-    """
-    The content of a response that the guide does not specify, before it is put into a shape.
-
-    Attributes:
-        noun: The key for the value when it is wrapped.
-        value: A list or an object; `None` if the response only confirms the operation.
-        message: One sentence, for an operation that changes something.
-        text: The whole content as text, for a file or lines.
-        names: The names of a list's entries.
-    """
-
-    noun: str
-    value: Any = None
-    message: str | None = None
-    text: str | None = None
-    names: list[str] | None = None
 
 
 class Shapes:
@@ -165,37 +274,6 @@ class PlainText(str):
     """A body that is sent unchanged and not as JSON."""
 
     __slots__ = ()
-
-
-class Refusal(Exception):  # noqa: N818  (not an error of the emulator: a regular response that ends a rule early)
-    """
-    An error response.
-
-    Attributes:
-        status: HTTP status code.
-        body: The JSON body.
-        headers: Headers in addition to the usual ones.
-    """
-
-    def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-        super().__init__(f"{status} {body.get('error')}")
-        self.status = status
-        self.body = body
-        self.headers = headers or {}
-
-
-def bad_request(text: str, field: str | None = None) -> Refusal:
-    """Return a 400, with the field that is wrong, if any (guide, "Create Container")."""
-    body: dict[str, Any] = {"success": False, "error": text}
-    if field is not None:
-        body["field"] = field
-    return Refusal(400, body)
-
-
-def not_found(what: str) -> Refusal:
-    """Return a 404; it is the same for an object of another account (guide, "Error Codes")."""
-    # assumed: the body; the guide gives the code only.
-    return Refusal(404, {"success": False, "error": f"{what} not found"})
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,8 @@
 """
-The handling of one request, from its bytes to its response.
+The handling of one request, from its bytes to its response, and the journal of requests.
 
-The steps in order: authenticate the key, count the request in its rate window, find the operation, apply a fault,
-check the scope, and run the rule. The rule's result is then put into its shape, and a fault may change it.
-
-The request journal, newest last. It contains the labels of keys, never the keys.
+The steps in order: authenticate the key, count the request in its rate window, find the endpoint, apply a fault, check
+the scope, and run the endpoint's function. Its answer is then put into its shape, and a fault may change it.
 """
 
 from __future__ import annotations
@@ -13,23 +11,297 @@ import json
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import unquote
 
-from stacks_pulumi.emulator import keys
-from stacks_pulumi.emulator.answers import Open, Refusal, Response, Shapes, bad_request, encode, render
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import Map, Rule
+
+from stacks_pulumi.emulator import access, backups, connections, containers, contents, keys, vpn
+from stacks_pulumi.emulator.answers import (
+    Open,
+    Refusal,
+    Request,
+    Response,
+    Route,
+    Shapes,
+    bad_request,
+    encode,
+    render,
+)
 from stacks_pulumi.emulator.faults import Fault, Faults, instead, spoil
-from stacks_pulumi.emulator.keys import Admission, RateLimiter
-from stacks_pulumi.emulator.routes.handler_types import Request
-from stacks_pulumi.emulator.routes.operations import DASHBOARD_ONLY, OPERATIONS, match
+from stacks_pulumi.emulator.platform import Platform
+from stacks_pulumi.emulator.state import ApiKey
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+__all__ = ["BASE_PATH", "OPERATIONS", "Api", "Incoming", "Record", "match"]
 
-    from stacks_pulumi.emulator.platform import Platform
-    from stacks_pulumi.emulator.state import ApiKey
+BASE_PATH = "/api/v1"
+"""The prefix of every path of the API."""
 
-__all__ = ["BASE_PATH", "Api", "Detail", "Incoming", "Record", "RequestLog"]
+_LONGEST_SHOWN = 16_384
+"""Bytes of a body that the request journal keeps."""
+
+_ABOUT = ("container_id", "source_id", "vpn_container_id")
+
+_NOUNS = (containers, contents, access, connections, backups, vpn)
+
+OPERATIONS: dict[str, Route] = {
+    it.name: it for noun in _NOUNS for it in vars(noun).values() if isinstance(it, Route)
+}
+"""The thirty endpoints by the name of their operation."""
+
+_DASHBOARD_ONLY = "dashboard_only"
+"""The name in the log for requests that no key may send."""
+
+# assumed: the paths. The guide names the operations that need the dashboard, but not their paths.
+_DASHBOARD_PATHS = (
+    "/containers/<container_id>/resize",
+    "/containers/<container_id>/ssh-password",
+    "/containers/<container_id>/database",
+    "/containers/<container_id>/database/<path:rest>",
+    "/containers/<container_id>/files",
+    "/containers/<container_id>/files/<path:rest>",
+    "/billing",
+    "/billing/<path:rest>",
+    "/account",
+    "/account/<path:rest>",
+    "/api-keys",
+    "/api-keys/<path:rest>",
+)
+
+_MAP = Map(
+    [
+        *(Rule(it.path, methods=[it.method], endpoint=it.name) for it in OPERATIONS.values()),
+        *(Rule(path, endpoint=_DASHBOARD_ONLY) for path in _DASHBOARD_PATHS),
+    ],
+    strict_slashes=False,
+    merge_slashes=False,
+)
+_ADAPTER = _MAP.bind("localhost")
+_METHODS = {
+    path: {it.method for it in OPERATIONS.values() if it.path == path}
+    for path in (it.path for it in OPERATIONS.values() if "<" not in it.path)
+}
+"""The methods of each path without variables; no variable of another path may match such a path."""
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """
+    A request as it came in.
+
+    Attributes:
+        method: HTTP method.
+        path: The path as it was sent, still percent-encoded, without the query.
+        query: The first value of each parameter of the query.
+        authorization: The header of that name.
+        payload: The body.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    authorization: str | None
+    payload: bytes = b""
+
+
+class Api:
+    """
+    The thirty endpoints over one state.
+
+    Attributes:
+        platform: The platform.
+        faults: The queued faults.
+        limiter: The rate limiter.
+        shapes: The shapes of responses that the guide does not specify.
+        log: The request journal.
+        ending: Set when the server stops, so that a slow response does not delay that.
+        changed: Called, with the lock held, after a request that may have changed something.
+    """
+
+    def __init__(self, platform: Platform, limiter: keys.RateLimiter, shapes: Shapes) -> None:
+        self.platform = platform
+        self.faults = Faults(frozenset(OPERATIONS))
+        self.limiter = limiter
+        self.shapes = shapes
+        self.log = RequestLog()
+        self.ending = threading.Event()
+        self.changed: Callable[[], None] = _nothing
+
+    def respond(self, incoming: Incoming) -> Response:
+        """Answer a request, and log it before the response is sent."""
+        visit = _Visit(self, incoming)
+        response = visit.run()
+        self.log.append(
+            Detail(
+                query=incoming.query,
+                request=_shown(incoming.payload),
+                headers=response.headers,
+                response=_shown(response.payload),
+            ),
+            at=visit.began,
+            method=incoming.method,
+            path=incoming.path,
+            operation=visit.operation,
+            status=response.status,
+            fault=visit.fault.kind if visit.fault is not None and visit.fault.kind != "pass" else None,
+            key=visit.key.label if visit.key is not None else None,
+            seconds=time.monotonic() - visit.started,
+            subject=visit.subject,
+        )
+        return response
+
+
+class _Visit:
+    """The data about one request that is collected while it is handled."""
+
+    def __init__(self, api: Api, incoming: Incoming) -> None:
+        self.api = api
+        self.incoming = incoming
+        self.began, self.started = time.time(), time.monotonic()
+        self.key: ApiKey | None = None
+        self.operation: str | None = None
+        self.fault: Fault | None = None
+        self.subject = ""
+
+    def run(self) -> Response:
+        rate_headers: dict[str, str] = {}
+        args: dict[str, str] = {}
+        unknown: Refusal | None = None
+        try:
+            self.operation, args = match(self.incoming.method, self.incoming.path.removeprefix(BASE_PATH))
+            self.subject = next((args[name] for name in _ABOUT if name in args), "")
+        except Refusal as refusal:
+            unknown = refusal
+        self.api.log.arrived(self.operation)
+        try:
+            with self.api.platform.lock:
+                self.key = key = keys.authenticate(self.api.platform.state, self.incoming.authorization)
+            admission = self.api.limiter.take(key.label, key.rate_limit)
+            rate_headers = admission.headers()
+            _admit(admission, unknown)
+            response = self._meet(key, args)
+        except Refusal as refusal:
+            response = encode(refusal.status, refusal.body, refusal.headers)
+        return replace(response, headers={**rate_headers, **response.headers})
+
+    def _meet(self, key: ApiKey, args: dict[str, str]) -> Response:
+        body = _parsed(self.incoming.payload) if self.incoming.method in {"POST", "PUT"} else {}
+        name = body.get("name") if isinstance(body, dict) else None
+        named = name if isinstance(name, str) else ""
+        self.subject = self.subject or named
+        self.fault = fault = self.api.faults.take(str(self.operation), self.incoming.path, named)
+        if fault is None:
+            return self._carry_out(key, args, body)
+        put = instead(fault)
+        done = fault.kind == "drop_after" or fault.options.get("done", fault.kind != "drop_before")
+        if fault.kind == "slow" and not done:
+            self.api.ending.wait(fault.options["seconds"])
+        right = self._carry_out(key, args, body) if done or put is None else Response(0)
+        if fault.kind == "slow" and done:
+            self.api.ending.wait(fault.options["seconds"])
+        return put if put is not None else spoil(fault, right)
+
+    def _carry_out(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
+        try:
+            return self._rule(key, args, body)
+        except Refusal as refusal:
+            return encode(refusal.status, refusal.body, refusal.headers)
+
+    def _rule(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
+        if self.operation == _DASHBOARD_ONLY:
+            raise Refusal(
+                403,
+                {
+                    "error": "This endpoint requires dashboard access (JWT authentication)",
+                    "hint": "This operation requires human approval via the dashboard.",
+                },
+            )
+        route = OPERATIONS[str(self.operation)]
+        platform = self.api.platform
+        keys.check_scope(key, route.scope)
+        if not isinstance(body, dict):
+            raise bad_request("The request body must be a JSON object")
+        with platform.lock:
+            platform.settle()
+            answer = route.handler(Request(platform, key, args, self.incoming.query, body))
+            if route.method != "GET":
+                self.api.changed()
+        if isinstance(answer, Open):
+            shaped = render(answer, self.api.shapes.of(route.name))
+            return encode(204 if shaped is None else 200, shaped)
+        return encode(answer.status, answer.body)
+
+
+def match(method: str, raw_path: str) -> tuple[str, dict[str, str]]:
+    """
+    Find the operation of a request.
+
+    Args:
+        method: HTTP method.
+        raw_path: The path below the base URL as it was sent, still percent-encoded.
+
+    Returns:
+        The operation's name, or `_DASHBOARD_ONLY`, and the decoded variables of the path.
+
+    Raises:
+        Refusal: 404 or 405.
+    """
+    try:
+        name, args = _ADAPTER.match(raw_path, method)
+    except MethodNotAllowed as exc:
+        raise _not_allowed(set(exc.valid_methods or ()) - {"HEAD"}) from None
+    except NotFound:
+        # assumed: the body.
+        raise Refusal(404, {"success": False, "error": "Not found"}) from None
+    methods = _METHODS.get(raw_path.rstrip("/"))
+    if methods is not None and args:
+        raise _not_allowed(methods)
+    return name, {key: unquote(value) for key, value in args.items()}
+
+
+def _not_allowed(methods: Iterable[str]) -> Refusal:
+    # assumed: the body.
+    return Refusal(
+        405, {"success": False, "error": "Method not allowed"}, {"Allow": ", ".join(sorted(methods))}
+    )
+
+
+def _admit(admission: keys.Admission, unknown: Refusal | None) -> None:
+    if not admission.allowed:
+        # assumed: the body; the guide gives code and header.
+        raise Refusal(429, {"error": "Rate limit exceeded"})
+    if unknown is not None:
+        raise unknown
+
+
+def _parsed(payload: bytes) -> Any:
+    """Return the JSON body; an empty object for no body; `None` if it is not JSON or cannot be stored as text."""
+    if not payload.strip():
+        return {}
+    try:
+        value = json.loads(payload, parse_constant=_reject)
+        # JSON may contain half a surrogate pair, which cannot be encoded as text.
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _shown(payload: bytes) -> str:
+    """Return a body as the text for the request journal; a long one is cut."""
+    text = payload[:_LONGEST_SHOWN].decode(errors="replace")
+    return text if len(payload) <= _LONGEST_SHOWN else f"{text}... ({len(payload)} bytes)"
+
+
+def _reject(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _nothing() -> None:
+    """No-op: the default of `changed`."""
 
 
 @dataclass(frozen=True)
@@ -148,198 +420,3 @@ class RequestLog:
             self._details.clear()
             self._counts.clear()
             self._number = 0
-
-
-BASE_PATH = "/api/v1"
-"""The prefix of every path of the API."""
-
-_LONGEST_SHOWN = 16_384
-"""Bytes of a body that the request journal keeps."""
-
-_ABOUT = ("container_id", "source_id", "vpn_container_id")
-
-
-@dataclass(frozen=True)
-class Incoming:
-    """
-    A request as it came in.
-
-    Attributes:
-        method: HTTP method.
-        path: The path as it was sent, still percent-encoded, without the query.
-        query: The first value of each parameter of the query.
-        authorization: The header of that name.
-        payload: The body.
-    """
-
-    method: str
-    path: str
-    query: dict[str, str]
-    authorization: str | None
-    payload: bytes = b""
-
-
-class Api:
-    """
-    The thirty operations over one state.
-
-    Attributes:
-        platform: The platform.
-        faults: The queued faults.
-        limiter: The rate limiter.
-        shapes: The shapes of responses that the guide does not specify.
-        log: The request journal.
-        ending: Set when the server stops, so that a slow response does not delay that.
-        changed: Called, with the lock held, after a request that may have changed something.
-    """
-
-    def __init__(
-        self, platform: Platform, limiter: RateLimiter | None = None, shapes: Shapes | None = None
-    ) -> None:
-        self.platform = platform
-        self.faults = Faults()
-        self.faults.know(frozenset(OPERATIONS))
-        self.limiter = limiter or RateLimiter()
-        self.shapes = shapes or Shapes()
-        self.log = RequestLog()
-        self.ending = threading.Event()
-        self.changed: Callable[[], None] = _nothing
-
-    def respond(self, incoming: Incoming) -> Response:
-        """Answer a request, and log it before the response is sent."""
-        visit = _Visit(self, incoming)
-        response = visit.run()
-        self.log.append(
-            Detail(
-                query=incoming.query,
-                request=_shown(incoming.payload),
-                headers=response.headers,
-                response=_shown(response.payload),
-            ),
-            at=visit.began,
-            method=incoming.method,
-            path=incoming.path,
-            operation=visit.operation,
-            status=response.status,
-            fault=visit.fault.kind if visit.fault is not None and visit.fault.kind != "pass" else None,
-            key=visit.key.label if visit.key is not None else None,
-            seconds=time.monotonic() - visit.started,
-            subject=visit.subject,
-        )
-        return response
-
-
-class _Visit:
-    """The data about one request that is collected while it is handled."""
-
-    def __init__(self, api: Api, incoming: Incoming) -> None:
-        self.api = api
-        self.incoming = incoming
-        self.began, self.started = time.time(), time.monotonic()
-        self.key: ApiKey | None = None
-        self.operation: str | None = None
-        self.fault: Fault | None = None
-        self.subject = ""
-
-    def run(self) -> Response:
-        rate_headers: dict[str, str] = {}
-        args: dict[str, str] = {}
-        unknown: Refusal | None = None
-        try:
-            self.operation, args = match(self.incoming.method, self.incoming.path.removeprefix(BASE_PATH))
-            self.subject = next((args[name] for name in _ABOUT if name in args), "")
-        except Refusal as refusal:
-            unknown = refusal
-        self.api.log.arrived(self.operation)
-        try:
-            with self.api.platform.lock:
-                self.key = key = keys.authenticate(self.api.platform.state, self.incoming.authorization)
-            admission = self.api.limiter.take(key.label, key.rate_limit)
-            rate_headers = admission.headers()
-            _admit(admission, unknown)
-            response = self._meet(key, args)
-        except Refusal as refusal:
-            response = encode(refusal.status, refusal.body, refusal.headers)
-        return replace(response, headers={**rate_headers, **response.headers})
-
-    def _meet(self, key: ApiKey, args: dict[str, str]) -> Response:
-        body = _parsed(self.incoming.payload) if self.incoming.method in {"POST", "PUT"} else {}
-        name = body.get("name") if isinstance(body, dict) else None
-        named = name if isinstance(name, str) else ""
-        self.subject = self.subject or named
-        self.fault = fault = self.api.faults.take(str(self.operation), self.incoming.path, named)
-        if fault is None:
-            return self._carry_out(key, args, body)
-        put = instead(fault)
-        done = fault.kind == "drop_after" or fault.options.get("done", fault.kind != "drop_before")
-        if fault.kind == "slow" and not done:
-            self.api.ending.wait(fault.options["seconds"])
-        right = self._carry_out(key, args, body) if done or put is None else Response(0)
-        if fault.kind == "slow" and done:
-            self.api.ending.wait(fault.options["seconds"])
-        return put if put is not None else spoil(fault, right)
-
-    def _carry_out(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
-        try:
-            return self._rule(key, args, body)
-        except Refusal as refusal:
-            return encode(refusal.status, refusal.body, refusal.headers)
-
-    def _rule(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
-        if self.operation == DASHBOARD_ONLY:
-            raise Refusal(
-                403,
-                {
-                    "error": "This endpoint requires dashboard access (JWT authentication)",
-                    "hint": "This operation requires human approval via the dashboard.",
-                },
-            )
-        operation = OPERATIONS[str(self.operation)]
-        platform = self.api.platform
-        keys.require(key, operation.scope)
-        if not isinstance(body, dict):
-            raise bad_request("The request body must be a JSON object")
-        with platform.lock:
-            platform.settle()
-            answer = operation.handler(Request(platform, key, args, self.incoming.query, body))
-            if operation.method != "GET":
-                self.api.changed()
-        if isinstance(answer, Open):
-            shaped = render(answer, self.api.shapes.of(operation.name))
-            return encode(204 if shaped is None else 200, shaped)
-        return encode(answer.status, answer.body)
-
-
-def _admit(admission: Admission, unknown: Refusal | None) -> None:
-    if not admission.allowed:
-        # assumed: the body; the guide gives code and header.
-        raise Refusal(429, {"error": "Rate limit exceeded"})
-    if unknown is not None:
-        raise unknown
-
-
-def _parsed(payload: bytes) -> Any:
-    """Return the JSON body; an empty object for no body; `None` if it is not JSON or cannot be stored as text."""
-    if not payload.strip():
-        return {}
-    try:
-        value = json.loads(payload, parse_constant=_refuse)
-        # JSON may contain half a surrogate pair, which cannot be encoded as text.
-        json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        return None
-    return value
-
-
-def _shown(payload: bytes) -> str:
-    """Return a body as the text for the request journal; a long one is cut."""
-    text = payload[:_LONGEST_SHOWN].decode(errors="replace")
-    return text if len(payload) <= _LONGEST_SHOWN else f"{text}... ({len(payload)} bytes)"
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
-
-
-def _nothing() -> None:
-    """No-op: the default of `changed`."""

@@ -2,14 +2,10 @@
 The control API under `/_emulator/`, and the page: the methods of `Emulator` for other processes.
 
 On a loopback address it requires no token. So a request with another host name, or one from a web page of another
-origin, is refused. On every other address it requires a token.
+origin, is rejected. On every other address it requires a token.
 
-The endpoints of the control API: the methods of `Controls`, `faults`, `shapes` and `drift`, by the same names.
-
-The fields of a request are the method's parameters, so Python and HTTP cannot differ. The served description
-(`control_spec`) is generated from them.
-
-The OpenAPI description of the control API, generated from its calls.
+Its calls are the methods of `Controls`, `faults`, `shapes` and `drift`, by the same names, and the fields of a request
+are the method's parameters. So Python and HTTP cannot differ. The OpenAPI description is generated from the same calls.
 """
 
 from __future__ import annotations
@@ -18,29 +14,157 @@ import hmac
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
 
-from stacks_pulumi.emulator import drift as seeding
 from stacks_pulumi.emulator.answers import OPEN, SHAPES, Refusal, Response, encode
-from stacks_pulumi.emulator.controls import logged_request, snapshot
-from stacks_pulumi.emulator.drift import Drift
+from stacks_pulumi.emulator.app import OPERATIONS, Incoming
+from stacks_pulumi.emulator.controls import Controls, logged_request, snapshot
+from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer
 from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
 from stacks_pulumi.emulator.platform import iso
-from stacks_pulumi.emulator.routes.operations import OPERATIONS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+__all__ = ["ControlApi", "ControlCall", "calls", "describe"]
 
-    from stacks_pulumi.emulator.app import Incoming
-    from stacks_pulumi.emulator.controls import Controls
+_CONTROL_PATH = "/_emulator"
 
-__all__ = ["CONTROL_PATH", "ControlApi", "ControlCall", "calls", "describe"]
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_SECURITY = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    # The page contains all of its code; markup injected through a name is neither fetched nor run.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+
+
+class ControlApi:
+    """
+    Answers every request outside the API's own paths.
+
+    Args:
+        controls: The controls that the requests call.
+        allows: Returns whether web pages of another origin may send requests.
+        token: The bearer token that a client needs; `None` for none.
+        url: Returns the base URL of the API, which has a port once the emulator listens.
+    """
+
+    def __init__(
+        self,
+        controls: Controls,
+        allows: Callable[[str | None], bool],
+        token: str | None,
+        url: Callable[[], str],
+    ) -> None:
+        self._allows = allows
+        self._token = token
+        self._url = url
+        self._calls = {(call.method, call.name): call for call in calls(controls)}
+
+    def respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Response:
+        """Answer a request for the page, a description, the health or a control endpoint."""
+        path, looking = incoming.path, incoming.method in {"GET", "HEAD"}
+        if path == f"{_CONTROL_PATH}/health" and looking:
+            return encode(200, {"status": "ok", "url": self._url()}, _SECURITY)
+        token = self._token
+        if token is None and not self._is_local(headers):
+            return _error(403, "forbidden", "The control API answers only this machine and allowed origins")
+        if path == "/" and looking:
+            return _file("page.html", "text/html; charset=utf-8")
+        if path == "/openapi.yaml" and looking:
+            return _file("openapi.yaml", "application/yaml")
+        if path == f"{_CONTROL_PATH}/openapi.json" and looking:
+            return encode(200, describe(self._calls.values(), secured=token is not None), _SECURITY)
+        if not path.startswith(f"{_CONTROL_PATH}/"):
+            return _error(404, "not_found", "Not found: the API is under /api/v1, control under /_emulator/")
+        if token is not None and not _carries(headers, token):
+            return _error(401, "unauthorized", "The control API needs its token as a bearer token")
+        return self._control(incoming, path.removeprefix(_CONTROL_PATH).strip("/"))
+
+    def _control(self, incoming: Incoming, name: str) -> Response:
+        call = self._calls.get(("GET" if incoming.method == "HEAD" else incoming.method, name))
+        if call is None:
+            allowed = [method for method, known in self._calls if known == name]
+            if allowed:
+                return _error(
+                    405, "method_not_allowed", "Method not allowed", headers={"Allow": ", ".join(allowed)}
+                )
+            return _error(
+                404, "not_found", f"Not found; {_CONTROL_PATH}/openapi.json describes what there is"
+            )
+        try:
+            return encode(200, call.run(**_given(call, incoming)), _SECURITY)
+        except json.JSONDecodeError as exc:
+            return _error(400, "invalid_json", f"The body is not JSON: {exc}")
+        except msgspec.ValidationError as exc:
+            return _invalid(str(exc))
+        except Refusal as refusal:
+            return _error(refusal.status, "refused", str(refusal.body["error"]), refusal.body.get("field"))
+        except KeyError as exc:
+            return _error(404, "not_found", f"there is no {exc.args[0]!r}")
+        except (ValueError, ArithmeticError) as exc:
+            return _error(400, "invalid_value", str(exc))
+
+    def _is_local(self, headers: Mapping[str, str]) -> bool:
+        host, origin = headers.get("Host", ""), headers.get("Origin")
+        known = urlsplit(f"//{host}").hostname in _LOOPBACK
+        return known and (origin in {None, f"http://{host}"} or self._allows(origin))
+
+
+def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:
+    """
+    Return the fields of a request that were given or have a default.
+
+    Raises:
+        ValidationError: A field is missing, unknown or of another type.
+        JSONDecodeError: The body is not JSON.
+    """
+    if incoming.method in {"GET", "HEAD"}:
+        fields = msgspec.convert(incoming.query, call.fields, strict=False)
+    else:
+        try:
+            body = json.loads(incoming.payload) if incoming.payload.strip() else {}
+        except (UnicodeDecodeError, RecursionError):
+            raise json.JSONDecodeError("it is not UTF-8, or too deep", "", 0) from None
+        fields = msgspec.convert(body, call.fields)
+    given = {name: getattr(fields, name) for name in call.fields.__struct_fields__}
+    return {name: value for name, value in given.items() if value is not msgspec.UNSET}
+
+
+def _carries(headers: Mapping[str, str], token: str) -> bool:
+    scheme, _, given = headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+
+
+def _file(name: str, content_type: str) -> Response:
+    content = resources.files("stacks_pulumi.emulator").joinpath(name).read_bytes()
+    return Response(200, content, {"Content-Type": content_type, **_SECURITY})
+
+
+def _invalid(text: str) -> Response:
+    """Return the response for an invalid body, from msgspec's error text."""
+    reason, _, where = text.partition(" - at `$")
+    named = re.search(r"(missing required|unknown) field `(\w+)`", reason)
+    inner = where.rstrip("`").lstrip(".")
+    if named is None:
+        field = inner or None
+        return _error(400, "invalid_type", f"{field}: {reason}" if field else f"The body: {reason}", field)
+    code, field = named[1].partition(" ")[0] + "_field", ".".join(filter(None, (inner, named[2])))
+    return _error(400, code, f"{'Missing' if code == 'missing_field' else 'Unknown'} field {field}", field)
+
+
+def _error(
+    status: int, code: str, text: str, field: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    body = {"error": text, "code": code}
+    return encode(
+        status, body if field is None else {**body, "field": field}, {**(headers or {}), **_SECURITY}
+    )
 
 
 @dataclass(frozen=True)
@@ -54,8 +178,8 @@ class ControlCall:
         summary: What it does.
         fields: The fields of its body, or of its query for GET.
         run: Takes the fields by name, carries out the call, and returns the response.
-        told: The description of each field.
-        offered: The allowed values of a field.
+        descriptions: The description of each field.
+        examples: The allowed values of a field.
     """
 
     method: str
@@ -63,8 +187,8 @@ class ControlCall:
     summary: str
     fields: type[msgspec.Struct]
     run: Callable[..., Any]
-    told: dict[str, str] = field(default_factory=dict)
-    offered: dict[str, list[str]] = field(default_factory=dict)
+    descriptions: dict[str, str] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
 
 
 class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
@@ -79,12 +203,12 @@ def calls(controls: Controls) -> list[ControlCall]:
 def _looks(controls: Controls) -> Iterator[ControlCall]:
     def requests(after: int = 0, operation: str | None = None) -> Any:
         """Return the request journal; optionally only the requests after a number, and of one operation."""
-        found = [
+        records = [
             logged_request(record.describe())
             for record in controls.requests
             if record.number > after and operation in {None, record.operation}
         ]
-        return {"requests": found, "calls": controls.api.log.counts()}
+        return {"requests": records, "calls": controls.api.log.counts()}
 
     yield ControlCall(
         "GET",
@@ -134,7 +258,7 @@ def _changes(controls: Controls) -> Iterator[ControlCall]:
         _summary(add),
         _fault_fields(),
         _then(add, answered(_faults)),
-        {**_told(add), "kind": "A kind of fault, or a status code."},
+        {**_descriptions(add), "kind": "A kind of fault, or a status code."},
         {"operation": ["*", *OPERATIONS], "kind": list(KINDS)},
     )
     yield _post("faults/clear", controls.faults.clear, answered(_faults))
@@ -145,7 +269,7 @@ def _changes(controls: Controls) -> Iterator[ControlCall]:
         _summary(shape),
         _fields(shape),
         _then(shape, answered(_shapes)),
-        offered={"operation": ["*", *sorted(OPEN)], "shape": list(SHAPES)},
+        examples={"operation": ["*", *sorted(OPEN)], "shape": list(SHAPES)},
     )
     yield _post("set_pace", controls.set_pace, answered(_pace))
     yield _post("new_account", controls.new_account, lambda account: {"account": account})
@@ -160,11 +284,11 @@ def _changes(controls: Controls) -> Iterator[ControlCall]:
         yield _post(change.__name__, change)
     load = msgspec.defstruct(
         "load",
-        [("containers", list[seeding.SeedContainer]), ("connections", list[seeding.SeedConnection], ())],
+        [("containers", list[SeedContainer]), ("connections", list[SeedConnection], ())],
         forbid_unknown_fields=True,
     )
     run = _then(controls.load, lambda ids: {"ids": ids})
-    yield ControlCall("POST", "load", _summary(controls.load), load, run, _told(controls.load))
+    yield ControlCall("POST", "load", _summary(controls.load), load, run, _descriptions(controls.load))
 
 
 def _drifts(controls: Controls) -> Iterator[ControlCall]:
@@ -174,12 +298,12 @@ def _drifts(controls: Controls) -> Iterator[ControlCall]:
 
 
 def _get(name: str, function: Callable[..., Any]) -> ControlCall:
-    return ControlCall("GET", name, _summary(function), _fields(function), function, _told(function))
+    return ControlCall("GET", name, _summary(function), _fields(function), function, _descriptions(function))
 
 
 def _post(name: str, function: Callable[..., Any], answer: Callable[[Any], Any] | None = None) -> ControlCall:
     run = _then(function, answer or (lambda _result: {"done": True}))
-    return ControlCall("POST", name, _summary(function), _fields(function), run, _told(function))
+    return ControlCall("POST", name, _summary(function), _fields(function), run, _descriptions(function))
 
 
 def _then(function: Callable[..., Any], answer: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -217,12 +341,12 @@ def _summary(function: Callable[..., Any]) -> str:
     return (inspect.getdoc(function) or "").partition("\n\n")[0].replace("\n", " ")
 
 
-def _told(function: Callable[..., Any]) -> dict[str, str]:
+def _descriptions(function: Callable[..., Any]) -> dict[str, str]:
     """Return the docstring's description of each parameter."""
     section = re.search(r"^Args:\n((?: {4}.*\n?)+)", inspect.getdoc(function) or "", re.MULTILINE)
-    found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section[1] if section else "", re.MULTILINE)
+    pairs = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section[1] if section else "", re.MULTILINE)
     # JSON's name for `None`.
-    return {name: re.sub(r"\s+", " ", text).replace("`None`", "null") for name, text in found}
+    return {name: re.sub(r"\s+", " ", text).replace("`None`", "null") for name, text in pairs}
 
 
 def _faults(controls: Controls) -> Any:
@@ -247,7 +371,7 @@ def _pace(controls: Controls) -> Any:
     return msgspec.to_builtins(controls.platform.pace)
 
 
-CODES = (
+_CODES = (
     "forbidden",
     "invalid_json",
     "invalid_type",
@@ -277,10 +401,10 @@ def describe(calls: Iterable[ControlCall], *, secured: bool) -> dict[str, Any]:
     bodies = [_inlined(schema, components) for schema in schemas]
     paths: dict[str, Any] = {}
     for call, body in zip(calls, bodies, strict=True):
-        for name, text in call.told.items():
+        for name, text in call.descriptions.items():
             if name in body["properties"]:
                 body["properties"][name]["description"] = text
-        for name, values in call.offered.items():
+        for name, values in call.examples.items():
             body["properties"][name]["examples"] = values
         paths.setdefault(f"/{call.name}", {})[call.method.lower()] = _operation(call, body)
     used = {it.__name__ for it in {call.fields for call in calls}}
@@ -304,7 +428,7 @@ def describe(calls: Iterable[ControlCall], *, secured: bool) -> dict[str, Any]:
                     "required": ["error", "code"],
                     "properties": {
                         "error": {"type": "string", "description": "One sentence."},
-                        "code": {"type": "string", "enum": list(CODES)},
+                        "code": {"type": "string", "enum": list(_CODES)},
                         "field": {"type": "string", "description": "The field with the error."},
                     },
                 },
@@ -317,21 +441,21 @@ def describe(calls: Iterable[ControlCall], *, secured: bool) -> dict[str, Any]:
 
 
 def _inlined(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
-    found = components[schema["$ref"].rpartition("/")[2]]
+    fields = components[schema["$ref"].rpartition("/")[2]]
     return {
         "type": "object",
         "properties": {
             name: dict(it) if "$ref" not in it else {"allOf": [it]}
-            for name, it in found["properties"].items()
+            for name, it in fields["properties"].items()
         },
-        "required": found["required"],
+        "required": fields["required"],
         "additionalProperties": False,
     }
 
 
 def _operation(call: ControlCall, body: dict[str, Any]) -> dict[str, Any]:
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    described: dict[str, Any] = {
+    operation: dict[str, Any] = {
         "operationId": call.name.replace("/", ".") if call.method == "POST" else f"get.{call.name}",
         "tags": [_tag(call)],
         "summary": call.summary.rstrip("."),
@@ -344,153 +468,17 @@ def _operation(call: ControlCall, body: dict[str, Any]) -> dict[str, Any]:
         },
     }
     if call.method == "GET":
-        described["parameters"] = [
+        operation["parameters"] = [
             {"name": name, "in": "query", "required": name in body["required"], "schema": schema}
             for name, schema in body["properties"].items()
         ]
     else:
-        described["requestBody"] = {
+        operation["requestBody"] = {
             "required": bool(body["required"]),
             "content": {"application/json": {"schema": body}},
         }
-    return described
+    return operation
 
 
 def _tag(call: ControlCall) -> str:
     return call.name.partition("/")[0] if "/" in call.name else "emulator"
-
-
-CONTROL_PATH = "/_emulator"
-
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_SECURITY = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    # The page contains all of its code; markup injected through a name is neither fetched nor run.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-}
-_HTML = "text/html; charset=utf-8"
-_YAML = "application/yaml"
-
-
-class ControlApi:
-    """
-    Answers every request outside the API's own paths.
-
-    Args:
-        controls: The controls that the requests call.
-        allows: Returns whether web pages of another origin may send requests.
-        token: The bearer token that a client needs; `None` for none.
-        url: Returns the base URL of the API, which has a port once the emulator listens.
-    """
-
-    def __init__(
-        self,
-        controls: Controls,
-        allows: Callable[[str | None], bool],
-        token: str | None,
-        url: Callable[[], str],
-    ) -> None:
-        self._allows = allows
-        self._token = token
-        self._url = url
-        self._calls = {(call.method, call.name): call for call in calls(controls)}
-
-    def respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Response:
-        """Answer a request for the page, a description, the health or a control endpoint."""
-        path, looking = incoming.path, incoming.method in {"GET", "HEAD"}
-        if path == f"{CONTROL_PATH}/health" and looking:
-            return encode(200, {"status": "ok", "url": self._url()}, _SECURITY)
-        token = self._token
-        if token is None and not self._is_local(headers):
-            return _error(403, "forbidden", "The control API answers only this machine and allowed origins")
-        if path == "/" and looking:
-            return _file("page.html", _HTML)
-        if path == "/openapi.yaml" and looking:
-            return _file("openapi.yaml", _YAML)
-        if path == f"{CONTROL_PATH}/openapi.json" and looking:
-            return encode(200, describe(self._calls.values(), secured=token is not None), _SECURITY)
-        if not path.startswith(f"{CONTROL_PATH}/"):
-            return _error(404, "not_found", "Not found: the API is under /api/v1, control under /_emulator/")
-        if token is not None and not _carries(headers, token):
-            return _error(401, "unauthorized", "The control API needs its token as a bearer token")
-        return self._control(incoming, path.removeprefix(CONTROL_PATH).strip("/"))
-
-    def _control(self, incoming: Incoming, name: str) -> Response:
-        call = self._calls.get(("GET" if incoming.method == "HEAD" else incoming.method, name))
-        if call is None:
-            allowed = [method for method, known in self._calls if known == name]
-            if allowed:
-                return _error(
-                    405, "method_not_allowed", "Method not allowed", headers={"Allow": ", ".join(allowed)}
-                )
-            return _error(404, "not_found", f"Not found; {CONTROL_PATH}/openapi.json describes what there is")
-        try:
-            return encode(200, call.run(**_given(call, incoming)), _SECURITY)
-        except json.JSONDecodeError as exc:
-            return _error(400, "invalid_json", f"The body is not JSON: {exc}")
-        except msgspec.ValidationError as exc:
-            return _invalid(str(exc))
-        except Refusal as refusal:
-            return _error(refusal.status, "refused", str(refusal.body["error"]), refusal.body.get("field"))
-        except KeyError as exc:
-            return _error(404, "not_found", f"there is no {exc.args[0]!r}")
-        except (ValueError, ArithmeticError) as exc:
-            return _error(400, "invalid_value", str(exc))
-
-    def _is_local(self, headers: Mapping[str, str]) -> bool:
-        host, origin = headers.get("Host", ""), headers.get("Origin")
-        known = urlsplit(f"//{host}").hostname in _LOOPBACK
-        return known and (origin in {None, f"http://{host}"} or self._allows(origin))
-
-
-def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:
-    """
-    Return the fields of a request that were given or have a default.
-
-    Raises:
-        ValidationError: A field is missing, unknown or of another type.
-        JSONDecodeError: The body is not JSON.
-    """
-    if incoming.method in {"GET", "HEAD"}:
-        found = msgspec.convert(incoming.query, call.fields, strict=False)
-    else:
-        try:
-            body = json.loads(incoming.payload) if incoming.payload.strip() else {}
-        except (UnicodeDecodeError, RecursionError):
-            raise json.JSONDecodeError("it is not UTF-8, or too deep", "", 0) from None
-        found = msgspec.convert(body, call.fields)
-    given = {name: getattr(found, name) for name in call.fields.__struct_fields__}
-    return {name: value for name, value in given.items() if value is not msgspec.UNSET}
-
-
-def _carries(headers: Mapping[str, str], token: str) -> bool:
-    scheme, _, given = headers.get("Authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
-
-
-def _file(name: str, content_type: str) -> Response:
-    content = resources.files("stacks_pulumi.emulator").joinpath(name).read_bytes()
-    return Response(200, content, {"Content-Type": content_type, **_SECURITY})
-
-
-def _invalid(text: str) -> Response:
-    """Return the response for an invalid body, from msgspec's error text."""
-    reason, _, where = text.partition(" - at `$")
-    named = re.search(r"(missing required|unknown) field `(\w+)`", reason)
-    inner = where.rstrip("`").lstrip(".")
-    if named is None:
-        field = inner or None
-        return _error(400, "invalid_type", f"{field}: {reason}" if field else f"The body: {reason}", field)
-    code, field = named[1].partition(" ")[0] + "_field", ".".join(filter(None, (inner, named[2])))
-    return _error(400, code, f"{'Missing' if code == 'missing_field' else 'Unknown'} field {field}", field)
-
-
-def _error(
-    status: int, code: str, text: str, field: str | None = None, headers: dict[str, str] | None = None
-) -> Response:
-    body = {"error": text, "code": code}
-    return encode(
-        status, body if field is None else {**body, "field": field}, {**(headers or {}), **_SECURITY}
-    )

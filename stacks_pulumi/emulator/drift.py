@@ -1,37 +1,216 @@
 """
-Changes outside of a program: in the dashboard, or by accident.
+What happens without an API request: changes in the dashboard or by accident, and seed data.
 
-They need no key, no scope and no cap, and take effect immediately.
-
-Seed data: containers and their child resources, without requests, scopes, caps or waiting.
+It needs no key, no scope and no cap, and takes effect immediately.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator import access, backups, connections, containers, keys, vpn
-from stacks_pulumi.emulator import platform as settling
-from stacks_pulumi.emulator import validation as argument_checks
+from stacks_pulumi.emulator import access, backups, connections, containers, keys, validation, vpn
+from stacks_pulumi.emulator.platform import UNHEALTHY, Platform, change_status, remove_container
 from stacks_pulumi.emulator.state import AllowedIp, ApiKey, Backup, Connection, Container
-from stacks_pulumi.emulator.validation import validated
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from stacks_pulumi.emulator.platform import Platform
-
-__all__ = ["Drift"]
+__all__ = ["Drift", "SeedConnection", "SeedContainer", "load"]
 
 _T = TypeVar("_T")
 _Entry: TypeAlias = _T | Mapping[str, Any]
 
 __all__ = ["SeedConnection", "SeedContainer", "load"]
+
+
+class Drift:
+    """
+    Changes without an API request.
+
+    Containers are given by name or id. Every method raises `KeyError` for an unknown object, `ValueError` for an
+    invalid value, and `Refusal` if the platform would refuse the change in the dashboard too.
+
+    Args:
+        platform: The platform.
+        changed: Called after every change.
+    """
+
+    def __init__(self, platform: Platform, changed: Callable[[], None]) -> None:
+        self._platform = platform
+        self._changed = changed
+
+    def stop(self, container: str) -> None:
+        """Stop a container."""
+        self._enter(container, "stopped")
+
+    def start(self, container: str) -> None:
+        """Start a container; a failure that was set for it no longer applies."""
+        with self._platform.lock:
+            self._find(container).error = None
+            self._enter(container, "running")
+
+    def fail(self, container: str, error: str = "the process was killed: out of memory") -> None:
+        """Let a container crash: its status is then `error`."""
+        error = validation.text("error", error)
+        with self._platform.lock:
+            self._find(container).error = error
+            self._enter(container, "error")
+
+    def delete(self, container: str) -> None:
+        """Delete a container with its backups and connections immediately."""
+        with self._platform.lock:
+            it = self._find(container)
+            containers.delete(self._platform, it)
+            remove_container(self._platform.state, it)
+            self._changed()
+
+    def recreate(self, container: str, template: str | None = None, plan: str | None = None) -> Container:
+        """
+        Delete a container and create another one with the same name, one second later on the clock; it then boots.
+
+        Args:
+            container: Its name or id.
+            template: Template of the new container; by default the same.
+            plan: Plan of the new container; by default the same.
+        """
+        with self._platform.lock:
+            old = self._find(container)
+            body: dict[str, Any] = {
+                "name": old.name,
+                "template": template or old.template,
+                # A VPN has a separate plan, which a create request cannot name.
+                "plan": plan or (old.plan if old.plan in catalog.PLANS else None),
+                "additional_storage_tier": old.storage_tier if template is None and plan is None else None,
+            }
+            wanted = validation.valid_create(
+                {name: value for name, value in body.items() if value is not None}
+            )
+            self.delete(old.id)
+            # Real creations with the same name are at least a second apart, although the API's times have milliseconds.
+            self._platform.clock.advance(1.0)
+            new = containers.add(self._platform, old.account, wanted, created_by="dashboard")
+            self._changed()
+            return new
+
+    def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
+        """Change a container's plan and additional storage, which no API key can do."""
+        tier = validation.count("additional_storage_tier", additional_storage_tier)
+        if plan not in catalog.PLANS:
+            raise KeyError(plan)
+        if tier not in {None, *catalog.STORAGE_TIERS}:
+            raise KeyError(tier)
+        with self._platform.lock:
+            it = self._find(container)
+            it.plan, it.storage_tier = plan, tier
+            it.updated_at = self._platform.clock.now()
+            self._changed()
+
+    def set_external_access(self, container: str, *, enabled: bool) -> None:
+        """Turn external access on or off."""
+        with self._platform.lock:
+            access.set_access(self._platform, self._find(container), enabled)
+            self._changed()
+
+    def allow_ip(
+        self,
+        container: str,
+        ip_address: str,
+        description: str | None = None,
+        service_type: str | None = None,
+    ) -> AllowedIp:
+        """Allow an address."""
+        fields = {"ip_address": ip_address, "description": description, "service_type": service_type}
+        with self._platform.lock:
+            body = {name: value for name, value in fields.items() if value is not None}
+            entry = access.add_ip(self._platform, self._find(container), body)
+            self._changed()
+            return entry
+
+    def remove_ip(self, container: str, ip_address: str) -> None:
+        """Remove an address from the list, even the last one."""
+        with self._platform.lock:
+            it = self._find(container)
+            entry = next((ip for ip in it.allowed_ips if ip.ip_address == ip_address), None)
+            if entry is None:
+                raise KeyError(ip_address)
+            access.remove_ip(it, entry.id, force=True)
+            self._changed()
+
+    def connect(self, source: str, target: str, name: str) -> Connection:
+        """Connect two running containers."""
+        with self._platform.lock:
+            connection = connections.create(self._platform, self._find(source), self._find(target), name)
+            self._changed()
+            return connection
+
+    def disconnect(self, source: str, name: str) -> None:
+        """Delete a connection of a source by its name."""
+        with self._platform.lock:
+            for connection in connections.outgoing(self._platform, self._find(source)):
+                if connection.name == name:
+                    connections.delete(self._platform, connection)
+                    self._changed()
+                    return
+        raise KeyError(name)
+
+    def unpin(self, backup: int) -> None:
+        """Unpin a backup."""
+        with self._platform.lock:
+            backups.pin(self._backup(backup), pinned=False)
+            self._changed()
+
+    def delete_backup(self, backup: int) -> None:
+        """Delete a backup."""
+        with self._platform.lock:
+            backups.delete(self._platform, self._backup(backup))
+            self._changed()
+
+    def add_vpn_client(self, container: str, name: str) -> None:
+        """Add a device to a VPN."""
+        with self._platform.lock:
+            vpn.add(self._platform, self._find(container), name)
+            self._changed()
+
+    def remove_vpn_client(self, container: str, name: str) -> None:
+        """Remove a device from a VPN."""
+        with self._platform.lock:
+            vpn.remove(self._find(container), name)
+            self._changed()
+
+    def revoke_key(self, label: str) -> None:
+        """Revoke a key, immediately and permanently."""
+        with self._platform.lock:
+            self._platform.state.key(label).revoked = True
+            self._changed()
+
+    def set_payment_method(self, account: str, *, present: bool) -> None:
+        """Add or remove an account's payment method."""
+        with self._platform.lock:
+            self._platform.state.accounts[account].payment_method = validation.flag("present", present)
+            self._changed()
+
+    def set_capacity(self, containers_left: int | None) -> None:
+        """Limit how many more containers can be created on all accounts together; `None` for no limit."""
+        with self._platform.lock:
+            self._platform.state.capacity = validation.count("containers_left", containers_left, least=0)
+            self._changed()
+
+    def _find(self, container: str) -> Container:
+        self._platform.settle()
+        return self._platform.state.container(container)
+
+    def _backup(self, backup: int) -> Backup:
+        self._platform.settle()
+        return self._platform.state.backups[backup]
+
+    def _enter(self, container: str, status: str) -> None:
+        with self._platform.lock:
+            it = self._find(container)
+            change_status(it, status, self._platform.clock.now())
+            it.next, it.booting = None, False
+            self._changed()
 
 
 class SeedContainer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -80,7 +259,7 @@ def load(
     platform.settle()
     before = copy.deepcopy(platform.state)
     try:
-        made = [_container(platform, it.account or account, it) for it in ready]
+        ids = [_add(platform, it.account or account, it) for it in ready]
         for it in links:
             connections.create(
                 platform, platform.state.container(it.source), platform.state.container(it.target), it.name
@@ -88,220 +267,34 @@ def load(
     except BaseException:
         platform.state = before
         raise
-    for made_id in made:
-        platform.state.containers[made_id].env_pending = False
-    return made
+    for container_id in ids:
+        platform.state.containers[container_id].env_pending = False
+    return ids
 
 
 def _converted(entry: _Entry[_T], kind: type[_T]) -> _T:
     return entry if isinstance(entry, kind) else msgspec.convert(entry, kind)
 
 
-def _container(platform: Platform, account: str, wanted: SeedContainer) -> str:
+def _add(platform: Platform, account: str, wanted: SeedContainer) -> str:
     # A separate key, so that the containers do not count against the cap of a real one.
     owner = ApiKey("seed", "", platform.state.accounts[account].id, list(keys.SCOPES))
     fields = ("name", "template", "plan", "additional_storage_tier")
     body: dict[str, Any] = {name: getattr(wanted, name) for name in fields}
-    made = containers.create(platform, owner, {name: it for name, it in body.items() if it is not None})
-    made.next, made.booting = None, False
-    settling.enter(made, "running", platform.clock.now())
+    container = containers.create(platform, owner, {name: it for name, it in body.items() if it is not None})
+    container.next, container.booting = None, False
+    change_status(container, "running", platform.clock.now())
     for name in wanted.vpn_clients:
-        vpn.add(platform, made, name)
+        vpn.add(platform, container, name)
     if wanted.allowed_ips is not None:
-        access.set_access(platform, made, enabled=True)
+        access.set_access(platform, container, enabled=True)
         for address in wanted.allowed_ips:
-            access.add_ip(platform, made, {"ip_address": address})
+            access.add_ip(platform, container, {"ip_address": address})
     for _ in range(wanted.backups):
-        backups.trigger(platform, made).due = platform.clock.now()
+        backups.trigger(platform, container).due = platform.clock.now()
     platform.settle()
     if wanted.status == "error":
-        made.error = "the service did not become healthy in time"
+        container.error = UNHEALTHY
     if wanted.status != "running":
-        settling.enter(made, wanted.status, platform.clock.now())
-    return made.id
-
-
-class Drift:
-    """
-    Changes without an API request.
-
-    Containers are given by name or id. Every method raises `KeyError` for an unknown object, `ValueError` for an
-    invalid value, and `Refusal` if the platform would refuse the change in the dashboard too.
-
-    Args:
-        platform: The platform.
-        changed: Called after every change.
-    """
-
-    def __init__(self, platform: Platform, changed: Callable[[], None]) -> None:
-        self._platform = platform
-        self._changed = changed
-
-    def stop(self, container: str) -> None:
-        """Stop a container."""
-        self._enter(container, "stopped")
-
-    def start(self, container: str) -> None:
-        """Start a container; a failure that was set for it no longer applies."""
-        with self._platform.lock:
-            self._find(container).error = None
-            self._enter(container, "running")
-
-    def fail(self, container: str, error: str = "the process was killed: out of memory") -> None:
-        """Let a container crash: its status is then `error`."""
-        error = argument_checks.text("error", error)
-        with self._platform.lock:
-            self._find(container).error = error
-            self._enter(container, "error")
-
-    def delete(self, container: str) -> None:
-        """Delete a container with its backups and connections immediately."""
-        with self._platform.lock:
-            found = self._find(container)
-            containers.delete(self._platform, found)
-            settling.remove(self._platform.state, found)
-            self._changed()
-
-    def recreate(self, container: str, template: str | None = None, plan: str | None = None) -> Container:
-        """
-        Delete a container and create another one with the same name, one second later on the clock; it then boots.
-
-        Args:
-            container: Its name or id.
-            template: Template of the new container; by default the same.
-            plan: Plan of the new container; by default the same.
-        """
-        with self._platform.lock:
-            old = self._find(container)
-            body: dict[str, Any] = {
-                "name": old.name,
-                "template": template or old.template,
-                # A VPN has a separate plan, which a create request cannot name.
-                "plan": plan or (old.plan if old.plan in catalog.PLANS else None),
-                "additional_storage_tier": old.storage_tier if template is None and plan is None else None,
-            }
-            wanted = validated({name: value for name, value in body.items() if value is not None})
-            self.delete(old.id)
-            # Real creations with the same name are at least a second apart, although the API's times have milliseconds.
-            self._platform.clock.advance(1.0)
-            made = containers.make(self._platform, old.account, wanted, created_by="dashboard")
-            self._changed()
-            return made
-
-    def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
-        """Change a container's plan and additional storage, which no API key can do."""
-        tier = argument_checks.count("additional_storage_tier", additional_storage_tier)
-        if plan not in catalog.PLANS:
-            raise KeyError(plan)
-        if tier not in {None, *catalog.STORAGE_TIERS}:
-            raise KeyError(tier)
-        with self._platform.lock:
-            found = self._find(container)
-            found.plan, found.storage_tier = plan, tier
-            found.updated_at = self._platform.clock.now()
-            self._changed()
-
-    def set_external_access(self, container: str, *, enabled: bool) -> None:
-        """Turn external access on or off."""
-        with self._platform.lock:
-            access.set_access(self._platform, self._find(container), enabled)
-            self._changed()
-
-    def allow_ip(
-        self,
-        container: str,
-        ip_address: str,
-        description: str | None = None,
-        service_type: str | None = None,
-    ) -> AllowedIp:
-        """Allow an address."""
-        fields = {"ip_address": ip_address, "description": description, "service_type": service_type}
-        with self._platform.lock:
-            body = {name: value for name, value in fields.items() if value is not None}
-            entry = access.add_ip(self._platform, self._find(container), body)
-            self._changed()
-            return entry
-
-    def remove_ip(self, container: str, ip_address: str) -> None:
-        """Remove an address from the list, even the last one."""
-        with self._platform.lock:
-            found = self._find(container)
-            entry = next((ip for ip in found.allowed_ips if ip.ip_address == ip_address), None)
-            if entry is None:
-                raise KeyError(ip_address)
-            access.remove_ip(found, entry.id, force=True)
-            self._changed()
-
-    def connect(self, source: str, target: str, name: str) -> Connection:
-        """Connect two running containers."""
-        with self._platform.lock:
-            made = connections.create(self._platform, self._find(source), self._find(target), name)
-            self._changed()
-            return made
-
-    def disconnect(self, source: str, name: str) -> None:
-        """Delete a connection of a source by its name."""
-        with self._platform.lock:
-            for made in connections.outgoing(self._platform, self._find(source)):
-                if made.name == name:
-                    connections.delete(self._platform, made)
-                    self._changed()
-                    return
-        raise KeyError(name)
-
-    def unpin(self, backup: int) -> None:
-        """Unpin a backup."""
-        with self._platform.lock:
-            backups.pin(self._backup(backup), pinned=False)
-            self._changed()
-
-    def delete_backup(self, backup: int) -> None:
-        """Delete a backup."""
-        with self._platform.lock:
-            backups.delete(self._platform, self._backup(backup))
-            self._changed()
-
-    def add_vpn_client(self, container: str, name: str) -> None:
-        """Add a device to a VPN."""
-        with self._platform.lock:
-            vpn.add(self._platform, self._find(container), name)
-            self._changed()
-
-    def remove_vpn_client(self, container: str, name: str) -> None:
-        """Remove a device from a VPN."""
-        with self._platform.lock:
-            vpn.remove(self._find(container), name)
-            self._changed()
-
-    def revoke_key(self, label: str) -> None:
-        """Revoke a key, immediately and permanently."""
-        with self._platform.lock:
-            self._platform.state.key(label).revoked = True
-            self._changed()
-
-    def set_payment_method(self, account: str, *, present: bool) -> None:
-        """Add or remove an account's payment method."""
-        with self._platform.lock:
-            self._platform.state.accounts[account].payment_method = argument_checks.flag("present", present)
-            self._changed()
-
-    def set_capacity(self, containers_left: int | None) -> None:
-        """Limit how many more containers can be created on all accounts together; `None` for no limit."""
-        with self._platform.lock:
-            self._platform.state.capacity = argument_checks.count("containers_left", containers_left, least=0)
-            self._changed()
-
-    def _find(self, container: str) -> Container:
-        self._platform.settle()
-        return self._platform.state.container(container)
-
-    def _backup(self, backup: int) -> Backup:
-        self._platform.settle()
-        return self._platform.state.backups[backup]
-
-    def _enter(self, container: str, status: str) -> None:
-        with self._platform.lock:
-            found = self._find(container)
-            settling.enter(found, status, self._platform.clock.now())
-            found.next, found.booting = None, False
-            self._changed()
+        change_status(container, wanted.status, platform.clock.now())
+    return container.id

@@ -1,5 +1,5 @@
 """
-Faults: a queue of failures for certain requests, and a record of those that fired.
+Faults: a queue of failures for certain requests, what each kind does to a response, and a record of those that fired.
 
 A fault waits in the queue of its operation until a request matches it; of several matching faults, the oldest is used.
 A test ends with `assert_none_left`: without it, a test whose fault never fired would pass.
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from stacks_pulumi.emulator import validation as argument_checks
+from stacks_pulumi.emulator import validation
 from stacks_pulumi.emulator.answers import Response, encode
 
 __all__ = ["KINDS", "OPTION_TYPES", "Fault", "Faults", "Fired", "instead", "spoil"]
@@ -137,18 +137,19 @@ class Fired:
     path: str
 
 
-@dataclass
 class Faults:
-    """The queues of one emulator."""
+    """
+    The queue of one emulator.
 
-    _queue: list[Fault] = field(default_factory=list)
-    _fired: list[Fired] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _operations: frozenset[str] = frozenset()
+    Args:
+        operations: Those that a fault can be for: a fault with a misspelt operation would never fire.
+    """
 
-    def know(self, operations: frozenset[str]) -> None:
-        """Accept faults only for these operations: a fault with a misspelt operation would never fire."""
+    def __init__(self, operations: frozenset[str]) -> None:
         self._operations = operations
+        self._queue: list[Fault] = []
+        self._fired: list[Fired] = []
+        self._lock = threading.Lock()
 
     def add(
         self,
@@ -180,7 +181,7 @@ class Faults:
                 options.setdefault("code", code)
         if kind not in KINDS:
             raise ValueError(f"no such fault: {kind}; there are {', '.join(KINDS)}, and status codes")
-        if operation != "*" and self._operations and operation not in self._operations:
+        if operation not in {"*", *self._operations}:
             raise ValueError(
                 f"no such operation: {operation}; there are {', '.join(sorted(self._operations))}"
             )
@@ -192,13 +193,11 @@ class Faults:
             if value != KINDS[kind][name] and not isinstance(value, OPTION_TYPES.get(name, (object,))):
                 raise ValueError(f"the option {name} of {kind} cannot be {value!r}")
         if "seconds" in options:
-            argument_checks.seconds("seconds", options["seconds"])
+            validation.seconds("seconds", options["seconds"])
         if options.get("part", "body") not in {"headers", "body"}:
             raise ValueError(f"part must be headers or body, not {options['part']!r}")
-        times, match = (
-            argument_checks.count("times", times),
-            None if match is None else argument_checks.text("match", match),
-        )
+        times = validation.count("times", times)
+        match = None if match is None else validation.text("match", match)
         fault = Fault(operation, kind, {**KINDS[kind], **options}, times, match)
         with self._lock:
             self._queue.append(fault)

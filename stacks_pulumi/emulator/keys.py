@@ -1,9 +1,8 @@
 """
-Rules of keys: account, scopes and spending caps (guide, "Permissions", "Spending Caps").
+Keys: their account, scopes, spending caps and rate limits (guide, "Permissions", "Spending Caps", "Rate Limiting").
 
-The rate limit of each key (guide, "Rate Limiting").
-
-The window uses real time, not the driven clock: clients compare `X-RateLimit-Reset` with their own clock.
+A cap counts by calendar month of the driven clock. The window of a rate limit uses real time, because clients compare
+`X-RateLimit-Reset` with their own clock.
 """
 
 from __future__ import annotations
@@ -12,16 +11,13 @@ import hashlib
 import math
 import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from stacks_pulumi.emulator.answers import Refusal
 from stacks_pulumi.emulator.platform import month
 from stacks_pulumi.emulator.state import Account, ApiKey, State
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 __all__ = [
     "CREATE",
@@ -35,16 +31,158 @@ __all__ = [
     "authenticate",
     "charge",
     "check_cap",
+    "check_scope",
     "first_secret",
     "issue",
     "lookup",
     "open_account",
-    "require",
     "spent",
 ]
 
+READ = "containers:read"
+CREATE = "containers:create"
+MANAGE = "containers:manage"
+DELETE = "containers:delete"
+SCOPES = (READ, CREATE, MANAGE, DELETE)
+"""Every scope, in the guide's order."""
+
+_PREFIX = "sk_stacks_"
+
 UNLIMITED = 1_000_000
 """The limit in the headers for a key without one, so that clients do not apply their default of 60 a minute."""
+
+
+def open_account(state: State) -> Account:
+    """Add an account."""
+    account = Account(f"usr-{state.derive('account', state.count('account'))[:8]}")
+    state.accounts[account.id] = account
+    return account
+
+
+def issue(
+    state: State,
+    account: str,
+    *,
+    scopes: Iterable[str] = SCOPES,
+    spending_cap: Decimal | None = None,
+    rate_limit: int | None = None,
+    label: str | None = None,
+    secret: str | None = None,
+) -> str:
+    """
+    Create a key of an account, as the dashboard does.
+
+    Args:
+        state: The state to add it to.
+        account: Id of the account.
+        scopes: The scopes of the key.
+        spending_cap: US dollars a calendar month.
+        rate_limit: Requests in a window.
+        label: The key's name in logs; by default `key-N`.
+        secret: The key itself; by default derived from the seed.
+
+    Returns:
+        The key. It is not stored and cannot be requested again.
+
+    Raises:
+        ValueError: A scope or the account does not exist, or the label is taken.
+    """
+    wanted = list(dict.fromkeys(scopes))
+    unknown = [scope for scope in wanted if scope not in SCOPES]
+    if unknown:
+        raise ValueError(f"no such scope: {', '.join(unknown)}; there are {', '.join(SCOPES)}")
+    if account not in state.accounts:
+        raise ValueError(f"no such account: {account}; there are {', '.join(state.accounts)}")
+    if label is not None and any(key.label == label for key in state.keys):
+        raise ValueError(f"there is a key labelled {label} already")
+    number = state.count("key")
+    secret = secret or _PREFIX + state.derive("key", number)
+    key = ApiKey(label or f"key-{number}", _sha256(secret), account, wanted, spending_cap, rate_limit)
+    state.keys.append(key)
+    return secret
+
+
+def authenticate(state: State, authorization: str | None) -> ApiKey:
+    """
+    Return the key of a request.
+
+    Raises:
+        Refusal: 401 with the guide's body, which is the same for a missing, a malformed and a revoked key.
+    """
+    scheme, _, secret = (authorization or "").partition(" ")
+    key = lookup(state, secret.strip())
+    if scheme.lower() == "bearer" and key is not None and not key.revoked:
+        return key
+    # assumed: a request without a key gets the body that the guide shows for an invalid one.
+    raise Refusal(401, {"error": "Invalid API key"})
+
+
+def lookup(state: State, secret: str) -> ApiKey | None:
+    """Return the record of a key, or `None`."""
+    sha256 = _sha256(secret)
+    return next((key for key in state.keys if key.sha256 == sha256), None)
+
+
+def first_secret(state: State) -> str:
+    """Return the first key of an emulator with this seed; it is the same on every start."""
+    return _PREFIX + state.derive("key", "first")
+
+
+def check_scope(key: ApiKey, scope: str) -> None:
+    """
+    Check a scope.
+
+    Raises:
+        Refusal: 403 with the scope needed and the scopes held (guide, "Common Error Responses").
+    """
+    if scope not in key.scopes:
+        raise Refusal(
+            403,
+            {
+                "error": f"API key lacks required scope: {scope}",
+                "required_scope": scope,
+                "key_scopes": list(key.scopes),
+            },
+        )
+
+
+def spent(key: ApiKey, now: float) -> Decimal:
+    """Return the amount spent with a key in the calendar month of `now`."""
+    return key.spent.get(month(now), Decimal(0))
+
+
+def check_cap(key: ApiKey, price: Decimal, now: float) -> None:
+    """
+    Check that a price does not exceed the rest of the cap.
+
+    Raises:
+        Refusal: 402 with cap and spending (guide, "Common Error Responses").
+    """
+    if key.spending_cap is None or spent(key, now) + price <= key.spending_cap:
+        return
+    raise Refusal(
+        402,
+        {
+            "error": "Monthly spending cap reached",
+            "spending_cap": float(key.spending_cap),
+            "amount_spent": float(spent(key, now)),
+            "message": f"Your API key spending cap of ${key.spending_cap:.2f}/month has been reached.",
+        },
+    )
+
+
+def charge(key: ApiKey, price: Decimal, now: float) -> None:
+    """
+    Count a new container against the key's month.
+
+    A deletion does not reduce the amount: the cap limits the price of all containers created in a month.
+    """
+    # assumed: the container's whole monthly price counts from its creation.
+    key.spent[month(now)] = spent(key, now) + price
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -126,153 +264,3 @@ class RateLimiter:
         if now >= end or end - now > self.seconds:
             end, used = now + self.seconds, 0
         return now, end, used
-
-
-READ = "containers:read"
-CREATE = "containers:create"
-MANAGE = "containers:manage"
-DELETE = "containers:delete"
-SCOPES = (READ, CREATE, MANAGE, DELETE)
-"""Every scope, in the guide's order."""
-
-_PREFIX = "sk_stacks_"
-
-
-def open_account(state: State, account_id: str | None = None) -> Account:
-    """
-    Add an account.
-
-    Args:
-        state: The state to add it to.
-        account_id: Its id; by default derived from the seed.
-    """
-    number = state.count("account")
-    account = Account(account_id or f"usr-{state.derive('account', number)[:8]}")
-    state.accounts[account.id] = account
-    return account
-
-
-def issue(
-    state: State,
-    account: str,
-    *,
-    scopes: Iterable[str] = SCOPES,
-    spending_cap: Decimal | None = None,
-    rate_limit: int | None = None,
-    label: str | None = None,
-    secret: str | None = None,
-) -> str:
-    """
-    Create a key of an account, as the dashboard does.
-
-    Args:
-        state: The state to add it to.
-        account: Id of the account.
-        scopes: The scopes of the key.
-        spending_cap: US dollars a calendar month.
-        rate_limit: Requests in a window.
-        label: The key's name in logs; by default `key-N`.
-        secret: The key itself; by default derived from the seed.
-
-    Returns:
-        The key. It is not stored and cannot be requested again.
-
-    Raises:
-        ValueError: A scope or the account does not exist, or the label is taken.
-    """
-    wanted = list(dict.fromkeys(scopes))
-    unknown = [scope for scope in wanted if scope not in SCOPES]
-    if unknown:
-        raise ValueError(f"no such scope: {', '.join(unknown)}; there are {', '.join(SCOPES)}")
-    if account not in state.accounts:
-        raise ValueError(f"no such account: {account}; there are {', '.join(state.accounts)}")
-    if label is not None and any(key.label == label for key in state.keys):
-        raise ValueError(f"there is a key labelled {label} already")
-    number = state.count("key")
-    secret = secret or _PREFIX + state.derive("key", number)
-    key = ApiKey(label or f"key-{number}", _sha256(secret), account, wanted, spending_cap, rate_limit)
-    state.keys.append(key)
-    return secret
-
-
-def authenticate(state: State, authorization: str | None) -> ApiKey:
-    """
-    Return the key of a request.
-
-    Raises:
-        Refusal: 401 with the guide's body, which is the same for a missing, a malformed and a revoked key.
-    """
-    scheme, _, secret = (authorization or "").partition(" ")
-    key = lookup(state, secret.strip())
-    if scheme.lower() == "bearer" and key is not None and not key.revoked:
-        return key
-    # assumed: a request without a key gets the body that the guide shows for an invalid one.
-    raise Refusal(401, {"error": "Invalid API key"})
-
-
-def lookup(state: State, secret: str) -> ApiKey | None:
-    """Return the record of a key, or `None`."""
-    sha256 = _sha256(secret)
-    return next((key for key in state.keys if key.sha256 == sha256), None)
-
-
-def first_secret(state: State) -> str:
-    """Return the first key of an emulator with this seed; it is the same on every start."""
-    return _PREFIX + state.derive("key", "first")
-
-
-def require(key: ApiKey, scope: str) -> None:
-    """
-    Check a scope.
-
-    Raises:
-        Refusal: 403 with the scope needed and the scopes held (guide, "Common Error Responses").
-    """
-    if scope not in key.scopes:
-        raise Refusal(
-            403,
-            {
-                "error": f"API key lacks required scope: {scope}",
-                "required_scope": scope,
-                "key_scopes": list(key.scopes),
-            },
-        )
-
-
-def spent(key: ApiKey, now: float) -> Decimal:
-    """Return the amount spent with a key in the calendar month of `now`."""
-    return key.spent.get(month(now), Decimal(0))
-
-
-def check_cap(key: ApiKey, price: Decimal, now: float) -> None:
-    """
-    Check that a price does not exceed the rest of the cap.
-
-    Raises:
-        Refusal: 402 with cap and spending (guide, "Common Error Responses").
-    """
-    if key.spending_cap is None or spent(key, now) + price <= key.spending_cap:
-        return
-    raise Refusal(
-        402,
-        {
-            "error": "Monthly spending cap reached",
-            "spending_cap": float(key.spending_cap),
-            "amount_spent": float(spent(key, now)),
-            "message": f"Your API key spending cap of ${key.spending_cap:.2f}/month has been reached.",
-        },
-    )
-
-
-def charge(key: ApiKey, price: Decimal, now: float) -> None:
-    """
-    Count a new container against the key's month.
-
-    A deletion does not reduce the amount: the cap limits the price of all containers created in a month.
-    """
-    # assumed: the container's whole monthly price counts from its creation.
-    key.spent[month(now)] = spent(key, now) + price
-
-
-def _sha256(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

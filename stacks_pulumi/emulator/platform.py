@@ -1,12 +1,9 @@
 """
-The emulated platform: its state, clock, durations, and which rules are strict.
+The platform: what the rules read and change, its clock, and what happens when time passes.
 
-The rules of each noun are functions in their own module (`containers`, `access`, `connections`, `backups`, `vpn`).
-Their first argument is the platform, and they do not depend on HTTP.
-
-The clock for containers, backups and caps: the wall clock and the seconds that a test adds to it.
-
-Events that depend on time: boots and deletions end, backups are made, completed and cleaned up.
+The rules of each noun are functions in its own module (`containers`, `access`, `connections`, `backups`, `vpn`). They
+take the platform or a part of it, and do not depend on HTTP. Before a rule reads the state, `Platform.settle` carries
+out what is due: boots and deletions end, backups are made, completed and cleaned up.
 """
 
 from __future__ import annotations
@@ -14,24 +11,20 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
-from typing import TYPE_CHECKING
 
-from stacks_pulumi.emulator.state import Backup, Container, Pace, State
-
-if TYPE_CHECKING:
-    from stacks_pulumi.emulator.state import Transition
+from stacks_pulumi.emulator.state import Backup, Container, Pace, State, Transition
 
 __all__ = [
     "DAY",
+    "UNHEALTHY",
     "DrivenClock",
     "Platform",
     "begin_backup",
-    "enter",
+    "change_status",
     "iso",
     "month",
     "move_on",
-    "remove",
-    "settle",
+    "remove_container",
 ]
 
 DAY = 86400.0
@@ -39,6 +32,195 @@ DAY = 86400.0
 
 _END = 253_370_764_800.0
 """The start of the year 9999, the last one for dates; it is left for later events."""
+
+_RETENTION = 7 * DAY
+"""How long a backup that is not pinned is kept."""
+
+_SCHEDULE = 2 * 3600.0
+"""When the nightly backups are made, in seconds after midnight UTC."""
+
+UNHEALTHY = "the service did not become healthy in time"
+"""Why a boot failed."""
+
+
+class Platform:
+    """
+    The data that the rules read and change.
+
+    Take `lock` around code that reads more than one value while requests are in progress.
+
+    Args:
+        state: The state at the start; empty unless given.
+        clock: The driven clock.
+        pace: The durations.
+
+    Attributes:
+        state: The state after the last `settle`.
+        lock: Held while a request reads or changes anything.
+        your_ip: The address that is used as the caller's, because the real one is a loopback address.
+        duplicate_ips: Whether an address may be allowed twice.
+        refuse_repeated_delete: Whether deleting a container that is being deleted is refused.
+        lower_case_names: Whether names and ids are stored in lower case.
+        strict: Whether to refuse requests that the guide does not exclude, but the platform may refuse.
+    """
+
+    def __init__(
+        self,
+        state: State | None = None,
+        clock: DrivenClock | None = None,
+        pace: Pace | None = None,
+        *,
+        your_ip: str = "203.0.113.45",
+        duplicate_ips: bool = False,
+        refuse_repeated_delete: bool = False,
+        lower_case_names: bool = False,
+        strict: bool = True,
+    ) -> None:
+        self.clock = clock or DrivenClock()
+        self.state = state or State()
+        self.pace = pace or Pace()
+        self.lock = threading.RLock()
+        self.your_ip = your_ip
+        self.duplicate_ips = duplicate_ips
+        self.refuse_repeated_delete = refuse_repeated_delete
+        self.lower_case_names = lower_case_names
+        self.strict = strict
+        if not self.state.scheduled_until:
+            self.state.scheduled_until = self.clock.now()
+
+    def settle(self) -> float:
+        """
+        Carry out all events that are due.
+
+        Returns:
+            The current time, for which that was done.
+        """
+        with self.lock:
+            now = self.clock.now()
+            _settle(self.state, self.pace, now)
+            return now
+
+    def empty(self) -> None:
+        """Remove everything except accounts and keys, and set the spending to zero."""
+        with self.lock:
+            fresh = State(seed=self.state.seed, accounts=self.state.accounts, keys=self.state.keys)
+            fresh.counters = {
+                kind: n for kind, n in self.state.counters.items() if kind in {"account", "key"}
+            }
+            fresh.scheduled_until = self.clock.now()
+            for account in fresh.accounts.values():
+                account.payment_method, account.waitlisted = True, 0
+            for key in fresh.keys:
+                key.spent.clear()
+            self.state = fresh
+
+
+def _settle(state: State, pace: Pace, now: float) -> None:
+    """Carry out all events that are due at a moment."""
+    for container in list(state.containers.values()):
+        while container.next is not None and container.next.is_due(now):
+            move_on(state, container, container.next, container.next.due or now)
+    _make_nightly_backups(state, pace, now)
+    for backup in list(state.backups.values()):
+        if backup.status == "in_progress" and now >= backup.due:
+            _complete(state, backup)
+        # assumed: manual and failed backups are kept as long as scheduled ones.
+        elif backup.status != "in_progress" and not backup.pinned and now - backup.created_at > _RETENTION:
+            del state.backups[backup.id]
+
+
+def move_on(state: State, container: Container, transition: Transition, at: float) -> None:
+    """Carry out a container's next transition."""
+    container.next = None
+    if transition.to == "gone":
+        remove_container(state, container)
+        return
+    status = transition.to
+    if container.booting:
+        container.booting, container.error = False, None
+        if _boot_fails(state, container):
+            container.error = UNHEALTHY
+            status = "error"
+    change_status(container, status, at)
+
+
+def change_status(container: Container, status: str, at: float) -> None:
+    """Set a container's status."""
+    container.status = status
+    container.updated_at = at
+    if status == "running":
+        container.running_since, container.stopped_at = at, None
+    elif status in {"stopped", "error"}:
+        container.running_since, container.stopped_at = None, at
+
+
+def remove_container(state: State, container: Container) -> None:
+    """Remove a container with all its data and backups."""
+    state.containers.pop(container.id, None)
+    for backup in list(state.backups.values()):
+        if backup.container_id == container.id:
+            del state.backups[backup.id]
+    if state.capacity is not None:
+        state.capacity += 1
+
+
+def begin_backup(state: State, container: Container, kind: str, at: float, seconds: float) -> Backup:
+    """Add a backup that is in progress for a number of seconds."""
+    backup = Backup(
+        id=state.count("backup"),
+        account=container.account,
+        container_id=container.id,
+        container_name=container.name,
+        backup_type=kind,
+        created_at=at,
+        due=at + seconds,
+    )
+    state.backups[backup.id] = backup
+    return backup
+
+
+def _boot_fails(state: State, container: Container) -> bool:
+    failures = state.boot_failures
+    for subject in (container.name, container.template):
+        if subject not in failures:
+            continue
+        left = failures[subject]
+        if left is None:
+            return True
+        if left <= 1:
+            del failures[subject]
+        else:
+            failures[subject] = left - 1
+        return True
+    return False
+
+
+def _make_nightly_backups(state: State, pace: Pace, now: float) -> None:
+    for moment in _nights(state.scheduled_until, now):
+        for container in state.containers.values():
+            since = container.running_since
+            if container.status == "running" and since is not None and since <= moment:
+                begin_backup(state, container, "scheduled", moment, pace.backup_seconds)
+    state.scheduled_until = max(now, state.scheduled_until)
+
+
+def _nights(since: float, until: float) -> list[float]:
+    """Return the scheduled moments in an interval whose backups are still kept at its end."""
+    since = max(since, until - _RETENTION)
+    first = (since - _SCHEDULE) // DAY + 1
+    last = (until - _SCHEDULE) // DAY
+    return [day * DAY + _SCHEDULE for day in range(int(first), int(last) + 1)]
+
+
+def _complete(state: State, backup: Backup) -> None:
+    backup.completed_at = backup.due
+    messages = state.backup_failures.get(backup.container_name)
+    if messages and backup.backup_type == "manual":
+        backup.status, backup.error_message = "failed", messages.pop(0)
+        return
+    digits = state.derive("snapshot", backup.container_id, backup.id)
+    backup.status, backup.snapshot_id = "completed", digits[:8]
+    backup.size_bytes = 500_000 + int(digits[8:13], 16) % 500_000
 
 
 class DrivenClock:
@@ -122,190 +304,3 @@ def iso(moment: float | None) -> str | None:
 def month(moment: float) -> str:
     """Return the calendar month of a moment in UTC, as `2026-05`; spending is counted by month."""
     return dt.datetime.fromtimestamp(moment, dt.timezone.utc).strftime("%Y-%m")
-
-
-RETENTION = 7 * DAY
-"""How long a backup that is not pinned is kept."""
-
-_SCHEDULE = 2 * 3600.0
-"""Seconds after midnight UTC."""
-
-
-def settle(state: State, pace: Pace, now: float) -> None:
-    """Carry out all events that are due at a moment."""
-    for container in list(state.containers.values()):
-        while container.next is not None and container.next.is_due(now):
-            move_on(state, container, container.next, container.next.due or now)
-    _make_nightly_backups(state, pace, now)
-    for backup in list(state.backups.values()):
-        if backup.status == "in_progress" and now >= backup.due:
-            _complete(state, backup)
-        # assumed: manual and failed backups are kept as long as scheduled ones.
-        elif backup.status != "in_progress" and not backup.pinned and now - backup.created_at > RETENTION:
-            del state.backups[backup.id]
-
-
-def move_on(state: State, container: Container, transition: Transition, at: float) -> None:
-    """Carry out a container's next transition."""
-    container.next = None
-    if transition.to == "gone":
-        remove(state, container)
-        return
-    status = transition.to
-    if container.booting:
-        container.booting, container.error = False, None
-        if _boot_fails(state, container):
-            container.error = "the service did not become healthy in time"
-            status = "error"
-    enter(container, status, at)
-
-
-def enter(container: Container, status: str, at: float) -> None:
-    """Set a container's status."""
-    container.status = status
-    container.updated_at = at
-    if status == "running":
-        container.running_since, container.stopped_at = at, None
-    elif status in {"stopped", "error"}:
-        container.running_since, container.stopped_at = None, at
-
-
-def remove(state: State, container: Container) -> None:
-    """Remove a container with all its data and backups."""
-    state.containers.pop(container.id, None)
-    for backup in list(state.backups.values()):
-        if backup.container_id == container.id:
-            del state.backups[backup.id]
-    if state.capacity is not None:
-        state.capacity += 1
-
-
-def begin_backup(state: State, container: Container, kind: str, at: float, seconds: float) -> Backup:
-    """Add a backup that is in progress for a number of seconds."""
-    backup = Backup(
-        id=state.count("backup"),
-        account=container.account,
-        container_id=container.id,
-        container_name=container.name,
-        backup_type=kind,
-        created_at=at,
-        due=at + seconds,
-    )
-    state.backups[backup.id] = backup
-    return backup
-
-
-def _boot_fails(state: State, container: Container) -> bool:
-    failures = state.boot_failures
-    for subject in (container.name, container.template):
-        if subject not in failures:
-            continue
-        left = failures[subject]
-        if left is None:
-            return True
-        if left <= 1:
-            del failures[subject]
-        else:
-            failures[subject] = left - 1
-        return True
-    return False
-
-
-def _make_nightly_backups(state: State, pace: Pace, now: float) -> None:
-    for moment in _nights(state.scheduled_until, now):
-        for container in state.containers.values():
-            since = container.running_since
-            if container.status == "running" and since is not None and since <= moment:
-                begin_backup(state, container, "scheduled", moment, pace.backup_seconds)
-    state.scheduled_until = max(now, state.scheduled_until)
-
-
-def _nights(since: float, until: float) -> list[float]:
-    """Return the scheduled moments in an interval whose backups are still kept at its end."""
-    since = max(since, until - RETENTION)
-    first = (since - _SCHEDULE) // DAY + 1
-    last = (until - _SCHEDULE) // DAY
-    return [day * DAY + _SCHEDULE for day in range(int(first), int(last) + 1)]
-
-
-def _complete(state: State, backup: Backup) -> None:
-    backup.completed_at = backup.due
-    messages = state.backup_failures.get(backup.container_name)
-    if messages and backup.backup_type == "manual":
-        backup.status, backup.error_message = "failed", messages.pop(0)
-        return
-    digits = state.derive("snapshot", backup.container_id, backup.id)
-    backup.status, backup.snapshot_id = "completed", digits[:8]
-    backup.size_bytes = 500_000 + int(digits[8:13], 16) % 500_000
-
-
-class Platform:
-    """
-    The data that the rules read and change.
-
-    Take `lock` around code that reads more than one value while requests are in progress.
-
-    Args:
-        state: The state at the start; empty unless given.
-        clock: The driven clock.
-        pace: The durations.
-
-    Attributes:
-        state: The state after the last `settle`.
-        lock: Held while a request reads or changes anything.
-        your_ip: The address that is used as the caller's, because the real one is a loopback address.
-        duplicate_ips: Whether an address may be allowed twice.
-        refuse_repeated_delete: Whether deleting a container that is being deleted is refused.
-        lower_case_names: Whether names and ids are stored in lower case.
-        strict: Whether to refuse requests that the guide does not exclude, but the platform may refuse.
-    """
-
-    def __init__(
-        self,
-        state: State | None = None,
-        clock: DrivenClock | None = None,
-        pace: Pace | None = None,
-        *,
-        your_ip: str = "203.0.113.45",
-        duplicate_ips: bool = False,
-        refuse_repeated_delete: bool = False,
-        lower_case_names: bool = False,
-        strict: bool = True,
-    ) -> None:
-        self.clock = clock or DrivenClock()
-        self.state = state or State()
-        self.pace = pace or Pace()
-        self.lock = threading.RLock()
-        self.your_ip = your_ip
-        self.duplicate_ips = duplicate_ips
-        self.refuse_repeated_delete = refuse_repeated_delete
-        self.lower_case_names = lower_case_names
-        self.strict = strict
-        if not self.state.scheduled_until:
-            self.state.scheduled_until = self.clock.now()
-
-    def settle(self) -> float:
-        """
-        Carry out all events that are due.
-
-        Returns:
-            The current time, for which that was done.
-        """
-        with self.lock:
-            now = self.clock.now()
-            settle(self.state, self.pace, now)
-            return now
-
-    def empty(self) -> None:
-        """Remove everything except accounts and keys, and set the spending to zero."""
-        with self.lock:
-            fresh = State(seed=self.state.seed, accounts=self.state.accounts, keys=self.state.keys)
-            fresh.counters = {
-                kind: n for kind, n in self.state.counters.items() if kind in {"account", "key"}
-            }
-            fresh.scheduled_until = self.clock.now()
-            for account in fresh.accounts.values():
-                account.payment_method, account.waitlisted = True, 0
-            for key in fresh.keys:
-                key.spent.clear()
-            self.state = fresh

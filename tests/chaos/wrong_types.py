@@ -18,8 +18,7 @@ import yaml
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.answers import Response
-from stacks_pulumi.emulator.app import BASE_PATH, Incoming
-from stacks_pulumi.emulator.routes.operations import match
+from stacks_pulumi.emulator.app import BASE_PATH, Incoming, match
 
 __all__ = ["OPERATIONS", "Wrong", "altered", "wrongs"]
 

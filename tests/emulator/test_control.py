@@ -10,7 +10,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.emulator import controls as page_data
+from stacks_pulumi.emulator.controls import snapshot
 from stacks_pulumi.emulator.drift import Drift
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def test_data_is_loaded_without_waiting_and_without_a_cap(
     }
 
     assert control("POST", "load", data)["ids"][0] == f"{emulator.account}-myapp"
-    state = page_data.snapshot(emulator.api)
+    state = snapshot(emulator.api)
     assert [found["status"] for found in state["containers"]] == ["running", "running", "running", "stopped"]
     assert [backup["status"] for backup in state["backups"]] == ["completed", "completed"]
     assert [entry["ip_address"] for entry in state["containers"][0]["allowed_ips"]][-1] == "198.51.100.0/24"
