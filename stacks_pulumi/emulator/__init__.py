@@ -11,8 +11,8 @@ https://docs.stackshosting.cloud.
 Its rooms, from the outside in:
 
 - `emulator`: Which settings does it have, where does it listen, and who may call it?
-- `server`: Which bytes arrive on a connection, and which are sent?
-- `app`: Which steps does a request pass, which endpoint answers it, and what is kept in the journal?
+- `server`: Which requests arrive, which bytes are sent, and what is in the request log?
+- `app`: Which steps does a request pass, and which endpoint answers it?
 - `answers`: What does the function of an endpoint get, and what may it answer?
 - `containers`: Which rules hold for a container's life, and how do answers show it?
 - `contents`: Which credentials, certificates, logs and metrics does a container have?

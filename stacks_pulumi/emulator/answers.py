@@ -118,6 +118,10 @@ class Refusal(Exception):  # noqa: N818  (not an error of the emulator: a regula
         self.body = body
         self.headers = headers or {}
 
+    def response(self) -> Response:
+        """Return it ready to be sent."""
+        return encode(self.status, self.body, self.headers)
+
 
 def bad_request(text: str, field: str | None = None) -> Refusal:
     """Return a 400, with the field that is wrong, if any (guide, "Create Container")."""

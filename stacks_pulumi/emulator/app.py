@@ -1,5 +1,5 @@
 """
-The handling of one request, from its bytes to its response, and the journal of requests.
+The handling of one request, from its bytes to its response.
 
 The steps in order: authenticate the key, count the request in its rate window, find the endpoint, apply a fault, check
 the scope, and run the endpoint's function. Its answer is then put into its shape, and a fault may change it.
@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -33,15 +32,13 @@ from stacks_pulumi.emulator.answers import (
 )
 from stacks_pulumi.emulator.faults import Fault, Faults, instead, spoil
 from stacks_pulumi.emulator.platform import Platform
+from stacks_pulumi.emulator.server import Incoming, RequestLog
 from stacks_pulumi.emulator.state import ApiKey
 
-__all__ = ["BASE_PATH", "OPERATIONS", "Api", "Incoming", "Record", "match"]
+__all__ = ["BASE_PATH", "OPERATIONS", "Api", "match"]
 
 BASE_PATH = "/api/v1"
 """The prefix of every path of the API."""
-
-_LONGEST_SHOWN = 16_384
-"""Bytes of a body that the request journal keeps."""
 
 _ABOUT = ("container_id", "source_id", "vpn_container_id")
 
@@ -87,26 +84,6 @@ _METHODS = {
 """The methods of each path without variables; no variable of another path may match such a path."""
 
 
-@dataclass(frozen=True)
-class Incoming:
-    """
-    A request as it came in.
-
-    Attributes:
-        method: HTTP method.
-        path: The path as it was sent, still percent-encoded, without the query.
-        query: The first value of each parameter of the query.
-        authorization: The header of that name.
-        payload: The body.
-    """
-
-    method: str
-    path: str
-    query: dict[str, str]
-    authorization: str | None
-    payload: bytes = b""
-
-
 class Api:
     """
     The thirty endpoints over one state.
@@ -116,7 +93,7 @@ class Api:
         faults: The queued faults.
         limiter: The rate limiter.
         shapes: The shapes of responses that the guide does not specify.
-        log: The request journal.
+        log: The request log.
         ending: Set when the server stops, so that a slow response does not delay that.
         changed: Called, with the lock held, after a request that may have changed something.
     """
@@ -135,17 +112,10 @@ class Api:
         visit = _Visit(self, incoming)
         response = visit.run()
         self.log.append(
-            Detail(
-                query=incoming.query,
-                request=_shown(incoming.payload),
-                headers=response.headers,
-                response=_shown(response.payload),
-            ),
+            incoming,
+            response,
             at=visit.began,
-            method=incoming.method,
-            path=incoming.path,
             operation=visit.operation,
-            status=response.status,
             fault=visit.fault.kind if visit.fault is not None and visit.fault.kind != "pass" else None,
             key=visit.key.label if visit.key is not None else None,
             seconds=time.monotonic() - visit.started,
@@ -155,7 +125,7 @@ class Api:
 
 
 class _Visit:
-    """The data about one request that is collected while it is handled."""
+    """One request while it is handled, and what the request log needs of it."""
 
     def __init__(self, api: Api, incoming: Incoming) -> None:
         self.api = api
@@ -182,12 +152,12 @@ class _Visit:
             admission = self.api.limiter.take(key.label, key.rate_limit)
             rate_headers = admission.headers()
             _admit(admission, unknown)
-            response = self._meet(key, args)
+            response = self._with_fault(key, args)
         except Refusal as refusal:
-            response = encode(refusal.status, refusal.body, refusal.headers)
+            response = refusal.response()
         return replace(response, headers={**rate_headers, **response.headers})
 
-    def _meet(self, key: ApiKey, args: dict[str, str]) -> Response:
+    def _with_fault(self, key: ApiKey, args: dict[str, str]) -> Response:
         body = _parsed(self.incoming.payload) if self.incoming.method in {"POST", "PUT"} else {}
         name = body.get("name") if isinstance(body, dict) else None
         named = name if isinstance(name, str) else ""
@@ -195,22 +165,22 @@ class _Visit:
         self.fault = fault = self.api.faults.take(str(self.operation), self.incoming.path, named)
         if fault is None:
             return self._carry_out(key, args, body)
-        put = instead(fault)
+        replacement = instead(fault)
         done = fault.kind == "drop_after" or fault.options.get("done", fault.kind != "drop_before")
         if fault.kind == "slow" and not done:
             self.api.ending.wait(fault.options["seconds"])
-        right = self._carry_out(key, args, body) if done or put is None else Response(0)
+        right = self._carry_out(key, args, body) if done or replacement is None else Response(0)
         if fault.kind == "slow" and done:
             self.api.ending.wait(fault.options["seconds"])
-        return put if put is not None else spoil(fault, right)
+        return replacement if replacement is not None else spoil(fault, right)
 
     def _carry_out(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
         try:
-            return self._rule(key, args, body)
+            return self._run(key, args, body)
         except Refusal as refusal:
-            return encode(refusal.status, refusal.body, refusal.headers)
+            return refusal.response()
 
-    def _rule(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
+    def _run(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
         if self.operation == _DASHBOARD_ONLY:
             raise Refusal(
                 403,
@@ -290,133 +260,9 @@ def _parsed(payload: bytes) -> Any:
     return value
 
 
-def _shown(payload: bytes) -> str:
-    """Return a body as the text for the request journal; a long one is cut."""
-    text = payload[:_LONGEST_SHOWN].decode(errors="replace")
-    return text if len(payload) <= _LONGEST_SHOWN else f"{text}... ({len(payload)} bytes)"
-
-
 def _reject(constant: str) -> None:
     raise ValueError(constant)
 
 
 def _nothing() -> None:
     """No-op: the default of `changed`."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """
-    One request.
-
-    Attributes:
-        number: From 1, in the order of the answers.
-        at: Seconds since the Unix epoch, real time, when it came in.
-        method: HTTP method.
-        path: The path as it was sent, without the query.
-        operation: Operation name; `None` if the path is not one of the API's.
-        status: HTTP status code; 0 if the connection was dropped.
-        fault: Kind of the fault that applied to it, or `None`.
-        key: Label of the key, or `None`.
-        seconds: How long it took.
-        subject: The container's name or id in the path or the body, if any.
-    """
-
-    number: int
-    at: float
-    method: str
-    path: str
-    operation: str | None
-    status: int
-    fault: str | None
-    key: str | None
-    seconds: float
-    subject: str = ""
-
-    def describe(self) -> dict[str, Any]:
-        """Return all attributes as values for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Detail:
-    """
-    The content of one request and its response.
-
-    Attributes:
-        query: The query's parameters.
-        request: The body of the request.
-        headers: The headers of the response.
-        response: The body of the response.
-    """
-
-    query: dict[str, str]
-    request: str
-    headers: dict[str, str]
-    response: str
-
-
-class RequestLog:
-    """
-    The newest requests, and the number of requests of each operation.
-
-    Args:
-        keep: How many requests are kept; the counts include all requests.
-        keep_details: How many are kept with their bodies.
-    """
-
-    def __init__(self, keep: int = 20_000, keep_details: int = 300) -> None:
-        self._lock = threading.Lock()
-        self._records: deque[Record] = deque(maxlen=keep)
-        self._details: deque[tuple[int, Detail]] = deque(maxlen=keep_details)
-        self._counts: Counter[str | None] = Counter()
-        self._number = 0
-
-    def arrived(self, operation: str | None) -> None:
-        """Count a request when it arrives, before it is answered."""
-        with self._lock:
-            self._counts[operation] += 1
-
-    def append(self, detail: Detail, **what: Any) -> None:
-        """Store a request and its response; takes the attributes of `Record` except the number."""
-        with self._lock:
-            self._number += 1
-            self._records.append(Record(self._number, **what))
-            self._details.append((self._number, detail))
-
-    def detail(self, number: int) -> dict[str, Any]:
-        """
-        Return one request with its bodies.
-
-        Raises:
-            KeyError: There is no request of this number, or it is too old.
-        """
-        with self._lock:
-            details = dict(self._details)
-            record = next((it for it in reversed(self._records) if it.number == number), None)
-        if record is None or number not in details:
-            raise KeyError(number)
-        return {**record.describe(), **asdict(details[number])}
-
-    def all(self) -> list[Record]:
-        """Return the requests that are kept, oldest first."""
-        with self._lock:
-            return list(self._records)
-
-    def count(self, operation: str | None = None) -> int:
-        """Return the number of requests; optionally of one operation."""
-        with self._lock:
-            return self._counts.total() if operation is None else self._counts[operation]
-
-    def counts(self) -> dict[str, int]:
-        """Return the number of requests of each operation; requests for other paths are under `unknown`."""
-        with self._lock:
-            return {operation or "unknown": number for operation, number in self._counts.items()}
-
-    def clear(self) -> None:
-        """Remove all requests and counts."""
-        with self._lock:
-            self._records.clear()
-            self._details.clear()
-            self._counts.clear()
-            self._number = 0

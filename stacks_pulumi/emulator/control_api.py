@@ -23,11 +23,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from stacks_pulumi.emulator.answers import OPEN, SHAPES, Refusal, Response, encode
-from stacks_pulumi.emulator.app import OPERATIONS, Incoming
+from stacks_pulumi.emulator.app import OPERATIONS
 from stacks_pulumi.emulator.controls import Controls, logged_request, snapshot
 from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer
 from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
 from stacks_pulumi.emulator.platform import iso
+from stacks_pulumi.emulator.server import Incoming
 
 __all__ = ["ControlApi", "ControlCall", "calls", "describe"]
 
@@ -202,7 +203,7 @@ def calls(controls: Controls) -> list[ControlCall]:
 
 def _looks(controls: Controls) -> Iterator[ControlCall]:
     def requests(after: int = 0, operation: str | None = None) -> Any:
-        """Return the request journal; optionally only the requests after a number, and of one operation."""
+        """Return the request log; optionally only the requests after a number, and of one operation."""
         records = [
             logged_request(record.describe())
             for record in controls.requests

@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from stacks_pulumi.emulator import backups, connections, keys, validation
 from stacks_pulumi.emulator.answers import Shapes
-from stacks_pulumi.emulator.app import Api, Record
+from stacks_pulumi.emulator.app import Api
 from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer, load
 from stacks_pulumi.emulator.faults import Faults
 from stacks_pulumi.emulator.persistence import Journal
 from stacks_pulumi.emulator.platform import DrivenClock, Platform, iso, month
+from stacks_pulumi.emulator.server import Record
 from stacks_pulumi.emulator.state import ApiKey, Backup, Connection, Container, State
 
 __all__ = ["Controls", "logged_request", "snapshot"]
@@ -292,7 +293,7 @@ def snapshot(api: Api) -> dict[str, Any]:
 
 
 def logged_request(record: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry of the request journal, with its time as the API writes it."""
+    """Return an entry of the request log, with its time as the API writes it."""
     return {**record, "at": iso(record["at"]), "seconds": round(record["seconds"], 4)}
 
 

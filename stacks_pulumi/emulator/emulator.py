@@ -16,12 +16,12 @@ from types import TracebackType
 
 from stacks_pulumi.emulator import keys, validation
 from stacks_pulumi.emulator.answers import Response, Shapes
-from stacks_pulumi.emulator.app import BASE_PATH, Api, Incoming
+from stacks_pulumi.emulator.app import BASE_PATH, Api
 from stacks_pulumi.emulator.control_api import ControlApi
 from stacks_pulumi.emulator.controls import Controls
 from stacks_pulumi.emulator.persistence import Journal, load
 from stacks_pulumi.emulator.platform import DrivenClock, Platform
-from stacks_pulumi.emulator.server import Server
+from stacks_pulumi.emulator.server import Incoming, Server
 from stacks_pulumi.emulator.state import Pace, State
 
 __all__ = ["Emulator"]
@@ -56,7 +56,7 @@ class Emulator(Controls):
         state_file: The file for the state; read at the start, written after every change.
 
     Attributes:
-        api: The HTTP side: journal, rate limiter, and the handling of requests.
+        api: The HTTP side: request log, rate limiter, and the handling of requests.
         platform: The data of the rules: the state, the lock, the pace, and the settings above.
         clock: The emulated platform's clock; `advance` moves it.
         faults: The queue of faults.

@@ -18,7 +18,8 @@ import yaml
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.answers import Response
-from stacks_pulumi.emulator.app import BASE_PATH, Incoming, match
+from stacks_pulumi.emulator.app import BASE_PATH, match
+from stacks_pulumi.emulator.server import Incoming
 
 __all__ = ["OPERATIONS", "Wrong", "altered", "wrongs"]
 
