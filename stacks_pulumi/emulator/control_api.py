@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
@@ -65,7 +66,12 @@ class ControlApi:
         self._allows = allows
         self._token = token
         self._url = url
-        self._calls = {(call.method, call.name): call for call in calls(controls)}
+        self._controls = controls
+
+    # A type for the fields of each call takes milliseconds; most emulators of tests get no control request.
+    @cached_property
+    def _calls(self) -> dict[tuple[str, str], ControlCall]:
+        return {(call.method, call.name): call for call in calls(self._controls)}
 
     def respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Response:
         """Answer a request for the page, a description, the health or a control endpoint."""
@@ -211,38 +217,14 @@ def _looks(controls: Controls) -> Iterator[ControlCall]:
         ]
         return {"requests": records, "calls": controls.api.log.counts()}
 
-    yield ControlCall(
-        "GET",
-        "snapshot",
-        "Return the whole state as the page shows it: plain values, without secrets.",
-        _Nothing,
-        lambda: snapshot(controls.api),
-    )
+    yield _look(controls, "snapshot", _snapshot)
     yield _get("requests", requests)
     yield _get("request_detail", controls.request_detail)
-    yield ControlCall(
-        "GET",
-        "key",
-        "Return the first key, which has every scope, and its account.",
-        _Nothing,
-        lambda: {"key": controls.key, "account": controls.account},
-    )
-    yield ControlCall(
-        "GET", "faults", "Return the faults: all, left, fired.", _Nothing, lambda: _faults(controls)
-    )
-    yield ControlCall(
-        "GET", "clock", "Return the time and whether it is frozen.", _Nothing, lambda: _clock(controls)
-    )
-    yield ControlCall(
-        "GET",
-        "shapes",
-        "Return the shape of each response that the guide does not specify.",
-        _Nothing,
-        lambda: _shapes(controls),
-    )
-    yield ControlCall(
-        "GET", "pace", "Return how long things take, in seconds.", _Nothing, lambda: _pace(controls)
-    )
+    yield _look(controls, "key", _key)
+    yield _look(controls, "faults", _faults)
+    yield _look(controls, "clock", _clock)
+    yield _look(controls, "shapes", _shapes)
+    yield _look(controls, "pace", _pace)
 
 
 def _changes(controls: Controls) -> Iterator[ControlCall]:
@@ -298,6 +280,10 @@ def _drifts(controls: Controls) -> Iterator[ControlCall]:
             yield _post(f"drift/{name}", getattr(controls.drift, method.__name__))
 
 
+def _look(controls: Controls, name: str, function: Callable[[Controls], Any]) -> ControlCall:
+    return ControlCall("GET", name, _summary(function), _Nothing, lambda: function(controls))
+
+
 def _get(name: str, function: Callable[..., Any]) -> ControlCall:
     return ControlCall("GET", name, _summary(function), _fields(function), function, _descriptions(function))
 
@@ -350,7 +336,18 @@ def _descriptions(function: Callable[..., Any]) -> dict[str, str]:
     return {name: re.sub(r"\s+", " ", text).replace("`None`", "null") for name, text in pairs}
 
 
+def _snapshot(controls: Controls) -> Any:
+    """Return the whole state as the page shows it: plain values, without secrets."""
+    return snapshot(controls.api)
+
+
+def _key(controls: Controls) -> Any:
+    """Return the first key, which has every scope, and its account."""
+    return {"key": controls.key, "account": controls.account}
+
+
 def _faults(controls: Controls) -> Any:
+    """Return the faults: all, left, fired."""
     faults = controls.faults
     return {
         "all": [fault.describe() for fault in faults.all()],
@@ -360,15 +357,18 @@ def _faults(controls: Controls) -> Any:
 
 
 def _clock(controls: Controls) -> Any:
+    """Return the time and whether it is frozen."""
     now = controls.platform.settle()
     return {"now": now, "iso": iso(now), "frozen": controls.clock.frozen}
 
 
 def _shapes(controls: Controls) -> Any:
+    """Return the shape of each response that the guide does not specify."""
     return {operation: controls.shapes.of(operation) for operation in sorted(OPEN)}
 
 
 def _pace(controls: Controls) -> Any:
+    """Return how long things take, in seconds."""
     return msgspec.to_builtins(controls.platform.pace)
 
 
