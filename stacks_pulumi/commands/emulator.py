@@ -37,7 +37,7 @@ _UNLIMITED = 6000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
+    """Add the options: where it listens, what it begins with, and how slow and strict it is."""
     parser.description = (
         "Serve an emulated STACKS API on this machine until the command is interrupted. "
         "Nothing is billed and no account is needed. The page at / shows its containers."
@@ -171,9 +171,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.env_file is not None:
             _write_environment(Path(arguments.env_file), server)
     except (ValueError, emulator.PortTakenError, emulator.StateFileError) as exc:
-        return _refuse(str(exc))
+        return _fail(str(exc))
     except OSError as exc:
-        return _refuse(f"{exc.filename}: {exc.strerror}")
+        return _fail(f"{exc.filename}: {exc.strerror}")
     if server.control_token is not None and not arguments.json:
         _say(_WARNING.format(host=arguments.host))
     _say(_as_json(server) if arguments.json else _greeting(server, arguments.rate_limit))
@@ -181,7 +181,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         server.stop()
     except emulator.StateFileError as exc:
-        return _refuse(str(exc))
+        return _fail(str(exc))
     if not deserted.is_set() and not arguments.json:
         _say(f"\nStopped after {server.calls()} requests.")
     return 0
@@ -210,7 +210,7 @@ def _checked(key: str) -> str:
 
 
 def _load(server: Emulator, file: str) -> None:
-    from stacks_pulumi.emulator.refusals import Refusal  # noqa: PLC0415  (its packages come with an extra)
+    from stacks_pulumi.emulator.answers import Refusal  # noqa: PLC0415  (its packages come with an extra)
 
     try:
         data = json.loads(Path(file).read_bytes())
@@ -236,10 +236,10 @@ def _page(server: Emulator) -> str:
 
 
 def _as_json(server: Emulator) -> str:
-    told = {"url": server.url, "key": server.key, "page": _page(server)}
+    fields = {"url": server.url, "key": server.key, "page": _page(server)}
     if server.control_token is not None:
-        told["control_token"] = server.control_token
-    return json.dumps(told)
+        fields["control_token"] = server.control_token
+    return json.dumps(fields)
 
 
 def _greeting(server: Emulator, rate_limit: int | None) -> str:
@@ -312,7 +312,8 @@ def _dollars(text: str) -> Decimal | None:
     return value
 
 
-def _refuse(text: str) -> int:
+def _fail(text: str) -> int:
+    """Print why it cannot go on, and return the exit code."""
     sys.stderr.write(f"stacks-pulumi emulator: {with_code(one_line(text), 'emulator-start')}\n")
     return 2
 

@@ -1,5 +1,5 @@
 """
-Stores the state in a file, so that an emulator can be stopped and continued later.
+The file of the state, with which an emulator can be stopped and continued later.
 
 The file is a snapshot. Later changes are in a journal next to it, one line for each change, which is written before the
 response is sent. When the journal is large, and at the end, a new snapshot replaces it.
@@ -152,17 +152,17 @@ def load(path: Path) -> State | None:
     if not content.strip():
         return None
     try:
-        found = msgspec.json.decode(content, type=_File)
+        snapshot = msgspec.json.decode(content, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         hint = "give another --state, or remove the file to start again"
         raise StateFileError(f"the state file {path} is not an emulator's ({exc}): {hint}") from None
-    if found.version not in _READS:
+    if snapshot.version not in _READS:
         raise StateFileError(
-            f"the state file {path} has version {found.version}, this emulator reads {_VERSION}: "
+            f"the state file {path} has version {snapshot.version}, this emulator reads {_VERSION}: "
             "give another --state, or remove the file to start again"
         )
     try:
-        return _replayed(found, _read(_beside(path)))
+        return _replayed(snapshot, _read(_beside(path)))
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as exc:
         hint = "give another --state, or remove both files to start again"
         raise StateFileError(f"the journal {_beside(path)} is damaged ({exc}): {hint}") from None
@@ -194,22 +194,22 @@ def save(path: Path, state: State) -> int:
     return generation
 
 
-def _replayed(found: _File, journal: bytes) -> State:
+def _replayed(snapshot: _File, journal: bytes) -> State:
     """Return the state of a snapshot with the changes of its journal."""
-    held: dict[str, Any] = msgspec.to_builtins(found.state)
+    fields: dict[str, Any] = msgspec.to_builtins(snapshot.state)
     # A crash may have cut the last line; the response to that request was never sent.
     for text in journal.split(b"\n")[:-1]:
         line = msgspec.json.decode(text, type=_Line)
-        if line.generation != found.generation:
+        if line.generation != snapshot.generation:
             continue
         if line.rest is not None:
-            held.update(line.rest)
-        for name, things in line.put.items():
-            held[name].update(things)
+            fields.update(line.rest)
+        for name, objects in line.put.items():
+            fields[name].update(objects)
         for name, keys in line.gone.items():
             for key in keys:
-                held[name].pop(key, None)
-    return msgspec.json.decode(msgspec.json.encode(held), type=State)
+                fields[name].pop(key, None)
+    return msgspec.json.decode(msgspec.json.encode(fields), type=State)
 
 
 def _rest(state: State) -> dict[str, Any]:

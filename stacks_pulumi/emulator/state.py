@@ -1,9 +1,9 @@
 """
-The platform's state, as plain data.
+The platform's state, as plain data, and the durations of its transitions.
 
 All of it can be written to a file and read again (`persistence`), so it consists of numbers, text and lists. Moments
 are seconds since the Unix epoch on the driven clock. Nothing is secret: only the digest of an API key is stored, and
-passwords and private keys are derived when they are requested (`fake_secrets`).
+passwords and private keys are derived when they are requested (`contents`, `vpn`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator.transitions import Transition
 
 __all__ = [
     "Account",
@@ -22,9 +21,11 @@ __all__ = [
     "Backup",
     "Connection",
     "Container",
+    "Pace",
     "State",
+    "Transition",
     "VpnClient",
-    "digest",
+    "price_of",
 ]
 
 
@@ -91,6 +92,62 @@ class VpnClient:
 
 
 @dataclass
+class Transition:
+    """
+    A container's next change of status.
+
+    It is due at a moment of the driven clock, or after a number of reads, depending on the emulator's settings. So a
+    test can wait, advance the clock, or count polls.
+
+    Attributes:
+        to: The next status; `gone` removes the container.
+        due: When, on the driven clock; `None` if reads are counted instead.
+        reads: How many more reads still show the present status.
+    """
+
+    to: str
+    due: float | None = None
+    reads: int | None = None
+
+    def is_due(self, now: float) -> bool:
+        """Return whether it is due."""
+        return self.due is not None and now >= self.due
+
+    def read(self) -> bool:
+        """Count one read; return whether this read must show the next status."""
+        if self.reads is None:
+            return False
+        self.reads -= 1
+        return self.reads < 0
+
+
+@dataclass
+class Pace:
+    """
+    The durations of operations, in seconds of the driven clock.
+
+    Attributes:
+        boot_seconds: From `pending` to `running` (guide, "Create Container": 10 to 30 seconds).
+        boot_reads: Count this many reads of a booting container instead of seconds; `None` for seconds.
+        action_seconds: A stop, start or restart.
+        delete_seconds: From an accepted deletion until the container is gone.
+        backup_seconds: A backup.
+    """
+
+    boot_seconds: float = 0.05
+    boot_reads: int | None = None
+    action_seconds: float = 0.02
+    delete_seconds: float = 0.02
+    backup_seconds: float = 0.05
+
+    def boot(self, now: float) -> Transition:
+        """Return the transition that ends a boot beginning now."""
+        if self.boot_reads is not None:
+            return Transition("running", reads=self.boot_reads)
+        return Transition("running", due=now + self.boot_seconds)
+
+
+@dataclass
 class Container:
     """
     A container.
@@ -142,7 +199,7 @@ class Container:
     @property
     def size(self) -> catalog.Plan:
         """The size of the plan."""
-        return size_of(self.plan)
+        return _size_of(self.plan)
 
     @property
     def storage_mb(self) -> int:
@@ -239,14 +296,14 @@ class State:
         Raises:
             KeyError: No container has this id or name.
         """
-        for found in list(self.containers.values()):
-            if name_or_id in {found.id, found.name}:
-                return found
+        for container in list(self.containers.values()):
+            if name_or_id in {container.id, container.name}:
+                return container
         raise KeyError(name_or_id)
 
     def names(self) -> list[str]:
         """Return the sorted names of all containers, including those that are being deleted."""
-        return sorted(found.name for found in list(self.containers.values()))
+        return sorted(container.name for container in list(self.containers.values()))
 
     def key(self, label: str) -> ApiKey:
         """
@@ -262,15 +319,15 @@ class State:
 
     def derive(self, *parts: object) -> str:
         """Return 64 hexadecimal digits that depend only on the seed and the parts."""
-        return digest(self.seed, *parts)
+        return hashlib.sha256(":".join(map(str, (self.seed, *parts))).encode()).hexdigest()
+
+    def derive_uuid(self, *parts: object) -> str:
+        """Return a UUID that depends only on the seed and the parts."""
+        digits = self.derive(*parts)
+        return "-".join((digits[:8], digits[8:12], f"4{digits[13:16]}", f"a{digits[17:20]}", digits[20:32]))
 
 
-def digest(*parts: object) -> str:
-    """Return a digest of the parts: 64 hexadecimal digits."""
-    return hashlib.sha256(":".join(map(str, parts)).encode()).hexdigest()
-
-
-def size_of(plan: str) -> catalog.Plan:
+def _size_of(plan: str) -> catalog.Plan:
     """Return the size of a plan, also of the VPN tier."""
     return catalog.VPN_PLAN if plan == catalog.VPN_PLAN.name else catalog.PLANS[plan]
 
@@ -278,4 +335,4 @@ def size_of(plan: str) -> catalog.Plan:
 def price_of(plan: str, storage_tier: int | None) -> Decimal:
     """Return the monthly price of a plan with an additional storage tier."""
     extra = catalog.STORAGE_TIERS[storage_tier].usd if storage_tier is not None else Decimal(0)
-    return size_of(plan).usd + extra
+    return _size_of(plan).usd + extra

@@ -11,7 +11,7 @@ import pytest
 
 from stacks_pulumi.account.doctor._api import _USES
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.emulator.clock import iso
+from stacks_pulumi.emulator.platform import iso
 from tests.support.machine import Machine, resource
 from tests.unit.account.conftest import Report, only
 

@@ -15,8 +15,7 @@ from stacks_pulumi._clock import SystemClock
 from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.cli import main
 from stacks_pulumi.commands import logs
-from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.emulator.routes import containers as routes
+from stacks_pulumi.emulator import Emulator, contents
 from stacks_pulumi.errors import ConnectionFailedError, ServerError, StacksError
 
 
@@ -68,7 +67,7 @@ class Interrupted:
 def log(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines of every log, which the test writes."""
     lines = ["one", "two"]
-    monkeypatch.setattr(routes, "_log_lines", lambda container: lines)
+    monkeypatch.setattr(contents, "_log_lines", lambda container: lines)
     return lines
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stacks_pulumi.api import models
 from stacks_pulumi.emulator import Emulator, access
-from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.answers import Refusal
 from stacks_pulumi.errors import BadRequestError, NotFoundError, ServerError, StacksError
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources._identity import OWNERSHIP
