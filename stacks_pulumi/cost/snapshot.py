@@ -168,7 +168,7 @@ def read_snapshot(path: Path) -> Snapshot:
     """
     try:
         document = msgspec.json.decode(utf8(read_file(path)), type=_Document)
-        entries = tuple(_entry(container) for container in document.containers)
+        entries = tuple(_entry_of_row(container) for container in document.containers)
     except (msgspec.DecodeError, InvalidOperation, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a snapshot ({error}): {_HELP}") from None
     if document.version != VERSION:
@@ -179,7 +179,7 @@ def read_snapshot(path: Path) -> Snapshot:
     return Snapshot(document.taken_at, document.base_url, entries)
 
 
-def _entry(container: _Container) -> Entry:
+def _entry_of_row(container: _Container) -> Entry:
     low, high = Decimal(container.price.low), container.price.high
     price = Price(low, None if high is None else Decimal(high))
     if not low.is_finite() or (price.high is not None and not price.high.is_finite()):
