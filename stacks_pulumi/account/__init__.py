@@ -1,13 +1,11 @@
 """
 Code for the whole account: its objects, their owners, and whether a stack can use the account. Nothing changes it.
 
-- `backend`: Which stacks does the account have to be compared with?
-- `states`: Which resources does a stack manage, and which may it have been creating?
+- `backend`: Which stacks does the account have to be compared with, and what does each of them manage?
 - `read`: What does the account hold, and in how many calls is it read?
 - `reconcile`: Which stack owns each object of the account, and which objects does none own?
 - `budgets`: Which budgets does a file set over several stacks, and is the account within them?
 - `findings`: What does the report of the account command show, and which command does it advise?
-- `takeover`: Which resources does a program declare to take over an account?
-- `program`: What is the text of such a program in each language, and how are its files written?
+- `scaffold`: Which program takes over an account, in any language?
 - `doctor`: Can a stack use the account, and if not, what is the fix?
 """

@@ -22,10 +22,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
-from stacks_pulumi._pulumi_output import InputError, read_file, utf8
+from stacks_pulumi._pulumi_cli import InputError, read_file, utf8
 from stacks_pulumi.account.reconcile import Reconciliation, StackTotal
+from stacks_pulumi.cost.live import Snapshot, compare
 from stacks_pulumi.cost.report import LIMITS, CostLimit, LimitVerdict, judge, limits_of, number
-from stacks_pulumi.cost.snapshot import Snapshot, compare
 
 __all__ = ["Budget", "judged", "read_budgets"]
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from stacks_pulumi.account.backend import Managed
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.account.reconcile import ChildRecord, ContainerRecord, Missing, Reconciliation, StackTotal
-from stacks_pulumi.account.states import Managed
+from stacks_pulumi.cost.live import priced
 from stacks_pulumi.cost.report import FOOTER, Item, LimitVerdict, Line, Report
-from stacks_pulumi.cost.snapshot import priced
 from stacks_pulumi.pricing.money import count, total
-from stacks_pulumi.reports.content import Advice, Column, Document, Row, Table, Weight
-from stacks_pulumi.reports.text import MARKS
+from stacks_pulumi.reports import Advice, Column, Document, Row, Table, Weight
+from stacks_pulumi.reports.writers import MARKS
 
 __all__ = ["AccountResult", "Remedy", "document_of", "remedies", "remedy_for"]
 

@@ -15,12 +15,11 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from stacks_pulumi._identifiers import account_of, canonical_network, same_instant
-from stacks_pulumi.account.backend import Stacks, Unread
+from stacks_pulumi.account.backend import Interrupted, Managed, Stacks, Unread
 from stacks_pulumi.account.read import Belongings
-from stacks_pulumi.account.states import Interrupted, Managed
 from stacks_pulumi.api.models import Container
+from stacks_pulumi.cost.live import Entry, Snapshot
 from stacks_pulumi.cost.report import Item
-from stacks_pulumi.cost.snapshot import Entry, Snapshot
 from stacks_pulumi.pricing.money import Price, total
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
 

@@ -14,7 +14,7 @@ from stacks_pulumi.errors import StacksError
 if TYPE_CHECKING:
     from stacks_pulumi.account.findings import AccountResult
     from stacks_pulumi.account.reconcile import Reconciliation
-    from stacks_pulumi.reports.content import Document
+    from stacks_pulumi.reports import Document
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -82,7 +82,7 @@ def _findings(text: str) -> tuple[str, ...]:
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code is one of those that `--help` lists."""
     from stacks_pulumi.account.findings import document_of  # noqa: PLC0415  (only this command needs it)
-    from stacks_pulumi.cost.snapshot import write_snapshot  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.live import write_snapshot  # noqa: PLC0415  (as above)
 
     try:
         result = _result(options)
@@ -99,9 +99,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _shown(document: Document, options: argparse.Namespace) -> str:
-    from stacks_pulumi.reports.machine import as_json  # noqa: PLC0415  (as above)
-    from stacks_pulumi.reports.markdown import markdown  # noqa: PLC0415  (as above)
-    from stacks_pulumi.reports.text import plain  # noqa: PLC0415  (as above)
+    from stacks_pulumi.reports.writers import as_json, markdown, plain  # noqa: PLC0415  (only this command needs it)
 
     if options.json:
         return as_json(document.data)
@@ -114,7 +112,8 @@ def _result(options: argparse.Namespace) -> AccountResult:
     from stacks_pulumi.account.findings import AccountResult  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.read import belongings, confirm_missing, connected  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.reconcile import ThisAccount, reconcile, with_children  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost import live, snapshot  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost import live as snapshot  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost.report import limits_of  # noqa: PLC0415  (as above)
 
     limits = [] if options.budgets is None else list(budgets.read_budgets(Path(options.budgets)))
@@ -162,7 +161,7 @@ def _may_be_owned(account: Reconciliation) -> str:
 
 
 def _no_tags(name: str, value: str) -> frozenset[str]:
-    from stacks_pulumi._pulumi_output import InputError  # noqa: PLC0415  (as above)
+    from stacks_pulumi._pulumi_cli import InputError  # noqa: PLC0415  (as above)
 
     raise InputError(
         f"an export does not have the stack's tags, so a budget cannot be chosen by {name}={value}: leave --state out, "

@@ -82,7 +82,7 @@ def _figures(stats: BackupStats) -> str:
 
 
 def _table(listed: Sequence[Backup]) -> str:
-    from stacks_pulumi.reports.text import aligned  # noqa: PLC0415  (as above)
+    from stacks_pulumi.reports.writers import aligned  # noqa: PLC0415  (as above)
 
     if not listed:
         return "There are no backups. The platform makes one each day at 2:00 UTC.\n"
@@ -102,7 +102,7 @@ def _table(listed: Sequence[Backup]) -> str:
 
 
 def _shown(value: object) -> str:
-    from stacks_pulumi.reports.content import clean  # noqa: PLC0415  (as above)
+    from stacks_pulumi.reports import clean  # noqa: PLC0415  (as above)
 
     return "?" if value is None else clean(str(value))
 

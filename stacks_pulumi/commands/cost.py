@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from stacks_pulumi import catalog, config
-from stacks_pulumi._pulumi_output import InputError, read_file
+from stacks_pulumi._pulumi_cli import InputError, read_file
 from stacks_pulumi.commands._shared import report_error
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.report import CostLimit, Report, add_limits, judge, limits_of, rest_of_month
@@ -21,7 +21,7 @@ from stacks_pulumi.pricing.money import MonthlyPrice
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
-    from stacks_pulumi.reports.content import Document
+    from stacks_pulumi.reports import Document
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -145,7 +145,8 @@ def _report(options: argparse.Namespace) -> Report:
 
 
 def _account(client: StacksClient, monthly: MonthlyPrice, options: argparse.Namespace) -> Report:
-    from stacks_pulumi.cost import live, snapshot  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost import live as snapshot  # noqa: PLC0415  (as above)
 
     before = None if options.compare_to is None else snapshot.read_snapshot(Path(options.compare_to))
     now = live.snapshot_of(live.listed(client), monthly, config.load().base_url)
@@ -167,16 +168,16 @@ def _read(name: str) -> bytes:
 
 def _shown(document: Document, options: argparse.Namespace, out: TextIO) -> str:
     if options.format == "markdown":
-        from stacks_pulumi.reports.markdown import comment  # noqa: PLC0415  (one of them is needed)
+        from stacks_pulumi.reports.writers import comment  # noqa: PLC0415  (one of them is needed)
 
         return comment(document, options.name)
     if options.format in {"json", "junit"}:
-        from stacks_pulumi.reports.machine import as_json, as_junit  # noqa: PLC0415  (as above)
+        from stacks_pulumi.reports.writers import as_json, as_junit  # noqa: PLC0415  (as above)
 
         return (
             as_json(document.data) if options.format == "json" else as_junit(document, "stacks-pulumi cost")
         )
-    from stacks_pulumi.reports.text import plain, rich_text  # noqa: PLC0415  (as above)
+    from stacks_pulumi.reports.writers import plain, rich_text  # noqa: PLC0415  (as above)
 
     if not out.isatty():
         return plain(document)

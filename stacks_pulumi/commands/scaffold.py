@@ -13,7 +13,7 @@ from stacks_pulumi.commands._shared import report_error
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
-    from stacks_pulumi.account.takeover import ScaffoldPlan
+    from stacks_pulumi.account.scaffold import ScaffoldPlan
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container
 
@@ -89,15 +89,16 @@ def run(options: argparse.Namespace) -> int:
 
 def _write(options: argparse.Namespace) -> None:
     from stacks_pulumi import config  # noqa: PLC0415  (only this command needs it)
-    from stacks_pulumi.account.program import (  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.read import belongings, connected  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.scaffold import (  # noqa: PLC0415  (as above)  # noqa: PLC0415  (as above)
         FILES,
         check_overwrites_nothing,
+        chosen,
         files,
+        plan,
         project_name,
         write,
     )
-    from stacks_pulumi.account.read import belongings, connected  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.takeover import chosen, plan  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
 
     folder: Path = options.out
@@ -132,7 +133,7 @@ def _nothing_chosen(number: int) -> str:
 
 def _report(folder: Path, program: ScaffoldPlan, names: list[str]) -> str:
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
-    from stacks_pulumi.reports.content import clean  # noqa: PLC0415  (as above)
+    from stacks_pulumi.reports import clean  # noqa: PLC0415  (as above)
 
     kinds = ", ".join(f"{number} {kind}" for kind, number in program.counts.items())
     lines = [f"Wrote {', '.join(names)} to {folder}: {count(len(program.declared), 'resource')} ({kinds})."]

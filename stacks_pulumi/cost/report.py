@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, TypeAlias
 from stacks_pulumi import catalog
 from stacks_pulumi.pricing.money import FREE, Change, MonthlyPrice, Price, describe, price, signed, total, usd
 from stacks_pulumi.pricing.recognition import snake_case, text, whole
-from stacks_pulumi.reports.content import Action, PolicyViolation, Weight
+from stacks_pulumi.reports import Action, PolicyViolation, Weight
 
 __all__ = [
     "FOOTER",

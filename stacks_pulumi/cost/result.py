@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from stacks_pulumi.cost.report import FOOTER, Item, LimitVerdict, Line, Report, Rest, bounds
 from stacks_pulumi.pricing.money import count
-from stacks_pulumi.reports.content import Check, Column, Document, Folded, Row, Table, Weight
+from stacks_pulumi.reports import Check, Column, Document, Folded, Row, Table, Weight
 
 __all__ = ["CostResult", "document_of", "result_of"]
 

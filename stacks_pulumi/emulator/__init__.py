@@ -13,7 +13,7 @@ Its rooms, from the outside in:
 - `emulator`: Which settings does it have, where does it listen, and who may call it?
 - `server`: Which requests arrive, which bytes are sent, and what is in the request log?
 - `app`: Which steps does a request pass, and which endpoint answers it?
-- `answers`: What does the function of an endpoint get, and what may it answer?
+- `answers`: What does the function of an endpoint get, which values does it accept, and what may it answer?
 - `containers`: Which rules hold for a container's life, and how do answers show it?
 - `contents`: Which credentials, certificates, logs and metrics does a container have?
 - `access`: Which addresses may connect to a container?
@@ -21,10 +21,8 @@ Its rooms, from the outside in:
 - `backups`: Which backups are there, and what can be done with them?
 - `vpn`: Which devices may use a VPN, and with which configuration?
 - `keys`: Which key may do what, for how much, and how often?
-- `validation`: Which values are accepted in a create request, and from a test?
 - `platform`: What do the rules read and change, what time is it, and what happens when time passes?
-- `state`: Which data has the platform?
-- `persistence`: Which bytes of the state are in which file?
+- `state`: Which data has the platform, and which bytes of it are in which file?
 - `faults`: Which requests fail, and how?
 - `controls`: What can a test ask and change?
 - `drift`: What happens without an API request?
@@ -38,9 +36,9 @@ from stacks_pulumi.emulator.app import OPERATIONS
 from stacks_pulumi.emulator.emulator import Emulator
 from stacks_pulumi.emulator.faults import KINDS, Fault
 from stacks_pulumi.emulator.keys import SCOPES
-from stacks_pulumi.emulator.persistence import StateFileError
 from stacks_pulumi.emulator.platform import DrivenClock
 from stacks_pulumi.emulator.server import PortTakenError
+from stacks_pulumi.emulator.state import StateFileError
 
 __all__ = [
     "KINDS",

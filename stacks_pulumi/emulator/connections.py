@@ -6,11 +6,10 @@ from typing import Any
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import containers
-from stacks_pulumi.emulator.answers import Open, Reply, Request, bad_request, not_found, route
+from stacks_pulumi.emulator.answers import Open, Reply, Request, bad_request, not_found, reject_null, route
 from stacks_pulumi.emulator.keys import MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, iso
 from stacks_pulumi.emulator.state import Connection, Container
-from stacks_pulumi.emulator.validation import reject_null
 
 __all__ = [
     "create",

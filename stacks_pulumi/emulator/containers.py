@@ -12,11 +12,20 @@ from typing import Any
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import keys
-from stacks_pulumi.emulator.answers import Open, Refusal, Reply, Request, bad_request, not_found, route
+from stacks_pulumi.emulator.answers import (
+    CreateRequest,
+    Open,
+    Refusal,
+    Reply,
+    Request,
+    bad_request,
+    not_found,
+    route,
+    valid_create,
+)
 from stacks_pulumi.emulator.keys import CREATE, DELETE, MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, change_status, iso, move_on
 from stacks_pulumi.emulator.state import ApiKey, Container, Transition, VpnClient, price_of
-from stacks_pulumi.emulator.validation import CreateRequest, valid_create
 
 __all__ = [
     "add",

@@ -10,15 +10,15 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
-from stacks_pulumi.emulator import backups, connections, keys, validation
+from stacks_pulumi.emulator import answers as validation
+from stacks_pulumi.emulator import backups, connections, keys
 from stacks_pulumi.emulator.answers import Shapes
 from stacks_pulumi.emulator.app import Api
 from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer, load
 from stacks_pulumi.emulator.faults import Faults
-from stacks_pulumi.emulator.persistence import Journal
 from stacks_pulumi.emulator.platform import DrivenClock, Platform, iso, month
 from stacks_pulumi.emulator.server import Record
-from stacks_pulumi.emulator.state import ApiKey, Backup, Connection, Container, State
+from stacks_pulumi.emulator.state import ApiKey, Backup, Connection, Container, Journal, State
 
 __all__ = ["Controls", "logged_request", "snapshot"]
 

@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import msgspec
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator import access, backups, connections, containers, keys, validation, vpn
+from stacks_pulumi.emulator import access, backups, connections, containers, keys, vpn
+from stacks_pulumi.emulator import answers as validation
 from stacks_pulumi.emulator.platform import UNHEALTHY, Platform, change_status, remove_container
 from stacks_pulumi.emulator.state import AllowedIp, ApiKey, Backup, Connection, Container
 

@@ -14,15 +14,15 @@ from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 
-from stacks_pulumi.emulator import keys, validation
+from stacks_pulumi.emulator import answers as validation
+from stacks_pulumi.emulator import keys
 from stacks_pulumi.emulator.answers import Response, Shapes
 from stacks_pulumi.emulator.app import BASE_PATH, Api
 from stacks_pulumi.emulator.control_api import ControlApi
 from stacks_pulumi.emulator.controls import Controls
-from stacks_pulumi.emulator.persistence import Journal, load
 from stacks_pulumi.emulator.platform import DrivenClock, Platform
 from stacks_pulumi.emulator.server import Incoming, Server
-from stacks_pulumi.emulator.state import Pace, State
+from stacks_pulumi.emulator.state import Journal, Pace, State, load
 
 __all__ = ["Emulator"]
 

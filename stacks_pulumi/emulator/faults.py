@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stacks_pulumi.emulator import validation
+from stacks_pulumi.emulator import answers as validation
 from stacks_pulumi.emulator.answers import Response, encode
 
 __all__ = ["KINDS", "OPTION_TYPES", "Fault", "Faults", "Fired", "instead", "spoil"]

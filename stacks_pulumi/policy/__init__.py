@@ -9,11 +9,12 @@ Needs the extra `policy` (`pip install 'stacks-pulumi[policy]'`).
 - `guard`: Which rules does a pack have, and what do its arguments set?
 - `rule`: What is a rule, what can it report, and which resources are exempt?
 - `options`: How is a rule configured, and what is a wrong configuration?
-- `rules`: Which rules are there?
+- `plans`: Which containers are allowed?
+- `spend`: What may they cost?
+- `exposure`: Who may connect, and which containers must be protected?
 - `adapter`: How does a rule become a policy of Pulumi's SDK?
 - `testing`: How is a pack tested on plain data?
-- `_analyzer`: How does a pack run without an engine?
-- `_sdk`: Which private parts of Pulumi's policy SDK are used?
+- `_analyzer`: How does a pack run without an engine, and which private parts of the SDK are used?
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 import pulumi_policy
 
 from stacks_pulumi.errors import with_code
-from stacks_pulumi.policy._sdk import UnknownValueError, write_properties
+from stacks_pulumi.policy._analyzer import UnknownValueError, write_properties
 from stacks_pulumi.policy.options import Settings
 from stacks_pulumi.policy.rule import (
     Deferred,

@@ -12,11 +12,11 @@ from typing import Any, Final, get_args
 import pulumi_policy
 
 from stacks_pulumi.errors import with_code
+from stacks_pulumi.policy import exposure, plans, spend
 from stacks_pulumi.policy.adapter import Pack, Today, policy_of
+from stacks_pulumi.policy.plans import KNOWN_RESOURCES
 from stacks_pulumi.policy.rule import Level, Rule
-from stacks_pulumi.policy.rules import exposure, plans, spend
-from stacks_pulumi.policy.rules.plans import KNOWN_RESOURCES
-from stacks_pulumi.policy.rules.spend import Account
+from stacks_pulumi.policy.spend import Account
 
 __all__ = ["EXPOSURE", "PLANS", "SPEND", "StacksGuard", "rules"]
 

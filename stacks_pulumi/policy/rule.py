@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 import pulumi_policy
 
 from stacks_pulumi.errors import with_code
-from stacks_pulumi.policy._sdk import UNKNOWN_STRING_VALUE, UnknownValueError
+from stacks_pulumi.policy._analyzer import UNKNOWN_STRING_VALUE, UnknownValueError
 from stacks_pulumi.policy.options import Option, OptionError, Settings, new_names
 from stacks_pulumi.pricing.views import ResourceView, StackView
 

@@ -23,14 +23,14 @@ from pulumi.runtime import get_root_resource
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
-from stacks_pulumi._home import pulumi_home
 from stacks_pulumi._identifiers import account_of, is_before, name_of, same_instant
+from stacks_pulumi._pulumi_cli import pulumi_home
 from stacks_pulumi.api import models
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError, WaitCancelledError
 from stacks_pulumi.resources import _fields
-from stacks_pulumi.resources._run_errors import shown_alone
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources.provider import shown_alone
 
 __all__ = [
     "CONTAINER_CREATED_AT",

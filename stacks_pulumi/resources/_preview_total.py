@@ -19,8 +19,7 @@ from pulumi.runtime import get_root_resource
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
-from stacks_pulumi._pulumi_cli import run
-from stacks_pulumi._pulumi_output import StoredResource, read_stack
+from stacks_pulumi._pulumi_cli import StoredResource, read_stack, run
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.recognition import snake_case
 

@@ -19,7 +19,7 @@ from stacks_pulumi.pricing.recognition import CONTAINER, NATIVE
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._fields import PARENT_IN_PROGRAM
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, ORIGIN, declare_child, provider_in_options
-from stacks_pulumi.resources._run_errors import shown_alone
+from stacks_pulumi.resources.provider import shown_alone
 
 __all__ = [
     "Child",

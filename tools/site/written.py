@@ -11,7 +11,7 @@ from typing import Final
 from stacks_pulumi import functions
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.emulator import OPERATIONS, Emulator
-from stacks_pulumi.functions.questions import QUESTIONS
+from stacks_pulumi.functions import QUESTIONS
 from tools.docs import functions as tables
 from tools.docs.docstrings import described, first_sentence, section
 from tools.docs.marks import table

@@ -13,8 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 import stacks_pulumi
 from stacks_pulumi._extras import EXTRAS, install_command
-from stacks_pulumi._home import pulumi_home
-from stacks_pulumi._pulumi_cli import PulumiError
+from stacks_pulumi._pulumi_cli import PulumiError, pulumi_home
 from stacks_pulumi.account.doctor import _commands as commands
 from stacks_pulumi.account.doctor import supported_versions
 from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning

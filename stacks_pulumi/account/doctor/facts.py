@@ -15,8 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stacks_pulumi import config
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
-from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, StackConfiguration, find_project, read_project
-from stacks_pulumi._pulumi_output import StoredResource
+from stacks_pulumi._pulumi_cli import (
+    Pulumi,
+    PulumiError,
+    StackConfiguration,
+    StoredResource,
+    find_project,
+    read_project,
+)
 from stacks_pulumi.config import NAMESPACE, AccountSettings
 from stacks_pulumi.errors import ConfigError
 

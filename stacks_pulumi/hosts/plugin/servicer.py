@@ -26,8 +26,7 @@ import stacks_pulumi
 from stacks_pulumi import config, functions
 from stacks_pulumi._identifiers import camel_case, name_of, snake_case, type_of
 from stacks_pulumi.errors import ConfigError, StacksError, with_code
-from stacks_pulumi.functions import results
-from stacks_pulumi.functions.questions import QUESTIONS, answer
+from stacks_pulumi.functions import QUESTIONS, answer, results
 from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
 from stacks_pulumi.hosts.plugin.wire import from_struct, in_camel_case, parsed, schema, settings_of, to_struct
 from stacks_pulumi.pricing.recognition import MARKER, NATIVE, is_unknown

@@ -18,7 +18,7 @@ from typing import Any, Final
 from google.protobuf import struct_pb2
 
 from stacks_pulumi._identifiers import camel_case, snake_case
-from stacks_pulumi.functions.questions import QUESTIONS
+from stacks_pulumi.functions import QUESTIONS
 from stacks_pulumi.pricing.recognition import SIGNATURE
 from stacks_pulumi.resources._fields import UNKNOWN, plain
 

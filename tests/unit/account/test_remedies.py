@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from stacks_pulumi._identifiers import canonical_network
-from stacks_pulumi.account.backend import Stacks
+from stacks_pulumi.account.backend import Managed, Stacks, StackState
 from stacks_pulumi.account.findings import remedies
 from stacks_pulumi.account.read import ask
 from stacks_pulumi.account.reconcile import ThisAccount, reconcile
-from stacks_pulumi.account.states import Managed, StackState
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost import live
 from stacks_pulumi.errors import ServerError

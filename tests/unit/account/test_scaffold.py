@@ -16,9 +16,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacks_pulumi.account.program import FILES, Identifiers, files, literal
 from stacks_pulumi.account.read import Belongings
-from stacks_pulumi.account.takeover import ScaffoldPlan, plan
+from stacks_pulumi.account.scaffold import FILES, Identifiers, ScaffoldPlan, files, literal, plan
 from stacks_pulumi.api.models import (
     AllowedIp,
     Backup,

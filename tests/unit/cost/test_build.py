@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from stacks_pulumi._pulumi_output import InputError
+from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.report import Line, Report, item
 from stacks_pulumi.pricing.money import Change, Price

@@ -15,9 +15,8 @@ from markdown_it import MarkdownIt
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.report import CostLimit, judge, rest_of_month
 from stacks_pulumi.cost.result import CostResult, document_of
-from stacks_pulumi.reports import text as in_text
-from stacks_pulumi.reports.machine import as_json, as_junit
-from stacks_pulumi.reports.markdown import LIMIT, comment, marker
+from stacks_pulumi.reports import writers as in_text
+from stacks_pulumi.reports.writers import LIMIT, as_json, as_junit, comment, marker
 from tests.support import previews
 from tests.support.previews import BUCKET, UNKNOWN, events, preview, step, web
 

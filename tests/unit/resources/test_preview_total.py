@@ -9,7 +9,7 @@ from typing import Any, cast
 import pulumi
 import pytest
 
-from stacks_pulumi._pulumi_output import StoredResource
+from stacks_pulumi._pulumi_cli import StoredResource
 from stacks_pulumi.resources import _preview_total
 from stacks_pulumi.resources._preview_total import Declared, past_price
 

@@ -29,7 +29,6 @@ from stacks_pulumi.pricing.views import UNPRICED, ContainerView, StackView
 
 __all__ = ["Account", "Priced", "rules"]
 
-
 LIMIT = replace(
     money("max_monthly_usd", "the most that the whole stack may cost a month; unset for no limit"),
     shared=True,

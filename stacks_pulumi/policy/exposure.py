@@ -1,4 +1,6 @@
-"""Rules about who may connect, and which containers must be protected."""
+"""
+Rules about who may connect, and which containers must be protected.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from decimal import Decimal
 from stacks_pulumi import catalog
 from stacks_pulumi.policy.options import Settings, choice, money, names, tag, whole
 from stacks_pulumi.policy.rule import Deferred, Finding, NotApplicable, ResourceRule, StackRule, Violation
-from stacks_pulumi.policy.rules.spend import up_to
+from stacks_pulumi.policy.spend import up_to
 from stacks_pulumi.pricing.money import usd
 from stacks_pulumi.pricing.recognition import Unknown
 from stacks_pulumi.pricing.views import AllowedIpView, ContainerView, StackView
