@@ -51,18 +51,6 @@ _FEW: Final = 60
 """Up to this number, calls take only seconds, so no progress is shown."""
 _STEP: Final = 0.1
 _PATIENCE: Final = 15.0
-_KIND_OF: Final = {
-    "access": "AllowedIp",
-    "backups": "PinnedBackup",
-    "connections": "Connection",
-    "vpn_clients": "VpnClient",
-}
-_WORDS: Final = {
-    "access": "allowed addresses",
-    "backups": "backups",
-    "connections": "connections",
-    "vpn_clients": "VPN clients",
-}
 _AT_ONCE: Final = 8
 _NEWEST: Final = 100
 
@@ -96,12 +84,29 @@ class Belongings:
         return not (self.known or self.gaps)
 
 
-_Ask = tuple[str, Callable[["StacksClient", str], Any]]
+@dataclass(frozen=True)
+class _Part:
+    """One kind of child objects: its field in `Belongings`, its name for people, and the call that lists it."""
 
-_ACCESS: Final[_Ask] = ("access", lambda client, id_: client.allowed_ips.list(id_))
-_CONNECTIONS: Final[_Ask] = ("connections", lambda client, id_: client.connections.list(id_).outgoing)
-_CLIENTS: Final[_Ask] = ("vpn_clients", lambda client, id_: client.vpn_clients.list(id_))
-_BACKUPS: Final[_Ask] = ("backups", lambda client, id_: client.backups.list(id_, limit=_NEWEST))
+    field: str
+    kind: str
+    words: str
+    list_of: Callable[[StacksClient, str], Any]
+
+
+_ACCESS: Final = _Part(
+    "access", "AllowedIp", "allowed addresses", lambda client, id_: client.allowed_ips.list(id_)
+)
+_CONNECTIONS: Final = _Part(
+    "connections", "Connection", "connections", lambda client, id_: client.connections.list(id_).outgoing
+)
+_CLIENTS: Final = _Part(
+    "vpn_clients", "VpnClient", "VPN clients", lambda client, id_: client.vpn_clients.list(id_)
+)
+_BACKUPS: Final = _Part(
+    "backups", "PinnedBackup", "backups", lambda client, id_: client.backups.list(id_, limit=_NEWEST)
+)
+_PARTS: Final = {part.field: part for part in (_ACCESS, _CONNECTIONS, _CLIENTS, _BACKUPS)}
 
 
 @contextmanager
@@ -170,7 +175,7 @@ def belongings(
     return ask(client, containers, backups=has_backups, progress=progress.done, stop=stop)
 
 
-def calls_for(container: Container, *, backups: bool = True) -> list[_Ask]:
+def calls_for(container: Container, *, backups: bool = True) -> list[_Part]:
     """
     Return the API calls for a container.
 
@@ -207,60 +212,59 @@ def ask(
         StacksError: A list cannot be read completely.
     """
     calls = [
-        (container.id, what, get)
-        for container in containers
-        for what, get in calls_for(container, backups=backups)
+        (container.id, part) for container in containers for part in calls_for(container, backups=backups)
     ]
-    parts: dict[str, dict[str, Any]] = defaultdict(dict)
+    listings: dict[str, dict[str, Any]] = defaultdict(dict)
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
-        results = pool.map(lambda call: _one(client, call[0], call[2]), calls)
-        for number, ((id_, what, _), result) in enumerate(zip(calls, results, strict=True), start=1):
-            parts[id_][what] = result
+        results = pool.map(lambda call: _listing(client, *call), calls)
+        for number, ((id_, part), result) in enumerate(zip(calls, results, strict=True), start=1):
+            listings[id_][part.field] = result
             progress(number)
     finally:
         # After an error or Ctrl-C no further call is made.
         if stop is not None:
             stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
-    return {container.id: _belongings(parts[container.id]) for container in containers}
+    return {container.id: _belongings(listings[container.id]) for container in containers}
 
 
-def _one(client: StacksClient, id_: str, get: Callable[[StacksClient, str], Any]) -> Any:
+def _listing(client: StacksClient, id_: str, part: _Part) -> Any:
+    """Return a list of child objects; `None` if there is no such container."""
     try:
-        return get(client, id_)
+        return part.list_of(client, id_)
     except NotFoundError:
         return None
 
 
-def _belongings(parts: dict[str, Any]) -> Belongings:
-    if any(part is None for part in parts.values()):
+def _belongings(listings: dict[str, Any]) -> Belongings:
+    if any(listing is None for listing in listings.values()):
         # The container was deleted during the calls.
         return Belongings()
-    access: ExternalAccess = parts.get("access", _CLOSED)
-    backups = parts.get("backups", ())
-    known = {"AllowedIp", "PinnedBackup", *(_KIND_OF[what] for what in parts)}
+    access: ExternalAccess = listings.get("access", _CLOSED)
+    backups = listings.get("backups", ())
+    known = {"AllowedIp", "PinnedBackup", *(_PARTS[field].kind for field in listings)}
     if len(backups) >= _NEWEST:
         known.discard("PinnedBackup")
     # One unreadable row does not hide the rest of an account: it is reported, and no resource that may be in that row
     # is reported as missing.
     gaps = {
-        what: listing.gap
-        for what, listing in {**parts, "access": access.allowed_ips}.items()
+        field: listing.gap
+        for field, listing in {**listings, "access": access.allowed_ips}.items()
         if listing.gap is not None
     }
     if any(entry.ip_address is None for entry in access.allowed_ips):
         gaps.setdefault("access", "one has no address that can be read")
     if any(backup.pinned is None for backup in backups):
         gaps.setdefault("backups", "whether one is pinned cannot be read")
-    known -= {_KIND_OF[what] for what in gaps}
+    known -= {_PARTS[field].kind for field in gaps}
     return Belongings(
         access,
-        tuple(parts.get("connections", ())),
-        tuple(parts.get("vpn_clients", ())),
+        tuple(listings.get("connections", ())),
+        tuple(listings.get("vpn_clients", ())),
         tuple(backup for backup in backups if backup.pinned),
         frozenset(known),
-        tuple(f"the list of {_WORDS[what]} is incomplete ({gap})" for what, gap in gaps.items()),
+        tuple(f"the list of {_PARTS[field].words} is incomplete ({gap})" for field, gap in gaps.items()),
     )
 
 

@@ -1,8 +1,9 @@
 """
 The subcommands of `stacks-pulumi`: one module for each.
 
-A module has `HELP` (one line), `add_arguments(parser)` and `run(arguments) -> int` (the exit code). Packages of an
-extra are imported inside `run`, so that each command works without the packages of the others.
+A module has `HELP` (one line), `add_arguments(parser)`, which adds the options, and `run(arguments) -> int`, which
+returns the exit code. Packages of an extra are imported inside `run`, so that each command works without the packages
+of the others.
 
 - `_shared`: What do the commands share?
 - `account`: Which stack owns each object of the account?

@@ -31,7 +31,6 @@ _FINDINGS: Final = ("orphans", "double", "missing")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     from stacks_pulumi.cost.report import add_limits  # noqa: PLC0415  (other commands do not need it)
 
     parser.description = (

@@ -29,7 +29,6 @@ _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.description = (
         "List the newest backups of a container; without a container, show the account's statistics."
     )

@@ -9,7 +9,6 @@ HELP = "print a completion script for a shell"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.description = (
         HELP[0].upper() + HELP[1:] + ', for instance: eval "$(stacks-pulumi completion bash)"'
     )

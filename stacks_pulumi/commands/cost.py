@@ -39,7 +39,6 @@ _PLATFORMS: Final = ("github", "gitlab")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.description = "Price a preview, a stack or the account, and compare it with limits."
     parser.epilog = _EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

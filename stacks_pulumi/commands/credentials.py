@@ -26,7 +26,6 @@ _FIELDS: Final = ("username", "password", "host", "port", "internal_host", "type
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.description = (
         "Show how to log in to a container. Passwords are hidden unless --show-secrets is given."
     )

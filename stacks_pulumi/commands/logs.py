@@ -32,7 +32,6 @@ _CONTROL: Final = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.description = "Print the last lines of a container's log. -f prints new lines until Ctrl-C."
     add_container(parser)
     add_stack(parser)

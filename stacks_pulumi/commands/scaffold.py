@@ -26,7 +26,6 @@ _PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.description = (
         "Read the account (STACKS_API_KEY) and write a Pulumi program that adopts its containers and their child "
         "resources. Neither this command nor the first `pulumi up` of the program changes the account."

@@ -20,7 +20,6 @@ HELP: Final = "write a VPN client's WireGuard configuration"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.description = (
         "Write the WireGuard configuration of a VPN client. It contains a private key, so it is written to a file that "
         "only you can read, or printed if --show-secrets is given."
