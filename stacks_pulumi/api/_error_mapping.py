@@ -52,7 +52,7 @@ class _Refusal:
         return kind(
             f"{scrub(self.call.what)}: {came_back}{said}; {next_step}",
             status=self.answer.status,
-            operation=self.call.operation,
+            operation=self.call.endpoint.name,
             text=self.words,
             body=scrub_body(dict(self.body)),
         )
@@ -95,13 +95,13 @@ def unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
     """Return the error for an answer that cannot be understood; its status is 0 if it is not known."""
     effect = (
         "nothing was changed: try again; if it persists, check the proxy and the base URL"
-        if call.method == "GET"
+        if call.endpoint.method == "GET"
         else "the request may have been carried out, so check before you try again"
     )
     shown = f" ({status})" if status else ""
     return UnreadableAnswerError(
         f"{scrub(call.what)}: the API's answer{shown} cannot be understood: {why}; {effect}",
-        operation=call.operation,
+        operation=call.endpoint.name,
         status=status,
     )
 
@@ -186,7 +186,7 @@ def _forbidden(refusal: _Refusal) -> ApiError:
     return refusal.as_error(
         ForbiddenError,
         f"the API key may not do this ({refusal.said})",
-        f"the operation needs the scope {refusal.call.scope}: check the key {_KEYS_PAGE}",
+        f"the operation needs the scope {refusal.call.endpoint.scope}: check the key {_KEYS_PAGE}",
     )
 
 

@@ -32,7 +32,7 @@ def watched(self, call):
             files.append(path.relative_to(root).as_posix())
         frame = frame.f_back
     with log.open("a") as out:
-        print(json.dumps([call.operation, files[::-1]]), file=out)
+        print(json.dumps([call.endpoint.name, files[::-1]]), file=out)
     return send(self, call)
 
 Transport.__call__ = watched

@@ -17,6 +17,7 @@ from stacks_pulumi import config
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, StackConfiguration, find_project, read_project
 from stacks_pulumi.config import NAMESPACE, AccountSettings
+from stacks_pulumi.endpoints import Scope
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.recognition import kind_of
 
@@ -218,7 +219,7 @@ class Facts:
         if self.look.error is not None:
             return probe.Scopes()
         found = probe.probe_scopes(self.settings, self.clock) if self.probe else probe.Scopes()
-        return probe.Scopes(found.held | {probe.ALL_SCOPES[0]}, found.lacking, found.cap)
+        return probe.Scopes(found.held | {Scope.READ}, found.lacking, found.cap)
 
     @property
     def owned(self) -> tuple[Owned, ...] | PulumiError:
