@@ -6,11 +6,12 @@ There is one function for each status code in the guide ("Error Codes", "Common 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
-from stacks_pulumi.api._bodies import api_words, scrub, scrub_body
+from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._limiter import rates, retry_after
 from stacks_pulumi.config import DEFAULT_BASE_URL
@@ -30,11 +31,17 @@ from stacks_pulumi.errors import (
     UnreadableAnswerError,
 )
 
-__all__ = ["problem", "unreadable", "wrong_base_url"]
+__all__ = ["api_words", "problem", "scrub_body", "unreadable", "wrong_base_url"]
 
 E = TypeVar("E", bound=ApiError)
 
 _KEYS_PAGE: Final = "in the STACKS dashboard under Account Settings, API Keys"
+_MARKUP: Final = re.compile(r"\s*<")
+_SECRET_NAME: Final = re.compile(
+    r"pass|secret|token|credential|private|certificate|connection_?string", re.IGNORECASE
+)
+_DEEPEST: Final = 5
+_WIDEST: Final = 50
 
 
 @dataclass(frozen=True)
@@ -225,6 +232,38 @@ def _server_fault(refusal: _Refusal) -> ApiError:
         "try again later; if the error persists, contact STACKS support with the time and the request",
     )
     return replace(error, retry_after=retry_after(refusal.answer))
+
+
+def api_words(body: Any) -> str:
+    """Return the API's message in the body of an error, or an empty string."""
+    if isinstance(body, str):
+        return "" if _MARKUP.match(body) else scrub(body)
+    if not isinstance(body, Mapping):
+        return ""
+    words: list[str] = []
+    for name in ("error", "message", "detail"):
+        value = body.get(name)
+        if isinstance(value, Mapping):
+            value = value.get("message")
+        if isinstance(value, str) and value and value not in words:
+            words.append(value)
+    return scrub(": ".join(words))
+
+
+def scrub_body(body: Any, depth: int = 0) -> Any:
+    """Return an error's body in the same shape, with limited size and without secrets."""
+    if isinstance(body, str):
+        return scrub(body)
+    if depth >= _DEEPEST:
+        return None
+    if isinstance(body, Mapping):
+        return {
+            scrub(str(name)): "****" if _SECRET_NAME.search(str(name)) else scrub_body(value, depth + 1)
+            for name, value in list(body.items())[:_WIDEST]
+        }
+    if isinstance(body, list):
+        return [scrub_body(value, depth + 1) for value in body[:_WIDEST]]
+    return body
 
 
 def _dollars(value: Any) -> float | None:

@@ -5,13 +5,13 @@ Backups: list, start, wait for, restore, pin, delete (guide, "BackupsApi").
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
-from stacks_pulumi.api._bodies import done, item, items, snake, unwrap
+from stacks_pulumi.api._bodies import backup_id_if_any, done, item, items
 from stacks_pulumi.api._call import Call, Handler, call_to
 from stacks_pulumi.api.feed import Feed, Watch
 from stacks_pulumi.api.models import Backup, BackupStats, Listing
@@ -284,12 +284,4 @@ def _list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
 
 
 def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[int | None]:
-    return call_to("backups.trigger", container_id, parse=_id_if_any, pulse=pulse)
-
-
-def _id_if_any(body: Any) -> int | None:
-    """Return the id of the new backup if the answer contains it."""
-    value, _path = unwrap(body, "backup")
-    given = {snake(name): entry for name, entry in value.items()} if isinstance(value, Mapping) else {}
-    found = given.get("backup_id", given.get("id"))
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+    return call_to("backups.trigger", container_id, parse=backup_id_if_any, pulse=pulse)

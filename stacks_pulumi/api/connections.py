@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api import _bodies as _parsers
-from stacks_pulumi.api import models
+from stacks_pulumi.api import _bodies, models
 from stacks_pulumi.api._bodies import done, scrub
 from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api.feed import Feed
@@ -29,11 +28,11 @@ class ConnectionsApi:
 
     def targets(self, container_id: str) -> models.Targets:
         """Return the targets that a container can be connected to (guide, "List Available Targets")."""
-        return self._send(call_to("connections.targets", container_id, parse=_parsers.targets))
+        return self._send(call_to("connections.targets", container_id, parse=_bodies.targets))
 
     def list(self, container_id: str) -> models.Connections:
         """Return the connections of a container in both directions (guide, "List Connections")."""
-        return self._send(call_to("connections.list", container_id, parse=_parsers.connections))
+        return self._send(call_to("connections.list", container_id, parse=_bodies.connections))
 
     def create(
         self,
@@ -62,7 +61,7 @@ class ConnectionsApi:
             "connections.create",
             source_id,
             target_id,
-            parse=_parsers.connection,
+            parse=_bodies.connection,
             words={"as_name": f' as "{scrub(name, 80)}"' if name else ""},
             json={"connectionName": name} if name else {},
         )

@@ -7,8 +7,7 @@ from typing import Final, Literal
 
 from stacks_pulumi._clock import Clock, Pulse
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api import _bodies as _metrics_parser
-from stacks_pulumi.api import _bodies as _parsers
+from stacks_pulumi.api import _bodies
 from stacks_pulumi.api._bodies import done, item, items, scrub, text_of
 from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api._retry import in_doubt
@@ -76,7 +75,7 @@ class ContainersApi:
 
     def credentials(self, container_id: str) -> Credentials:
         """Return the credentials of a container; secret (guide, "Get Container Credentials")."""
-        return self._send(call_to("containers.credentials", container_id, parse=_parsers.credentials))
+        return self._send(call_to("containers.credentials", container_id, parse=_bodies.credentials))
 
     def logs(self, container_id: str, lines: int = 100) -> str:
         """
@@ -90,7 +89,7 @@ class ContainersApi:
 
     def metrics(self, container_id: str) -> Metrics:
         """Return measurements of a container over time (guide, "Get Container Metrics")."""
-        return self._send(call_to("containers.metrics", container_id, parse=_metrics_parser.parse))
+        return self._send(call_to("containers.metrics", container_id, parse=_bodies.metrics))
 
     def create(
         self,
@@ -129,7 +128,7 @@ class ContainersApi:
         }
         call = call_to(
             "containers.create",
-            parse=_parsers.container,
+            parse=_bodies.container,
             words={"name": scrub(name, 80)},
             json={field: value for field, value in asked.items() if value is not None},
             pulse=pulse,
@@ -197,7 +196,7 @@ class ContainersApi:
 
     def certificate(self, container_id: str) -> str:
         """Return the SSH private key of a compute container, as PEM; secret (guide, "Download SSH Certificate")."""
-        return self._send(call_to("containers.certificate", container_id, parse=_parsers.private_key))
+        return self._send(call_to("containers.certificate", container_id, parse=_bodies.private_key))
 
     def regenerate_certificate(self, container_id: str) -> str:
         """Create a new SSH key for a compute container and return it as PEM (guide, "Regenerate SSH Certificate")."""
@@ -205,7 +204,7 @@ class ContainersApi:
             call_to(
                 "containers.regenerate_certificate",
                 container_id,
-                parse=_parsers.private_key_if_any,
+                parse=_bodies.private_key_if_any,
                 again=True,  # the first new key was lost with its response, so a second one does no harm
             )
         )
@@ -213,7 +212,7 @@ class ContainersApi:
 
     def templates(self) -> Listing[Template]:
         """Return all templates (guide, "List Available Templates")."""
-        return self._send(call_to("containers.templates", parse=_parsers.templates))
+        return self._send(call_to("containers.templates", parse=_bodies.templates))
 
     def external_access(self, container_id: str, enabled: bool) -> ExternalAccess:
         """
