@@ -40,9 +40,9 @@ __all__ = [
     "ShapeError",
     "allowed_ips",
     "backup_id_if_any",
-    "connection",
     "connections",
-    "container",
+    "created_connection",
+    "created_container",
     "credentials",
     "done",
     "item",
@@ -373,13 +373,13 @@ def private_key_if_any(body: Any) -> str | None:
 # Created objects
 
 
-def container(body: Any) -> Container:
+def created_container(body: Any) -> Container:
     """Return the container in the answer to a create request."""
     value, path = _created(body, "container")
     return record(Container, value, path)
 
 
-def connection(body: Any) -> Connection:
+def created_connection(body: Any) -> Connection:
     """Return the connection in the answer to a create request."""
     value, path = _created(body, "connection")
     return record(Connection, _with_text_variables(value), path)

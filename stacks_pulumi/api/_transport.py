@@ -1,11 +1,10 @@
 """
-Sends one request to the API and returns the bytes of the answer. It does not retry and does not interpret the answer;
-if the request fails, the error says whether it was sent.
+How one request is sent, and the bytes of its answer received: sessions, key, timeouts, size, and no redirects.
 
-A total time limit for each request, headers and body together.
+This handler does not retry and does not interpret the answer. If the request fails, the error says whether it was sent.
 
-The timeout of a socket starts again with each byte, so a very slow answer would never time out. Here every read waits
-at most for the time that is left of the whole request.
+Each request has a total time limit, headers and body together. The timeout of a socket starts again with each byte, so
+a very slow answer would never time out. Here every read waits at most for the time that is left of the whole request.
 """
 
 from __future__ import annotations

@@ -8,8 +8,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
-from stacks_pulumi.api import _bodies
-from stacks_pulumi.api._bodies import done, item
+from stacks_pulumi.api._bodies import allowed_ips, done, item
 from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api.models import AllowedIp, ExternalAccess
 from stacks_pulumi.api.once import once, settle
@@ -27,7 +26,7 @@ class AllowedIpsApi:
 
     def list(self, container_id: str) -> ExternalAccess:
         """Return who may connect, in `allowed_ips`, and whether external access is on (guide, "List Allowed IPs")."""
-        return self._send(call_to("allowed_ips.list", container_id, parse=_bodies.allowed_ips))
+        return self._send(call_to("allowed_ips.list", container_id, parse=allowed_ips))
 
     def add(
         self,

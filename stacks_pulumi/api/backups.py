@@ -1,5 +1,5 @@
 """
-Backups: list, start, wait for, restore, pin, delete (guide, "BackupsApi").
+Backups: list, start, wait for, restore, pin, delete (guide, "Backups").
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class _Appears(Watch[Backup]):
         """Whether this backup is newer, and manual or of unknown type."""
         return backup.id > self.newer_than and backup.backup_type in {"manual", None}
 
-    def judge(self, things: Listing[Backup]) -> bool:
+    def judge(self, rows: Listing[Backup]) -> bool:
         """Whether the backup has appeared."""
         self.trouble = None
-        self.found = min(filter(self.is_it, things), key=lambda backup: backup.id, default=None)
+        self.resource = min(filter(self.is_it, rows), key=lambda backup: backup.id, default=None)
         # A row that could be read only in part may be a scheduled backup. The next list may show it in full.
-        return self.found is not None and self.found.id not in things.damaged
+        return self.resource is not None and self.resource.id not in rows.damaged
 
 
 class BackupsApi:
@@ -128,11 +128,11 @@ class BackupsApi:
             watch.newer_than = max((backup.id for backup in before), default=0)
 
             def send(call: Call[int | None]) -> Backup:
-                told = self._send(call)
-                if told is not None:
-                    return Backup(id=told, container_id=container_id)
+                number = self._send(call)
+                if number is not None:
+                    return Backup(id=number, container_id=container_id)
                 try:
-                    found = self._feed(container_id).follow(watch)
+                    backup = self._feed(container_id).follow(watch)
                 except WaitCancelledError:
                     # The API accepted the request, and the backup's id is needed to delete it. So the search continues.
                     msg = f"start a backup of container {container_id}: accepted, and cancelled before it was listed"
@@ -144,8 +144,8 @@ class BackupsApi:
                         "not known: STACKS deletes it after seven days"
                     )
                     raise replace(error, message=msg) from None
-                assert found is not None  # noqa: S101  (the watch returns true only with a backup)
-                return found
+                assert backup is not None  # noqa: S101  (the watch returns true only with a backup)
+                return backup
 
             return once(
                 send,
@@ -184,9 +184,9 @@ class BackupsApi:
             WaitCancelledError: `cancelled()` was true.
         """
         feed = self._feed(container_id)
-        done = feed.wait(BACKED_UP, backup_id, deadline=deadline, on_tick=on_tick, cancelled=cancelled)
-        assert done is not None  # noqa: S101  (only a wait for deletion returns None)
-        return done
+        backup = feed.wait(BACKED_UP, backup_id, deadline=deadline, on_tick=on_tick, cancelled=cancelled)
+        assert backup is not None  # noqa: S101  (only a wait for deletion returns None)
+        return backup
 
     def stats(self) -> BackupStats:
         """Return statistics of all backups of the account (guide, "Backup Statistics")."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api import _bodies, models
-from stacks_pulumi.api._bodies import done, scrub
+from stacks_pulumi.api import models
+from stacks_pulumi.api._bodies import connections, created_connection, done, scrub, targets
 from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.once import once, settle
@@ -28,11 +28,11 @@ class ConnectionsApi:
 
     def targets(self, container_id: str) -> models.Targets:
         """Return the targets that a container can be connected to (guide, "List Available Targets")."""
-        return self._send(call_to("connections.targets", container_id, parse=_bodies.targets))
+        return self._send(call_to("connections.targets", container_id, parse=targets))
 
     def list(self, container_id: str) -> models.Connections:
         """Return the connections of a container in both directions (guide, "List Connections")."""
-        return self._send(call_to("connections.list", container_id, parse=_bodies.connections))
+        return self._send(call_to("connections.list", container_id, parse=connections))
 
     def create(
         self,
@@ -61,7 +61,7 @@ class ConnectionsApi:
             "connections.create",
             source_id,
             target_id,
-            parse=_bodies.connection,
+            parse=created_connection,
             words={"as_name": f' as "{scrub(name, 80)}"' if name else ""},
             json={"connectionName": name} if name else {},
         )

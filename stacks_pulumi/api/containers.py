@@ -7,8 +7,19 @@ from typing import Final, Literal
 
 from stacks_pulumi._clock import Clock, Pulse
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api import _bodies
-from stacks_pulumi.api._bodies import done, item, items, scrub, text_of
+from stacks_pulumi.api._bodies import (
+    created_container,
+    credentials,
+    done,
+    item,
+    items,
+    metrics,
+    private_key,
+    private_key_if_any,
+    scrub,
+    templates,
+    text_of,
+)
 from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
@@ -75,7 +86,7 @@ class ContainersApi:
 
     def credentials(self, container_id: str) -> Credentials:
         """Return the credentials of a container; secret (guide, "Get Container Credentials")."""
-        return self._send(call_to("containers.credentials", container_id, parse=_bodies.credentials))
+        return self._send(call_to("containers.credentials", container_id, parse=credentials))
 
     def logs(self, container_id: str, lines: int = 100) -> str:
         """
@@ -89,7 +100,7 @@ class ContainersApi:
 
     def metrics(self, container_id: str) -> Metrics:
         """Return measurements of a container over time (guide, "Get Container Metrics")."""
-        return self._send(call_to("containers.metrics", container_id, parse=_bodies.metrics))
+        return self._send(call_to("containers.metrics", container_id, parse=metrics))
 
     def create(
         self,
@@ -128,7 +139,7 @@ class ContainersApi:
         }
         call = call_to(
             "containers.create",
-            parse=_bodies.container,
+            parse=created_container,
             words={"name": scrub(name, 80)},
             json={field: value for field, value in asked.items() if value is not None},
             pulse=pulse,
@@ -150,7 +161,7 @@ class ContainersApi:
             # Another client created a container of that name but of another template.
             ours=lambda container: taken(container) and container.made_from(template),
             clock=self._clock,
-            refused_by=lambda error: _waitlist(call.what, error),
+            final_error=lambda error: _waitlist(call.what, error),
         )
         return made.merge(Container(id=made.id, name=name, template=template, plan=plan))
 
@@ -196,7 +207,7 @@ class ContainersApi:
 
     def certificate(self, container_id: str) -> str:
         """Return the SSH private key of a compute container, as PEM; secret (guide, "Download SSH Certificate")."""
-        return self._send(call_to("containers.certificate", container_id, parse=_bodies.private_key))
+        return self._send(call_to("containers.certificate", container_id, parse=private_key))
 
     def regenerate_certificate(self, container_id: str) -> str:
         """Create a new SSH key for a compute container and return it as PEM (guide, "Regenerate SSH Certificate")."""
@@ -204,7 +215,7 @@ class ContainersApi:
             call_to(
                 "containers.regenerate_certificate",
                 container_id,
-                parse=_bodies.private_key_if_any,
+                parse=private_key_if_any,
                 again=True,  # the first new key was lost with its response, so a second one does no harm
             )
         )
@@ -212,7 +223,7 @@ class ContainersApi:
 
     def templates(self) -> Listing[Template]:
         """Return all templates (guide, "List Available Templates")."""
-        return self._send(call_to("containers.templates", parse=_bodies.templates))
+        return self._send(call_to("containers.templates", parse=templates))
 
     def external_access(self, container_id: str, enabled: bool) -> ExternalAccess:
         """

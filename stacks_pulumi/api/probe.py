@@ -97,15 +97,15 @@ def probe_scopes(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Scop
         ConfigError: No key is configured.
     """
     wire = _Wire(settings, clock)
-    found = Scopes()
+    scopes = Scopes()
     try:
         for call in _probes():
-            found = _combined(found, call, wire)
-            if found.held | found.lacking >= {Scope.CREATE, Scope.MANAGE, Scope.DELETE}:
+            scopes = _combined(scopes, call, wire)
+            if scopes.held | scopes.lacking >= {Scope.CREATE, Scope.MANAGE, Scope.DELETE}:
                 break
     finally:
         wire.close()
-    return found
+    return scopes
 
 
 def _probes() -> tuple[Call[Any], ...]:
@@ -118,20 +118,20 @@ def _probes() -> tuple[Call[Any], ...]:
     )
 
 
-def _combined(found: Scopes, call: Call[Any], wire: _Wire) -> Scopes:
-    cap = found.cap
+def _combined(scopes: Scopes, call: Call[Any], wire: _Wire) -> Scopes:
+    cap = scopes.cap
     try:
         wire.handle(call)
     except MissingScopeError as error:
         told = Scopes.told_by(error)
-        return Scopes(found.held | told.held, found.lacking | told.lacking, cap)
+        return Scopes(scopes.held | told.held, scopes.lacking | told.lacking, cap)
     except StacksError as error:
         status = getattr(error, "status", 0)
         # The API has this path, so another server sent the 404.
         if status not in _JUDGED or (call.endpoint.is_fixed and status == 404):
-            return found
+            return scopes
         cap = error if isinstance(error, SpendingCapError) else cap
-    return Scopes(found.held | {call.endpoint.scope}, found.lacking, cap)
+    return Scopes(scopes.held | {call.endpoint.scope}, scopes.lacking, cap)
 
 
 class _Wire:

@@ -34,7 +34,7 @@ def test_the_credentials_of_the_guide_are_read_and_kept() -> None:
     assert read.raw == {"credentials": body["credentials"], **body["data"]}  # type: ignore[dict-item]  # JSON
 
 
-@pytest.mark.parametrize("read", [_bodies.container, _bodies.connection])
+@pytest.mark.parametrize("read", [_bodies.created_container, _bodies.created_connection])
 @pytest.mark.parametrize("id_", [18, 1.5, True, ["usr-1-web"]])
 def test_created_object_has_an_id_that_is_text(read: Callable[[Any], Any], id_: Any) -> None:
     named = {"name": "web", "status": "pending"}
@@ -158,7 +158,7 @@ def test_missing_allowed_addresses_are_an_error(body: Any) -> None:
 
 
 def test_a_connection_of_the_guide_is_read_and_its_secrets_are_not_shown() -> None:
-    read = _bodies.connection(
+    read = _bodies.created_connection(
         {
             "success": True,
             "data": {

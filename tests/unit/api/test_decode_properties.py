@@ -64,7 +64,7 @@ PARSERS: list[Callable[[Any], Any]] = [
     lambda body: items(models.VpnClient, body, "clients", bare=("name",)),
     lambda body: item(models.ExternalAccess, body),
     _bodies.allowed_ips,
-    _bodies.connection,
+    _bodies.created_connection,
     _bodies.connections,
     _bodies.credentials,
     _bodies.private_key,
