@@ -1,11 +1,10 @@
 """
-Sends one request to the API and returns the bytes of the answer. It does not retry and does not interpret the answer;
-if the request fails, the error says whether it was sent.
+How one request is sent, and the bytes of its answer received: sessions, key, timeouts, size, and no redirects.
 
-A total time limit for each request, headers and body together.
+This handler does not retry and does not interpret the answer. If the request fails, the error says whether it was sent.
 
-The timeout of a socket starts again with each byte, so a very slow answer would never time out. Here every read waits
-at most for the time that is left of the whole request.
+Each request has a total time limit, headers and body together. The timeout of a socket starts again with each byte, so
+a very slow answer would never time out. Here every read waits at most for the time that is left of the whole request.
 """
 
 from __future__ import annotations
@@ -175,13 +174,14 @@ class Transport:
             answer = self._exchange(session, call)
         except requests.RequestException as error:
             session.close()
-            _LOG.debug("%s %s: %s", call.method, call.path, type(error).__name__)
+            _LOG.debug("%s %s: %s", call.endpoint.method, call.path, type(error).__name__)
             raise _failure(call, error, self._where) from None
         except BaseException:
             session.close()
             raise
         self._idle.append(session)
-        _LOG.debug("%s %s: %d in %.3f s", call.method, call.path, answer.status, self._clock.now() - began)
+        seconds = self._clock.now() - began
+        _LOG.debug("%s %s: %d in %.3f s", call.endpoint.method, call.path, answer.status, seconds)
         return answer
 
     def close(self) -> None:
@@ -215,7 +215,7 @@ class Transport:
         # start again after the connection.
         timeout: Any = urllib3.Timeout(connect=_CONNECT_SECONDS, total=seconds)
         with session.request(
-            call.method,
+            call.endpoint.method,
             self._base_url + call.path,
             params=dict(call.query),
             json=call.json,
@@ -267,13 +267,13 @@ def _failure(
         reason = f"{broke} ({_innermost(error)})"
     if not sent:
         effect = "nothing was sent"
-    elif call.method == "GET":
+    elif call.endpoint.method == "GET":
         effect = "nothing was changed"
     else:
         effect = "the request may have been carried out, so check before you try again"
     return ConnectionFailedError(
         f"{scrub(call.what)}: {reason}; {effect}; check the network, the proxy and the base URL",
-        operation=call.operation,
+        operation=call.endpoint.name,
         sent=sent,
     )
 

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import canonical_network
-from stacks_pulumi.api import _bodies as _parsers
-from stacks_pulumi.api._bodies import done, item
-from stacks_pulumi.api._call import Call, Handler, Scope, path
+from stacks_pulumi.api._bodies import allowed_ips, done, item
+from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api.models import AllowedIp, ExternalAccess
 from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.errors import StacksError
@@ -27,16 +26,7 @@ class AllowedIpsApi:
 
     def list(self, container_id: str) -> ExternalAccess:
         """Return who may connect, in `allowed_ips`, and whether external access is on (guide, "List Allowed IPs")."""
-        return self._send(
-            Call(
-                "allowed_ips.list",
-                f"list the allowed IPs of container {container_id}",
-                "GET",
-                path("containers", container_id, "allowed-ips"),
-                Scope.READ,
-                _parsers.allowed_ips,
-            )
-        )
+        return self._send(call_to("allowed_ips.list", container_id, parse=allowed_ips))
 
     def add(
         self,
@@ -62,13 +52,11 @@ class AllowedIpsApi:
             BadRequestError: The API refuses it.
         """
         asked = {"ip_address": ip_address, "description": description, "service_type": service_type}
-        call = Call(
+        call = call_to(
             "allowed_ips.add",
-            f"allow {ip_address} to container {container_id}",
-            "POST",
-            path("containers", container_id, "allowed-ips"),
-            Scope.MANAGE,
-            lambda body: item(AllowedIp, body, "allowed_ip", "ip"),
+            container_id,
+            parse=lambda body: item(AllowedIp, body, "allowed_ip", "ip"),
+            words={"ip_address": ip_address},
             json=asked,
         )
         address = canonical(ip_address)
@@ -99,20 +87,11 @@ class AllowedIpsApi:
             NotFoundError: The entry did not exist when this was called.
             BadRequestError: It is the last one.
         """
-        call = Call(
-            "allowed_ips.remove",
-            f"remove the allowed IP {ip_id} of container {container_id}",
-            "DELETE",
-            path("containers", container_id, "allowed-ips", ip_id),
-            Scope.MANAGE,
-            done,
-            text=True,
-        )
 
         def is_gone(_error: StacksError) -> bool:
             return self.list(container_id).allowed_ips.find(lambda entry: entry.id == ip_id) is None
 
-        settle(self._send, call, is_gone)
+        settle(self._send, call_to("allowed_ips.remove", container_id, ip_id, parse=done), is_gone)
 
 
 def canonical(address: str | None) -> str:

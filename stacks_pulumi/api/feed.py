@@ -1,5 +1,5 @@
 """
-One shared list call for all threads that wait.
+How threads wait for a state: all of them share one list call (`Feed`), and each judges the list by itself (`Watch`).
 
 A thread that needs a newer list, and finds no call in progress, makes the call (it is the leader). The others sleep
 until its result is published. The feed has no background thread. Three rules keep it correct:
@@ -9,8 +9,6 @@ until its result is published. The feed has no background thread. Three rules ke
 2. If a call fails, all waiters that would have trusted it get its error. If only the leader was cancelled or timed
    out, the others get no error, and another waiter becomes the leader.
 3. A wait continues after a failed call, except after 401 and 403, which a retry cannot fix.
-
-One waiter: what it waits for, what it has seen, and how its wait ends.
 """
 
 from __future__ import annotations
@@ -40,13 +38,19 @@ from stacks_pulumi.errors import (
     WaitTimeoutError,
 )
 
-__all__ = ["Feed", "StateWatch", "Tracked", "Watch", "interval"]
+__all__ = ["Feed", "HasStatus", "StateWatch", "Watch", "interval"]
 
 _TICK: Final = 0.5
+_FATAL: Final = (InvalidApiKeyError, ForbiddenError)
+_NEW: Final = 1.0
+_SHORTEST: Final = 2.0
+_LONGEST: Final = 10.0
+_HELD_BACK: Final = 3.0
+"""From this many seconds between list calls on, the rate limit causes the delay, and the user is informed."""
 
 
-class Tracked(Protocol):
-    """What can be waited for: containers and backups."""
+class HasStatus(Protocol):
+    """A resource whose state can be waited for: a container or a backup."""
 
     @property
     def id(self) -> Any:
@@ -61,12 +65,12 @@ class Tracked(Protocol):
         """Why the resource failed."""
 
 
-T = TypeVar("T", bound=Tracked)
+T = TypeVar("T", bound=HasStatus)
 
 
 class Watch(ABC, Generic[T]):
     """
-    A waiter.
+    One waiter: what it waits for, what it has seen, and how its wait ends.
 
     Args:
         subject: What is waited for, for instance `container usr-abc12345-web`.
@@ -75,6 +79,12 @@ class Watch(ABC, Generic[T]):
         deadline: When the wait times out, by `clock.now()`.
         on_tick: Called at least once a second with the last known resource and the seconds waited.
         cancelled: Called at least twice a second; true cancels the wait.
+
+    Attributes:
+        delay: Seconds before the first list.
+        resource: The resource as it was last listed; `None` if that list did not contain it.
+        last_state: Its last known state.
+        trouble: Why the last list or confirmation failed; `None` if it did not.
     """
 
     delay: float = 1.0
@@ -91,7 +101,7 @@ class Watch(ABC, Generic[T]):
     ) -> None:
         self.subject = subject
         self.wanted = wanted
-        self.found: T | None = None
+        self.resource: T | None = None
         self.last_state: str | None = None
         self.trouble: StacksError | None = None
         self._clock = clock
@@ -102,7 +112,7 @@ class Watch(ABC, Generic[T]):
         self._tick_at = -math.inf
 
     @abstractmethod
-    def judge(self, things: Listing[T]) -> bool:
+    def judge(self, rows: Listing[T]) -> bool:
         """Whether a new list shows that the wait has reached its target. Raises if it shows a failure."""
 
     @property
@@ -122,11 +132,11 @@ class Watch(ABC, Generic[T]):
         if self._cancelled is not None and self._cancelled():
             raise self._end(WaitCancelledError, "the wait was cancelled", "the operation continues at STACKS")
         if now >= self._deadline:
-            seen = "not listed" if self.found is None else f"still {self._shown_state}"
+            seen = "not listed" if self.resource is None else f"still {self._shown_state}"
             raise self._end(WaitTimeoutError, seen, self._advice)
         if self._on_tick is not None and now >= self._tick_at:
             self._tick_at = now + _TICK
-            self._on_tick(self.found, now - self._started)
+            self._on_tick(self.resource, now - self._started)
 
     @property
     def _shown_state(self) -> str:
@@ -180,7 +190,7 @@ class StateWatch(Watch[T]):
         self._state: str | None = ""
         self._looks = 0
 
-    def judge(self, things: Listing[T]) -> bool:
+    def judge(self, rows: Listing[T]) -> bool:
         """
         Whether the resource is in the wanted state.
 
@@ -190,7 +200,7 @@ class StateWatch(Watch[T]):
         """
         self.trouble = None
         try:
-            meaning = self._meaning(things)
+            meaning = self._meaning(rows)
         except CALL_ERRORS as error:
             self.trouble = error
             return False
@@ -206,40 +216,32 @@ class StateWatch(Watch[T]):
             )
         return meaning is WaitVerdict.REACHED
 
-    def _meaning(self, things: Listing[T]) -> WaitVerdict:
-        thing = next((thing for thing in things if thing.id == self._id), None)
+    def _meaning(self, rows: Listing[T]) -> WaitVerdict:
+        listed = next((row for row in rows if row.id == self._id), None)
         if self._confirm is None:
-            if thing is None:
-                things.require_complete()
-            return self._look(thing)
-        if thing is None and things.gap is not None:
-            return self._look(self._confirm(self._id))
-        meaning = self._look(thing)
-        return self._look(self._confirm(self._id)) if meaning is WaitVerdict.VANISHED else meaning
+            if listed is None:
+                rows.require_complete()
+            return self._verdict_on(listed)
+        if listed is None and rows.gap is not None:
+            return self._verdict_on(self._confirm(self._id))
+        meaning = self._verdict_on(listed)
+        return self._verdict_on(self._confirm(self._id)) if meaning is WaitVerdict.VANISHED else meaning
 
-    def _look(self, thing: T | None) -> WaitVerdict:
-        if thing is not None and self._is_it is not None and not self._is_it(thing):
-            thing = None
-        state = None if thing is None else thing.status or ""
+    def _verdict_on(self, resource: T | None) -> WaitVerdict:
+        if resource is not None and self._is_it is not None and not self._is_it(resource):
+            resource = None
+        state = None if resource is None else resource.status or ""
         self._looks = self._looks + 1 if state == self._state else 1
         self._state = state
-        self.found = thing
-        if thing is not None:
-            self.last_state = thing.status
+        self.resource = resource
+        if resource is not None:
+            self.last_state = resource.status
         return verdict(self._wait, state, self._looks)
 
     @property
     def _why(self) -> str:
-        message = None if self.found is None else self.found.error_message
+        message = None if self.resource is None else self.resource.error_message
         return f" ({scrub(message)})" if message else ""
-
-
-_FATAL: Final = (InvalidApiKeyError, ForbiddenError)
-_NEW: Final = 1.0
-_SHORTEST: Final = 2.0
-_LONGEST: Final = 10.0
-_HELD_BACK: Final = 3.0
-"""From this many seconds between list calls on, the rate limit causes the delay, and the user is informed."""
 
 
 def interval(age: float) -> float:
@@ -254,9 +256,11 @@ def interval(age: float) -> float:
 
 
 @dataclass(frozen=True)
-class _Look(Generic[T]):
+class _ListCall(Generic[T]):
+    """A list call that has ended, with its list or its error."""
+
     number: int
-    things: Listing[T] = field(default_factory=Listing)
+    rows: Listing[T] = field(default_factory=Listing)
     error: StacksError | None = None
 
 
@@ -294,7 +298,7 @@ class Feed(Generic[T]):
         self._begun = 0
         self._began_at = -math.inf
         self._busy = False
-        self._latest: _Look[T] = _Look(0)
+        self._latest: _ListCall[T] = _ListCall(0)
         self._readable: Listing[T] = Listing()
 
     def snapshot(self, max_age: float = 0.0, pulse: Pulse | None = None) -> Listing[T]:
@@ -316,14 +320,14 @@ class Feed(Generic[T]):
                 wait_while(
                     lambda: self._busy and self._latest.number < ticket, self._changed, self._clock, pulse
                 )
-                look = self._latest
-                number = None if look.number >= ticket else self._begin()
+                latest = self._latest
+                number = None if latest.number >= ticket else self._begin()
             if number is not None:
                 self._lead(number, poll=False, pulse=pulse)
-            elif look.error is not None:
-                raise copy.copy(look.error) from None
+            elif latest.error is not None:
+                raise copy.copy(latest.error) from None
             else:
-                return look.things
+                return latest.rows
 
     def find(self, id: Any, max_age: float = 0.0) -> T | None:
         """
@@ -332,12 +336,12 @@ class Feed(Generic[T]):
         Raises:
             StacksError: The list call failed, or the list is incomplete and does not contain the resource.
         """
-        return self.snapshot(max_age).find(lambda thing: bool(thing.id == id))
+        return self.snapshot(max_age).find(lambda row: bool(row.id == id))
 
     def seen(self, id: Any) -> T | None:
         """Return the resource with that id from the last readable list, without a call; `None` if it is not in it."""
         with self._changed:
-            return next((thing for thing in self._readable if thing.id == id), None)
+            return next((row for row in self._readable if row.id == id), None)
 
     def wait(
         self,
@@ -388,7 +392,7 @@ class Feed(Generic[T]):
         )
 
     def follow(self, watch: Watch[T]) -> T | None:
-        """Wait until the watch accepts a list, and return what it found. If the watch raises, the wait ends."""
+        """Wait until the watch accepts a list, and return its resource. If the watch raises, the wait ends."""
         with self._changed:
             ticket = self._begun + 1
         while True:
@@ -396,19 +400,18 @@ class Feed(Generic[T]):
                 wait_while(
                     functools.partial(self._blocked, watch, ticket), self._changed, self._clock, watch.pulse
                 )
-                look = self._latest
-                number = None if look.number >= ticket else self._begin()
+                latest = self._latest
+                number = None if latest.number >= ticket else self._begin()
             if number is not None:
                 self._lead(number, poll=True, pulse=watch.pulse)
-            elif look.error is None:
-                ticket = look.number + 1
-                if watch.judge(look.things):
-                    return watch.found
-            elif isinstance(look.error, _FATAL):
-                raise copy.copy(look.error) from None
+            elif isinstance(latest.error, _FATAL):
+                raise copy.copy(latest.error) from None
             else:
-                ticket = look.number + 1
-                watch.trouble = look.error
+                ticket = latest.number + 1
+                if latest.error is not None:
+                    watch.trouble = latest.error
+                elif watch.judge(latest.rows):
+                    return watch.resource
 
     def held_back(self) -> float:
         """Return the seconds until the rate limit allows the next list call; 0 if it does not delay the waiters."""
@@ -435,16 +438,16 @@ class Feed(Generic[T]):
         return self._begun
 
     def _lead(self, number: int, *, poll: bool, pulse: Pulse | None) -> None:
-        look: _Look[T] | None = None
+        ended: _ListCall[T] | None = None
         try:
-            look = _Look(number, self._send(replace(self._call, poll=poll, pulse=pulse)))
+            ended = _ListCall(number, self._send(replace(self._call, poll=poll, pulse=pulse)))
         except CALL_ERRORS as error:
-            look = _Look(number, error=error)
+            ended = _ListCall(number, error=error)
         finally:
             with self._changed:
                 self._busy = False
-                if look is not None:
-                    self._latest = look
-                    if look.error is None:
-                        self._readable = look.things
+                if ended is not None:
+                    self._latest = ended
+                    if ended.error is None:
+                        self._readable = ended.rows
                 self._changed.notify_all()

@@ -103,10 +103,10 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
         cls, rows: Iterable[T] = (), *, gap: str | None = None, damaged: Iterable[Any] = ()
     ) -> Listing[T]:
         """Create a list; by default it is complete and undamaged. A list that is made of a `Listing` has its gap."""
-        made = super().__new__(cls, rows)
-        made.gap = rows.gap if isinstance(rows, Listing) else gap
-        made.damaged = frozenset(damaged)
-        return made
+        listing = super().__new__(cls, rows)
+        listing.gap = rows.gap if isinstance(rows, Listing) else gap
+        listing.damaged = frozenset(damaged)
+        return listing
 
     def find(self, wanted: Callable[[T], bool]) -> T | None:
         """
@@ -115,10 +115,10 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
         Raises:
             UnreadableAnswerError: `wanted` is true for no row, and the list is incomplete.
         """
-        found = next(filter(wanted, self), None)
-        if found is None:
+        row = next(filter(wanted, self), None)
+        if row is None:
             self.require_complete()
-        return found
+        return row
 
     def require_complete(self) -> None:
         """
@@ -136,7 +136,6 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
 
 SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})
 """A container keeps such a status until a request changes it. The guide does not list the statuses in between."""
-
 
 ENDING_STATUSES: Final = frozenset({"deleting", "deleted"})
 """The status of a container that is being deleted or is deleted."""

@@ -1,14 +1,12 @@
 """
-Create a resource exactly once, over a network that loses responses.
+How a request takes effect exactly once, over a network that loses responses.
 
-A POST that is repeated may create two resources, and one that times out may have created one. So: list, POST, and if
-the outcome is unknown, list again before the next step.
+`once` creates a resource. A POST that is repeated may create two resources, and one that times out may have created
+one. So: list, POST, and if the outcome is unknown, list again before the next step.
 
-Sends requests that ask for a state (deletions and changes), and judges their outcome by that state.
-
-If a response is lost, the retry may be refused because the first attempt was carried out, or is in progress. The same
-happens after a crash: an earlier process has sent the request. So a refusal is an error only if the state differs from
-the requested one.
+`settle` changes or deletes one. If a response is lost, the retry may be refused because the first attempt was carried
+out, or is in progress. The same happens after a crash: an earlier process has sent the request. So a refusal is an
+error only if the state differs from the requested one.
 """
 
 from __future__ import annotations
@@ -35,9 +33,164 @@ from stacks_pulumi.errors import (
 
 __all__ = ["may_be_done", "once", "settle"]
 
-R = TypeVar("R")
 
+class _HasId(Protocol):
+    @property
+    def id(self) -> Any: ...
+
+
+A = TypeVar("A")
+R = TypeVar("R")
+T = TypeVar("T", bound=_HasId)
+
+PAUSES: Final = (1.0, 3.0, 8.0)
+_UNKNOWN: Final = (
+    "no list could be read after that, so the outcome of the request is unknown: look in the STACKS dashboard before "
+    "you try again, and adopt or delete the object if it exists"
+)
+_SUCCESS: Final = range(200, 300)
 _REFUSALS: Final = (BadRequestError, ConflictError)
+_OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)
+"""Refusals that an earlier attempt may have caused: it has taken the name, or its price has reached the cap."""
+
+
+def once(
+    send: Callable[[Call[A]], T],
+    call: Call[A],
+    *,
+    before: Sequence[T] | None,
+    taken: Callable[[T], bool] | None,
+    look: Callable[[], Listing[T]],
+    ours: Callable[[T], bool],
+    clock: Clock,
+    final_error: Callable[[StacksError], StacksError | None] = lambda _error: None,
+    pauses: Sequence[float] = PAUSES,
+) -> T:
+    """
+    Create a resource once, and return it.
+
+    Args:
+        send: Sends the request; raises `UnreadableAnswerError` if the response has no id.
+        call: The request. Its pulse is called before each further attempt. If the pulse raises, no further attempt is
+            made, but the list is still read.
+        before: The list from before the request; `None` requests it now. If it is incomplete, an unknown outcome stays
+            unknown. A `Listing` was read from the API. Any other sequence is an assumption of the caller and does not
+            prove that lists can be read. If a refusal then follows an unknown outcome, and no list explains it, the
+            outcome stays unknown.
+        taken: Whether a resource prevents the creation; `None` if no resource can.
+        look: Lists the resources that exist now.
+        ours: Whether a new resource is the one that was requested.
+        clock: Time.
+        final_error: For an error after which the request must not be sent again although its outcome is unknown: the
+            error to raise if two lists, with a pause between them, show no new resource. `None` for all other errors.
+        pauses: Seconds before the list that follows each attempt with an unknown outcome; one attempt for each.
+
+    Raises:
+        ExistsError: The resource existed before, or another client created it first.
+        StacksError: The API's error; if no list shows the outcome, the error that left it unknown.
+    """
+    assumed = before is not None and not isinstance(before, Listing)
+    former = look() if before is None else Listing(before)
+    _check_absence(call.what, former, taken)
+    known = {row.id for row in former}
+
+    def appeared() -> T | None:
+        listed = look()
+        new = [row for row in listed if row.id not in known]
+        # A row that could be read only in part may match, or not match, by mistake.
+        created = next((row for row in new if row.id not in listed.damaged and ours(row)), None)
+        damaged = any(row.id in listed.damaged for row in new)
+        if former.gap is not None or (created is None and damaged):
+            msg = f"{call.what}: the list cannot be read in full, so it does not show the result"
+            raise UnreadableAnswerError(msg, status=200)
+        if created is None:
+            listed.require_complete()
+        return created
+
+    def resolve(error: StacksError, rest: Sequence[float]) -> T | None:
+        """Return the resource that the request created in spite of this error; `None` if it may be sent again."""
+        final = final_error(error)
+        if final is None:
+            # A success without an id was carried out. Any other request may still be in progress; it is sent again
+            # if the list shows no new resource.
+            done = isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS
+            return _find(appeared, error, rest, clock, done=done)
+        created = _find(appeared, error, pauses, clock, done=True, looks=2)
+        if created is None:
+            raise final from None
+        return created
+
+    doubt: StacksError | None = None
+    for attempt in range(len(pauses)):
+        rest = pauses[attempt:]
+        try:
+            if doubt is not None:
+                beat(call.pulse)
+            return send(call)
+        except StacksError as error:
+            if in_doubt(error):
+                doubt = error
+                created = resolve(error, rest)
+            elif doubt is None:
+                if isinstance(error, (BadRequestError, ConflictError)) and taken is not None:
+                    # Another client may have created the resource before the list was read.
+                    with contextlib.suppress(*CALL_ERRORS):
+                        _check_absence(call.what, look(), taken)
+                raise
+            else:
+                # It was refused, perhaps because an earlier attempt was carried out, or the pulse ended it.
+                done = isinstance(error, _OWN_EFFECT) or not isinstance(error, CALL_ERRORS)
+                created = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
+                if created is None and assumed and isinstance(error, CALL_ERRORS):
+                    raise _unknown(doubt) from None
+                if created is None:
+                    raise
+        if created is not None:
+            return created
+    raise doubt or AssertionError
+
+
+def _check_absence(what: str, rows: Listing[T], taken: Callable[[T], bool] | None) -> None:
+    existing = None if taken is None else next(filter(taken, rows), None)
+    if existing is not None:
+        msg = f"{what}: it already exists (id {existing.id}); take it over, or remove it first"
+        raise ExistsError(scrub(msg), existing=existing) from None
+
+
+def _unknown(doubt: StacksError) -> StacksError:
+    return replace(doubt, message=f"{doubt.reason}; {_UNKNOWN}", code="outcome-unknown")
+
+
+def _find(
+    appeared: Callable[[], T | None],
+    doubt: StacksError,
+    pauses: Sequence[float],
+    clock: Clock,
+    *,
+    done: bool,
+    looks: int = 1,
+) -> T | None:
+    """
+    Return the new resource; `None` if `looks` lists did not show one. Raises `doubt` if fewer lists could be read.
+
+    If the request was carried out (`done`), the list is read until the pauses end, because it may lag. Otherwise the
+    first list that can be read decides.
+    """
+    looked = 0
+    # A new resource may exist that no state contains, so neither a cancellation nor a deadline ends the search.
+    with shielded():
+        for pause in (0.0, *pauses) if done else pauses:
+            sleep_with_pulse(pause, clock)
+            try:
+                created = appeared()
+            except CALL_ERRORS:
+                continue
+            looked += 1
+            if created is not None or not done:
+                return created
+    if looked >= looks:
+        return None
+    raise _unknown(doubt) from None
 
 
 def may_be_done(error: StacksError) -> bool:
@@ -77,160 +230,3 @@ def settle(send: Handler, call: Call[R], look: Callable[[StacksError], R | None]
         if not result:
             raise
         return result
-
-
-class _Named(Protocol):
-    @property
-    def id(self) -> Any: ...
-
-
-A = TypeVar("A")
-T = TypeVar("T", bound=_Named)
-
-PAUSES: Final = (1.0, 3.0, 8.0)
-_UNKNOWN: Final = (
-    "no list could be read after that, so the outcome of the request is unknown: look in the STACKS dashboard before "
-    "you try again, and adopt or delete the object if it exists"
-)
-_SUCCESS: Final = range(200, 300)
-_OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)
-"""Refusals that an earlier attempt may have caused: it has taken the name, or its price has reached the cap."""
-
-
-def once(
-    send: Callable[[Call[A]], T],
-    call: Call[A],
-    *,
-    before: Sequence[T] | None,
-    taken: Callable[[T], bool] | None,
-    look: Callable[[], Listing[T]],
-    ours: Callable[[T], bool],
-    clock: Clock,
-    refused_by: Callable[[StacksError], StacksError | None] = lambda _error: None,
-    pauses: Sequence[float] = PAUSES,
-) -> T:
-    """
-    Create a resource once, and return it.
-
-    Args:
-        send: Sends the request; raises `UnreadableAnswerError` if the response has no id.
-        call: The request. Its pulse is called before each further attempt. If the pulse raises, no further attempt is
-            made, but the list is still read.
-        before: The list from before the request; `None` requests it now. If it is incomplete, an unknown outcome stays
-            unknown. A `Listing` was read from the API. Any other sequence is an assumption of the caller and does not
-            prove that lists can be read. If a refusal then follows an unknown outcome, and no list explains it, the
-            outcome stays unknown.
-        taken: Whether a resource prevents the creation; `None` if no resource can.
-        look: Lists the resources that exist now.
-        ours: Whether a new resource is the one that was requested.
-        clock: Time.
-        refused_by: For an error after which the request must not be sent again although its outcome is unknown: the
-            error to raise if two lists, with a pause between them, show no new resource. `None` for all other errors.
-        pauses: Seconds before the list that follows each attempt with an unknown outcome; one attempt for each.
-
-    Raises:
-        ExistsError: The resource existed before, or another client created it first.
-        StacksError: The API's error; if no list shows the outcome, the error that left it unknown.
-    """
-    assumed = before is not None and not isinstance(before, Listing)
-    former = look() if before is None else Listing(before)
-    _refuse(call.what, former, taken)
-    known = {thing.id for thing in former}
-
-    def appeared() -> T | None:
-        listed = look()
-        new = [thing for thing in listed if thing.id not in known]
-        # A row that could be read only in part may match, or not match, by mistake.
-        found = next((thing for thing in new if thing.id not in listed.damaged and ours(thing)), None)
-        damaged = any(thing.id in listed.damaged for thing in new)
-        if former.gap is not None or (found is None and damaged):
-            msg = f"{call.what}: the list cannot be read in full, so it does not show the result"
-            raise UnreadableAnswerError(msg, status=200)
-        if found is None:
-            listed.require_complete()
-        return found
-
-    def resolve(error: StacksError, rest: Sequence[float]) -> T | None:
-        """Return the resource that the request created in spite of this error; `None` if it may be sent again."""
-        refusal = refused_by(error)
-        if refusal is None:
-            # A success without an id was carried out. Any other request may still be in progress; it is sent again
-            # if the list shows no new resource.
-            done = isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS
-            return _find(appeared, error, rest, clock, done=done)
-        found = _find(appeared, error, pauses, clock, done=True, looks=2)
-        if found is None:
-            raise refusal from None
-        return found
-
-    doubt: StacksError | None = None
-    for attempt in range(len(pauses)):
-        rest = pauses[attempt:]
-        try:
-            if doubt is not None:
-                beat(call.pulse)
-            return send(call)
-        except StacksError as error:
-            if in_doubt(error):
-                doubt = error
-                found = resolve(error, rest)
-            elif doubt is None:
-                if isinstance(error, (BadRequestError, ConflictError)) and taken is not None:
-                    # Another client may have created the resource before the list was read.
-                    with contextlib.suppress(*CALL_ERRORS):
-                        _refuse(call.what, look(), taken)
-                raise
-            else:
-                # It was refused, perhaps because an earlier attempt was carried out, or the pulse ended it.
-                done = isinstance(error, _OWN_EFFECT) or not isinstance(error, CALL_ERRORS)
-                found = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
-                if found is None and assumed and isinstance(error, CALL_ERRORS):
-                    raise _unknown(doubt) from None
-                if found is None:
-                    raise
-        if found is not None:
-            return found
-    raise doubt or AssertionError
-
-
-def _refuse(what: str, things: Listing[T], taken: Callable[[T], bool] | None) -> None:
-    existing = None if taken is None else next(filter(taken, things), None)
-    if existing is not None:
-        msg = f"{what}: it already exists (id {existing.id}); take it over, or remove it first"
-        raise ExistsError(scrub(msg), existing=existing) from None
-
-
-def _unknown(doubt: StacksError) -> StacksError:
-    return replace(doubt, message=f"{doubt.reason}; {_UNKNOWN}", code="outcome-unknown")
-
-
-def _find(
-    appeared: Callable[[], T | None],
-    doubt: StacksError,
-    pauses: Sequence[float],
-    clock: Clock,
-    *,
-    done: bool,
-    looks: int = 1,
-) -> T | None:
-    """
-    Return the new resource; `None` if `looks` lists did not show one. Raises `doubt` if fewer lists could be read.
-
-    If the request was carried out (`done`), the list is read until the pauses end, because it may lag. Otherwise the
-    first list that can be read decides.
-    """
-    looked = 0
-    # A new resource may exist that no state contains, so neither a cancellation nor a deadline ends the search.
-    with shielded():
-        for pause in (0.0, *pauses) if done else pauses:
-            sleep_with_pulse(pause, clock)
-            try:
-                found = appeared()
-            except CALL_ERRORS:
-                continue
-            looked += 1
-            if found is not None or not done:
-                return found
-    if looked >= looks:
-        return None
-    raise _unknown(doubt) from None

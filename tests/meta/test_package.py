@@ -100,6 +100,7 @@ def test_a_program_loads_only_what_it_uses() -> None:
         ("stacks_pulumi.api", {"pulumi", "grpc", "rich", "werkzeug"}),
         ("stacks_pulumi.emulator", {"pulumi", "grpc", "requests", "rich"}),
         ("stacks_pulumi.catalog", {"pulumi", "requests", "msgspec"}),
+        ("stacks_pulumi.endpoints", {"pulumi", "requests", "msgspec"}),
         ("stacks_pulumi.cli", {"pulumi", "requests", "rich", "werkzeug"}),
         ("stacks_pulumi.cost", {"pulumi", "requests", "rich", "werkzeug"}),
         ("stacks_pulumi.policy", {"requests", "rich", "werkzeug"}),

@@ -18,6 +18,7 @@ from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unkno
 from stacks_pulumi.account.doctor.facts import Facts, Owned
 from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings
 from stacks_pulumi.cost.live import item_of
+from stacks_pulumi.endpoints import SCOPES
 from stacks_pulumi.errors import (
     ApiError,
     ConnectionFailedError,
@@ -41,10 +42,7 @@ _PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _CLOCK_SECONDS: Final = 120.0
 """Seconds up to which a wrong clock causes no problem."""
 
-_READ: Final = "containers:read"
-_CREATE: Final = "containers:create"
-_MANAGE: Final = "containers:manage"
-_DELETE: Final = "containers:delete"
+_READ, _CREATE, _MANAGE, _DELETE = SCOPES
 _USES: Final = {
     _READ: "every operation",
     _CREATE: "new containers",

@@ -24,6 +24,7 @@ from stacks_pulumi._pulumi_cli import (
     read_project,
 )
 from stacks_pulumi.config import NAMESPACE, AccountSettings
+from stacks_pulumi.endpoints import Scope
 from stacks_pulumi.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ class Facts:
         if self.look.error is not None:
             return probe.Scopes()
         found = probe.probe_scopes(self.settings, self.clock) if self.probe else probe.Scopes()
-        return probe.Scopes(found.held | {probe.ALL_SCOPES[0]}, found.lacking, found.cap)
+        return probe.Scopes(found.held | {Scope.READ}, found.lacking, found.cap)
 
     @property
     def owned(self) -> tuple[Owned, ...] | PulumiError:
