@@ -7,7 +7,6 @@ reads the answer (`parse`). `call_to` makes it.
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from stacks_pulumi._clock import Pulse
 from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
 from stacks_pulumi.errors import ApiError, ConnectionFailedError, InvalidIdError, UnreadableAnswerError
 
-__all__ = ["CALL_ERRORS", "Answer", "Call", "Handler", "Priority", "Sender", "call_to"]
+__all__ = ["CALL_ERRORS", "Answer", "Call", "Handler", "Sender", "call_to"]
 
 T = TypeVar("T")
 
@@ -26,14 +25,6 @@ CALL_ERRORS: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)
 """The errors of a call itself. Any other exception that a call raises comes from a pulse."""
 
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
-
-
-class Priority(enum.IntEnum):
-    """The order of calls that wait for the rate limit: the smaller number is sent first."""
-
-    WRITE = 0
-    READ = 1
-    POLL = 2
 
 
 @dataclass(frozen=True)
@@ -62,13 +53,6 @@ class Call(Generic[T]):
     poll: bool = False
     again: bool = False
     pulse: Pulse | None = None
-
-    @property
-    def priority(self) -> Priority:
-        """The call's priority in the queue."""
-        if self.poll:
-            return Priority.POLL
-        return Priority.READ if self.endpoint.method == "GET" else Priority.WRITE
 
     @property
     def repeatable(self) -> bool:

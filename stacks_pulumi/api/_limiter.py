@@ -17,6 +17,7 @@ window is new, how large it is, and whether the API can be reached.
 from __future__ import annotations
 
 import email.utils
+import enum
 import itertools
 import math
 import random
@@ -27,9 +28,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stacks_pulumi._clock import Clock, Pulse, beat, wait_while
-from stacks_pulumi.api._call import Answer, Call, Priority, Sender
+from stacks_pulumi.api._call import Answer, Call, Sender
 
-__all__ = ["WINDOW", "Limit", "Limiter", "OnLimit", "Rates", "rates", "retry_after", "server_time"]
+__all__ = [
+    "WINDOW",
+    "Limit",
+    "Limiter",
+    "OnLimit",
+    "Priority",
+    "Rates",
+    "priority_of",
+    "rates",
+    "retry_after",
+    "server_time",
+]
 
 WINDOW: Final = 60.0
 """Length of a window in seconds: limits are per minute."""
@@ -51,6 +63,21 @@ _LONGEST_PAUSE: Final = 300.0
 _TOO_MANY: Final = 429
 
 
+class Priority(enum.IntEnum):
+    """The order of calls that wait for the rate limit: the smaller number is sent first."""
+
+    WRITE = 0
+    READ = 1
+    POLL = 2
+
+
+def priority_of(call: Call[Any]) -> Priority:
+    """Return the place of a call among those that wait for the rate limit."""
+    if call.poll:
+        return Priority.POLL
+    return Priority.READ if call.endpoint.method == "GET" else Priority.WRITE
+
+
 class Limit:
     """The handler: every attempt of every call waits for its turn in the queue."""
 
@@ -60,7 +87,7 @@ class Limit:
 
     def __call__(self, call: Call[Any]) -> Answer:
         """Wait for a turn, then send."""
-        self._limiter.acquire(call.priority, call.pulse)
+        self._limiter.acquire(priority_of(call), call.pulse)
         answer: Answer | None = None
         try:
             answer = self._send(call)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from stacks_pulumi.api._bodies import done
-from stacks_pulumi.api._call import Priority, call_to
+from stacks_pulumi.api._call import call_to
+from stacks_pulumi.api._limiter import Priority, priority_of
 from tests.unit.api.scripted_api import a_call
 
 
@@ -30,7 +31,7 @@ def test_a_segment_that_changes_the_path_is_refused(segment: str) -> None:
     ],
 )
 def test_writes_precede_reads_and_reads_precede_polls(method: str, poll: bool, expected: Priority) -> None:
-    assert a_call(method, poll=poll).priority is expected
+    assert priority_of(a_call(method, poll=poll)) is expected
     assert Priority.WRITE < Priority.READ < Priority.POLL
 
 
