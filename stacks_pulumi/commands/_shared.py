@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HIDDEN",
+    "Command",
     "add_container",
     "add_stack",
     "as_json",
@@ -33,6 +34,22 @@ __all__ = [
     "report_error",
     "settings_of",
 ]
+
+
+class Command(NamedTuple):
+    """
+    One subcommand.
+
+    Attributes:
+        help: What it does, in one line.
+        add_arguments: Adds its arguments to a parser.
+        run: Carries it out, and returns the exit code. It imports the packages of an extra itself, so that each
+            command works without the packages of the others.
+    """
+
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
 
 
 def not_a_folder(folder: Path) -> ConfigError:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._shared import report_error
+from stacks_pulumi.commands._shared import Command, report_error
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from stacks_pulumi.account.reconcile import Reconciliation
     from stacks_pulumi.reports import Document
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["COMMANDS", "add_arguments", "run"]
 
-HELP: Final = "show which stack owns each object of the account, and which objects no stack owns"
+_HELP: Final = "show which stack owns each object of the account, and which objects no stack owns"
 
 _EXIT_CODES: Final = """\
 exit codes:
@@ -185,3 +185,6 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
         ),
     }
     return [texts[word][1] for word in _FINDINGS if word in fail_on and texts[word][0]]
+
+
+COMMANDS = {"account": Command(_HELP, add_arguments, run)}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from stacks_pulumi import catalog, config
 from stacks_pulumi._pulumi_cli import InputError, read_file
-from stacks_pulumi.commands._shared import report_error
+from stacks_pulumi.commands._shared import Command, report_error
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.report import CostLimit, Report, add_limits, judge, limits_of, rest_of_month
 from stacks_pulumi.cost.result import CostResult, document_of
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.reports import Document
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["COMMANDS", "add_arguments", "run"]
 
-HELP: Final = "show what a change will cost, and what a stack or the account costs now"
+_HELP: Final = "show what a change will cost, and what a stack or the account costs now"
 
 _EXIT_CODES: Final = """\
 exit codes:
@@ -181,3 +181,6 @@ def _shown(document: Document, options: argparse.Namespace, out: TextIO) -> str:
     if not out.isatty():
         return plain(document)
     return rich_text(document, width=shutil.get_terminal_size().columns, color=True) or plain(document)
+
+
+COMMANDS = {"cost": Command(_HELP, add_arguments, run)}

@@ -11,16 +11,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._shared import not_a_folder, report_error
+from stacks_pulumi.commands._shared import Command, not_a_folder, report_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stacks_pulumi.account.doctor.diagnosis import Diagnosis, Level
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["COMMANDS", "add_arguments", "run"]
 
-HELP: Final = "find out what prevents an `up`, and how to fix it"
+_HELP: Final = "find out what prevents an `up`, and how to fix it"
 
 _EXIT_CODES: Final = """\
 levels:
@@ -118,3 +118,6 @@ def _as_json(found: Sequence[Diagnosis]) -> str:
     failed = any(finding.level == "problem" for finding in found)
     document = {"ok": not failed, "checks": [asdict(finding) for finding in found]}
     return json.dumps(document, indent=2) + "\n"
+
+
+COMMANDS = {"doctor": Command(_HELP, add_arguments, run)}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from stacks_pulumi.commands._shared import one_line
+from stacks_pulumi.commands._shared import Command, one_line
 from stacks_pulumi.config import check_api_key
 from stacks_pulumi.errors import ConfigError, with_code
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from stacks_pulumi.emulator import Emulator
 
-HELP = "serve an emulated STACKS API on this machine"
+_HELP = "serve an emulated STACKS API on this machine"
 
 DEFAULT_PORT = 7822
 """The default port: STAC on the keys of a phone."""
@@ -321,3 +321,6 @@ def _fail(text: str) -> int:
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+COMMANDS = {"emulator": Command(_HELP, add_arguments, run)}

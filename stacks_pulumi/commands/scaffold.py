@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._shared import report_error
+from stacks_pulumi.commands._shared import Command, report_error
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["COMMANDS", "add_arguments", "run"]
 
-HELP: Final = "write a program that takes over the containers of an account"
+_HELP: Final = "write a program that takes over the containers of an account"
 
 _LANGUAGES: Final = ("python", "yaml")
 _PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -151,3 +151,6 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str]) -> str:
         "  pulumi preview   # is empty",
     ]
     return "\n".join(lines) + "\n"
+
+
+COMMANDS = {"scaffold": Command(_HELP, add_arguments, run)}

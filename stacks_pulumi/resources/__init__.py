@@ -15,15 +15,13 @@ A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handle
 - `_restarts`: When is a source restarted for its connections?
 - `_running`: Does the container of a child run, and is it still the same?
 - `_preview_total`: What does the last line of a preview say of the price?
-- `_run_errors`: How does an error end a program without a traceback?
 - `_container_lifecycle`: Which steps does an operation on a container take?
 - `container`: What is a Container, and which changes of it are refused?
 - `connection`: What is a Connection?
 - `allowed_ip`: What is an AllowedIp, and how is a container's list changed?
 - `vpn_client`: What is a VpnClient?
-- `pinned_backup`: What is a PinnedBackup?
-- `backup_restore`: What is a BackupRestore?
+- `pinned_backup`: What is a PinnedBackup, and what is a BackupRestore?
 - `ssh_certificate`: What is an SshCertificate?
-- `provider`: How does a program use another account?
+- `provider`: How does a program use another account, and how does an error end it without a traceback?
 - `handlers`: Which handler serves which kind?
 """

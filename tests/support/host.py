@@ -187,7 +187,7 @@ class Host:
 class PluginHost(Host):
     """The native plugin."""
 
-    module: ClassVar = "stacks_pulumi.hosts.plugin.grpc_server"
+    module: ClassVar = "stacks_pulumi.hosts.plugin.servicer"
     type_prefix: ClassVar = tokens.NATIVE
 
     def configure(self) -> None:

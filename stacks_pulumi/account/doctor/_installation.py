@@ -12,12 +12,12 @@ from typing import Final
 from packaging.version import InvalidVersion, Version
 
 import stacks_pulumi
-from stacks_pulumi._extras import EXTRAS, install_command
 from stacks_pulumi._pulumi_cli import PulumiError, pulumi_home
 from stacks_pulumi.account.doctor import _commands as commands
 from stacks_pulumi.account.doctor import supported_versions
 from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
 from stacks_pulumi.account.doctor.facts import Facts
+from stacks_pulumi.cli import EXTRAS, install_command
 
 __all__ = ["engine", "extras", "host", "python", "sdk"]
 

@@ -3,7 +3,6 @@ The native plugin: the resources as a Pulumi provider, `stacks`, for every langu
 
 `schema.json` describes the package; `tools/schema.py` generates it from the classes.
 
-- `grpc_server`: How does the program `pulumi-resource-stacks` start and end?
-- `servicer`: What does it answer to each call of Pulumi's provider protocol?
+- `servicer`: How does it start, and what does it answer to each call of Pulumi's provider protocol?
 - `wire`: How do values, names and messages look to other languages?
 """

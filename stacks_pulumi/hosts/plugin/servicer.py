@@ -1,24 +1,31 @@
 """
-The implementation of Pulumi's provider protocol (`pulumirpc.ResourceProvider`).
+What the plugin answers to each call of Pulumi's provider protocol (`pulumirpc.ResourceProvider`), and how it starts.
 
-Each call is passed to the same classes that the dynamic host uses. The docstring of a method here states only what
-differs from Pulumi's own description of that method.
+Each call is passed to the same classes that the dynamic host uses; the data functions answer `Invoke`. The docstring of
+a method here states only what differs from Pulumi's own description of that method.
 
-The data functions for other languages: conversion of their arguments and results.
-
-The provider's own inputs: the account's key and the connection to the API.
+The program `pulumi-resource-stacks` gets the engine's address as its argument, and the engine reads the port from its
+standard output. The engine holds the other end of standard input: when that closes, it has ended or was killed.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import functools
 import inspect
+import os
+import signal
+import stat
+import sys
 import threading
+import time
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
 from typing import Any, Final, TypeVar
 
+import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
@@ -37,7 +44,16 @@ from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.handlers import HANDLERS
 
-__all__ = ["ENGINES_OWN", "SETTINGS", "Servicer", "answered", "as_text", "what_is_wrong"]
+__all__ = [
+    "ENGINES_OWN",
+    "SETTINGS",
+    "Servicer",
+    "answered",
+    "as_text",
+    "engine_address",
+    "main",
+    "what_is_wrong",
+]
 
 _TIMEOUT: Final = 300.0
 _TYPES: Final[Mapping[type, str]] = {str: "text", int: "a whole number"}
@@ -461,3 +477,68 @@ def _how(name: str, olds: Mapping[str, Any], news: Mapping[str, Any], *, replace
     if news.get(name) is None:
         return _Property.DELETE_REPLACE if replaces else _Property.DELETE
     return _Property.UPDATE_REPLACE if replaces else _Property.UPDATE
+
+
+_WORKERS: Final = 512
+"""More threads than the engine has calls in progress: a queued call shows no progress. `maxConcurrency` limits them."""
+
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 400 << 20),
+    ("grpc.max_send_message_length", 400 << 20),
+)
+_LOOK_AGAIN: Final = 2.0
+"""Seconds between two checks whether the engine still runs, if standard input is not connected to it."""
+
+
+def main() -> None:
+    """Serve until the engine ends."""
+    servicer = Servicer(engine_address(sys.argv[1:]))
+    server = grpc.server(futures.ThreadPoolExecutor(_WORKERS), options=_OPTIONS)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    print(port, flush=True)  # noqa: T201  (the engine reads it)
+    ended = threading.Event()
+    # A process started in the background may inherit an ignored SIGINT, but the engine ends its plugins with SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    threading.Thread(target=_wait_for_the_end, args=(servicer, ended), daemon=True).start()
+    ended.wait()
+    servicer.end()
+    server.stop(grace=1).wait()
+
+
+def engine_address(arguments: Sequence[str]) -> str:
+    """
+    Return the engine's address from the command line; empty if it comes with `Attach`.
+
+    With `--logflow` or `--tracing` the engine puts options of its own before the address. They are accepted, and have
+    no effect. An option that a newer engine adds is skipped.
+    """
+    parser = argparse.ArgumentParser(
+        prog="pulumi-resource-stacks",
+        description="The STACKS provider for Pulumi. The engine starts it; there is no need to run it by hand.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=stacks_pulumi.__version__)
+    parser.add_argument("--logtostderr", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("-v", help=argparse.SUPPRESS)
+    parser.add_argument("--tracing", help=argparse.SUPPRESS)
+    parser.add_argument("engine", nargs="?", default="", help="address of the engine")
+    found, _newer = parser.parse_known_args(arguments)
+    return str(found.engine)
+
+
+def _wait_for_the_end(servicer: Servicer, ended: threading.Event) -> None:
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        while os.read(0, 4096):
+            pass
+    else:
+        # A language host that starts the plugin does not connect its standard input.
+        while not servicer.log.is_gone():
+            time.sleep(_LOOK_AGAIN)
+    ended.set()
+
+
+if __name__ == "__main__":
+    main()
