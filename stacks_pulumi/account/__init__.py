@@ -6,6 +6,6 @@ Code for the whole account: its objects, their owners, and whether a stack can u
 - `reconcile`: Which stack owns each object of the account, and which objects does none own?
 - `budgets`: Which budgets does a file set over several stacks, and is the account within them?
 - `findings`: What does the report of the account command show, and which command does it advise?
-- `scaffold`: Which program takes over an account, in any language?
+- `takeover`: Which program takes over an account, in any language?
 - `doctor`: Can a stack use the account, and if not, what is the fix?
 """

@@ -13,7 +13,7 @@ from stacks_pulumi.commands._shared import Command, report_error
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
-    from stacks_pulumi.account.scaffold import ScaffoldPlan
+    from stacks_pulumi.account.takeover import ScaffoldPlan
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container
 
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
 def _write(options: argparse.Namespace) -> None:
     from stacks_pulumi import config  # noqa: PLC0415  (only this command needs it)
     from stacks_pulumi.account.read import belongings, connected  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.scaffold import (  # noqa: PLC0415  (as above)  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.takeover import (  # noqa: PLC0415  (as above)  # noqa: PLC0415  (as above)
         FILES,
         check_overwrites_nothing,
         chosen,

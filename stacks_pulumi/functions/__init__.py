@@ -34,10 +34,6 @@ from stacks_pulumi.resources._session import Session, session_for
 from stacks_pulumi.resources.provider import Provider, shown_alone
 
 __all__ = [
-    "QUESTIONS",
-    "Question",
-    "answer",
-    "ask",
     "get_backup_stats",
     "get_backup_stats_output",
     "get_container",
@@ -52,7 +48,6 @@ __all__ = [
     "get_ssh_certificate_output",
     "get_vpn_config",
     "get_vpn_config_output",
-    "later",
     "list_allowed_ips",
     "list_allowed_ips_output",
     "list_available_targets",

@@ -1,7 +1,7 @@
 """
 Which resources are ours, and which of their values are known: read from a preview, a state file or a policy request.
 
-The type alone does not tell the kind: a program can give a STACKS resource any type, and a policy cannot see which
+The type alone does not show the kind: a program can give a STACKS resource any type, and a policy cannot see which
 dynamic provider creates it. So the provider's `check` writes the kind into the inputs (`MARKER`). If that marker is
 missing (states of 0.1 and 0.2), the type decides, or the pickled provider if it can be read.
 

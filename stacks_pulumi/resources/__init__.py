@@ -14,7 +14,7 @@ A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handle
 - `_session`: What do the operations of one account share?
 - `_restarts`: When is a source restarted for its connections?
 - `_running`: Does the container of a child run, and is it still the same?
-- `_preview_total`: What does the last line of a preview say of the price?
+- `_preview_total`: Which price does the last line of a preview show?
 - `_container_lifecycle`: Which steps does an operation on a container take?
 - `container`: What is a Container, and which changes of it are refused?
 - `connection`: What is a Connection?

@@ -14,7 +14,7 @@ PACKAGE: Final = Path(__file__).parents[2] / "stacks_pulumi"
 SHARED_MODULES: Final = {
     # Nouns of the API: the client, the resource, the command and the emulator's rules of one.
     **dict.fromkeys(
-        ("backups", "connections", "containers"),
+        ("backups", "connections", "container", "containers"),
         "a noun of the API",
     ),
     "emulator": "the emulator, and the subcommand that starts it",

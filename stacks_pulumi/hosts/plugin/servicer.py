@@ -512,7 +512,7 @@ def engine_address(arguments: Sequence[str]) -> str:
     """
     Return the engine's address from the command line; empty if it comes with `Attach`.
 
-    With `--logflow` or `--tracing` the engine puts options of its own before the address. They are accepted, and have
+    With `--logflow` or `--tracing` the engine puts its own options before the address. They are accepted, and have
     no effect. An option that a newer engine adds is skipped.
     """
     parser = argparse.ArgumentParser(

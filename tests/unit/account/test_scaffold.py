@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacks_pulumi.account.read import Belongings
-from stacks_pulumi.account.scaffold import FILES, Identifiers, ScaffoldPlan, files, literal, plan
+from stacks_pulumi.account.takeover import FILES, Identifiers, ScaffoldPlan, files, literal, plan
 from stacks_pulumi.api.models import (
     AllowedIp,
     Backup,
