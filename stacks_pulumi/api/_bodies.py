@@ -19,21 +19,8 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, 
 
 import msgspec
 
-from stacks_pulumi.api.models import (
-    AllowedIp,
-    Connection,
-    Connections,
-    Container,
-    Credentials,
-    ExternalAccess,
-    Listing,
-    Metrics,
-    Model,
-    Target,
-    Targets,
-    Template,
-    prepare,
-)
+from stacks_pulumi.api import models
+from stacks_pulumi.api.models import Listing, Model, prepare
 from stacks_pulumi.config import without_keys
 
 __all__ = [
@@ -373,16 +360,16 @@ def private_key_if_any(body: Any) -> str | None:
 # Created objects
 
 
-def created_container(body: Any) -> Container:
+def created_container(body: Any) -> models.Container:
     """Return the container in the answer to a create request."""
     value, path = _created(body, "container")
-    return record(Container, value, path)
+    return record(models.Container, value, path)
 
 
-def created_connection(body: Any) -> Connection:
+def created_connection(body: Any) -> models.Connection:
     """Return the connection in the answer to a create request."""
     value, path = _created(body, "connection")
-    return record(Connection, _with_text_variables(value), path)
+    return record(models.Connection, _with_text_variables(value), path)
 
 
 def _created(body: Any, key: str) -> tuple[Any, str]:
@@ -412,7 +399,7 @@ _ENVELOPE: Final = frozenset({"success", "message", "data"})
 _ADDRESS: Final = ("id", "ip_address")
 
 
-def credentials(body: Any) -> Credentials:
+def credentials(body: Any) -> models.Credentials:
     """
     Return the main login and its address, with the whole answer in `raw`.
 
@@ -428,7 +415,7 @@ def credentials(body: Any) -> Credentials:
         for name, value in part.items():
             if not isinstance(value, (Mapping, list)):
                 flat.setdefault(snake(name), value)
-    return msgspec.structs.replace(record(Credentials, flat, path), raw=raw)
+    return msgspec.structs.replace(record(models.Credentials, flat, path), raw=raw)
 
 
 def _parts(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -443,7 +430,7 @@ def _parts(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield part
 
 
-def templates(body: Any) -> Listing[Template]:
+def templates(body: Any) -> Listing[models.Template]:
     """Return the templates of an answer, which may be a list, a mapping by id, or lists by category."""
     value, path = unwrap(body, "templates")
     if isinstance(value, Mapping) and value and all(isinstance(entry, list) for entry in value.values()):
@@ -456,37 +443,39 @@ def templates(body: Any) -> Listing[Template]:
         value = {name: _with_raw(entry) for name, entry in value.items()}
     elif isinstance(value, list):
         value = [_with_raw({"id": entry} if isinstance(entry, str) else entry) for entry in value]
-    return items(Template, value, path=path, bare=("id",))
+    return items(models.Template, value, path=path, bare=("id",))
 
 
 def _with_raw(entry: Any) -> Any:
     return {**entry, "raw": entry} if isinstance(entry, Mapping) else entry
 
 
-def allowed_ips(body: Any) -> ExternalAccess:
+def allowed_ips(body: Any) -> models.ExternalAccess:
     """Return who may connect. The answer may also contain the state of the external access."""
     value, path = unwrap(body)
     if not isinstance(value, Mapping):
-        return ExternalAccess(allowed_ips=items(AllowedIp, value, path=path, bare=_ADDRESS))
+        return models.ExternalAccess(allowed_ips=items(models.AllowedIp, value, path=path, bare=_ADDRESS))
     given = _snake_keys(value)
     entries = given.pop("allowed_ips", None)
     if entries is None:
         entries = given.get("ips")
-    access = record(ExternalAccess, given, path)
+    access = record(models.ExternalAccess, given, path)
     if entries is None and access.enabled is False:
         entries = []
     # An empty list of addresses is an answer; a body without that list is not.
-    listed = items(AllowedIp, entries, path=f"{path}.allowed_ips", bare=_ADDRESS)
+    listed = items(models.AllowedIp, entries, path=f"{path}.allowed_ips", bare=_ADDRESS)
     return msgspec.structs.replace(access, allowed_ips=listed)
 
 
-def connections(body: Any) -> Connections:
+def connections(body: Any) -> models.Connections:
     """Return the connections in both directions. A bare list contains the outgoing ones."""
     value, path = unwrap(body, "connections")
     given = {"outgoing": value} if isinstance(value, list) else _mapping(value, path)
     if given.get("outgoing") is None:
         raise ShapeError(f"{path}.outgoing", "a list was expected")
-    return Connections(**_lists(Connections, Connection, given, path, prepared=_with_text_variables))
+    return models.Connections(
+        **_lists(models.Connections, models.Connection, given, path, prepared=_with_text_variables)
+    )
 
 
 def _with_text_variables(entry: Any) -> Any:
@@ -500,11 +489,11 @@ def _with_text_variables(entry: Any) -> Any:
     return given
 
 
-def targets(body: Any) -> Targets:
+def targets(body: Any) -> models.Targets:
     """Return the targets by kind. A bare list contains all targets."""
     value, path = unwrap(body, "targets")
     given = {"all": value} if isinstance(value, list) else _snake_keys(_mapping(value, path))
-    return Targets(**_lists(Targets, Target, given, path, bare=("id",)))
+    return models.Targets(**_lists(models.Targets, models.Target, given, path, bare=("id",)))
 
 
 def _lists(
@@ -525,12 +514,12 @@ def _lists(
     return lists
 
 
-_SERIES: Final = Metrics.__struct_fields__
+_SERIES: Final = models.Metrics.__struct_fields__
 _TIMES: Final = ("timestamp", "time", "t", "ts", "date")
 _VALUES: Final = ("value", "v", "y", "usage", "percent")
 
 
-def metrics(body: Any) -> Metrics:
+def metrics(body: Any) -> models.Metrics:
     """
     Return the metrics of a body. The guide gives their names and "arrays with timestamps", and no shape.
 
@@ -558,7 +547,7 @@ def metrics(body: Any) -> Metrics:
             name: list(_points(given[name], stamps, f"{path}.{name}")) for name in _SERIES if given.get(name)
         }
     try:
-        return msgspec.convert(series, Metrics, strict=False)
+        return msgspec.convert(series, models.Metrics, strict=False)
     except msgspec.ValidationError:
         raise ShapeError(path, "numbers with timestamps were expected") from None
 
