@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import itertools
 import keyword
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import camel_case, canonical_network
+from stacks_pulumi._identifiers import PLACEHOLDER, camel_case, canonical_network
 from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.api.models import AllowedIp, Connection, Container
 from stacks_pulumi.config import DEFAULT_BASE_URL
@@ -50,8 +51,6 @@ __all__ = [
 ]
 
 _SETTLED: Final = frozenset({"running", "stopped", "pending"})
-_PLACEHOLDER: Final = "placeholder while an entry is changed"
-"""The description of an entry that the provider adds temporarily, and removes when it finds it later."""
 _DEFAULT_DESCRIPTION: Final = "Custom IP"
 _DATA: Final = frozenset({catalog.Category.DATABASE, catalog.Category.STORAGE})
 
@@ -177,6 +176,12 @@ def plan(
     return ScaffoldPlan(tuple(maker.declared), tuple(maker.left_out))
 
 
+def without_duplicate(base: str, is_taken: Callable[[str], bool], joint: str = "-") -> str:
+    """Return a name; with the first free number behind it if it is taken."""
+    numbered = (f"{base.rstrip(joint)}{joint}{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([base], numbered) if not is_taken(name))
+
+
 @dataclass
 class _Maker:
     everything: Sequence[Container]
@@ -289,7 +294,7 @@ class _Maker:
 
     def _allowed_ips(self, container: Container, entries: Sequence[AllowedIp]) -> None:
         times = Counter(canonical_network(entry.ip_address) for entry in entries)
-        placeholder = any(entry.description == _PLACEHOLDER for entry in entries)
+        placeholder = any(entry.description == PLACEHOLDER for entry in entries)
         for entry in entries:
             address = canonical_network(entry.ip_address)
             what = f"allowed address {entry.ip_address} of {container.name}"
@@ -303,7 +308,7 @@ class _Maker:
                 )
             elif placeholder:
                 self._leave_out(
-                    what, f'the list has a leftover entry "{_PLACEHOLDER}", which adopting would remove'
+                    what, f'the list has a leftover entry "{PLACEHOLDER}", which adopting would remove'
                 )
             elif entry.service_type not in {None, "http", "tcp", "both"}:
                 self._leave_out(what, f"its service type {entry.service_type!r} is not known here")
@@ -332,9 +337,7 @@ class _Maker:
     def _unique(self, kind: str, wish: str) -> str:
         """Return a name that is valid in every language and URN, and unique among the resources of the kind."""
         base = re.sub(r"[^A-Za-z0-9._-]+", "-", wish).strip("-")[:80] or kind.lower()
-        name, number = base, 2
-        while (kind, name.casefold()) in self._taken:
-            name, number = f"{base}-{number}", number + 1
+        name = without_duplicate(base, lambda name: (kind, name.casefold()) in self._taken)
         self._taken.add((kind, name.casefold()))
         return name
 
@@ -393,9 +396,7 @@ class Identifiers:
             base = f"container_{base}".rstrip("_")
         if base in _RESERVED:
             base = f"{base}_"
-        name, number = base, 2
-        while name in self._taken:
-            name, number = f"{base.rstrip('_')}_{number}", number + 1
+        name = without_duplicate(base, self._taken.__contains__, "_")
         self._taken.add(name)
         return name
 
@@ -495,12 +496,9 @@ def _yaml(document: Mapping[str, Any]) -> str:
 def _yaml_resources(plan: ScaffoldPlan) -> dict[str, Any]:
     """Return the resources by name. YAML needs names that are unique among all kinds."""
     names: dict[tuple[str, str], str] = {}
-    taken: set[str] = set()
+    taken = {"pulumi"}
     for one in plan.declared:
-        base = re.sub(r"[^A-Za-z0-9_-]", "-", one.name)
-        name, number = base, 2
-        while name in taken or name == "pulumi":
-            name, number = f"{base}-{number}", number + 1
+        name = without_duplicate(re.sub(r"[^A-Za-z0-9_-]", "-", one.name), taken.__contains__)
         taken.add(name)
         names[one.kind, one.name] = name
     resources = {}
