@@ -16,6 +16,7 @@ import re
 from typing import Final
 
 __all__ = [
+    "PLACEHOLDER",
     "account_of",
     "camel_case",
     "canonical_network",
@@ -57,6 +58,10 @@ def camel_case(name: str) -> str:
 def snake_case(name: str) -> str:
     """Return `ip_address` for `ipAddress`; a name in snake case is returned unchanged."""
     return re.sub(r"(?<=[a-z0-9])[A-Z]", lambda found: f"_{found[0].lower()}", name)
+
+
+PLACEHOLDER: Final = "placeholder while an entry is changed"
+"""The description of an allowed address that the provider adds temporarily, and removes when it finds it later."""
 
 
 def canonical_network(address: str | None) -> str | None:

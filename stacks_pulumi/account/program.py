@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from stacks_pulumi._identifiers import camel_case
-from stacks_pulumi.account.takeover import DeclaredResource, Reference, ScaffoldPlan, Value
+from stacks_pulumi.account.takeover import DeclaredResource, Reference, ScaffoldPlan, Value, without_duplicate
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.recognition import NATIVE
@@ -66,9 +66,7 @@ class Identifiers:
             base = f"container_{base}".rstrip("_")
         if base in _RESERVED:
             base = f"{base}_"
-        name, number = base, 2
-        while name in self._taken:
-            name, number = f"{base.rstrip('_')}_{number}", number + 1
+        name = without_duplicate(base, self._taken.__contains__, "_")
         self._taken.add(name)
         return name
 
@@ -168,12 +166,9 @@ def _yaml(document: Mapping[str, Any]) -> str:
 def _yaml_resources(plan: ScaffoldPlan) -> dict[str, Any]:
     """Return the resources by name. YAML needs names that are unique among all kinds."""
     names: dict[tuple[str, str], str] = {}
-    taken: set[str] = set()
+    taken = {"pulumi"}
     for one in plan.declared:
-        base = re.sub(r"[^A-Za-z0-9_-]", "-", one.name)
-        name, number = base, 2
-        while name in taken or name == "pulumi":
-            name, number = f"{base}-{number}", number + 1
+        name = without_duplicate(re.sub(r"[^A-Za-z0-9_-]", "-", one.name), taken.__contains__)
         taken.add(name)
         names[one.kind, one.name] = name
     resources = {}

@@ -7,23 +7,22 @@ adopt, are left out with a reason.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import canonical_network
+from stacks_pulumi._identifiers import PLACEHOLDER, canonical_network
 from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.api.models import AllowedIp, Connection, Container
 
 __all__ = ["DeclaredResource", "LeftOut", "Protect", "Reference", "ScaffoldPlan", "Value", "chosen", "plan"]
 
 _SETTLED: Final = frozenset({"running", "stopped", "pending"})
-_PLACEHOLDER: Final = "placeholder while an entry is changed"
-"""The description of an entry that the provider adds temporarily, and removes when it finds it later."""
 _DEFAULT_DESCRIPTION: Final = "Custom IP"
 _DATA: Final = frozenset({catalog.Category.DATABASE, catalog.Category.STORAGE})
 
@@ -149,6 +148,12 @@ def plan(
     return ScaffoldPlan(tuple(maker.declared), tuple(maker.left_out))
 
 
+def without_duplicate(base: str, is_taken: Callable[[str], bool], joint: str = "-") -> str:
+    """Return a name; with the first free number behind it if it is taken."""
+    numbered = (f"{base.rstrip(joint)}{joint}{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([base], numbered) if not is_taken(name))
+
+
 @dataclass
 class _Maker:
     everything: Sequence[Container]
@@ -261,7 +266,7 @@ class _Maker:
 
     def _allowed_ips(self, container: Container, entries: Sequence[AllowedIp]) -> None:
         times = Counter(canonical_network(entry.ip_address) for entry in entries)
-        placeholder = any(entry.description == _PLACEHOLDER for entry in entries)
+        placeholder = any(entry.description == PLACEHOLDER for entry in entries)
         for entry in entries:
             address = canonical_network(entry.ip_address)
             what = f"allowed address {entry.ip_address} of {container.name}"
@@ -275,7 +280,7 @@ class _Maker:
                 )
             elif placeholder:
                 self._leave_out(
-                    what, f'the list has a leftover entry "{_PLACEHOLDER}", which adopting would remove'
+                    what, f'the list has a leftover entry "{PLACEHOLDER}", which adopting would remove'
                 )
             elif entry.service_type not in {None, "http", "tcp", "both"}:
                 self._leave_out(what, f"its service type {entry.service_type!r} is not known here")
@@ -304,9 +309,7 @@ class _Maker:
     def _unique(self, kind: str, wish: str) -> str:
         """Return a name that is valid in every language and URN, and unique among the resources of the kind."""
         base = re.sub(r"[^A-Za-z0-9._-]+", "-", wish).strip("-")[:80] or kind.lower()
-        name, number = base, 2
-        while (kind, name.casefold()) in self._taken:
-            name, number = f"{base}-{number}", number + 1
+        name = without_duplicate(base, lambda name: (kind, name.casefold()) in self._taken)
         self._taken.add((kind, name.casefold()))
         return name
 

@@ -20,20 +20,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container
     from stacks_pulumi.config import AccountSettings
 
-__all__ = [
-    "HIDDEN",
-    "add_container",
-    "add_stack",
-    "as_json",
-    "carry_out",
-    "container_of",
-    "not_a_folder",
-    "number_to",
-    "one_line",
-    "report_error",
-    "settings_of",
-]
-
 
 def not_a_folder(folder: Path) -> ConfigError:
     """Return the error for a project's folder that is not one."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.account.reconcile import Reconciliation
     from stacks_pulumi.reports.content import Document
 
-__all__ = ["HELP", "add_arguments", "run"]
-
 HELP: Final = "show which stack owns each object of the account, and which objects no stack owns"
 
 _EXIT_CODES: Final = """\

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Backup, BackupStats
 
-__all__ = ["HELP", "add_arguments", "run"]
-
 HELP: Final = "list a container's backups"
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.reports.content import Document
 
-__all__ = ["HELP", "add_arguments", "run"]
-
 HELP: Final = "show what a change will cost, and what a stack or the account costs now"
 
 _EXIT_CODES: Final = """\

@@ -18,8 +18,6 @@ from stacks_pulumi.commands._shared import (
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
 
-__all__ = ["HELP", "add_arguments", "run"]
-
 HELP: Final = "show how to log in to a container"
 
 _FIELDS: Final = ("username", "password", "host", "port", "internal_host", "type")

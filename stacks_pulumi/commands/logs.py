@@ -21,8 +21,6 @@ from stacks_pulumi.errors import ConnectionFailedError, NoCapacityError, ServerE
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
 
-__all__ = ["HELP", "add_arguments", "new_lines", "run"]
-
 HELP: Final = "print a container's log"
 
 _MOST: Final = 500

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container
 
-__all__ = ["HELP", "add_arguments", "run"]
-
 HELP: Final = "write a program that takes over the containers of an account"
 
 _LANGUAGES: Final = ("python", "yaml")

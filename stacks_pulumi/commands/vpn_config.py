@@ -14,8 +14,6 @@ from stacks_pulumi.errors import NotFoundError, StacksError
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
 
-__all__ = ["HELP", "add_arguments", "run"]
-
 HELP: Final = "write a VPN client's WireGuard configuration"
 
 

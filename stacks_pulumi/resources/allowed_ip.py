@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 
+from stacks_pulumi import _identifiers
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.config import ADOPT_MODES
@@ -57,7 +58,7 @@ __all__ = ["AllowedIp", "AllowedIpCreation", "AllowedIpHandler", "AllowedIpList"
 PLACEHOLDER: Final = {
     # An address reserved for documentation (RFC 5737), which no client has.
     "ip_address": "192.0.2.1",
-    "description": "placeholder while an entry is changed",
+    "description": _identifiers.PLACEHOLDER,
     "service_type": "http",
 }
 _REFUSED: Final = (BadRequestError, ConflictError)
