@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from stacks_pulumi._pulumi_output import InputError, StoredResource, read_stack
 from stacks_pulumi.errors import ErrorCode, StacksError
 
 __all__ = ["Pulumi", "PulumiError", "StackConfiguration", "find_project", "read_project", "run"]
@@ -131,16 +132,17 @@ class Pulumi:
                 raise error from None
             return StackConfiguration(found.values, found.secrets, error.message)
 
-    def resources(self) -> list[dict[str, Any]]:
+    def resources(self) -> list[StoredResource]:
         """
         Return the resources in the stack's state.
 
         Raises:
             PulumiError: It cannot be read.
         """
-        deployment = _document(self._run("stack", "export")).get("deployment")
-        listed = deployment.get("resources") if isinstance(deployment, dict) else None
-        return [one for one in listed or () if isinstance(one, dict)]
+        try:
+            return read_stack(self._run("stack", "export").encode()).resources
+        except InputError as error:
+            raise PulumiError(error.message) from None
 
     def _run(self, *arguments: str, stack: bool = True) -> str:
         chosen = ["--stack", self.stack] if stack and self.stack is not None else []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from stacks_pulumi import __version__
 from stacks_pulumi._extras import advice
-from stacks_pulumi.commands._refuse import one_line
+from stacks_pulumi.commands._shared import one_line
 from stacks_pulumi.errors import with_code
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ sys.path.insert(0, str(HERE.parents[1]))
 from markdown_it import MarkdownIt  # noqa: E402  (after the path)
 
 from stacks_pulumi.cost.build import report_of  # noqa: E402  (as above)
-from stacks_pulumi.cost.render.markdown import markdown  # noqa: E402  (as above)
-from stacks_pulumi.cost.render.shared_text import CostResult  # noqa: E402  (as above)
+from stacks_pulumi.cost.document import CostResult  # noqa: E402  (as above)
 from stacks_pulumi.cost.report import CostLimit, judge  # noqa: E402  (as above)
+from stacks_pulumi.reports.markdown import markdown  # noqa: E402  (as above)
 from tests.support.previews import UNKNOWN, events, step, violation, web  # noqa: E402  (as above)
 
 STYLE = """

@@ -12,8 +12,8 @@ from typing import Final, TypeAlias
 import msgspec
 
 from stacks_pulumi._pulumi_cli import PulumiError, find_project, read_project, run
+from stacks_pulumi._pulumi_output import InputError
 from stacks_pulumi.account.states import Managed, StackState, read_export
-from stacks_pulumi.cost.documents import InputError
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.money import count
 

@@ -22,8 +22,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
+from stacks_pulumi._pulumi_output import InputError, read_file, utf8
 from stacks_pulumi.account.reconcile import Reconciliation, StackTotal
-from stacks_pulumi.cost.documents import InputError, read_file, utf8
 from stacks_pulumi.cost.report import LIMITS, CostLimit, LimitVerdict, judge, limits_of, number
 from stacks_pulumi.cost.snapshot import Entry, Snapshot, compare
 

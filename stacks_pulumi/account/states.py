@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi.cost.documents import InputError, ResourceState, utf8
+from stacks_pulumi._pulumi_output import StoredResource, read_stack
 from stacks_pulumi.cost.report import Item, item
-from stacks_pulumi.pricing.recognition import UNRECOGNISED, kind_of, known, snake_case
+from stacks_pulumi.pricing.recognition import UNRECOGNISED, known, snake_case
 
 __all__ = ["OWNING", "Interrupted", "Managed", "StackState", "read_export"]
 
@@ -21,37 +19,10 @@ The kinds whose resources are objects of the account. A resource of an unknown k
 with its id is not reported as an orphan.
 """
 
-_HELP: Final = "pass the output of `pulumi stack export`"
 _DEFAULT_ORGANIZATION: Final = "organization"
 _OWN_NAME: Final = {"AllowedIp": "ip_address", "Connection": "name", "Container": "name", "VpnClient": "name"}
 """Kind -> the input that names the object in the account."""
 _URL_INPUTS: Final = ("stacks:baseUrl", "baseUrl", "base_url")
-
-
-class _Resource(ResourceState, rename="camel"):
-    protect: bool = False
-    provider: str = ""
-    outputs: dict[str, Any] | None = None
-
-
-class _Operation(msgspec.Struct):
-    resource: _Resource
-    type: str = ""
-
-
-class _Manifest(msgspec.Struct):
-    time: str = ""
-
-
-class _Deployment(msgspec.Struct):
-    manifest: _Manifest | None = None
-    resources: list[_Resource] | None = None
-    pending_operations: list[_Operation] | None = None
-
-
-class _Export(msgspec.Struct):
-    # This is null for a stack that was never updated.
-    deployment: _Deployment | None
 
 
 @dataclass(frozen=True)
@@ -166,21 +137,12 @@ def read_export(data: bytes, ref: str | None = None, project: str = "") -> Stack
     Raises:
         InputError: It is not an export, or an incomplete one.
     """
-    try:
-        export = msgspec.json.decode(utf8(data), type=_Export)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InputError(f"this is not an export of a stack ({error}): {_HELP}") from None
-    deployment = export.deployment or _Deployment()
-    resources, pending = deployment.resources or [], deployment.pending_operations or []
-    urns = [resource.urn for resource in (*resources, *(operation.resource for operation in pending))]
+    export = read_stack(data)
+    urns = [resource.urn for resource in (*export.resources, *export.creating)]
     project, name, short = _names(urns, ref, project)
-    urls = _urls(resources)
-    managed = (_managed(name, resource, urls.get(resource.provider)) for resource in resources)
-    creating = [
-        _interrupted(name, operation.resource, urls.get(operation.resource.provider))
-        for operation in pending
-        if operation.type == "creating"
-    ]
+    urls = _urls(export.resources)
+    managed = (_managed(name, resource, urls.get(resource.provider)) for resource in export.resources)
+    creating = [_interrupted(name, resource, urls.get(resource.provider)) for resource in export.creating]
     return StackState(
         name,
         project,
@@ -188,7 +150,7 @@ def read_export(data: bytes, ref: str | None = None, project: str = "") -> Stack
         tuple(one for one in managed if one is not None),
         tuple(one for one in creating if one is not None),
         next((_gap(one) for one in creating if one is not None and _is_unclear(one)), ""),
-        "" if deployment.manifest is None else deployment.manifest.time,
+        export.saved_at,
     )
 
 
@@ -219,7 +181,7 @@ def _names(urns: list[str], ref: str | None, project: str) -> tuple[str, str, st
     return project, "/".join(part for part in (organization, project, stack) if part), stack
 
 
-def _urls(resources: list[_Resource]) -> dict[str, str]:
+def _urls(resources: list[StoredResource]) -> dict[str, str]:
     found = {}
     for resource in resources:
         if resource.type.startswith("pulumi:providers:"):
@@ -230,8 +192,8 @@ def _urls(resources: list[_Resource]) -> dict[str, str]:
     return found
 
 
-def _managed(stack: str, resource: _Resource, base_url: str | None) -> Managed | None:
-    kind = kind_of(resource.type, resource.inputs or {})
+def _managed(stack: str, resource: StoredResource, base_url: str | None) -> Managed | None:
+    kind = resource.kind
     # A resource that is only read belongs to another stack. One that is pending replacement has been deleted.
     if kind not in OWNING or not resource.custom or resource.external or resource.pending_replacement:
         return None
@@ -254,9 +216,9 @@ def _managed(stack: str, resource: _Resource, base_url: str | None) -> Managed |
     )
 
 
-def _interrupted(stack: str, resource: _Resource, base_url: str | None) -> Interrupted | None:
+def _interrupted(stack: str, resource: StoredResource, base_url: str | None) -> Interrupted | None:
     inputs = snake_case(resource.inputs or {})
-    kind = kind_of(resource.type, inputs)
+    kind = resource.kind
     if kind not in OWNING:
         return None
     container = _text(inputs, "source" if kind == "Connection" else "container")

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._refuse import refuse
+from stacks_pulumi.commands._shared import refuse
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
+    from stacks_pulumi.account.document import View
     from stacks_pulumi.account.reconcile import Reconciliation
-    from stacks_pulumi.account.render import View
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -80,8 +80,11 @@ def _findings(text: str) -> tuple[str, ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code is one of those that `--help` lists."""
-    from stacks_pulumi.account.account_json import document  # noqa: PLC0415  (only this command needs it)
-    from stacks_pulumi.account.render import markdown, table  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.document import (  # noqa: PLC0415  (as above)
+        document,
+        markdown,
+        table,
+    )
     from stacks_pulumi.cost.snapshot import encoded, write_snapshot  # noqa: PLC0415  (as above)
 
     try:
@@ -110,11 +113,14 @@ def run(options: argparse.Namespace) -> int:
 def _view(options: argparse.Namespace) -> View:
     from stacks_pulumi import catalog, config  # noqa: PLC0415  (as above)
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.account_json import entries  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.children import with_children  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.read import belongings, confirm_missing, connected  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.document import View, entries  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.read import (  # noqa: PLC0415  (as above)
+        belongings,
+        confirm_missing,
+        connected,
+        with_children,
+    )
     from stacks_pulumi.account.reconcile import Place, reconcile  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.render import View  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live, snapshot  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost.report import limits_of  # noqa: PLC0415  (as above)
 
@@ -162,7 +168,7 @@ def _may_be_owned(account: Reconciliation) -> str:
 
 
 def _no_tags(name: str, value: str) -> frozenset[str]:
-    from stacks_pulumi.cost.documents import InputError  # noqa: PLC0415  (as above)
+    from stacks_pulumi._pulumi_output import InputError  # noqa: PLC0415  (as above)
 
     raise InputError(
         f"an export does not have the stack's tags, so a budget cannot be chosen by {name}={value}: leave --state out, "

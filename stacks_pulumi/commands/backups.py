@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._stack_client import add_container, add_stack, as_json, carry_out, container_of
+from stacks_pulumi.commands._shared import add_container, add_stack, as_json, carry_out, container_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,7 @@ def _table(listed: Sequence[Backup]) -> str:
 
 
 def _shown(value: object) -> str:
-    from stacks_pulumi.cost.render.shared_text import clean  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.document import clean  # noqa: PLC0415  (as above)
 
     return "?" if value is None else clean(str(value))
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from stacks_pulumi import catalog, config
-from stacks_pulumi.commands._refuse import refuse
+from stacks_pulumi._pulumi_output import InputError, read_file
+from stacks_pulumi.commands._shared import refuse
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.documents import InputError, read_file
-from stacks_pulumi.cost.render.shared_text import CostResult
+from stacks_pulumi.cost.document import CostResult
 from stacks_pulumi.cost.report import CostLimit, Report, add_limits, judge, limits_of, rest_of_month
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.money import MonthlyPrice
@@ -168,18 +168,18 @@ def _read(name: str) -> bytes:
 
 def _rendered(result: CostResult, options: argparse.Namespace, out: TextIO) -> str:
     if options.format == "json":
-        from stacks_pulumi.cost.render.json_report import document  # noqa: PLC0415  (one of them is needed)
+        from stacks_pulumi.cost.document import document  # noqa: PLC0415  (one of them is needed)
 
         return document(result)
     if options.format == "junit":
-        from stacks_pulumi.cost.render.junit import junit  # noqa: PLC0415  (as above)
+        from stacks_pulumi.cost.document import junit  # noqa: PLC0415  (as above)
 
         return junit(result)
     if options.format == "markdown":
-        from stacks_pulumi.cost.render.markdown import markdown  # noqa: PLC0415  (as above)
+        from stacks_pulumi.reports.markdown import markdown  # noqa: PLC0415  (as above)
 
         return markdown(result, options.name)
-    from stacks_pulumi.cost.render.table import plain, rich_text  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.document import plain, rich_text  # noqa: PLC0415  (as above)
 
     if not out.isatty():
         return plain(result)

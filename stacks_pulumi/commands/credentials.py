@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from stacks_pulumi.commands._stack_client import (
+from stacks_pulumi.commands._shared import (
     HIDDEN,
     add_container,
     add_stack,
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
             # The answer differs from template to template, and any part of it may be a secret.
             sys.stdout.write(as_json({**shown, "raw": said.raw} if arguments.show_secrets else shown))
         else:
-            from stacks_pulumi.cost.render.shared_text import clean  # noqa: PLC0415  (as JSON nothing needs it)
+            from stacks_pulumi.cost.document import clean  # noqa: PLC0415  (as JSON nothing needs it)
 
             rows = [(name, clean(str(value))) for name, value in shown.items() if value is not None]
             sys.stdout.write("".join(f"{name:<14} {value}\n" for name, value in rows))

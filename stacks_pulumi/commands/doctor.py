@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._refuse import not_a_folder, refuse
+from stacks_pulumi.commands._shared import not_a_folder, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from stacks_pulumi.commands._refuse import one_line
+from stacks_pulumi.commands._shared import one_line
 from stacks_pulumi.config import check_api_key
 from stacks_pulumi.errors import ConfigError, with_code
 

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._refuse import refuse
+from stacks_pulumi.commands._shared import refuse
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
-    from stacks_pulumi.account.scaffold.plan import ScaffoldPlan
+    from stacks_pulumi.account.scaffold import ScaffoldPlan
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container
 
@@ -89,10 +89,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _write(options: argparse.Namespace) -> None:
     from stacks_pulumi import config  # noqa: PLC0415  (only this command needs it)
+    from stacks_pulumi.account.program import (  # noqa: PLC0415  (as above)
+        FILES,
+        files,
+        project_name,
+        refuse_to_overwrite,
+        write,
+    )
     from stacks_pulumi.account.read import belongings, connected  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.scaffold.languages import FILES, files  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.scaffold.plan import chosen, plan  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.scaffold.write import project_name, refuse_to_overwrite, write  # noqa: PLC0415
+    from stacks_pulumi.account.scaffold import chosen, plan  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
 
     folder: Path = options.out
@@ -126,7 +131,7 @@ def _nothing_chosen(number: int) -> str:
 
 
 def _report(folder: Path, program: ScaffoldPlan, names: list[str]) -> str:
-    from stacks_pulumi.cost.render.shared_text import clean  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.document import clean  # noqa: PLC0415  (as above)
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
 
     kinds = ", ".join(f"{number} {kind}" for kind, number in program.counts.items())

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._stack_client import add_container, add_stack, as_json, carry_out, container_of
+from stacks_pulumi.commands._shared import add_container, add_stack, as_json, carry_out, container_of
 from stacks_pulumi.errors import NotFoundError, StacksError
 
 if TYPE_CHECKING:

@@ -8,14 +8,13 @@ from typing import Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi.cost.documents import Event, Metadata, Preview, ResourceState, Stack, read
+from stacks_pulumi._pulumi_output import Event, Preview, ResourceState, Stack, Step, read
 from stacks_pulumi.cost.report import Action, Item, Line, NotPriced, PolicyViolation, Reason, Report, item
 from stacks_pulumi.cost.steps import (
     INTERRUPTED,
     LEFT_OVER,
     PreviewPlan,
     Thing,
-    kind,
     only_refreshes,
     plan_of,
 )
@@ -45,7 +44,7 @@ def report_of(data: bytes, monthly: MonthlyPrice = catalog.monthly_price) -> Rep
     if isinstance(document, Stack):
         return _stack(document, monthly)
     if isinstance(document, Preview):
-        steps = [Metadata(step.op, step.urn, step.old_state, step.new_state) for step in document.steps]
+        steps: list[Step] = [*document.steps]
         errors = [said.message for said in document.diagnostics if said.severity == "error"]
         missing = document.change_summary.get("same", 0) - sum(step.op == "same" for step in steps)
         incomplete = _unfinished(errors) or _only_refreshes(steps) or _without_sames(missing)
@@ -53,7 +52,7 @@ def report_of(data: bytes, monthly: MonthlyPrice = catalog.monthly_price) -> Rep
     return _events(document, monthly)
 
 
-def _only_refreshes(steps: list[Metadata]) -> str:
+def _only_refreshes(steps: list[Step]) -> str:
     if not only_refreshes(steps):
         return ""
     return (
@@ -125,7 +124,7 @@ def _unexplained(results: list[str], violations: list[PolicyViolation]) -> str:
 
 
 def _preview(
-    steps: list[Metadata],
+    steps: list[Step],
     monthly: MonthlyPrice,
     errors: list[str],
     incomplete: str,
@@ -188,12 +187,12 @@ def _line(thing: Thing, monthly: MonthlyPrice) -> Iterator[Line]:
 
 def _item(state: ResourceState | None, monthly: MonthlyPrice) -> Item | None:
     """Return the billed item; `None` for a resource without a price."""
-    found = None if state is None else kind(state)
-    if state is None or found is None or not state.custom or state.external:
+    if state is None or not state.custom or state.external:
         return None
-    if found == UNRECOGNISED:
+    kind = state.kind
+    if kind == UNRECOGNISED:
         return Item("kind not known", UNPRICED)
-    return item(state.inputs or {}, monthly) if found == "Container" else None
+    return item(state.inputs or {}, monthly) if kind == "Container" else None
 
 
 def _action(op: str, before: Item | None, after: Item | None) -> Action:
@@ -211,29 +210,24 @@ def _not_priced(states: Iterable[ResourceState]) -> tuple[NotPriced, ...]:
     for state in states:
         if not state.custom or state.type.startswith("pulumi:providers:"):
             continue
-        found = kind(state)
-        if found is None:
+        kind = state.kind
+        if kind is None:
             counts[state.type, "elsewhere"] += 1
         elif state.external:
             counts[state.type, "read"] += 1
-        elif found not in {"Container", UNRECOGNISED}:
+        elif kind not in {"Container", UNRECOGNISED}:
             counts[state.type, "free"] += 1
     return tuple(NotPriced(type_, count, reason) for (type_, reason), count in sorted(counts.items()))
 
 
 def _stack(stack: Stack, monthly: MonthlyPrice) -> Report:
-    resources = stack.deployment.resources or []
     things = [
         Thing(state.urn, "same", state, state, LEFT_OVER if state.delete else "")
-        for state in resources
+        for state in stack.resources
         # A resource that is pending replacement has already been deleted.
         if not state.pending_replacement
     ]
     # The outcome of an interrupted create is unknown, so it counts.
-    things += [
-        Thing(operation.resource.urn, "keep", operation.resource, operation.resource, INTERRUPTED)
-        for operation in stack.deployment.pending_operations or []
-        if operation.type == "creating"
-    ]
+    things += [Thing(state.urn, "keep", state, state, INTERRUPTED) for state in stack.creating]
     lines = sorted(_lines(things, monthly), key=lambda line: line.name)
-    return Report("stack", tuple(lines), _not_priced(resources))
+    return Report("stack", tuple(lines), _not_priced(stack.resources))

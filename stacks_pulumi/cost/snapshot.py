@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from stacks_pulumi._identifiers import account_of, same_instant
-from stacks_pulumi.cost.documents import InputError, read_file, utf8
+from stacks_pulumi._pulumi_output import InputError, read_file, utf8
 from stacks_pulumi.cost.report import Action, Item, Line, Report
 from stacks_pulumi.pricing.money import Price
 

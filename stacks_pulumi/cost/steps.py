@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi.cost.documents import Metadata, ResourceState
-from stacks_pulumi.pricing import recognition as tokens
-from stacks_pulumi.pricing.recognition import kind_of
+from stacks_pulumi._pulumi_output import ResourceState, Step
+from stacks_pulumi.pricing.recognition import STACK
 
 __all__ = [
     "INTERRUPTED",
@@ -23,7 +22,6 @@ __all__ = [
     "LEFT_OVER",
     "PreviewPlan",
     "Thing",
-    "kind",
     "only_refreshes",
     "plan_of",
 ]
@@ -34,7 +32,7 @@ _READS: Final = frozenset({"read", "read-replacement"})
 _CREATES: Final = frozenset({"create", "import"})
 _REPLACES: Final = frozenset({"replace", "create-replacement", "read-replacement", "import-replacement"})
 _EVERY_STEP: Final = _REPLACES - {"replace"}
-_ROOT: Final = f"::{tokens.STACK}::"
+_ROOT: Final = f"::{STACK}::"
 
 INTERRUPTED: Final = " (creation interrupted, may exist)"
 LEFT_OVER: Final = " (left over from a replacement)"
@@ -75,18 +73,13 @@ class PreviewPlan:
     notes: list[str] = field(default_factory=list)
 
 
-def kind(state: ResourceState) -> str | None:
-    """Return the kind of a resource, as `kind_of` does."""
-    return kind_of(state.type, state.inputs or {})
-
-
-def only_refreshes(steps: Iterable[Metadata]) -> bool:
+def only_refreshes(steps: Iterable[Step]) -> bool:
     """Whether this is a refresh, perhaps with part of a preview: some resources have only a `refresh` step."""
     ops = [(step.op, _ROOT in step.urn) for step in steps]
     return any(op == "refresh" for op, _ in ops) and not any(root and op != "refresh" for op, root in ops)
 
 
-def plan_of(steps: list[Metadata]) -> PreviewPlan:
+def plan_of(steps: list[Step]) -> PreviewPlan:
     """
     Return the combined effects of all steps.
 
@@ -96,7 +89,7 @@ def plan_of(steps: list[Metadata]) -> PreviewPlan:
     """
     plan = PreviewPlan()
     found: dict[str, ResourceState] = {}
-    by_urn: dict[str, list[Metadata]] = {}
+    by_urn: dict[str, list[Step]] = {}
     for step in steps:
         if step.op == "refresh":
             if step.new is not None:
@@ -116,17 +109,17 @@ def plan_of(steps: list[Metadata]) -> PreviewPlan:
     return plan
 
 
-def _is_untargeted(step: Metadata) -> bool:
+def _is_untargeted(step: Step) -> bool:
     """Whether a resource is new and outside of --target. The engine shows it as unchanged, without id and inputs."""
     old = step.old
-    return step.op == "same" and old is not None and not old.id and not old.inputs and kind(old) is not None
+    return step.op == "same" and old is not None and not old.id and not old.inputs and old.kind is not None
 
 
-def _things(urn: str, steps: list[Metadata], deleted: set[str]) -> list[Thing]:
+def _things(urn: str, steps: list[Step], deleted: set[str]) -> list[Thing]:
     """Return the objects of one resource: an id is an object, and the planned state is another if it is replaced."""
     olds: dict[str, ResourceState] = {}
     ends: dict[str, str] = {}
-    main: Metadata | None = None
+    main: Step | None = None
     for step in steps:
         old = step.old
         # A resource that is only read belongs to another stack, and an imported one was not in this stack before.

@@ -1,7 +1,5 @@
 """
-A line in the preview with the price of all containers and its change.
-
-The price of the containers in the stack's state, for the price change in a preview's line.
+Which line of a preview shows the price of all containers, and its change from the stack's state?
 
 A program cannot read its state through the engine. The engine's built-in functions could, but they register a provider,
 which a plan (`preview --save-plan`) then requires in the update. So the command line is run during the preview.
@@ -11,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -22,15 +19,17 @@ from pulumi.runtime import get_root_resource
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
-from stacks_pulumi._pulumi_cli import PulumiError, run
-from stacks_pulumi.pricing import recognition
+from stacks_pulumi._pulumi_cli import run
+from stacks_pulumi._pulumi_output import StoredResource, read_stack
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.pricing.recognition import snake_case
 
 __all__ = ["Declared", "past_price", "request_export", "show_in_preview"]
 
 _SECONDS: Final = 5.0
 """The timeout: a preview does not wait longer for the state."""
 
-_NOTHING: Final[Mapping[str, Any]] = {}
+_State = Future[list[StoredResource] | None]
 
 
 class Declared(NamedTuple):
@@ -50,7 +49,7 @@ class Declared(NamedTuple):
     is_lookup: bool
 
 
-def request_export() -> Future[list[Mapping[str, Any]] | None]:
+def request_export() -> _State:
     """Start to read the state; return a future with its resources, or `None` if they cannot be read."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="stacks-pulumi state")
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
@@ -59,16 +58,15 @@ def request_export() -> Future[list[Mapping[str, Any]] | None]:
     return future
 
 
-def _export(stack: str) -> list[Mapping[str, Any]] | None:
+def _export(stack: str) -> list[StoredResource] | None:
     try:
         # The engine that runs this program is the `pulumi` on PATH.
-        deployment = json.loads(run(["stack", "export", "--stack", stack], seconds=_SECONDS))["deployment"]
-        return list((deployment or _NOTHING).get("resources") or ())
-    except (PulumiError, ValueError, KeyError, TypeError, AttributeError):
+        return read_stack(run(["stack", "export", "--stack", stack], seconds=_SECONDS)).resources
+    except StacksError:
         return None
 
 
-def past_price(state: Iterable[Mapping[str, Any]], declared: Iterable[Declared]) -> float | None:
+def past_price(state: Iterable[StoredResource], declared: Iterable[Declared]) -> float | None:
     """
     Return the monthly price of the containers in the state; `None` if it is not known.
 
@@ -80,21 +78,13 @@ def past_price(state: Iterable[Mapping[str, Any]], declared: Iterable[Declared])
     ids = {row.urn: row.id for row in declared if not row.is_lookup and isinstance(row.id, str)}
     total = 0.0
     for resource in state:
-        outputs = resource.get("outputs") or _NOTHING
-        properties = outputs or resource.get("inputs") or _NOTHING
-        if (
-            resource.get("external")
-            or recognition.kind_of(str(resource.get("type")), properties) != "Container"
-        ):
+        if resource.external or resource.kind != "Container":
             continue
-        price = recognition.snake_case(outputs).get("monthly_price_usd")
+        price = snake_case(resource.outputs or {}).get("monthly_price_usd")
         if not isinstance(price, int | float):
             return None
         # The old half of a replacement has the URN of the new one.
-        if not resource.get("delete") and ids.pop(str(resource.get("urn")), None) not in (
-            None,
-            resource.get("id"),
-        ):
+        if not resource.delete and ids.pop(resource.urn, None) not in (None, resource.id):
             return None
         total += price
     return None if ids else total
@@ -114,7 +104,6 @@ class _Priced(Protocol):
         """Its id, which a preview knows if the state has it."""
 
 
-_State = Future[list[Mapping[str, Any]] | None]
 _Run = list[tuple[_Priced, bool]]
 
 # One entry for each run: with the Automation API one process runs several programs. A failed run shows no line.
@@ -169,7 +158,7 @@ async def _show(lookups: list[bool], state: _State | None, values: list[Any]) ->
     pulumi.log.info(text)
 
 
-def _change(planned: float, state: list[Mapping[str, Any]] | None, rows: list[Declared]) -> str:
+def _change(planned: float, state: list[StoredResource] | None, rows: list[Declared]) -> str:
     """Return the difference from the state as text to append; empty if it is not known."""
     past = None if state is None else past_price(state, rows)
     if past is None:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from stacks_pulumi import config
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, StackConfiguration, find_project, read_project
+from stacks_pulumi._pulumi_output import StoredResource
 from stacks_pulumi.config import NAMESPACE, AccountSettings
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.pricing.recognition import kind_of
 
 if TYPE_CHECKING:
     from stacks_pulumi.api.probe import Look, Scopes
@@ -316,13 +316,11 @@ def _versions_of(python: Path, folder: Path) -> Versions:
     return Versions(said["python"], said["packages"], str(folder))
 
 
-def _owned(resource: Mapping[str, Any]) -> Owned | None:
-    outputs, inputs = resource.get("outputs") or {}, resource.get("inputs") or {}
-    kind = kind_of(str(resource.get("type", "")), {**outputs, **inputs})
-    provider = str(resource.get("provider", "")).split("::")
-    if kind is None or not resource.get("id"):
+def _owned(resource: StoredResource) -> Owned | None:
+    inputs, kind, provider = resource.inputs or {}, resource.kind, resource.provider.split("::")
+    if kind is None or not resource.id:
         return None
-    origin = outputs.get("origin")
+    origin = (resource.outputs or {}).get("origin")
     opened = kind == "Container" and any(name in inputs for name in ("external_access", "externalAccess"))
     explicit = not provider[-2:][0].startswith("default")
-    return Owned(kind, str(resource["id"]), origin if isinstance(origin, str) else None, opened, explicit)
+    return Owned(kind, resource.id, origin if isinstance(origin, str) else None, opened, explicit)

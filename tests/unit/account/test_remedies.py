@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.account.backend import Stacks
-from stacks_pulumi.account.children import address_of, ask
+from stacks_pulumi.account.document import remedies
+from stacks_pulumi.account.read import address_of, ask
 from stacks_pulumi.account.reconcile import reconcile
-from stacks_pulumi.account.remedies import remedies
 from stacks_pulumi.account.states import Managed, StackState
 from stacks_pulumi.api.models import AllowedIp, Container
 from stacks_pulumi.cost import live

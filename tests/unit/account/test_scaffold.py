@@ -16,10 +16,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacks_pulumi.account.children import Belongings
-from stacks_pulumi.account.scaffold.languages import FILES, files
-from stacks_pulumi.account.scaffold.plan import ScaffoldPlan, plan
-from stacks_pulumi.account.scaffold.text import Identifiers, literal
+from stacks_pulumi.account.program import FILES, Identifiers, files, literal
+from stacks_pulumi.account.read import Belongings
+from stacks_pulumi.account.scaffold import ScaffoldPlan, plan
 from stacks_pulumi.api.models import (
     AllowedIp,
     Backup,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.commands.cost import add_arguments
-from stacks_pulumi.cost.render.shared_text import CostResult, result_of
+from stacks_pulumi.cost.document import CostResult, result_of
 from tests.support.previews import preview, step, web
 
 PAGE = (Path(__file__).parents[3] / "docs" / "cost.md").read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def test_every_field_of_the_json_is_described() -> None:
     import json
 
     from stacks_pulumi.cost.build import report_of
-    from stacks_pulumi.cost.render.json_report import document
+    from stacks_pulumi.cost.document import document
     from stacks_pulumi.cost.report import rest_of_month
 
     rest = rest_of_month(datetime.datetime(2026, 6, 1, tzinfo=datetime.timezone.utc))

@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.render.json_report import document
-from stacks_pulumi.cost.render.junit import junit
-from stacks_pulumi.cost.render.markdown import LIMIT, markdown, marker
-from stacks_pulumi.cost.render.shared_text import CostResult
-from stacks_pulumi.cost.render.table import plain, rich_text
+from stacks_pulumi.cost.document import CostResult, document, junit, plain, rich_text
 from stacks_pulumi.cost.report import CostLimit, judge, rest_of_month
+from stacks_pulumi.reports.markdown import LIMIT, markdown, marker
 from tests.support import previews
 from tests.support.previews import BUCKET, UNKNOWN, events, preview, step, web
 

@@ -1,7 +1,9 @@
 """
-Reads Pulumi's output: a preview, the events of a preview, or a stack's state.
+Which resources, steps and violations are in Pulumi's output?
 
-Only the fields that pricing needs are decoded, so that a preview of thousands of resources is read quickly.
+The output is a preview, the events of a preview, or the export of a stack. All three give the same rows
+(`ResourceState`, `Step`), which the cost and account commands, the doctor and the price in a preview read. Only the
+fields that they need are decoded, so that an output with thousands of resources is read quickly.
 """
 
 from __future__ import annotations
@@ -14,18 +16,20 @@ from typing import Any
 import msgspec
 
 from stacks_pulumi.errors import ErrorCode, StacksError
+from stacks_pulumi.pricing.recognition import kind_of
 
 __all__ = [
     "Event",
     "InputError",
-    "Metadata",
     "PolicyEvent",
     "Preview",
     "ResourceState",
     "Stack",
     "Step",
+    "StoredResource",
     "read",
     "read_file",
+    "read_stack",
     "utf8",
 ]
 
@@ -51,14 +55,32 @@ class ResourceState(msgspec.Struct, rename="camel"):
     deleted_with: str = ""
     inputs: dict[str, Any] | None = None
 
+    @property
+    def kind(self) -> str | None:
+        """Its kind, as `kind_of` returns it."""
+        return kind_of(self.type, self.inputs or {})
 
-class Step(msgspec.Struct, rename="camel"):
-    """A step of a preview: what happens to a resource."""
+
+class StoredResource(ResourceState, rename="camel"):
+    """A resource in an export. A preview has these fields too, but nothing needs them there, and they are many."""
+
+    protect: bool = False
+    provider: str = ""
+    outputs: dict[str, Any] | None = None
+
+
+class Step(msgspec.Struct):
+    """What happens to a resource, with its state before and after it."""
 
     op: str
     urn: str
-    old_state: ResourceState | None = None
-    new_state: ResourceState | None = None
+    old: ResourceState | None = None
+    new: ResourceState | None = None
+
+
+class _PreviewStep(Step):
+    old: ResourceState | None = msgspec.field(default=None, name="oldState")
+    new: ResourceState | None = msgspec.field(default=None, name="newState")
 
 
 class EngineDiagnostic(msgspec.Struct):
@@ -68,19 +90,10 @@ class EngineDiagnostic(msgspec.Struct):
     severity: str = ""
 
 
-class Metadata(msgspec.Struct):
-    """The step in an event: what happens to a resource."""
-
-    op: str
-    urn: str
-    old: ResourceState | None = None
-    new: ResourceState | None = None
-
-
 class ResourceEvent(msgspec.Struct):
     """An event about a resource."""
 
-    metadata: Metadata
+    metadata: Step
 
 
 class PolicyEvent(msgspec.Struct, rename="camel"):
@@ -93,10 +106,9 @@ class PolicyEvent(msgspec.Struct, rename="camel"):
     enforcement_level: str = ""
 
 
-class SummaryEvent(msgspec.Struct, rename="camel"):
+class SummaryEvent(msgspec.Struct):
     """The end of an operation."""
 
-    is_preview: bool = False
     result: str = ""
 
 
@@ -114,34 +126,54 @@ class Event(msgspec.Struct, rename="camel"):
 class Preview(msgspec.Struct, rename="camel"):
     """`pulumi preview --json`. Without steps, it failed before the first, or the stack has no resources."""
 
-    steps: list[Step] = []
+    steps: list[_PreviewStep] = []
     change_summary: dict[str, int] = {}
     diagnostics: list[EngineDiagnostic] = []
 
 
-class PendingOperation(msgspec.Struct):
-    """An operation that was interrupted: its outcome is unknown."""
-
-    resource: ResourceState
+class _Operation(msgspec.Struct):
+    resource: StoredResource
     type: str = ""
 
 
-class Deployment(msgspec.Struct):
-    """The contents of a stack."""
+class _Manifest(msgspec.Struct):
+    time: str = ""
 
-    # This is null for an empty stack.
-    resources: list[ResourceState] | None = None
-    pending_operations: list[PendingOperation] | None = None
+
+class _Deployment(msgspec.Struct):
+    # Each is null, or missing, for a stack without resources.
+    manifest: _Manifest | None = None
+    resources: list[StoredResource] | None = None
+    pending_operations: list[_Operation] | None = None
 
 
 class Stack(msgspec.Struct):
     """`pulumi stack export`."""
 
-    deployment: Deployment
+    # This is null for a stack that was never updated.
+    deployment: _Deployment | None
+
+    @property
+    def resources(self) -> list[StoredResource]:
+        """The resources in the state."""
+        return [] if self.deployment is None else self.deployment.resources or []
+
+    @property
+    def creating(self) -> list[StoredResource]:
+        """The resources whose create was interrupted: it is unknown whether they exist."""
+        pending = None if self.deployment is None else self.deployment.pending_operations
+        return [operation.resource for operation in pending or () if operation.type == "creating"]
+
+    @property
+    def saved_at(self) -> str:
+        """When the state was saved; empty if the export does not say it."""
+        return (
+            "" if self.deployment is None or not self.deployment.manifest else self.deployment.manifest.time
+        )
 
 
 class _Any(msgspec.Struct, rename="camel"):
-    """The fields of a document that show its type."""
+    """The fields that show which output it is."""
 
     steps: Any = msgspec.UNSET
     change_summary: Any = msgspec.UNSET
@@ -168,7 +200,7 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
     Return the decoded content of a file or of standard input.
 
     Raises:
-        InputError: It is not a document that can be priced.
+        InputError: It is not an output that has steps or resources.
     """
     data = utf8(data)
     if not data.strip():
@@ -177,6 +209,47 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
         return _decoded(data)
     except RecursionError:
         raise InputError(f"this JSON is nested too deeply for Pulumi's output: {_HELP}") from None
+
+
+def read_stack(data: bytes) -> Stack:
+    """
+    Return the decoded output of `pulumi stack export`.
+
+    Raises:
+        InputError: It is another document.
+    """
+    try:
+        return msgspec.json.decode(utf8(data), type=Stack)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(
+            f"this is not an export of a stack ({error}): pass the output of `pulumi stack export`"
+        ) from None
+
+
+def _decoded(data: bytes) -> Preview | list[Event] | Stack:
+    try:
+        shown = msgspec.json.decode(data, type=_Any)
+    except msgspec.DecodeError:
+        return _events(data)
+    try:
+        if shown.sequence is not msgspec.UNSET:
+            return _events(data)
+        if shown.deployment is not msgspec.UNSET:
+            return msgspec.json.decode(data, type=Stack)
+        if all(part is msgspec.UNSET for part in (shown.steps, shown.change_summary, shown.diagnostics)):
+            msgspec.json.decode(data, type=_Nothing)
+        return msgspec.json.decode(data, type=Preview)
+    except msgspec.ValidationError as error:
+        raise InputError(f"this JSON is not an output of Pulumi ({error}): {_HELP}") from None
+
+
+def _events(data: bytes) -> list[Event]:
+    try:
+        return msgspec.json.Decoder(Event).decode_lines(data)
+    except msgspec.DecodeError as error:
+        raise InputError(
+            f"this is neither JSON nor JSON lines that Pulumi writes ({error}): {_HELP}"
+        ) from None
 
 
 def read_file(path: Path) -> bytes:
@@ -212,30 +285,4 @@ def utf8(data: bytes) -> bytes:
     except UnicodeError:
         raise InputError(
             f"this begins with the byte order mark of {encoding} and cannot be decoded: {_HELP}"
-        ) from None
-
-
-def _decoded(data: bytes) -> Preview | list[Event] | Stack:
-    try:
-        kind = msgspec.json.decode(data, type=_Any)
-    except msgspec.DecodeError:
-        return _events(data)
-    try:
-        if kind.sequence is not msgspec.UNSET:
-            return _events(data)
-        if kind.deployment is not msgspec.UNSET:
-            return msgspec.json.decode(data, type=Stack)
-        if all(part is msgspec.UNSET for part in (kind.steps, kind.change_summary, kind.diagnostics)):
-            msgspec.json.decode(data, type=_Nothing)
-        return msgspec.json.decode(data, type=Preview)
-    except msgspec.ValidationError as error:
-        raise InputError(f"this JSON is not an output of Pulumi ({error}): {_HELP}") from None
-
-
-def _events(data: bytes) -> list[Event]:
-    try:
-        return msgspec.json.Decoder(Event).decode_lines(data)
-    except msgspec.DecodeError as error:
-        raise InputError(
-            f"this is neither JSON nor JSON lines that Pulumi writes ({error}): {_HELP}"
         ) from None

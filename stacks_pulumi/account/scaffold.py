@@ -1,4 +1,6 @@
 """
+Generates a program that takes over the objects of an account: its resources, and its text in each language.
+
 The resources that a program declares to take over an account, in any language.
 
 The first `up` of such a program must not change the account. So objects that the provider would change, or could not
@@ -15,7 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
-from stacks_pulumi.account.children import Belongings, address_of, is_auto_added
+from stacks_pulumi.account.read import Belongings, address_of, is_auto_added
 from stacks_pulumi.api.models import AllowedIp, Connection, Container
 
 __all__ = ["DeclaredResource", "LeftOut", "Protect", "Reference", "ScaffoldPlan", "Value", "chosen", "plan"]

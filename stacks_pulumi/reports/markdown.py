@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 from urllib import parse
 
-from stacks_pulumi.cost.render.shared_text import (
+from stacks_pulumi.cost.document import (
     CostResult,
     clean,
     columns,

@@ -1,4 +1,8 @@
-"""What the commands on one container share: how they find the client and the container, and show an error."""
+"""
+How a command ends with an error.
+
+What the commands on one container share: how they find the client and the container, and show an error.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +16,44 @@ from typing import TYPE_CHECKING, Any
 
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
-from stacks_pulumi.commands._refuse import not_a_folder, refuse
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.config import without_keys
+from stacks_pulumi.errors import ConfigError, StacksError, with_code
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container
     from stacks_pulumi.config import AccountSettings
 
-__all__ = ["HIDDEN", "add_container", "add_stack", "as_json", "carry_out", "container_of", "settings_of"]
+__all__ = [
+    "HIDDEN",
+    "add_container",
+    "add_stack",
+    "as_json",
+    "carry_out",
+    "container_of",
+    "not_a_folder",
+    "one_line",
+    "refuse",
+    "settings_of",
+]
+
+
+def not_a_folder(folder: Path) -> ConfigError:
+    """Return the error for a project's folder that is not one."""
+    return ConfigError(f"{folder} is not a folder: name the project's folder with -C", code="file-access")
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line and without API keys: a user may paste one as an argument."""
+    return " ".join(without_keys(text).split())
+
+
+def refuse(command: str, error: StacksError | OSError, *, exit_code: int = 1) -> int:
+    """Print why a command ended, in one line; return its exit code."""
+    text = str(error) if isinstance(error, StacksError) else with_code(str(error), "file-access")
+    sys.stderr.write(f"stacks-pulumi {command}: {one_line(text)}\n")
+    return exit_code
+
 
 HIDDEN = "[secret]"
 """The text that is shown instead of a secret, unless --show-secrets is given."""

@@ -1,0 +1,1 @@
+"""Reports: their content, and one writer for each format."""
