@@ -1,4 +1,8 @@
-"""Checks that call the API: one list of the containers, and with `--probe-scopes` up to three refused requests."""
+"""
+What does the API show about the key: is it accepted, and what are its account, its scopes and its limits?
+
+The checks send one list of the containers, and with `--probe-scopes` up to three requests that are always refused.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,25 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from stacks_pulumi import catalog, config
+from stacks_pulumi import config
+from stacks_pulumi._identifiers import account_of
 from stacks_pulumi._pulumi_cli import PulumiError
-from stacks_pulumi.account.doctor import _commands as commands
-from stacks_pulumi.account.doctor._stack_settings import KEYS_PAGE
-from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
-from stacks_pulumi.account.doctor.facts import Facts, Owned
+from stacks_pulumi.account.doctor_facts import (
+    KEYS_PAGE,
+    Diagnosis,
+    Facts,
+    Owned,
+    doctor_command,
+    ok,
+    problem,
+    set_command,
+    set_key_command,
+    unknown,
+    unset_command,
+    warning,
+)
 from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings
+from stacks_pulumi.cost.live import item_of
 from stacks_pulumi.errors import (
     ApiError,
     ConnectionFailedError,
@@ -26,8 +42,7 @@ from stacks_pulumi.errors import (
     ServerError,
     StacksError,
 )
-from stacks_pulumi.pricing.money import Price, price, total
-from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
+from stacks_pulumi.pricing.money import total
 
 if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container
@@ -69,7 +84,7 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
             "api",
             f"{settings.base_url} does not accept the key (401): it is wrong, or it was revoked. Make another in "
             f"{KEYS_PAGE}",
-            commands.set_key(facts, source),
+            set_key_command(facts, source),
         )
     elif isinstance(error, RateLimitedError):
         yield ok("api", f"{settings.base_url} answers (429)")
@@ -95,7 +110,7 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def _set_again(facts: Facts) -> str:
-    return commands.set_key(facts, facts.given("apiKey")[1])
+    return set_key_command(facts, facts.given("apiKey")[1])
 
 
 def _reason(error: StacksError) -> str:
@@ -141,16 +156,16 @@ def _to_find(facts: Facts, url: str) -> str:
         )
     better = _with_version(url)
     if better is None:
-        return commands.unset(facts, source)
-    return commands.give_setting(facts, "baseUrl", source, better)
+        return unset_command(facts, source)
+    return set_command(facts, "baseUrl", source, better)
 
 
 def _with_version(url: str) -> str | None:
     """Return the base URL with the API's path; `None` if it already has that path."""
     if url.endswith(_PATH):
         return None
-    before, found, _ = url.partition(f"{_PATH}/")
-    return f"{before}{_PATH}" if found else f"{url.removesuffix('/api')}{_PATH}"
+    before, path, _ = url.partition(f"{_PATH}/")
+    return f"{before}{_PATH}" if path else f"{url.removesuffix('/api')}{_PATH}"
 
 
 def account(facts: Facts) -> Iterator[Diagnosis]:
@@ -165,7 +180,7 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
     if seen is None or seen.containers is None or not isinstance(settings, AccountSettings):
         yield unknown("account", "the containers of the key's account were not listed: see the lines above")
         return
-    theirs, ours = {_account(one.id) for one in owned}, {_account(one.id) for one in seen.containers}
+    theirs, ours = {account_of(one.id) for one in owned}, {account_of(one.id) for one in seen.containers}
     mine = settings.fingerprint
     if theirs & ours or any((one.origin or "").startswith(f"{mine}-") for one in owned):
         yield ok("account", f"the key is of the account of the stack's {len(owned)} resources")
@@ -187,10 +202,6 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
         yield unknown(
             "account", "the account of the key has no containers, so it cannot be compared with the state"
         )
-
-
-def _account(id_: str) -> str:
-    return "-".join(id_.split("/", maxsplit=1)[0].split("-")[:2])
 
 
 def scopes(facts: Facts) -> Iterator[Diagnosis]:
@@ -216,7 +227,7 @@ def scopes(facts: Facts) -> Iterator[Diagnosis]:
             "scopes",
             f"{_listed(known.held)}; unknown, because reading does not show them: {', '.join(unsure)}. --probe-scopes "
             "asks with requests that are always refused and change nothing",
-            commands.doctor(facts, "--probe-scopes"),
+            doctor_command(facts, "--probe-scopes"),
         )
     elif not known.lacking:
         yield ok("scopes", _listed(known.held))
@@ -273,18 +284,9 @@ def _created_since_the_first(listed: Iterable[Container], now: float) -> str:
         "container that any key has" if len(created) == 1 else f"{len(created)} containers that any key has"
     )
     costs = "costs" if len(created) == 1 else "cost"
-    return f"The {noun} created since the first {costs} {total(map(_price, created))} a month"
-
-
-def _price(container: Container) -> Price:
-    template = UNKNOWN if container.template is None else container.template
-    plan: str | Unknown | None = UNKNOWN if container.plan is None else container.plan
-    size = catalog.PLANS.get(container.plan or "")
-    if template == catalog.VPN_TEMPLATE:
-        # The VPN template has several names in the API, and one price.
-        plan, size = None, catalog.VPN_PLAN
-    tier = catalog.added_tier(size, container.storage_mb)
-    return price(template, plan, UNKNOWN if tier is None else tier or None)
+    return (
+        f"The {noun} created since the first {costs} {total(item_of(one).price for one in created)} a month"
+    )
 
 
 def _money(limit: float | None, spent: float | None) -> str:
