@@ -12,7 +12,6 @@ import codecs
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ __all__ = [
     "Preview",
     "Pulumi",
     "PulumiError",
+    "PulumiTimeoutError",
     "ResourceState",
     "Stack",
     "StackConfiguration",
@@ -310,8 +310,11 @@ def utf8(data: bytes) -> bytes:
 _SECONDS: Final = 120.0
 """The timeout of a command: a backend with a large state on a slow network takes a minute."""
 
+_SECONDS_TO_END: Final = 20.0
+"""The time in which the command ends its program and plugins after it is asked to end: 5 s on an idle machine."""
+
 _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
-_VERSION: Final = re.compile(r"^v?(\d+\.\d+\.\d+\S*)", re.MULTILINE)
+_TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -319,6 +322,10 @@ class PulumiError(StacksError):
     """The command failed; the message is the command's own error, in one line."""
 
     code: ErrorCode = "pulumi-failed"
+
+
+class PulumiTimeoutError(PulumiError):
+    """The command did not end in time."""
 
 
 def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float = _SECONDS) -> bytes:
@@ -333,15 +340,23 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
     Raises:
         PulumiError: The command is not installed, fails, or times out.
     """
+    done = _run(arguments, folder, seconds, os.environ)
+    if done.returncode != 0:
+        raise PulumiError(_reason(_text(done.stderr) or _text(done.stdout)))
+    return done.stdout
+
+
+def _run(
+    arguments: Sequence[str], folder: Path | None, seconds: float, environ: Mapping[str, str]
+) -> subprocess.CompletedProcess[bytes]:
     try:
-        done = subprocess.run(  # noqa: S603  (the user's own command, without a shell)
+        process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
             ["pulumi", *arguments, "--non-interactive"],  # noqa: S607  (found on PATH, as the user finds it)
             cwd=folder,
-            env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1"},
-            capture_output=True,
+            env={**environ, "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
-            timeout=seconds,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
     except FileNotFoundError:
         raise PulumiError(
@@ -351,12 +366,26 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
         raise PulumiError(
             f"the command `pulumi` does not start ({error.strerror}): install Pulumi again"
         ) from None
+    with process:
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            msg = f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s: run it by hand to see what it waits for"
+            raise PulumiTimeoutError(msg) from None
+        except BaseException:
+            _end(process)
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the command. If it were killed, its program and plugins would go on."""
+    process.terminate()
+    try:
+        process.communicate(timeout=_SECONDS_TO_END)
     except subprocess.TimeoutExpired:
-        msg = f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s: run it by hand to see what it waits for"
-        raise PulumiError(msg) from None
-    if done.returncode != 0:
-        raise PulumiError(_reason(_text(done.stderr) or _text(done.stdout)))
-    return done.stdout
+        process.kill()
 
 
 @dataclass(frozen=True)
@@ -388,23 +417,6 @@ class Pulumi:
     folder: Path
     stack: str | None = None
 
-    def path(self) -> str | None:
-        """Return the path of the executable, or `None` if it is not on PATH."""
-        return shutil.which("pulumi")
-
-    def version(self) -> str:
-        """
-        Return the command's version, for instance `3.259.0`.
-
-        Raises:
-            PulumiError: The command fails, or prints no version.
-        """
-        said = self._run("version", stack=False)
-        found = _VERSION.search(said)
-        if found is None:
-            raise PulumiError(f"`pulumi version` prints no version: {_one_line(said)!r}")
-        return found[1]
-
     def configuration(self) -> StackConfiguration:
         """
         Return the stack's configuration, with its secrets if they can be decrypted.
@@ -413,14 +425,14 @@ class Pulumi:
             PulumiError: It cannot be read.
         """
         try:
-            return _configuration(self._run("config", "--json", "--show-secrets"))
+            return _configuration(self._read("config", "--json", "--show-secrets"))
         except PulumiError as error:
             try:
                 # The other values can be read without the passphrase.
-                found = _configuration(self._run("config", "--json"))
+                others = _configuration(self._read("config", "--json"))
             except PulumiError:
                 raise error from None
-            return StackConfiguration(found.values, found.secrets, error.message)
+            return StackConfiguration(others.values, others.secrets, error.message)
 
     def resources(self) -> list[StoredResource]:
         """
@@ -430,23 +442,42 @@ class Pulumi:
             PulumiError: It cannot be read.
         """
         try:
-            return read_stack(self._run("stack", "export").encode()).resources
+            return read_stack(self._read("stack", "export")).resources
         except InputError as error:
             raise PulumiError(error.message) from None
 
-    def _run(self, *arguments: str, stack: bool = True) -> str:
-        chosen = ["--stack", self.stack] if stack and self.stack is not None else []
-        return _text(run([*arguments, *chosen], folder=self.folder))
+    def preview(self, packs: Sequence[Path], seconds: float) -> None:
+        """
+        Preview the program, which runs it, without the variables `STACKS_*` of this process.
+
+        Args:
+            packs: Policy packs to start.
+            seconds: The timeout.
+
+        Raises:
+            PulumiTimeoutError: It did not end in time.
+            PulumiError: It failed; the message is the engine's own.
+        """
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
+        # The events have the violations of policies and what a pack prints before it ends; a plain preview does not.
+        environ["PULUMI_ENABLE_STREAMING_JSON_PREVIEW"] = "true"
+        named = [word for pack in packs for word in ("--policy-pack", str(pack))]
+        done = _run(["preview", "--json", *self._chosen(), *named], self.folder, seconds, environ)
+        if done.returncode != 0:
+            raise PulumiError(_preview_failure(done))
+
+    def _read(self, *arguments: str) -> bytes:
+        return run([*arguments, *self._chosen()], folder=self.folder)
+
+    def _chosen(self) -> list[str]:
+        return [] if self.stack is None else ["--stack", self.stack]
 
 
 def find_project(folder: Path) -> Path | None:
     """Return the project file in this folder or in the nearest parent that has one, as the engine finds it."""
     here = folder.resolve()
-    for place in (here, *here.parents):
-        for name in _PROJECT_FILES:
-            if (place / name).is_file():
-                return place / name
-    return None
+    candidates = (above / name for above in (here, *here.parents) for name in _PROJECT_FILES)
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def read_project(file: Path) -> dict[str, Any]:
@@ -454,13 +485,13 @@ def read_project(file: Path) -> dict[str, Any]:
     import yaml  # noqa: PLC0415  (installed with the Pulumi SDK; not needed when this module is only imported)
 
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _configuration(text: str) -> StackConfiguration:
+def _configuration(text: bytes) -> StackConfiguration:
     values: dict[str, str | None] = {}
     secrets = set()
     for key, entry in _document(text).items():
@@ -472,14 +503,38 @@ def _configuration(text: str) -> StackConfiguration:
     return StackConfiguration(values, frozenset(secrets))
 
 
-def _document(text: str) -> dict[str, Any]:
+def _document(text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise PulumiError(f"`pulumi` printed no JSON object: {_one_line(text)[:120]!r}")
-    return found
+        document = None
+    if not isinstance(document, dict):
+        raise PulumiError(f"`pulumi` printed no JSON object: {_one_line(_text(text))[:120]!r}")
+    return document
+
+
+def _preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Return what the engine says of the reason: violations, errors and, without them, the end of the output."""
+    try:
+        document = read(done.stdout)
+    except InputError:
+        document = []
+    events = document if isinstance(document, list) else []
+    violations = [
+        f"{event.policy_name}: {event.message}"
+        for event in (one.policy_event for one in events)
+        if event is not None and event.enforcement_level == "mandatory"
+    ]
+    messages = [event for one in events if (event := one.diagnostic_event) is not None]
+    errors = [message.message for message in messages if message.severity == "error"]
+    if not violations and not errors:
+        # A pack that does not start is named on standard error, and its own last line has the reason.
+        printed = [message.message for message in messages if message.severity == "info#err"]
+        errors = [_reason(_text(done.stderr)), *printed[-1:]]
+    elif violations:
+        errors = [error for error in errors if error.strip() != "preview failed"]
+    lines = (_one_line(_TRACEBACK.sub("", said)) for said in (*violations, *errors))
+    return "; ".join(dict.fromkeys(lines))
 
 
 def _text(output: bytes) -> str:

@@ -7,5 +7,7 @@ Code for the whole account: its objects, their owners, and whether a stack can u
 - `budgets`: Which budgets does a file set over several stacks, and is the account within them?
 - `findings`: What does the report of the account command show, and which command does it advise?
 - `takeover`: Which program takes over an account, in any language?
-- `doctor`: Can a stack use the account, and if not, what is the fix?
+- `doctor_checks`: Which checks does the doctor make, and what do they find in the stack's settings and in its preview?
+- `doctor_api`: What does the API show about the key: is it accepted, and what are its account, scopes and limits?
+- `doctor_facts`: What do the doctor's checks look at, and how is a finding with its fix written?
 """

@@ -14,7 +14,6 @@ NOT_SHOWN: Final = {
     "argparse.ArgumentTypeError": "the parser of the command line shows its text and adds the code",
     "OptionError": "`policy.messages.misconfigured` shows its text and adds the code",
     "ShapeError": "`api._decode` shows its text as an unreadable answer",
-    "ProbeError": "a finding of the doctor, which has a name of its own",
     "HostError": "its text has the code already",
     "_DeferredError": "pulumi_policy shows it as a notice",
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.account.doctor._api import _USES
+from stacks_pulumi.account.doctor_api import _USES
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.platform import iso
 from tests.support.machine import Machine, resource

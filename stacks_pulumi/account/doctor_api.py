@@ -1,4 +1,8 @@
-"""Checks that call the API: one list of the containers, and with `--probe-scopes` up to three refused requests."""
+"""
+What does the API show about the key: is it accepted, and what are its account, its scopes and its limits?
+
+The checks send one list of the containers, and with `--probe-scopes` up to three requests that are always refused.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,20 @@ from urllib.parse import urlsplit
 from stacks_pulumi import config
 from stacks_pulumi._identifiers import account_of
 from stacks_pulumi._pulumi_cli import PulumiError
-from stacks_pulumi.account.doctor import _commands as commands
-from stacks_pulumi.account.doctor._stack_settings import KEYS_PAGE
-from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
-from stacks_pulumi.account.doctor.facts import Facts, Owned
+from stacks_pulumi.account.doctor_facts import (
+    KEYS_PAGE,
+    Diagnosis,
+    Facts,
+    Owned,
+    doctor_command,
+    ok,
+    problem,
+    set_command,
+    set_key_command,
+    unknown,
+    unset_command,
+    warning,
+)
 from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings
 from stacks_pulumi.cost.live import item_of
 from stacks_pulumi.endpoints import SCOPES
@@ -68,7 +82,7 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
             "api",
             f"{settings.base_url} does not accept the key (401): it is wrong, or it was revoked. Make another in "
             f"{KEYS_PAGE}",
-            commands.set_key(facts, source),
+            set_key_command(facts, source),
         )
     elif isinstance(error, RateLimitedError):
         yield ok("api", f"{settings.base_url} answers (429)")
@@ -94,7 +108,7 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def _set_again(facts: Facts) -> str:
-    return commands.set_key(facts, facts.given("apiKey")[1])
+    return set_key_command(facts, facts.given("apiKey")[1])
 
 
 def _reason(error: StacksError) -> str:
@@ -140,16 +154,16 @@ def _to_find(facts: Facts, url: str) -> str:
         )
     better = _with_version(url)
     if better is None:
-        return commands.unset(facts, source)
-    return commands.give_setting(facts, "baseUrl", source, better)
+        return unset_command(facts, source)
+    return set_command(facts, "baseUrl", source, better)
 
 
 def _with_version(url: str) -> str | None:
     """Return the base URL with the API's path; `None` if it already has that path."""
     if url.endswith(_PATH):
         return None
-    before, found, _ = url.partition(f"{_PATH}/")
-    return f"{before}{_PATH}" if found else f"{url.removesuffix('/api')}{_PATH}"
+    before, path, _ = url.partition(f"{_PATH}/")
+    return f"{before}{_PATH}" if path else f"{url.removesuffix('/api')}{_PATH}"
 
 
 def account(facts: Facts) -> Iterator[Diagnosis]:
@@ -211,7 +225,7 @@ def scopes(facts: Facts) -> Iterator[Diagnosis]:
             "scopes",
             f"{_listed(known.held)}; unknown, because reading does not show them: {', '.join(unsure)}. --probe-scopes "
             "asks with requests that are always refused and change nothing",
-            commands.doctor(facts, "--probe-scopes"),
+            doctor_command(facts, "--probe-scopes"),
         )
     elif not known.lacking:
         yield ok("scopes", _listed(known.held))

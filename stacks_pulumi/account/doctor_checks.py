@@ -1,9 +1,15 @@
-"""Checks of the stack's settings: the values that the provider would read, and their sources."""
+"""
+Which checks does `stacks-pulumi doctor` make, and what do they find in the stack's settings and in its preview?
+
+Each check is a function of the `Facts` that yields findings. None of them changes anything, on this machine or in the
+account. `doctor_api` has those that ask the API.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,21 +17,37 @@ from urllib.parse import urlsplit
 import yaml
 
 from stacks_pulumi import config
-from stacks_pulumi._pulumi_cli import PulumiError, StackConfiguration
-from stacks_pulumi.account.doctor import _commands as commands
-from stacks_pulumi.account.doctor.diagnosis import Diagnosis, ok, problem, unknown, warning
-from stacks_pulumi.account.doctor.facts import Facts
+from stacks_pulumi._pulumi_cli import PulumiError, PulumiTimeoutError, StackConfiguration
+from stacks_pulumi.account import doctor_api
+from stacks_pulumi.account.doctor_facts import (
+    KEYS_PAGE,
+    LONGEST_PREVIEW,
+    Diagnosis,
+    Facts,
+    doctor_command,
+    ok,
+    problem,
+    pulumi_command,
+    set_command,
+    set_key_command,
+    unknown,
+    unset_command,
+    warning,
+)
+from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.pricing.money import count
 
-__all__ = ["KEYS_PAGE", "adopt", "autonaming", "base_url", "key", "settings", "stack"]
-
-KEYS_PAGE: Final = "the STACKS dashboard, Account Settings, API Keys"
+__all__ = ["CHECKS", "Check", "diagnose"]
 
 _AUTONAMING: Final = "pulumi:autonaming"
 _OURS: Final = f"{NAMESPACE}:"
 _SET_BY_PROGRAMS: Final = "account"
 """Settings that only an explicit provider has."""
+
+_LONGEST: Final = 400
+"""Characters of the engine's words that are shown: a policy has two sentences, and a line has to stay readable."""
 
 
 def stack(facts: Facts) -> Iterator[Diagnosis]:
@@ -38,17 +60,15 @@ def stack(facts: Facts) -> Iterator[Diagnosis]:
         )
         return
     yield from _runtime(facts)
-    found = facts.configuration
-    if facts.pulumi.path() is None:
-        yield unknown("stack", "its configuration was not read: the command `pulumi` is missing")
-    elif isinstance(found, PulumiError):
-        yield from _unreadable(facts, f"its configuration cannot be read: {found.message}")
-    elif found.error:
-        yield from _unreadable(facts, f"its secrets cannot be decrypted: {found.error}")
+    configuration = facts.configuration
+    if isinstance(configuration, PulumiError):
+        yield from _unreadable(facts, f"its configuration cannot be read: {configuration.message}")
+    elif configuration.error:
+        yield from _unreadable(facts, f"its secrets cannot be decrypted: {configuration.error}")
     else:
-        count = sum(name.startswith(_OURS) for name in found.values)
+        ours = sum(name.startswith(_OURS) for name in configuration.values)
         named = facts.stack or "the selected stack"
-        yield ok("stack", f"{named} of {facts.project_file.parent}, {count} settings of stacks-pulumi")
+        yield ok("stack", f"{named} of {facts.project_file.parent}, {ours} settings of stacks-pulumi")
 
 
 def _runtime(facts: Facts) -> Iterator[Diagnosis]:
@@ -79,17 +99,19 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
 
 
 def _to_read_stack(facts: Facts, error: str) -> str:
+    if "`pulumi`" in error:
+        return "install it: https://www.pulumi.com/docs/iac/download-install/"
     if "passphrase" in error:
         return "export PULUMI_CONFIG_PASSPHRASE=..."
     if "no stack selected" in error:
-        return commands.pulumi(facts, "stack", "select", of_stack=False)
+        return pulumi_command(facts, "stack", "select", of_stack=False)
     if "no stack named" in error:
-        return commands.pulumi(facts, "stack", "ls", of_stack=False)
+        return pulumi_command(facts, "stack", "ls", of_stack=False)
     if "dial tcp" in error:
         return "check the network, and the URL of the backend that `pulumi whoami -v` shows"
     if "PULUMI_ACCESS_TOKEN" in error or "login" in error:
         return "pulumi login"
-    return f"correct what the message names; `{commands.pulumi(facts, 'config')}` shows it again"
+    return f"correct what the message names; `{pulumi_command(facts, 'config')}` shows it again"
 
 
 def settings(facts: Facts) -> Iterator[Diagnosis]:
@@ -116,14 +138,14 @@ def _setting(facts: Facts, name: str, value: str | None) -> Iterator[Diagnosis]:
         try:
             config.load({full: value}, {})
         except ConfigError as error:
-            yield problem("settings", error.message, commands.unset(facts, full))
+            yield problem("settings", error.message, unset_command(facts, full))
 
 
 def _misspelt(facts: Facts, name: str, value: str | None) -> Diagnosis:
     full = f"{_OURS}{name}"
     by_lower = {key.lower(): key for key in config.KEYS if key != _SET_BY_PROGRAMS}
     close = difflib.get_close_matches(name.lower().replace("_", "").replace("-", ""), by_lower, 1, 0.6)
-    remove = commands.unset(facts, full)
+    remove = unset_command(facts, full)
     if not close:
         return warning("settings", f"unknown setting {full}: it has no effect", remove)
     meant = f"{_OURS}{by_lower[close[0]]}"
@@ -131,7 +153,7 @@ def _misspelt(facts: Facts, name: str, value: str | None) -> Diagnosis:
     # The value may be a key.
     words = ["--secret"] if meant.endswith("apiKey") or full in facts.configured.secrets else [value or "..."]
     joint = ", and then: " if facts.is_in_project_file(full) else " && "
-    fix = f"{remove}{joint}{commands.pulumi(facts, 'config', 'set', meant, *words)}"
+    fix = f"{remove}{joint}{pulumi_command(facts, 'config', 'set', meant, *words)}"
     try:
         config.check_spelling(lambda key: "" if key == full else None)
     except ConfigError:
@@ -151,7 +173,7 @@ def _key(facts: Facts, value: str, source: str) -> Diagnosis:
     try:
         config.check_api_key(value)
     except ConfigError as error:
-        return problem("key", error.reason, commands.set_key(facts, source))
+        return problem("key", error.reason, set_key_command(facts, source))
     if not source.startswith(_OURS):
         return ok("key", f"from the variable {source}")
     also = ", which takes precedence over STACKS_API_KEY" if "STACKS_API_KEY" in facts.environ else ""
@@ -169,14 +191,14 @@ def _no_key(facts: Facts) -> Diagnosis:
         return unknown("key", "the stack's configuration was not read, and STACKS_API_KEY is not set")
     if name in facts.configured.values and facts.environ.get("STACKS_API_KEY", "").strip():
         text = "stacks:apiKey is empty, and it takes precedence over STACKS_API_KEY"
-        return problem("key", text, commands.unset(facts, name))
+        return problem("key", text, unset_command(facts, name))
     if facts.elsewhere and not facts.owned:
         # That is enough for a program whose resources all have explicit providers.
         text = (
             f"no API key is configured; the stack's {len(facts.elsewhere)} resources have explicit providers"
         )
-        return warning("key", f"{text}; {make}", commands.set_key(facts, name))
-    return problem("key", f"no API key is configured; {make}", commands.set_key(facts, name))
+        return warning("key", f"{text}; {make}", set_key_command(facts, name))
+    return problem("key", f"no API key is configured; {make}", set_key_command(facts, name))
 
 
 def _stored_key(facts: Facts) -> Iterator[Diagnosis]:
@@ -187,7 +209,7 @@ def _stored_key(facts: Facts) -> Iterator[Diagnosis]:
             "key-storage",
             f"an API key stands in plain text in {facts.project_file}; {revoke}",
             f"delete {name} from the section `config` of {facts.project_file}, and then: "
-            f"{commands.set_key(facts, name)}",
+            f"{set_key_command(facts, name)}",
         )
     elif name in facts.configured.secrets:
         yield ok("key-storage", "the API key is encrypted in the stack's configuration file")
@@ -195,7 +217,7 @@ def _stored_key(facts: Facts) -> Iterator[Diagnosis]:
         yield warning(
             "key-storage",
             f"the API key stands in plain text in the stack's configuration file; {revoke}",
-            commands.set_key(facts, name),
+            set_key_command(facts, name),
         )
 
 
@@ -221,8 +243,8 @@ def _repaired(facts: Facts, value: str, source: str) -> str:
     except (ConfigError, ValueError):
         better = None
     if better is not None:
-        return commands.give_setting(facts, "baseUrl", source, better)
-    return commands.unset(facts, source)
+        return set_command(facts, "baseUrl", source, better)
+    return unset_command(facts, source)
 
 
 def _allows_http(facts: Facts) -> bool:
@@ -240,7 +262,7 @@ def adopt(facts: Facts) -> Iterator[Diagnosis]:
             "adopt",
             "stacks:adopt is if_matching: each container with the right name, template and plan is taken over, "
             "even if another stack owns it. Undo it once the stack has adopted what it should",
-            commands.unset(facts, "stacks:adopt"),
+            unset_command(facts, "stacks:adopt"),
         )
     elif isinstance(facts.configuration, StackConfiguration):
         yield ok(
@@ -263,7 +285,7 @@ def autonaming(facts: Facts) -> Iterator[Diagnosis]:
             "pulumi:autonaming does not name containers in Python programs, and a pattern without a random part makes "
             "the engine delete each resource before it creates the replacement. stacks:namePattern shapes the names "
             "of containers",
-            commands.unset(facts, _AUTONAMING),
+            unset_command(facts, _AUTONAMING),
         )
     else:
         pattern, _ = facts.given("namePattern")
@@ -272,3 +294,76 @@ def autonaming(facts: Facts) -> Iterator[Diagnosis]:
             "autonaming",
             f"pulumi:autonaming is not set: a container's default name is its resource's name{shaped}",
         )
+
+
+def preview(facts: Facts) -> Iterator[Diagnosis]:
+    """Ask the engine whether an `up` can start: only a preview, which runs the program, uses all that an `up` needs."""
+    if facts.project_file is None:
+        yield unknown("preview", "there is no project whose program could be run")
+        return
+    if isinstance(facts.configuration, PulumiError) or facts.configuration.error:
+        yield unknown("preview", "the program was not run: see the line about the stack")
+        return
+    packs = [word for pack in facts.packs for word in ("--policy-pack", str(pack))]
+    by_hand = pulumi_command(facts, "preview", *packs)
+    removed = sorted(name for name in facts.environ if name.startswith("STACKS_"))
+    without = f", without {', '.join(removed)}" if removed else ""
+    try:
+        facts.pulumi.preview(facts.packs, facts.preview_seconds)
+    except PulumiTimeoutError:
+        more = doctor_command(
+            facts, "--timeout", f"{min(facts.preview_seconds * 5, LONGEST_PREVIEW):.0f}", *packs
+        )
+        yield unknown(
+            "preview",
+            f"`pulumi preview` runs the program{without}, and did not end within {facts.preview_seconds:g} s",
+            f"give it more time: {more}; see what it waits for: {by_hand}",
+        )
+    except PulumiError as error:
+        in_stack = (
+            f"; set in the stack's configuration what it needs of {', '.join(removed)}" if removed else ""
+        )
+        yield problem(
+            "preview",
+            f"`pulumi preview` runs the program{without}, and fails: {scrub(error.message, _LONGEST)}",
+            f"correct what the message names; `{by_hand}` shows all of it{in_stack}",
+        )
+    else:
+        started = f", and starts {count(len(facts.packs), 'policy pack')}" if facts.packs else ""
+        yield ok("preview", f"`pulumi preview` runs the program{without}{started}, and succeeds")
+
+
+Check = Callable[[Facts], Iterator[Diagnosis]]
+
+CHECKS: Final[dict[str, Check]] = {
+    "stack": stack,
+    "settings": settings,
+    "key": key,
+    "base-url": base_url,
+    "adopt": adopt,
+    "autonaming": autonaming,
+    "api": doctor_api.api,
+    "account": doctor_api.account,
+    "scopes": doctor_api.scopes,
+    "cap": doctor_api.cap,
+    "rate-limit": doctor_api.rate_limit,
+    "clock": doctor_api.clock,
+    "preview": preview,
+}
+"""All checks in the order of the report: a check comes after those on which it depends, and the slowest is the last."""
+
+
+def diagnose(facts: Facts) -> Iterator[Diagnosis]:
+    """Run every check. If a check itself fails, its level is `unknown`. No line shows a key."""
+    for name, check in CHECKS.items():
+        try:
+            yield from map(_without_keys, check(facts))
+        except Exception as error:  # noqa: BLE001  (a fault in one check must not hide what the others find)
+            text = f"the check failed ({type(error).__name__}: {error}): please report it"
+            yield _without_keys(unknown(name, text))
+
+
+def _without_keys(finding: Diagnosis) -> Diagnosis:
+    return dataclasses.replace(
+        finding, text=config.without_keys(finding.text), fix=config.without_keys(finding.fix)
+    )

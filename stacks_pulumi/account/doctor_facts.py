@@ -1,17 +1,18 @@
-"""The facts that the checks use. Each fact is determined once, when a check first needs it."""
+"""
+What do the doctor's checks look at, and how is a finding with its fix written?
+
+Each fact is determined once, when a check first needs it. A fix is a command for the shell in which `doctor` ran, or a
+sentence where no command helps.
+"""
 
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-import json
-import platform
-import subprocess
-import sys
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stacks_pulumi import config
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
@@ -23,43 +24,79 @@ from stacks_pulumi._pulumi_cli import (
     find_project,
     read_project,
 )
-from stacks_pulumi.config import NAMESPACE, AccountSettings
+from stacks_pulumi.config import DEFAULT_BASE_URL, NAMESPACE, AccountSettings
 from stacks_pulumi.endpoints import Scope
 from stacks_pulumi.errors import ConfigError
 
 if TYPE_CHECKING:
     from stacks_pulumi.api.probe import Look, Scopes
 
-__all__ = ["Facts", "Owned", "Versions"]
+__all__ = [
+    "KEYS_PAGE",
+    "LEVELS",
+    "LONGEST_PREVIEW",
+    "Diagnosis",
+    "Facts",
+    "Level",
+    "Owned",
+    "doctor_command",
+    "ok",
+    "problem",
+    "pulumi_command",
+    "set_command",
+    "set_key_command",
+    "unknown",
+    "unset_command",
+    "warning",
+]
 
-_ASK: Final = """
-import importlib.metadata as m, json, platform
-def version(name):
-    try:
-        return m.version(name)
-    except m.PackageNotFoundError:
-        return None
-names = ("pulumi", "stacks-pulumi", "pulumi-policy", "rich", "shtab", "werkzeug")
-print(json.dumps({"python": platform.python_version(), "packages": {name: version(name) for name in names}}))
-"""
+KEYS_PAGE: Final = "the STACKS dashboard, Account Settings, API Keys"
+
+LONGEST_PREVIEW: Final = 3600
+"""Seconds that a preview may be given at most."""
+
+Level = Literal["ok", "warning", "problem", "unknown"]
+
+LEVELS: Final[tuple[Level, ...]] = ("problem", "warning", "unknown", "ok")
+"""All levels, the most urgent first. A `problem` prevents an `up`; `unknown` means that the check was impossible."""
 
 
 @dataclass(frozen=True)
-class Versions:
+class Diagnosis:
     """
-    The Python environment in which the program runs.
+    One line of the report.
 
     Attributes:
-        python: Version of Python.
-        packages: Version by package; `None` for one that is not installed.
-        where: The folder of the environment.
-        error: Why it could not be inspected; empty if it could.
+        check: What was checked, in one word.
+        level: The severity.
+        text: The result in one sentence.
+        fix: The command or the step that fixes it; empty if there is nothing to fix.
     """
 
-    python: str = ""
-    packages: Mapping[str, str | None] = field(default_factory=dict)
-    where: str = ""
-    error: str = ""
+    check: str
+    level: Level
+    text: str
+    fix: str = ""
+
+
+def ok(check: str, text: str) -> Diagnosis:
+    """Return a finding about something that is in order."""
+    return Diagnosis(check, "ok", text)
+
+
+def warning(check: str, text: str, fix: str) -> Diagnosis:
+    """Return a finding about something that needs attention but does not prevent an `up`."""
+    return Diagnosis(check, "warning", text, fix)
+
+
+def problem(check: str, text: str, fix: str) -> Diagnosis:
+    """Return a finding about something that prevents an `up`."""
+    return Diagnosis(check, "problem", text, fix)
+
+
+def unknown(check: str, text: str, fix: str = "") -> Diagnosis:
+    """Return a finding about something that could not be checked."""
+    return Diagnosis(check, "unknown", text, fix)
 
 
 @dataclass(frozen=True)
@@ -91,8 +128,9 @@ class Facts:
         folder: The project's folder, or one below it.
         environ: The environment's variables.
         stack: Which stack; the selected one unless given.
-        packs: Folders of policy packs that have to load.
+        packs: Policy packs that the preview starts.
         probe: Whether requests may be sent that test the key's scopes. They change nothing.
+        preview_seconds: How long the preview may take.
         clock: The clock.
     """
 
@@ -101,6 +139,7 @@ class Facts:
     stack: str | None = None
     packs: tuple[Path, ...] = ()
     probe: bool = False
+    preview_seconds: float = 120.0
     clock: Clock = SYSTEM_CLOCK
 
     @functools.cached_property
@@ -161,35 +200,26 @@ class Facts:
     def in_project_file(self) -> Mapping[str, str | None]:
         """The values in the section `config` of Pulumi.yaml; `None` for one that is not text, a number or a boolean."""
         section = self.project.get("config")
-        found = {}
+        values = {}
         for name, entry in (section if isinstance(section, dict) else {}).items():
             value = entry.get("value", entry.get("default")) if isinstance(entry, dict) else entry
-            found[str(name)] = _as_engine(value)
-        return found
+            values[str(name)] = _as_engine(value)
+        return values
 
     @functools.cached_property
     def runtime(self) -> str | None:
-        """The runtime that Pulumi.yaml names; `python` without a project, `None` if it names none."""
-        if self.project_file is None:
-            return "python"
+        """The runtime that Pulumi.yaml names; `None` if it names none."""
         runtime = self.project.get("runtime")
         name = runtime.get("name") if isinstance(runtime, dict) else runtime
         return name if isinstance(name, str) and name else None
 
-    @functools.cached_property
-    def plugin_folder(self) -> Path | None:
-        """The folder of the native plugin in Pulumi.yaml, if it is set there."""
-        plugins = self.project.get("plugins")
-        listed = plugins.get("providers") if isinstance(plugins, dict) else None
-        for one in listed if isinstance(listed, list) else ():
-            if isinstance(one, dict) and one.get("name") == NAMESPACE and self.project_file is not None:
-                return self.project_file.parent / str(one.get("path"))
-        return None
-
     @property
     def is_native(self) -> bool:
         """Whether the program uses the native plugin, according to Pulumi.yaml."""
-        return self.plugin_folder is not None or self.runtime not in {"python", None}
+        plugins = self.project.get("plugins")
+        providers = plugins.get("providers") if isinstance(plugins, dict) else None
+        named = [one.get("name") for one in providers or () if isinstance(one, dict)]
+        return NAMESPACE in named or self.runtime not in {"python", None}
 
     @functools.cached_property
     def settings(self) -> AccountSettings | ConfigError:
@@ -224,20 +254,24 @@ class Facts:
             return probe.Scopes.told_by(self.look.error)
         if self.look.error is not None:
             return probe.Scopes()
-        found = probe.probe_scopes(self.settings, self.clock) if self.probe else probe.Scopes()
-        return probe.Scopes(found.held | {Scope.READ}, found.lacking, found.cap)
+        probed = probe.probe_scopes(self.settings, self.clock) if self.probe else probe.Scopes()
+        return probe.Scopes(probed.held | {Scope.READ}, probed.lacking, probed.cap)
 
     @property
     def owned(self) -> tuple[Owned, ...] | PulumiError:
         """The resources of the stack's own account in its state, or why the state cannot be read."""
-        found = self.resources
-        return found if isinstance(found, PulumiError) else tuple(one for one in found if not one.explicit)
+        resources = self.resources
+        return (
+            resources
+            if isinstance(resources, PulumiError)
+            else tuple(one for one in resources if not one.explicit)
+        )
 
     @property
     def elsewhere(self) -> tuple[Owned, ...]:
         """The resources of explicit providers in the stack's state, which may use other keys."""
-        found = self.resources
-        return () if isinstance(found, PulumiError) else tuple(one for one in found if one.explicit)
+        resources = self.resources
+        return () if isinstance(resources, PulumiError) else tuple(one for one in resources if one.explicit)
 
     @functools.cached_property
     def resources(self) -> tuple[Owned, ...] | PulumiError:
@@ -245,34 +279,10 @@ class Facts:
         if self.project_file is None:
             return PulumiError("there is no project")
         try:
-            listed = self.pulumi.resources()
+            stored = self.pulumi.resources()
         except PulumiError as error:
             return error
-        return tuple(found for one in listed if (found := _owned(one)) is not None)
-
-    @functools.cached_property
-    def known_packs(self) -> tuple[Path, ...]:
-        """The policy packs on the command line, and those in the project's folder or up to two folders below it."""
-        if self.project_file is None:
-            return self.packs
-        below = self.project_file.parent
-        found = {file.parent for depth in ("*", "*/*") for file in below.glob(f"{depth}/PulumiPolicy.yaml")}
-        hidden = {one for one in found if any(part.startswith(".") for part in one.relative_to(below).parts)}
-        return (*self.packs, *sorted(found - hidden - {pack.resolve() for pack in self.packs}))
-
-    @functools.cached_property
-    def versions(self) -> Versions:
-        """The program's Python environment: that of `runtime.options.virtualenv`, otherwise this one."""
-        named = _option(self.project, "virtualenv")
-        if named is None or self.project_file is None:
-            return _own_versions()
-        folder = self.project_file.parent / named
-        python = next(
-            (it for it in (folder / "bin/python", folder / "Scripts/python.exe") if it.is_file()), None
-        )
-        if python is None:
-            return Versions(where=str(folder), error="there is no Python in it")
-        return _versions_of(python, folder)
+        return tuple(owned for one in stored if (owned := _owned(one)) is not None)
 
 
 def _as_engine(value: Any) -> str | None:
@@ -280,47 +290,6 @@ def _as_engine(value: Any) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, str | int | float) else None
-
-
-def _option(project: Mapping[str, Any], name: str) -> str | None:
-    runtime = project.get("runtime")
-    options = runtime.get("options") if isinstance(runtime, dict) else None
-    value = options.get(name) if isinstance(options, dict) else None
-    return value if isinstance(value, str) and value else None
-
-
-def _own_versions() -> Versions:
-    return Versions(
-        platform.python_version(),
-        {
-            name: _version(name)
-            for name in ("pulumi", "stacks-pulumi", "pulumi-policy", "rich", "shtab", "werkzeug")
-        },
-        sys.prefix,
-    )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _versions_of(python: Path, folder: Path) -> Versions:
-    try:
-        done = subprocess.run(  # noqa: S603  (the Python that the user's project names)
-            [python, "-c", _ASK],
-            text=True,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=60,
-            check=True,
-        )
-        said = json.loads(done.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        return Versions(where=str(folder), error=f"its Python does not run ({type(error).__name__})")
-    return Versions(said["python"], said["packages"], str(folder))
 
 
 def _owned(resource: StoredResource) -> Owned | None:
@@ -331,3 +300,65 @@ def _owned(resource: StoredResource) -> Owned | None:
     opened = kind == "Container" and any(name in inputs for name in ("external_access", "externalAccess"))
     explicit = not provider[-2:][0].startswith("default")
     return Owned(kind, resource.id, origin if isinstance(origin, str) else None, opened, explicit)
+
+
+_VALID: Final = {
+    "adopt": AccountSettings.adopt,
+    "allowHttp": "false",
+    "baseUrl": DEFAULT_BASE_URL,
+    "deleteChildrenWithContainer": "false",
+    "maxConcurrency": str(AccountSettings.max_concurrency),
+    "namePattern": "${name}-${stack}",
+    "requestsPerMinute": str(AccountSettings.requests_per_minute),
+}
+"""Values that are always valid: the defaults, and the pattern in the documentation."""
+
+
+def pulumi_command(facts: Facts, *words: str, of_stack: bool = True) -> str:
+    """Return a `pulumi` command for the checked stack, which need not be the selected one of this folder."""
+    return shlex.join(["pulumi", *words, *_options(facts, of_stack=of_stack)])
+
+
+def doctor_command(facts: Facts, *words: str) -> str:
+    """Return the command that runs the same checks again."""
+    return shlex.join(["stacks-pulumi", "doctor", *words, *_options(facts, of_stack=True)])
+
+
+def set_key_command(facts: Facts, source: str) -> str:
+    """Return the command that replaces the API key where it is set; `pulumi config set` prompts for the key."""
+    if source.startswith(f"{NAMESPACE}:"):
+        return pulumi_command(facts, "config", "set", f"{NAMESPACE}:apiKey", "--secret")
+    return f"export {source}=sk_stacks_..."
+
+
+def set_command(facts: Facts, key: str, source: str, value: str) -> str:
+    """Return the command that gives a setting another value where it is set."""
+    if source.startswith(f"{NAMESPACE}:"):
+        return pulumi_command(facts, "config", "set", f"{NAMESPACE}:{key}", value)
+    return f"export {source}={shlex.quote(value)}"
+
+
+def unset_command(facts: Facts, name: str) -> str:
+    """
+    Return how to remove a setting of the configuration or a variable of the environment.
+
+    `pulumi config rm` removes only settings of the stack's file. A setting of Pulumi.yaml gets its default in the
+    stack's file; one without a default has to be deleted from Pulumi.yaml.
+    """
+    if ":" not in name:
+        return f"unset {name}"
+    if not facts.is_in_project_file(name):
+        return pulumi_command(facts, "config", "rm", name)
+    default = _VALID.get(name.removeprefix(f"{NAMESPACE}:"))
+    if default is None:
+        return f"delete {name} from the section `config` of {facts.project_file}"
+    return pulumi_command(facts, "config", "set", name, default)
+
+
+def _options(facts: Facts, *, of_stack: bool) -> list[str]:
+    options = []
+    if of_stack and facts.stack is not None:
+        options += ["--stack", facts.stack]
+    if facts.project_file is not None and find_project(Path.cwd()) != facts.project_file:
+        options += ["--cwd", str(facts.project_file.parent)]
+    return options
