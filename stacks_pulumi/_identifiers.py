@@ -1,15 +1,81 @@
 """
-Comparison of container identities: id, name and creation time.
+How ids, names, creation times and URNs are read and compared, and how the name of a property is spelt.
 
-Creation times are compared as instants, to the second, because the API writes them in more than one format.
+Creation times are compared as instants, to the second, because the API writes them in more than one format. A URN is
+`urn:pulumi:<stack>::<project>::<types>::<name>`. A property is `ip_address` in Python and in states of dynamic
+resources, `ipAddress` elsewhere.
 """
 
 from __future__ import annotations
 
 import datetime
+import ipaddress
+import re
 from typing import Final
 
-__all__ = ["account_of", "is_before", "same_instant", "same_name"]
+__all__ = [
+    "PLACEHOLDER",
+    "account_of",
+    "camel_case",
+    "canonical_network",
+    "is_before",
+    "name_of",
+    "same_instant",
+    "same_name",
+    "snake_case",
+    "stack_and_project",
+    "type_of",
+]
+
+_PREFIX: Final = "urn:pulumi:"
+_PARTS: Final = 4
+
+
+def name_of(urn: str) -> str:
+    """Return the resource's name in its program, which may contain `::`; empty for an empty URN."""
+    return urn.split("::", _PARTS - 1)[-1]
+
+
+def type_of(urn: str) -> str:
+    """Return the resource's type; in a component, the URN has the types of its parents before it."""
+    return urn.split("::", _PARTS - 1)[2].rpartition("$")[2]
+
+
+def stack_and_project(urn: str) -> tuple[str | None, str | None]:
+    """Return the names of the stack and of the project; `None` for a part that is missing in the URN."""
+    parts = urn.removeprefix(_PREFIX).split("::")
+    return (parts[0], parts[1]) if urn.startswith(_PREFIX) and len(parts) >= _PARTS else (None, None)
+
+
+def camel_case(name: str) -> str:
+    """Return `ipAddress` for `ip_address`."""
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+def snake_case(name: str) -> str:
+    """Return `ip_address` for `ipAddress`; a name in snake case is returned unchanged."""
+    return re.sub(r"(?<=[a-z0-9])[A-Z]", lambda found: f"_{found[0].lower()}", name)
+
+
+PLACEHOLDER: Final = "placeholder while an entry is changed"
+"""The description of an allowed address that the provider adds temporarily, and removes when it finds it later."""
+
+
+def canonical_network(address: str | None) -> str | None:
+    """
+    Return an IPv4 or IPv6 address or network in the form of a resource's id; `None` if it is not one.
+
+    A single address has no prefix length, IPv6 is compressed and in lower case. Host bits are removed, because an entry
+    with them allows its whole network.
+    """
+    try:
+        network = ipaddress.ip_network((address or "").strip(), strict=False)
+    except ValueError:
+        return None
+    alone = network.prefixlen == network.max_prefixlen
+    return str(network.network_address) if alone else str(network)
+
 
 _TOLERANCE: Final = datetime.timedelta(seconds=1)
 

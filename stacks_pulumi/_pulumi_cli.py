@@ -1,27 +1,320 @@
-"""Read-only access to stacks through the `pulumi` command."""
+"""
+How the `pulumi` command is asked, and which resources, steps and violations are in its output.
+
+The output is a preview, the events of a preview, or the export of a stack. All three give the same rows
+(`ResourceState`, `Step`), which the cost and account commands, the doctor and the price in a preview read. Only the
+fields that they need are decoded, so that an output with thousands of resources is read quickly.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from stacks_pulumi.error_codes import ErrorCode
-from stacks_pulumi.errors import StacksError
+import msgspec
 
-__all__ = ["Pulumi", "PulumiError", "StackConfiguration", "find_project", "read_project", "run"]
+from stacks_pulumi.errors import ErrorCode, StacksError
+from stacks_pulumi.pricing.recognition import kind_of
+
+__all__ = [
+    "Event",
+    "InputError",
+    "PolicyEvent",
+    "Preview",
+    "Pulumi",
+    "PulumiError",
+    "PulumiTimeoutError",
+    "ResourceState",
+    "Stack",
+    "StackConfiguration",
+    "Step",
+    "StoredResource",
+    "find_project",
+    "pulumi_home",
+    "read",
+    "read_file",
+    "read_project",
+    "read_stack",
+    "run",
+    "utf8",
+]
+
+
+def pulumi_home() -> Path:
+    """Return `PULUMI_HOME`, or `~/.pulumi` if it is not set, as the engine does."""
+    home = os.environ.get("PULUMI_HOME")
+    return Path(home) if home else Path.home() / ".pulumi"
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class InputError(StacksError):
+    """Raised if an input cannot be used; the text says which input is needed."""
+
+    code: ErrorCode = "invalid-file"
+
+
+class ResourceState(msgspec.Struct, rename="camel"):
+    """The state of a resource at one point in time."""
+
+    type: str = ""
+    urn: str = ""
+    id: str = ""
+    custom: bool = False
+    delete: bool = False
+    external: bool = False
+    pending_replacement: bool = False
+    retain_on_delete: bool = False
+    deleted_with: str = ""
+    inputs: dict[str, Any] | None = None
+
+    @property
+    def kind(self) -> str | None:
+        """Its kind, as `kind_of` returns it."""
+        return kind_of(self.type, self.inputs or {})
+
+
+class StoredResource(ResourceState, rename="camel"):
+    """A resource in an export. A preview has these fields too, but nothing needs them there, and they are many."""
+
+    protect: bool = False
+    provider: str = ""
+    outputs: dict[str, Any] | None = None
+
+
+class Step(msgspec.Struct):
+    """What happens to a resource, with its state before and after it."""
+
+    op: str
+    urn: str
+    old: ResourceState | None = None
+    new: ResourceState | None = None
+
+
+class _PreviewStep(Step):
+    old: ResourceState | None = msgspec.field(default=None, name="oldState")
+    new: ResourceState | None = msgspec.field(default=None, name="newState")
+
+
+class EngineDiagnostic(msgspec.Struct):
+    """A message of the engine."""
+
+    message: str = ""
+    severity: str = ""
+
+
+class ResourceEvent(msgspec.Struct):
+    """An event about a resource."""
+
+    metadata: Step
+
+
+class PolicyEvent(msgspec.Struct, rename="camel"):
+    """A policy violation."""
+
+    policy_name: str
+    resource_urn: str = ""
+    message: str = ""
+    policy_pack_name: str = ""
+    enforcement_level: str = ""
+
+
+class SummaryEvent(msgspec.Struct):
+    """The end of an operation."""
+
+    result: str = ""
+
+
+class Event(msgspec.Struct, rename="camel"):
+    """One line of the events. Exactly one field is set; for events that are not needed here, no field is."""
+
+    sequence: int
+    resource_pre_event: ResourceEvent | None = None
+    res_outputs_event: ResourceEvent | None = None
+    diagnostic_event: EngineDiagnostic | None = None
+    policy_event: PolicyEvent | None = None
+    summary_event: SummaryEvent | None = None
+
+
+class Preview(msgspec.Struct, rename="camel"):
+    """`pulumi preview --json`. Without steps, it failed before the first, or the stack has no resources."""
+
+    steps: list[_PreviewStep] = []
+    change_summary: dict[str, int] = {}
+    diagnostics: list[EngineDiagnostic] = []
+
+
+class _Operation(msgspec.Struct):
+    resource: StoredResource
+    type: str = ""
+
+
+class _Manifest(msgspec.Struct):
+    time: str = ""
+
+
+class _Deployment(msgspec.Struct):
+    # Each is null, or missing, for a stack without resources.
+    manifest: _Manifest | None = None
+    resources: list[StoredResource] | None = None
+    pending_operations: list[_Operation] | None = None
+
+
+class Stack(msgspec.Struct):
+    """`pulumi stack export`."""
+
+    # This is null for a stack that was never updated.
+    deployment: _Deployment | None
+
+    @property
+    def resources(self) -> list[StoredResource]:
+        """The resources in the state."""
+        return [] if self.deployment is None else self.deployment.resources or []
+
+    @property
+    def creating(self) -> list[StoredResource]:
+        """The resources whose create was interrupted: it is unknown whether they exist."""
+        pending = None if self.deployment is None else self.deployment.pending_operations
+        return [operation.resource for operation in pending or () if operation.type == "creating"]
+
+    @property
+    def saved_at(self) -> str:
+        """When the state was saved; empty if the export does not say it."""
+        return (
+            "" if self.deployment is None or not self.deployment.manifest else self.deployment.manifest.time
+        )
+
+
+class _Any(msgspec.Struct, rename="camel"):
+    """The fields that show which output it is."""
+
+    steps: Any = msgspec.UNSET
+    change_summary: Any = msgspec.UNSET
+    diagnostics: Any = msgspec.UNSET
+    deployment: Any = msgspec.UNSET
+    sequence: Any = msgspec.UNSET
+
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """`pulumi destroy --preview-only --json` of an empty stack."""
+
+    duration: int
+    config: dict[str, Any] = {}
+
+
+_HELP = (
+    "pass the output of one of these: `pulumi preview --json --show-sames`, "
+    "`PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true pulumi preview --json`, `pulumi stack export`"
+)
+
+
+def read(data: bytes) -> Preview | list[Event] | Stack:
+    """
+    Return the decoded content of a file or of standard input.
+
+    Raises:
+        InputError: It is not an output that has steps or resources.
+    """
+    data = utf8(data)
+    if not data.strip():
+        raise InputError(f"there is nothing to read: {_HELP}")
+    try:
+        return _decoded(data)
+    except RecursionError:
+        raise InputError(f"this JSON is nested too deeply for Pulumi's output: {_HELP}") from None
+
+
+def read_stack(data: bytes) -> Stack:
+    """
+    Return the decoded output of `pulumi stack export`.
+
+    Raises:
+        InputError: It is another document.
+    """
+    try:
+        return msgspec.json.decode(utf8(data), type=Stack)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(
+            f"this is not an export of a stack ({error}): pass the output of `pulumi stack export`"
+        ) from None
+
+
+def _decoded(data: bytes) -> Preview | list[Event] | Stack:
+    try:
+        shown = msgspec.json.decode(data, type=_Any)
+    except msgspec.DecodeError:
+        return _events(data)
+    try:
+        if shown.sequence is not msgspec.UNSET:
+            return _events(data)
+        if shown.deployment is not msgspec.UNSET:
+            return msgspec.json.decode(data, type=Stack)
+        if all(part is msgspec.UNSET for part in (shown.steps, shown.change_summary, shown.diagnostics)):
+            msgspec.json.decode(data, type=_Nothing)
+        return msgspec.json.decode(data, type=Preview)
+    except msgspec.ValidationError as error:
+        raise InputError(f"this JSON is not an output of Pulumi ({error}): {_HELP}") from None
+
+
+def _events(data: bytes) -> list[Event]:
+    try:
+        return msgspec.json.Decoder(Event).decode_lines(data)
+    except msgspec.DecodeError as error:
+        raise InputError(
+            f"this is neither JSON nor JSON lines that Pulumi writes ({error}): {_HELP}"
+        ) from None
+
+
+def read_file(path: Path) -> bytes:
+    """
+    Return the content of a file.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", code="file-access") from None
+
+
+def utf8(data: bytes) -> bytes:
+    """
+    Return a file's content as UTF-8. PowerShell's `>` writes UTF-16, or UTF-8 with a byte order mark.
+
+    Raises:
+        InputError: It cannot be decoded.
+    """
+    encodings = (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    )
+    encoding = next((name for mark, name in encodings if data.startswith(mark)), None)
+    if encoding is None:
+        return data
+    try:
+        return data.decode(encoding).encode()
+    except UnicodeError:
+        raise InputError(
+            f"this begins with the byte order mark of {encoding} and cannot be decoded: {_HELP}"
+        ) from None
+
 
 _SECONDS: Final = 120.0
 """The timeout of a command: a backend with a large state on a slow network takes a minute."""
 
+_SECONDS_TO_END: Final = 20.0
+"""The time in which the command ends its program and plugins after it is asked to end: 5 s on an idle machine."""
+
 _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
-_VERSION: Final = re.compile(r"^v?(\d+\.\d+\.\d+\S*)", re.MULTILINE)
+_TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -29,6 +322,10 @@ class PulumiError(StacksError):
     """The command failed; the message is the command's own error, in one line."""
 
     code: ErrorCode = "pulumi-failed"
+
+
+class PulumiTimeoutError(PulumiError):
+    """The command did not end in time."""
 
 
 def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float = _SECONDS) -> bytes:
@@ -43,15 +340,23 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
     Raises:
         PulumiError: The command is not installed, fails, or times out.
     """
+    done = _run(arguments, folder, seconds, os.environ)
+    if done.returncode != 0:
+        raise PulumiError(_reason(_text(done.stderr) or _text(done.stdout)))
+    return done.stdout
+
+
+def _run(
+    arguments: Sequence[str], folder: Path | None, seconds: float, environ: Mapping[str, str]
+) -> subprocess.CompletedProcess[bytes]:
     try:
-        done = subprocess.run(  # noqa: S603  (the user's own command, without a shell)
+        process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
             ["pulumi", *arguments, "--non-interactive"],  # noqa: S607  (found on PATH, as the user finds it)
             cwd=folder,
-            env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1"},
-            capture_output=True,
+            env={**environ, "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
-            timeout=seconds,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
     except FileNotFoundError:
         raise PulumiError(
@@ -61,12 +366,26 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
         raise PulumiError(
             f"the command `pulumi` does not start ({error.strerror}): install Pulumi again"
         ) from None
+    with process:
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            msg = f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s: run it by hand to see what it waits for"
+            raise PulumiTimeoutError(msg) from None
+        except BaseException:
+            _end(process)
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the command. If it were killed, its program and plugins would go on."""
+    process.terminate()
+    try:
+        process.communicate(timeout=_SECONDS_TO_END)
     except subprocess.TimeoutExpired:
-        msg = f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s: run it by hand to see what it waits for"
-        raise PulumiError(msg) from None
-    if done.returncode != 0:
-        raise PulumiError(_reason(_text(done.stderr) or _text(done.stdout)))
-    return done.stdout
+        process.kill()
 
 
 @dataclass(frozen=True)
@@ -98,23 +417,6 @@ class Pulumi:
     folder: Path
     stack: str | None = None
 
-    def path(self) -> str | None:
-        """Return the path of the executable, or `None` if it is not on PATH."""
-        return shutil.which("pulumi")
-
-    def version(self) -> str:
-        """
-        Return the command's version, for instance `3.259.0`.
-
-        Raises:
-            PulumiError: The command fails, or prints no version.
-        """
-        said = self._run("version", stack=False)
-        found = _VERSION.search(said)
-        if found is None:
-            raise PulumiError(f"`pulumi version` prints no version: {_one_line(said)!r}")
-        return found[1]
-
     def configuration(self) -> StackConfiguration:
         """
         Return the stack's configuration, with its secrets if they can be decrypted.
@@ -123,39 +425,59 @@ class Pulumi:
             PulumiError: It cannot be read.
         """
         try:
-            return _configuration(self._run("config", "--json", "--show-secrets"))
+            return _configuration(self._read("config", "--json", "--show-secrets"))
         except PulumiError as error:
             try:
                 # The other values can be read without the passphrase.
-                found = _configuration(self._run("config", "--json"))
+                others = _configuration(self._read("config", "--json"))
             except PulumiError:
                 raise error from None
-            return StackConfiguration(found.values, found.secrets, error.message)
+            return StackConfiguration(others.values, others.secrets, error.message)
 
-    def resources(self) -> list[dict[str, Any]]:
+    def resources(self) -> list[StoredResource]:
         """
         Return the resources in the stack's state.
 
         Raises:
             PulumiError: It cannot be read.
         """
-        deployment = _document(self._run("stack", "export")).get("deployment")
-        listed = deployment.get("resources") if isinstance(deployment, dict) else None
-        return [one for one in listed or () if isinstance(one, dict)]
+        try:
+            return read_stack(self._read("stack", "export")).resources
+        except InputError as error:
+            raise PulumiError(error.message) from None
 
-    def _run(self, *arguments: str, stack: bool = True) -> str:
-        chosen = ["--stack", self.stack] if stack and self.stack is not None else []
-        return _text(run([*arguments, *chosen], folder=self.folder))
+    def preview(self, packs: Sequence[Path], seconds: float) -> None:
+        """
+        Preview the program, which runs it, without the variables `STACKS_*` of this process.
+
+        Args:
+            packs: Policy packs to start.
+            seconds: The timeout.
+
+        Raises:
+            PulumiTimeoutError: It did not end in time.
+            PulumiError: It failed; the message is the engine's own.
+        """
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
+        # The events have the violations of policies and what a pack prints before it ends; a plain preview does not.
+        environ["PULUMI_ENABLE_STREAMING_JSON_PREVIEW"] = "true"
+        named = [word for pack in packs for word in ("--policy-pack", str(pack))]
+        done = _run(["preview", "--json", *self._chosen(), *named], self.folder, seconds, environ)
+        if done.returncode != 0:
+            raise PulumiError(_preview_failure(done))
+
+    def _read(self, *arguments: str) -> bytes:
+        return run([*arguments, *self._chosen()], folder=self.folder)
+
+    def _chosen(self) -> list[str]:
+        return [] if self.stack is None else ["--stack", self.stack]
 
 
 def find_project(folder: Path) -> Path | None:
     """Return the project file in this folder or in the nearest parent that has one, as the engine finds it."""
     here = folder.resolve()
-    for place in (here, *here.parents):
-        for name in _PROJECT_FILES:
-            if (place / name).is_file():
-                return place / name
-    return None
+    candidates = (above / name for above in (here, *here.parents) for name in _PROJECT_FILES)
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def read_project(file: Path) -> dict[str, Any]:
@@ -163,13 +485,13 @@ def read_project(file: Path) -> dict[str, Any]:
     import yaml  # noqa: PLC0415  (installed with the Pulumi SDK; not needed when this module is only imported)
 
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _configuration(text: str) -> StackConfiguration:
+def _configuration(text: bytes) -> StackConfiguration:
     values: dict[str, str | None] = {}
     secrets = set()
     for key, entry in _document(text).items():
@@ -181,14 +503,38 @@ def _configuration(text: str) -> StackConfiguration:
     return StackConfiguration(values, frozenset(secrets))
 
 
-def _document(text: str) -> dict[str, Any]:
+def _document(text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise PulumiError(f"`pulumi` printed no JSON object: {_one_line(text)[:120]!r}")
-    return found
+        document = None
+    if not isinstance(document, dict):
+        raise PulumiError(f"`pulumi` printed no JSON object: {_one_line(_text(text))[:120]!r}")
+    return document
+
+
+def _preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Return what the engine says of the reason: violations, errors and, without them, the end of the output."""
+    try:
+        document = read(done.stdout)
+    except InputError:
+        document = []
+    events = document if isinstance(document, list) else []
+    violations = [
+        f"{event.policy_name}: {event.message}"
+        for event in (one.policy_event for one in events)
+        if event is not None and event.enforcement_level == "mandatory"
+    ]
+    messages = [event for one in events if (event := one.diagnostic_event) is not None]
+    errors = [message.message for message in messages if message.severity == "error"]
+    if not violations and not errors:
+        # A pack that does not start is named on standard error, and its own last line has the reason.
+        printed = [message.message for message in messages if message.severity == "info#err"]
+        errors = [_reason(_text(done.stderr)), *printed[-1:]]
+    elif violations:
+        errors = [error for error in errors if error.strip() != "preview failed"]
+    lines = (_one_line(_TRACEBACK.sub("", said)) for said in (*violations, *errors))
+    return "; ".join(dict.fromkeys(lines))
 
 
 def _text(output: bytes) -> str:

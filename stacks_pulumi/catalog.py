@@ -11,17 +11,20 @@ not wrong. Its price is `None`, which does not mean free.
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 __all__ = [
     "DEFAULT_PLAN",
+    "LONGEST_NAME",
     "PLANS",
     "STORAGE_TIERS",
     "TEMPLATES",
     "VPN_TEMPLATE",
     "Category",
+    "NameFault",
     "Plan",
     "StorageTier",
     "Template",
@@ -30,6 +33,7 @@ __all__ = [
     "is_database",
     "is_micro",
     "monthly_price",
+    "name_faults",
 ]
 
 
@@ -180,6 +184,27 @@ def _templates() -> tuple[Template, ...]:
 
 TEMPLATES: Final[dict[str, Template]] = {template.id: template for template in _templates()}
 """Every template that the guide lists, by id."""
+
+
+NameFault: TypeAlias = Literal["too short", "too long", "characters", "ends", "hyphens"]
+LONGEST_NAME: Final = 32
+_SHORTEST_NAME: Final = 3
+
+
+def name_faults(name: str) -> tuple[NameFault, ...]:
+    """
+    Return what is wrong with a container's name (guide, "Create Container"); nothing if it is valid.
+
+    Valid are 3 to 32 letters, digits and hyphens, with a letter or digit at both ends and no two hyphens in a row.
+    """
+    rules: tuple[tuple[NameFault, bool], ...] = (
+        ("too short", len(name) < _SHORTEST_NAME),
+        ("too long", len(name) > LONGEST_NAME),
+        ("characters", re.fullmatch(r"[A-Za-z0-9-]+", name) is None),
+        ("ends", name.startswith("-") or name.endswith("-")),
+        ("hyphens", "--" in name),
+    )
+    return tuple(fault for fault, broken in rules if broken)
 
 
 def is_micro(template: str, plan: str | None) -> bool:

@@ -1,38 +1,68 @@
-"""`stacks-pulumi`: the command-line tools."""
+"""
+`stacks-pulumi`: which subcommands there are, how a run ends, and which extra a missing package comes with.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import io
+import json
 import os
+import shlex
 import sys
+from importlib import metadata
 from typing import TYPE_CHECKING, Final, NoReturn
+from urllib.parse import unquote, urlsplit
 
 from stacks_pulumi import __version__
-from stacks_pulumi._extras import advice
-from stacks_pulumi.commands._refuse import one_line
-from stacks_pulumi.error_codes import with_code
+from stacks_pulumi.commands._shared import Command, one_line
+from stacks_pulumi.errors import with_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import ModuleType
 
-__all__ = ["build_parser", "main"]
+__all__ = ["EXTRAS", "advice", "build_parser", "install_command", "main"]
 
-_COMMANDS: Final = {
-    "account": "stacks_pulumi.commands.account",
-    "backups": "stacks_pulumi.commands.backups",
-    "completion": "stacks_pulumi.commands.completion",
-    "cost": "stacks_pulumi.commands.cost",
-    "credentials": "stacks_pulumi.commands.credentials",
-    "doctor": "stacks_pulumi.commands.doctor",
-    "emulator": "stacks_pulumi.commands.emulator",
-    "logs": "stacks_pulumi.commands.logs",
-    "scaffold": "stacks_pulumi.commands.scaffold",
-    "vpn-config": "stacks_pulumi.commands.vpn_config",
-}
-"""Subcommand -> its module; `stacks_pulumi.commands` describes the modules' interface."""
+EXTRAS: Final = {"werkzeug": "emulator", "pulumi_policy": "policy", "rich": "cli", "shtab": "cli"}
+"""Package -> the extra that installs it."""
+
+
+def advice(missing: ModuleNotFoundError) -> str | None:
+    """Return a sentence with the missing package and the command that installs it; `None` if no extra has it."""
+    module = (missing.name or "").partition(".")[0]
+    extra = EXTRAS.get(module)
+    if extra is None:
+        return None
+    return f"{module} is not installed. It comes with the extra {extra!r}: {install_command(extra)}"
+
+
+def install_command(*extras: str) -> str:
+    """Return the command that installs this package with these extras."""
+    named = f"[{','.join(extras)}]" if extras else ""
+    return f"pip install {_requirement(named)}"
+
+
+def _requirement(extras: str) -> str:
+    """Return pip's argument: the path, wheel or repository that this package was installed from, or its name."""
+    try:
+        origin = json.loads(metadata.distribution("stacks-pulumi").read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        origin = {}
+    url = origin.get("url")
+    if url is None:
+        return f"'stacks-pulumi{extras}'"
+    if "dir_info" in origin:
+        editable = "-e " if origin["dir_info"].get("editable") else ""
+        return editable + shlex.quote(f"{unquote(urlsplit(url).path)}{extras}")
+    repository = origin.get("vcs_info")
+    if repository is not None:
+        url = f"{repository['vcs']}+{url}@{repository['commit_id']}"
+    return shlex.quote(f"stacks-pulumi{extras} @ {url}")
+
+
+_MODULES: Final = ("account", "container", "cost", "doctor", "emulator", "scaffold")
+"""The modules of `stacks_pulumi.commands`; each has a table of its subcommands."""
 
 _WRONG_OPTION: Final = {"account": 1, "cost": 1}
 """Subcommand -> its exit code for a wrong option, if argparse's exit code 2 has another meaning there."""
@@ -51,15 +81,31 @@ class _Parser(argparse.ArgumentParser):
         super().error(with_code(one_line(message), "invalid-argument"))
 
 
-def build_parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
-    """Return the parser of the whole command line, and the module of each subcommand."""
+def build_parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
+    """Return the parser of the whole command line, and its subcommands by name."""
     parser = _Parser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
     parser.add_argument("--version", action="version", version=f"stacks-pulumi {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    modules = {name: importlib.import_module(path) for name, path in _COMMANDS.items()}
-    for name, module in modules.items():
-        module.add_arguments(subparsers.add_parser(name, help=module.HELP))
-    return parser, modules
+    commands = {"completion": Command("print a completion script for a shell", _add_completion, _complete)}
+    for module in _MODULES:
+        commands.update(importlib.import_module(f"stacks_pulumi.commands.{module}").COMMANDS)
+    for name, command in sorted(commands.items()):
+        command.add_arguments(subparsers.add_parser(name, help=command.help))
+    return parser, commands
+
+
+def _add_completion(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        'Print a completion script for a shell, for instance: eval "$(stacks-pulumi completion bash)"'
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+
+
+def _complete(arguments: argparse.Namespace) -> int:
+    import shtab  # noqa: PLC0415  (it comes with an extra)
+
+    sys.stdout.write(shtab.complete(build_parser()[0], arguments.shell) + "\n")
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    parser, modules = build_parser()
+    parser, commands = build_parser()
     try:
         arguments = parser.parse_args(words)
     except SystemExit as ended:
@@ -102,7 +148,7 @@ def _run(words: Sequence[str]) -> int:
         if arguments.command is None:
             parser.print_help()
             return 0
-        code = int(modules[arguments.command].run(arguments))
+        code = int(commands[arguments.command].run(arguments))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader closed the pipe (`| head`). Writing the rest of the buffer at exit must not fail again.

@@ -7,6 +7,7 @@ client passes none. The environment supplies settings that the configuration lac
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 import re
@@ -15,24 +16,24 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from stacks_pulumi.catalog import LONGEST_NAME
 from stacks_pulumi.errors import ConfigError
 
 __all__ = [
     "ADOPT_MODES",
     "DEFAULT_BASE_URL",
     "KEYS",
-    "LONGEST_NAME",
     "NAMESPACE",
     "NAME_EXPRESSION",
     "AccountSettings",
     "check_api_key",
     "check_base_url",
     "check_name_pattern",
+    "check_spelling",
     "flag",
     "given",
     "is_loopback",
     "load",
-    "refuse_misspelt",
     "without_keys",
 ]
 
@@ -58,7 +59,6 @@ DEFAULT_BASE_URL: Final = "https://api.stackshosting.cloud/api/v1"
 ADOPT_MODES: Final = ("never", "if_matching")
 """What to do if the resource to create exists already: fail, or adopt it if it matches the program."""
 
-LONGEST_NAME: Final = 32
 """The greatest length of a container's name (guide, "Create Container")."""
 
 NAME_EXPRESSION: Final = re.compile(r"\$\{([^}]*)\}")
@@ -102,6 +102,11 @@ class AccountSettings:
     max_concurrency: int = 64
     name_pattern: str | None = None
     account: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Part of a digest of base URL and key: it identifies both, and the key cannot be recovered from it."""
+        return hashlib.sha256(f"{self.base_url} {self.api_key}".encode()).hexdigest()[:16]
 
     def require_key(self) -> str:
         """
@@ -181,7 +186,7 @@ def given(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]
     return (found or "").strip() or None, source
 
 
-def refuse_misspelt(get: Callable[[str], object]) -> None:
+def check_spelling(get: Callable[[str], object]) -> None:
     """
     Refuse a setting that has no effect because its name is misspelt.
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NAME = "pulumi-resource-stacks"
 PYINSTALLER = "pyinstaller==6.22.3"
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-START = "from stacks_pulumi.hosts.plugin.grpc_server import main\nmain()\n"
+START = "from stacks_pulumi.hosts.plugin.servicer import main\nmain()\n"
 
 
 def version(root: Path = ROOT) -> str:

@@ -22,12 +22,16 @@ sys.path.insert(0, str(ROOT))
 
 import stacks_pulumi  # noqa: E402  (found by the line above)
 from stacks_pulumi import functions  # noqa: E402
-from stacks_pulumi.functions import results  # noqa: E402
-from stacks_pulumi.functions.questions import QUESTIONS, Question  # noqa: E402
-from stacks_pulumi.hosts.plugin.provider_settings import SETTINGS  # noqa: E402
-from stacks_pulumi.hosts.spelling import camel_case, snake_case  # noqa: E402
-from stacks_pulumi.pricing.tokens import DYNAMIC, KINDS, NATIVE  # noqa: E402
-from stacks_pulumi.resources import _literals, handlers  # noqa: E402
+from stacks_pulumi._identifiers import camel_case, snake_case  # noqa: E402
+from stacks_pulumi.functions import (  # noqa: E402
+    QUESTIONS,
+    Question,
+    results,
+)
+from stacks_pulumi.hosts.plugin.servicer import SETTINGS  # noqa: E402
+from stacks_pulumi.pricing.recognition import DYNAMIC, KINDS, NATIVE  # noqa: E402
+from stacks_pulumi.resources import _fields as _literals  # noqa: E402
+from stacks_pulumi.resources import handlers  # noqa: E402
 from stacks_pulumi.resources._fields import OnChange  # noqa: E402
 from tools.docs.docstrings import attributes, first_sentence, section  # noqa: E402
 from tools.docs.resources import secret_outputs  # noqa: E402

@@ -21,9 +21,9 @@ sys.path.insert(0, str(HERE.parents[1]))
 from markdown_it import MarkdownIt  # noqa: E402  (after the path)
 
 from stacks_pulumi.cost.build import report_of  # noqa: E402  (as above)
-from stacks_pulumi.cost.limits import CostLimit, judge  # noqa: E402  (as above)
-from stacks_pulumi.cost.render.markdown import markdown  # noqa: E402  (as above)
-from stacks_pulumi.cost.render.shared_text import CostResult  # noqa: E402  (as above)
+from stacks_pulumi.cost.report import CostLimit, judge  # noqa: E402  (as above)
+from stacks_pulumi.cost.result import CostResult, document_of  # noqa: E402  (as above)
+from stacks_pulumi.reports.writers import comment  # noqa: E402  (as above)
 from tests.support.previews import UNKNOWN, events, step, violation, web  # noqa: E402  (as above)
 
 STYLE = """
@@ -82,7 +82,7 @@ def picture(name: str, data: bytes, size: str, style: str = "") -> None:
     """Write one picture."""
     report = report_of(data)
     limits = (CostLimit("increase", Decimal(20), block=True), CostLimit("total", Decimal(30), block=False))
-    text = markdown(CostResult(report, judge(report, limits)), "shop/prod")
+    text = comment(document_of(CostResult(report, judge(report, limits))), "shop/prod")
     page = MarkdownIt("gfm-like", {"linkify": False}).render(text)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "comment.html"

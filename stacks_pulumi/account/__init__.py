@@ -1,6 +1,13 @@
 """
-Code for the whole account: its objects, their owners, and whether a stack can use the account.
+Code for the whole account: its objects, their owners, and whether a stack can use the account. Nothing changes it.
 
-`account` compares the live account with the states of stacks. `scaffold` writes a program that takes over objects that
-no stack owns. `doctor` checks the configuration of a stack. None of them changes the account.
+- `backend`: Which stacks does the account have to be compared with, and what does each of them manage?
+- `read`: What does the account hold, and in how many calls is it read?
+- `reconcile`: Which stack owns each object of the account, and which objects does none own?
+- `budgets`: Which budgets does a file set over several stacks, and is the account within them?
+- `findings`: What does the report of the account command show, and which command does it advise?
+- `takeover`: Which program takes over an account, in any language?
+- `doctor_checks`: Which checks does the doctor make, and what do they find in the stack's settings and in its preview?
+- `doctor_api`: What does the API show about the key: is it accepted, and what are its account, scopes and limits?
+- `doctor_facts`: What do the doctor's checks look at, and how is a finding with its fix written?
 """

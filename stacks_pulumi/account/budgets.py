@@ -1,5 +1,5 @@
 """
-Budgets over several stacks, from a file.
+Which budgets does a file set over several stacks, and is the account within them?
 
     budgets:
       - name: production
@@ -22,11 +22,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
+from stacks_pulumi._pulumi_cli import InputError, read_file, utf8
 from stacks_pulumi.account.reconcile import Reconciliation, StackTotal
-from stacks_pulumi.cost.documents import InputError, read_file, utf8
-from stacks_pulumi.cost.limit_options import LIMITS, limits_of, number
-from stacks_pulumi.cost.limits import CostLimit, LimitVerdict, judge
-from stacks_pulumi.cost.snapshot import Entry, Snapshot, compare
+from stacks_pulumi.cost.live import Snapshot, compare
+from stacks_pulumi.cost.report import LIMITS, CostLimit, LimitVerdict, judge, limits_of, number
 
 __all__ = ["Budget", "judged", "read_budgets"]
 
@@ -161,7 +160,6 @@ def _texts(entry: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
 def judged(
     account: Reconciliation,
     budgets: Sequence[Budget],
-    entries: Sequence[Entry],
     before: Snapshot | None,
     tagged: Callable[[str, str], frozenset[str]],
 ) -> tuple[tuple[Budget, LimitVerdict], ...]:
@@ -171,7 +169,6 @@ def judged(
     Args:
         account: The account.
         budgets: The budgets.
-        entries: The account's containers.
         before: The snapshot from which an increase is measured.
         tagged: Returns the names for `pulumi --stack` of the stacks with a tag.
 
@@ -179,10 +176,10 @@ def judged(
         InputError: A budget cannot be judged: nothing to compare with, no such stack, or the backend has no tags.
     """
     for budget in budgets:
-        _refuse_misspelt(budget, account)
-    now = Snapshot(account.taken_at, account.base_url, tuple(entries))
+        _check_patterns(budget, account)
+    now = account.snapshot
     by_tag = {tag: tagged(*tag) for tag in dict.fromkeys(tag for budget in budgets for tag in budget.tags)}
-    found = []
+    verdicts: list[tuple[Budget, LimitVerdict]] = []
     for budget in budgets:
         stacks = {stack.name for stack in account.stacks if budget.covers(stack, by_tag)}
         if not budget.everything and not stacks:
@@ -204,11 +201,11 @@ def judged(
                 "known: compare with one that `stacks-pulumi account --save` wrote"
             )
         report = compare(_part(now if before is None else before, budget, stacks), _part(now, budget, stacks))
-        found += [(budget, verdict) for verdict in judge(report, budget.limits)]
-    return tuple(found)
+        verdicts += [(budget, verdict) for verdict in judge(report, budget.limits)]
+    return tuple(verdicts)
 
 
-def _refuse_misspelt(budget: Budget, account: Reconciliation) -> None:
+def _check_patterns(budget: Budget, account: Reconciliation) -> None:
     """
     Check that each pattern of a budget matches a stack. Otherwise a stack that it should cover would have no limit.
 

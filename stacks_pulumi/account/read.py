@@ -1,4 +1,10 @@
-"""Reads the account: one list, single requests for containers that seem to be missing, and the child objects."""
+"""
+What does the account hold: how is it read, and in how many calls?
+
+It is one list, single requests for containers that seem to be missing, and the child objects of each container: allowed
+addresses, connections, VPN clients and pinned backups. The API lists each kind for only one container per call, so the
+child objects take one to three calls per container.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +12,22 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from stacks_pulumi.account.children import Belongings, ask, calls_for
-from stacks_pulumi.account.reconcile import Reconciliation
-from stacks_pulumi.api.models import Container
-from stacks_pulumi.api.models.container import ENDING_STATUSES
+from stacks_pulumi import catalog
+from stacks_pulumi.api.models import (
+    ENDING_STATUSES,
+    Backup,
+    Connection,
+    Container,
+    ExternalAccess,
+    VpnClient,
+)
 from stacks_pulumi.cost import live
 from stacks_pulumi.errors import NotFoundError, UnreadableAnswerError, WaitCancelledError
 from stacks_pulumi.pricing.money import count
@@ -21,7 +35,15 @@ from stacks_pulumi.pricing.money import count
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
 
-__all__ = ["Progress", "belongings", "confirm_missing", "connected"]
+__all__ = [
+    "Belongings",
+    "Progress",
+    "ask",
+    "belongings",
+    "calls_for",
+    "confirm_missing",
+    "connected",
+]
 
 _CONFIRMED: Final = 3
 """How many missing containers are requested one by one: with the list that is at most five calls."""
@@ -29,6 +51,62 @@ _FEW: Final = 60
 """Up to this number, calls take only seconds, so no progress is shown."""
 _STEP: Final = 0.1
 _PATIENCE: Final = 15.0
+_AT_ONCE: Final = 8
+_NEWEST: Final = 100
+
+_CLOSED: Final = ExternalAccess()
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """
+    The child objects of a container.
+
+    Attributes:
+        access: Its external access and the allowed addresses.
+        connections: The connections whose source it is.
+        vpn_clients: The clients, if it is a VPN.
+        backups: The pinned backups among the newest 100.
+        known: The kinds that were read completely: an object of these kinds that is not here does not exist.
+        gaps: What could not be read, and why.
+    """
+
+    access: ExternalAccess = _CLOSED
+    connections: tuple[Connection, ...] = ()
+    vpn_clients: tuple[VpnClient, ...] = ()
+    backups: tuple[Backup, ...] = ()
+    known: frozenset[str] = frozenset()
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the container was deleted while its child objects were read."""
+        return not (self.known or self.gaps)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One kind of child objects: its field in `Belongings`, its name for people, and the call that lists it."""
+
+    field: str
+    kind: str
+    words: str
+    list_of: Callable[[StacksClient, str], Any]
+
+
+_ACCESS: Final = _Part(
+    "access", "AllowedIp", "allowed addresses", lambda client, id_: client.allowed_ips.list(id_)
+)
+_CONNECTIONS: Final = _Part(
+    "connections", "Connection", "connections", lambda client, id_: client.connections.list(id_).outgoing
+)
+_CLIENTS: Final = _Part(
+    "vpn_clients", "VpnClient", "VPN clients", lambda client, id_: client.vpn_clients.list(id_)
+)
+_BACKUPS: Final = _Part(
+    "backups", "PinnedBackup", "backups", lambda client, id_: client.backups.list(id_, limit=_NEWEST)
+)
+_PARTS: Final = {part.field: part for part in (_ACCESS, _CONNECTIONS, _CLIENTS, _BACKUPS)}
 
 
 @contextmanager
@@ -52,18 +130,14 @@ def connected() -> Iterator[tuple[StacksClient, threading.Event]]:
         yield client, stop
 
 
-def confirm_missing(client: StacksClient, account: Reconciliation) -> None:
+def confirm_missing(client: StacksClient, ids: Iterable[str]) -> None:
     """
     Request some of the containers that are in a state but not in the list.
 
     Raises:
         UnreadableAnswerError: One of them exists, so the list cannot be trusted.
     """
-    listed = {one.container.id for one in account.found}
-    absent = dict.fromkeys(
-        missing.resource.id for missing in account.missing if missing.resource.id not in listed
-    )
-    for id_ in list(absent)[:_CONFIRMED]:
+    for id_ in list(dict.fromkeys(ids))[:_CONFIRMED]:
         try:
             seen = client.containers.status(id_)
         except NotFoundError:
@@ -99,6 +173,99 @@ def belongings(
     progress = Progress(calls, client.requests_per_minute, write or sys.stderr.write)
     progress.announce(len(containers))
     return ask(client, containers, backups=has_backups, progress=progress.done, stop=stop)
+
+
+def calls_for(container: Container, *, backups: bool = True) -> list[_Part]:
+    """
+    Return the API calls for a container.
+
+    Args:
+        container: The container.
+        backups: Whether the account has any backups.
+    """
+    # The list may report that external access is off, but the guide does not guarantee it.
+    access = [] if container.external_access is False else [_ACCESS]
+    # A VPN container runs no program that could use the variables of a connection.
+    network = _CLIENTS if container.template == catalog.VPN_TEMPLATE else _CONNECTIONS
+    return [*access, network, *([_BACKUPS] if backups else [])]
+
+
+def ask(
+    client: StacksClient,
+    containers: Sequence[Container],
+    *,
+    backups: bool = True,
+    progress: Callable[[int], None] = lambda _done: None,
+    stop: threading.Event | None = None,
+) -> dict[str, Belongings]:
+    """
+    Read the child objects of the containers with concurrent calls, within the rate limit.
+
+    Args:
+        client: The API.
+        containers: The containers.
+        backups: Whether the account has any backups.
+        progress: Called after each call, with the number of calls that are done.
+        stop: Set when this function ends, with or without an error. It ends all waits for the rate limit.
+
+    Raises:
+        StacksError: A list cannot be read completely.
+    """
+    calls = [
+        (container.id, part) for container in containers for part in calls_for(container, backups=backups)
+    ]
+    listings: dict[str, dict[str, Any]] = defaultdict(dict)
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        results = pool.map(lambda call: _listing(client, *call), calls)
+        for number, ((id_, part), result) in enumerate(zip(calls, results, strict=True), start=1):
+            listings[id_][part.field] = result
+            progress(number)
+    finally:
+        # After an error or Ctrl-C no further call is made.
+        if stop is not None:
+            stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+    return {container.id: _belongings(listings[container.id]) for container in containers}
+
+
+def _listing(client: StacksClient, id_: str, part: _Part) -> Any:
+    """Return a list of child objects; `None` if there is no such container."""
+    try:
+        return part.list_of(client, id_)
+    except NotFoundError:
+        return None
+
+
+def _belongings(listings: dict[str, Any]) -> Belongings:
+    if any(listing is None for listing in listings.values()):
+        # The container was deleted during the calls.
+        return Belongings()
+    access: ExternalAccess = listings.get("access", _CLOSED)
+    backups = listings.get("backups", ())
+    known = {"AllowedIp", "PinnedBackup", *(_PARTS[field].kind for field in listings)}
+    if len(backups) >= _NEWEST:
+        known.discard("PinnedBackup")
+    # One unreadable row does not hide the rest of an account: it is reported, and no resource that may be in that row
+    # is reported as missing.
+    gaps = {
+        field: listing.gap
+        for field, listing in {**listings, "access": access.allowed_ips}.items()
+        if listing.gap is not None
+    }
+    if any(entry.ip_address is None for entry in access.allowed_ips):
+        gaps.setdefault("access", "one has no address that can be read")
+    if any(backup.pinned is None for backup in backups):
+        gaps.setdefault("backups", "whether one is pinned cannot be read")
+    known -= {_PARTS[field].kind for field in gaps}
+    return Belongings(
+        access,
+        tuple(listings.get("connections", ())),
+        tuple(listings.get("vpn_clients", ())),
+        tuple(backup for backup in backups if backup.pinned),
+        frozenset(known),
+        tuple(f"the list of {_PARTS[field].words} is incomplete ({gap})" for field, gap in gaps.items()),
+    )
 
 
 class Progress:

@@ -1,5 +1,5 @@
 """
-Compares the account's containers with the stacks, to find the owner of each.
+Which stack owns each object of the account, and which objects does none own?
 
 An id alone is not an identity: a container belongs to a stack if both its id and its creation time are in the state.
 States of another account, or of another API, are ignored. A container is an orphan only if every stack was read
@@ -10,28 +10,29 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from stacks_pulumi._identifiers import account_of, same_instant
-from stacks_pulumi.account.backend import Stacks, Unread
-from stacks_pulumi.account.states import Interrupted, Managed
+from stacks_pulumi._identifiers import account_of, canonical_network, same_instant
+from stacks_pulumi.account.backend import Interrupted, Managed, Stacks, Unread
+from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.api.models import Container
+from stacks_pulumi.cost.live import Entry, Snapshot
 from stacks_pulumi.cost.report import Item
 from stacks_pulumi.pricing.money import Price, total
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
 
 __all__ = [
     "ChildRecord",
-    "FoundContainer",
+    "ContainerRecord",
     "Missing",
     "Ownership",
-    "Place",
     "Reconciliation",
     "StackTotal",
+    "ThisAccount",
     "reconcile",
-    "recreated",
+    "with_children",
 ]
 
 Ownership: TypeAlias = Literal["owned", "double", "orphan", "interrupted", "automatic", "unknown"]
@@ -41,7 +42,8 @@ Ownership: TypeAlias = Literal["owned", "double", "orphan", "interrupted", "auto
 read.
 """
 
-_CONTAINERS = frozenset({"Container", UNRECOGNISED})
+_CONTAINERS: Final = frozenset({"Container", UNRECOGNISED})
+_CHILDREN: Final = frozenset({"AllowedIp", "Connection", "PinnedBackup", "VpnClient"})
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class ChildRecord:
 
 
 @dataclass(frozen=True)
-class FoundContainer:
+class ContainerRecord:
     """
     A container of the account.
 
@@ -108,6 +110,11 @@ class FoundContainer:
     def stacks(self) -> tuple[str, ...]:
         """The stacks that own it, without duplicates."""
         return tuple(dict.fromkeys(owner.stack for owner in self.owners))
+
+    @property
+    def entry(self) -> Entry:
+        """The container in a snapshot."""
+        return Entry(self.container.id, self.name, self.container.created_at, self.item, self.stacks)
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,7 @@ class Reconciliation:
     Attributes:
         base_url: The address of the API.
         taken_at: When the account was read.
-        found: Its containers, sorted by name.
+        containers: Its containers, sorted by name.
         missing: The resources that are in a state but not in the account.
         stacks: The total of each stack.
         unread: The stacks that could not be read completely.
@@ -164,7 +171,7 @@ class Reconciliation:
 
     base_url: str
     taken_at: str
-    found: tuple[FoundContainer, ...]
+    containers: tuple[ContainerRecord, ...]
     missing: tuple[Missing, ...] = ()
     stacks: tuple[StackTotal, ...] = ()
     unread: tuple[Unread, ...] = ()
@@ -179,30 +186,38 @@ class Reconciliation:
         return not (self.unread or self.gaps)
 
     @property
-    def price(self) -> Price:
-        """The monthly price of the account."""
-        return total(one.item.price for one in self.found)
+    def snapshot(self) -> Snapshot:
+        """The account as it is saved and compared."""
+        return Snapshot(self.taken_at, self.base_url, tuple(one.entry for one in self.containers))
 
     @property
-    def without_stack(self) -> tuple[FoundContainer, ...]:
+    def not_listed(self) -> Iterable[str]:
+        """The ids of the containers that are in a state but not in the account's list."""
+        listed = {one.container.id for one in self.containers}
+        ids = (missing.resource.id for missing in self.missing)
+        return (id_ for id_ in ids if id_ not in listed)
+
+    @property
+    def price(self) -> Price:
+        """The monthly price of the account."""
+        return total(one.item.price for one in self.containers)
+
+    @property
+    def without_stack(self) -> tuple[ContainerRecord, ...]:
         """The containers that are in no state."""
-        return tuple(one for one in self.found if not one.owners)
+        return tuple(one for one in self.containers if not one.owners)
 
     @property
     def counted_twice(self) -> Price:
         """The part of the price that the totals of the stacks contain more than once."""
-        return total(one.item.price for one in self.found for _ in one.stacks[1:])
-
-    def having(self, ownership: Ownership) -> tuple[FoundContainer, ...]:
-        """The containers with this ownership."""
-        return tuple(one for one in self.found if one.ownership == ownership)
+        return total(one.item.price for one in self.containers for _ in one.stacks[1:])
 
     def children(self) -> Iterable[ChildRecord]:
         """The child objects of all containers, if they were read."""
-        return (child for one in self.found for child in one.children)
+        return (child for one in self.containers for child in one.children)
 
 
-class Place:
+class ThisAccount:
     """
     Decides whether a resource of a state is in this account.
 
@@ -214,12 +229,12 @@ class Place:
 
     def __init__(self, containers: Iterable[Container], base_url: str, fingerprint: str) -> None:
         self._accounts = {account_of(container.id) for container in containers}
-        self._base_url = _normal(base_url)
+        self.base_url = base_url
         self._fingerprint = fingerprint
 
-    def elsewhere(self, resource: Managed) -> str | None:
+    def why_elsewhere(self, resource: Managed) -> str | None:
         """Return why a resource is not in this account; `None` if it is."""
-        if self.other_api(resource.base_url):
+        if self.is_other_api(resource.base_url):
             return f"its provider uses the API at {resource.base_url}"
         if resource.origin is not None and resource.origin.partition("-")[0] == self._fingerprint:
             return None
@@ -230,17 +245,16 @@ class Place:
             return f"its ids begin with {own}-, but those of this account with {min(self._accounts)}-"
         return "it was made with another key, and this account has no containers to recognise it by"
 
-    def other_api(self, base_url: str | None) -> bool:
+    def is_other_api(self, base_url: str | None) -> bool:
         """Return whether a provider certainly uses another API."""
-        return base_url is not None and _normal(base_url) != self._base_url
+        return base_url is not None and _normal(base_url) != _normal(self.base_url)
 
 
 def reconcile(
     containers: Sequence[tuple[Container, Item]],
     stacks: Stacks,
+    this: ThisAccount,
     *,
-    base_url: str,
-    fingerprint: str,
     taken_at: str,
 ) -> Reconciliation:
     """
@@ -249,29 +263,27 @@ def reconcile(
     Args:
         containers: The account's containers, each with its kind and price.
         stacks: The stacks, and those that could not be read.
-        base_url: The address of the API.
-        fingerprint: Part of a digest of base URL and key, as states record it.
+        this: Whether a resource of a state is in this account.
         taken_at: When the account was read.
     """
     by_id = {container.id: container for container, _ in containers}
-    place = Place(by_id.values(), base_url, fingerprint)
     claims = _Claims()
     for resource in (one for state in stacks.read for one in state.managed):
         if resource.kind in _CONTAINERS:
-            claims.add(resource, by_id.get(resource.id), place.elsewhere(resource))
+            claims.add(resource, by_id.get(resource.id), this.why_elsewhere(resource))
     free = [container for container, _ in containers if container.id not in claims.owners]
-    creating = _creating(stacks, place, free)
-    found = [
-        _found(container, item, claims, creating.get(container.id, []), complete=not stacks.unread)
+    creating = _creating(stacks, this, free)
+    records = [
+        _record(container, item, claims, creating.get(container.id, []), complete=not stacks.unread)
         for container, item in containers
     ]
-    found.sort(key=lambda one: (one.name.casefold(), one.container.id))
+    records.sort(key=lambda one: (one.name.casefold(), one.container.id))
     return Reconciliation(
-        base_url,
+        this.base_url,
         taken_at,
-        tuple(found),
+        tuple(records),
         tuple(claims.missing),
-        _totals(stacks, found),
+        _totals(stacks, records),
         stacks.unread,
         elsewhere=claims.elsewhere,
         source=stacks.source,
@@ -306,10 +318,10 @@ class _Claims:
         else:
             self.recreated[container.id].append(resource)
             if not resource.in_transit:
-                self.missing.append(recreated(resource, container))
+                self.missing.append(_recreated(resource, container))
 
 
-def recreated(resource: Managed, container: Container) -> Missing:
+def _recreated(resource: Managed, container: Container) -> Missing:
     """Return the finding that a resource is missing because its container was deleted and created again."""
     return Missing(
         resource,
@@ -318,11 +330,11 @@ def recreated(resource: Managed, container: Container) -> Missing:
     )
 
 
-def _creating(stacks: Stacks, place: Place, free: Iterable[Container]) -> dict[str, list[Interrupted]]:
+def _creating(stacks: Stacks, this: ThisAccount, free: Iterable[Container]) -> dict[str, list[Interrupted]]:
     """Return the interrupted creates by the id of the container that they may have created."""
     operations: dict[str, list[Interrupted]] = defaultdict(list)
     for operation in (one for state in stacks.read for one in state.interrupted if one.kind == "Container"):
-        if operation.name is not None and not place.other_api(operation.base_url):
+        if operation.name is not None and not this.is_other_api(operation.base_url):
             operations[operation.name.casefold()].append(operation)
     every = [operation for named in operations.values() for operation in named]
     # A container whose name cannot be read may be the result of any of them.
@@ -332,9 +344,9 @@ def _creating(stacks: Stacks, place: Place, free: Iterable[Container]) -> dict[s
     }
 
 
-def _found(
+def _record(
     container: Container, item: Item, claims: _Claims, creating: Sequence[Interrupted], *, complete: bool
-) -> FoundContainer:
+) -> ContainerRecord:
     mine, notes = claims.owners.get(container.id, []), claims.remarks.get(container.id, [])
     ownership: Ownership
     if mine:
@@ -343,7 +355,7 @@ def _found(
         ownership = "interrupted"
     else:
         ownership = "orphan" if complete and not notes else "unknown"
-    return FoundContainer(
+    return ContainerRecord(
         container,
         _refined(item, mine),
         tuple(mine),
@@ -364,10 +376,10 @@ def _refined(item: Item, owners: Sequence[Managed]) -> Item:
     return told if item.price.high is None or told.price.low <= item.price.high else item
 
 
-def _totals(stacks: Stacks, found: Iterable[FoundContainer]) -> tuple[StackTotal, ...]:
+def _totals(stacks: Stacks, records: Iterable[ContainerRecord]) -> tuple[StackTotal, ...]:
     prices: dict[str, list[Price]] = defaultdict(list)
     counts: Counter[str] = Counter()
-    for one in found:
+    for one in records:
         for stack in one.stacks:
             prices[stack].append(one.item.price)
             counts[stack] += 1
@@ -387,3 +399,127 @@ def _normal(url: str) -> str:
     host = "localhost" if host in {"127.0.0.1", "::1"} else host
     port = port or {"http": 80, "https": 443}.get(parts.scheme)
     return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"
+
+
+def with_children(
+    account: Reconciliation, belongings: dict[str, Belongings], stacks: Stacks, this: ThisAccount
+) -> Reconciliation:
+    """
+    Return the account with the child objects of each container and their owners.
+
+    Args:
+        account: The account without child objects.
+        belongings: The child objects of each container, by its id.
+        stacks: The stacks.
+        this: Whether a resource of a state is in this account.
+    """
+    managed: dict[tuple[str, str], list[Managed]] = defaultdict(list)
+    for resource in (one for state in stacks.read for one in state.managed):
+        if resource.kind in _CHILDREN and this.why_elsewhere(resource) is None:
+            managed[resource.kind, resource.id.casefold()].append(resource)
+    known: set[tuple[str, str]] = set()
+    creating = [
+        operation
+        for state in stacks.read
+        for operation in state.interrupted
+        if not this.is_other_api(operation.base_url)
+    ]
+    containers = []
+    missing = []
+    for one in account.containers:
+        children = []
+        for child in _children(one, belongings.get(one.container.id, Belongings())):
+            key = (child.kind, child.id.casefold())
+            known.add(key)
+            with_id = managed.get(key, ())
+            owners = tuple(
+                resource
+                for resource in with_id
+                if same_instant(resource.created_at, one.container.created_at)
+            )
+            of_other = tuple(resource for resource in with_id if resource not in owners)
+            missing += [
+                _recreated(resource, one.container) for resource in of_other if not resource.in_transit
+            ]
+            made = tuple(
+                operation
+                for operation in creating
+                if operation.may_have_made(child.kind, one.container.id, child.name)
+            )
+            judged = replace(child, owners=owners, creating=() if owners else made, recreated=of_other)
+            children.append(replace(judged, ownership=_ownership(judged, complete=not account.unread)))
+        containers.append(replace(one, children=tuple(children)))
+    missing += [
+        Missing(
+            resource,
+            "no longer pinned, or gone" if kind == "PinnedBackup" else "the account does not have it",
+        )
+        for (kind, id_), resources in managed.items()
+        for resource in resources
+        if (kind, id_) not in known and not resource.in_transit and _is_certain(kind, resource, belongings)
+    ]
+    gaps = tuple(
+        f"{one.name}: {gap}"
+        for one in account.containers
+        for gap in belongings.get(one.container.id, Belongings()).gaps
+    )
+    return replace(account, containers=tuple(containers), missing=(*account.missing, *missing), gaps=gaps)
+
+
+def _is_certain(kind: str, resource: Managed, belongings: dict[str, Belongings]) -> bool:
+    """Whether a resource that was not listed certainly does not exist."""
+    container = belongings.get(resource.id.partition("/")[0])
+    return container is None or kind in container.known
+
+
+def _ownership(child: ChildRecord, *, complete: bool) -> Ownership:
+    if child.owners:
+        return "owned" if len(child.owners) == 1 else "double"
+    if child.automatic:
+        return "automatic"
+    if child.creating:
+        return "interrupted"
+    return "orphan" if complete else "unknown"
+
+
+def _children(one: ContainerRecord, has: Belongings) -> Iterable[ChildRecord]:
+    container = one.container.id
+    for entry in has.access.allowed_ips:
+        if entry.ip_address is None:
+            # Its id in a state contains the address, so it is unknown whether a stack owns it.
+            continue
+        address = canonical_network(entry.ip_address) or entry.ip_address
+        yield ChildRecord(
+            "AllowedIp",
+            f"{container}/{address}",
+            address,
+            f"{address} ({entry.description or 'no description'})",
+            ("DELETE", "containers", container, "allowed-ips", entry.id),
+            automatic=entry.is_auto_added,
+        )
+    for connection in has.connections:
+        target = connection.target_name or connection.target_id or "?"
+        yield ChildRecord(
+            "Connection",
+            f"{container}/{connection.id}",
+            connection.name or "",
+            f"{connection.name or connection.id} to {target}",
+            ("DELETE", "containers", "connections", connection.id),
+        )
+    for client in has.vpn_clients:
+        yield ChildRecord(
+            "VpnClient",
+            f"{container}/{client.name}",
+            client.name,
+            client.name,
+            ("DELETE", "containers", container, "vpn-clients", client.name),
+            automatic=client.name == "default",
+        )
+    for backup in has.backups:
+        yield ChildRecord(
+            "PinnedBackup",
+            f"{container}/{backup.id}",
+            str(backup.id),
+            f"backup {backup.id} of {backup.created_at}",
+            ("POST", "backups", str(backup.id), "unpin"),
+        )

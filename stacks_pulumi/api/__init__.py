@@ -1,6 +1,28 @@
 """
 A typed client of the STACKS API. It does not depend on Pulumi and can be used without it.
 
+The endpoints themselves are in `stacks_pulumi.endpoints`. A method of a resource's file makes a `Call`, and the chain
+of handlers sends it.
+
+- `client`: Which objects does a client have, and in which order do the handlers run?
+- `containers`: Which requests are there for containers, and what does each return?
+- `allowed_ips`: Which requests are there for allowed addresses, and when are two addresses the same?
+- `connections`: Which requests are there for connections, and when does a connection lead to a target?
+- `backups`: Which requests are there for backups, and which backup is the new one?
+- `vpn_clients`: Which requests are there for the clients of a VPN container?
+- `models`: Which data does the API return, and which spellings has each field?
+- `feed`: Who lists when many threads wait, and how does a wait end?
+- `wait`: Which states can a caller wait for, and what does a list mean for a wait?
+- `once`: Which steps make a request take effect exactly once?
+- `probe`: What do single requests show about a key, its rate limit and the clock?
+- `_call`: What is a request as data, and which path does it have?
+- `_retry`: Which requests are sent again, when, and how often? (handler)
+- `_decode`: Which value or error is an answer? (handler)
+- `_limiter`: When may a request be sent? (handler)
+- `_transport`: How is one request sent? (handler)
+- `_bodies`: How is a body read, and how does a text become safe to show (`scrub`)?
+- `_error_mapping`: Which error is an error answer, and what does it advise?
+
 `(guide, "List Containers")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
 """
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from stacks_pulumi.api._call import Answer, Call, Scope, Sender, path
+from stacks_pulumi.api._bodies import ShapeError, scrub
+from stacks_pulumi.api._call import Answer, Call, Sender, call_to
 from stacks_pulumi.api._error_mapping import problem, unreadable, wrong_base_url
-from stacks_pulumi.api._lenient import ShapeError
-from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.config import DEFAULT_BASE_URL
 
 __all__ = ["Decode"]
@@ -27,15 +27,7 @@ _SUCCESS: Final = range(200, 300)
 _NOT_FOUND: Final = 404
 _REDIRECT: Final = range(300, 400)
 _VERSION: Final = re.compile(r"/api/v\d+$")
-_PROBE: Final[Call[Any]] = Call(
-    "containers.list",
-    "check the base URL",
-    "GET",
-    path("containers"),
-    Scope.READ,
-    lambda body: body,
-    fixed=True,
-)
+_PROBE: Final = replace(call_to("containers.list", parse=lambda body: body), what="check the base URL")
 _BOM: Final = b"\xef\xbb\xbf"
 _PAGE: Final = re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE)
 
@@ -65,10 +57,10 @@ class Decode:
             # from another server at a wrong address.
             if answer.status == _NOT_FOUND and not isinstance(body, Mapping):
                 raise unreadable(call, answer.status, "it does not come from the API")
-            if answer.status == _NOT_FOUND and (call.fixed or not self._reaches_the_api()):
+            if answer.status == _NOT_FOUND and (call.endpoint.is_fixed or not self._reaches_the_api()):
                 raise wrong_base_url(call, answer, body, self._base_url)
             raise problem(call, answer, body)
-        if call.text and _PAGE.match(answer.body.removeprefix(_BOM)):
+        if call.endpoint.answer != "json" and _PAGE.match(answer.body.removeprefix(_BOM)):
             # A proxy's page may have status 200 too, although the API did not receive the request. Calls that accept
             # any text would accept that page.
             raise unreadable(call, answer.status, "it is a web page and does not come from the API")
@@ -95,7 +87,7 @@ class Decode:
 
 def _body(call: Call[Any], answer: Answer) -> Any:
     content, kind = answer.body.removeprefix(_BOM), answer.headers.get("content-type", "").lower()
-    if not call.text or ("json" in kind and content.strip()):
+    if call.endpoint.answer == "json" or ("json" in kind and content.strip()):
         return msgspec.json.decode(content)
     if content.lstrip()[:1] == b"{":
         try:

@@ -6,13 +6,14 @@ There is one function for each status code in the guide ("Error Codes", "Common 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
+from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import Answer, Call
-from stacks_pulumi.api._rate_headers import rates, retry_after
-from stacks_pulumi.api._scrub import api_words, scrub, scrub_body
+from stacks_pulumi.api._limiter import rates, retry_after
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import (
     ApiError,
@@ -30,15 +31,21 @@ from stacks_pulumi.errors import (
     UnreadableAnswerError,
 )
 
-__all__ = ["problem", "unreadable", "wrong_base_url"]
+__all__ = ["api_words", "problem", "scrub_body", "unreadable", "wrong_base_url"]
 
 E = TypeVar("E", bound=ApiError)
 
 _KEYS_PAGE: Final = "in the STACKS dashboard under Account Settings, API Keys"
+_MARKUP: Final = re.compile(r"\s*<")
+_SECRET_NAME: Final = re.compile(
+    r"pass|secret|token|credential|private|certificate|connection_?string", re.IGNORECASE
+)
+_DEEPEST: Final = 5
+_WIDEST: Final = 50
 
 
 @dataclass(frozen=True)
-class _Refusal:
+class _Failure:
     call: Call[Any]
     answer: Answer
     body: Mapping[str, Any]
@@ -52,13 +59,13 @@ class _Refusal:
         return kind(
             f"{scrub(self.call.what)}: {came_back}{said}; {next_step}",
             status=self.answer.status,
-            operation=self.call.operation,
+            operation=self.call.endpoint.name,
             text=self.words,
             body=scrub_body(dict(self.body)),
         )
 
     @property
-    def said(self) -> str:
+    def status_text(self) -> str:
         """The status code and the API's message, if it has one."""
         return f"{self.answer.status}: {self.words}" if self.words else f"{self.answer.status}"
 
@@ -72,8 +79,8 @@ def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
         answer: Its answer: an error status, or a success status with a body that reports an error.
         body: The decoded body; text if it was not JSON.
     """
-    refusal = _Refusal(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
-    return _BY_STATUS.get(answer.status, _by_content)(refusal)
+    failure = _Failure(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
+    return _BY_STATUS.get(answer.status, _by_content)(failure)
 
 
 def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) -> ApiError:
@@ -82,10 +89,10 @@ def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) ->
 
     It is not a `NotFoundError`, because callers treat that as "deleted".
     """
-    refusal = _Refusal(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
-    error = refusal.as_error(
+    failure = _Failure(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
+    error = failure.as_error(
         ApiError,
-        f"the API is not at {base_url} ({refusal.said})",
+        f"the API is not at {base_url} ({failure.status_text})",
         f"the base URL is probably wrong: it should look like {DEFAULT_BASE_URL}",
     )
     return replace(error, code="wrong-base-url")
@@ -95,63 +102,63 @@ def unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
     """Return the error for an answer that cannot be understood; its status is 0 if it is not known."""
     effect = (
         "nothing was changed: try again; if it persists, check the proxy and the base URL"
-        if call.method == "GET"
+        if call.endpoint.method == "GET"
         else "the request may have been carried out, so check before you try again"
     )
     shown = f" ({status})" if status else ""
     return UnreadableAnswerError(
         f"{scrub(call.what)}: the API's answer{shown} cannot be understood: {why}; {effect}",
-        operation=call.operation,
+        operation=call.endpoint.name,
         status=status,
     )
 
 
-def _by_content(refusal: _Refusal) -> ApiError:
-    if refusal.answer.status >= 500:
-        return _server_fault(refusal)
+def _by_content(failure: _Failure) -> ApiError:
+    if failure.answer.status >= 500:
+        return _server_fault(failure)
     # A known error with an unexpected status code, or with 200: the fields of the body show which error it is.
     for field, meaning in (
         ("spending_cap", _no_money),
         ("required_scope", _forbidden),
         ("field", _bad_request),
     ):
-        if field in refusal.body:
-            return meaning(refusal)
-    return refusal.as_error(
-        ApiError, f"the API refused ({refusal.said})", "correct what it names, then try again"
+        if field in failure.body:
+            return meaning(failure)
+    return failure.as_error(
+        ApiError, f"the API refused ({failure.status_text})", "correct what it names, then try again"
     )
 
 
-def _bad_request(refusal: _Refusal) -> ApiError:
-    named = refusal.body.get("field")
+def _bad_request(failure: _Failure) -> ApiError:
+    named = failure.body.get("field")
     field = scrub(named, 60) if isinstance(named, str) and named else None
     about = f" because of the field {field}" if field else ""
-    came_back = f"the API refused it{about} ({refusal.said})"
-    return replace(refusal.as_error(BadRequestError, came_back, "correct it, then try again"), field=field)
+    came_back = f"the API refused it{about} ({failure.status_text})"
+    return replace(failure.as_error(BadRequestError, came_back, "correct it, then try again"), field=field)
 
 
-def _unauthorized(refusal: _Refusal) -> ApiError:
-    return refusal.as_error(
+def _unauthorized(failure: _Failure) -> ApiError:
+    return failure.as_error(
         InvalidApiKeyError,
-        f"the API key is not accepted ({refusal.said})",
+        f"the API key is not accepted ({failure.status_text})",
         f"it is wrong or was revoked: make a new one {_KEYS_PAGE} and configure it",
     )
 
 
-def _no_money(refusal: _Refusal) -> ApiError:
-    if "spending_cap" not in refusal.body:
-        return refusal.as_error(
+def _no_money(failure: _Failure) -> ApiError:
+    if "spending_cap" not in failure.body:
+        return failure.as_error(
             PaymentRequiredError,
-            f"the account cannot pay for it ({refusal.said})",
+            f"the account cannot pay for it ({failure.status_text})",
             "add a payment method in the STACKS dashboard, or raise the key's spending cap",
         )
-    cap, spent = _dollars(refusal.body.get("spending_cap")), _dollars(refusal.body.get("amount_spent"))
+    cap, spent = _dollars(failure.body.get("spending_cap")), _dollars(failure.body.get("amount_spent"))
     reached = "is reached" if cap is None or spent is None or spent >= cap else "would be passed"
     limit = (
         "the key's monthly spending cap" if cap is None else f"the key's monthly spending cap of ${cap:.2f}"
     )
     so_far = "" if spent is None else f" (${spent:.2f} spent)"
-    error = refusal.as_error(
+    error = failure.as_error(
         SpendingCapError,
         f"{limit} {reached}{so_far}",
         f"spending starts again from zero on the first of the month; or raise the cap {_KEYS_PAGE}",
@@ -159,72 +166,104 @@ def _no_money(refusal: _Refusal) -> ApiError:
     return replace(error, spending_cap=cap, amount_spent=spent)
 
 
-def _forbidden(refusal: _Refusal) -> ApiError:
-    required, hint = refusal.body.get("required_scope"), refusal.body.get("hint")
+def _forbidden(failure: _Failure) -> ApiError:
+    required, hint = failure.body.get("required_scope"), failure.body.get("hint")
     if isinstance(required, str) and required:
-        has = refusal.body.get("key_scopes")
+        has = failure.body.get("key_scopes")
         scopes = (
             tuple(scrub(scope, 60) for scope in has if isinstance(scope, str))
             if isinstance(has, list)
             else ()
         )
         scope = scrub(required, 60)
-        lacking = refusal.as_error(
+        lacking = failure.as_error(
             MissingScopeError,
             f"the API key lacks the scope {scope} (403; it has {', '.join(scopes) or 'none reported'})",
             f"make a key with that scope {_KEYS_PAGE}",
         )
         return replace(lacking, required_scope=scope, key_scopes=scopes)
-    if hint is not None or "dashboard" in refusal.words.lower():
+    if hint is not None or "dashboard" in failure.words.lower():
         advice = scrub(hint) if isinstance(hint, str) else ""
-        not_by_key = refusal.as_error(
+        not_by_key = failure.as_error(
             DashboardOnlyError,
-            f"no API key may do this ({refusal.said})",
+            f"no API key may do this ({failure.status_text})",
             f"do it in the STACKS dashboard{f': {advice}' if advice else ''}",
         )
         return replace(not_by_key, hint=advice)
-    return refusal.as_error(
+    return failure.as_error(
         ForbiddenError,
-        f"the API key may not do this ({refusal.said})",
-        f"the operation needs the scope {refusal.call.scope}: check the key {_KEYS_PAGE}",
+        f"the API key may not do this ({failure.status_text})",
+        f"the operation needs the scope {failure.call.endpoint.scope}: check the key {_KEYS_PAGE}",
     )
 
 
-def _not_found(refusal: _Refusal) -> ApiError:
-    return refusal.as_error(
+def _not_found(failure: _Failure) -> ApiError:
+    return failure.as_error(
         NotFoundError,
-        f"not found ({refusal.said})",
+        f"not found ({failure.status_text})",
         "it was deleted, the id is wrong, or it belongs to another account than the API key",
     )
 
 
-def _conflict(refusal: _Refusal) -> ApiError:
-    return refusal.as_error(
+def _conflict(failure: _Failure) -> ApiError:
+    return failure.as_error(
         ConflictError,
-        f"it conflicts with the current state ({refusal.said})",
+        f"it conflicts with the current state ({failure.status_text})",
         "check which resources exist and in which state they are, then try again",
     )
 
 
-def _rate_limited(refusal: _Refusal) -> ApiError:
-    wait, limit = retry_after(refusal.answer), rates(refusal.answer).limit
+def _rate_limited(failure: _Failure) -> ApiError:
+    wait, limit = retry_after(failure.answer), rates(failure.answer).limit
     budget = f" of {limit} requests a minute" if limit else ""
     when = "in a minute" if wait is None else f"in {wait:.0f} s"
-    error = refusal.as_error(
+    error = failure.as_error(
         RateLimitedError,
-        f"the key's rate limit{budget} is used up ({refusal.said})",
+        f"the key's rate limit{budget} is used up ({failure.status_text})",
         f"try again {when}, or create another key for the other programs that use this one",
     )
     return replace(error, retry_after=wait)
 
 
-def _server_fault(refusal: _Refusal) -> ApiError:
-    error = refusal.as_error(
+def _server_fault(failure: _Failure) -> ApiError:
+    error = failure.as_error(
         ServerError,
-        f"the API failed ({refusal.said})",
+        f"the API failed ({failure.status_text})",
         "try again later; if the error persists, contact STACKS support with the time and the request",
     )
-    return replace(error, retry_after=retry_after(refusal.answer))
+    return replace(error, retry_after=retry_after(failure.answer))
+
+
+def api_words(body: Any) -> str:
+    """Return the API's message in the body of an error, or an empty string."""
+    if isinstance(body, str):
+        return "" if _MARKUP.match(body) else scrub(body)
+    if not isinstance(body, Mapping):
+        return ""
+    words: list[str] = []
+    for name in ("error", "message", "detail"):
+        value = body.get(name)
+        if isinstance(value, Mapping):
+            value = value.get("message")
+        if isinstance(value, str) and value and value not in words:
+            words.append(value)
+    return scrub(": ".join(words))
+
+
+def scrub_body(body: Any, depth: int = 0) -> Any:
+    """Return an error's body in the same shape, with limited size and without secrets."""
+    if isinstance(body, str):
+        return scrub(body)
+    if depth >= _DEEPEST:
+        return None
+    if isinstance(body, Mapping):
+        return {
+            scrub(str(name)): "****" if _SECRET_NAME.search(str(name)) else scrub_body(value, depth + 1)
+            for name, value in list(body.items())[:_WIDEST]
+        }
+    if isinstance(body, list):
+        return [scrub_body(value, depth + 1) for value in body[:_WIDEST]]
+    return body
 
 
 def _dollars(value: Any) -> float | None:
@@ -235,7 +274,7 @@ def _dollars(value: Any) -> float | None:
     return dollars if abs(dollars) < 1e12 else None
 
 
-_BY_STATUS: Final[Mapping[int, Callable[[_Refusal], ApiError]]] = {
+_BY_STATUS: Final[Mapping[int, Callable[[_Failure], ApiError]]] = {
     400: _bad_request,
     401: _unauthorized,
     402: _no_money,

@@ -1,5 +1,5 @@
 """
-The rate limit, shared by all threads of a process and corrected by the rate headers of the API.
+When a request may be sent: the rate limit, shared by all threads of a process and corrected by the API's rate headers.
 
 The API counts requests in windows of one minute. While a window has requests left, no request is delayed. When it has
 none, all requests wait until the window ends. The number of requests that are left is:
@@ -10,22 +10,44 @@ The API announces `limit`. `sent` is the number of requests that this process se
 included. `others` is the number of requests that the API counts beyond those: another process uses the same key. At
 the start of a window, only a few requests are sent until the first answer arrives. Only that answer shows whether the
 window is new, how large it is, and whether the API can be reached.
+
+`rates`, `retry_after` and `server_time` read the headers (guide, "Rate Limiting"). Their times become seconds from now.
 """
 
 from __future__ import annotations
 
+import email.utils
+import enum
 import itertools
 import math
 import random
+import re
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from stacks_pulumi._clock import Clock, Pulse, beat, wait_while
-from stacks_pulumi.api._call import Answer, Call, Priority, Sender
-from stacks_pulumi.api._rate_headers import WINDOW, rates, retry_after
+from stacks_pulumi.api._call import Answer, Call, Sender
 
-__all__ = ["Limit", "Limiter", "OnLimit"]
+__all__ = [
+    "WINDOW",
+    "Limit",
+    "Limiter",
+    "OnLimit",
+    "Priority",
+    "Rates",
+    "priority_of",
+    "rates",
+    "retry_after",
+    "server_time",
+]
+
+WINDOW: Final = 60.0
+"""Length of a window in seconds: limits are per minute."""
+
+_LONGEST_LEFT: Final = WINDOW + 5
+"""A window ends at most this many seconds from now. A larger value means that one of the two clocks is wrong."""
 
 OnLimit = Callable[[float, int], None]
 """Called with the seconds until the rate limit allows requests (0 if the call only waits for its turn in the queue),
@@ -41,6 +63,21 @@ _LONGEST_PAUSE: Final = 300.0
 _TOO_MANY: Final = 429
 
 
+class Priority(enum.IntEnum):
+    """The order of calls that wait for the rate limit: the smaller number is sent first."""
+
+    WRITE = 0
+    READ = 1
+    POLL = 2
+
+
+def priority_of(call: Call[Any]) -> Priority:
+    """Return the place of a call among those that wait for the rate limit."""
+    if call.poll:
+        return Priority.POLL
+    return Priority.READ if call.endpoint.method == "GET" else Priority.WRITE
+
+
 class Limit:
     """The handler: every attempt of every call waits for its turn in the queue."""
 
@@ -50,7 +87,7 @@ class Limit:
 
     def __call__(self, call: Call[Any]) -> Answer:
         """Wait for a turn, then send."""
-        self._limiter.acquire(call.priority, call.pulse)
+        self._limiter.acquire(priority_of(call), call.pulse)
         answer: Answer | None = None
         try:
             answer = self._send(call)
@@ -206,3 +243,67 @@ class Limiter:
         self._paused_until = max(self._paused_until, now + seconds)
         # The API says when it accepts requests again. A new window begins then, whatever was counted before.
         self._ends = self._paused_until
+
+
+_COUNT: Final = re.compile(r"\s*(\d{1,9})(?!\w)")
+_SECONDS: Final = re.compile(r"\s*(\d{1,11}(?:\.\d+)?)(?!\w)")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """
+    The rate headers of an answer. A header that is missing or invalid is `None`.
+
+    Attributes:
+        limit: Requests in a window.
+        remaining: Requests left in this window.
+        left: Seconds until the window ends; 0 if it has ended.
+    """
+
+    limit: int | None = None
+    remaining: int | None = None
+    left: float | None = None
+
+
+def rates(answer: Answer) -> Rates:
+    """Return the rate headers of an answer."""
+    limit = _number(_COUNT, answer.headers.get("x-ratelimit-limit"))
+    remaining = _number(_COUNT, answer.headers.get("x-ratelimit-remaining"))
+    reset = _number(_SECONDS, answer.headers.get("x-ratelimit-reset"))
+    left = None if reset is None else min(max(reset - _server_time(answer), 0.0), _LONGEST_LEFT)
+    return Rates(int(limit) if limit else None, None if remaining is None else int(remaining), left)
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Return the seconds that the answer asks to wait, given as a number or a date; `None` if it does not ask."""
+    text = answer.headers.get("retry-after")
+    seconds = _number(_SECONDS, text)
+    if seconds is not None:
+        return seconds
+    date = _date(text)
+    return None if date is None else max(date - _server_time(answer), 0.0)
+
+
+def server_time(answer: Answer) -> float | None:
+    """Return the date in the answer's header, in seconds since the Unix epoch; `None` if there is no date."""
+    return _date(answer.headers.get("date"))
+
+
+def _server_time(answer: Answer) -> float:
+    # The reset time is by the server's clock, so it is compared with the answer's date if there is one.
+    date = server_time(answer)
+    return answer.received if date is None else date
+
+
+def _number(pattern: re.Pattern[str], text: str | None) -> float | None:
+    match = pattern.match(text) if text else None
+    return float(match.group(1)) if match else None
+
+
+def _date(text: str | None) -> float | None:
+    if not text:
+        return None
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -128,7 +128,7 @@ class Retry:
             try:
                 value = self._handle(call)
             except StacksError as error:
-                if doubtful and call.method == "DELETE" and isinstance(error, NotFoundError):
+                if doubtful and call.endpoint.method == "DELETE" and isinstance(error, NotFoundError):
                     # The resource is gone, probably because an earlier attempt of this call removed it: success.
                     return call.parse("")
                 free = isinstance(error, RateLimitedError)

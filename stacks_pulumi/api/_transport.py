@@ -1,28 +1,115 @@
 """
-Sends one request to the API and returns the bytes of the answer. It does not retry and does not interpret the answer;
-if the request fails, the error says whether it was sent.
+How one request is sent, and the bytes of its answer received: sessions, key, timeouts, size, and no redirects.
+
+This handler does not retry and does not interpret the answer. If the request fails, the error says whether it was sent.
+
+Each request has a total time limit, headers and body together. The timeout of a socket starts again with each byte, so
+a very slow answer would never time out. Here every read waits at most for the time that is left of the whole request.
 """
 
 from __future__ import annotations
 
+import functools
+import http.client
 import importlib.metadata
+import io
 import logging
 import re
+import socket
+import time
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
+import urllib3.connection
+from typing_extensions import Buffer
 
 from stacks_pulumi._clock import Clock
+from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._error_mapping import unreadable
-from stacks_pulumi.api._scrub import scrub
-from stacks_pulumi.api._sockets import Adapter
 from stacks_pulumi.errors import ConnectionFailedError, UnreadableAnswerError
 
-__all__ = ["LARGEST_BODY", "Transport"]
+__all__ = ["LARGEST_BODY", "Adapter", "Transport"]
+
+_READ_SECONDS: Final = 30.0
+"""Seconds without data after which a read times out."""
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase, until: float) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(min(left, _READ_SECONDS))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, until: float, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp = io.BufferedReader(_Reader(sock, self.fp.detach(), until))
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    def connect(self) -> None:
+        self._limit()  # limits the answer of a proxy
+        super().connect()
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
+        self._limit()
+        return super().getresponse()
+
+    def _limit(self) -> None:
+        # urllib3 stores the time that is left here: first for the connection, later for the whole answer.
+        until = time.monotonic() + float(self.timeout or 0)
+        self.response_class = functools.partial(_Response, until=until)  # type: ignore[assignment]  # called like a class
+
+
+class _SecureConnection(_Connection, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+_POOLS: Final[dict[str, Any]] = {"http": _Pool, "https": _SecurePool}
+
+
+class Adapter(requests.adapters.HTTPAdapter):
+    """The adapter of requests, with connections that enforce the total time limit of a request."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Create the pools, also those behind a SOCKS proxy."""
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Create the pools for a proxy."""
+        manager = super().proxy_manager_for(proxy, **options)
+        if isinstance(manager, urllib3.ProxyManager):
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
 
 LARGEST_BODY: Final = 16 * 1024 * 1024
 """Size in bytes of the longest answer that is read."""
@@ -87,13 +174,14 @@ class Transport:
             answer = self._exchange(session, call)
         except requests.RequestException as error:
             session.close()
-            _LOG.debug("%s %s: %s", call.method, call.path, type(error).__name__)
+            _LOG.debug("%s %s: %s", call.endpoint.method, call.path, type(error).__name__)
             raise _failure(call, error, self._where) from None
         except BaseException:
             session.close()
             raise
         self._idle.append(session)
-        _LOG.debug("%s %s: %d in %.3f s", call.method, call.path, answer.status, self._clock.now() - began)
+        seconds = self._clock.now() - began
+        _LOG.debug("%s %s: %d in %.3f s", call.endpoint.method, call.path, answer.status, seconds)
         return answer
 
     def close(self) -> None:
@@ -127,7 +215,7 @@ class Transport:
         # start again after the connection.
         timeout: Any = urllib3.Timeout(connect=_CONNECT_SECONDS, total=seconds)
         with session.request(
-            call.method,
+            call.endpoint.method,
             self._base_url + call.path,
             params=dict(call.query),
             json=call.json,
@@ -179,13 +267,13 @@ def _failure(
         reason = f"{broke} ({_innermost(error)})"
     if not sent:
         effect = "nothing was sent"
-    elif call.method == "GET":
+    elif call.endpoint.method == "GET":
         effect = "nothing was changed"
     else:
         effect = "the request may have been carried out, so check before you try again"
     return ConnectionFailedError(
         f"{scrub(call.what)}: {reason}; {effect}; check the network, the proxy and the base URL",
-        operation=call.operation,
+        operation=call.endpoint.name,
         sent=sent,
     )
 

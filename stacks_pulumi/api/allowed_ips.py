@@ -4,16 +4,14 @@ Allowed IPs: who may reach a container from outside (guide, "External Access & I
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
-from stacks_pulumi.api import _parsers
-from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._lenient import done, item
-from stacks_pulumi.api._settle import settle
+from stacks_pulumi._identifiers import canonical_network
+from stacks_pulumi.api._bodies import allowed_ips, done, item
+from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api.models import AllowedIp, ExternalAccess
-from stacks_pulumi.api.once import once
+from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.errors import StacksError
 
 __all__ = ["AllowedIpsApi"]
@@ -28,16 +26,7 @@ class AllowedIpsApi:
 
     def list(self, container_id: str) -> ExternalAccess:
         """Return who may connect, in `allowed_ips`, and whether external access is on (guide, "List Allowed IPs")."""
-        return self._send(
-            Call(
-                "allowed_ips.list",
-                f"list the allowed IPs of container {container_id}",
-                "GET",
-                path("containers", container_id, "allowed-ips"),
-                Scope.READ,
-                _parsers.allowed_ips,
-            )
-        )
+        return self._send(call_to("allowed_ips.list", container_id, parse=allowed_ips))
 
     def add(
         self,
@@ -63,13 +52,11 @@ class AllowedIpsApi:
             BadRequestError: The API refuses it.
         """
         asked = {"ip_address": ip_address, "description": description, "service_type": service_type}
-        call = Call(
+        call = call_to(
             "allowed_ips.add",
-            f"allow {ip_address} to container {container_id}",
-            "POST",
-            path("containers", container_id, "allowed-ips"),
-            Scope.MANAGE,
-            lambda body: item(AllowedIp, body, "allowed_ip", "ip"),
+            container_id,
+            parse=lambda body: item(AllowedIp, body, "allowed_ip", "ip"),
+            words={"ip_address": ip_address},
             json=asked,
         )
         address = canonical(ip_address)
@@ -100,20 +87,11 @@ class AllowedIpsApi:
             NotFoundError: The entry did not exist when this was called.
             BadRequestError: It is the last one.
         """
-        call = Call(
-            "allowed_ips.remove",
-            f"remove the allowed IP {ip_id} of container {container_id}",
-            "DELETE",
-            path("containers", container_id, "allowed-ips", ip_id),
-            Scope.MANAGE,
-            done,
-            text=True,
-        )
 
         def is_gone(_error: StacksError) -> bool:
             return self.list(container_id).allowed_ips.find(lambda entry: entry.id == ip_id) is None
 
-        settle(self._send, call, is_gone)
+        settle(self._send, call_to("allowed_ips.remove", container_id, ip_id, parse=done), is_gone)
 
 
 def canonical(address: str | None) -> str:
@@ -124,7 +102,4 @@ def canonical(address: str | None) -> str:
     ignored: the resources reject them in a program's input, but an entry that another client added may have them, and
     a filter treats it as the same network.
     """
-    try:
-        return str(ipaddress.ip_network(address or "", strict=False))
-    except ValueError:
-        return address or ""
+    return canonical_network(address) or address or ""

@@ -1,23 +1,21 @@
 """
-Backups: list, start, wait for, restore, pin, delete (guide, "BackupsApi").
+Backups: list, start, wait for, restore, pin, delete (guide, "Backups").
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
-from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._lenient import done, item, items, snake, unwrap
-from stacks_pulumi.api._settle import settle
-from stacks_pulumi.api._watch import Watch
-from stacks_pulumi.api.feed import Feed
+from stacks_pulumi.api._bodies import backup_id_if_any, done, item, items
+from stacks_pulumi.api._call import Call, Handler, call_to
+from stacks_pulumi.api.feed import Feed, Watch
 from stacks_pulumi.api.models import Backup, BackupStats, Listing
-from stacks_pulumi.api.once import once
+from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.errors import (
     ForbiddenError,
@@ -43,12 +41,12 @@ class _Appears(Watch[Backup]):
         """Whether this backup is newer, and manual or of unknown type."""
         return backup.id > self.newer_than and backup.backup_type in {"manual", None}
 
-    def judge(self, things: Listing[Backup]) -> bool:
+    def judge(self, rows: Listing[Backup]) -> bool:
         """Whether the backup has appeared."""
         self.trouble = None
-        self.found = min(filter(self.is_it, things), key=lambda backup: backup.id, default=None)
+        self.resource = min(filter(self.is_it, rows), key=lambda backup: backup.id, default=None)
         # A row that could be read only in part may be a scheduled backup. The next list may show it in full.
-        return self.found is not None and self.found.id not in things.damaged
+        return self.resource is not None and self.resource.id not in rows.damaged
 
 
 class BackupsApi:
@@ -130,11 +128,11 @@ class BackupsApi:
             watch.newer_than = max((backup.id for backup in before), default=0)
 
             def send(call: Call[int | None]) -> Backup:
-                told = self._send(call)
-                if told is not None:
-                    return Backup(id=told, container_id=container_id)
+                number = self._send(call)
+                if number is not None:
+                    return Backup(id=number, container_id=container_id)
                 try:
-                    found = self._feed(container_id).follow(watch)
+                    backup = self._feed(container_id).follow(watch)
                 except WaitCancelledError:
                     # The API accepted the request, and the backup's id is needed to delete it. So the search continues.
                     msg = f"start a backup of container {container_id}: accepted, and cancelled before it was listed"
@@ -146,8 +144,8 @@ class BackupsApi:
                         "not known: STACKS deletes it after seven days"
                     )
                     raise replace(error, message=msg) from None
-                assert found is not None  # noqa: S101  (the watch returns true only with a backup)
-                return found
+                assert backup is not None  # noqa: S101  (the watch returns true only with a backup)
+                return backup
 
             return once(
                 send,
@@ -186,23 +184,13 @@ class BackupsApi:
             WaitCancelledError: `cancelled()` was true.
         """
         feed = self._feed(container_id)
-        done = feed.wait(BACKED_UP, backup_id, deadline=deadline, on_tick=on_tick, cancelled=cancelled)
-        assert done is not None  # noqa: S101  (only a wait for deletion returns None)
-        return done
+        backup = feed.wait(BACKED_UP, backup_id, deadline=deadline, on_tick=on_tick, cancelled=cancelled)
+        assert backup is not None  # noqa: S101  (only a wait for deletion returns None)
+        return backup
 
     def stats(self) -> BackupStats:
         """Return statistics of all backups of the account (guide, "Backup Statistics")."""
-        return self._send(
-            Call(
-                "backups.stats",
-                "read the backup statistics",
-                "GET",
-                path("backups", "stats"),
-                Scope.READ,
-                lambda body: item(BackupStats, body, "stats"),
-                fixed=True,
-            )
-        )
+        return self._send(call_to("backups.stats", parse=lambda body: item(BackupStats, body, "stats")))
 
     def restore(self, backup_id: int) -> None:
         """
@@ -214,7 +202,7 @@ class BackupsApi:
             BadRequestError: The container does not run, or the backup is not complete.
             ConnectionFailedError: If `sent` is true, it is unknown whether the container was restored.
         """
-        self._act("backups.restore", backup_id, again=False)
+        self._send(call_to("backups.restore", backup_id, parse=done))
 
     def pin(self, backup_id: int, *, container_id: str | None = None) -> None:
         """
@@ -224,8 +212,7 @@ class BackupsApi:
             backup_id: The backup's id.
             container_id: Its container. If given, a refusal counts as success when the backup is pinned.
         """
-        # Pinning is idempotent, although the method is POST.
-        self._act("backups.pin", backup_id, again=True, of=container_id)
+        self._mark("backups.pin", backup_id, container_id, pinned=True)
 
     def unpin(self, backup_id: int, *, container_id: str | None = None) -> None:
         """
@@ -235,7 +222,7 @@ class BackupsApi:
             backup_id: The backup's id.
             container_id: Its container. If given, a refusal counts as success when the backup is not pinned.
         """
-        self._act("backups.unpin", backup_id, again=True, of=container_id)
+        self._mark("backups.unpin", backup_id, container_id, pinned=False)
 
     def delete(self, backup_id: int, *, container_id: str | None = None) -> None:
         """
@@ -248,15 +235,6 @@ class BackupsApi:
         Raises:
             NotFoundError: The backup did not exist when this was called.
         """
-        call = Call(
-            "backups.delete",
-            f"delete backup {backup_id}",
-            "DELETE",
-            path("backups", backup_id),
-            Scope.DELETE,
-            done,
-            text=True,
-        )
 
         def is_gone(_error: StacksError) -> bool:
             if container_id is None:
@@ -265,28 +243,17 @@ class BackupsApi:
             # The API lists at most 100 backups, so a full list may not contain it.
             return len(listed) < _ALL and listed.find(lambda backup: backup.id == backup_id) is None
 
-        settle(self._send, call, is_gone)
+        settle(self._send, call_to("backups.delete", backup_id, parse=done), is_gone)
 
-    def _act(self, operation: str, backup_id: int, *, again: bool, of: str | None = None) -> None:
-        verb = operation.rpartition(".")[2]
-        call = Call(
-            operation,
-            f"{verb} backup {backup_id}",
-            "POST",
-            path("backups", backup_id, verb),
-            Scope.MANAGE,
-            done,
-            text=True,
-            again=again,
-        )
-
+    def _mark(self, endpoint: str, backup_id: int, container_id: str | None, *, pinned: bool) -> None:
         def is_marked(_error: StacksError) -> bool:
-            if of is None:
+            if container_id is None:
                 return False
-            found = next((backup for backup in self._list_all(of) if backup.id == backup_id), None)
-            return found is not None and found.pinned is (verb == "pin")
+            backups = self._list_all(container_id)
+            return any(backup.id == backup_id and backup.pinned is pinned for backup in backups)
 
-        settle(self._send, call, is_marked)
+        # Pinning is idempotent, although the method is POST.
+        settle(self._send, call_to(endpoint, backup_id, parse=done, again=True), is_marked)
 
     def _list_all(self, container_id: str, pulse: Pulse | None = None) -> Listing[Backup]:
         return self._send(replace(_list_call(container_id, _ALL), pulse=pulse))
@@ -308,33 +275,13 @@ class BackupsApi:
 
 
 def _list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
-    return Call(
+    return call_to(
         "backups.list",
-        f"list the backups of container {container_id}",
-        "GET",
-        path("containers", container_id, "backups"),
-        Scope.READ,
-        lambda body: items(Backup, body, "backups"),
+        container_id,
+        parse=lambda body: items(Backup, body, "backups"),
         query={"limit": limit},
     )
 
 
 def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[int | None]:
-    return Call(
-        "backups.trigger",
-        f"start a backup of container {container_id}",
-        "POST",
-        path("containers", container_id, "backup"),
-        Scope.MANAGE,
-        _id_if_any,
-        text=True,
-        pulse=pulse,
-    )
-
-
-def _id_if_any(body: Any) -> int | None:
-    """Return the id of the new backup if the answer contains it."""
-    value, _path = unwrap(body, "backup")
-    given = {snake(name): entry for name, entry in value.items()} if isinstance(value, Mapping) else {}
-    found = given.get("backup_id", given.get("id"))
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+    return call_to("backups.trigger", container_id, parse=backup_id_if_any, pulse=pulse)

@@ -8,13 +8,11 @@ from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api import _parsers, models
-from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._lenient import done
-from stacks_pulumi.api._scrub import scrub
-from stacks_pulumi.api._settle import settle
+from stacks_pulumi.api import models
+from stacks_pulumi.api._bodies import connections, created_connection, done, scrub, targets
+from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api.feed import Feed
-from stacks_pulumi.api.once import once
+from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.errors import StacksError
 
 __all__ = ["ConnectionsApi"]
@@ -30,29 +28,11 @@ class ConnectionsApi:
 
     def targets(self, container_id: str) -> models.Targets:
         """Return the targets that a container can be connected to (guide, "List Available Targets")."""
-        return self._send(
-            Call(
-                "connections.targets",
-                f"list what container {container_id} can be connected to",
-                "GET",
-                path("containers", container_id, "available-targets"),
-                Scope.READ,
-                _parsers.targets,
-            )
-        )
+        return self._send(call_to("connections.targets", container_id, parse=targets))
 
     def list(self, container_id: str) -> models.Connections:
         """Return the connections of a container in both directions (guide, "List Connections")."""
-        return self._send(
-            Call(
-                "connections.list",
-                f"list the connections of container {container_id}",
-                "GET",
-                path("containers", container_id, "connections"),
-                Scope.READ,
-                _parsers.connections,
-            )
-        )
+        return self._send(call_to("connections.list", container_id, parse=connections))
 
     def create(
         self,
@@ -77,14 +57,12 @@ class ConnectionsApi:
             ExistsError: The source already had a connection to the target of that name (without a name: of any name).
             BadRequestError: The API refuses it.
         """
-        called = f' as "{scrub(name, 80)}"' if name else ""
-        call = Call(
+        call = call_to(
             "connections.create",
-            f"connect container {source_id} to {target_id}{called}",
-            "POST",
-            path("containers", source_id, "connect", target_id),
-            Scope.MANAGE,
-            _parsers.connection,
+            source_id,
+            target_id,
+            parse=created_connection,
+            words={"as_name": f' as "{scrub(name, 80)}"' if name else ""},
             json={"connectionName": name} if name else {},
         )
 
@@ -115,22 +93,13 @@ class ConnectionsApi:
         Raises:
             NotFoundError: The connection did not exist when this was called.
         """
-        call = Call(
-            "connections.delete",
-            f"delete connection {connection_id}",
-            "DELETE",
-            path("containers", "connections", connection_id),
-            Scope.MANAGE,
-            done,
-            text=True,
-        )
 
         def is_gone(_error: StacksError) -> bool:
             if source_id is None:
                 return False
             return self.list(source_id).outgoing.find(lambda listed: listed.id == connection_id) is None
 
-        settle(self._send, call, is_gone)
+        settle(self._send, call_to("connections.delete", connection_id, parse=done), is_gone)
 
     def _leads_to(self, connection: models.Connection, target_id: str) -> bool:
         if connection.target_id is not None:

@@ -7,17 +7,33 @@ from typing import Final, Literal
 
 from stacks_pulumi._clock import Clock, Pulse
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api import _metrics_parser, _parsers
-from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._lenient import done, item, items, text_of
+from stacks_pulumi.api._bodies import (
+    created_container,
+    credentials,
+    done,
+    item,
+    items,
+    metrics,
+    private_key,
+    private_key_if_any,
+    scrub,
+    templates,
+    text_of,
+)
+from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api._retry import in_doubt
-from stacks_pulumi.api._scrub import scrub
-from stacks_pulumi.api._settle import may_be_done, settle
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
-from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Listing, Metrics, Template
-from stacks_pulumi.api.models.container import ENDING_STATUSES
-from stacks_pulumi.api.once import once
+from stacks_pulumi.api.models import (
+    ENDING_STATUSES,
+    Container,
+    Credentials,
+    ExternalAccess,
+    Listing,
+    Metrics,
+    Template,
+)
+from stacks_pulumi.api.once import may_be_done, once, settle
 from stacks_pulumi.errors import NoCapacityError, NotFoundError, ServerError, StacksError
 
 __all__ = ["LIST", "ContainersApi"]
@@ -25,18 +41,10 @@ __all__ = ["LIST", "ContainersApi"]
 _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""
 _UNAVAILABLE: Final = 503
-_STATES: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
+_VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 
-LIST: Final = Call(
-    "containers.list",
-    "list containers",
-    "GET",
-    path("containers"),
-    Scope.READ,
-    lambda body: items(Container, body, "containers"),
-    fixed=True,
-)
+LIST: Final = call_to("containers.list", parse=lambda body: items(Container, body, "containers"))
 """The request for all containers of the account (guide, "List Containers")."""
 
 
@@ -67,14 +75,7 @@ class ContainersApi:
             NotFoundError: No container has that id.
         """
         return self._send(
-            Call(
-                "containers.status",
-                f"look at container {container_id}",
-                "GET",
-                path("containers", "status", container_id),
-                Scope.READ,
-                lambda body: item(Container, body, "container"),
-            )
+            call_to("containers.status", container_id, parse=lambda body: item(Container, body, "container"))
         )
 
     def _confirm(self, container_id: str) -> Container | None:
@@ -85,16 +86,7 @@ class ContainersApi:
 
     def credentials(self, container_id: str) -> Credentials:
         """Return the credentials of a container; secret (guide, "Get Container Credentials")."""
-        return self._send(
-            Call(
-                "containers.credentials",
-                f"read the credentials of container {container_id}",
-                "GET",
-                path("containers", container_id, "credentials"),
-                Scope.READ,
-                _parsers.credentials,
-            )
-        )
+        return self._send(call_to("containers.credentials", container_id, parse=credentials))
 
     def logs(self, container_id: str, lines: int = 100) -> str:
         """
@@ -104,31 +96,11 @@ class ContainersApi:
             container_id: The container.
             lines: How many lines, 500 at most.
         """
-        return self._send(
-            Call(
-                "containers.logs",
-                f"read the logs of container {container_id}",
-                "GET",
-                path("containers", container_id, "logs"),
-                Scope.READ,
-                text_of,
-                query={"lines": lines},
-                text=True,
-            )
-        )
+        return self._send(call_to("containers.logs", container_id, parse=text_of, query={"lines": lines}))
 
     def metrics(self, container_id: str) -> Metrics:
         """Return measurements of a container over time (guide, "Get Container Metrics")."""
-        return self._send(
-            Call(
-                "containers.metrics",
-                f"read the metrics of container {container_id}",
-                "GET",
-                path("containers", container_id, "metrics"),
-                Scope.READ,
-                _metrics_parser.parse,
-            )
-        )
+        return self._send(call_to("containers.metrics", container_id, parse=metrics))
 
     def create(
         self,
@@ -165,15 +137,11 @@ class ContainersApi:
             "additional_storage_tier": additional_storage_tier,
             "discount_code": discount_code,
         }
-        call = Call(
+        call = call_to(
             "containers.create",
-            f'create container "{scrub(name, 80)}"',
-            "POST",
-            path("containers"),
-            Scope.CREATE,
-            _parsers.container,
+            parse=created_container,
+            words={"name": scrub(name, 80)},
             json={field: value for field, value in asked.items() if value is not None},
-            fixed=True,
             pulse=pulse,
         )
 
@@ -193,7 +161,7 @@ class ContainersApi:
             # Another client created a container of that name but of another template.
             ours=lambda container: taken(container) and container.made_from(template),
             clock=self._clock,
-            refused_by=lambda error: _waitlist(call.what, error),
+            final_error=lambda error: _waitlist(call.what, error),
         )
         return made.merge(Container(id=made.id, name=name, template=template, plan=plan))
 
@@ -204,15 +172,12 @@ class ContainersApi:
         A refusal counts as success if the container is already in that state, or on its way to it because of an earlier
         attempt whose response was lost.
         """
-        call = Call(
+        call = call_to(
             "containers.set_status",
-            f"{_STATES[status]} container {container_id}",
-            "PUT",
-            path("containers", container_id, "status"),
-            Scope.MANAGE,
-            done,
+            container_id,
+            parse=done,
+            words={"verb": _VERBS[status]},
             json={"status": status},
-            text=True,
         )
 
         def reached(error: StacksError) -> bool:
@@ -233,47 +198,24 @@ class ContainersApi:
         Raises:
             NotFoundError: The container did not exist when this was called.
         """
-        call = Call(
-            "containers.delete",
-            f"delete container {container_id}",
-            "DELETE",
-            path("containers", container_id),
-            Scope.DELETE,
-            done,
-            text=True,
-        )
 
         def is_going(_error: StacksError) -> bool:
             seen = self._confirm(container_id)
             return seen is None or seen.status in ENDING_STATUSES
 
-        settle(self._send, call, is_going)
+        settle(self._send, call_to("containers.delete", container_id, parse=done), is_going)
 
     def certificate(self, container_id: str) -> str:
         """Return the SSH private key of a compute container, as PEM; secret (guide, "Download SSH Certificate")."""
-        return self._send(
-            Call(
-                "containers.certificate",
-                f"download the SSH key of container {container_id}",
-                "GET",
-                path("containers", container_id, "certificate"),
-                Scope.READ,
-                _parsers.private_key,
-                text=True,
-            )
-        )
+        return self._send(call_to("containers.certificate", container_id, parse=private_key))
 
     def regenerate_certificate(self, container_id: str) -> str:
         """Create a new SSH key for a compute container and return it as PEM (guide, "Regenerate SSH Certificate")."""
         made = self._send(
-            Call(
+            call_to(
                 "containers.regenerate_certificate",
-                f"make a new SSH key for container {container_id}",
-                "POST",
-                path("containers", container_id, "certificate", "regenerate"),
-                Scope.MANAGE,
-                _parsers.private_key_if_any,
-                text=True,
+                container_id,
+                parse=private_key_if_any,
                 again=True,  # the first new key was lost with its response, so a second one does no harm
             )
         )
@@ -281,17 +223,7 @@ class ContainersApi:
 
     def templates(self) -> Listing[Template]:
         """Return all templates (guide, "List Available Templates")."""
-        return self._send(
-            Call(
-                "containers.templates",
-                "list templates",
-                "GET",
-                path("containers", "templates"),
-                Scope.READ,
-                _parsers.templates,
-                fixed=True,
-            )
-        )
+        return self._send(call_to("containers.templates", parse=templates))
 
     def external_access(self, container_id: str, enabled: bool) -> ExternalAccess:
         """
@@ -300,16 +232,13 @@ class ContainersApi:
         Opening adds the caller's address to the allowed ones. Closing removes the subdomain and all allowed addresses.
         """
         told = ExternalAccess(enabled=enabled)
-        call = Call(
+        call = call_to(
             "containers.external_access",
-            f"{'enable' if enabled else 'disable'} external access to container {container_id}",
-            "PUT",
-            path("containers", container_id, "external-access"),
-            Scope.MANAGE,
+            container_id,
             # The guide does not describe the answer to a request that disables access, and nothing in it is needed.
-            (lambda body: item(ExternalAccess, body).merge(told)) if enabled else (lambda _body: told),
+            parse=(lambda body: item(ExternalAccess, body).merge(told)) if enabled else (lambda _body: told),
+            words={"verb": "enable" if enabled else "disable"},
             json={"enabled": enabled},
-            text=not enabled,
         )
 
         def reached(_error: StacksError) -> ExternalAccess | None:

@@ -1,5 +1,5 @@
 """
-One shared list call for all threads that wait.
+How threads wait for a state: all of them share one list call (`Feed`), and each judges the list by itself (`Watch`).
 
 A thread that needs a newer list, and finds no call in progress, makes the call (it is the leader). The others sleep
 until its result is published. The feed has no background thread. Three rules keep it correct:
@@ -17,27 +17,231 @@ import copy
 import functools
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
+from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
-from stacks_pulumi.api._watch import StateWatch, Tracked, Watch
 from stacks_pulumi.api.models import Listing
-from stacks_pulumi.api.wait import Wait
-from stacks_pulumi.errors import ForbiddenError, InvalidApiKeyError, StacksError
+from stacks_pulumi.api.wait import Wait, WaitVerdict, verdict
+from stacks_pulumi.errors import (
+    ForbiddenError,
+    InvalidApiKeyError,
+    StacksError,
+    UnexpectedStateError,
+    VanishedError,
+    WaitCancelledError,
+    WaitError,
+    WaitTimeoutError,
+)
 
-__all__ = ["Feed", "interval"]
+__all__ = ["Feed", "HasStatus", "StateWatch", "Watch", "interval"]
 
-T = TypeVar("T", bound=Tracked)
-
+_TICK: Final = 0.5
 _FATAL: Final = (InvalidApiKeyError, ForbiddenError)
 _NEW: Final = 1.0
 _SHORTEST: Final = 2.0
 _LONGEST: Final = 10.0
 _HELD_BACK: Final = 3.0
 """From this many seconds between list calls on, the rate limit causes the delay, and the user is informed."""
+
+
+class HasStatus(Protocol):
+    """A resource whose state can be waited for: a container or a backup."""
+
+    @property
+    def id(self) -> Any:
+        """Its id."""
+
+    @property
+    def status(self) -> str | None:
+        """Its state."""
+
+    @property
+    def error_message(self) -> str | None:
+        """Why the resource failed."""
+
+
+T = TypeVar("T", bound=HasStatus)
+
+
+class Watch(ABC, Generic[T]):
+    """
+    One waiter: what it waits for, what it has seen, and how its wait ends.
+
+    Args:
+        subject: What is waited for, for instance `container usr-abc12345-web`.
+        wanted: The state that it should reach.
+        clock: The clock.
+        deadline: When the wait times out, by `clock.now()`.
+        on_tick: Called at least once a second with the last known resource and the seconds waited.
+        cancelled: Called at least twice a second; true cancels the wait.
+
+    Attributes:
+        delay: Seconds before the first list.
+        resource: The resource as it was last listed; `None` if that list did not contain it.
+        last_state: Its last known state.
+        trouble: Why the last list or confirmation failed; `None` if it did not.
+    """
+
+    delay: float = 1.0
+
+    def __init__(
+        self,
+        subject: str,
+        wanted: str,
+        *,
+        clock: Clock,
+        deadline: float,
+        on_tick: Callable[[T | None, float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self.subject = subject
+        self.wanted = wanted
+        self.resource: T | None = None
+        self.last_state: str | None = None
+        self.trouble: StacksError | None = None
+        self._clock = clock
+        self._deadline = deadline
+        self._on_tick = on_tick
+        self._cancelled = cancelled
+        self._started = clock.now()
+        self._tick_at = -math.inf
+
+    @abstractmethod
+    def judge(self, rows: Listing[T]) -> bool:
+        """Whether a new list shows that the wait has reached its target. Raises if it shows a failure."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds waited."""
+        return self._clock.now() - self._started
+
+    def pulse(self) -> None:
+        """
+        Check for cancellation and timeout; called at least twice a second.
+
+        Raises:
+            WaitCancelledError: The caller cancelled the wait.
+            WaitTimeoutError: The wait timed out.
+        """
+        now = self._clock.now()
+        if self._cancelled is not None and self._cancelled():
+            raise self._end(WaitCancelledError, "the wait was cancelled", "the operation continues at STACKS")
+        if now >= self._deadline:
+            seen = "not listed" if self.resource is None else f"still {self._shown_state}"
+            raise self._end(WaitTimeoutError, seen, self._advice)
+        if self._on_tick is not None and now >= self._tick_at:
+            self._tick_at = now + _TICK
+            self._on_tick(self.resource, now - self._started)
+
+    @property
+    def _shown_state(self) -> str:
+        return f'"{scrub(self.last_state or "unknown", 40)}"'
+
+    @property
+    def _advice(self) -> str:
+        if self.trouble is not None:
+            return f"the last look failed: {self.trouble.message}"
+        return "look at it in the dashboard or at its logs, then wait for longer"
+
+    def _end(self, kind: type[WaitError], what_is: str, next_step: str) -> WaitError:
+        return kind(
+            f"{self.subject}: {what_is} after {self.elapsed:.0f} s, wanted {self.wanted}; {next_step}",
+            subject=self.subject,
+            last_state=self.last_state,
+            elapsed=self.elapsed,
+        )
+
+
+class StateWatch(Watch[T]):
+    """
+    Waits until one resource is in a state.
+
+    Args:
+        wait: What to wait for.
+        id: The id of the resource.
+        noun: Its kind, for messages.
+        confirm: Requests the resource itself; `None` if it does not exist. Called before the resource is reported as
+            vanished, and if an incomplete list does not contain it.
+        is_it: Whether the resource with that id is the right one. If not, it counts as absent.
+        others: See `Watch`.
+    """
+
+    def __init__(
+        self,
+        wait: Wait,
+        id: Any,
+        noun: str,
+        *,
+        confirm: Callable[[Any], T | None] | None = None,
+        is_it: Callable[[T], bool] | None = None,
+        **others: Any,
+    ) -> None:
+        super().__init__(f"{noun} {scrub(str(id), 80)}", wait.name, **others)
+        self.delay = wait.delay
+        self._wait = wait
+        self._id = id
+        self._confirm = confirm
+        self._is_it = is_it
+        self._state: str | None = ""
+        self._looks = 0
+
+    def judge(self, rows: Listing[T]) -> bool:
+        """
+        Whether the resource is in the wanted state.
+
+        Raises:
+            UnexpectedStateError: It is in a failed state.
+            VanishedError: It does not exist any more.
+        """
+        self.trouble = None
+        try:
+            meaning = self._meaning(rows)
+        except CALL_ERRORS as error:
+            self.trouble = error
+            return False
+        if meaning is WaitVerdict.FAILED:
+            raise self._end(
+                UnexpectedStateError,
+                f"is {self._shown_state}{self._why}",
+                "read its logs, fix the cause, then start it again or delete it",
+            )
+        if meaning is WaitVerdict.VANISHED:
+            raise self._end(
+                VanishedError, "no longer listed", "another client or STACKS deleted it: create it again"
+            )
+        return meaning is WaitVerdict.REACHED
+
+    def _meaning(self, rows: Listing[T]) -> WaitVerdict:
+        listed = next((row for row in rows if row.id == self._id), None)
+        if self._confirm is None:
+            if listed is None:
+                rows.require_complete()
+            return self._verdict_on(listed)
+        if listed is None and rows.gap is not None:
+            return self._verdict_on(self._confirm(self._id))
+        meaning = self._verdict_on(listed)
+        return self._verdict_on(self._confirm(self._id)) if meaning is WaitVerdict.VANISHED else meaning
+
+    def _verdict_on(self, resource: T | None) -> WaitVerdict:
+        if resource is not None and self._is_it is not None and not self._is_it(resource):
+            resource = None
+        state = None if resource is None else resource.status or ""
+        self._looks = self._looks + 1 if state == self._state else 1
+        self._state = state
+        self.resource = resource
+        if resource is not None:
+            self.last_state = resource.status
+        return verdict(self._wait, state, self._looks)
+
+    @property
+    def _why(self) -> str:
+        message = None if self.resource is None else self.resource.error_message
+        return f" ({scrub(message)})" if message else ""
 
 
 def interval(age: float) -> float:
@@ -52,9 +256,11 @@ def interval(age: float) -> float:
 
 
 @dataclass(frozen=True)
-class _Look(Generic[T]):
+class _ListCall(Generic[T]):
+    """A list call that has ended, with its list or its error."""
+
     number: int
-    things: Listing[T] = field(default_factory=Listing)
+    rows: Listing[T] = field(default_factory=Listing)
     error: StacksError | None = None
 
 
@@ -92,7 +298,7 @@ class Feed(Generic[T]):
         self._begun = 0
         self._began_at = -math.inf
         self._busy = False
-        self._latest: _Look[T] = _Look(0)
+        self._latest: _ListCall[T] = _ListCall(0)
         self._readable: Listing[T] = Listing()
 
     def snapshot(self, max_age: float = 0.0, pulse: Pulse | None = None) -> Listing[T]:
@@ -114,14 +320,14 @@ class Feed(Generic[T]):
                 wait_while(
                     lambda: self._busy and self._latest.number < ticket, self._changed, self._clock, pulse
                 )
-                look = self._latest
-                number = None if look.number >= ticket else self._begin()
+                latest = self._latest
+                number = None if latest.number >= ticket else self._begin()
             if number is not None:
                 self._lead(number, poll=False, pulse=pulse)
-            elif look.error is not None:
-                raise copy.copy(look.error) from None
+            elif latest.error is not None:
+                raise copy.copy(latest.error) from None
             else:
-                return look.things
+                return latest.rows
 
     def find(self, id: Any, max_age: float = 0.0) -> T | None:
         """
@@ -130,12 +336,12 @@ class Feed(Generic[T]):
         Raises:
             StacksError: The list call failed, or the list is incomplete and does not contain the resource.
         """
-        return self.snapshot(max_age).find(lambda thing: bool(thing.id == id))
+        return self.snapshot(max_age).find(lambda row: bool(row.id == id))
 
     def seen(self, id: Any) -> T | None:
         """Return the resource with that id from the last readable list, without a call; `None` if it is not in it."""
         with self._changed:
-            return next((thing for thing in self._readable if thing.id == id), None)
+            return next((row for row in self._readable if row.id == id), None)
 
     def wait(
         self,
@@ -186,7 +392,7 @@ class Feed(Generic[T]):
         )
 
     def follow(self, watch: Watch[T]) -> T | None:
-        """Wait until the watch accepts a list, and return what it found. If the watch raises, the wait ends."""
+        """Wait until the watch accepts a list, and return its resource. If the watch raises, the wait ends."""
         with self._changed:
             ticket = self._begun + 1
         while True:
@@ -194,19 +400,18 @@ class Feed(Generic[T]):
                 wait_while(
                     functools.partial(self._blocked, watch, ticket), self._changed, self._clock, watch.pulse
                 )
-                look = self._latest
-                number = None if look.number >= ticket else self._begin()
+                latest = self._latest
+                number = None if latest.number >= ticket else self._begin()
             if number is not None:
                 self._lead(number, poll=True, pulse=watch.pulse)
-            elif look.error is None:
-                ticket = look.number + 1
-                if watch.judge(look.things):
-                    return watch.found
-            elif isinstance(look.error, _FATAL):
-                raise copy.copy(look.error) from None
+            elif isinstance(latest.error, _FATAL):
+                raise copy.copy(latest.error) from None
             else:
-                ticket = look.number + 1
-                watch.trouble = look.error
+                ticket = latest.number + 1
+                if latest.error is not None:
+                    watch.trouble = latest.error
+                elif watch.judge(latest.rows):
+                    return watch.resource
 
     def held_back(self) -> float:
         """Return the seconds until the rate limit allows the next list call; 0 if it does not delay the waiters."""
@@ -233,16 +438,16 @@ class Feed(Generic[T]):
         return self._begun
 
     def _lead(self, number: int, *, poll: bool, pulse: Pulse | None) -> None:
-        look: _Look[T] | None = None
+        ended: _ListCall[T] | None = None
         try:
-            look = _Look(number, self._send(replace(self._call, poll=poll, pulse=pulse)))
+            ended = _ListCall(number, self._send(replace(self._call, poll=poll, pulse=pulse)))
         except CALL_ERRORS as error:
-            look = _Look(number, error=error)
+            ended = _ListCall(number, error=error)
         finally:
             with self._changed:
                 self._busy = False
-                if look is not None:
-                    self._latest = look
-                    if look.error is None:
-                        self._readable = look.things
+                if ended is not None:
+                    self._latest = ended
+                    if ended.error is None:
+                        self._readable = ended.rows
                 self._changed.notify_all()

@@ -1,8 +1,12 @@
 """
-Create a resource exactly once, over a network that loses responses.
+How a request takes effect exactly once, over a network that loses responses.
 
-A POST that is repeated may create two resources, and one that times out may have created one. So: list, POST, and if
-the outcome is unknown, list again before the next step.
+`once` creates a resource. A POST that is repeated may create two resources, and one that times out may have created
+one. So: list, POST, and if the outcome is unknown, list again before the next step.
+
+`settle` changes or deletes one. If a response is lost, the retry may be refused because the first attempt was carried
+out, or is in progress. The same happens after a crash: an earlier process has sent the request. So a refusal is an
+error only if the state differs from the requested one.
 """
 
 from __future__ import annotations
@@ -13,11 +17,12 @@ from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock, beat, shielded, sleep_with_pulse
-from stacks_pulumi.api._call import CALL_ERRORS, Call
+from stacks_pulumi.api._bodies import scrub
+from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
 from stacks_pulumi.api._retry import in_doubt
-from stacks_pulumi.api._scrub import scrub
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.errors import (
+    ApiError,
     BadRequestError,
     ConflictError,
     ExistsError,
@@ -26,16 +31,17 @@ from stacks_pulumi.errors import (
     UnreadableAnswerError,
 )
 
-__all__ = ["once"]
+__all__ = ["may_be_done", "once", "settle"]
 
 
-class _Named(Protocol):
+class _HasId(Protocol):
     @property
     def id(self) -> Any: ...
 
 
 A = TypeVar("A")
-T = TypeVar("T", bound=_Named)
+R = TypeVar("R")
+T = TypeVar("T", bound=_HasId)
 
 PAUSES: Final = (1.0, 3.0, 8.0)
 _UNKNOWN: Final = (
@@ -43,6 +49,7 @@ _UNKNOWN: Final = (
     "you try again, and adopt or delete the object if it exists"
 )
 _SUCCESS: Final = range(200, 300)
+_REFUSALS: Final = (BadRequestError, ConflictError)
 _OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)
 """Refusals that an earlier attempt may have caused: it has taken the name, or its price has reached the cap."""
 
@@ -56,7 +63,7 @@ def once(
     look: Callable[[], Listing[T]],
     ours: Callable[[T], bool],
     clock: Clock,
-    refused_by: Callable[[StacksError], StacksError | None] = lambda _error: None,
+    final_error: Callable[[StacksError], StacksError | None] = lambda _error: None,
     pauses: Sequence[float] = PAUSES,
 ) -> T:
     """
@@ -74,7 +81,7 @@ def once(
         look: Lists the resources that exist now.
         ours: Whether a new resource is the one that was requested.
         clock: Time.
-        refused_by: For an error after which the request must not be sent again although its outcome is unknown: the
+        final_error: For an error after which the request must not be sent again although its outcome is unknown: the
             error to raise if two lists, with a pause between them, show no new resource. `None` for all other errors.
         pauses: Seconds before the list that follows each attempt with an unknown outcome; one attempt for each.
 
@@ -84,34 +91,34 @@ def once(
     """
     assumed = before is not None and not isinstance(before, Listing)
     former = look() if before is None else Listing(before)
-    _refuse(call.what, former, taken)
-    known = {thing.id for thing in former}
+    _check_absence(call.what, former, taken)
+    known = {row.id for row in former}
 
     def appeared() -> T | None:
         listed = look()
-        new = [thing for thing in listed if thing.id not in known]
+        new = [row for row in listed if row.id not in known]
         # A row that could be read only in part may match, or not match, by mistake.
-        found = next((thing for thing in new if thing.id not in listed.damaged and ours(thing)), None)
-        damaged = any(thing.id in listed.damaged for thing in new)
-        if former.gap is not None or (found is None and damaged):
+        created = next((row for row in new if row.id not in listed.damaged and ours(row)), None)
+        damaged = any(row.id in listed.damaged for row in new)
+        if former.gap is not None or (created is None and damaged):
             msg = f"{call.what}: the list cannot be read in full, so it does not show the result"
             raise UnreadableAnswerError(msg, status=200)
-        if found is None:
+        if created is None:
             listed.require_complete()
-        return found
+        return created
 
     def resolve(error: StacksError, rest: Sequence[float]) -> T | None:
         """Return the resource that the request created in spite of this error; `None` if it may be sent again."""
-        refusal = refused_by(error)
-        if refusal is None:
+        final = final_error(error)
+        if final is None:
             # A success without an id was carried out. Any other request may still be in progress; it is sent again
             # if the list shows no new resource.
             done = isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS
             return _find(appeared, error, rest, clock, done=done)
-        found = _find(appeared, error, pauses, clock, done=True, looks=2)
-        if found is None:
-            raise refusal from None
-        return found
+        created = _find(appeared, error, pauses, clock, done=True, looks=2)
+        if created is None:
+            raise final from None
+        return created
 
     doubt: StacksError | None = None
     for attempt in range(len(pauses)):
@@ -123,28 +130,28 @@ def once(
         except StacksError as error:
             if in_doubt(error):
                 doubt = error
-                found = resolve(error, rest)
+                created = resolve(error, rest)
             elif doubt is None:
                 if isinstance(error, (BadRequestError, ConflictError)) and taken is not None:
                     # Another client may have created the resource before the list was read.
                     with contextlib.suppress(*CALL_ERRORS):
-                        _refuse(call.what, look(), taken)
+                        _check_absence(call.what, look(), taken)
                 raise
             else:
                 # It was refused, perhaps because an earlier attempt was carried out, or the pulse ended it.
                 done = isinstance(error, _OWN_EFFECT) or not isinstance(error, CALL_ERRORS)
-                found = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
-                if found is None and assumed and isinstance(error, CALL_ERRORS):
+                created = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
+                if created is None and assumed and isinstance(error, CALL_ERRORS):
                     raise _unknown(doubt) from None
-                if found is None:
+                if created is None:
                     raise
-        if found is not None:
-            return found
+        if created is not None:
+            return created
     raise doubt or AssertionError
 
 
-def _refuse(what: str, things: Listing[T], taken: Callable[[T], bool] | None) -> None:
-    existing = None if taken is None else next(filter(taken, things), None)
+def _check_absence(what: str, rows: Listing[T], taken: Callable[[T], bool] | None) -> None:
+    existing = None if taken is None else next(filter(taken, rows), None)
     if existing is not None:
         msg = f"{what}: it already exists (id {existing.id}); take it over, or remove it first"
         raise ExistsError(scrub(msg), existing=existing) from None
@@ -175,12 +182,51 @@ def _find(
         for pause in (0.0, *pauses) if done else pauses:
             sleep_with_pulse(pause, clock)
             try:
-                found = appeared()
+                created = appeared()
             except CALL_ERRORS:
                 continue
             looked += 1
-            if found is not None or not done:
-                return found
+            if created is not None or not done:
+                return created
     if looked >= looks:
         return None
     raise _unknown(doubt) from None
+
+
+def may_be_done(error: StacksError) -> bool:
+    """Whether the call that ended with this error may have been carried out, by any of its attempts."""
+    return in_doubt(error) or (isinstance(error, ApiError) and error.after_doubt)
+
+
+def settle(send: Handler, call: Call[R], look: Callable[[StacksError], R | None]) -> R:
+    """
+    Send a call. If it is refused, or its outcome is unknown, look at the state and return that result.
+
+    Args:
+        send: The chain.
+        call: What to send.
+        look: Gets the error. Returns the call's result if the state is the requested one, otherwise `None` or false.
+
+    Raises:
+        StacksError: The error of the call, if the state is not the requested one or cannot be read.
+    """
+    try:
+        return send(call)
+    except CALL_ERRORS as error:
+        if not may_be_done(error) and not isinstance(error, _REFUSALS):
+            raise
+        result = None
+        with shielded():
+            try:
+                result = look(error)
+            except CALL_ERRORS:
+                if not may_be_done(error):
+                    raise error from None
+                msg = (
+                    f"{error.reason}; the look for its result failed too, so the outcome of the request is unknown: "
+                    "look in the STACKS dashboard"
+                )
+                raise replace(error, message=msg, code="outcome-unknown") from None
+        if not result:
+            raise
+        return result

@@ -12,19 +12,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
-from stacks_pulumi.api._call import Answer, Call, Scope, path
+from stacks_pulumi.api._bodies import done
+from stacks_pulumi.api._call import Answer, Call, call_to
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._lenient import done
-from stacks_pulumi.api._rate_headers import Rates, rates, server_time
+from stacks_pulumi.api._limiter import Rates, rates, server_time
 from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
+from stacks_pulumi.endpoints import SCOPES, Scope
 from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
 
-__all__ = ["ALL_SCOPES", "Look", "Scopes", "look", "probe_scopes"]
-
-ALL_SCOPES: Final = (Scope.READ, Scope.CREATE, Scope.MANAGE, Scope.DELETE)
-"""Every scope, in the guide's order."""
+__all__ = ["Look", "Scopes", "look", "probe_scopes"]
 
 _JUDGED: Final = frozenset({400, 402, 404, 409, 422})
 """Statuses that only a key with the scope gets: the API accepted the key and refused the request's content."""
@@ -67,7 +65,7 @@ class Scopes:
     def told_by(cls, error: MissingScopeError) -> Scopes:
         """Return the scopes in a 403: the missing one, and usually all that the key has."""
         held = frozenset(error.key_scopes)
-        others = frozenset(ALL_SCOPES) - held if held else frozenset()
+        others = frozenset(SCOPES) - held if held else frozenset()
         return cls(held, others | {error.required_scope})
 
 
@@ -99,66 +97,41 @@ def probe_scopes(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Scop
         ConfigError: No key is configured.
     """
     wire = _Wire(settings, clock)
-    found = Scopes()
+    scopes = Scopes()
     try:
         for call in _probes():
-            found = _combined(found, call, wire)
-            if found.held | found.lacking >= {Scope.CREATE, Scope.MANAGE, Scope.DELETE}:
+            scopes = _combined(scopes, call, wire)
+            if scopes.held | scopes.lacking >= {Scope.CREATE, Scope.MANAGE, Scope.DELETE}:
                 break
     finally:
         wire.close()
-    return found
+    return scopes
 
 
 def _probes() -> tuple[Call[Any], ...]:
     # This id cannot exist: a container's name never has two hyphens in a row, and the end is random.
     nothing = f"stacks-pulumi--doctor--{secrets.token_hex(16)}"
     return (
-        Call(
-            "containers.create",
-            "ask for a container without a name",
-            "POST",
-            path("containers"),
-            Scope.CREATE,
-            done,
-            json={},
-            fixed=True,
-        ),
-        Call(
-            "connections.delete",
-            "delete a connection that does not exist",
-            "DELETE",
-            path("containers", "connections", nothing),
-            Scope.MANAGE,
-            done,
-            text=True,
-        ),
-        Call(
-            "containers.delete",
-            "delete a container that does not exist",
-            "DELETE",
-            path("containers", nothing),
-            Scope.DELETE,
-            done,
-            text=True,
-        ),
+        call_to("containers.create", parse=done, words={"name": ""}, json={}),
+        call_to("connections.delete", nothing, parse=done),
+        call_to("containers.delete", nothing, parse=done),
     )
 
 
-def _combined(found: Scopes, call: Call[Any], wire: _Wire) -> Scopes:
-    cap = found.cap
+def _combined(scopes: Scopes, call: Call[Any], wire: _Wire) -> Scopes:
+    cap = scopes.cap
     try:
         wire.handle(call)
     except MissingScopeError as error:
         told = Scopes.told_by(error)
-        return Scopes(found.held | told.held, found.lacking | told.lacking, cap)
+        return Scopes(scopes.held | told.held, scopes.lacking | told.lacking, cap)
     except StacksError as error:
         status = getattr(error, "status", 0)
         # The API has this path, so another server sent the 404.
-        if status not in _JUDGED or (call.fixed and status == 404):
-            return found
+        if status not in _JUDGED or (call.endpoint.is_fixed and status == 404):
+            return scopes
         cap = error if isinstance(error, SpendingCapError) else cap
-    return Scopes(found.held | {call.scope}, found.lacking, cap)
+    return Scopes(scopes.held | {call.endpoint.scope}, scopes.lacking, cap)
 
 
 class _Wire:

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api._call import Call, Handler, Scope, path
-from stacks_pulumi.api._lenient import done, item, items, text_of
-from stacks_pulumi.api._scrub import scrub
-from stacks_pulumi.api._settle import settle
+from stacks_pulumi.api._bodies import done, item, items, scrub, text_of
+from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api.models import Listing, VpnClient
-from stacks_pulumi.api.once import once
+from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.errors import StacksError
 
 __all__ = ["VpnClientsApi"]
@@ -29,13 +27,10 @@ class VpnClientsApi:
     def list(self, container_id: str) -> Listing[VpnClient]:
         """Return all clients of a VPN container (guide, "List VPN Clients")."""
         return self._send(
-            Call(
+            call_to(
                 "vpn_clients.list",
-                f"list the VPN clients of container {container_id}",
-                "GET",
-                path("containers", container_id, "vpn-clients"),
-                Scope.READ,
-                lambda body: items(VpnClient, body, "clients", "vpn_clients", bare=("name",)),
+                container_id,
+                parse=lambda body: items(VpnClient, body, "clients", "vpn_clients", bare=("name",)),
             )
         )
 
@@ -52,13 +47,11 @@ class VpnClientsApi:
             ExistsError: The container already had a client of that name. Names are not case-sensitive.
             BadRequestError: The API refuses the name.
         """
-        call = Call(
+        call = call_to(
             "vpn_clients.add",
-            f'add the VPN client "{scrub(name, 80)}" to container {container_id}',
-            "POST",
-            path("containers", container_id, "vpn-clients"),
-            Scope.MANAGE,
-            lambda body: item(VpnClient, body, "client", "vpn_client"),
+            container_id,
+            parse=lambda body: item(VpnClient, body, "client", "vpn_client"),
+            words={"name": scrub(name, 80)},
             json={"name": name},
         )
         return once(
@@ -74,15 +67,12 @@ class VpnClientsApi:
     def config(self, container_id: str, name: str = "default") -> str:
         """Return a client's WireGuard configuration with its private key; secret (guide, "Download VPN Config")."""
         return self._send(
-            Call(
+            call_to(
                 "vpn_clients.config",
-                f'download the configuration of the VPN client "{scrub(name, 80)}" of container {container_id}',
-                "GET",
-                path("containers", container_id, "vpn-config"),
-                Scope.READ,
-                text_of,
+                container_id,
+                parse=text_of,
+                words={"name": scrub(name, 80)},
                 query={"client": name},
-                text=True,
             )
         )
 
@@ -93,15 +83,8 @@ class VpnClientsApi:
         Raises:
             NotFoundError: The client did not exist when this was called.
         """
-        call = Call(
-            "vpn_clients.remove",
-            f'remove the VPN client "{scrub(name, 80)}" of container {container_id}',
-            "DELETE",
-            path("containers", container_id, "vpn-clients", name),
-            Scope.MANAGE,
-            done,
-            text=True,
-        )
+        shown = {"client_name": scrub(name, 80)}
+        call = call_to("vpn_clients.remove", container_id, name, parse=done, words=shown)
 
         def is_gone(_error: StacksError) -> bool:
             return self.list(container_id).find(lambda client: same_name(client.name, name)) is None

@@ -8,7 +8,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from stacks_pulumi.api.models.container import SETTLED_STATUSES
+from stacks_pulumi.api.models import SETTLED_STATUSES
 
 __all__ = ["BACKED_UP", "CREATED", "GONE", "SETTLED", "STARTED", "STOPPED", "Wait", "WaitVerdict", "verdict"]
 

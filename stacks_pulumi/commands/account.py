@@ -8,16 +8,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._refuse import refuse
+from stacks_pulumi.commands._shared import Command, report_error
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
+    from stacks_pulumi.account.findings import AccountResult
     from stacks_pulumi.account.reconcile import Reconciliation
-    from stacks_pulumi.account.render import View
+    from stacks_pulumi.reports import Document
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["COMMANDS", "add_arguments", "run"]
 
-HELP: Final = "show which stack owns each object of the account, and which objects no stack owns"
+_HELP: Final = "show which stack owns each object of the account, and which objects no stack owns"
 
 _EXIT_CODES: Final = """\
 exit codes:
@@ -30,8 +31,7 @@ _FINDINGS: Final = ("orphans", "double", "missing")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
-    from stacks_pulumi.cost.limit_options import add_limits  # noqa: PLC0415  (other commands do not need it)
+    from stacks_pulumi.cost.report import add_limits  # noqa: PLC0415  (other commands do not need it)
 
     parser.description = (
         "Compare the account (STACKS_API_KEY) with every stack of the Pulumi backend, or with exports. Nothing is "
@@ -80,51 +80,48 @@ def _findings(text: str) -> tuple[str, ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code is one of those that `--help` lists."""
-    from stacks_pulumi.account.account_json import document  # noqa: PLC0415  (only this command needs it)
-    from stacks_pulumi.account.render import markdown, table  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost.snapshot import encoded, write_snapshot  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.findings import document_of  # noqa: PLC0415  (only this command needs it)
+    from stacks_pulumi.cost.live import write_snapshot  # noqa: PLC0415  (as above)
 
     try:
-        view = _view(options)
-        data = document(
-            view.account,
-            report=view.report,
-            verdicts=view.verdicts,
-            failed=view.failed,
-            children=options.children,
-        )
+        result = _result(options)
+        document = document_of(result)
         if options.save is not None:
-            write_snapshot(Path(options.save), data)
+            write_snapshot(Path(options.save), document.data)
     except StacksError as error:
-        return refuse("account", error)
-    text = encoded(data).decode() if options.json else markdown(view) if options.markdown else table(view)
-    sys.stdout.write(text)
-    if not view.account.complete:
+        return report_error("account", error)
+    sys.stdout.write(_shown(document, options))
+    if not result.account.complete:
         # The report contains it too, but its output may go to a pipe.
         sys.stderr.write("stacks-pulumi account: not everything could be read, so the report is incomplete\n")
-        return 1
-    blocked = any(not verdict.passed and verdict.limit.block for _, verdict in view.verdicts)
-    return 2 if view.failed or blocked else 0
+    return result.exit_code
 
 
-def _view(options: argparse.Namespace) -> View:
-    from stacks_pulumi import _cap_record, catalog, config  # noqa: PLC0415  (as above)
+def _shown(document: Document, options: argparse.Namespace) -> str:
+    from stacks_pulumi.reports.writers import as_json, markdown, plain  # noqa: PLC0415  (only this command needs it)
+
+    if options.json:
+        return as_json(document.data)
+    return markdown(document) if options.markdown else plain(document)
+
+
+def _result(options: argparse.Namespace) -> AccountResult:
+    from stacks_pulumi import catalog, config  # noqa: PLC0415  (as above)
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.account_json import entries  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.children import with_children  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.findings import AccountResult  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.read import belongings, confirm_missing, connected  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.reconcile import Place, reconcile  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.render import View  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost import live, snapshot  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost.limit_options import limits_of  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.reconcile import ThisAccount, reconcile, with_children  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost import live as snapshot  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.report import limits_of  # noqa: PLC0415  (as above)
 
-    wanted = [] if options.budgets is None else list(budgets.read_budgets(Path(options.budgets)))
+    limits = [] if options.budgets is None else list(budgets.read_budgets(Path(options.budgets)))
     own = limits_of(options)
     if own:
-        wanted.insert(0, budgets.Budget("the account", own))
+        limits.insert(0, budgets.Budget("the account", own))
     before = None if options.compare_to is None else snapshot.read_snapshot(Path(options.compare_to))
     settings = config.load()
-    fingerprint = _cap_record.fingerprint(settings.base_url, settings.api_key)
+    fingerprint = settings.fingerprint
     with connected() as (client, stop):
         monthly, notes = live.prices(client) if options.live_prices else (catalog.monthly_price, ())
         if options.state:
@@ -136,22 +133,23 @@ def _view(options: argparse.Namespace) -> View:
         containers = live.listed(client)
         has = belongings(client, containers, stop) if options.children else None
         stacks = backend.caught_up(stacks)
+        this = ThisAccount(containers, settings.base_url, fingerprint)
         account = reconcile(
             [(container, live.item_of(container, monthly)) for container in containers],
             stacks,
-            base_url=settings.base_url,
-            fingerprint=fingerprint,
+            this,
             taken_at=snapshot.now(),
         )
-        confirm_missing(client, account)
+        confirm_missing(client, account.not_listed)
         if has is not None:
-            account = with_children(account, has, stacks, Place(containers, settings.base_url, fingerprint))
+            account = with_children(account, has, stacks, this)
     account = dataclasses.replace(account, notes=(*account.notes, *notes, _may_be_owned(account)))
-    now = snapshot.Snapshot(account.taken_at, account.base_url, entries(account))
-    report = None if before is None else snapshot.compare(before, now)
+    report = None if before is None else snapshot.compare(before, account.snapshot)
     tagged = _no_tags if options.state else backend.tagged
-    verdicts = budgets.judged(account, wanted, now.containers, before, tagged)
-    return View(account, report, verdicts, tuple(_failed(account, options.fail_on)))
+    verdicts = budgets.judged(account, limits, before, tagged)
+    return AccountResult(
+        account, report, verdicts, tuple(_failed(account, options.fail_on)), children=options.children
+    )
 
 
 def _may_be_owned(account: Reconciliation) -> str:
@@ -162,7 +160,7 @@ def _may_be_owned(account: Reconciliation) -> str:
 
 
 def _no_tags(name: str, value: str) -> frozenset[str]:
-    from stacks_pulumi.cost.documents import InputError  # noqa: PLC0415  (as above)
+    from stacks_pulumi._pulumi_cli import InputError  # noqa: PLC0415  (as above)
 
     raise InputError(
         f"an export does not have the stack's tags, so a budget cannot be chosen by {name}={value}: leave --state out, "
@@ -174,7 +172,7 @@ def _no_tags(name: str, value: str) -> frozenset[str]:
 def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
 
-    ownerships = [one.ownership for one in account.found]
+    ownerships = [one.ownership for one in account.containers]
     ownerships += [child.ownership for child in account.children()]
     orphans = sum(one in {"orphan", "interrupted"} for one in ownerships)
     double = ownerships.count("double")
@@ -187,3 +185,6 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
         ),
     }
     return [texts[word][1] for word in _FINDINGS if word in fail_on and texts[word][0]]
+
+
+COMMANDS = {"account": Command(_HELP, add_arguments, run)}

@@ -1,4 +1,4 @@
-"""`stacks-pulumi cost`."""
+"""`stacks-pulumi cost`: price a preview, a stack or the account, and compare it with limits."""
 
 from __future__ import annotations
 
@@ -11,23 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from stacks_pulumi import catalog, config
-from stacks_pulumi.commands._refuse import refuse
+from stacks_pulumi._pulumi_cli import InputError, read_file
+from stacks_pulumi.commands._shared import Command, report_error
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.documents import InputError, read_file
-from stacks_pulumi.cost.limit_options import add_limits, limits_of
-from stacks_pulumi.cost.limits import CostLimit, judge
-from stacks_pulumi.cost.month import rest_of_month
-from stacks_pulumi.cost.render.shared_text import CostResult
-from stacks_pulumi.cost.report import Report
+from stacks_pulumi.cost.report import CostLimit, Report, add_limits, judge, limits_of, rest_of_month
+from stacks_pulumi.cost.result import CostResult, document_of
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.pricing.prices import MonthlyPrice
+from stacks_pulumi.pricing.money import MonthlyPrice
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
+    from stacks_pulumi.reports import Document
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["COMMANDS", "add_arguments", "run"]
 
-HELP: Final = "show what a change will cost, and what a stack or the account costs now"
+_HELP: Final = "show what a change will cost, and what a stack or the account costs now"
 
 _EXIT_CODES: Final = """\
 exit codes:
@@ -41,7 +39,6 @@ _PLATFORMS: Final = ("github", "gitlab")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.description = "Price a preview, a stack or the account, and compare it with limits."
     parser.epilog = _EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -87,13 +84,13 @@ def run(options: argparse.Namespace) -> int:
             raise InputError("more than one file is given: pass only one", code="invalid-argument")
         options.input = options.input[0] if options.input else "-"
         report = _report(options)
-        _refuse_increase(limits, report)
+        _check_increase_limits(limits, report)
     except (StacksError, OSError) as error:
-        return refuse("cost", error)
+        return report_error("cost", error)
     now = datetime.datetime.now(datetime.timezone.utc)
     rest = rest_of_month(now) if options.rest_of_month else None
     result = CostResult(report, judge(report, limits), rest, options.strict)
-    sys.stdout.write(_rendered(result, options, sys.stdout))
+    sys.stdout.write(_shown(document_of(result), options, sys.stdout))
     return result.exit_code
 
 
@@ -108,7 +105,7 @@ def _comment(words: list[str]) -> int:
     return 0
 
 
-def _refuse_increase(limits: tuple[CostLimit, ...], report: Report) -> None:
+def _check_increase_limits(limits: tuple[CostLimit, ...], report: Report) -> None:
     """Reject a limit on an increase for an input without an increase, which would be within every such limit."""
     limit = next((limit for limit in limits if limit.measure != "total"), None)
     if limit is not None and not report.compares:
@@ -148,14 +145,13 @@ def _report(options: argparse.Namespace) -> Report:
 
 def _account(client: StacksClient, monthly: MonthlyPrice, options: argparse.Namespace) -> Report:
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost.snapshot import compare, read_snapshot, write_snapshot  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost import live as snapshot  # noqa: PLC0415  (as above)
 
-    before = None if options.compare_to is None else read_snapshot(Path(options.compare_to))
-    containers = live.listed(client)
-    taken = live.snapshot_of(containers, monthly, config.load().base_url)
-    report = live.report_on(containers, monthly) if before is None else compare(before, taken)
+    before = None if options.compare_to is None else snapshot.read_snapshot(Path(options.compare_to))
+    now = live.snapshot_of(live.listed(client), monthly, config.load().base_url)
+    report = snapshot.report_on(now.containers) if before is None else snapshot.compare(before, now)
     if options.save is not None:
-        write_snapshot(Path(options.save), taken.describe())
+        snapshot.write_snapshot(Path(options.save), now.describe())
     return report
 
 
@@ -169,21 +165,22 @@ def _read(name: str) -> bytes:
     return sys.stdin.buffer.read()
 
 
-def _rendered(result: CostResult, options: argparse.Namespace, out: TextIO) -> str:
-    if options.format == "json":
-        from stacks_pulumi.cost.render.json_report import document  # noqa: PLC0415  (one of them is needed)
-
-        return document(result)
-    if options.format == "junit":
-        from stacks_pulumi.cost.render.junit import junit  # noqa: PLC0415  (as above)
-
-        return junit(result)
+def _shown(document: Document, options: argparse.Namespace, out: TextIO) -> str:
     if options.format == "markdown":
-        from stacks_pulumi.cost.render.markdown import markdown  # noqa: PLC0415  (as above)
+        from stacks_pulumi.reports.writers import comment  # noqa: PLC0415  (one of them is needed)
 
-        return markdown(result, options.name)
-    from stacks_pulumi.cost.render.table import plain, rich_text  # noqa: PLC0415  (as above)
+        return comment(document, options.name)
+    if options.format in {"json", "junit"}:
+        from stacks_pulumi.reports.writers import as_json, as_junit  # noqa: PLC0415  (as above)
+
+        return (
+            as_json(document.data) if options.format == "json" else as_junit(document, "stacks-pulumi cost")
+        )
+    from stacks_pulumi.reports.writers import plain, rich_text  # noqa: PLC0415  (as above)
 
     if not out.isatty():
-        return plain(result)
-    return rich_text(result, width=shutil.get_terminal_size().columns, color=True) or plain(result)
+        return plain(document)
+    return rich_text(document, width=shutil.get_terminal_size().columns, color=True) or plain(document)
+
+
+COMMANDS = {"cost": Command(_HELP, add_arguments, run)}

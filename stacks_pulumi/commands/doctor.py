@@ -11,16 +11,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._refuse import not_a_folder, refuse
+from stacks_pulumi.commands._shared import Command, not_a_folder, report_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stacks_pulumi.account.doctor.diagnosis import Diagnosis, Level
+    from stacks_pulumi.account.doctor_facts import Diagnosis, Level
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["COMMANDS", "add_arguments", "run"]
 
-HELP: Final = "find out what prevents an `up`, and how to fix it"
+_HELP: Final = "find out what prevents an `up`, and how to fix it"
 
 _EXIT_CODES: Final = """\
 levels:
@@ -39,8 +39,9 @@ exit codes:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.description = (
-        "Check the engine, the SDK, the stack's settings, the API key and the policy packs. Each check prints one line "
-        "with the fix. Nothing is changed; the only API request is one list of the containers."
+        "Check the stack's settings and the API key, and preview the stack, which runs the program, without the "
+        "variables STACKS_*. Each check prints one line with the fix. Nothing is changed; apart from the preview, the "
+        "only API request is one list of the containers."
     )
     parser.epilog = _EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -53,7 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="a policy pack that has to load; may be repeated. Packs in the project's folder are checked as well",
+        help="a policy pack that the preview starts; may be repeated",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=120,
+        metavar="S",
+        help="seconds after which the preview is ended (default: 120)",
     )
     parser.add_argument(
         "--probe-scopes",
@@ -64,28 +72,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def _seconds(text: str) -> int:
+    from stacks_pulumi.account.doctor_facts import LONGEST_PREVIEW  # noqa: PLC0415  (not to list the commands)
+
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LONGEST_PREVIEW):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to {LONGEST_PREVIEW}")
+    return int(text)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the checks, and print each result as soon as it is known."""
-    from stacks_pulumi.account.doctor import Facts, diagnose  # noqa: PLC0415  (other commands need none of it)
+    from stacks_pulumi.account.doctor_checks import diagnose  # noqa: PLC0415  (other commands need none of it)
+    from stacks_pulumi.account.doctor_facts import Facts  # noqa: PLC0415  (as above)
 
     folder = Path(arguments.cwd)
     if not folder.is_dir():
-        return refuse("doctor", not_a_folder(folder), exit_code=2)
+        return report_error("doctor", not_a_folder(folder), exit_code=2)
     facts = Facts(
         folder.resolve(),
         os.environ,
         arguments.stack,
         tuple(Path(one).resolve() for one in arguments.policy_pack),
         arguments.probe_scopes,
+        arguments.timeout,
     )
-    found = []
+    findings = []
     for finding in diagnose(facts):
-        found.append(finding)
+        findings.append(finding)
         if not arguments.json:
             sys.stdout.write(f"{_line(finding)}\n")
             sys.stdout.flush()
-    failed = any(finding.level == "problem" for finding in found)
-    sys.stdout.write(_as_json(found) if arguments.json else f"\n{_summary(found)}\n")
+    failed = any(finding.level == "problem" for finding in findings)
+    sys.stdout.write(_as_json(findings) if arguments.json else f"\n{_summary(findings)}\n")
     return int(failed)
 
 
@@ -95,11 +113,13 @@ def _line(finding: Diagnosis) -> str:
     return " ".join(f"{finding.level:<8} {finding.check:<12}{finding.text}{fix}".splitlines())
 
 
-def _summary(found: Sequence[Diagnosis]) -> str:
-    counts = Counter(finding.level for finding in found)
+def _summary(findings: Sequence[Diagnosis]) -> str:
+    counts = Counter(finding.level for finding in findings)
     parts = [_plural(counts[level], name) for level, name in _COUNTED if counts[level]]
-    told = ", ".join(parts) or "Everything is in order"
-    return f"{told}. {'An `up` fails.' if counts['problem'] else 'Nothing was found that prevents an `up`.'}"
+    counted = ", ".join(parts) or "Everything is in order"
+    return (
+        f"{counted}. {'An `up` fails.' if counts['problem'] else 'Nothing was found that prevents an `up`.'}"
+    )
 
 
 _COUNTED: Final[tuple[tuple[Level, str], ...]] = (
@@ -114,7 +134,10 @@ def _plural(number: int, name: str) -> str:
     return f"{number} {name}" if number == 1 else f"{number} {first}s {rest}".rstrip()
 
 
-def _as_json(found: Sequence[Diagnosis]) -> str:
-    failed = any(finding.level == "problem" for finding in found)
-    document = {"ok": not failed, "checks": [asdict(finding) for finding in found]}
+def _as_json(findings: Sequence[Diagnosis]) -> str:
+    failed = any(finding.level == "problem" for finding in findings)
+    document = {"ok": not failed, "checks": [asdict(finding) for finding in findings]}
     return json.dumps(document, indent=2) + "\n"
+
+
+COMMANDS = {"doctor": Command(_HELP, add_arguments, run)}

@@ -13,17 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from stacks_pulumi.commands._refuse import one_line
+from stacks_pulumi.commands._shared import Command, one_line
 from stacks_pulumi.config import check_api_key
-from stacks_pulumi.error_codes import with_code
-from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.errors import ConfigError, with_code
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from stacks_pulumi.emulator import Emulator
 
-HELP = "serve an emulated STACKS API on this machine"
+_HELP = "serve an emulated STACKS API on this machine"
 
 DEFAULT_PORT = 7822
 """The default port: STAC on the keys of a phone."""
@@ -38,7 +37,7 @@ _UNLIMITED = 6000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
+    """Add the options: where it listens, what it begins with, and how slow and strict it is."""
     parser.description = (
         "Serve an emulated STACKS API on this machine until the command is interrupted. "
         "Nothing is billed and no account is needed. The page at / shows its containers."
@@ -172,9 +171,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.env_file is not None:
             _write_environment(Path(arguments.env_file), server)
     except (ValueError, emulator.PortTakenError, emulator.StateFileError) as exc:
-        return _refuse(str(exc))
+        return _fail(str(exc))
     except OSError as exc:
-        return _refuse(f"{exc.filename}: {exc.strerror}")
+        return _fail(f"{exc.filename}: {exc.strerror}")
     if server.control_token is not None and not arguments.json:
         _say(_WARNING.format(host=arguments.host))
     _say(_as_json(server) if arguments.json else _greeting(server, arguments.rate_limit))
@@ -182,7 +181,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         server.stop()
     except emulator.StateFileError as exc:
-        return _refuse(str(exc))
+        return _fail(str(exc))
     if not deserted.is_set() and not arguments.json:
         _say(f"\nStopped after {server.calls()} requests.")
     return 0
@@ -211,7 +210,7 @@ def _checked(key: str) -> str:
 
 
 def _load(server: Emulator, file: str) -> None:
-    from stacks_pulumi.emulator.refusals import Refusal  # noqa: PLC0415  (its packages come with an extra)
+    from stacks_pulumi.emulator.answers import Refusal  # noqa: PLC0415  (its packages come with an extra)
 
     try:
         data = json.loads(Path(file).read_bytes())
@@ -237,10 +236,10 @@ def _page(server: Emulator) -> str:
 
 
 def _as_json(server: Emulator) -> str:
-    told = {"url": server.url, "key": server.key, "page": _page(server)}
+    fields = {"url": server.url, "key": server.key, "page": _page(server)}
     if server.control_token is not None:
-        told["control_token"] = server.control_token
-    return json.dumps(told)
+        fields["control_token"] = server.control_token
+    return json.dumps(fields)
 
 
 def _greeting(server: Emulator, rate_limit: int | None) -> str:
@@ -313,7 +312,8 @@ def _dollars(text: str) -> Decimal | None:
     return value
 
 
-def _refuse(text: str) -> int:
+def _fail(text: str) -> int:
+    """Print why it cannot go on, and return the exit code."""
     sys.stderr.write(f"stacks-pulumi emulator: {with_code(one_line(text), 'emulator-start')}\n")
     return 2
 
@@ -321,3 +321,6 @@ def _refuse(text: str) -> int:
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+COMMANDS = {"emulator": Command(_HELP, add_arguments, run)}

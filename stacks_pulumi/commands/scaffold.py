@@ -9,24 +9,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._refuse import refuse
+from stacks_pulumi.commands._shared import Command, report_error
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
-    from stacks_pulumi.account.scaffold.plan import ScaffoldPlan
+    from stacks_pulumi.account.takeover import ScaffoldPlan
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["COMMANDS", "add_arguments", "run"]
 
-HELP: Final = "write a program that takes over the containers of an account"
+_HELP: Final = "write a program that takes over the containers of an account"
 
 _LANGUAGES: Final = ("python", "yaml")
 _PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.description = (
         "Read the account (STACKS_API_KEY) and write a Pulumi program that adopts its containers and their child "
         "resources. Neither this command nor the first `pulumi up` of the program changes the account."
@@ -83,21 +82,27 @@ def run(options: argparse.Namespace) -> int:
     try:
         _write(options)
     except StacksError as error:
-        return refuse("scaffold", error)
+        return report_error("scaffold", error)
     return 0
 
 
 def _write(options: argparse.Namespace) -> None:
     from stacks_pulumi import config  # noqa: PLC0415  (only this command needs it)
     from stacks_pulumi.account.read import belongings, connected  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.scaffold.languages import FILES, files  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.scaffold.plan import chosen, plan  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.scaffold.write import project_name, refuse_to_overwrite, write  # noqa: PLC0415
+    from stacks_pulumi.account.takeover import (  # noqa: PLC0415  (as above)  # noqa: PLC0415  (as above)
+        FILES,
+        check_overwrites_nothing,
+        chosen,
+        files,
+        plan,
+        project_name,
+        write,
+    )
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
 
     folder: Path = options.out
     # Checked first, because reading the account may take minutes.
-    refuse_to_overwrite(folder, FILES[options.language])
+    check_overwrites_nothing(folder, FILES[options.language])
     with connected() as (client, stop):
         everything = [_complete(client, container) for container in live.listed(client)]
         containers = chosen(everything, options.include, options.exclude)
@@ -126,8 +131,8 @@ def _nothing_chosen(number: int) -> str:
 
 
 def _report(folder: Path, program: ScaffoldPlan, names: list[str]) -> str:
-    from stacks_pulumi.cost.render.shared_text import clean  # noqa: PLC0415  (as above)
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
+    from stacks_pulumi.reports import clean  # noqa: PLC0415  (as above)
 
     kinds = ", ".join(f"{number} {kind}" for kind, number in program.counts.items())
     lines = [f"Wrote {', '.join(names)} to {folder}: {count(len(program.declared), 'resource')} ({kinds})."]
@@ -146,3 +151,6 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str]) -> str:
         "  pulumi preview   # is empty",
     ]
     return "\n".join(lines) + "\n"
+
+
+COMMANDS = {"scaffold": Command(_HELP, add_arguments, run)}

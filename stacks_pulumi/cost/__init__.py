@@ -1,5 +1,11 @@
 """
-Computes what a change will cost, and what a stack or an account costs now.
+What will a change cost, and what does a stack or an account cost now?
 
 The command `stacks-pulumi cost` uses it; `docs/cost.md` describes it. Importing this package imports no other module.
+
+- `build`: What does a preview or a stack cost?
+- `live`: What does the account cost now, and what has changed since a snapshot?
+- `report`: What does a report on costs consist of, and which limits does it exceed?
+- `result`: What does the command show, and with which code does it end?
+- `comment`: How does a report become a comment on a pull request?
 """

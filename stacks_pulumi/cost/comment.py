@@ -1,5 +1,5 @@
 """
-Posts a comment on a pull request or merge request, or replaces the comment of the previous run.
+How does a report become a comment on a pull request or merge request, in place of that of the previous run?
 
 All settings come from the variables that the CI sets. The token is sent only to the API that they name: redirects are
 not followed.
@@ -18,8 +18,7 @@ from typing import Any, ClassVar, Final
 
 import requests
 
-from stacks_pulumi.error_codes import ErrorCode
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.errors import ErrorCode, StacksError
 
 __all__ = ["PLATFORMS", "CommentError", "post"]
 
@@ -74,7 +73,7 @@ class _Platform(ABC):
         """The path of one comment."""
 
     @abstractmethod
-    def is_ours(self, found: Mapping[str, Any]) -> bool:
+    def is_ours(self, row: Mapping[str, Any]) -> bool:
         """Whether this command wrote a comment that begins with the marker, and not a person who copied one."""
 
     def variable(self, *names: str) -> str:
@@ -92,9 +91,9 @@ class _Platform(ABC):
 
     def find(self, marker: str) -> int | None:
         """Return the id of this command's comment with this marker."""
-        for found in self._list():
-            if str(found.get("body", "")).startswith(marker) and self.is_ours(found):
-                return int(found["id"])
+        for row in self._list():
+            if str(row.get("body", "")).startswith(marker) and self.is_ours(row):
+                return int(row["id"])
         return None
 
     def _list(self) -> Iterator[Mapping[str, Any]]:
@@ -152,8 +151,8 @@ class _GitHub(_Platform):
     def comment(self, id_: int) -> str:
         return f"/repos/{self.variable('GITHUB_REPOSITORY')}/issues/comments/{id_}"
 
-    def is_ours(self, found: Mapping[str, Any]) -> bool:
-        return bool((found.get("user") or {}).get("type") == "Bot")
+    def is_ours(self, row: Mapping[str, Any]) -> bool:
+        return bool((row.get("user") or {}).get("type") == "Bot")
 
     def _number(self) -> int:
         ref = re.fullmatch(r"refs/pull/(\d+)/\w+", self._env.get("GITHUB_REF", ""))
@@ -185,9 +184,9 @@ class _GitLab(_Platform):
     def comment(self, id_: int) -> str:
         return f"{self.comments()}/{id_}"
 
-    def is_ours(self, found: Mapping[str, Any]) -> bool:
+    def is_ours(self, row: Mapping[str, Any]) -> bool:
         me = self.call("GET", "/user")
-        return bool((found.get("author") or {}).get("id") == me["id"])
+        return bool((row.get("author") or {}).get("id") == me["id"])
 
 
 PLATFORMS: Final[dict[str, type[_Platform]]] = {"github": _GitHub, "gitlab": _GitLab}
@@ -213,13 +212,13 @@ def post(platform: str, text: str, env: Mapping[str, str] = os.environ) -> str:
             "the comment does not begin with its marker: write it with `stacks-pulumi cost --format markdown`"
         )
         raise CommentError(msg)
-    there = PLATFORMS[platform](env)
-    text = _within(text, there.limit)
-    id_ = there.find(marker)
+    comments = PLATFORMS[platform](env)
+    text = _within(text, comments.limit)
+    id_ = comments.find(marker)
     if id_ is None:
-        there.call("POST", there.comments(), text)
+        comments.call("POST", comments.comments(), text)
         return "posted the comment"
-    there.call(there.update, there.comment(id_), text)
+    comments.call(comments.update, comments.comment(id_), text)
     return f"replaced comment {id_}"
 
 

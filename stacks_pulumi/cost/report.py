@@ -1,22 +1,53 @@
-"""The cost of a stack before and after a change, as plain data for the renderings and the limits."""
+"""
+What does a report on costs consist of, and which limits does it exceed?
+
+An unknown value counts as the worst case. STACKS bills by the minute, up to the monthly price (guide, "Container
+Plans"); the guide does not give the price of a minute. Here it is the monthly price divided by the minutes of the
+month, so the price of the rest of a month is an estimate.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import argparse
+import calendar
+import datetime
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import Any, Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
-from stacks_pulumi.pricing.money import FREE, Change, Price, total
-from stacks_pulumi.pricing.prices import MonthlyPrice, describe, price
-from stacks_pulumi.pricing.recognition import snake_case
-from stacks_pulumi.pricing.values import text, whole
+from stacks_pulumi.pricing.money import FREE, Change, MonthlyPrice, Price, describe, price, signed, total, usd
+from stacks_pulumi.pricing.recognition import snake_case, text, whole
+from stacks_pulumi.reports import Action, PolicyViolation, Weight
 
-__all__ = ["Action", "Item", "Line", "NotPriced", "PolicyViolation", "Reason", "Report", "Source", "item"]
+__all__ = [
+    "FOOTER",
+    "LIMITS",
+    "CostLimit",
+    "Item",
+    "LimitVerdict",
+    "Line",
+    "Measure",
+    "NotPriced",
+    "Reason",
+    "Report",
+    "Rest",
+    "Source",
+    "add_limits",
+    "bounds",
+    "item",
+    "judge",
+    "limits_of",
+    "number",
+    "rest_of_month",
+]
 
-Action: TypeAlias = Literal["create", "update", "replace", "delete", "keep", "same"]
 Reason: TypeAlias = Literal["free", "elsewhere", "read"]
 Source: TypeAlias = Literal["preview", "stack", "account", "comparison"]
+
+FOOTER: Final = "Prices of whole months in US dollars, before discount codes."
+"""What every report says of its figures."""
 
 _NOTHING: Final = Change.between(FREE, FREE)
 
@@ -43,6 +74,14 @@ def item(inputs: Mapping[str, Any], monthly: MonthlyPrice = catalog.monthly_pric
     return Item(describe(template, plan, tier), price(template, plan, tier, monthly))
 
 
+def bounds(value: Price | Change) -> dict[str, str | None]:
+    """Return the bounds of a price or a difference for programs, as texts; an unknown bound is `None`."""
+    return {
+        "low": None if value.low is None else f"{value.low:.2f}",
+        "high": None if value.high is None else f"{value.high:.2f}",
+    }
+
+
 @dataclass(frozen=True)
 class Line:
     """
@@ -61,6 +100,13 @@ class Line:
     action: Action
     before: Item | None
     after: Item | None
+
+    @property
+    def kind(self) -> str:
+        """Its kind, with the previous kind if that changes."""
+        after = "" if self.after is None else self.after.kind
+        before = "" if self.before is None else self.before.kind
+        return f"{before} → {after}" if before and after and before != after else after or before
 
     @property
     def past(self) -> Price:
@@ -97,26 +143,6 @@ class NotPriced:
     type: str
     count: int
     reason: Reason
-
-
-@dataclass(frozen=True)
-class PolicyViolation:
-    """
-    A policy violation in a preview.
-
-    Attributes:
-        policy: The policy's name.
-        pack: The pack's name.
-        level: `mandatory` or `advisory`.
-        resource: The name of the resource that violates it.
-        message: The policy's message.
-    """
-
-    policy: str
-    pack: str
-    level: str
-    resource: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -170,3 +196,201 @@ class Report:
     def unknown(self) -> tuple[Line, ...]:
         """The lines without an exact price."""
         return tuple(line for line in self.lines if not (line.past.exact and line.planned.exact))
+
+
+Measure: TypeAlias = Literal["total", "increase", "increase-pct"]
+
+
+@dataclass(frozen=True)
+class CostLimit:
+    """
+    A limit.
+
+    Attributes:
+        measure: What is measured: the planned total, the increase, or the increase in percent of the current cost.
+        most: The highest allowed value, in US dollars a month or in percent.
+        block: Whether exceeding it blocks; otherwise it warns.
+    """
+
+    measure: Measure
+    most: Decimal
+    block: bool
+
+
+@dataclass(frozen=True)
+class LimitVerdict:
+    """
+    A limit, and whether a report is within it.
+
+    Attributes:
+        limit: The limit.
+        passed: Whether the report is within it.
+        text: The limit and the result as a sentence.
+    """
+
+    limit: CostLimit
+    passed: bool
+    text: str
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it makes the command fail."""
+        return self.limit.block and not self.passed
+
+    @property
+    def weight(self) -> Weight:
+        """How much it matters to a reader."""
+        return "note" if self.passed else "error" if self.limit.block else "warning"
+
+    def describe(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {
+            "measure": self.limit.measure,
+            "most": f"{self.limit.most:.2f}",
+            "action": "block" if self.limit.block else "warn",
+            "passed": self.passed,
+            "text": self.text,
+        }
+
+
+def judge(report: Report, limits: tuple[CostLimit, ...]) -> tuple[LimitVerdict, ...]:
+    """Return the verdict of each limit on a report."""
+    return tuple(_judge(report, limit) for limit in limits)
+
+
+def _judge(report: Report, limit: CostLimit) -> LimitVerdict:
+    if limit.measure == "total":
+        return _verdict(limit, report.planned.high, "the total", usd)
+    increase = report.difference.high
+    if limit.measure == "increase":
+        return _verdict(limit, increase, "the increase", signed)
+    before = report.past.low
+    if before > 0:
+        share = None if increase is None else increase * 100 / before
+        return _verdict(limit, share, "the increase", lambda percent: f"{percent:+.1f} %")
+    # If nothing is paid now, there is no percentage: a new stack has to be limited by one of the other two.
+    if increase is None:
+        return _verdict(limit, None, "the increase", signed)
+    if increase <= 0:
+        return LimitVerdict(limit, passed=True, text="nothing is paid now, and nothing after the change")
+    text = "nothing is paid now, so an increase has no percentage: limit the total or the increase for a new stack"
+    return LimitVerdict(limit, passed=True, text=text)
+
+
+def _verdict(
+    limit: CostLimit, worst: Decimal | None, what: str, show: Callable[[Decimal], str]
+) -> LimitVerdict:
+    most = f"{limit.most:f} %" if limit.measure == "increase-pct" else usd(limit.most)
+    if worst is None:
+        return LimitVerdict(limit, passed=False, text=f"{what} has no known upper bound, the limit is {most}")
+    passed = worst <= limit.most
+    return LimitVerdict(
+        limit,
+        passed,
+        f"{what} is {show(worst)} at most, {'within' if passed else 'over'} the limit of {most}",
+    )
+
+
+# Far higher than any useful limit, with few enough digits to calculate with.
+_MOST: Final = Decimal(1_000_000_000)
+
+_MEASURES: Final[tuple[tuple[Measure, str, str], ...]] = (
+    ("total", "USD", "the planned total a month"),
+    ("increase", "USD", "the increase a month"),
+    ("increase-pct", "PERCENT", "the increase in percent of what is paid now"),
+)
+
+LIMITS: Final = {
+    f"{action}_{measure.replace('-', '_')}": (measure, action == "max")
+    for measure, _, _ in _MEASURES
+    for action in ("max", "warn")
+}
+"""Name of a limit, for instance `max_total` -> what it measures, and whether exceeding it blocks."""
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Add the options `--max-...` and `--warn-...`."""
+    for measure, unit, help_text in _MEASURES:
+        parser.add_argument(
+            f"--max-{measure}", type=_number, metavar=unit, help=f"block if {help_text} is more"
+        )
+        parser.add_argument(
+            f"--warn-{measure}", type=_number, metavar=unit, help=f"warn if {help_text} is more"
+        )
+
+
+def limits_of(options: argparse.Namespace | Mapping[str, Any]) -> tuple[CostLimit, ...]:
+    """Return the limits that are set."""
+    given = options if isinstance(options, Mapping) else vars(options)
+    return tuple(
+        CostLimit(measure, given[name], block=block)
+        for name, (measure, block) in LIMITS.items()
+        if given.get(name) is not None
+    )
+
+
+def number(text: str) -> Decimal:
+    """
+    Return a limit as a number; a dollar or percent sign is allowed.
+
+    Raises:
+        ValueError: It is not a number, or out of range.
+    """
+    try:
+        parsed = Decimal(text.removeprefix("$").removesuffix("%"))
+    except InvalidOperation:
+        parsed = Decimal("NaN")
+    if not parsed.is_finite() or not 0 <= parsed <= _MOST:
+        raise ValueError(f"{text!r} is not a number from 0 to {_MOST:,}")
+    return parsed
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return number(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class Rest:
+    """
+    The rest of a calendar month, in UTC.
+
+    Attributes:
+        minutes: Minutes that are left.
+        of: Minutes of the whole month.
+    """
+
+    minutes: int
+    of: int
+
+    def share(self, amount: Decimal) -> Decimal:
+        """Return the part of a monthly sum for the rest of the month, rounded up to the next cent."""
+        return (amount * self.minutes / self.of).quantize(Decimal("0.01"), ROUND_UP)
+
+    def price(self, price: Price) -> Price:
+        """Return the part of a price for the rest of the month."""
+        return Price(self.share(price.low), None if price.high is None else self.share(price.high))
+
+    def change(self, change: Change) -> Change:
+        """Return the part of a change for the rest of the month."""
+        low, high = change.low, change.high
+        return Change(None if low is None else self.share(low), None if high is None else self.share(high))
+
+    def __str__(self) -> str:
+        days, minutes = divmod(self.minutes, 24 * 60)
+        return f"{days} days {minutes // 60} hours of {self.of // (24 * 60)} days"
+
+
+def rest_of_month(now: datetime.datetime) -> Rest:
+    """
+    Return the rest of the month.
+
+    Args:
+        now: The time, with a time zone.
+    """
+    now = now.astimezone(datetime.timezone.utc)
+    days = calendar.monthrange(now.year, now.month)[1]
+    gone = (now.day - 1) * 24 * 60 + now.hour * 60 + now.minute
+    return Rest(days * 24 * 60 - gone, days * 24 * 60)

@@ -4,23 +4,41 @@ An emulator of the STACKS API on your own machine, for tests, demonstrations and
     with Emulator() as emulator:
         client = StacksClient(emulator.key, base_url=emulator.url)
 
-Rules are plain functions on plain data (`state`, `platform` and one module per noun) and do not depend on HTTP.
-`routes` converts HTTP requests, `app` sets the order of the checks, `server` listens. Behaviour in the guide is
-implemented as stated. Where the guide is silent, a comment that begins with `assumed:`, or `x-assumed` in
-`openapi.yaml`, marks our assumption. `(guide, "Create Container")` names a section of
+Behaviour in the guide is implemented as stated. Where the guide is silent, a comment that begins with `assumed:`, or
+`x-assumed` in `openapi.yaml`, marks our assumption. `(guide, "Create Container")` names a section of
 https://docs.stackshosting.cloud.
+
+Its rooms, from the outside in:
+
+- `emulator`: Which settings does it have, where does it listen, and who may call it?
+- `server`: Which requests arrive, which bytes are sent, and what is in the request log?
+- `app`: Which steps does a request pass, and which endpoint answers it?
+- `answers`: What does the function of an endpoint get, which values does it accept, and what may it answer?
+- `containers`: Which rules hold for a container's life, and how do answers show it?
+- `contents`: Which credentials, certificates, logs and metrics does a container have?
+- `access`: Which addresses may connect to a container?
+- `connections`: Which container may reach another, and with which variables?
+- `backups`: Which backups are there, and what can be done with them?
+- `vpn`: Which devices may use a VPN, and with which configuration?
+- `keys`: Which key may do what, for how much, and how often?
+- `platform`: What do the rules read and change, what time is it, and what happens when time passes?
+- `state`: Which data has the platform, and which bytes of it are in which file?
+- `faults`: Which requests fail, and how?
+- `controls`: What can a test ask and change?
+- `drift`: What happens without an API request?
+- `control_api`: What can another process ask and change over HTTP?
 """
 
 from __future__ import annotations
 
-from stacks_pulumi.emulator.answer_shapes import OPEN, SHAPES
-from stacks_pulumi.emulator.clock import DrivenClock
+from stacks_pulumi.emulator.answers import OPEN, SHAPES
+from stacks_pulumi.emulator.app import OPERATIONS
 from stacks_pulumi.emulator.emulator import Emulator
 from stacks_pulumi.emulator.faults import KINDS, Fault
 from stacks_pulumi.emulator.keys import SCOPES
-from stacks_pulumi.emulator.persistence import StateFileError
-from stacks_pulumi.emulator.routes.operations import OPERATIONS
+from stacks_pulumi.emulator.platform import DrivenClock
 from stacks_pulumi.emulator.server import PortTakenError
+from stacks_pulumi.emulator.state import StateFileError
 
 __all__ = [
     "KINDS",

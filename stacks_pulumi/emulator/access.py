@@ -1,21 +1,80 @@
-"""External access and the addresses that may connect (guide, "External Access & IP Restrictions")."""
+"""
+External access, and the addresses that may connect: rules and endpoints (guide, "External Access & IP Restrictions").
+"""
 
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
-from stacks_pulumi.emulator.refusals import bad_request, not_found
-from stacks_pulumi.emulator.state import AllowedIp, Container, digest
-from stacks_pulumi.emulator.validation import refuse_null
-
-if TYPE_CHECKING:
-    from stacks_pulumi.emulator.platform import Platform
+from stacks_pulumi.emulator import containers
+from stacks_pulumi.emulator.answers import Open, Reply, Request, bad_request, not_found, reject_null, route
+from stacks_pulumi.emulator.keys import MANAGE, READ
+from stacks_pulumi.emulator.platform import Platform, iso
+from stacks_pulumi.emulator.state import AllowedIp, Container
 
 __all__ = ["add_ip", "remove_ip", "set_access"]
 
-AUTO_ADDED = "Your IP (Auto-added)"
-SERVICE_TYPES = ("http", "tcp", "both")
+_AUTO_ADDED = "Your IP (Auto-added)"
+_SERVICE_TYPES = ("http", "tcp", "both")
+
+_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@route("containers.external_access", "PUT", "/containers/<container_id>/external-access", MANAGE)
+def _put_external_access(request: Request) -> Reply | Open:
+    container = containers.in_path(request)
+    set_access(request.platform, container, request.body.get("enabled"))
+    if not container.external_access:
+        return Open("result", message="External access disabled")
+    return Reply(
+        {
+            "success": True,
+            "message": f"External access enabled. Your container is available at: {container.url}",
+            "your_ip": request.platform.your_ip,
+            "subdomain": container.subdomain,
+            "url": container.url,
+        }
+    )
+
+
+@route("allowed_ips.list", "GET", "/containers/<container_id>/allowed-ips", READ)
+def _get_allowed_ips(request: Request) -> Reply:
+    container = containers.in_path(request)
+    return Reply(
+        {
+            "success": True,
+            "data": {
+                "external_access_enabled": container.external_access,
+                "subdomain": container.subdomain,
+                "url": container.url,
+                "allowed_ips": [_entry(ip) for ip in container.allowed_ips],
+                "your_current_ip": request.platform.your_ip,
+            },
+        }
+    )
+
+
+@route("allowed_ips.add", "POST", "/containers/<container_id>/allowed-ips", MANAGE)
+def _post_allowed_ip(request: Request) -> Open:
+    entry = add_ip(request.platform, containers.in_path(request), request.body)
+    return Open("allowed_ip", _entry(entry), "IP address added")
+
+
+@route("allowed_ips.remove", "DELETE", "/containers/<container_id>/allowed-ips/<ip_id>", MANAGE)
+def _delete_allowed_ip(request: Request) -> Open:
+    remove_ip(containers.in_path(request), request.args["ip_id"])
+    return Open("result", message="IP address removed")
+
+
+def _entry(ip: AllowedIp) -> dict[str, Any]:
+    return {
+        "id": ip.id,
+        "ip_address": ip.ip_address,
+        "description": ip.description,
+        "service_type": ip.service_type,
+        "added_at": iso(ip.added_at),
+    }
 
 
 def set_access(platform: Platform, container: Container, enabled: Any) -> None:
@@ -38,11 +97,9 @@ def set_access(platform: Platform, container: Container, enabled: Any) -> None:
     # assumed: enabling again keeps the subdomain, and works in any status.
     if container.subdomain is None:
         container.exposures += 1
-        container.subdomain = _subdomain(
-            platform.state.derive("subdomain", container.id, container.exposures)
-        )
-    if not _known(container, platform.your_ip):
-        _append(platform, container, platform.your_ip, AUTO_ADDED, "both")
+        container.subdomain = platform.state.derive("subdomain", container.id, container.exposures)[:6]
+    if not _is_allowed(container, platform.your_ip):
+        _append(platform, container, platform.your_ip, _AUTO_ADDED, "both")
 
 
 def add_ip(platform: Platform, container: Container, body: dict[str, Any]) -> AllowedIp:
@@ -53,24 +110,24 @@ def add_ip(platform: Platform, container: Container, body: dict[str, Any]) -> Al
         Refusal: 400 for a wrong field, for an address that is allowed already, and while external access is off.
     """
     if platform.strict:
-        refuse_null(body, "description", "service_type")
+        reject_null(body, "description", "service_type")
     address, service = body.get("ip_address"), body.get("service_type")
     description = body.get("description")
     if address is None or address == "":
         raise bad_request("IP address is required", "ip_address")
-    if not isinstance(address, str) or canonical(address) is None:
+    if not isinstance(address, str) or _network(address) is None:
         raise bad_request("Invalid IPv4 or IPv6 address, or CIDR range", "ip_address")
-    if platform.strict and not _is_exact(address):
+    if platform.strict and _network(address, exact=True) is None:
         # assumed: refused; if it is accepted (not strict), it is stored as it was sent.
         raise bad_request("The CIDR range has host bits set", "ip_address")
-    if service is not None and service not in SERVICE_TYPES:
-        raise bad_request(f"Service type must be one of: {', '.join(SERVICE_TYPES)}", "service_type")
+    if service is not None and service not in _SERVICE_TYPES:
+        raise bad_request(f"Service type must be one of: {', '.join(_SERVICE_TYPES)}", "service_type")
     if description is not None and not isinstance(description, str):
         raise bad_request("Description must be text", "description")
     if not container.external_access:
         # assumed: refused and not stored for later, because disabling clears the list.
         raise bad_request("External access is not enabled for this container")
-    if not platform.duplicate_ips and _known(container, address):
+    if not platform.duplicate_ips and _is_allowed(container, address):
         # assumed: one address can be in the list once, whatever its service type.
         raise bad_request("IP address is already allowed", "ip_address")
     return _append(platform, container, address, description or "Custom IP", service or "both")
@@ -96,44 +153,28 @@ def remove_ip(container: Container, ip_id: str, *, force: bool = False) -> None:
     container.allowed_ips.remove(entry)
 
 
-def canonical(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    """Return the network for an address or a range; `None` if the text is neither."""
-    if "%" in address:
-        # A zone has a meaning on one machine only.
-        return None
-    try:
-        return ipaddress.ip_network(address, strict=False)
-    except ValueError:
-        return None
-
-
-def _is_exact(address: str) -> bool:
-    try:
-        return bool(ipaddress.ip_network(address))
-    except ValueError:
-        return False
-
-
-def _known(container: Container, address: str) -> bool:
-    wanted = canonical(address)
-    return any(canonical(ip.ip_address) == wanted for ip in container.allowed_ips)
-
-
 def _append(
     platform: Platform, container: Container, address: str, description: str, service: str
 ) -> AllowedIp:
     number = platform.state.count(f"ip:{container.id}")
-    raw = digest(platform.state.seed, "ip", container.id, number)
-    entry = AllowedIp(as_uuid(raw), address, description, service, platform.clock.now())
+    entry_id = platform.state.derive_uuid("ip", container.id, number)
+    entry = AllowedIp(entry_id, address, description, service, platform.clock.now())
     container.allowed_ips.append(entry)
     container.updated_at = entry.added_at
     return entry
 
 
-def as_uuid(digits: str) -> str:
-    """Return hexadecimal digits in the form of a UUID."""
-    return "-".join((digits[:8], digits[8:12], f"4{digits[13:16]}", f"a{digits[17:20]}", digits[20:32]))
+def _is_allowed(container: Container, address: str) -> bool:
+    network = _network(address)
+    return any(_network(ip.ip_address) == network for ip in container.allowed_ips)
 
 
-def _subdomain(digits: str) -> str:
-    return digits[:6]
+def _network(address: str, *, exact: bool = False) -> _Network | None:
+    """Return the network for an address or a range; `None` for another text, and if `exact`, for host bits."""
+    if "%" in address:
+        # A zone has a meaning on one machine only.
+        return None
+    try:
+        return ipaddress.ip_network(address, strict=exact)
+    except ValueError:
+        return None

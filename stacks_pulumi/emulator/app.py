@@ -1,8 +1,8 @@
 """
 The handling of one request, from its bytes to its response.
 
-The steps in order: authenticate the key, count the request in its rate window, find the operation, apply a fault,
-check the scope, and run the rule. The rule's result is then put into its shape, and a fault may change it.
+The steps in order: authenticate the key, count the request in its rate window, find the endpoint, apply a fault, check
+the scope, and run the endpoint's function. Its answer is then put into its shape, and a fault may change it.
 """
 
 from __future__ import annotations
@@ -10,76 +10,99 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote
 
-from stacks_pulumi.emulator import keys
-from stacks_pulumi.emulator.answer_shapes import Open, Shapes, render
-from stacks_pulumi.emulator.faults import Fault, Faults
-from stacks_pulumi.emulator.http_responses import Response, encode, instead, spoil
-from stacks_pulumi.emulator.masking import masked
-from stacks_pulumi.emulator.ratelimit import Admission, RateLimiter
-from stacks_pulumi.emulator.refusals import Refusal, bad_request
-from stacks_pulumi.emulator.requestlog import Detail, RequestLog
-from stacks_pulumi.emulator.routes.handler_types import Request
-from stacks_pulumi.emulator.routes.operations import DASHBOARD_ONLY, OPERATIONS, match
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import Map, Rule
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from stacks_pulumi.emulator import access, backups, connections, containers, contents, keys, vpn
+from stacks_pulumi.emulator.answers import (
+    Open,
+    Refusal,
+    Request,
+    Response,
+    Route,
+    Shapes,
+    bad_request,
+    encode,
+    render,
+)
+from stacks_pulumi.emulator.faults import Fault, Faults, instead, spoil
+from stacks_pulumi.emulator.platform import Platform
+from stacks_pulumi.emulator.server import Incoming, RequestLog
+from stacks_pulumi.emulator.state import ApiKey
 
-    from stacks_pulumi.emulator.platform import Platform
-    from stacks_pulumi.emulator.state import ApiKey
-
-__all__ = ["BASE_PATH", "Api", "Incoming"]
+__all__ = ["BASE_PATH", "OPERATIONS", "Api", "match"]
 
 BASE_PATH = "/api/v1"
 """The prefix of every path of the API."""
 
 _ABOUT = ("container_id", "source_id", "vpn_container_id")
 
+_NOUNS = (containers, contents, access, connections, backups, vpn)
 
-@dataclass(frozen=True)
-class Incoming:
-    """
-    A request as it came in.
+OPERATIONS: dict[str, Route] = {
+    it.name: it for noun in _NOUNS for it in vars(noun).values() if isinstance(it, Route)
+}
+"""The thirty endpoints by the name of their operation."""
 
-    Attributes:
-        method: HTTP method.
-        path: The path as it was sent, still percent-encoded, without the query.
-        query: The first value of each parameter of the query.
-        authorization: The header of that name.
-        payload: The body.
-    """
+_DASHBOARD_ONLY = "dashboard_only"
+"""The name in the log for requests that no key may send."""
 
-    method: str
-    path: str
-    query: dict[str, str]
-    authorization: str | None
-    payload: bytes = b""
+# assumed: the paths. The guide names the operations that need the dashboard, but not their paths.
+_DASHBOARD_PATHS = (
+    "/containers/<container_id>/resize",
+    "/containers/<container_id>/ssh-password",
+    "/containers/<container_id>/database",
+    "/containers/<container_id>/database/<path:rest>",
+    "/containers/<container_id>/files",
+    "/containers/<container_id>/files/<path:rest>",
+    "/billing",
+    "/billing/<path:rest>",
+    "/account",
+    "/account/<path:rest>",
+    "/api-keys",
+    "/api-keys/<path:rest>",
+)
+
+_MAP = Map(
+    [
+        *(Rule(it.path, methods=[it.method], endpoint=it.name) for it in OPERATIONS.values()),
+        *(Rule(path, endpoint=_DASHBOARD_ONLY) for path in _DASHBOARD_PATHS),
+    ],
+    strict_slashes=False,
+    merge_slashes=False,
+)
+_ADAPTER = _MAP.bind("localhost")
+_METHODS = {
+    path: {it.method for it in OPERATIONS.values() if it.path == path}
+    for path in (it.path for it in OPERATIONS.values() if "<" not in it.path)
+}
+"""The methods of each path without variables; no variable of another path may match such a path."""
 
 
 class Api:
     """
-    The thirty operations over one state.
+    The thirty endpoints over one state.
 
     Attributes:
         platform: The platform.
         faults: The queued faults.
         limiter: The rate limiter.
         shapes: The shapes of responses that the guide does not specify.
-        log: The request journal.
+        log: The request log.
         ending: Set when the server stops, so that a slow response does not delay that.
         changed: Called, with the lock held, after a request that may have changed something.
     """
 
-    def __init__(
-        self, platform: Platform, limiter: RateLimiter | None = None, shapes: Shapes | None = None
-    ) -> None:
+    def __init__(self, platform: Platform, limiter: keys.RateLimiter, shapes: Shapes) -> None:
         self.platform = platform
-        self.faults = Faults()
-        self.faults.know(frozenset(OPERATIONS))
-        self.limiter = limiter or RateLimiter()
-        self.shapes = shapes or Shapes()
+        self.faults = Faults(frozenset(OPERATIONS))
+        self.limiter = limiter
+        self.shapes = shapes
         self.log = RequestLog()
         self.ending = threading.Event()
         self.changed: Callable[[], None] = _nothing
@@ -89,17 +112,10 @@ class Api:
         visit = _Visit(self, incoming)
         response = visit.run()
         self.log.append(
-            Detail(
-                query=incoming.query,
-                request=masked(None, incoming.payload),
-                headers=response.headers,
-                response=masked(visit.operation, response.payload),
-            ),
+            incoming,
+            response,
             at=visit.began,
-            method=incoming.method,
-            path=incoming.path,
             operation=visit.operation,
-            status=response.status,
             fault=visit.fault.kind if visit.fault is not None and visit.fault.kind != "pass" else None,
             key=visit.key.label if visit.key is not None else None,
             seconds=time.monotonic() - visit.started,
@@ -109,7 +125,7 @@ class Api:
 
 
 class _Visit:
-    """The data about one request that is collected while it is handled."""
+    """One request while it is handled, and what the request log needs of it."""
 
     def __init__(self, api: Api, incoming: Incoming) -> None:
         self.api = api
@@ -136,12 +152,12 @@ class _Visit:
             admission = self.api.limiter.take(key.label, key.rate_limit)
             rate_headers = admission.headers()
             _admit(admission, unknown)
-            response = self._meet(key, args)
+            response = self._with_fault(key, args)
         except Refusal as refusal:
-            response = encode(refusal.status, refusal.body, refusal.headers)
+            response = refusal.response()
         return replace(response, headers={**rate_headers, **response.headers})
 
-    def _meet(self, key: ApiKey, args: dict[str, str]) -> Response:
+    def _with_fault(self, key: ApiKey, args: dict[str, str]) -> Response:
         body = _parsed(self.incoming.payload) if self.incoming.method in {"POST", "PUT"} else {}
         name = body.get("name") if isinstance(body, dict) else None
         named = name if isinstance(name, str) else ""
@@ -149,23 +165,23 @@ class _Visit:
         self.fault = fault = self.api.faults.take(str(self.operation), self.incoming.path, named)
         if fault is None:
             return self._carry_out(key, args, body)
-        put = instead(fault)
+        replacement = instead(fault)
         done = fault.kind == "drop_after" or fault.options.get("done", fault.kind != "drop_before")
         if fault.kind == "slow" and not done:
             self.api.ending.wait(fault.options["seconds"])
-        right = self._carry_out(key, args, body) if done or put is None else Response(0)
+        right = self._carry_out(key, args, body) if done or replacement is None else Response(0)
         if fault.kind == "slow" and done:
             self.api.ending.wait(fault.options["seconds"])
-        return put if put is not None else spoil(fault, right)
+        return replacement if replacement is not None else spoil(fault, right)
 
     def _carry_out(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
         try:
-            return self._rule(key, args, body)
+            return self._run(key, args, body)
         except Refusal as refusal:
-            return encode(refusal.status, refusal.body, refusal.headers)
+            return refusal.response()
 
-    def _rule(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
-        if self.operation == DASHBOARD_ONLY:
+    def _run(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
+        if self.operation == _DASHBOARD_ONLY:
             raise Refusal(
                 403,
                 {
@@ -173,23 +189,57 @@ class _Visit:
                     "hint": "This operation requires human approval via the dashboard.",
                 },
             )
-        operation = OPERATIONS[str(self.operation)]
+        route = OPERATIONS[str(self.operation)]
         platform = self.api.platform
-        keys.require(key, operation.scope)
+        keys.check_scope(key, route.scope)
         if not isinstance(body, dict):
             raise bad_request("The request body must be a JSON object")
         with platform.lock:
             platform.settle()
-            answer = operation.handler(Request(platform, key, args, self.incoming.query, body))
-            if operation.method != "GET":
+            answer = route.handler(Request(platform, key, args, self.incoming.query, body))
+            if route.method != "GET":
                 self.api.changed()
         if isinstance(answer, Open):
-            shaped = render(answer, self.api.shapes.of(operation.name))
+            shaped = render(answer, self.api.shapes.of(route.name))
             return encode(204 if shaped is None else 200, shaped)
         return encode(answer.status, answer.body)
 
 
-def _admit(admission: Admission, unknown: Refusal | None) -> None:
+def match(method: str, raw_path: str) -> tuple[str, dict[str, str]]:
+    """
+    Find the operation of a request.
+
+    Args:
+        method: HTTP method.
+        raw_path: The path below the base URL as it was sent, still percent-encoded.
+
+    Returns:
+        The operation's name, or `_DASHBOARD_ONLY`, and the decoded variables of the path.
+
+    Raises:
+        Refusal: 404 or 405.
+    """
+    try:
+        name, args = _ADAPTER.match(raw_path, method)
+    except MethodNotAllowed as exc:
+        raise _not_allowed(set(exc.valid_methods or ()) - {"HEAD"}) from None
+    except NotFound:
+        # assumed: the body.
+        raise Refusal(404, {"success": False, "error": "Not found"}) from None
+    methods = _METHODS.get(raw_path.rstrip("/"))
+    if methods is not None and args:
+        raise _not_allowed(methods)
+    return name, {key: unquote(value) for key, value in args.items()}
+
+
+def _not_allowed(methods: Iterable[str]) -> Refusal:
+    # assumed: the body.
+    return Refusal(
+        405, {"success": False, "error": "Method not allowed"}, {"Allow": ", ".join(sorted(methods))}
+    )
+
+
+def _admit(admission: keys.Admission, unknown: Refusal | None) -> None:
     if not admission.allowed:
         # assumed: the body; the guide gives code and header.
         raise Refusal(429, {"error": "Rate limit exceeded"})
@@ -202,7 +252,7 @@ def _parsed(payload: bytes) -> Any:
     if not payload.strip():
         return {}
     try:
-        value = json.loads(payload, parse_constant=_refuse)
+        value = json.loads(payload, parse_constant=_reject)
         # JSON may contain half a surrogate pair, which cannot be encoded as text.
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
@@ -210,7 +260,7 @@ def _parsed(payload: bytes) -> Any:
     return value
 
 
-def _refuse(constant: str) -> None:
+def _reject(constant: str) -> None:
     raise ValueError(constant)
 
 

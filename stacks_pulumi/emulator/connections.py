@@ -1,32 +1,30 @@
-"""Rules of connections, with which one container reaches another (guide, "Container Connections")."""
+"""Connections, with which one container reaches another: rules and endpoints (guide, "Container Connections")."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import containers
-from stacks_pulumi.emulator.access import as_uuid
-from stacks_pulumi.emulator.refusals import bad_request, not_found
+from stacks_pulumi.emulator.answers import Open, Reply, Request, bad_request, not_found, reject_null, route
+from stacks_pulumi.emulator.keys import MANAGE, READ
+from stacks_pulumi.emulator.platform import Platform, iso
 from stacks_pulumi.emulator.state import Connection, Container
-
-if TYPE_CHECKING:
-    from stacks_pulumi.emulator.platform import Platform
 
 __all__ = [
     "create",
     "delete",
     "environment",
     "find",
-    "group",
     "incoming",
     "kind",
     "outgoing",
+    "port_of",
     "targets",
     "uri",
 ]
 
-MASK = "****"
+_MASK = "****"
 _CACHES = frozenset({"redis", "redis-micro"})
 _LOAD_BALANCERS = frozenset({"stacks-loadbalancer", "loadbalancer-micro"})
 
@@ -36,6 +34,88 @@ _LOGINS = {
     "mysql": ("MYSQL", "root", "mysql"),
     "mongodb": ("MONGODB", "admin", "admin"),
 }
+
+
+@route("connections.targets", "GET", "/containers/<container_id>/available-targets", READ)
+def _get_targets(request: Request) -> Reply:
+    groups = targets(request.platform, containers.in_path(request))
+    return Reply(
+        {
+            "success": True,
+            "data": {name: [_target(target) for target in group] for name, group in groups.items()},
+        }
+    )
+
+
+@route("connections.create", "POST", "/containers/<source_id>/connect/<target_id>", MANAGE)
+def _post_connection(request: Request) -> Reply:
+    if request.platform.strict:
+        reject_null(request.body, "connectionName")
+    source, target = containers.in_path(request, "source_id"), containers.in_path(request, "target_id")
+    connection = create(request.platform, source, target, request.body.get("connectionName"))
+    return Reply(
+        {
+            "success": True,
+            "data": {
+                "id": connection.id,
+                "sourceContainer": source.id,
+                "targetContainer": target.id,
+                "connectionName": connection.name,
+                "connectionType": kind(target),
+                "environmentVariables": environment(target),
+                "connectionString": uri(target),
+                "message": "Connection created. Container will be updated with new environment variables.",
+                "note": "You may need to restart the source container for changes to take effect.",
+            },
+        }
+    )
+
+
+@route("connections.list", "GET", "/containers/<container_id>/connections", READ)
+def _get_connections(request: Request) -> Reply:
+    container = containers.in_path(request)
+    by_id = request.platform.state.containers
+    return Reply(
+        {
+            "success": True,
+            "data": {
+                "outgoing": [
+                    _entry(connection, "target", by_id[connection.target], by_id[connection.target])
+                    for connection in outgoing(request.platform, container)
+                ],
+                # assumed: an incoming connection has the same fields, with the source's values.
+                "incoming": [
+                    _entry(connection, "source", by_id[connection.source], container)
+                    for connection in incoming(request.platform, container)
+                ],
+            },
+        }
+    )
+
+
+@route("connections.delete", "DELETE", "/containers/connections/<connection_id>", MANAGE)
+def _delete_connection(request: Request) -> Open:
+    delete(request.platform, find(request.platform, request.key.account, request.args["connection_id"]))
+    return Open("result", message="Connection deleted")
+
+
+def _target(container: Container) -> dict[str, Any]:
+    # assumed: which targets are suggested; the guide suggests a database and a cache.
+    suggested = _group(container) in {"databases", "caches"}
+    return {"id": container.id, "name": container.name, "type": container.template, "suggested": suggested}
+
+
+def _entry(connection: Connection, role: str, other: Container, target: Container) -> dict[str, Any]:
+    return {
+        "id": connection.id,
+        "connection_name": connection.name,
+        "connection_type": kind(target),
+        "connection_string": uri(target),
+        "created_at": iso(connection.created_at),
+        f"{role}_name": other.name,
+        f"{role}_type": other.template,
+        f"{role}_status": other.status,
+    }
 
 
 def create(platform: Platform, source: Container, target: Container, name: Any) -> Connection:
@@ -62,9 +142,8 @@ def create(platform: Platform, source: Container, target: Container, name: Any) 
             raise bad_request(f"Container {container.name} must be running to be connected")
     if any(connection.name == name for connection in outgoing(platform, source)):
         raise bad_request(f"A connection named {name} already exists", "connectionName")
-    number = platform.state.count("connection")
     connection = Connection(
-        id=as_uuid(platform.state.derive("connection", number)),
+        id=platform.state.derive_uuid("connection", platform.state.count("connection")),
         account=source.account,
         source=source.id,
         target=target.id,
@@ -83,10 +162,10 @@ def find(platform: Platform, account: str, connection_id: str) -> Connection:
     Raises:
         Refusal: 404 if it does not exist.
     """
-    found = platform.state.connections.get(connection_id)
-    if found is None or found.account != account:
+    connection = platform.state.connections.get(connection_id)
+    if connection is None or connection.account != account:
         raise not_found("Connection")
-    return found
+    return connection
 
 
 def delete(platform: Platform, connection: Connection) -> None:
@@ -97,21 +176,23 @@ def delete(platform: Platform, connection: Connection) -> None:
 
 def outgoing(platform: Platform, container: Container) -> list[Connection]:
     """Return the connections whose source is this container."""
-    return [found for found in platform.state.connections.values() if found.source == container.id]
+    connections = platform.state.connections.values()
+    return [connection for connection in connections if connection.source == container.id]
 
 
 def incoming(platform: Platform, container: Container) -> list[Connection]:
     """Return the connections whose target is this container."""
-    return [found for found in platform.state.connections.values() if found.target == container.id]
+    connections = platform.state.connections.values()
+    return [connection for connection in connections if connection.target == container.id]
 
 
 def targets(platform: Platform, container: Container) -> dict[str, list[Container]]:
     """Return the containers that it can be connected to, by group."""
     # assumed: every other container of the account that is not being deleted, whether it runs or not.
     others = [
-        found
-        for found in containers.of_account(platform, container.account)
-        if found.id != container.id and found.status != "deleting"
+        other
+        for other in containers.of_account(platform, container.account)
+        if other.id != container.id and other.status != "deleting"
     ]
     groups: dict[str, list[Container]] = {
         "databases": [],
@@ -119,9 +200,17 @@ def targets(platform: Platform, container: Container) -> dict[str, list[Containe
         "loadBalancers": [],
         "applications": [],
     }
-    for found in others:
-        groups[group(found)].append(found)
+    for other in others:
+        groups[_group(other)].append(other)
     return {**groups, "all": others}
+
+
+def _group(container: Container) -> str:
+    if container.template in _CACHES:
+        return "caches"
+    if container.template in _LOAD_BALANCERS:
+        return "loadBalancers"
+    return "databases" if catalog.is_database(container.template) else "applications"
 
 
 def kind(container: Container) -> str:
@@ -140,13 +229,13 @@ def environment(target: Container) -> dict[str, str]:
             f"{prefix}_HOST": target.id,
             f"{prefix}_PORT": port,
             f"{prefix}_USER": user,
-            f"{prefix}_PASSWORD": MASK,
+            f"{prefix}_PASSWORD": _MASK,
             f"{prefix}_DB": database,
         }
     # assumed: host and port for everything, and a password for Redis.
     prefix = kind(target).upper().replace("-", "_")
     variables = {f"{prefix}_HOST": target.id, f"{prefix}_PORT": port}
-    return {**variables, f"{prefix}_PASSWORD": MASK} if target.template in _CACHES else variables
+    return {**variables, f"{prefix}_PASSWORD": _MASK} if target.template in _CACHES else variables
 
 
 def uri(target: Container) -> str:
@@ -155,20 +244,11 @@ def uri(target: Container) -> str:
     login = _LOGINS.get(kind(target))
     if login is not None:
         _, user, database = login
-        return f"{kind(target)}://{user}:{MASK}@{host}/{database}"
-    return f"redis://:{MASK}@{host}" if target.template in _CACHES else f"http://{host}"
+        return f"{kind(target)}://{user}:{_MASK}@{host}/{database}"
+    return f"redis://:{_MASK}@{host}" if target.template in _CACHES else f"http://{host}"
 
 
 def port_of(container: Container) -> int:
     """Return the port of a container's service inside the network."""
     # assumed: 8080 if neither the guide nor the service has a usual port.
     return catalog.TEMPLATES[container.template].port or 8080
-
-
-def group(container: Container) -> str:
-    """Return the group of a container in the list of targets."""
-    if container.template in _CACHES:
-        return "caches"
-    if container.template in _LOAD_BALANCERS:
-        return "loadBalancers"
-    return "databases" if catalog.is_database(container.template) else "applications"

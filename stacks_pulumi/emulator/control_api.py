@@ -2,35 +2,38 @@
 The control API under `/_emulator/`, and the page: the methods of `Emulator` for other processes.
 
 On a loopback address it requires no token. So a request with another host name, or one from a web page of another
-origin, is refused. On every other address it requires a token.
+origin, is rejected. On every other address it requires a token.
+
+Its calls are the methods of `Controls`, `faults`, `shapes` and `drift`, by the same names, and the fields of a request
+are the method's parameters. So Python and HTTP cannot differ. The OpenAPI description is generated from the same calls.
 """
 
 from __future__ import annotations
 
 import hmac
+import inspect
 import json
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
 
-from stacks_pulumi.emulator.control_calls import ControlCall, calls
-from stacks_pulumi.emulator.control_spec import describe
-from stacks_pulumi.emulator.http_responses import Response, encode
-from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.answers import OPEN, SHAPES, Refusal, Response, encode
+from stacks_pulumi.emulator.app import OPERATIONS
+from stacks_pulumi.emulator.controls import Controls, logged_request, snapshot
+from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer
+from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
+from stacks_pulumi.emulator.platform import iso
+from stacks_pulumi.emulator.server import Incoming
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+__all__ = ["ControlApi", "ControlCall", "calls", "describe"]
 
-    from stacks_pulumi.emulator.app import Incoming
-    from stacks_pulumi.emulator.controls import Controls
-    from stacks_pulumi.emulator.cors import CrossOrigin
-
-__all__ = ["CONTROL_PATH", "ControlApi"]
-
-CONTROL_PATH = "/_emulator"
+_CONTROL_PATH = "/_emulator"
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _SECURITY = {
@@ -40,8 +43,6 @@ _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
-_HTML = "text/html; charset=utf-8"
-_YAML = "application/yaml"
 
 
 class ControlApi:
@@ -50,38 +51,47 @@ class ControlApi:
 
     Args:
         controls: The controls that the requests call.
-        cross_origin: The other origins that may send requests.
+        allows: Returns whether web pages of another origin may send requests.
         token: The bearer token that a client needs; `None` for none.
         url: Returns the base URL of the API, which has a port once the emulator listens.
     """
 
     def __init__(
-        self, controls: Controls, cross_origin: CrossOrigin, token: str | None, url: Callable[[], str]
+        self,
+        controls: Controls,
+        allows: Callable[[str | None], bool],
+        token: str | None,
+        url: Callable[[], str],
     ) -> None:
-        self._cross_origin = cross_origin
+        self._allows = allows
         self._token = token
         self._url = url
-        self._calls = {(call.method, call.name): call for call in calls(controls)}
+        self._controls = controls
+
+    # A type for the fields of each call takes milliseconds; most emulators of tests get no control request.
+    @cached_property
+    def _calls(self) -> dict[tuple[str, str], ControlCall]:
+        return {(call.method, call.name): call for call in calls(self._controls)}
 
     def respond(self, incoming: Incoming, headers: Mapping[str, str]) -> Response:
         """Answer a request for the page, a description, the health or a control endpoint."""
         path, looking = incoming.path, incoming.method in {"GET", "HEAD"}
-        if path == f"{CONTROL_PATH}/health" and looking:
+        if path == f"{_CONTROL_PATH}/health" and looking:
             return encode(200, {"status": "ok", "url": self._url()}, _SECURITY)
         token = self._token
         if token is None and not self._is_local(headers):
             return _error(403, "forbidden", "The control API answers only this machine and allowed origins")
         if path == "/" and looking:
-            return _file("page.html", _HTML)
+            return _file("page.html", "text/html; charset=utf-8")
         if path == "/openapi.yaml" and looking:
-            return _file("openapi.yaml", _YAML)
-        if path == f"{CONTROL_PATH}/openapi.json" and looking:
+            return _file("openapi.yaml", "application/yaml")
+        if path == f"{_CONTROL_PATH}/openapi.json" and looking:
             return encode(200, describe(self._calls.values(), secured=token is not None), _SECURITY)
-        if not path.startswith(f"{CONTROL_PATH}/"):
+        if not path.startswith(f"{_CONTROL_PATH}/"):
             return _error(404, "not_found", "Not found: the API is under /api/v1, control under /_emulator/")
         if token is not None and not _carries(headers, token):
             return _error(401, "unauthorized", "The control API needs its token as a bearer token")
-        return self._control(incoming, path.removeprefix(CONTROL_PATH).strip("/"))
+        return self._control(incoming, path.removeprefix(_CONTROL_PATH).strip("/"))
 
     def _control(self, incoming: Incoming, name: str) -> Response:
         call = self._calls.get(("GET" if incoming.method == "HEAD" else incoming.method, name))
@@ -91,7 +101,9 @@ class ControlApi:
                 return _error(
                     405, "method_not_allowed", "Method not allowed", headers={"Allow": ", ".join(allowed)}
                 )
-            return _error(404, "not_found", f"Not found; {CONTROL_PATH}/openapi.json describes what there is")
+            return _error(
+                404, "not_found", f"Not found; {_CONTROL_PATH}/openapi.json describes what there is"
+            )
         try:
             return encode(200, call.run(**_given(call, incoming)), _SECURITY)
         except json.JSONDecodeError as exc:
@@ -108,7 +120,7 @@ class ControlApi:
     def _is_local(self, headers: Mapping[str, str]) -> bool:
         host, origin = headers.get("Host", ""), headers.get("Origin")
         known = urlsplit(f"//{host}").hostname in _LOOPBACK
-        return known and (origin in {None, f"http://{host}"} or self._cross_origin.allows(origin))
+        return known and (origin in {None, f"http://{host}"} or self._allows(origin))
 
 
 def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:
@@ -120,14 +132,14 @@ def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:
         JSONDecodeError: The body is not JSON.
     """
     if incoming.method in {"GET", "HEAD"}:
-        found = msgspec.convert(incoming.query, call.fields, strict=False)
+        fields = msgspec.convert(incoming.query, call.fields, strict=False)
     else:
         try:
             body = json.loads(incoming.payload) if incoming.payload.strip() else {}
         except (UnicodeDecodeError, RecursionError):
             raise json.JSONDecodeError("it is not UTF-8, or too deep", "", 0) from None
-        found = msgspec.convert(body, call.fields)
-    given = {name: getattr(found, name) for name in call.fields.__struct_fields__}
+        fields = msgspec.convert(body, call.fields)
+    given = {name: getattr(fields, name) for name in call.fields.__struct_fields__}
     return {name: value for name, value in given.items() if value is not msgspec.UNSET}
 
 
@@ -160,3 +172,314 @@ def _error(
     return encode(
         status, body if field is None else {**body, "field": field}, {**(headers or {}), **_SECURITY}
     )
+
+
+@dataclass(frozen=True)
+class ControlCall:
+    """
+    One endpoint of the control API.
+
+    Attributes:
+        method: HTTP method.
+        name: The path below `/_emulator/`; the same as in Python, with `/` for a dot.
+        summary: What it does.
+        fields: The fields of its body, or of its query for GET.
+        run: Takes the fields by name, carries out the call, and returns the response.
+        descriptions: The description of each field.
+        examples: The allowed values of a field.
+    """
+
+    method: str
+    name: str
+    summary: str
+    fields: type[msgspec.Struct]
+    run: Callable[..., Any]
+    descriptions: dict[str, str] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """No fields."""
+
+
+def calls(controls: Controls) -> list[ControlCall]:
+    """Return every endpoint for these controls."""
+    return [*_looks(controls), *_changes(controls), *_drifts(controls)]
+
+
+def _looks(controls: Controls) -> Iterator[ControlCall]:
+    def requests(after: int = 0, operation: str | None = None) -> Any:
+        """Return the request log; optionally only the requests after a number, and of one operation."""
+        records = [
+            logged_request(record.describe())
+            for record in controls.requests
+            if record.number > after and operation in {None, record.operation}
+        ]
+        return {"requests": records, "calls": controls.api.log.counts()}
+
+    yield _look(controls, "snapshot", _snapshot)
+    yield _get("requests", requests)
+    yield _get("request_detail", controls.request_detail)
+    yield _look(controls, "key", _key)
+    yield _look(controls, "faults", _faults)
+    yield _look(controls, "clock", _clock)
+    yield _look(controls, "shapes", _shapes)
+    yield _look(controls, "pace", _pace)
+
+
+def _changes(controls: Controls) -> Iterator[ControlCall]:
+    def answered(answer: Callable[[Controls], Any]) -> Callable[[Any], Any]:
+        return lambda _result: answer(controls)
+
+    yield _post("advance", controls.advance, answered(_clock))
+    yield _post("freeze", controls.freeze, answered(_clock))
+    yield _post("resume", controls.resume, answered(_clock))
+    add = controls.faults.add
+    yield ControlCall(
+        "POST",
+        "faults/add",
+        _summary(add),
+        _fault_fields(),
+        _then(add, answered(_faults)),
+        {**_descriptions(add), "kind": "A kind of fault, or a status code."},
+        {"operation": ["*", *OPERATIONS], "kind": list(KINDS)},
+    )
+    yield _post("faults/clear", controls.faults.clear, answered(_faults))
+    shape = controls.shapes.set
+    yield ControlCall(
+        "POST",
+        "shapes/set",
+        _summary(shape),
+        _fields(shape),
+        _then(shape, answered(_shapes)),
+        examples={"operation": ["*", *sorted(OPEN)], "shape": list(SHAPES)},
+    )
+    yield _post("set_pace", controls.set_pace, answered(_pace))
+    yield _post("new_account", controls.new_account, lambda account: {"account": account})
+    yield _post("new_key", controls.new_key, lambda key: {"key": key})
+    for change in (
+        controls.set_rate_limit,
+        controls.set_spending_cap,
+        controls.fail_boot,
+        controls.fail_backup,
+        controls.reset,
+    ):
+        yield _post(change.__name__, change)
+    load = msgspec.defstruct(
+        "load",
+        [("containers", list[SeedContainer]), ("connections", list[SeedConnection], ())],
+        forbid_unknown_fields=True,
+    )
+    run = _then(controls.load, lambda ids: {"ids": ids})
+    yield ControlCall("POST", "load", _summary(controls.load), load, run, _descriptions(controls.load))
+
+
+def _drifts(controls: Controls) -> Iterator[ControlCall]:
+    for name, method in vars(Drift).items():
+        if not name.startswith("_"):
+            yield _post(f"drift/{name}", getattr(controls.drift, method.__name__))
+
+
+def _look(controls: Controls, name: str, function: Callable[[Controls], Any]) -> ControlCall:
+    return ControlCall("GET", name, _summary(function), _Nothing, lambda: function(controls))
+
+
+def _get(name: str, function: Callable[..., Any]) -> ControlCall:
+    return ControlCall("GET", name, _summary(function), _fields(function), function, _descriptions(function))
+
+
+def _post(name: str, function: Callable[..., Any], answer: Callable[[Any], Any] | None = None) -> ControlCall:
+    run = _then(function, answer or (lambda _result: {"done": True}))
+    return ControlCall("POST", name, _summary(function), _fields(function), run, _descriptions(function))
+
+
+def _then(function: Callable[..., Any], answer: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda **fields: answer(function(**fields))
+
+
+def _fields(function: Callable[..., Any]) -> type[msgspec.Struct]:
+    """Return the parameters of a function as a type that checks them."""
+    hints = get_type_hints(function)
+    parameters = inspect.signature(function).parameters.values()
+    fields: list[Any] = [
+        (it.name, hints[it.name], msgspec.NODEFAULT if it.default is it.empty else it.default)
+        for it in parameters
+    ]
+    return msgspec.defstruct(function.__name__, fields, kw_only=True, forbid_unknown_fields=True)
+
+
+def _fault_fields() -> type[msgspec.Struct]:
+    options = sorted({option for options in KINDS.values() for option in options})
+    fields: list[Any] = [
+        ("operation", str),
+        ("kind", int | str),
+        ("times", int | None, 1),
+        ("match", str | None, None),
+    ]
+    for option in options:
+        hint: Any = None
+        for part in OPTION_TYPES.get(option, (Any,)):
+            hint = part if part is Any else hint | part if hint else part | None
+        fields.append((option, hint | msgspec.UnsetType if hint is not Any else Any, msgspec.UNSET))
+    return msgspec.defstruct("fault", fields, kw_only=True, forbid_unknown_fields=True)
+
+
+def _summary(function: Callable[..., Any]) -> str:
+    return (inspect.getdoc(function) or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _descriptions(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the docstring's description of each parameter."""
+    section = re.search(r"^Args:\n((?: {4}.*\n?)+)", inspect.getdoc(function) or "", re.MULTILINE)
+    pairs = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section[1] if section else "", re.MULTILINE)
+    # JSON's name for `None`.
+    return {name: re.sub(r"\s+", " ", text).replace("`None`", "null") for name, text in pairs}
+
+
+def _snapshot(controls: Controls) -> Any:
+    """Return the whole state as the page shows it: plain values, without secrets."""
+    return snapshot(controls.api)
+
+
+def _key(controls: Controls) -> Any:
+    """Return the first key, which has every scope, and its account."""
+    return {"key": controls.key, "account": controls.account}
+
+
+def _faults(controls: Controls) -> Any:
+    """Return the faults: all, left, fired."""
+    faults = controls.faults
+    return {
+        "all": [fault.describe() for fault in faults.all()],
+        "left": [fault.describe() for fault in faults.left()],
+        "fired": [{"operation": it.operation, "kind": it.kind, "path": it.path} for it in faults.fired()],
+    }
+
+
+def _clock(controls: Controls) -> Any:
+    """Return the time and whether it is frozen."""
+    now = controls.platform.settle()
+    return {"now": now, "iso": iso(now), "frozen": controls.clock.frozen}
+
+
+def _shapes(controls: Controls) -> Any:
+    """Return the shape of each response that the guide does not specify."""
+    return {operation: controls.shapes.of(operation) for operation in sorted(OPEN)}
+
+
+def _pace(controls: Controls) -> Any:
+    """Return how long things take, in seconds."""
+    return msgspec.to_builtins(controls.platform.pace)
+
+
+_CODES = (
+    "forbidden",
+    "invalid_json",
+    "invalid_type",
+    "invalid_value",
+    "method_not_allowed",
+    "missing_field",
+    "not_found",
+    "refused",
+    "unauthorized",
+    "unknown_field",
+)
+"""Every code of an error."""
+
+
+def describe(calls: Iterable[ControlCall], *, secured: bool) -> dict[str, Any]:
+    """
+    Return the description.
+
+    Args:
+        calls: The endpoints.
+        secured: Whether a token is needed.
+    """
+    calls = list(calls)
+    schemas, components = msgspec.json.schema_components(
+        [call.fields for call in calls], ref_template="#/components/schemas/{name}"
+    )
+    bodies = [_inlined(schema, components) for schema in schemas]
+    paths: dict[str, Any] = {}
+    for call, body in zip(calls, bodies, strict=True):
+        for name, text in call.descriptions.items():
+            if name in body["properties"]:
+                body["properties"][name]["description"] = text
+        for name, values in call.examples.items():
+            body["properties"][name]["examples"] = values
+        paths.setdefault(f"/{call.name}", {})[call.method.lower()] = _operation(call, body)
+    used = {it.__name__ for it in {call.fields for call in calls}}
+    description: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Control API of the STACKS emulator",
+            "version": "1.0.0",
+            "description": "The methods of the Python class `Emulator`, by the same names.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/_emulator"}],
+        "security": [{"token": []}] if secured else [],
+        "tags": [{"name": name} for name in sorted({_tag(call) for call in calls})],
+        "paths": paths,
+        "components": {
+            "schemas": {
+                **{name: schema for name, schema in components.items() if name not in used},
+                "Error": {
+                    "type": "object",
+                    "required": ["error", "code"],
+                    "properties": {
+                        "error": {"type": "string", "description": "One sentence."},
+                        "code": {"type": "string", "enum": list(_CODES)},
+                        "field": {"type": "string", "description": "The field with the error."},
+                    },
+                },
+            }
+        },
+    }
+    if secured:
+        description["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    return description
+
+
+def _inlined(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    fields = components[schema["$ref"].rpartition("/")[2]]
+    return {
+        "type": "object",
+        "properties": {
+            name: dict(it) if "$ref" not in it else {"allOf": [it]}
+            for name, it in fields["properties"].items()
+        },
+        "required": fields["required"],
+        "additionalProperties": False,
+    }
+
+
+def _operation(call: ControlCall, body: dict[str, Any]) -> dict[str, Any]:
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    operation: dict[str, Any] = {
+        "operationId": call.name.replace("/", ".") if call.method == "POST" else f"get.{call.name}",
+        "tags": [_tag(call)],
+        "summary": call.summary.rstrip("."),
+        "responses": {
+            "200": {
+                "description": "Done.",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
+            "4XX": {"description": "Refused; nothing has changed.", "content": error},
+        },
+    }
+    if call.method == "GET":
+        operation["parameters"] = [
+            {"name": name, "in": "query", "required": name in body["required"], "schema": schema}
+            for name, schema in body["properties"].items()
+        ]
+    else:
+        operation["requestBody"] = {
+            "required": bool(body["required"]),
+            "content": {"application/json": {"schema": body}},
+        }
+    return operation
+
+
+def _tag(call: ControlCall) -> str:
+    return call.name.partition("/")[0] if "/" in call.name else "emulator"

@@ -1,26 +1,29 @@
-"""The controls of an emulator for tests: inspect its state and requests; change keys, pace, faults and the clock."""
+"""
+What a test can ask and change: the emulator's state, requests, keys, pace, faults and clock.
+
+`snapshot` is the whole state as JSON, for the page and for other processes. It contains no secret.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from stacks_pulumi.emulator import argument_checks, keys, seeding
-from stacks_pulumi.emulator.drift import Drift
-from stacks_pulumi.emulator.page_data import logged_request
+from stacks_pulumi.emulator import answers as validation
+from stacks_pulumi.emulator import backups, connections, keys
+from stacks_pulumi.emulator.answers import Shapes
+from stacks_pulumi.emulator.app import Api
+from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer, load
+from stacks_pulumi.emulator.faults import Faults
+from stacks_pulumi.emulator.platform import DrivenClock, Platform, iso, month
+from stacks_pulumi.emulator.server import Record
+from stacks_pulumi.emulator.state import ApiKey, Backup, Connection, Container, Journal, State
 
-if TYPE_CHECKING:
-    from stacks_pulumi.emulator.answer_shapes import Shapes
-    from stacks_pulumi.emulator.app import Api
-    from stacks_pulumi.emulator.clock import DrivenClock
-    from stacks_pulumi.emulator.faults import Faults
-    from stacks_pulumi.emulator.persistence import Journal
-    from stacks_pulumi.emulator.platform import Platform
-    from stacks_pulumi.emulator.requestlog import Record
-    from stacks_pulumi.emulator.state import State
+__all__ = ["Controls", "logged_request", "snapshot"]
 
-__all__ = ["Controls"]
+_REQUESTS = 60
+"""How many of the newest requests the page shows."""
 
 
 class Controls:
@@ -52,7 +55,7 @@ class Controls:
         self.shapes: Shapes = api.shapes
         self.drift = Drift(api.platform, self._save)
         self._journal = journal
-        self._rate_limit = argument_checks.count("rate_limit", rate_limit)
+        self._rate_limit = validation.count("rate_limit", rate_limit)
         self.key = self._first_key(key, spending_cap)
         self.account = keys.authenticate(self.platform.state, f"Bearer {self.key}").account
         self._save()
@@ -75,7 +78,7 @@ class Controls:
 
     def request_detail(self, number: int) -> dict[str, Any]:
         """
-        Return one of the newest requests with its bodies; every secret is masked.
+        Return one of the newest requests with its bodies.
 
         Raises:
             KeyError: There is no request of this number, or it is too old.
@@ -111,22 +114,22 @@ class Controls:
         Raises:
             ValueError: A scope or the account does not exist, the label is taken, or a limit is invalid.
         """
-        limit = self._rate_limit if rate_limit == "same" else argument_checks.count("rate_limit", rate_limit)
+        limit = self._rate_limit if rate_limit == "same" else validation.count("rate_limit", rate_limit)
         with self.platform.lock:
             secret = keys.issue(
                 self.platform.state,
                 account or self.account,
                 scopes=scopes,
-                spending_cap=argument_checks.dollars("spending_cap", spending_cap),
+                spending_cap=validation.dollars("spending_cap", spending_cap),
                 rate_limit=limit,
-                label=None if label is None else argument_checks.text("label", label),
+                label=None if label is None else validation.text("label", label),
             )
             self._save()
             return secret
 
     def set_rate_limit(self, rate_limit: int | None, label: str | None = None) -> None:
         """Change the requests in a window for one key, or for all keys."""
-        rate_limit = argument_checks.count("rate_limit", rate_limit)
+        rate_limit = validation.count("rate_limit", rate_limit)
         with self.platform.lock:
             for key in self.platform.state.keys:
                 if label in {None, key.label}:
@@ -135,7 +138,7 @@ class Controls:
 
     def set_spending_cap(self, spending_cap: Decimal | float | None, label: str | None = None) -> None:
         """Change the monthly cap in US dollars of one key, or of all keys; `None` for no cap."""
-        spending_cap = argument_checks.dollars("spending_cap", spending_cap)
+        spending_cap = validation.dollars("spending_cap", spending_cap)
         with self.platform.lock:
             for key in self.platform.state.keys:
                 if label in {None, key.label}:
@@ -150,18 +153,23 @@ class Controls:
         backup_seconds: float | None = None,
     ) -> None:
         """Change the durations of operations that begin after this call. A duration that is not given stays."""
+        wanted = {
+            "boot_seconds": boot_seconds,
+            "action_seconds": action_seconds,
+            "delete_seconds": delete_seconds,
+            "backup_seconds": backup_seconds,
+        }
+        changes = {name: validation.seconds(name, it) for name, it in wanted.items() if it is not None}
         with self.platform.lock:
-            self.platform.pace.change(
-                boot_seconds=boot_seconds,
-                action_seconds=action_seconds,
-                delete_seconds=delete_seconds,
-                backup_seconds=backup_seconds,
-            )
+            for name, value in changes.items():
+                setattr(self.platform.pace, name, value)
+            if boot_seconds is not None:
+                self.platform.pace.boot_reads = None
 
     def load(
         self,
-        containers: Sequence[seeding.SeedContainer | Mapping[str, Any]],
-        connections: Sequence[seeding.SeedConnection | Mapping[str, Any]] = (),
+        containers: Sequence[SeedContainer | Mapping[str, Any]],
+        connections: Sequence[SeedConnection | Mapping[str, Any]] = (),
     ) -> list[str]:
         """
         Add containers and connections immediately, all or none, without a request and without counting against a cap.
@@ -178,9 +186,9 @@ class Controls:
             Refusal: The platform would refuse one of them.
         """
         with self.platform.lock:
-            made = seeding.load(self.platform, self.account, containers, connections)
+            ids = load(self.platform, self.account, containers, connections)
             self._save()
-            return made
+            return ids
 
     def fail_boot(self, name_or_template: str, times: int | None = 1) -> None:
         """
@@ -193,17 +201,15 @@ class Controls:
         Raises:
             ValueError: The name or the number of boots is invalid.
         """
-        name_or_template, times = (
-            argument_checks.text("name_or_template", name_or_template),
-            argument_checks.count("times", times),
-        )
+        name_or_template = validation.text("name_or_template", name_or_template)
+        times = validation.count("times", times)
         with self.platform.lock:
             self.platform.state.boot_failures[name_or_template] = times
             self._save()
 
     def fail_backup(self, name: str, message: str = "snapshot failed: no space left on device") -> None:
         """Let the next manual backup of a container fail."""
-        name, message = argument_checks.text("name", name), argument_checks.text("message", message)
+        name, message = validation.text("name", name), validation.text("message", message)
         with self.platform.lock:
             self.platform.state.backup_failures.setdefault(name, []).append(message)
             self._save()
@@ -243,7 +249,7 @@ class Controls:
             keys.issue(state, account, label="default" if not state.keys else None, secret=secret)
             known = state.keys[-1]
         # The arguments override the values in a state file.
-        known.spending_cap = argument_checks.dollars("spending_cap", spending_cap)
+        known.spending_cap = validation.dollars("spending_cap", spending_cap)
         known.rate_limit = self._rate_limit
         return secret
 
@@ -256,3 +262,109 @@ class Controls:
             self._journal.fold(state)
         else:
             self._journal.save(state)
+
+
+def snapshot(api: Api) -> dict[str, Any]:
+    """Return accounts, keys by label, containers, connections, backups, the newest requests and the queued faults."""
+    platform = api.platform
+    with platform.lock:
+        now = platform.settle()
+        by_id = platform.state.containers
+        return {
+            "now": iso(now),
+            "frozen": platform.clock.frozen,
+            "accounts": [
+                {"id": it.id, "payment_method": it.payment_method, "waitlisted": it.waitlisted}
+                for it in platform.state.accounts.values()
+            ],
+            "keys": [_key(api, key, now) for key in platform.state.keys],
+            "containers": [_container(platform, it) for it in by_id.values()],
+            "connections": [_connection(it, by_id) for it in platform.state.connections.values()],
+            "backups": [_backup(it) for it in reversed(list(platform.state.backups.values()))],
+            "monthly_usd": float(sum(it.price for it in by_id.values())),
+            "capacity": platform.state.capacity,
+            "calls": api.log.counts(),
+            "faults": [fault.describe() for fault in api.faults.all()],
+            "faults_left": [str(fault) for fault in api.faults.left()],
+            "requests": [
+                logged_request(record.describe()) for record in reversed(api.log.all()[-_REQUESTS:])
+            ],
+        }
+
+
+def logged_request(record: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry of the request log, with its time as the API writes it."""
+    return {**record, "at": iso(record["at"]), "seconds": round(record["seconds"], 4)}
+
+
+def _key(api: Api, key: ApiKey, now: float) -> dict[str, Any]:
+    used, ends_in = api.limiter.used(key.label)
+    return {
+        "label": key.label,
+        "account": key.account,
+        "scopes": key.scopes,
+        "revoked": key.revoked,
+        "month": month(now),
+        "spent": float(keys.spent(key, now)),
+        "spending_cap": None if key.spending_cap is None else float(key.spending_cap),
+        "rate_limit": key.rate_limit,
+        "window_used": used,
+        "window_seconds": api.limiter.seconds,
+        "window_ends_in": round(ends_in, 1),
+    }
+
+
+def _container(platform: Platform, container: Container) -> dict[str, Any]:
+    return {
+        "id": container.id,
+        "account": container.account,
+        "name": container.name,
+        "template": container.template,
+        "plan": container.plan,
+        "additional_storage_tier": container.storage_tier,
+        "storage_mb": container.storage_mb,
+        "price": float(container.price),
+        "status": container.status,
+        "error": container.error,
+        "created_at": iso(container.created_at),
+        "created_by": container.created_by,
+        "boots": container.boots,
+        "env_pending": container.env_pending,
+        "external_access": container.external_access,
+        "url": container.url,
+        "allowed_ips": [
+            {
+                "id": ip.id,
+                "ip_address": ip.ip_address,
+                "description": ip.description,
+                "service_type": ip.service_type,
+            }
+            for ip in container.allowed_ips
+        ],
+        "vpn_clients": [client.name for client in container.vpn_clients],
+        "restored": container.restored,
+        "backups": len(backups.newest_first(platform, container)),
+    }
+
+
+def _connection(connection: Connection, by_id: dict[str, Container]) -> dict[str, Any]:
+    return {
+        "id": connection.id,
+        "name": connection.name,
+        "source": by_id[connection.source].name,
+        "target": by_id[connection.target].name,
+        "kind": connections.kind(by_id[connection.target]),
+    }
+
+
+def _backup(backup: Backup) -> dict[str, Any]:
+    return {
+        "id": backup.id,
+        "container": backup.container_name,
+        "type": backup.backup_type,
+        "status": backup.status,
+        "size_bytes": backup.size_bytes,
+        "created_at": iso(backup.created_at),
+        "error_message": backup.error_message,
+        "pinned": backup.pinned,
+    }

@@ -1,24 +1,29 @@
 """
-Changes outside of a program: in the dashboard, or by accident.
+What happens without an API request: changes in the dashboard or by accident, and seed data.
 
-They need no key, no scope and no cap, and take effect immediately.
+It needs no key, no scope and no cap, and takes effect immediately.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import msgspec
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator import access, argument_checks, backups, connections, containers, settling, vpn
-from stacks_pulumi.emulator.state import AllowedIp, Backup, Connection, Container
-from stacks_pulumi.emulator.validation import validated
+from stacks_pulumi.emulator import access, backups, connections, containers, keys, vpn
+from stacks_pulumi.emulator import answers as validation
+from stacks_pulumi.emulator.platform import UNHEALTHY, Platform, change_status, remove_container
+from stacks_pulumi.emulator.state import AllowedIp, ApiKey, Backup, Connection, Container
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+__all__ = ["Drift", "SeedConnection", "SeedContainer", "load"]
 
-    from stacks_pulumi.emulator.platform import Platform
+_T = TypeVar("_T")
+_Entry: TypeAlias = _T | Mapping[str, Any]
 
-__all__ = ["Drift"]
+__all__ = ["SeedConnection", "SeedContainer", "load"]
 
 
 class Drift:
@@ -49,7 +54,7 @@ class Drift:
 
     def fail(self, container: str, error: str = "the process was killed: out of memory") -> None:
         """Let a container crash: its status is then `error`."""
-        error = argument_checks.text("error", error)
+        error = validation.text("error", error)
         with self._platform.lock:
             self._find(container).error = error
             self._enter(container, "error")
@@ -57,9 +62,9 @@ class Drift:
     def delete(self, container: str) -> None:
         """Delete a container with its backups and connections immediately."""
         with self._platform.lock:
-            found = self._find(container)
-            containers.delete(self._platform, found)
-            settling.remove(self._platform.state, found)
+            it = self._find(container)
+            containers.delete(self._platform, it)
+            remove_container(self._platform.state, it)
             self._changed()
 
     def recreate(self, container: str, template: str | None = None, plan: str | None = None) -> Container:
@@ -80,25 +85,27 @@ class Drift:
                 "plan": plan or (old.plan if old.plan in catalog.PLANS else None),
                 "additional_storage_tier": old.storage_tier if template is None and plan is None else None,
             }
-            wanted = validated({name: value for name, value in body.items() if value is not None})
+            wanted = validation.valid_create(
+                {name: value for name, value in body.items() if value is not None}
+            )
             self.delete(old.id)
             # Real creations with the same name are at least a second apart, although the API's times have milliseconds.
             self._platform.clock.advance(1.0)
-            made = containers.make(self._platform, old.account, wanted, created_by="dashboard")
+            new = containers.add(self._platform, old.account, wanted, created_by="dashboard")
             self._changed()
-            return made
+            return new
 
     def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
         """Change a container's plan and additional storage, which no API key can do."""
-        tier = argument_checks.count("additional_storage_tier", additional_storage_tier)
+        tier = validation.count("additional_storage_tier", additional_storage_tier)
         if plan not in catalog.PLANS:
             raise KeyError(plan)
         if tier not in {None, *catalog.STORAGE_TIERS}:
             raise KeyError(tier)
         with self._platform.lock:
-            found = self._find(container)
-            found.plan, found.storage_tier = plan, tier
-            found.updated_at = self._platform.clock.now()
+            it = self._find(container)
+            it.plan, it.storage_tier = plan, tier
+            it.updated_at = self._platform.clock.now()
             self._changed()
 
     def set_external_access(self, container: str, *, enabled: bool) -> None:
@@ -125,26 +132,26 @@ class Drift:
     def remove_ip(self, container: str, ip_address: str) -> None:
         """Remove an address from the list, even the last one."""
         with self._platform.lock:
-            found = self._find(container)
-            entry = next((ip for ip in found.allowed_ips if ip.ip_address == ip_address), None)
+            it = self._find(container)
+            entry = next((ip for ip in it.allowed_ips if ip.ip_address == ip_address), None)
             if entry is None:
                 raise KeyError(ip_address)
-            access.remove_ip(found, entry.id, force=True)
+            access.remove_ip(it, entry.id, force=True)
             self._changed()
 
     def connect(self, source: str, target: str, name: str) -> Connection:
         """Connect two running containers."""
         with self._platform.lock:
-            made = connections.create(self._platform, self._find(source), self._find(target), name)
+            connection = connections.create(self._platform, self._find(source), self._find(target), name)
             self._changed()
-            return made
+            return connection
 
     def disconnect(self, source: str, name: str) -> None:
         """Delete a connection of a source by its name."""
         with self._platform.lock:
-            for made in connections.outgoing(self._platform, self._find(source)):
-                if made.name == name:
-                    connections.delete(self._platform, made)
+            for connection in connections.outgoing(self._platform, self._find(source)):
+                if connection.name == name:
+                    connections.delete(self._platform, connection)
                     self._changed()
                     return
         raise KeyError(name)
@@ -182,13 +189,13 @@ class Drift:
     def set_payment_method(self, account: str, *, present: bool) -> None:
         """Add or remove an account's payment method."""
         with self._platform.lock:
-            self._platform.state.accounts[account].payment_method = argument_checks.flag("present", present)
+            self._platform.state.accounts[account].payment_method = validation.flag("present", present)
             self._changed()
 
     def set_capacity(self, containers_left: int | None) -> None:
         """Limit how many more containers can be created on all accounts together; `None` for no limit."""
         with self._platform.lock:
-            self._platform.state.capacity = argument_checks.count("containers_left", containers_left, least=0)
+            self._platform.state.capacity = validation.count("containers_left", containers_left, least=0)
             self._changed()
 
     def _find(self, container: str) -> Container:
@@ -201,7 +208,94 @@ class Drift:
 
     def _enter(self, container: str, status: str) -> None:
         with self._platform.lock:
-            found = self._find(container)
-            settling.enter(found, status, self._platform.clock.now())
-            found.next, found.booting = None, False
+            it = self._find(container)
+            change_status(it, status, self._platform.clock.now())
+            it.next, it.booting = None, False
             self._changed()
+
+
+class SeedContainer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A container and its child resources."""
+
+    name: str
+    template: str
+    plan: str | None = None
+    additional_storage_tier: int | None = None
+    status: Literal["running", "stopped", "error"] = "running"
+    allowed_ips: list[str] | None = None
+    """External access is enabled if this is given."""
+    vpn_clients: list[str] = []
+    backups: int = 0
+    """How many completed manual backups it has."""
+    account: str | None = None
+
+
+class SeedConnection(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A connection between two running containers, by name or id."""
+
+    source: str
+    target: str
+    name: str
+
+
+def load(
+    platform: Platform,
+    account: str,
+    wanted: Sequence[_Entry[SeedContainer]],
+    connected: Sequence[_Entry[SeedConnection]],
+) -> list[str]:
+    """
+    Add containers and connections, all of them or none.
+
+    Returns:
+        The ids of the containers.
+
+    Raises:
+        ValueError: A field is missing, unknown or of another type.
+        Refusal: The platform would refuse one of them.
+        KeyError: There is no such account, or no such container.
+    """
+    ready = [_converted(it, SeedContainer) for it in wanted]
+    links = [_converted(it, SeedConnection) for it in connected]
+    platform.settle()
+    before = copy.deepcopy(platform.state)
+    try:
+        ids = [_add(platform, it.account or account, it) for it in ready]
+        for it in links:
+            connections.create(
+                platform, platform.state.container(it.source), platform.state.container(it.target), it.name
+            )
+    except BaseException:
+        platform.state = before
+        raise
+    for container_id in ids:
+        platform.state.containers[container_id].env_pending = False
+    return ids
+
+
+def _converted(entry: _Entry[_T], kind: type[_T]) -> _T:
+    return entry if isinstance(entry, kind) else msgspec.convert(entry, kind)
+
+
+def _add(platform: Platform, account: str, wanted: SeedContainer) -> str:
+    # A separate key, so that the containers do not count against the cap of a real one.
+    owner = ApiKey("seed", "", platform.state.accounts[account].id, list(keys.SCOPES))
+    fields = ("name", "template", "plan", "additional_storage_tier")
+    body: dict[str, Any] = {name: getattr(wanted, name) for name in fields}
+    container = containers.create(platform, owner, {name: it for name, it in body.items() if it is not None})
+    container.next, container.booting = None, False
+    change_status(container, "running", platform.clock.now())
+    for name in wanted.vpn_clients:
+        vpn.add(platform, container, name)
+    if wanted.allowed_ips is not None:
+        access.set_access(platform, container, enabled=True)
+        for address in wanted.allowed_ips:
+            access.add_ip(platform, container, {"ip_address": address})
+    for _ in range(wanted.backups):
+        backups.trigger(platform, container).due = platform.clock.now()
+    platform.settle()
+    if wanted.status == "error":
+        container.error = UNHEALTHY
+    if wanted.status != "running":
+        change_status(container, wanted.status, platform.clock.now())
+    return container.id

@@ -1,32 +1,28 @@
-"""The emulator for Python code: one object that serves the API and lets a test inspect and change its state."""
+"""
+The emulator for Python code: one object that serves the API and lets a test inspect and change its state.
+
+It decides where the server listens and who may call it.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
 
-from stacks_pulumi.emulator import argument_checks
-from stacks_pulumi.emulator.answer_shapes import Shapes
-from stacks_pulumi.emulator.app import BASE_PATH, Api, Incoming
-from stacks_pulumi.emulator.clock import DrivenClock
+from stacks_pulumi.emulator import answers as validation
+from stacks_pulumi.emulator import keys
+from stacks_pulumi.emulator.answers import Response, Shapes
+from stacks_pulumi.emulator.app import BASE_PATH, Api
 from stacks_pulumi.emulator.control_api import ControlApi
 from stacks_pulumi.emulator.controls import Controls
-from stacks_pulumi.emulator.cors import CrossOrigin
-from stacks_pulumi.emulator.persistence import Journal, load
-from stacks_pulumi.emulator.platform import Platform
-from stacks_pulumi.emulator.ratelimit import RateLimiter
-from stacks_pulumi.emulator.server import Server
-from stacks_pulumi.emulator.state import State
-from stacks_pulumi.emulator.transitions import Pace
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from stacks_pulumi.emulator.http_responses import Response
+from stacks_pulumi.emulator.platform import DrivenClock, Platform
+from stacks_pulumi.emulator.server import Incoming, Server
+from stacks_pulumi.emulator.state import Journal, Pace, State, load
 
 __all__ = ["Emulator"]
 
@@ -60,7 +56,7 @@ class Emulator(Controls):
         state_file: The file for the state; read at the start, written after every change.
 
     Attributes:
-        api: The HTTP side: journal, rate limiter, and the handling of requests.
+        api: The HTTP side: request log, rate limiter, and the handling of requests.
         platform: The data of the rules: the state, the lock, the pace, and the settings above.
         clock: The emulated platform's clock; `advance` moves it.
         faults: The queue of faults.
@@ -103,7 +99,7 @@ class Emulator(Controls):
         state_file: str | Path | None = None,
     ) -> None:
         self._port = port
-        self._host = "127.0.0.1" if host == "localhost" else argument_checks.address("host", host)
+        self._host = "127.0.0.1" if host == "localhost" else validation.address("host", host)
         self.control_token = control_token or (None if self.is_loopback else secrets.token_urlsafe(24))
         self._cross_origin = CrossOrigin(cors_origins)
         self._server: Server | None = None
@@ -116,20 +112,20 @@ class Emulator(Controls):
             kept or State(seed=seed),
             clock,
             Pace(boot_seconds, boot_reads, action_seconds, delete_seconds, backup_seconds),
-            your_ip=argument_checks.address("your_ip", your_ip),
+            your_ip=validation.address("your_ip", your_ip),
             duplicate_ips=duplicate_ips,
             refuse_repeated_delete=refuse_repeated_delete,
             lower_case_names=lower_case_names,
             strict=strict,
         )
         super().__init__(
-            Api(platform, RateLimiter(rate_window), Shapes(shapes)),
+            Api(platform, keys.RateLimiter(rate_window), Shapes(shapes)),
             None if file is None else Journal(file),
             key=key,
             spending_cap=spending_cap,
             rate_limit=rate_limit,
         )
-        self._control = ControlApi(self, self._cross_origin, self.control_token, lambda: self.url)
+        self._control = ControlApi(self, self._cross_origin.allows, self.control_token, lambda: self.url)
 
     @property
     def port(self) -> int:
@@ -196,3 +192,46 @@ class Emulator(Controls):
         else:
             response = self._control.respond(incoming, headers)
         return self._cross_origin.opened(response, headers)
+
+
+class CrossOrigin:
+    """
+    The CORS headers.
+
+    The key of a new emulator is the same on every machine, so without this check any web page could use it.
+
+    Args:
+        origins: The origins to allow; `*` for all.
+    """
+
+    def __init__(self, origins: Collection[str] = ()) -> None:
+        self._origins = frozenset(origins)
+
+    def allows(self, origin: str | None) -> bool:
+        """Return whether pages of this origin may send requests."""
+        return origin is not None and not self._origins.isdisjoint({"*", origin})
+
+    def preflight(self, method: str, headers: Mapping[str, str]) -> Response | None:
+        """Return the response to a browser's preflight request; `None` for another request."""
+        asked = headers.get("Access-Control-Request-Method")
+        if method != "OPTIONS" or asked is None or not self.allows(headers.get("Origin")):
+            return None
+        allowed = {
+            "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type",
+            "Access-Control-Max-Age": "600",
+        }
+        return self.opened(Response(204, b"", allowed), headers)
+
+    def opened(self, response: Response, headers: Mapping[str, str]) -> Response:
+        """Return the response with the headers that let an allowed page read it."""
+        origin = headers.get("Origin")
+        if origin is None or not self.allows(origin):
+            return response
+        exposed = "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
+        opening = {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": exposed,
+            "Vary": "Origin",
+        }
+        return replace(response, headers={**response.headers, **opening})

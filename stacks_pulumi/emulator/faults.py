@@ -1,5 +1,5 @@
 """
-Faults: a queue of failures for certain requests, and a record of those that fired.
+Faults: a queue of failures for certain requests, what each kind does to a response, and a record of those that fired.
 
 A fault waits in the queue of its operation until a request matches it; of several matching faults, the oldest is used.
 A test ends with `assert_none_left`: without it, a test whose fault never fired would pass.
@@ -7,13 +7,15 @@ A test ends with `assert_none_left`: without it, a test whose fault never fired 
 
 from __future__ import annotations
 
+import json
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
-from stacks_pulumi.emulator import argument_checks
+from stacks_pulumi.emulator import answers as validation
+from stacks_pulumi.emulator.answers import Response, encode
 
-__all__ = ["KINDS", "OPTION_TYPES", "Fault", "Faults", "Fired"]
+__all__ = ["KINDS", "OPTION_TYPES", "Fault", "Faults", "Fired", "instead", "spoil"]
 
 KINDS: dict[str, dict[str, Any]] = {
     "pass": {},
@@ -135,18 +137,19 @@ class Fired:
     path: str
 
 
-@dataclass
 class Faults:
-    """The queues of one emulator."""
+    """
+    The queue of one emulator.
 
-    _queue: list[Fault] = field(default_factory=list)
-    _fired: list[Fired] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _operations: frozenset[str] = frozenset()
+    Args:
+        operations: Those that a fault can be for: a fault with a misspelt operation would never fire.
+    """
 
-    def know(self, operations: frozenset[str]) -> None:
-        """Accept faults only for these operations: a fault with a misspelt operation would never fire."""
+    def __init__(self, operations: frozenset[str]) -> None:
         self._operations = operations
+        self._queue: list[Fault] = []
+        self._fired: list[Fired] = []
+        self._lock = threading.Lock()
 
     def add(
         self,
@@ -178,7 +181,7 @@ class Faults:
                 options.setdefault("code", code)
         if kind not in KINDS:
             raise ValueError(f"no such fault: {kind}; there are {', '.join(KINDS)}, and status codes")
-        if operation != "*" and self._operations and operation not in self._operations:
+        if operation not in {"*", *self._operations}:
             raise ValueError(
                 f"no such operation: {operation}; there are {', '.join(sorted(self._operations))}"
             )
@@ -190,13 +193,11 @@ class Faults:
             if value != KINDS[kind][name] and not isinstance(value, OPTION_TYPES.get(name, (object,))):
                 raise ValueError(f"the option {name} of {kind} cannot be {value!r}")
         if "seconds" in options:
-            argument_checks.seconds("seconds", options["seconds"])
+            validation.seconds("seconds", options["seconds"])
         if options.get("part", "body") not in {"headers", "body"}:
             raise ValueError(f"part must be headers or body, not {options['part']!r}")
-        times, match = (
-            argument_checks.count("times", times),
-            None if match is None else argument_checks.text("match", match),
-        )
+        times = validation.count("times", times)
+        match = None if match is None else validation.text("match", match)
         fault = Fault(operation, kind, {**KINDS[kind], **options}, times, match)
         with self._lock:
             self._queue.append(fault)
@@ -242,3 +243,95 @@ class Faults:
         with self._lock:
             self._queue.clear()
             self._fired.clear()
+
+
+_TEXTS = {
+    500: "Internal server error",
+    502: "Bad gateway",
+    503: "No capacity available",
+    504: "Gateway timeout",
+}
+
+
+def instead(fault: Fault) -> Response | None:
+    """Return the response that a fault sends instead of the right one; `None` if it only changes the right one."""
+    options = fault.options
+    if fault.kind in {"drop_before", "drop_after"}:
+        return Response(0, end="reset" if options["reset"] else "drop")
+    if fault.kind == "rate_limited":
+        after = options["retry_after"]
+        # assumed: the body; the guide gives code and header.
+        body = {"error": "Rate limit exceeded"}
+        return encode(429, body, {} if after is None else {"Retry-After": str(after)})
+    if fault.kind == "status":
+        code = options["code"]
+        text = _TEXTS.get(code, "Request failed")
+        return encode(code, options["body"] or {"success": False, "error": text})
+    if fault.kind == "html":
+        page = b"<!DOCTYPE html><html><head><title>Gateway</title></head><body><h1>Please wait</h1></body></html>"
+        return Response(options["code"], page, {"Content-Type": "text/html; charset=utf-8"})
+    if fault.kind == "redirect":
+        return Response(options["code"], b"", {"Location": options["location"]})
+    if fault.kind == "answer":
+        body = options["body"]
+        text = body if isinstance(body, str) else "" if body is None else json.dumps(body)
+        return Response(options["code"], text.encode(), {"Content-Type": options["content_type"]})
+    return None
+
+
+def spoil(fault: Fault, right: Response) -> Response:
+    """Return the right response with the changes of a fault."""
+    payload, headers = right.payload, right.headers
+    if fault.kind == "hang_up":
+        return replace(right, end="hang_up")
+    if fault.kind == "truncated":
+        return replace(right, payload=payload[: max(1, len(payload) // 2)])
+    if fault.kind == "cut":
+        return replace(right, end="cut")
+    if fault.kind == "empty":
+        return Response(fault.options["code"] or right.status, b"", headers)
+    if fault.kind == "wrong_code":
+        return replace(right, status=fault.options["code"])
+    if fault.kind == "trickle":
+        seconds = fault.options["seconds"]
+        return replace(right, slow=(seconds, 0.0) if fault.options["part"] == "headers" else (0.0, seconds))
+    if fault.kind in {"wrong_types", "miscount"} and payload:
+        try:
+            body = json.loads(payload)
+        except ValueError:
+            return right
+        if fault.kind == "miscount":
+            body = _miscounted(body, fault.options["by"])
+        elif fault.options["row"] is None:
+            body = _other_types(body, fault.options["field"])
+        else:
+            body = _other_types_in_row(body, fault.options["row"], fault.options["field"])
+        return replace(right, payload=json.dumps(body).encode())
+    return right
+
+
+def _miscounted(body: Any, by: int) -> Any:
+    return {**body, "count": body["count"] + by} if isinstance(body, dict) and "count" in body else body
+
+
+def _other_types_in_row(value: Any, row: int, only: str | None) -> Any:
+    if isinstance(value, dict):
+        return {key: _other_types_in_row(inner, row, only) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_other_types(inner, only) if index == row else inner for index, inner in enumerate(value)]
+    return value
+
+
+def _other_types(value: Any, only: str | None, *, here: bool = False) -> Any:
+    here = here or only is None
+    if isinstance(value, dict):
+        return {key: _other_types(inner, only, here=here or key == only) for key, inner in value.items()}
+    if isinstance(value, list) and value:
+        return [_other_types(inner, only, here=here) for inner in value]
+    if not here:
+        return value
+    if isinstance(value, bool) or value is None:
+        return {"unexpected": True}
+    if isinstance(value, (int, float)):
+        return [str(value)]
+    return len(value)

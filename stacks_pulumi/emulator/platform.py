@@ -1,20 +1,46 @@
 """
-The emulated platform: its state, clock, durations, and which rules are strict.
+The platform: what the rules read and change, its clock, and what happens when time passes.
 
-The rules of each noun are functions in their own module (`containers`, `access`, `connections`, `backups`, `vpn`).
-Their first argument is the platform, and they do not depend on HTTP.
+The rules of each noun are functions in its own module (`containers`, `access`, `connections`, `backups`, `vpn`). They
+take the platform or a part of it, and do not depend on HTTP. Before a rule reads the state, `Platform.settle` carries
+out what is due: boots and deletions end, backups are made, completed and cleaned up.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
+import time
 
-from stacks_pulumi.emulator import settling
-from stacks_pulumi.emulator.clock import DrivenClock
-from stacks_pulumi.emulator.state import State
-from stacks_pulumi.emulator.transitions import Pace
+from stacks_pulumi.emulator.state import Backup, Container, Pace, State, Transition
 
-__all__ = ["Platform"]
+__all__ = [
+    "DAY",
+    "UNHEALTHY",
+    "DrivenClock",
+    "Platform",
+    "begin_backup",
+    "change_status",
+    "iso",
+    "month",
+    "move_on",
+    "remove_container",
+]
+
+DAY = 86400.0
+"""Seconds of a day."""
+
+_END = 253_370_764_800.0
+"""The start of the year 9999, the last one for dates; it is left for later events."""
+
+_RETENTION = 7 * DAY
+"""How long a backup that is not pinned is kept."""
+
+_SCHEDULE = 2 * 3600.0
+"""When the nightly backups are made, in seconds after midnight UTC."""
+
+UNHEALTHY = "the service did not become healthy in time"
+"""Why a boot failed."""
 
 
 class Platform:
@@ -71,7 +97,7 @@ class Platform:
         """
         with self.lock:
             now = self.clock.now()
-            settling.settle(self.state, self.pace, now)
+            _settle(self.state, self.pace, now)
             return now
 
     def empty(self) -> None:
@@ -87,3 +113,194 @@ class Platform:
             for key in fresh.keys:
                 key.spent.clear()
             self.state = fresh
+
+
+def _settle(state: State, pace: Pace, now: float) -> None:
+    """Carry out all events that are due at a moment."""
+    for container in list(state.containers.values()):
+        while container.next is not None and container.next.is_due(now):
+            move_on(state, container, container.next, container.next.due or now)
+    _make_nightly_backups(state, pace, now)
+    for backup in list(state.backups.values()):
+        if backup.status == "in_progress" and now >= backup.due:
+            _complete(state, backup)
+        # assumed: manual and failed backups are kept as long as scheduled ones.
+        elif backup.status != "in_progress" and not backup.pinned and now - backup.created_at > _RETENTION:
+            del state.backups[backup.id]
+
+
+def move_on(state: State, container: Container, transition: Transition, at: float) -> None:
+    """Carry out a container's next transition."""
+    container.next = None
+    if transition.to == "gone":
+        remove_container(state, container)
+        return
+    status = transition.to
+    if container.booting:
+        container.booting, container.error = False, None
+        if _boot_fails(state, container):
+            container.error = UNHEALTHY
+            status = "error"
+    change_status(container, status, at)
+
+
+def change_status(container: Container, status: str, at: float) -> None:
+    """Set a container's status."""
+    container.status = status
+    container.updated_at = at
+    if status == "running":
+        container.running_since, container.stopped_at = at, None
+    elif status in {"stopped", "error"}:
+        container.running_since, container.stopped_at = None, at
+
+
+def remove_container(state: State, container: Container) -> None:
+    """Remove a container with all its data and backups."""
+    state.containers.pop(container.id, None)
+    for backup in list(state.backups.values()):
+        if backup.container_id == container.id:
+            del state.backups[backup.id]
+    if state.capacity is not None:
+        state.capacity += 1
+
+
+def begin_backup(state: State, container: Container, kind: str, at: float, seconds: float) -> Backup:
+    """Add a backup that is in progress for a number of seconds."""
+    backup = Backup(
+        id=state.count("backup"),
+        account=container.account,
+        container_id=container.id,
+        container_name=container.name,
+        backup_type=kind,
+        created_at=at,
+        due=at + seconds,
+    )
+    state.backups[backup.id] = backup
+    return backup
+
+
+def _boot_fails(state: State, container: Container) -> bool:
+    failures = state.boot_failures
+    for subject in (container.name, container.template):
+        if subject not in failures:
+            continue
+        left = failures[subject]
+        if left is None:
+            return True
+        if left <= 1:
+            del failures[subject]
+        else:
+            failures[subject] = left - 1
+        return True
+    return False
+
+
+def _make_nightly_backups(state: State, pace: Pace, now: float) -> None:
+    for moment in _nights(state.scheduled_until, now):
+        for container in state.containers.values():
+            since = container.running_since
+            if container.status == "running" and since is not None and since <= moment:
+                begin_backup(state, container, "scheduled", moment, pace.backup_seconds)
+    state.scheduled_until = max(now, state.scheduled_until)
+
+
+def _nights(since: float, until: float) -> list[float]:
+    """Return the scheduled moments in an interval whose backups are still kept at its end."""
+    since = max(since, until - _RETENTION)
+    first = (since - _SCHEDULE) // DAY + 1
+    last = (until - _SCHEDULE) // DAY
+    return [day * DAY + _SCHEDULE for day in range(int(first), int(last) + 1)]
+
+
+def _complete(state: State, backup: Backup) -> None:
+    backup.completed_at = backup.due
+    messages = state.backup_failures.get(backup.container_name)
+    if messages and backup.backup_type == "manual":
+        backup.status, backup.error_message = "failed", messages.pop(0)
+        return
+    digits = state.derive("snapshot", backup.container_id, backup.id)
+    backup.status, backup.snapshot_id = "completed", digits[:8]
+    backup.size_bytes = 500_000 + int(digits[8:13], 16) % 500_000
+
+
+class DrivenClock:
+    """
+    A wall clock that can be advanced, frozen and resumed.
+
+    Args:
+        start: Seconds since the Unix epoch to begin at; by default now.
+        running: Whether it runs by itself. If not, only `advance` moves it.
+    """
+
+    def __init__(self, start: float | None = None, *, running: bool = True) -> None:
+        self._lock = threading.Lock()
+        self._running = running
+        self._origin = time.monotonic()
+        self._start = time.time() if start is None else start
+        self._driven = 0.0
+
+    def now(self) -> float:
+        """Return the emulated platform's time in seconds since the Unix epoch."""
+        with self._lock:
+            return self._moment()
+
+    @property
+    def driven(self) -> float:
+        """The seconds that `advance` has added."""
+        with self._lock:
+            return self._driven
+
+    def advance(self, seconds: float) -> float:
+        """
+        Advance the clock.
+
+        Returns:
+            The new time.
+
+        Raises:
+            ValueError: `seconds` is negative or not a number, or the new time is too late for a date.
+        """
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"the clock can be advanced by 0 seconds or more, not by {seconds}")
+        with self._lock:
+            moment = self._moment() + seconds
+            if moment >= _END:
+                raise ValueError(f"the clock can be advanced to the year 9998, not by {seconds} seconds")
+            self._driven += seconds
+            return moment
+
+    @property
+    def frozen(self) -> bool:
+        """Whether only `advance` moves it."""
+        with self._lock:
+            return not self._running
+
+    def freeze(self) -> None:
+        """Stop the clock: only `advance` moves it then. No-op if it is frozen."""
+        with self._lock:
+            self._start = self._moment() - self._driven
+            self._running = False
+
+    def resume(self) -> None:
+        """Let the clock run again from its present time. No-op if it is running."""
+        with self._lock:
+            self._start = self._moment() - self._driven
+            self._origin = time.monotonic()
+            self._running = True
+
+    def _moment(self) -> float:
+        passed = time.monotonic() - self._origin if self._running else 0.0
+        return self._start + self._driven + passed
+
+
+def iso(moment: float | None) -> str | None:
+    """Return a moment as the API writes it: UTC, milliseconds, `Z`. `None` is returned unchanged."""
+    if moment is None:
+        return None
+    text = dt.datetime.fromtimestamp(moment, dt.timezone.utc).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def month(moment: float) -> str:
+    """Return the calendar month of a moment in UTC, as `2026-05`; spending is counted by month."""
+    return dt.datetime.fromtimestamp(moment, dt.timezone.utc).strftime("%Y-%m")

@@ -1,5 +1,5 @@
 """
-The HTTP/1.1 server with persistent connections, by default on the loopback interface.
+The HTTP/1.1 server with persistent connections, by default on the loopback interface, and the log of its requests.
 
 Werkzeug's handler closes every connection after one response, because it does not know whether the whole request was
 read. Here the whole request is always read first, so the connection can stay open, as with the real API.
@@ -15,28 +15,128 @@ import struct
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, cast
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from werkzeug.exceptions import NotFound
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from stacks_pulumi.emulator.app import Incoming
-from stacks_pulumi.emulator.http_responses import Response, encode
+from stacks_pulumi.emulator.answers import Response, encode
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["PortTakenError", "Server"]
+__all__ = ["Incoming", "PortTakenError", "Record", "RequestLog", "Server"]
 
 _LOG = logging.getLogger(__name__)
 _MAX_BODY = 1_000_000
 _IDLE_SECONDS = 75.0
 _PIECE_SECONDS = 0.1
+_LONGEST_SHOWN = 16_384
+"""Bytes of a body that the request log keeps."""
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """
+    A request as it came in.
+
+    Attributes:
+        method: HTTP method.
+        path: The path as it was sent, still percent-encoded, without the query.
+        query: The first value of each parameter of the query.
+        authorization: The header of that name.
+        payload: The body.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    authorization: str | None
+    payload: bytes = b""
 
 
 class PortTakenError(Exception):
     """The port is taken; `str` is one line that says what to do."""
+
+
+class Server:
+    """
+    A server thread.
+
+    Args:
+        respond: Answers a request; it also gets the headers.
+        port: The port to listen on; 0 takes a free port.
+        host: The address to listen on.
+
+    Raises:
+        PortTakenError: It cannot listen on the port.
+    """
+
+    def __init__(
+        self, respond: Callable[[Incoming, Any], Response], port: int = 0, host: str = "127.0.0.1"
+    ) -> None:
+        self.respond = respond
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((host, port))
+            listening.listen(128)
+        except OSError as exc:
+            listening.close()
+            if exc.errno == errno.EADDRINUSE:
+                raise PortTakenError(
+                    f"port {port} is in use, perhaps by another emulator: stop it, or give another --port, or 0 for "
+                    "a free one"
+                ) from None
+            raise PortTakenError(
+                f"cannot listen on {host} port {port} ({exc.strerror}): give another --host or --port"
+            ) from None
+        with listening:
+            self._server = _Threaded(host, port, NotFound(), _Handler, fd=listening.fileno())
+        self._server.owner = self
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.02},
+            name="stacks-emulator",
+            daemon=True,
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._server.port
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening, and close every open connection."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        with self._lock:
+            open_connections = list(self._connections)
+        for connection in open_connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                # The client has closed it already.
+                continue
+
+    def opened(self, connection: socket.socket) -> None:
+        """Register a connection."""
+        with self._lock:
+            self._connections.add(connection)
+
+    def closed(self, connection: socket.socket) -> None:
+        """Unregister a connection."""
+        with self._lock:
+            self._connections.discard(connection)
 
 
 class _UnreadableError(Exception):
@@ -182,80 +282,114 @@ class _Threaded(ThreadedWSGIServer):
             super().handle_error(request, client_address)
 
 
-class Server:
+@dataclass(frozen=True)
+class Record:
     """
-    A server thread.
+    One request.
+
+    Attributes:
+        number: From 1, in the order of the answers.
+        at: Seconds since the Unix epoch, real time, when it came in.
+        method: HTTP method.
+        path: The path as it was sent, without the query.
+        operation: Operation name; `None` if the path is not one of the API's.
+        status: HTTP status code; 0 if the connection was dropped.
+        fault: Kind of the fault that applied to it, or `None`.
+        key: Label of the key, or `None`.
+        seconds: How long it took.
+        subject: The container's name or id in the path or the body, if any.
+    """
+
+    number: int
+    at: float
+    method: str
+    path: str
+    operation: str | None
+    status: int
+    fault: str | None
+    key: str | None
+    seconds: float
+    subject: str = ""
+
+    def describe(self) -> dict[str, Any]:
+        """Return all attributes as values for JSON."""
+        return asdict(self)
+
+
+class RequestLog:
+    """
+    The newest requests, and the number of requests of each operation.
 
     Args:
-        respond: Answers a request; it also gets the headers.
-        port: The port to listen on; 0 takes a free port.
-        host: The address to listen on.
-
-    Raises:
-        PortTakenError: It cannot listen on the port.
+        keep: How many requests are kept; the counts include all requests.
+        keep_details: How many are kept with their bodies.
     """
 
-    def __init__(
-        self, respond: Callable[[Incoming, Any], Response], port: int = 0, host: str = "127.0.0.1"
-    ) -> None:
-        self.respond = respond
-        self._connections: set[socket.socket] = set()
+    def __init__(self, keep: int = 20_000, keep_details: int = 300) -> None:
         self._lock = threading.Lock()
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((host, port))
-            listening.listen(128)
-        except OSError as exc:
-            listening.close()
-            if exc.errno == errno.EADDRINUSE:
-                raise PortTakenError(
-                    f"port {port} is in use, perhaps by another emulator: stop it, or give another --port, or 0 for "
-                    "a free one"
-                ) from None
-            raise PortTakenError(
-                f"cannot listen on {host} port {port} ({exc.strerror}): give another --host or --port"
-            ) from None
-        with listening:
-            self._server = _Threaded(host, port, NotFound(), _Handler, fd=listening.fileno())
-        self._server.owner = self
-        self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            kwargs={"poll_interval": 0.02},
-            name="stacks-emulator",
-            daemon=True,
-        )
+        self._records: deque[Record] = deque(maxlen=keep)
+        self._details: deque[tuple[int, dict[str, Any]]] = deque(maxlen=keep_details)
+        self._counts: Counter[str | None] = Counter()
+        self._number = 0
 
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        return self._server.port
-
-    def start(self) -> None:
-        """Begin to answer."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop listening, and close every open connection."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def arrived(self, operation: str | None) -> None:
+        """Count a request when it arrives, before it is answered."""
         with self._lock:
-            open_connections = list(self._connections)
-        for connection in open_connections:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                # The client has closed it already.
-                continue
+            self._counts[operation] += 1
 
-    def opened(self, connection: socket.socket) -> None:
-        """Register a connection."""
+    def append(self, incoming: Incoming, response: Response, **what: Any) -> None:
+        """Store a request and its response; `what` are the other attributes of `Record`, except the number."""
+        detail = {
+            "query": incoming.query,
+            "request": _shown(incoming.payload),
+            "headers": response.headers,
+            "response": _shown(response.payload),
+        }
+        what |= {"method": incoming.method, "path": incoming.path, "status": response.status}
         with self._lock:
-            self._connections.add(connection)
+            self._number += 1
+            self._records.append(Record(self._number, **what))
+            self._details.append((self._number, detail))
 
-    def closed(self, connection: socket.socket) -> None:
-        """Unregister a connection."""
+    def detail(self, number: int) -> dict[str, Any]:
+        """
+        Return one request with its bodies.
+
+        Raises:
+            KeyError: There is no request of this number, or it is too old.
+        """
         with self._lock:
-            self._connections.discard(connection)
+            details = dict(self._details)
+            record = next((it for it in reversed(self._records) if it.number == number), None)
+        if record is None or number not in details:
+            raise KeyError(number)
+        return {**record.describe(), **details[number]}
+
+    def all(self) -> list[Record]:
+        """Return the requests that are kept, oldest first."""
+        with self._lock:
+            return list(self._records)
+
+    def count(self, operation: str | None = None) -> int:
+        """Return the number of requests; optionally of one operation."""
+        with self._lock:
+            return self._counts.total() if operation is None else self._counts[operation]
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of requests of each operation; requests for other paths are under `unknown`."""
+        with self._lock:
+            return {operation or "unknown": number for operation, number in self._counts.items()}
+
+    def clear(self) -> None:
+        """Remove all requests and counts."""
+        with self._lock:
+            self._records.clear()
+            self._details.clear()
+            self._counts.clear()
+            self._number = 0
+
+
+def _shown(payload: bytes) -> str:
+    """Return a body as the text for the request log; a long one is cut."""
+    text = payload[:_LONGEST_SHOWN].decode(errors="replace")
+    return text if len(payload) <= _LONGEST_SHOWN else f"{text}... ({len(payload)} bytes)"

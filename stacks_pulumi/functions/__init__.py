@@ -7,15 +7,31 @@ an output; in the preview of a new stack it sends no request. An answer is cache
 secret, the `_output` form returns a secret output; the plain form returns plain text that the caller has to protect.
 The errors are those in `stacks_pulumi.errors`. If a program does not catch one, it ends with one line and no
 traceback.
+
+A program calls them by name, the native plugin through `Invoke`: both by the table `QUESTIONS`.
+
+- `results`: What does a function return?
 """
 
 from __future__ import annotations
 
-import pulumi
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, get_args, get_origin
 
+import msgspec
+import pulumi
+from pulumi.runtime.mocks import MockCallArgs, MockMonitor
+from pulumi.runtime.settings import get_monitor
+
+from stacks_pulumi import config
+from stacks_pulumi.api.models import Listing
+from stacks_pulumi.config import NAMESPACE
+from stacks_pulumi.errors import ConfigError, StacksError, with_account
 from stacks_pulumi.functions import results
-from stacks_pulumi.functions._data_call import ask, later
-from stacks_pulumi.resources.provider import Provider
+from stacks_pulumi.resources._session import Session, session_for
+from stacks_pulumi.resources.provider import Provider, shown_alone
 
 __all__ = [
     "get_backup_stats",
@@ -47,6 +63,192 @@ __all__ = [
     "list_vpn_clients",
     "list_vpn_clients_output",
 ]
+
+_MAX_AGE: Final = 5.0
+"""
+Seconds for which an answer is cached: enough for a program that calls the same function in many places.
+
+It is short, because the account may change while the program runs: with the Automation API, one process makes many
+runs, and its own engine changes the account.
+"""
+
+
+@dataclass(frozen=True)
+class Question:
+    """
+    A data function.
+
+    Attributes:
+        returns: The type of the answer, or of one row of it.
+        ask: Calls the client. Its arguments are the client and the function's arguments by name.
+        is_list: Whether the answer is a list of rows.
+        secret: Whether the answer is a secret.
+    """
+
+    returns: type
+    ask: Callable[..., Any]
+    is_list: bool = False
+    secret: bool = False
+
+    @property
+    def model(self) -> Any:
+        """The type of the client's answer."""
+        model: Any = results.model_of(self.returns)
+        return tuple[model, ...] if self.is_list else model
+
+
+QUESTIONS: Final[Mapping[str, Question]] = {
+    "get_container": Question(results.Container, lambda api, id: api.containers.status(id)),
+    "list_containers": Question(results.Container, lambda api: api.containers.list(), is_list=True),
+    "list_templates": Question(results.Template, lambda api: api.containers.templates(), is_list=True),
+    "get_credentials": Question(
+        results.Credentials, lambda api, container_id: api.containers.credentials(container_id), secret=True
+    ),
+    "get_logs": Question(str, lambda api, container_id, lines: api.containers.logs(container_id, lines)),
+    "get_metrics": Question(results.Metrics, lambda api, container_id: api.containers.metrics(container_id)),
+    "get_ssh_certificate": Question(
+        str, lambda api, container_id: api.containers.certificate(container_id), secret=True
+    ),
+    "list_allowed_ips": Question(
+        results.ExternalAccess, lambda api, container_id: api.allowed_ips.list(container_id)
+    ),
+    "list_available_targets": Question(
+        results.Targets, lambda api, container_id: api.connections.targets(container_id)
+    ),
+    "list_connections": Question(
+        results.Connections, lambda api, container_id: api.connections.list(container_id), secret=True
+    ),
+    "list_backups": Question(
+        results.Backup,
+        lambda api, container_id, limit: api.backups.list(container_id, limit=limit),
+        is_list=True,
+    ),
+    "get_backup_stats": Question(results.BackupStats, lambda api: api.backups.stats()),
+    "list_vpn_clients": Question(
+        results.VpnClient, lambda api, container_id: api.vpn_clients.list(container_id), is_list=True
+    ),
+    "get_vpn_config": Question(
+        str, lambda api, container_id, client: api.vpn_clients.config(container_id, client), secret=True
+    ),
+}
+"""All data functions by their names in Python."""
+
+
+def answer(session: Session, name: str, arguments: Mapping[str, Any]) -> Any:
+    """
+    Return the client's answer, which is cached for a few seconds.
+
+    Args:
+        session: The session of the account.
+        name: One of `QUESTIONS`.
+        arguments: The function's arguments, by name.
+
+    Raises:
+        StacksError: The API refused the request, or could not be reached.
+    """
+    question = QUESTIONS[name]
+    key = (name, *map(str, arguments.values()))
+    return session.reads.get(*key, ask=lambda: question.ask(session.client, **arguments), max_age=_MAX_AGE)
+
+
+_ACCOUNT: Final = f"{NAMESPACE}:account"
+
+
+def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
+    """
+    Call a data function and return its answer.
+
+    Args:
+        provider: The provider of the account; by default the stack's.
+        name: The data function, one of `QUESTIONS`. Its answers are cached for a few seconds.
+        arguments: The function's arguments.
+
+    Raises:
+        StacksError: One of the types in `stacks_pulumi.errors`, which is also a `pulumi.RunError`.
+    """
+    try:
+        _check_plain_arguments(name, *arguments.values())
+        monitor = get_monitor()
+        if isinstance(monitor, MockMonitor):
+            return results.result(_from_mocks(monitor, name, arguments))
+        return results.result(answer(session_for(config.load(_settings(provider))), name, arguments))
+    except StacksError as error:
+        account = None if provider is None or provider.settings is None else provider.settings[_ACCOUNT]
+        raise shown_alone(replace(error, message=with_account(error.message, account))) from None
+
+
+def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -> Any:
+    """Return the answer of `Mocks.call`. A unit test has no account, so the API is never called."""
+    token = f"{NAMESPACE}:index:{name}"
+    given: Any = monitor.mocks.call(MockCallArgs(token, dict(arguments), ""))
+    if isinstance(given, tuple):
+        # Pulumi's own form: a pair of the answer and the failures.
+        given, failures = given
+        if failures:
+            raise StacksError(f"{name}: the mocks report a failure: {failures}", code="mocks")
+    if isinstance(given, Mapping) and given.keys() == {"result"}:
+        given = given["result"]
+    if not given and not isinstance(given, list | str):
+        raise StacksError(
+            f"{name}: the mocks have no answer. Return one from Mocks.call where args.token is {token!r}; "
+            "see docs/testing.md",
+            code="mocks",
+        )
+    try:
+        return msgspec.convert(given, QUESTIONS[name].model, dec_hook=_listing)
+    except msgspec.ValidationError as error:
+        msg = f"{name}: the answer of the mocks to {token!r} does not fit: {error}"
+        raise StacksError(msg, code="mocks") from None
+
+
+def _check_plain_arguments(name: str, *arguments: Any) -> None:
+    if any(isinstance(argument, pulumi.Output) for argument in arguments):
+        msg = f"{name}: an argument is an output, so its value is not known yet: call {name}_output, which waits for it"
+        raise StacksError(msg, code="value-not-known")
+
+
+def later(function: Callable[..., Any], *arguments: Any, provider: Provider | None = None) -> Any:
+    """
+    Return the answer as an output, which is unknown while one of the arguments is unknown.
+
+    The caller declares its type. At run time `pulumi.Output` has the attributes of its value, but only the types in
+    `results` declare them.
+
+    Args:
+        function: The plain form of the data function.
+        arguments: Its positional arguments.
+        provider: The provider of the account; by default the stack's.
+    """
+
+    async def answer(values: list[Any]) -> Any:
+        # A separate thread, so that the program can declare other resources during the call.
+        return await asyncio.to_thread(function, *values, provider=provider)
+
+    known: list[Any] = [*arguments] if provider is None else [*arguments, provider.ready]
+    answers: Any = pulumi.Output.all(*known).apply(lambda values: answer(values[: len(arguments)]))
+    return pulumi.Output.secret(answers) if QUESTIONS[function.__name__].secret else answers
+
+
+def _settings(provider: Provider | None) -> dict[str, str | None]:
+    if provider is None:
+        given = pulumi.Config(NAMESPACE)
+        config.check_spelling(lambda key: given.get(key.removeprefix(f"{NAMESPACE}:")))
+        return {f"{NAMESPACE}:{key}": given.get(key) for key in config.KEYS}
+    if provider.settings is None:
+        msg = (
+            "the provider's key or address is an output that is not known yet: call the function's `_output` form, "
+            "which waits for it"
+        )
+        raise ConfigError(msg, code="value-not-known")
+    return provider.settings
+
+
+def _listing(kind: Any, value: Any) -> Listing[Any]:
+    """Convert the plain list of the mocks to a list of models."""
+    if get_origin(kind) is not Listing:
+        raise NotImplementedError
+    (row,) = get_args(kind)
+    return Listing(msgspec.convert(value, tuple[row, ...], dec_hook=_listing))  # type: ignore[valid-type]  # known at run time
 
 
 def get_container(id: str, *, provider: Provider | None = None) -> results.Container:

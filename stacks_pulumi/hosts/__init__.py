@@ -1,7 +1,10 @@
 """
 The hosts: they receive Pulumi's calls and pass them to the resources.
 
-`resources` implements each kind of resource and answers calls of the type `resources.EngineCall`. A host translates the
-engine's requests into such calls. `dynamic` runs in the SDK's process for dynamic providers; `plugin` is a provider for
-every language.
+`resources` implements each kind of resource and answers calls of the type `EngineCall`. A host translates the engine's
+requests into such calls.
+
+- `dynamic`: How does the SDK's process for dynamic providers run our resources, and which private parts of it are used?
+- `_grpc_call`: How does a call over gRPC fail, end, and show lines beside a resource?
+- `plugin`: How does the native plugin run them, for every language?
 """

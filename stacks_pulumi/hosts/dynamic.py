@@ -44,12 +44,11 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 from pulumi.runtime import rpc
 
-from stacks_pulumi.error_codes import with_code
-from stacks_pulumi.hosts._engine_log import EngineLog
-from stacks_pulumi.hosts._grpc_call import Context, GrpcCall
-from stacks_pulumi.hosts.spelling import snake_case
+from stacks_pulumi._identifiers import snake_case
+from stacks_pulumi.errors import with_code
+from stacks_pulumi.hosts._grpc_call import Context, EngineLog, GrpcCall
+from stacks_pulumi.resources._fields import UNKNOWN
 from stacks_pulumi.resources._handler import ResourceHandler
-from stacks_pulumi.resources._property_values import UNKNOWN
 from stacks_pulumi.resources.handlers import HANDLERS
 
 __all__ = ["DynamicProvider", "current_call", "engine_log", "provider_for", "widen_worker_pool"]

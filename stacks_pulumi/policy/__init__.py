@@ -5,25 +5,33 @@ Policy packs for STACKS: which containers are allowed, what they may cost, and w
 lines. `stacks_pulumi.policy.testing` tests both on plain data. `docs/policies.md` lists all policies.
 
 Needs the extra `policy` (`pip install 'stacks-pulumi[policy]'`).
+
+- `guard`: Which rules does a pack have, and what do its arguments set?
+- `rule`: What is a rule, what can it report, and which resources are exempt?
+- `options`: How is a rule configured, and what is a wrong configuration?
+- `plans`: Which containers are allowed?
+- `spend`: What may they cost?
+- `exposure`: Who may connect, and which containers must be protected?
+- `adapter`: How does a rule become a policy of Pulumi's SDK?
+- `testing`: How is a pack tested on plain data?
+- `_analyzer`: How does a pack run without an engine, and which private parts of the SDK are used?
 """
 
 from __future__ import annotations
 
-from stacks_pulumi.policy.findings import Deferred, NotApplicable, Notice, Violation
-from stacks_pulumi.policy.guard import StacksGuard
+from stacks_pulumi.policy.guard import EXPOSURE, PLANS, SPEND, StacksGuard
 from stacks_pulumi.policy.options import Settings
-from stacks_pulumi.policy.registry import EXPOSURE, PLANS, SPEND
-from stacks_pulumi.policy.rule import ResourceRule, StackRule
-from stacks_pulumi.pricing.tokens import (
+from stacks_pulumi.policy.rule import Deferred, NotApplicable, Notice, ResourceRule, StackRule, Violation
+from stacks_pulumi.pricing.recognition import (
     ALLOWED_IP,
     BACKUP_RESTORE,
     CONNECTION,
     CONTAINER,
     PINNED_BACKUP,
     SSH_CERTIFICATE,
+    UNKNOWN,
     VPN_CLIENT,
 )
-from stacks_pulumi.pricing.values import UNKNOWN
 from stacks_pulumi.pricing.views import (
     AllowedIpView,
     ContainerView,

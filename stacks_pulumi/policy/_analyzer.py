@@ -1,27 +1,60 @@
 """
-Runs the SDK's analyzer in this process, with the steps that the engine does before and after it.
+How a pack runs without an engine, and which private parts of Pulumi's policy SDK are used.
 
-The SDK has no public way to test a pack, so this module uses its private analyzer (`_sdk`).
+`Analyzer` runs the SDK's analyzer in this process, with the steps that the engine does before and after it. The SDK has
+no public way to do that.
+
+| Part | Used to |
+|---|---|
+| `pulumi_policy.policy._PolicyAnalyzerServicer` | run a pack without an engine (`testing`) |
+| `pulumi_policy.proxy.UNKNOWN_STRING_VALUE` | send an unknown value to a policy, and name one in an error |
+| `pulumi_policy.proxy.UnknownValueError` | recognise an unknown value, and report that a check waits for one |
+| properties that can be written | change a property in a remediation, so that the marks of secrets are kept |
+
+Other modules import them from here. `tests/policy/test_sdk_canary.py` fails and names the version if the SDK
+changes one of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pulumi_policy
 from google.protobuf import json_format
 from pulumi.runtime import proto
+from pulumi_policy.policy import _PolicyAnalyzerServicer as AnalyzerServicer
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
-from stacks_pulumi.policy._sdk import UNKNOWN_STRING_VALUE, AnalyzerServicer
-from stacks_pulumi.pricing import tokens
-from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
+from stacks_pulumi.pricing import recognition
+from stacks_pulumi.pricing.recognition import SIGNATURE, UNKNOWN, known
 
-__all__ = ["Analyzer", "Diagnostic", "Resource", "Secret"]
+__all__ = [
+    "UNKNOWN_STRING_VALUE",
+    "Analyzer",
+    "AnalyzerServicer",
+    "Diagnostic",
+    "Resource",
+    "Secret",
+    "UnknownValueError",
+    "write_properties",
+]
+
+
+def write_properties(properties: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """
+    Change properties of a resource in place.
+
+    A copy would lose the marks of secrets, and the engine would store their values in plain text. The SDK declares the
+    mapping as read-only, but it is writable.
+    """
+    writable = cast("MutableMapping[str, Any]", properties)
+    for name, value in changes.items():
+        writable[name] = value
+
 
 # How Pulumi's resource protocol writes a secret.
-_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (the protocol's signature of a secret, not a secret)
 
 _LEVELS: Final = {level.value: level for level in pulumi_policy.EnforcementLevel}
@@ -65,7 +98,7 @@ class Resource:
     def __post_init__(self) -> None:
         """Refuse a malformed type: no policy would check the resource, and every test would pass."""
         if self.type.count(":") < 2:
-            msg = f"{self.type!r} is not a type token such as {tokens.CONTAINER!r}"
+            msg = f"{self.type!r} is not a type token such as {recognition.CONTAINER!r}"
             raise ValueError(msg)
 
     @property
@@ -237,11 +270,11 @@ def _to_wire(value: Any, *, secrets: bool = False) -> Any:
     if value is UNKNOWN:
         return UNKNOWN_STRING_VALUE
     if isinstance(value, Secret):
-        return {_SIGNATURE: _SECRET, "value": value.value} if secrets else value.value
+        return {SIGNATURE: _SECRET, "value": value.value} if secrets else value.value
     return value
 
 
 def _from_wire(value: Any) -> Any:
-    if isinstance(value, dict) and value.get(_SIGNATURE) == _SECRET:
+    if isinstance(value, dict) and value.get(SIGNATURE) == _SECRET:
         return Secret(value["value"])
-    return UNKNOWN if is_unknown(value) else value
+    return known(value)

@@ -1,5 +1,5 @@
 """
-Converts rules to policies of Pulumi's SDK.
+How a rule becomes a policy of Pulumi's SDK, and what the policies of one pack share.
 
 By default the SDK fails open: an unknown value turns a mandatory policy into a warning, and the report of a crash does
 not show its place. So a rule gets only plain data and no SDK objects, and every error of a rule is caught here.
@@ -10,29 +10,36 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, TypeAlias
 
 import pulumi_policy
 
-from stacks_pulumi.error_codes import with_code
-from stacks_pulumi.policy._sdk import write_properties
-from stacks_pulumi.policy.exemptions import Exemption, covering
-from stacks_pulumi.policy.findings import Deferred, Finding, Notice, Violation
-from stacks_pulumi.policy.messages import (
+from stacks_pulumi.errors import with_code
+from stacks_pulumi.policy._analyzer import UnknownValueError, write_properties
+from stacks_pulumi.policy.options import Settings
+from stacks_pulumi.policy.rule import (
+    Deferred,
+    Exemption,
+    Finding,
+    Notice,
+    Remediation,
+    ResourceRule,
+    Rule,
+    StackRule,
+    Violation,
     ambiguous,
+    covering,
     crashed,
     ended_note,
+    limit_missing,
     misconfigured,
     not_enforced,
     show,
     tell_sdk,
 )
-from stacks_pulumi.policy.options import Settings
-from stacks_pulumi.policy.pack import Pack, PackConfiguration, Report, plain, settings_of
-from stacks_pulumi.policy.rule import Remediation, ResourceRule, Rule, StackRule
-from stacks_pulumi.pricing.prices import price
-from stacks_pulumi.pricing.recognition import UNRECOGNISED
+from stacks_pulumi.pricing.money import price
+from stacks_pulumi.pricing.recognition import STACK, UNKNOWN, UNRECOGNISED, kind_of, known
 from stacks_pulumi.pricing.views import (
     AllowedIpView,
     ContainerView,
@@ -43,7 +50,109 @@ from stacks_pulumi.pricing.views import (
     VpnClientView,
 )
 
-__all__ = ["policy_of"]
+__all__ = ["Pack", "PackConfiguration", "Report", "Today", "plain", "policy_of", "settings_of"]
+
+Today = Callable[[], datetime.date]
+Report: TypeAlias = pulumi_policy.ReportViolation
+
+
+@dataclass
+class Pack:
+    """
+    The data that the policies of one pack share during one operation.
+
+    Attributes:
+        today: Returns the day in UTC, on which exemptions may end.
+    """
+
+    today: Today
+    _kinds: dict[str, str | None] = field(default_factory=dict)
+    _limits: dict[str, dict[str, bool]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def kind_of(
+        self, resource: pulumi_policy.ResourceValidationArgs | pulumi_policy.PolicyResource
+    ) -> str | None:
+        """
+        Return the kind of a resource that was first recognised in this operation.
+
+        It was recognised by the checked inputs. A policy for the stack gets the outputs of an unchanged resource, and
+        outputs written by version 0.2 do not contain the kind.
+        """
+        if resource.urn not in self._kinds:
+            self._kinds[resource.urn] = kind_of(resource.resource_type, plain(resource.props))
+        return self._kinds[resource.urn]
+
+    def limit_missing(self, rule: Rule, settings: Settings) -> str:
+        """
+        Return the error if another policy has a shared limit that this one lacks; else an empty text.
+
+        The engine passes to a policy only its own configuration, so each call also records this policy's limits.
+        """
+        for option in rule.options:
+            if option.shared:
+                with self._lock:
+                    given = self._limits.setdefault(option.name, {})
+                    given[rule.name] = settings[option.name] is not None
+                    others = [name for name, is_set in given.items() if is_set]
+                if others and not given[rule.name]:
+                    return limit_missing(rule, option.name, others[0])
+        return ""
+
+
+def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the SDK's properties as a dictionary, with unknown values as `UNKNOWN`."""
+    result: dict[str, Any] = {}
+    for name in properties:
+        # Policies do not need the pickled provider, which is large.
+        if name != "__provider":
+            try:
+                value = properties[name]
+            except UnknownValueError:
+                value = UNKNOWN
+            result[name] = known(value)
+    return result
+
+
+def settings_of(
+    rule: Rule, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs
+) -> Settings:
+    """Return the input of a rule: its configuration and the stack's tags."""
+    return Settings(rule.all_options, args.get_config(), args.stack_tags)
+
+
+class PackConfiguration:
+    """Reports a wrong configuration of a rule: once per operation, before any resource is created."""
+
+    def __init__(self, rule: Rule, pack: Pack) -> None:
+        self._rule, self._pack = rule, pack
+        self._shares = any(option.shared for option in rule.options)
+        self._reported: set[str] = set()
+
+    def refused(
+        self, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs, report: Report
+    ) -> bool:
+        """Return whether the configuration is wrong, and report it the first time."""
+        settings = settings_of(self._rule, args)
+        text = (
+            misconfigured(self._rule, settings)
+            if settings.problems
+            else self._pack.limit_missing(self._rule, settings)
+        )
+        if text and text not in self._reported:
+            self._reported.add(text)
+            report(text, None)
+        return bool(text)
+
+    def concerns(self, args: pulumi_policy.ResourceValidationArgs) -> bool:
+        """
+        Return whether to check the configuration when the engine sends this resource.
+
+        The engine sends the root resource first. A limit of another policy may become known only after that. So a rule
+        with a shared limit checks at every resource: the last check before a container is at the container's provider.
+        """
+        return self._shares or args.resource_type == STACK
+
 
 _PRICE_INPUTS: Final = ("monthly_price_usd", "monthlyPriceUsd")
 _EXEMPTED_IN_STACK: Final = ("Container", "PinnedBackup", "VpnClient", UNRECOGNISED)
@@ -300,5 +409,5 @@ def _new_price(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the new price: the provider computed the old one before the remediation changed the plan."""
     [name] = [name for name in _PRICE_INPUTS if isinstance(properties.get(name), int | float)][:1] or [""]
     view = ContainerView.of("", "", properties)
-    known = price(view.template, view.plan, view.tier)
-    return {name: float(known.low)} if name and known.exact else {}
+    new = price(view.template, view.plan, view.tier)
+    return {name: float(new.low)} if name and new.exact else {}

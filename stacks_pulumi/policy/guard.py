@@ -1,4 +1,6 @@
-"""A policy pack in three lines."""
+"""
+Which rules a pack has, and what its arguments set: `StacksGuard`, a policy pack in three lines.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,63 @@ from typing import Any, Final, get_args
 
 import pulumi_policy
 
-from stacks_pulumi.error_codes import with_code
-from stacks_pulumi.policy import registry
-from stacks_pulumi.policy.adapter import policy_of
-from stacks_pulumi.policy.pack import Pack, Today
+from stacks_pulumi.errors import with_code
+from stacks_pulumi.policy import exposure, plans, spend
+from stacks_pulumi.policy.adapter import Pack, Today, policy_of
+from stacks_pulumi.policy.plans import KNOWN_RESOURCES
 from stacks_pulumi.policy.rule import Level, Rule
-from stacks_pulumi.policy.rules.known_resources import KNOWN_RESOURCES
-from stacks_pulumi.policy.rules.spending_cap import Account
+from stacks_pulumi.policy.spend import Account
 
-__all__ = ["StacksGuard"]
+__all__ = ["EXPOSURE", "PLANS", "SPEND", "StacksGuard", "rules"]
+
+PLANS: Final = (
+    "allowed-plans",
+    "allowed-templates",
+    "allowed-storage",
+    "resource-price-cap",
+    "max-resources",
+    "naming",
+    "clamp-plan",
+    KNOWN_RESOURCES,
+)
+"""Which containers are allowed, and how many."""
+
+SPEND: Final = (
+    "monthly-budget",
+    "budget-warning",
+    "spend-gate",
+    "cost-report",
+    "account-headroom",
+    KNOWN_RESOURCES,
+)
+"""What the stack may cost."""
+
+EXPOSURE: Final = (
+    "open-allowed-ip",
+    "protect-paid",
+    "protect-data",
+    "backup-required",
+    "no-public-database",
+    "no-unmanaged-access",
+    KNOWN_RESOURCES,
+)
+"""Who may connect, and which containers must be protected."""
+
+
+def rules(account_reader: Account | None = None) -> dict[str, Rule]:
+    """
+    Return every rule by name. The rules are new objects, because `spend-gate` keeps a running total.
+
+    Args:
+        account_reader: Lists the account's containers, for `account-headroom`; `None` for no requests to the API.
+    """
+    everything: tuple[Rule, ...] = (
+        *plans.RULES,
+        *spend.rules(account_reader),
+        *exposure.RULES,
+    )
+    return {rule.name: rule for rule in everything}
+
 
 # Argument -> the policies and options that it sets. Configuration is per policy, so one limit must reach all of them.
 _FAN_OUT: Final = {
@@ -80,7 +130,7 @@ class StacksGuard:
         account: Account | None = None,
         extra: Iterable[Rule | pulumi_policy.Policy] = (),
     ) -> None:
-        everything = registry.rules(account)
+        everything = rules(account)
         wanted = list(everything) if only is None else _list(only, "only")
         _known(wanted, everything, "only")
         _once(wanted)
@@ -130,7 +180,7 @@ class StacksGuard:
             today: Returns the day in UTC, on which exemptions may end; tests pass a fixed one.
         """
         # New objects for each operation, because spend-gate keeps a running total.
-        everything = registry.rules(self._account)
+        everything = rules(self._account)
         parts = (*(everything[name] for name in self._only), *self._extra)
         pack = Pack(today)
         return [policy_of(part, pack) if isinstance(part, Rule) else part for part in parts]

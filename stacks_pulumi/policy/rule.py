@@ -1,17 +1,188 @@
-"""A rule: a plain function on a view, with the data about it that users and the engine need."""
+"""
+What a rule is, what it can report, and from which resources it is exempt.
+
+A rule is a plain function on a view, with the data about it that users and the engine need. Its texts never contain a
+property's value.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import datetime
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
-from stacks_pulumi.policy.exemptions import EXEMPT
-from stacks_pulumi.policy.findings import Finding
-from stacks_pulumi.policy.options import Option, Settings, new_names
+import pulumi_policy
+
+from stacks_pulumi.errors import with_code
+from stacks_pulumi.policy._analyzer import UNKNOWN_STRING_VALUE, UnknownValueError
+from stacks_pulumi.policy.options import Option, OptionError, Settings, new_names
 from stacks_pulumi.pricing.views import ResourceView, StackView
 
-__all__ = ["Level", "Remediation", "ResourceRule", "Rule", "StackRule"]
+__all__ = [
+    "EXEMPT",
+    "Deferred",
+    "Exemption",
+    "Finding",
+    "Level",
+    "NotApplicable",
+    "Notice",
+    "Remediation",
+    "ResourceRule",
+    "Rule",
+    "StackRule",
+    "Violation",
+    "ambiguous",
+    "covering",
+    "crashed",
+    "ended_note",
+    "limit_missing",
+    "misconfigured",
+    "not_enforced",
+    "show",
+    "tell_sdk",
+]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """
+    Something that is not allowed.
+
+    Attributes:
+        message: The problem, the price, the limit and the fix, in one line that can be understood alone. It contains
+            names, words of the catalogue, numbers and words of the configuration; never a property's value.
+        urn: The resource with the violation, if the rule checks more than one.
+    """
+
+    message: str
+    urn: str | None = None
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """
+    A preview cannot decide, because a value is unknown. The same rule decides in the update, before the resource is
+    created.
+
+    The engine shows it as a separate warning. Only rules for single resources may use it: in an update, a rule for the
+    whole stack runs after all resources have been created.
+
+    Attributes:
+        property: The property whose value is not known yet.
+    """
+
+    property: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """
+    A message that is not a violation: it does not block at any level.
+
+    At `mandatory` it is written to standard error, which the engine prints; otherwise it is shown like a violation.
+
+    Attributes:
+        message: The text; it may have several lines. It may contain the same as the message of a violation.
+    """
+
+    message: str
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """
+    The rule checked nothing, for instance because no limit is set.
+
+    Attributes:
+        reason: The reason, for the policy pack's summary.
+    """
+
+    reason: str
+
+
+Finding: TypeAlias = Violation | Deferred | Notice | NotApplicable
+
+
+_KEYS: Final = ("urn", "name", "reason", "expires")
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """
+    A resource that a rule does not check.
+
+    Attributes:
+        name: The resource's name in the program, or `None` if `urn` is given.
+        urn: The resource's URN, or `None` if `name` is given.
+        reason: Why. Required, because a later reader must be able to judge the exemption.
+        expires: The last day, in UTC. Required, because an exemption without an end disables the rule permanently.
+    """
+
+    name: str | None
+    urn: str | None
+    reason: str
+    expires: datetime.date
+
+    def covers(self, urn: str, name: str) -> bool:
+        """Return whether the exemption applies to this resource."""
+        return self.urn == urn if self.urn is not None else self.name == name
+
+
+def _parse(raw: Any) -> tuple[Exemption, ...]:
+    if not isinstance(raw, list | tuple):
+        raise OptionError("is not a list")
+    return tuple(_one(number, item) for number, item in enumerate(raw, 1))
+
+
+def _one(number: int, raw: Any) -> Exemption:
+    if not isinstance(raw, Mapping) or not all(isinstance(value, str) for value in raw.values()):
+        raise OptionError(f"entry {number} is not an object of texts ({', '.join(_KEYS)})")
+    unknown = [key for key in raw if key not in _KEYS]
+    if unknown:
+        raise OptionError(
+            f"entry {number} has the unknown key {unknown[0]!r}; the keys are {', '.join(_KEYS)}"
+        )
+    if ("urn" in raw) == ("name" in raw):
+        raise OptionError(f"entry {number} needs either urn or name, not both")
+    if not raw.get("reason", "").strip():
+        raise OptionError(f"entry {number} has no reason")
+    try:
+        expires = datetime.date.fromisoformat(raw.get("expires", ""))
+    except ValueError:
+        raise OptionError(f"entry {number} has no valid date in expires, such as 2030-12-31") from None
+    return Exemption(raw.get("name"), raw.get("urn"), raw["reason"].strip(), expires)
+
+
+EXEMPT: Final = Option(
+    "exempt",
+    {
+        "type": "array",
+        "description": "resources that the rule does not check, each with a reason and a last day (UTC)",
+        "items": {
+            "type": "object",
+            "properties": {key: {"type": "string"} for key in _KEYS},
+            "required": ["reason", "expires"],
+            "additionalProperties": False,
+        },
+    },
+    _parse,
+    "resources that the rule does not check, each with a reason and a last day (UTC)",
+)
+"""The option that every rule has."""
+
+
+def covering(
+    exemptions: tuple[Exemption, ...], urn: str, name: str, today: datetime.date
+) -> tuple[Exemption | None, Exemption | None]:
+    """Return a resource's valid exemption and its expired one; each is `None` if it does not exist."""
+    ours = [exemption for exemption in exemptions if exemption.covers(urn, name)]
+    live = [exemption for exemption in ours if exemption.expires >= today]
+    ended = [exemption for exemption in ours if exemption.expires < today]
+    return (live[0] if live else None), (ended[-1] if ended else None)
+
 
 Level: TypeAlias = Literal["advisory", "mandatory", "remediate", "disabled"]
 Severity: TypeAlias = Literal["low", "medium", "high", "critical"]
@@ -88,3 +259,81 @@ class Remediation(Rule, Generic[V]):
 
     view: type[V] = field(kw_only=True)
     changes: Callable[[V, Settings], dict[str, Any]] = field(kw_only=True)
+
+
+class _DeferredError(UnknownValueError):
+    """Makes the SDK show its warning for an unknown value, followed by our explanation."""
+
+    def __init__(self, name: str, value: str) -> None:
+        super().__init__(UNKNOWN_STRING_VALUE, [value])
+        self.message = (
+            f"the {value} of {name!r} is not known yet; the update checks it before the resource is created"
+        )
+
+
+def misconfigured(rule: Rule, settings: Settings) -> str:
+    """Return the text for a wrong configuration."""
+    problems = "; ".join(settings.problems)
+    text = f"{rule.name} is misconfigured, so it blocks every resource: {problems}. Correct its options."
+    return with_code(text, "policy-settings")
+
+
+def crashed(rule: Rule, subject: str, error: Exception) -> str:
+    """Return the text for a rule that crashed, with the place."""
+    # The error's own text may contain a property's value.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{place.filename.rsplit('/', 1)[-1]}, line {place.lineno}"
+    text = (
+        f"{rule.name} crashed on {subject} ({type(error).__name__} in {where}), so it is not known whether this is "
+        f"allowed. Correct the rule, or report it if it is one of this package's; until then, set it to disabled."
+    )
+    return with_code(text, "policy-crashed")
+
+
+def not_enforced(rule: Rule, name: str, exemption: Exemption) -> None:
+    """Report an exemption that was used, on standard error."""
+    sys.stderr.write(f"{rule.name}: {name!r} is exempt until {exemption.expires}: {exemption.reason}\n")
+
+
+def ended_note(exemption: Exemption | None) -> str:
+    """Return the text that is added to a violation whose exemption has ended."""
+    if exemption is None:
+        return ""
+    return f" (Its exemption ended on {exemption.expires}: {exemption.reason}.)"
+
+
+def ambiguous(rule: Rule, exemption: Exemption) -> str:
+    """Return the text for an exemption whose name several resources have."""
+    text = (
+        f"{rule.name} has an exemption by the name {exemption.name!r}, which more than one resource has. "
+        "A name exempts one resource: give the urn of the resource that you mean."
+    )
+    return with_code(text, "policy-settings")
+
+
+def limit_missing(rule: Rule, option: str, other: str) -> str:
+    """Return the text for a limit that is set for another policy of the pack, but not for this one."""
+    text = (
+        f"{rule.name} has no {option}, and {other} has one. "
+        f"Set {option} for {rule.name} too, or set {rule.name} to disabled."
+    )
+    return with_code(text, "policy-settings")
+
+
+def show(rule: Rule, message: str) -> None:
+    """Print a notice on standard error: the engine shows it in the operation's output, and it does not block."""
+    sys.stderr.write(f"{rule.name}:\n{message}\n")
+
+
+def tell_sdk(
+    args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs,
+    findings: list[Finding],
+    name: str,
+) -> None:
+    """Report the findings to the SDK that are not violations."""
+    for finding in findings:
+        if isinstance(finding, Deferred):
+            raise _DeferredError(name, finding.property)
+    for finding in findings:
+        if isinstance(finding, NotApplicable):
+            args.not_applicable(finding.reason)

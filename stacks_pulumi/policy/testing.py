@@ -32,8 +32,8 @@ import pulumi_policy
 from stacks_pulumi import catalog
 from stacks_pulumi.policy._analyzer import Analyzer, Diagnostic, Resource, Secret
 from stacks_pulumi.policy.guard import StacksGuard
-from stacks_pulumi.pricing import tokens
-from stacks_pulumi.pricing.values import UNKNOWN
+from stacks_pulumi.pricing import recognition
+from stacks_pulumi.pricing.recognition import UNKNOWN
 
 __all__ = [
     "UNKNOWN",
@@ -63,7 +63,7 @@ def resource(type: str, name: str, /, *, protect: bool = False, **properties: An
         protect: Whether the engine refuses to delete it.
         properties: Its properties.
     """
-    token = f"{tokens.DYNAMIC}{type}" if type in tokens.KINDS else type
+    token = f"{recognition.DYNAMIC}{type}" if type in recognition.KINDS else type
     return Resource(token, name, properties, protect)
 
 
@@ -93,7 +93,7 @@ def container(
     ):
         price = catalog.monthly_price(template, inputs.get("plan"), tier if isinstance(tier, int) else None)
         inputs |= {} if price is None else {"monthly_price_usd": float(price)}
-    return Resource(tokens.CONTAINER, name, inputs, protect)
+    return Resource(recognition.CONTAINER, name, inputs, protect)
 
 
 def allowed_ip(
@@ -110,7 +110,7 @@ def allowed_ip(
         properties: More inputs.
     """
     inputs = {"container": _APP, "ip_address": ip_address, "service_type": service_type, **properties}
-    return Resource(tokens.ALLOWED_IP, name, inputs, sources={} if of is None else {"container": [of]})
+    return Resource(recognition.ALLOWED_IP, name, inputs, sources={} if of is None else {"container": [of]})
 
 
 def pinned_backup(name: str, /, of: str | None = None, container: Any = _APP, **properties: Any) -> Resource:
@@ -124,12 +124,12 @@ def pinned_backup(name: str, /, of: str | None = None, container: Any = _APP, **
         properties: More inputs.
     """
     sources = {} if of is None else {"container": [of]}
-    return Resource(tokens.PINNED_BACKUP, name, {"container": container, **properties}, sources=sources)
+    return Resource(recognition.PINNED_BACKUP, name, {"container": container, **properties}, sources=sources)
 
 
 def vpn_client(name: str, /, **properties: Any) -> Resource:
     """Return a VpnClient of a container that exists already."""
-    return Resource(tokens.VPN_CLIENT, name, {"container": _APP, "name": name, **properties})
+    return Resource(recognition.VPN_CLIENT, name, {"container": _APP, "name": name, **properties})
 
 
 @dataclass(frozen=True)
@@ -256,18 +256,18 @@ class PackTester:
         made: list[str] = []
         ready: list[Resource] = []
         refused = False
-        for given in (Resource(tokens.STACK, "test-dev", {}), *resources):
+        for given in (Resource(recognition.STACK, "test-dev", {}), *resources):
             ready.append(analyzer.remediate(given))
             found = analyzer.analyze(ready[-1])
             findings += found
             refused = not preview and any(finding.level == "mandatory" for finding in found)
             if refused:
                 break
-            if not preview and given.type != tokens.STACK:
+            if not preview and given.type != recognition.STACK:
                 made.append(given.name)
         if not refused:
             findings += analyzer.analyze_stack(ready)
         properties = {
-            resource.name: resource.properties for resource in ready if resource.type != tokens.STACK
+            resource.name: resource.properties for resource in ready if resource.type != recognition.STACK
         }
         return Outcome(tuple(findings), tuple(made), properties, analyzer.not_applicable)

@@ -1,5 +1,8 @@
 """
-Shared by the policies and the cost command: money, prices, unknown values, and how to recognise STACKS resources.
+What the policies and the commands share: money, prices, and which resources are ours. It contains only plain data: no
+file imports Pulumi, the client, the policies or the cost command.
 
-It contains only plain data: no module imports Pulumi, the client, the policies or the cost command.
+- `recognition`: Which resources are ours, what kind are they, and which of their values are known?
+- `views`: What does a policy see of a resource?
+- `money`: What does a container cost, and how are sums added and written?
 """

@@ -1,25 +1,167 @@
 """
-Recognises STACKS resources and their kinds.
+Which resources are ours, and which of their values are known: read from a preview, a state file or a policy request.
 
-The type alone is not enough: a program can give a STACKS resource any type, and a policy cannot see which dynamic
-provider creates it. So the provider's `check` writes the kind into the inputs. If that marker is missing (states of
-0.1 and 0.2), the type decides, or the pickled provider if it can be read.
+The type alone does not show the kind: a program can give a STACKS resource any type, and a policy cannot see which
+dynamic provider creates it. So the provider's `check` writes the kind into the inputs (`MARKER`). If that marker is
+missing (states of 0.1 and 0.2), the type decides, or the pickled provider if it can be read.
+
+A value is `UNKNOWN` if it is an output that does not exist yet, a secret that the engine hides, or of a type that the
+property cannot have. `UNKNOWN` is neither `None` (absent) nor a value, so that an unknown property is never mistaken
+for a free, small or allowed one.
+
+Type tokens and the marker are part of the state format and never change.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import enum
 import pickletools
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from stacks_pulumi.hosts import spelling
-from stacks_pulumi.pricing import tokens
-from stacks_pulumi.pricing.values import UNKNOWN, is_unknown
+from stacks_pulumi import _identifiers as spelling
 
-__all__ = ["UNRECOGNISED", "kind_of", "snake_case"]
+__all__ = [
+    "ALLOWED_IP",
+    "BACKUP_RESTORE",
+    "CONNECTION",
+    "CONTAINER",
+    "DYNAMIC",
+    "KINDS",
+    "MARKER",
+    "NATIVE",
+    "PACKAGE",
+    "PINNED_BACKUP",
+    "SIGNATURE",
+    "SSH_CERTIFICATE",
+    "STACK",
+    "UNKNOWN",
+    "UNRECOGNISED",
+    "VPN_CLIENT",
+    "Unknown",
+    "boolean",
+    "is_hidden",
+    "is_unknown",
+    "kind_of",
+    "known",
+    "snake_case",
+    "text",
+    "whole",
+]
+
+KINDS: Final = (
+    "AllowedIp",
+    "BackupRestore",
+    "Connection",
+    "Container",
+    "PinnedBackup",
+    "SshCertificate",
+    "VpnClient",
+)
+"""The names of the STACKS resources."""
+
+MARKER: Final = "stacks_kind"
+"""The input in which `check` stores the kind of a resource, because a program can give it any type."""
+
+DYNAMIC: Final = "pulumi-python:dynamic/stacks:"
+"""The type prefix of the dynamic STACKS resources."""
+
+PACKAGE: Final = "stacks:"
+"""The type prefix of the native plugin's package."""
+
+NATIVE: Final = f"{PACKAGE}index:"
+"""The type prefix of the native plugin's resources."""
+
+ALLOWED_IP: Final = f"{DYNAMIC}AllowedIp"
+BACKUP_RESTORE: Final = f"{DYNAMIC}BackupRestore"
+CONNECTION: Final = f"{DYNAMIC}Connection"
+CONTAINER: Final = f"{DYNAMIC}Container"
+PINNED_BACKUP: Final = f"{DYNAMIC}PinnedBackup"
+SSH_CERTIFICATE: Final = f"{DYNAMIC}SshCertificate"
+VPN_CLIENT: Final = f"{DYNAMIC}VpnClient"
+
+STACK: Final = "pulumi:pulumi:Stack"
+"""The type of the root resource of every stack, the first one that a policy sees."""
+
+
+class Unknown(enum.Enum):
+    """The type of `UNKNOWN`; an enumeration, so that type checkers distinguish it from every real value."""
+
+    UNKNOWN = "unknown"
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+"""A value that is not known yet, or that is hidden."""
+
+_BLINDED: Final = "[secret]"
+
+# How the engine writes an output that does not exist yet: one constant per type (Pulumi's resource protocol).
+_SENTINELS: Final = frozenset(
+    {
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+        "030794c1-ac77-496b-92df-f27374a8bd58",
+        "e48ece36-62e2-4504-bad9-02848725956a",
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
+    }
+)
+
+SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+"""The key that marks an object as a secret (encrypted or not) or an asset (same protocol)."""
+
+
+def is_unknown(value: Any) -> bool:
+    """Return whether a value, or a part of it, does not exist yet."""
+    if isinstance(value, str):
+        return value in _SENTINELS
+    if isinstance(value, Mapping):
+        return any(is_unknown(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(is_unknown(item) for item in value)
+    return value is UNKNOWN
+
+
+def is_hidden(value: Any) -> bool:
+    """Return whether the engine hides a value from its reader: a secret, or an asset."""
+    return value == _BLINDED or (isinstance(value, Mapping) and SIGNATURE in value)
+
+
+def known(value: Any) -> Any:
+    """Return a value as its reader can use it: `UNKNOWN` if it, or a part of it, does not exist yet or is hidden."""
+    return UNKNOWN if is_unknown(value) or is_hidden(value) else value
+
+
+def text(properties: Mapping[str, Any], name: str) -> str | Unknown | None:
+    """Return a property that is a string; `None` if it is absent."""
+    value = properties.get(name)
+    if value is None:
+        return None
+    return value if isinstance(known(value), str) else UNKNOWN
+
+
+def whole(properties: Mapping[str, Any], name: str) -> int | Unknown | None:
+    """Return a property that is a whole number, which the engine stores as a float; `None` if it is absent."""
+    value = properties.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        return UNKNOWN
+    return int(value)
+
+
+def boolean(properties: Mapping[str, Any], name: str) -> bool | Unknown | None:
+    """Return a property that is true or false; `None` if it is absent."""
+    value = properties.get(name)
+    return value if value is None or isinstance(value, bool) else UNKNOWN
+
 
 UNRECOGNISED: Final = "unrecognised"
 """The kind of a resource whose type or marker is of STACKS, but whose kind this version does not know."""
@@ -30,21 +172,21 @@ _REFERENCE: Final = ("stacks_pulumi", "provider_for")
 
 def kind_of(type_: str, properties: Mapping[str, Any]) -> str | None:
     """
-    Return a resource's kind: one of `tokens.KINDS`, `UNRECOGNISED`, or `None` if it is not a STACKS resource.
+    Return a resource's kind: one of `KINDS`, `UNRECOGNISED`, or `None` if it is not a STACKS resource.
 
     Args:
         type_: Its type token.
         properties: Its inputs or outputs, in camelCase or snake_case; `__provider` is read if it exists.
     """
     named = _by_type(type_)
-    marker = snake_case(properties).get(tokens.MARKER)
-    if marker is None or marker is UNKNOWN or is_unknown(marker):
-        if named in tokens.KINDS:
+    marker = snake_case(properties).get(MARKER)
+    if marker is None or known(marker) is UNKNOWN:
+        if named in KINDS:
             return named
         unmarked = None if marker is None else UNRECOGNISED
         return _by_provider(properties.get(_PROVIDER)) or named or unmarked
     # The marker and the type contradict each other, so neither can be trusted.
-    return marker if marker in tokens.KINDS and named in (None, UNRECOGNISED, marker) else UNRECOGNISED
+    return marker if marker in KINDS and named in (None, UNRECOGNISED, marker) else UNRECOGNISED
 
 
 def snake_case(properties: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -60,10 +202,10 @@ def snake_case(properties: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _by_type(type_: str) -> str | None:
-    for prefix in (tokens.DYNAMIC, tokens.NATIVE, tokens.PACKAGE):
+    for prefix in (DYNAMIC, NATIVE, PACKAGE):
         if type_.startswith(prefix):
             name = type_.removeprefix(prefix)
-            return name if name in tokens.KINDS else UNRECOGNISED
+            return name if name in KINDS else UNRECOGNISED
     return None
 
 
@@ -77,7 +219,7 @@ def _by_pickle(text: str) -> str | None:
         return None
     if not all(any(part in word for word in words) for part in _REFERENCE):
         return None
-    return next((word for word in words if word in tokens.KINDS), UNRECOGNISED)
+    return next((word for word in words if word in KINDS), UNRECOGNISED)
 
 
 def _by_provider(provider: Any) -> str | None:

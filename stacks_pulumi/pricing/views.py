@@ -1,22 +1,24 @@
 """
-Typed views of the STACKS resources.
+What a policy sees of a resource: a typed view of its properties.
 
-A view is created from the plain properties that the engine passes to a policy: the checked inputs with the provider's
-defaults, or the outputs of an existing resource, which have the same names.
+The properties are those that the engine passes to a policy: the checked inputs with the provider's defaults, or the
+outputs of an existing resource, which have the same names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi.pricing.money import Price, total
-from stacks_pulumi.pricing.prices import describe, price
-from stacks_pulumi.pricing.recognition import UNRECOGNISED, snake_case
-from stacks_pulumi.pricing.values import UNKNOWN, Unknown, boolean, text, whole
+from stacks_pulumi.pricing.money import Price, describe, price, total
+from stacks_pulumi.pricing.recognition import UNKNOWN, UNRECOGNISED, Unknown, boolean, snake_case, text, whole
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "UNPRICED",
@@ -46,6 +48,8 @@ class ResourceView:
     """
 
     KIND: ClassVar[str]
+    READS: ClassVar[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {}
+    """How each attribute of this kind is read from properties in snake_case."""
 
     urn: str
     name: str
@@ -60,9 +64,13 @@ class ResourceView:
         *,
         protect: bool = False,
         made_from: frozenset[str] = frozenset(),
-    ) -> ResourceView:
+    ) -> Self:
         """Return a view of a resource with these properties, in camelCase or snake_case."""
-        return cls(urn, name, protect)
+        properties = snake_case(properties)
+        values = {attribute: read(properties) for attribute, read in cls.READS.items()}
+        if issubclass(cls, ChildView):
+            values["made_from"] = made_from
+        return cls(urn, name, protect, **values)
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,15 @@ class ContainerView(ResourceView):
     """
 
     KIND = "Container"
+    READS: ClassVar = {
+        "container_name": partial(text, name="name"),
+        "template": partial(text, name="template"),
+        "plan": partial(text, name="plan"),
+        "tier": partial(whole, name="additional_storage_tier"),
+        "external_access": partial(boolean, name="external_access"),
+        # The host name inside the account's network is the id.
+        "id": lambda properties: text(properties, "internal_host") or text(properties, "id"),
+    }
 
     container_name: str | Unknown | None = None
     template: str | Unknown | None = None
@@ -94,31 +111,6 @@ class ContainerView(ResourceView):
     tier: int | Unknown | None = None
     external_access: bool | Unknown | None = None
     id: str | Unknown | None = None
-
-    @classmethod
-    def of(
-        cls,
-        urn: str,
-        name: str,
-        properties: Mapping[str, Any],
-        *,
-        protect: bool = False,
-        made_from: frozenset[str] = frozenset(),
-    ) -> ContainerView:
-        """Return a view of a container with these properties."""
-        properties = snake_case(properties)
-        return cls(
-            urn,
-            name,
-            protect,
-            container_name=text(properties, "name"),
-            template=text(properties, "template"),
-            plan=text(properties, "plan"),
-            tier=whole(properties, "additional_storage_tier"),
-            external_access=boolean(properties, "external_access"),
-            # The host name inside the account's network is the id.
-            id=text(properties, "internal_host") or text(properties, "id"),
-        )
 
     @property
     def price(self) -> Price:
@@ -148,6 +140,8 @@ class ChildView(ResourceView):
         made_from: The URNs of the containers that `container` depends on. They are known before the id is.
     """
 
+    READS: ClassVar = {"container": partial(text, name="container")}
+
     container: str | Unknown | None = None
     made_from: frozenset[str] = frozenset()
 
@@ -176,33 +170,16 @@ class AllowedIpView(ChildView):
     """
 
     KIND = "AllowedIp"
+    READS: ClassVar = {
+        **ChildView.READS,
+        "ip_address": partial(text, name="ip_address"),
+        "service_type": partial(text, name="service_type"),
+        "revoke_auto_added": partial(boolean, name="revoke_auto_added"),
+    }
 
     ip_address: str | Unknown | None = None
     service_type: str | Unknown | None = None
     revoke_auto_added: bool | Unknown | None = None
-
-    @classmethod
-    def of(
-        cls,
-        urn: str,
-        name: str,
-        properties: Mapping[str, Any],
-        *,
-        protect: bool = False,
-        made_from: frozenset[str] = frozenset(),
-    ) -> AllowedIpView:
-        """Return a view of an allowed address with these properties."""
-        properties = snake_case(properties)
-        return cls(
-            urn,
-            name,
-            protect,
-            text(properties, "container"),
-            made_from,
-            ip_address=text(properties, "ip_address"),
-            service_type=text(properties, "service_type"),
-            revoke_auto_added=boolean(properties, "revoke_auto_added"),
-        )
 
 
 @dataclass(frozen=True)
@@ -210,19 +187,6 @@ class PinnedBackupView(ChildView):
     """A PinnedBackup."""
 
     KIND = "PinnedBackup"
-
-    @classmethod
-    def of(
-        cls,
-        urn: str,
-        name: str,
-        properties: Mapping[str, Any],
-        *,
-        protect: bool = False,
-        made_from: frozenset[str] = frozenset(),
-    ) -> PinnedBackupView:
-        """Return a view of a backup with these properties."""
-        return cls(urn, name, protect, text(properties, "container"), made_from)
 
 
 @dataclass(frozen=True)

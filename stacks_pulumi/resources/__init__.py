@@ -1,7 +1,27 @@
 """
 The resource classes and their stateless handlers.
 
-A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handler.py` (every call) -> `<noun>.py` (the
-resource and its handler) -> `_session.py` (the client for this account) -> `stacks_pulumi.api`. A handler accesses the
-engine only through `_engine_call.EngineCall`.
+A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handler` (every call) -> the file of the kind
+-> `_session` (the client for this account) -> `stacks_pulumi.api`.
+
+- `_resource`: What does a program declare, and how does a child refer to its container?
+- `_operation`: What does the engine call, and how long may the operation take?
+- `_handler`: What happens to every call, whatever the host and the kind?
+- `_fields`: Which values may an input have, and what does a change of it do?
+- `_naming`: Which name does a container get by default?
+- `_creation`: In which order is an object created, and what if that fails?
+- `_identity`: Is it ours: the same object, in our account, owned by which resource?
+- `_session`: What do the operations of one account share?
+- `_restarts`: When is a source restarted for its connections?
+- `_running`: Does the container of a child run, and is it still the same?
+- `_preview_total`: Which price does the last line of a preview show?
+- `_container_lifecycle`: Which steps does an operation on a container take?
+- `container`: What is a Container, and which changes of it are refused?
+- `connection`: What is a Connection?
+- `allowed_ip`: What is an AllowedIp, and how is a container's list changed?
+- `vpn_client`: What is a VpnClient?
+- `pinned_backup`: What is a PinnedBackup, and what is a BackupRestore?
+- `ssh_certificate`: What is an SshCertificate?
+- `provider`: How does a program use another account, and how does an error end it without a traceback?
+- `handlers`: Which handler serves which kind?
 """

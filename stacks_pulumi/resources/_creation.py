@@ -18,18 +18,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
-from stacks_pulumi.error_codes import ErrorCode
 from stacks_pulumi.errors import (
+    ErrorCode,
     ExistsError,
     NotFoundError,
     StacksError,
     VanishedError,
     WaitCancelledError,
 )
-from stacks_pulumi.resources._adoptions import record_adoption
+from stacks_pulumi.resources._identity import ORIGIN, OWNERSHIP, Owner, new_origin, record_adoption, token_of
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._origin import ORIGIN, new_origin, token_of
-from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
 from stacks_pulumi.resources._session import Session
 
 __all__ = ["Creation", "InitFailedError", "adopts"]
@@ -67,7 +65,7 @@ class Creation(ABC, Generic[T]):
     """
 
     kind: ClassVar[str]
-    passes_on: ClassVar[bool] = False
+    can_be_taken_over: ClassVar[bool] = False
     leaves_nothing: ClassVar[tuple[type[StacksError], ...]] = (VanishedError,)
 
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
@@ -236,7 +234,12 @@ class Creation(ABC, Generic[T]):
 
     def _is_given_up(self, owner: Owner, thing: T) -> bool:
         """Return whether the owner is being replaced and so leaves the object to this resource."""
-        return self.passes_on and owner.replacing and owner.urn != self.op.call.urn and self.was_lost(thing)
+        return (
+            self.can_be_taken_over
+            and owner.replacing
+            and owner.urn != self.op.call.urn
+            and self.was_lost(thing)
+        )
 
     def _owned(self, what: str, owner: Owner, thing: T) -> ExistsError:
         if owner.urn == self.op.call.urn:

@@ -1,21 +1,311 @@
 """
-The table of a resource's inputs: how each input is validated, and what a change of it does.
+Which values an input may have, and what a change of it does.
 
-`check` and `diff` use only this table. A comparison of whole property bags would show values that the API adds or
-rounds as a change in every preview.
+`check` and `diff` use only the table of a resource's inputs. A comparison of whole property bags would show values that
+the API adds or rounds as a change in every preview.
+
+A validator returns the value in its normal form, or raises ValueError with the problem and the fix. The engine passes
+every number as a float (`5` is `5.0`); the normal form of a whole number is `int`.
+
+The types `Template` and `Plan` accept any text, because the platform may add names. The others are closed: the type
+checker reports a wrong literal. Text that is known only at run time is passed as an output
+(`pulumi.Output.from_input(text)`). `tests/typing` compares them with the catalogue and with `check`.
 """
 
 from __future__ import annotations
 
+import difflib
 import enum
-from collections.abc import Callable, Iterable, Mapping
+import ipaddress
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
-from stacks_pulumi.error_codes import with_code
-from stacks_pulumi.resources._property_values import is_unknown, plain
+import pulumi
 
-__all__ = ["Field", "OnChange", "changed", "checked"]
+from stacks_pulumi import catalog
+from stacks_pulumi._identifiers import canonical_network
+from stacks_pulumi.errors import with_code
+from stacks_pulumi.pricing.recognition import SIGNATURE, is_unknown
+
+__all__ = [
+    "CHANGED_OUTSIDE",
+    "PARENT_IN_PROGRAM",
+    "UNKNOWN",
+    "AdoptMode",
+    "DesiredStatus",
+    "Field",
+    "OnChange",
+    "OnDelete",
+    "ParentInProgram",
+    "Plan",
+    "ServiceType",
+    "StorageTier",
+    "Template",
+    "backup_number",
+    "boolean",
+    "changed",
+    "changed_outside",
+    "checked",
+    "container_name",
+    "found_changed",
+    "ip_network",
+    "one_of",
+    "plain",
+    "secret",
+    "segment",
+    "storage_tier",
+    "strings",
+    "text",
+    "unknown_word",
+]
+
+UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""The placeholder for a value that is not known yet."""
+
+_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (the protocol's signature)
+
+
+def secret(value: Any) -> Any:
+    """
+    Mark a value in the outputs as a secret: the engine stores it encrypted and shows `[secret]`. Works at any depth.
+
+    `Output.secret` cannot be used here: a provider returns plain values only.
+    """
+    return {SIGNATURE: _SECRET, "value": value}
+
+
+def plain(value: Any) -> Any:
+    """Return the value without the marks of secrets, at any depth."""
+    if isinstance(value, dict):
+        if value.get(SIGNATURE) == _SECRET:
+            return plain(value.get("value"))
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+CHANGED_OUTSIDE: Final = "changed_outside"
+"""
+The property with the names of inputs whose drift their values do not show, such as `["plan"]` after a resize.
+
+The engine finds most drift by itself, because a read returns the inputs with the API's values. Two cases need more. The
+API may have undone the effect of an input (`revoke_auto_added`: the address is in the list again). Or the value does
+not show who changed it (`plan`: the guard against a replacement needs that). A read then lists those inputs here, in
+its outputs and in its inputs. `diff` reports an update as long as the state has the list; an update removes it.
+"""
+
+
+def found_changed(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the output that lists these inputs as changed; an empty mapping if the list is empty."""
+    listed = sorted(set(names))
+    return {CHANGED_OUTSIDE: listed} if listed else {}
+
+
+def changed_outside(state: Mapping[str, Any]) -> list[str]:
+    """Return the inputs that the last read found changed."""
+    return list(state.get(CHANGED_OUTSIDE) or ())
+
+
+_NAME_FAULTS: Final = {
+    "characters": "only letters, digits and hyphens are allowed",
+    "ends": "it must start and end with a letter or a digit",
+    "hyphens": "two hyphens in a row are not allowed",
+}
+
+
+def text(value: Any) -> str:
+    """Return a text that is not empty."""
+    if not isinstance(value, str):
+        msg = f"it is {_kind(value)}, and text is needed"
+        raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+    if not value.strip():
+        msg = "it is empty"
+        raise ValueError(msg)
+    return value
+
+
+def segment(value: Any) -> str:
+    """Return a text that can be one segment of an API path; `.` and `..` would lead to another endpoint."""
+    name = text(value)
+    if name in {".", ".."}:
+        msg = f"{name!r} cannot be a name at the API: choose another"
+        raise ValueError(msg)
+    return name
+
+
+def boolean(value: Any) -> bool:
+    """Return true or false."""
+    if not isinstance(value, bool):
+        msg = f"it is {_kind(value)}, and true or false is needed"
+        raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+    return value
+
+
+def strings(value: Any) -> list[str]:
+    """Return a list with each value as text. Values of any type are accepted: triggers are only compared."""
+    if not isinstance(value, list):
+        msg = f"it is {_kind(value)}, and a list is needed"
+        raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+    return [item if isinstance(item, str) else _whole(item) for item in value]
+
+
+def one_of(choices: Collection[str]) -> Callable[[Any], str]:
+    """Return a validator that accepts only these words."""
+
+    def parse(value: Any) -> str:
+        if not isinstance(value, str):
+            msg = f"it is {_kind(value)}, and must be one of {', '.join(choices)}"
+            raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+        if value not in choices:
+            msg = f"{value!r} is not one of {', '.join(choices)}{_did_you_mean(value, choices)}"
+            raise ValueError(msg)
+        return value
+
+    return parse
+
+
+def container_name(value: Any) -> str:
+    """
+    Return a valid container name: 3 to 32 letters, digits and hyphens, with a letter or digit at both ends and no two
+    hyphens in a row (guide, "Create Container").
+    """
+    name = text(value)
+    faults = catalog.name_faults(name)
+    if faults:
+        length = f"it has {len(name)} characters, and 3 to 32 are allowed"
+        texts = {"too short": length, "too long": length, **_NAME_FAULTS}
+        proposal = (
+            re.sub(r"-+", "-", re.sub(r"[^A-Za-z0-9-]", "-", name))
+            .strip("-")[: catalog.LONGEST_NAME]
+            .strip("-")
+        )
+        hint = "" if catalog.name_faults(proposal) else f'; a valid one: name="{proposal}"'
+        msg = f"{name!r}: {' and '.join(texts[fault] for fault in faults)}{hint}"
+        raise ValueError(msg)
+    return name
+
+
+def storage_tier(value: Any) -> int:
+    """Return an additional storage tier (guide, "Additional Storage")."""
+    known = ", ".join(
+        f"{t.tier} ({t.storage_mb // 1024} GB, ${t.usd}/month)" for t in catalog.STORAGE_TIERS.values()
+    )
+    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
+        msg = f"it is {_kind(value)}, and a whole number is needed: {known}"
+        raise ValueError(msg)
+    if int(value) not in catalog.STORAGE_TIERS:
+        msg = f"there is no tier {int(value)}: {known}"
+        raise ValueError(msg)
+    return int(value)
+
+
+def ip_network(value: Any) -> str:
+    """
+    Return an IPv4 or IPv6 address or network in canonical form: without /32 or /128, IPv6 compressed and in lower case.
+
+    A network with host bits set is refused: `10.0.0.7/24` may mean one address or the whole network, and a guess could
+    give access to too many clients.
+    """
+    given = text(value).strip()
+    # A zone (`fe80::1%eth0`) has a meaning on one machine only.
+    network = None if "%" in given else canonical_network(given)
+    if network is None:
+        msg = f"{given!r} is neither an IPv4 or IPv6 address nor a network such as 198.51.100.0/24"
+        raise ValueError(msg)
+    address = str(ipaddress.ip_interface(given).ip)
+    if address != network.partition("/")[0]:
+        msg = f"{given!r} has host bits set: write {network} for the network, or {address} for the address alone"
+        raise ValueError(msg)
+    return network
+
+
+def backup_number(value: Any) -> int:
+    """Return a backup's number, given as a number or as the id of a PinnedBackup, which ends with it."""
+    number = value.rpartition("/")[2] if isinstance(value, str) else value
+    try:
+        parsed = float(number)
+    except (TypeError, ValueError):
+        parsed = -1.0
+    if isinstance(value, bool) or not parsed.is_integer() or parsed < 1:
+        msg = (
+            f"it is {value!r}, and a backup's number is needed, for instance 178 or the id of a PinnedBackup"
+        )
+        raise ValueError(msg)
+    return int(parsed)
+
+
+def unknown_word(word: str, known: Collection[str], what: str) -> str:
+    """Return the warning for a name that is not in the catalogue. It is accepted: the platform may have added it."""
+    hint = _did_you_mean(word, known)
+    return f"the catalogue does not know the {what} {word!r}{hint}; it is sent as it is, and its price is unknown"
+
+
+def _did_you_mean(word: str, choices: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, choices, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _kind(value: Any) -> str:
+    names = {
+        bool: "true or false",
+        float: "a number",
+        int: "a number",
+        str: "text",
+        list: "a list",
+        dict: "a mapping",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def _whole(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+_Later = Awaitable[str] | pulumi.Output[str]
+
+AdoptMode = Literal["never", "if_matching"] | _Later
+DesiredStatus = Literal["running", "stopped"] | _Later
+OnDelete = Literal["unpin", "delete", "keep"] | _Later
+ServiceType = Literal["http", "tcp", "both"] | _Later
+Plan = Literal["micro", "basic", "standard", "premium"] | pulumi.Input[str]
+StorageTier = Literal[1, 3, 5] | pulumi.Input[int]
+Template = (
+    Literal[
+        "forgejo",
+        "forgejo-micro",
+        "ghost",
+        "loadbalancer-micro",
+        "minio",
+        "mongodb",
+        "mysql",
+        "nginx",
+        "nginx-micro",
+        "nodejs",
+        "php-apache",
+        "picoclaw",
+        "picoclaw-micro",
+        "pocketbase",
+        "pocketbase-micro",
+        "postgresql",
+        "python",
+        "redis",
+        "redis-micro",
+        "rqlite-micro",
+        "secrets-micro",
+        "stacks-loadbalancer",
+        "stacks-vpn",
+        "storage-micro",
+        "ubuntu",
+        "ubuntu-micro",
+        "wordpress",
+    ]
+    | pulumi.Input[str]
+)
 
 
 class OnChange(enum.Enum):
@@ -107,3 +397,51 @@ def _normal(field: Field, value: Any) -> Any:
     except ValueError:
         # The current rules may refuse a stored value (drift, an older version): compare it unchanged.
         return value
+
+
+PARENT_IN_PROGRAM: Final = "container_in_program"
+"""The extra input with what the program knows of a child's container."""
+
+
+@dataclass(frozen=True)
+class ParentInProgram:
+    """
+    A child's container, as its program declares it.
+
+    A child's inputs contain only the container's id, which is unknown at the preview of a new stack. The program knows
+    more: the template, and whether external access is on. One extra input passes that to `check`. `check` does not
+    return it, so it is not stored in the state.
+
+    Attributes:
+        facts: The known arguments of the Container by name; an unset argument is missing.
+        is_new: Whether this operation creates the container.
+    """
+
+    facts: Mapping[str, Any]
+    is_new: bool
+
+    @classmethod
+    def of(cls, news: Mapping[str, Any]) -> ParentInProgram | None:
+        """Read the extra input; return `None` if it is missing, or part of it is unknown."""
+        facts = plain(news.get(PARENT_IN_PROGRAM))
+        if not isinstance(facts, Mapping) or is_unknown(dict(facts)):
+            return None
+        container = news.get("source", news.get("container"))
+        return cls({name: value for name, value in facts.items() if value is not None}, is_unknown(container))
+
+    @property
+    def template(self) -> str:
+        """The container's template; empty if a look-up did not find the container."""
+        return str(self.facts.get("template", ""))
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the program keeps the container stopped."""
+        return self.facts.get("desired_status") == "stopped"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether external access is certainly off: the program sets that, or the container is new."""
+        wanted = self.facts.get("external_access")
+        adopted = self.facts.get("adopt") == "if_matching"
+        return wanted is False or (wanted is None and self.is_new and not adopted)

@@ -1,8 +1,8 @@
 """
-The boundary between the engine and our resources.
+What happens to a call of the engine, whatever its host and the kind of resource.
 
-Every call from the engine passes through here. `check` and `diff` use the field table, each operation gets a deadline,
-and an error becomes one line. `_noun.py` declares the methods that each kind of resource implements.
+`check` and `diff` use the field table, each operation gets a deadline, and an error becomes one line. `ResourceKind`
+declares the methods that each kind implements.
 """
 
 from __future__ import annotations
@@ -12,30 +12,202 @@ import functools
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, ClassVar, Final, NoReturn, TypeVar
+
+import pulumi
 
 from stacks_pulumi import config
 from stacks_pulumi.config import AccountSettings
-from stacks_pulumi.error_codes import ErrorCode, with_code
-from stacks_pulumi.errors import ConfigError, InvalidApiKeyError, StacksError, with_account
-from stacks_pulumi.pricing.tokens import MARKER
-from stacks_pulumi.resources._adoptions import adopted_elsewhere
-from stacks_pulumi.resources._changed_outside import changed_outside, found_changed
-from stacks_pulumi.resources._creation import InitFailedError
-from stacks_pulumi.resources._engine_call import Checked, Difference, EngineCall, Found
-from stacks_pulumi.resources._fields import OnChange, changed, checked
-from stacks_pulumi.resources._identity import rebinds
-from stacks_pulumi.resources._lookup import is_lookup, refuse_malformed
-from stacks_pulumi.resources._noun import Noun
-from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._origin import ORIGIN, refuse_other_account, renewed_origin, token_of
-from stacks_pulumi.resources._ownership import OWNERSHIP, Owner
-from stacks_pulumi.resources._parent import ParentInProgram
-from stacks_pulumi.resources._property_values import is_unknown, plain
-from stacks_pulumi.resources._references import parent_id
-from stacks_pulumi.resources._session import Session, fingerprint_of, session_for
+from stacks_pulumi.errors import (
+    ConfigError,
+    ErrorCode,
+    InvalidApiKeyError,
+    StacksError,
+    with_account,
+    with_code,
+)
+from stacks_pulumi.pricing.recognition import MARKER, is_unknown
+from stacks_pulumi.resources._creation import Creation, InitFailedError
+from stacks_pulumi.resources._fields import (
+    Field,
+    OnChange,
+    ParentInProgram,
+    changed,
+    changed_outside,
+    checked,
+    found_changed,
+    plain,
+)
+from stacks_pulumi.resources._identity import (
+    ORIGIN,
+    OWNERSHIP,
+    Owner,
+    adopted_elsewhere,
+    check_account,
+    rebinds,
+    renewed_origin,
+    token_of,
+)
+from stacks_pulumi.resources._operation import Checked, Difference, EngineCall, Found, Operation
+from stacks_pulumi.resources._resource import parent_id
+from stacks_pulumi.resources._restarts import EXPECTED
+from stacks_pulumi.resources._session import Session, close_sessions, session_for
 
-__all__ = ["ResourceHandler"]
+__all__ = [
+    "LOOKED_UP",
+    "ResourceHandler",
+    "ResourceKind",
+    "check_id_form",
+    "end_operation",
+    "is_lookup",
+    "lookup_options",
+]
+
+
+def end_operation() -> None:
+    """
+    Discard the data of an operation of the engine that has ended, because another one follows in this process.
+
+    That happens in a plugin that serves one engine after another.
+    """
+    close_sessions()
+    OWNERSHIP.clear()
+    EXPECTED.clear()
+
+
+class ResourceKind:
+    """
+    A kind of resource. Each kind implements `creation` and the `on_*` methods, and overrides other methods if needed.
+
+    Attributes:
+        kind: The resource's name, as in `stacks_pulumi.provider_for(kind)`.
+        fields: The inputs.
+        create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` takes precedence.
+        delete_timeout: The same for a delete.
+        owns: Whether a delete removes an object at the API.
+        id_form: The form of an id, for messages; empty if the API lists no such objects.
+    """
+
+    kind: ClassVar[str]
+    fields: ClassVar[tuple[Field, ...]]
+    create_timeout: ClassVar[float] = 600.0
+    delete_timeout: ClassVar[float] = 300.0
+    owns: ClassVar[bool] = True
+    id_form: ClassVar[str]
+
+    def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """Return violations of rules over several inputs: pairs of property and problem. Skip unknown inputs."""
+        del inputs
+        return ()
+
+    def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """Return the changes to refuse, compared with the previous inputs (empty for a new resource)."""
+        del olds, inputs
+        return ()
+
+    def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values that `check` adds to valid inputs, for previews and policies."""
+        del inputs
+        return {}
+
+    def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
+        """Return the warnings that the user should see before the operation."""
+        del olds, inputs
+        return ()
+
+    def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
+        """Return a line to show beside the resource before the operation, or `None`."""
+        del olds, inputs
+        return None
+
+    def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """Return whether the change of this field replaces the object."""
+        del olds, news
+        return field.on_change in {OnChange.REPLACE, OnChange.REFUSED}
+
+    def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """Return whether a replacement must delete the old object before it creates the new one."""
+        del olds, news
+        return False
+
+    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the names that must be unique in an account, by the input that sets them; all inputs are known."""
+        del inputs
+        return {}
+
+    def parent_rules(
+        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> Iterable[tuple[str, str]]:
+        """Return the violations of rules that concern the arguments of the Container object that the program passed."""
+        del parent, olds, inputs
+        return ()
+
+    def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """Return whether an update is needed although no input differs."""
+        del olds, news
+        return False
+
+    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> Creation[Any]:
+        """Return the steps of a creation."""
+        raise NotImplementedError
+
+    def on_read(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Read the object; return its outputs, or `None` if it certainly no longer exists."""
+        raise NotImplementedError
+
+    def imported(self, session: Session, id_: str) -> dict[str, Any]:
+        """Return the inputs of an imported object that a read does not return."""
+        del session, id_
+        return {field.name: field.default for field in self.fields if field.default is not None}
+
+    def on_update(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Update the object; return all of its outputs."""
+        raise NotImplementedError
+
+    def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
+        """Delete the object; no error if it does not exist."""
+        raise NotImplementedError
+
+
+LOOKED_UP: Final = ""
+"""The value of a required input in a look-up, which has only an id. No managed resource has this value."""
+
+
+def lookup_options(id_: pulumi.Input[str], opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
+    """Return the caller's options with the id to read."""
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id_))
+
+
+def is_lookup(fields: Iterable[Field], props: Mapping[str, Any]) -> bool:
+    """Return whether properties belong to a look-up and not to a managed resource."""
+    return any(props.get(field.name) == LOOKED_UP for field in fields if field.required)
+
+
+def check_id_form(kind: str, form: str, id_: str) -> None:
+    """
+    Check the form of an id that the user gave for a look-up or an import.
+
+    Args:
+        kind: The resource's kind.
+        form: The form of its ids; empty if the API lists no such objects.
+        id_: The id.
+
+    Raises:
+        StacksError: The id is malformed.
+    """
+    if not form:
+        msg = (
+            f"a {kind} cannot be imported or looked up, because the API does not list them: declare a new one"
+        )
+        raise StacksError(msg, code="no-import")
+    if ("/" in id_) != ("/" in form):
+        msg = f"{id_!r} is not the id of a {kind}, which has the form {form}"
+        raise StacksError(msg, code="invalid-id")
+
 
 _T = TypeVar("_T")
 
@@ -45,7 +217,7 @@ _KEY_IN_STATE: Final = (
 )
 
 
-class ResourceHandler(Noun):
+class ResourceHandler(ResourceKind):
     """
     The base class of all handlers.
 
@@ -71,7 +243,7 @@ class ResourceHandler(Noun):
         given = {name: setting(name) for name in names}
         texts = {key: str(value) for key, value in given.items() if isinstance(value, str | int | float)}
         try:
-            config.refuse_misspelt(setting)
+            config.check_spelling(setting)
             self._settings = config.load(texts)
         except ConfigError as error:
             account = texts.get(f"{config.NAMESPACE}:account")
@@ -96,8 +268,8 @@ class ResourceHandler(Noun):
                 ("invalid-input", of_parent),
                 ("declared-twice", self._name_is_taken(settings, call.urn, inputs)),
             )
-            for code, found in problems:
-                for name, reason in found:
+            for code, violations in problems:
+                for name, reason in violations:
                     failures.setdefault(name, with_code(reason, code))
             if not failures:
                 inputs.update(self._added(inputs))
@@ -126,7 +298,7 @@ class ResourceHandler(Noun):
             replaces = [field.name for field in differing if self.replaces(field, olds, news)]
             if self.owns:
                 origin = plain(olds.get(ORIGIN))
-                self._refuse_other_account(call, id_, origin)
+                self._check_account(call, id_, origin)
                 owner = Owner(call.urn, token_of(origin), olds.get("created_at"), replacing=bool(replaces))
                 OWNERSHIP.keep(self.kind, id_, owner)
             return Difference(
@@ -158,14 +330,14 @@ class ResourceHandler(Noun):
             stored: dict[str, Any] = plain(props)
             asked = not stored or is_lookup(self.fields, stored)
             if asked:
-                refuse_malformed(self.kind, self.id_form, id_)
+                check_id_form(self.kind, self.id_form, id_)
             outs = self.on_read(session, op, id_, stored or self.imported(session, id_))
             if outs is None and asked:
                 # For a look-up, the engine treats an empty id as success; the program would continue without values.
                 msg = f"{self.kind} {id_} does not exist in this account: look the id up in the dashboard"
                 raise StacksError(msg, code="not-found")
             if outs is None:
-                refuse_other_account(session, id_, stored.get(ORIGIN))
+                check_account(session, id_, stored.get(ORIGIN))
                 return None
             outs = {**outs, **{name: stored[name] for name in (ORIGIN, MARKER) if name in stored}}
             seen = plain(outs)
@@ -216,7 +388,7 @@ class ResourceHandler(Noun):
         self, session: Session, op: Operation, id_: str, stored: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         if self.owns:
-            refuse_other_account(session, id_, stored.get(ORIGIN))
+            check_account(session, id_, stored.get(ORIGIN))
         outs = self.on_update(session, op, id_, stored, inputs)
         origin = renewed_origin(session, stored.get(ORIGIN))
         if self.owns:
@@ -238,7 +410,7 @@ class ResourceHandler(Noun):
             if former and OWNERSHIP.has_created("Container", parent_id(id_)):
                 op.inform(f"{id_} is gone: it belonged to a former container of the same name")
                 return
-            refuse_other_account(session, id_, stored.get(ORIGIN))
+            check_account(session, id_, stored.get(ORIGIN))
         self.on_delete(session, op, id_, stored)
         OWNERSHIP.release(self.kind, id_, token)
 
@@ -256,7 +428,7 @@ class ResourceHandler(Noun):
         ):
             return
         names = self.unique_names(inputs)
-        other = OWNERSHIP.declare(urn, f"{fingerprint_of(settings)} {self.kind}", names.values())
+        other = OWNERSHIP.declare(urn, f"{settings.fingerprint} {self.kind}", names.values())
         if other is not None:
             name, unique = next(iter(names.items()))
             both = f"{other!r} and {urn.rpartition('::')[2]!r}"
@@ -265,13 +437,13 @@ class ResourceHandler(Noun):
                 f"two resources declare the same {self.kind} ({unique}): {both}. Change or remove one of them",
             )
 
-    def _refuse_other_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
+    def _check_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
         """Refuse a resource that was moved to another account's provider: the preview would show no change."""
         settings = self._settings
         if isinstance(settings, ConfigError) or settings.api_key is None or origin is None:
             return
         try:
-            refuse_other_account(session_for(settings), id_, origin)
+            check_account(session_for(settings), id_, origin)
         except ConfigError:
             raise
         except StacksError as error:

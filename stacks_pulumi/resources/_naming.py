@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stacks_pulumi._urn import stack_and_project
-from stacks_pulumi.config import LONGEST_NAME, NAME_EXPRESSION
+from stacks_pulumi._identifiers import stack_and_project
+from stacks_pulumi.catalog import LONGEST_NAME
+from stacks_pulumi.config import NAME_EXPRESSION
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.resources import _checks
+from stacks_pulumi.resources import _fields
 
 __all__ = [
     "DEFAULT_NAME",
@@ -99,7 +100,7 @@ def default_container_name(
             raise ConfigError(msg)
 
     def expanded(name: str) -> str:
-        return NAME_EXPRESSION.sub(lambda found: {**values, "name": name}[found[1]] or "", pattern)
+        return NAME_EXPRESSION.sub(lambda match: {**values, "name": name}[match[1]] or "", pattern)
 
     whole = expanded(name)
     if _is_valid(whole):
@@ -155,6 +156,6 @@ def _clean(text: str) -> str:
 
 def _is_valid(text: str) -> bool:
     try:
-        return _checks.container_name(text) == text
+        return _fields.container_name(text) == text
     except ValueError:
         return False

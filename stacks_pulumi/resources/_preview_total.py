@@ -1,22 +1,92 @@
-"""A line in the preview with the price of all containers and its change."""
+"""
+Which line of a preview shows the price of all containers, and its change from the stack's state?
+
+A program cannot read its state through the engine. The engine's built-in functions could, but they register a provider,
+which a plan (`preview --save-plan`) then requires in the update. So the command line is run during the preview.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import weakref
-from collections.abc import Mapping
-from concurrent.futures import Future
-from typing import Any, Final, Protocol
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, NamedTuple, Protocol
 
 import pulumi
 from pulumi.runtime import get_root_resource
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
-from stacks_pulumi.resources._state_export import Declared, past_price, request_export
+from stacks_pulumi._pulumi_cli import StoredResource, read_stack, run
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.pricing.recognition import snake_case
 
-__all__ = ["show_in_preview"]
+__all__ = ["Declared", "past_price", "request_export", "show_in_preview"]
+
+_SECONDS: Final = 5.0
+"""The timeout: a preview does not wait longer for the state."""
+
+_State = Future[list[StoredResource] | None]
+
+
+class Declared(NamedTuple):
+    """
+    A container of the program, as a preview knows it.
+
+    Attributes:
+        urn: Its URN.
+        id: Its id; unknown if it does not exist yet.
+        price: Its monthly price; unknown or `None` if it has none.
+        is_lookup: Whether the program only looks it up.
+    """
+
+    urn: Any
+    id: Any
+    price: Any
+    is_lookup: bool
+
+
+def request_export() -> _State:
+    """Start to read the state; return a future with its resources, or `None` if they cannot be read."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="stacks-pulumi state")
+    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    future = pool.submit(_export, stack)
+    pool.shutdown(wait=False)
+    return future
+
+
+def _export(stack: str) -> list[StoredResource] | None:
+    try:
+        # The engine that runs this program is the `pulumi` on PATH.
+        return read_stack(run(["stack", "export", "--stack", stack], seconds=_SECONDS)).resources
+    except StacksError:
+        return None
+
+
+def past_price(state: Iterable[StoredResource], declared: Iterable[Declared]) -> float | None:
+    """
+    Return the monthly price of the containers in the state; `None` if it is not known.
+
+    Args:
+        state: The resources of an export.
+        declared: The containers of the program. With the Automation API, the command line may use another backend, so
+            the state is used only if it has the ids that the preview knows.
+    """
+    ids = {row.urn: row.id for row in declared if not row.is_lookup and isinstance(row.id, str)}
+    total = 0.0
+    for resource in state:
+        if resource.external or resource.kind != "Container":
+            continue
+        price = snake_case(resource.outputs or {}).get("monthly_price_usd")
+        if not isinstance(price, int | float):
+            return None
+        # The old half of a replacement has the URN of the new one.
+        if not resource.delete and ids.pop(resource.urn, None) not in (None, resource.id):
+            return None
+        total += price
+    return None if ids else total
 
 
 class _Priced(Protocol):
@@ -33,7 +103,6 @@ class _Priced(Protocol):
         """Its id, which a preview knows if the state has it."""
 
 
-_State = Future[list[Mapping[str, Any]] | None]
 _Run = list[tuple[_Priced, bool]]
 
 # One entry for each run: with the Automation API one process runs several programs. A failed run shows no line.
@@ -88,7 +157,7 @@ async def _show(lookups: list[bool], state: _State | None, values: list[Any]) ->
     pulumi.log.info(text)
 
 
-def _change(planned: float, state: list[Mapping[str, Any]] | None, rows: list[Declared]) -> str:
+def _change(planned: float, state: list[StoredResource] | None, rows: list[Declared]) -> str:
     """Return the difference from the state as text to append; empty if it is not known."""
     past = None if state is None else past_price(state, rows)
     if past is None:

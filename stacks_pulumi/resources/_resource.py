@@ -1,4 +1,9 @@
-"""The base classes of all resources: the SDK's dynamic resource, with a type that subclasses keep."""
+"""
+What a program declares: the base classes of all resources, and a child's reference to its container.
+
+A program passes a Container or an id. With a Container, the child gets the container's account (`provider`) unless the
+program sets another one. A child's id is `<container id>/<its own name>`, so that a look-up needs only the id.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +13,107 @@ from typing import Any, ClassVar
 import pulumi
 from pulumi import dynamic
 
-from stacks_pulumi.config import NAMESPACE
+from stacks_pulumi.config import NAMESPACE, flag
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.pricing.tokens import NATIVE
-from stacks_pulumi.resources._declarations import declare_child, provider_in_options
-from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT
-from stacks_pulumi.resources._origin import ORIGIN
-from stacks_pulumi.resources._parent import stated
-from stacks_pulumi.resources._references import child_options
-from stacks_pulumi.resources._run_errors import shown_alone
+from stacks_pulumi.pricing.recognition import CONTAINER, NATIVE
+from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources._fields import PARENT_IN_PROGRAM
+from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, ORIGIN, declare_child, provider_in_options
+from stacks_pulumi.resources.provider import shown_alone
 
-__all__ = ["Child", "StacksResource"]
+__all__ = [
+    "Child",
+    "StacksResource",
+    "child_id",
+    "child_options",
+    "container_id",
+    "deletes_children_with_container",
+    "input_id",
+    "own_name",
+    "parent_id",
+    "stated",
+]
+
+
+def input_id(container: pulumi.CustomResource | pulumi.Input[str] | None) -> pulumi.Input[str] | None:
+    """Return the id of the Container or the id that a program passed."""
+    return container.id if isinstance(container, pulumi.CustomResource) else container
+
+
+def child_options(
+    opts: pulumi.ResourceOptions | None, container: Any, *, secrets: Sequence[str] = ()
+) -> pulumi.ResourceOptions:
+    """
+    Return the program's options, completed for a resource that belongs to a container.
+
+    Args:
+        opts: The program's options, which take precedence.
+        container: The Container or the id that the program passed.
+        secrets: Outputs that are secrets, for SDKs that lose the provider's own mark.
+    """
+    options = pulumi.ResourceOptions.merge(None, opts)
+    if isinstance(container, pulumi.CustomResource) and options.id is None:
+        options.provider = options.provider or container.get_provider(CONTAINER)
+        if deletes_children_with_container(options.provider) and not getattr(
+            container, "outlives_stack", False
+        ):
+            options.deleted_with = options.deleted_with or container
+    if secrets:
+        options.additional_secret_outputs = [*(options.additional_secret_outputs or []), *secrets]
+    return options
+
+
+def deletes_children_with_container(provider: pulumi.ProviderResource | None) -> bool:
+    """
+    Return whether children are deleted with their container and not one by one.
+
+    That saves requests, but has a risk: the engine removes such children from the state when it plans the container's
+    deletion. If the container is then kept or its deletion fails, they stay at STACKS and are in no state.
+
+    Raises:
+        ConfigError: The setting is malformed.
+    """
+    own = getattr(provider, "delete_children_with_container", None)
+    if own is not None:
+        return bool(own)
+    try:
+        return flag(
+            "deleteChildrenWithContainer", pulumi.Config(NAMESPACE).get("deleteChildrenWithContainer")
+        )
+    except ConfigError as error:
+        # It is raised in the user's program, where only the message helps and no traceback through this package.
+        raise shown_alone(error) from None
+
+
+def container_id(value: Any) -> str:
+    """Return a container's id: any text without a slash, because only the API knows the exact form."""
+    text = _fields.segment(value)
+    if "/" in text:
+        msg = f"{text!r} is not a container's id, which looks like usr-abc12345-web"
+        raise ValueError(msg)
+    return text
+
+
+def child_id(container: str, own: str) -> str:
+    """Return the id of a child resource."""
+    return f"{container}/{own}"
+
+
+def parent_id(id_: str) -> str:
+    """Return the container's id from a child's id."""
+    return id_.partition("/")[0]
+
+
+def own_name(id_: str) -> str:
+    """Return the part after the container's id; it may contain slashes, because a name may."""
+    return id_.partition("/")[2]
+
+
+def stated(container: Any, **more: Any) -> dict[str, pulumi.Input[Any]]:
+    """Return the extra input for a child of this container; empty if the program passed only an id."""
+    # An Output would read the attribute from its value, which fails in the program.
+    facts = getattr(container, "in_program", None) if isinstance(container, pulumi.Resource) else None
+    return {PARENT_IN_PROGRAM: {**facts, **more}} if isinstance(facts, Mapping) else {}
 
 
 class StacksResource(dynamic.Resource):

@@ -8,14 +8,13 @@ from typing import Any
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import CREATED, Wait
 from stacks_pulumi.errors import NotFoundError, StacksError, UnexpectedStateError, VanishedError
-from stacks_pulumi.resources._container_view import STATUS_RUNNING
-from stacks_pulumi.resources._identity import creation_time, same_instant
+from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
+from stacks_pulumi.resources._fields import ParentInProgram
+from stacks_pulumi.resources._identity import OWNERSHIP, creation_time, same_instant
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._ownership import OWNERSHIP
-from stacks_pulumi.resources._parent import ParentInProgram
 from stacks_pulumi.resources._session import Session
 
-__all__ = ["is_own_container", "refuse_if_recreated", "runs", "wait_for", "wait_until_running"]
+__all__ = ["check_not_recreated", "is_own_container", "runs", "wait_for", "wait_until_running"]
 
 
 def runs(
@@ -42,7 +41,7 @@ def is_own_container(session: Session, id_: str) -> bool:
     return owner is not None and same_instant(owner.created_at, creation_time(session, id_))
 
 
-def refuse_if_recreated(id_: str, created_at: str | None) -> None:
+def check_not_recreated(id_: str, created_at: str | None) -> None:
     """
     Refuse to create a child in a container that has the same id as this program's container, but is another one.
 
@@ -100,10 +99,10 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
 def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) -> models.Container | None:
     listed = {container.id: container for container in session.client.feed.snapshot()}
     for id_ in containers:
-        found = listed.get(id_) or _alone(session, purpose, id_)
-        refuse_if_recreated(id_, found.created_at)
-        if found.status != STATUS_RUNNING:
-            return found
+        container = listed.get(id_) or _alone(session, purpose, id_)
+        check_not_recreated(id_, container.created_at)
+        if container.status != STATUS_RUNNING:
+            return container
     return None
 
 

@@ -1,34 +1,311 @@
 """
-One client for each account in this process, for all resources and provider classes.
+What the operations of one account share: one client, the answers that many resources read, the cap and new containers.
 
 The rate limiter, the connections and the shared polling are in the client, so one poll serves every wait. Each provider
-has its own settings.
+has its own settings. A host process serves one operation of the engine, and each explicit provider has a separate
+process.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Final, TypeVar
 
 import pulumi
 
-from stacks_pulumi import _cap_record
-from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, wait_while
-from stacks_pulumi.api import StacksClient
+from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse, wait_while
+from stacks_pulumi.api import StacksClient, models
+from stacks_pulumi.api.allowed_ips import canonical
+from stacks_pulumi.api.wait import CREATED
 from stacks_pulumi.config import AccountSettings
-from stacks_pulumi.resources._created_containers import CreatedContainers
-from stacks_pulumi.resources._expected_connections import EXPECTED
+from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, SpendingCapError
 from stacks_pulumi.resources._operation import current_operation
-from stacks_pulumi.resources._ownership import OWNERSHIP
-from stacks_pulumi.resources._reads import Reads
-from stacks_pulumi.resources._restarts import Restarts
-from stacks_pulumi.resources._spending import SpendGuard
+from stacks_pulumi.resources._restarts import EXPECTED, Restarts
 
-__all__ = ["Session", "end_operation", "fingerprint_of", "session_for"]
+__all__ = [
+    "REFUSALS",
+    "CreatedContainers",
+    "Reads",
+    "Session",
+    "SpendGuard",
+    "close_sessions",
+    "session_for",
+]
+
+_T = TypeVar("_T")
+_Key = tuple[str, ...]
+
+MAX_AGE: Final = 600.0
+"""
+Seconds for which a response is reused. A refresh takes time in any case, so its data is never from one moment.
+
+This is longer than a large refresh takes under the rate limit: a response that expires during the refresh would be
+requested again.
+"""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    value: Any
+    requested_at: float
+    expires_at: float
+    changes: int
+
+
+class Reads:
+    """
+    The answers of one account that many resources read.
+
+    Without it, a refresh of two hundred containers would send two hundred requests for data that one list contains. The
+    engine starts only a few reads at a time, so sharing only the requests in flight would not be enough. An answer is
+    used again while it is recent and this process has changed nothing since the request.
+
+    Args:
+        clock: The clock to wait with.
+        pulse: Called while a caller waits for a response that another one has requested; an exception ends the wait.
+    """
+
+    def __init__(self, clock: Clock, pulse: Pulse | None = None) -> None:
+        self._clock = clock
+        self._pulse = pulse
+        self._changed = threading.Condition()
+        self._requested: set[_Key] = set()
+        self._answers: dict[_Key, _Answer] = {}
+        self._changes = 0
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Enclose a change: a response that was requested before its end is not used after it."""
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._changes += 1
+
+    def get(self, *key: str, ask: Callable[[], _T], max_age: float = MAX_AGE) -> _T:
+        """
+        Return the response for a key, requested again only if necessary.
+
+        Args:
+            key: The request's identity.
+            ask: Sends the request. An exception from it goes to this caller, and the next caller sends it again.
+            max_age: The greatest age of a cached response in seconds, when this is called. Callers that arrive during
+                a request share its response, however long it takes.
+        """
+        came = self._clock.now()
+        with self._changed:
+            wait_while(lambda: key in self._requested, self._changed, self._clock, self._pulse)
+            known = self._answers.get(key)
+            self._evict()
+            if known is not None and known.changes == self._changes and came - known.requested_at < max_age:
+                value: _T = known.value
+                return value
+            self._requested.add(key)
+            requested_at, changes = self._clock.now(), self._changes
+        try:
+            answer = ask()
+        except BaseException:
+            self._done(key, None)
+            raise
+        self._done(key, _Answer(answer, requested_at, requested_at + max_age, changes))
+        return answer
+
+    def _done(self, key: _Key, answer: _Answer | None) -> None:
+        with self._changed:
+            self._requested.discard(key)
+            if answer is not None:
+                self._answers[key] = answer
+            self._changed.notify_all()
+
+    def _evict(self) -> None:
+        """Remove expired responses, because they may be long lists."""
+        now = self._clock.now()
+        self._answers = {
+            key: answer
+            for key, answer in self._answers.items()
+            if answer.changes == self._changes and now < answer.expires_at
+        }
+
+
+class SpendGuard:
+    """
+    The cap and the spending that a 402 has reported in this operation.
+
+    Before the first 402, it refuses nothing. A process lives for one operation of the engine, so the values do not
+    become stale.
+
+    Args:
+        clock: The clock for the date of the next month.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._cap: Decimal | None = None
+        self._left = Decimal(0)
+
+    def admit(self, name: str, price: Decimal | None) -> None:
+        """
+        Allow a create, or refuse it without a request to the API.
+
+        Args:
+            name: The container's name, for the message.
+            price: Its monthly price in US dollars. `None` if it is unknown; then the create is allowed and the API
+                decides.
+
+        Raises:
+            SpendingCapError: A 402 has reported the cap, and the price would exceed it.
+        """
+        with self._lock:
+            if self._cap is None or price is None or price <= self._left:
+                return
+            cap, spent = self._cap, self._cap - self._left
+        message = (
+            self.explain(name, price, cap, spent)
+            + " (known from an earlier answer; the API was not asked again)"
+        )
+        raise SpendingCapError(message, status=402, spending_cap=float(cap), amount_spent=float(spent))
+
+    def learn(self, name: str, price: Decimal | None, error: SpendingCapError) -> SpendingCapError:
+        """Store the values of a 402, and return an error that explains them for this container."""
+        if error.spending_cap is None or error.amount_spent is None:
+            return error
+        cap, spent = Decimal(str(error.spending_cap)), Decimal(str(error.amount_spent))
+        with self._lock:
+            self._cap, self._left = cap, cap - spent
+        message = self.explain(name, price, cap, spent)
+        return SpendingCapError(
+            message, status=402, spending_cap=error.spending_cap, amount_spent=error.amount_spent
+        )
+
+    def explain(self, name: str, price: Decimal | None, cap: Decimal, spent: Decimal) -> str:
+        """Return the message: cap, spending, price, the missing amount, the date of the reset, and what to do."""
+        left = cap - spent
+        if price is None:
+            cost = "its price is unknown"
+        elif price > left:
+            cost = f"it costs ${price:.2f} a month, ${price - left:.2f} more than is left"
+        else:
+            cost = f"it costs ${price:.2f} a month"
+        return (
+            f'create container "{name}": 402 spending cap: the key may spend ${cap:.2f} a month and ${spent:.2f} is '
+            f"spent; {cost}. The cap resets on {self._next_month():%Y-%m-%d} (UTC). Raise it in the dashboard, or "
+            "choose a cheaper plan"
+        )
+
+    def _next_month(self) -> datetime.date:
+        today = datetime.datetime.fromtimestamp(self._clock.wall(), datetime.timezone.utc).date()
+        return (today.replace(day=1) + datetime.timedelta(days=32)).replace(day=1)
+
+
+REFUSALS: Final = (BadRequestError, ConflictError, ExistsError)
+"""Errors for a request that the API did not carry out. After one, list the children and send the request again."""
+
+
+@dataclass(frozen=True)
+class _Created:
+    created_at: str
+    auto_added: str | None = None
+    """The address that the API has added; empty after it was revoked, `None` if it is not known."""
+    backed_up: bool = False
+
+
+class CreatedContainers:
+    """
+    The containers that this operation of the engine has created, and which children they can have.
+
+    Before a child is created, the provider lists the container's children, to find one that exists already. A container
+    that was created a moment ago has only the children that the API itself adds, so this list request is skipped. A
+    container is identified by its id and creation time: if the newest list does not have it, the request is sent as
+    usual. So it is if the child has another provider than its container.
+
+    Args:
+        seen: Returns the container with an id from the newest list, without a request.
+    """
+
+    def __init__(self, seen: Callable[[str], models.Container | None]) -> None:
+        self._seen = seen
+        self._lock = threading.Lock()
+        self._containers: dict[str, _Created] = {}
+
+    def add(self, id_: str) -> None:
+        """Record that this operation has created the container. Without a listed creation time it is not recorded."""
+        container = self._seen(id_)
+        with self._lock:
+            self._containers.pop(id_, None)
+            if container is not None and container.created_at is not None:
+                self._containers[id_] = _Created(container.created_at)
+
+    def add_access(self, id_: str, access: models.ExternalAccess) -> None:
+        """Record the response to turning external access on: the API has added the caller's address to the list."""
+        # After an unknown outcome, `access` is from a list, whose entries another client may have added.
+        if access.enabled and access.your_ip and not access.allowed_ips:
+            with self._lock:
+                created = self._containers.get(id_)
+                if created is not None:
+                    self._containers[id_] = replace(created, auto_added=canonical(access.your_ip))
+
+    def revoke(self, id_: str) -> None:
+        """Record that the address that the API had added was removed from the list."""
+        with self._lock:
+            created = self._containers.get(id_)
+            if created is not None and created.auto_added is not None:
+                self._containers[id_] = replace(created, auto_added="")
+
+    def remove(self, id_: str) -> None:
+        """Forget a container that is deleted."""
+        with self._lock:
+            self._containers.pop(id_, None)
+
+    def created_at(self, id_: str) -> str | None:
+        """Return the container's creation time; `None` unless this operation has created it."""
+        created, _ = self._find(id_)
+        return None if created is None else created.created_at
+
+    def are_running(self, *ids: str) -> bool:
+        """Return whether this operation has created all of these containers, and the newest list shows them running."""
+        containers = [self._find(id_)[1] for id_ in ids]
+        return all(container is not None and container.status in CREATED.target for container in containers)
+
+    def lacks_address(self, id_: str, address: str, *, revoke: bool) -> bool:
+        """
+        Return whether an address can be added without reading the list of allowed addresses first.
+
+        Args:
+            id_: The container's id.
+            address: The address.
+            revoke: Whether the address that the API has added will then be revoked.
+        """
+        created, _ = self._find(id_)
+        if created is None or created.auto_added is None:
+            return False
+        return not created.auto_added if revoke else created.auto_added != canonical(address)
+
+    def take_first_backup(self, id_: str) -> bool:
+        """Return whether the container has no manual backup yet; true only for the first call."""
+        created, _ = self._find(id_)
+        with self._lock:
+            if created is None or created.backed_up or self._containers.get(id_) is not created:
+                return False
+            self._containers[id_] = replace(created, backed_up=True)
+            return True
+
+    def _find(self, id_: str) -> tuple[_Created | None, models.Container | None]:
+        with self._lock:
+            created = self._containers.get(id_)
+        if created is None:
+            return None, None
+        container = self._seen(id_)
+        # Both times are from lists, which write them in the same format.
+        if container is None or container.created_at != created.created_at:
+            return None, None
+        return created, container
 
 
 @dataclass(frozen=True)
@@ -76,11 +353,6 @@ _sessions: Final[dict[tuple[str, int], Session]] = {}
 _lock: Final = threading.Lock()
 
 
-def fingerprint_of(settings: AccountSettings) -> str:
-    """Return a digest that identifies this base URL and key."""
-    return _cap_record.fingerprint(settings.base_url, settings.api_key)
-
-
 def session_for(settings: AccountSettings) -> Session:
     """
     Return the session of a provider; the client of its account is created on first use.
@@ -88,7 +360,7 @@ def session_for(settings: AccountSettings) -> Session:
     Raises:
         ConfigError: No API key is configured.
     """
-    api_key, fingerprint = settings.require_key(), fingerprint_of(settings)
+    api_key, fingerprint = settings.require_key(), settings.fingerprint
     # The request limit is a setting too, and the client applies it, so it is part of the client's key.
     account = (fingerprint, settings.requests_per_minute)
     with _lock:
@@ -105,7 +377,7 @@ def session_for(settings: AccountSettings) -> Session:
                 settings,
                 client,
                 SYSTEM_CLOCK,
-                spending=SpendGuard(SYSTEM_CLOCK, fingerprint),
+                spending=SpendGuard(SYSTEM_CLOCK),
                 reads=Reads(SYSTEM_CLOCK, _check_operation),
                 restarts=Restarts(SYSTEM_CLOCK, EXPECTED),
                 created=CreatedContainers(client.feed.seen),
@@ -114,19 +386,13 @@ def session_for(settings: AccountSettings) -> Session:
     return dataclasses.replace(session, settings=settings)
 
 
-def end_operation() -> None:
-    """
-    Discard the data of an operation of the engine that has ended, because another one follows in this process.
-
-    That happens in a plugin that serves one engine after another.
-    """
+def close_sessions() -> None:
+    """Close the clients of all accounts, and forget what the ended operation of the engine has seen."""
     with _lock:
         sessions = list(_sessions.values())
         _sessions.clear()
     for session in sessions:
         session.client.close()
-    OWNERSHIP.clear()
-    EXPECTED.clear()
 
 
 def _check_operation() -> None:

@@ -12,29 +12,16 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import STARTED
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import NotFoundError, StacksError
-from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._created_containers import REFUSALS
+from stacks_pulumi.pricing.recognition import is_unknown
+from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._engine_call import Checked, EngineCall
-from stacks_pulumi.resources._expected_connections import EXPECTED
-from stacks_pulumi.resources._fields import Field, OnChange
-from stacks_pulumi.resources._handler import ResourceHandler
-from stacks_pulumi.resources._literals import AdoptMode
-from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
-from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._parent import ParentInProgram
-from stacks_pulumi.resources._property_values import is_unknown, secret
-from stacks_pulumi.resources._references import (
-    child_id,
-    container_id,
-    input_id,
-    own_name,
-    parent_id,
-)
-from stacks_pulumi.resources._resource import Child
-from stacks_pulumi.resources._restarts import Made
+from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
+from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
+from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
+from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
+from stacks_pulumi.resources._restarts import EXPECTED, Made
 from stacks_pulumi.resources._running import is_own_container, runs, wait_for, wait_until_running
-from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._session import REFUSALS, Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -165,9 +152,9 @@ class ConnectionHandler(ResourceHandler):
     fields: ClassVar = (
         Field("source", container_id, OnChange.REPLACE, required=True),
         Field("target", container_id, OnChange.REPLACE, required=True),
-        Field("name", _checks.text, OnChange.REPLACE, required=True),
-        Field("restart_source", _checks.boolean, OnChange.NONE, default=True),
-        Field("adopt", _checks.one_of(ADOPT_MODES), OnChange.NONE),
+        Field("name", _fields.text, OnChange.REPLACE, required=True),
+        Field("restart_source", _fields.boolean, OnChange.NONE, default=True),
+        Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
     )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -219,17 +206,17 @@ class ConnectionHandler(ResourceHandler):
             )
         except NotFoundError:
             return None
-        found = listed.outgoing.find(lambda item: item.id == own_name(id_))
-        if found is None:
+        connection = listed.outgoing.find(lambda item: item.id == own_name(id_))
+        if connection is None:
             return None
         kept = ("restart_source", "adopt", _RESTART_PENDING)
         inputs: dict[str, Any] = {name: olds[name] for name in kept if name in olds}
         inputs.update(
             source=source,
-            target=olds.get("target") or _target_id(session, found),
-            name=found.name or olds.get("name"),
+            target=olds.get("target") or _target_id(session, connection),
+            name=connection.name or olds.get("name"),
         )
-        return _outputs(found, olds, inputs)
+        return _outputs(connection, olds, inputs)
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
@@ -314,25 +301,25 @@ def _restart_now(session: Session, op: Operation, source: str) -> None:
     wait_for(session, op, STARTED, source)
 
 
-def _target_id(session: Session, found: models.Connection) -> str | None:
+def _target_id(session: Session, connection: models.Connection) -> str | None:
     """Return the target's id for a look-up: the list has only the target's name."""
-    if found.target_id is not None:
-        return found.target_id
+    if connection.target_id is not None:
+        return connection.target_id
     containers = session.reads.get("containers", ask=session.client.feed.snapshot)
-    return next((container.id for container in containers if container.name == found.target_name), None)
+    return next((container.id for container in containers if container.name == connection.target_name), None)
 
 
 def _outputs(
-    found: models.Connection | None, olds: Mapping[str, Any], inputs: Mapping[str, Any]
+    connection: models.Connection | None, olds: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the outputs. Values that only the create response has are kept."""
     said: dict[str, Any] = {}
-    if found is not None:
+    if connection is not None:
         said = {
-            "connection_type": found.connection_type,
-            "environment_variables": found.environment_variables or None,
-            "connection_string": found.connection_string,
-            "created_at": found.created_at,
+            "connection_type": connection.connection_type,
+            "environment_variables": connection.environment_variables or None,
+            "connection_string": connection.connection_string,
+            "created_at": connection.created_at,
         }
     names = ("connection_type", "environment_variables", "connection_string", "created_at")
     outs = {**inputs, **{name: olds.get(name) if said.get(name) is None else said[name] for name in names}}

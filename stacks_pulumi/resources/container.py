@@ -1,4 +1,6 @@
-"""Container: one container, from its creation to its deletion."""
+"""
+Container: one container, from its creation to its deletion, and the changes that would destroy it.
+"""
 
 from __future__ import annotations
 
@@ -11,35 +13,86 @@ import pulumi
 from stacks_pulumi import catalog
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError
-from stacks_pulumi.pricing.tokens import CONTAINER
-from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._changed_outside import changed_outside
-from stacks_pulumi.resources._container_lifecycle import ContainerCreation, Lifecycle
-from stacks_pulumi.resources._container_refusals import no_going_back, of_unknown, refusal
-from stacks_pulumi.resources._container_view import (
+from stacks_pulumi.pricing.recognition import CONTAINER, is_unknown
+from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources._container_lifecycle import (
     ANSWERED,
     STATUS_ERROR,
     STATUS_RUNNING,
     STATUS_STOPPED,
+    ContainerCreation,
+    Lifecycle,
 )
-from stacks_pulumi.resources._declarations import (
+from stacks_pulumi.resources._fields import (
+    AdoptMode,
+    DesiredStatus,
+    Field,
+    OnChange,
+    Plan,
+    StorageTier,
+    Template,
+    changed,
+    changed_outside,
+    plain,
+)
+from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
+from stacks_pulumi.resources._identity import (
     declare_container_name,
     has_name_pattern,
     provider_in_options,
 )
-from stacks_pulumi.resources._engine_call import Checked, EngineCall
-from stacks_pulumi.resources._fields import Field, OnChange, changed
-from stacks_pulumi.resources._handler import ResourceHandler
-from stacks_pulumi.resources._literals import AdoptMode, DesiredStatus, Plan, StorageTier, Template
-from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._naming import DEFAULT_NAME, NAME_PATTERN, named
-from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
 from stacks_pulumi.resources._preview_total import show_in_preview
-from stacks_pulumi.resources._property_values import is_unknown, plain
 from stacks_pulumi.resources._resource import StacksResource
 from stacks_pulumi.resources._session import Session
 
-__all__ = ["Container", "ContainerHandler"]
+__all__ = ["Container", "ContainerHandler", "of_unknown", "refusal", "resized_outside"]
+
+
+def of_unknown(name: str, old: Any, inputs: Mapping[str, Any]) -> str:
+    """Return the warning for a new value that is unknown at preview, so that only `pulumi up` can check it."""
+    then = (
+        "the container is replaced and its data destroyed"
+        if inputs.get("replace_on_change") is True
+        else "`pulumi up` refuses the change after its other steps were done"
+    )
+    return f"{name} is not known before `pulumi up`: if it is not {_shown(old)} then, {then}. Use a constant value"
+
+
+def refusal(name: str, old: Any, new: Any) -> str:
+    """Return the message for a change in the program that would destroy the container."""
+    what = (
+        f"{name} would change from {_shown(old)} to {_shown(new)}"
+        if new is not None
+        else f"{name} {_shown(old)} would be taken away"
+    )
+    keeping = {
+        "name": f"No container can be renamed: to keep it, write name={_shown(old)} here. ",
+        "template": "",
+    }.get(
+        name,
+        "To resize and keep the data, do it in the STACKS dashboard, run `pulumi refresh`, and write the new "
+        f"{name} here. ",
+    )
+    return (
+        f"{what}, which an API key can only do by replacing: that destroys the container, its volumes and its backups. "
+        f"{keeping}To replace it anyway, set replace_on_change=True"
+    )
+
+
+def resized_outside(name: str, old: Any, new: Any) -> str:
+    """Return the message for a change outside of the program that only a replacement could undo."""
+    return (
+        f"{name} was changed to {_shown(old)} outside of this program, which still says {_shown(new)}: "
+        "going back would destroy the container, its volumes and its backups, and replace_on_change is for changes of "
+        f"the program. Write {name}={_shown(old)} here"
+    )
+
+
+def _shown(value: Any) -> str:
+    """Return the value as a program writes it; the engine turns every number into a float."""
+    return repr(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 class Container(StacksResource, module="stacks", name="Container"):
@@ -212,17 +265,17 @@ class ContainerHandler(ResourceHandler):
     kind: ClassVar = "Container"
     id_form: ClassVar = "usr-abc12345-web"
     fields: ClassVar = (
-        Field("name", _checks.container_name, OnChange.REFUSED, required=True),
-        Field("template", _checks.text, OnChange.REFUSED, required=True),
-        Field("plan", _checks.text, OnChange.REFUSED),
-        Field("additional_storage_tier", _checks.storage_tier, OnChange.REFUSED),
-        Field("discount_code", _checks.text, OnChange.NONE),
-        Field("desired_status", _checks.one_of((STATUS_RUNNING, STATUS_STOPPED)), OnChange.UPDATE),
-        Field("external_access", _checks.boolean, OnChange.UPDATE),
-        Field("restart_triggers", _checks.strings, OnChange.UPDATE),
-        Field("replace_on_change", _checks.boolean, OnChange.NONE),
-        Field("adopt", _checks.one_of(ADOPT_MODES), OnChange.NONE),
-        Field(NAME_PATTERN, _checks.text, OnChange.NONE, noted=True),
+        Field("name", _fields.container_name, OnChange.REFUSED, required=True),
+        Field("template", _fields.text, OnChange.REFUSED, required=True),
+        Field("plan", _fields.text, OnChange.REFUSED),
+        Field("additional_storage_tier", _fields.storage_tier, OnChange.REFUSED),
+        Field("discount_code", _fields.text, OnChange.NONE),
+        Field("desired_status", _fields.one_of((STATUS_RUNNING, STATUS_STOPPED)), OnChange.UPDATE),
+        Field("external_access", _fields.boolean, OnChange.UPDATE),
+        Field("restart_triggers", _fields.strings, OnChange.UPDATE),
+        Field("replace_on_change", _fields.boolean, OnChange.NONE),
+        Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
+        Field(NAME_PATTERN, _fields.text, OnChange.NONE, noted=True),
     )
 
     def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
@@ -258,9 +311,9 @@ class ContainerHandler(ResourceHandler):
         """Warn of names that are not in the catalogue, and of changes that only `up` can check."""
         template, plan = _known(inputs, "template"), _known(inputs, "plan")
         if template is not None and template not in catalog.TEMPLATES:
-            yield _checks.unknown_word(template, catalog.TEMPLATES, "template")
+            yield _fields.unknown_word(template, catalog.TEMPLATES, "template")
         if plan is not None and template != catalog.VPN_TEMPLATE and plan not in catalog.PLANS:
-            yield _checks.unknown_word(plan, catalog.PLANS, "plan")
+            yield _fields.unknown_word(plan, catalog.PLANS, "plan")
         if not olds:
             return
         for field in changed(self.fields, olds, inputs):
@@ -280,7 +333,7 @@ class ContainerHandler(ResourceHandler):
                 yield field.name, refusal(field.name, old, new)
             elif field.name in changed_outside(olds):
                 # replace_on_change allows changes of the program, and the program did not change.
-                yield field.name, no_going_back(field.name, old, new)
+                yield field.name, resized_outside(field.name, old, new)
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """A container's name is unique in an account."""
@@ -331,13 +384,13 @@ class ContainerHandler(ResourceHandler):
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
         """Return external access if it is on, so that the program generated by an import has it too."""
-        found = super().imported(session, id_)
+        inputs = super().imported(session, id_)
         with contextlib.suppress(NotFoundError):
             if session.reads.get(
                 "allowed_ips", id_, ask=lambda: session.client.allowed_ips.list(id_)
             ).enabled:
-                found["external_access"] = True
-        return found
+                inputs["external_access"] = True
+        return inputs
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]

@@ -1,4 +1,6 @@
-"""PinnedBackup: a backup that the platform's retention clean-up skips."""
+"""
+PinnedBackup: a backup that the platform's retention clean-up skips; and BackupRestore: its data, put back once.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 
-from stacks_pulumi.api import models
+from stacks_pulumi.api import in_doubt, models
 from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.errors import (
     ExistsError,
@@ -18,31 +20,127 @@ from stacks_pulumi.errors import (
     UnexpectedStateError,
     VanishedError,
 )
-from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._created_containers import REFUSALS
-from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Field, OnChange
-from stacks_pulumi.resources._handler import ResourceHandler
-from stacks_pulumi.resources._literals import OnDelete
-from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
+from stacks_pulumi.pricing.recognition import is_unknown
+from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources._creation import Creation, InitFailedError
+from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, ParentInProgram, changed
+from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
+from stacks_pulumi.resources._identity import OWNERSHIP
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._ownership import OWNERSHIP
-from stacks_pulumi.resources._parent import ParentInProgram
-from stacks_pulumi.resources._property_values import is_unknown
-from stacks_pulumi.resources._references import (
+from stacks_pulumi.resources._resource import (
+    Child,
+    StacksResource,
     child_id,
     container_id,
     input_id,
     parent_id,
 )
-from stacks_pulumi.resources._resource import Child
 from stacks_pulumi.resources._running import runs, wait_until_running
-from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._session import REFUSALS, Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
-__all__ = ["PinnedBackup", "PinnedBackupHandler"]
+__all__ = ["BackupRestore", "BackupRestoreHandler", "PinnedBackup", "PinnedBackupHandler"]
+
+
+class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
+    """
+    A restore (guide, "Restore Backup"): the data of the container is replaced by the data of the backup.
+
+    The restore runs when the resource is created and when `backup_id` or `triggers` change, and at no other time.
+    Removing the resource from the program does not undo it.
+    """
+
+    backup_id: pulumi.Output[int]
+    """The backup's number."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        backup_id: pulumi.Input[int | str],
+        triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
+    ) -> None:
+        """
+        Declare a restore.
+
+        Args:
+            resource_name: Name in the program.
+            opts: Pulumi's options.
+            backup_id: The number of a completed backup (or the id of a PinnedBackup); its container must run.
+            triggers: When any value in this list changes, the backup is restored again.
+        """
+        super().__init__(resource_name, {"backup_id": backup_id, "triggers": triggers}, opts)
+
+
+class BackupRestoreHandler(ResourceHandler):
+    """Check, create, read, diff, update and delete a restore."""
+
+    kind: ClassVar = "BackupRestore"
+    owns: ClassVar = False
+    id_form: ClassVar = ""
+    fields: ClassVar = (
+        Field("backup_id", _fields.backup_number, OnChange.UPDATE, required=True),
+        Field("triggers", _fields.strings, OnChange.UPDATE),
+    )
+
+    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Restoration:
+        """Restore."""
+        return _Restoration(session, op, inputs)
+
+    def on_read(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Return the state: the API does not list past restores."""
+        return olds
+
+    def on_update(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Restore again if the program requests it, but not to complete a restore whose outcome is unknown."""
+        if changed(self.fields, olds, inputs):
+            _restore(session, op, inputs)
+        return dict(inputs)
+
+    def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
+        """No-op: the data stays unchanged."""
+
+
+class _Restoration(Creation[int]):
+    """A restore. It leaves no object at the API, so there is nothing to roll back."""
+
+    kind: ClassVar = "BackupRestore"
+
+    def create(self) -> int:
+        _restore(self.session, self.op, self.inputs)
+        return int(self.inputs["backup_id"])
+
+    def id_of(self, thing: int) -> str:
+        return str(thing)
+
+    def known(self, thing: int, error: Exception | None) -> dict[str, Any]:
+        return dict(self.inputs)
+
+
+def _restore(session: Session, op: Operation, inputs: dict[str, Any]) -> None:
+    number = inputs["backup_id"]
+    op.progress(f"restoring backup {number}")
+    try:
+        # A backup's number does not show which container it belongs to, so delay the restarts of all.
+        with session.restarts.held_off(None, op.check_active):
+            session.client.backups.restore(number)
+    except StacksError as error:
+        if not in_doubt(error):
+            raise
+        # A second restore would overwrite the data written since the first one, so treat it as done.
+        msg = (
+            f"the outcome of the restore of backup {number} is unknown: {error.message}. Look at the data. To "
+            "restore again, change `triggers`: `pulumi up` alone does not repeat the restore"
+        )
+        raise InitFailedError(msg, code="outcome-unknown", id=str(number), outs=inputs) from None
+
 
 _NEWEST: Final = 100
 """The maximum length of a list (guide, "List Backups"); older backups cannot be looked up."""
@@ -137,10 +235,10 @@ class PinnedBackupHandler(ResourceHandler):
     create_timeout: ClassVar = 1800.0
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
-        Field("triggers", _checks.strings, OnChange.REPLACE),
+        Field("triggers", _fields.strings, OnChange.REPLACE),
         # If it is not set, it is the number of the new backup, and a missing input is not a change.
-        Field("backup_id", _checks.backup_number, OnChange.REPLACE, computed=True),
-        Field("on_delete", _checks.one_of(("unpin", "delete", "keep")), OnChange.UPDATE, default="unpin"),
+        Field("backup_id", _fields.backup_number, OnChange.REPLACE, computed=True),
+        Field("on_delete", _fields.one_of(("unpin", "delete", "keep")), OnChange.UPDATE, default="unpin"),
     )
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -183,7 +281,7 @@ class PinnedBackupHandler(ResourceHandler):
         """Find it among the container's backups; one request serves all backups of a container."""
         container = parent_id(id_)
         try:
-            number = _checks.backup_number(id_)
+            number = _fields.backup_number(id_)
         except ValueError:
             # Only a look-up can have the number of such a backup.
             return None
@@ -193,11 +291,11 @@ class PinnedBackupHandler(ResourceHandler):
             )
         except NotFoundError:
             return None
-        found = listed.find(lambda backup: backup.id == number)
-        if found is not None:
+        backup = listed.find(lambda backup: backup.id == number)
+        if backup is not None:
             # The backup failed after the wait for it had timed out: report it as deleted, so that `up` makes another.
-            failed = found.status in BACKED_UP.failed and olds.get("pinned") is False
-            return None if failed else _outputs(found, {**olds, "container": container})
+            failed = backup.status in BACKED_UP.failed and olds.get("pinned") is False
+            return None if failed else _outputs(backup, {**olds, "container": container})
         if len(listed) < _NEWEST:
             return None
         op.warn(f"{_out_of_sight(container, number)}: assumed unchanged")
@@ -207,7 +305,7 @@ class PinnedBackupHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Pin the backup again if it is not pinned, and store `on_delete`."""
-        container, number = parent_id(id_), _checks.backup_number(id_)
+        container, number = parent_id(id_), _fields.backup_number(id_)
         if olds.get("pinned") is True:
             names = {field.name for field in self.fields}
             kept = {name: value for name, value in olds.items() if name not in names}
@@ -217,7 +315,7 @@ class PinnedBackupHandler(ResourceHandler):
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Unpin or delete the backup, or leave it unchanged."""
-        number, backups = _checks.backup_number(id_), session.client.backups
+        number, backups = _fields.backup_number(id_), session.client.backups
         act = {"unpin": backups.unpin, "delete": backups.delete}.get(olds.get("on_delete", "unpin"))
         if act is None:
             op.inform(f"backup {number} stays pinned: on_delete is 'keep'")
@@ -308,8 +406,8 @@ def _wait_until_complete(session: Session, op: Operation, container: str, number
             container, number, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
         )
     except UnexpectedStateError as error:
-        found = _find(session, container, number)
-        reason = found.error_message if found is not None else None
+        backup = _find(session, container, number)
+        reason = backup.error_message if backup is not None else None
         msg = (
             f"backup {number} of {container} failed: {reason or 'the API gives no reason'}. Remove the cause, and run "
             f"`pulumi up --refresh`, which makes a new backup; if backup_id is {number}, change or remove it first"
@@ -325,14 +423,14 @@ def _find(session: Session, container: str, number: int) -> models.Backup | None
         VanishedError: The container does not have it.
     """
     listed = session.client.backups.list(container, limit=_NEWEST)
-    found = listed.find(lambda backup: backup.id == number)
-    if found is None and len(listed) < _NEWEST:
+    backup = listed.find(lambda backup: backup.id == number)
+    if backup is None and len(listed) < _NEWEST:
         msg = (
             f"{container} has no backup {number}; it has {', '.join(str(backup.id) for backup in listed) or 'none'}. "
             "Correct backup_id; if the backup was deleted outside of this program, run `pulumi refresh`"
         )
         raise VanishedError(msg, subject=f"backup {number}")
-    return found
+    return backup
 
 
 def _out_of_sight(container: str, number: int) -> str:

@@ -1,7 +1,11 @@
-"""Provider: a separate account for some of a program's resources."""
+"""
+Provider: a separate account for some of a program's resources; and errors that end a program with their message.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,11 +14,34 @@ from typing import Any
 import pulumi
 
 from stacks_pulumi.config import KEYS, NAMESPACE, load
-from stacks_pulumi.errors import ConfigError, with_account
-from stacks_pulumi.resources._literals import AdoptMode
-from stacks_pulumi.resources._run_errors import shown_alone
+from stacks_pulumi.errors import ConfigError, StacksError, with_account
+from stacks_pulumi.resources._fields import AdoptMode
 
-__all__ = ["Provider"]
+__all__ = ["Provider", "shown_alone"]
+
+
+def shown_alone(error: StacksError) -> StacksError:
+    """Return an equal error that is a `pulumi.RunError` as well."""
+    kind = _shown_alone(type(error))  # type: ignore[arg-type]  # mypy treats a class as not hashable
+    return kind(**_fields_of(error))
+
+
+@functools.cache
+def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
+    """Return one class for each kind. No module contains it, so an error is pickled as its original class."""
+
+    def reduce(error: StacksError) -> tuple[Any, ...]:
+        return shown_alone, (kind(**_fields_of(error)),)
+
+    return type(
+        kind.__name__,
+        (kind, pulumi.RunError),
+        {"__doc__": kind.__doc__, "__module__": kind.__module__, "__reduce__": reduce},
+    )
+
+
+def _fields_of(error: StacksError) -> dict[str, Any]:
+    return {field.name: getattr(error, field.name) for field in dataclasses.fields(error)}
 
 
 class Provider(pulumi.ProviderResource):

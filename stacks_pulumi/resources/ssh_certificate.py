@@ -9,22 +9,18 @@ import pulumi
 
 from stacks_pulumi import catalog
 from stacks_pulumi.errors import NotFoundError, VanishedError
-from stacks_pulumi.resources import _checks
+from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Field, OnChange, changed
-from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources._fields import Field, OnChange, ParentInProgram, changed, secret
+from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     creation_time,
     find_container,
     same_instant,
 )
-from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._parent import ParentInProgram
-from stacks_pulumi.resources._property_values import secret
-from stacks_pulumi.resources._references import container_id, input_id
-from stacks_pulumi.resources._resource import Child
+from stacks_pulumi.resources._resource import Child, container_id, input_id
 from stacks_pulumi.resources._running import runs, wait_until_running
 from stacks_pulumi.resources._session import Session
 
@@ -94,7 +90,7 @@ class SshCertificateHandler(ResourceHandler):
     owns: ClassVar = False
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
-        Field("rotate_triggers", _checks.strings, OnChange.UPDATE),
+        Field("rotate_triggers", _fields.strings, OnChange.UPDATE),
     )
 
     def parent_rules(
@@ -116,25 +112,25 @@ class SshCertificateHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Download the key again, because it may have been renewed; `None` if the container was recreated."""
-        found = find_container(session, id_, shared=True)
-        if found is None or not same_instant(olds.get(CONTAINER_CREATED_AT), found.created_at):
+        container = find_container(session, id_, shared=True)
+        if container is None or not same_instant(olds.get(CONTAINER_CREATED_AT), container.created_at):
             return None
         try:
             key = session.client.containers.certificate(id_)
         except NotFoundError:
             return None
-        return _outputs({**olds, "container": id_}, key, found.created_at)
+        return _outputs({**olds, "container": id_}, key, container.created_at)
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Create a new key if a trigger changed. Otherwise (the state is from the other host) download the key."""
-        found = find_container(session, id_)
-        if found is not None and not same_instant(olds.get(CONTAINER_CREATED_AT), found.created_at):
+        container = find_container(session, id_)
+        if container is not None and not same_instant(olds.get(CONTAINER_CREATED_AT), container.created_at):
             msg = (
                 f"the SSH key of {id_} was not renewed: the container was deleted and created again (at "
-                f"{found.created_at}; the state has {olds.get(CONTAINER_CREATED_AT)}). Run `pulumi refresh` and then "
-                "`pulumi up`"
+                f"{container.created_at}; the state has {olds.get(CONTAINER_CREATED_AT)}). Run `pulumi refresh` and "
+                "then `pulumi up`"
             )
             raise VanishedError(msg, subject=f"container {id_}")
         if changed(self.fields, olds, inputs):
@@ -142,7 +138,7 @@ class SshCertificateHandler(ResourceHandler):
             key = session.client.containers.regenerate_certificate(id_)
         else:
             key = session.client.containers.certificate(id_)
-        return _outputs(inputs, key, None if found is None else found.created_at)
+        return _outputs(inputs, key, None if container is None else container.created_at)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """No-op: the key belongs to the container and stays there."""

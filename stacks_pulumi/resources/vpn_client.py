@@ -13,11 +13,10 @@ from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
-from stacks_pulumi.resources import _checks
-from stacks_pulumi.resources._created_containers import REFUSALS
+from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Field, OnChange
-from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
+from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     IDENTITY_CONFLICT,
@@ -26,21 +25,10 @@ from stacks_pulumi.resources._identity import (
     find_container,
     same_instant,
 )
-from stacks_pulumi.resources._literals import AdoptMode
-from stacks_pulumi.resources._lookup import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._parent import ParentInProgram
-from stacks_pulumi.resources._property_values import secret
-from stacks_pulumi.resources._references import (
-    child_id,
-    container_id,
-    input_id,
-    own_name,
-    parent_id,
-)
-from stacks_pulumi.resources._resource import Child
+from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._running import is_own_container, runs, wait_until_running
-from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._session import REFUSALS, Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -132,10 +120,10 @@ class VpnClientHandler(ResourceHandler):
     id_form: ClassVar = "<container id>/<client name>"
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
-        Field("name", _checks.segment, OnChange.REPLACE, required=True),
-        Field("rotate_triggers", _checks.strings, OnChange.REPLACE),
-        Field("store_config", _checks.boolean, OnChange.UPDATE, default=True),
-        Field("adopt", _checks.one_of(ADOPT_MODES), OnChange.NONE),
+        Field("name", _fields.segment, OnChange.REPLACE, required=True),
+        Field("rotate_triggers", _fields.strings, OnChange.REPLACE),
+        Field("store_config", _fields.boolean, OnChange.UPDATE, default=True),
+        Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
     )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -167,10 +155,10 @@ class VpnClientHandler(ResourceHandler):
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
         """Return the defaults, and the configuration, which an import stores in the state."""
-        found = super().imported(session, id_)
+        inputs = super().imported(session, id_)
         with contextlib.suppress(NotFoundError):
-            found["config"] = session.client.vpn_clients.config(parent_id(id_), own_name(id_))
-        return found
+            inputs["config"] = session.client.vpn_clients.config(parent_id(id_), own_name(id_))
+        return inputs
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
@@ -197,12 +185,12 @@ class VpnClientHandler(ResourceHandler):
     ) -> dict[str, Any]:
         """Add the configuration to the state or remove it, also for a client whose creation was not completed."""
         if inputs.get("adopt") != "if_matching":
-            _refuse_if_recreated(session, op, id_, olds)
+            _check_not_recreated(session, op, id_, olds)
         return _outputs(session, inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Remove the client; its key then becomes invalid."""
-        _refuse_if_recreated(session, op, id_, olds)
+        _check_not_recreated(session, op, id_, olds)
         op.progress("removing the client")
         with contextlib.suppress(NotFoundError):
             session.client.vpn_clients.remove(parent_id(id_), own_name(id_))
@@ -274,11 +262,11 @@ def _outputs(session: Session, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in outs.items() if value is not None}
 
 
-def _refuse_if_recreated(session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
-    found = find_container(session, parent_id(id_), max_age=RECENT)
+def _check_not_recreated(session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
+    container = find_container(session, parent_id(id_), max_age=RECENT)
     stored = olds.get(CONTAINER_CREATED_AT)
-    if found is not None and not same_instant(stored, found.created_at):
-        msg = f"{_recreated(id_, stored, found.created_at)}. Nothing was changed. {_remedies(op)}"
+    if container is not None and not same_instant(stored, container.created_at):
+        msg = f"{_recreated(id_, stored, container.created_at)}. Nothing was changed. {_remedies(op)}"
         raise StacksError(msg, code="identity-unclear")
 
 

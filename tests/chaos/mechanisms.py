@@ -39,8 +39,8 @@ class Replaced:
 MECHANISMS: dict[str, tuple[Replaced, ...]] = {
     "identity": (Replaced("stacks_pulumi.resources._identity", "same_instant", "lambda *args: True"),),
     "ownership": (
-        Replaced("stacks_pulumi.resources._ownership", "Ownership.taken_from", "lambda *args: None"),
-        Replaced("stacks_pulumi.resources._ownership", "Ownership.owner", "lambda *args: None"),
+        Replaced("stacks_pulumi.resources._identity", "Ownership.taken_from", "lambda *args: None"),
+        Replaced("stacks_pulumi.resources._identity", "Ownership.owner", "lambda *args: None"),
     ),
     "shield": (Replaced("stacks_pulumi._clock", "is_shielded", "lambda: False"),),
     "look after 503": (

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.answers import Refusal
 from tests.chaos.account import claims, connected, failures, holdings, secrets
 from tests.chaos.faults import Drawn, drawn
 from tests.chaos.hosts import Hosts

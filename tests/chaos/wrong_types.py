@@ -17,9 +17,9 @@ from typing import Any
 import yaml
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.emulator.app import BASE_PATH, Incoming
-from stacks_pulumi.emulator.http_responses import Response
-from stacks_pulumi.emulator.routes.operations import match
+from stacks_pulumi.emulator.answers import Response
+from stacks_pulumi.emulator.app import BASE_PATH, match
+from stacks_pulumi.emulator.server import Incoming
 
 __all__ = ["OPERATIONS", "Wrong", "altered", "wrongs"]
 

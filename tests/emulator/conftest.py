@@ -10,7 +10,7 @@ import requests
 
 from stacks_pulumi.emulator import DrivenClock, Emulator, containers, keys
 from stacks_pulumi.emulator.platform import Platform
-from stacks_pulumi.emulator.transitions import Pace
+from stacks_pulumi.emulator.state import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

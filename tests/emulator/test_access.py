@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stacks_pulumi.emulator import access
-from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.answers import Refusal
 
 if TYPE_CHECKING:
     from stacks_pulumi.emulator.state import Container

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stacks_pulumi.emulator import backups, containers
-from stacks_pulumi.emulator.clock import DAY, iso
-from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.answers import Refusal
+from stacks_pulumi.emulator.platform import DAY, iso
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import OneAccount

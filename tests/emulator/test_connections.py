@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stacks_pulumi.emulator import connections, containers
-from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.answers import Refusal
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import OneAccount

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stacks_pulumi.emulator import containers, keys
-from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.answers import Refusal
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import OneAccount
@@ -176,7 +176,7 @@ def test_a_boot_can_take_a_number_of_reads(platform: OneAccount) -> None:
     platform.pass_time(10_000)
     shown = []
     for _ in range(4):
-        containers.seen(platform, made)
+        containers.count_read(platform, made)
         shown.append(made.status)
 
     assert shown == ["pending", "pending", "running", "running"]

@@ -12,8 +12,7 @@ import pytest
 import requests
 
 from stacks_pulumi.config import check_base_url
-from stacks_pulumi.emulator import DrivenClock, Emulator, PortTakenError
-from stacks_pulumi.emulator import clock as emulator_clock
+from stacks_pulumi.emulator import DrivenClock, Emulator, PortTakenError, platform
 from tests.support.clock import FakeClock
 from tests.support.waiting import until
 
@@ -225,7 +224,7 @@ def test_zero_boot_seconds_boot_immediately() -> None:
 
 def test_a_frozen_clock_resumes_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     system = FakeClock()
-    monkeypatch.setattr(emulator_clock, "time", SimpleNamespace(monotonic=system.now))
+    monkeypatch.setattr(platform, "time", SimpleNamespace(monotonic=system.now))
     clock = DrivenClock(1000.0)
     system.advance(5)
     clock.freeze()

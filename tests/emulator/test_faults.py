@@ -11,9 +11,7 @@ from stacks_pulumi.emulator.faults import KINDS, Faults
 
 @pytest.fixture
 def faults() -> Faults:
-    queue = Faults()
-    queue.know(frozenset({"containers.list", "containers.create"}))
-    return queue
+    return Faults(frozenset({"containers.list", "containers.create"}))
 
 
 def kinds(faults: Faults, *requests: tuple[str, str]) -> list[str | None]:

@@ -8,7 +8,7 @@ import pytest
 
 from stacks_pulumi.config import check_api_key
 from stacks_pulumi.emulator import keys
-from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.answers import Refusal
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import OneAccount
@@ -52,7 +52,7 @@ def test_a_missing_scope_is_named_with_the_granted_scopes(platform: OneAccount) 
     keys.issue(platform.state, platform.account, scopes=[keys.READ, keys.CREATE], label="ci")
 
     with pytest.raises(Refusal) as caught:
-        keys.require(platform.state.key("ci"), keys.DELETE)
+        keys.check_scope(platform.state.key("ci"), keys.DELETE)
 
     assert caught.value.status == 403
     assert caught.value.body == {

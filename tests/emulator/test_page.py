@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from stacks_pulumi.emulator import Emulator, page_data
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.controls import snapshot
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import Caller, Control
@@ -60,7 +61,7 @@ def test_the_snapshot_holds_everything(control: Control) -> None:
 @pytest.mark.usefixtures("full")
 def test_other_processes_see_what_the_page_shows(emulator: Emulator, control: Control) -> None:
     state = control("GET", "snapshot")
-    now = page_data.snapshot(emulator.api)
+    now = snapshot(emulator.api)
 
     for told_now in (state, now):
         # This number falls while the test runs.
@@ -92,7 +93,7 @@ def test_the_page_loads_nothing_from_elsewhere(emulator: Emulator) -> None:
 def test_the_page_reads_only_fields_of_the_state(emulator: Emulator, call: Caller) -> None:
     call.create("gate", "stacks-vpn")
     page = requests.get(emulator.page_url, timeout=10).text
-    state = page_data.snapshot(emulator.api)
+    state = snapshot(emulator.api)
 
     unread = [key for key in state if f"state.{key}" not in page]
     assert unread == ["accounts"]

@@ -9,17 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from stacks_pulumi.emulator import (
-    Emulator,
-    StateFileError,
-    access,
-    backups,
-    connections,
-    containers,
-    persistence,
-    vpn,
-)
-from stacks_pulumi.emulator.persistence import Journal, load, save
+from stacks_pulumi.emulator import Emulator, StateFileError, access, backups, connections, containers, vpn
+from stacks_pulumi.emulator import state as persistence
+from stacks_pulumi.emulator.state import Journal, load, save
 
 if TYPE_CHECKING:
     from pathlib import Path

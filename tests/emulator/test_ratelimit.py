@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stacks_pulumi.emulator.ratelimit import UNLIMITED, RateLimiter
+from stacks_pulumi.emulator.keys import UNLIMITED, RateLimiter
 
 
 class Wall:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.emulator.answer_shapes import OPEN, SHAPES, Open, PlainText, Shapes, render
+from stacks_pulumi.emulator.answers import OPEN, SHAPES, Open, PlainText, Shapes, render
 
 LIST = Open("clients", [{"name": "default"}], names=["default"])
 OBJECT = Open("client", {"name": "phone"}, "VPN client added")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stacks_pulumi.emulator import fake_secrets, vpn
-from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator import vpn
+from stacks_pulumi.emulator.answers import Refusal
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import OneAccount
@@ -59,10 +59,10 @@ def test_a_client_added_again_has_a_new_configuration(
     platform: OneAccount,
 ) -> None:
     gateway = platform.running("gate", "stacks-vpn")
-    first = fake_secrets.wireguard(platform.state, gateway, vpn.add(platform, gateway, "phone"))
-    again = fake_secrets.wireguard(platform.state, gateway, vpn.find(gateway, "phone"))
+    first = vpn.wireguard(platform.state, gateway, vpn.add(platform, gateway, "phone"))
+    again = vpn.wireguard(platform.state, gateway, vpn.find(gateway, "phone"))
     vpn.remove(gateway, "phone")
-    second = fake_secrets.wireguard(platform.state, gateway, vpn.add(platform, gateway, "phone"))
+    second = vpn.wireguard(platform.state, gateway, vpn.add(platform, gateway, "phone"))
 
     assert first == again
     assert first.startswith("[Interface]\nPrivateKey = ")

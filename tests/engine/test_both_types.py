@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stacks_pulumi.account.states import read_export
+from stacks_pulumi.account.backend import read_export
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.emulator import Emulator
 from tests.engine.test_policy_packs import BAD, packs

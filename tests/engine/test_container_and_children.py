@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stacks_pulumi.emulator import Emulator, backups
-from stacks_pulumi.emulator.fake_secrets import private_key
+from stacks_pulumi.emulator.contents import private_key
 from tests.support.accounts import addresses, running
 from tests.support.contents import contents, writes
 from tests.support.stack import Stack

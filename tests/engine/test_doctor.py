@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.packs import with_packs
 from tests.support.stack import PASSPHRASE, Stack
 
 SHOP = """
@@ -116,19 +117,42 @@ def test_an_unselected_stack_is_fixed_where_it_is_checked(stack: Stack) -> None:
     assert doctor(stack, "--stack", "dev").level("adopt") == "ok"
 
 
-def test_a_reached_cap_is_reported_until_an_up_creates_again(stack: Stack, emulator: Emulator) -> None:
-    emulator.set_spending_cap(4)
-    stack.program(SHOP)
-    stack.up_fails()
+def test_a_preview_tells_whether_an_up_can_start(stack: Stack, emulator: Emulator) -> None:
+    stack.program("""
+        import os
 
-    found = doctor(stack)
+        assert not [name for name in os.environ if name.startswith("STACKS_")]
+        stacks.Container("app", template="nodejs")
+    """)
+    with_plans = with_packs(stack.folder, {"plans": {}})[:2]
+    environment = {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": "http://127.0.0.1:1/api/v1"}
 
-    assert found.level("cap") == "warning"
-    assert "$4.00 of $4.00 a month are spent" in found.checks["cap"]["text"]
+    works = doctor(stack, **environment)
+    assert (works.code, works.level("preview")) == (0, "ok")
+    started = doctor(stack, *with_plans)
+    assert (started.code, started.level("preview")) == (0, "ok")
+    assert "starts 1 policy pack," in started.checks["preview"]["text"]
+    assert emulator.state.containers == {}
 
-    emulator.set_spending_cap(None)
-    stack.up(quiet_afterwards=False)
-    assert doctor(stack).level("cap") == "unknown"
+    broken = stack.folder / "broken"
+    broken.mkdir()
+    (broken / "PulumiPolicy.yaml").write_text("runtime: python\n", encoding="utf-8")
+    (broken / "__main__.py").write_text("import no_such_module\n", encoding="utf-8")
+    ended = doctor(stack, *with_packs(stack.folder, {broken: {}})[:2])
+    assert (ended.code, ended.level("preview")) == (1, "problem")
+    assert "failed to start" in ended.checks["preview"]["text"]
+    assert "No module named 'no_such_module'" in ended.checks["preview"]["text"]
+
+    stack.program("import no_such_module")
+    failed = doctor(stack)
+    assert (failed.code, failed.level("preview")) == (1, "problem")
+    assert failed.checks["preview"]["text"].endswith("ModuleNotFoundError: No module named 'no_such_module'")
+
+    stack.program("import time; time.sleep(50)")
+    slow = doctor(stack, "--timeout", "10")
+    assert (slow.code, slow.level("preview")) == (0, "unknown")
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert f"--pwd {stack.folder.resolve()}" not in running
 
 
 def test_the_key_of_another_account_is_reported_first(stack: Stack, emulator: Emulator) -> None:

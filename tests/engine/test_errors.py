@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.error_codes import ErrorCode
+from stacks_pulumi.errors import ErrorCode
 from tests.engine.scenarios import SCENARIOS, SECTIONS, Scenario
 from tests.engine.scenarios.page import PAGE, errors_in, render, shown
 from tests.support.sdk import oldest_sdk

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stacks_pulumi.emulator import Emulator, fake_secrets
+from stacks_pulumi.emulator import Emulator, contents
 from tests.support.accounts import running
 from tests.support.sdk import oldest_sdk
 from tests.support.stack import Stack
@@ -56,8 +56,8 @@ def test_functions_resolve_with_their_inputs_and_secrets_stay_secret(
     assert (shown["targets"], shown["backups"]) == ("vpn", [])
     assert secret["credentials"]["password"] == secret["password"]
     state, app = emulator.state, emulator.state.container("app")
-    key = fake_secrets.private_key(state, app)
-    assert (key, fake_secrets.password(state, app)) == (secret["key"], secret["password"])
+    key = contents.private_key(state, app)
+    assert (key, contents.password(state, app)) == (secret["key"], secret["password"])
     # The oldest SDK writes secrets into its debug log, which `said` contains and a user sees only with `--debug`.
     for text in (stack.export(), stack.said() if sdk == "installed" else ""):
         assert key.splitlines()[1] not in text

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from stacks_pulumi import catalog
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.pricing.tokens import MARKER
+from stacks_pulumi.pricing.recognition import MARKER
 from tests.support.accounts import running
 from tests.support.packs import with_packs
 from tests.support.stack import Stack

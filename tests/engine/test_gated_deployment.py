@@ -135,8 +135,8 @@ def test_comment_without_its_marker_is_not_posted(gate: Gate) -> None:
 
 def test_the_configurations_of_the_example_are_valid() -> None:
     from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
+    from stacks_pulumi.policy.guard import rules
     from stacks_pulumi.policy.options import Settings
-    from stacks_pulumi.policy.registry import rules
 
     for pack, names in (("plans", PLANS), ("spend", SPEND), ("exposure", EXPOSURE)):
         config = json.loads((EXAMPLE / "policies" / f"{pack}.json").read_text(encoding="utf-8"))

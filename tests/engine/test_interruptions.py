@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.hosts.plugin.message_spelling import in_camel_case
+from stacks_pulumi.hosts.plugin.wire import in_camel_case
 from tests.chaos.account import answer_was_read, holdings
 from tests.support.stack import Stack
 from tests.support.waiting import until

@@ -16,7 +16,7 @@ import pytest
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
-from stacks_pulumi.policy.registry import rules
+from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.rule import ResourceRule, StackRule
 from stacks_pulumi.pricing.money import Price
 from tests.support.packs import violations, with_packs

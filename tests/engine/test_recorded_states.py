@@ -14,7 +14,7 @@ import pytest
 
 from stacks_pulumi import __version__
 from stacks_pulumi.emulator import Emulator, backups
-from stacks_pulumi.pricing.tokens import CONTAINER, MARKER
+from stacks_pulumi.pricing.recognition import CONTAINER, MARKER
 from tests.support.accounts import running
 from tests.support.recording import play, recorded
 from tests.support.stack import Stack

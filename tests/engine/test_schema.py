@@ -10,7 +10,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.hosts import plugin
-from stacks_pulumi.pricing.tokens import KINDS
+from stacks_pulumi.pricing.recognition import KINDS
 from tests.support.languages import examples, project_file
 from tests.support.stack import Stack
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.emulator.fake_secrets import private_key
+from stacks_pulumi.emulator.contents import private_key
 from tests.support.stack import Stack
 
 PROGRAM = """

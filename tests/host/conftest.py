@@ -32,7 +32,6 @@ ABOUT_ONE: Final = {
     "test_canary": "dynamic",
     "test_fallbacks": "dynamic",
     "test_plugin": "native",
-    "test_way": "dynamic",
 }
 """Files that test only one of the hosts. All others run with both."""
 

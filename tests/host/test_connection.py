@@ -139,7 +139,7 @@ def test_both_ends_are_waited_for(link: HostedResource, app: str, db: str, emula
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=3600)
     for name in ("app", "sql"):
         emulator.drift.stop(name)
-        containers.start(emulator.platform, emulator.state.container(name))
+        containers.set_status(emulator.platform, emulator.state.container(name), "running")
 
     connecting = threading.Thread(target=link.up, kwargs=quick(app, db))
     connecting.start()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.pricing.tokens import NATIVE
+from stacks_pulumi.pricing.recognition import NATIVE
 from stacks_pulumi.resources.handlers import HANDLERS
 from tests.support.accounts import running
 from tests.support.host import CallFailedError, Host, in_parallel, while_frozen

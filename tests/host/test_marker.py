@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stacks_pulumi.pricing.tokens import MARKER
+from stacks_pulumi.pricing.recognition import MARKER
 from tests.support.host import Host
 
 

@@ -19,7 +19,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
 import stacks_pulumi
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.pricing.tokens import KINDS, NATIVE
+from stacks_pulumi.pricing.recognition import KINDS, NATIVE
 from tests.chaos.account import holdings
 from tests.support.host import SECRET, UNKNOWN, Host, _to_dict, _to_struct
 from tests.support.waiting import until

@@ -1,7 +1,11 @@
-"""A program and the client can call every operation of the API, as the emulator's log shows."""
+"""
+The client and the emulator read the same 30 endpoints in the guide, and a program and the client can call each of them,
+as the emulator's log shows.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +16,16 @@ import yaml
 from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.api.wait import CREATED
+from stacks_pulumi.emulator import OPERATIONS as SERVED
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.endpoints import ENDPOINTS
 from tools.docs import functions
 from tools.docs.calls import measured
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = yaml.safe_load((ROOT / "stacks_pulumi/emulator/openapi.yaml").read_text(encoding="utf-8"))
 OPERATIONS = {
-    asked["operationId"]: (method.upper(), path)
+    asked["operationId"]: (method.upper(), path, asked["x-scope"])
     for path, methods in CONTRACT["paths"].items()
     for method, asked in methods.items()
     if isinstance(asked, dict) and "operationId" in asked
@@ -34,6 +40,27 @@ def emulator() -> Iterator[Emulator]:
 
 def test_the_contract_has_the_thirty_operations_of_the_guide() -> None:
     assert len(OPERATIONS) == 30
+
+
+def test_the_client_and_the_contract_of_the_emulator_have_the_same_methods_paths_and_scopes() -> None:
+    assert {
+        name: (endpoint.method, endpoint.path, endpoint.scope) for name, endpoint in ENDPOINTS.items()
+    } == OPERATIONS
+
+
+def test_the_emulator_serves_the_methods_paths_and_scopes_of_its_contract() -> None:
+    assert {
+        name: (served.method, served.path.replace("<", "{").replace(">", "}"), served.scope)
+        for name, served in SERVED.items()
+    } == OPERATIONS
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_the_description_of_a_method_names_the_section_of_its_endpoint(name: str) -> None:
+    noun, _, verb = name.partition(".")
+    method = getattr(getattr(StacksClient("sk_stacks_" + "0" * 64), noun), verb)
+
+    assert f'(guide, "{ENDPOINTS[name].section}")' in (inspect.getdoc(method) or "")
 
 
 def test_a_resource_or_a_data_function_reaches_every_operation() -> None:
@@ -92,8 +119,11 @@ def test_the_client_has_a_method_for_every_operation_under_its_name(emulator: Em
 def test_the_page_has_a_row_for_every_operation() -> None:
     page = (ROOT / "docs/endpoints.md").read_text(encoding="utf-8")
 
-    for operation, (method, path) in OPERATIONS.items():
+    for operation, (method, path, scope) in OPERATIONS.items():
         (row,) = [line for line in page.splitlines() if line.startswith("|") and f"| `{operation}` |" in line]
-        asked, _scope, resource, function, _client = (cell.strip() for cell in row.strip("| ").split("|"))
+        asked, section, needed, resource, function, _client = (
+            cell.strip() for cell in row.strip("| ").split("|")
+        )
         assert asked == f"`{method} {path}`"
+        assert (section, f"containers:{needed.strip('`')}") == (ENDPOINTS[operation].section, scope)
         assert resource or function, f"the page names nothing in a program that reaches {operation}"

@@ -14,7 +14,6 @@ NOT_SHOWN: Final = {
     "argparse.ArgumentTypeError": "the parser of the command line shows its text and adds the code",
     "OptionError": "`policy.messages.misconfigured` shows its text and adds the code",
     "ShapeError": "`api._decode` shows its text as an unreadable answer",
-    "ProbeError": "a finding of the doctor, which has a name of its own",
     "HostError": "its text has the code already",
     "_DeferredError": "pulumi_policy shows it as a notice",
 }
@@ -25,11 +24,10 @@ ELSEWHERE: Final = {
     f"{PACKAGE}/policy/adapter.py": "`policy.messages.crashed` adds the code",
     f"{PACKAGE}/policy/testing.py": "for the author of a test",
     f"{PACKAGE}/policy/_analyzer.py": "for the author of a test",
-    f"{PACKAGE}/resources/_checks.py": "`resources._fields.checked` adds the code",
-    f"{PACKAGE}/resources/_references.py": "`resources._fields.checked` adds the code",
-    f"{PACKAGE}/cost/limit_options.py": "the parser of the command line adds the code",
-    f"{PACKAGE}/cost/snapshot.py": "an `InputError` has its text",
-    f"{PACKAGE}/cost/live.py": "the policy that asked for the account shows it",
+    f"{PACKAGE}/resources/_fields.py": "`resources._fields.checked` adds the code",
+    f"{PACKAGE}/resources/_resource.py": "`resources._fields.checked` adds the code",
+    f"{PACKAGE}/cost/report.py": "the parser of the command line adds the code",
+    f"{PACKAGE}/cost/live.py": "an `InputError` has its text; the policy that asked for the account shows the other",
     f"{PACKAGE}/hosts/plugin/wire.py": "a contradiction in this package: an internal error",
     f"{PACKAGE}/api/_transport.py": "`Transport` turns it into an error with a code",
 }

@@ -12,19 +12,17 @@ from stacks_pulumi.api import models
 PACKAGE: Final = Path(__file__).parents[2] / "stacks_pulumi"
 
 SHARED_MODULES: Final = {
-    # Nouns of the API: the client, the resource, the command and the emulator's rules and routes of one.
+    # Nouns of the API: the client, the resource, the command and the emulator's rules of one.
     **dict.fromkeys(
-        ("access", "backups", "connection", "connections", "container", "containers", "credentials", "vpn"),
+        ("backups", "connections", "container", "containers"),
         "a noun of the API",
     ),
-    "clock": "the package's time, and the emulator's, which is driven",
     "emulator": "the emulator, and the subcommand that starts it",
     "testing": "helpers for users, of the package and of the policies; both are public",
 }
 SHARED_CLASSES: Final = {
     # The client's model, the result of a data function, the resource, and the emulator's record of one thing.
     **dict.fromkeys(models.__all__, "a thing of the API"),
-    "Operation": "the engine's on a resource, and the API's in the emulator's description",
 }
 
 

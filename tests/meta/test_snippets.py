@@ -15,7 +15,7 @@ import yaml
 
 from stacks_pulumi import cli
 from stacks_pulumi.account.budgets import read_budgets
-from stacks_pulumi.account.doctor.diagnosis import Diagnosis
+from stacks_pulumi.account.doctor_facts import Diagnosis
 from stacks_pulumi.config import KEYS
 from stacks_pulumi.emulator import Emulator
 from tests.support.languages import examples

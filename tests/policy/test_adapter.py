@@ -23,9 +23,8 @@ from stacks_pulumi.policy import (
     StackView,
     Violation,
 )
-from stacks_pulumi.policy.findings import Finding
-from stacks_pulumi.policy.pack import Pack
-from stacks_pulumi.policy.rule import Remediation
+from stacks_pulumi.policy.adapter import Pack
+from stacks_pulumi.policy.rule import Finding, Remediation
 from stacks_pulumi.policy.testing import UNKNOWN, PackTester, Secret, allowed_ip, container, resource
 
 PASSWORD = "hunter2-hunter2"

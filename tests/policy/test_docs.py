@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
+from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.options import Settings
-from stacks_pulumi.policy.registry import rules
 from tests.support.packs import ROOT
 from tests.support.policy_reference import PAGE, page
 

@@ -7,7 +7,7 @@ import pulumi_policy
 import pytest
 
 from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND, ContainerView, ResourceRule, StacksGuard
-from stacks_pulumi.policy.registry import rules
+from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.testing import PackTester, container
 
 

@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 import pytest
 
 from stacks_pulumi.policy import StacksGuard
-from stacks_pulumi.policy.registry import rules
+from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.testing import UNKNOWN, PackTester, Resource, Secret
-from stacks_pulumi.pricing import tokens
+from stacks_pulumi.pricing import recognition as tokens
 from tests.support.policy_cases import CASES, Case, account
 
 TODAY = datetime.date(2026, 6, 1)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.options import Settings
-from stacks_pulumi.policy.registry import rules
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

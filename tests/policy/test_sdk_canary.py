@@ -1,5 +1,5 @@
 """
-Canaries: Pulumi's policy SDK still has each private part that `stacks_pulumi/policy/_sdk.py` uses.
+Canaries: Pulumi's policy SDK still has each private part that `stacks_pulumi/policy/_analyzer.py` uses.
 
 A failure names the SDK's version. Then `_sdk.py` needs a change, and until then `pyproject.toml` needs
 an upper bound for `pulumi-policy`.
@@ -17,7 +17,7 @@ import pulumi_policy
 import pytest
 from pulumi_policy import EnforcementLevel, ResourceValidationArgs, ResourceValidationPolicy
 
-from stacks_pulumi.policy import _sdk
+from stacks_pulumi.policy import _analyzer as _sdk
 from stacks_pulumi.policy.testing import UNKNOWN, PackTester, Secret, container
 
 PACKAGE = Path(_sdk.__file__).parents[1]
@@ -86,7 +86,7 @@ def test_only_one_module_uses_names_that_the_sdk_does_not_export(version: str) -
         if not_exported(ast.parse(path.read_text(encoding="utf-8")))
     }
 
-    assert users == {"policy/_sdk.py"}
+    assert users == {"policy/_analyzer.py"}
 
 
 def not_exported(module: ast.Module) -> list[str]:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.policy import ContainerView, Settings, StacksGuard, Violation
-from stacks_pulumi.policy.registry import rules
-from stacks_pulumi.policy.rules.spend import SpendGate
+from stacks_pulumi.policy.guard import rules
+from stacks_pulumi.policy.spend import SpendGate
 from stacks_pulumi.policy.testing import UNKNOWN, Outcome, PackTester, Resource, container
-from stacks_pulumi.pricing.values import UNKNOWN as UNKNOWN_VALUE
+from stacks_pulumi.pricing.recognition import UNKNOWN as UNKNOWN_VALUE
 
 
 def preview(policy: str, *resources: Resource, **config: Any) -> Outcome:
@@ -160,7 +160,7 @@ def test_a_plan_without_a_price_does_not_pass_the_gate() -> None:
 
 @pytest.mark.parametrize(("plan", "findings"), [("premium", 1), ("basic", 0), (UNKNOWN_VALUE, 1)])
 def test_a_rule_is_a_plain_function_on_a_view(plan: Any, findings: int) -> None:
-    from stacks_pulumi.policy.rules.spend import resource_price_cap
+    from stacks_pulumi.policy.spend import resource_price_cap
 
     settings = Settings(rules()["resource-price-cap"].all_options, {"max_usd": 5})
     found = list(resource_price_cap(ContainerView("urn", "web", template="nodejs", plan=plan), settings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import typing
 
-from stacks_pulumi.error_codes import ErrorCode
+from stacks_pulumi.errors import ErrorCode
 
 _CODE = re.compile(rf" \[(?:{'|'.join(typing.get_args(ErrorCode))})\]")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stacks_pulumi._cap_record import fingerprint
+from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.emulator import Emulator
 
 DYNAMIC = "pulumi-python:dynamic/stacks:"
@@ -25,7 +25,7 @@ class Accounts:
     def __init__(self, emulator: Emulator, folder: Path) -> None:
         self.emulator = emulator
         self.folder = folder
-        self.fingerprint = fingerprint(emulator.url, emulator.key)
+        self.fingerprint = AccountSettings(emulator.key, emulator.url).fingerprint
 
     def id(self, name: str) -> str:
         """Return the id of a container, which need not exist."""

@@ -24,11 +24,11 @@ from pulumi.runtime import rpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 import stacks_pulumi
+from stacks_pulumi._identifiers import camel_case, snake_case
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.hosts.plugin.message_spelling import in_camel_case
-from stacks_pulumi.hosts.spelling import camel_case, snake_case
-from stacks_pulumi.pricing import tokens
-from stacks_pulumi.pricing.tokens import MARKER
+from stacks_pulumi.hosts.plugin.wire import in_camel_case
+from stacks_pulumi.pricing import recognition as tokens
+from stacks_pulumi.pricing.recognition import MARKER
 from stacks_pulumi.resources.handlers import HANDLERS
 from tests.support.codes import has_one_code
 from tests.support.waiting import PATIENCE, until
@@ -188,7 +188,7 @@ class Host:
 class PluginHost(Host):
     """The native plugin."""
 
-    module: ClassVar = "stacks_pulumi.hosts.plugin.grpc_server"
+    module: ClassVar = "stacks_pulumi.hosts.plugin.servicer"
     type_prefix: ClassVar = tokens.NATIVE
 
     def configure(self) -> None:

@@ -14,10 +14,10 @@ from tests.tools.fake_executables import executable
 _SCRIPT = """#!/bin/sh
 cd "{answers}"
 case "$*" in
-  version*) cat version ;;
   "config --json --show-secrets"*) if [ -f locked ]; then cat locked >&2; exit 1; fi; cat config ;;
   "config --json"*) cat public ;;
   "stack export"*) cat export ;;
+  preview*) env > environment; echo "$*" > arguments; . ./preview ;;
   *) echo "error: unexpected: $*" >&2; exit 1 ;;
 esac
 """
@@ -34,27 +34,45 @@ class Machine:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.project, self.bin, self._answers = folder / "project", folder / "bin", folder / "answers"
-        self.home = folder / "home"
-        for made in (self.project, self.bin, self._answers, self.home):
+        for made in (self.project, self.bin, self._answers):
             made.mkdir(parents=True)
         self.project_file = self.project / "Pulumi.yaml"
         self.project_file.write_text("name: tests\nruntime: python\n", encoding="utf-8")
         self._monkeypatch = monkeypatch
         self._config: dict[str, tuple[str, bool]] = {}
-        for name in ("pulumi-language-python", "pulumi-resource-pulumi-python"):
-            executable(self.bin / name)
         executable(self.bin / "pulumi", _SCRIPT.format(answers=self._answers))
-        self.engine("3.259.0")
+        self.preview()
         self.state([])
         self._write_config()
         monkeypatch.setenv("PATH", f"{self.bin}:/usr/bin:/bin")
-        monkeypatch.setenv("PULUMI_HOME", str(self.home))
         for name in ("STACKS_API_KEY", "STACKS_BASE_URL", "STACKS_ALLOW_HTTP"):
             monkeypatch.delenv(name, raising=False)
 
-    def engine(self, version: str) -> None:
-        """Install this version of the engine."""
-        self._answers.joinpath("version").write_text(f"v{version}\n", encoding="utf-8")
+    def preview(self, *events: Mapping[str, Any], error: str = "", before: str = "") -> None:
+        """
+        Set what a preview prints. With an error it fails.
+
+        Args:
+            events: The engine's events.
+            error: What it prints on standard error.
+            before: Commands of the shell that it runs first.
+        """
+        lines = "".join(f"{json.dumps({'sequence': 0, **event})}\n" for event in events)
+        self._answers.joinpath("events").write_text(lines, encoding="utf-8")
+        self._answers.joinpath("error").write_text(error, encoding="utf-8")
+        failed = bool(error) or any("policyEvent" in event or "diagnosticEvent" in event for event in events)
+        script = f"{before}\ncat events; cat error >&2; exit {int(failed)}\n"
+        self._answers.joinpath("preview").write_text(script, encoding="utf-8")
+
+    def previewed(self) -> str | None:
+        """Return the arguments of the last preview; `None` if there was none."""
+        file = self._answers / "arguments"
+        return file.read_text(encoding="utf-8").strip() if file.exists() else None
+
+    def preview_environment(self) -> dict[str, str]:
+        """Return the environment of the last preview."""
+        lines = self._answers.joinpath("environment").read_text(encoding="utf-8").splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def set(self, key: str, value: str | None, *, secret: bool = False) -> None:
         """Set a setting of the stack, or remove it with `None`."""
@@ -81,14 +99,6 @@ class Machine:
         """Set the resources in the stack's state."""
         text = json.dumps({"version": 3, "deployment": {"resources": list(resources)}})
         self._answers.joinpath("export").write_text(text, encoding="utf-8")
-
-    def pack(self, name: str, source: str) -> Path:
-        """Add a policy pack to the project's folder."""
-        folder = self.project / "policies" / name
-        folder.mkdir(parents=True)
-        (folder / "PulumiPolicy.yaml").write_text("runtime: python\n", encoding="utf-8")
-        (folder / "__main__.py").write_text(source, encoding="utf-8")
-        return folder
 
     def _write_config(self) -> None:
         whole = {key: {"value": value, "secret": secret} for key, (value, secret) in self._config.items()}

@@ -10,8 +10,8 @@ from typing import Any
 
 import pulumi
 
-from stacks_pulumi.hosts.plugin.schema import parsed
-from stacks_pulumi.hosts.spelling import camel_case, snake_case
+from stacks_pulumi._identifiers import camel_case, snake_case
+from stacks_pulumi.hosts.plugin.wire import parsed
 
 _RESOURCES: dict[str, Any] = parsed()["resources"]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from stacks_pulumi.policy import UNKNOWN
 from stacks_pulumi.policy.testing import Resource, allowed_ip, container, pinned_backup, resource, vpn_client
-from stacks_pulumi.pricing.prices import price
+from stacks_pulumi.pricing.money import price
 
 Unknown = Literal["deferred", "violates"]
 

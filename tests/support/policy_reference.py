@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
+from stacks_pulumi.policy.guard import EXPOSURE, PLANS, SPEND, rules  # noqa: E402  (as above)
 from stacks_pulumi.policy.options import Option  # noqa: E402  (after the path)
-from stacks_pulumi.policy.registry import EXPOSURE, PLANS, SPEND, rules  # noqa: E402  (as above)
 from stacks_pulumi.policy.rule import Remediation, Rule, StackRule  # noqa: E402  (as above)
 
 PAGE = ROOT / "docs" / "policies.md"

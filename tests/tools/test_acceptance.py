@@ -12,7 +12,7 @@ import pytest
 
 from stacks_pulumi.emulator import OPERATIONS, Emulator, containers, keys
 from stacks_pulumi.emulator import backups as emulated_backups
-from stacks_pulumi.emulator.answer_shapes import OPEN
+from stacks_pulumi.emulator.answers import OPEN
 from tools.acceptance.api import Api
 from tools.acceptance.budget import Budget
 from tools.acceptance.contract import contract

@@ -17,7 +17,7 @@ import pytest
 
 from stacks_pulumi import catalog, config
 from stacks_pulumi.functions import results
-from stacks_pulumi.resources import _literals
+from stacks_pulumi.resources import _fields as _literals
 from stacks_pulumi.resources._fields import Field
 from stacks_pulumi.resources.handlers import HANDLERS
 

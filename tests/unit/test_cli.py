@@ -17,7 +17,7 @@ import pytest
 
 import stacks_pulumi
 from stacks_pulumi import cli
-from stacks_pulumi._extras import advice
+from stacks_pulumi.cli import advice
 from tests.support.waiting import until
 
 COMMAND = [sys.executable, "-m", "stacks_pulumi"]
@@ -28,7 +28,7 @@ def test_a_bare_call_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None
 
     out = capsys.readouterr().out
     assert out.startswith("usage: stacks-pulumi")
-    assert all(name in out for name in cli._COMMANDS)
+    assert all(name in out for name in cli.build_parser()[1])
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, beat, shielded, sleep_with_pulse, wait_while
-from stacks_pulumi.api._call import Priority
-from stacks_pulumi.api._limiter import Limiter
+from stacks_pulumi.api._limiter import Limiter, Priority
 from tests.support.clock import FakeClock
 
 

@@ -11,8 +11,8 @@ from stacks_pulumi.config import (
     AccountSettings,
     check_api_key,
     check_base_url,
+    check_spelling,
     load,
-    refuse_misspelt,
 )
 from stacks_pulumi.errors import ConfigError
 
@@ -80,11 +80,11 @@ def test_the_key_of_an_explicit_provider_is_not_set_in_the_configuration() -> No
 )
 def test_a_misspelt_setting_is_reported(written: str, meant: str) -> None:
     with pytest.raises(ConfigError, match=f"stacks:{written}; did you mean stacks:{meant}"):
-        refuse_misspelt({f"stacks:{written}": "x", "stacks:apiKey": KEY}.get)
+        check_spelling({f"stacks:{written}": "x", "stacks:apiKey": KEY}.get)
 
 
 def test_known_and_foreign_settings_are_accepted() -> None:
-    refuse_misspelt({"stacks:apiKey": KEY, "aws:apikey": "x", "stacks:adopt": "never"}.get)
+    check_spelling({"stacks:apiKey": KEY, "aws:apikey": "x", "stacks:adopt": "never"}.get)
 
 
 @pytest.mark.parametrize(

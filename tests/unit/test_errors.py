@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import errors
-from stacks_pulumi.error_codes import ErrorCode
+from stacks_pulumi.errors import ErrorCode
 
 ALL = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)]
 

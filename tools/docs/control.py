@@ -9,8 +9,7 @@ import re
 from typing import Any, Final
 
 from stacks_pulumi.emulator import KINDS, Emulator, faults
-from stacks_pulumi.emulator.control_calls import calls
-from stacks_pulumi.emulator.control_spec import describe
+from stacks_pulumi.emulator.control_api import calls, describe
 from tools.docs.marks import table
 
 __all__ = ["control_calls", "control_faults"]

@@ -9,7 +9,7 @@ import re
 import textwrap
 from typing import Any, Final
 
-from stacks_pulumi.resources import _literals
+from stacks_pulumi.resources import _fields as _literals
 
 __all__ = ["attributes", "described", "first_sentence", "optional", "section"]
 

@@ -1,8 +1,8 @@
-"""The table of the API's operations, and the resources and functions that call each of them."""
+"""The table of the API's endpoints, and the resources and functions that call each of them."""
 
 from __future__ import annotations
 
-from stacks_pulumi.emulator import OPERATIONS
+from stacks_pulumi.endpoints import ENDPOINTS
 from tools.docs import functions
 from tools.docs.calls import measured
 from tools.docs.marks import table
@@ -11,21 +11,22 @@ __all__ = ["endpoints"]
 
 
 def endpoints() -> str:
-    """Return a row for each operation, from observed calls."""
-    asked = {operation: name for name, operation in functions.asks().items()}
+    """Return a row for each endpoint, from observed calls."""
+    asked = {endpoint: name for name, endpoint in functions.asks().items()}
     rows = []
-    for operation in OPERATIONS.values():
+    for name, endpoint in ENDPOINTS.items():
         kinds = "; ".join(
             f"{kind} ({', '.join(dict.fromkeys(what.partition(':')[0].partition(',')[0] for what in doing))})"
-            for kind, doing in measured().users(operation.name)
+            for kind, doing in measured().users(name)
         )
         rows.append(
             (
-                f"`{operation.method} {operation.path.replace('<', '{').replace('>', '}')}`",
-                f"`{operation.scope.partition(':')[2]}`",
+                f"`{endpoint.method} {endpoint.path}`",
+                endpoint.section,
+                f"`{endpoint.scope.partition(':')[2]}`",
                 kinds,
-                f"`{asked[operation.name]}`" if operation.name in asked else "",
-                f"`{operation.name}`",
+                f"`{asked[name]}`" if name in asked else "",
+                f"`{name}`",
             )
         )
-    return table(("Endpoint", "Scope", "Resource", "Data function", "Client"), rows)
+    return table(("Endpoint", "In the guide", "Scope", "Resource", "Data function", "Client"), rows)

@@ -13,7 +13,7 @@ from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api.wait import CREATED
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.functions.questions import QUESTIONS
+from stacks_pulumi.functions import QUESTIONS
 from tools.docs.docstrings import described, first_sentence, section
 from tools.docs.marks import table
 

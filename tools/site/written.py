@@ -10,8 +10,9 @@ from typing import Final
 
 from stacks_pulumi import functions
 from stacks_pulumi.api import StacksClient, models
-from stacks_pulumi.emulator import OPERATIONS, Emulator
-from stacks_pulumi.functions.questions import QUESTIONS
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.endpoints import ENDPOINTS
+from stacks_pulumi.functions import QUESTIONS
 from tools.docs import functions as tables
 from tools.docs.docstrings import described, first_sentence, section
 from tools.docs.marks import table
@@ -80,8 +81,7 @@ def _function(name: str) -> str:
     function = getattr(functions, name)
     signature = inspect.signature(function)
     arguments = section(function, "Args")
-    operation = next(it for it in OPERATIONS.values() if it.name == tables.asks()[name])
-    path = operation.path.replace("<", "{").replace(">", "}")
+    endpoint = ENDPOINTS[tables.asks()[name]]
     given = ", ".join(str(it) for it in (*arguments,) if it != "provider")
     parts = [
         f"# {name}",
@@ -99,7 +99,7 @@ def _function(name: str) -> str:
         "\n## Result\n",
         f"{_result(signature.return_annotation, secret=QUESTIONS[name].secret)}\n",
         "## Call to the API\n",
-        f"`{operation.method} {path}`, with the scope `{operation.scope}`.\n",
+        f"`{endpoint.method} {endpoint.path}`, with the scope `{endpoint.scope}`.\n",
         "[Data functions](../functions.md) says how often a program sends it.\n",
     ]
     return "\n".join(parts)

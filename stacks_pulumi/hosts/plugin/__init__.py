@@ -1,6 +1,8 @@
 """
 The native plugin: the resources as a Pulumi provider, `stacks`, for every language.
 
-`grpc_server` is the program `pulumi-resource-stacks`. `servicer` implements Pulumi's public provider protocol. `wire`
-reads and writes property bags. `schema.json` describes the package; `tools/schema.py` generates it from the classes.
+`schema.json` describes the package; `tools/schema.py` generates it from the classes.
+
+- `servicer`: How does it start, and what does it answer to each call of Pulumi's provider protocol?
+- `wire`: How do values, names and messages look to other languages?
 """

@@ -1,42 +1,167 @@
 """
-The implementation of Pulumi's provider protocol (`pulumirpc.ResourceProvider`).
+What the plugin answers to each call of Pulumi's provider protocol (`pulumirpc.ResourceProvider`), and how it starts.
 
-Each call is passed to the same classes that the dynamic host uses. The docstring of a method here states only what
-differs from Pulumi's own description of that method.
+Each call is passed to the same classes that the dynamic host uses; the data functions answer `Invoke`. The docstring of
+a method here states only what differs from Pulumi's own description of that method.
+
+The program `pulumi-resource-stacks` gets the engine's address as its argument, and the engine reads the port from its
+standard output. The engine holds the other end of standard input: when that closes, it has ended or was killed.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import functools
+import inspect
+import os
+import signal
+import stat
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+import time
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
+from typing import Any, Final, TypeVar
 
+import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 import stacks_pulumi
-from stacks_pulumi import config
-from stacks_pulumi._urn import name_of, type_of
-from stacks_pulumi.error_codes import with_code
-from stacks_pulumi.errors import StacksError
-from stacks_pulumi.hosts._engine_log import EngineLog
-from stacks_pulumi.hosts._grpc_call import GrpcCall
-from stacks_pulumi.hosts.plugin.invoke import answered
-from stacks_pulumi.hosts.plugin.message_spelling import in_camel_case
-from stacks_pulumi.hosts.plugin.provider_settings import ENGINES_OWN, as_text, what_is_wrong
-from stacks_pulumi.hosts.plugin.schema import parsed, schema
-from stacks_pulumi.hosts.plugin.wire import from_struct, settings_of, to_struct
-from stacks_pulumi.hosts.spelling import camel_case, snake_case
-from stacks_pulumi.pricing.tokens import MARKER, NATIVE
-from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi import config, functions
+from stacks_pulumi._identifiers import camel_case, name_of, snake_case, type_of
+from stacks_pulumi.errors import ConfigError, StacksError, with_code
+from stacks_pulumi.functions import QUESTIONS, answer, results
+from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
+from stacks_pulumi.hosts.plugin.wire import from_struct, in_camel_case, parsed, schema, settings_of, to_struct
+from stacks_pulumi.pricing.recognition import MARKER, NATIVE, is_unknown
+from stacks_pulumi.resources._fields import UNKNOWN, secret
+from stacks_pulumi.resources._handler import ResourceHandler, end_operation
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
-from stacks_pulumi.resources._property_values import UNKNOWN, is_unknown, secret
-from stacks_pulumi.resources._session import end_operation
+from stacks_pulumi.resources._operation import EngineCall, Operation
+from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.handlers import HANDLERS
 
-__all__ = ["Servicer"]
+__all__ = [
+    "ENGINES_OWN",
+    "SETTINGS",
+    "Servicer",
+    "answered",
+    "as_text",
+    "engine_address",
+    "main",
+    "what_is_wrong",
+]
+
+_TIMEOUT: Final = 300.0
+_TYPES: Final[Mapping[type, str]] = {str: "text", int: "a whole number"}
+
+
+def answered(
+    call: EngineCall, settings: Mapping[str, str | None], token: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """
+    Call a data function, and return its result by names.
+
+    Args:
+        call: The engine's call.
+        settings: The provider's settings.
+        token: The function, for instance `getContainer`.
+        given: Its arguments, with Python's names.
+
+    Raises:
+        StacksError: The function or an argument is unknown, an argument is invalid, or the request to the API failed.
+    """
+    name = snake_case(token)
+    if name not in QUESTIONS:
+        raise StacksError(
+            "stacks has no such function: check the name, or install a newer plugin", code="unknown-type"
+        )
+    session = session_for(config.load(settings))
+    now = session.clock.now()
+    with Operation(call, session.clock, now, now + _TIMEOUT).running():
+        found = _spelt(results.result(answer(session, name, _arguments(name, given))))
+    values = found if isinstance(found, dict) else {"result": found}
+    if not QUESTIONS[name].secret:
+        return values
+    return {key: secret(value) for key, value in values.items()}
+
+
+def _spelt(value: Any) -> Any:
+    """Return a result in the protocol's form; the keys of a mapping are not changed."""
+    if isinstance(value, results.Result):
+        return {camel_case(name): _spelt(value) for name, value in vars(value).items() if value is not None}
+    return [_spelt(item) for item in value] if isinstance(value, list) else value
+
+
+def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments, completed with the defaults of the Python function."""
+    function = getattr(functions, name)
+    parameters = dict(inspect.signature(function).parameters)
+    del parameters["provider"]
+    unknown = sorted(map(camel_case, given.keys() - parameters.keys()))
+    if unknown:
+        msg = f"unknown argument {unknown[0]}; the arguments are {', '.join(map(camel_case, parameters)) or 'none'}"
+        raise StacksError(msg, code="invalid-input")
+    types = typing.get_type_hints(function)
+    return {key: _argument(key, types[key], given.get(key, it.default)) for key, it in parameters.items()}
+
+
+def _argument(name: str, type_: type, value: Any) -> Any:
+    if value is inspect.Parameter.empty:
+        msg = f"{camel_case(name)} is missing: set it"
+        raise StacksError(msg, code="missing-input")
+    if isinstance(value, float) and value.is_integer():
+        # On the wire every number is a float.
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, type_):
+        msg = f"{camel_case(name)} is {value!r}: it must be {_TYPES[type_]}"
+        raise StacksError(msg, code="invalid-input")
+    return value
+
+
+SETTINGS: Final = (
+    "apiKey",
+    "baseUrl",
+    "allowHttp",
+    "adopt",
+    "requestsPerMinute",
+    "maxConcurrency",
+    "namePattern",
+)
+"""The provider's inputs. A stack's other settings are used only by Python programs."""
+
+ENGINES_OWN: Final = frozenset({"version", "pluginDownloadURL", "pluginChecksums", "__internal"})
+"""The names that the engine itself adds to a provider's inputs."""
+
+
+def as_text(value: Any) -> str:
+    """Return a setting as text, which `config` parses."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def what_is_wrong(name: str, value: Any, given: Mapping[str, Any]) -> str | None:
+    """Return the problem with a setting, or `None`."""
+    if name in ENGINES_OWN or is_unknown(value):
+        return None
+    # The default provider gets every `stacks:` key of the stack's configuration, also those for other hosts.
+    alone = {name: as_text(value)}
+    allowed = given.get("allowHttp")
+    known = allowed is not None and not is_unknown(allowed)
+    if name == "baseUrl" and known and what_is_wrong("allowHttp", allowed, {}) is None:
+        alone["allowHttp"] = as_text(allowed)
+    settings = {f"{config.NAMESPACE}:{key}": text for key, text in alone.items()}
+    try:
+        config.check_spelling(settings.get)
+        config.load(settings, {})
+    except ConfigError as error:
+        return str(error)
+    return None
+
 
 _T = TypeVar("_T")
 
@@ -352,3 +477,68 @@ def _how(name: str, olds: Mapping[str, Any], news: Mapping[str, Any], *, replace
     if news.get(name) is None:
         return _Property.DELETE_REPLACE if replaces else _Property.DELETE
     return _Property.UPDATE_REPLACE if replaces else _Property.UPDATE
+
+
+_WORKERS: Final = 512
+"""More threads than the engine has calls in progress: a queued call shows no progress. `maxConcurrency` limits them."""
+
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 400 << 20),
+    ("grpc.max_send_message_length", 400 << 20),
+)
+_LOOK_AGAIN: Final = 2.0
+"""Seconds between two checks whether the engine still runs, if standard input is not connected to it."""
+
+
+def main() -> None:
+    """Serve until the engine ends."""
+    servicer = Servicer(engine_address(sys.argv[1:]))
+    server = grpc.server(futures.ThreadPoolExecutor(_WORKERS), options=_OPTIONS)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    print(port, flush=True)  # noqa: T201  (the engine reads it)
+    ended = threading.Event()
+    # A process started in the background may inherit an ignored SIGINT, but the engine ends its plugins with SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    threading.Thread(target=_wait_for_the_end, args=(servicer, ended), daemon=True).start()
+    ended.wait()
+    servicer.end()
+    server.stop(grace=1).wait()
+
+
+def engine_address(arguments: Sequence[str]) -> str:
+    """
+    Return the engine's address from the command line; empty if it comes with `Attach`.
+
+    With `--logflow` or `--tracing` the engine puts its own options before the address. They are accepted, and have
+    no effect. An option that a newer engine adds is skipped.
+    """
+    parser = argparse.ArgumentParser(
+        prog="pulumi-resource-stacks",
+        description="The STACKS provider for Pulumi. The engine starts it; there is no need to run it by hand.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=stacks_pulumi.__version__)
+    parser.add_argument("--logtostderr", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("-v", help=argparse.SUPPRESS)
+    parser.add_argument("--tracing", help=argparse.SUPPRESS)
+    parser.add_argument("engine", nargs="?", default="", help="address of the engine")
+    found, _newer = parser.parse_known_args(arguments)
+    return str(found.engine)
+
+
+def _wait_for_the_end(servicer: Servicer, ended: threading.Event) -> None:
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        while os.read(0, 4096):
+            pass
+    else:
+        # A language host that starts the plugin does not connect its standard input.
+        while not servicer.log.is_gone():
+            time.sleep(_LOOK_AGAIN)
+    ended.set()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,22 +1,82 @@
 """
-Conversion between property bags (protobuf's Structs) and plain values with Python's names.
+How values, names and messages look to other languages: property bags (protobuf's Structs), the schema, the spelling.
 
 Only the names of a resource's own properties change their spelling. Names inside a value (environment variables, for
-instance) are the user's and stay unchanged.
+instance) are the user's and stay unchanged. The checks write the names of inputs and options as in Python; every
+message of the plugin is converted here.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.resources
+import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from google.protobuf import struct_pb2
 
-from stacks_pulumi.hosts.spelling import camel_case, snake_case
-from stacks_pulumi.pricing.values import SIGNATURE
-from stacks_pulumi.resources._property_values import UNKNOWN, plain
+from stacks_pulumi._identifiers import camel_case, snake_case
+from stacks_pulumi.functions import QUESTIONS
+from stacks_pulumi.pricing.recognition import SIGNATURE
+from stacks_pulumi.resources._fields import UNKNOWN, plain
 
-__all__ = ["from_struct", "settings_of", "to_struct"]
+__all__ = ["from_struct", "in_camel_case", "parsed", "schema", "settings_of", "to_struct"]
+
+
+@functools.cache
+def schema() -> str:
+    """Return the schema as JSON."""
+    return (importlib.resources.files(__package__) / "schema.json").read_text(encoding="utf-8")
+
+
+@functools.cache
+def parsed() -> dict[str, Any]:
+    """Return the schema as a mapping, which callers must not change."""
+    found: dict[str, Any] = json.loads(schema())
+    return found
+
+
+_VALUE: Final = r"""True|False|"[^"]*"|'[^']*'|\[\.\.\.\]|[\d.]*\d"""
+_RESOURCE: Final = re.compile(rf"""stacks\.(\w+)\(("[^"]*"), \.\.\., (\w+=(?:{_VALUE}))\)""")
+_OPTIONS: Final = re.compile(r"(?:opts=)?pulumi\.ResourceOptions\((.*?)\)")
+_TIMEOUTS: Final = re.compile(r"custom_timeouts=pulumi\.CustomTimeouts\((.*?)\)")
+_OF_PULUMI: Final = frozenset({"aliases", "custom_timeouts", "delete_before_replace", "protect"})
+_OF_TIMEOUTS: Final = frozenset({"create", "update", "delete"})
+
+
+def in_camel_case(message: str) -> str:
+    """Return the message with inputs, options and functions as other languages write them: `replaceOnChange: true`."""
+    message = _RESOURCE.sub(r"\3 on the \1 \2", message)
+    message = _OPTIONS.sub(r"the option \1", message)
+    message = _TIMEOUTS.sub(r"custom_timeouts: {\1}", message)
+    message = _assignments().sub(_assigned, message)
+    return _names().sub(lambda found: camel_case(found[0]), message)
+
+
+def _assigned(match: re.Match[str]) -> str:
+    name, value = match.groups()
+    return f"{name}: {value.lower() if value in {'True', 'False'} else value}"
+
+
+@functools.cache
+def _known() -> frozenset[str]:
+    package = parsed()
+    described = [package["provider"], *package["resources"].values()]
+    properties = {name for it in described for name in (*it.get("properties", ()), *it["inputProperties"])}
+    return frozenset({*map(snake_case, properties), *QUESTIONS, *_OF_PULUMI, *_OF_TIMEOUTS})
+
+
+@functools.cache
+def _assignments() -> re.Pattern[str]:
+    return re.compile(rf"\b({'|'.join(sorted(_known()))})=({_VALUE})")
+
+
+@functools.cache
+def _names() -> re.Pattern[str]:
+    return re.compile(rf"\b({'|'.join(sorted(name for name in _known() if '_' in name))})\b")
+
 
 _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 """The protocol's signature of an output: its value if known, whether it is secret, and its dependencies."""
@@ -24,14 +84,14 @@ _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
     """Return the properties, without those that are null."""
-    found = {snake_case(name): _from_value(value) for name, value in struct.fields.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {snake_case(name): _from_value(value) for name, value in struct.fields.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def settings_of(struct: struct_pb2.Struct) -> dict[str, Any]:
     """Return the settings of a provider with their original spelling, so that a misspelt one can be reported."""
-    found = {name: plain(_from_value(value)) for name, value in struct.fields.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {name: plain(_from_value(value)) for name, value in struct.fields.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:

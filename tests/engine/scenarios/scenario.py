@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.error_codes import ErrorCode
+from stacks_pulumi.errors import ErrorCode
 from tests.support.packs import ROOT, with_packs
 from tests.support.stack import Result, Stack
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.account.doctor import _host_probe
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 from tests.support.codes import has_a_code
@@ -63,8 +62,6 @@ def accounts(emulator: Emulator, key_in_environment: None, tmp_path: Path) -> Ac
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> Machine:
     """A stack on the emulator's account."""
-    # Starting the provider process takes seconds; tests/host does it.
-    monkeypatch.setattr(_host_probe, "warnings", list)
     made = Machine(tmp_path, monkeypatch)
     made.set("stacks:apiKey", emulator.key, secret=True)
     made.set("stacks:baseUrl", emulator.url)

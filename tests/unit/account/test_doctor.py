@@ -1,14 +1,13 @@
-"""The doctor on the set-up: the engine, the stack, its configuration, and checks that are not possible."""
+"""The doctor on the set-up: the stack, its configuration, and checks that are not possible."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stacks_pulumi.account import doctor as package
+from stacks_pulumi.account import doctor_checks as module
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 from tests.support.machine import Machine
@@ -28,7 +27,7 @@ def test_each_line_has_its_level_its_check_and_its_fix(
 
     *lines, empty, summary = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} <= {"ok", "problem", "warning", "unknown"}
-    assert {line.split()[1] for line in lines} == set(package.CHECKS)
+    assert {line.split()[1] for line in lines} == set(module.CHECKS)
     (adopt,) = (line for line in lines if line.startswith("warning  adopt"))
     assert adopt.endswith(f" | fix: pulumi config rm stacks:adopt --cwd {machine.project}")
     assert empty == ""
@@ -48,6 +47,8 @@ def test_outside_of_a_project_the_environment_is_checked(
     assert only(report, "stack")["level"] == "unknown"
     assert only(report, "key")["text"] == "from the variable STACKS_API_KEY"
     assert only(report, "api")["level"] == "ok"
+    assert only(report, "preview")["level"] == "unknown"
+    assert machine.previewed() is None
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_secrets_that_cannot_be_decrypted_prevent_an_up(
     assert emulator.calls() == 0
     # Settings that are not secret are checked anyway. Checks that need the key are not reported as ok.
     assert only(report, "base-url")["level"] == "ok"
-    assert {"key", "api", "scopes", "cap", "rate-limit", "clock"} <= report.levels("unknown")
+    assert {"key", "api", "scopes", "cap", "rate-limit", "clock", "preview"} <= report.levels("unknown")
 
 
 def test_a_stack_that_is_not_selected_prevents_an_up(machine: Machine, doctor: Doctor) -> None:
@@ -84,62 +85,38 @@ def test_a_stack_that_is_not_selected_prevents_an_up(machine: Machine, doctor: D
 
     assert only(report, "stack")["fix"] == f"pulumi stack select --cwd {machine.project}"
     assert report.code == 1
-    assert {"settings", "key", "adopt", "autonaming"} <= report.levels("unknown")
+    assert {"settings", "key", "adopt", "autonaming", "preview"} <= report.levels("unknown")
+    assert machine.previewed() is None
 
 
-@pytest.mark.parametrize(
-    ("break_it", "text"),
-    [
-        (lambda machine: (machine.bin / "pulumi").unlink(), "is not on PATH"),
-        (
-            lambda machine: executable(machine.bin / "pulumi", "#!/bin/sh\nexit 3\n"),
-            "it failed without a message",
-        ),
-        (lambda machine: executable(machine.bin / "pulumi", "#!/bin/sh\necho hello\n"), "prints no version"),
-        (
-            lambda machine: (machine.bin / "pulumi-language-python").unlink(),
-            "has no pulumi-language-python, which runs programs of the runtime python",
-        ),
-    ],
-)
-def test_an_engine_that_does_not_work_prevents_an_up(
-    machine: Machine, doctor: Doctor, break_it: Callable[[Machine], None], text: str
-) -> None:
-    break_it(machine)
-
-    report = doctor()
-
-    line = only(report, "engine")
-    assert (line["level"], report.code) == ("problem", 1)
-    assert text in line["text"]
-    assert line["fix"]
-
-
-def test_without_an_engine_the_stack_is_not_blamed(machine: Machine, doctor: Doctor) -> None:
+def test_without_an_engine_nothing_is_green_that_needs_it(machine: Machine, doctor: Doctor) -> None:
     (machine.bin / "pulumi").unlink()
 
     report = doctor()
 
-    assert report.levels("problem") == {"engine"}
-    assert {"stack", "settings", "key", "api", "account"} <= report.levels("unknown")
+    assert (report.levels("problem"), report.code) == ({"stack"}, 1)
+    assert "the command `pulumi` is not on PATH" in only(report, "stack")["text"]
+    assert only(report, "stack")["fix"].startswith("install it: ")
+    assert {"settings", "key", "api", "account", "preview"} <= report.levels("unknown")
 
 
 @pytest.mark.parametrize(
-    ("version", "level"),
+    ("script", "text"),
     [
-        ("3.258.9", "problem"),
-        ("3.259.0-alpha.1+dirty", "ok"),
-        ("3.259.0", "ok"),
-        ("3.400.2", "ok"),
-        ("4.0.0", "ok"),
+        ("#!/bin/sh\nexit 3\n", "it failed without a message"),
+        ("#!/bin/sh\necho hello\n", "printed no JSON object"),
     ],
 )
-def test_the_oldest_supported_engine_is_the_limit(
-    machine: Machine, doctor: Doctor, version: str, level: str
+def test_an_engine_that_does_not_work_prevents_an_up(
+    machine: Machine, doctor: Doctor, script: str, text: str
 ) -> None:
-    machine.engine(version)
+    executable(machine.bin / "pulumi", script)
 
-    assert only(doctor(), "engine")["level"] == level
+    report = doctor()
+
+    assert report.code == 1
+    assert text in only(report, "stack")["text"]
+    assert only(report, "preview")["level"] == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -237,13 +214,13 @@ def test_a_check_that_crashes_is_reported_and_hides_no_other(
     def broken(facts: object) -> None:
         raise ZeroDivisionError("ouch")
 
-    monkeypatch.setitem(package.CHECKS, "engine", broken)
+    monkeypatch.setitem(module.CHECKS, "stack", broken)
 
     report = doctor()
 
-    assert only(report, "engine")["text"] == "the check failed (ZeroDivisionError: ouch): please report it"
-    assert only(report, "engine")["level"] == "unknown"
-    assert only(report, "packs")["level"] == "ok"
+    assert only(report, "stack")["text"] == "the check failed (ZeroDivisionError: ouch): please report it"
+    assert only(report, "stack")["level"] == "unknown"
+    assert only(report, "preview")["level"] == "ok"
 
 
 def test_a_missing_folder_is_a_wrong_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -262,26 +239,5 @@ def test_a_line_of_another_server_stays_one_line(
     main(["doctor", "-C", str(machine.project)])
 
     out = capsys.readouterr().out
-    assert len(out.splitlines()) == len(package.CHECKS) + 3
+    assert len(out.splitlines()) == len(module.CHECKS) + 3
     assert "\x1b" not in out
-
-
-def test_an_untested_provider_process_is_reported(monkeypatch: pytest.MonkeyPatch, doctor: Doctor) -> None:
-    from stacks_pulumi.account.doctor import _host_probe
-
-    def fail() -> list[str]:
-        raise _host_probe.ProbeError("it does not start")
-
-    monkeypatch.setattr(_host_probe, "warnings", fail)
-    assert only(doctor(), "host")["level"] == "unknown"
-
-    monkeypatch.setattr(_host_probe, "warnings", lambda: ["only 4 operations run concurrently"])
-    assert only(doctor(), "host")["level"] == "warning"
-
-
-def test_the_environment_is_not_changed_by_a_pack(machine: Machine, doctor: Doctor) -> None:
-    before = dict(os.environ)
-
-    doctor("--policy-pack", str(machine.pack("mine", "import os; os.environ['X'] = '1'\n")))
-
-    assert dict(os.environ) == before

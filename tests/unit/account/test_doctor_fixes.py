@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.machine import Machine, resource
-from tests.tools.fake_executables import executable
 from tests.unit.account.conftest import Report
 
 Doctor = Callable[..., Report]
@@ -195,47 +193,14 @@ def test_a_project_without_a_runtime_runs_no_program(machine: Machine, doctor: D
     assert report.code == 1
 
 
-class TestOtherLanguages:
-    """A program in another language needs its language host and the native plugin."""
+@pytest.mark.parametrize(
+    ("runtime", "more"),
+    [("yaml", ""), ("python", "plugins:\n  providers: [{name: stacks, path: tools}]\n")],
+)
+def test_autonaming_names_the_containers_of_the_native_plugin(
+    machine: Machine, doctor: Doctor, runtime: str, more: str
+) -> None:
+    project(machine, runtime=runtime, more=more)
+    machine.set("pulumi:autonaming", '{"mode":"verbatim"}')
 
-    def test_without_the_language_host_an_up_fails(self, machine: Machine, doctor: Doctor) -> None:
-        project(machine, runtime="yaml")
-
-        report = doctor()
-
-        assert "has no pulumi-language-yaml" in report.of("engine")[0]["text"]
-        assert report.code == 1
-
-    def test_without_the_plugin_an_up_fails(self, machine: Machine, doctor: Doctor) -> None:
-        project(machine, runtime="yaml")
-        executable(machine.bin / "pulumi-language-yaml")
-
-        report = doctor()
-
-        assert "pulumi-resource-stacks is neither on PATH nor named in" in report.of("host")[0]["text"]
-        assert (report.levels("problem"), report.code) == ({"host"}, 1)
-        # The doctor reports no Python, because the program does not use it.
-        assert "not needed" in report.of("python")[0]["text"] + report.of("sdk")[0]["text"]
-
-    @pytest.mark.parametrize("there", [True, False])
-    def test_the_folder_that_the_project_names_has_the_plugin(
-        self, machine: Machine, doctor: Doctor, there: bool
-    ) -> None:
-        plugin = "plugins:\n  providers: [{name: stacks, path: tools}]\n"
-        project(machine, runtime="yaml", more=plugin)
-        executable(machine.bin / "pulumi-language-yaml")
-        machine.set("pulumi:autonaming", '{"mode":"verbatim"}')
-        if there:
-            executable(machine.project / "tools" / "pulumi-resource-stacks")
-
-        report = doctor()
-
-        assert (report.of("host")[0]["level"], report.code) == (("ok", 0) if there else ("problem", 1))
-        assert report.of("autonaming")[0]["level"] == "ok"
-
-    def test_plugins_that_the_engine_has_installed_are_found(self, machine: Machine, doctor: Doctor) -> None:
-        project(machine, runtime="nodejs")
-        for name in ("language-nodejs-v3.259.0", "resource-stacks-v0.3.0"):
-            Path(machine.home / "plugins" / name).mkdir(parents=True)
-
-        assert doctor().levels("problem") == set()
+    assert doctor().of("autonaming")[0]["level"] == "ok"

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi import _cap_record
-from stacks_pulumi.account.doctor._api import _USES
+from stacks_pulumi.account.doctor_api import _USES
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.emulator.clock import iso
+from stacks_pulumi.emulator.platform import iso
 from tests.support.machine import Machine, resource
 from tests.unit.account.conftest import Report, only
 
@@ -105,19 +104,6 @@ def test_a_cap_that_a_probe_shows_prevents_an_up(emulator: Emulator, doctor: Doc
         only(report, "cap")["text"] == "the key's spending cap is reached: $10.00 of $10.00 a month are spent"
     )
     assert (only(report, "cap")["level"], report.code) == ("problem", 1)
-
-
-def test_a_cap_of_an_earlier_month_or_another_key_is_ignored(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
-    mine = _cap_record.fingerprint(emulator.url, emulator.key)
-    _cap_record.remember(mine, 10, 10, time.time() - 40 * 86400)
-    _cap_record.remember(_cap_record.fingerprint(emulator.url, "another"), 10, 10, time.time())
-
-    assert only(doctor(), "cap")["level"] == "unknown"
-
-    _cap_record.remember(mine, 10, 9.5, time.time())
-    assert "$9.50 of $10.00 a month are spent" in only(doctor(), "cap")["text"]
 
 
 def test_without_a_refusal_only_this_months_prices_are_known(

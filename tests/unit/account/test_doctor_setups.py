@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-from stacks_pulumi import _cap_record
-from stacks_pulumi._clock import SYSTEM_CLOCK, SystemClock
+from stacks_pulumi._clock import SystemClock
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.errors import SpendingCapError
-from stacks_pulumi.resources._spending import SpendGuard
 from tests.support.machine import Machine, resource
 from tests.unit.account.conftest import Report
 
@@ -35,20 +29,6 @@ class Bench:
     def key_with(self, *scopes: str) -> None:
         """Configure a key with these scopes."""
         self.machine.set("stacks:apiKey", self.emulator.new_key(scopes=scopes), secret=True)
-
-    def install(self, **versions: str | None) -> None:
-        """Let packages have other versions, or none."""
-        real = importlib.metadata.version
-
-        def version(name: str) -> str:
-            if name not in versions:
-                return real(name)
-            told = versions[name]
-            if told is None:
-                raise importlib.metadata.PackageNotFoundError(name)
-            return told
-
-        self.monkeypatch.setattr(importlib.metadata, "version", version)
 
 
 def no_key(bench: Bench) -> None:
@@ -88,17 +68,6 @@ def no_delete_scope(bench: Bench) -> None:
     bench.machine.state([resource("Container", f"{bench.emulator.account}-web")])
 
 
-def cap_reached(bench: Bench) -> None:
-    bench.emulator.set_spending_cap(Decimal(2))
-    guard = SpendGuard(SYSTEM_CLOCK, _cap_record.fingerprint(bench.emulator.url, bench.emulator.key))
-    with StacksClient(bench.emulator.key, base_url=bench.emulator.url) as client:
-        client.containers.create(name="one", template="nginx-micro", plan="micro")
-        client.containers.create(name="two", template="nginx-micro", plan="micro")
-        with pytest.raises(SpendingCapError) as refused:
-            client.containers.create(name="three", template="nginx-micro", plan="micro")
-    guard.learn("three", Decimal(1), refused.value)
-
-
 def wrong_base_url(bench: Bench) -> None:
     bench.machine.set("stacks:baseUrl", bench.emulator.page_url + "other/api/v1")
 
@@ -122,24 +91,8 @@ def misspelt_setting(bench: Bench) -> None:
     bench.machine.set("stacks:baseURL", bench.emulator.url)
 
 
-def old_engine(bench: Bench) -> None:
-    bench.machine.engine("3.100.0")
-
-
-def old_sdk(bench: Bench) -> None:
-    bench.install(pulumi="3.200.0")
-
-
-def sdk_newer_than_tested(bench: Bench) -> None:
-    bench.install(pulumi="3.299.1")
-
-
-def missing_extra(bench: Bench) -> None:
-    bench.install(**{"pulumi-policy": None})
-
-
-def pack_that_does_not_load(bench: Bench) -> None:
-    bench.machine.pack("mine", "import no_such_module\n")
+def program_that_fails(bench: Bench) -> None:
+    bench.machine.preview(error="error: no language plugin 'pulumi-language-python' found\n")
 
 
 def clock_two_hours_off(bench: Bench) -> None:
@@ -158,7 +111,6 @@ SETUPS: list[tuple[Callable[[Bench], None], str, str, str, tuple[str, ...]]] = [
     (key_of_another_account, "account", "problem", "pulumi config set stacks:apiKey --secret", ()),
     (read_only_key, "scopes", "problem", "make another in the STACKS dashboard", ("--probe-scopes",)),
     (no_delete_scope, "scopes", "warning", "make another in the STACKS dashboard", ("--probe-scopes",)),
-    (cap_reached, "cap", "warning", "raise the key's cap in the STACKS dashboard", ()),
     (wrong_base_url, "api", "problem", "pulumi config rm stacks:baseUrl", ()),
     (base_url_without_the_version, "api", "problem", "pulumi config set stacks:baseUrl {url}", ()),
     (unreachable_host, "api", "problem", "stacks-pulumi emulator --port ", ()),
@@ -176,11 +128,7 @@ SETUPS: list[tuple[Callable[[Bench], None], str, str, str, tuple[str, ...]]] = [
         " && pulumi config set stacks:baseUrl http://127.0.0.1:",
         (),
     ),
-    (old_engine, "engine", "problem", "install 3.259 or newer", ()),
-    (old_sdk, "sdk", "problem", "pip install 'pulumi>=3.259,<4'", ()),
-    (sdk_newer_than_tested, "sdk", "warning", "pip install 'pulumi>=3.259,<3.273'", ()),
-    (missing_extra, "extras", "problem", "[policy]", ("--policy-pack", "{plans}")),
-    (pack_that_does_not_load, "packs", "problem", "or install what it imports", ("--policy-pack", "{mine}")),
+    (program_that_fails, "preview", "problem", "`pulumi preview --cwd ", ()),
     (clock_two_hours_off, "clock", "warning", "set it by the network", ()),
     (adopt_left_on, "adopt", "warning", "pulumi config rm stacks:adopt", ()),
 ]
@@ -205,18 +153,13 @@ def bench(machine: Machine, emulator: Emulator, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("setup", [Setup(*row) for row in SETUPS], ids=[row[0].__name__ for row in SETUPS])
 def test_a_broken_setup_is_recognised(setup: Setup, bench: Bench, doctor: Callable[..., Report]) -> None:
     setup.break_it(bench)
-    places = {
-        "plans": str(Path(__file__).parents[3] / "policies" / "plans"),
-        "mine": str(bench.machine.project / "policies" / "mine"),
-        "url": bench.emulator.url,
-    }
     before = len(bench.emulator.requests)
 
-    report = doctor(*(argument.format(**places) for argument in setup.arguments))
+    report = doctor(*setup.arguments)
 
     lines = [line for line in report.of(setup.check) if line["level"] == setup.level]
     assert lines, report.checks
-    assert setup.fix.format(**places) in lines[0]["fix"]
+    assert setup.fix.format(url=bench.emulator.url) in lines[0]["fix"]
     assert report.code == (setup.level == "problem")
     # No other check is blamed, no line shows the key, and nothing was changed.
     assert report.levels("problem") == ({setup.check} if setup.level == "problem" else set())

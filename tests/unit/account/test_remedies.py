@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.account.backend import Stacks
-from stacks_pulumi.account.children import address_of, ask
-from stacks_pulumi.account.reconcile import reconcile
-from stacks_pulumi.account.remedies import remedies
-from stacks_pulumi.account.states import Managed, StackState
-from stacks_pulumi.api.models import AllowedIp, Container
+from stacks_pulumi._identifiers import canonical_network
+from stacks_pulumi.account.backend import Managed, Stacks, StackState
+from stacks_pulumi.account.findings import remedies
+from stacks_pulumi.account.read import ask
+from stacks_pulumi.account.reconcile import ThisAccount, reconcile
+from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost import live
 from stacks_pulumi.errors import ServerError
 
@@ -24,9 +24,8 @@ HOSTILE = 'usr-1-x\'; rm -rf "$HOME" `id` ../..?a=1#b'
 
 def commands(container: Container, *managed: Managed, ref: str = "shop/dev") -> list[str]:
     stacks = Stacks((StackState("shop/dev", "shop", ref, managed),))
-    account = reconcile(
-        [(container, live.item_of(container))], stacks, base_url=URL, fingerprint="f" * 16, taken_at="now"
-    )
+    this = ThisAccount([container], URL, "f" * 16)
+    account = reconcile([(container, live.item_of(container))], stacks, this, taken_at="now")
     return [remedy.command for remedy in remedies(account)]
 
 
@@ -64,7 +63,7 @@ def test_the_state_delete_command_quotes_urn_and_stack() -> None:
 def test_an_address_has_the_form_that_the_id_of_its_resource_has(
     spelt: str | None, address: str | None
 ) -> None:
-    assert address_of(AllowedIp(id="1", ip_address=spelt)) == address
+    assert canonical_network(spelt) == address
 
 
 def test_an_error_cancels_the_waiting_calls() -> None:

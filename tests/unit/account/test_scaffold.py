@@ -16,10 +16,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacks_pulumi.account.children import Belongings
-from stacks_pulumi.account.scaffold.languages import FILES, files
-from stacks_pulumi.account.scaffold.plan import ScaffoldPlan, plan
-from stacks_pulumi.account.scaffold.text import Identifiers, literal
+from stacks_pulumi.account.read import Belongings
+from stacks_pulumi.account.takeover import FILES, Identifiers, ScaffoldPlan, files, literal, plan
 from stacks_pulumi.api.models import (
     AllowedIp,
     Backup,

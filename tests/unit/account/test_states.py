@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.account.states import read_export
+from stacks_pulumi.account.backend import read_export
 
 RECORDED = Path(__file__).parents[2] / "engine" / "recorded"
 URL = "https://api.example/api/v1"

@@ -12,10 +12,11 @@ from typing import Any
 import urllib3
 
 from stacks_pulumi._clock import Clock
-from stacks_pulumi.api._call import Answer, Call, Handler, Scope, Sender, path
+from stacks_pulumi.api._call import Answer, Call, Handler, Sender
 from stacks_pulumi.api._limiter import Limiter
 from stacks_pulumi.api.client import assemble
 from stacks_pulumi.api.containers import ContainersApi
+from stacks_pulumi.endpoints import Endpoint, Scope
 
 KEY = "sk_stacks_" + "0123456789abcdef" * 4
 URL = "http://127.0.0.1:9/api/v1"
@@ -50,9 +51,25 @@ def refusal(status: int, error: str = "no", **more: Any) -> Answer:
     return ok({"success": False, "error": error, **more}, status)
 
 
-def a_call(method: Any = "GET", parse: Callable[[Any], Any] = lambda body: body, **more: Any) -> Call[Any]:
+def a_call(
+    method: Any = "GET",
+    parse: Callable[[Any], Any] = lambda body: body,
+    *,
+    text: bool = False,
+    fixed: bool = False,
+    **more: Any,
+) -> Call[Any]:
     """Any call."""
-    return Call("tests.any", "do anything", method, path("anything"), Scope.READ, parse, **more)
+    endpoint = Endpoint(
+        "tests.any",
+        method,
+        "/anything" if fixed else "/{any}",
+        Scope.READ,
+        "text" if text else "json",
+        "Any",
+        "do anything",
+    )
+    return Call(endpoint, endpoint.what, "/anything", parse, **more)
 
 
 class Script:
@@ -74,7 +91,7 @@ class Script:
     def __call__(self, call: Call[Any]) -> Answer:
         with self._lock:
             self.calls.append(call)
-            replies = self._replies[call.operation]
+            replies = self._replies[call.endpoint.name]
             reply = replies[0] if len(replies) == 1 else replies.pop(0)
         if isinstance(reply, BaseException):
             raise reply
@@ -83,7 +100,7 @@ class Script:
     @property
     def operations(self) -> list[str]:
         """The operations of the calls."""
-        return [call.operation for call in self.calls]
+        return [call.endpoint.name for call in self.calls]
 
 
 def chain(transport: Sender, clock: Clock, limiter: Limiter | None = None) -> Handler:

@@ -113,7 +113,7 @@ class Store:
     def __call__(self, call: Call[Any]) -> Answer:
         self.clock.sleep(0.05)
         with self._lock:
-            if call.operation == "backups.trigger":
+            if call.endpoint.name == "backups.trigger":
                 self.asked += 1
                 reply = self.replies.pop(0) if self.replies else None
                 if not isinstance(reply, Answer) or reply.status != 400:

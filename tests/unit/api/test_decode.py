@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +7,9 @@ import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi.api import models
+from stacks_pulumi.api._bodies import done, item
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._lenient import done, item
 from tests.unit.api.scripted_api import a_call, ok, text
 
 
@@ -153,11 +152,11 @@ def not_found(probe: int, base_url: str, *, fixed: bool = False) -> tuple[errors
     asked: list[str] = []
 
     def send(call: Call[Any]) -> Answer:
-        asked.append(call.operation)
-        return ok({"error": "Not found"}, 404 if call.operation == "tests.any" else probe)
+        asked.append(call.endpoint.name)
+        return ok({"error": "Not found"}, 404 if call.endpoint.name == "tests.any" else probe)
 
     with pytest.raises(errors.ApiError) as caught:
-        Decode(send, base_url)(dataclasses.replace(a_call("DELETE", done), fixed=fixed))
+        Decode(send, base_url)(a_call("DELETE", done, fixed=fixed))
     return caught.value, asked
 
 
@@ -205,8 +204,8 @@ def test_the_base_url_is_checked_once() -> None:
     asked: list[str] = []
 
     def send(call: Call[Any]) -> Answer:
-        asked.append(call.operation)
-        return ok({"error": "Not found"}, 404 if call.operation == "tests.any" else 200)
+        asked.append(call.endpoint.name)
+        return ok({"error": "Not found"}, 404 if call.endpoint.name == "tests.any" else 200)
 
     decode = Decode(send, "https://gateway.example")
     for _ in range(3):

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks_pulumi import errors
-from stacks_pulumi.api import _metrics_parser, _parsers, models
+from stacks_pulumi.api import _bodies, models
+from stacks_pulumi.api._bodies import done, item, items, text_of
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._lenient import done, item, items, text_of
 from tests.unit.api.scripted_api import a_call
 
 NAMES = [
@@ -63,15 +63,15 @@ PARSERS: list[Callable[[Any], Any]] = [
     lambda body: item(models.BackupStats, body),
     lambda body: items(models.VpnClient, body, "clients", bare=("name",)),
     lambda body: item(models.ExternalAccess, body),
-    _parsers.allowed_ips,
-    _parsers.connection,
-    _parsers.connections,
-    _parsers.credentials,
-    _parsers.private_key,
-    _parsers.private_key_if_any,
-    _parsers.targets,
-    _parsers.templates,
-    _metrics_parser.parse,
+    _bodies.allowed_ips,
+    _bodies.created_connection,
+    _bodies.connections,
+    _bodies.credentials,
+    _bodies.private_key,
+    _bodies.private_key_if_any,
+    _bodies.targets,
+    _bodies.templates,
+    _bodies.metrics,
     text_of,
     done,
 ]

@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import errors
-from stacks_pulumi.api._call import Answer, Call, Scope, path
+from stacks_pulumi.api._bodies import done
+from stacks_pulumi.api._call import Answer, call_to
 from stacks_pulumi.api._error_mapping import problem
 from tests.unit.api.scripted_api import KEY
 
-CREATE: Call[Any] = Call(
-    "containers.create", 'create container "web"', "POST", path("containers"), Scope.CREATE, lambda body: body
-)
+CREATE = call_to("containers.create", parse=done, words={"name": "web"})
 KEYS_PAGE = "in the STACKS dashboard under Account Settings, API Keys"
 
 

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import errors
-from stacks_pulumi.api._watch import Watch
-from stacks_pulumi.api.feed import Feed
+from stacks_pulumi.api.feed import Feed, Watch
 from stacks_pulumi.api.models import Container
 from tests.support.clock import FakeClock
 from tests.unit.api.changing_account import ChangingAccount
@@ -149,9 +148,9 @@ def test_a_snapshot_that_waits_for_another_thread_can_be_cancelled(
 class AnyTwo(Watch[Container]):
     """A condition that the second of two lists fulfils."""
 
-    def judge(self, things: Sequence[Container]) -> bool:
-        self.found = things[1] if len(things) > 1 else None
-        return self.found is not None
+    def judge(self, rows: Sequence[Container]) -> bool:
+        self.resource = rows[1] if len(rows) > 1 else None
+        return self.resource is not None
 
 
 def test_one_can_follow_the_list_for_anything(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.api._call import Answer, Call, Priority
-from stacks_pulumi.api._limiter import Limit, Limiter
+from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.api._limiter import Limit, Limiter, Priority
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import a_call
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from stacks_pulumi.api import models
-from stacks_pulumi.api.models._model import Model
+from stacks_pulumi.api.models import Model
 
 
 def test_merging_fills_gaps_and_overrides_nothing() -> None:

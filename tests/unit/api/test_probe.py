@@ -10,9 +10,9 @@ import pytest
 import requests
 import responses
 
-from stacks_pulumi.api._call import Scope
-from stacks_pulumi.api.probe import ALL_SCOPES, Scopes, look, probe_scopes
+from stacks_pulumi.api.probe import Scopes, look, probe_scopes
 from stacks_pulumi.config import AccountSettings
+from stacks_pulumi.endpoints import SCOPES, Scope
 from stacks_pulumi.errors import (
     ConfigError,
     ConnectionFailedError,
@@ -180,4 +180,4 @@ def test_a_403_without_a_list_names_only_the_missing_scope() -> None:
     error = MissingScopeError("no", required_scope=Scope.READ, key_scopes=())
 
     assert Scopes.told_by(error) == Scopes(frozenset(), frozenset({Scope.READ}))
-    assert len(ALL_SCOPES) == 4
+    assert len(SCOPES) == 4

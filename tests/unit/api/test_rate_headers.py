@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stacks_pulumi.api._call import Answer
-from stacks_pulumi.api._rate_headers import Rates, rates, retry_after
+from stacks_pulumi.api._limiter import Rates, rates, retry_after
 
 NOW = 1_800_000_000.0
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"  # the same moment

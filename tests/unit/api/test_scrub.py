@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.api._scrub import api_words, scrub, scrub_body
+from stacks_pulumi.api._bodies import scrub
+from stacks_pulumi.api._error_mapping import api_words, scrub_body
 from tests.unit.api.scripted_api import KEY
 
 

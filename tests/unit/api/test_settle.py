@@ -13,11 +13,11 @@ import pytest
 from stacks_pulumi import errors
 from stacks_pulumi.api._call import Answer, Handler
 from stacks_pulumi.api._limiter import Limiter
-from stacks_pulumi.api._settle import may_be_done, settle
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.backups import BackupsApi
 from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
+from stacks_pulumi.api.once import may_be_done, settle
 from stacks_pulumi.api.vpn_clients import VpnClientsApi
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import Script, a_call, chain, data, ok, refusal

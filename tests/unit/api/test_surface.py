@@ -19,6 +19,7 @@ from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.vpn_clients import VpnClientsApi
+from stacks_pulumi.endpoints import ENDPOINTS
 
 NOUNS = {
     "containers": ContainersApi,
@@ -28,14 +29,12 @@ NOUNS = {
     "vpn_clients": VpnClientsApi,
     "feed": Feed,
 }
-OPERATIONS = {
-    "containers": "list status credentials logs metrics create set_status delete certificate regenerate_certificate "
-    "templates external_access",
-    "allowed_ips": "list add remove",
-    "connections": "targets list create delete",
-    "backups": "list trigger stats restore pin unpin delete",
-    "vpn_clients": "list add config remove",
+METHODS_OF = {
+    noun: [name.partition(".")[2] for name in ENDPOINTS if name.startswith(f"{noun}.")]
+    for noun in NOUNS
+    if noun != "feed"
 }
+"""The methods that the endpoints ask for."""
 SOURCE = Path(package.__file__).parent
 TESTS = Path(__file__).parent
 
@@ -65,21 +64,21 @@ def test_every_public_method_is_used_by_the_tests_of_its_noun(noun: str, name: s
     assert name in used_of(noun)
 
 
-@pytest.mark.parametrize("noun", OPERATIONS)
-def test_every_operation_of_a_noun_is_a_method_and_a_call_of_that_name(noun: str) -> None:
+@pytest.mark.parametrize("noun", METHODS_OF)
+def test_every_endpoint_of_a_noun_is_a_method_and_a_call_of_that_name(noun: str) -> None:
     texts = {
         node.value
         for node in ast.walk(ast.parse((SOURCE / f"{noun}.py").read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    expected = OPERATIONS[noun].split()
+    expected = METHODS_OF[noun]
 
     assert [name for name in expected if not hasattr(NOUNS[noun], name)] == []
     assert {f"{noun}.{name}" for name in expected} == {text for text in texts if text.startswith(f"{noun}.")}
 
 
 def test_all_thirty_endpoints_are_there() -> None:
-    assert sum(len(names.split()) for names in OPERATIONS.values()) == 30
+    assert sum(len(names) for names in METHODS_OF.values()) == len(ENDPOINTS) == 30
 
 
 @pytest.mark.parametrize(("noun", "name"), METHODS)
@@ -87,18 +86,14 @@ def test_every_public_method_is_described_with_its_place_in_the_guide(noun: str,
     described = inspect.getdoc(getattr(NOUNS[noun], name)) or ""
 
     assert described
-    if name in OPERATIONS.get(noun, "").split():
+    if name in METHODS_OF.get(noun, ()):
         assert '(guide, "' in described
 
 
 def test_every_module_has_a_test_file() -> None:
     modules = {path.stem.lstrip("_") for path in SOURCE.glob("*.py")} - {"init__"}
 
-    assert {name for name in modules if not (TESTS / f"test_{name}.py").exists()} <= {
-        "watch",
-        "backup_watch",
-        "sockets",
-    }  # by way of the feed, the backups and the transport
+    assert {name for name in modules if not (TESTS / f"test_{name}.py").exists()} == set()
 
 
 @pytest.mark.parametrize("module", [package, models])

@@ -21,7 +21,7 @@ from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnection
 
 from stacks_pulumi import errors
 from stacks_pulumi._clock import SYSTEM_CLOCK
-from stacks_pulumi.api import _sockets, _transport
+from stacks_pulumi.api import _transport
 from stacks_pulumi.api._transport import Transport
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import KEY, POOL, TRANSPORT_URL, a_call
@@ -227,7 +227,7 @@ def test_the_time_of_one_call_does_not_end_the_next_one_on_the_same_connection(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     socket_clock = FakeClock()
-    monkeypatch.setattr(_sockets, "time", SimpleNamespace(monotonic=socket_clock.now))
+    monkeypatch.setattr(_transport, "time", SimpleNamespace(monotonic=socket_clock.now))
     transport = Transport(server, KEY, SYSTEM_CLOCK)
     transport(a_call(poll=True))
     socket_clock.advance(3600)

@@ -11,7 +11,7 @@ import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi._clock import SYSTEM_CLOCK
-from stacks_pulumi.api import _sockets, _transport
+from stacks_pulumi.api import _transport
 from stacks_pulumi.api._transport import Transport
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import KEY, TRANSPORT_URL, a_call
@@ -41,7 +41,7 @@ def stepping(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], SteppingClock
 
     def use(step: float) -> SteppingClock:
         clock = SteppingClock(step)
-        monkeypatch.setattr(_sockets, "time", clock)
+        monkeypatch.setattr(_transport, "time", clock)
         return clock
 
     return use
@@ -105,7 +105,7 @@ def test_a_slow_answer_times_out(
 def test_an_answer_that_halts_times_out_with_the_call(
     parts: tuple[bytes, ...], stepping: Callable[[float], SteppingClock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sockets, "_READ_SECONDS", 3600.0)
+    monkeypatch.setattr(_transport, "_READ_SECONDS", 3600.0)
     # In the second read, which gets no data, a hundredth of the time is left.
     clock = stepping(_transport._POLL_SECONDS * 0.495)
 
@@ -121,7 +121,7 @@ def test_an_answer_that_halts_times_out_with_the_call(
 def test_silence_times_out_before_the_timeout_of_the_call(
     stepping: Callable[[float], SteppingClock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sockets, "_READ_SECONDS", 0.2)
+    monkeypatch.setattr(_transport, "_READ_SECONDS", 0.2)
     monkeypatch.setattr(_transport, "_WHOLE_SECONDS", 3600.0)
 
     with trickling(stepping(0), START) as url, pytest.raises(errors.ConnectionFailedError, match="in time"):

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from stacks_pulumi._clock import SystemClock
 from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.cli import main
-from stacks_pulumi.commands import logs
-from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.emulator.routes import containers as routes
+from stacks_pulumi.commands import container
+from stacks_pulumi.emulator import Emulator, contents
 from stacks_pulumi.errors import ConnectionFailedError, ServerError, StacksError
 
 
@@ -26,7 +25,7 @@ def test_a_log_that_grows_is_shown_whole_and_once(log: list[int], window: int, a
     at = min(at, len(lines))
     before, now = lines[:at][-window:], lines[-window:]
 
-    added = logs.new_lines(before, now)
+    added = container.new_lines(before, now)
 
     if len(lines) - at >= window and before:
         # It grew by as much as is shown, so lines may be missing.
@@ -49,7 +48,7 @@ def test_a_log_that_grows_is_shown_whole_and_once(log: list[int], window: int, a
 def test_the_longest_overlap_is_the_same_lines(
     before: list[str], now: list[str], added: list[str] | None
 ) -> None:
-    assert logs.new_lines(before, now) == added
+    assert container.new_lines(before, now) == added
 
 
 class Interrupted:
@@ -68,7 +67,7 @@ class Interrupted:
 def log(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines of every log, which the test writes."""
     lines = ["one", "two"]
-    monkeypatch.setattr(routes, "_log_lines", lambda container: lines)
+    monkeypatch.setattr(contents, "_log_lines", lambda container: lines)
     return lines
 
 
@@ -157,7 +156,7 @@ def test_a_terminal_gets_colours_and_nothing_else_that_steers_it(monkeypatch: py
     line = "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2J a\tb"
     for out in (shown, piped):
         monkeypatch.setattr(sys, "stdout", out)
-        logs._write([line])
+        container._write([line])
 
     assert shown.getvalue() == "\x1b[31mred\x1b[0m \ufffd]0;title\ufffd \ufffd[2J a\tb\n"
     assert piped.getvalue() == f"{line}\n"

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.documents import InputError
 from stacks_pulumi.cost.report import Line, Report, item
 from stacks_pulumi.pricing.money import Change, Price
 from tests.support import previews
@@ -342,6 +342,7 @@ def test_an_empty_stack_costs_nothing() -> None:
         b'{"config": {}, "duration": 299430}',
         export(),
         b'{"version":3,"deployment":{}}',
+        b'{"version":3,"deployment":null}',
     ):
         assert report_of(document).planned == dollars(0)
         assert not report_of(document).incomplete

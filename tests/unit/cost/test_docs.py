@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.commands.cost import add_arguments
-from stacks_pulumi.cost.render.shared_text import CostResult, result_of
+from stacks_pulumi.cost.result import CostResult, result_of
 from tests.support.previews import preview, step, web
 
 PAGE = (Path(__file__).parents[3] / "docs" / "cost.md").read_text(encoding="utf-8")
@@ -28,14 +28,13 @@ def test_every_option_is_described(option: str) -> None:
 
 def test_every_field_of_the_json_is_described() -> None:
     import datetime
-    import json
 
     from stacks_pulumi.cost.build import report_of
-    from stacks_pulumi.cost.month import rest_of_month
-    from stacks_pulumi.cost.render.json_report import document
+    from stacks_pulumi.cost.report import rest_of_month
+    from stacks_pulumi.cost.result import document_of
 
     rest = rest_of_month(datetime.datetime(2026, 6, 1, tzinfo=datetime.timezone.utc))
-    data = json.loads(document(CostResult(report_of(preview(step("create", "web", None, web()))), (), rest)))
+    data = document_of(CostResult(report_of(preview(step("create", "web", None, web()))), (), rest)).data
 
     table = PAGE[PAGE.index("## JSON") :]
     for field in (*data, *data["resources"][0]):

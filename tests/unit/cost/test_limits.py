@@ -6,8 +6,7 @@ from typing import get_args
 import pytest
 
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.limits import CostLimit, Measure, judge
-from stacks_pulumi.cost.report import Report
+from stacks_pulumi.cost.report import CostLimit, Measure, Report, judge
 from tests.support.previews import UNKNOWN, preview, step, web
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacks_pulumi.cost.month import rest_of_month
+from stacks_pulumi.cost.report import rest_of_month
 from stacks_pulumi.pricing.money import Change, Price
 
 UTC = datetime.timezone.utc

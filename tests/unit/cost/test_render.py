@@ -13,13 +13,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.limits import CostLimit, judge
-from stacks_pulumi.cost.month import rest_of_month
-from stacks_pulumi.cost.render.json_report import document
-from stacks_pulumi.cost.render.junit import junit
-from stacks_pulumi.cost.render.markdown import LIMIT, markdown, marker
-from stacks_pulumi.cost.render.shared_text import CostResult
-from stacks_pulumi.cost.render.table import plain, rich_text
+from stacks_pulumi.cost.report import CostLimit, judge, rest_of_month
+from stacks_pulumi.cost.result import CostResult, document_of
+from stacks_pulumi.reports import writers as in_text
+from stacks_pulumi.reports.writers import LIMIT, as_json, as_junit, comment, marker
 from tests.support import previews
 from tests.support.previews import BUCKET, UNKNOWN, events, preview, step, web
 
@@ -37,6 +34,26 @@ NOON = datetime.datetime(2026, 6, 16, tzinfo=datetime.timezone.utc)
 def result(*limits: CostLimit, data: bytes | None = None, strict: bool = False) -> CostResult:
     report = report_of(data or events(*STEPS, policies=(HARD,), errors=("preview failed",)))
     return CostResult(report, judge(report, limits), rest_of_month(NOON), strict)
+
+
+def plain(result: CostResult) -> str:
+    return in_text.plain(document_of(result))
+
+
+def rich_text(result: CostResult, *, width: int, color: bool) -> str | None:
+    return in_text.rich_text(document_of(result), width=width, color=color)
+
+
+def document(result: CostResult) -> str:
+    return as_json(document_of(result).data)
+
+
+def markdown(result: CostResult, name: str = "default") -> str:
+    return comment(document_of(result), name)
+
+
+def junit(result: CostResult) -> str:
+    return as_junit(document_of(result), "stacks-pulumi cost")
 
 
 def html(text: str) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.cli import main
-from stacks_pulumi.cost.documents import InputError
+from stacks_pulumi.cost.live import Entry, Snapshot, compare, read_snapshot, write_snapshot
 from stacks_pulumi.cost.report import Item
-from stacks_pulumi.cost.snapshot import Entry, Snapshot, compare, read_snapshot, write_snapshot
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.money import Price
 

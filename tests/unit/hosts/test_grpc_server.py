@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import stacks_pulumi
-from stacks_pulumi.hosts.plugin.grpc_server import engine_address
+from stacks_pulumi.hosts.plugin.servicer import engine_address
 
 
 @pytest.mark.parametrize(

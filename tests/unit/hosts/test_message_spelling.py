@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stacks_pulumi.hosts.plugin.message_spelling import in_camel_case
+from stacks_pulumi.hosts.plugin.wire import in_camel_case
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks_pulumi import catalog
-from stacks_pulumi.pricing.money import Price
-from stacks_pulumi.pricing.prices import describe, price
-from stacks_pulumi.pricing.values import UNKNOWN, Unknown
+from stacks_pulumi.pricing.money import Price, describe, price
+from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 
 templates = st.sampled_from(list(catalog.TEMPLATES))
 plans = st.sampled_from([None, *catalog.PLANS])

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import provider_for
-from stacks_pulumi.pricing import tokens
-from stacks_pulumi.pricing.recognition import UNRECOGNISED, kind_of, snake_case
-from stacks_pulumi.pricing.values import UNKNOWN
+from stacks_pulumi.pricing import recognition as tokens
+from stacks_pulumi.pricing.recognition import UNKNOWN, UNRECOGNISED, kind_of, snake_case
 
 SENTINEL = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 

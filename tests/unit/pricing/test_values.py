@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.pricing.values import UNKNOWN, boolean, is_unknown, text, whole
+from stacks_pulumi.pricing.recognition import UNKNOWN, boolean, is_unknown, known, text, whole
 from tests.support import previews
 
 CIPHERTEXT = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:abc"}
@@ -12,7 +12,7 @@ CIPHERTEXT = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44
 
 @pytest.mark.parametrize("value", [previews.UNKNOWN, previews.SECRET, CIPHERTEXT, UNKNOWN])
 def test_secret_and_unknown_values_are_unknown(value: Any) -> None:
-    assert is_unknown(value)
+    assert known(value) is UNKNOWN
     assert text({"plan": value}, "plan") is UNKNOWN
     assert whole({"tier": value}, "tier") is UNKNOWN
     assert boolean({"on": value}, "on") is UNKNOWN
@@ -20,6 +20,18 @@ def test_secret_and_unknown_values_are_unknown(value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["", "basic", 0, 1.0, False, {}, {"a": 1}, []])
 def test_a_value_is_known(value: Any) -> None:
+    assert not is_unknown(value)
+    assert known(value) == value
+
+
+@pytest.mark.parametrize("value", [["a", previews.UNKNOWN], {"a": {"b": [previews.UNKNOWN]}}])
+def test_a_value_is_unknown_if_a_part_of_it_is(value: Any) -> None:
+    assert is_unknown(value)
+    assert known(value) is UNKNOWN
+
+
+@pytest.mark.parametrize("value", [previews.SECRET, CIPHERTEXT])
+def test_a_hidden_value_exists(value: Any) -> None:
     assert not is_unknown(value)
 
 

@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 
 from stacks_pulumi.api import models
 from stacks_pulumi.emulator import Emulator, access
-from stacks_pulumi.emulator.refusals import Refusal
+from stacks_pulumi.emulator.answers import Refusal
 from stacks_pulumi.errors import BadRequestError, NotFoundError, ServerError, StacksError
-from stacks_pulumi.resources._allowed_ip_list import AllowedIpCreation, AllowedIpList
-from stacks_pulumi.resources._created_containers import CreatedContainers
 from stacks_pulumi.resources._creation import InitFailedError
-from stacks_pulumi.resources._ownership import OWNERSHIP
-from stacks_pulumi.resources._reads import Reads
+from stacks_pulumi.resources._identity import OWNERSHIP
+from stacks_pulumi.resources._session import CreatedContainers, Reads
+from stacks_pulumi.resources.allowed_ip import AllowedIpCreation, AllowedIpList
 from tests.support.accounts import addresses, running
 from tests.support.clock import FakeClock
 

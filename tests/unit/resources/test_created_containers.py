@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stacks_pulumi.api.models import AllowedIp, Container, ExternalAccess, Listing
-from stacks_pulumi.resources._created_containers import CreatedContainers
+from stacks_pulumi.resources._session import CreatedContainers
 
 WEB = "usr-1-web"
 MINE = "203.0.113.45"

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stacks_pulumi.resources._expected_connections import GRACE, ExpectedConnections
-from stacks_pulumi.resources._restarts import PATIENCE, Restarts
+from stacks_pulumi.resources._restarts import GRACE, PATIENCE, ExpectedConnections, Restarts
 from tests.support.clock import FakeClock
 
 SIBLINGS = {"to-sql": "sql", "to-cache": "cache"}

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacks_pulumi._urn import name_of, stack_and_project
+from stacks_pulumi._identifiers import name_of, stack_and_project
 from stacks_pulumi.config import check_name_pattern
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.resources._checks import container_name
+from stacks_pulumi.resources._fields import container_name
 from stacks_pulumi.resources._naming import (
     DEFAULT_NAME,
     NAME_PATTERN,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stacks_pulumi.resources._ownership import Owner, Ownership
+from stacks_pulumi.resources._identity import Owner, Ownership
 
 ONE, TWO = "urn:pulumi:dev::tests::stacks:Container::one", "urn:pulumi:dev::tests::stacks:Container::two"
 WEB = ("Container", "usr-1-web")

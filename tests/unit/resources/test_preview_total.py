@@ -9,8 +9,9 @@ from typing import Any, cast
 import pulumi
 import pytest
 
-from stacks_pulumi.resources import _preview_total, _state_export
-from stacks_pulumi.resources._state_export import Declared, past_price
+from stacks_pulumi._pulumi_cli import StoredResource
+from stacks_pulumi.resources import _preview_total
+from stacks_pulumi.resources._preview_total import Declared, past_price
 
 
 class Price:
@@ -63,8 +64,9 @@ def row(id_: Any = None, *, is_lookup: bool = False) -> Declared:
     return Declared(WEB, id_, 4.0, is_lookup)
 
 
-def in_state(urn: str = OTHER, price: Any = 4.0, type_: str = CONTAINER, **rest: Any) -> dict[str, Any]:
-    return {"urn": urn, "id": "usr-1-web", "type": type_, "outputs": {"monthly_price_usd": price}, **rest}
+def in_state(urn: str = OTHER, price: Any = 4.0, type_: str = CONTAINER, **rest: Any) -> StoredResource:
+    row = {"urn": urn, "id": "usr-1-web", "type": type_, "outputs": {"monthly_price_usd": price}, **rest}
+    return StoredResource(**row)
 
 
 @pytest.mark.parametrize(
@@ -83,13 +85,13 @@ def in_state(urn: str = OTHER, price: Any = 4.0, type_: str = CONTAINER, **rest:
     ],
 )
 def test_the_past_price_is_that_of_the_containers_in_the_state(
-    state: list[dict[str, Any]], past: float | None
+    state: list[StoredResource], past: float | None
 ) -> None:
     assert past_price(state, [row()]) == past
 
 
 @pytest.mark.parametrize("state", [[], [in_state(WEB, id="another")]])
-def test_a_state_of_another_backend_is_not_used(state: list[dict[str, Any]]) -> None:
+def test_a_state_of_another_backend_is_not_used(state: list[StoredResource]) -> None:
     assert past_price(state, [row("usr-1-web")]) is None
     assert past_price([in_state(WEB)], [row("usr-1-web")]) == 4
 
@@ -105,5 +107,5 @@ def test_a_state_that_cannot_be_read_leaves_the_change_out(
         (tmp_path / "pulumi").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert _state_export._export("organization/shop/dev") is None
+    assert _preview_total._export("organization/shop/dev") is None
     assert _preview_total._change(4.0, None, [row()]) == ""

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from stacks_pulumi._clock import SYSTEM_CLOCK
-from stacks_pulumi.resources._reads import MAX_AGE, Reads
+from stacks_pulumi.resources._session import MAX_AGE, Reads
 from tests.support.clock import FakeClock
 from tests.support.host import in_parallel
 

@@ -7,7 +7,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from stacks_pulumi.resources import _parent, _references
+from stacks_pulumi.resources import _resource as _parent
+from stacks_pulumi.resources import _resource as _references
 
 
 class Web(pulumi.CustomResource):

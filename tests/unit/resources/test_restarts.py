@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.resources._expected_connections import GRACE
-from stacks_pulumi.resources._restarts import PATIENCE, Restarts
+from stacks_pulumi.resources._restarts import GRACE, PATIENCE, Restarts
 from tests.support.clock import FakeClock
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi.api._lenient import unwrap
+from stacks_pulumi.api._bodies import unwrap
 from tools.acceptance.api import Answer
 from tools.acceptance.contract import contract
 from tools.acceptance.run import COMPUTE, Run, id_of

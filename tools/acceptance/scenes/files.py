@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stacks_pulumi.api._lenient import text_of, unwrap
+from stacks_pulumi.api._bodies import text_of, unwrap
 from tools.acceptance.api import Answer
 from tools.acceptance.contract import contract
 from tools.acceptance.run import Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi.api._lenient import items
+from stacks_pulumi.api._bodies import items
 from stacks_pulumi.api.models import VpnClient
 from tools.acceptance.api import Answer
 from tools.acceptance.run import LASTING, Run, id_of

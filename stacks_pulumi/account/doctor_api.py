@@ -1,0 +1,338 @@
+"""
+What does the API show about the key: is it accepted, and what are its account, its scopes and its limits?
+
+The checks send one list of the containers, and with `--probe-scopes` up to three requests that are always refused.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import urllib.request
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from stacks_pulumi import config
+from stacks_pulumi._identifiers import account_of
+from stacks_pulumi._pulumi_cli import PulumiError
+from stacks_pulumi.account.doctor_facts import (
+    KEYS_PAGE,
+    Diagnosis,
+    Facts,
+    Owned,
+    doctor_command,
+    ok,
+    problem,
+    set_command,
+    set_key_command,
+    unknown,
+    unset_command,
+    warning,
+)
+from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings
+from stacks_pulumi.cost.live import item_of
+from stacks_pulumi.endpoints import SCOPES
+from stacks_pulumi.errors import (
+    ApiError,
+    ConnectionFailedError,
+    InvalidApiKeyError,
+    MissingScopeError,
+    PaymentRequiredError,
+    RateLimitedError,
+    ServerError,
+    StacksError,
+)
+from stacks_pulumi.pricing.money import total
+
+if TYPE_CHECKING:
+    from stacks_pulumi.api.models import Container
+
+__all__ = ["account", "api", "cap", "clock", "rate_limit", "scopes"]
+
+_NOT_ASKED: Final = "the API was not asked: see the lines about the stack and its settings"
+_PATH: Final = "/api/v1"
+_PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+_CLOCK_SECONDS: Final = 120.0
+"""Seconds up to which a wrong clock causes no problem."""
+
+_READ, _CREATE, _MANAGE, _DELETE = SCOPES
+_USES: Final = {
+    _READ: "every operation",
+    _CREATE: "new containers",
+    _MANAGE: "external access, rules, connections, backups, VPN clients, start and stop",
+    _DELETE: "`pulumi destroy` and replacements",
+}
+
+
+def api(facts: Facts) -> Iterator[Diagnosis]:
+    """Check that the API answers at the base URL, and that it accepts the key."""
+    seen, settings = facts.look, facts.settings
+    if seen is None or not isinstance(settings, AccountSettings):
+        yield unknown("api", _NOT_ASKED)
+        return
+    error = seen.error
+    if error is None or isinstance(error, MissingScopeError):
+        listed = seen.containers
+        count = "" if listed is None else f"; {len(listed)} containers"
+        yield ok("api", f"{settings.base_url} accepts the key{count}")
+    elif isinstance(error, InvalidApiKeyError):
+        _, source = facts.given("apiKey")
+        yield problem(
+            "api",
+            f"{settings.base_url} does not accept the key (401): it is wrong, or it was revoked. Make another in "
+            f"{KEYS_PAGE}",
+            set_key_command(facts, source),
+        )
+    elif isinstance(error, RateLimitedError):
+        yield ok("api", f"{settings.base_url} answers (429)")
+    elif isinstance(error, ConnectionFailedError):
+        yield problem(
+            "api",
+            f"no answer from {settings.base_url}{_through(facts, settings)} ({_reason(error)})",
+            _to_connect(facts, settings),
+        )
+    elif isinstance(error, ServerError):
+        yield problem("api", error.message, "try again later; https://status.stackshosting.cloud")
+    elif isinstance(error, PaymentRequiredError):
+        yield problem("api", error.message, "add a payment method in the STACKS dashboard")
+    elif isinstance(error, ApiError) and error.status not in {404, 405}:
+        # The API always sends a JSON body; a proxy or a firewall may not.
+        fix = "correct what the message names" if error.body else _to_find(facts, settings.base_url)
+        yield problem("api", error.message, fix)
+    else:
+        # The answer comes from another server, or from another path of this one: a 404, a redirect or a web page.
+        wrong, reason = f"the API is not at {settings.base_url}", _reason(error)
+        text = reason if reason.startswith(wrong) else f"{wrong}{_through(facts, settings)}: {reason}"
+        yield problem("api", text, _to_find(facts, settings.base_url))
+
+
+def _set_again(facts: Facts) -> str:
+    return set_key_command(facts, facts.given("apiKey")[1])
+
+
+def _reason(error: StacksError) -> str:
+    """Return the reason in a message: `list containers: REASON; nothing was sent; check ...`."""
+    return error.reason.partition(": ")[2]
+
+
+def _proxy(facts: Facts, settings: AccountSettings) -> str | None:
+    """Return the name of the variable with the proxy that the provider uses, if there is one."""
+    parts = urlsplit(settings.base_url)
+    # `http://` is only for an emulator, for which proxies are ignored.
+    if parts.scheme != "https" or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return next((name for name in _PROXIES if facts.environ.get(name, "").strip()), None)
+
+
+def _through(facts: Facts, settings: AccountSettings) -> str:
+    name = _proxy(facts, settings)
+    return "" if name is None else f" through the proxy of the variable {name}"
+
+
+def _to_connect(facts: Facts, settings: AccountSettings) -> str:
+    proxy = _proxy(facts, settings)
+    if proxy is not None:
+        return f"correct the variable {proxy}, or remove the proxy: unset {proxy}"
+    url = settings.base_url
+    if url == DEFAULT_BASE_URL:
+        return "check the network of this machine; https://status.stackshosting.cloud"
+    parts = urlsplit(url)
+    if parts.scheme == "http" and config.is_loopback(parts.hostname or ""):
+        return f"stacks-pulumi emulator --port {parts.port or 80}"
+    return f"check the network; if the base URL is wrong: {_to_find(facts, url)}"
+
+
+def _to_find(facts: Facts, url: str) -> str:
+    value, source = facts.given("baseUrl")
+    if value is None:
+        proxy = next((name for name in _PROXIES if facts.environ.get(name, "").strip()), None)
+        return (
+            "check the network of this machine: another server answers there"
+            if proxy is None
+            else f"unset {proxy}"
+        )
+    better = _with_version(url)
+    if better is None:
+        return unset_command(facts, source)
+    return set_command(facts, "baseUrl", source, better)
+
+
+def _with_version(url: str) -> str | None:
+    """Return the base URL with the API's path; `None` if it already has that path."""
+    if url.endswith(_PATH):
+        return None
+    before, path, _ = url.partition(f"{_PATH}/")
+    return f"{before}{_PATH}" if path else f"{url.removesuffix('/api')}{_PATH}"
+
+
+def account(facts: Facts) -> Iterator[Diagnosis]:
+    """Check that the key belongs to the account that the stack's containers are in."""
+    seen, settings, owned = facts.look, facts.settings, facts.owned
+    if isinstance(owned, PulumiError):
+        yield unknown("account", f"the stack's state was not read: {owned.message}")
+        return
+    if not owned:
+        yield ok("account", "the stack has no resources in the account of its key: any account will do")
+        return
+    if seen is None or seen.containers is None or not isinstance(settings, AccountSettings):
+        yield unknown("account", "the containers of the key's account were not listed: see the lines above")
+        return
+    theirs, ours = {account_of(one.id) for one in owned}, {account_of(one.id) for one in seen.containers}
+    mine = settings.fingerprint
+    if theirs & ours or any((one.origin or "").startswith(f"{mine}-") for one in owned):
+        yield ok("account", f"the key is of the account of the stack's {len(owned)} resources")
+    elif ours:
+        yield problem(
+            "account",
+            f"the stack's resources are in the account {min(theirs)}, and the key is of {min(ours)}: set a key of "
+            f"{min(theirs)}",
+            _set_again(facts),
+        )
+    elif any(one.origin is not None for one in owned):
+        yield problem(
+            "account",
+            f"the stack has {len(owned)} resources, made with another key, and the account of this key is empty: set a "
+            f"key of {min(theirs)}; if all of it was deleted, remove the resources with `pulumi state delete`",
+            _set_again(facts),
+        )
+    else:
+        yield unknown(
+            "account", "the account of the key has no containers, so it cannot be compared with the state"
+        )
+
+
+def scopes(facts: Facts) -> Iterator[Diagnosis]:
+    """Check the key's scopes, as far as they are known, against what the stack needs."""
+    if facts.look is None:
+        yield unknown("scopes", _NOT_ASKED)
+        return
+    known, needed = facts.scopes, _needed(facts)
+    another = f"make another in {KEYS_PAGE}, and then: {_set_again(facts)}"
+    for scope, why in needed.items():
+        if scope in known.lacking:
+            finding = f"the key lacks {scope}, which is needed for {why}"
+            # Without it an `up` can still create and update resources.
+            yield (warning if scope == _DELETE else problem)("scopes", finding, another)
+    spare = [scope for scope in _USES if scope in known.lacking and scope not in needed]
+    for scope in spare:
+        yield warning("scopes", f"the key lacks {scope}, which is for {_USES[scope]}", another)
+    unsure = [scope for scope in _USES if scope not in known.held | known.lacking]
+    if unsure and facts.look.error is not None:
+        yield unknown("scopes", f"unknown, as the containers could not be listed: {', '.join(unsure)}")
+    elif unsure:
+        yield unknown(
+            "scopes",
+            f"{_listed(known.held)}; unknown, because reading does not show them: {', '.join(unsure)}. --probe-scopes "
+            "asks with requests that are always refused and change nothing",
+            doctor_command(facts, "--probe-scopes"),
+        )
+    elif not known.lacking:
+        yield ok("scopes", _listed(known.held))
+
+
+def _listed(held: frozenset[str]) -> str:
+    return f"the key has {', '.join(scope for scope in _USES if scope in held) or 'no scope that is known'}"
+
+
+def _needed(facts: Facts) -> dict[str, str]:
+    """Return for each scope that the stack needs what it needs it for."""
+    owned: tuple[Owned, ...] = () if isinstance(facts.owned, PulumiError) else facts.owned
+    needed = {_READ: _USES[_READ], _CREATE: _USES[_CREATE]}
+    managed = [one for one in owned if one.kind != "Container" or one.external_access]
+    if managed:
+        kinds = sorted({one.kind for one in managed})
+        needed[_MANAGE] = f"the stack's {', '.join(kinds)} resources"
+    if owned:
+        needed[_DELETE] = _USES[_DELETE]
+    return needed
+
+
+def cap(facts: Facts) -> Iterator[Diagnosis]:
+    """Report the key's spending cap, as far as a refused request has shown it."""
+    settings = facts.settings
+    if not isinstance(settings, AccountSettings) or settings.api_key is None:
+        yield unknown("cap", _NOT_ASKED)
+        return
+    raise_it = (
+        f"raise the key's cap in {KEYS_PAGE}, choose cheaper plans, or wait for the first of the month (UTC)"
+    )
+    told = facts.scopes.cap if facts.look is not None else None
+    if told is not None:
+        yield problem(
+            "cap",
+            f"the key's spending cap is reached: {_money(told.spending_cap, told.amount_spent)}",
+            raise_it,
+        )
+        return
+    text = "the API shows a key's cap only when it refuses a create"
+    listed = None if facts.look is None else facts.look.containers
+    yield unknown(
+        "cap", text if listed is None else f"{text}. {_created_since_the_first(listed, facts.clock.wall())}"
+    )
+
+
+def _created_since_the_first(listed: Iterable[Container], now: float) -> str:
+    """Describe the containers created this month: the cap counts those of its key, but the list shows no keys."""
+    month = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m")
+    created = [one for one in listed if (one.created_at or "").startswith(month)]
+    if not created:
+        return "No container of the account was created since the first"
+    noun = (
+        "container that any key has" if len(created) == 1 else f"{len(created)} containers that any key has"
+    )
+    costs = "costs" if len(created) == 1 else "cost"
+    return (
+        f"The {noun} created since the first {costs} {total(item_of(one).price for one in created)} a month"
+    )
+
+
+def _money(limit: float | None, spent: float | None) -> str:
+    if limit is None or spent is None:
+        return "the API does not say how high it is"
+    return f"${spent:.2f} of ${limit:.2f} a month are spent"
+
+
+def rate_limit(facts: Facts) -> Iterator[Diagnosis]:
+    """Report the key's rate limit, and whether it is used up."""
+    seen = facts.look
+    if seen is None:
+        yield unknown("rate-limit", _NOT_ASKED)
+        return
+    limit, left = seen.rates.limit, seen.rates.remaining
+    if isinstance(seen.error, RateLimitedError) or left == 0:
+        wait = getattr(seen.error, "retry_after", None) or seen.rates.left or math.nan
+        when = "" if math.isnan(wait) else f"; it opens in {wait:.0f} s"
+        yield warning(
+            "rate-limit",
+            f"the key's rate limit{'' if limit is None else f' of {limit} requests a minute'} is used up{when}",
+            f"use another key for the other programs ({KEYS_PAGE}); `pulumi up` waits",
+        )
+    elif limit is None or left is None:
+        yield unknown("rate-limit", "the answer has no X-RateLimit headers")
+    else:
+        yield ok("rate-limit", f"{limit} requests a minute, {left} left in this one")
+
+
+def clock(facts: Facts) -> Iterator[Diagnosis]:
+    """Compare this machine's clock with the API's."""
+    seen = facts.look
+    if seen is None:
+        yield unknown("clock", _NOT_ASKED)
+    elif seen.clock_ahead is None:
+        yield unknown("clock", "no answer of the API shows its time")
+    elif abs(seen.clock_ahead) > _CLOCK_SECONDS:
+        side = "ahead of" if seen.clock_ahead > 0 else "behind"
+        yield warning(
+            "clock",
+            f"this machine's clock is {_duration(abs(seen.clock_ahead))} {side} the API's",
+            "set it by the network: `sudo timedatectl set-ntp true` (Linux), System Settings, Date & Time (macOS)",
+        )
+    else:
+        yield ok("clock", "this machine's clock and the API's agree")
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,369 @@
+"""
+Which checks does `stacks-pulumi doctor` make, and what do they find in the stack's settings and in its preview?
+
+Each check is a function of the `Facts` that yields findings. None of them changes anything, on this machine or in the
+account. `doctor_api` has those that ask the API.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import yaml
+
+from stacks_pulumi import config
+from stacks_pulumi._pulumi_cli import PulumiError, PulumiTimeoutError, StackConfiguration
+from stacks_pulumi.account import doctor_api
+from stacks_pulumi.account.doctor_facts import (
+    KEYS_PAGE,
+    LONGEST_PREVIEW,
+    Diagnosis,
+    Facts,
+    doctor_command,
+    ok,
+    problem,
+    pulumi_command,
+    set_command,
+    set_key_command,
+    unknown,
+    unset_command,
+    warning,
+)
+from stacks_pulumi.api._bodies import scrub
+from stacks_pulumi.config import NAMESPACE
+from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.pricing.money import count
+
+__all__ = ["CHECKS", "Check", "diagnose"]
+
+_AUTONAMING: Final = "pulumi:autonaming"
+_OURS: Final = f"{NAMESPACE}:"
+_SET_BY_PROGRAMS: Final = "account"
+"""Settings that only an explicit provider has."""
+
+_LONGEST: Final = 400
+"""Characters of the engine's words that are shown: a policy has two sentences, and a line has to stay readable."""
+
+
+def stack(facts: Facts) -> Iterator[Diagnosis]:
+    """Check that there is a project with a stack, and that its configuration can be read."""
+    if facts.project_file is None:
+        yield unknown(
+            "stack",
+            f"there is no Pulumi.yaml in {facts.folder} or above it, so only the environment was checked",
+            "run this in the project's folder, or name it with -C",
+        )
+        return
+    yield from _runtime(facts)
+    configuration = facts.configuration
+    if isinstance(configuration, PulumiError):
+        yield from _unreadable(facts, f"its configuration cannot be read: {configuration.message}")
+    elif configuration.error:
+        yield from _unreadable(facts, f"its secrets cannot be decrypted: {configuration.error}")
+    else:
+        ours = sum(name.startswith(_OURS) for name in configuration.values)
+        named = facts.stack or "the selected stack"
+        yield ok("stack", f"{named} of {facts.project_file.parent}, {ours} settings of stacks-pulumi")
+
+
+def _runtime(facts: Facts) -> Iterator[Diagnosis]:
+    if facts.project and facts.runtime is None:
+        yield problem(
+            "stack",
+            f"{facts.project_file} names no runtime, so no program is run",
+            "write `runtime: python` into it",
+        )
+
+
+def _unreadable(facts: Facts, text: str) -> Iterator[Diagnosis]:
+    broken = list(_broken_files(facts))
+    for file, error in broken:
+        yield problem("stack", f"{file} is no valid YAML: {error}", f"correct {file}")
+    if not broken:
+        yield problem("stack", text, _to_read_stack(facts, text))
+
+
+def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
+    """Return the files of the project and its stacks that cannot be parsed; the engine does not name the file."""
+    folder = facts.folder if facts.project_file is None else facts.project_file.parent
+    for file in sorted(folder.glob("Pulumi*.yaml")):
+        try:
+            yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            yield file, " ".join(str(error).split())
+
+
+def _to_read_stack(facts: Facts, error: str) -> str:
+    if "`pulumi`" in error:
+        return "install it: https://www.pulumi.com/docs/iac/download-install/"
+    if "passphrase" in error:
+        return "export PULUMI_CONFIG_PASSPHRASE=..."
+    if "no stack selected" in error:
+        return pulumi_command(facts, "stack", "select", of_stack=False)
+    if "no stack named" in error:
+        return pulumi_command(facts, "stack", "ls", of_stack=False)
+    if "dial tcp" in error:
+        return "check the network, and the URL of the backend that `pulumi whoami -v` shows"
+    if "PULUMI_ACCESS_TOKEN" in error or "login" in error:
+        return "pulumi login"
+    return f"correct what the message names; `{pulumi_command(facts, 'config')}` shows it again"
+
+
+def settings(facts: Facts) -> Iterator[Diagnosis]:
+    """Check that each setting of stacks-pulumi is spelt correctly and has a valid value."""
+    if not isinstance(facts.configuration, StackConfiguration):
+        yield unknown("settings", "the stack's configuration was not read")
+        return
+    wrong = False
+    for name, value in sorted(facts.configured.values.items()):
+        if not name.startswith(_OURS):
+            continue
+        for finding in _setting(facts, name.removeprefix(_OURS), value):
+            wrong = True
+            yield finding
+    if not wrong:
+        yield ok("settings", "every setting of the stack is known and valid")
+
+
+def _setting(facts: Facts, name: str, value: str | None) -> Iterator[Diagnosis]:
+    full = f"{_OURS}{name}"
+    if name not in config.KEYS or name == _SET_BY_PROGRAMS:
+        yield _misspelt(facts, name, value)
+    elif name not in {"apiKey", "baseUrl"}:
+        try:
+            config.load({full: value}, {})
+        except ConfigError as error:
+            yield problem("settings", error.message, unset_command(facts, full))
+
+
+def _misspelt(facts: Facts, name: str, value: str | None) -> Diagnosis:
+    full = f"{_OURS}{name}"
+    by_lower = {key.lower(): key for key in config.KEYS if key != _SET_BY_PROGRAMS}
+    close = difflib.get_close_matches(name.lower().replace("_", "").replace("-", ""), by_lower, 1, 0.6)
+    remove = unset_command(facts, full)
+    if not close:
+        return warning("settings", f"unknown setting {full}: it has no effect", remove)
+    meant = f"{_OURS}{by_lower[close[0]]}"
+    text = f"unknown setting {full}: it has no effect; the setting is {meant}"
+    # The value may be a key.
+    words = ["--secret"] if meant.endswith("apiKey") or full in facts.configured.secrets else [value or "..."]
+    joint = ", and then: " if facts.is_in_project_file(full) else " && "
+    fix = f"{remove}{joint}{pulumi_command(facts, 'config', 'set', meant, *words)}"
+    try:
+        config.check_spelling(lambda key: "" if key == full else None)
+    except ConfigError:
+        # The provider itself refuses these spellings.
+        return problem("settings", text, fix)
+    return warning("settings", text, fix)
+
+
+def key(facts: Facts) -> Iterator[Diagnosis]:
+    """Check that there is an API key of the right form, and that it is not stored in plain text."""
+    value, source = facts.given("apiKey")
+    yield _no_key(facts) if value is None else _key(facts, value, source)
+    yield from _stored_key(facts)
+
+
+def _key(facts: Facts, value: str, source: str) -> Diagnosis:
+    try:
+        config.check_api_key(value)
+    except ConfigError as error:
+        return problem("key", error.reason, set_key_command(facts, source))
+    if not source.startswith(_OURS):
+        return ok("key", f"from the variable {source}")
+    also = ", which takes precedence over STACKS_API_KEY" if "STACKS_API_KEY" in facts.environ else ""
+    return ok("key", f"from the configuration ({source}){also}")
+
+
+def _no_key(facts: Facts) -> Diagnosis:
+    name = f"{_OURS}apiKey"
+    make = f"a key is made in {KEYS_PAGE}"
+    if facts.is_locked:
+        return unknown(
+            "key", "stacks:apiKey is set, and it cannot be decrypted: see the line about the stack"
+        )
+    if isinstance(facts.configuration, PulumiError) and facts.project_file is not None:
+        return unknown("key", "the stack's configuration was not read, and STACKS_API_KEY is not set")
+    if name in facts.configured.values and facts.environ.get("STACKS_API_KEY", "").strip():
+        text = "stacks:apiKey is empty, and it takes precedence over STACKS_API_KEY"
+        return problem("key", text, unset_command(facts, name))
+    if facts.elsewhere and not facts.owned:
+        # That is enough for a program whose resources all have explicit providers.
+        text = (
+            f"no API key is configured; the stack's {len(facts.elsewhere)} resources have explicit providers"
+        )
+        return warning("key", f"{text}; {make}", set_key_command(facts, name))
+    return problem("key", f"no API key is configured; {make}", set_key_command(facts, name))
+
+
+def _stored_key(facts: Facts) -> Iterator[Diagnosis]:
+    name = f"{_OURS}apiKey"
+    revoke = f"if the file was committed or shared, revoke the key first and make another ({KEYS_PAGE})"
+    if facts.in_project_file.get(name):
+        yield warning(
+            "key-storage",
+            f"an API key stands in plain text in {facts.project_file}; {revoke}",
+            f"delete {name} from the section `config` of {facts.project_file}, and then: "
+            f"{set_key_command(facts, name)}",
+        )
+    elif name in facts.configured.secrets:
+        yield ok("key-storage", "the API key is encrypted in the stack's configuration file")
+    elif facts.configured.values.get(name):
+        yield warning(
+            "key-storage",
+            f"the API key stands in plain text in the stack's configuration file; {revoke}",
+            set_key_command(facts, name),
+        )
+
+
+def base_url(facts: Facts) -> Iterator[Diagnosis]:
+    """Check that the key may be sent to the base URL."""
+    value, source = facts.given("baseUrl")
+    if value is None:
+        yield ok("base-url", f"{config.DEFAULT_BASE_URL} (the default)")
+        return
+    try:
+        url = config.check_base_url(value, allow_http=_allows_http(facts))
+    except ConfigError as error:
+        yield problem("base-url", error.message, _repaired(facts, value, source))
+        return
+    yield ok("base-url", f"{url} (from {source})")
+
+
+def _repaired(facts: Facts, value: str, source: str) -> str:
+    try:
+        parts = urlsplit(value)
+        netloc = parts.netloc.rpartition("@")[2]
+        better = config.check_base_url(f"https://{netloc}{parts.path}") if netloc else None
+    except (ConfigError, ValueError):
+        better = None
+    if better is not None:
+        return set_command(facts, "baseUrl", source, better)
+    return unset_command(facts, source)
+
+
+def _allows_http(facts: Facts) -> bool:
+    try:
+        return config.flag("allowHttp", facts.given("allowHttp")[0])
+    except ConfigError:
+        return False
+
+
+def adopt(facts: Facts) -> Iterator[Diagnosis]:
+    """Check that the stack does not adopt all existing objects."""
+    value = (facts.configured.values.get(f"{_OURS}adopt") or "never").strip()
+    if value == "if_matching":
+        yield warning(
+            "adopt",
+            "stacks:adopt is if_matching: each container with the right name, template and plan is taken over, "
+            "even if another stack owns it. Undo it once the stack has adopted what it should",
+            unset_command(facts, "stacks:adopt"),
+        )
+    elif isinstance(facts.configuration, StackConfiguration):
+        yield ok(
+            "adopt",
+            'stacks:adopt is never: an existing object is adopted only by a resource with adopt="if_matching"',
+        )
+    else:
+        yield unknown("adopt", "the stack's configuration was not read")
+
+
+def autonaming(facts: Facts) -> Iterator[Diagnosis]:
+    """Check that `pulumi:autonaming` is not set, because it does not name containers."""
+    if not isinstance(facts.configuration, StackConfiguration):
+        yield unknown("autonaming", "the stack's configuration was not read")
+    elif _AUTONAMING in facts.configured.values and facts.is_native:
+        yield ok("autonaming", "pulumi:autonaming names the containers of the native plugin")
+    elif _AUTONAMING in facts.configured.values:
+        yield warning(
+            "autonaming",
+            "pulumi:autonaming does not name containers in Python programs, and a pattern without a random part makes "
+            "the engine delete each resource before it creates the replacement. stacks:namePattern shapes the names "
+            "of containers",
+            unset_command(facts, _AUTONAMING),
+        )
+    else:
+        pattern, _ = facts.given("namePattern")
+        shaped = "" if pattern is None else f", shaped by stacks:namePattern ({pattern})"
+        yield ok(
+            "autonaming",
+            f"pulumi:autonaming is not set: a container's default name is its resource's name{shaped}",
+        )
+
+
+def preview(facts: Facts) -> Iterator[Diagnosis]:
+    """Ask the engine whether an `up` can start: only a preview, which runs the program, uses all that an `up` needs."""
+    if facts.project_file is None:
+        yield unknown("preview", "there is no project whose program could be run")
+        return
+    if isinstance(facts.configuration, PulumiError) or facts.configuration.error:
+        yield unknown("preview", "the program was not run: see the line about the stack")
+        return
+    packs = [word for pack in facts.packs for word in ("--policy-pack", str(pack))]
+    by_hand = pulumi_command(facts, "preview", *packs)
+    removed = sorted(name for name in facts.environ if name.startswith("STACKS_"))
+    without = f", without {', '.join(removed)}" if removed else ""
+    try:
+        facts.pulumi.preview(facts.packs, facts.preview_seconds)
+    except PulumiTimeoutError:
+        more = doctor_command(
+            facts, "--timeout", f"{min(facts.preview_seconds * 5, LONGEST_PREVIEW):.0f}", *packs
+        )
+        yield unknown(
+            "preview",
+            f"`pulumi preview` runs the program{without}, and did not end within {facts.preview_seconds:g} s",
+            f"give it more time: {more}; see what it waits for: {by_hand}",
+        )
+    except PulumiError as error:
+        in_stack = (
+            f"; set in the stack's configuration what it needs of {', '.join(removed)}" if removed else ""
+        )
+        yield problem(
+            "preview",
+            f"`pulumi preview` runs the program{without}, and fails: {scrub(error.message, _LONGEST)}",
+            f"correct what the message names; `{by_hand}` shows all of it{in_stack}",
+        )
+    else:
+        started = f", and starts {count(len(facts.packs), 'policy pack')}" if facts.packs else ""
+        yield ok("preview", f"`pulumi preview` runs the program{without}{started}, and succeeds")
+
+
+Check = Callable[[Facts], Iterator[Diagnosis]]
+
+CHECKS: Final[dict[str, Check]] = {
+    "stack": stack,
+    "settings": settings,
+    "key": key,
+    "base-url": base_url,
+    "adopt": adopt,
+    "autonaming": autonaming,
+    "api": doctor_api.api,
+    "account": doctor_api.account,
+    "scopes": doctor_api.scopes,
+    "cap": doctor_api.cap,
+    "rate-limit": doctor_api.rate_limit,
+    "clock": doctor_api.clock,
+    "preview": preview,
+}
+"""All checks in the order of the report: a check comes after those on which it depends, and the slowest is the last."""
+
+
+def diagnose(facts: Facts) -> Iterator[Diagnosis]:
+    """Run every check. If a check itself fails, its level is `unknown`. No line shows a key."""
+    for name, check in CHECKS.items():
+        try:
+            yield from map(_without_keys, check(facts))
+        except Exception as error:  # noqa: BLE001  (a fault in one check must not hide what the others find)
+            text = f"the check failed ({type(error).__name__}: {error}): please report it"
+            yield _without_keys(unknown(name, text))
+
+
+def _without_keys(finding: Diagnosis) -> Diagnosis:
+    return dataclasses.replace(
+        finding, text=config.without_keys(finding.text), fix=config.without_keys(finding.fix)
+    )

@@ -1,0 +1,364 @@
+"""
+What do the doctor's checks look at, and how is a finding with its fix written?
+
+Each fact is determined once, when a check first needs it. A fix is a command for the shell in which `doctor` ran, or a
+sentence where no command helps.
+"""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from stacks_pulumi import config
+from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi._pulumi_cli import (
+    Pulumi,
+    PulumiError,
+    StackConfiguration,
+    StoredResource,
+    find_project,
+    read_project,
+)
+from stacks_pulumi.config import DEFAULT_BASE_URL, NAMESPACE, AccountSettings
+from stacks_pulumi.endpoints import Scope
+from stacks_pulumi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stacks_pulumi.api.probe import Look, Scopes
+
+__all__ = [
+    "KEYS_PAGE",
+    "LEVELS",
+    "LONGEST_PREVIEW",
+    "Diagnosis",
+    "Facts",
+    "Level",
+    "Owned",
+    "doctor_command",
+    "ok",
+    "problem",
+    "pulumi_command",
+    "set_command",
+    "set_key_command",
+    "unknown",
+    "unset_command",
+    "warning",
+]
+
+KEYS_PAGE: Final = "the STACKS dashboard, Account Settings, API Keys"
+
+LONGEST_PREVIEW: Final = 3600
+"""Seconds that a preview may be given at most."""
+
+Level = Literal["ok", "warning", "problem", "unknown"]
+
+LEVELS: Final[tuple[Level, ...]] = ("problem", "warning", "unknown", "ok")
+"""All levels, the most urgent first. A `problem` prevents an `up`; `unknown` means that the check was impossible."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """
+    One line of the report.
+
+    Attributes:
+        check: What was checked, in one word.
+        level: The severity.
+        text: The result in one sentence.
+        fix: The command or the step that fixes it; empty if there is nothing to fix.
+    """
+
+    check: str
+    level: Level
+    text: str
+    fix: str = ""
+
+
+def ok(check: str, text: str) -> Diagnosis:
+    """Return a finding about something that is in order."""
+    return Diagnosis(check, "ok", text)
+
+
+def warning(check: str, text: str, fix: str) -> Diagnosis:
+    """Return a finding about something that needs attention but does not prevent an `up`."""
+    return Diagnosis(check, "warning", text, fix)
+
+
+def problem(check: str, text: str, fix: str) -> Diagnosis:
+    """Return a finding about something that prevents an `up`."""
+    return Diagnosis(check, "problem", text, fix)
+
+
+def unknown(check: str, text: str, fix: str = "") -> Diagnosis:
+    """Return a finding about something that could not be checked."""
+    return Diagnosis(check, "unknown", text, fix)
+
+
+@dataclass(frozen=True)
+class Owned:
+    """
+    A STACKS resource in the stack's state.
+
+    Attributes:
+        kind: `Container`, `Connection` ...
+        id: Its id, which begins with its account.
+        origin: The key's fingerprint and a random number; `None` in states of version 0.1 and 0.2.
+        external_access: Whether it is a container whose external access the program manages.
+        explicit: Whether it has an explicit provider, and so perhaps another key than the stack's.
+    """
+
+    kind: str
+    id: str
+    origin: str | None = None
+    external_access: bool = False
+    explicit: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """
+    The facts about everything that is checked.
+
+    Args:
+        folder: The project's folder, or one below it.
+        environ: The environment's variables.
+        stack: Which stack; the selected one unless given.
+        packs: Policy packs that the preview starts.
+        probe: Whether requests may be sent that test the key's scopes. They change nothing.
+        preview_seconds: How long the preview may take.
+        clock: The clock.
+    """
+
+    folder: Path
+    environ: Mapping[str, str] = field(repr=False)
+    stack: str | None = None
+    packs: tuple[Path, ...] = ()
+    probe: bool = False
+    preview_seconds: float = 120.0
+    clock: Clock = SYSTEM_CLOCK
+
+    @functools.cached_property
+    def pulumi(self) -> Pulumi:
+        """The engine's command."""
+        return Pulumi(self.folder, self.stack)
+
+    @functools.cached_property
+    def project_file(self) -> Path | None:
+        """The project's file, if there is a project."""
+        return find_project(self.folder)
+
+    @functools.cached_property
+    def project(self) -> Mapping[str, Any]:
+        """The content of the project's file; empty if it cannot be read, which the engine reports."""
+        return {} if self.project_file is None else read_project(self.project_file)
+
+    @functools.cached_property
+    def configuration(self) -> StackConfiguration | PulumiError:
+        """The stack's configuration, or why it cannot be read."""
+        if self.project_file is None:
+            return PulumiError(f"there is no Pulumi.yaml in {self.folder} or above it")
+        try:
+            return self.pulumi.configuration()
+        except PulumiError as error:
+            return error
+
+    @property
+    def configured(self) -> StackConfiguration:
+        """The stack's configuration; an empty one if it cannot be read."""
+        return (
+            self.configuration if isinstance(self.configuration, StackConfiguration) else StackConfiguration()
+        )
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the stack has an API key that cannot be decrypted; no other key is used then."""
+        name = f"{NAMESPACE}:apiKey"
+        return name in self.configured.secrets and self.configured.values.get(name) is None
+
+    def given(self, key: str) -> tuple[str | None, str]:
+        """
+        Return the value of a stacks-pulumi setting, and its source.
+
+        The configuration takes precedence over the environment, as for the provider.
+        """
+        # If the secret cannot be decrypted, the environment is not used instead.
+        environ = {} if f"{NAMESPACE}:{key}" in self.configured.secrets else self.environ
+        return config.given(key, self.configured.values, environ)
+
+    def is_in_project_file(self, name: str) -> bool:
+        """Return whether a setting has its value from Pulumi.yaml, and not from the stack's file."""
+        if name not in self.in_project_file:
+            return False
+        return self.in_project_file[name] in {None, self.configured.values.get(name)}
+
+    @functools.cached_property
+    def in_project_file(self) -> Mapping[str, str | None]:
+        """The values in the section `config` of Pulumi.yaml; `None` for one that is not text, a number or a boolean."""
+        section = self.project.get("config")
+        values = {}
+        for name, entry in (section if isinstance(section, dict) else {}).items():
+            value = entry.get("value", entry.get("default")) if isinstance(entry, dict) else entry
+            values[str(name)] = _as_engine(value)
+        return values
+
+    @functools.cached_property
+    def runtime(self) -> str | None:
+        """The runtime that Pulumi.yaml names; `None` if it names none."""
+        runtime = self.project.get("runtime")
+        name = runtime.get("name") if isinstance(runtime, dict) else runtime
+        return name if isinstance(name, str) and name else None
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the program uses the native plugin, according to Pulumi.yaml."""
+        plugins = self.project.get("plugins")
+        providers = plugins.get("providers") if isinstance(plugins, dict) else None
+        named = [one.get("name") for one in providers or () if isinstance(one, dict)]
+        return NAMESPACE in named or self.runtime not in {"python", None}
+
+    @functools.cached_property
+    def settings(self) -> AccountSettings | ConfigError:
+        """The key and the base URL that the provider would use, or why it would refuse them."""
+        if self.is_locked:
+            return ConfigError("the API key of the stack cannot be decrypted")
+        try:
+            # Other malformed settings do not prevent calls of the API.
+            names = [f"{NAMESPACE}:{key}" for key in ("apiKey", "baseUrl", "allowHttp")]
+            return config.load({name: self.configured.values.get(name) for name in names}, self.environ)
+        except ConfigError as error:
+            return error
+
+    @functools.cached_property
+    def look(self) -> Look | None:
+        """The result of one list of the containers; `None` if it cannot be requested."""
+        if not isinstance(self.settings, AccountSettings) or self.settings.api_key is None:
+            return None
+        from stacks_pulumi.api.probe import look  # noqa: PLC0415  (checks before it need no HTTP)
+
+        return look(self.settings, self.clock)
+
+    @functools.cached_property
+    def scopes(self) -> Scopes:
+        """The key's scopes, as far as they can be determined."""
+        from stacks_pulumi.api import probe  # noqa: PLC0415  (as above)
+        from stacks_pulumi.errors import MissingScopeError  # noqa: PLC0415  (as above)
+
+        if self.look is None or not isinstance(self.settings, AccountSettings):
+            return probe.Scopes()
+        if isinstance(self.look.error, MissingScopeError):
+            return probe.Scopes.told_by(self.look.error)
+        if self.look.error is not None:
+            return probe.Scopes()
+        probed = probe.probe_scopes(self.settings, self.clock) if self.probe else probe.Scopes()
+        return probe.Scopes(probed.held | {Scope.READ}, probed.lacking, probed.cap)
+
+    @property
+    def owned(self) -> tuple[Owned, ...] | PulumiError:
+        """The resources of the stack's own account in its state, or why the state cannot be read."""
+        resources = self.resources
+        return (
+            resources
+            if isinstance(resources, PulumiError)
+            else tuple(one for one in resources if not one.explicit)
+        )
+
+    @property
+    def elsewhere(self) -> tuple[Owned, ...]:
+        """The resources of explicit providers in the stack's state, which may use other keys."""
+        resources = self.resources
+        return () if isinstance(resources, PulumiError) else tuple(one for one in resources if one.explicit)
+
+    @functools.cached_property
+    def resources(self) -> tuple[Owned, ...] | PulumiError:
+        """The STACKS resources in the stack's state, or why the state cannot be read."""
+        if self.project_file is None:
+            return PulumiError("there is no project")
+        try:
+            stored = self.pulumi.resources()
+        except PulumiError as error:
+            return error
+        return tuple(owned for one in stored if (owned := _owned(one)) is not None)
+
+
+def _as_engine(value: Any) -> str | None:
+    """Return a value of Pulumi.yaml as the engine passes it on."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def _owned(resource: StoredResource) -> Owned | None:
+    inputs, kind, provider = resource.inputs or {}, resource.kind, resource.provider.split("::")
+    if kind is None or not resource.id:
+        return None
+    origin = (resource.outputs or {}).get("origin")
+    opened = kind == "Container" and any(name in inputs for name in ("external_access", "externalAccess"))
+    explicit = not provider[-2:][0].startswith("default")
+    return Owned(kind, resource.id, origin if isinstance(origin, str) else None, opened, explicit)
+
+
+_VALID: Final = {
+    "adopt": AccountSettings.adopt,
+    "allowHttp": "false",
+    "baseUrl": DEFAULT_BASE_URL,
+    "deleteChildrenWithContainer": "false",
+    "maxConcurrency": str(AccountSettings.max_concurrency),
+    "namePattern": "${name}-${stack}",
+    "requestsPerMinute": str(AccountSettings.requests_per_minute),
+}
+"""Values that are always valid: the defaults, and the pattern in the documentation."""
+
+
+def pulumi_command(facts: Facts, *words: str, of_stack: bool = True) -> str:
+    """Return a `pulumi` command for the checked stack, which need not be the selected one of this folder."""
+    return shlex.join(["pulumi", *words, *_options(facts, of_stack=of_stack)])
+
+
+def doctor_command(facts: Facts, *words: str) -> str:
+    """Return the command that runs the same checks again."""
+    return shlex.join(["stacks-pulumi", "doctor", *words, *_options(facts, of_stack=True)])
+
+
+def set_key_command(facts: Facts, source: str) -> str:
+    """Return the command that replaces the API key where it is set; `pulumi config set` prompts for the key."""
+    if source.startswith(f"{NAMESPACE}:"):
+        return pulumi_command(facts, "config", "set", f"{NAMESPACE}:apiKey", "--secret")
+    return f"export {source}=sk_stacks_..."
+
+
+def set_command(facts: Facts, key: str, source: str, value: str) -> str:
+    """Return the command that gives a setting another value where it is set."""
+    if source.startswith(f"{NAMESPACE}:"):
+        return pulumi_command(facts, "config", "set", f"{NAMESPACE}:{key}", value)
+    return f"export {source}={shlex.quote(value)}"
+
+
+def unset_command(facts: Facts, name: str) -> str:
+    """
+    Return how to remove a setting of the configuration or a variable of the environment.
+
+    `pulumi config rm` removes only settings of the stack's file. A setting of Pulumi.yaml gets its default in the
+    stack's file; one without a default has to be deleted from Pulumi.yaml.
+    """
+    if ":" not in name:
+        return f"unset {name}"
+    if not facts.is_in_project_file(name):
+        return pulumi_command(facts, "config", "rm", name)
+    default = _VALID.get(name.removeprefix(f"{NAMESPACE}:"))
+    if default is None:
+        return f"delete {name} from the section `config` of {facts.project_file}"
+    return pulumi_command(facts, "config", "set", name, default)
+
+
+def _options(facts: Facts, *, of_stack: bool) -> list[str]:
+    options = []
+    if of_stack and facts.stack is not None:
+        options += ["--stack", facts.stack]
+    if facts.project_file is not None and find_project(Path.cwd()) != facts.project_file:
+        options += ["--cwd", str(facts.project_file.parent)]
+    return options

@@ -1,0 +1,374 @@
+"""
+What does the report of the account command show, and which command does it advise for each finding?
+
+The report for programs is also a snapshot: `--save` writes it, and `--compare-to` reads it. The user may run the
+commands that are advised; this program does not run them.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from stacks_pulumi.account.backend import Managed
+from stacks_pulumi.account.budgets import Budget
+from stacks_pulumi.account.reconcile import ChildRecord, ContainerRecord, Missing, Reconciliation, StackTotal
+from stacks_pulumi.cost.live import priced
+from stacks_pulumi.cost.report import FOOTER, Item, LimitVerdict, Line, Report
+from stacks_pulumi.pricing.money import count, total
+from stacks_pulumi.reports import Advice, Column, Document, Row, Table, Weight
+from stacks_pulumi.reports.writers import MARKS
+
+__all__ = ["AccountResult", "Remedy", "document_of", "remedies", "remedy_for"]
+
+_WIDEST: Final = 60
+_OWNED_BY_NONE: Final = {
+    "orphan": "none",
+    "interrupted": "none (interrupted create)",
+    "unknown": "not known",
+    "automatic": "none (made by the platform)",
+}
+
+
+@dataclass(frozen=True)
+class AccountResult:
+    """
+    An account with the results that are derived from it.
+
+    Attributes:
+        account: The account.
+        report: What changed since a snapshot, if it was compared with one.
+        verdicts: The verdicts of the limits.
+        failed: The findings of --fail-on that exist.
+        children: Whether the child objects of the containers were read.
+    """
+
+    account: Reconciliation
+    report: Report | None = None
+    verdicts: Sequence[tuple[Budget, LimitVerdict]] = ()
+    failed: Sequence[str] = ()
+    children: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 nothing to complain about; 1 not everything was read; 2 a finding, or over a limit."""
+        if not self.account.complete:
+            return 1
+        return 2 if self.failed or any(verdict.blocks for _, verdict in self.verdicts) else 0
+
+
+def document_of(result: AccountResult) -> Document:
+    """Return what is shown of a result, in every format."""
+    account = result.account
+    of = f"{count(len(account.containers), 'container')}, {count(len(account.stacks), 'stack')}"
+    tables = [_containers(account), _totals(account)]
+    if result.report is not None:
+        tables.append(_changes(result.report))
+    return Document(
+        f"The account costs {account.price} a month: {of}.",
+        tuple(_remarks(result)),
+        tuple(tables),
+        advice=_advice(account),
+        footer=FOOTER,
+        data=_data(result),
+    )
+
+
+def _remarks(result: AccountResult) -> Iterator[tuple[Weight, str]]:
+    account = result.account
+    for unread in account.unread:
+        yield "error", f"{unread.stack} was not read: {unread.error}"
+    if account.unread:
+        yield "error", "no container is called an orphan, because a stack that was not read may own it"
+    for gap in account.gaps:
+        yield "error", gap
+    for finding in result.failed:
+        yield "error", finding
+    for budget, verdict in result.verdicts:
+        yield verdict.weight, f"{budget.name}: {verdict.text}"
+    for stack, reason in account.elsewhere.items():
+        yield "note", f"resources of {stack} are in another account and left out: {reason}"
+    for note in account.notes:
+        yield "note", note
+
+
+def _containers(account: Reconciliation) -> Table:
+    columns = (
+        Column("Container", widest=_WIDEST),
+        Column("Kind", widest=_WIDEST),
+        Column("Stack"),
+        Column("A month", "figure"),
+        Column("Note"),
+    )
+    return Table(columns, tuple(row for one in account.containers for row in _rows(one)))
+
+
+def _rows(one: ContainerRecord) -> Iterator[Row]:
+    yield Row((one.name, one.item.kind, _owner(one), str(one.item.price), _note(one)))
+    for child in one.children:
+        yield Row((f"  {child.kind}", child.description, _owner(child), "", ""))
+
+
+def _owner(one: ContainerRecord | ChildRecord) -> str:
+    names = ", ".join(dict.fromkeys(owner.stack for owner in one.owners))
+    return names or _OWNED_BY_NONE[one.ownership]
+
+
+def _note(one: ContainerRecord) -> str:
+    words = []
+    if one.ownership == "double":
+        words.append(f"managed by {len(one.owners)} resources")
+    words += [f"interrupted create of {operation.stack}" for operation in one.creating]
+    words += [f"other creation time in {resource.stack}" for resource in one.recreated]
+    if any(owner.left_over for owner in one.owners):
+        words.append("left over from a replacement")
+    if any(owner.protect for owner in one.owners):
+        words.append("protected")
+    if any(owner.retain for owner in one.owners):
+        words.append("retained on delete")
+    return ", ".join([*words, *one.notes])
+
+
+def _totals(account: Reconciliation) -> Table:
+    none, twice = account.without_stack, account.counted_twice
+    rows = [(stack.name, str(stack.containers), str(stack.price)) for stack in account.stacks]
+    rows.append(("no stack", str(len(none)), str(total(one.item.price for one in none))))
+    if twice.high != 0:
+        rows.append(("counted in more than one stack", "", f"-{twice}"))
+    rows.append(("account", str(len(account.containers)), str(account.price)))
+    columns = (Column("Total"), Column("Containers"), Column("A month", "figure"))
+    return Table(columns, tuple(map(Row, rows)))
+
+
+def _changes(report: Report) -> Table:
+    columns = (Column(""), Column("Container"), Column("Kind"), Column("Difference", "figure"))
+    rows = tuple(
+        Row((MARKS[line.action], line.name, line.kind, str(line.difference)))
+        for line in report.lines
+        if line.action != "same"
+    )
+    return Table(columns, rows, f"{report.notes[0]}: {report.difference}")
+
+
+# --- for programs ---
+
+
+def _data(result: AccountResult) -> dict[str, Any]:
+    account, report = result.account, result.report
+    none = account.without_stack
+    return {
+        **account.snapshot.header(),
+        "complete": account.complete,
+        "containers": [_container(account, one, children=result.children) for one in account.containers],
+        "missing": [_missing_row(missing) for missing in account.missing],
+        "totals": {
+            "account": {"containers": len(account.containers), **priced(account.price)},
+            "stacks": {stack.name: _stack(stack) for stack in account.stacks},
+            "none": {"containers": len(none), **priced(total(one.item.price for one in none))},
+            "counted_twice": priced(account.counted_twice),
+        },
+        "unread": [{"stack": unread.stack, "error": unread.error} for unread in account.unread],
+        "gaps": list(account.gaps),
+        "other_accounts": [{"stack": stack, "reason": reason} for stack, reason in account.elsewhere.items()],
+        "changes": None
+        if report is None
+        else [_change(line) for line in report.lines if line.action != "same"],
+        "limits": [{"budget": budget.name, **verdict.describe()} for budget, verdict in result.verdicts],
+        "failed": list(result.failed),
+        "notes": list(account.notes),
+    }
+
+
+def _container(account: Reconciliation, one: ContainerRecord, *, children: bool) -> dict[str, Any]:
+    remedy = next(iter(remedy_for(account, one)), None)
+    row = {
+        **one.entry.describe(),
+        "template": one.container.template,
+        "plan": one.container.plan,
+        "status": one.container.status,
+        "ownership": one.ownership,
+        "owners": [_owner_row(owner) for owner in one.owners],
+        **_unclear(one),
+        "command": None if remedy is None else remedy.command,
+        "notes": list(one.notes),
+    }
+    if children:
+        row["children"] = [_child(child) for child in one.children]
+    return row
+
+
+def _owner_row(owner: Managed) -> dict[str, Any]:
+    return {
+        "stack": owner.stack,
+        "urn": owner.urn,
+        "protect": owner.protect,
+        "retain_on_delete": owner.retain,
+        "left_over": owner.left_over,
+    }
+
+
+def _child(child: ChildRecord) -> dict[str, Any]:
+    return {
+        "kind": child.kind,
+        "id": child.id,
+        "description": child.description,
+        "ownership": child.ownership,
+        "stacks": list(dict.fromkeys(owner.stack for owner in child.owners)),
+        "owners": [_owner_row(owner) for owner in child.owners],
+        **_unclear(child),
+    }
+
+
+def _unclear(one: ContainerRecord | ChildRecord) -> dict[str, Any]:
+    """Return the possible owners of an object that is in no state."""
+    return {
+        "interrupted": [{"stack": operation.stack, "urn": operation.urn} for operation in one.creating],
+        "recreated": [_owner_row(owner) for owner in one.recreated],
+    }
+
+
+def _missing_row(missing: Missing) -> dict[str, Any]:
+    resource = missing.resource
+    return {
+        "id": resource.id,
+        "kind": resource.kind,
+        "name": resource.name,
+        "stack": resource.stack,
+        "urn": resource.urn,
+        "reason": missing.reason,
+    }
+
+
+def _stack(stack: StackTotal) -> dict[str, Any]:
+    return {"project": stack.project, "containers": stack.containers, **priced(stack.price)}
+
+
+def _change(line: Line) -> dict[str, Any]:
+    return {
+        "name": line.name,
+        "id": line.id,
+        "action": line.action,
+        "before": _item(line.before),
+        "after": _item(line.after),
+    }
+
+
+def _item(item: Item | None) -> dict[str, Any] | None:
+    return None if item is None else {"kind": item.kind, **priced(item.price)}
+
+
+# --- what to do ---
+
+_DELETES: Final = (
+    "To delete a container permanently, with its volumes and backups (`stacks-pulumi scaffold` writes a program that "
+    "takes it over instead)"
+)
+_REMOVES: Final = "To remove what belongs to a container"
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """
+    The advice for a finding.
+
+    Attributes:
+        title: The finding, with its containers or resources.
+        advice: What the command does, and what to check before.
+        command: The command, for a POSIX shell.
+    """
+
+    title: str
+    advice: str
+    command: str
+
+
+def remedies(account: Reconciliation) -> Iterator[Remedy]:
+    """Return the remedy of each finding: orphans first."""
+    for one in account.containers:
+        yield from remedy_for(account, one)
+        for child in one.children:
+            name = f"{child.kind} {child.description} of {one.name}"
+            yield from _remedy(account, name, child, child.removal, _REMOVES)
+    for missing in account.missing:
+        yield _missing(account, missing)
+
+
+def remedy_for(account: Reconciliation, one: ContainerRecord) -> Iterator[Remedy]:
+    """Return the remedy for a container, if it has a finding."""
+    yield from _remedy(account, one.name, one, ("DELETE", "containers", one.container.id), _DELETES)
+
+
+def _remedy(
+    account: Reconciliation,
+    name: str,
+    one: ContainerRecord | ChildRecord,
+    removal: tuple[str, ...],
+    removes: str,
+) -> Iterator[Remedy]:
+    if one.ownership == "interrupted":
+        stack = one.creating[0].stack
+        yield Remedy(
+            f"{name} is in no stack, and {stack} was creating one like it when it was interrupted (or is creating it "
+            "now)",
+            'To continue (write adopt="if_matching" on the resource first, so that it takes this one over)'
+            + _where(account, stack),
+            f"pulumi up --stack {_ref(account, stack)}",
+        )
+    elif one.ownership == "orphan" and one.recreated:
+        stack = one.recreated[0].stack
+        yield Remedy(
+            f"{name} has the id of one in {stack}, but its container has another creation time",
+            "To see whether the container was resized or restored, or is another one (delete nothing before)"
+            + _where(account, stack),
+            f"pulumi refresh --stack {_ref(account, stack)}",
+        )
+    elif one.ownership == "orphan":
+        yield Remedy(f"{name} is in no stack", removes, _request(account, removal))
+    elif one.ownership == "double":
+        last = one.owners[-1]
+        owners = ", ".join(f"{owner.name!r} of {owner.stack}" for owner in one.owners)
+        yield Remedy(
+            f"{name} is managed by {len(one.owners)} resources: {owners}",
+            f"To make {last.stack} forget it (choose the resource that should not own it)"
+            + _where(account, last.stack),
+            f"pulumi state delete {shlex.quote(last.urn)} --stack {_ref(account, last.stack)}",
+        )
+
+
+def _missing(account: Reconciliation, missing: Missing) -> Remedy:
+    resource = missing.resource
+    return Remedy(
+        f"{resource.stack} has {resource.kind} {resource.name!r} ({resource.id}), and {missing.reason}",
+        f"To update the state of the stack{_where(account, resource.stack)}",
+        f"pulumi refresh --stack {_ref(account, resource.stack)}",
+    )
+
+
+def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
+    method, *segments = removal
+    url = "/".join([account.base_url, *(quote(segment, safe="") for segment in segments)])
+    return f'curl -fsS -X {method} -H "Authorization: Bearer $STACKS_API_KEY" {shlex.quote(url)}'
+
+
+def _where(account: Reconciliation, stack: str) -> str:
+    """Return where to run `pulumi` for a stack: it needs the project, and an export does not name the organization."""
+    project = next((one.project for one in account.stacks if one.name == stack), "")
+    return f", in the folder of the project {project}" if project else ""
+
+
+def _ref(account: Reconciliation, stack: str) -> str:
+    return shlex.quote(next((one.ref for one in account.stacks if one.name == stack), stack))
+
+
+def _advice(account: Reconciliation) -> tuple[Advice, ...]:
+    """Return each advice once, with its commands and the findings of each command."""
+    grouped: dict[str, dict[str, list[str]]] = {}
+    for remedy in remedies(account):
+        grouped.setdefault(remedy.advice, {}).setdefault(remedy.command, []).append(remedy.title)
+    return tuple(
+        Advice(advice, {command: tuple(titles) for command, titles in commands.items()})
+        for advice, commands in grouped.items()
+    )

@@ -1,0 +1,585 @@
+"""
+Which program takes over an account, in any language?
+
+Its first `up` must not change the account. So objects that the provider would change, or could not adopt, are left out
+with a reason. Names and descriptions come from the account and are untrusted input: any content stays a string literal.
+The program has a file for `pulumi import --file`. All files are written or none, and no existing file is overwritten.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import itertools
+import keyword
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from stacks_pulumi import catalog
+from stacks_pulumi._identifiers import PLACEHOLDER, camel_case, canonical_network
+from stacks_pulumi.account.read import Belongings
+from stacks_pulumi.api.models import AllowedIp, Connection, Container
+from stacks_pulumi.config import DEFAULT_BASE_URL
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.pricing.recognition import NATIVE
+from stacks_pulumi.reports.writers import as_json
+
+__all__ = [
+    "FILES",
+    "LANGUAGES",
+    "DeclaredResource",
+    "Identifiers",
+    "Language",
+    "LeftOut",
+    "Protect",
+    "Reference",
+    "ScaffoldPlan",
+    "Value",
+    "check_overwrites_nothing",
+    "chosen",
+    "files",
+    "literal",
+    "plan",
+    "project_name",
+    "write",
+]
+
+_SETTLED: Final = frozenset({"running", "stopped", "pending"})
+_DEFAULT_DESCRIPTION: Final = "Custom IP"
+_DATA: Final = frozenset({catalog.Category.DATABASE, catalog.Category.STORAGE})
+
+
+@dataclass(frozen=True)
+class Reference:
+    """
+    The id of a container that the program declares.
+
+    Attributes:
+        name: The container's resource name.
+    """
+
+    name: str
+
+
+Value: TypeAlias = str | int | bool | Reference
+Protect: TypeAlias = Literal["databases", "all", "none"]
+
+
+@dataclass(frozen=True)
+class DeclaredResource:
+    """
+    A resource of the program.
+
+    Attributes:
+        kind: Its kind, for instance `Container`.
+        name: Its name in the program, unique among those of its kind.
+        id: Its id, for `pulumi import`.
+        inputs: Its inputs in snake case.
+        protect: Whether Pulumi refuses to delete it.
+    """
+
+    kind: str
+    name: str
+    id: str
+    inputs: Mapping[str, Value]
+    protect: bool = False
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """
+    An object that the program does not declare.
+
+    Attributes:
+        what: A description of the object.
+        reason: Why it is left out.
+    """
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ScaffoldPlan:
+    """
+    The content of a program.
+
+    Attributes:
+        declared: Its resources, containers first.
+        left_out: The objects of the chosen containers that it does not declare.
+    """
+
+    declared: tuple[DeclaredResource, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many resources of each kind there are."""
+        return Counter(one.kind for one in self.declared)
+
+
+def chosen(
+    containers: Iterable[Container], include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> list[Container]:
+    """
+    Return the containers whose names match, sorted by name.
+
+    Args:
+        containers: All containers.
+        include: Patterns of a shell; the name has to match one of them. Empty: all containers.
+        exclude: Patterns that it must not match.
+    """
+    matching = [
+        container
+        for container in containers
+        if (not include or _matches(container, include)) and not _matches(container, exclude)
+    ]
+    return sorted(matching, key=lambda container: ((container.name or "").casefold(), container.id))
+
+
+def _matches(container: Container, patterns: Sequence[str]) -> bool:
+    name = (container.name or container.id).casefold()
+    return any(fnmatchcase(name, pattern.casefold()) for pattern in patterns)
+
+
+def plan(
+    containers: Sequence[Container],
+    belongings: Mapping[str, Belongings],
+    everything: Iterable[Container] | None = None,
+    *,
+    protect: Protect = "databases",
+) -> ScaffoldPlan:
+    """
+    Return the program that takes these containers over.
+
+    Args:
+        containers: The containers.
+        belongings: The child objects of each, by its id.
+        everything: All containers of the account, to find the targets of connections; by default `containers`.
+        protect: Which resources Pulumi refuses to delete: containers with data, every resource, or none.
+    """
+    maker = _Maker(list(containers if everything is None else everything), protect)
+    for container in containers:
+        maker.container(container, belongings.get(container.id))
+    for container in containers:
+        has = belongings.get(container.id)
+        if has is not None and container.id in maker.names:
+            maker.children(container, has)
+    order = ("Container", "Connection", "AllowedIp", "VpnClient", "PinnedBackup")
+    maker.declared.sort(key=lambda one: order.index(one.kind))
+    return ScaffoldPlan(tuple(maker.declared), tuple(maker.left_out))
+
+
+def without_duplicate(base: str, is_taken: Callable[[str], bool], joint: str = "-") -> str:
+    """Return a name; with the first free number behind it if it is taken."""
+    numbered = (f"{base.rstrip(joint)}{joint}{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([base], numbered) if not is_taken(name))
+
+
+@dataclass
+class _Maker:
+    everything: Sequence[Container]
+    protect: Protect
+    names: dict[str, str] = field(default_factory=dict)
+    """Container id -> its resource name."""
+    declared: list[DeclaredResource] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    _taken: set[tuple[str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._times = Counter((container.name or "").casefold() for container in self.everything)
+
+    def container(self, container: Container, has: Belongings | None) -> None:
+        """Declare a container, or record why not."""
+        name, template = container.name, _template(container)
+        deleted = has is not None and has.deleted
+        reason = (
+            "it was deleted while the account was read" if deleted else self._why_not(container, template)
+        )
+        if reason is not None or name is None or template is None:
+            self.left_out.append(
+                LeftOut(f"container {name or container.id}", reason or "the API does not say its name")
+            )
+            return
+        inputs: dict[str, Value] = {"name": name, "template": template}
+        if template != catalog.VPN_TEMPLATE and container.plan is not None:
+            inputs["plan"] = container.plan
+            size = catalog.PLANS.get(container.plan)
+            tier = catalog.added_tier(size, container.storage_mb)
+            if tier and not catalog.is_database(template) and not catalog.is_micro(template, container.plan):
+                inputs["additional_storage_tier"] = tier
+        if has is not None and has.access.enabled:
+            inputs["external_access"] = True
+        inputs["adopt"] = "if_matching"
+        known = catalog.TEMPLATES.get(template)
+        # A template that is not in the catalogue may hold data too.
+        has_data = known is None or known.category in _DATA
+        self.names[container.id] = self._declare("Container", name, container.id, inputs, has_data=has_data)
+
+    def children(self, container: Container, has: Belongings) -> None:
+        """Declare the child objects of a container."""
+        self._connections(container, has.connections)
+        self._allowed_ips(container, has.access.allowed_ips)
+        own = Reference(self.names[container.id])
+        for gap in has.gaps:
+            self._leave_out(f"what cannot be read of {container.name}", gap)
+        for client in has.vpn_clients:
+            what = f"VPN client {client.name} of {container.name}"
+            if client.name == "default":
+                self._leave_out(what, "the platform made it with the container")
+            elif container.status != "running":
+                self._leave_out(what, f"its container has to run, and is {container.status}")
+            elif not client.name.strip() or client.name in {".", ".."}:
+                self._leave_out(what, "its name cannot be used")
+            else:
+                inputs: dict[str, Value] = {"container": own, "name": client.name, "adopt": "if_matching"}
+                self._declare(
+                    "VpnClient", f"{container.name}-{client.name}", f"{container.id}/{client.name}", inputs
+                )
+        for backup in has.backups:
+            what = f"backup {backup.id} of {container.name}"
+            if backup.status not in {None, "completed"}:
+                self._leave_out(what, f"it is {backup.status}")
+                continue
+            # Removing the resource from the program must not unpin a backup that a user pinned.
+            pinned: dict[str, Value] = {"container": own, "backup_id": backup.id, "on_delete": "keep"}
+            self._declare(
+                "PinnedBackup", f"{container.name}-{backup.id}", f"{container.id}/{backup.id}", pinned
+            )
+
+    def _why_not(self, container: Container, template: str | None) -> str | None:
+        if self._times[(container.name or "").casefold()] > 1:
+            return "another container's name differs only in upper and lower case, which the provider ignores"
+        return _why_not(container, template)
+
+    def _connections(self, container: Container, connections: Iterable[Connection]) -> None:
+        for connection in connections:
+            what = f"connection {connection.name or connection.id} of {container.name}"
+            target = self._target(connection)
+            if target is None or not (connection.name or "").strip() or connection.name is None:
+                self._leave_out(what, "the API does not say its name, or which container it leads to")
+                continue
+            stopped = next((one for one in (container, target) if one.status != "running"), None)
+            if stopped is not None:
+                self._leave_out(
+                    what, f"both its containers have to run, and {stopped.name} is {stopped.status}"
+                )
+                continue
+            leads_to = self.names.get(target.id)
+            inputs: dict[str, Value] = {
+                "source": Reference(self.names[container.id]),
+                "target": target.id if leads_to is None else Reference(leads_to),
+                "name": connection.name,
+                "adopt": "if_matching",
+            }
+            self._declare(
+                "Connection", f"{container.name}-to-{target.name}", f"{container.id}/{connection.id}", inputs
+            )
+
+    def _target(self, connection: Connection) -> Container | None:
+        if connection.target_id is not None:
+            return next((one for one in self.everything if one.id == connection.target_id), None)
+        name = (connection.target_name or "").casefold()
+        return (
+            next((one for one in self.everything if (one.name or "").casefold() == name), None)
+            if name
+            else None
+        )
+
+    def _allowed_ips(self, container: Container, entries: Sequence[AllowedIp]) -> None:
+        times = Counter(canonical_network(entry.ip_address) for entry in entries)
+        placeholder = any(entry.description == PLACEHOLDER for entry in entries)
+        for entry in entries:
+            address = canonical_network(entry.ip_address)
+            what = f"allowed address {entry.ip_address} of {container.name}"
+            if entry.is_auto_added:
+                self._leave_out(what, "the platform added it when external access was turned on")
+            elif address is None:
+                self._leave_out(what, "it is not an address")
+            elif times[address] > 1:
+                self._leave_out(
+                    what, "it is in the list more than once, and adopting it would remove one entry"
+                )
+            elif placeholder:
+                self._leave_out(
+                    what, f'the list has a leftover entry "{PLACEHOLDER}", which adopting would remove'
+                )
+            elif entry.service_type not in {None, "http", "tcp", "both"}:
+                self._leave_out(what, f"its service type {entry.service_type!r} is not known here")
+            elif entry.description is not None and entry.description and not entry.description.strip():
+                self._leave_out(what, "its description is blank, and adopting it would change that")
+            else:
+                self._declare_allowed_ip(container, entry, address)
+
+    def _declare_allowed_ip(self, container: Container, entry: AllowedIp, address: str) -> None:
+        inputs: dict[str, Value] = {"container": Reference(self.names[container.id]), "ip_address": address}
+        if entry.description and entry.description != _DEFAULT_DESCRIPTION:
+            inputs["description"] = entry.description
+        if entry.service_type and entry.service_type != "both":
+            inputs["service_type"] = entry.service_type
+        inputs["adopt"] = "if_matching"
+        self._declare("AllowedIp", f"{container.name}-{address}", f"{container.id}/{address}", inputs)
+
+    def _declare(
+        self, kind: str, wish: str, id_: str, inputs: Mapping[str, Value], *, has_data: bool = False
+    ) -> str:
+        name = self._unique(kind, wish)
+        protect = self.protect == "all" or (self.protect == "databases" and has_data)
+        self.declared.append(DeclaredResource(kind, name, id_, inputs, protect))
+        return name
+
+    def _unique(self, kind: str, wish: str) -> str:
+        """Return a name that is valid in every language and URN, and unique among the resources of the kind."""
+        base = re.sub(r"[^A-Za-z0-9._-]+", "-", wish).strip("-")[:80] or kind.lower()
+        name = without_duplicate(base, lambda name: (kind, name.casefold()) in self._taken)
+        self._taken.add((kind, name.casefold()))
+        return name
+
+    def _leave_out(self, what: str, reason: str) -> None:
+        self.left_out.append(LeftOut(what, reason))
+
+
+def _template(container: Container) -> str | None:
+    """Return the template for a program; the list may contain only a type instead of it."""
+    told = container.template
+    if told is None or told in catalog.TEMPLATES:
+        return told
+    return f"stacks-{told}" if f"stacks-{told}" in catalog.TEMPLATES else told
+
+
+def _why_not(container: Container, template: str | None) -> str | None:
+    if template is None or not template.strip():
+        return "the API does not say its template"
+    if container.status == "error":
+        return "it is in status error, and adopting it would start it: start or delete it first"
+    if container.status not in _SETTLED:
+        return f"it is {container.status}: try again when it is running or stopped"
+    if container.name is not None and catalog.name_faults(container.name):
+        return "the API does not accept its name for a new container"
+    return None
+
+
+_RESERVED: Final = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "pulumi", "stacks"})
+
+
+def literal(value: str | int | bool) -> str:
+    """Return a value as a Python literal; a string has the quotes that ruff's formatter chooses."""
+    if not isinstance(value, str):
+        return repr(value)
+    # The quotes that need fewer escapes; double quotes if both need the same.
+    quote = "'" if value.count('"') > value.count("'") else '"'
+    return f"{quote}{''.join(_escaped(sign, quote) for sign in value)}{quote}"
+
+
+def _escaped(sign: str, quote: str) -> str:
+    if sign in {quote, "\\"}:
+        return f"\\{sign}"
+    return sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+
+
+class Identifiers:
+    """Creates variable names without duplicates."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def take(self, wish: str) -> str:
+        """Return a name similar to the wanted one that does not shadow another name."""
+        base = re.sub(r"[^a-z0-9]+", "_", wish.lower()).strip("_")
+        if not base or base[0].isdigit():
+            base = f"container_{base}".rstrip("_")
+        if base in _RESERVED:
+            base = f"{base}_"
+        name = without_duplicate(base, self._taken.__contains__, "_")
+        self._taken.add(name)
+        return name
+
+
+Language: TypeAlias = Literal["python", "yaml"]
+LANGUAGES: Final[tuple[Language, ...]] = ("python", "yaml")
+
+_ABOUT: Final = "Takes over containers that a STACKS account holds."
+_IMPORT: Final = "import.json"
+FILES: Final[Mapping[Language, tuple[str, ...]]] = {
+    "python": ("Pulumi.yaml", "__main__.py", "requirements.txt", _IMPORT),
+    "yaml": ("Pulumi.yaml", _IMPORT),
+}
+"""The names of the files in each language."""
+_PLAIN: Final = re.compile(r"[A-Za-z$][A-Za-z0-9_:./{}$ -]*")
+
+
+def files(plan: ScaffoldPlan, language: Language, project: str, base_url: str) -> dict[str, str]:
+    """
+    Return the files of the program by name.
+
+    Args:
+        plan: The resources of the program.
+        language: The language of the program.
+        project: The project's name.
+        base_url: The address of the API.
+    """
+    head: dict[str, Any] = {"name": project, "description": _ABOUT, "runtime": language}
+    if base_url != DEFAULT_BASE_URL:
+        # Written down, so that a later `up` without the environment variable does not use another account.
+        head["config"] = {"stacks:baseUrl": {"value": base_url}}
+    if language == "yaml":
+        return {"Pulumi.yaml": _yaml({**head, "resources": _yaml_resources(plan)}), _IMPORT: _import(plan)}
+    return {
+        "Pulumi.yaml": _yaml(head),
+        "__main__.py": _python(plan),
+        "requirements.txt": "stacks-pulumi\n",
+        _IMPORT: _import(plan),
+    }
+
+
+# --- Python ---
+
+
+def _python(plan: ScaffoldPlan) -> str:
+    used = {
+        value.name for one in plan.declared for value in one.inputs.values() if isinstance(value, Reference)
+    }
+    identifiers = Identifiers()
+    variables = {
+        one.name: identifiers.take(one.name)
+        for one in plan.declared
+        if one.kind == "Container" and one.name in used
+    }
+    imports = ["import pulumi"] if any(one.protect for one in plan.declared) else []
+    if plan.declared:
+        imports.append("import stacks_pulumi as stacks")
+    lines = [f'"""{_ABOUT}"""', "", *imports, ""]
+    for one in plan.declared:
+        lines += _call(one, variables)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _call(one: DeclaredResource, variables: Mapping[str, str]) -> list[str]:
+    variable = f"{variables[one.name]} = " if one.kind == "Container" and one.name in variables else ""
+    # A comma after the last argument keeps each argument on its own line, for every line length of the formatter.
+    lines = [f"{variable}stacks.{one.kind}(", f"    {literal(one.name)},"]
+    lines += [f"    {name}={_argument(value, variables)}," for name, value in one.inputs.items()]
+    if one.protect:
+        lines.append("    opts=pulumi.ResourceOptions(protect=True),")
+    return [*lines, ")"]
+
+
+def _argument(value: Value, variables: Mapping[str, str]) -> str:
+    return variables[value.name] if isinstance(value, Reference) else literal(value)
+
+
+# --- YAML ---
+
+
+def _yaml(document: Mapping[str, Any]) -> str:
+    import yaml  # noqa: PLC0415  (it comes with an extra)
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        # The engine reads YAML 1.2, where more words are numbers than PyYAML quotes, for instance a name 1e3.
+        style = None if _PLAIN.fullmatch(value) else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Dumper.add_representer(str, text)
+    # Characters outside of ASCII are escaped, so that the program contains no invisible ones.
+    return yaml.dump(dict(document), Dumper=Dumper, sort_keys=False, width=1000)
+
+
+def _yaml_resources(plan: ScaffoldPlan) -> dict[str, Any]:
+    """Return the resources by name. YAML needs names that are unique among all kinds."""
+    names: dict[tuple[str, str], str] = {}
+    taken = {"pulumi"}
+    for one in plan.declared:
+        name = without_duplicate(re.sub(r"[^A-Za-z0-9_-]", "-", one.name), taken.__contains__)
+        taken.add(name)
+        names[one.kind, one.name] = name
+    resources = {}
+    for one in plan.declared:
+        resource: dict[str, Any] = {"type": f"{NATIVE}{one.kind}", "name": one.name}
+        resource["properties"] = {
+            camel_case(name): _property(value, names) for name, value in one.inputs.items()
+        }
+        if one.protect:
+            resource["options"] = {"protect": True}
+        resources[names[one.kind, one.name]] = resource
+    return resources
+
+
+def _property(value: Value, names: Mapping[tuple[str, str], str]) -> str | int | bool:
+    if isinstance(value, Reference):
+        return f"${{{names['Container', value.name]}.id}}"
+    # A dollar sign is written twice, because a single one could begin an expression.
+    return value.replace("$", "$$") if isinstance(value, str) else value
+
+
+# --- pulumi import ---
+
+
+def _import(plan: ScaffoldPlan) -> str:
+    resources = [{"type": f"{NATIVE}{one.kind}", "name": one.name, "id": one.id} for one in plan.declared]
+    return as_json({"resources": resources})
+
+
+def project_name(folder: Path) -> str:
+    """Return a valid Pulumi project name, made from the name of a folder."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-.")
+    return name[:100] or "stacks-account"
+
+
+def check_overwrites_nothing(folder: Path, names: Iterable[str]) -> None:
+    """
+    Check that the files can be created in the folder, and that none of them exists.
+
+    Raises:
+        StacksError: A file exists, or the files cannot be created.
+    """
+    nearest = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise StacksError(
+            f"{nearest} is a file and not a folder: name another folder with --out", code="file-access"
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise StacksError(
+            f"no file can be written in {nearest}: name another folder with --out", code="file-access"
+        )
+    there = [name for name in names if (folder / name).exists() or (folder / name).is_symlink()]
+    if there:
+        raise StacksError(
+            f"{folder} already has {', '.join(there)}, and existing files are not overwritten: "
+            "name another folder with --out",
+            code="file-access",
+        )
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """
+    Write the files into a folder, which is created if it does not exist.
+
+    Raises:
+        StacksError: One of them exists, or cannot be written.
+    """
+    check_overwrites_nothing(folder, files)
+    written: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            # Mode "x": a file that another process has just created is not overwritten either.
+            with (folder / name).open("x", encoding="utf-8", newline="\n") as file:
+                written.append(folder / name)
+                file.write(text)
+    except BaseException as error:
+        for path in written:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        if isinstance(error, OSError):
+            msg = f"{error.filename or folder} cannot be written: {error.strerror}"
+            raise StacksError(msg, code="file-access") from None
+        raise

@@ -1,0 +1,585 @@
+"""
+The API's data as types: frozen, with fields in snake_case. A field that an answer does not contain is `None`.
+
+`(guide, "List Containers")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
+
+import msgspec
+
+from stacks_pulumi.errors import UnreadableAnswerError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "AllowedIp",
+    "Backup",
+    "BackupStats",
+    "Connection",
+    "Connections",
+    "Container",
+    "Credentials",
+    "ExternalAccess",
+    "Listing",
+    "Metrics",
+    "Point",
+    "Target",
+    "Targets",
+    "Template",
+    "VpnClient",
+]
+
+_building: Final = threading.Lock()
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f]*$")]
+"""
+An id. It is never empty and never consists of dots: in a path such an id would address another resource or a whole
+collection. It has no control characters, because it is shown to people as part of a line.
+"""
+
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+"""A number. The bounds exclude `nan` and `inf`, which a state file cannot contain."""
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Data from the API. `None` means that the answer did not contain the field; unknown fields are ignored.
+    """
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Other spellings of a field in snake_case; the preferred one is first."""
+
+    SYNONYMS: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """Synonyms of the values of a field, each with the value that is used here."""
+
+    def merge(self, other: Self) -> Self:
+        """Return this model with its `None` fields filled from the other one."""
+        gaps = {
+            name: getattr(other, name)
+            for name in self.__struct_fields__
+            if getattr(self, name) is None and getattr(other, name) is not None
+        }
+        return msgspec.structs.replace(self, **gaps) if gaps else self
+
+
+@functools.cache
+def prepare(kind: type[Model]) -> None:
+    """
+    Let msgspec build its data about a model in one thread.
+
+    It does so at the first conversion, and two threads that do it concurrently crash the interpreter (msgspec 0.22).
+    """
+    with _building, contextlib.suppress(msgspec.ValidationError):
+        msgspec.convert([{}], list[kind], strict=False)  # type: ignore[valid-type]  # known at run time
+
+
+T = TypeVar("T")
+
+
+class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes only in a dictionary)
+    """
+    The rows of a list.
+
+    A row whose id cannot be read is left out. The list is then incomplete: a resource that it does not contain may
+    exist. In a row that has an id, any other field that cannot be read is `None`.
+
+    Attributes:
+        gap: Why the list is incomplete; `None` if it is complete.
+        damaged: The ids of rows in which a field could not be read.
+    """
+
+    gap: str | None
+    damaged: frozenset[Any]
+
+    def __new__(
+        cls, rows: Iterable[T] = (), *, gap: str | None = None, damaged: Iterable[Any] = ()
+    ) -> Listing[T]:
+        """Create a list; by default it is complete and undamaged. A list that is made of a `Listing` has its gap."""
+        listing = super().__new__(cls, rows)
+        listing.gap = rows.gap if isinstance(rows, Listing) else gap
+        listing.damaged = frozenset(damaged)
+        return listing
+
+    def find(self, wanted: Callable[[T], bool]) -> T | None:
+        """
+        Return the first row for which `wanted` is true, or `None` if a complete list has no such row.
+
+        Raises:
+            UnreadableAnswerError: `wanted` is true for no row, and the list is incomplete.
+        """
+        row = next(filter(wanted, self), None)
+        if row is None:
+            self.require_complete()
+        return row
+
+    def require_complete(self) -> None:
+        """
+        Check that the list is complete.
+
+        Raises:
+            UnreadableAnswerError: It is incomplete, so a resource that it does not contain may exist.
+        """
+        if self.gap is not None:
+            msg = (
+                f"the API's list is incomplete ({self.gap}), so it does not show what exists: try again later"
+            )
+            raise UnreadableAnswerError(msg, status=200)
+
+
+SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})
+"""A container keeps such a status until a request changes it. The guide does not list the statuses in between."""
+
+ENDING_STATUSES: Final = frozenset({"deleting", "deleted"})
+"""The status of a container that is being deleted or is deleted."""
+
+
+class Container(Model, frozen=True, kw_only=True):
+    """
+    A container (guide, "List Containers", "Get Container Status" and "Create Container").
+
+    Attributes:
+        id: For instance `usr-abc12345-web`; also its host name inside the network.
+        name: The name in the create request.
+        status: `pending`, `running`, `stopped`, `error`; the guide does not list all.
+        template: Template id. The list calls it `type`.
+        plan: Plan name.
+        cpu: Virtual CPUs.
+        memory_mb: Memory in MB.
+        storage_mb: Storage in MB, additional storage included.
+        ip_address: Address inside the network.
+        port: Public port.
+        ssh_user: User name for SSH.
+        ssh_host: Host name for SSH from outside.
+        ssh_port: Port for SSH from outside.
+        has_ssh_access: Whether SSH access is possible.
+        has_web_ui: Whether it has a web interface.
+        vpc_network: The network of the container.
+        version: Version of the software inside.
+        version_major: The major part of the version.
+        image_tag: The image that it runs.
+        created_at: ISO 8601, UTC.
+        updated_at: ISO 8601, UTC.
+        raw_status: The status text of the container runtime, for instance `Up 2 hours (healthy)`.
+        external_access: Whether it is open to the public.
+        error_message: Why its status is `error`.
+    """
+
+    id: Id
+    name: str | None = None
+    status: str | None = None
+    template: str | None = None
+    plan: str | None = None
+    cpu: Amount | None = None
+    memory_mb: int | None = None
+    storage_mb: int | None = None
+    ip_address: str | None = None
+    port: int | None = None
+    ssh_user: str | None = None
+    ssh_host: str | None = None
+    ssh_port: int | None = None
+    has_ssh_access: bool | None = None
+    has_web_ui: bool | None = None
+    vpc_network: str | None = None
+    version: str | None = None
+    version_major: str | None = None
+    image_tag: str | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    raw_status: str | None = None
+    external_access: bool | None = None
+    error_message: str | None = None
+
+    SYNONYMS: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "status": {
+            "exited": "stopped",
+            "failed": "error",
+            **dict.fromkeys(("removing", "destroying", "terminating"), "deleting"),
+            **dict.fromkeys(("removed", "destroyed", "terminated"), "deleted"),
+        }
+    }
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "id": ("container_id",),
+        "template": ("type",),
+        "cpu": ("cpu_allocated",),
+        "memory_mb": ("memory_allocated",),
+        "storage_mb": ("storage_allocated", "storage"),
+        "ssh_host": ("public_host",),
+        "raw_status": ("raw_docker_status",),
+        "external_access": ("external_access_enabled",),
+    }
+
+    @property
+    def internal_host(self) -> str:
+        """The host name inside the network: its id (guide, "Get Container Credentials")."""
+        return self.id
+
+    @property
+    def settled(self) -> bool:
+        """Whether its status does not change without a request."""
+        return self.status in SETTLED_STATUSES
+
+    def made_from(self, template: str) -> bool:
+        """
+        Whether the container may have been created from that template.
+
+        The list contains only a `type`, and the guide does not say whether that includes the size: `nginx-micro` may
+        be listed as `nginx`, and `stacks-vpn` as `vpn`.
+        """
+        return self.template in {
+            None,
+            template,
+            template.removesuffix("-micro"),
+            template.removeprefix("stacks-"),
+        }
+
+
+class Template(Model, frozen=True, kw_only=True):
+    """
+    A kind of container (guide, "List Available Templates"; the guide does not list the fields).
+
+    Attributes:
+        id: The id for create requests.
+        name: The name for people.
+        description: One line.
+        category: What the template is for.
+        plan: The plan that it is listed under.
+        monthly_usd: Price per month in US dollars.
+        raw: The whole entry, unchanged.
+    """
+
+    id: Id
+    name: str | None = None
+    description: str | None = None
+    category: str | None = None
+    plan: str | None = None
+    monthly_usd: Amount | None = None
+    raw: dict[str, Any] | None = None
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "id": ("template_id", "template"),
+        "name": ("title", "display_name"),
+        "category": ("type",),
+        "plan": ("tier",),
+        "monthly_usd": ("monthly_price", "price_monthly", "price_per_month", "price"),
+    }
+
+
+class AllowedIp(Model, frozen=True, kw_only=True):
+    """
+    An address that may connect (guide, "List Allowed IPs").
+
+    Attributes:
+        id: The id with which it is removed.
+        ip_address: An IPv4 or IPv6 address or network, as the API spells it.
+        description: A description for people.
+        service_type: `http`, `tcp` or `both`.
+        added_at: ISO 8601, UTC.
+    """
+
+    id: Id
+    ip_address: str | None = None
+    description: str | None = None
+    service_type: str | None = None
+    added_at: str | None = None
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "id": ("ip_id",),
+        "ip_address": ("ip", "address", "cidr"),
+        "added_at": ("created_at",),
+    }
+
+    @property
+    def is_auto_added(self) -> bool:
+        """Whether the platform added it: it has the description of the caller's own address in the guide."""
+        return (self.description or "").strip().lower() == "your ip (auto-added)"
+
+
+class ExternalAccess(Model, frozen=True, kw_only=True):
+    """
+    Whether and where a container is open to the public (guide, "External Access & IP Restrictions").
+
+    Attributes:
+        enabled: Whether external access is on.
+        url: Host name, without a scheme.
+        subdomain: The random part of `url`. Disabling access removes it.
+        your_ip: The caller's address as the API sees it. Enabling access adds it to the allowed addresses.
+        allowed_ips: The addresses that may connect. Only `allowed_ips.list` returns them; empty elsewhere.
+    """
+
+    enabled: bool | None = None
+    url: str | None = None
+    subdomain: str | None = None
+    your_ip: str | None = None
+    allowed_ips: Listing[AllowedIp] = Listing()
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "enabled": ("external_access_enabled", "external_access"),
+        "your_ip": ("your_current_ip", "current_ip"),
+    }
+
+
+class Backup(Model, frozen=True, kw_only=True):
+    """
+    A backup of a container (guide, "List Backups").
+
+    Attributes:
+        id: A number that grows with every backup of the platform.
+        container_id: The container that was backed up.
+        container_name: The name of that container.
+        backup_type: `scheduled` or `manual`.
+        status: `in_progress`, `completed` or `failed`; the guide does not list all.
+        snapshot_id: The platform's name for the backup.
+        size_bytes: Size in bytes.
+        backup_server: The server that made it.
+        created_at: When it began: ISO 8601, UTC.
+        completed_at: When it ended: ISO 8601, UTC.
+        error_message: Why it failed.
+        pinned: Whether the retention clean-up skips it.
+    """
+
+    id: int
+    container_id: str | None = None
+    container_name: str | None = None
+    backup_type: str | None = None
+    status: str | None = None
+    snapshot_id: str | None = None
+    size_bytes: int | None = None
+    backup_server: str | None = None
+    created_at: str | None = None
+    completed_at: str | None = None
+    error_message: str | None = None
+    pinned: bool | None = None
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {"id": ("backup_id",), "backup_type": ("type",)}
+
+
+class BackupStats(Model, frozen=True, kw_only=True):
+    """
+    Statistics of all backups of the account (guide, "Backup Statistics").
+
+    Attributes:
+        total_backups: How many there are.
+        completed_backups: How many of them are complete.
+        failed_backups: How many of them failed.
+        total_size_bytes: Size of all of them in bytes.
+        last_backup_at: When the last one was made: ISO 8601, UTC.
+    """
+
+    total_backups: int | None = None
+    completed_backups: int | None = None
+    failed_backups: int | None = None
+    total_size_bytes: int | None = None
+    last_backup_at: str | None = None
+
+
+_HIDDEN = frozenset({"environment_variables", "connection_string"})
+
+
+class Connection(Model, frozen=True, kw_only=True):
+    """
+    A connection (guide, "Create Connection" and "List Connections"). `repr` omits fields that may contain a password.
+
+    Attributes:
+        id: The id with which it is deleted.
+        name: Its name.
+        connection_type: The kind of the target, for instance `postgresql`.
+        source_id: Id of the container that gets the variables. Only in the response to a create request.
+        target_id: Id of the target container. Only in the response to a create request.
+        source_name: Name of the source.
+        target_name: Name of the target. Only in the list.
+        target_type: Template of the target. Only in the list.
+        target_status: Status of the target. Only in the list.
+        environment_variables: The variables that the source gets, passwords masked. Only in the response to a create
+            request.
+        connection_string: Address with user and password. The API masks the password as `****`.
+        created_at: ISO 8601, UTC.
+    """
+
+    id: Id
+    name: str | None = None
+    connection_type: str | None = None
+    source_id: str | None = None
+    target_id: str | None = None
+    source_name: str | None = None
+    target_name: str | None = None
+    target_type: str | None = None
+    target_status: str | None = None
+    environment_variables: dict[str, str] | None = None
+    connection_string: str | None = None
+    created_at: str | None = None
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "id": ("connection_id",),
+        "name": ("connection_name",),
+        "connection_type": ("type",),
+        "source_id": ("source_container", "source_container_id"),
+        "target_id": ("target_container", "target_container_id"),
+    }
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"Connection({shown})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return what rich and `repr` show: no variables and no connection string."""
+        fields = ((name, getattr(self, name)) for name in self.__struct_fields__ if name not in _HIDDEN)
+        return [(name, value) for name, value in fields if value is not None]
+
+
+class Connections(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A container's connections in both directions (guide, "List Connections").
+
+    Attributes:
+        outgoing: Connections whose source is the container.
+        incoming: Connections whose target is the container.
+    """
+
+    outgoing: Listing[Connection] = Listing()
+    incoming: Listing[Connection] = Listing()
+
+
+class Target(Model, frozen=True, kw_only=True):
+    """
+    A container that can be connected to (guide, "List Available Targets").
+
+    Attributes:
+        id: Its id.
+        name: Its name.
+        type: Its template.
+        suggested: Whether the API suggests it.
+    """
+
+    id: Id
+    name: str | None = None
+    type: str | None = None
+    suggested: bool | None = None
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {"id": ("container_id",), "type": ("template",)}
+
+
+class Targets(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The targets that a container can be connected to, by kind (guide, "List Available Targets").
+
+    Attributes:
+        databases: Databases.
+        caches: Caches.
+        load_balancers: Load balancers.
+        applications: Applications.
+        all: All targets, including those of other kinds.
+    """
+
+    databases: Listing[Target] = Listing()
+    caches: Listing[Target] = Listing()
+    load_balancers: Listing[Target] = Listing()
+    applications: Listing[Target] = Listing()
+    all: Listing[Target] = Listing()
+
+
+class Credentials(Model, frozen=True, kw_only=True):
+    """
+    The credentials of a container (guide, "Get Container Credentials"). `repr` shows no secret.
+
+    Attributes:
+        username: User name.
+        password: Password.
+        host: Address inside the network.
+        port: Port of the service.
+        internal_host: Host name inside the network.
+        container_name: Name of the container.
+        type: Its template.
+        raw: The whole answer, unchanged: SSH and web logins differ from template to template.
+    """
+
+    username: str | None = None
+    password: str | None = None
+    host: str | None = None
+    port: int | None = None
+    internal_host: str | None = None
+    container_name: str | None = None
+    type: str | None = None
+    raw: dict[str, Any] | None = None
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "username": ("user", "ssh_user"),
+        "password": ("pass", "ssh_password"),
+        "host": ("public_host", "ssh_host"),
+        "port": ("ssh_port",),
+    }
+
+    def __repr__(self) -> str:
+        return f"Credentials(container_name={self.container_name!r}, type={self.type!r}, ...)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return what rich shows; by default it would show the secrets."""
+        return [("container_name", self.container_name), ("type", self.type)]
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One measurement.
+
+    Attributes:
+        timestamp: The time as the API writes it: ISO 8601, or seconds or milliseconds since the Unix epoch, as text.
+            `None` if the answer does not contain it.
+        value: The measured value.
+    """
+
+    timestamp: str | None = None
+    value: float
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Measurements over time (guide, "Get Container Metrics"). The guide does not give units; values are not converted.
+
+    Attributes:
+        cpu: CPU.
+        memory: Memory.
+        disk: Disk.
+        network_in: Incoming traffic.
+        network_out: Outgoing traffic.
+    """
+
+    cpu: tuple[Point, ...] = ()
+    memory: tuple[Point, ...] = ()
+    disk: tuple[Point, ...] = ()
+    network_in: tuple[Point, ...] = ()
+    network_out: tuple[Point, ...] = ()
+
+
+class VpnClient(Model, frozen=True, kw_only=True):
+    """
+    A client of a VPN container (guide, "VPN Management"; the guide does not list the fields).
+
+    Attributes:
+        name: Its name. Requests for its configuration and its removal use the name.
+        ip_address: Its address inside the VPN.
+        public_key: Its WireGuard public key.
+        created_at: ISO 8601, UTC.
+    """
+
+    name: Id
+    ip_address: str | None = None
+    public_key: str | None = None
+    created_at: str | None = None
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "name": ("client_name", "client"),
+        "ip_address": ("ip", "address", "vpn_ip"),
+    }
+
+    @property
+    def id(self) -> str:
+        """Its name: clients have no other id."""
+        return self.name

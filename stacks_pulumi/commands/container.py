@@ -1,0 +1,354 @@
+"""
+Which backups, credentials, logs and VPN configurations does one container have?
+
+Four subcommands: each finds the account and the container, asks once, and prints the answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from stacks_pulumi._clock import SYSTEM_CLOCK
+from stacks_pulumi.commands._shared import (
+    HIDDEN,
+    Command,
+    add_container,
+    add_stack,
+    as_json,
+    carry_out,
+    container_of,
+    number_to,
+)
+from stacks_pulumi.errors import (
+    ConnectionFailedError,
+    NoCapacityError,
+    NotFoundError,
+    ServerError,
+    StacksError,
+    UnreadableAnswerError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stacks_pulumi.api import StacksClient
+    from stacks_pulumi.api.models import Backup, BackupStats
+
+__all__ = ["COMMANDS", "new_lines"]
+
+_BACKUPS: Final = "list a container's backups"
+
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
+
+
+def _add_backups(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "List the newest backups of a container; without a container, show the account's statistics."
+    )
+    add_container(parser, nargs="?")
+    add_stack(parser)
+    parser.add_argument(
+        "--limit",
+        type=number_to(100),
+        default=50,
+        metavar="N",
+        help="how many backups, 1 to 100 (default: 50)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _run_backups(arguments: argparse.Namespace) -> int:
+    """Print the list or the statistics."""
+    import msgspec  # noqa: PLC0415  (only this command needs it)
+
+    def work(client: StacksClient) -> int:
+        if arguments.container is None:
+            stats = client.backups.stats()
+            sys.stdout.write(as_json(msgspec.to_builtins(stats)) if arguments.json else _figures(stats))
+            return 0
+        container = container_of(client, arguments.container)
+        listed = client.backups.list(container.id, arguments.limit)
+        if arguments.json:
+            rows = [msgspec.to_builtins(backup) for backup in listed]
+            sys.stdout.write(
+                as_json({"container": container.id, "complete": listed.gap is None, "backups": rows})
+            )
+        elif listed or listed.gap is None:
+            sys.stdout.write(_table(listed))
+        if listed.gap is not None:
+            sys.stderr.write(f"stacks-pulumi backups: the list is incomplete: {listed.gap}\n")
+        return 0
+
+    return carry_out("backups", arguments, work)
+
+
+def _figures(stats: BackupStats) -> str:
+    rows = (
+        ("backups", _shown(stats.total_backups)),
+        ("completed", _shown(stats.completed_backups)),
+        ("failed", _shown(stats.failed_backups)),
+        ("size", _size(stats.total_size_bytes)),
+        ("last", "none" if stats.last_backup_at is None else _shown(stats.last_backup_at)),
+    )
+    return "".join(f"{name:<10} {value}\n" for name, value in rows)
+
+
+def _table(listed: Sequence[Backup]) -> str:
+    from stacks_pulumi.reports.writers import aligned  # noqa: PLC0415  (as above)
+
+    if not listed:
+        return "There are no backups. The platform makes one each day at 2:00 UTC.\n"
+    head = ("Id", "Kind", "Status", "Created", "Size", "Pinned")
+    rows = [
+        (
+            str(one.id),
+            _shown(one.backup_type),
+            _shown(one.status) + (f" ({_shown(one.error_message)})" if one.error_message else ""),
+            _shown(one.created_at),
+            _size(one.size_bytes),
+            {True: "yes", False: "no", None: "?"}[one.pinned],
+        )
+        for one in listed
+    ]
+    return "".join(f"{line}\n" for line in aligned([head, *rows]))
+
+
+def _shown(value: object) -> str:
+    from stacks_pulumi.reports import clean  # noqa: PLC0415  (as above)
+
+    return "?" if value is None else clean(str(value))
+
+
+def _size(count: int | None) -> str:
+    if count is None:
+        return "?"
+    size, unit = float(count), 0
+    while size >= 1000 and unit < len(_UNITS) - 1:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
+
+
+_CREDENTIALS: Final = "show how to log in to a container"
+
+_FIELDS: Final = ("username", "password", "host", "port", "internal_host", "type")
+
+
+def _add_credentials(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Show how to log in to a container. Passwords are hidden unless --show-secrets is given."
+    )
+    add_container(parser)
+    add_stack(parser)
+    parser.add_argument(
+        "--show-secrets", action="store_true", help="show passwords; with --json, the API's whole answer"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _run_credentials(arguments: argparse.Namespace) -> int:
+    """Print the credentials."""
+
+    def work(client: StacksClient) -> int:
+        container = container_of(client, arguments.container)
+        said = client.containers.credentials(container.id)
+        shown: dict[str, Any] = {"container": container.id, **{name: getattr(said, name) for name in _FIELDS}}
+        if shown["password"] is not None and not arguments.show_secrets:
+            shown["password"] = HIDDEN
+        if arguments.json:
+            # The answer differs from template to template, and any part of it may be a secret.
+            sys.stdout.write(as_json({**shown, "raw": said.raw} if arguments.show_secrets else shown))
+        else:
+            from stacks_pulumi.reports import clean  # noqa: PLC0415  (as JSON nothing needs it)
+
+            rows = [(name, clean(str(value))) for name, value in shown.items() if value is not None]
+            sys.stdout.write("".join(f"{name:<14} {value}\n" for name, value in rows))
+        return 0
+
+    return carry_out("credentials", arguments, work)
+
+
+_LOGS: Final = "print a container's log"
+
+_MOST: Final = 500
+"""Lines that the API returns at most (guide, "Get Container Logs")."""
+
+_CONTROL: Final = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _add_logs(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Print the last lines of a container's log. -f prints new lines until Ctrl-C."
+    add_container(parser)
+    add_stack(parser)
+    parser.add_argument(
+        "-n",
+        "--lines",
+        type=number_to(_MOST),
+        default=100,
+        metavar="N",
+        help="how many lines, 1 to 500 (default: 100)",
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("-f", "--follow", action="store_true", help="print new lines as they appear")
+    how.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--interval",
+        type=_seconds,
+        default=3.0,
+        metavar="S",
+        help="seconds between two requests with -f (default: 3)",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 1 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 3600")
+    return value
+
+
+def _run_logs(arguments: argparse.Namespace) -> int:
+    """Print the log."""
+
+    def work(client: StacksClient) -> int:
+        container = container_of(client, arguments.container)
+        if arguments.follow:
+            _follow(client, container.id, arguments.lines, arguments.interval)
+        lines = client.containers.logs(container.id, arguments.lines).splitlines()
+        if arguments.json:
+            sys.stdout.write(as_json({"container": container.id, "lines": lines}))
+        else:
+            _write(lines)
+        return 0
+
+    return carry_out("logs", arguments, work)
+
+
+def _follow(client: StacksClient, container_id: str, first: int, interval: float) -> NoReturn:
+    """Print new lines until the process is interrupted, or the log can no longer be read."""
+    seen = client.containers.logs(container_id, _MOST).splitlines()
+    _write(seen[-first:])
+    failed = False
+    while True:
+        SYSTEM_CLOCK.sleep(interval)
+        try:
+            lines = client.containers.logs(container_id, _MOST).splitlines()
+        except (ConnectionFailedError, NoCapacityError, ServerError, UnreadableAnswerError) as error:
+            # Following continues during an outage of the API.
+            if not failed:
+                sys.stderr.write(f"stacks-pulumi logs: {error.message}; still trying\n")
+            failed = True
+            continue
+        failed = False
+        added = new_lines(seen, lines)
+        if added is None:
+            sys.stderr.write("stacks-pulumi logs: the log was restarted, or lines were missed\n")
+            added = lines
+        _write(added)
+        seen = lines or seen
+
+
+def new_lines(before: list[str], now: list[str]) -> list[str] | None:
+    """
+    Return the new lines of a log.
+
+    The API returns the last lines without a position. So the longest overlap between the end of the earlier lines and
+    the beginning of the current ones counts as the same lines.
+
+    Returns:
+        The new lines. `None` if nothing overlaps: the log was restarted, or has more new lines than one read returns.
+    """
+    if not before or not now:
+        return now
+    for start in range(len(before)):
+        if now[: len(before) - start] == before[start:]:
+            return now[len(before) - start :]
+    return None
+
+
+def _write(lines: list[str]) -> None:
+    if sys.stdout.isatty():
+        lines = [_CONTROL.sub(_harmless, line) for line in lines]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _harmless(match: re.Match[str]) -> str:
+    """Keep colours, and escape other control sequences: they could change the terminal's title or earlier output."""
+    return match[0] if match[0].startswith("\x1b[") else "\N{REPLACEMENT CHARACTER}"
+
+
+_VPN_CONFIG: Final = "write a VPN client's WireGuard configuration"
+
+
+def _add_vpn_config(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write the WireGuard configuration of a VPN client. It contains a private key, so it is written to a file that "
+        "only you can read, or printed if --show-secrets is given."
+    )
+    add_container(parser, "VPN_CONTAINER")
+    add_stack(parser)
+    parser.add_argument("--client", default="default", metavar="NAME", help="which client (default: default)")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("-o", "--out", metavar="FILE", help="write it to this file, which must not exist")
+    where.add_argument("--show-secrets", action="store_true", help="print it")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _run_vpn_config(arguments: argparse.Namespace) -> int:
+    """Write the configuration."""
+
+    def work(client: StacksClient) -> int:
+        container = container_of(client, arguments.container)
+        text = _config(client, container.id, arguments.client)
+        said = {"container": container.id, "client": arguments.client}
+        if arguments.out is not None:
+            _write_file(Path(arguments.out), text)
+            said["file"] = arguments.out
+            told = f"wrote {arguments.out}\n"
+        else:
+            said["config"] = text
+            told = text if text.endswith("\n") else f"{text}\n"
+        sys.stdout.write(as_json(said) if arguments.json else told)
+        return 0
+
+    return carry_out("vpn-config", arguments, work)
+
+
+def _config(client: StacksClient, container_id: str, name: str) -> str:
+    try:
+        return client.vpn_clients.config(container_id, name)
+    except NotFoundError as error:
+        names = [one.name for one in client.vpn_clients.list(container_id)]
+        if name in names:
+            raise
+        msg = f"{container_id} has no VPN client {name!r}; it has: {', '.join(names) or 'none'}"
+        raise StacksError(msg, code="not-found") from error
+
+
+def _write_file(file: Path, text: str) -> None:
+    try:
+        # The file is created with read permission only for its owner, and never replaces another file.
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        msg = f"{file} already exists and is not overwritten: name another file"
+        raise StacksError(msg, code="file-access") from None
+    except OSError as error:
+        raise StacksError(f"{file} cannot be written: {error.strerror}", code="file-access") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text if text.endswith("\n") else f"{text}\n")
+
+
+COMMANDS: Final = {
+    "backups": Command(_BACKUPS, _add_backups, _run_backups),
+    "credentials": Command(_CREDENTIALS, _add_credentials, _run_credentials),
+    "logs": Command(_LOGS, _add_logs, _run_logs),
+    "vpn-config": Command(_VPN_CONFIG, _add_vpn_config, _run_vpn_config),
+}

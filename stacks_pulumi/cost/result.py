@@ -1,0 +1,219 @@
+"""What does the cost command show, and with which code does it end?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from stacks_pulumi.cost.report import FOOTER, Item, LimitVerdict, Line, Report, Rest, bounds
+from stacks_pulumi.pricing.money import count
+from stacks_pulumi.reports import Check, Column, Document, Folded, Row, Table, Weight
+
+__all__ = ["CostResult", "document_of", "result_of"]
+
+_TIMES: Final = "\N{MULTIPLICATION SIGN}"
+_REASONS: Final = {
+    "free": "no separate price in the guide",
+    "elsewhere": "not of STACKS, not priced",
+    "read": "only looked up, paid elsewhere",
+}
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class CostResult:
+    """
+    A report with the results that are derived from it.
+
+    Attributes:
+        report: The report.
+        verdicts: The verdicts of the limits.
+        rest: The rest of the month, if it was requested.
+        strict: Whether a price that is not exact is a failure.
+    """
+
+    report: Report
+    verdicts: tuple[LimitVerdict, ...] = ()
+    rest: Rest | None = None
+    strict: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 within all limits; 1 the figures are incomplete; 2 blocked; 3 strict, and a price is not exact."""
+        if self.report.incomplete:
+            return 1
+        if self.report.blocked or any(verdict.blocks for verdict in self.verdicts):
+            return 2
+        return 3 if self.strict and self.report.unknown else 0
+
+
+def result_of(result: CostResult) -> str:
+    """Return the exit code as a word."""
+    return {0: "ok", 1: "incomplete", 2: "blocked", 3: "unknown"}[result.exit_code]
+
+
+def document_of(result: CostResult) -> Document:
+    """Return what is shown of a result, in every format."""
+    report = result.report
+    others = tuple(
+        f"{other.count} {_TIMES} {other.type} ({_REASONS[other.reason]})" for other in report.not_priced
+    )
+    without_price = count(sum(other.count for other in report.not_priced), "resource")
+    return Document(
+        _headline(report),
+        tuple(_remarks(result)),
+        (_table(report),),
+        report.violations,
+        Folded(f"{without_price} without a price", items=others) if others else None,
+        footer=FOOTER,
+        checks=tuple(_checks(result)),
+        data=_data(result),
+    )
+
+
+def _headline(report: Report) -> str:
+    if not report.compares:
+        where = "account" if report.source == "account" else "stack"
+        return f"The {where} costs {report.planned} a month."
+    if report.source == "comparison":
+        return f"The account costs {report.planned} a month, {report.difference} since the snapshot ({report.past})."
+    if report.difference.none:
+        return f"The monthly cost stays at {report.planned}."
+    return f"The monthly cost changes by {report.difference}: from {report.past} to {report.planned}."
+
+
+def _remarks(result: CostResult) -> Iterator[tuple[Weight, str]]:
+    report, rest = result.report, result.rest
+    if report.incomplete:
+        yield "error", report.incomplete
+    if report.blocked:
+        yield "error", report.blocked
+    for verdict in result.verdicts:
+        yield verdict.weight, verdict.text
+    if report.unknown:
+        yield "error" if result.strict else "warning", _not_exact(report)
+    if rest is not None and report.source == "preview":
+        yield "note", f"this month, if applied now: about {rest.change(report.difference)} ({rest} are left)"
+    elif rest is not None:
+        yield "note", f"the rest of this month: about {rest.price(report.planned)} ({rest} are left)"
+    for note in report.notes:
+        yield "note", note
+
+
+def _not_exact(report: Report) -> str:
+    """Return a text on the prices that are ranges; empty if all are exact."""
+    unknown = report.unknown
+    if not unknown:
+        return ""
+    names = ", ".join(f"{line.name!r} ({', '.join(line.unknown) or 'price'})" for line in unknown[:_SHOWN])
+    more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+    return f"not known yet, so a range: {names}{more}"
+
+
+def _table(report: Report) -> Table:
+    columns = [Column("", "action"), Column("Container", strong=True), Column("Kind")]
+    total = ["", "Total", ""]
+    if report.compares:
+        before, after = ("Snapshot", "Now") if report.source == "comparison" else ("Now", "Planned")
+        columns += [Column(before, "figure"), Column(after, "figure")]
+        columns.append(Column("Difference", "figure", strong=True))
+        total += [str(report.past), str(report.planned), str(report.difference)]
+    else:
+        columns.append(Column("A month", "figure"))
+        total.append(str(report.planned))
+    rows = tuple(Row(_cells(line, report), line.action, _size(line)) for line in report.lines)
+    return Table(tuple(columns), rows, total=tuple(total), unchanged=_unchanged(report))
+
+
+def _cells(line: Line, report: Report) -> tuple[str, ...]:
+    if not report.compares:
+        return ("same", line.name, line.kind, str(line.planned))
+    return (line.action, line.name, line.kind, str(line.past), str(line.planned), str(line.difference))
+
+
+def _unchanged(report: Report) -> Folded | None:
+    """Return the unchanged containers of a report that compares; the other reports have no changes to stand out."""
+    rows = tuple(
+        Row((line.name, line.kind, str(line.planned)), size=_size(line))
+        for line in report.lines
+        if line.action == "same" and report.compares
+    )
+    columns = (Column("Container", strong=True), Column("Kind"), Column("A month", "figure"))
+    return Folded(count(len(rows), "unchanged container"), Table(columns, rows)) if rows else None
+
+
+def _size(line: Line) -> Decimal:
+    """Return how much a line affects the bill: the larger bound of its difference, or its price if unchanged."""
+    if line.action in {"same", "keep"}:
+        return _or_infinite(line.planned.high)
+    return max(_or_infinite(line.difference.low), _or_infinite(line.difference.high))
+
+
+def _or_infinite(bound: Decimal | None) -> Decimal:
+    return Decimal("Infinity") if bound is None else abs(bound)
+
+
+def _checks(result: CostResult) -> Iterator[Check]:
+    report = result.report
+    # Always there, so that a report without limits has a test too.
+    yield Check("preview", "the figures are complete", report.incomplete, bool(report.incomplete))
+    yield Check("preview", "no mandatory policy is violated", report.blocked, bool(report.blocked))
+    for verdict in result.verdicts:
+        limit = verdict.limit
+        name = f"--{'max' if limit.block else 'warn'}-{limit.measure} {limit.most:f}"
+        yield Check("limits", name, verdict.text, verdict.blocks)
+    if result.strict:
+        yield Check("limits", "--strict", _not_exact(report), bool(report.unknown))
+    for violation in report.violations:
+        name = f"{violation.policy} on {violation.resource}"
+        yield Check(f"policies.{violation.pack}", name, violation.message, violation.level == "mandatory")
+
+
+def _data(result: CostResult) -> dict[str, Any]:
+    """Return the report for programs. Amounts are texts, because binary fractions cannot represent cents exactly."""
+    report, rest = result.report, result.rest
+    data: dict[str, Any] = {
+        "version": 1,
+        "currency": "USD",
+        "per": "month",
+        "source": report.source,
+        "result": result_of(result),
+        "past": bounds(report.past),
+        "planned": bounds(report.planned),
+        "difference": bounds(report.difference),
+        "resources": [_line(line) for line in report.lines],
+        "not_priced": [
+            {"type": other.type, "count": other.count, "reason": other.reason} for other in report.not_priced
+        ],
+        "limits": [verdict.describe() for verdict in result.verdicts],
+        "violations": [asdict(violation) for violation in report.violations],
+        "blocked": report.blocked or None,
+        "incomplete": report.incomplete or None,
+        "notes": list(report.notes),
+    }
+    if rest is not None:
+        data["rest_of_month"] = {
+            "minutes": rest.minutes,
+            "of": rest.of,
+            "planned": bounds(rest.price(report.planned)),
+            "difference": bounds(rest.change(report.difference)),
+        }
+    return data
+
+
+def _line(line: Line) -> dict[str, Any]:
+    return {
+        "name": line.name,
+        "id": line.id,
+        "action": line.action,
+        "past": _item(line.before),
+        "planned": _item(line.after),
+        "difference": bounds(line.difference),
+        "unknown": list(line.unknown),
+    }
+
+
+def _item(item: Item | None) -> dict[str, Any] | None:
+    return None if item is None else {"kind": item.kind, **bounds(item.price)}

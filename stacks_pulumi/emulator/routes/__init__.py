@@ -1,1 +1,0 @@
-"""Conversion between HTTP and rules: one thin module per noun, and the table of all operations."""

@@ -1,0 +1,239 @@
+"""
+Rules about which containers are allowed: plan, template, storage and name, and no kind that is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from stacks_pulumi import catalog
+from stacks_pulumi.policy.options import Settings, choice, money, names, names_by_tag, pattern
+from stacks_pulumi.policy.rule import Deferred, Finding, NotApplicable, Remediation, ResourceRule, Violation
+from stacks_pulumi.pricing.money import usd
+from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
+from stacks_pulumi.pricing.views import ContainerView, UnrecognisedView
+
+__all__ = ["KNOWN_RESOURCES", "RULES"]
+
+KNOWN_RESOURCES = "known-resources"
+
+
+_ALLOWED = names("allowed", "plans that a container may have", tuple(catalog.PLANS), catalogue=catalog.PLANS)
+_WHEN_UNKNOWN = choice(
+    "unknown",
+    "what a preview does with an unknown value: defer warns, and the update decides; deny refuses",
+    "defer",
+    "deny",
+)
+
+
+def _not_known(container: ContainerView, value: str, settings: Settings) -> Finding:
+    if settings["unknown"] == "defer":
+        return Deferred(value)
+    return Violation(
+        f"container {container.name!r}: the {value} is not known at preview, and unknown values are denied here. "
+        f"Write the {value} as a plain value, or set unknown to defer."
+    )
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return ", ".join(words) if words else "none"
+
+
+def plans_for(settings: Settings) -> tuple[str, ...]:
+    """Return the plans that the stack's tags allow; if several tags match, the plans that all of them allow."""
+    matching = [plans for tag, plans in (settings["by_tag"] or {}).items() if settings.tagged(tag)]
+    if not matching:
+        return settings.names("allowed")
+    return tuple(plan for plan in matching[0] if all(plan in plans for plans in matching))
+
+
+def allowed_plans(container: ContainerView, settings: Settings) -> Iterator[Finding]:
+    """The plan is in the list. A `stacks-vpn` container has no plan; `allowed-templates` checks it."""
+    if container.template == catalog.VPN_TEMPLATE:
+        return
+    if container.plan is UNKNOWN:
+        yield _not_known(container, "plan", settings)
+        return
+    allowed, plan = plans_for(settings), container.plan
+    if plan is None:
+        if container.template is UNKNOWN:
+            yield _not_known(container, "template", settings)
+            return
+        plan = catalog.default_plan(container.template or "")
+    if plan not in allowed:
+        known = catalog.PLANS.get(plan or "")
+        what = "a plan that the catalogue does not know" if known is None else f"plan {known}"
+        yield Violation(
+            f"container {container.name!r} has {what}; allowed here: {_listed(allowed)}. Choose one of them."
+        )
+
+
+def allowed_templates(container: ContainerView, settings: Settings) -> Iterator[Finding]:
+    """The template is in the list of allowed ones, or not in the list of denied ones."""
+    allowed, denied = settings["allowed"], settings.names("denied")
+    if allowed is None and not denied:
+        yield NotApplicable("neither allowed nor denied is set")
+    elif container.template is None or isinstance(container.template, Unknown):
+        yield _not_known(container, "template", settings)
+    elif container.template in denied or (allowed is not None and container.template not in allowed):
+        known = container.template in catalog.TEMPLATES
+        what = f"template {container.template}" if known else "a template that the catalogue does not know"
+        rest = (
+            f"allowed here: {_listed(allowed)}" if allowed is not None else f"denied here: {_listed(denied)}"
+        )
+        yield Violation(f"container {container.name!r} has {what}; {rest}. Choose another template.")
+
+
+def allowed_storage(container: ContainerView, settings: Settings) -> Iterator[Finding]:
+    """Additional storage does not cost more than a limit."""
+    limit, tier = settings.money("max_usd"), container.tier
+    if limit is None:
+        yield NotApplicable("max_usd is not set")
+    elif isinstance(tier, Unknown):
+        # If every tier is within the limit, the value is not needed.
+        if limit < max(known.usd for known in catalog.STORAGE_TIERS.values()):
+            yield _not_known(container, "additional_storage_tier", settings)
+    elif tier is not None:
+        known = catalog.STORAGE_TIERS.get(tier)
+        if known is None:
+            yield Violation(
+                f"container {container.name!r} has a storage tier that the catalogue does not know, so its price is "
+                f"unknown; the limit is {usd(limit)} a month. "
+                f"Choose one of {', '.join(map(str, catalog.STORAGE_TIERS))}."
+            )
+        elif known.usd > limit:
+            yield Violation(
+                f"container {container.name!r} has {known.storage_mb // 1024} GB of additional storage for "
+                f"{usd(known.usd)} a month; the limit is {usd(limit)}. Choose a smaller tier, or none."
+            )
+
+
+def naming(container: ContainerView, settings: Settings) -> Iterator[Finding]:
+    """The name in the account follows a pattern."""
+    expression, name = settings["pattern"], container.container_name
+    if expression is None:
+        yield NotApplicable("pattern is not set")
+    elif isinstance(name, Unknown):
+        yield _not_known(container, "name", settings)
+    elif expression.fullmatch(name or "") is None:
+        yield Violation(
+            f"container {container.name!r}: its name does not match {expression.pattern!r}. Give it one that does."
+        )
+
+
+def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
+    """Change a plan that is not allowed to `to`, if that is cheaper; `allowed-plans` handles unknown plans."""
+    wanted = catalog.PLANS.get(settings["to"])
+    plan = container.plan if isinstance(container.plan, str) else None
+    present = catalog.PLANS.get(plan or "")
+    if wanted is None or present is None or plan in settings.names("allowed") or wanted.usd >= present.usd:
+        return {}
+    if container.template == catalog.VPN_TEMPLATE or isinstance(container.template, Unknown):
+        return {}
+    # A micro container takes no additional storage: the API would refuse the result.
+    if container.tier is not None and catalog.is_micro(container.template or "", wanted.name):
+        return {}
+    return {"plan": wanted.name}
+
+
+def known_resources(resource: UnrecognisedView, settings: Settings) -> Iterator[Finding]:
+    """This version knows the kind of every resource with the type prefix of STACKS."""
+    del settings
+    yield Violation(
+        f"resource {resource.name!r} has the type prefix of STACKS, but this version of stacks-pulumi does not know "
+        "its kind: the policies cannot check it, and it has no price. Upgrade stacks-pulumi where the policies run; if "
+        "it is your own component, give it a type with another prefix."
+    )
+
+
+RULES = (
+    ResourceRule(
+        "allowed-plans",
+        "Containers have one of the allowed plans.",
+        "mandatory",
+        "high",
+        "Choose one of the allowed plans, or add the plan to `allowed`.",
+        options=(
+            _ALLOWED,
+            names_by_tag(
+                "by_tag",
+                'plans by stack tag, such as {"env=prod": ["standard"]}, instead of allowed',
+                catalogue=catalog.PLANS,
+            ),
+            _WHEN_UNKNOWN,
+        ),
+        view=ContainerView,
+        check=allowed_plans,
+    ),
+    ResourceRule(
+        "allowed-templates",
+        "Containers have one of the allowed templates.",
+        "mandatory",
+        "medium",
+        "Choose another template, or add it to `allowed`.",
+        options=(
+            names(
+                "allowed", "templates that a container may have; unset for any", catalogue=catalog.TEMPLATES
+            ),
+            names("denied", "templates that no container may have", catalogue=catalog.TEMPLATES),
+            _WHEN_UNKNOWN,
+        ),
+        view=ContainerView,
+        check=allowed_templates,
+    ),
+    ResourceRule(
+        "allowed-storage",
+        "Additional storage stays within its limit.",
+        "mandatory",
+        "medium",
+        "Choose a smaller storage tier, or none.",
+        options=(
+            money(
+                "max_usd", "the most that additional storage of one container may cost a month; unset for any"
+            ),
+            _WHEN_UNKNOWN,
+        ),
+        view=ContainerView,
+        check=allowed_storage,
+    ),
+    ResourceRule(
+        "naming",
+        "Container names match a pattern.",
+        "advisory",
+        "low",
+        "Give the container a name that matches the pattern.",
+        options=(
+            pattern(
+                "pattern", "regular expression that the whole name in the account must match; unset for any"
+            ),
+            _WHEN_UNKNOWN,
+        ),
+        view=ContainerView,
+        check=naming,
+    ),
+    Remediation(
+        "clamp-plan",
+        "A plan that is not allowed is lowered to one that is.",
+        "disabled",
+        "medium",
+        "Write the lower plan into the program.",
+        options=(
+            _ALLOWED,
+            choice("to", "the plan to use instead, if it is cheaper", "basic", "micro", "standard"),
+        ),
+        view=ContainerView,
+        changes=clamp_plan,
+    ),
+    ResourceRule(
+        KNOWN_RESOURCES,
+        "The policies know the kind of every STACKS resource.",
+        "mandatory",
+        "critical",
+        "Upgrade stacks-pulumi where the policies run.",
+        view=UnrecognisedView,
+        check=known_resources,
+    ),
+)
+"""The rules of this file."""

@@ -1,0 +1,379 @@
+"""
+Rules about prices: of one container, of the stack, of the containers declared so far, and of the whole account.
+
+`account-headroom`, which compares the account with a key's spending cap, is the only rule that sends requests.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Protocol, TypeAlias
+
+from stacks_pulumi.policy.options import Settings, choice, money, percent, whole
+from stacks_pulumi.policy.rule import (
+    Deferred,
+    Finding,
+    NotApplicable,
+    Notice,
+    ResourceRule,
+    StackRule,
+    Violation,
+)
+from stacks_pulumi.pricing.money import FREE, Price, count, total, usd
+from stacks_pulumi.pricing.views import UNPRICED, ContainerView, StackView
+
+__all__ = ["Account", "Priced", "rules"]
+
+LIMIT = replace(
+    money("max_monthly_usd", "the most that the whole stack may cost a month; unset for no limit"),
+    shared=True,
+)
+
+_SHOWN = 5
+
+
+def breakdown(containers: tuple[ContainerView, ...]) -> str:
+    """Return the most expensive containers and their prices as text."""
+    # A container without an upper bound comes first, because the user has to fix that one.
+    by_price = sorted(containers, key=lambda container: _worst(container.price), reverse=True)
+    lines = [f"{container.name!r} {container.price} ({container.kind})" for container in by_price[:_SHOWN]]
+    more = len(by_price) - len(lines)
+    return "; ".join(lines) + (f"; and {more} more" if more else "")
+
+
+def _worst(price: Price) -> Decimal:
+    return Decimal("Infinity") if price.high is None else price.high
+
+
+def up_to(price: Price) -> str:
+    """Return the upper bound of a price as text."""
+    if price.high is None:
+        return f"an unknown sum, at least {usd(price.low)}"
+    return usd(price.high) if price.exact else f"up to {usd(price.high)}"
+
+
+def resource_price_cap(container: ContainerView, settings: Settings) -> Iterator[Finding]:
+    """One container does not cost more than a limit; unknown values count as the most expensive ones."""
+    limit, price = settings.money("max_usd"), container.price
+    if limit is None:
+        yield NotApplicable("max_usd is not set")
+    elif _worst(price) > limit:
+        yield Violation(
+            f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; the limit for one "
+            f"container is {usd(limit)}. Choose a smaller plan or less storage{_write_it(price)}."
+        )
+
+
+def _write_it(price: Price) -> str:
+    known_later = [name for name in price.unknown if name != "price"]
+    return f", and write the {' and the '.join(known_later)} as a plain value" if known_later else ""
+
+
+def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
+    """The stack does not cost more than a limit; unknown values count as the most expensive ones."""
+    limit, mode = settings.money("max_monthly_usd"), settings["unknown"]
+    if limit is None:
+        yield NotApplicable("max_monthly_usd is not set")
+        return
+    unknown = tuple(container for container in stack.containers if not container.price.exact)
+    # In every mode, a resource of an unknown kind has no upper bound.
+    unpriced = total(UNPRICED for _ in stack.unrecognised)
+    if mode == "deny" and unknown:
+        yield Violation(
+            f"the price of {count(len(unknown), 'container')} is not known, and unknown prices are denied here: "
+            f"{breakdown(unknown)}. Write their plan, template and storage as plain values."
+        )
+    if mode == "ignore":
+        counted = tuple(container for container in stack.containers if container.price.exact)
+    else:
+        counted = stack.containers
+    price = total(container.price for container in counted) + unpriced
+    if _worst(price) > limit:
+        yield Violation(
+            f"the stack costs {up_to(price)} a month; the limit is {usd(limit)}: {breakdown(counted)}. "
+            f"Remove a container, choose smaller plans{_write_it(price)}, or raise max_monthly_usd."
+        )
+
+
+def budget_warning(stack: StackView, settings: Settings) -> Iterator[Finding]:
+    """Warn if the stack's price is near its limit, or if no limit is set."""
+    limit, price = settings.money("max_monthly_usd"), stack.price
+    if limit is None:
+        yield Violation(
+            f"no monthly limit is set, and the stack costs {up_to(price)} a month. "
+            "Set max_monthly_usd of monthly-budget, budget-warning and spend-gate."
+        )
+        return
+    if _worst(price) > limit * settings["pct"] / 100:
+        share = (
+            "more than all" if price.high is None else f"{price.high * 100 / limit:.0f} %" if limit else "all"
+        )
+        yield Violation(
+            f"the stack costs {up_to(price)} a month, {share} of its limit of {usd(limit)} "
+            f"(the warning begins at {settings['pct']} %): {breakdown(stack.containers)}."
+        )
+
+
+class SpendGate:
+    """
+    The running total of one operation, compared with the limit before each container is created.
+
+    It supplements `monthly-budget` in an update without a preview, or with values that the preview did not know. It
+    knows only the containers that the program has declared so far. So it may report a container that exists already, if
+    a new one was declared before it. The engine runs one process of a pack in each operation and may call it from
+    several threads.
+    """
+
+    def __init__(self) -> None:
+        self._declared: dict[str, ContainerView] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, container: ContainerView, settings: Settings) -> Iterator[Finding]:
+        """Report this container if, together with those declared before it, it exceeds the limit."""
+        limit = settings.money("max_monthly_usd")
+        if limit is None:
+            yield NotApplicable("max_monthly_usd is not set")
+            return
+        price = container.price
+        if not price.exact and price.high is not None:
+            # Only a preview has such values, and there monthly-budget counts them as the most expensive ones.
+            yield Deferred(price.unknown[0])
+            return
+        with self._lock:
+            self._declared.pop(container.urn, None)
+            before = total(other.price for other in self._declared.values())
+            self._declared[container.urn] = container
+        if _worst(before + price) > limit:
+            so_far = (
+                "nothing was declared before it"
+                if before == FREE
+                else f"with {usd(before.low)} declared before it"
+            )
+            yield Violation(
+                f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; {so_far}, that exceeds "
+                f"the limit of {usd(limit)} for the stack. Remove a container, choose a smaller plan, or "
+                "raise max_monthly_usd."
+            )
+
+
+def max_resources(stack: StackView, settings: Settings) -> Iterator[Finding]:
+    """The number of resources of a kind does not exceed its limit."""
+    kinds = (
+        ("containers", "container", stack.containers),
+        ("vpn_clients", "VPN client", stack.vpn_clients),
+        ("pinned_backups", "pinned backup", stack.pinned_backups),
+    )
+    for option, noun, resources in kinds:
+        limit = settings[option]
+        if limit is not None and len(resources) > limit:
+            yield Violation(
+                f"the stack has {count(len(resources), noun)}; the limit is {limit}. "
+                f"Remove some, or raise {option}."
+            )
+    if all(settings[option] is None for option, *_ in kinds):
+        yield NotApplicable("no limit is set")
+
+
+def cost_report(stack: StackView, settings: Settings) -> Iterator[Finding]:
+    """Report every container with its price, and the sum."""
+    if not stack.containers:
+        yield NotApplicable("the stack has no container")
+        return
+    rows = [(container.name, container.kind, str(container.price)) for container in stack.containers]
+    rows.append(("total", "", str(stack.price)))
+    if settings["format"] == "markdown":
+        lines = [
+            "| Container | Kind | A month |",
+            "|---|---|---:|",
+            *(f"| {' | '.join(row)} |" for row in rows),
+        ]
+    else:
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        lines = [
+            f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {price:>{widths[2]}}" for name, kind, price in rows
+        ]
+    yield Notice("\n".join(lines))
+
+
+class Priced(Protocol):
+    """A container of the account."""
+
+    @property
+    def id(self) -> str | None:
+        """Its id; `None` if it is not known. Then a container of the stack may be counted twice."""
+
+    @property
+    def name(self) -> str:
+        """Its name; names are unique in an account."""
+
+    @property
+    def price(self) -> Price:
+        """Its monthly price."""
+
+
+Account: TypeAlias = Callable[[float], Iterable[Priced]]
+"""
+Lists the account's containers; the argument is the timeout in seconds. Any exception from it means that it failed.
+
+It is a parameter and not an import: policies check plain data, and the author of the pack decides whether requests to
+the API are allowed. `stacks_pulumi.cost.live.containers` is such a function.
+"""
+
+
+class _Headroom:
+    def __init__(self, account: Account | None) -> None:
+        self._account = account
+
+    def __call__(self, stack: StackView, settings: Settings) -> Iterator[Finding]:
+        """The account's other containers and this stack together do not exceed the cap."""
+        cap: Decimal | None = settings.money("cap_usd")
+        if cap is None or self._account is None:
+            yield NotApplicable(
+                "cap_usd is not set" if cap is None else "the pack was built without an account"
+            )
+            return
+        try:
+            others = _beside(stack.containers, self._account(float(settings["timeout_s"])))
+        except Exception as error:  # noqa: BLE001  (a user's function may raise anything)
+            text = (
+                f"the account could not be read ({type(error).__name__}), so it is not known whether the stack stays "
+                f"within the cap of {usd(cap)}. Set STACKS_API_KEY where the policies run, or set on_error to warn."
+            )
+            if settings["on_error"] == "deny":
+                yield Violation(text)
+            else:
+                sys.stderr.write(f"account-headroom: {text}\n")
+            return
+        elsewhere = total(container.price for container in others)
+        both = elsewhere + stack.price
+        if both.high is None or both.high > cap:
+            beside = f"{count(len(others), 'other container')} {up_to(elsewhere)}"
+            yield Violation(
+                f"the account would cost {up_to(both)} a month: this stack {up_to(stack.price)}, {beside}; "
+                f"the cap is {usd(cap)}. Remove a container, or raise the cap."
+            )
+
+
+def _beside(ours: Iterable[ContainerView], account: Iterable[Priced]) -> list[Priced]:
+    """
+    Return the containers of the account that are not in this stack.
+
+    A stack may have containers in several accounts, so a name alone does not identify one. Containers are matched by id
+    if it is known, else by name and price, one to one. An uncertain match is counted twice, so that the sum is never
+    too low.
+    """
+    ours = list(ours)
+    ids = {container.id for container in ours if isinstance(container.id, str)}
+    known = Counter(
+        (container.container_name, container.price.low, container.price.high)
+        for container in ours
+        if not isinstance(container.id, str)
+    )
+    others = []
+    for container in account:
+        alike = (container.name, container.price.low, container.price.high)
+        if container.id is not None and container.id in ids:
+            continue
+        if known[alike] > 0:
+            known[alike] -= 1
+        else:
+            others.append(container)
+    return others
+
+
+def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackRule, ...]:
+    """
+    Return the rules of this file, with a new running total.
+
+    Args:
+        account: Lists the account's containers, for `account-headroom`; `None` for no requests to the API.
+    """
+    return (
+        ResourceRule(
+            "resource-price-cap",
+            "One container stays within its price limit.",
+            "mandatory",
+            "high",
+            "Choose a smaller plan or less storage.",
+            options=(money("max_usd", "the most that one container may cost a month; unset for any"),),
+            view=ContainerView,
+            check=resource_price_cap,
+        ),
+        StackRule(
+            "monthly-budget",
+            "The stack stays within its monthly budget.",
+            "mandatory",
+            "critical",
+            "Remove a container, choose smaller plans, or raise the limit.",
+            options=(
+                LIMIT,
+                choice(
+                    "unknown",
+                    "how an unknown price counts: as the highest possible price, as a violation, or (at your risk) not",
+                    "worst-case",
+                    "deny",
+                    "ignore",
+                ),
+            ),
+            check=monthly_budget,
+        ),
+        StackRule(
+            "budget-warning",
+            "The stack has a monthly budget and is well below it.",
+            "advisory",
+            "medium",
+            "Reduce the price before the next change, or raise the limit.",
+            options=(LIMIT, percent("pct", "percent of the limit from which to warn", 80)),
+            check=budget_warning,
+        ),
+        ResourceRule(
+            "spend-gate",
+            "No container is created beyond the monthly budget.",
+            "mandatory",
+            "critical",
+            "Remove a container, choose smaller plans, or raise the limit.",
+            options=(LIMIT,),
+            view=ContainerView,
+            check=SpendGate(),
+        ),
+        StackRule(
+            "max-resources",
+            "The numbers of containers, VPN clients and pinned backups stay within their limits.",
+            "advisory",
+            "low",
+            "Remove some of them, or raise the limit.",
+            options=(
+                whole("containers", "the most containers that the stack may have; unset for any"),
+                whole("vpn_clients", "the most VPN clients that the stack may have; unset for any"),
+                whole("pinned_backups", "the most pinned backups that the stack may have; unset for any"),
+            ),
+            check=max_resources,
+        ),
+        StackRule(
+            "cost-report",
+            "The monthly price of the stack.",
+            "disabled",
+            "low",
+            "Nothing to fix: this is information and does not block at any level.",
+            options=(choice("format", "how the table is written", "table", "markdown"),),
+            check=cost_report,
+        ),
+        StackRule(
+            "account-headroom",
+            "The whole account stays within the API key's spending cap.",
+            "disabled",
+            "high",
+            "Remove a container, or raise the cap in the dashboard.",
+            options=(
+                money("cap_usd", "the spending cap of the key, in US dollars a month; unset for none"),
+                choice("on_error", "what to do when the account cannot be read", "deny", "warn"),
+                whole("timeout_s", "how long to wait for the account, in seconds", 10, 60),
+            ),
+            check=_Headroom(account),
+        ),
+    )

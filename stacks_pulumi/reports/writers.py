@@ -1,0 +1,361 @@
+"""
+How does a report look in a terminal, on a page, as JSON and as JUnit XML?
+
+A terminal gets rich's tables if rich is installed, otherwise plain columns. A comment of a pull request begins with a
+hidden marker, with which the next run finds and replaces it, and has a largest size. Names and messages come from the
+reviewed program and are untrusted input, so all markup in them is escaped.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+from urllib import parse
+from xml.etree import ElementTree as ET
+
+import msgspec
+
+from stacks_pulumi.reports import Column, Document, Folded, PolicyViolation, Row, Table, clean
+
+__all__ = [
+    "LIMIT",
+    "MARKS",
+    "aligned",
+    "as_json",
+    "as_junit",
+    "comment",
+    "markdown",
+    "marker",
+    "plain",
+    "rich_text",
+]
+
+MARKS: Final = {"create": "+", "delete": "-", "update": "~", "replace": "±", "keep": "=", "same": " "}
+"""One character for each action."""
+
+_STYLES: Final = {
+    "create": "green",
+    "delete": "red",
+    "update": "yellow",
+    "replace": "magenta",
+    "keep": "yellow",
+    "same": "dim",
+}
+_WEIGHTS: Final = {"error": "bold red", "warning": "yellow", "note": "dim"}
+_MANY: Final = 500
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
+    """
+    Return the rows as lines whose cells stand below each other, without spaces at the end.
+
+    Args:
+        rows: The cells of each row.
+        right: The columns that are aligned to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def plain(document: Document) -> str:
+    """Return the report in columns of plain text."""
+    lines = [clean(document.headline), ""]
+    for table in document.tables:
+        if table.title:
+            lines += [clean(table.title), ""]
+        if table.rows:
+            lines += _plain_table(table)
+        if table.title or table.rows:
+            lines.append("")
+    lines += [f"{weight}: {clean(text)}" for weight, text in document.remarks]
+    lines += _others(document)
+    for violation in document.violations:
+        lines.append(f"{violation.level} policy {clean(f'{violation.policy} on {violation.resource}')}:")
+        lines += _indented(violation.message)
+    for advice in document.advice:
+        lines += ["", f"{clean(advice.text)}:"]
+        for command, findings in advice.commands.items():
+            lines += [*(f"  {clean(finding)}" for finding in findings), f"      {clean(command)}"]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _plain_table(table: Table) -> list[str]:
+    titles = [clean(column.title) for column in table.columns]
+    rows = _rows(table)
+    rules = ["-" * max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    figures = {number for number, column in enumerate(table.columns) if column.form == "figure"}
+    return aligned([titles, rules, *rows], figures)
+
+
+def _rows(table: Table) -> list[list[str]]:
+    """Return the cells as they are shown, with the total."""
+    rows = [
+        [
+            MARKS[cell] if column.form == "action" else _short(cell, column.widest)
+            for column, cell in zip(table.columns, row.cells, strict=True)
+        ]
+        for row in table.rows
+    ]
+    return [*rows, [*table.total]] if table.total else rows
+
+
+def _short(text: str, widest: int | None) -> str:
+    """Shorten a long text, so that it does not make every row as wide. The JSON has the full text."""
+    return clean(text if widest is None or len(text) <= widest else f"{text[: widest - 3]}...")
+
+
+def _others(document: Document) -> list[str]:
+    return [] if document.others is None else [f"also: {clean(text)}" for text in document.others.items]
+
+
+def _indented(message: str) -> list[str]:
+    return [f"    {clean(line)}" for line in message.split("\n")]
+
+
+def rich_text(document: Document, *, width: int, color: bool) -> str | None:
+    """
+    Return the report with lines and colours; `None` if rich is not installed, or would take seconds for so many rows.
+
+    Args:
+        document: The report.
+        width: Columns of the terminal.
+        color: Whether it shows colours.
+    """
+    if sum(len(table.rows) for table in document.tables) > _MANY:
+        return None
+    try:
+        from rich.console import Console  # noqa: PLC0415  (an extra)
+        from rich.table import Table as Frame  # noqa: PLC0415  (as above)
+        from rich.text import Text  # noqa: PLC0415  (as above)
+    except ImportError:
+        return None
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer,
+        width=width,
+        force_terminal=color,
+        no_color=not color,
+        highlight=False,
+        legacy_windows=False,
+    )
+    console.print(Text(document.headline, style="bold"))
+    for table in document.tables:
+        if not table.rows:
+            continue
+        frame = Frame()
+        for column in table.columns:
+            frame.add_column(column.title, justify="right" if column.form == "figure" else "left")
+        for shown, row in zip(_rows(table), table.rows, strict=False):
+            # As text and not as markup, because a name may contain brackets.
+            frame.add_row(*map(Text, shown), style=_STYLES[row.action])
+        frame.add_section()
+        frame.add_row(*map(Text, table.total), style="bold")
+        console.print(frame)
+    for weight, text in document.remarks:
+        console.print(Text.assemble((weight, _WEIGHTS[weight]), f": {clean(text)}"))
+    for text in _others(document):
+        console.print(Text(text, style="dim"))
+    for violation in document.violations:
+        where = clean(f"{violation.policy} on {violation.resource}")
+        console.print(Text.assemble((violation.level, _WEIGHTS[violation.weight]), f" policy {where}:"))
+        console.print(Text("\n".join(_indented(violation.message))))
+    return buffer.getvalue()
+
+
+_SIGNS: Final = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}  # noqa: RUF001  (the information sign is meant)
+_ACTIONS: Final = {
+    "create": "new",
+    "delete": "removed",
+    "update": "changed",
+    "replace": "replaced",
+    "keep": "kept",
+    "same": "unchanged",
+}
+LIMIT: Final = 65_536
+"""The highest number of characters that GitHub accepts; GitLab accepts more. Bytes are counted, to be safe."""
+
+# The rows of a comment; fewer if they do not fit.
+_ROWS: Final = (100, 50, 25, 10, 5, 2, 0)
+_LONGEST: Final = 1000
+_MESSAGE_LINES: Final = 20
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
+# GitHub creates links after it removes the escapes: from `@name`, mail@example.com, `#1`, octo/repo#1, `GH-1` and
+# URLs. It also turns `:tada:` into a picture. A zero-width character inside them prevents that.
+_LINKS: Final = re.compile(r"[@#](?=\w)|:(?=//|[a-z0-9_+-]+:)|/(?=/)|www(?=\.)|gh(?=-\d)", re.IGNORECASE)
+# It also links hashes of commits, full or shortened to seven digits or more.
+_HASH: Final = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])", re.IGNORECASE)
+# Characters that are special only at the beginning of a line: a list, a rule or the underline of a heading.
+_BEGINS: Final = re.compile(r"^([-=]|\d+(?=\.))")
+_BREAK: Final = "\N{ZERO WIDTH SPACE}"
+
+
+def marker(name: str) -> str:
+    """Return the hidden line that identifies the comment for this `name`."""
+    # The encoding is reversible, so that two names never have the same marker. Two hyphens could end the comment.
+    safe = re.sub("(?<=-)-", "%2D", parse.quote(name))
+    return f"<!-- stacks-pulumi cost: {safe} -->"
+
+
+def comment(document: Document, name: str = "default") -> str:
+    """
+    Return the report as a comment of at most `LIMIT` bytes: the largest rows of each part, and a count of the rest.
+
+    Args:
+        document: The report.
+        name: Distinguishes several comments on one pull request, for instance `project/stack`.
+    """
+    text = ""
+    for rows in _ROWS:
+        text = f"{marker(name)}\n{markdown(document, rows)}"
+        if len(text.encode()) <= LIMIT:
+            break
+    return text
+
+
+def markdown(document: Document, most: int | None = None) -> str:
+    """
+    Return the report as Markdown.
+
+    Args:
+        document: The report.
+        most: How many rows of each part are shown; `None` for all.
+    """
+    lines = [f"### {escape(document.headline)}", ""]
+    remarks = [f"{_SIGNS[weight]} {escape(text)}  " for weight, text in document.remarks]
+    # The reasons for a failure come first, notes last.
+    lines += _first(remarks, None if most is None else max(most, 10))
+    lines += [""] if remarks else []
+    for table in document.tables:
+        rows = [row for row in table.rows if row.action != "same"] if table.unchanged else table.rows
+        if table.title:
+            lines += [f"#### {escape(table.title)}", ""]
+        if rows:
+            lines += _table(table.columns, rows, most)
+        if table.title or rows:
+            lines.append("")
+    if document.violations:
+        shown = [line for violation in document.violations[:most] for line in _violation(violation)]
+        lines += ["#### Policies", "", *shown, *_rest(len(document.violations), most), ""]
+    for folded in (*(table.unchanged for table in document.tables), document.others):
+        if folded is not None:
+            lines += _folded(folded, most)
+    for advice in document.advice:
+        lines += [f"{escape(advice.text)}:", ""]
+        for command, findings in advice.commands.items():
+            lines += [*(f"- {escape(finding)}" for finding in findings), "", *_fenced(command), ""]
+    lines += [f"<sub>{document.footer}</sub>"] if document.footer else []
+    return "\n".join(lines) + "\n"
+
+
+def _first(lines: list[str], most: int | None) -> list[str]:
+    return [*lines[:most], *_rest(len(lines), most)]
+
+
+def _rest(number: int, most: int | None) -> list[str]:
+    return ["", f"and {number - most} more"] if most is not None and number > most else []
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Row], most: int | None) -> list[str]:
+    # A table without a change needs no column of actions.
+    shown = [
+        number
+        for number, column in enumerate(columns)
+        if column.form != "action" or any(row.cells[number] != "same" for row in rows)
+    ]
+    titles = " | ".join(columns[number].title for number in shown).strip()
+    rules = "|".join("---:" if columns[number].form == "figure" else "---" for number in shown)
+    lines = [f"| {titles} |", f"|{rules}|"]
+    for row in _largest(rows, most):
+        cells = " | ".join(_cell(columns[number], row.cells[number]) for number in shown)
+        lines.append(f"| {cells} |")
+    return [*lines, *_rest(len(rows), most)]
+
+
+def _cell(column: Column, text: str) -> str:
+    if column.form == "action":
+        return _ACTIONS[text]
+    # Two dollar signs in one line would begin and end a formula.
+    shown = text.replace("$", "\\$") if column.form == "figure" else escape(text)
+    return f"**{shown}**" if column.strong else shown
+
+
+def _largest(rows: Sequence[Row], most: int | None) -> Sequence[Row]:
+    """Return the largest rows in their original order."""
+    if most is None or len(rows) <= most:
+        return rows
+    chosen = sorted(range(len(rows)), key=lambda number: rows[number].size, reverse=True)[:most]
+    return [rows[number] for number in sorted(chosen)]
+
+
+def _violation(violation: PolicyViolation) -> list[str]:
+    first, *rest = violation.message.splitlines()[:_MESSAGE_LINES] or [""]
+    where = f"**{escape(violation.policy)}** on **{escape(violation.resource)}** ({escape(violation.level)})"
+    return [
+        f"- {_SIGNS[violation.weight]} {where}: {escape(first)}",
+        *(f"  {_beginning(line)}" for line in rest),
+    ]
+
+
+def _folded(folded: Folded, most: int | None) -> list[str]:
+    if folded.table is not None:
+        lines = _table(folded.table.columns, folded.table.rows, most)
+    else:
+        lines = _first([f"- {escape(item)}" for item in folded.items], most)
+    return [f"<details><summary>{folded.title}</summary>", "", *lines, "", "</details>", ""]
+
+
+def _fenced(command: str) -> list[str]:
+    text = clean(command)
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"  {fence}sh", f"  {text}", f"  {fence}"]
+
+
+def _beginning(text: str) -> str:
+    """Escape a text that begins a line."""
+    return _BEGINS.sub(lambda match: f"{match[0]}{_BREAK}", escape(text))
+
+
+def escape(text: str) -> str:
+    """Return the text on one line, without any markup, mention or link."""
+    text = clean(" ".join(text.split()))
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    plain = _LINKS.sub(lambda match: f"{match[0]}{_BREAK}", text)
+    plain = _HASH.sub(lambda match: _BREAK.join(re.findall(".{1,6}", match[0])), plain)
+    return _SPECIAL.sub(r"\\\1", plain)
+
+
+def as_json(data: Mapping[str, Any]) -> str:
+    """Return data as JSON for people and programs."""
+    return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
+
+
+def as_junit(document: Document, suite_name: str) -> str:
+    """
+    Return the report as JUnit XML, which CI systems show: one test for each check.
+
+    The text of a check that did not fail, for instance of a limit that only warns, is the output of a passed test.
+    """
+    suite = ET.Element("testsuite", name=suite_name)
+    for check in document.checks:
+        test = ET.SubElement(
+            suite, "testcase", classname=clean(f"{suite_name}.{check.group}"), name=clean(check.name)
+        )
+        text = "\n".join(clean(line) for line in check.text.split("\n"))
+        if check.failed:
+            ET.SubElement(test, "failure", message=text.partition("\n")[0]).text = text
+        elif text:
+            ET.SubElement(test, "system-out").text = text
+    suite.set("tests", str(len(document.checks)))
+    suite.set("failures", str(sum(check.failed for check in document.checks)))
+    ET.SubElement(suite, "system-out").text = clean(document.headline)
+    ET.indent(suite)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

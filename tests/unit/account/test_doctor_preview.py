@@ -1,0 +1,167 @@
+"""The doctor's question to the engine: a preview of the stack's own project."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi import _pulumi_cli
+from stacks_pulumi.cli import main
+from stacks_pulumi.emulator import Emulator
+from tests.support.machine import Machine
+from tests.unit.account.conftest import Report, only
+
+Doctor = Callable[..., Report]
+
+TRACEBACK = """Program failed with an unhandled exception:
+Traceback (most recent call last):
+  File "/shop/__main__.py", line 1, in <module>
+    import no_such_module
+ModuleNotFoundError: No module named 'no_such_module'
+
+"""
+
+
+def said(message: str, severity: str = "error") -> dict[str, Any]:
+    return {"diagnosticEvent": {"message": message, "severity": severity}}
+
+
+def test_a_preview_that_succeeds_is_in_order(machine: Machine, doctor: Doctor) -> None:
+    report = doctor("--stack", "prod")
+
+    assert only(report, "preview")["text"] == "`pulumi preview` runs the program, and succeeds"
+    assert (only(report, "preview")["level"], report.code) == ("ok", 0)
+    assert machine.previewed() == "preview --json --stack prod --non-interactive"
+
+
+def test_the_preview_has_no_variable_of_stacks(machine: Machine, emulator: Emulator, doctor: Doctor) -> None:
+    machine.variable("STACKS_API_KEY", emulator.key)
+    machine.variable("STACKS_WHATEVER", "1")
+    machine.variable("SHOP", "open")
+    before = dict(os.environ)
+
+    text = only(doctor(), "preview")["text"]
+
+    environment = machine.preview_environment()
+    assert [name for name in environment if name.startswith("STACKS_")] == []
+    assert environment["SHOP"] == "open"
+    assert text.startswith("`pulumi preview` runs the program, without STACKS_API_KEY, STACKS_WHATEVER, and")
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("events", "error", "words"),
+    [
+        (
+            [said(TRACEBACK)],
+            "",
+            "Program failed with an unhandled exception: ModuleNotFoundError: No module named ",
+        ),
+        ([said("no credentials"), said("debugging", "debug")], "", "fails: no credentials"),
+        ([], "warning: old\nerror: no language plugin 'x' found\n", "fails: no language plugin 'x' found"),
+        ([said("a\x1b[2J\u202eb")], "", "fails: a [2J b"),
+        (
+            [said("  File 'x'\n", "info#err"), said("ModuleNotFoundError: no_such_module\n", "info#err")],
+            "error: policy pack 'mine' failed to start: exit status 1\n",
+            "policy pack 'mine' failed to start: exit status 1; ModuleNotFoundError: no_such_module",
+        ),
+        (
+            [
+                {"policyEvent": {"policyName": "plans", "enforcementLevel": "advisory"}},
+                {
+                    "policyEvent": {
+                        "policyName": "allowed-plans",
+                        "message": "Plans are small.\nerror: not premium",
+                        "enforcementLevel": "mandatory",
+                    }
+                },
+                said("preview failed\n"),
+            ],
+            "",
+            "fails: allowed-plans: Plans are small. error: not premium",
+        ),
+    ],
+)
+def test_a_preview_that_fails_is_a_problem_in_the_engines_words(
+    machine: Machine, doctor: Doctor, events: list[dict[str, Any]], error: str, words: str
+) -> None:
+    machine.preview(*events, error=error)
+
+    report = doctor()
+
+    line = only(report, "preview")
+    assert (line["level"], report.code) == ("problem", 1)
+    assert words in line["text"]
+    assert line["fix"] == (
+        f"correct what the message names; `pulumi preview --cwd {machine.project}` shows all of it"
+    )
+
+
+def test_the_engines_words_are_short_and_have_no_key(
+    machine: Machine, emulator: Emulator, doctor: Doctor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.variable("STACKS_API_KEY", "x")
+    machine.preview(said(f"the key {emulator.key}\nis wrong {'and long ' * 200}"))
+
+    line = only(doctor(), "preview")
+
+    assert "fails: the key sk_stacks_... is wrong and long" in line["text"]
+    assert len(line["text"]) < 500
+    assert line["fix"].endswith("set in the stack's configuration what it needs of STACKS_API_KEY")
+    main(["doctor", "-C", str(machine.project)])
+    assert emulator.key not in capsys.readouterr().out
+
+
+def test_a_preview_that_takes_too_long_is_ended(machine: Machine, doctor: Doctor) -> None:
+    machine.preview(before="exec sleep 100")
+    began = time.monotonic()
+
+    report = doctor("--timeout", "1", "--policy-pack", "mine")
+
+    assert time.monotonic() - began < 60
+    line = only(report, "preview")
+    assert (line["level"], report.code) == ("unknown", 0)
+    assert line["text"] == "`pulumi preview` runs the program, and did not end within 1 s"
+    pack = f"--policy-pack {Path.cwd() / 'mine'} --cwd {machine.project}"
+    assert line["fix"] == (
+        f"give it more time: stacks-pulumi doctor --timeout 5 {pack}; see what it waits for: pulumi preview {pack}"
+    )
+
+
+def test_a_preview_that_does_not_end_when_it_is_asked_to_is_killed(
+    machine: Machine, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_pulumi_cli, "_SECONDS_TO_END", 0.2)
+    machine.preview(before="trap '' TERM; while true; do sleep 1; done")
+
+    assert only(doctor("--timeout", "1"), "preview")["level"] == "unknown"
+
+
+def test_packs_are_given_to_the_preview_and_none_is_looked_for(machine: Machine, doctor: Doctor) -> None:
+    folder = machine.project / "policies" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "PulumiPolicy.yaml").write_text("runtime: python\n", encoding="utf-8")
+
+    assert only(doctor(), "preview")["level"] == "ok"
+    assert machine.previewed() == "preview --json --non-interactive"
+
+    text = only(doctor("--policy-pack", str(folder), "--policy-pack", "/other"), "preview")["text"]
+
+    assert (
+        machine.previewed() == f"preview --json --policy-pack {folder} --policy-pack /other --non-interactive"
+    )
+    assert text.endswith(", and starts 2 policy packs, and succeeds")
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "many", "3601"])
+def test_a_wrong_time_limit_is_a_wrong_option(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", f"--timeout={given}"])
+
+    assert ended.value.code == 2
+    assert "is not a number of seconds from 1 to 3600" in capsys.readouterr().err
