@@ -2,7 +2,7 @@
 What the policies and the commands share: money, prices, and which resources are ours. It contains only plain data: no
 file imports Pulumi, the client, the policies or the cost command.
 
-- `recognition`: Which resources are ours, of which kind, and which of their values are known?
+- `recognition`: Which resources are ours, what is their kind, and which of their values are known?
 - `views`: What does a policy see of a resource?
 - `money`: What does a container cost, and how are sums added and written?
 """
