@@ -22,25 +22,19 @@ from stacks_pulumi.errors import with_code
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["EXTRAS", "advice", "build_parser", "install_command", "main"]
+__all__ = ["advice", "build_parser", "main"]
 
-EXTRAS: Final = {"werkzeug": "emulator", "pulumi_policy": "policy", "rich": "cli", "shtab": "cli"}
+_EXTRAS: Final = {"werkzeug": "emulator", "pulumi_policy": "policy", "rich": "cli", "shtab": "cli"}
 """Package -> the extra that installs it."""
 
 
 def advice(missing: ModuleNotFoundError) -> str | None:
     """Return a sentence with the missing package and the command that installs it; `None` if no extra has it."""
     module = (missing.name or "").partition(".")[0]
-    extra = EXTRAS.get(module)
+    extra = _EXTRAS.get(module)
     if extra is None:
         return None
-    return f"{module} is not installed. It comes with the extra {extra!r}: {install_command(extra)}"
-
-
-def install_command(*extras: str) -> str:
-    """Return the command that installs this package with these extras."""
-    named = f"[{','.join(extras)}]" if extras else ""
-    return f"pip install {_requirement(named)}"
+    return f"{module} is not installed. It comes with the extra {extra!r}: pip install {_requirement(f'[{extra}]')}"
 
 
 def _requirement(extras: str) -> str:
