@@ -21,7 +21,7 @@ from stacks_pulumi.hosts.plugin.message_spelling import in_camel_case
 from tests.chaos.account import holdings
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.chaos]
+pytestmark = [pytest.mark.slow, pytest.mark.chaos, pytest.mark.real_processes]
 
 WEB = 'web = stacks.Container("web", template="nodejs")\n'
 HOSTS = {"dynamic": "pulumi.dynamic", "native": "pulumi-resource-stacks"}

@@ -294,6 +294,7 @@ def test_the_next_operation_uses_no_earlier_answers(host: Host, emulator: Emulat
     assert not web.read()
 
 
+@pytest.mark.real_processes
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM", "SIGINT"])
 def test_creates_in_progress_are_rolled_back_when_the_engine_is_gone(
     make_host: Callable[..., Host], end: str
@@ -318,6 +319,7 @@ def test_creates_in_progress_are_rolled_back_when_the_engine_is_gone(
         assert holdings(emulator) == set()
 
 
+@pytest.mark.real_processes
 def test_queued_creates_do_not_start_when_the_engine_is_gone(make_host: Callable[..., Host]) -> None:
     with Emulator(boot_seconds=60) as emulator:
         config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:maxConcurrency": "1"}

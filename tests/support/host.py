@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -30,6 +29,7 @@ from stacks_pulumi.pricing import tokens
 from stacks_pulumi.pricing.tokens import MARKER
 from stacks_pulumi.resources.handlers import HANDLERS
 from tests.support.codes import has_one_code
+from tests.support.forked import commands
 from tests.support.waiting import until
 
 PROVIDER = "__provider"
@@ -124,7 +124,7 @@ class Host:
         if self.python_path is not None:
             env["PYTHONPATH"] = self.python_path
         self.process = subprocess.Popen(
-            [sys.executable, "-u", "-m", self.module, self.engine.address],
+            [commands.folder() / "python3", "-u", "-m", self.module, self.engine.address],
             env=env,
             # The engine keeps the other end open, and a plugin ends with the engine.
             stdin=subprocess.PIPE,
