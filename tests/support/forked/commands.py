@@ -33,7 +33,7 @@ if [ -z "$PYTHONPATH" ]; then
         [ -f {list} ] || {{ {python} "$@" >{list}.$$ && mv {list}.$$ {list}; }}
         exec cat {list} ;;
     "-u -m pulumi.dynamic "* | "-u -m pulumi.policy "* | "-u -m stacks_pulumi.hosts.plugin.grpc_server "* | \\
-        *"/pulumi-language-python-exec "* | *"/pulumi-resource-stacks "*)
+        /*"/pulumi-language-python-exec "* | "-u "/*"/pulumi-language-python-exec "* | /*"/pulumi-resource-stacks "*)
         exec {python} -I -S {client} {socket} "$@" ;;
     esac
 fi
