@@ -135,7 +135,7 @@ def test_a_crash_shows_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert f'  File "{script}", line 2 in <module>\n' in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_signals_arrive(tmp_path: Path, way: str, number: signal.Signals) -> None:
     script = tmp_path / "pulumi-language-python-exec"
     script.write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(100)\n", encoding="utf-8")

@@ -38,6 +38,8 @@ IMPORTED = (
     "requests",
 )
 """What hosts and programs import, apart from this package."""
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that a terminal or a CI job sends to all processes of the tests."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,6 @@ def become(request: Request) -> None:
     os.chdir(request.folder)
     os.environ.clear()
     os.environ.update(request.environment)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     importlib.invalidate_caches()
     option = request.arguments[0] == "-u"
     unbuffered = option or bool(os.environ.get("PYTHONUNBUFFERED"))
@@ -223,8 +224,8 @@ def _run(arguments: list[str]) -> None:
 
 def main() -> None:
     """Serve until standard input ends; in a fork, run Python for the client."""
-    # Ctrl-C ends the tests, and with them the server.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # They end the tests, and with them the server, which then tidies up. A fork gets what was sent to it meanwhile.
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     for name in IMPORTED:
         importlib.import_module(name)
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "a process with threads must not fork"
@@ -235,6 +236,7 @@ def main() -> None:
     if request is None:
         shutil.rmtree(sys.argv[2])
     else:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         become(request)
 
 
