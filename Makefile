@@ -13,6 +13,9 @@ WHEEL   ?=
 venv    := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 python  := "$(venv)/bin/python"
 
+# A machine may forbid it, and then every process compiles the package and all tests.
+export PYTHONDONTWRITEBYTECODE :=
+
 workflows := $(wildcard .github/workflows/*.yml) examples/gated_deployment/workflow.yml
 
 # A Python that was asked for by name is taken at its word: an environment made with another is made again.

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support import durations
+from tests.support.forked import commands
 
 # No test depends on the speed of the machine.
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,6 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the project's options."""
     parser.addoption(
         "--write-docs", action="store_true", help="write the results of the run into the documentation"
+    )
+    parser.addoption(
+        "--real-processes", action="store_true", help="start every host and program instead of forking it"
     )
     parser.addoption(
         "--write-durations", action="store_true", help="write the seconds of each file that runs"
@@ -69,3 +73,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = itertools.compress(items, here)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: durations.rank(durations.file_of(item), seconds))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Choose the processes of a test before its fixtures start one."""
+    wanted = item.config.getoption("--real-processes") or item.get_closest_marker("real_processes")
+    commands.Mode.real = bool(wanted)

@@ -18,7 +18,7 @@ from tests.chaos.ministack import Declared, MiniStack, Ref
 from tests.support.host import Host, HostedResource
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.host, pytest.mark.chaos]
+pytestmark = [pytest.mark.host, pytest.mark.chaos, pytest.mark.real_processes]
 
 Programs = Callable[[str], Sequence[Declared]]
 

@@ -127,6 +127,7 @@ def test_each_container_has_its_owner_and_the_total_is_the_bill(
 
 @pytest.mark.slow
 @pytest.mark.chaos
+@pytest.mark.real_processes
 def test_an_interrupted_create_is_named_with_its_stack(
     make_stack: Callable[..., Stack],
     monkeypatch: pytest.MonkeyPatch,

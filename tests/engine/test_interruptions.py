@@ -21,7 +21,7 @@ from tests.chaos.account import answer_was_read, holdings
 from tests.support.stack import Stack
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.chaos]
+pytestmark = [pytest.mark.slow, pytest.mark.chaos, pytest.mark.real_processes]
 
 WEB = 'web = stacks.Container("web", template="nodejs")\n'
 HOSTS = {"dynamic": "pulumi.dynamic", "native": "pulumi-resource-stacks"}

@@ -57,6 +57,7 @@ def test_a_deletion_whose_answer_is_lost_and_whose_retry_is_refused_succeeds(
     assert stack.resources() == {}
 
 
+@pytest.mark.real_processes
 def test_a_destroy_after_a_kill_during_a_slow_deletion_succeeds(stack: Stack, emulator: Emulator) -> None:
     stack.program(WEB)
     stack.up(quiet_afterwards=False)

@@ -324,6 +324,7 @@ def test_a_cancel_during_a_call_does_not_end_the_operation(host: Host, emulator:
     assert web.id == f"{emulator.account}-web"
 
 
+@pytest.mark.real_processes
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM", "SIGINT"])
 def test_creates_in_progress_are_rolled_back_when_the_engine_is_gone(
     make_host: Callable[..., Host], end: str
@@ -347,6 +348,7 @@ def test_creates_in_progress_are_rolled_back_when_the_engine_is_gone(
         assert holdings(emulator) == set()
 
 
+@pytest.mark.real_processes
 def test_queued_creates_do_not_start_when_the_engine_is_gone(make_host: Callable[..., Host]) -> None:
     with Emulator(boot_seconds=3600) as emulator:
         config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:maxConcurrency": "1"}

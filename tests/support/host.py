@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -31,6 +30,7 @@ from stacks_pulumi.pricing import recognition as tokens
 from stacks_pulumi.pricing.recognition import MARKER
 from stacks_pulumi.resources.handlers import HANDLERS
 from tests.support.codes import has_one_code
+from tests.support.forked import commands
 from tests.support.waiting import PATIENCE, until
 
 PROVIDER = "__provider"
@@ -125,7 +125,7 @@ class Host:
         if self.python_path is not None:
             env["PYTHONPATH"] = self.python_path
         self.process = subprocess.Popen(
-            [sys.executable, "-u", "-m", self.module, self.engine.address],
+            [commands.folder() / "python3", "-u", "-m", self.module, self.engine.address],
             env=env,
             # The engine keeps the other end open, and a plugin ends with the engine.
             stdin=subprocess.PIPE,

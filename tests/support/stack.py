@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.forked import commands
 from tests.support.stack_files import Saved, StackFiles
 
 PASSPHRASE = "a passphrase for tests"
@@ -119,7 +120,9 @@ class Stack:
                 for name, value in os.environ.items()
                 if not name.startswith(("PULUMI_", "STACKS_"))
             },
-            "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), str(engine), os.environ["PATH"]]),
+            "PATH": os.pathsep.join(
+                [str(commands.folder()), str(Path(sys.prefix) / "bin"), str(engine), os.environ["PATH"]]
+            ),
             "VIRTUAL_ENV": sys.prefix,
             **({} if python_path is None else {"PYTHONPATH": str(python_path)}),
             "PULUMI_BACKEND_URL": f"file://{state}",
@@ -152,7 +155,7 @@ class Stack:
 
     def native(self) -> None:
         """Let programs use the native types, with the plugin of this environment."""
-        plugin = f"{{name: stacks, path: {json.dumps(str(Path(sys.prefix) / 'bin'))}}}"
+        plugin = f"{{name: stacks, path: {json.dumps(str(commands.folder()))}}}"
         text = f"name: tests\nruntime: python\nplugins:\n  providers: [{plugin}]\n"
         (self.folder / "Pulumi.yaml").write_text(text, encoding="utf-8")
 

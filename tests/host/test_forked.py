@@ -1,0 +1,227 @@
+"""A forked process behaves as a started one, so tests may fork hosts and programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.forked import commands
+from tests.support.host import HOSTS
+from tests.support.waiting import until
+
+PROBE: Final = """
+import atexit, gc, json, os, random, signal, sys, threading
+
+def of(stream):
+    return [
+        stream.name, stream.encoding, stream.errors, stream.line_buffering, stream.write_through,
+        type(stream.buffer).__name__,
+    ]
+
+print(json.dumps({
+    "arguments": sys.argv,
+    "collector": gc.isenabled(),
+    "environment": dict(os.environ),
+    "executable": os.path.realpath(sys.executable),
+    "files": os.listdir("/proc/self/fd"),
+    "flags": [sys.flags.isolated, sys.flags.no_site, sys.flags.optimize, sys.flags.dev_mode],
+    "folder": os.getcwd(),
+    "input": sys.stdin.read(),
+    "module": [__name__, __file__, sorted(name for name in globals() if not name.startswith("__"))],
+    "package": sorted(name for name in sys.modules if name.startswith("stacks_pulumi")),
+    "path": sys.path,
+    "prefix": sys.prefix,
+    "signals": {number: str(signal.getsignal(number)) for number in sorted(signal.valid_signals())},
+    "streams": [of(stream) for stream in (sys.stdout, sys.stderr)],
+    "threads": threading.active_count(),
+    "warnings": sys.warnoptions,
+}))
+print("an error", file=sys.stderr)
+atexit.register(print, "at the end")
+threading.Timer(0.1, print, ["in a thread"]).start()
+"""
+ENDS: Final = {
+    "end": "",
+    "code": "sys.exit(3)",
+    "reason": "sys.exit('a reason')",
+    "error": "def fail():\n    raise ValueError('why')\nfail()",
+    "syntax": "compile('(', 'a file', 'exec')",
+    "no such module": "import no_such_module",
+    "interrupt": "raise KeyboardInterrupt",
+    "kill": "sys.stdout.flush(); os.kill(os.getpid(), signal.SIGKILL)",
+    "terminate": "sys.stdout.flush(); os.kill(os.getpid(), signal.SIGTERM)",
+}
+
+
+@pytest.fixture(params=[True, False], ids=["started", "forked"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How this test gets its processes."""
+    monkeypatch.setattr(commands.Mode, "real", request.param)
+    return "started" if request.param else "forked"
+
+
+@pytest.fixture
+def in_both_ways(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], list[Any]]:
+    """Return what a function returns with started processes, and with forked ones."""
+
+    def both(get: Callable[[], Any]) -> list[Any]:
+        found = []
+        for real in (True, False):
+            monkeypatch.setattr(commands.Mode, "real", real)
+            found.append(get())
+        return found
+
+    return both
+
+
+@pytest.mark.parametrize("options", [[], ["-u"]], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_fork_sees_and_shows_what_a_started_process_does(
+    tmp_path: Path,
+    in_both_ways: Callable[..., list[Any]],
+    end: str,
+    options: list[str],
+) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        # A shell adds it.
+        "PWD": str(tmp_path),
+        "PYTHONFAULTHANDLER": "1",
+        "WORDS": "with 'quotes' and\nlines",
+    }
+    script = tmp_path / "pulumi-language-python-exec"
+    script.write_text(f"{PROBE}{ENDS[end]}\n", encoding="utf-8")
+
+    def run() -> dict[str, Any]:
+        done = subprocess.run(
+            [commands.folder() / "python3", *options, script, "one", "two words", "--", ""],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            input="the input",
+            check=False,
+        )
+        first, *others = done.stdout.splitlines()
+        return {**json.loads(first), "code": done.returncode, "others": others, "errors": done.stderr}
+
+    started, forked = in_both_ways(run)
+
+    assert forked == started
+    assert started["package"] == []
+    assert started["environment"].items() >= environment.items()
+
+
+def test_a_crash_shows_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
+    script = tmp_path / "pulumi-language-python-exec"
+    script.write_text("import os\nos.abort()\n", encoding="utf-8")
+
+    done = subprocess.run(
+        [commands.folder() / "python3", script], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == -signal.SIGABRT
+    assert done.stderr.startswith("Fatal Python error: Aborted\n")
+    assert f'  File "{script}", line 2 in <module>\n' in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_signals_arrive(tmp_path: Path, way: str, number: signal.Signals) -> None:
+    script = tmp_path / "pulumi-language-python-exec"
+    script.write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(100)\n", encoding="utf-8")
+    with subprocess.Popen(
+        [commands.folder() / "python3", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+
+        process.send_signal(number)
+
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == -number
+        assert ("KeyboardInterrupt" in errors) == (number == signal.SIGINT)
+    until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+@pytest.mark.parametrize("kind", HOSTS)
+def test_a_forked_host_answers_as_a_started_one(
+    emulator: Emulator, in_both_ways: Callable[..., list[Any]], kind: str
+) -> None:
+    def run() -> Any:
+        host = HOSTS[kind]({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        web = host.resource("Container", "web")
+        failures = web.check(name="-", template="nodejs")
+        web.up(name="web", template="nodejs")
+        outs = web.outs
+        web.delete()
+        assert host.process.stdin is not None
+        host.process.stdin.close()
+        if kind == "native":
+            # The plugin ends with its engine.
+            assert host.process.wait(timeout=60) == 0
+        errors = host.stop()
+        return failures, sorted(outs), web.lines(), host.process.returncode, errors
+
+    started, forked = in_both_ways(run)
+
+    assert forked == started
+
+
+def test_another_module_path_gets_a_new_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    (tmp_path / "grpc.py").write_text("print('another gRPC')\n", encoding="utf-8")
+    script = tmp_path / "pulumi-language-python-exec"
+    script.write_text("import grpc\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    done = subprocess.run(
+        [commands.folder() / "python3", script], capture_output=True, text=True, check=False
+    )
+
+    assert (done.stdout, done.stderr) == ("another gRPC\n", "")
+
+
+def test_the_list_of_packages_is_that_of_pip(in_both_ways: Callable[..., list[Any]]) -> None:
+    def run(*options: str) -> str:
+        command = [str(commands.folder() / "python3"), "-m", "pip", "list", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    started, forked = in_both_ways(lambda: [run("-v", "--format", "json") for _ in range(2)])
+
+    assert forked == started
+    assert {"pulumi", "stacks-pulumi"} <= {package["name"] for package in json.loads(forked[0])}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
+def test_forks_end_with_the_process_of_the_tests(tmp_path: Path) -> None:
+    script = tmp_path / "pulumi-language-python-exec"
+    script.write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(100)\n", encoding="utf-8")
+    worker = (
+        "import subprocess\n"
+        "from tests.support.forked import commands\n"
+        "print(commands.folder(), flush=True)\n"
+        f"subprocess.run([commands.folder() / 'python3', {str(script)!r}])\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", worker], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    ) as process:
+        assert process.stdout is not None
+        folder, pid = process.stdout.readline().strip(), int(process.stdout.readline())
+        assert Path(folder, "socket").exists()
+
+        process.kill()
+
+    until(lambda: not Path(f"/proc/{pid}").exists())
+    until(lambda: not Path(folder).exists())

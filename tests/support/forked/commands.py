@@ -1,0 +1,93 @@
+"""
+Commands of the environment that fork a process where they would start a Python.
+
+A Python that imports Pulumi's SDK and gRPC takes 0.3 s of processor time, and most tests start several. A fork of a
+Python that has imported them takes a tenth. `tests/host/test_forked.py` shows that it behaves as a started process.
+
+Tests that interrupt or kill processes start real ones: `pytest.mark.real_processes`. `pytest --real-processes` starts
+real ones for all tests. So does every system but Linux: on macOS a process that uses gRPC cannot be a fork.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+REAL = Path(sys.prefix) / "bin"
+HERE = Path(__file__).parent
+
+_PYTHON = """\
+#!/bin/sh
+# Another module path can have another SDK, so it gets a new Python.
+if [ -z "$PYTHONPATH" ]; then
+    case "$* " in
+    "-m pip list -v --format json ")
+        # The engine looks for plugins with it in every operation.
+        [ -f {list} ] || {{ {python} "$@" >{list}.$$ && mv {list}.$$ {list}; }}
+        exec cat {list} ;;
+    "-u -m pulumi.dynamic "* | "-u -m pulumi.policy "* | "-u -m stacks_pulumi.hosts.plugin.servicer "* | \\
+        /*"/pulumi-language-python-exec "* | "-u "/*"/pulumi-language-python-exec "* | /*"/pulumi-resource-stacks "*)
+        exec {python} -I -S {client} {socket} "$@" ;;
+    esac
+fi
+exec {python} "$@"
+"""
+_PLUGIN = """\
+#!/bin/sh
+exec {folder}/python3 {plugin} "$@"
+"""
+
+
+class Mode:
+    """Whether the current test wants real processes."""
+
+    real = False
+
+
+def folder() -> Path:
+    """Return the folder of `python3` and `pulumi-resource-stacks`, for the current test."""
+    return REAL if Mode.real or sys.platform != "linux" else _serve()
+
+
+@functools.cache
+def _serve() -> Path:
+    """Start the server, and return the folder of its commands."""
+    made = Path(tempfile.mkdtemp(prefix="forked-"))
+    address = made / "socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(address))
+        listener.listen(100)
+        server = subprocess.Popen(
+            [sys.executable, HERE / "server.py", str(listener.fileno()), made],
+            env={
+                **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+                # Python reads it at its start only. Hosts and stacks set it.
+                "PYTHONFAULTHANDLER": "1",
+            },
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+    # Without this it ends too, but processor time is only counted of processes that were waited for.
+    atexit.register(server.communicate)
+    words = {
+        "client": HERE / "client.py",
+        "folder": made,
+        "list": made / "pip-list.json",
+        "plugin": REAL / "pulumi-resource-stacks",
+        "python": REAL / "python3",
+        "socket": address,
+    }
+    quoted = {name: shlex.quote(str(word)) for name, word in words.items()}
+    for name, text in {"python3": _PYTHON, "pulumi-resource-stacks": _PLUGIN}.items():
+        script = made / name
+        script.write_text(text.format(**quoted), encoding="utf-8")
+        script.chmod(0o755)
+    return made

@@ -1,0 +1,244 @@
+"""
+A Python that has imported the SDK and gRPC, and forks a process for each client.
+
+It does not import `stacks_pulumi`: each fork does, so a test sees what an import of the package does in a new process.
+It has one thread and does not use gRPC, because a process with threads must not fork.
+
+The server ends when its standard input does, which the process of the tests holds open. It kills the forks that run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import io
+import marshal
+import os
+import runpy
+import selectors
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+IMPORTED = (
+    "google.protobuf.any_pb2",
+    "grpc",
+    "msgspec",
+    "pulumi.dynamic",
+    "pulumi.runtime.proto.engine_pb2_grpc",
+    "pulumi.runtime.proto.provider_pb2_grpc",
+    "pulumi.runtime.proto.status_pb2",
+    "requests",
+)
+"""What hosts and programs import, apart from this package."""
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that a terminal or a CI job sends to all processes of the tests."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    What a client wants to run.
+
+    Attributes:
+        arguments: The arguments of Python.
+        folder: The working directory.
+        environment: All environment variables.
+        streams: File descriptors of standard input, output and error.
+    """
+
+    arguments: list[str]
+    folder: str
+    environment: dict[str, str]
+    streams: list[int]
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A fork that runs, the file descriptor that becomes readable when it ends, and its client."""
+
+    pid: int
+    ended: int
+    client: socket.socket
+
+    def close(self) -> None:
+        """Close the connections to both."""
+        os.close(self.ended)
+        self.client.close()
+
+
+class Server:
+    """
+    The loop that accepts clients.
+
+    Args:
+        listener: The socket that clients connect to.
+        lifeline: The file descriptor whose end ends the server.
+    """
+
+    def __init__(self, listener: socket.socket, lifeline: int) -> None:
+        self._listener = listener
+        self._forks: set[Fork] = set()
+        self._selector = selectors.PollSelector()
+        self._selector.register(lifeline, selectors.EVENT_READ, self._end)
+        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        self._serving = True
+        self._request: Request | None = None
+
+    def serve(self) -> Request | None:
+        """Return None at the end of the lifeline; in a fork, return its request."""
+        while self._serving:
+            for key, _events in self._selector.select():
+                react: Callable[[], None] = key.data
+                if self._serving:
+                    react()
+        self._selector.close()
+        return self._request
+
+    def _end(self) -> None:
+        for fork in self._forks:
+            os.kill(fork.pid, signal.SIGKILL)
+            os.waitpid(fork.pid, 0)
+        self._serving = False
+
+    def _accept(self) -> None:
+        client, _address = self._listener.accept()
+        request = _receive(client)
+        if request is None:
+            client.close()
+            return
+        pid = os.fork()
+        if pid == 0:
+            self._request, self._serving = request, False
+            self._listener.close()
+            client.close()
+            for other in self._forks:
+                other.close()
+            return
+        for stream in request.streams:
+            os.close(stream)
+        fork = Fork(pid, os.pidfd_open(pid), client)
+        self._forks.add(fork)
+        self._selector.register(fork.ended, selectors.EVENT_READ, lambda: self._report(fork))
+        self._selector.register(client, selectors.EVENT_READ, lambda: self._pass_on(fork))
+
+    def _report(self, fork: Fork) -> None:
+        code = os.waitstatus_to_exitcode(os.waitpid(fork.pid, 0)[1])
+        # The client may have been killed.
+        with contextlib.suppress(OSError):
+            fork.client.sendall(code.to_bytes(4, "big", signed=True))
+        self._forks.remove(fork)
+        self._selector.unregister(fork.ended)
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(fork.client)
+        fork.close()
+
+    def _pass_on(self, fork: Fork) -> None:
+        if fork not in self._forks:
+            # The fork ended at the same time.
+            return
+        try:
+            signals = fork.client.recv(16)
+        except ConnectionResetError:
+            signals = b""
+        for number in signals:
+            os.kill(fork.pid, number)
+        if not signals:
+            # The client was killed.
+            self._selector.unregister(fork.client)
+            os.kill(fork.pid, signal.SIGKILL)
+
+
+def _receive(client: socket.socket) -> Request | None:
+    """Return the request of a client, or None if the client was killed before it had sent all of it."""
+    size, streams, _flags, _address = socket.recv_fds(client, 4, 3)
+    with client.makefile("rb") as file:
+        body = file.read(int.from_bytes(size, "big"))
+    try:
+        arguments, folder, environment = marshal.loads(body)
+    except EOFError:
+        for stream in streams:
+            os.close(stream)
+        return None
+    return Request(arguments, folder, environment, streams)
+
+
+def become(request: Request) -> None:
+    """Run what a new Python with the same arguments would run."""
+    for number, stream in enumerate(request.streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(request.folder)
+    os.environ.clear()
+    os.environ.update(request.environment)
+    importlib.invalidate_caches()
+    option = request.arguments[0] == "-u"
+    unbuffered = option or bool(os.environ.get("PYTHONUNBUFFERED"))
+    sys.stdout, sys.stderr = _made_again(sys.stdout, unbuffered), _made_again(sys.stderr, unbuffered)
+    sys.modules["__main__"] = ModuleType("__main__")
+    sys.excepthook = _show
+    _run(request.arguments[option:])
+
+
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show an uncaught exception without the calls in this file."""
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    sys.__excepthook__(kind, error.with_traceback(trace), trace)
+
+
+def _made_again(stream: Any, unbuffered: bool) -> io.TextIOWrapper:
+    """Return a stream as Python makes it: the server's object has the properties of another file."""
+    raw = io.FileIO(stream.fileno(), "w", closefd=False)
+    raw.name = stream.name
+    return io.TextIOWrapper(
+        raw if unbuffered else io.BufferedWriter(raw),
+        stream.encoding,
+        stream.errors,
+        line_buffering=stream.line_buffering and not unbuffered,
+        write_through=unbuffered,
+    )
+
+
+def _run(arguments: list[str]) -> None:
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        sys.path[0] = os.getcwd()  # noqa: PTH109  (Python takes it as text)
+        # It is what `python -m` calls, so a traceback has the same lines.
+        runpy._run_module_as_main(sys.argv[0])  # type: ignore[attr-defined]
+    else:
+        sys.argv = arguments
+        script = Path(sys.argv[0])
+        sys.path[0] = str(script.resolve().parent)
+        namespace = sys.modules["__main__"].__dict__
+        namespace["__file__"] = sys.argv[0]
+        exec(compile(script.read_bytes(), sys.argv[0], "exec"), namespace)
+
+
+def main() -> None:
+    """Serve until standard input ends; in a fork, run Python for the client."""
+    # They end the tests, and with them the server, which then tidies up. A fork gets what was sent to it meanwhile.
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    for name in IMPORTED:
+        importlib.import_module(name)
+    assert len(list(Path("/proc/self/task").iterdir())) == 1, "a process with threads must not fork"
+    gc.collect()
+    # A collection in a fork skips these objects, so their memory stays shared.
+    gc.freeze()
+    request = Server(socket.socket(fileno=int(sys.argv[1])), lifeline=0).serve()
+    if request is None:
+        shutil.rmtree(sys.argv[2])
+    else:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        become(request)
+
+
+if __name__ == "__main__":
+    main()
