@@ -27,8 +27,16 @@ def main(address: str, arguments: list[str]) -> None:
     streams = array.array("i", [0, 1, 2])
     server.sendmsg([len(request).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
     server.sendall(request)
+
+    def pass_on(number: int, _frame: object) -> None:
+        try:
+            server.sendall(bytes([number]))
+        except OSError:
+            # The fork has ended, and the answer below is already here. (`contextlib` takes too long to import.)
+            return
+
     for number in SIGNALS:
-        signal.signal(number, lambda received, _frame: server.sendall(bytes([received])))
+        signal.signal(number, pass_on)
     answer = server.recv(4)
     if not answer:
         sys.exit("the fork server has ended")
