@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 REAL = Path(sys.prefix) / "bin"
@@ -45,6 +46,9 @@ exec {folder}/python3 {plugin} "$@"
 """
 
 
+_starting = threading.Lock()
+
+
 class Mode:
     """Whether the current test wants real processes."""
 
@@ -53,7 +57,11 @@ class Mode:
 
 def folder() -> Path:
     """Return the folder of `python3` and `pulumi-resource-stacks`, for the current test."""
-    return REAL if Mode.real or sys.platform != "linux" else _serve()
+    if Mode.real or sys.platform != "linux":
+        return REAL
+    # Two threads of a test may start a host at the same time.
+    with _starting:
+        return _serve()
 
 
 @functools.cache
