@@ -57,7 +57,7 @@ in_parallel = $(with_engine) $(python) -m pytest -n $(WORKERS) --dist loadfile -
 test: setup ## what every change has to pass, on a real engine; ARGS="-k backup" goes to pytest, WORKERS=0: one by one
 	@$(in_parallel) -m "not extra" $(ARGS)
 
-test-extra: setup ## the rest: other languages, installation, the pages' commands, the site; needs Go, Node.js, Java
+test-extra: setup ## the rest: other languages, installation, the site, what pages and examples show; needs Go, Node.js, Java
 	@$(in_parallel) -m extra $(ARGS)
 
 test-all: setup ## every test: `make test` and `make test-extra` in one run

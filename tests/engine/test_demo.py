@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+# What pages and examples show: a change is tested without it.
+pytestmark = pytest.mark.extra
+
 DEMO = Path(__file__).resolve().parents[2] / "tools/demo"
 
 

@@ -19,6 +19,9 @@ from tests.engine.scenarios.page import PAGE, errors_in, render, shown
 from tests.support.sdk import oldest_sdk
 from tests.support.stack import Stack
 
+# What pages and examples show: a change is tested without it.
+pytestmark = pytest.mark.extra
+
 ON_THE_OLDEST = [scenario for scenario in SCENARIOS if scenario.both_sdks]
 
 

@@ -17,6 +17,9 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.examples import EXAMPLES, Example, secrets_of
 from tests.support.stack import Stack
 
+# What pages and examples show: a change is tested without it.
+pytestmark = pytest.mark.extra
+
 APPLIED = (
     "backup_before_change",
     "capped_agent",

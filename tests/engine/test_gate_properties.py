@@ -25,6 +25,9 @@ from tests.support.accounts import running
 from tests.support.packs import with_packs
 from tests.support.stack import Stack
 
+# What pages and examples show: a change is tested without it.
+pytestmark = pytest.mark.extra
+
 PRELUDE = """
 class Bare(stacks.Container):
     pass

@@ -15,6 +15,9 @@ from tests.support.packs import ROOT
 from tests.support.stack import Stack
 from tests.tools.fake_executables import executable
 
+# What pages and examples show: a change is tested without it.
+pytestmark = pytest.mark.extra
+
 EXAMPLE = ROOT / "examples" / "gated_deployment"
 
 
