@@ -13,20 +13,6 @@ import ipaddress
 import re
 from typing import Final
 
-__all__ = [
-    "PLACEHOLDER",
-    "account_of",
-    "camel_case",
-    "canonical_network",
-    "is_before",
-    "name_of",
-    "same_instant",
-    "same_name",
-    "snake_case",
-    "stack_and_project",
-    "type_of",
-]
-
 _PREFIX: Final = "urn:pulumi:"
 _PARTS: Final = 4
 

@@ -23,29 +23,6 @@ import msgspec
 from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.pricing.recognition import kind_of
 
-__all__ = [
-    "Event",
-    "InputError",
-    "PolicyEvent",
-    "Preview",
-    "Pulumi",
-    "PulumiError",
-    "PulumiTimeoutError",
-    "ResourceState",
-    "Stack",
-    "StackConfiguration",
-    "Step",
-    "StoredResource",
-    "find_project",
-    "pulumi_home",
-    "read",
-    "read_file",
-    "read_project",
-    "read_stack",
-    "run",
-    "utf8",
-]
-
 
 def pulumi_home() -> Path:
     """Return `PULUMI_HOME`, or `~/.pulumi` if it is not set, as the engine does."""

@@ -22,7 +22,6 @@ from stacks_pulumi.errors import with_code
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["advice", "build_parser", "main"]
 
 _EXTRAS: Final = {"werkzeug": "emulator", "pulumi_policy": "policy", "rich": "cli", "shtab": "cli"}
 """Package -> the extra that installs it."""

@@ -19,24 +19,6 @@ from urllib.parse import urlsplit
 from stacks_pulumi.catalog import LONGEST_NAME
 from stacks_pulumi.errors import ConfigError
 
-__all__ = [
-    "ADOPT_MODES",
-    "DEFAULT_BASE_URL",
-    "KEYS",
-    "NAMESPACE",
-    "NAME_EXPRESSION",
-    "AccountSettings",
-    "check_api_key",
-    "check_base_url",
-    "check_name_pattern",
-    "check_spelling",
-    "flag",
-    "given",
-    "is_loopback",
-    "load",
-    "without_keys",
-]
-
 KEYS: Final = (
     "apiKey",
     "baseUrl",

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["ENDPOINTS", "SCOPES", "Endpoint", "Scope"]
-
 
 class Scope:
     """The permissions of a key (guide, "Permissions (Scopes)")."""

@@ -27,10 +27,7 @@ StacksError
     └── WaitCancelledError        the engine or the caller cancelled the wait
 
 `str(error)` is one line that can be understood alone: the operation, the API's response, what to do, and at the end the
-error's code in brackets, by which `docs/errors.md` lists it. It never contains the API key. Errors can be pickled.
-
-The codes of errors. Every error that a user sees ends with its code in brackets, and `docs/errors.md` has a section for
-each code: what causes it and what to do.
+error's code in brackets, by which `docs/errors.md` lists it with its cause and what to do. It never contains the API key. Errors can be pickled.
 """
 
 from __future__ import annotations

@@ -31,20 +31,6 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.money import count
 from stacks_pulumi.pricing.recognition import UNRECOGNISED, known, snake_case
 
-__all__ = [
-    "OWNING",
-    "Interrupted",
-    "Managed",
-    "StackState",
-    "Stacks",
-    "Unread",
-    "caught_up",
-    "from_backend",
-    "from_files",
-    "read_export",
-    "tagged",
-]
-
 OWNING: Final = frozenset({"AllowedIp", "Connection", "Container", "PinnedBackup", "VpnClient", UNRECOGNISED})
 """
 The kinds whose resources are objects of the account. A resource of an unknown kind may be an object too, so an object

@@ -27,8 +27,6 @@ from stacks_pulumi.account.reconcile import Reconciliation, StackTotal
 from stacks_pulumi.cost.live import Snapshot, compare
 from stacks_pulumi.cost.report import LIMITS, CostLimit, LimitVerdict, judge, limits_of, number
 
-__all__ = ["Budget", "judged", "read_budgets"]
-
 _CHOICES: Final = ("name", "stacks", "projects", "tags")
 _SHOWN: Final = 20
 _WHERE: Final = "the budget file {path}, entry {number}: "

@@ -48,7 +48,6 @@ from stacks_pulumi.pricing.money import total
 if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container
 
-__all__ = ["account", "api", "cap", "clock", "rate_limit", "scopes"]
 
 _NOT_ASKED: Final = "the API was not asked: see the lines about the stack and its settings"
 _PATH: Final = "/api/v1"

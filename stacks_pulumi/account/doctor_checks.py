@@ -39,8 +39,6 @@ from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.money import count
 
-__all__ = ["CHECKS", "Check", "diagnose"]
-
 _AUTONAMING: Final = "pulumi:autonaming"
 _OURS: Final = f"{NAMESPACE}:"
 _SET_BY_PROGRAMS: Final = "account"

@@ -31,24 +31,6 @@ from stacks_pulumi.errors import ConfigError
 if TYPE_CHECKING:
     from stacks_pulumi.api.probe import Look, Scopes
 
-__all__ = [
-    "KEYS_PAGE",
-    "LEVELS",
-    "LONGEST_PREVIEW",
-    "Diagnosis",
-    "Facts",
-    "Level",
-    "Owned",
-    "doctor_command",
-    "ok",
-    "problem",
-    "pulumi_command",
-    "set_command",
-    "set_key_command",
-    "unknown",
-    "unset_command",
-    "warning",
-]
 
 KEYS_PAGE: Final = "the STACKS dashboard, Account Settings, API Keys"
 

@@ -22,8 +22,6 @@ from stacks_pulumi.pricing.money import count, total
 from stacks_pulumi.reports import Advice, Column, Document, Row, Table, Weight
 from stacks_pulumi.reports.writers import MARKS
 
-__all__ = ["AccountResult", "Remedy", "document_of", "remedies", "remedy_for"]
-
 _WIDEST: Final = 60
 _OWNED_BY_NONE: Final = {
     "orphan": "none",

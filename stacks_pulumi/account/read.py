@@ -35,15 +35,6 @@ from stacks_pulumi.pricing.money import count
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
 
-__all__ = [
-    "Belongings",
-    "Progress",
-    "ask",
-    "belongings",
-    "calls_for",
-    "confirm_missing",
-    "connected",
-]
 
 _CONFIRMED: Final = 3
 """How many missing containers are requested one by one: with the list that is at most five calls."""

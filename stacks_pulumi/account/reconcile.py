@@ -23,18 +23,6 @@ from stacks_pulumi.cost.report import Item
 from stacks_pulumi.pricing.money import Price, total
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
 
-__all__ = [
-    "ChildRecord",
-    "ContainerRecord",
-    "Missing",
-    "Ownership",
-    "Reconciliation",
-    "StackTotal",
-    "ThisAccount",
-    "reconcile",
-    "with_children",
-]
-
 Ownership: TypeAlias = Literal["owned", "double", "orphan", "interrupted", "automatic", "unknown"]
 """
 `owned`: by one resource. `double`: by two resources or more. `interrupted`: in no state, but a stack was creating it.

@@ -30,26 +30,6 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.recognition import NATIVE
 from stacks_pulumi.reports.writers import as_json
 
-__all__ = [
-    "FILES",
-    "LANGUAGES",
-    "DeclaredResource",
-    "Identifiers",
-    "Language",
-    "LeftOut",
-    "Protect",
-    "Reference",
-    "ScaffoldPlan",
-    "Value",
-    "check_overwrites_nothing",
-    "chosen",
-    "files",
-    "literal",
-    "plan",
-    "project_name",
-    "write",
-]
-
 _SETTLED: Final = frozenset({"running", "stopped", "pending"})
 _DEFAULT_DESCRIPTION: Final = "Custom IP"
 _DATA: Final = frozenset({catalog.Category.DATABASE, catalog.Category.STORAGE})

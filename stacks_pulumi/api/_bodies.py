@@ -23,29 +23,6 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api.models import Listing, Model, prepare
 from stacks_pulumi.config import without_keys
 
-__all__ = [
-    "ShapeError",
-    "allowed_ips",
-    "backup_id_if_any",
-    "connections",
-    "created_connection",
-    "created_container",
-    "credentials",
-    "done",
-    "item",
-    "items",
-    "metrics",
-    "private_key",
-    "private_key_if_any",
-    "record",
-    "scrub",
-    "snake",
-    "targets",
-    "templates",
-    "text_of",
-    "unwrap",
-]
-
 M = TypeVar("M", bound=Model)
 
 _LONGEST: Final = 300

@@ -17,8 +17,6 @@ from stacks_pulumi._clock import Pulse
 from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
 from stacks_pulumi.errors import ApiError, ConnectionFailedError, InvalidIdError, UnreadableAnswerError
 
-__all__ = ["CALL_ERRORS", "Answer", "Call", "Handler", "Sender", "call_to"]
-
 T = TypeVar("T")
 
 CALL_ERRORS: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)

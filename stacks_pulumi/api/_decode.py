@@ -19,8 +19,6 @@ from stacks_pulumi.api._call import Answer, Call, Sender, call_to
 from stacks_pulumi.api._error_mapping import problem, unreadable, wrong_base_url
 from stacks_pulumi.config import DEFAULT_BASE_URL
 
-__all__ = ["Decode"]
-
 T = TypeVar("T")
 
 _SUCCESS: Final = range(200, 300)

@@ -31,8 +31,6 @@ from stacks_pulumi.errors import (
     UnreadableAnswerError,
 )
 
-__all__ = ["api_words", "problem", "scrub_body", "unreadable", "wrong_base_url"]
-
 E = TypeVar("E", bound=ApiError)
 
 _KEYS_PAGE: Final = "in the STACKS dashboard under Account Settings, API Keys"

@@ -30,19 +30,6 @@ from typing import Any, Final
 from stacks_pulumi._clock import Clock, Pulse, beat, wait_while
 from stacks_pulumi.api._call import Answer, Call, Sender
 
-__all__ = [
-    "WINDOW",
-    "Limit",
-    "Limiter",
-    "OnLimit",
-    "Priority",
-    "Rates",
-    "priority_of",
-    "rates",
-    "retry_after",
-    "server_time",
-]
-
 WINDOW: Final = 60.0
 """Length of a window in seconds: limits are per minute."""
 

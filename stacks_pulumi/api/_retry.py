@@ -1,10 +1,10 @@
 """
 Decides which requests are retried, when, and how often. No other layer retries.
 
-    GET, PUT, DELETE    no answer, 429, 5xx, an answer that cannot be read
-    POST                429, and a connection that failed before the request was sent: it was not carried out
+    GET, PUT, DELETE, a POST with `again`    no answer, 429, 5xx, an answer that cannot be read
+    any other POST                           429, and a connection that failed before the request was sent
 
-A POST whose outcome is unknown is resolved by `once`.
+`once` resolves the unknown outcome of a create. That of a restore stays unknown.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from stacks_pulumi.errors import (
     StacksError,
     UnreadableAnswerError,
 )
-
-__all__ = ["Quota", "Retry", "in_doubt", "most_attempts", "pause", "worth_another"]
 
 T = TypeVar("T")
 

@@ -32,8 +32,6 @@ from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._error_mapping import unreadable
 from stacks_pulumi.errors import ConnectionFailedError, UnreadableAnswerError
 
-__all__ = ["LARGEST_BODY", "Adapter", "Transport"]
-
 _READ_SECONDS: Final = 30.0
 """Seconds without data after which a read times out."""
 

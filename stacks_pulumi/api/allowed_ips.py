@@ -14,8 +14,6 @@ from stacks_pulumi.api.models import AllowedIp, ExternalAccess
 from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.errors import StacksError
 
-__all__ = ["AllowedIpsApi"]
-
 
 class AllowedIpsApi:
     """Methods for allowed IPs. Every method raises the errors that `stacks_pulumi.errors` describes."""

@@ -25,8 +25,6 @@ from stacks_pulumi.errors import (
     WaitCancelledError,
 )
 
-__all__ = ["BackupsApi"]
-
 _ALL: Final = 100
 _PAUSES: Final = (5.0, 10.0, 20.0)
 """Backups start in the background: one whose response was lost may appear in the list only after a while."""

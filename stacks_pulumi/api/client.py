@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.api.feed import Feed
     from stacks_pulumi.api.models import Container
 
-__all__ = ["StacksClient", "assemble"]
-
 
 class StacksClient:
     """

@@ -15,8 +15,6 @@ from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.errors import StacksError
 
-__all__ = ["ConnectionsApi"]
-
 
 class ConnectionsApi:
     """Methods for connections. Every method raises the errors that `stacks_pulumi.errors` describes."""

@@ -36,8 +36,6 @@ from stacks_pulumi.api.models import (
 from stacks_pulumi.api.once import may_be_done, once, settle
 from stacks_pulumi.errors import NoCapacityError, NotFoundError, ServerError, StacksError
 
-__all__ = ["LIST", "ContainersApi"]
-
 _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""
 _UNAVAILABLE: Final = 503

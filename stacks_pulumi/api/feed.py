@@ -38,8 +38,6 @@ from stacks_pulumi.errors import (
     WaitTimeoutError,
 )
 
-__all__ = ["Feed", "HasStatus", "StateWatch", "Watch", "interval"]
-
 _TICK: Final = 0.5
 _FATAL: Final = (InvalidApiKeyError, ForbiddenError)
 _NEW: Final = 1.0

@@ -31,8 +31,6 @@ from stacks_pulumi.errors import (
     UnreadableAnswerError,
 )
 
-__all__ = ["may_be_done", "once", "settle"]
-
 
 class _HasId(Protocol):
     @property

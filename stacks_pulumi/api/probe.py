@@ -22,8 +22,6 @@ from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.endpoints import SCOPES, Scope
 from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
 
-__all__ = ["Look", "Scopes", "look", "probe_scopes"]
-
 _JUDGED: Final = frozenset({400, 402, 404, 409, 422})
 """Statuses that only a key with the scope gets: the API accepted the key and refused the request's content."""
 

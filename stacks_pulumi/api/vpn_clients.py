@@ -14,8 +14,6 @@ from stacks_pulumi.api.models import Listing, VpnClient
 from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.errors import StacksError
 
-__all__ = ["VpnClientsApi"]
-
 
 class VpnClientsApi:
     """Methods for VPN clients. Every method raises the errors that `stacks_pulumi.errors` describes."""

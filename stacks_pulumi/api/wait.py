@@ -10,8 +10,6 @@ from typing import Final, Literal
 
 from stacks_pulumi.api.models import SETTLED_STATUSES
 
-__all__ = ["BACKED_UP", "CREATED", "GONE", "SETTLED", "STARTED", "STOPPED", "Wait", "WaitVerdict", "verdict"]
-
 
 class WaitVerdict(enum.Enum):
     """What one list means for a wait."""

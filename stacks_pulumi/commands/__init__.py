@@ -1,11 +1,11 @@
 """
-The subcommands of `stacks-pulumi`. Each file has a table `COMMANDS` of those that it carries out.
+The subcommands of `stacks-pulumi`. Each file except `_shared` has a table `COMMANDS` of those that it carries out.
 
 - `_shared`: What is a command, and what do the commands share?
-- `account`: Which stack owns each object of the account?
+- `account`: Which options has `account`, and with which code does it end?
 - `container`: Which backups, credentials, logs and VPN configurations does one container have?
-- `cost`: What will a change cost?
-- `doctor`: What prevents an `up`?
+- `cost`: Which options has `cost`, and with which code does it end?
+- `doctor`: Which options has `doctor`, and with which code does it end?
 - `emulator`: How does the emulator start?
-- `scaffold`: Which program takes over an account?
+- `scaffold`: Which options has `scaffold`, and which files does it write?
 """

@@ -20,21 +20,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container
     from stacks_pulumi.config import AccountSettings
 
-__all__ = [
-    "HIDDEN",
-    "Command",
-    "add_container",
-    "add_stack",
-    "as_json",
-    "carry_out",
-    "container_of",
-    "not_a_folder",
-    "number_to",
-    "one_line",
-    "report_error",
-    "settings_of",
-]
-
 
 class Command(NamedTuple):
     """

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.account.reconcile import Reconciliation
     from stacks_pulumi.reports import Document
 
-__all__ = ["COMMANDS", "add_arguments", "run"]
 
 _HELP: Final = "show which stack owns each object of the account, and which objects no stack owns"
 
@@ -112,14 +111,13 @@ def _result(options: argparse.Namespace) -> AccountResult:
     from stacks_pulumi.account.read import belongings, confirm_missing, connected  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.reconcile import ThisAccount, reconcile, with_children  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost import live as snapshot  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost.report import limits_of  # noqa: PLC0415  (as above)
 
     limits = [] if options.budgets is None else list(budgets.read_budgets(Path(options.budgets)))
     own = limits_of(options)
     if own:
         limits.insert(0, budgets.Budget("the account", own))
-    before = None if options.compare_to is None else snapshot.read_snapshot(Path(options.compare_to))
+    before = None if options.compare_to is None else live.read_snapshot(Path(options.compare_to))
     settings = config.load()
     fingerprint = settings.fingerprint
     with connected() as (client, stop):
@@ -138,13 +136,13 @@ def _result(options: argparse.Namespace) -> AccountResult:
             [(container, live.item_of(container, monthly)) for container in containers],
             stacks,
             this,
-            taken_at=snapshot.now(),
+            taken_at=live.now(),
         )
         confirm_missing(client, account.not_listed)
         if has is not None:
             account = with_children(account, has, stacks, this)
     account = dataclasses.replace(account, notes=(*account.notes, *notes, _may_be_owned(account)))
-    report = None if before is None else snapshot.compare(before, account.snapshot)
+    report = None if before is None else live.compare(before, account.snapshot)
     tagged = _no_tags if options.state else backend.tagged
     verdicts = budgets.judged(account, limits, before, tagged)
     return AccountResult(

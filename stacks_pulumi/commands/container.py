@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Backup, BackupStats
 
-__all__ = ["COMMANDS", "new_lines"]
 
 _BACKUPS: Final = "list a container's backups"
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.reports import Document
 
-__all__ = ["COMMANDS", "add_arguments", "run"]
 
 _HELP: Final = "show what a change will cost, and what a stack or the account costs now"
 
@@ -145,13 +144,12 @@ def _report(options: argparse.Namespace) -> Report:
 
 def _account(client: StacksClient, monthly: MonthlyPrice, options: argparse.Namespace) -> Report:
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost import live as snapshot  # noqa: PLC0415  (as above)
 
-    before = None if options.compare_to is None else snapshot.read_snapshot(Path(options.compare_to))
+    before = None if options.compare_to is None else live.read_snapshot(Path(options.compare_to))
     now = live.snapshot_of(live.listed(client), monthly, config.load().base_url)
-    report = snapshot.report_on(now.containers) if before is None else snapshot.compare(before, now)
+    report = live.report_on(now.containers) if before is None else live.compare(before, now)
     if options.save is not None:
-        snapshot.write_snapshot(Path(options.save), now.describe())
+        live.write_snapshot(Path(options.save), now.describe())
     return report
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from stacks_pulumi.account.doctor_facts import Diagnosis, Level
 
-__all__ = ["COMMANDS", "add_arguments", "run"]
 
 _HELP: Final = "find out what prevents an `up`, and how to fix it"
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container
 
-__all__ = ["COMMANDS", "add_arguments", "run"]
 
 _HELP: Final = "write a program that takes over the containers of an account"
 

@@ -22,17 +22,6 @@ from stacks_pulumi.pricing.recognition import STACK, UNRECOGNISED
 from stacks_pulumi.pricing.views import UNPRICED
 from stacks_pulumi.reports import Action, PolicyViolation
 
-__all__ = [
-    "INTERRUPTED",
-    "KEPT",
-    "LEFT_OVER",
-    "ObjectChange",
-    "PreviewPlan",
-    "only_refreshes",
-    "plan_of",
-    "report_of",
-]
-
 _DELETES: Final = frozenset({"delete", "delete-replaced"})
 _DISCARDS: Final = frozenset({"discard", "discard-replaced"})
 _READS: Final = frozenset({"read", "read-replacement"})

@@ -20,8 +20,6 @@ import requests
 
 from stacks_pulumi.errors import ErrorCode, StacksError
 
-__all__ = ["PLATFORMS", "CommentError", "post"]
-
 _MARKER: Final = re.compile(r"<!-- stacks-pulumi cost: \S+ -->")
 _PAGE: Final = 100
 _MOST_PAGES: Final = 100

@@ -31,23 +31,6 @@ if TYPE_CHECKING:
     from stacks_pulumi.api._limiter import OnLimit
     from stacks_pulumi.api.models import Container, Template
 
-__all__ = [
-    "Entry",
-    "Snapshot",
-    "account",
-    "compare",
-    "connect",
-    "containers",
-    "item_of",
-    "listed",
-    "now",
-    "priced",
-    "prices",
-    "read_snapshot",
-    "report_on",
-    "snapshot_of",
-    "write_snapshot",
-]
 
 VERSION: Final = 1
 _HELP: Final = (

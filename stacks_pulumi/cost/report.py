@@ -21,28 +21,6 @@ from stacks_pulumi.pricing.money import FREE, Change, MonthlyPrice, Price, descr
 from stacks_pulumi.pricing.recognition import snake_case, text, whole
 from stacks_pulumi.reports import Action, PolicyViolation, Weight
 
-__all__ = [
-    "FOOTER",
-    "LIMITS",
-    "CostLimit",
-    "Item",
-    "LimitVerdict",
-    "Line",
-    "Measure",
-    "NotPriced",
-    "Reason",
-    "Report",
-    "Rest",
-    "Source",
-    "add_limits",
-    "bounds",
-    "item",
-    "judge",
-    "limits_of",
-    "number",
-    "rest_of_month",
-]
-
 Reason: TypeAlias = Literal["free", "elsewhere", "read"]
 Source: TypeAlias = Literal["preview", "stack", "account", "comparison"]
 

@@ -11,8 +11,6 @@ from stacks_pulumi.cost.report import FOOTER, Item, LimitVerdict, Line, Report, 
 from stacks_pulumi.pricing.money import count
 from stacks_pulumi.reports import Check, Column, Document, Folded, Row, Table, Weight
 
-__all__ = ["CostResult", "document_of", "result_of"]
-
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
 _REASONS: Final = {
     "free": "no separate price in the guide",

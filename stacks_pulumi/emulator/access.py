@@ -13,8 +13,6 @@ from stacks_pulumi.emulator.keys import MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, iso
 from stacks_pulumi.emulator.state import AllowedIp, Container
 
-__all__ = ["add_ip", "remove_ip", "set_access"]
-
 _AUTO_ADDED = "Your IP (Auto-added)"
 _SERVICE_TYPES = ("http", "tcp", "both")
 

@@ -25,34 +25,6 @@ from stacks_pulumi import catalog
 from stacks_pulumi.emulator.platform import Platform
 from stacks_pulumi.emulator.state import ApiKey
 
-__all__ = [
-    "OPEN",
-    "SHAPES",
-    "CreateRequest",
-    "Open",
-    "PlainText",
-    "Refusal",
-    "Reply",
-    "Request",
-    "Response",
-    "Route",
-    "Shapes",
-    "address",
-    "bad_request",
-    "count",
-    "dollars",
-    "encode",
-    "flag",
-    "name_problem",
-    "not_found",
-    "reject_null",
-    "render",
-    "route",
-    "seconds",
-    "text",
-    "valid_create",
-]
-
 
 @dataclass(frozen=True)
 class Request:

@@ -35,8 +35,6 @@ from stacks_pulumi.emulator.platform import Platform
 from stacks_pulumi.emulator.server import Incoming, RequestLog
 from stacks_pulumi.emulator.state import ApiKey
 
-__all__ = ["BASE_PATH", "OPERATIONS", "Api", "match"]
-
 BASE_PATH = "/api/v1"
 """The prefix of every path of the API."""
 

@@ -10,8 +10,6 @@ from stacks_pulumi.emulator.keys import DELETE, MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, begin_backup, iso
 from stacks_pulumi.emulator.state import Backup, Container
 
-__all__ = ["delete", "newest_first", "pin", "trigger"]
-
 
 @route("backups.list", "GET", "/containers/<container_id>/backups", READ)
 def _get_backups(request: Request) -> Reply:

@@ -11,19 +11,6 @@ from stacks_pulumi.emulator.keys import MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, iso
 from stacks_pulumi.emulator.state import Connection, Container
 
-__all__ = [
-    "create",
-    "delete",
-    "environment",
-    "find",
-    "incoming",
-    "kind",
-    "outgoing",
-    "port_of",
-    "targets",
-    "uri",
-]
-
 _MASK = "****"
 _CACHES = frozenset({"redis", "redis-micro"})
 _LOAD_BALANCERS = frozenset({"stacks-loadbalancer", "loadbalancer-micro"})

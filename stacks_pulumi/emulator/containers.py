@@ -27,18 +27,6 @@ from stacks_pulumi.emulator.keys import CREATE, DELETE, MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, change_status, iso, move_on
 from stacks_pulumi.emulator.state import ApiKey, Container, Transition, VpnClient, price_of
 
-__all__ = [
-    "add",
-    "count_read",
-    "create",
-    "delete",
-    "find",
-    "in_path",
-    "is_compute",
-    "of_account",
-    "set_status",
-]
-
 _ACTIONS = ("running", "stopped", "restart")
 _LASTING = frozenset({"running", "stopped", "error"})
 """The lasting statuses; every other status changes without a request."""

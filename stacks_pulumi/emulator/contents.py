@@ -19,8 +19,6 @@ from stacks_pulumi.emulator.keys import MANAGE, READ
 from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.emulator.state import Container, State
 
-__all__ = ["password", "private_key"]
-
 _PEM = "OPENSSH PRIVATE KEY"
 
 

@@ -31,8 +31,6 @@ from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
 from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.emulator.server import Incoming
 
-__all__ = ["ControlApi", "ControlCall", "calls", "describe"]
-
 _CONTROL_PATH = "/_emulator"
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

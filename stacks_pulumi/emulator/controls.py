@@ -10,8 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
-from stacks_pulumi.emulator import answers as validation
-from stacks_pulumi.emulator import backups, connections, keys
+from stacks_pulumi.emulator import answers, backups, connections, keys
 from stacks_pulumi.emulator.answers import Shapes
 from stacks_pulumi.emulator.app import Api
 from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer, load
@@ -19,8 +18,6 @@ from stacks_pulumi.emulator.faults import Faults
 from stacks_pulumi.emulator.platform import DrivenClock, Platform, iso, month
 from stacks_pulumi.emulator.server import Record
 from stacks_pulumi.emulator.state import ApiKey, Backup, Connection, Container, Journal, State
-
-__all__ = ["Controls", "logged_request", "snapshot"]
 
 _REQUESTS = 60
 """How many of the newest requests the page shows."""
@@ -55,7 +52,7 @@ class Controls:
         self.shapes: Shapes = api.shapes
         self.drift = Drift(api.platform, self._save)
         self._journal = journal
-        self._rate_limit = validation.count("rate_limit", rate_limit)
+        self._rate_limit = answers.count("rate_limit", rate_limit)
         self.key = self._first_key(key, spending_cap)
         self.account = keys.authenticate(self.platform.state, f"Bearer {self.key}").account
         self._save()
@@ -114,22 +111,22 @@ class Controls:
         Raises:
             ValueError: A scope or the account does not exist, the label is taken, or a limit is invalid.
         """
-        limit = self._rate_limit if rate_limit == "same" else validation.count("rate_limit", rate_limit)
+        limit = self._rate_limit if rate_limit == "same" else answers.count("rate_limit", rate_limit)
         with self.platform.lock:
             secret = keys.issue(
                 self.platform.state,
                 account or self.account,
                 scopes=scopes,
-                spending_cap=validation.dollars("spending_cap", spending_cap),
+                spending_cap=answers.dollars("spending_cap", spending_cap),
                 rate_limit=limit,
-                label=None if label is None else validation.text("label", label),
+                label=None if label is None else answers.text("label", label),
             )
             self._save()
             return secret
 
     def set_rate_limit(self, rate_limit: int | None, label: str | None = None) -> None:
         """Change the requests in a window for one key, or for all keys."""
-        rate_limit = validation.count("rate_limit", rate_limit)
+        rate_limit = answers.count("rate_limit", rate_limit)
         with self.platform.lock:
             for key in self.platform.state.keys:
                 if label in {None, key.label}:
@@ -138,7 +135,7 @@ class Controls:
 
     def set_spending_cap(self, spending_cap: Decimal | float | None, label: str | None = None) -> None:
         """Change the monthly cap in US dollars of one key, or of all keys; `None` for no cap."""
-        spending_cap = validation.dollars("spending_cap", spending_cap)
+        spending_cap = answers.dollars("spending_cap", spending_cap)
         with self.platform.lock:
             for key in self.platform.state.keys:
                 if label in {None, key.label}:
@@ -159,7 +156,7 @@ class Controls:
             "delete_seconds": delete_seconds,
             "backup_seconds": backup_seconds,
         }
-        changes = {name: validation.seconds(name, it) for name, it in wanted.items() if it is not None}
+        changes = {name: answers.seconds(name, it) for name, it in wanted.items() if it is not None}
         with self.platform.lock:
             for name, value in changes.items():
                 setattr(self.platform.pace, name, value)
@@ -201,15 +198,15 @@ class Controls:
         Raises:
             ValueError: The name or the number of boots is invalid.
         """
-        name_or_template = validation.text("name_or_template", name_or_template)
-        times = validation.count("times", times)
+        name_or_template = answers.text("name_or_template", name_or_template)
+        times = answers.count("times", times)
         with self.platform.lock:
             self.platform.state.boot_failures[name_or_template] = times
             self._save()
 
     def fail_backup(self, name: str, message: str = "snapshot failed: no space left on device") -> None:
         """Let the next manual backup of a container fail."""
-        name, message = validation.text("name", name), validation.text("message", message)
+        name, message = answers.text("name", name), answers.text("message", message)
         with self.platform.lock:
             self.platform.state.backup_failures.setdefault(name, []).append(message)
             self._save()
@@ -249,7 +246,7 @@ class Controls:
             keys.issue(state, account, label="default" if not state.keys else None, secret=secret)
             known = state.keys[-1]
         # The arguments override the values in a state file.
-        known.spending_cap = validation.dollars("spending_cap", spending_cap)
+        known.spending_cap = answers.dollars("spending_cap", spending_cap)
         known.rate_limit = self._rate_limit
         return secret
 

@@ -13,17 +13,12 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import msgspec
 
 from stacks_pulumi import catalog
-from stacks_pulumi.emulator import access, backups, connections, containers, keys, vpn
-from stacks_pulumi.emulator import answers as validation
+from stacks_pulumi.emulator import access, answers, backups, connections, containers, keys, vpn
 from stacks_pulumi.emulator.platform import UNHEALTHY, Platform, change_status, remove_container
 from stacks_pulumi.emulator.state import AllowedIp, ApiKey, Backup, Connection, Container
 
-__all__ = ["Drift", "SeedConnection", "SeedContainer", "load"]
-
 _T = TypeVar("_T")
 _Entry: TypeAlias = _T | Mapping[str, Any]
-
-__all__ = ["SeedConnection", "SeedContainer", "load"]
 
 
 class Drift:
@@ -54,7 +49,7 @@ class Drift:
 
     def fail(self, container: str, error: str = "the process was killed: out of memory") -> None:
         """Let a container crash: its status is then `error`."""
-        error = validation.text("error", error)
+        error = answers.text("error", error)
         with self._platform.lock:
             self._find(container).error = error
             self._enter(container, "error")
@@ -85,9 +80,7 @@ class Drift:
                 "plan": plan or (old.plan if old.plan in catalog.PLANS else None),
                 "additional_storage_tier": old.storage_tier if template is None and plan is None else None,
             }
-            wanted = validation.valid_create(
-                {name: value for name, value in body.items() if value is not None}
-            )
+            wanted = answers.valid_create({name: value for name, value in body.items() if value is not None})
             self.delete(old.id)
             # Real creations with the same name are at least a second apart, although the API's times have milliseconds.
             self._platform.clock.advance(1.0)
@@ -97,7 +90,7 @@ class Drift:
 
     def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
         """Change a container's plan and additional storage, which no API key can do."""
-        tier = validation.count("additional_storage_tier", additional_storage_tier)
+        tier = answers.count("additional_storage_tier", additional_storage_tier)
         if plan not in catalog.PLANS:
             raise KeyError(plan)
         if tier not in {None, *catalog.STORAGE_TIERS}:
@@ -189,13 +182,13 @@ class Drift:
     def set_payment_method(self, account: str, *, present: bool) -> None:
         """Add or remove an account's payment method."""
         with self._platform.lock:
-            self._platform.state.accounts[account].payment_method = validation.flag("present", present)
+            self._platform.state.accounts[account].payment_method = answers.flag("present", present)
             self._changed()
 
     def set_capacity(self, containers_left: int | None) -> None:
         """Limit how many more containers can be created on all accounts together; `None` for no limit."""
         with self._platform.lock:
-            self._platform.state.capacity = validation.count("containers_left", containers_left, least=0)
+            self._platform.state.capacity = answers.count("containers_left", containers_left, least=0)
             self._changed()
 
     def _find(self, container: str) -> Container:

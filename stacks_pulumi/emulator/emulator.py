@@ -14,8 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 
-from stacks_pulumi.emulator import answers as validation
-from stacks_pulumi.emulator import keys
+from stacks_pulumi.emulator import answers, keys
 from stacks_pulumi.emulator.answers import Response, Shapes
 from stacks_pulumi.emulator.app import BASE_PATH, Api
 from stacks_pulumi.emulator.control_api import ControlApi
@@ -23,8 +22,6 @@ from stacks_pulumi.emulator.controls import Controls
 from stacks_pulumi.emulator.platform import DrivenClock, Platform
 from stacks_pulumi.emulator.server import Incoming, Server
 from stacks_pulumi.emulator.state import Journal, Pace, State, load
-
-__all__ = ["Emulator"]
 
 
 class Emulator(Controls):
@@ -99,7 +96,7 @@ class Emulator(Controls):
         state_file: str | Path | None = None,
     ) -> None:
         self._port = port
-        self._host = "127.0.0.1" if host == "localhost" else validation.address("host", host)
+        self._host = "127.0.0.1" if host == "localhost" else answers.address("host", host)
         self.control_token = control_token or (None if self.is_loopback else secrets.token_urlsafe(24))
         self._cross_origin = CrossOrigin(cors_origins)
         self._server: Server | None = None
@@ -112,7 +109,7 @@ class Emulator(Controls):
             kept or State(seed=seed),
             clock,
             Pace(boot_seconds, boot_reads, action_seconds, delete_seconds, backup_seconds),
-            your_ip=validation.address("your_ip", your_ip),
+            your_ip=answers.address("your_ip", your_ip),
             duplicate_ips=duplicate_ips,
             refuse_repeated_delete=refuse_repeated_delete,
             lower_case_names=lower_case_names,

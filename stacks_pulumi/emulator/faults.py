@@ -12,10 +12,8 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stacks_pulumi.emulator import answers as validation
+from stacks_pulumi.emulator import answers
 from stacks_pulumi.emulator.answers import Response, encode
-
-__all__ = ["KINDS", "OPTION_TYPES", "Fault", "Faults", "Fired", "instead", "spoil"]
 
 KINDS: dict[str, dict[str, Any]] = {
     "pass": {},
@@ -193,11 +191,11 @@ class Faults:
             if value != KINDS[kind][name] and not isinstance(value, OPTION_TYPES.get(name, (object,))):
                 raise ValueError(f"the option {name} of {kind} cannot be {value!r}")
         if "seconds" in options:
-            validation.seconds("seconds", options["seconds"])
+            answers.seconds("seconds", options["seconds"])
         if options.get("part", "body") not in {"headers", "body"}:
             raise ValueError(f"part must be headers or body, not {options['part']!r}")
-        times = validation.count("times", times)
-        match = None if match is None else validation.text("match", match)
+        times = answers.count("times", times)
+        match = None if match is None else answers.text("match", match)
         fault = Fault(operation, kind, {**KINDS[kind], **options}, times, match)
         with self._lock:
             self._queue.append(fault)

@@ -19,26 +19,6 @@ from stacks_pulumi.emulator.answers import Refusal
 from stacks_pulumi.emulator.platform import month
 from stacks_pulumi.emulator.state import Account, ApiKey, State
 
-__all__ = [
-    "CREATE",
-    "DELETE",
-    "MANAGE",
-    "READ",
-    "SCOPES",
-    "UNLIMITED",
-    "Admission",
-    "RateLimiter",
-    "authenticate",
-    "charge",
-    "check_cap",
-    "check_scope",
-    "first_secret",
-    "issue",
-    "lookup",
-    "open_account",
-    "spent",
-]
-
 READ = "containers:read"
 CREATE = "containers:create"
 MANAGE = "containers:manage"

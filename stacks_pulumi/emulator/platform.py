@@ -1,8 +1,8 @@
 """
 The platform: what the rules read and change, its clock, and what happens when time passes.
 
-The rules of each noun are functions in its own module (`containers`, `access`, `connections`, `backups`, `vpn`). They
-take the platform or a part of it, and do not depend on HTTP. Before a rule reads the state, `Platform.settle` carries
+The rules of each noun stand in its file (`containers`, `access`, `connections`, `backups`, `vpn`), with its endpoints.
+Before a rule reads the state, `Platform.settle` carries
 out what is due: boots and deletions end, backups are made, completed and cleaned up.
 """
 
@@ -13,19 +13,6 @@ import threading
 import time
 
 from stacks_pulumi.emulator.state import Backup, Container, Pace, State, Transition
-
-__all__ = [
-    "DAY",
-    "UNHEALTHY",
-    "DrivenClock",
-    "Platform",
-    "begin_backup",
-    "change_status",
-    "iso",
-    "month",
-    "move_on",
-    "remove_container",
-]
 
 DAY = 86400.0
 """Seconds of a day."""

@@ -26,8 +26,6 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from stacks_pulumi.emulator.answers import Response, encode
 
-__all__ = ["Incoming", "PortTakenError", "Record", "RequestLog", "Server"]
-
 _LOG = logging.getLogger(__name__)
 _MAX_BODY = 1_000_000
 _IDLE_SECONDS = 75.0

@@ -25,24 +25,6 @@ import msgspec
 
 from stacks_pulumi import catalog
 
-__all__ = [
-    "Account",
-    "AllowedIp",
-    "ApiKey",
-    "Backup",
-    "Connection",
-    "Container",
-    "Journal",
-    "Pace",
-    "State",
-    "StateFileError",
-    "Transition",
-    "VpnClient",
-    "load",
-    "price_of",
-    "save",
-]
-
 
 @dataclass
 class Account:

@@ -16,8 +16,6 @@ from stacks_pulumi.emulator.keys import MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, iso
 from stacks_pulumi.emulator.state import Container, State, VpnClient
 
-__all__ = ["add", "find", "remove", "wireguard"]
-
 # assumed: everything about clients except the four endpoints and the field `name`, so also the scopes.
 
 

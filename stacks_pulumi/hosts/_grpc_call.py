@@ -1,7 +1,5 @@
 """
-A gRPC call from the engine; shared by both hosts.
-
-The engine's log service: lines that the user sees while an operation runs, or after it.
+A gRPC call from the engine, for both hosts: how it fails and ends, and the log service that shows lines beside it.
 """
 
 from __future__ import annotations
@@ -15,8 +13,6 @@ from google.protobuf import struct_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
 
 from stacks_pulumi.resources._operation import EngineCall
-
-__all__ = ["Context", "EngineLog", "GrpcCall", "HostError"]
 
 
 class EngineLog:

@@ -3,8 +3,8 @@ The host in the SDK's process for dynamic providers (`python -m pulumi.dynamic`)
 
 The public interface of a dynamic provider passes only properties. The caller's stack frames contain more: the
 resource's URN, its timeout, whether the engine still waits, and the objects needed to show progress, to report an error
-without a traceback, and to keep the id of a failed create. All of that is private to the SDK, so all access to it is in
-this file. If a new SDK version breaks a piece, the operation still works without that piece's feature: a warning is
+without a traceback, and to keep the id of a failed create. All of that is private to the SDK, so all access to it is
+here, and in `_grpc_call` for both hosts. If a new SDK version breaks a piece, the operation still works without that piece's feature: a warning is
 shown, and `tests/host/test_canary.py` fails and names the SDK version.
 
 | piece | where it is | without it |
@@ -50,8 +50,6 @@ from stacks_pulumi.hosts._grpc_call import Context, EngineLog, GrpcCall
 from stacks_pulumi.resources._fields import UNKNOWN
 from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources.handlers import HANDLERS
-
-__all__ = ["DynamicProvider", "current_call", "engine_log", "provider_for", "widen_worker_pool"]
 
 PROVIDER_KEY: Final = "__provider"
 """The property in which the SDK stores the pickled provider."""

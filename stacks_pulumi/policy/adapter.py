@@ -50,8 +50,6 @@ from stacks_pulumi.pricing.views import (
     VpnClientView,
 )
 
-__all__ = ["Pack", "PackConfiguration", "Report", "Today", "plain", "policy_of", "settings_of"]
-
 Today = Callable[[], datetime.date]
 Report: TypeAlias = pulumi_policy.ReportViolation
 

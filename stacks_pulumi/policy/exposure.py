@@ -16,8 +16,6 @@ from stacks_pulumi.pricing.money import usd
 from stacks_pulumi.pricing.recognition import Unknown
 from stacks_pulumi.pricing.views import AllowedIpView, ContainerView, StackView
 
-__all__ = ["RULES"]
-
 _DATABASES = tuple(template for template in catalog.TEMPLATES if catalog.is_database(template))
 _TEMPLATES = names(
     "templates", "templates whose containers hold data", _DATABASES, catalogue=catalog.TEMPLATES

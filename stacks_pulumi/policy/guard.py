@@ -18,8 +18,6 @@ from stacks_pulumi.policy.plans import KNOWN_RESOURCES
 from stacks_pulumi.policy.rule import Level, Rule
 from stacks_pulumi.policy.spend import Account
 
-__all__ = ["EXPOSURE", "PLANS", "SPEND", "StacksGuard", "rules"]
-
 PLANS: Final = (
     "allowed-plans",
     "allowed-templates",

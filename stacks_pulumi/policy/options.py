@@ -18,20 +18,6 @@ from typing import Any, Final, TypeAlias
 
 from stacks_pulumi.pricing.money import usd
 
-__all__ = [
-    "Option",
-    "Settings",
-    "choice",
-    "money",
-    "names",
-    "names_by_tag",
-    "new_names",
-    "pattern",
-    "percent",
-    "tag",
-    "whole",
-]
-
 Schema: TypeAlias = dict[str, Any]
 
 

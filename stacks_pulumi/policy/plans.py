@@ -14,8 +14,6 @@ from stacks_pulumi.pricing.money import usd
 from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 from stacks_pulumi.pricing.views import ContainerView, UnrecognisedView
 
-__all__ = ["KNOWN_RESOURCES", "RULES"]
-
 KNOWN_RESOURCES = "known-resources"
 
 

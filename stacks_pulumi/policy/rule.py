@@ -21,30 +21,6 @@ from stacks_pulumi.policy._analyzer import UNKNOWN_STRING_VALUE, UnknownValueErr
 from stacks_pulumi.policy.options import Option, OptionError, Settings, new_names
 from stacks_pulumi.pricing.views import ResourceView, StackView
 
-__all__ = [
-    "EXEMPT",
-    "Deferred",
-    "Exemption",
-    "Finding",
-    "Level",
-    "NotApplicable",
-    "Notice",
-    "Remediation",
-    "ResourceRule",
-    "Rule",
-    "StackRule",
-    "Violation",
-    "ambiguous",
-    "covering",
-    "crashed",
-    "ended_note",
-    "limit_missing",
-    "misconfigured",
-    "not_enforced",
-    "show",
-    "tell_sdk",
-]
-
 
 @dataclass(frozen=True)
 class Violation:

@@ -27,8 +27,6 @@ from stacks_pulumi.policy.rule import (
 from stacks_pulumi.pricing.money import FREE, Price, count, total, usd
 from stacks_pulumi.pricing.views import UNPRICED, ContainerView, StackView
 
-__all__ = ["Account", "Priced", "rules"]
-
 LIMIT = replace(
     money("max_monthly_usd", "the most that the whole stack may cost a month; unset for no limit"),
     shared=True,

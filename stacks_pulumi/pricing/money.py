@@ -19,7 +19,6 @@ from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FREE", "Change", "MonthlyPrice", "Price", "count", "describe", "price", "signed", "total", "usd"]
 
 _CENT: Final = Decimal("0.01")
 

@@ -22,35 +22,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from stacks_pulumi import _identifiers as spelling
-
-__all__ = [
-    "ALLOWED_IP",
-    "BACKUP_RESTORE",
-    "CONNECTION",
-    "CONTAINER",
-    "DYNAMIC",
-    "KINDS",
-    "MARKER",
-    "NATIVE",
-    "PACKAGE",
-    "PINNED_BACKUP",
-    "SIGNATURE",
-    "SSH_CERTIFICATE",
-    "STACK",
-    "UNKNOWN",
-    "UNRECOGNISED",
-    "VPN_CLIENT",
-    "Unknown",
-    "boolean",
-    "is_hidden",
-    "is_unknown",
-    "kind_of",
-    "known",
-    "snake_case",
-    "text",
-    "whole",
-]
+from stacks_pulumi import _identifiers
 
 KINDS: Final = (
     "AllowedIp",
@@ -191,7 +163,7 @@ def kind_of(type_: str, properties: Mapping[str, Any]) -> str | None:
 
 def snake_case(properties: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the properties in snake_case. A property that has different values in both spellings is `UNKNOWN`."""
-    names = {name: spelling.snake_case(name) for name in properties}
+    names = {name: _identifiers.snake_case(name) for name in properties}
     result = {name: value for name, value in properties.items() if names[name] == name}
     if len(result) == len(properties):
         return properties

@@ -20,17 +20,6 @@ from stacks_pulumi.pricing.recognition import UNKNOWN, UNRECOGNISED, Unknown, bo
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = [
-    "UNPRICED",
-    "AllowedIpView",
-    "ChildView",
-    "ContainerView",
-    "PinnedBackupView",
-    "ResourceView",
-    "StackView",
-    "UnrecognisedView",
-    "VpnClientView",
-]
 
 UNPRICED: Final = Price(Decimal(0), None, ("kind",))
 """The price of a resource of unknown kind: it has no upper bound."""

@@ -19,19 +19,6 @@ import msgspec
 
 from stacks_pulumi.reports import Column, Document, Folded, PolicyViolation, Row, Table, clean
 
-__all__ = [
-    "LIMIT",
-    "MARKS",
-    "aligned",
-    "as_json",
-    "as_junit",
-    "comment",
-    "markdown",
-    "marker",
-    "plain",
-    "rich_text",
-]
-
 MARKS: Final = {"create": "+", "delete": "-", "update": "~", "replace": "±", "keep": "=", "same": " "}
 """One character for each action."""
 

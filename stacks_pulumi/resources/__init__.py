@@ -7,10 +7,10 @@ A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handle
 - `_resource`: What does a program declare, and how does a child refer to its container?
 - `_operation`: What does the engine call, and how long may the operation take?
 - `_handler`: What happens to every call, whatever the host and the kind?
-- `_fields`: Which values may an input have, and what does a change of it do?
+- `_fields`: Which values may an input have, what does a change of it do, and how are unknown and secret values marked?
 - `_naming`: Which name does a container get by default?
 - `_creation`: In which order is an object created, and what if that fails?
-- `_identity`: Is it ours: the same object, in our account, owned by which resource?
+- `_identity`: Is it ours: the same object, in our account, owned by which resource, declared only once?
 - `_session`: What do the operations of one account share?
 - `_restarts`: When is a source restarted for its connections?
 - `_running`: Does the container of a child run, and is it still the same?

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal
 
 from stacks_pulumi import catalog
+from stacks_pulumi._identifiers import same_instant
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api.wait import CREATED, GONE, SETTLED, STARTED, STOPPED, Wait
@@ -36,25 +37,12 @@ from stacks_pulumi.resources._identity import (
     find_container,
     identify,
     other_container,
-    same_instant,
     uncertain,
 )
 from stacks_pulumi.resources._naming import NAME_PATTERN, how_to_rename
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._session import Session
-
-__all__ = [
-    "ANSWERED",
-    "STATUS_ERROR",
-    "STATUS_RUNNING",
-    "STATUS_STOPPED",
-    "ContainerCreation",
-    "Lifecycle",
-    "differences_to",
-    "observed",
-    "outputs",
-]
 
 STATUS_RUNNING: Final = "running"
 STATUS_STOPPED: Final = "stopped"

@@ -30,8 +30,6 @@ from stacks_pulumi.resources._identity import ORIGIN, OWNERSHIP, Owner, new_orig
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session
 
-__all__ = ["Creation", "InitFailedError", "adopts"]
-
 T = TypeVar("T")
 
 
@@ -61,7 +59,7 @@ class Creation(ABC, Generic[T]):
     Attributes:
         kind: The resource's kind, for instance `Connection`.
         leaves_nothing: Errors of `finish` after which the object does not exist.
-        passes_on: Whether another resource may take over the object of a resource that is being replaced.
+        can_be_taken_over: Whether another resource may take over the object of a resource that is being replaced.
     """
 
     kind: ClassVar[str]

@@ -29,38 +29,6 @@ from stacks_pulumi._identifiers import canonical_network
 from stacks_pulumi.errors import with_code
 from stacks_pulumi.pricing.recognition import SIGNATURE, is_unknown
 
-__all__ = [
-    "CHANGED_OUTSIDE",
-    "PARENT_IN_PROGRAM",
-    "UNKNOWN",
-    "AdoptMode",
-    "DesiredStatus",
-    "Field",
-    "OnChange",
-    "OnDelete",
-    "ParentInProgram",
-    "Plan",
-    "ServiceType",
-    "StorageTier",
-    "Template",
-    "backup_number",
-    "boolean",
-    "changed",
-    "changed_outside",
-    "checked",
-    "container_name",
-    "found_changed",
-    "ip_network",
-    "one_of",
-    "plain",
-    "secret",
-    "segment",
-    "storage_tier",
-    "strings",
-    "text",
-    "unknown_word",
-]
-
 UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """The placeholder for a value that is not known yet."""
 

@@ -53,16 +53,6 @@ from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._session import Session, close_sessions, session_for
 
-__all__ = [
-    "LOOKED_UP",
-    "ResourceHandler",
-    "ResourceKind",
-    "check_id_form",
-    "end_operation",
-    "is_lookup",
-    "lookup_options",
-]
-
 
 def end_operation() -> None:
     """

@@ -23,7 +23,7 @@ from pulumi.runtime import get_root_resource
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
-from stacks_pulumi._identifiers import account_of, is_before, name_of, same_instant
+from stacks_pulumi._identifiers import account_of, name_of, same_instant
 from stacks_pulumi._pulumi_cli import pulumi_home
 from stacks_pulumi.api import models
 from stacks_pulumi.config import NAMESPACE
@@ -31,35 +31,6 @@ from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError, WaitCa
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._session import Session
 from stacks_pulumi.resources.provider import shown_alone
-
-__all__ = [
-    "CONTAINER_CREATED_AT",
-    "IDENTITY_CONFLICT",
-    "ORIGIN",
-    "OWNERSHIP",
-    "RECENT",
-    "Identity",
-    "Owner",
-    "Ownership",
-    "adopted_elsewhere",
-    "check_account",
-    "creation_time",
-    "declare_child",
-    "declare_container_name",
-    "find_container",
-    "has_name_pattern",
-    "identify",
-    "is_before",
-    "new_origin",
-    "other_container",
-    "provider_in_options",
-    "rebinds",
-    "record_adoption",
-    "renewed_origin",
-    "same_instant",
-    "token_of",
-    "uncertain",
-]
 
 # --- the same container? ---
 

@@ -17,15 +17,6 @@ from stacks_pulumi.config import NAME_EXPRESSION
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.resources import _fields
 
-__all__ = [
-    "DEFAULT_NAME",
-    "NAME_PATTERN",
-    "default_container_name",
-    "how_to_rename",
-    "named",
-    "valid_container_name",
-]
-
 DEFAULT_NAME: Final = "default_name"
 """
 The extra input of a container whose program sets no name: a mapping with the `organization`, if it is known. `check`

@@ -18,8 +18,6 @@ from stacks_pulumi._clock import Clock, is_shielded, shielded
 from stacks_pulumi._identifiers import name_of
 from stacks_pulumi.errors import WaitCancelledError, WaitTimeoutError, with_code
 
-__all__ = ["Checked", "Difference", "EngineCall", "Found", "Operation", "current_operation"]
-
 
 class EngineCall(ABC):
     """

@@ -1,8 +1,8 @@
 """
-Which line of a preview shows the price of all containers, and its change from the stack's state?
+Which price does the last line of a preview show, and which was the old one?
 
 A program cannot read its state through the engine. The engine's built-in functions could, but they register a provider,
-which a plan (`preview --save-plan`) then requires in the update. So the command line is run during the preview.
+which an update plan (`preview --save-plan`) then requires in the update. So the command line is run during the preview.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from pulumi.runtime.settings import get_monitor
 from stacks_pulumi._pulumi_cli import StoredResource, read_stack, run
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.recognition import snake_case
-
-__all__ = ["Declared", "past_price", "request_export", "show_in_preview"]
 
 _SECONDS: Final = 5.0
 """The timeout: a preview does not wait longer for the state."""

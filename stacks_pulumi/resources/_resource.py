@@ -21,19 +21,6 @@ from stacks_pulumi.resources._fields import PARENT_IN_PROGRAM
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, ORIGIN, declare_child, provider_in_options
 from stacks_pulumi.resources.provider import shown_alone
 
-__all__ = [
-    "Child",
-    "StacksResource",
-    "child_id",
-    "child_options",
-    "container_id",
-    "deletes_children_with_container",
-    "input_id",
-    "own_name",
-    "parent_id",
-    "stated",
-]
-
 
 def input_id(container: pulumi.CustomResource | pulumi.Input[str] | None) -> pulumi.Input[str] | None:
     """Return the id of the Container or the id that a program passed."""

@@ -17,8 +17,6 @@ from typing import Final
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, wait_while
 
-__all__ = ["EXPECTED", "GRACE", "PATIENCE", "ExpectedConnections", "Made", "Restarts"]
-
 GRACE: Final = 1.0
 """Seconds to wait for one more connection: the engine sends its calls one after another, in quick succession."""
 

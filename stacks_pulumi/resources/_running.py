@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from stacks_pulumi._identifiers import same_instant
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import CREATED, Wait
 from stacks_pulumi.errors import NotFoundError, StacksError, UnexpectedStateError, VanishedError
 from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
 from stacks_pulumi.resources._fields import ParentInProgram
-from stacks_pulumi.resources._identity import OWNERSHIP, creation_time, same_instant
+from stacks_pulumi.resources._identity import OWNERSHIP, creation_time
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session
-
-__all__ = ["check_not_recreated", "is_own_container", "runs", "wait_for", "wait_until_running"]
 
 
 def runs(

@@ -28,16 +28,6 @@ from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, Sp
 from stacks_pulumi.resources._operation import current_operation
 from stacks_pulumi.resources._restarts import EXPECTED, Restarts
 
-__all__ = [
-    "REFUSALS",
-    "CreatedContainers",
-    "Reads",
-    "Session",
-    "SpendGuard",
-    "close_sessions",
-    "session_for",
-]
-
 _T = TypeVar("_T")
 _Key = tuple[str, ...]
 

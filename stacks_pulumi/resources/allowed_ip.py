@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import pulumi
 
 from stacks_pulumi import _identifiers
+from stacks_pulumi._identifiers import is_before, same_instant
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.config import ADOPT_MODES
@@ -34,14 +35,7 @@ from stacks_pulumi.resources._fields import (
     found_changed,
 )
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
-from stacks_pulumi.resources._identity import (
-    CONTAINER_CREATED_AT,
-    OWNERSHIP,
-    creation_time,
-    find_container,
-    is_before,
-    same_instant,
-)
+from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, OWNERSHIP, creation_time, find_container
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._running import check_not_recreated, is_own_container
@@ -50,7 +44,6 @@ from stacks_pulumi.resources._session import REFUSALS, Session
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
-__all__ = ["AllowedIp", "AllowedIpCreation", "AllowedIpHandler", "AllowedIpList"]
 
 PLACEHOLDER: Final = {
     # An address reserved for documentation (RFC 5737), which no client has.
@@ -261,10 +254,12 @@ class AllowedIpList:
 
 
 def entries_of(entries: Iterable[models.AllowedIp], address: str) -> list[models.AllowedIp]:
+    """Return the entries for an address."""
     return [entry for entry in entries if canonical(entry.ip_address) == canonical(address)]
 
 
 def matches(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
+    """Return whether an entry has the description and the service type of the inputs."""
     wanted = (inputs.get("description"), inputs.get("service_type"))
     return (entry.description or "Custom IP", entry.service_type or "both") == wanted
 

@@ -26,8 +26,6 @@ from stacks_pulumi.resources._session import REFUSALS, Session
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
-__all__ = ["Connection", "ConnectionHandler"]
-
 
 class Connection(Child, module="stacks", name="Connection"):
     """

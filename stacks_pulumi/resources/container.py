@@ -47,8 +47,6 @@ from stacks_pulumi.resources._preview_total import show_in_preview
 from stacks_pulumi.resources._resource import StacksResource
 from stacks_pulumi.resources._session import Session
 
-__all__ = ["Container", "ContainerHandler", "of_unknown", "refusal", "resized_outside"]
-
 
 def of_unknown(name: str, old: Any, inputs: Mapping[str, Any]) -> str:
     """Return the warning for a new value that is unknown at preview, so that only `pulumi up` can check it."""

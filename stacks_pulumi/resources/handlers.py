@@ -12,8 +12,6 @@ from stacks_pulumi.resources.pinned_backup import BackupRestoreHandler, PinnedBa
 from stacks_pulumi.resources.ssh_certificate import SshCertificateHandler
 from stacks_pulumi.resources.vpn_client import VpnClientHandler
 
-__all__ = ["HANDLERS"]
-
 HANDLERS: Final[dict[str, type[ResourceHandler]]] = {
     handler.kind: handler
     for handler in (

@@ -41,8 +41,6 @@ from stacks_pulumi.resources._session import REFUSALS, Session
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
-__all__ = ["BackupRestore", "BackupRestoreHandler", "PinnedBackup", "PinnedBackupHandler"]
-
 
 class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
     """

@@ -17,8 +17,6 @@ from stacks_pulumi.config import KEYS, NAMESPACE, load
 from stacks_pulumi.errors import ConfigError, StacksError, with_account
 from stacks_pulumi.resources._fields import AdoptMode
 
-__all__ = ["Provider", "shown_alone"]
-
 
 def shown_alone(error: StacksError) -> StacksError:
     """Return an equal error that is a `pulumi.RunError` as well."""

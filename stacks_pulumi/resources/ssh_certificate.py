@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pulumi
 
 from stacks_pulumi import catalog
+from stacks_pulumi._identifiers import same_instant
 from stacks_pulumi.errors import NotFoundError, VanishedError
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Field, OnChange, ParentInProgram, changed, secret
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
-from stacks_pulumi.resources._identity import (
-    CONTAINER_CREATED_AT,
-    creation_time,
-    find_container,
-    same_instant,
-)
+from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, creation_time, find_container
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, container_id, input_id
 from stacks_pulumi.resources._running import runs, wait_until_running
@@ -26,8 +22,6 @@ from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
-
-__all__ = ["SshCertificate", "SshCertificateHandler"]
 
 
 class SshCertificate(Child, module="stacks", name="SshCertificate"):

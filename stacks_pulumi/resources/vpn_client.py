@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import pulumi
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import same_name
+from stacks_pulumi._identifiers import same_instant, same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
@@ -23,7 +23,6 @@ from stacks_pulumi.resources._identity import (
     RECENT,
     creation_time,
     find_container,
-    same_instant,
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
@@ -32,8 +31,6 @@ from stacks_pulumi.resources._session import REFUSALS, Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
-
-__all__ = ["VpnClient", "VpnClientHandler"]
 
 
 class VpnClient(Child, module="stacks", name="VpnClient"):

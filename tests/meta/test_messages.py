@@ -12,7 +12,7 @@ from tools.messages import PACKAGE, ROOT, Message, messages
 NOT_SHOWN: Final = {
     "AttributeError": "for Python's own import",
     "argparse.ArgumentTypeError": "the parser of the command line shows its text and adds the code",
-    "OptionError": "`policy.messages.misconfigured` shows its text and adds the code",
+    "OptionError": "`policy.rule.misconfigured` shows its text and adds the code",
     "ShapeError": "`api._decode` shows its text as an unreadable answer",
     "HostError": "its text has the code already",
     "_DeferredError": "pulumi_policy shows it as a notice",
@@ -21,7 +21,7 @@ NOT_SHOWN: Final = {
 ELSEWHERE: Final = {
     f"{PACKAGE}/emulator/": "the answers of the API, and errors for tests that drive the emulator",
     f"{PACKAGE}/commands/emulator.py": "the command adds the code",
-    f"{PACKAGE}/policy/adapter.py": "`policy.messages.crashed` adds the code",
+    f"{PACKAGE}/policy/adapter.py": "`policy.rule.crashed` adds the code",
     f"{PACKAGE}/policy/testing.py": "for the author of a test",
     f"{PACKAGE}/policy/_analyzer.py": "for the author of a test",
     f"{PACKAGE}/resources/_fields.py": "`resources._fields.checked` adds the code",

@@ -1,7 +1,7 @@
 """
 Canaries: Pulumi's policy SDK still has each private part that `stacks_pulumi/policy/_analyzer.py` uses.
 
-A failure names the SDK's version. Then `_sdk.py` needs a change, and until then `pyproject.toml` needs
+A failure names the SDK's version. Then `_analyzer.py` needs a change, and until then `pyproject.toml` needs
 an upper bound for `pulumi-policy`.
 """
 

@@ -9,10 +9,12 @@ import re
 import textwrap
 from typing import Any, Final
 
-from stacks_pulumi.resources import _fields as _literals
-
 __all__ = ["attributes", "described", "first_sentence", "optional", "section"]
 
+_LITERALS: Final = frozenset(
+    {"AdoptMode", "DesiredStatus", "OnDelete", "Plan", "ServiceType", "StorageTier", "Template"}
+)
+"""The types of `resources._fields` whose values a description lists."""
 _OPTIONAL: Final = " | None"
 _ENTRY: Final = re.compile(r"^(\w+): (.*)$")
 
@@ -57,7 +59,7 @@ def attributes(cls: type) -> dict[str, tuple[str, str]]:
 def described(type_text: str) -> str:
     """Return a type without Pulumi's wrapping, which every input has."""
     text = type_text.removesuffix(_OPTIONAL)
-    if text in _literals.__all__:
+    if text in _LITERALS:
         # The description has its values.
         return "`int`" if text == "StorageTier" else "`str`"
     for wrapping in ("pulumi.Input", "pulumi.Output"):

@@ -44,17 +44,6 @@ from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.handlers import HANDLERS
 
-__all__ = [
-    "ENGINES_OWN",
-    "SETTINGS",
-    "Servicer",
-    "answered",
-    "as_text",
-    "engine_address",
-    "main",
-    "what_is_wrong",
-]
-
 _TIMEOUT: Final = 300.0
 _TYPES: Final[Mapping[type, str]] = {str: "text", int: "a whole number"}
 

@@ -22,8 +22,6 @@ from stacks_pulumi.functions import QUESTIONS
 from stacks_pulumi.pricing.recognition import SIGNATURE
 from stacks_pulumi.resources._fields import UNKNOWN, plain
 
-__all__ = ["from_struct", "in_camel_case", "parsed", "schema", "settings_of", "to_struct"]
-
 
 @functools.cache
 def schema() -> str:

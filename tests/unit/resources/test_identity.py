@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from stacks_pulumi._identifiers import is_before, same_instant
 from stacks_pulumi.api.models import Container
-from stacks_pulumi.resources._identity import Identity, identify, is_before, same_instant
+from stacks_pulumi.resources._identity import Identity, identify
 
 STORED = {"created_at": "2026-02-25T10:30:00.000Z", "template": "postgresql"}
 
