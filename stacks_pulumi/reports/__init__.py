@@ -1,8 +1,8 @@
 """
 A report of a command: its parts as one `Document`. It knows nothing of accounts, prices and policies.
 
-`cost` and `account` each build one document, and each format has one writer for it. Names and messages come from programs, states
-and accounts and are untrusted input: the document has them as they are, and the writers escape them.
+`cost` and `account` each build one document, and each format has one writer for it. Names and messages come from
+programs, states and accounts and are untrusted input: the document has them as they are, and the writers escape them.
 
 - `writers`: How does a report look in a terminal, on a page, as JSON and as JUnit XML?
 """

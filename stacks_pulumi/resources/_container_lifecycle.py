@@ -165,7 +165,7 @@ _PAUSE: Final = 2.0
 @dataclass(frozen=True)
 class Lifecycle:
     """
-    The steps of one operation of the engine on a container.
+    The steps of one run of the engine on a container.
 
     Attributes:
         session: The account.

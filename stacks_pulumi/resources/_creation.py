@@ -53,7 +53,7 @@ class Creation(ABC, Generic[T]):
 
     Args:
         session: The account.
-        op: The operation of the engine.
+        op: The run of the engine.
         inputs: The checked inputs.
 
     Attributes:

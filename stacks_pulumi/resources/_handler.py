@@ -56,7 +56,7 @@ from stacks_pulumi.resources._session import Session, close_sessions, session_fo
 
 def end_operation() -> None:
     """
-    Discard the data of an operation of the engine that has ended, because another one follows in this process.
+    Discard the data of a run of the engine that has ended, because another one follows in this process.
 
     That happens in a plugin that serves one engine after another.
     """

@@ -240,7 +240,7 @@ class Owner:
 
 class Ownership:
     """
-    Owners by kind and id, and the unique names that the program declares, for one operation of the engine.
+    Owners by kind and id, and the unique names that the program declares, for one run of the engine.
 
     A token identifies the owner, not a URN. Each creation or adoption generates a random token, which is stored in the
     resource's output `origin`. `diff` registers the token of every resource that the program still has; `create`
@@ -257,7 +257,7 @@ class Ownership:
         self._undecided: set[str] = set()
 
     def clear(self) -> None:
-        """Forget everything: the operation of the engine has ended."""
+        """Forget everything: the run of the engine has ended."""
         with self._lock:
             self._owners.clear()
             self._names.clear()

@@ -25,7 +25,7 @@ _POLL: Final = 0.5
 
 class ExpectedConnections:
     """
-    The connections of a source that this operation of the engine has not created yet.
+    The connections of a source that this run of the engine has not created yet.
 
     The engine creates a connection when its target is ready, and two targets may become ready at different times. The
     program knows all connections of a source and passes their names with each connection. So a restart can wait for a
@@ -42,7 +42,7 @@ class ExpectedConnections:
         self._creating: Counter[str] = Counter()
 
     def clear(self) -> None:
-        """Forget everything: the operation of the engine has ended."""
+        """Forget everything: the run of the engine has ended."""
         with self._lock:
             self._declared.clear()
             self._begun.clear()

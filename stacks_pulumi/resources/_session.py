@@ -2,7 +2,7 @@
 What the operations of one account share: one client, the answers that many resources read, the cap and new containers.
 
 The rate limiter, the connections and the shared polling are in the client, so one poll serves every wait. Each provider
-has its own settings. A host process serves one operation of the engine, and each explicit provider has a separate
+has its own settings. A host process serves one run of the engine, and each explicit provider has a separate
 process.
 """
 
@@ -127,7 +127,7 @@ class SpendGuard:
     """
     The cap and the spending that a 402 has reported in this operation.
 
-    Before the first 402, it refuses nothing. A process lives for one operation of the engine, so the values do not
+    Before the first 402, it refuses nothing. A process lives for one run of the engine, so the values do not
     become stale.
 
     Args:
@@ -208,7 +208,7 @@ class _Created:
 
 class CreatedContainers:
     """
-    The containers that this operation of the engine has created, and which children they can have.
+    The containers that this run of the engine has created, and which children they can have.
 
     Before a child is created, the provider lists the container's children, to find one that exists already. A container
     that was created a moment ago has only the children that the API itself adds, so this list request is skipped. A
@@ -310,7 +310,7 @@ class Session:
         spending: The key's spending cap, known after a 402.
         reads: Responses that many resources share.
         restarts: Restarts that many connections share.
-        created: The containers that this operation of the engine has created.
+        created: The containers that this run of the engine has created.
         fingerprint: Part of a digest of base URL and key, from which the key cannot be recovered.
     """
 
@@ -377,7 +377,7 @@ def session_for(settings: AccountSettings) -> Session:
 
 
 def close_sessions() -> None:
-    """Close the clients of all accounts, and forget what the ended operation of the engine has seen."""
+    """Close the clients of all accounts, and forget what the ended run of the engine has seen."""
     with _lock:
         sessions = list(_sessions.values())
         _sessions.clear()

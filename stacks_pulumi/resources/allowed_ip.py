@@ -57,7 +57,7 @@ _REFUSED: Final = (BadRequestError, ConflictError)
 @dataclass(frozen=True)
 class AllowedIpList:
     """
-    The list of one container, for one operation of the engine.
+    The list of one container, for one run of the engine.
 
     Attributes:
         session: The account.
