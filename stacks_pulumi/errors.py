@@ -27,7 +27,8 @@ StacksError
     └── WaitCancelledError        the engine or the caller cancelled the wait
 
 `str(error)` is one line that can be understood alone: the operation, the API's response, what to do, and at the end the
-error's code in brackets, by which `docs/errors.md` lists it with its cause and what to do. It never contains the API key. Errors can be pickled.
+error's code in brackets, by which `docs/errors.md` lists it with its cause and what to do. It never contains the API
+key. Errors can be pickled.
 """
 
 from __future__ import annotations

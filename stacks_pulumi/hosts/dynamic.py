@@ -4,8 +4,8 @@ The host in the SDK's process for dynamic providers (`python -m pulumi.dynamic`)
 The public interface of a dynamic provider passes only properties. The caller's stack frames contain more: the
 resource's URN, its timeout, whether the engine still waits, and the objects needed to show progress, to report an error
 without a traceback, and to keep the id of a failed create. All of that is private to the SDK, so all access to it is
-here, and in `_grpc_call` for both hosts. If a new SDK version breaks a piece, the operation still works without that piece's feature: a warning is
-shown, and `tests/host/test_canary.py` fails and names the SDK version.
+here, and in `_grpc_call` for both hosts. If a new SDK version breaks a piece, the operation still works without that
+piece's feature: a warning is shown, and `tests/host/test_canary.py` fails and names the SDK version.
 
 | piece | where it is | without it |
 |---|---|---|

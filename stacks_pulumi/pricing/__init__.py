@@ -1,6 +1,6 @@
 """
-What policies, commands and resources share: money, prices, and which resources are ours. It contains only plain data: no
-file imports Pulumi, the client, the policies or the cost command.
+What policies, commands and resources share: money, prices, and which resources are ours. It contains only plain data:
+no file imports Pulumi, the client, the policies or the cost command.
 
 - `recognition`: Which resources are ours, what kind are they, and which of their values are known?
 - `views`: What does a policy see of a resource?
