@@ -27,7 +27,7 @@ MODULE, AREA = "module", "area"
 FAST = ("unit", "policy", "emulator", "tools")
 
 GOLDEN = (5**0.5 - 1) / 2
-FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 
 
 class Mutants(Proof):
