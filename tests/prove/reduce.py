@@ -18,7 +18,8 @@ def reduced(case: Case, fails: Callable[[Case], bool]) -> Case:
     before = None
     while case != before:
         before = case
-        for path in list(_lists(case)):
+        # The outer and longer lists first, as most of the case may go with them.
+        for path in sorted(_lists(case), key=lambda path: (len(path), -len(_at(case, path)))):
             # A list may have left the case with an object of another list.
             if path in set(_lists(case)):
                 case = _shorter(case, path, fails)
@@ -43,7 +44,7 @@ def _shorter(case: Case, path: Path, fails: Callable[[Case], bool]) -> Case:
 
 
 def _lists(value: Any, path: Path = ()) -> Iterator[Path]:
-    """Yield the path of each list of objects, the outer ones first."""
+    """Yield the path of each list of objects."""
     if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
         yield path
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
