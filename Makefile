@@ -27,7 +27,7 @@ with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine demo test test-extra test-all unit chaos bench acceptance sweep sdk wheel plugin installed lint format docs site docs-serve clean
+.PHONY: help python setup engine demo test test-extra test-all unit prove bench acceptance sweep sdk wheel plugin installed lint format docs site docs-serve clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -69,8 +69,8 @@ unit: setup ## the fast tests, without the engine
 	@$(python) -m pytest -m "$(fast)" \
 		--ignore=tests/engine --ignore=tests/chaos --ignore=tests/bench $(ARGS)
 
-chaos: setup ## programs, drift and faults at random, thousands of steps; ARGS="--seed 42" does the same again
-	@$(python) tests/chaos $(ARGS)
+prove: setup ## list the long proofs; ARGS="chaos --seed 42" or "mutants --minutes 60" runs one on random cases
+	@$(python) tests/prove $(ARGS)
 
 bench: setup ## measure calls and seconds beside a plain provider (hours); ARGS=--quick takes minutes
 	@$(with_engine) $(python) tests/bench $(ARGS)

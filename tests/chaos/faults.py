@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
-
-from hypothesis import strategies as st
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.faults import Fault
@@ -78,23 +77,19 @@ class Drawn:
         return emulator.faults.add(self.operation, self.kind, self.times, **self.options)
 
 
-def drawn() -> st.SearchStrategy[list[Drawn]]:
+def drawn(chance: Random) -> list[Drawn]:
     """
     Draw up to three faults, on any request of an operation or only on those of one endpoint.
 
     An operation sends few requests, most of them early; a no-op sends none. So a fault that is set on
     one endpoint, or on a late request, rarely fires.
     """
-    kinds, times = st.sampled_from(KINDS), st.sampled_from((1, 1, 1, 2, 3, 6))
-    early = st.sampled_from((0, 0, 1, 1, 2, 2, 3, 4, 6, 9))
-    anywhere = st.builds(
-        lambda kind, times, skip: Drawn("*", kind[0], times, skip, kind[1]), kinds, times, early
-    )
-    somewhere = st.builds(
-        lambda operation, kind, times, skip: Drawn(operation, kind[0], times, skip, kind[1]),
-        st.sampled_from(OPERATIONS),
-        kinds,
-        st.one_of(times, st.just(20)),
-        st.integers(0, 1),
-    )
-    return st.lists(st.one_of(anywhere, anywhere, somewhere), max_size=3)
+    return [_one(chance) for _ in range(chance.randint(0, 3))]
+
+
+def _one(chance: Random) -> Drawn:
+    kind, options = chance.choice(KINDS)
+    times = chance.choice((1, 1, 1, 2, 3, 6))
+    if chance.randrange(3):
+        return Drawn("*", kind, times, chance.choice((0, 0, 1, 1, 2, 2, 3, 4, 6, 9)), options)
+    return Drawn(chance.choice(OPERATIONS), kind, chance.choice((times, 20)), chance.randint(0, 1), options)

@@ -8,17 +8,16 @@ under the same name, retained resources, transforms, and a second stack on the s
 
 from __future__ import annotations
 
+import argparse
+from collections import Counter
 from collections.abc import Callable
-from typing import Any, ClassVar
-
-from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from typing import Any
 
 from tests.chaos.account import holdings
 from tests.chaos.faults import Drawn, drawn
 from tests.chaos.ministack import MiniStack, Outcome
 from tests.chaos.program import DELETE_FIRST, NAMES, RETAIN, TEMPLATES, Program
-from tests.chaos.random_steps import Chaos, Edit, edits, picks
+from tests.chaos.random_steps import Chaos, Edit, edits, flip, pick, turn, variant
 
 __all__ = ["DEFAULT", "STEPS", "IdentityChaos", "chosen"]
 
@@ -49,31 +48,36 @@ def chosen(text: str) -> frozenset[str]:
     Return the steps that `all`, `none` or a list with commas stands for.
 
     Raises:
-        ValueError: There is no such step.
+        ArgumentTypeError: There is no such step.
     """
     names = {"all": frozenset(STEPS), "none": frozenset[str]()}.get(text)
     if names is None:
         names = frozenset(name.strip() for name in text.split(","))
     if names - set(STEPS):
-        raise ValueError(
+        raise argparse.ArgumentTypeError(
             f"no such step: {', '.join(sorted(names - set(STEPS)))}; there are {', '.join(STEPS)}"
         )
     return names
 
 
-def step(name: str) -> Callable[[Any], Any]:
-    """Make a rule run only if the step is switched on."""
-    return precondition(lambda machine: name in machine.steps)
-
-
 class IdentityChaos(Chaos):
-    """One account, two stacks, and resources that change their names."""
+    """
+    One account, two stacks, and resources that change their names.
 
-    steps: ClassVar[frozenset[str]] = frozenset(STEPS)
-    """The steps that this run uses."""
+    Args:
+        host: Which host the providers run in.
+        counts: How many steps, operations and faults there were.
+        steps: The steps that this run uses.
+    """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        host: str = "dynamic",
+        counts: Counter[str] | None = None,
+        steps: frozenset[str] = frozenset(STEPS),
+    ) -> None:
+        self.steps = steps
+        super().__init__(host, counts)
         self.owners: dict[Identity, str] = {}
         self.other: MiniStack | None = None
         self.targeted = False
@@ -83,8 +87,7 @@ class IdentityChaos(Chaos):
 
     # --- the steps ---
 
-    @step("rename")
-    @rule(pick=picks, replaced=st.booleans(), moved=st.booleans(), faults=drawn())
+    @turn("rename", pick=pick, replaced=flip, moved=flip, faults=drawn)
     def renames_with_an_alias(self, pick: int, replaced: bool, moved: bool, faults: list[Drawn]) -> None:
         self.counts["rename"] += 1
         self.program.rename(pick, alias=True, replaced=replaced)
@@ -92,8 +95,7 @@ class IdentityChaos(Chaos):
             self.program.move(pick)
         self._up(faults)
 
-    @step("rename without alias")
-    @rule(pick=picks, replaced=st.booleans(), faults=drawn())
+    @turn("rename without alias", pick=pick, replaced=flip, faults=drawn)
     def renames_without_an_alias(self, pick: int, replaced: bool, faults: list[Drawn]) -> None:
         self.counts["rename without alias"] += 1
         name = self.program.rename(pick, alias=False, replaced=replaced)
@@ -102,22 +104,19 @@ class IdentityChaos(Chaos):
             # Do what the error says: add the earlier name as an alias.
             self.program.remember(name)
 
-    @step("move")
-    @rule(pick=picks, variant=st.integers(0, 4), faults=drawn())
+    @turn("move", pick=pick, variant=variant, faults=drawn)
     def moves_into_a_component(self, pick: int, variant: int, faults: list[Drawn]) -> None:
         self.counts["move"] += 1
         self.program.move(pick)
         self.program.change(pick, variant)
         self._up(faults)
 
-    @step("replace")
-    @rule(pick=picks, faults=drawn())
+    @turn("replace", pick=pick, faults=drawn)
     def forces_a_replacement(self, pick: int, faults: list[Drawn]) -> None:
         self.counts["replace"] += 1
         self._up(faults, force=self._some_name(pick))
 
-    @step("target")
-    @rule(pick=picks, variant=st.integers(0, 4), faults=drawn())
+    @turn("target", pick=pick, variant=variant, faults=drawn)
     def runs_up_for_a_target(self, pick: int, variant: int, faults: list[Drawn]) -> None:
         self.counts["target"] += 1
         self.program.change(pick, variant)
@@ -127,8 +126,7 @@ class IdentityChaos(Chaos):
         finally:
             self.targeted = False
 
-    @step("recreate")
-    @rule(pick=picks, same=st.booleans())
+    @turn("recreate", pick=pick, same=flip)
     def recreates_a_container(self, pick: int, same: bool) -> None:
         self.counts["recreate"] += 1
         self.counts["steps"] += 1
@@ -149,16 +147,14 @@ class IdentityChaos(Chaos):
         self.foreign.add(new.id)
         self.released.discard(new.id)
 
-    @step("retain")
-    @rule(pick=picks)
+    @turn("retain", pick=pick)
     def retains_a_resource(self, pick: int) -> None:
         self.counts["retain"] += 1
         self.counts["steps"] += 1
         self.program.retain(pick)
         self._up([])
 
-    @step("transform")
-    @rule(changes=st.lists(edits, min_size=1, max_size=2), pick=picks, retained=st.booleans(), faults=drawn())
+    @turn("transform", changes=edits(1, 2), pick=pick, retained=flip, faults=drawn)
     def a_transform_sets_an_option(
         self, changes: list[Edit], pick: int, retained: bool, faults: list[Drawn]
     ) -> None:
@@ -171,8 +167,7 @@ class IdentityChaos(Chaos):
         finally:
             self.program.transform = ""
 
-    @step("second stack")
-    @rule(pick=picks, destroyed=st.booleans())
+    @turn("second stack", pick=pick, destroyed=flip)
     def the_second_stack_runs(self, pick: int, destroyed: bool) -> None:
         """The second stack declares a container that only it has and one whose name this stack uses too."""
         self.counts["second stack"] += 1
@@ -250,11 +245,11 @@ class IdentityChaos(Chaos):
                 f"{actor} changed {identity}, which is of {owner}: {facts} is {after[identity]}"
             )
 
-    def _converges(self) -> None:
+    def converges(self) -> None:
         if self.other is not None:
             with self.hosts.one() as host:
                 self.other.on(host).refresh()
                 self.other.destroy()
         retained = {id_ for id_ in self.released if "/" not in id_}
         self.foreign |= retained
-        super()._converges()
+        super().converges()

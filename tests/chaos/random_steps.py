@@ -14,10 +14,9 @@ import re
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
-
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from dataclasses import dataclass
+from random import Random
+from typing import Any, TypeVar
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.answers import Refusal
@@ -28,9 +27,8 @@ from tests.chaos.ministack import MiniStack, Outcome, Ref
 from tests.chaos.program import KINDS, NAMES, TEMPLATES, VPN, Program
 from tests.support.host import HostedResource
 
-__all__ = ["Chaos"]
+__all__ = ["Chaos", "Drift", "Edit", "edits", "flip", "pick", "turn", "variant"]
 
-Edit = tuple[str, int, int]
 Known = Sequence[HostedResource]
 
 DRIFTS = (
@@ -51,27 +49,82 @@ DRIFTS = (
 UNKNOWN_OUTCOME = "[outcome-unknown]"
 """The code of an error if the outcome of its request is unknown."""
 
-picks = st.integers(0, 99)
-edits: st.SearchStrategy[Edit] = st.tuples(
-    st.sampled_from(("Container", *KINDS, "change", "change", "remove")), picks, st.integers(0, 4)
-)
+Turn = TypeVar("Turn", bound=Callable[..., None])
+Draw = Callable[[Random], Any]
 
 
-class Chaos(RuleBasedStateMachine):
-    """One account, one stack, and random steps."""
+@dataclass(frozen=True)
+class Edit:
+    """One change of the program: a kind of resource to add, or `change`, or `remove`."""
 
-    counts: ClassVar[Counter[str]] = Counter()
-    """How many steps, operations and faults the whole run had."""
+    what: str
+    pick: int
+    variant: int
 
-    host_kind: ClassVar[str] = "dynamic"
-    """Which host the providers run in."""
 
-    def __init__(self) -> None:
-        super().__init__()
+@dataclass(frozen=True)
+class Drift:
+    """One change in the dashboard."""
+
+    action: str
+    pick: int
+
+
+def pick(chance: Random) -> int:
+    """Draw a number that selects something."""
+    return chance.randrange(100)
+
+
+def variant(chance: Random) -> int:
+    """Draw how something is changed."""
+    return chance.randrange(5)
+
+
+def flip(chance: Random) -> bool:
+    """Draw a switch."""
+    return chance.random() < 0.5
+
+
+def edits(least: int, most: int) -> Callable[[Random], list[Edit]]:
+    """Return what draws so many changes of the program."""
+    kinds = ("Container", *KINDS, "change", "change", "remove")
+    return lambda chance: [
+        Edit(chance.choice(kinds), pick(chance), variant(chance)) for _ in range(chance.randint(least, most))
+    ]
+
+
+def drifts(least: int, most: int) -> Callable[[Random], list[Drift]]:
+    """Return what draws so many changes in the dashboard."""
+    return lambda chance: [
+        Drift(chance.choice(DRIFTS), pick(chance)) for _ in range(chance.randint(least, most))
+    ]
+
+
+def turn(*needs: str, **draws: Draw) -> Callable[[Turn], Turn]:
+    """Make a method a turn that a run can draw: with all of the steps it needs, and how to draw its arguments."""
+
+    def marked(method: Turn) -> Turn:
+        method.__dict__.update(needs=frozenset(needs), draws=draws)
+        return method
+
+    return marked
+
+
+class Chaos:
+    """
+    One account, one stack, and random steps.
+
+    Args:
+        host: Which host the providers run in.
+        counts: How many steps, operations and faults there were.
+    """
+
+    def __init__(self, host: str = "dynamic", counts: Counter[str] | None = None) -> None:
+        self.counts = Counter[str]() if counts is None else counts
         self.emulator = Emulator(rate_window=2.0, backup_seconds=0.2)
         self.emulator.start()
         config = {"stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url}
-        self.hosts = Hosts(config, self.host_kind)
+        self.hosts = Hosts(config, host)
         self.program = self.new_program()
         # The first operation makes the stack; every operation has another host.
         self.stack: MiniStack | None = None
@@ -87,35 +140,30 @@ class Chaos(RuleBasedStateMachine):
 
     # --- the steps ---
 
-    @initialize(children=st.lists(edits, min_size=2, max_size=4))
     def begin(self, children: list[Edit]) -> None:
         """Start every program with some resources; otherwise most programs would stay nearly empty."""
         for name, template in zip((*NAMES[:2], VPN), TEMPLATES, strict=True):
             self.program.add_container(name, template)
         self._edit(children)
 
-    @rule(changes=st.lists(edits, min_size=1, max_size=4), faults=drawn())
+    @turn(changes=edits(1, 4), faults=drawn)
     def somebody_changes_the_program_and_runs_up(self, changes: list[Edit], faults: list[Drawn]) -> None:
         self._edit(changes)
         self._operate("up", faults, lambda stack: stack.up(list(self.program)))
 
-    @rule(faults=drawn())
+    @turn(faults=drawn)
     def somebody_runs_up_again(self, faults: list[Drawn]) -> None:
         self._operate("up", faults, lambda stack: stack.up(list(self.program)))
 
-    @rule(drifts=st.lists(st.tuples(st.sampled_from(DRIFTS), picks), min_size=1, max_size=3))
-    def somebody_uses_the_dashboard(self, drifts: list[tuple[str, int]]) -> None:
-        for action, pick in drifts:
-            self._behind_our_back(action, pick)
+    @turn(drifts=drifts(1, 3))
+    def somebody_uses_the_dashboard(self, drifts: list[Drift]) -> None:
+        for drift in drifts:
+            self._behind_our_back(drift.action, drift.pick)
 
-    @rule(
-        drifts=st.lists(st.tuples(st.sampled_from(DRIFTS), picks), max_size=2),
-        faults=drawn(),
-        forgetful=st.booleans(),
-    )
-    def somebody_refreshes(self, drifts: list[tuple[str, int]], faults: list[Drawn], forgetful: bool) -> None:
-        for action, pick in drifts:
-            self._behind_our_back(action, pick)
+    @turn(drifts=drifts(0, 2), faults=drawn, forgetful=flip)
+    def somebody_refreshes(self, drifts: list[Drift], faults: list[Drawn], forgetful: bool) -> None:
+        for drift in drifts:
+            self._behind_our_back(drift.action, drift.pick)
         if forgetful:
             # An empty list must not make the provider drop containers that exist from the state.
             faults = [
@@ -127,17 +175,17 @@ class Chaos(RuleBasedStateMachine):
             self.vanished.clear()
 
     def _edit(self, changes: list[Edit]) -> None:
-        for what, pick, variant in changes:
+        for one in changes:
             self.counts["steps"] += 1
-            if what == "Container":
-                name = (*NAMES, VPN)[pick % (len(NAMES) + 1)]
-                self.program.add_container(name, TEMPLATES[variant % len(TEMPLATES)])
-            elif what == "change":
-                self.program.change(pick, variant)
-            elif what == "remove":
-                self.program.remove(pick)
+            if one.what == "Container":
+                name = (*NAMES, VPN)[one.pick % (len(NAMES) + 1)]
+                self.program.add_container(name, TEMPLATES[one.variant % len(TEMPLATES)])
+            elif one.what == "change":
+                self.program.change(one.pick, one.variant)
+            elif one.what == "remove":
+                self.program.remove(one.pick)
             else:
-                self.program.add_child(what, pick, variant)
+                self.program.add_child(one.what, one.pick, one.variant)
 
     def _behind_our_back(self, action: str, pick: int) -> None:
         self.counts["steps"] += 1
@@ -295,14 +343,13 @@ class Chaos(RuleBasedStateMachine):
 
     # --- the end ---
 
-    def teardown(self) -> None:
-        try:
-            self._converges()
-        finally:
-            self.hosts.close()
-            self.emulator.stop()
+    def close(self) -> None:
+        """Stop the hosts and the emulator."""
+        self.hosts.close()
+        self.emulator.stop()
 
-    def _converges(self) -> None:
+    def converges(self) -> None:
+        """Check that the program converges without faults, and that `destroy` leaves nothing."""
         self.emulator.state.boot_failures.clear()
         self.emulator.state.backup_failures.clear()
         for id_ in sorted(self.foreign):

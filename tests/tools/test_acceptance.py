@@ -181,10 +181,10 @@ def changing(original: Callable[..., Any]) -> Callable[..., Any]:
     [
         (
             containers,
-            "start",
+            "_start",
             {"It stays the same over a restart.", "It stays the same over a stop and a start."},
         ),
-        (containers, "stop", {"It stays the same over a stop and a start."}),
+        (containers, "_stop", {"It stays the same over a stop and a start."}),
         (emulated_backups, "trigger", {"It stays the same over a backup."}),
         (emulated_backups, "restore", {"It stays the same over a restore."}),
     ],

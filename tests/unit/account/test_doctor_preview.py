@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,12 +117,10 @@ def test_the_engines_words_are_short_and_have_no_key(
 
 
 def test_a_preview_that_takes_too_long_is_ended(machine: Machine, doctor: Doctor) -> None:
-    machine.preview(before="exec sleep 100")
-    began = time.monotonic()
+    machine.preview(before="exec sleep 3600")
 
     report = doctor("--timeout", "1", "--policy-pack", "mine")
 
-    assert time.monotonic() - began < 60
     line = only(report, "preview")
     assert (line["level"], report.code) == ("unknown", 0)
     assert line["text"] == "`pulumi preview` runs the program, and did not end within 1 s"

@@ -1,0 +1,20 @@
+"""The proofs by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.chaos.mechanisms_proof import MechanismsProof
+from tests.chaos.proof import ChaosProof
+from tests.prove.mutants import Mutants
+from tests.prove.proof import Proof
+from tests.prove.properties import Properties
+
+__all__ = ["PROOFS"]
+
+PROOFS: Final[dict[str, type[Proof]]] = {
+    "chaos": ChaosProof,
+    "mechanisms": MechanismsProof,
+    "mutants": Mutants,
+    "properties": Properties,
+}

@@ -1,0 +1,137 @@
+"""Run the cases of a proof in several processes; reduce and keep the first one that fails."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent import futures
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.prove.proof import Case, Proof, Seen
+from tests.prove.reduce import reduced
+
+__all__ = ["KEPT", "Ran", "Runner", "read"]
+
+KEPT = Path(__file__).parent / "kept"
+"""The reduced cases that failed once, in a folder for each proof."""
+
+REDUCE_MINUTES = 20
+
+
+@dataclass(frozen=True)
+class Ran:
+    """The result of a case: the traceback of its failure, if it failed, its counts, and a note."""
+
+    case: Case
+    failure: str | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    note: str = ""
+
+
+class Runner:
+    """
+    Runs cases of one proof.
+
+    Args:
+        proof: The proof.
+        given: Its options.
+    """
+
+    def __init__(self, proof: type[Proof], given: argparse.Namespace) -> None:
+        self._proof = proof
+        # A new interpreter for each process, as the cases start threads.
+        self._pool = futures.ProcessPoolExecutor(
+            given.at_once, multiprocessing.get_context("spawn"), _start, (proof, given)
+        )
+        self._at_once = given.at_once
+
+    def run(self, cases: Iterable[Case], *, minutes: float | None = None) -> Iterator[Ran]:
+        """Yield the result of each case as it ends; start none after the minutes, or after what ends the run."""
+        deadline = float("inf") if minutes is None else time.monotonic() + minutes * 60
+        drawn, running, ended = iter(cases), set[futures.Future[Ran]](), False
+        while True:
+            while not ended and len(running) < self._at_once:
+                case = next(drawn, None)
+                if case is None or time.monotonic() > deadline:
+                    ended = True
+                else:
+                    running.add(self._pool.submit(_run, case))
+            if not running:
+                return
+            done, running = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+            for one in done:
+                ran = one.result()
+                ended = ended or (ran.failure is not None and self._proof.searches)
+                yield ran
+
+    def reduced(self, ran: Ran) -> Ran:
+        """Return the smallest failing case that is found in `REDUCE_MINUTES`, with its own failure."""
+        deadline, smallest = time.monotonic() + REDUCE_MINUTES * 60, ran
+
+        def fails(case: Case) -> bool:
+            nonlocal smallest
+            if time.monotonic() > deadline:
+                return False
+            again = self._pool.submit(_run, case).result()
+            if again.failure is not None:
+                smallest = again
+            return again.failure is not None
+
+        reduced(ran.case, fails)
+        return smallest
+
+    def close(self) -> None:
+        """Stop the processes."""
+        self._pool.shutdown()
+
+
+def keep(proof: str, name: str, ran: Ran) -> Path:
+    """Write a failing case where `make test` runs it again, and return the file."""
+    path = KEPT / proof / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        json.dumps({"failure": last_line(ran), "case": ran.case}, indent=2) + "\n", encoding="utf-8"
+    )
+    return path
+
+
+def read(path: Path) -> list[Ran]:
+    """Return the contents of a file: a kept case, or all cases of a run."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return [Ran(**one) for one in (found if isinstance(found, list) else [found])]
+
+
+def last_line(ran: Ran) -> str:
+    """Return the last line of the failure, which is the error."""
+    return (ran.failure or "").strip().rpartition("\n")[2]
+
+
+_proofs: list[Proof] = []
+"""The proof of this process."""
+
+
+def _start(proof: type[Proof], given: argparse.Namespace) -> None:
+    _proofs.append(proof(given))
+
+
+def _run(case: Case) -> Ran:
+    seen = Seen()
+    failure = None
+    try:
+        _proofs[0].run(case, seen)
+    except Exception:  # noqa: BLE001  (whatever a proof raises is a failure of the case)
+        failure = traceback.format_exc()
+    return Ran(case, failure, seen.counts, seen.note)
+
+
+def say(text: str) -> None:
+    """Print a line immediately."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,35 @@
+"""The short form of each proof, and each case that failed once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.prove.__main__ import options, prove
+from tests.prove.proof import Seen
+from tests.prove.registry import PROOFS
+from tests.prove.run import KEPT, read
+
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.host]
+
+SHORT = [(name, *arguments) for name, proof in PROOFS.items() for arguments in proof.short()]
+
+
+@pytest.mark.parametrize("arguments", SHORT, ids=" ".join)
+def test_short_form_fails_in_no_case(arguments: tuple[str, ...]) -> None:
+    failed, total = prove(options(arguments))
+
+    assert failed == []
+    least = PROOFS[arguments[0]].least
+    assert {name: total[name] for name in least if total[name] < least[name]} == {}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(KEPT.glob("*/*.json")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_kept_case_fails_no_longer(path: Path) -> None:
+    name = path.parent.name
+    (kept,) = read(path)
+
+    PROOFS[name](options([name])).run(kept.case, Seen())
