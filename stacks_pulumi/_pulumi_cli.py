@@ -216,7 +216,7 @@ def read_stack(data: bytes) -> Stack:
     """
     try:
         return msgspec.json.decode(utf8(data), type=Stack)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
             f"this is not an export of a stack ({error}): pass the output of `pulumi stack export`"
         ) from None
@@ -324,7 +324,11 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
 
 
 def _run(
-    arguments: Sequence[str], folder: Path | None, seconds: float, environ: Mapping[str, str]
+    arguments: Sequence[str],
+    folder: Path | None,
+    seconds: float,
+    environ: Mapping[str, str],
+    seconds_to_end: float = 0.0,
 ) -> subprocess.CompletedProcess[bytes]:
     try:
         process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
@@ -347,20 +351,20 @@ def _run(
         try:
             output, errors = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            _end(process)
+            _end(process, seconds_to_end)
             msg = f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s: run it by hand to see what it waits for"
             raise PulumiTimeoutError(msg) from None
         except BaseException:
-            _end(process)
+            _end(process, seconds_to_end)
             raise
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the command. If it were killed, its program and plugins would go on."""
+def _end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
+    """End the command, which has some seconds to end a program and plugins. If it were killed, they would go on."""
     process.terminate()
     try:
-        process.communicate(timeout=_SECONDS_TO_END)
+        process.communicate(timeout=seconds_to_end)
     except subprocess.TimeoutExpired:
         process.kill()
 
@@ -439,7 +443,9 @@ class Pulumi:
         # The events have the violations of policies and what a pack prints before it ends; a plain preview does not.
         environ["PULUMI_ENABLE_STREAMING_JSON_PREVIEW"] = "true"
         named = [word for pack in packs for word in ("--policy-pack", str(pack))]
-        done = _run(["preview", "--json", *self._chosen(), *named], self.folder, seconds, environ)
+        done = _run(
+            ["preview", "--json", *self._chosen(), *named], self.folder, seconds, environ, _SECONDS_TO_END
+        )
         if done.returncode != 0:
             raise PulumiError(_preview_failure(done))
 

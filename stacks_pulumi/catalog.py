@@ -188,6 +188,7 @@ TEMPLATES: Final[dict[str, Template]] = {template.id: template for template in _
 
 NameFault: TypeAlias = Literal["too short", "too long", "characters", "ends", "hyphens"]
 LONGEST_NAME: Final = 32
+"""The greatest length of a container's name (guide, "Create Container")."""
 _SHORTEST_NAME: Final = 3
 
 

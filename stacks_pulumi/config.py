@@ -41,8 +41,6 @@ DEFAULT_BASE_URL: Final = "https://api.stackshosting.cloud/api/v1"
 ADOPT_MODES: Final = ("never", "if_matching")
 """What to do if the resource to create exists already: fail, or adopt it if it matches the program."""
 
-"""The greatest length of a container's name (guide, "Create Container")."""
-
 NAME_EXPRESSION: Final = re.compile(r"\$\{([^}]*)\}")
 """An expression in a name pattern, as in Pulumi's own patterns."""
 

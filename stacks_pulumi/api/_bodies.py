@@ -518,7 +518,9 @@ def metrics(body: Any) -> models.Metrics:
             for name in _SERIES
         }
     else:
-        given = _snake_keys(_mapping(value, path))
+        if not isinstance(value, Mapping):
+            raise ShapeError(path, "an object or a list was expected")
+        given = _snake_keys(value)
         stamps = given.get("timestamps")
         series = {
             name: list(_points(given[name], stamps, f"{path}.{name}")) for name in _SERIES if given.get(name)

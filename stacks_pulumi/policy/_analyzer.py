@@ -82,7 +82,7 @@ class Resource:
     Attributes:
         type: Its type token.
         name: Its name in the program.
-        properties: Its checked inputs; `UNKNOWN` and `Secret` are allowed at the top level.
+        properties: Its checked inputs; `UNKNOWN` and `Secret` are allowed at any depth.
         protect: Whether the engine refuses to delete it.
         sources: By property, the names of the resources that its value depends on.
         parent: The type of its parent component; empty for none.
@@ -271,6 +271,10 @@ def _to_wire(value: Any, *, secrets: bool = False) -> Any:
         return UNKNOWN_STRING_VALUE
     if isinstance(value, Secret):
         return {SIGNATURE: _SECRET, "value": value.value} if secrets else value.value
+    if isinstance(value, Mapping):
+        return {name: _to_wire(item, secrets=secrets) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_to_wire(item, secrets=secrets) for item in value]
     return value
 
 

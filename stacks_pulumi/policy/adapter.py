@@ -105,10 +105,10 @@ def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
         # Policies do not need the pickled provider, which is large.
         if name != "__provider":
             try:
-                value = properties[name]
+                # A mapping or a list with an unknown part raises as well, when that part is read.
+                result[name] = known(properties[name])
             except UnknownValueError:
-                value = UNKNOWN
-            result[name] = known(value)
+                result[name] = UNKNOWN
     return result
 
 

@@ -200,3 +200,18 @@ def test_the_kind_comes_from_the_checked_inputs() -> None:
 
     assert shared.kind_of(inputs) == shared.kind_of(outputs) == "Container"
     assert Pack(datetime.date.today).kind_of(outputs) is None
+
+
+@pytest.mark.parametrize("config", [{}, {"all": "disabled", "clamp-plan": "remediate"}])
+def test_an_unknown_part_of_another_providers_resource_concerns_no_policy(config: dict[str, str]) -> None:
+    everything = PackTester(StacksGuard("test", max_monthly_usd=10), config)
+    instance = resource("aws:ec2/instance:Instance", "web", tags={"Name": UNKNOWN}, ports=[80, UNKNOWN])
+
+    everything.preview(instance, container("db")).assert_passes()
+    everything.update(instance, container("db")).assert_passes()
+
+
+def test_an_unknown_part_of_a_containers_property_is_no_crash() -> None:
+    web = container("web", labels={"owner": UNKNOWN})
+
+    PackTester(StacksGuard("test", max_monthly_usd=10)).preview(web).assert_passes()
