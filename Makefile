@@ -4,7 +4,7 @@
 SHELL   := /bin/sh
 PYTHON  ?= python3
 VENV    ?= .venv
-WORKERS ?= 4
+WORKERS ?= 8
 ARGS    ?=
 # `make installed` builds the wheel unless it is given one.
 WHEEL   ?=
