@@ -9,9 +9,11 @@ fields that they need are decoded, so that an output with thousands of resources
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -205,6 +207,8 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
         return _decoded(data)
     except RecursionError:
         raise InputError(f"this JSON is nested too deeply for Pulumi's output: {_HELP}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"this is not UTF-8 ({error}): {_HELP}") from None
 
 
 def read_stack(data: bytes) -> Stack:
@@ -366,7 +370,22 @@ def _end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
     try:
         process.communicate(timeout=seconds_to_end)
     except subprocess.TimeoutExpired:
+        # Plugins have process groups of their own, and after the kill nothing shows that they belong to the command.
+        below = _below(process.pid)
         process.kill()
+        for pid in below:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _below(pid: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have started."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)  # noqa: S607  (found on PATH)
+    pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
+    below = [pid]
+    for parent in below:
+        below += [child for child, its_parent in pairs if its_parent == parent]
+    return below[1:]
 
 
 @dataclass(frozen=True)
@@ -512,7 +531,11 @@ def _preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     errors = [message.message for message in messages if message.severity == "error"]
     if not violations and not errors:
         # A pack that does not start is named on standard error, and its own last line has the reason.
-        printed = [message.message for message in messages if message.severity == "info#err"]
+        printed = [
+            message.message
+            for message in messages
+            if message.severity == "info#err" and not message.message.startswith("warning:")
+        ]
         errors = [_reason(_text(done.stderr)), *printed[-1:]]
     elif violations:
         errors = [error for error in errors if error.strip() != "preview failed"]

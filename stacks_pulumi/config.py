@@ -160,10 +160,10 @@ def given(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]
         environ: The environment, as for `load`.
     """
     source, variable = f"{NAMESPACE}:{key}", _VARIABLES.get(key)
-    found = config.get(source)
-    if found is None and variable is not None and environ.get(variable, "").strip():
-        found, source = environ[variable], variable
-    return (found or "").strip() or None, source
+    value = config.get(source)
+    if value is None and variable is not None and environ.get(variable, "").strip():
+        value, source = environ[variable], variable
+    return (value or "").strip() or None, source
 
 
 def check_spelling(get: Callable[[str], object]) -> None:
@@ -179,7 +179,7 @@ def check_spelling(get: Callable[[str], object]) -> None:
         ConfigError: The name of a setting is misspelt.
     """
     for key in KEYS:
-        snake = re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", key)
+        snake = re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", key)
         others = {
             key.lower(),
             snake,

@@ -302,6 +302,15 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
     if isinstance(facts.configuration, PulumiError) or facts.configuration.error:
         yield unknown("preview", "the program was not run: see the line about the stack")
         return
+    address, source = facts.given("baseUrl")
+    if source == "STACKS_BASE_URL" and address is not None:
+        yield unknown(
+            "preview",
+            "the program was not run: only STACKS_BASE_URL names its API, and without that variable the stack's key "
+            "would be sent to the default address",
+            set_command(facts, "baseUrl", "stacks:", address),
+        )
+        return
     packs = [word for pack in facts.packs for word in ("--policy-pack", str(pack))]
     by_hand = pulumi_command(facts, "preview", *packs)
     removed = sorted(name for name in facts.environ if name.startswith("STACKS_"))
@@ -309,19 +318,21 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
     try:
         facts.pulumi.preview(facts.packs, facts.preview_seconds)
     except PulumiTimeoutError:
-        more = doctor_command(
-            facts, "--timeout", f"{min(facts.preview_seconds * 5, LONGEST_PREVIEW):.0f}", *packs
-        )
+        longer = min(facts.preview_seconds * 5, LONGEST_PREVIEW)
+        more = doctor_command(facts, "--timeout", f"{longer:.0f}", *packs)
+        wait = f"give it more time: {more}; " if longer > facts.preview_seconds else ""
         yield unknown(
             "preview",
             f"`pulumi preview` runs the program{without}, and did not end within {facts.preview_seconds:g} s",
-            f"give it more time: {more}; see what it waits for: {by_hand}",
+            f"{wait}see what it waits for: {by_hand}",
         )
     except PulumiError as error:
         in_stack = (
             f"; set in the stack's configuration what it needs of {', '.join(removed)}" if removed else ""
         )
-        yield problem(
+        # What fails only because a variable was removed may succeed in the shell of an `up`.
+        missed = "[missing-api-key]" in error.message or any(name in error.message for name in removed)
+        yield (warning if removed and missed else problem)(
             "preview",
             f"`pulumi preview` runs the program{without}, and fails: {scrub(error.message, _LONGEST)}",
             f"correct what the message names; `{by_hand}` shows all of it{in_stack}",

@@ -99,7 +99,10 @@ def _comment(words: list[str]) -> int:
         raise InputError(msg, code="invalid-argument")
     from stacks_pulumi.cost.comment import post  # noqa: PLC0415  (pricing a file needs no HTTP)
 
-    text = _read(words[1] if len(words) == 2 else "-").decode()
+    try:
+        text = _read(words[1] if len(words) == 2 else "-").decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"the comment is not UTF-8 ({error})") from None
     sys.stdout.write(f"{post(words[0], text)}\n")
     return 0
 

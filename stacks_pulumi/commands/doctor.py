@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import sys
 from collections import Counter
 from dataclasses import asdict
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from stacks_pulumi.commands._shared import Command, not_a_folder, report_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from stacks_pulumi.account.doctor_facts import Diagnosis, Level
 
@@ -39,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.description = (
         "Check the stack's settings and the API key, and preview the stack, which runs the program, without the "
-        "variables STACKS_*. Each check prints one line with the fix. Nothing is changed; apart from the preview, the "
-        "only API request is one list of the containers."
+        "variables STACKS_*. Each check prints one line with the fix. Nothing is changed in the state and in the "
+        "account; apart from the preview, the only API request is one list of the containers."
     )
     parser.epilog = _EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -96,20 +98,33 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.timeout,
     )
     findings = []
-    for finding in diagnose(facts):
-        findings.append(finding)
-        if not arguments.json:
-            sys.stdout.write(f"{_line(finding)}\n")
-            sys.stdout.flush()
+    with _ended_by_sigterm():
+        for finding in diagnose(facts):
+            findings.append(finding)
+            if not arguments.json:
+                sys.stdout.write(f"{_line(finding)}\n")
+                sys.stdout.flush()
     failed = any(finding.level == "problem" for finding in findings)
     sys.stdout.write(_as_json(findings) if arguments.json else f"\n{_summary(findings)}\n")
     return int(failed)
 
 
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, which a cancelled CI job sends, end the preview as Ctrl-C does, and not only this process."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _line(finding: Diagnosis) -> str:
+    from stacks_pulumi.reports import clean  # noqa: PLC0415  (not to list the commands)
+
     fix = f" | fix: {finding.fix}" if finding.fix else ""
-    # A message may contain an answer of another server, and this output has to be one line.
-    return " ".join(f"{finding.level:<8} {finding.check:<12}{finding.text}{fix}".splitlines())
+    # A message may contain an answer of another server or a text of the project, and this output has to be one line.
+    return clean(" ".join(f"{finding.level:<8} {finding.check:<12}{finding.text}{fix}".splitlines()))
 
 
 def _summary(findings: Sequence[Diagnosis]) -> str:

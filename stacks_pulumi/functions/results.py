@@ -67,8 +67,8 @@ class Result:
     values: ClassVar[dict[str, Value[Any]]]
 
     def __init_subclass__(cls) -> None:
-        found = (vars(kind).items() for kind in cls.__mro__)
-        cls.values = {name: value for values in found for name, value in values if isinstance(value, Value)}
+        members = (vars(kind).items() for kind in cls.__mro__)
+        cls.values = {name: value for values in members for name, value in values if isinstance(value, Value)}
         # Pulumi can serialise an input type in outputs, inputs and exports.
         cls.__annotations__ = dict.fromkeys(cls.values, Any)
         pulumi.input_type(cls)

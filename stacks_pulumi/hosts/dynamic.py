@@ -93,19 +93,19 @@ class DynamicProvider(ResourceProvider):
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate the inputs."""
-        found = self.handler.check(current_call(), _own(olds), _own(news))
+        result = self.handler.check(current_call(), _own(olds), _own(news))
         return CheckResult(
-            found.inputs, [CheckFailure(name, reason) for name, reason in found.failures.items()]
+            result.inputs, [CheckFailure(name, reason) for name, reason in result.failures.items()]
         )
 
     def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Compare the inputs with the state."""
-        found = self.handler.diff(current_call(), id_, _own(olds), _own(news))
+        result = self.handler.diff(current_call(), id_, _own(olds), _own(news))
         return DiffResult(
             # A state of the native type lacks the pickled provider: an update adds it, without a request to the API.
-            changes=found.changes or PROVIDER_KEY not in olds,
-            replaces=found.replaces,
-            delete_before_replace=found.delete_before_replace,
+            changes=result.changes or PROVIDER_KEY not in olds,
+            replaces=result.replaces,
+            delete_before_replace=result.delete_before_replace,
         )
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -118,8 +118,8 @@ class DynamicProvider(ResourceProvider):
         """Read the object; return an empty id if it certainly no longer exists."""
         call = current_call()
         with _serving(call):
-            found = self.handler.read(call, id_, _own(props))
-        return ReadResult("", {}) if found is None else ReadResult(id_, found.outs, found.inputs)
+            result = self.handler.read(call, id_, _own(props))
+        return ReadResult("", {}) if result is None else ReadResult(id_, result.outs, result.inputs)
 
     def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Update the object to match the inputs."""

@@ -127,7 +127,7 @@ class PackConfiguration:
         self._shares = any(option.shared for option in rule.options)
         self._reported: set[str] = set()
 
-    def refused(
+    def reports_problem(
         self, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs, report: Report
     ) -> bool:
         """Return whether the configuration is wrong, and report it the first time."""
@@ -210,8 +210,8 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
         if isinstance(args, pulumi_policy.ResourceValidationArgs):
             self._pack.kind_of(args)
             if self._configuration.concerns(args):
-                self._configuration.refused(args, report_violation)
-        elif not self._configuration.refused(args, report_violation):
+                self._configuration.reports_problem(args, report_violation)
+        elif not self._configuration.reports_problem(args, report_violation):
             self._check(args, report_violation)
 
 
@@ -225,7 +225,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
             return exemptions.setdefault(exemption, urn) != urn
 
     def validate(args: pulumi_policy.ResourceValidationArgs, report: Report) -> None:
-        if configuration.concerns(args) and configuration.refused(args, report):
+        if configuration.concerns(args) and configuration.reports_problem(args, report):
             return
         rest: list[Finding] = []
         try:

@@ -126,7 +126,7 @@ class _Container:
 
 
 @dataclass
-class Made:
+class NewConnection:
     """
     A connection that was made.
 
@@ -181,7 +181,7 @@ class Restarts:
     @contextlib.contextmanager
     def connecting(
         self, source: str, target: str, on_wait: Callable[[], None], name: str = ""
-    ) -> Iterator[Made]:
+    ) -> Iterator[NewConnection]:
         """
         Let no restart of source or target begin while a connection is made inside the block.
 
@@ -194,7 +194,7 @@ class Restarts:
         Returns:
             The connection, to pass when a restart of the source is requested.
         """
-        made = Made(name)
+        made = NewConnection(name)
         with self.held_off((source, target), on_wait):
             # From here on, the restart is delayed.
             self._expected.begin(name)
@@ -209,7 +209,7 @@ class Restarts:
         source: str,
         restart: Callable[[], None],
         on_wait: Callable[[], None],
-        made: Made | None = None,
+        made: NewConnection | None = None,
     ) -> bool:
         """
         Restart the source, or wait until another thread has done it.
@@ -225,7 +225,7 @@ class Restarts:
         Returns:
             Whether this thread did the restart.
         """
-        made = Made(number=self._ask(source)) if made is None else made
+        made = NewConnection(number=self._ask(source)) if made is None else made
         mine, since = made.number, self._clock.now()
         with self._changed:
             state = self._containers[source]

@@ -79,8 +79,8 @@ class AllowedIpList:
         if not entries:
             access.allowed_ips.require_complete()
             return None
-        found = find_container(self.session, self.container, shared=True)
-        if found is None or not _is_ours(entries, olds, found.created_at):
+        container = find_container(self.session, self.container, shared=True)
+        if container is None or not _is_ours(entries, olds, container.created_at):
             return None
         # A second, different entry for the same address is drift.
         entry = next((entry for entry in entries if not matches(entry, olds)), entries[0])
@@ -94,7 +94,7 @@ class AllowedIpList:
             "description": entry.description or "Custom IP",
             "service_type": entry.service_type or "both",
             "revoke_auto_added": revoke,
-            **entry_outputs(entry, found.created_at),
+            **entry_outputs(entry, container.created_at),
             **found_changed(undone),
         }
 

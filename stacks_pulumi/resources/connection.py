@@ -19,7 +19,7 @@ from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentIn
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
-from stacks_pulumi.resources._restarts import EXPECTED, Made
+from stacks_pulumi.resources._restarts import EXPECTED, NewConnection
 from stacks_pulumi.resources._running import is_own_container, runs, wait_for, wait_until_running
 from stacks_pulumi.resources._session import REFUSALS, Session
 
@@ -238,7 +238,7 @@ class _ConnectionCreation(Creation[models.Connection]):
 
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
         super().__init__(session, op, inputs)
-        self._made: Made | None = None
+        self._made: NewConnection | None = None
 
     def create(self) -> models.Connection:
         source, target = self.inputs["source"], self.inputs["target"]
@@ -288,7 +288,7 @@ class _ConnectionCreation(Creation[models.Connection]):
         self.session.client.connections.delete(thing.id, source_id=self.inputs["source"])
 
 
-def _restart(session: Session, op: Operation, source: str, made: Made | None = None) -> None:
+def _restart(session: Session, op: Operation, source: str, made: NewConnection | None = None) -> None:
     op.progress("waiting for others")
     session.restarts.restart(source, lambda: _restart_now(session, op, source), op.check_active, made)
 

@@ -58,7 +58,7 @@ def of_unknown(name: str, old: Any, inputs: Mapping[str, Any]) -> str:
     return f"{name} is not known before `pulumi up`: if it is not {_shown(old)} then, {then}. Use a constant value"
 
 
-def refusal(name: str, old: Any, new: Any) -> str:
+def replacement_needed(name: str, old: Any, new: Any) -> str:
     """Return the message for a change in the program that would destroy the container."""
     what = (
         f"{name} would change from {_shown(old)} to {_shown(new)}"
@@ -328,7 +328,7 @@ class ContainerHandler(ResourceHandler):
             if field.on_change is not OnChange.REFUSED or is_unknown(new):
                 continue
             if inputs.get("replace_on_change") is not True:
-                yield field.name, refusal(field.name, old, new)
+                yield field.name, replacement_needed(field.name, old, new)
             elif field.name in changed_outside(olds):
                 # replace_on_change allows changes of the program, and the program did not change.
                 yield field.name, resized_outside(field.name, old, new)

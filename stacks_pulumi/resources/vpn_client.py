@@ -196,8 +196,8 @@ class VpnClientHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]
     ) -> dict[str, str | None]:
         """Return the container's creation time. If it differs, the owner is uncertain: a client has no unique id."""
-        found = find_container(session, parent_id(id_), shared=True)
-        now, stored = None if found is None else found.created_at, olds.get(CONTAINER_CREATED_AT)
+        container = find_container(session, parent_id(id_), shared=True)
+        now, stored = None if container is None else container.created_at, olds.get(CONTAINER_CREATED_AT)
         if same_instant(stored, now):
             return {CONTAINER_CREATED_AT: now or stored}
         op.warn(f"{_recreated(id_, stored, now)}. It stays in the state. {_remedies(op)}")

@@ -289,12 +289,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             if any(field.name == "name" and field.required for field in handler.fields):
                 _name(request, olds, news, failures, is_container=handler.kind == "Container")
             # The inputs that Read returns lack the values that `check` derives.
-            found = handler.check(call, {**handler.derived(olds), **olds} if olds else {}, news)
+            checked = handler.check(call, {**handler.derived(olds), **olds} if olds else {}, news)
             return provider_pb2.CheckResponse(
-                inputs=to_struct(found.inputs),
+                inputs=to_struct(checked.inputs),
                 failures=[
                     provider_pb2.CheckFailure(property=camel_case(name), reason=call.worded(reason))
-                    for name, reason in {**found.failures, **failures}.items()
+                    for name, reason in {**checked.failures, **failures}.items()
                 ],
             )
 
@@ -305,17 +305,19 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.DiffResponse:
             olds, news = from_struct(request.olds), from_struct(request.news)
-            found = handler.diff(call, request.id, olds, news)
+            difference = handler.diff(call, request.id, olds, news)
             return _Diff(
-                changes=_Diff.DIFF_SOME if found.changes else _Diff.DIFF_NONE,
-                replaces=map(camel_case, found.replaces),
-                deleteBeforeReplace=found.delete_before_replace,
-                diffs=map(camel_case, found.fields),
+                changes=_Diff.DIFF_SOME if difference.changes else _Diff.DIFF_NONE,
+                replaces=map(camel_case, difference.replaces),
+                deleteBeforeReplace=difference.delete_before_replace,
+                diffs=map(camel_case, difference.fields),
                 detailedDiff={
-                    camel_case(name): _Property(kind=_how(name, olds, news, replaces=name in found.replaces))
-                    for name in found.fields
+                    camel_case(name): _Property(
+                        kind=_how(name, olds, news, replaces=name in difference.replaces)
+                    )
+                    for name in difference.fields
                 },
-                hasDetailedDiff=bool(found.fields),
+                hasDetailedDiff=bool(difference.fields),
             )
 
         return self._serve(request, context, work)
@@ -343,13 +345,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.ReadResponse:
             props = from_struct(request.properties) or from_struct(request.inputs)
-            found = handler.read(call, request.id, props)
-            if found is None:
+            state = handler.read(call, request.id, props)
+            if state is None:
                 return provider_pb2.ReadResponse()
-            derived = {MARKER, *handler.derived(found.inputs)} - {field.name for field in handler.fields}
-            inputs = {name: value for name, value in found.inputs.items() if name not in derived}
+            derived = {MARKER, *handler.derived(state.inputs)} - {field.name for field in handler.fields}
+            inputs = {name: value for name, value in state.inputs.items() if name not in derived}
             return provider_pb2.ReadResponse(
-                id=request.id, properties=to_struct(found.outs), inputs=to_struct(inputs)
+                id=request.id, properties=to_struct(state.outs), inputs=to_struct(inputs)
             )
 
         return self._serve(request, context, work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,19 @@ from stacks_pulumi import _pulumi_cli
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 from tests.support.machine import Machine
+from tests.support.waiting import until
 from tests.unit.account.conftest import Report, only
 
 Doctor = Callable[..., Report]
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process exists, and not only its entry for a parent that has not waited for it."""
+    listed = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return listed.stdout.strip()[:1] not in {"", "Z"}
+
 
 TRACEBACK = """Program failed with an unhandled exception:
 Traceback (most recent call last):
@@ -134,9 +145,13 @@ def test_a_preview_that_does_not_end_when_it_is_asked_to_is_killed(
     machine: Machine, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_pulumi_cli, "_SECONDS_TO_END", 0.2)
-    machine.preview(before="trap '' TERM; while true; do sleep 1; done")
+    child = machine.project / "child"
+    machine.preview(
+        before=f"trap '' TERM; sleep 3600 & echo $! >'{child}'; while true; do wait; sleep 1; done"
+    )
 
     assert only(doctor("--timeout", "1"), "preview")["level"] == "unknown"
+    until(lambda: not is_running(int(child.read_text(encoding="utf-8"))))
 
 
 def test_packs_are_given_to_the_preview_and_none_is_looked_for(machine: Machine, doctor: Doctor) -> None:
@@ -162,3 +177,28 @@ def test_a_wrong_time_limit_is_a_wrong_option(given: str, capsys: pytest.Capture
 
     assert ended.value.code == 2
     assert "is not a number of seconds from 1 to 3600" in capsys.readouterr().err
+
+
+def test_the_stacks_key_is_not_sent_to_another_address_than_the_shells(
+    machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    machine.set("stacks:baseUrl", None)
+    machine.variable("STACKS_BASE_URL", emulator.url)
+
+    line = only(doctor(), "preview")
+
+    assert line["level"] == "unknown"
+    assert "would be sent to the default address" in line["text"]
+    assert machine.previewed() is None
+
+
+def test_a_failure_for_want_of_a_removed_variable_is_a_warning(
+    machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    machine.variable("STACKS_API_KEY", emulator.key)
+    machine.preview(said("KeyError: 'STACKS_API_KEY'"))
+
+    assert only(doctor(), "preview")["level"] == "warning"
+
+    machine.preview(said("the plan is not known"))
+    assert only(doctor(), "preview")["level"] == "problem"
