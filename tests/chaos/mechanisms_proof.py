@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -84,6 +85,8 @@ class MechanismsProof(ChaosProof):
 def _failing_tests(tests: Sequence[str]) -> str | None:
     run = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     # 1: tests failed. Anything else but 0 says that pytest did not run them.
-    code = subprocess.run(run, cwd=ROOT, stdout=subprocess.PIPE, check=False).returncode
+    # What never happens without the mechanism is awaited for less time than what happens late.
+    environment = {**os.environ, "PATIENCE": "30"}
+    code = subprocess.run(run, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=False).returncode
     assert code in {0, 1}, f"pytest ended with {code}"
     return "its tests fail" if code == 1 else None

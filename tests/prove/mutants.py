@@ -53,7 +53,7 @@ class Mutants(Proof):
 
     @classmethod
     def short(cls) -> Iterator[list[str]]:
-        yield ["--seed=1", "--cases=1", "--part=pricing/money.py", "--rings=unit/pricing/test_money.py"]
+        yield ["--seed=1", "--cases=1", "--part=pricing/money.py", "--rings=unit/pricing"]
 
     def draw(self, chance: Random) -> Iterator[Case]:
         """Yield mutants that are spread evenly over the lines of the package that can be mutated."""
