@@ -212,7 +212,7 @@ def _run(arguments: list[str]) -> None:
         sys.argv = arguments[1:]
         sys.path[0] = os.getcwd()  # noqa: PTH109  (Python takes it as text)
         # It is what `python -m` calls, so a traceback has the same lines.
-        runpy._run_module_as_main(sys.argv[0])  # type: ignore[attr-defined]
+        runpy._run_module_as_main(sys.argv[0])  # type: ignore[attr-defined]  # what `python -m` calls
     else:
         sys.argv = arguments
         script = Path(sys.argv[0])
