@@ -379,8 +379,11 @@ def _end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
 
 
 def _below(pid: int) -> list[int]:
-    """Return the processes that a process has started, and those that they have started."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)  # noqa: S607  (found on PATH)
+    """Return the processes that a process has started, and those that they have started; none without `ps`."""
+    try:
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)  # noqa: S607  (found on PATH)
+    except OSError:
+        return []
     pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
     below = [pid]
     for parent in below:

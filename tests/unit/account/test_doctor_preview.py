@@ -154,6 +154,20 @@ def test_a_preview_that_does_not_end_when_it_is_asked_to_is_killed(
     until(lambda: not is_running(int(child.read_text(encoding="utf-8"))))
 
 
+def test_a_preview_is_killed_on_a_machine_without_ps(
+    machine: Machine, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_pulumi_cli, "_SECONDS_TO_END", 0.2)
+    machine.preview(before="trap '' TERM; while true; do sleep 1; done")
+
+    def no_ps(*_arguments: Any, **_options: Any) -> None:
+        raise FileNotFoundError("ps")
+
+    monkeypatch.setattr(subprocess, "run", no_ps)
+
+    assert only(doctor("--timeout", "1"), "preview")["level"] == "unknown"
+
+
 def test_packs_are_given_to_the_preview_and_none_is_looked_for(machine: Machine, doctor: Doctor) -> None:
     folder = machine.project / "policies" / "mine"
     folder.mkdir(parents=True)
