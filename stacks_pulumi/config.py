@@ -13,11 +13,14 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from stacks_pulumi.catalog import LONGEST_NAME
 from stacks_pulumi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stacks_pulumi.platform import PlatformFile
 
 KEYS: Final = (
     "apiKey",
@@ -28,6 +31,7 @@ KEYS: Final = (
     "maxConcurrency",
     "deleteChildrenWithContainer",
     "namePattern",
+    "platform",
     "account",
 )
 """The settings that are read; only an explicit provider sets `account`."""
@@ -48,6 +52,7 @@ _VARIABLES: Final = {
     "apiKey": "STACKS_API_KEY",
     "baseUrl": "STACKS_BASE_URL",
     "allowHttp": "STACKS_ALLOW_HTTP",
+    "platform": "STACKS_PLATFORM",
 }
 _NAME_EXPRESSIONS: Final = ("name", "stack", "project", "organization")
 _RANDOM_EXPRESSIONS: Final = re.compile(r"(hex|alphanum|string|num)\(.*\)|uuid")
@@ -70,6 +75,7 @@ class AccountSettings:
         requests_per_minute: The limit to keep to until the headers of a response report another one.
         max_concurrency: How many operations one provider process runs in parallel.
         name_pattern: The pattern of the containers' default names; `None` to use the resource's name.
+        platform: What the platform file says; `None` without a file.
         account: The name of the explicit provider for this account; `None` for the stack's default account.
     """
 
@@ -81,6 +87,7 @@ class AccountSettings:
     requests_per_minute: int = 60
     max_concurrency: int = 64
     name_pattern: str | None = None
+    platform: PlatformFile | None = None
     account: str | None = None
 
     @property
@@ -109,8 +116,8 @@ def load(
 
     Args:
         config: Keys with their namespace (`stacks:apiKey`), as the engine passes them to a provider.
-        environ: The environment; by default `os.environ`. `STACKS_API_KEY`, `STACKS_BASE_URL` and
-            `STACKS_ALLOW_HTTP` are read.
+        environ: The environment; by default `os.environ`. `STACKS_API_KEY`, `STACKS_BASE_URL`,
+            `STACKS_ALLOW_HTTP` and `STACKS_PLATFORM` are read.
 
     Raises:
         ConfigError: A value is malformed. The message names the key of the configuration, never an API key.
@@ -131,6 +138,7 @@ def load(
     allow_http = flag("allowHttp", value("allowHttp"))
     base_url = value("baseUrl") or DEFAULT_BASE_URL
     name_pattern = value("namePattern")
+    platform = value("platform")
     return AccountSettings(
         api_key=None if api_key is None else check_api_key(api_key, account),
         base_url=check_base_url(base_url, allow_http=allow_http),
@@ -144,6 +152,7 @@ def load(
         ),
         max_concurrency=_count("maxConcurrency", value("maxConcurrency"), AccountSettings.max_concurrency),
         name_pattern=None if name_pattern is None else check_name_pattern(name_pattern),
+        platform=None if platform is None else _platform(platform),
         account=account,
     )
 
@@ -295,6 +304,13 @@ def check_name_pattern(pattern: str) -> str:
 def without_keys(text: str) -> str:
     """Return the text with everything that looks like an API key replaced, also keys of other accounts."""
     return _LIKE_A_KEY.sub("sk_stacks_...", text)
+
+
+def _platform(path: str) -> PlatformFile:
+    # Imported here, because it loads msgspec, and most stacks have no platform file.
+    from stacks_pulumi.platform import read  # noqa: PLC0415
+
+    return read(path)
 
 
 def _quoted(value: str) -> str:

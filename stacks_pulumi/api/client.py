@@ -17,6 +17,7 @@ from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.api.vpn_clients import VpnClientsApi
 from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings, check_api_key, check_base_url
+from stacks_pulumi.platform import UNKNOWN, PlatformFile
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -47,8 +48,10 @@ class StacksClient:
         on_limit: Called in a thread that waits for the rate limit or a free connection: when the wait begins, then at
             least once a second. Its arguments are the seconds until the limit allows requests (0 if it does now) and
             how many requests wait. If it raises, the request is not sent.
+        platform: What is known of the platform beyond the guide; by default nothing.
 
     Attributes:
+        platform: What is known of the platform beyond the guide.
         containers: Containers, their keys, credentials, logs and metrics.
         allowed_ips: The addresses that may reach a container from outside.
         connections: Connections between containers.
@@ -70,11 +73,13 @@ class StacksClient:
         max_connections: int = 16,
         clock: Clock = SYSTEM_CLOCK,
         on_limit: OnLimit | None = None,
+        platform: PlatformFile | None = None,
     ) -> None:
         # Imported here and not at the top: it loads requests, more than half of this package's import time, and a
         # program that only declares resources sends no request.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
 
+        self.platform = platform or UNKNOWN
         self._base_url = check_base_url(base_url, allow_http=allow_http)
         self._transport = Transport(self._base_url, check_api_key(api_key), clock)
         limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
@@ -86,6 +91,23 @@ class StacksClient:
         self.connections = ConnectionsApi(send, clock, self.feed)
         self.backups = BackupsApi(send, clock, limiter.pace)
         self.vpn_clients = VpnClientsApi(send, clock)
+
+    @classmethod
+    def of(cls, settings: AccountSettings, on_limit: OnLimit | None = None) -> Self:
+        """
+        Return a client for an account.
+
+        Raises:
+            ConfigError: There is no key, or a setting is malformed.
+        """
+        return cls(
+            settings.require_key(),
+            base_url=settings.base_url,
+            allow_http=settings.allow_http,
+            requests_per_minute=settings.requests_per_minute,
+            on_limit=on_limit,
+            platform=settings.platform,
+        )
 
     @property
     def requests_per_minute(self) -> int:

@@ -7,6 +7,8 @@ one. So: list, POST, and if the outcome is unknown, list again before the next s
 `settle` changes or deletes one. If a response is lost, the retry may be refused because the first attempt was carried
 out, or is in progress. The same happens after a crash: an earlier process has sent the request. So a refusal is an
 error only if the state differs from the requested one.
+
+`look_twice` decides that something is gone.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
-from stacks_pulumi._clock import Clock, beat, shielded, sleep_with_pulse
+from stacks_pulumi._clock import Clock, Pulse, beat, shielded, sleep_with_pulse
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
 from stacks_pulumi.api._retry import in_doubt
@@ -189,6 +191,27 @@ def _find(
     if looked >= looks:
         return None
     raise _unknown(doubt) from None
+
+
+def look_twice(
+    look: Callable[[], R | None], clock: Clock, lag: float, pulse: Pulse | None = None
+) -> R | None:
+    """
+    Return what is seen; `None` only if two looks did not see it, and the second one began `lag` seconds after the first.
+
+    One absence proves nothing: a list may be behind, and so may the answer for one id.
+
+    Args:
+        look: Looks for one object. It raises if what it reads is incomplete, and returns `None` if it is not there.
+        clock: Time.
+        lag: How many seconds the platform may be behind.
+        pulse: Called between the looks; what it raises ends the wait.
+    """
+    seen = look()
+    if seen is not None:
+        return seen
+    sleep_with_pulse(lag, clock, pulse)
+    return look()
 
 
 def may_be_done(error: StacksError) -> bool:

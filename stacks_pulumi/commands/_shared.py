@@ -103,13 +103,7 @@ def carry_out(command: str, arguments: argparse.Namespace, work: Callable[[Stack
         settings = settings_of(command, Path(arguments.cwd), arguments.stack)
         from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (a wrong option needs no HTTP)
 
-        with StacksClient(
-            settings.require_key(),
-            base_url=settings.base_url,
-            allow_http=settings.allow_http,
-            requests_per_minute=settings.requests_per_minute,
-            on_limit=_Waiting(command),
-        ) as client:
+        with StacksClient.of(settings, _Waiting(command)) as client:
             return work(client)
     except (StacksError, OSError) as error:
         if isinstance(error, BrokenPipeError):

@@ -264,9 +264,7 @@ def connect(on_limit: OnLimit | None = None) -> StacksClient:
     if settings.api_key is None:
         msg = "no STACKS API key: set the environment variable STACKS_API_KEY; a stack's configuration is not read here"
         raise ConfigError(msg, code="missing-api-key")
-    return StacksClient(
-        settings.api_key, base_url=settings.base_url, allow_http=settings.allow_http, on_limit=on_limit
-    )
+    return StacksClient.of(settings, on_limit)
 
 
 def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price) -> Report:

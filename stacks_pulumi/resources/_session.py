@@ -339,7 +339,7 @@ class Session:
                 self._changed.notify_all()
 
 
-_sessions: Final[dict[tuple[str, int], Session]] = {}
+_sessions: Final[dict[tuple[str, int, str | None], Session]] = {}
 _lock: Final = threading.Lock()
 
 
@@ -350,19 +350,15 @@ def session_for(settings: AccountSettings) -> Session:
     Raises:
         ConfigError: No API key is configured.
     """
-    api_key, fingerprint = settings.require_key(), settings.fingerprint
-    # The request limit is a setting too, and the client applies it, so it is part of the client's key.
-    account = (fingerprint, settings.requests_per_minute)
+    settings.require_key()
+    fingerprint = settings.fingerprint
+    # The client applies the request limit and the platform file, so they are part of its key.
+    file = None if settings.platform is None else settings.platform.path
+    account = (fingerprint, settings.requests_per_minute, file)
     with _lock:
         session = _sessions.get(account)
         if session is None:
-            client = StacksClient(
-                api_key,
-                base_url=settings.base_url,
-                allow_http=settings.allow_http,
-                requests_per_minute=settings.requests_per_minute,
-                on_limit=_report_limit,
-            )
+            client = StacksClient.of(settings, _report_limit)
             session = _sessions[account] = Session(
                 settings,
                 client,

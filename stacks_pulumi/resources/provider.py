@@ -63,6 +63,7 @@ class Provider(pulumi.ProviderResource):
         max_concurrency: pulumi.Input[int] | None = None,
         delete_children_with_container: bool | None = None,
         name_pattern: pulumi.Input[str] | None = None,
+        platform: pulumi.Input[str] | None = None,
     ) -> None:
         """
         Declare an account.
@@ -81,6 +82,8 @@ class Provider(pulumi.ProviderResource):
                 Default: as for the stack (`stacks:deleteChildrenWithContainer`, false).
             name_pattern: The pattern of the default names of the account's containers, for instance `${name}-${stack}`.
                 Default: as for the stack (`stacks:namePattern`); `${name}` leaves them unchanged.
+            platform: The file that says what is known of the platform beyond its guide. Default: as for the stack
+                (`stacks:platform`).
 
         Raises:
             ConfigError: `api_key` is `None`, for instance because the configuration value is not set; or the program
@@ -100,6 +103,7 @@ class Provider(pulumi.ProviderResource):
             "requestsPerMinute": _text(requests_per_minute),
             "maxConcurrency": _text(max_concurrency),
             "namePattern": name_pattern,
+            "platform": platform or pulumi.Config(NAMESPACE).get("platform"),
             "account": resource_name,
         }
         settings = {f"{NAMESPACE}:{name}": value for name, value in given.items() if value is not None}
@@ -107,7 +111,14 @@ class Provider(pulumi.ProviderResource):
             name: value for name, value in settings.items() if isinstance(value, str)
         }
         try:
-            load(plain, {name: value for name, value in os.environ.items() if name == "STACKS_ALLOW_HTTP"})
+            load(
+                plain,
+                {
+                    name: value
+                    for name, value in os.environ.items()
+                    if name in {"STACKS_ALLOW_HTTP", "STACKS_PLATFORM"}
+                },
+            )
         except ConfigError as error:
             # The error is in the user's program, where only the message helps and no traceback through this package.
             raise shown_alone(replace(error, message=with_account(error.message, resource_name))) from None

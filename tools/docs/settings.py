@@ -15,6 +15,7 @@ _ENVIRONMENT: Final = {
     "apiKey": "`STACKS_API_KEY`",
     "baseUrl": "`STACKS_BASE_URL`",
     "allowHttp": "`STACKS_ALLOW_HTTP`",
+    "platform": "`STACKS_PLATFORM`",
 }
 _SAID: Final = {
     "apiKey": "The API key; set it as a secret. The preview of a new stack works without one.",
@@ -24,6 +25,7 @@ _SAID: Final = {
     "requestsPerMinute": "The budget to keep to until the API's headers say otherwise.",
     "deleteChildrenWithContainer": "Leave child resources to the deletion of their container, at a risk: see below.",
     "namePattern": "Shapes the default names of containers, for instance `${name}-${stack}`; see below.",
+    "platform": "The file that says what is known of the platform beyond its guide; see below.",
     "maxConcurrency": "How many operations one provider process runs in parallel.",
 }
 _SET_ELSEWHERE: Final = {"account"}

@@ -119,6 +119,7 @@ SETTINGS: Final = (
     "requestsPerMinute",
     "maxConcurrency",
     "namePattern",
+    "platform",
 )
 """The provider's inputs. A stack's other settings are used only by Python programs."""
 

@@ -9,7 +9,7 @@ import pytest
 from stacks_pulumi import errors
 from stacks_pulumi._clock import Pulse
 from stacks_pulumi.api.models import Container, Listing
-from stacks_pulumi.api.once import once
+from stacks_pulumi.api.once import look_twice, once
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import a_call
 
@@ -286,3 +286,20 @@ def test_a_late_object_is_found_after_a_cancel(api: Api, clock: FakeClock) -> No
 
     assert api.create(pulse=pulse) == MINE
     assert api.happened == ["post"]
+
+
+def test_something_is_missing_only_after_two_looks_with_a_pause_between(clock: FakeClock) -> None:
+    looks: list[float] = []
+
+    def look() -> str | None:
+        looks.append(clock.now())
+        return None
+
+    assert look_twice(look, clock, 10.0) is None
+    assert looks[1] - looks[0] == 10.0
+
+
+def test_something_that_the_second_look_sees_is_there(clock: FakeClock) -> None:
+    answers = iter([None, "web"])
+
+    assert look_twice(lambda: next(answers), clock, 10.0) == "web"

@@ -1,0 +1,441 @@
+"""
+What is known of the real platform beyond the API guide, and the file that says it.
+
+The guide leaves much open: the words for a status, the pages of a list, the seconds until a new container is visible.
+The client tolerates all of that within its defaults. A platform file (`stacks:platform`, `STACKS_PLATFORM`) replaces a
+default with what was seen. The acceptance run writes such a file, and the emulator plays the platform that one
+describes.
+
+    version: 1
+    containers:
+      statuses: {active: running}
+      visible_seconds: 45
+    lists:
+      next: meta.next
+
+Each setting that is missing is not known. The client then uses its tolerant default, and the emulator does what the
+guide says.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from stacks_pulumi.config import without_keys
+from stacks_pulumi.errors import ConfigError
+
+VERSION: Final = 1
+"""The version of the format."""
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+Words = dict[str, str]
+"""The platform's words, each with the word that is used here. They are compared without case."""
+
+ContainerStatus = Literal[
+    "pending", "starting", "running", "stopping", "stopped", "restarting", "error", "deleting", "deleted"
+]
+BackupStatus = Literal["in_progress", "completed", "failed"]
+BackupType = Literal["scheduled", "manual"]
+
+Operation = Literal["start", "restart", "connect", "external_access", "restore"]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A part of the file."""
+
+
+class Lists(_Section, frozen=True):
+    """
+    How lists are answered.
+
+    Attributes:
+        rows: The path of the rows in the answer, for instance `items` or `result.containers`.
+        next: Where an answer names the next page: the path of a field (`meta.next`) that has an address, a cursor or a
+            page number, or `Link` for the header. `none` if it names none although there are more rows.
+        parameter: The query parameter that asks for the next page with a cursor, a page number or an offset.
+        page_size: The most rows of one answer.
+        count_is_rows: Whether `count` is the number of rows. If it is false, a higher `count` means nothing.
+        lag_seconds: The most seconds that a list is behind. The client's default is 10.
+        cache_seconds: The seconds for which an answer to a GET request may be an older one, unless the request has
+            `Cache-Control: no-cache`.
+    """
+
+    rows: str | None = None
+    next: str | None = None
+    parameter: str | None = None
+    page_size: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    count_is_rows: bool | None = None
+    lag_seconds: Seconds | None = None
+    cache_seconds: Seconds | None = None
+
+
+class Containers(_Section, frozen=True):
+    """
+    How containers are described, and when they appear and disappear.
+
+    Attributes:
+        statuses: The platform's words for a status: `{active: running}`.
+        status_form: Whether a status is a text, a number, or an object with a text in it.
+        boot_statuses: The statuses of a container that boots, in the platform's words, before it is `running`.
+        plans: The platform's words for a plan: `{Basic Plan: basic}`.
+        templates: The platform's words for a template: `{node: nodejs}`.
+        type_is: Whether `type` in the list is the template, or its category (`Database`).
+        name_prefix: What the platform puts before a container's name.
+        name_case: Whether the platform keeps the case of a name.
+        create_id: Whose id the answer to a create request has: the container's, the request's, or none.
+        visible_seconds: The most seconds until a new container is visible anywhere. The client's default is 120.
+        listed_seconds: The seconds until a list shows a new container.
+        found_seconds: The seconds until its status is found.
+        listed_while_pending: Whether a list shows a container before it runs.
+        listed_while_stopped: Whether a list and a status show a container that is stopped.
+        tombstone: The status of a container that is deleted and still listed.
+        tombstone_seconds: For how many seconds it is listed. If only `tombstone` is given, for ever.
+        name_held_seconds: The seconds for which the name of a deleted container cannot be used. The client's default
+            is 60.
+        created_at_in: Which answers have the creation time.
+        created_at_changes: The operations after which the creation time is another one.
+    """
+
+    statuses: dict[str, ContainerStatus] | None = None
+    status_form: Literal["text", "number", "object"] | None = None
+    boot_statuses: list[str] | None = None
+    plans: Words | None = None
+    templates: Words | None = None
+    type_is: Literal["template", "category"] | None = None
+    name_prefix: str | None = None
+    name_case: Literal["kept", "lower"] | None = None
+    create_id: Literal["container", "request", "none"] | None = None
+    visible_seconds: Seconds | None = None
+    listed_seconds: Seconds | None = None
+    found_seconds: Seconds | None = None
+    listed_while_pending: bool | None = None
+    listed_while_stopped: bool | None = None
+    tombstone: str | None = None
+    tombstone_seconds: Seconds | None = None
+    name_held_seconds: Seconds | None = None
+    created_at_in: Literal["both", "list", "status"] | None = None
+    created_at_changes: list[Operation] | None = None
+
+
+class Access(_Section, frozen=True):
+    """
+    External access and allowed addresses.
+
+    Attributes:
+        settle_seconds: The most seconds until a change of external access, or of an address, is in effect. The
+            client's default is 60.
+        url_in_answer: Whether the answer that opens a container has its `url`.
+        own_address_seconds: The seconds until the caller's address is in the list.
+        own_address_description: The description of the caller's address.
+    """
+
+    settle_seconds: Seconds | None = None
+    url_in_answer: bool | None = None
+    own_address_seconds: Seconds | None = None
+    own_address_description: str | None = None
+
+
+class Connections(_Section, frozen=True):
+    """
+    Connections.
+
+    Attributes:
+        listed_at: Which of the two containers lists a connection.
+        listed_seconds: The seconds until a new connection is listed. The client's default is 60.
+        removal_seconds: The seconds until a deleted connection is no longer listed.
+        name_form: How the platform spells a connection's name: as it is given, in lower case, or with an addition that
+            makes it unique.
+        restarts_both: Whether a connection restarts both containers.
+    """
+
+    listed_at: Literal["both", "source", "target"] | None = None
+    listed_seconds: Seconds | None = None
+    removal_seconds: Seconds | None = None
+    name_form: Literal["given", "lower", "unique"] | None = None
+    restarts_both: bool | None = None
+
+
+class Backups(_Section, frozen=True):
+    """
+    Backups.
+
+    Attributes:
+        statuses: The platform's words for a status: `{done: completed}`.
+        types: The platform's words for a type: `{on-demand: manual}`.
+        id_form: Whether an id is a number or a UUID.
+        listed_seconds: The seconds until a new backup is listed. The client's default is 60.
+        pinned_seconds: The seconds until a list shows a pin, or its removal. The client's default is 60.
+        pinned_form: Whether `pinned` is a flag or the time of the pin.
+    """
+
+    statuses: dict[str, BackupStatus] | None = None
+    types: dict[str, BackupType] | None = None
+    id_form: Literal["number", "uuid"] | None = None
+    listed_seconds: Seconds | None = None
+    pinned_seconds: Seconds | None = None
+    pinned_form: Literal["flag", "time"] | None = None
+
+
+class VpnClients(_Section, frozen=True):
+    """
+    VPN clients.
+
+    Attributes:
+        config_in: Whether the configuration can be downloaded at any time, or only the answer to the create request has
+            it.
+    """
+
+    config_in: Literal["download", "create"] | None = None
+
+
+class Prices(_Section, frozen=True):
+    """
+    Prices in the list of templates.
+
+    Attributes:
+        field: The path of the price in a template, for instance `pricing.monthly`.
+        unit: The unit of the number.
+        per: The period of the price.
+        form: Whether it is a number, a text of digits, or a text with a currency (`$4.00`).
+    """
+
+    field: str | None = None
+    unit: Literal["dollars", "cents"] | None = None
+    per: Literal["month", "hour"] | None = None
+    form: Literal["number", "text", "currency"] | None = None
+
+
+class Errors(_Section, frozen=True):
+    """
+    Errors.
+
+    Attributes:
+        unavailable: What a 503 in answer to a create request means: the waitlist, or an outage.
+    """
+
+    unavailable: Literal["waitlist", "outage"] | None = None
+
+
+class Facts(_Section, frozen=True):
+    """
+    What is known of a platform: the content of a platform file.
+
+    Attributes:
+        version: The version of the format.
+        lists: Lists.
+        containers: Containers.
+        access: External access.
+        connections: Connections.
+        backups: Backups.
+        vpn_clients: VPN clients.
+        prices: Prices.
+        errors: Errors.
+    """
+
+    version: Literal[1] = 1
+    lists: Lists = Lists()
+    containers: Containers = Containers()
+    access: Access = Access()
+    connections: Connections = Connections()
+    backups: Backups = Backups()
+    vpn_clients: VpnClients = VpnClients()
+    prices: Prices = Prices()
+    errors: Errors = Errors()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is known, as the file has it: without what is not."""
+        known = msgspec.to_builtins(self)
+        return {"version": VERSION, **{name: value for name, value in known.items() if value}}
+
+
+@dataclass(frozen=True)
+class PlatformFile:
+    """
+    What is known of the platform that a client talks to.
+
+    Attributes:
+        facts: What is known.
+        path: The file that says it, as it was given; `None` without a file.
+    """
+
+    facts: Facts = field(default_factory=Facts)
+    path: str | None = None
+
+    @property
+    def lag(self) -> float:
+        """The seconds between two absences that show that something is gone."""
+        return _or(self.facts.lists.lag_seconds, 10.0)
+
+    @property
+    def visible(self) -> float:
+        """The seconds after which a new container that was never seen counts as missing."""
+        return _or(self.facts.containers.visible_seconds, 120.0)
+
+    @property
+    def name_held(self) -> float:
+        """The seconds for which the name of a container that was deleted is tried again."""
+        return _or(self.facts.containers.name_held_seconds, 60.0)
+
+    @property
+    def settle(self) -> float:
+        """The seconds in which a change of external access or of an address comes into effect."""
+        return _or(self.facts.access.settle_seconds, 60.0)
+
+    @property
+    def connection_listed(self) -> float:
+        """The seconds in which a new connection is listed, and a deleted one is not."""
+        return _or(self.facts.connections.listed_seconds, 60.0)
+
+    @property
+    def backup_listed(self) -> float:
+        """The seconds in which a new backup is listed."""
+        return _or(self.facts.backups.listed_seconds, 60.0)
+
+    @property
+    def backup_pinned(self) -> float:
+        """The seconds in which a list shows a pin, or its removal."""
+        return _or(self.facts.backups.pinned_seconds, 60.0)
+
+    def advice(self, line: str) -> str:
+        """Return where a user writes a line, for instance `containers: {statuses: {active: running}}`."""
+        if self.path is None:
+            return f"write it into a platform file, and name that in stacks:platform: version: 1, {line}"
+        return f"write it into the platform file {self.path}: {line}"
+
+
+def _or(known: float | None, default: float) -> float:
+    return default if known is None else known
+
+
+UNKNOWN: Final = PlatformFile()
+"""A platform of which nothing is known beyond the guide."""
+
+_WHERE: Final = re.compile(r"`\$(.*)`$")
+_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
+
+
+def read(path: str | Path) -> PlatformFile:
+    """
+    Return what a platform file says.
+
+    Raises:
+        ConfigError: The file cannot be read, or says something that is not in the format. The message has the line.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"the platform file {path} cannot be read: {reason}", code="invalid-file") from None
+    return PlatformFile(parse(text, str(path)), str(path))
+
+
+def parse(text: str, path: str) -> Facts:
+    """
+    Return what the text of a platform file says.
+
+    Args:
+        text: YAML.
+        path: The name of the file, for messages.
+
+    Raises:
+        ConfigError: It says something that is not in the format. The message has the line.
+    """
+    import yaml  # noqa: PLC0415  (only a platform file needs it)
+
+    lines: dict[str, int] = {"": 1}
+
+    def plain(node: yaml.Node, where: str) -> Any:
+        """Return the node's value, with every scalar as text: a word of the platform may be `on` or `3`."""
+        lines.setdefault(where, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            return [plain(entry, f"{where}[{index}]") for index, entry in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            values: dict[str, Any] = {}
+            for key, value in node.value:
+                name, line = str(key.value), key.start_mark.line + 1
+                if name in values:
+                    raise _wrong(path, line, f"{name} is there twice")
+                lines[f"{where}.{name}"] = line
+                values[name] = plain(value, f"{where}.{name}")
+            return values
+        return node.value
+
+    try:
+        node = yaml.compose(text, yaml.BaseLoader)
+        document = {} if node is None else plain(node, "")
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise _wrong(path, 1 if mark is None else mark.line + 1, "it is not YAML") from None
+    except RecursionError:
+        raise _wrong(path, 1, "it is nested too deeply") from None
+    if not isinstance(document, dict):
+        raise _wrong(path, 1, f"settings are needed: begin with `version: {VERSION}`")
+    if "version" not in document:
+        raise _wrong(path, 1, f"its version is missing: write `version: {VERSION}`")
+    # A part without settings is empty, and not a text.
+    document = {name: value for name, value in document.items() if value != ""}
+    try:
+        return msgspec.convert(document, Facts, strict=False)
+    except msgspec.ValidationError as error:
+        where, problem = _explained(str(error), document)
+        raise _wrong(path, lines.get(where) or lines.get(where.split("[")[0], 1), problem) from None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of a platform file, for completion in editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Facts)}
+
+
+def _wrong(path: str, line: int, problem: str) -> ConfigError:
+    return ConfigError(f"the platform file {path}, line {line}: {problem}", code="invalid-file")
+
+
+def _explained(message: str, document: Mapping[str, Any]) -> tuple[str, str]:
+    """Return where in the document msgspec found an error, and what is wrong there in words of the file."""
+    found = _WHERE.search(message)
+    where = found[1] if found else ""
+    steps = where.split("[")[0].split(".")[1:]
+    unknown = _UNKNOWN_FIELD.search(message)
+    if unknown:
+        names = _section(steps).__struct_fields__
+        near = difflib.get_close_matches(unknown[1], names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+        return f"{where}.{unknown[1]}", f"there is no setting {unknown[1]}; {hint}"
+    value: Any = document
+    for step in steps:
+        value = value[step]
+    shown = f" is {without_keys(value)!r}, and" if isinstance(value, str) else ""
+    wanted = _in_words(get_type_hints(_section(steps[:-1]), include_extras=True)[steps[-1]])
+    return where, f"{steps[-1]}{shown} must be {wanted}"
+
+
+def _section(steps: Sequence[str]) -> type[_Section]:
+    kind: type[_Section] = Facts
+    for step in steps:
+        kind = get_type_hints(kind)[step]
+    return kind
+
+
+def _in_words(kind: Any) -> str:
+    """Return what a setting of this type must be."""
+    choices = [part for part in get_args(kind) if part is not type(None)]
+    origin = get_origin(kind)
+    if origin in {Union, UnionType}:
+        return _in_words(choices[0])
+    if origin is Literal:
+        return f"one of {', '.join(map(str, choices))}" if len(choices) > 1 else str(choices[0])
+    if origin is list:
+        return f"a list; each entry is {_in_words(choices[0])}"
+    if origin is dict:
+        return f"words of the platform, each with what it means: {_in_words(choices[1])}"
+    if origin is Annotated:
+        return "a number of seconds, 86400 at most" if choices[0] is float else "a whole number, 1 or more"
+    return {bool: "true or false", str: "a text"}.get(kind, "settings of its own")

@@ -1,0 +1,116 @@
+"""The platform file: what is known of the platform beyond the guide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi import config
+from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.platform import UNKNOWN, Facts, parse, read, schema
+
+
+def test_a_setting_that_is_missing_is_not_known() -> None:
+    facts = parse("version: 1", "facts.yaml")
+
+    assert facts == Facts() == UNKNOWN.facts
+    assert facts.as_json() == {"version": 1}
+
+
+def test_words_are_texts_also_if_yaml_would_read_something_else() -> None:
+    facts = parse("version: 1\ncontainers: {statuses: {on: running, 3: stopped}}", "facts.yaml")
+
+    assert facts.containers.statuses == {"on": "running", "3": "stopped"}
+
+
+def test_what_is_written_is_read_again() -> None:
+    text = "version: 1\nlists: {page_size: 20, next: meta.next}\ncontainers: {visible_seconds: 45}\naccess:\n"
+
+    facts = parse(text, "facts.yaml")
+
+    assert facts.as_json() == {
+        "version": 1,
+        "lists": {"next": "meta.next", "page_size": 20},
+        "containers": {"visible_seconds": 45.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        ("", 1, "its version is missing: write `version: 1`"),
+        ("[1]", 1, "settings are needed: begin with `version: 1`"),
+        ("version: 1\nlists: [", 2, "it is not YAML"),
+        ("&a [*a]", 1, "it is nested too deeply"),
+        ("version: 2", 1, "version is '2', and must be 1"),
+        ("version: 1\nlists:\n  page_siz: 3", 3, "there is no setting page_siz; did you mean page_size?"),
+        ("version: 1\nvpn: 3", 2, "there is no setting vpn; there are version, lists"),
+        ("version: 1\nlists: many", 2, "lists is 'many', and must be settings of its own"),
+        ("version: 1\nlists:\n  page_size: 0", 3, "page_size is '0', and must be a whole number, 1 or more"),
+        ("version: 1\nlists:\n  page_size: 1\n  page_size: 2", 4, "page_size is there twice"),
+        ("version: 1\nlists:\n  count_is_rows: on", 3, "count_is_rows is 'on', and must be true or false"),
+        (
+            "version: 1\ncontainers:\n  visible_seconds: 1e9",
+            3,
+            "visible_seconds is '1e9', and must be a number of seconds, 86400 at most",
+        ),
+        (
+            "version: 1\n\ncontainers:\n  statuses: {active: up}",
+            4,
+            "statuses must be words of the platform, each with what it means: one of pending, starting, running",
+        ),
+        (
+            "version: 1\ncontainers:\n  created_at_changes: [stop]",
+            3,
+            "created_at_changes must be a list; each entry is one of start, restart",
+        ),
+    ],
+)
+def test_an_error_has_its_line(text: str, line: int, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "facts.yaml")
+
+    assert caught.value.message.startswith(f"the platform file facts.yaml, line {line}: {problem}")
+
+
+def test_a_key_in_the_wrong_place_is_not_printed() -> None:
+    key = f"sk_stacks_{'a1' * 32}"
+
+    with pytest.raises(ConfigError) as caught:
+        parse(f"version: 1\nlists: {{page_size: {key}}}", "facts.yaml")
+
+    assert key not in str(caught.value)
+
+
+def test_the_setting_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "facts.yaml"
+    file.write_text("version: 1\nlists: {lag_seconds: 20}")
+
+    from_stack = config.load({"stacks:platform": str(file)}, {})
+    from_environment = config.load({}, {"STACKS_PLATFORM": str(file)})
+
+    assert from_stack.platform == from_environment.platform == read(file)
+    assert read(file).facts.lists.lag_seconds == 20
+    assert config.load({}, {}).platform is None
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml cannot be read: No such file or directory"):
+        config.load({"stacks:platform": str(tmp_path / "nowhere.yaml")}, {})
+
+
+def test_advice_names_the_file_if_there_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "facts.yaml"
+    file.write_text("version: 1")
+
+    assert UNKNOWN.advice("a: b") == (
+        "write it into a platform file, and name that in stacks:platform: version: 1, a: b"
+    )
+    assert read(file).advice("a: b") == f"write it into the platform file {file}: a: b"
+
+
+def test_the_schema_has_every_part() -> None:
+    properties = schema()["$defs"]["Facts"]["properties"]
+
+    assert set(properties) == set(Facts.__struct_fields__)
