@@ -197,7 +197,7 @@ def look_twice(
     look: Callable[[], R | None], clock: Clock, lag: float, pulse: Pulse | None = None
 ) -> R | None:
     """
-    Return what is seen; `None` only if two looks did not see it, and the second one began `lag` seconds after the first.
+    Return what is seen; `None` only if two looks that are `lag` seconds apart did not see it.
 
     One absence proves nothing: a list may be behind, and so may the answer for one id.
 
