@@ -148,7 +148,8 @@ class _Visit:
             with self.api.platform.lock:
                 self.key = key = keys.authenticate(self.api.platform.state, self.incoming.authorization)
             admission = self.api.limiter.take(key.label, key.rate_limit)
-            rate_headers = admission.headers()
+            clock = self.api.platform.clock
+            rate_headers = admission.headers(clock.now() - clock.wall())
             _admit(admission, unknown)
             response = self._with_fault(key, args)
         except Refusal as refusal:
@@ -166,10 +167,10 @@ class _Visit:
         replacement = instead(fault)
         done = fault.kind == "drop_after" or fault.options.get("done", fault.kind != "drop_before")
         if fault.kind == "slow" and not done:
-            self.api.ending.wait(fault.options["seconds"])
+            self.api.ending.wait(fault.options["seconds"] / self.api.platform.clock.speed)
         right = self._carry_out(key, args, body) if done or replacement is None else Response(0)
         if fault.kind == "slow" and done:
-            self.api.ending.wait(fault.options["seconds"])
+            self.api.ending.wait(fault.options["seconds"] / self.api.platform.clock.speed)
         return replacement if replacement is not None else spoil(fault, right)
 
     def _carry_out(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:

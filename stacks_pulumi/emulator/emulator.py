@@ -39,7 +39,7 @@ class Emulator(Controls):
         delete_seconds: How long a deleted container is still listed.
         backup_seconds: How long a backup takes.
         rate_limit: Requests in a window for `key`, and the default for other keys; `None` for no limit.
-        rate_window: Seconds of that window, in real time.
+        rate_window: Seconds of that window, which `advance` does not shorten.
         spending_cap: US dollars a calendar month for `key`; `None` for no cap.
         key: The key to accept; by default derived from the seed.
         seed: The text from which ids, passwords and keys are derived.
@@ -116,7 +116,7 @@ class Emulator(Controls):
             strict=strict,
         )
         super().__init__(
-            Api(platform, keys.RateLimiter(rate_window), Shapes(shapes)),
+            Api(platform, keys.RateLimiter(rate_window, clock.wall), Shapes(shapes)),
             None if file is None else Journal(file),
             key=key,
             spending_cap=spending_cap,
@@ -156,7 +156,7 @@ class Emulator(Controls):
         if self._server is not None:
             return
         self.api.ending.clear()
-        self._server = Server(self._respond, self._port, self._host)
+        self._server = Server(self._respond, self._port, self._host, self.clock.now)
         self._port = self._server.port
         self._server.start()
 

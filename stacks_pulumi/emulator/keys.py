@@ -1,8 +1,8 @@
 """
 Keys: their account, scopes, spending caps and rate limits (guide, "Permissions", "Spending Caps", "Rate Limiting").
 
-A cap counts by calendar month of the driven clock. The window of a rate limit uses real time, because clients compare
-`X-RateLimit-Reset` with their own clock.
+A cap counts by calendar month of the driven clock. The window of a rate limit uses a clock that nobody drives, because
+clients wait for its end.
 """
 
 from __future__ import annotations
@@ -184,12 +184,17 @@ class Admission:
     reset: int
     retry_after: int
 
-    def headers(self) -> dict[str, str]:
-        """Return the headers of every response to a known key."""
+    def headers(self, driven: float = 0.0) -> dict[str, str]:
+        """
+        Return the headers of every response to a known key.
+
+        Args:
+            driven: How many seconds the platform's clock is ahead of the one that the windows use.
+        """
         headers = {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
-            "X-RateLimit-Reset": str(self.reset),
+            "X-RateLimit-Reset": str(math.ceil(self.reset + driven)),
         }
         if not self.allowed:
             headers["Retry-After"] = str(self.retry_after)

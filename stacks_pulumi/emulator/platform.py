@@ -217,19 +217,30 @@ class DrivenClock:
     Args:
         start: Seconds since the Unix epoch to begin at; by default now.
         running: Whether it runs by itself. If not, only `advance` moves it.
+        speed: How many of its seconds pass in one second.
+
+    Attributes:
+        speed: How many of its seconds pass in one second.
     """
 
-    def __init__(self, start: float | None = None, *, running: bool = True) -> None:
+    def __init__(self, start: float | None = None, *, running: bool = True, speed: float = 1.0) -> None:
+        self.speed = speed
         self._lock = threading.Lock()
         self._running = running
-        self._origin = time.monotonic()
-        self._start = time.time() if start is None else start
+        self._begun = time.time(), time.monotonic()
+        self._origin = self._begun[1]
+        self._start = self._begun[0] if start is None else start
         self._driven = 0.0
 
     def now(self) -> float:
         """Return the emulated platform's time in seconds since the Unix epoch."""
         with self._lock:
             return self._moment()
+
+    def wall(self) -> float:
+        """Return the time of a clock that begins with now, and that nobody drives or freezes."""
+        start, origin = self._begun
+        return start + (time.monotonic() - origin) * self.speed
 
     @property
     def driven(self) -> float:
@@ -276,7 +287,7 @@ class DrivenClock:
             self._running = True
 
     def _moment(self) -> float:
-        passed = time.monotonic() - self._origin if self._running else 0.0
+        passed = (time.monotonic() - self._origin) * self.speed if self._running else 0.0
         return self._start + self._driven + passed
 
 

@@ -66,15 +66,17 @@ class Server:
         respond: Answers a request; it also gets the headers.
         port: The port to listen on; 0 takes a free port.
         host: The address to listen on.
+        now: The platform's time, for the header `Date`.
 
     Raises:
         PortTakenError: It cannot listen on the port.
     """
 
     def __init__(
-        self, respond: Callable[[Incoming, Any], Response], port: int = 0, host: str = "127.0.0.1"
+        self, respond: Callable[[Incoming, Any], Response], port: int, host: str, now: Callable[[], float]
     ) -> None:
         self.respond = respond
+        self.now = now
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -250,6 +252,10 @@ class _Handler(WSGIRequestHandler):
             return
         # Closing the socket is not enough: the handler's files keep it open.
         self.connection.shutdown(socket.SHUT_RDWR)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return the platform's time: clients compare it with creation times."""
+        return super().date_time_string(self._server.now() if timestamp is None else timestamp)
 
     def version_string(self) -> str:
         return "stacks-emulator"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from concurrent import futures
 
@@ -18,11 +19,12 @@ class Hosts:
     Args:
         config: The stack's configuration.
         kind: One of `HOSTS`.
+        speed: How fast the hosts' clock runs.
     """
 
-    def __init__(self, config: dict[str, str], kind: str = "dynamic") -> None:
+    def __init__(self, config: dict[str, str], kind: str = "dynamic", speed: float = 1.0) -> None:
         self._config = config
-        self._start = HOSTS[kind]
+        self._start = functools.partial(HOSTS[kind], speed=speed)
         self._pool = futures.ThreadPoolExecutor(1)
         self._next = self._pool.submit(self._start, config)
         self.last_words = ""

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.answers import Refusal
+from stacks_pulumi.emulator.platform import DrivenClock
 from tests.chaos.account import claims, connected, failures, holdings, secrets
 from tests.chaos.faults import Drawn, drawn
 from tests.chaos.hosts import Hosts
@@ -110,6 +111,10 @@ def turn(*needs: str, **draws: Draw) -> Callable[[Turn], Turn]:
     return marked
 
 
+SPEED = 8.0
+"""How many seconds of the clock of hosts and emulator pass in one second."""
+
+
 class Chaos:
     """
     One account, one stack, and random steps.
@@ -121,10 +126,10 @@ class Chaos:
 
     def __init__(self, host: str = "dynamic", counts: Counter[str] | None = None) -> None:
         self.counts = Counter[str]() if counts is None else counts
-        self.emulator = Emulator(rate_window=2.0, backup_seconds=0.2)
+        self.emulator = Emulator(rate_window=4.0, backup_seconds=0.2, clock=DrivenClock(speed=SPEED))
         self.emulator.start()
         config = {"stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url}
-        self.hosts = Hosts(config, host)
+        self.hosts = Hosts(config, host, SPEED)
         self.program = self.new_program()
         # The first operation makes the stack; every operation has another host.
         self.stack: MiniStack | None = None

@@ -6,13 +6,15 @@ import http.client
 import json
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
-from stacks_pulumi.emulator import OPERATIONS, Emulator, server
+from stacks_pulumi.emulator import OPERATIONS, DrivenClock, Emulator, server
 from stacks_pulumi.emulator.keys import READ
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import Caller
@@ -296,3 +298,24 @@ def test_an_unreadable_body_is_refused_without_a_traceback(
     assert received.startswith(f"HTTP/1.1 {status} ".encode())
     assert emulator.calls() == 0
     assert capfd.readouterr().err == ""
+
+
+def test_dates_are_those_of_the_driven_clock_and_a_window_is_not_shortened_by_it() -> None:
+    with Emulator(rate_limit=60, clock=DrivenClock(1_800_000_000.0, running=False)) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.key}"}
+        first = requests.get(f"{emulator.url}/containers", headers=headers, timeout=10)
+        emulator.advance(3600)
+        second = requests.get(f"{emulator.url}/containers", headers=headers, timeout=10)
+
+    assert first.headers["Date"] == "Fri, 15 Jan 2027 08:00:00 GMT"
+    assert second.headers["Date"] == "Fri, 15 Jan 2027 09:00:00 GMT"
+    assert second.headers["X-RateLimit-Remaining"] == "58"
+    left = int(second.headers["X-RateLimit-Reset"]) - (1_800_000_000 + 3600)
+    assert 0 < left <= 61
+
+
+def test_a_clock_can_run_faster() -> None:
+    clock = DrivenClock(1000.0, speed=3600.0)
+
+    until(lambda: clock.now() > 1036)
+    assert clock.wall() > time.time() + 30

@@ -107,10 +107,12 @@ class Host:
     Args:
         config: The stack's configuration.
         python_path: Put first on the host's module path: another version of the SDK, for instance.
+        speed: How many seconds of the package's clock pass in one second. Give the emulator's clock the same speed.
     """
 
     config: Mapping[str, str]
     python_path: str | None = None
+    speed: float = 1.0
     engine: FakeEngine = field(default_factory=FakeEngine)
 
     module: ClassVar = "pulumi.dynamic"
@@ -122,6 +124,8 @@ class Host:
         # Files that a host writes for other hosts of its engine stay in this test.
         self._home = tempfile.TemporaryDirectory()
         env["PULUMI_HOME"] = self._home.name
+        if self.speed != 1:
+            env["TIME_SPEED"] = str(self.speed)
         if self.python_path is not None:
             env["PYTHONPATH"] = self.python_path
         self.process = subprocess.Popen(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent import futures
 
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.platform import DrivenClock
 from tests.chaos.matrix.cell import Cell, Verdict
 from tests.chaos.matrix.changes import CHANGES
 from tests.chaos.matrix.failures import FAILURES, TIMES
@@ -19,6 +20,9 @@ LANES = 32
 
 TOGETHER = 6
 """Cells that run in parallel on one host, because nearly all of their time is spent in one unanswered request."""
+
+SPEED = 8.0
+"""How many seconds of the clock of host and emulator pass in one second."""
 
 CELLS: Sequence[Cell] = tuple(
     Cell(change, failure, times, number)
@@ -81,8 +85,8 @@ def _crowd(cells: Sequence[Cell], kind: str, found: Found) -> None:
 def _account() -> Emulator:
     # A short window: after a 429 without a time the client waits until the window ends. A restart takes longer than the
     # pause before the second attempt, which therefore always meets a container that is still busy with the first.
-    return Emulator(rate_window=2.0, action_seconds=1.5)
+    return Emulator(rate_window=8.0, action_seconds=8.0, clock=DrivenClock(speed=SPEED))
 
 
 def _host(emulator: Emulator, kind: str) -> Host:
-    return HOSTS[kind]({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+    return HOSTS[kind]({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}, speed=SPEED)
