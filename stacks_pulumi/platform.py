@@ -46,6 +46,7 @@ BackupStatus = Literal["in_progress", "completed", "failed"]
 BackupType = Literal["scheduled", "manual"]
 
 Operation = Literal["start", "restart", "connect", "external_access", "restore"]
+Shape = Literal["guide", "bare", "wrapped", "text", "strings", "terse", "empty"]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -57,12 +58,16 @@ class Lists(_Section, frozen=True):
     How lists are answered.
 
     Attributes:
-        rows: The path of the rows in the answer, for instance `items` or `result.containers`.
+        rows: The path of the rows in the answer, for instance `items` or `result.containers`; empty if the answer is
+            the rows.
         next: Where an answer names the next page: the path of a field (`meta.next`) that has an address, a cursor or a
             page number, or `Link` for the header. `none` if it names none although there are more rows.
+        next_form: What that field has: an address, a cursor, a page number, a flag that there is more, or the number of
+            all rows.
         parameter: The query parameter that asks for the next page with a cursor, a page number or an offset.
         page_size: The most rows of one answer.
         count_is_rows: Whether `count` is the number of rows. If it is false, a higher `count` means nothing.
+        empty: How an empty list is answered: as a list, as `null`, or with the code of what does not exist.
         lag_seconds: The most seconds that a list is behind. The client's default is 10.
         cache_seconds: The seconds for which an answer to a GET request may be an older one, unless the request has
             `Cache-Control: no-cache`.
@@ -70,9 +75,11 @@ class Lists(_Section, frozen=True):
 
     rows: str | None = None
     next: str | None = None
+    next_form: Literal["address", "cursor", "page", "flag", "total"] | None = None
     parameter: str | None = None
     page_size: Annotated[int, msgspec.Meta(ge=1)] | None = None
     count_is_rows: bool | None = None
+    empty: Literal["list", "null", "missing"] | None = None
     lag_seconds: Seconds | None = None
     cache_seconds: Seconds | None = None
 
@@ -90,6 +97,10 @@ class Containers(_Section, frozen=True):
         type_is: Whether `type` in the list is the template, or its category (`Database`).
         name_prefix: What the platform puts before a container's name.
         name_case: Whether the platform keeps the case of a name.
+        name_taken: Whether a create request for a name that is taken is refused, or answered with the container that
+            has the name.
+        id_form: Whether an id is made of the name, or is a number or a UUID.
+        create_code: The status code of the answer to a create request.
         create_id: Whose id the answer to a create request has: the container's, the request's, or none.
         visible_seconds: The most seconds until a new container is visible anywhere. The client's default is 120.
         listed_seconds: The seconds until a list shows a new container.
@@ -100,6 +111,7 @@ class Containers(_Section, frozen=True):
         tombstone_seconds: For how many seconds it is listed. If only `tombstone` is given, for ever.
         name_held_seconds: The seconds for which the name of a deleted container cannot be used. The client's default
             is 60.
+        storage_unit: The unit of storage.
         created_at_in: Which answers have the creation time.
         created_at_changes: The operations after which the creation time is another one.
     """
@@ -112,6 +124,9 @@ class Containers(_Section, frozen=True):
     type_is: Literal["template", "category"] | None = None
     name_prefix: str | None = None
     name_case: Literal["kept", "lower"] | None = None
+    name_taken: Literal["refused", "answered"] | None = None
+    id_form: Literal["name", "number", "uuid"] | None = None
+    create_code: Literal[200, 201, 202] | None = None
     create_id: Literal["container", "request", "none"] | None = None
     visible_seconds: Seconds | None = None
     listed_seconds: Seconds | None = None
@@ -121,6 +136,7 @@ class Containers(_Section, frozen=True):
     tombstone: str | None = None
     tombstone_seconds: Seconds | None = None
     name_held_seconds: Seconds | None = None
+    storage_unit: Literal["MB", "GB"] | None = None
     created_at_in: Literal["both", "list", "status"] | None = None
     created_at_changes: list[Operation] | None = None
 
@@ -135,12 +151,14 @@ class Access(_Section, frozen=True):
         url_in_answer: Whether the answer that opens a container has its `url`.
         own_address_seconds: The seconds until the caller's address is in the list.
         own_address_description: The description of the caller's address.
+        address_form: Whether an address is listed as it was given, or with its prefix length (`198.51.100.7/32`).
     """
 
     settle_seconds: Seconds | None = None
     url_in_answer: bool | None = None
     own_address_seconds: Seconds | None = None
     own_address_description: str | None = None
+    address_form: Literal["given", "network"] | None = None
 
 
 class Connections(_Section, frozen=True):
@@ -189,11 +207,11 @@ class VpnClients(_Section, frozen=True):
     VPN clients.
 
     Attributes:
-        config_in: Whether the configuration can be downloaded at any time, or only the answer to the create request has
-            it.
+        config_in: Whether the configuration can be downloaded at any time, or once, or only the answer to the create
+            request has it.
     """
 
-    config_in: Literal["download", "create"] | None = None
+    config_in: Literal["download", "once", "create"] | None = None
 
 
 class Prices(_Section, frozen=True):
@@ -219,9 +237,45 @@ class Errors(_Section, frozen=True):
 
     Attributes:
         unavailable: What a 503 in answer to a create request means: the waitlist, or an outage.
+        outage_seconds: For how many seconds an outage answers all requests with 503.
+        waitlist_seconds: The seconds after which a container of the waitlist is created.
+        missing_code: The status code for what does not exist.
+        conflict_code: The status code for what exists already, or is not possible in the present status.
+        form: The form of an error: the guide's, an object in `error`, a text in `detail`, problem+json, a list in
+            `errors`, plain text, or a web page.
+        rate_headers: The names and the unit of the headers about the rate limit: the guide's, `RateLimit-*` with the
+            seconds that are left, a time in milliseconds, or none.
     """
 
     unavailable: Literal["waitlist", "outage"] | None = None
+    outage_seconds: Seconds | None = None
+    waitlist_seconds: Seconds | None = None
+    missing_code: Literal[403, 404, 410] | None = None
+    conflict_code: Literal[400, 409] | None = None
+    form: Literal["guide", "nested", "detail", "problem", "list", "text", "html"] | None = None
+    rate_headers: Literal["guide", "draft", "milliseconds", "none"] | None = None
+
+
+class Answers(_Section, frozen=True):
+    """
+    The form of answers, whatever they are about.
+
+    Attributes:
+        shapes: The shapes of answers that the guide does not specify: `{containers.logs: text}`, `*` for all others.
+        keys: How names of fields are spelt.
+        wrapped: Whether an object is as in the guide, always in `data`, or never.
+        unknown_fields: Whether objects have fields that are not in the guide.
+        times: The form of times: the guide's, with an offset, without a zone, in microseconds, seconds or milliseconds
+            since 1970, an HTTP date, or seconds in one endpoint and the guide's in another.
+        clock_ahead_seconds: How many seconds the platform's clock is ahead; negative if it is behind.
+    """
+
+    shapes: dict[str, Shape] | None = None
+    keys: Literal["guide", "camel", "snake"] | None = None
+    wrapped: Literal["guide", "data", "flat"] | None = None
+    unknown_fields: bool | None = None
+    times: Literal["guide", "offset", "zoneless", "micro", "epoch", "epoch_ms", "http", "mixed"] | None = None
+    clock_ahead_seconds: Annotated[float, msgspec.Meta(ge=-86400, le=86400)] | None = None
 
 
 class Facts(_Section, frozen=True):
@@ -238,6 +292,7 @@ class Facts(_Section, frozen=True):
         vpn_clients: VPN clients.
         prices: Prices.
         errors: Errors.
+        answers: The form of answers.
     """
 
     version: Literal[1] = 1
@@ -249,6 +304,7 @@ class Facts(_Section, frozen=True):
     vpn_clients: VpnClients = VpnClients()
     prices: Prices = Prices()
     errors: Errors = Errors()
+    answers: Answers = Answers()
 
     def as_json(self) -> dict[str, Any]:
         """Return what is known, as the file has it: without what is not."""

@@ -129,6 +129,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shapes", default="guide", help="the shape of answers that the guide does not specify"
     )
+    parser.add_argument(
+        "--platform",
+        metavar="FILE",
+        help="play the platform that this platform file describes (default: the ordinary one)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -161,6 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
             spending_cap=arguments.spending_cap,
             your_ip=arguments.your_ip,
             shapes=arguments.shapes,
+            platform=arguments.platform,
         )
         for name in arguments.fail_boot:
             server.fail_boot(name)
@@ -172,6 +178,8 @@ def run(arguments: argparse.Namespace) -> int:
             _write_environment(Path(arguments.env_file), server)
     except (ValueError, emulator.PortTakenError, emulator.StateFileError) as exc:
         return _fail(str(exc))
+    except ConfigError as exc:
+        return _fail(exc.message)
     except OSError as exc:
         return _fail(f"{exc.filename}: {exc.strerror}")
     if server.control_token is not None and not arguments.json:

@@ -8,12 +8,22 @@ import ipaddress
 from typing import Any, TypeAlias
 
 from stacks_pulumi.emulator import containers
-from stacks_pulumi.emulator.answers import Open, Reply, Request, bad_request, not_found, reject_null, route
+from stacks_pulumi.emulator.answers import (
+    Open,
+    Refusal,
+    Reply,
+    Request,
+    bad_request,
+    conflict,
+    not_found,
+    reject_null,
+    route,
+)
 from stacks_pulumi.emulator.keys import MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, iso
 from stacks_pulumi.emulator.state import AllowedIp, Container
 
-_AUTO_ADDED = "Your IP (Auto-added)"
+AUTO_ADDED = "Your IP (Auto-added)"
 _SERVICE_TYPES = ("http", "tcp", "both")
 
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -97,7 +107,7 @@ def set_access(platform: Platform, container: Container, enabled: Any) -> None:
         container.exposures += 1
         container.subdomain = platform.state.derive("subdomain", container.id, container.exposures)[:6]
     if not _is_allowed(container, platform.your_ip):
-        _append(platform, container, platform.your_ip, _AUTO_ADDED, "both")
+        _append(platform, container, platform.your_ip, AUTO_ADDED, "both")
 
 
 def add_ip(platform: Platform, container: Container, body: dict[str, Any]) -> AllowedIp:
@@ -124,11 +134,16 @@ def add_ip(platform: Platform, container: Container, body: dict[str, Any]) -> Al
         raise bad_request("Description must be text", "description")
     if not container.external_access:
         # assumed: refused and not stored for later, because disabling clears the list.
-        raise bad_request("External access is not enabled for this container")
+        raise access_is_off()
     if not platform.duplicate_ips and _is_allowed(container, address):
         # assumed: one address can be in the list once, whatever its service type.
-        raise bad_request("IP address is already allowed", "ip_address")
+        raise conflict("IP address is already allowed", "ip_address")
     return _append(platform, container, address, description or "Custom IP", service or "both")
+
+
+def access_is_off() -> Refusal:
+    """Return the refusal of an address while external access is off."""
+    return conflict("External access is not enabled for this container")
 
 
 def remove_ip(container: Container, ip_id: str, *, force: bool = False) -> None:
@@ -147,7 +162,7 @@ def remove_ip(container: Container, ip_id: str, *, force: bool = False) -> None:
     if entry is None:
         raise not_found("IP address")
     if len(container.allowed_ips) == 1 and not force:
-        raise bad_request("Cannot remove the last IP address")
+        raise conflict("Cannot remove the last IP address")
     container.allowed_ips.remove(entry)
 
 

@@ -19,11 +19,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator.platform import Platform
 from stacks_pulumi.emulator.state import ApiKey
+from stacks_pulumi.platform import Shape
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,10 @@ class Refusal(Exception):  # noqa: N818  (not an error of the emulator: a regula
         status: HTTP status code.
         body: The JSON body.
         headers: Headers in addition to the usual ones.
+        is_conflict: Whether the same request may be allowed in another state.
     """
+
+    is_conflict = False
 
     def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         super().__init__(f"{status} {body.get('error')}")
@@ -117,6 +121,14 @@ def bad_request(text: str, field: str | None = None) -> Refusal:
     if field is not None:
         body["field"] = field
     return Refusal(400, body)
+
+
+def conflict(text: str, field: str | None = None) -> Refusal:
+    """Return the refusal of what exists already, or is not possible in the present status."""
+    # assumed: the code.
+    refusal = bad_request(text, field)
+    refusal.is_conflict = True
+    return refusal
 
 
 def not_found(what: str) -> Refusal:
@@ -157,7 +169,7 @@ def route(name: str, method: str, path: str, scope: str) -> Callable[[_Handler],
     return lambda handler: Route(name, method, path, scope, handler)
 
 
-SHAPES = ("guide", "bare", "wrapped", "text", "strings", "terse", "empty")
+SHAPES: tuple[str, ...] = get_args(Shape)
 """
 `guide`: `success`, perhaps `message`, and `data`, like the guide's other responses. The default.
 `bare`: the list or the object alone.
@@ -290,6 +302,14 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
     end: str = "keep"
     slow: tuple[float, float] = (0.0, 0.0)
+
+
+def finished(answer: Reply | Open, shape: str) -> tuple[int, Any]:
+    """Return the status code and the body of an answer."""
+    if isinstance(answer, Open):
+        shaped = render(answer, shape)
+        return (204 if shaped is None else 200), shaped
+    return answer.status, answer.body
 
 
 def encode(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:

@@ -20,7 +20,6 @@ from werkzeug.routing import Map, Rule
 
 from stacks_pulumi.emulator import access, backups, connections, containers, contents, keys, vpn
 from stacks_pulumi.emulator.answers import (
-    Open,
     Refusal,
     Request,
     Response,
@@ -28,9 +27,10 @@ from stacks_pulumi.emulator.answers import (
     Shapes,
     bad_request,
     encode,
-    render,
+    finished,
 )
 from stacks_pulumi.emulator.faults import Fault, Faults, instead, spoil
+from stacks_pulumi.emulator.other_platforms import OtherPlatform
 from stacks_pulumi.emulator.platform import Platform
 from stacks_pulumi.emulator.server import Incoming, RequestLog
 from stacks_pulumi.emulator.state import ApiKey
@@ -92,6 +92,7 @@ class Api:
         limiter: The rate limiter.
         shapes: The shapes of responses that the guide does not specify.
         log: The request log.
+        other: Plays the platform that a file describes; `None` for the ordinary one.
         ending: Set when the server stops, so that a slow response does not delay that.
         changed: Called, with the lock held, after a request that may have changed something.
     """
@@ -102,6 +103,7 @@ class Api:
         self.limiter = limiter
         self.shapes = shapes
         self.log = RequestLog()
+        self.other: OtherPlatform | None = None
         self.ending = threading.Event()
         self.changed: Callable[[], None] = _nothing
 
@@ -153,8 +155,15 @@ class _Visit:
             _admit(admission, unknown)
             response = self._with_fault(key, args)
         except Refusal as refusal:
-            response = refusal.response()
+            response = self._refused(refusal)
+        other = self.api.other
+        if other is not None:
+            rate_headers = other.words.rate_headers(rate_headers, self.began)
+            rate_headers |= other.words.date(self.began)
         return replace(response, headers={**rate_headers, **response.headers})
+
+    def _refused(self, refusal: Refusal) -> Response:
+        return refusal.response() if self.api.other is None else self.api.other.words.refused(refusal)
 
     def _with_fault(self, key: ApiKey, args: dict[str, str]) -> Response:
         body = _parsed(self.incoming.payload) if self.incoming.method in {"POST", "PUT"} else {}
@@ -177,7 +186,7 @@ class _Visit:
         try:
             return self._run(key, args, body)
         except Refusal as refusal:
-            return refusal.response()
+            return self._refused(refusal)
 
     def _run(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
         if self.operation == _DASHBOARD_ONLY:
@@ -195,13 +204,15 @@ class _Visit:
             raise bad_request("The request body must be a JSON object")
         with platform.lock:
             platform.settle()
-            answer = route.handler(Request(platform, key, args, self.incoming.query, body))
+            request = Request(platform, key, args, self.incoming.query, body)
+            shape = self.api.shapes.of(route.name)
+            if self.api.other is not None:
+                response = self.api.other.respond(route, request, shape, self.incoming)
+            else:
+                response = encode(*finished(route.handler(request), shape))
             if route.method != "GET":
                 self.api.changed()
-        if isinstance(answer, Open):
-            shaped = render(answer, self.api.shapes.of(route.name))
-            return encode(204 if shaped is None else 200, shaped)
-        return encode(answer.status, answer.body)
+        return response
 
 
 def match(method: str, raw_path: str) -> tuple[str, dict[str, str]]:

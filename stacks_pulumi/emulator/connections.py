@@ -6,7 +6,16 @@ from typing import Any
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import containers
-from stacks_pulumi.emulator.answers import Open, Reply, Request, bad_request, not_found, reject_null, route
+from stacks_pulumi.emulator.answers import (
+    Open,
+    Reply,
+    Request,
+    bad_request,
+    conflict,
+    not_found,
+    reject_null,
+    route,
+)
 from stacks_pulumi.emulator.keys import MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, iso
 from stacks_pulumi.emulator.state import Connection, Container
@@ -126,9 +135,9 @@ def create(platform: Platform, source: Container, target: Container, name: Any) 
         raise bad_request("A container cannot be connected to itself")
     for container in (source, target):
         if container.status != "running":
-            raise bad_request(f"Container {container.name} must be running to be connected")
+            raise conflict(f"Container {container.name} must be running to be connected")
     if any(connection.name == name for connection in outgoing(platform, source)):
-        raise bad_request(f"A connection named {name} already exists", "connectionName")
+        raise conflict(f"A connection named {name} already exists", "connectionName")
     connection = Connection(
         id=platform.state.derive_uuid("connection", platform.state.count("connection")),
         account=source.account,

@@ -19,6 +19,7 @@ from stacks_pulumi.emulator.answers import (
     Reply,
     Request,
     bad_request,
+    conflict,
     not_found,
     route,
     valid_create,
@@ -65,7 +66,7 @@ def _post_container(request: Request) -> Reply:
         {
             "success": True,
             "message": "Container is being created. Poll GET /containers/status/{id} to track progress.",
-            "data": _created(container),
+            "data": created(container),
         },
         202,
     )
@@ -158,19 +159,24 @@ def create(platform: Platform, key: ApiKey, body: dict[str, Any]) -> Container:
     """
     now = platform.settle()
     wanted = valid_create(body, strict=platform.strict)
-    name = _stored(platform, wanted.name)
+    name = stored(platform, wanted.name)
     if f"{key.account}-{name}" in platform.state.containers:
         # assumed: the code and the wording; the guide shows that the id contains the name.
-        raise bad_request(f"A container named {name} already exists", "name")
+        raise name_taken(name)
     price = price_of(wanted.plan, wanted.storage_tier)
     _check_account(platform, key, price, now)
     keys.charge(key, price, now)
     return add(platform, key.account, wanted, created_by=key.label)
 
 
+def name_taken(name: str) -> Refusal:
+    """Return the refusal of a name that is taken."""
+    return conflict(f"A container named {name} already exists", "name")
+
+
 def add(platform: Platform, account: str, wanted: CreateRequest, *, created_by: str) -> Container:
     """Add a container that begins to boot, without a check of key, cap and capacity."""
-    now, name = platform.clock.now(), _stored(platform, wanted.name)
+    now, name = platform.clock.now(), stored(platform, wanted.name)
     number = platform.state.count("container")
     container = Container(
         id=f"{account}-{name}",
@@ -194,9 +200,13 @@ def add(platform: Platform, account: str, wanted: CreateRequest, *, created_by: 
     return container
 
 
-def _stored(platform: Platform, name: str) -> str:
-    # assumed: letters keep their case in the name and the id, unless `lower_case_names` is set.
-    return name.lower() if platform.lower_case_names else name
+def stored(platform: Platform, name: str) -> str:
+    """Return a name as the platform stores it."""
+    # assumed: a name is stored as it was sent. Letters keep their case in it and in the id, unless
+    # `lower_case_names` is set.
+    facts = platform.facts.containers
+    whole = f"{facts.name_prefix or ''}{name}"
+    return whole.lower() if platform.lower_case_names or facts.name_case == "lower" else whole
 
 
 def _check_account(platform: Platform, key: ApiKey, price: Decimal, now: float) -> None:
@@ -238,7 +248,7 @@ def set_status(platform: Platform, container: Container, wanted: Any) -> None:
         raise bad_request(f"Status must be one of: {', '.join(_ACTIONS)}", "status")
     if container.status not in _LASTING:
         # assumed: the code and the wording.
-        raise bad_request(f"Container is {container.status}; wait until that is done")
+        raise conflict(f"Container is {container.status}; wait until that is done")
     # assumed: a request for the present status is a no-op, a restart starts a stopped container, and a start
     # boots a container again whose boot failed.
     if wanted == "stopped":
@@ -286,7 +296,7 @@ def delete(platform: Platform, container: Container) -> None:
     # assumed: deletion takes time, and the status shows it. A second request is a no-op, or is refused.
     if container.status == "deleting":
         if platform.refuse_repeated_delete:
-            raise bad_request("Container is already being deleted")
+            raise conflict("Container is already being deleted")
         return
     now = platform.clock.now()
     container.booting = False
@@ -351,7 +361,7 @@ def _status(container: Container, now: float) -> dict[str, Any]:
     }
 
 
-def _created(container: Container) -> dict[str, Any]:
+def created(container: Container) -> dict[str, Any]:
     """Return the `data` in the answer to a create request."""
     version = _version(container)
     ssh = is_compute(container)

@@ -30,6 +30,7 @@ from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer
 from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
 from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.emulator.server import Incoming
+from stacks_pulumi.platform import Facts
 
 _CONTROL_PATH = "/_emulator"
 
@@ -223,6 +224,7 @@ def _looks(controls: Controls) -> Iterator[ControlCall]:
     yield _look(controls, "clock", _clock)
     yield _look(controls, "shapes", _shapes)
     yield _look(controls, "pace", _pace)
+    yield _look(controls, "platform", _platform)
 
 
 def _changes(controls: Controls) -> Iterator[ControlCall]:
@@ -255,6 +257,16 @@ def _changes(controls: Controls) -> Iterator[ControlCall]:
     yield _post("set_pace", controls.set_pace, answered(_pace))
     yield _post("new_account", controls.new_account, lambda account: {"account": account})
     yield _post("new_key", controls.new_key, lambda key: {"key": key})
+    run = _then(controls.set_platform, answered(_platform))
+    chosen = msgspec.defstruct("set_platform", [("platform", Facts | None)], forbid_unknown_fields=True)
+    yield ControlCall(
+        "POST",
+        "set_platform",
+        _summary(controls.set_platform),
+        chosen,
+        run,
+        {"platform": "The content of a platform file; null for the ordinary platform."},
+    )
     for change in (
         controls.set_rate_limit,
         controls.set_spending_cap,
@@ -363,6 +375,11 @@ def _clock(controls: Controls) -> Any:
 def _shapes(controls: Controls) -> Any:
     """Return the shape of each response that the guide does not specify."""
     return {operation: controls.shapes.of(operation) for operation in sorted(OPEN)}
+
+
+def _platform(controls: Controls) -> Any:
+    """Return the platform that is played, as a platform file has it."""
+    return controls.platform.facts.as_json()
 
 
 def _pace(controls: Controls) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 from stacks_pulumi.emulator import answers, backups, connections, keys
@@ -15,9 +16,11 @@ from stacks_pulumi.emulator.answers import Shapes
 from stacks_pulumi.emulator.app import Api
 from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer, load
 from stacks_pulumi.emulator.faults import Faults
+from stacks_pulumi.emulator.other_platforms import OtherPlatform
 from stacks_pulumi.emulator.platform import DrivenClock, Platform, iso, month
 from stacks_pulumi.emulator.server import Record
 from stacks_pulumi.emulator.state import ApiKey, Backup, Connection, Container, Journal, State
+from stacks_pulumi.platform import Facts, read
 
 _REQUESTS = 60
 """How many of the newest requests the page shows."""
@@ -187,6 +190,27 @@ class Controls:
             self._save()
             return ids
 
+    def set_platform(self, platform: Facts | str | Path | None) -> None:
+        """
+        Play another platform from now on. What is there now counts as having been there all the time.
+
+        Args:
+            platform: What is known of it, or the platform file that says it; `None` for the ordinary platform.
+
+        Raises:
+            ConfigError: The file cannot be read, or says something that is not in the format.
+        """
+        known = read(platform).facts if isinstance(platform, (str, Path)) else platform
+        facts = known or Facts()
+        with self.platform.lock:
+            self.platform.facts = facts
+            if facts.answers.shapes is not None:
+                self.shapes.set_all(dict(facts.answers.shapes))
+            self.api.other = None if facts == Facts() else OtherPlatform(self.platform)
+            if self.api.other is None:
+                self.platform.state.memory = None
+            self._save()
+
     def fail_boot(self, name_or_template: str, times: int | None = 1) -> None:
         """
         Let the next boots of a container end in `error`; also boots of containers that are created later.
@@ -251,6 +275,8 @@ class Controls:
         return secret
 
     def _save(self, *, fold: bool = False) -> None:
+        if self.api.other is not None:
+            self.api.other.remember()
         if self._journal is None:
             return
         state = self.platform.state

@@ -22,6 +22,7 @@ from stacks_pulumi.emulator.controls import Controls
 from stacks_pulumi.emulator.platform import DrivenClock, Platform
 from stacks_pulumi.emulator.server import Incoming, Server
 from stacks_pulumi.emulator.state import Journal, Pace, State, load
+from stacks_pulumi.platform import Facts
 
 
 class Emulator(Controls):
@@ -49,6 +50,8 @@ class Emulator(Controls):
         lower_case_names: Whether names and ids are stored in lower case.
         strict: Refuse requests that the guide does not exclude, but the platform may refuse.
         shapes: The shape of responses that the guide does not specify: one of `SHAPES`, or operation -> shape.
+        platform: The platform to play: `stacks_pulumi.platform.Facts`, or the path of a platform file. By default the
+            ordinary one.
         clock: The clock to use instead of a new one.
         state_file: The file for the state; read at the start, written after every change.
 
@@ -67,6 +70,7 @@ class Emulator(Controls):
         StateFileError: The state file has other content.
         PortTakenError: At the start: it cannot listen on the port.
         ValueError: The limit, the cap or the address is invalid.
+        ConfigError: The platform file is invalid.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Emulator(Controls):
         lower_case_names: bool = False,
         strict: bool = True,
         shapes: str | dict[str, str] = "guide",
+        platform: Facts | str | Path | None = None,
         clock: DrivenClock | None = None,
         state_file: str | Path | None = None,
     ) -> None:
@@ -105,7 +110,7 @@ class Emulator(Controls):
         clock = clock or DrivenClock()
         if kept is not None:
             clock.advance(kept.driven)
-        platform = Platform(
+        ordinary = Platform(
             kept or State(seed=seed),
             clock,
             Pace(boot_seconds, boot_reads, action_seconds, delete_seconds, backup_seconds),
@@ -116,12 +121,14 @@ class Emulator(Controls):
             strict=strict,
         )
         super().__init__(
-            Api(platform, keys.RateLimiter(rate_window, clock.wall), Shapes(shapes)),
+            Api(ordinary, keys.RateLimiter(rate_window, clock.wall), Shapes(shapes)),
             None if file is None else Journal(file),
             key=key,
             spending_cap=spending_cap,
             rate_limit=rate_limit,
         )
+        if platform is not None:
+            self.set_platform(platform)
         self._control = ControlApi(self, self._cross_origin.allows, self.control_token, lambda: self.url)
 
     @property

@@ -45,6 +45,8 @@ class Incoming:
         query: The first value of each parameter of the query.
         authorization: The header of that name.
         payload: The body.
+        host: The header of that name.
+        cache_control: The header of that name.
     """
 
     method: str
@@ -52,6 +54,8 @@ class Incoming:
     query: dict[str, str]
     authorization: str | None
     payload: bytes = b""
+    host: str = ""
+    cache_control: str = ""
 
 
 class PortTakenError(Exception):
@@ -180,6 +184,8 @@ class _Handler(WSGIRequestHandler):
             query=dict(reversed(parse_qsl(url.query, keep_blank_values=True))),
             authorization=self.headers.get("Authorization"),
             payload=payload,
+            host=self.headers.get("Host", ""),
+            cache_control=self.headers.get("Cache-Control", "").lower(),
         )
         try:
             response = self._server.respond(incoming, self.headers)
@@ -215,7 +221,10 @@ class _Handler(WSGIRequestHandler):
             self._drop(hard=response.end == "reset")
             return
         connection, self.wfile = self.wfile, io.BytesIO()
-        self.send_response(response.status)
+        self.send_response_only(response.status)
+        self.send_header("Server", self.version_string())
+        if "Date" not in response.headers:
+            self.send_header("Date", self.date_time_string())
         for name, value in response.headers.items():
             self.send_header(name, value)
         if response.status != 204:

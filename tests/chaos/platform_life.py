@@ -28,7 +28,7 @@ FOREIGN = "elder"
 
 def program(stage: int) -> list[Declared]:
     """Return the program of a stage; the second one changes, adds and removes resources."""
-    app, db, vpn = Ref("app"), Ref("db"), Ref("vpn")
+    app, data, vpn = Ref("app"), Ref("data"), Ref("vpn")
     addresses = ["198.51.100.7", f"198.51.100.{8 + stage}"]
     return [
         Declared(
@@ -36,19 +36,19 @@ def program(stage: int) -> list[Declared]:
             "app",
             {"name": "app", "template": "nodejs", "external_access": True, "restart_triggers": [str(stage)]},
         ),
-        Declared("Container", "db", {"name": "db", "template": "postgresql"}),
+        Declared("Container", "data", {"name": "data", "template": "postgresql"}),
         Declared("Container", "vpn", {"name": "vpn", "template": "stacks-vpn"}),
         *(
             [Declared("Container", "old", {"name": "old", "template": "nginx-micro"})]
             if stage == 0
             else [Declared("Container", "new", {"name": "new", "template": "nginx-micro"})]
         ),
-        Declared("Connection", "link", {"source": app, "target": db, "name": "primary"}, parent="app"),
+        Declared("Connection", "link", {"source": app, "target": data, "name": "primary"}, parent="app"),
         *(
             Declared("AllowedIp", f"ip{number}", {"container": app, "ip_address": address}, parent="app")
             for number, address in enumerate(addresses)
         ),
-        Declared("PinnedBackup", "backup", {"container": db, "triggers": [str(stage)]}, parent="db"),
+        Declared("PinnedBackup", "backup", {"container": data, "triggers": [str(stage)]}, parent="data"),
         Declared("VpnClient", "laptop", {"container": vpn, "name": "laptop"}, parent="vpn"),
         Declared("SshCertificate", "key", {"container": app}, parent="app"),
     ]
