@@ -38,6 +38,16 @@ def program(stage: int) -> list[Declared]:
         ),
         Declared("Container", "data", {"name": "data", "template": "postgresql"}),
         Declared("Container", "vpn", {"name": "vpn", "template": "stacks-vpn"}),
+        Declared(
+            "Container",
+            "web",
+            {
+                "name": "web",
+                "template": "nginx",
+                "plan": ("basic", "standard")[stage],
+                "replace_on_change": True,
+            },
+        ),
         *(
             [Declared("Container", "old", {"name": "old", "template": "nginx-micro"})]
             if stage == 0
@@ -118,6 +128,7 @@ class Life:
 
     def _live(self, stack: MiniStack, emulator: Emulator, foreign: set[str]) -> None:
         for stage in (0, 1):
+            self._replaced = stage
             whole = self._up(stack, program(stage), f"up {stage}")
             self._compare(f"after up {stage}", stack, emulator, foreign)
             if whole:
@@ -162,6 +173,8 @@ class Life:
     def _compare(self, when: str, stack: MiniStack, emulator: Emulator, foreign: set[str]) -> None:
         held = Counter(map(_kind, holdings(emulator) - foreign))
         claimed = Counter(map(_kind, claims(stack.in_state())))
+        # A backup that is replaced stays, unpinned.
+        claimed["backup or connection"] += self._replaced
         if held - claimed:
             self._lived.wrongs.append(f"{when} the state does not know {dict(held - claimed)}")
         if foreign - holdings(emulator):
