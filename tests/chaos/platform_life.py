@@ -155,7 +155,9 @@ class Life:
         if left:
             self._lived.wrongs.append(f"destroy left {sorted(left)} at the platform")
         if foreign - holdings(emulator):
-            self._lived.wrongs.append(f"destroy touched {sorted(foreign - holdings(emulator))}, which is foreign")
+            self._lived.wrongs.append(
+                f"destroy touched {sorted(foreign - holdings(emulator))}, which is foreign"
+            )
 
     def _up(self, stack: MiniStack, wanted: Sequence[Declared], what: str) -> bool:
         outcome = stack.up(wanted)
@@ -178,7 +180,9 @@ class Life:
         if held - claimed:
             self._lived.wrongs.append(f"{when} the state does not know {dict(held - claimed)}")
         if foreign - holdings(emulator):
-            self._lived.wrongs.append(f"{when} {sorted(foreign - holdings(emulator))} is gone, which is foreign")
+            self._lived.wrongs.append(
+                f"{when} {sorted(foreign - holdings(emulator))} is gone, which is foreign"
+            )
 
 
 def _kind(id_: str) -> str:

@@ -1,0 +1,64 @@
+"""
+The life of a stack on every reading of the guide, with the defaults alone and with a platform file that describes it.
+
+`tests/chaos/platform_life.py` has the rules: nothing is lost, left at the platform, or deleted by mistake. All lives run
+once, many in parallel; each test checks those of one reading.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent import futures
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.chaos import platform_table as table
+from tests.chaos.platform_life import Life, Lived
+from tests.support.platforms import READINGS
+
+pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.chaos]
+
+TOGETHER: Final = 12
+"""Lives that run in parallel, because most of their time is spent waiting."""
+
+
+@pytest.fixture(scope="module")
+def lived(host_kind: str, tmp_path_factory: pytest.TempPathFactory) -> table.All:
+    """Live on every platform, and return what happened, by reading and by whether there was a file."""
+    folder = tmp_path_factory.mktemp("platforms")
+
+    def live(case: tuple[str, bool]) -> Lived:
+        name, with_file = case
+        file: Path | None = None
+        if with_file:
+            file = folder / f"{sorted(READINGS).index(name)}.yaml"
+            # JSON is YAML.
+            file.write_text(json.dumps(READINGS[name].as_json()), encoding="utf-8")
+        return Life(READINGS[name], file, host_kind).run()
+
+    cases = [(name, with_file) for name in READINGS for with_file in (False, True)]
+    with futures.ThreadPoolExecutor(TOGETHER) as pool:
+        return dict(zip(cases, pool.map(live, cases), strict=True))
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_nothing_is_lost_left_or_deleted_by_mistake(lived: table.All, name: str) -> None:
+    assert (lived[name, False].wrongs, lived[name, True].wrongs) == ([], [])
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_what_cannot_work_without_the_file_works_with_it(lived: table.All, name: str) -> None:
+    assert lived[name, True].messages == []
+
+
+def test_the_documentation_shows_the_results(
+    lived: table.All, host_kind: str, request: pytest.FixtureRequest
+) -> None:
+    if host_kind != "dynamic":
+        pytest.skip("the documentation has the messages as a program in Python gets them")
+    if request.config.getoption("--write-docs"):
+        table.write(lived)
+
+    assert table.read() == table.render(lived), "run this file with --write-docs"
