@@ -40,7 +40,7 @@ class Call(Generic[T]):
         poll: Whether it only checks whether something has happened yet. All other calls are sent before such a call.
         again: Whether it is a POST that may be sent twice.
         completeness: When it matters that a list is whole, so that a number of rows that may be one page is looked
-            into: at once, when a caller asks for the list's `gap`, or never, because the caller wants only one page.
+            into: always, when a caller asks for the list's `gap`, or never, because the caller wants only one page.
         pulse: Called while the call waits for its turn; what it raises ends the call before it is sent.
     """
 

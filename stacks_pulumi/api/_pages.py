@@ -212,7 +212,7 @@ class Pages:
     The pages of a client's lists, and what was learned about them.
 
     Args:
-        platform: What is known of the platform.
+        platform: The facts that the user gave about the platform.
         base_url: The address of the API.
     """
 
@@ -326,7 +326,7 @@ class _Walk(Generic[T]):
         Return the next step.
 
         Returns:
-            Why there are more rows (`None` if no sign says so), the queries that may ask for them, in order, and
+            Why there are more rows (`None` without a sign), the queries that may ask for them, in order, and
             whether the answer named them.
         """
         last = self._taken[-1]
@@ -403,7 +403,7 @@ class _Walk(Generic[T]):
         return list(dict.fromkeys(names))
 
     def _guesses(self, signs: Signs | None = None) -> list[Query]:
-        """Return the queries that may ask for the next page where no answer says how."""
+        """Return the usual queries for the next page, for an answer that has no address, cursor or number."""
         known = self._facts.parameter or self._pages.ways.get(self._name, "")
         if known is None or (not known and len(self._taken) > 1):
             return []

@@ -132,5 +132,5 @@ def _point(timestamp: Any, value: Any) -> dict[str, Any]:
 
 
 def _first(given: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """Return the first value that is not `None` under these names; `None` if there is none."""
+    """Return the first value that is not `None` under these names; `None` if all are missing."""
     return next((given[name] for name in names if given.get(name) is not None), None)

@@ -140,7 +140,7 @@ class Types(dict[str, Mapping[str, str]]):
 
 class Reading:
     """
-    What is needed of a platform file to read an answer.
+    The part of a platform file with which answers are read.
 
     Args:
         facts: The content of the platform file.
@@ -168,7 +168,7 @@ class Reading:
 
 
 READING: Final[ContextVar[Reading]] = ContextVar("reading", default=Reading(Facts()))  # noqa: B039  (it only remembers words)
-"""How the answer that is read now is to be read. `Decode` sets it, because each client may have another platform."""
+"""How answers are read in this thread. `Decode` sets it for each answer: clients may have different platforms."""
 
 _SHORT_FORMS: Final = frozenset(
     name for id in catalog.TEMPLATES for name in (id.removesuffix("-micro"), id.removeprefix("stacks-"))

@@ -89,6 +89,7 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
         gap: Why the list is incomplete, or what finds that out. It is asked only if the answer matters.
 
     Attributes:
+        gap: Why the list is incomplete; `None` if it is complete.
         damaged: The ids of rows in which a field could not be read.
     """
 
