@@ -12,7 +12,7 @@ from tools.docs.marks import table
 
 __all__ = ["schema_text", "settings"]
 
-_SECTIONS: Final[dict[str, type[platform._Section]]] = {  # noqa: SLF001  (what all sections are)
+_SECTIONS: Final[dict[str, type[platform._Section]]] = {
     name: kind
     for name, kind in get_type_hints(platform.Facts).items()
     if inspect.isclass(kind) and issubclass(kind, platform._Section)  # noqa: SLF001  (the same)
@@ -23,7 +23,7 @@ def schema_text() -> str:
     """Return the JSON schema of a platform file, with a description for each setting."""
     schema = platform.schema()
     schema["$defs"]["Facts"]["required"] = ["version"]
-    kinds: list[type[platform._Section]] = [platform.Facts, *_SECTIONS.values()]  # noqa: SLF001  (the same)
+    kinds: list[type[platform._Section]] = [platform.Facts, *_SECTIONS.values()]
     for kind in kinds:
         defined = schema["$defs"][kind.__name__]
         defined["description"] = first_sentence(kind)
