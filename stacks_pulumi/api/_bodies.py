@@ -47,6 +47,8 @@ _LISTS: Final = (
     "objects",
 )
 _ROWS: Final = (*_LISTS, "nodes", "edges", "result", "response", "payload", "embedded", "collection")
+_COMMON: Final = {"created_at": ("created", "created_on", "creation_time")}
+"""Spellings of a field that other APIs have, for models without spellings of it."""
 _WORD_KEYS: Final = (
     "name",
     "state",
@@ -353,7 +355,9 @@ class _Names(dict[str, "_Field | None"]):
         self._known: dict[str, _Field] = {}
         for field in fields:
             convert, vocabulary = _conversion(field.type), kind.WORDS.get(field.name)
-            for rank, spelling in enumerate((field.name, *kind.ALIASES.get(field.name, ()))):
+            for rank, spelling in enumerate(
+                (field.name, *kind.ALIASES.get(field.name, _COMMON.get(field.name, ())))
+            ):
                 self._known.setdefault(spelling, _Field(field.name, rank, convert, vocabulary))
 
     def __missing__(self, spelling: str) -> _Field | None:
@@ -410,7 +414,6 @@ def as_list(value: Any, path: str) -> list[Any]:
 
 
 _PAGE: Final = re.compile(r"\s*<(!doctype|html)", re.IGNORECASE)
-_PEM: Final = "-----BEGIN "
 _LINE_KEYS: Final = ("line", "log", "message", "text")
 _TEXT_KEYS: Final = (
     "data",
@@ -457,27 +460,6 @@ def _line(entry: Any) -> str | None:
     line = next((given[key] for key in _LINE_KEYS if isinstance(given.get(key), str)), None)
     stamp = entry.get("timestamp")
     return f"{stamp} {line}" if line is not None and isinstance(stamp, str) else line
-
-
-def private_key(body: Any) -> str:
-    """
-    Return the private key in an answer, which may be bare or wrapped.
-
-    Raises:
-        ShapeError: The answer contains no private key.
-    """
-    text = text_of(body)
-    if _PEM not in text:
-        raise ShapeError("body", "a private key in PEM form was expected")
-    return text
-
-
-def private_key_if_any(body: Any) -> str | None:
-    """Return the private key, or `None` if the answer only says that there is a new one."""
-    try:
-        return private_key(body)
-    except ShapeError:
-        return None
 
 
 # Created objects

@@ -225,6 +225,8 @@ class Pages:
         """The parameter that takes what an answer names, by endpoint."""
         self.sizes: dict[str, int] = {}
         """The rows of a page, by endpoint, if answers do not name the next one."""
+        self.unpaged: set[str] = set()
+        """Endpoints that ignore all usual parameters, so that a round number of rows is no page."""
         self.first_numbers: dict[str, int] = {}
         """The number of the first page, by endpoint, if pages have numbers."""
 
@@ -262,6 +264,7 @@ class _Walk(Generic[T]):
         self._asked = [dict(call.query)]
         self._page: int | None = None
         self._totals: list[int] = []
+        self._is_ignored = False
 
     def whole(self, *, is_round: bool) -> T:
         """Return the rows of all pages."""
@@ -274,24 +277,48 @@ class _Walk(Generic[T]):
                 return self._result(f"it has more than {MOST_PAGES} pages")
             if not self._advance(queries, is_named=is_named, may_be_empty=is_named or self._is_full(signs)):
                 return self._result(why)
-        if len(self._taken) == 1 and is_round and not signs.is_end and self._name not in self._pages.ways:
-            if self._call.completeness == "needed":
-                if self._advance(self._guesses(), is_named=False, may_be_empty=False):
-                    return self.whole(is_round=False)
-            else:
+        if len(self._taken) == 1 and is_round and not signs.is_end and self._name not in self._pages.unpaged:
+            if self._call.completeness != "needed":
                 return _with_gap(self._taken[0].value, self._late)
+            is_taken, gap = self._try()
+            return self.whole(is_round=False) if is_taken else self._result(gap)
         shrunk = self._totals and min(self._totals) < self._totals[0]
         return self._result("the list became shorter while its pages were read" if shrunk else None)
 
     def _late(self) -> str | None:
         """Find out whether a list with a round number of rows is whole; return why it is not."""
         self._call = replace(self._call, pulse=None)
-        rows = self._taken[0].rows
+        rows, known = self._taken[0].rows, len(self._ids)
         try:
-            more = self._advance(self._guesses(), is_named=False, may_be_empty=False)
+            _, gap = self._try()
         except CALL_ERRORS as error:
             return f"{rows} rows may be one page of several, and that could not be found out: {error.message}"
-        return f"{rows} rows came, and there are more" if more else None
+        return f"{rows} rows came, and there are more" if len(self._ids) > known else gap
+
+    def _try(self) -> tuple[bool, str | None]:
+        """
+        Find out whether a list without any sign has a further page.
+
+        Returns:
+            Whether a page was taken, which has no rows if the list is whole; otherwise why the list may be partial.
+        """
+        rows = self._taken[0].rows
+        page, offset, *large = self._guesses()
+        if self._advance([page, offset], is_named=False, may_be_empty=True):
+            return True, None
+        is_ignored = self._is_ignored
+        one = self._request({**self._call.query, "limit": 1}, is_named=False)
+        if one is not None and one.rows < rows:
+            if self._advance(large, is_named=False, may_be_empty=False):
+                return True, None
+            advice = self._pages.platform.advice("lists: {page_size: 100}")
+            return (
+                False,
+                f"{rows} rows came, which may be the most that the API returns; if it returns more, {advice}",
+            )
+        if is_ignored:
+            self._pages.unpaged.add(self._name)
+        return False, None
 
     def _result(self, gap: str | None) -> T:
         value = self._taken[0].value
@@ -304,8 +331,8 @@ class _Walk(Generic[T]):
         page, facts = self._taken[-1], self._facts
         from_zero = self._pages.first_numbers.get(self._name) == 0
         signs = signs_of(page, count_is_rows=facts.count_is_rows is not False, from_zero=from_zero)
-        if signs.page == 0:
-            self._pages.first_numbers[self._name] = 0
+        if signs.page in {0, 1} and len(self._taken) == 1:
+            self._pages.first_numbers[self._name] = signs.page
         if facts.next == "Link":
             signs.next = [entry for entry in signs.next if entry[0] == "Link"]
         elif facts.next == "none":
@@ -404,19 +431,18 @@ class _Walk(Generic[T]):
 
     def _guesses(self, signs: Signs | None = None) -> list[Query]:
         """Return the usual queries for the next page, for an answer that has no address, cursor or number."""
-        known = self._facts.parameter or self._pages.ways.get(self._name, "")
-        if known is None or (not known and len(self._taken) > 1):
+        known = self._facts.parameter or (None if signs is None else self._pages.ways.get(self._name, ""))
+        if signs is not None and (known is None or (not known and len(self._taken) > 1)):
             return []
         told = None if signs is None else signs.page
         before = told if told is not None else self._page
-        first = self._pages.first_numbers.get(self._name, 1)
-        number = (first if before is None else before) + 1
-        usual = {"page": number, "offset": len(self._ids)} | (
-            {} if "limit" in self._call.query else {"limit": _LARGE}
-        )
-        if known:
+        number = (self._pages.first_numbers.get(self._name, 1) if before is None else before) + 1
+        usual = {"page": number, "offset": len(self._ids), "limit": _LARGE}
+        if known and signs is not None:
             usual = {known: usual.get(known, number if "page" in known else len(self._ids))}
-        return [{**self._call.query, name: value} for name, value in usual.items()]
+        return [
+            {**self._call.query, name: value} for name, value in usual.items() if name not in self._call.query
+        ]
 
     def _advance(self, queries: list[Query], *, is_named: bool, may_be_empty: bool) -> bool:
         """
@@ -430,45 +456,51 @@ class _Walk(Generic[T]):
         Returns:
             Whether a page was taken.
         """
-        is_ignored = bool(queries)
+        self._is_ignored = bool(queries)
         for query in queries:
             if dict(query) in self._asked:
                 continue  # the answer names a page that was read, and would do so for ever
             page = self._request(query, is_named=is_named)
-            if page is None:
-                continue
-            if not page.ids <= self._ids or (may_be_empty and not page.rows):
-                page = self._counted(query, page)
+            if self._counts_from_zero(query, page):
+                query = {**query, "page": 1}  # noqa: PLW2901  (the number of the second page)
+                page = self._request(query, is_named=is_named)
+            if page is not None and (not page.ids <= self._ids or (may_be_empty and not page.rows)):
+                self._page = _number(query.get("page"))
                 self._learn(query, is_named=is_named)
                 self._taken.append(page)
                 self._ids |= page.ids
                 self._asked.append(dict(query))
                 return True
-            is_ignored = is_ignored and bool(page.rows)
-        if is_ignored and not is_named:
+            self._is_ignored = self._is_ignored and page is not None and bool(page.rows)
+        if self._is_ignored and not is_named:
             self._pages.ways[self._name] = None
         return False
 
-    def _counted(self, query: Query, page: Page[T]) -> Page[T]:
-        """Return the next page by its number: the first page may have the number 0 or 1."""
-        added = [name for name in query if name not in self._call.query]
-        number = _number(query.get("page"))
-        if added != ["page"] or number is None:
-            return page
-        self._page = number
+    def _counts_from_zero(self, query: Query, page: Page[T] | None) -> bool:
+        """Whether pages are counted from 0. A page with the number 2 is the third one then, or does not exist."""
         known = self._pages.first_numbers
-        if self._name not in known and number == 2 and len(self._taken) == 1:
-            one = self._request({**query, "page": 1}, is_named=False)
-            is_zero = one is not None and one.ids and not one.ids & self._ids
-            known[self._name] = 0 if is_zero else 1
-            if is_zero and one is not None:
-                self._page = 1
-                return one
-        return page
+        if (
+            self._added(query) != ["page"]
+            or query["page"] != 2
+            or len(self._taken) > 1
+            or self._name in known
+        ):
+            return False
+        if page is not None and page.rows and page.ids <= self._ids:
+            return False  # the API ignores the number
+        one = self._request({**query, "page": 1}, is_named=False)
+        if one is None:
+            return False
+        known[self._name] = 0 if one.ids and not one.ids & self._ids else 1
+        return known[self._name] == 0
+
+    def _added(self, query: Query) -> list[str]:
+        """Return the parameters that the first request did not have."""
+        return [name for name in query if name not in self._call.query]
 
     def _learn(self, query: Query, *, is_named: bool) -> None:
         """Remember the parameter that worked."""
-        added = [name for name in query if name not in self._call.query]
+        added = self._added(query)
         if len(added) == 1 and is_named:
             self._pages.cursors.setdefault(self._name, added[0])
         elif len(added) == 1:

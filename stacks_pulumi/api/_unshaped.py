@@ -1,5 +1,5 @@
 """
-How three answers are read for which the guide gives no shape: credentials, templates and metrics.
+How the answers are read for which the guide gives no shape: credentials, keys, templates and metrics.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from stacks_pulumi.api._bodies import (
     record,
     snake,
     snake_keys,
+    text_of,
     unwrap,
 )
 from stacks_pulumi.api.models import Listing
 
+_PEM: Final = "-----BEGIN "
 _ENVELOPE: Final = frozenset({"success", "message", "data"})
 
 
@@ -55,6 +57,27 @@ def _parts(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for part in logins if isinstance(logins, list) else [logins]:
         if isinstance(part, Mapping):
             yield part
+
+
+def private_key(body: Any) -> str:
+    """
+    Return the private key in an answer, which may be bare or wrapped.
+
+    Raises:
+        ShapeError: The answer contains no private key.
+    """
+    text = text_of(body)
+    if _PEM not in text:
+        raise ShapeError("body", "a private key in PEM form was expected")
+    return text
+
+
+def private_key_if_any(body: Any) -> str | None:
+    """Return the private key, or `None` if the answer only says that there is a new one."""
+    try:
+        return private_key(body)
+    except ShapeError:
+        return None
 
 
 def templates(body: Any) -> Listing[models.Template]:

@@ -13,14 +13,12 @@ from stacks_pulumi.api._bodies import (
     done,
     item,
     items,
-    private_key,
-    private_key_if_any,
     scrub,
     text_of,
 )
 from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api._retry import in_doubt
-from stacks_pulumi.api._unshaped import credentials, metrics, templates
+from stacks_pulumi.api._unshaped import credentials, metrics, private_key, private_key_if_any, templates
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import (

@@ -211,7 +211,7 @@ class Container(Model, frozen=True, kw_only=True):
         "status": ("state", "container_status"),
         "template": ("template_id",),
         "category": ("type",),
-        "plan": ("plan_name", "plan_id", "tier"),
+        "plan": ("plan_name",),
         "cpu": ("cpu_allocated",),
         "memory_mb": ("memory_allocated",),
         "storage_mb": ("storage_allocated", "storage"),

@@ -15,7 +15,7 @@ __all__ = ["schema_text", "settings"]
 _SECTIONS: Final[dict[str, type[platform._Section]]] = {
     name: kind
     for name, kind in get_type_hints(platform.Facts).items()
-    if inspect.isclass(kind) and issubclass(kind, platform._Section)  # noqa: SLF001  (the same)
+    if inspect.isclass(kind) and issubclass(kind, platform._Section)  # noqa: SLF001  (what all sections are)
 }
 
 

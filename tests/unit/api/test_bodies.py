@@ -212,6 +212,13 @@ def test_a_list_may_be_wrapped_or_bare_and_hold_objects_or_texts(body: Any) -> N
     assert [client.name for client in read] == ["a", "b"]
 
 
+@pytest.mark.parametrize("name", ["created", "createdOn", "creation_time"])
+def test_the_creation_time_has_usual_names(name: str) -> None:
+    (read,) = items(Container, [{"id": "a", name: "2026-05-17T02:00:14.000Z"}])
+
+    assert read.created_at == "2026-05-17T02:00:14.000Z"
+
+
 ONE = (Container(id="a"),)
 
 

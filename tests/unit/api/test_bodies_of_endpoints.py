@@ -10,8 +10,6 @@ import pytest
 from stacks_pulumi.api import _bodies, models
 from stacks_pulumi.api._bodies import ShapeError
 
-PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
-
 
 @pytest.mark.parametrize("read", [_bodies.created_container, _bodies.created_connection])
 @pytest.mark.parametrize("id_", [18, 1.5, True, ["usr-1-web"]])
@@ -21,22 +19,6 @@ def test_created_object_has_an_id_that_is_text(read: Callable[[Any], Any], id_: 
     assert read({"success": True, "data": {"id": "usr-1-web", **named}}).id == "usr-1-web"
     with pytest.raises(ShapeError, match=r"data\.id"):
         read({"success": True, "data": {"id": id_, **named}})
-
-
-@pytest.mark.parametrize(
-    "body", [PEM, {"data": PEM}, {"data": {"privateKey": PEM}}, {"success": True, "certificate": PEM}]
-)
-def test_a_private_key_comes_bare_or_wrapped(body: Any) -> None:
-    assert _bodies.private_key(body) == _bodies.private_key_if_any(body) == PEM
-
-
-@pytest.mark.parametrize(
-    "body", ["", "not a key", {"message": "New key made"}, {"data": {"key": "sk"}}, None]
-)
-def test_a_value_without_a_private_key_is_an_error_or_none(body: Any) -> None:
-    with pytest.raises(ShapeError):
-        _bodies.private_key(body)
-    assert _bodies.private_key_if_any(body) is None
 
 
 def test_the_allowed_ips_of_the_guide_are_read() -> None:

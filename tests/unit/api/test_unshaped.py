@@ -1,4 +1,4 @@
-"""Credentials, templates and metrics, for which the guide gives no shape."""
+"""Credentials, keys, templates and metrics, for which the guide gives no shape."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from stacks_pulumi.api import _unshaped
 from stacks_pulumi.api._bodies import ShapeError
 from stacks_pulumi.api._unshaped import metrics
 from stacks_pulumi.api.models import Point
+
+PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
 
 
 def test_the_credentials_of_the_guide_are_read_and_kept() -> None:
@@ -131,3 +133,19 @@ def test_a_value_that_is_no_measurement_is_an_error(body: Any) -> None:
 @pytest.mark.parametrize("body", [{}, {"data": {}}, [], {"data": {"cpu": []}}])
 def test_no_measurements_are_none(body: Any) -> None:
     assert metrics(body).cpu == ()
+
+
+@pytest.mark.parametrize(
+    "body", [PEM, {"data": PEM}, {"data": {"privateKey": PEM}}, {"success": True, "certificate": PEM}]
+)
+def test_a_private_key_comes_bare_or_wrapped(body: Any) -> None:
+    assert _unshaped.private_key(body) == _unshaped.private_key_if_any(body) == PEM
+
+
+@pytest.mark.parametrize(
+    "body", ["", "not a key", {"message": "New key made"}, {"data": {"key": "sk"}}, None]
+)
+def test_a_value_without_a_private_key_is_an_error_or_none(body: Any) -> None:
+    with pytest.raises(ShapeError):
+        _unshaped.private_key(body)
+    assert _unshaped.private_key_if_any(body) is None
