@@ -21,6 +21,7 @@ from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.endpoints import SCOPES, Scope
 from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
+from stacks_pulumi.platform import UNKNOWN
 
 _JUDGED: Final = frozenset({400, 402, 404, 409, 422})
 """Statuses that only a key with the scope gets: the API accepted the key and refused the request's content."""
@@ -141,7 +142,7 @@ class _Wire:
 
         self._transport = Transport(settings.base_url, settings.require_key(), clock)
         self._answer: Answer | None = None
-        self.handle = Decode(self._send, settings.base_url)
+        self.handle = Decode(self._send, settings.base_url, settings.platform or UNKNOWN)
 
     def seen(self) -> tuple[Rates, float | None]:
         """Return the rate limit in the last answer's headers, and how far this machine's clock is ahead."""

@@ -289,7 +289,7 @@ class PinnedBackupHandler(ResourceHandler):
             )
         except NotFoundError:
             return None
-        backup = listed.find(lambda backup: backup.id == number)
+        backup = _among(listed, number)
         if backup is not None:
             # The backup failed after the wait for it had timed out: report it as deleted, so that `up` makes another.
             failed = backup.status in BACKED_UP.failed and olds.get("pinned") is False
@@ -398,7 +398,7 @@ def _pin(session: Session, op: Operation, container: str, backup: models.Backup)
     return pinned
 
 
-def _wait_until_complete(session: Session, op: Operation, container: str, number: int) -> None:
+def _wait_until_complete(session: Session, op: Operation, container: str, number: models.BackupId) -> None:
     try:
         session.client.backups.wait(
             container, number, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
@@ -413,7 +413,7 @@ def _wait_until_complete(session: Session, op: Operation, container: str, number
         raise replace(error, message=msg, code="backup-failed") from None
 
 
-def _find(session: Session, container: str, number: int) -> models.Backup | None:
+def _find(session: Session, container: str, number: models.BackupId) -> models.Backup | None:
     """
     Return the backup; `None` if it may exist but be too old for the list.
 
@@ -421,7 +421,7 @@ def _find(session: Session, container: str, number: int) -> models.Backup | None
         VanishedError: The container does not have it.
     """
     listed = session.client.backups.list(container, limit=_NEWEST)
-    backup = listed.find(lambda backup: backup.id == number)
+    backup = _among(listed, number)
     if backup is None and len(listed) < _NEWEST:
         msg = (
             f"{container} has no backup {number}; it has {', '.join(str(backup.id) for backup in listed) or 'none'}. "
@@ -431,7 +431,15 @@ def _find(session: Session, container: str, number: int) -> models.Backup | None
     return backup
 
 
-def _out_of_sight(container: str, number: int) -> str:
+def _among(listed: models.Listing[models.Backup], number: models.BackupId) -> models.Backup | None:
+    """Return the backup; `None` if it is not in the list, which is whole or has the newest backups."""
+    backup = next((backup for backup in listed if backup.id == number), None)
+    if backup is None and len(listed) < _NEWEST:
+        listed.require_complete()
+    return backup
+
+
+def _out_of_sight(container: str, number: models.BackupId) -> str:
     return f"backup {number} of {container} is not among the newest {_NEWEST}, which is all that can be looked up"
 
 

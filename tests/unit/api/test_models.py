@@ -7,7 +7,10 @@ import msgspec
 import pytest
 
 from stacks_pulumi.api import models
+from stacks_pulumi.api._bodies import record
 from stacks_pulumi.api.models import Model
+
+MODELS = [name for name in models.__all__ if isinstance(getattr(models, name), type)]
 
 
 def test_merging_fills_gaps_and_overrides_nothing() -> None:
@@ -27,11 +30,32 @@ def test_the_internal_host_is_the_id() -> None:
     assert models.Container(id="usr-1-db").internal_host == "usr-1-db"
 
 
+@pytest.mark.parametrize(
+    ("told", "id"), [(178, 178), ("178", 178), ("0178", "0178"), ("9f0c-uuid", "9f0c-uuid")]
+)
+def test_the_id_of_a_backup_is_a_number_or_a_text(told: object, id: object) -> None:
+    assert record(models.Backup, {"id": told}).id == id
+
+
+@pytest.mark.parametrize(
+    ("word", "noun", "known"),
+    [
+        ("running", "container", True),
+        ("completed", "backup", True),
+        ("completed", "container", False),
+        ("warming", "container", False),
+        ("", "container", False),
+    ],
+)
+def test_a_status_that_means_nothing_here_is_unknown(word: str, noun: str, known: bool) -> None:
+    assert models.is_known_status(word, noun) is known
+
+
 def test_a_vpn_client_is_known_by_its_name() -> None:
     assert models.VpnClient(name="laptop").id == "laptop"
 
 
-@pytest.mark.parametrize("name", [name for name in models.__all__ if name != "Listing"])
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "Listing"])
 def test_models_are_frozen_and_survive_pickling(name: str) -> None:
     kind: Any = getattr(models, name)
     required = {"id": 7 if kind is models.Backup else "a", "name": "a", "value": 1.0}
@@ -42,7 +66,7 @@ def test_models_are_frozen_and_survive_pickling(name: str) -> None:
         setattr(made, kind.__struct_fields__[0], None)
 
 
-@pytest.mark.parametrize("name", models.__all__)
+@pytest.mark.parametrize("name", MODELS)
 def test_spellings_are_in_snake_case_and_belong_to_a_field(name: str) -> None:
     kind = getattr(models, name)
     if issubclass(kind, Model):
