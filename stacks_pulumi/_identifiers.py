@@ -89,6 +89,18 @@ def same_instant(first: str | None, second: str | None) -> bool:
     return abs(one - other) <= _TOLERANCE
 
 
+def seconds_of(text: str | None) -> float | None:
+    """Return a time in seconds since the Unix epoch; `None` if it cannot be read."""
+    instant = _instant(text)
+    return None if instant is None else instant.timestamp()
+
+
+def as_time(seconds: float) -> str:
+    """Return seconds since the Unix epoch as the API writes a time."""
+    instant = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def is_before(first: str | None, second: str | None) -> bool:
     """Return whether the first time is certainly earlier than the second."""
     one, other = _instant(first), _instant(second)

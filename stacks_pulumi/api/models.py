@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
 
 import msgspec
 
+from stacks_pulumi.catalog import TEMPLATES
 from stacks_pulumi.errors import UnreadableAnswerError
 
 if TYPE_CHECKING:
@@ -137,8 +138,22 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
 SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})
 """A container keeps such a status until a request changes it. The guide does not list the statuses in between."""
 
-ENDING_STATUSES: Final = frozenset({"deleting", "deleted"})
+DELETED_STATUS: Final = "deleted"
+"""The status of a container that is deleted and still listed."""
+
+ENDING_STATUSES: Final = frozenset({"deleting", DELETED_STATUS})
 """The status of a container that is being deleted or is deleted."""
+
+_KNOWN_STATUSES: Final = (
+    SETTLED_STATUSES
+    | ENDING_STATUSES
+    | {"pending", "creating", "created", "starting", "stopping", "restarting", "exited", "failed"}
+)
+
+
+def is_known_status(status: str | None) -> bool:
+    """Return whether the meaning of a container's status is known; true if there is none."""
+    return not status or status in _KNOWN_STATUSES
 
 
 class Container(Model, frozen=True, kw_only=True):
@@ -232,13 +247,16 @@ class Container(Model, frozen=True, kw_only=True):
         Whether the container may have been created from that template.
 
         The list contains only a `type`, and the guide does not say whether that includes the size: `nginx-micro` may
-        be listed as `nginx`, and `stacks-vpn` as `vpn`.
+        be listed as `nginx`, and `stacks-vpn` as `vpn`. It may also be the template's category (`Database`).
         """
-        return self.template in {
-            None,
-            template,
-            template.removesuffix("-micro"),
-            template.removeprefix("stacks-"),
+        if self.template is None:
+            return True
+        known = TEMPLATES.get(template)
+        return self.template.casefold() in {
+            template.casefold(),
+            template.removesuffix("-micro").casefold(),
+            template.removeprefix("stacks-").casefold(),
+            *(() if known is None else (known.category.value.casefold(),)),
         }
 
 

@@ -171,6 +171,7 @@ class Creation(ABC, Generic[T]):
             OWNERSHIP.release(self.kind, id_, token_of(origin))
             raise
         # Afterwards, children are created only in this container, not in another one with the same id.
+        id_ = self.id_of(thing)  # `finish` may have found another one
         OWNERSHIP.claim(self.kind, id_, replace(owner, created_at=outs.get("created_at")))
         return id_, {**outs, ORIGIN: origin}
 
