@@ -146,6 +146,10 @@ def once(
                 done = isinstance(error, _OWN_EFFECT) or not isinstance(error, CALL_ERRORS)
                 created = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
                 explains = assumed or (visible > 0 and isinstance(error, _REFUSALS))
+                if created is None and visible and isinstance(error, _REFUSALS):
+                    # If another client has the name, that explains the refusal.
+                    with contextlib.suppress(*CALL_ERRORS):
+                        _check_absence(call.what, look(), taken)
                 if created is None and explains and isinstance(error, CALL_ERRORS):
                     raise _unknown(
                         doubt, f"then it was refused ({error.reason}), and no list shows it"

@@ -297,9 +297,9 @@ class Lifecycle:
     def _identify(self, id_: str, olds: Mapping[str, Any], container: models.Container) -> Identity:
         """Compare the container with the one in the state; a changed creation time may have a reason that is known."""
         identity = identify(olds, container)
-        if identity not in {Identity.UNCERTAIN, Identity.OTHER} or not container.made_from(
-            olds.get("template") or container.template or ""
-        ):
+        if identity is Identity.SAME:
+            OWNERSHIP.moved_together(id_, 0.0)
+        if identity is not Identity.UNCERTAIN:
             return identity
         reason = is_still(self.session, id_, olds, container)
         if reason is None:
