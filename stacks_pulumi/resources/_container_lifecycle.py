@@ -163,7 +163,9 @@ def differences_to(inputs: Mapping[str, Any], container: models.Container) -> li
     """Return the differences that prevent an adoption; only inputs that the program sets are compared."""
     differences = []
     template, plan, tier = inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
-    if not container.made_from(template):
+    # A category does not show that the template is the same.
+    is_category = container.template in {category.value for category in catalog.Category}
+    if is_category or not container.made_from(template):
         differences.append(f"its template is {container.template!r}, not {template!r}")
     if plan is not None and container.plan is not None and not same_name(container.plan, plan):
         differences.append(f"its plan is {container.plan!r}, not {plan!r}")
@@ -212,12 +214,16 @@ class Lifecycle:
                 f"{other_container(id_, container)}: it is left alone, and {self.op.label!r} is reported as deleted"
             )
             return None
-        access = None
+        if not olds.get("template"):
+            container = self.with_template(container)
+        access, listed_id = None, container.id
         if olds.get("external_access") is not None:
             access = self.session.reads.get(
-                "allowed_ips", id_, ask=functools.partial(self.session.client.allowed_ips.list, id_)
+                "allowed_ips",
+                listed_id,
+                ask=functools.partial(self.session.client.allowed_ips.list, listed_id),
             )
-        inputs = observed(container, olds, access)
+        inputs = {**observed(container, olds, access), **_by_request(id_, olds, container)}
         if identity is Identity.UNCERTAIN:
             self.op.warn(f"{uncertain(id_, olds, container)}. It stays in the state. {self._remedies()}")
             inputs[IDENTITY_CONFLICT] = container.created_at
@@ -243,7 +249,8 @@ class Lifecycle:
         try:
             if not container.settled:
                 container = self._wait(SETTLED, container).merge(container)
-            return self.settle(container, olds, inputs, new=False)
+            outs = self.settle(container, olds, inputs, new=False)
+            return {**outs, **_by_request(id_, olds, container)}
         except (UnexpectedStateError, WaitTimeoutError) as error:
             # The state keeps the old inputs, so that the next `up` repeats all steps.
             msg = (
@@ -272,7 +279,7 @@ class Lifecycle:
         acknowledged = False
         # A 404 shows nothing: the platform may not find a container that exists.
         with contextlib.suppress(NotFoundError):
-            acknowledged = self.session.client.containers.delete(found.id, found.name)
+            acknowledged = self.session.client.containers.delete(found.id, olds.get("name") or found.name)
         if hidden and not acknowledged:
             msg = (
                 f"the container {id_} is not shown since this stack stopped it, and the API does not accept its "
@@ -426,6 +433,13 @@ class Lifecycle:
 
     # --- looking and waiting ---
 
+    def with_template(self, container: models.Container) -> models.Container:
+        """Return the container with its template: the list may have only the category, and its status has both."""
+        if container.template is None or container.template in catalog.TEMPLATES:
+            return container
+        alone = self.session.client.containers.find(container.id)
+        return container if alone is None else alone.merge(container)
+
     def wait_until_created(
         self, container: models.Container, inputs: Mapping[str, Any], since: float | None
     ) -> models.Container:
@@ -440,18 +454,12 @@ class Lifecycle:
         Raises:
             ExistsError: The container existed before the request.
         """
-        containers = self.session.client.containers
-
-        def named(row: models.Container) -> bool:
-            return containers.is_ours(
-                row, name=inputs["name"], template=inputs["template"], plan=inputs.get("plan"), since=since
-            )
-
         visible = 0.0 if since is None else self.session.client.containers.visible
+        named = functools.partial(self._is_ours, inputs, since)
         found = self._wait(CREATED, container, visible=visible, named=named)
         if found.created_at is None:
             # Only then the list has no creation time.
-            found = found.merge(containers.find(found.id) or found)
+            found = found.merge(self.session.client.containers.find(found.id) or found)
         if since is not None and is_older(found, since):
             raise ExistsError(
                 f"the API answered with the container {found.id}, which was created at {found.created_at} and so "
@@ -459,6 +467,16 @@ class Lifecycle:
                 existing=found,
             )
         return found.merge(container)
+
+    def id_by_name(self, inputs: Mapping[str, Any], since: float | None) -> str | None:
+        """Return the id of the container that we requested, by its row in the list; `None` if there is none."""
+        rows = self.session.client.feed.snapshot()
+        return next((row.id for row in rows if self._is_ours(inputs, since, row)), None)
+
+    def _is_ours(self, inputs: Mapping[str, Any], since: float | None, row: models.Container) -> bool:
+        return self.session.client.containers.is_ours(
+            row, name=inputs["name"], template=inputs["template"], plan=inputs.get("plan"), since=since
+        )
 
     def last_log_lines(self, id_: str) -> str:
         """Return the end of the container's log as a sentence; empty if it has no log."""
@@ -501,6 +519,11 @@ class Lifecycle:
             msg = f"container {container.id} was deleted during the wait for it: run `pulumi refresh`, then `pulumi up`"
             raise VanishedError(msg, subject=f"container {container.id}")
         return found
+
+
+def _by_request(id_: str, olds: Mapping[str, Any], container: models.Container) -> dict[str, Any]:
+    """Return the time of the request if the state has the request's id: then it is found by its name."""
+    return {REQUESTED_AT: olds[REQUESTED_AT]} if container.id != id_ and REQUESTED_AT in olds else {}
 
 
 def _as_stored(id_: str, olds: Mapping[str, Any]) -> models.Container:

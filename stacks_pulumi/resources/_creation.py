@@ -194,7 +194,7 @@ class Creation(ABC, Generic[T]):
         outs = {**self.known(thing, cause), ORIGIN: origin}
         # If the engine has ended, no state keeps the id. Check again: `known` may have waited for the rate limit.
         self.op.check_active()
-        raise InitFailedError(message, code=code, id=id_, outs=outs) from cause
+        raise InitFailedError(message, code=code, id=self.id_of(thing), outs=outs) from cause
 
     def _obtain(self) -> T:
         try:

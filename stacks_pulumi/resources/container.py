@@ -402,6 +402,8 @@ class ContainerCreation(Creation[models.Container]):
 
     def differences(self, thing: models.Container) -> Sequence[str]:
         """Return the differences from the program in template, plan and storage."""
+        if thing.template != self.inputs["template"]:
+            thing = self._lifecycle.with_template(thing)
         return differences_to(self.inputs, thing)
 
     def what_to_do(self) -> str:
@@ -417,18 +419,22 @@ class ContainerCreation(Creation[models.Container]):
         )
 
     def roll_back(self, thing: models.Container) -> None:
-        """Delete the container again; the API may refuse that while it boots."""
-        clock = self.session.clock
-        until = clock.now() + _PATIENCE
+        """Delete the container again; the API may refuse that while it boots, or not find the container yet."""
+        clock, containers = self.session.clock, self.session.client.containers
+        begun = clock.now()
         while True:
             try:
-                self.session.client.containers.delete(self.id_of(thing), thing.name)
-            except (BadRequestError, ConflictError):
-                if clock.now() >= until:
+                containers.delete(self.id_of(thing), thing.name)
+            except NotFoundError:
+                if clock.now() >= begun + containers.visible:
                     raise
-                clock.sleep(_PAUSE)
+                self._listed_id = self._lifecycle.id_by_name(self.inputs, self._since) or self._listed_id
+            except (BadRequestError, ConflictError):
+                if clock.now() >= begun + _PATIENCE:
+                    raise
             else:
                 return
+            clock.sleep(_PAUSE)
 
 
 class ContainerHandler(ResourceHandler):
