@@ -76,12 +76,29 @@ def same_name(one: str | None, other: str) -> bool:
     return one is not None and one.casefold() == other.casefold()
 
 
+def is_instant(text: str | None) -> bool:
+    """Return whether a text is a time that can be read."""
+    return _instant(text) is not None
+
+
 def same_instant(first: str | None, second: str | None) -> bool:
     """Return whether two times are the same to the second; true if one of them is missing or unreadable."""
     one, other = _instant(first), _instant(second)
     if one is None or other is None:
         return True
     return abs(one - other) <= _TOLERANCE
+
+
+def seconds_of(text: str | None) -> float | None:
+    """Return a time in seconds since the Unix epoch; `None` if it cannot be read."""
+    instant = _instant(text)
+    return None if instant is None else instant.timestamp()
+
+
+def as_time(seconds: float) -> str:
+    """Return seconds since the Unix epoch as the API writes a time."""
+    instant = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def is_before(first: str | None, second: str | None) -> bool:

@@ -120,12 +120,18 @@ class Limiter:
         self._ends = -math.inf
         self._known = False
         self._paused_until = -math.inf
+        self._ahead: float | None = None
 
     @property
     def per_minute(self) -> int:
         """Requests per minute: the limit in the API's headers, or the configured budget until the first answer."""
         with self._changed:
             return self._limit
+
+    def server_now(self) -> float | None:
+        """Return the time by the API's clock, in seconds since the Unix epoch; `None` if no answer has told it."""
+        with self._changed:
+            return None if self._ahead is None else self._clock.wall() + self._ahead
 
     def acquire(self, priority: Priority, pulse: Pulse | None = None) -> None:
         """Wait until a request may be sent; count it as sent."""
@@ -204,6 +210,9 @@ class Limiter:
 
     def _learn(self, answer: Answer) -> None:
         now, told = self._clock.now(), rates(answer)
+        date = server_time(answer)
+        if date is not None:
+            self._ahead = date - answer.received
         if told.limit is not None and told.limit != self._limit:
             self._limit = told.limit
             self._others = 0

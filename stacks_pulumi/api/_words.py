@@ -206,7 +206,10 @@ def may_be_from(wanted: str, template: str | None, type: str | None) -> bool:
 SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})
 """A container keeps such a status until a request changes it. The guide does not list the statuses in between."""
 
-ENDING_STATUSES: Final = frozenset({"deleting", "deleted"})
+DELETED_STATUS: Final = "deleted"
+"""The status of a container that is deleted and still listed."""
+
+ENDING_STATUSES: Final = frozenset({"deleting", DELETED_STATUS})
 """The status of a container that is being deleted or is deleted."""
 
 _KNOWN: Final[Mapping[str, frozenset[str]]] = {
@@ -215,9 +218,9 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-def is_known_status(word: str, noun: str = "container") -> bool:
+def is_known_status(word: str | None, noun: str = "container") -> bool:
     """
-    Whether a status means something here.
+    Whether a status means something here; true if there is none.
 
     A status that does not is an unknown word of the platform, as the API sent it: only a platform file can say what it
     means.
@@ -226,4 +229,4 @@ def is_known_status(word: str, noun: str = "container") -> bool:
         word: The status of a model.
         noun: The kind of resource, as `Feed` has it: `container` or `backup`.
     """
-    return word in _KNOWN[noun]
+    return not word or word in _KNOWN[noun]

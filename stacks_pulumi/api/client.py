@@ -85,7 +85,9 @@ class StacksClient:
         limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
         self._limiter = limiter
         send = assemble(self._transport, limiter, clock, self._base_url, self.platform)
-        self.containers = ContainersApi(send, clock, limiter.pace)
+        self.containers = ContainersApi(
+            send, clock, limiter.pace, platform=self.platform, server_now=limiter.server_now
+        )
         self.feed: Feed[Container] = self.containers.feed
         self.allowed_ips = AllowedIpsApi(send, clock)
         self.connections = ConnectionsApi(send, clock, self.feed)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from stacks_pulumi._clock import Clock, Pulse
-from stacks_pulumi._identifiers import same_name
+from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
+from stacks_pulumi._identifiers import same_name, seconds_of
 from stacks_pulumi.api._bodies import (
     created_container,
     done,
@@ -16,12 +17,13 @@ from stacks_pulumi.api._bodies import (
     scrub,
     text_of,
 )
-from stacks_pulumi.api._call import Handler, call_to
+from stacks_pulumi.api._call import Call, Handler, call_to
 from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api._unshaped import credentials, metrics, private_key, private_key_if_any, templates
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import (
+    DELETED_STATUS,
     ENDING_STATUSES,
     Container,
     Credentials,
@@ -29,17 +31,46 @@ from stacks_pulumi.api.models import (
     Listing,
     Metrics,
     Template,
+    is_known_status,
 )
 from stacks_pulumi.api.once import may_be_done, once, settle
-from stacks_pulumi.errors import NoCapacityError, NotFoundError, ServerError, StacksError
+from stacks_pulumi.catalog import PLANS
+from stacks_pulumi.errors import (
+    ApiError,
+    BadRequestError,
+    ConflictError,
+    ExistsError,
+    NoCapacityError,
+    NotFoundError,
+    ServerError,
+    StacksError,
+)
+from stacks_pulumi.platform import UNKNOWN, PlatformFile
 
 _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""
 _UNAVAILABLE: Final = 503
+_GONE: Final = 410
+_OUTAGE: Final = ("maintenance", "outage", "overload", "temporarily")
+"""Words of a 503 that is not about capacity. "Service Unavailable" is only the name of the status."""
+_CAPACITY: Final = ("capacity", "waitlist", "waiting list")
+_TAKEN: Final = ("exist", "taken", "in use", "already", "reserved", "duplicate", "not available")
+"""Words of a refusal because of the name."""
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 
-LIST: Final = call_to("containers.list", parse=lambda body: items(Container, body, "containers"))
+_TOLERANCE: Final = 5.0
+"""Seconds by which a new container may seem older than the request for it: the API's clocks may differ a little."""
+_HELD_PAUSE: Final = 5.0
+
+
+def _existing(body: Any) -> Listing[Container]:
+    """Return the containers in a list. A row that stays listed after the deletion is none."""
+    rows = items(Container, body, "containers")
+    return Listing((row for row in rows if row.status != DELETED_STATUS), gap=rows.gap, damaged=rows.damaged)
+
+
+LIST: Final = call_to("containers.list", parse=_existing)
 """The request for all containers of the account (guide, "List Containers")."""
 
 
@@ -47,15 +78,46 @@ class ContainersApi:
     """
     Methods for containers. Every method raises the errors that `stacks_pulumi.errors` describes.
 
+    Args:
+        send: The chain.
+        clock: Time.
+        pace: See `Feed`.
+        platform: What is known of the platform.
+        server_now: Returns the time by the API's clock; `None` if it is not known.
+
     Attributes:
         feed: The list of containers, shared by all threads that wait for one.
+        visible: The seconds after which a new container that was never seen counts as missing.
+        server_now: Returns the time by the API's clock, in seconds since the Unix epoch; `None` if no answer told it.
     """
 
-    def __init__(self, send: Handler, clock: Clock, pace: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        send: Handler,
+        clock: Clock,
+        pace: Callable[[], float],
+        *,
+        platform: PlatformFile = UNKNOWN,
+        server_now: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._send = send
         self._clock = clock
+        self._platform = platform
+        self.visible = platform.visible
+        self.server_now = server_now
+        self._name_held = platform.name_held
+        self._prefix = platform.facts.containers.name_prefix or ""
+        self._released: dict[str, float] = {}
+        """When a deletion of ours was acknowledged, by the name of the container."""
         self.feed: Feed[Container] = Feed(
-            send, LIST, clock, noun="container", confirm=self._confirm, pace=pace
+            send,
+            LIST,
+            clock,
+            noun="container",
+            confirm=self.find,
+            pace=pace,
+            lag=platform.lag,
+            explain=self._explain,
         )
 
     def list(self) -> Listing[Container]:
@@ -73,11 +135,28 @@ class ContainersApi:
             call_to("containers.status", container_id, parse=lambda body: item(Container, body, "container"))
         )
 
-    def _confirm(self, container_id: str) -> Container | None:
+    def find(self, container_id: str) -> Container | None:
+        """Return the container from its own address; `None` if it is not there, which one look does not prove."""
         try:
-            return self.status(container_id)
+            found = self.status(container_id)
         except NotFoundError:
             return None
+        except ApiError as error:
+            if error.status == _GONE:
+                return None
+            raise
+        return None if found.status == DELETED_STATUS else found
+
+    def _explain(self, status: str) -> str | None:
+        """Return what to do about a status whose meaning is not known; `None` for the others."""
+        if is_known_status(status):
+            return None
+        shown = scrub(status, 40)
+        line = self._platform.advice(f"containers: {{statuses: {{{shown}: running}}}}")
+        return (
+            f'the status "{shown}" is not known (known are pending, running, stopped, error and others): if it means '
+            f"that a container runs, {line}"
+        )
 
     def credentials(self, container_id: str) -> Credentials:
         """Return the credentials of a container; secret (guide, "Get Container Credentials")."""
@@ -106,6 +185,7 @@ class ContainersApi:
         additional_storage_tier: int | None = None,
         discount_code: str | None = None,
         pulse: Pulse | None = None,
+        on_held: Callable[[float], None] | None = None,
     ) -> Container:
         """
         Create a container exactly once (guide, "Create Container"). It is `pending` at first: wait for it with `feed`.
@@ -117,9 +197,12 @@ class ContainersApi:
             additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB).
             discount_code: A promotional code.
             pulse: Called during waits. If it raises, the wait ends; an unknown outcome is resolved before that.
+            on_held: Called while the platform still holds the name of a container that this client has deleted, with
+                the seconds for which the request is sent again.
 
         Raises:
-            ExistsError: The account already had a container of that name. Names are not case-sensitive.
+            ExistsError: The account already had a container of that name, or the API answered with a container that
+                existed before the request. Names are not case-sensitive.
             BadRequestError: The API refuses a field.
             PaymentRequiredError: The account or the key's spending cap does not allow it.
             NoCapacityError: There is no capacity: the account is now on the waitlist, and no container was created.
@@ -143,22 +226,69 @@ class ContainersApi:
         def taken(container: Container) -> bool:
             return same_name(container.name, name)
 
+        held_until = self._released.get(name.casefold(), -math.inf) + self._name_held
+
+        def send(call: Call[Container]) -> Container:
+            """Send the request; again while the platform holds the name of a container that we have deleted."""
+            while True:
+                try:
+                    return self._send(call)
+                except (BadRequestError, ConflictError) as error:
+                    if self._clock.now() >= held_until or not _is_taken(error):
+                        raise
+                if on_held is not None:
+                    on_held(held_until - self._clock.now())
+                sleep_with_pulse(_HELD_PAUSE, self._clock, pulse)
+
         before = self.feed.snapshot(_RECENT, pulse)
         if any(map(taken, before)):
             # The container in the cached list may be gone: a replacement deletes the old one first.
             before = self.feed.snapshot(pulse=pulse)
+        while any(map(taken, before)) and self._clock.now() < held_until:
+            # A list may be behind, and show the container that we have deleted.
+            sleep_with_pulse(_HELD_PAUSE, self._clock, pulse)
+            before = self.feed.snapshot(pulse=pulse)
+        since = self.server_now()
+
+        def ours(container: Container) -> bool:
+            # Another client may have created a container of that name, but of another template or earlier.
+            return self.is_ours(container, name=name, template=template, plan=plan, since=since)
+
         made = once(
-            self._send,
+            send,
             call,
             before=before,
             taken=taken,
             look=self.feed.snapshot,
-            # Another client created a container of that name but of another template.
-            ours=lambda container: taken(container) and container.made_from(template),
+            ours=ours,
             clock=self._clock,
-            final_error=lambda error: _waitlist(call.what, error),
+            final_error=lambda error: self._waitlist(call.what, error),
+            visible=self.visible,
         )
-        return made.merge(Container(id=made.id, name=name, template=template, plan=plan))
+        made = made.merge(Container(id=made.id, name=name, template=template, plan=plan))
+        if made.id in {row.id for row in before} or is_older(made, since) or not _fits(made, template, plan):
+            msg = (
+                f"{call.what}: the API answered with a container that this request did not create (id {made.id}, "
+                f"template {made.template}, created at {made.created_at}); take it over, or use another name"
+            )
+            raise ExistsError(scrub(msg), existing=made)
+        return made
+
+    def is_ours(
+        self, container: Container, *, name: str, template: str, plan: str | None, since: float | None
+    ) -> bool:
+        """
+        Whether a container that no list showed before may be the result of our request.
+
+        Args:
+            container: The container.
+            name: The requested name. The platform may put its prefix before it.
+            template: The requested template.
+            plan: The requested plan.
+            since: When the request was sent, by the API's clock; `None` if that is not known.
+        """
+        named = same_name(container.name, name) or same_name(container.name, self._prefix + name)
+        return named and _fits(container, template, plan) and not is_older(container, since)
 
     def set_status(self, container_id: str, status: Literal["running", "stopped", "restart"]) -> None:
         """
@@ -184,21 +314,60 @@ class ContainersApi:
 
         settle(self._send, call, reached)
 
-    def delete(self, container_id: str) -> None:
+    def delete(self, container_id: str, name: str | None = None) -> bool:
         """
         Delete a container, its volumes and its backups permanently (guide, "Delete Container").
 
         A refusal counts as success if the deletion is already in progress.
 
+        Args:
+            container_id: The container.
+            name: Its name. A later create request for this name is sent again while the platform holds the name.
+
+        Returns:
+            Whether the API acknowledged the request. If it did not, the container was absent after it, which one look
+            does not prove.
+
         Raises:
-            NotFoundError: The container did not exist when this was called.
+            NotFoundError: The API does not find the container, which does not prove that it is gone.
         """
 
-        def is_going(_error: StacksError) -> bool:
-            seen = self._confirm(container_id)
-            return seen is None or seen.status in ENDING_STATUSES
+        def is_going(_error: StacksError) -> Literal["going", "absent"] | None:
+            seen = self.find(container_id)
+            if seen is None:
+                return "absent"
+            return "going" if seen.status in ENDING_STATUSES else None
 
-        settle(self._send, call_to("containers.delete", container_id, parse=done), is_going)
+        call = call_to("containers.delete", container_id, parse=lambda _body: "going")
+        result = settle(self._send, call, is_going)
+        if name is not None:
+            self._released[name.casefold()] = self._clock.now()
+        return result == "going"
+
+    def _waitlist(self, what: str, error: StacksError) -> NoCapacityError | None:
+        """
+        Return the error for a 503 after which no container appears; `None` if the 503 is an outage.
+
+        It may also come from a proxy. If the looks after it get a 503 too, its outcome stays unknown.
+        """
+        if not isinstance(error, ServerError) or error.status != _UNAVAILABLE:
+            return None
+        known = self._platform.facts.errors.unavailable
+        text = error.text.casefold()
+        outage = any(word in text for word in _OUTAGE) and not any(word in text for word in _CAPACITY)
+        if known == "outage" or (known is None and outage):
+            return None
+        said = f"503: {error.text}" if error.text else "503"
+        proxy = "" if error.body else "; the answer is not in the form of the API, so check the proxy as well"
+        return NoCapacityError(
+            f"{what}: no capacity ({said}): the account is on the waitlist now, and no container was created; the "
+            "request was not sent again, because every request joins the waitlist: wait until STACKS has capacity"
+            f"{proxy}",
+            status=error.status,
+            operation=error.operation,
+            text=error.text,
+            body=error.body,
+        )
 
     def certificate(self, container_id: str) -> str:
         """Return the SSH private key of a compute container, as PEM; secret (guide, "Download SSH Certificate")."""
@@ -243,17 +412,21 @@ class ContainersApi:
         return settle(self._send, call, reached)
 
 
-def _waitlist(what: str, error: StacksError) -> NoCapacityError | None:
-    """Return the error for a 503 after which no container appears. The 503 may also come from a proxy."""
-    if not isinstance(error, ServerError) or error.status != _UNAVAILABLE:
-        return None
-    said = f"503: {error.text}" if error.text else "503"
-    proxy = "" if error.body else "; the answer is not in the form of the API, so check the proxy as well"
-    return NoCapacityError(
-        f"{what}: no capacity ({said}): the account is on the waitlist now, and no container was created; the request "
-        f"was not sent again, because every request joins the waitlist: wait until STACKS has capacity{proxy}",
-        status=error.status,
-        operation=error.operation,
-        text=error.text,
-        body=error.body,
+def _fits(container: Container, template: str, plan: str | None) -> bool:
+    """Whether a container may have that template and plan; the platform may use other words for a plan."""
+    others = PLANS.keys() - {plan}
+    return container.made_from(template) and (
+        plan is None or container.plan is None or container.plan.casefold() not in others
     )
+
+
+def is_older(container: Container, since: float | None) -> bool:
+    """Whether a container was certainly created before a moment by the API's clock."""
+    created = seconds_of(container.created_at)
+    return since is not None and created is not None and created < since - _TOLERANCE
+
+
+def _is_taken(error: BadRequestError | ConflictError) -> bool:
+    """Whether a refusal says that the name is in use."""
+    said = error.text.casefold()
+    return isinstance(error, ConflictError) or any(word in said for word in _TAKEN)

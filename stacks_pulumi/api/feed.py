@@ -37,6 +37,7 @@ from stacks_pulumi.errors import (
     WaitError,
     WaitTimeoutError,
 )
+from stacks_pulumi.platform import UNKNOWN
 
 _TICK: Final = 0.5
 _FATAL: Final = (InvalidApiKeyError, ForbiddenError)
@@ -86,6 +87,8 @@ class Watch(ABC, Generic[T]):
     """
 
     delay: float = 1.0
+    missing: bool = False
+    """Whether the resource was seen before, and the last look did not see it: then the looks do not slow down."""
 
     def __init__(
         self,
@@ -159,13 +162,22 @@ class StateWatch(Watch[T]):
     """
     Waits until one resource is in a state.
 
+    Absent is what neither a list nor the resource's own address shows. After an acknowledged deletion one absence is
+    enough. Otherwise a resource is gone after two absences that are `lag` seconds apart, without a sighting between
+    them. A new resource that was never seen is not visible yet, until `visible` seconds have passed.
+
     Args:
         wait: What to wait for.
         id: The id of the resource.
         noun: Its kind, for messages.
-        confirm: Requests the resource itself; `None` if it does not exist. Called before the resource is reported as
-            vanished, and if an incomplete list does not contain it.
+        lag: The seconds between two absences that show that the resource is gone.
+        visible: The seconds after which a resource that was never seen counts as missing; 0 if it was seen before.
+        confirm: Requests the resource itself; `None` if it does not exist. Called if a list does not contain it.
         is_it: Whether the resource with that id is the right one. If not, it counts as absent.
+        named: Whether a row without that id is the resource, while no list has shown the id: the id may be that of the
+            request.
+        explain: Returns what to do about a status that is not known; `None` for the others.
+        warn: Called with that text, once for each such status.
         others: See `Watch`.
     """
 
@@ -175,18 +187,34 @@ class StateWatch(Watch[T]):
         id: Any,
         noun: str,
         *,
+        lag: float,
+        visible: float = 0.0,
         confirm: Callable[[Any], T | None] | None = None,
         is_it: Callable[[T], bool] | None = None,
+        named: Callable[[T], bool] | None = None,
+        explain: Callable[[str], str | None] = lambda _status: None,
+        warn: Callable[[str], None] | None = None,
         **others: Any,
     ) -> None:
         super().__init__(f"{noun} {scrub(str(id), 80)}", wait.name, **others)
         self.delay = wait.delay
         self._wait = wait
         self._id = id
+        self._lag = lag
+        self._visible = visible
         self._confirm = confirm
         self._is_it = is_it
-        self._state: str | None = ""
+        self._named = named
+        self._explain = explain
+        self._warn = warn
+        self._was_seen = visible == 0.0
+        # A list may show a new resource later than its own address does, so that is asked only after a while.
+        self._confirm_at = -math.inf if self._was_seen else self._started + lag
+        self._absent_since: float | None = None
+        self._state: str | None = None
+        self._state_since = self._started
         self._looks = 0
+        self._explained: dict[str, str | None] = {}
 
     def judge(self, rows: Listing[T]) -> bool:
         """
@@ -194,7 +222,7 @@ class StateWatch(Watch[T]):
 
         Raises:
             UnexpectedStateError: It is in a failed state.
-            VanishedError: It does not exist any more.
+            VanishedError: It does not exist any more, or was never seen.
         """
         self.trouble = None
         try:
@@ -208,6 +236,12 @@ class StateWatch(Watch[T]):
                 f"is {self._shown_state}{self._why}",
                 "read its logs, fix the cause, then start it again or delete it",
             )
+        if meaning is WaitVerdict.VANISHED and not self._was_seen:
+            raise self._end(
+                VanishedError,
+                "neither a list nor its own address has shown it",
+                "the request had no effect: create it again",
+            )
         if meaning is WaitVerdict.VANISHED:
             raise self._end(
                 VanishedError, "no longer listed", "another client or STACKS deleted it: create it again"
@@ -215,26 +249,58 @@ class StateWatch(Watch[T]):
         return meaning is WaitVerdict.REACHED
 
     def _meaning(self, rows: Listing[T]) -> WaitVerdict:
-        listed = next((row for row in rows if row.id == self._id), None)
-        if self._confirm is None:
-            if listed is None:
-                rows.require_complete()
-            return self._verdict_on(listed)
-        if listed is None and rows.gap is not None:
-            return self._verdict_on(self._confirm(self._id))
-        meaning = self._verdict_on(listed)
-        return self._verdict_on(self._confirm(self._id)) if meaning is WaitVerdict.VANISHED else meaning
+        listed = self._listed(rows)
+        if listed is not None:
+            return self._seen(listed)
+        if self._confirm is None or (self._wait.acknowledged and rows.gap is None):
+            rows.require_complete()
+            return self._absent()
+        self.missing = self._was_seen
+        now = self._clock.now()
+        if rows.gap is None and now < self._confirm_at:
+            return WaitVerdict.GO_ON
+        self._confirm_at = now + self._lag
+        found = self._confirm(self._id)
+        if found is None or (self._is_it is not None and not self._is_it(found)):
+            return self._absent()
+        return self._seen(found)
 
-    def _verdict_on(self, resource: T | None) -> WaitVerdict:
-        if resource is not None and self._is_it is not None and not self._is_it(resource):
-            resource = None
-        state = None if resource is None else resource.status or ""
-        self._looks = self._looks + 1 if state == self._state else 1
-        self._state = state
-        self.resource = resource
-        if resource is not None:
-            self.last_state = resource.status
-        return verdict(self._wait, state, self._looks)
+    def _listed(self, rows: Listing[T]) -> T | None:
+        found = next((row for row in rows if row.id == self._id), None)
+        if found is None and not self._was_seen and self._named is not None:
+            found = next(filter(self._named, rows), None)
+            if found is not None:
+                self._id = found.id
+        return found if found is None or self._is_it is None or self._is_it(found) else None
+
+    def _seen(self, resource: T) -> WaitVerdict:
+        self._was_seen, self.missing, self._absent_since = True, False, None
+        now, state = self._clock.now(), resource.status or ""
+        if state != self._state:
+            self._state, self._state_since, self._looks = state, now, 0
+        self._looks += 1
+        self.resource, self.last_state = resource, resource.status
+        if state and state not in self._explained:
+            text = self._explained[state] = self._explain(state)
+            if text is not None and self._warn is not None:
+                self._warn(text)
+        return verdict(self._wait, state, self._looks, now - self._state_since)
+
+    def _absent(self) -> WaitVerdict:
+        now = self._clock.now()
+        self.resource, self._state = None, None
+        self.missing = self._was_seen
+        if self._absent_since is None:
+            self._absent_since = now
+        if not self._was_seen and self.elapsed < self._visible:
+            return WaitVerdict.GO_ON
+        if not self._wait.acknowledged and now - self._absent_since < self._lag:
+            return WaitVerdict.GO_ON
+        return WaitVerdict.REACHED if self._wait.gone == "target" else WaitVerdict.VANISHED
+
+    @property
+    def _advice(self) -> str:
+        return self._explained.get(self.last_state or "") or super()._advice
 
     @property
     def _why(self) -> str:
@@ -274,6 +340,8 @@ class Feed(Generic[T]):
         confirm: Requests one resource itself. Called before a resource is reported as vanished.
         pace: Returns the seconds between calls that the rate limit allows. A poll that takes the last request of a
             window makes all calls wait for the next one, so polls are slower when few requests are left.
+        lag: How many seconds the list may be behind.
+        explain: Returns what to do about a status that is not known; `None` for the others.
     """
 
     def __init__(
@@ -285,6 +353,8 @@ class Feed(Generic[T]):
         noun: str,
         confirm: Callable[[Any], T | None] | None = None,
         pace: Callable[[], float] = lambda: 0.0,
+        lag: float = UNKNOWN.lag,
+        explain: Callable[[str], str | None] = lambda _status: None,
     ) -> None:
         self._send = send
         self._call = call
@@ -292,6 +362,8 @@ class Feed(Generic[T]):
         self._noun = noun
         self._confirm = confirm
         self._pace = pace
+        self._lag = lag
+        self._explain = explain
         self._changed = threading.Condition()
         self._begun = 0
         self._began_at = -math.inf
@@ -350,6 +422,9 @@ class Feed(Generic[T]):
         on_tick: Callable[[T | None, float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         is_it: Callable[[T], bool] | None = None,
+        visible: float = 0.0,
+        named: Callable[[T], bool] | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> T | None:
         """
         Wait for a state of one resource.
@@ -363,6 +438,9 @@ class Feed(Generic[T]):
             cancelled: Called at least twice a second; true ends the wait. While this thread makes a list call, neither
                 function is called, for at most 10 s per attempt.
             is_it: Whether the resource with that id is the right one. If not, it counts as absent.
+            visible: The seconds after which a new resource that was never seen counts as missing; 0 if it was seen.
+            named: Whether a row without that id is a new resource that was never seen.
+            warn: Called with what to do about a status that is not known, as soon as a list shows it.
 
         Returns:
             The resource as it was last listed; `None` if the target was its deletion.
@@ -386,6 +464,11 @@ class Feed(Generic[T]):
                 on_tick=on_tick,
                 cancelled=cancelled,
                 is_it=is_it,
+                lag=self._lag,
+                visible=visible,
+                named=named,
+                explain=self._explain,
+                warn=warn,
             )
         )
 
@@ -424,7 +507,7 @@ class Feed(Generic[T]):
         """Return the seconds until this waiter makes a call, true during another call, 0 if its list is there."""
         if self._latest.number >= ticket:
             return 0.0
-        every = max(interval(watch.elapsed), min(self._pace(), _LONGEST))
+        every = max(_SHORTEST if watch.missing else interval(watch.elapsed), min(self._pace(), _LONGEST))
         due = max(watch.delay - watch.elapsed, self._began_at + every - self._clock.now())
         return due if due > 0 else self._busy
 

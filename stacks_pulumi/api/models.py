@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
 
-from stacks_pulumi.api._words import ENDING_STATUSES, SETTLED_STATUSES, is_known_status, may_be_from
+from stacks_pulumi.api._words import (
+    DELETED_STATUS,
+    ENDING_STATUSES,
+    SETTLED_STATUSES,
+    is_known_status,
+    may_be_from,
+)
 from stacks_pulumi.errors import UnreadableAnswerError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
+    "DELETED_STATUS",
     "ENDING_STATUSES",
     "SETTLED_STATUSES",
     "AllowedIp",

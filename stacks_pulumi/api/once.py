@@ -44,9 +44,10 @@ R = TypeVar("R")
 T = TypeVar("T", bound=_HasId)
 
 PAUSES: Final = (1.0, 3.0, 8.0)
+_FEW: Final = 2
 _UNKNOWN: Final = (
-    "no list could be read after that, so the outcome of the request is unknown: look in the STACKS dashboard before "
-    "you try again, and adopt or delete the object if it exists"
+    "{why}, so the outcome of the request is unknown: look in the STACKS dashboard before you try again, and adopt or "
+    "delete the object if it exists"
 )
 _SUCCESS: Final = range(200, 300)
 _REFUSALS: Final = (BadRequestError, ConflictError)
@@ -65,6 +66,7 @@ def once(
     clock: Clock,
     final_error: Callable[[StacksError], StacksError | None] = lambda _error: None,
     pauses: Sequence[float] = PAUSES,
+    visible: float = 0.0,
 ) -> T:
     """
     Create a resource once, and return it.
@@ -84,6 +86,8 @@ def once(
         final_error: For an error after which the request must not be sent again although its outcome is unknown: the
             error to raise if two lists, with a pause between them, show no new resource. `None` for all other errors.
         pauses: Seconds before the list that follows each attempt with an unknown outcome; one attempt for each.
+        visible: The seconds after which a new resource is listed. If it is given, the list is read for these seconds
+            after an unknown outcome, and only then the request is sent a second and last time.
 
     Raises:
         ExistsError: The resource existed before, or another client created it first.
@@ -112,8 +116,8 @@ def once(
         final = final_error(error)
         if final is None:
             # A success without an id was carried out. Any other request may still be in progress; it is sent again
-            # if the list shows no new resource.
-            done = isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS
+            # if the list shows no new resource. If the list may be far behind, one look does not show that.
+            done = visible > 0 or (isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS)
             return _find(appeared, error, rest, clock, done=done)
         created = _find(appeared, error, pauses, clock, done=True, looks=2)
         if created is None:
@@ -121,8 +125,8 @@ def once(
         return created
 
     doubt: StacksError | None = None
-    for attempt in range(len(pauses)):
-        rest = pauses[attempt:]
+    for attempt in range(_FEW if visible else len(pauses)):
+        rest = _over(visible) if visible else pauses[attempt:]
         try:
             if doubt is not None:
                 beat(call.pulse)
@@ -141,13 +145,29 @@ def once(
                 # It was refused, perhaps because an earlier attempt was carried out, or the pulse ended it.
                 done = isinstance(error, _OWN_EFFECT) or not isinstance(error, CALL_ERRORS)
                 created = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
-                if created is None and assumed and isinstance(error, CALL_ERRORS):
-                    raise _unknown(doubt) from None
+                explains = assumed or (visible > 0 and isinstance(error, _REFUSALS))
+                if created is None and visible and isinstance(error, _REFUSALS):
+                    # If another client has the name, that explains the refusal.
+                    with contextlib.suppress(*CALL_ERRORS):
+                        _check_absence(call.what, look(), taken)
+                if created is None and explains and isinstance(error, CALL_ERRORS):
+                    raise _unknown(
+                        doubt, f"then it was refused ({error.reason}), and no list shows it"
+                    ) from None
                 if created is None:
                     raise
         if created is not None:
             return created
     raise doubt or AssertionError
+
+
+def _over(seconds: float) -> list[float]:
+    """Return the pauses between looks over that many seconds; the longest is a twelfth of them."""
+    longest = max(seconds / 12, 1.0)
+    pauses = [min(1.0, seconds)]
+    while (left := seconds - sum(pauses)) > 0:
+        pauses.append(min(pauses[-1] * 2, longest, left))
+    return pauses
 
 
 def _check_absence(what: str, rows: Listing[T], taken: Callable[[T], bool] | None) -> None:
@@ -157,8 +177,8 @@ def _check_absence(what: str, rows: Listing[T], taken: Callable[[T], bool] | Non
         raise ExistsError(scrub(msg), existing=existing) from None
 
 
-def _unknown(doubt: StacksError) -> StacksError:
-    return replace(doubt, message=f"{doubt.reason}; {_UNKNOWN}", code="outcome-unknown")
+def _unknown(doubt: StacksError, why: str = "no list could be read after that") -> StacksError:
+    return replace(doubt, message=f"{doubt.reason}; {_UNKNOWN.format(why=why)}", code="outcome-unknown")
 
 
 def _find(

@@ -31,8 +31,10 @@ class Wait:
         name: The wanted state, for messages: it completes "wanted ...".
         target: States that end the wait with success.
         failed: States from which the resource can no longer reach a target state.
+        passing: States that a boot may pass through. They count as failed only if several lists in a row show one for
+            at least `PATIENCE` seconds.
         gone: Whether the absence of the resource is the target or an error.
-        absences: How many lists in a row must not contain the resource before it counts as absent.
+        acknowledged: Whether the API has acknowledged our request to delete it: then one absence is enough.
         failures: How many lists in a row must show a failed state before it counts. It is more than one if the resource
             may be in such a state when the wait begins.
         delay: Seconds before the first list.
@@ -41,49 +43,58 @@ class Wait:
     name: str
     target: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
+    passing: frozenset[str] = frozenset()
     gone: Literal["target", "error"] = "error"
-    absences: int = 3
+    acknowledged: bool = False
     failures: int = 1
     delay: float = 1.0
 
 
-_FAILED: Final = frozenset({"error", "failed"})
-_ENDED: Final = frozenset({"stopped", "exited", "deleting", "deleted"})
+PATIENCE: Final = 15.0
+"""Seconds for which a container may be in a state that a boot passes through."""
 
-CREATED: Final = Wait("running", frozenset({"running"}), _FAILED | _ENDED)
+_FAILED: Final = frozenset({"error", "failed"})
+_ENDED: Final = frozenset({"deleting", "deleted"})
+_STOPPED: Final = frozenset({"stopped", "exited"})
+
+CREATED: Final = Wait("running", frozenset({"running"}), _FAILED | _ENDED, passing=_STOPPED, failures=2)
 """A new container is running (guide, "Create Container": 10 to 30 seconds)."""
 
 STARTED: Final = Wait("running", frozenset({"running"}), _FAILED, failures=3)
 """A container is running after a start or restart, perhaps after a failure."""
 
-STOPPED: Final = Wait("stopped", frozenset({"stopped", "exited"}), _FAILED, failures=3)
+STOPPED: Final = Wait("stopped", _STOPPED, _FAILED, failures=3)
 """A container has stopped after a stop request."""
 
-SETTLED: Final = Wait("settled", SETTLED_STATUSES, frozenset({"deleting", "deleted"}))
+SETTLED: Final = Wait("settled", SETTLED_STATUSES, _ENDED)
 """A container is no longer changing from one status to another."""
 
-GONE: Final = Wait("gone", gone="target", absences=1)
-"""A container is gone after a delete request, and its name is free."""
+GONE: Final = Wait("gone", gone="target", acknowledged=True)
+"""A container is gone after an acknowledged delete request, and its name is free."""
+
+ABSENT: Final = Wait("gone", gone="target")
+"""A container is gone although no delete request was acknowledged."""
 
 BACKED_UP: Final = Wait("completed", frozenset({"completed"}), _FAILED)
 """A backup is complete."""
 
 
-def verdict(wait: Wait, state: str | None, looks: int) -> WaitVerdict:
+def verdict(wait: Wait, state: str, looks: int, seconds: float = 0.0) -> WaitVerdict:
     """
-    Return what a list means for a wait.
+    Return what the state in a list means for a wait.
 
     Args:
         wait: What is waited for.
-        state: The state of the resource, or `None` if the list does not contain it.
+        state: The state of the resource.
         looks: How many lists in a row have shown that state, including this one.
+        seconds: The time since the first of them.
     """
-    if state is None:
-        if looks < wait.absences:
-            return WaitVerdict.GO_ON
-        return WaitVerdict.REACHED if wait.gone == "target" else WaitVerdict.VANISHED
     if state in wait.target:
         return WaitVerdict.REACHED
-    if state in wait.failed and looks >= wait.failures:
+    lasting = state in wait.passing and looks >= _LASTING and seconds >= PATIENCE
+    if lasting or (state in wait.failed and looks >= wait.failures):
         return WaitVerdict.FAILED
     return WaitVerdict.GO_ON
+
+
+_LASTING: Final = 3

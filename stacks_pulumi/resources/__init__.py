@@ -10,7 +10,7 @@ A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handle
 - `_fields`: Which values may an input have, what does a change of it do, and how are unknown and secret values marked?
 - `_naming`: Which name does a container get by default?
 - `_creation`: In which order is an object created, and what if that fails?
-- `_identity`: Is it ours: the same object, in our account, owned by which resource, declared only once?
+- `_identity`: Is it ours: is it there, the same object, in our account, owned by which resource?
 - `_session`: What do the operations of one account share?
 - `_restarts`: When is a source restarted for its connections?
 - `_running`: Does the container of a child run, and is it still the same?

@@ -6,42 +6,43 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import same_instant
+from stacks_pulumi._clock import sleep_with_pulse
+from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import scrub
-from stacks_pulumi.api.wait import CREATED, GONE, SETTLED, STARTED, STOPPED, Wait
+from stacks_pulumi.api.containers import is_older
+from stacks_pulumi.api.wait import ABSENT, CREATED, GONE, SETTLED, STARTED, STOPPED, Wait
 from stacks_pulumi.errors import (
-    BadRequestError,
-    ConflictError,
-    NoCapacityError,
+    ExistsError,
     NotFoundError,
-    SpendingCapError,
     StacksError,
     UnexpectedStateError,
     VanishedError,
     WaitCancelledError,
-    WaitError,
     WaitTimeoutError,
 )
-from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import changed_outside, found_changed
 from stacks_pulumi.resources._identity import (
     IDENTITY_CONFLICT,
+    OWNERSHIP,
     RECENT,
+    REQUESTED_AT,
     Identity,
     find_container,
     identify,
+    is_still,
     other_container,
+    same_container,
     uncertain,
 )
-from stacks_pulumi.resources._naming import NAME_PATTERN, how_to_rename
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._session import Session
 
 STATUS_RUNNING: Final = "running"
@@ -70,6 +71,13 @@ ANSWERED: Final = (
 """Outputs with the same name as the model's attribute. The uptime is not one: it would change in every read."""
 
 
+STOP_UNSEEN: Final = "stop_unseen"
+"""The output of a container that was stopped by this stack and is not shown since: a platform may hide it."""
+
+SPELLING: Final = "spelling"
+"""The output with the platform's spelling of name and plan. It exists only where that differs from the program's."""
+
+
 def outputs(
     container: models.Container,
     olds: Mapping[str, Any],
@@ -90,6 +98,7 @@ def outputs(
         # Until the user decides who owns the container, the state keeps the identity of the earlier one.
         answered["created_at"] = None
     outs = {name: olds.get(name) if value is None else value for name, value in answered.items()}
+    outs[SPELLING] = olds.get(SPELLING)
     outs.update(inputs)
     if access is not None and access.enabled:
         outs.update(url=access.url, subdomain=access.subdomain)
@@ -107,12 +116,13 @@ def observed(
         olds: The previous outputs; empty for a look-up.
         access: Its external access, if this program manages that.
     """
-    not_inputs = {*ANSWERED, "url", "subdomain", IDENTITY_CONFLICT}
+    not_inputs = {*ANSWERED, "url", "subdomain", IDENTITY_CONFLICT, REQUESTED_AT, SPELLING, STOP_UNSEEN}
     inputs = {name: value for name, value in olds.items() if name not in not_inputs}
-    inputs["name"] = _as_spelt(inputs.get("name"), container.name)
+    spelling = olds.get(SPELLING) or {}
+    inputs["name"] = _as_spelt(inputs.get("name"), container.name, spelling.get("name"))
     template = inputs["template"] = inputs.get("template") or container.template or ""
     if template != catalog.VPN_TEMPLATE:
-        inputs["plan"] = container.plan or inputs.get("plan")
+        inputs["plan"] = _as_spelt(inputs.get("plan"), container.plan, spelling.get("plan"))
         added = catalog.added_tier(catalog.PLANS.get(inputs["plan"]), container.storage_mb)
         # A missing tier does not mean no tier: the guide leaves open whether `storage` includes it.
         inputs["additional_storage_tier"] = added or inputs.get("additional_storage_tier")
@@ -131,20 +141,33 @@ def observed(
     return inputs
 
 
-def _as_spelt(stored: str | None, told: str | None) -> str | None:
-    """Return the API's name; in the program's spelling if the two differ only in case."""
-    if stored is not None and told is not None and stored.lower() == told.lower():
+def _as_spelt(stored: str | None, told: str | None, known: str | None) -> str | None:
+    """Return the API's word; in the program's spelling if it is the known one, or they differ only in case."""
+    if stored is not None and told is not None and (told == known or same_name(stored, told)):
         return stored
     return told or stored
+
+
+def spelling_of(container: models.Container, inputs: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return how the platform spells the values that it was given, where it differs; `None` if it does not."""
+    told = {"name": container.name, "plan": container.plan}
+    differing = {
+        name: word
+        for name, word in told.items()
+        if word is not None and inputs.get(name) is not None and not same_name(word, str(inputs[name]))
+    }
+    return differing or None
 
 
 def differences_to(inputs: Mapping[str, Any], container: models.Container) -> list[str]:
     """Return the differences that prevent an adoption; only inputs that the program sets are compared."""
     differences = []
     template, plan, tier = inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
-    if not container.made_from(template):
+    # A category does not show that the template is the same.
+    is_category = container.template in {category.value for category in catalog.Category}
+    if is_category or not container.made_from(template):
         differences.append(f"its template is {container.template!r}, not {template!r}")
-    if plan is not None and container.plan is not None and container.plan != plan:
+    if plan is not None and container.plan is not None and not same_name(container.plan, plan):
         differences.append(f"its plan is {container.plan!r}, not {plan!r}")
     if tier is not None and plan in catalog.PLANS and container.storage_mb is not None:
         wanted = catalog.PLANS[plan].storage_mb + catalog.STORAGE_TIERS[tier].storage_mb
@@ -157,8 +180,6 @@ _LOG_LINES: Final = 5
 _LOG_WIDTH: Final = 200
 _SHOWN: Final[dict[str | None, str]] = {"pending": "pending, 10 to 30 s"}
 """Status -> the text to show, for a status that needs an explanation."""
-_PATIENCE: Final = 120.0
-"""Seconds for which a refused rollback is retried: longer than a boot takes."""
 _PAUSE: Final = 2.0
 
 
@@ -182,21 +203,27 @@ class Lifecycle:
         A refresh sends one list request for all containers, and one more request for each container whose external
         access this program manages.
         """
-        container = find_container(self.session, id_, shared=True)
+        container = find_container(self.session, id_, stored=olds, shared=True)
+        if container is None and self._stopped_and_hidden(id_, olds):
+            return dict(olds)
         if container is None:
             return None
-        identity = identify(olds, container)
+        identity = self._identify(id_, olds, container)
         if identity is Identity.OTHER:
             self.op.warn(
                 f"{other_container(id_, container)}: it is left alone, and {self.op.label!r} is reported as deleted"
             )
             return None
-        access = None
+        if not olds.get("template"):
+            container = self.with_template(container)
+        access, listed_id = None, container.id
         if olds.get("external_access") is not None:
             access = self.session.reads.get(
-                "allowed_ips", id_, ask=functools.partial(self.session.client.allowed_ips.list, id_)
+                "allowed_ips",
+                listed_id,
+                ask=functools.partial(self.session.client.allowed_ips.list, listed_id),
             )
-        inputs = observed(container, olds, access)
+        inputs = {**observed(container, olds, access), **_by_request(id_, olds, container)}
         if identity is Identity.UNCERTAIN:
             self.op.warn(f"{uncertain(id_, olds, container)}. It stays in the state. {self._remedies()}")
             inputs[IDENTITY_CONFLICT] = container.created_at
@@ -204,8 +231,10 @@ class Lifecycle:
 
     def update(self, id_: str, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
         """Update the container to match the inputs, also a container whose creation was not completed."""
-        container = find_container(self.session, id_)
-        identity = Identity.OTHER if container is None else identify(olds, container)
+        container = find_container(self.session, id_, stored=olds)
+        if container is None and olds.get(STOP_UNSEEN) is not None:
+            container = _as_stored(id_, olds)
+        identity = Identity.OTHER if container is None else self._identify(id_, olds, container)
         if container is None or identity is Identity.OTHER:
             gone = f"container {id_} is gone: it was deleted outside of this program"
             msg = (
@@ -220,11 +249,12 @@ class Lifecycle:
         try:
             if not container.settled:
                 container = self._wait(SETTLED, container).merge(container)
-            return self.settle(container, olds, inputs, new=False)
+            outs = self.settle(container, olds, inputs, new=False)
+            return {**outs, **_by_request(id_, olds, container)}
         except (UnexpectedStateError, WaitTimeoutError) as error:
             # The state keeps the old inputs, so that the next `up` repeats all steps.
             msg = (
-                f'container "{inputs["name"]}" ({id_}) is not ready: {_reason(error, "update")}. '
+                f'container "{inputs["name"]}" ({id_}) is not ready: {reason_of(error, "update")}. '
                 f"{self.last_log_lines(id_)}`pulumi up` tries again"
             )
             raise StacksError(msg, code=error.code) from None
@@ -232,32 +262,71 @@ class Lifecycle:
     def delete(self, id_: str, olds: Mapping[str, Any]) -> None:
         """Delete the container and wait until its name is free."""
         self.op.progress("deleting")
-        found = find_container(self.session, id_, max_age=RECENT)
+        found = find_container(self.session, id_, stored=olds, max_age=RECENT)
+        hidden = found is None and olds.get(STOP_UNSEEN) is not None
+        if hidden:
+            found = _as_stored(id_, olds)
         if found is None:
             return
-        identity = identify(olds, found)
+        identity = self._identify(id_, olds, found)
         if identity is Identity.OTHER:
             self.op.warn(f"{other_container(id_, found)}: it is left alone")
             return
-        if identity is Identity.UNCERTAIN:
+        if identity is Identity.UNCERTAIN or (identity is Identity.UNKNOWN and olds.get("created_at")):
             msg = f"{uncertain(id_, olds, found)}. It was not deleted. {self._remedies()}"
             raise StacksError(msg, code="identity-unclear")
         self.session.created.remove(id_)
-        try:
-            self.session.client.containers.delete(id_)
-        except NotFoundError:
-            return
+        acknowledged = False
+        # A 404 shows nothing: the platform may not find a container that exists.
+        with contextlib.suppress(NotFoundError):
+            acknowledged = self.session.client.containers.delete(found.id, olds.get("name") or found.name)
+        if hidden and not acknowledged:
+            msg = (
+                f"the container {id_} is not shown since this stack stopped it, and the API does not accept its "
+                "deletion: look in the STACKS dashboard. If it does not exist, run "
+                f"`pulumi state delete '{self.op.call.urn}'`"
+            )
+            raise StacksError(msg, code="outcome-unknown")
         self.session.client.feed.wait(
-            GONE,
-            id_,
+            GONE if acknowledged else ABSENT,
+            found.id,
             deadline=self.op.deadline,
             on_tick=lambda _container, _elapsed: self.op.progress("still listed"),
             cancelled=self.op.cancelled,
             # Another container may take the name as soon as it is free, before a list has shown the name as free.
-            is_it=lambda container: same_instant(found.created_at, container.created_at),
+            is_it=lambda container: (
+                same_container(found.created_at, container.created_at) is not Identity.UNCERTAIN
+            ),
         )
 
     # --- identity ---
+
+    def _identify(self, id_: str, olds: Mapping[str, Any], container: models.Container) -> Identity:
+        """Compare the container with the one in the state; a changed creation time may have a reason that is known."""
+        identity = identify(olds, container)
+        if identity is Identity.SAME:
+            OWNERSHIP.moved_together(id_, 0.0)
+        if identity is not Identity.UNCERTAIN:
+            return identity
+        reason = is_still(self.session, id_, olds, container)
+        if reason is None:
+            return identity
+        self.op.warn(
+            f"the container {id_} was created at {container.created_at}, and the one in the state at "
+            f"{olds.get('created_at')}. It is taken as the same one: {reason}"
+        )
+        return Identity.SAME
+
+    def _stopped_and_hidden(self, id_: str, olds: Mapping[str, Any]) -> bool:
+        """Return whether the container is absent after our own stop, which the platform may not show."""
+        if olds.get(STOP_UNSEEN) is None:
+            return False
+        self.op.warn(
+            f"the container {id_} is not shown since this stack stopped it, so nothing shows whether it still exists. "
+            "It stays in the state. If it was deleted, run "
+            f"`pulumi state delete '{self.op.call.urn}'`"
+        )
+        return True
 
     def _bind(
         self, id_: str, olds: Mapping[str, Any], inputs: Mapping[str, Any], container: models.Container
@@ -295,9 +364,19 @@ class Lifecycle:
         access = self._settle_access(container, inputs.get("external_access"), new=new)
         if olds and not fresh and inputs.get("restart_triggers") != olds.get("restart_triggers"):
             container = self._restart(container, desired)
+        unseen = False
         if desired == STATUS_STOPPED and container.status != STATUS_STOPPED:
-            container = self._set_status(container, STATUS_STOPPED, STOPPED)
-        return outputs(container, olds, inputs, access)
+            try:
+                container = self._set_status(container, STATUS_STOPPED, STOPPED)
+            except VanishedError:
+                unseen = True
+                self.op.warn(
+                    f"the container {container.id} is not shown since it was stopped: the platform may hide stopped "
+                    "containers, or it was deleted. It stays in the state"
+                )
+                container = msgspec.structs.replace(container, status=STATUS_STOPPED)
+        outs = outputs(container, olds, inputs, access)
+        return {**outs, STOP_UNSEEN: True} if unseen else outs
 
     def _settle_access(
         self, container: models.Container, wanted: bool | None, *, new: bool
@@ -307,9 +386,31 @@ class Lifecycle:
         access = None if new else self.session.client.allowed_ips.list(container.id)
         if access is None or access.enabled is not wanted:
             self.op.progress(f"external access: {'on' if wanted else 'off'}")
+            OWNERSHIP.start(self.session, "external_access", container.id)
             access = self.session.client.containers.external_access(container.id, enabled=wanted)
             self.session.created.add_access(container.id, access)
+            access = self._access_in_effect(container.id, access, wanted=wanted)
         return access
+
+    def _access_in_effect(
+        self, id_: str, access: models.ExternalAccess, *, wanted: bool
+    ) -> models.ExternalAccess:
+        """Wait until external access is on and has its `url`; it may come into effect after the answer."""
+        if not wanted or access.url:
+            return access
+        clock = self.session.clock
+        until = min(clock.now() + self.session.client.platform.settle, self.op.deadline)
+        seen = self.session.client.allowed_ips.list(id_)
+        while not (seen.enabled and seen.url) and clock.now() < until:
+            self.op.progress("external access: not in effect yet")
+            sleep_with_pulse(min(_PAUSE, until - clock.now()), clock, self.op.check_active)
+            seen = self.session.client.allowed_ips.list(id_)
+        if not (seen.enabled and seen.url):
+            lacking = "its url is missing" if seen.enabled else "the API still reports it as off"
+            self.op.warn(
+                f"external access of {id_} was switched on, and {lacking}: run `pulumi up --refresh` later"
+            )
+        return seen if seen.enabled else access
 
     def _restart(self, container: models.Container, desired: str | None) -> models.Container:
         if desired == STATUS_STOPPED:
@@ -325,14 +426,57 @@ class Lifecycle:
         self, container: models.Container, status: Literal["running", "stopped", "restart"], wait: Wait
     ) -> models.Container:
         self.op.progress({"running": "starting", "stopped": "stopping", "restart": "restarting"}[status])
+        if status != STATUS_STOPPED:
+            OWNERSHIP.start(self.session, "restart" if status == "restart" else "start", container.id)
         self.session.client.containers.set_status(container.id, status)
         return self._wait(wait, container).merge(container)
 
     # --- looking and waiting ---
 
-    def wait_until_created(self, container: models.Container) -> models.Container:
-        """Wait until a new container runs; keep the values that only the create response has."""
-        return self._wait(CREATED, container).merge(container)
+    def with_template(self, container: models.Container) -> models.Container:
+        """Return the container with its template: the list may have only the category, and its status has both."""
+        if container.template is None or container.template in catalog.TEMPLATES:
+            return container
+        alone = self.session.client.containers.find(container.id)
+        return container if alone is None else alone.merge(container)
+
+    def wait_until_created(
+        self, container: models.Container, inputs: Mapping[str, Any], since: float | None
+    ) -> models.Container:
+        """
+        Wait until a new container runs; keep the values that only the create response has.
+
+        Args:
+            container: The container in the answer.
+            inputs: The checked inputs.
+            since: When it was requested, by the API's clock; `None` if it was not requested by this operation.
+
+        Raises:
+            ExistsError: The container existed before the request.
+        """
+        visible = 0.0 if since is None else self.session.client.containers.visible
+        named = functools.partial(self._is_ours, inputs, since)
+        found = self._wait(CREATED, container, visible=visible, named=named)
+        if found.created_at is None:
+            # Only then the list has no creation time.
+            found = found.merge(self.session.client.containers.find(found.id) or found)
+        if since is not None and is_older(found, since):
+            raise ExistsError(
+                f"the API answered with the container {found.id}, which was created at {found.created_at} and so "
+                'existed before the request. It was not changed: adopt it (adopt="if_matching"), or use another name',
+                existing=found,
+            )
+        return found.merge(container)
+
+    def id_by_name(self, inputs: Mapping[str, Any], since: float | None) -> str | None:
+        """Return the id of the container that we requested, by its row in the list; `None` if there is none."""
+        rows = self.session.client.feed.snapshot()
+        return next((row.id for row in rows if self._is_ours(inputs, since, row)), None)
+
+    def _is_ours(self, inputs: Mapping[str, Any], since: float | None, row: models.Container) -> bool:
+        return self.session.client.containers.is_ours(
+            row, name=inputs["name"], template=inputs["template"], plan=inputs.get("plan"), since=since
+        )
 
     def last_log_lines(self, id_: str) -> str:
         """Return the end of the container's log as a sentence; empty if it has no log."""
@@ -346,7 +490,14 @@ class Lifecycle:
         lines = [scrub(line.strip(), _LOG_WIDTH) for line in logs.strip().splitlines()[-_LOG_LINES:]]
         return f"Its last log lines: {' | '.join(lines)}. " if lines else ""
 
-    def _wait(self, wait: Wait, container: models.Container) -> models.Container:
+    def _wait(
+        self,
+        wait: Wait,
+        container: models.Container,
+        *,
+        visible: float = 0.0,
+        named: Callable[[models.Container], bool] | None = None,
+    ) -> models.Container:
         def on_tick(seen: models.Container | None, _elapsed: float) -> None:
             status = container.status if seen is None else seen.status
             held = self.session.client.feed.held_back()
@@ -355,7 +506,14 @@ class Lifecycle:
             )
 
         found = self.session.client.feed.wait(
-            wait, container.id, deadline=self.op.deadline, on_tick=on_tick, cancelled=self.op.cancelled
+            wait,
+            container.id,
+            deadline=self.op.deadline,
+            on_tick=on_tick,
+            cancelled=self.op.cancelled,
+            visible=visible,
+            named=named,
+            warn=lambda text: self.op.warn(f"{container.id}: {text}"),
         )
         if found is None:
             msg = f"container {container.id} was deleted during the wait for it: run `pulumi refresh`, then `pulumi up`"
@@ -363,127 +521,23 @@ class Lifecycle:
         return found
 
 
-class ContainerCreation(Creation[models.Container]):
-    """The creation of a container: POST, wait until it runs, then status and external access."""
-
-    kind: ClassVar = "Container"
-
-    def under_way(self) -> contextlib.AbstractContextManager[None]:
-        """Record that connections to the container may follow."""
-        return EXPECTED.creating(self.op.label)
-
-    @property
-    def _lifecycle(self) -> Lifecycle:
-        return Lifecycle(self.session, self.op)
-
-    def create(self) -> models.Container:
-        """
-        Create the container, unless its price would exceed the key's spending cap.
-
-        Raises:
-            ExistsError: The account has a container of that name.
-            SpendingCapError: The price would exceed the cap.
-            NoCapacityError: The account is on the waitlist.
-        """
-        inputs = self.inputs
-        name, tier = inputs["name"], inputs.get("additional_storage_tier")
-        price = catalog.monthly_price(inputs["template"], inputs.get("plan"), tier)
-        # A promotional code may lower the price, so only the API can decide.
-        self.session.spending.admit(name, None if inputs.get("discount_code") else price)
-        self.op.progress("creating" if price is None else f"${price:.2f} a month")
-        try:
-            made = self.session.client.containers.create(
-                name=name,
-                template=inputs["template"],
-                plan=inputs.get("plan"),
-                additional_storage_tier=tier,
-                discount_code=inputs.get("discount_code"),
-            )
-        except SpendingCapError as error:
-            raise self.session.spending.learn(name, price, error) from None
-        except NoCapacityError as error:
-            msg = (
-                f"{error.message}. If STACKS creates it later from the waitlist, the next `pulumi up` reports that "
-                'the name is taken: then adopt it (adopt="if_matching")'
-            )
-            raise replace(error, message=msg) from None
-        return made
-
-    def id_of(self, thing: models.Container) -> str:
-        """Return the container's id."""
-        return thing.id
-
-    def finish(self, thing: models.Container) -> dict[str, Any]:
-        """Wait until it runs, then set the status and the external access that the program wants."""
-        if not self.adopted or not thing.settled:
-            thing = self._lifecycle.wait_until_created(thing)
-        if not self.adopted:
-            self.session.created.add(thing.id)
-        return self._lifecycle.settle(thing, {}, self.inputs, new=not self.adopted)
-
-    def known(self, thing: models.Container, error: Exception | None) -> dict[str, Any]:
-        """Return the outputs from the create response, with the status and creation time from a list."""
-        outs = outputs(thing, {}, self.inputs, None)
-        if not self.adopted:
-            # The time in the response is provisional. Without one in the state, the first refresh or update stores it.
-            outs.pop("created_at", None)
-            outs.update(self._listed_created_at(thing.id))
-        if isinstance(error, WaitError) and error.last_state is not None:
-            outs["status"] = error.last_state
-        return outs
-
-    def _listed_created_at(self, id_: str) -> dict[str, Any]:
-        # No request here: the creation may have failed because the API does not answer list requests.
-        seen = self.session.client.feed.seen(id_)
-        return {"created_at": seen.created_at} if seen is not None and seen.created_at else {}
-
-    def describe_failure(self, thing: models.Container, error: StacksError) -> str:
-        """Return the message: why the container is not ready, with the end of its log."""
-        done = "adopted" if self.adopted else "created"
-        again = "waits for it again" if isinstance(error, WaitTimeoutError) else "tries to start it again"
-        return (
-            f'container "{self.inputs["name"]}" ({thing.id}) was {done} but is not ready: {_reason(error, "create")}. '
-            f"{self._lifecycle.last_log_lines(thing.id)}It is in the state and it is billed: `pulumi up` "
-            f"{again}. To delete only this container, remove it from the program"
-        )
-
-    def describe(self, thing: models.Container) -> str:
-        """Return name, id, template and creation time, which help the user to find the owner."""
-        made = f", created at {thing.created_at}" if thing.created_at else ""
-        return f'the container "{thing.name or self.inputs["name"]}" ({thing.id}, {thing.template}{made})'
-
-    def differences(self, thing: models.Container) -> Sequence[str]:
-        """Return the differences from the program in template, plan and storage."""
-        return differences_to(self.inputs, thing)
-
-    def what_to_do(self) -> str:
-        """Return how to find the owner, how to choose another name, and what an adoption means."""
-        pattern = self.inputs.get(NAME_PATTERN)
-        by_default = pattern is not None or self.inputs["name"] == self.op.label
-        avoid = how_to_rename(pattern, self.session.settings.account, by_default=by_default)
-        return (
-            f"`stacks-pulumi account` shows which stack owns it. If it is another stack's, {avoid}. If it is no "
-            "stack's (an interrupted or waitlisted `up` of this stack, or created by hand), adopt it: write "
-            f"{self.adopting()}. This stack then changes it, and `pulumi destroy` deletes it with its data, even if "
-            "another stack manages it too."
-        )
-
-    def roll_back(self, thing: models.Container) -> None:
-        """Delete the container again; the API may refuse that while it boots."""
-        clock = self.session.clock
-        until = clock.now() + _PATIENCE
-        while True:
-            try:
-                self.session.client.containers.delete(thing.id)
-            except (BadRequestError, ConflictError):
-                if clock.now() >= until:
-                    raise
-                clock.sleep(_PAUSE)
-            else:
-                return
+def _by_request(id_: str, olds: Mapping[str, Any], container: models.Container) -> dict[str, Any]:
+    """Return the time of the request if the state has the request's id: then it is found by its name."""
+    return {REQUESTED_AT: olds[REQUESTED_AT]} if container.id != id_ and REQUESTED_AT in olds else {}
 
 
-def _reason(error: StacksError, timeout: Literal["create", "update"]) -> str:
+def _as_stored(id_: str, olds: Mapping[str, Any]) -> models.Container:
+    """Return a container that the platform does not show, as the state has it."""
+    return models.Container(
+        id=id_,
+        name=olds.get("name"),
+        template=olds.get("template"),
+        status=STATUS_STOPPED,
+        created_at=olds.get("created_at"),
+    )
+
+
+def reason_of(error: StacksError, timeout: Literal["create", "update"]) -> str:
     if isinstance(error, WaitTimeoutError) and error.last_state is not None:
         return (
             f'it is still "{error.last_state}" after {error.elapsed:.0f} s (timed out; '

@@ -171,6 +171,7 @@ class Creation(ABC, Generic[T]):
             OWNERSHIP.release(self.kind, id_, token_of(origin))
             raise
         # Afterwards, children are created only in this container, not in another one with the same id.
+        id_ = self.id_of(thing)  # `finish` may have found another one
         OWNERSHIP.claim(self.kind, id_, replace(owner, created_at=outs.get("created_at")))
         return id_, {**outs, ORIGIN: origin}
 
@@ -193,7 +194,7 @@ class Creation(ABC, Generic[T]):
         outs = {**self.known(thing, cause), ORIGIN: origin}
         # If the engine has ended, no state keeps the id. Check again: `known` may have waited for the rate limit.
         self.op.check_active()
-        raise InitFailedError(message, code=code, id=id_, outs=outs) from cause
+        raise InitFailedError(message, code=code, id=self.id_of(thing), outs=outs) from cause
 
     def _obtain(self) -> T:
         try:

@@ -1,5 +1,5 @@
 """
-Is it ours: the same object, in the same account, owned by which resource, declared only once?
+Is it ours: is it there, the same object, in the same account, owned by which resource?
 
 A container's id contains its name. So a container that was deleted and created again with the same name has the same
 id. A container is therefore identified by its id and its creation time.
@@ -12,30 +12,38 @@ import enum
 import secrets
 import threading
 import time
-import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
-import pulumi
-from pulumi.runtime import get_root_resource
-from pulumi.runtime.mocks import MockMonitor
-from pulumi.runtime.settings import get_monitor
-
-from stacks_pulumi._identifiers import account_of, name_of, same_instant
+from stacks_pulumi._clock import sleep_with_pulse
+from stacks_pulumi._identifiers import (
+    account_of,
+    is_before,
+    is_instant,
+    name_of,
+    same_instant,
+    same_name,
+    seconds_of,
+)
 from stacks_pulumi._pulumi_cli import pulumi_home
 from stacks_pulumi.api import models
-from stacks_pulumi.config import NAMESPACE
+from stacks_pulumi.api.containers import is_older
+from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError, WaitCancelledError
-from stacks_pulumi.resources import _fields
-from stacks_pulumi.resources._session import Session
-from stacks_pulumi.resources.provider import shown_alone
+from stacks_pulumi.platform import Operation
+from stacks_pulumi.resources._session import Session, check_operation
 
 # --- the same container? ---
 
 CONTAINER_CREATED_AT: Final = "container_created_at"
 """The output in which a child resource records the creation time of its container."""
+
+REQUESTED_AT: Final = "requested_at"
+"""
+The output with the time of the create request, by the API's clock. Only a container that no list has shown yet has it.
+"""
 
 IDENTITY_CONFLICT: Final = "identity_conflict"
 """The output in which a refresh records that it cannot tell whether the object with the id is still the stack's."""
@@ -54,6 +62,23 @@ class Identity(enum.Enum):
     UNCERTAIN = "uncertain"
     """It was created at another time from the same template. It may be either: the guide does not say that a resize or
     a restore keeps the creation time."""
+    UNKNOWN = "unknown"
+    """One of the two creation times is missing, so they show nothing. It never counts as equal."""
+
+
+def same_container(stored_created_at: str | None, created_at: str | None) -> Identity:
+    """
+    Compare two creation times of containers with one id.
+
+    Children use it too: they record the time of their container (`CONTAINER_CREATED_AT`), and get the present one from
+    `find_container` or `creation_time`, which ask the container's status if the list has no time.
+
+    Returns:
+        `SAME` if both times are there and equal to the second, `UNCERTAIN` if they differ, `UNKNOWN` if one is missing.
+    """
+    if not is_instant(stored_created_at) or not is_instant(created_at):
+        return Identity.UNKNOWN
+    return Identity.SAME if same_instant(stored_created_at, created_at) else Identity.UNCERTAIN
 
 
 def identify(stored: Mapping[str, Any], container: models.Container) -> Identity:
@@ -64,41 +89,110 @@ def identify(stored: Mapping[str, Any], container: models.Container) -> Identity
         stored: The resource's outputs in the state: `created_at` and `template`.
         container: The container that has the id now.
     """
-    if same_instant(stored.get("created_at"), container.created_at):
-        return Identity.SAME
+    identity = same_container(stored.get("created_at"), container.created_at)
+    if identity is Identity.UNKNOWN and is_older(container, seconds_of(stored.get(REQUESTED_AT))):
+        identity = Identity.UNCERTAIN
+    if identity is not Identity.UNCERTAIN:
+        return identity
     template = stored.get("template")
     return Identity.UNCERTAIN if not template or container.made_from(template) else Identity.OTHER
 
 
 def find_container(
-    session: Session, id_: str, *, shared: bool = False, max_age: float = 0.0
+    session: Session,
+    id_: str,
+    *,
+    stored: Mapping[str, Any] | None = None,
+    shared: bool = False,
+    max_age: float = 0.0,
 ) -> models.Container | None:
     """
     Return the container with an id; `None` only if it certainly does not exist.
 
-    If the list does not have the container, it is requested by its id as well: a list that is empty by mistake must not
-    make the engine remove a container from the state while it is billed.
+    If the list does not have the container, it is requested by its id as well. It is gone if two such looks, further
+    apart than the platform's lag, did not see it. If no look has seen it since its creation, it may not be visible yet.
 
     Args:
         session: The account.
         id_: The container's id.
+        stored: Its outputs in the state, if the caller has them. A row that is older than they say is an earlier one
+            that a list still shows, and is looked at again.
         shared: Use the list that all reads of this operation share.
         max_age: Otherwise, the greatest age of the list in seconds. A caller that acts on the status needs a new list.
     """
-    feed = session.client.feed
-    listed = session.reads.get("containers", ask=feed.snapshot) if shared else feed.snapshot(max_age)
-    found = next((container for container in listed if container.id == id_), None)
+    feed, client, state = session.client.feed, session.client, stored or {}
+    first = True
+
+    def look() -> models.Container | None:
+        nonlocal first
+        is_first, first = first, False
+        if shared and is_first:
+            listed = session.reads.get("containers", ask=feed.snapshot)
+        else:
+            listed = feed.snapshot(max_age if is_first else 0.0)
+        found = next((container for container in listed if container.id == id_), None)
+        if found is None:
+            found = client.containers.find(id_)
+        elif found.created_at is None:
+            alone = session.reads.get("status", id_, ask=lambda: client.containers.find(id_))
+            found = found if alone is None else found.merge(alone)
+        if found is None and REQUESTED_AT in state:
+            found = _by_name(state, listed)
+        return found
+
+    stale: models.Container | None = None
+
+    def current() -> models.Container | None:
+        nonlocal stale
+        found = look()
+        stale = found if found is not None and is_before(found.created_at, state.get("created_at")) else None
+        return None if stale is not None else found
+
+    found = current()
     if found is not None:
         return found
-    try:
-        return session.client.containers.status(id_)
-    except NotFoundError:
-        return None
+    looked = [found]  # that was the first of the two looks
+    found = look_twice(
+        lambda: looked.pop() if looked else current(), session.clock, client.platform.lag, check_operation
+    )
+    while found is None and stale is None and _is_not_visible_yet(session, state):
+        sleep_with_pulse(_PAUSE, session.clock, check_operation)
+        found = current()
+    # A row that is still older is another container, or the clock was moved.
+    return found or stale
+
+
+_PAUSE: Final = 5.0
+
+
+def _server_now(session: Session) -> float | None:
+    return session.client.containers.server_now()
+
+
+def _by_name(stored: Mapping[str, Any], listed: Iterable[models.Container]) -> models.Container | None:
+    """Return the container that a create request of ours made, if its answer had an id that no list shows."""
+    requested = seconds_of(stored[REQUESTED_AT])
+    return next(
+        (
+            row
+            for row in listed
+            if same_name(row.name, str(stored.get("name")))
+            and row.made_from(str(stored.get("template")))
+            and not is_older(row, requested)
+        ),
+        None,
+    )
+
+
+def _is_not_visible_yet(session: Session, stored: Mapping[str, Any]) -> bool:
+    """Return whether a container that was never seen may have been created a moment ago."""
+    requested, now = seconds_of(stored.get(REQUESTED_AT)), _server_now(session)
+    return requested is not None and now is not None and now < requested + session.client.containers.visible
 
 
 def creation_time(session: Session, id_: str) -> str | None:
     """
-    Return a container's creation time from a recent list; `None` if no list shows it.
+    Return a container's creation time from a recent list, or from its status; `None` if neither shows it.
 
     A container that this operation has created needs no recent list. A list that cannot be read is not an error here,
     because the outputs of an existing object must not be lost.
@@ -106,15 +200,67 @@ def creation_time(session: Session, id_: str) -> str | None:
     created_at = session.created.created_at(id_)
     if created_at is not None:
         return created_at
-    feed = session.client.feed
+    feed, client = session.client.feed, session.client
     try:
         # After a creation this sends no request: the wait for the new container has just read a list.
         container = feed.find(id_, max_age=60.0) or feed.find(id_, max_age=RECENT)
+        if container is not None and container.created_at is None:
+            container = session.reads.get("status", id_, ask=lambda: client.containers.find(id_))
     except WaitCancelledError:
         raise
     except StacksError:
         return None
     return None if container is None else container.created_at
+
+
+# --- may its creation time have changed? ---
+
+_STARTING: Final = 30.0
+"""Seconds after our request in which a container starts (guide: 10 to 30 seconds)."""
+_TOLERANCE: Final = 5.0
+_QUARTER: Final = 900.0
+_MOST_HOURS: Final = 26 * 3600.0
+
+
+def is_still(
+    session: Session, id_: str, stored: Mapping[str, Any], container: models.Container
+) -> str | None:
+    """
+    Return why a container with another creation time is still the one in the state; `None` if nothing shows that.
+
+    Either an operation of ours may have started it, and the platform counts its creation from the start; or the
+    platform's clock was moved, which changes the times of all containers by the same whole quarters of an hour; or
+    something that belongs to the container is older than it.
+    """
+    if OWNERSHIP.explains(id_, container.created_at):
+        return "this operation has started it, and its creation time may change with a start"
+    before, now = seconds_of(stored.get("created_at")), seconds_of(container.created_at)
+    if before is None or now is None:
+        return None
+    moved = now - before
+    quarters = round(moved / _QUARTER) * _QUARTER
+    if quarters and abs(moved - quarters) <= 1.0 and abs(moved) <= _MOST_HOURS:
+        if OWNERSHIP.moved_together(id_, quarters):
+            return f"the times of all known containers moved by {quarters / 60:.0f} minutes"
+    else:
+        OWNERSHIP.moved_together(id_, moved)
+    if moved > 0 and _has_older_child(session, id_, before, now):
+        return (
+            "it has a connection or an allowed address that is older than that, so it was not created again"
+        )
+    return None
+
+
+def _has_older_child(session: Session, id_: str, before: float, now: float) -> bool:
+    """Return whether something that a deletion of the container removes was made between the two times."""
+    client = session.client
+    times: list[str | None] = []
+    with contextlib.suppress(NotFoundError):
+        connections = client.connections.list(id_)
+        times += [row.created_at for row in (*connections.outgoing, *connections.incoming)]
+        times += [row.added_at for row in client.allowed_ips.list(id_).allowed_ips]
+    made = [seconds for seconds in map(seconds_of, times) if seconds is not None]
+    return any(before <= seconds < now - 1.0 for seconds in made)
 
 
 def rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -255,6 +401,8 @@ class Ownership:
         self._names: dict[Key, str] = {}
         self._declared: set[str] = set()
         self._undecided: set[str] = set()
+        self._started: dict[str, list[float]] = {}
+        self._moved: dict[str, float] = {}
 
     def clear(self) -> None:
         """Forget everything: the run of the engine has ended."""
@@ -263,6 +411,35 @@ class Ownership:
             self._names.clear()
             self._declared.clear()
             self._undecided.clear()
+            self._started.clear()
+            self._moved.clear()
+
+    def start(self, session: Session, operation: Operation, *ids: str) -> None:
+        """Record that a request of this operation may start these containers, after which their times may differ."""
+        changing, now = session.client.platform.facts.containers.created_at_changes, _server_now(session)
+        with self._lock:
+            for id_ in ids:
+                times = self._started.setdefault(id_, [])
+                if now is not None and (changing is None or operation in changing):
+                    times.append(now)
+
+    def has_started(self, id_: str) -> bool:
+        """Return whether a request of this operation may have started the container."""
+        with self._lock:
+            return id_ in self._started
+
+    def explains(self, id_: str, created_at: str | None) -> bool:
+        """Return whether a creation time may come from a start of the container by this operation."""
+        seconds = seconds_of(created_at)
+        with self._lock:
+            times = tuple(self._started.get(id_, ()))
+        return seconds is not None and any(-_TOLERANCE <= seconds - started <= _STARTING for started in times)
+
+    def moved_together(self, id_: str, seconds: float) -> bool:
+        """Record by how much a container's creation time moved; return whether that is so for all known ones."""
+        with self._lock:
+            self._moved[id_] = seconds
+            return all(other == seconds for other in self._moved.values())
 
     def declare(self, urn: str, kind: str, names: Iterable[str]) -> str | None:
         """
@@ -393,139 +570,3 @@ def _file(engine: str) -> Path | None:
     if not engine:
         return None
     return pulumi_home() / "stacks-adoptions" / engine.rpartition(":")[2]
-
-
-# --- does the program declare an object twice? ---
-
-_PACKAGE: Final = "pulumi-python"
-
-# One entry for each run: with the Automation API one process runs several programs, each with its own root.
-_runs: Final[
-    weakref.WeakKeyDictionary[pulumi.Resource, dict[tuple[pulumi.ProviderResource | None, str, str], str]]
-] = weakref.WeakKeyDictionary()
-
-
-def provider_in_options(opts: pulumi.ResourceOptions | None, type_: str) -> pulumi.ProviderResource | None:
-    """Return the explicit provider of a resource with these options: from the options or from the parent."""
-    if opts is None:
-        return None
-    if isinstance(opts.provider, pulumi.ProviderResource):
-        return opts.provider
-    given: Any = opts.providers or {}
-    providers = given.values() if isinstance(given, Mapping) else given
-    for provider in providers:
-        if provider.package == _PACKAGE:
-            return cast("pulumi.ProviderResource", provider)
-    return None if opts.parent is None else opts.parent.get_provider(type_)
-
-
-def has_name_pattern(provider: pulumi.ProviderResource | None) -> bool:
-    """Return whether a pattern applies to default names; then only the provider knows them."""
-    if provider is None:
-        return pulumi.Config(NAMESPACE).get("namePattern") is not None
-    return getattr(provider, "name_pattern", None) is not None
-
-
-def declare_container_name(
-    name: pulumi.Input[str], resource_name: str, provider: pulumi.ProviderResource | None
-) -> pulumi.Input[str]:
-    """
-    Record a container's name, and refuse a second resource with the same one.
-
-    The provider's `check` compares names too, but the engine does not call it for resources outside of `--target`.
-
-    Args:
-        name: The container's name.
-        resource_name: The resource's name in the program.
-        provider: Its explicit provider; `None` for the stack's own account.
-
-    Returns:
-        The name, to be used as the input.
-
-    Raises:
-        ConfigError: Another resource of this run has the name. If the name is an output, the error is raised when its
-            value is known.
-    """
-    declared = _declared()
-    if declared is None:
-        return name
-
-    def declare(known: str) -> str:
-        key = (provider, "Container", known.lower())
-        # Two resources may have the same resource name if their parents differ.
-        if key in declared:
-            msg = (
-                f'two resources use the container name "{known}": {declared[key]!r} and {resource_name!r}. '
-                "Give one of them another name, or remove it"
-            )
-            raise shown_alone(ConfigError(msg, code="declared-twice"))
-        declared[key] = resource_name
-        return known
-
-    if isinstance(name, str):
-        return declare(name)
-    output: pulumi.Output[str] = pulumi.Output.from_input(name)
-    return output.apply(declare)
-
-
-def declare_child(
-    kind: str,
-    container: pulumi.Input[str],
-    own: pulumi.Input[Any],
-    resource_name: str,
-    provider: pulumi.ProviderResource | None,
-) -> pulumi.Input[str]:
-    """
-    Record which object of a container a resource manages, and refuse a second resource for the same object.
-
-    Args:
-        kind: The resource's kind, for instance `AllowedIp`.
-        container: Its container's id.
-        own: The object's identity in the container: an address, a name or a number.
-        resource_name: The resource's name in the program.
-        provider: Its explicit provider; `None` for the stack's own account.
-
-    Returns:
-        The container's id, to be used as the input.
-
-    Raises:
-        ConfigError: Another resource of this run manages the object. For outputs, the error is raised when their values
-            are known.
-    """
-    declared = _declared()
-    if declared is None:
-        return container
-
-    def declare(known: Any) -> pulumi.Output[str]:
-        # At preview, the combined output is unknown if one of the two is.
-        if isinstance(known, tuple) and all(isinstance(value, str | int | float) for value in known):
-            unique = f"{known[0]}/{_canonical(known[1])}"
-            key = (provider, kind, unique.lower())
-            if key in declared:
-                both = f"{declared[key]!r} and {resource_name!r}"
-                msg = (
-                    f"two resources declare the same {kind} ({unique}): {both}. Change or remove one of them"
-                )
-                raise shown_alone(ConfigError(msg, code="declared-twice"))
-            declared[key] = resource_name
-        # An unknown name must not make the container unknown.
-        return pulumi.Output.from_input(container)
-
-    both: pulumi.Output[tuple[Any, Any]] = pulumi.Output.from_input((container, own))
-    return both.apply(declare, run_with_unknowns=True)
-
-
-def _canonical(own: Any) -> str:
-    try:
-        return _fields.ip_network(own)
-    except ValueError:
-        return f"{own:g}" if isinstance(own, float) else str(own)
-
-
-def _declared() -> dict[tuple[pulumi.ProviderResource | None, str, str], str] | None:
-    """Return the declarations of this run; `None` if declarations are not compared in it."""
-    root = get_root_resource()
-    # Tests with mocks declare the same names repeatedly under one root.
-    if root is None or isinstance(get_monitor(), MockMonitor):
-        return None
-    return _runs.setdefault(root, {})

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from stacks_pulumi._identifiers import same_instant
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import CREATED, Wait
-from stacks_pulumi.errors import NotFoundError, StacksError, UnexpectedStateError, VanishedError
+from stacks_pulumi.errors import StacksError, UnexpectedStateError, VanishedError
 from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
 from stacks_pulumi.resources._fields import ParentInProgram
-from stacks_pulumi.resources._identity import OWNERSHIP, creation_time
+from stacks_pulumi.resources._identity import (
+    OWNERSHIP,
+    Identity,
+    creation_time,
+    find_container,
+    same_container,
+)
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import Session
 
@@ -37,7 +42,9 @@ def is_own_container(session: Session, id_: str) -> bool:
     if session.created.created_at(id_) is not None:
         return False
     owner = OWNERSHIP.owner("Container", id_)
-    return owner is not None and same_instant(owner.created_at, creation_time(session, id_))
+    if owner is None:
+        return False
+    return same_container(owner.created_at, creation_time(session, id_)) is Identity.SAME
 
 
 def check_not_recreated(id_: str, created_at: str | None) -> None:
@@ -52,7 +59,10 @@ def check_not_recreated(id_: str, created_at: str | None) -> None:
         StacksError: The state has a container of that id with another creation time.
     """
     owner = OWNERSHIP.owner("Container", id_)
-    if owner is not None and not same_instant(owner.created_at, created_at):
+    if owner is None or OWNERSHIP.explains(id_, created_at):
+        # The time may change with a start.
+        return
+    if same_container(owner.created_at, created_at) is Identity.UNCERTAIN:
         msg = (
             f"the container {id_} was created at {created_at}, and {owner.name!r} of this program at "
             f"{owner.created_at}: it may be another stack's container with the same name. Nothing was created in it: "
@@ -80,7 +90,9 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
     # During the wait for one, another may have been restarted: only a check of all of them together counts.
     while (waiting := _not_running(session, purpose, containers)) is not None:
         status = waiting.status
-        if status not in CREATED.failed:
+        started = OWNERSHIP.has_started(waiting.id) or session.created.created_at(waiting.id) is not None
+        # A container that this operation has started may pass through other statuses.
+        if status not in CREATED.failed | (frozenset() if started else CREATED.passing):
             try:
                 wait_for(session, op, CREATED, waiting.id)
                 continue
@@ -106,16 +118,16 @@ def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) ->
 
 
 def _alone(session: Session, purpose: str, id_: str) -> models.Container:
-    """Return a container that is missing in the list, requested by its id, because the list may be wrong."""
-    try:
-        return session.client.containers.status(id_)
-    except NotFoundError:
+    """Return a container that is missing in the list, because the list may be wrong or behind."""
+    found = find_container(session, id_)
+    if found is None:
         msg = (
             f"{purpose} needs the container {id_}, and the account has no container of that id. If it was deleted "
             "outside of this program, run `pulumi refresh`; if it is in another account, configure the key of that "
             "account; if this is a name, pass the Container or its id"
         )
-        raise VanishedError(msg, code="not-found", subject=id_) from None
+        raise VanishedError(msg, code="not-found", subject=id_)
+    return found
 
 
 def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> models.Container | None:

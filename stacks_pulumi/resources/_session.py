@@ -329,7 +329,7 @@ class Session:
     def turn(self, subject: str) -> Iterator[None]:
         """Let one operation at a time work on a subject, for operations that read before they change it."""
         with self._changed:
-            wait_while(lambda: subject in self._busy, self._changed, self.clock, _check_operation)
+            wait_while(lambda: subject in self._busy, self._changed, self.clock, check_operation)
             self._busy.add(subject)
         try:
             yield
@@ -364,7 +364,7 @@ def session_for(settings: AccountSettings) -> Session:
                 client,
                 SYSTEM_CLOCK,
                 spending=SpendGuard(SYSTEM_CLOCK),
-                reads=Reads(SYSTEM_CLOCK, _check_operation),
+                reads=Reads(SYSTEM_CLOCK, check_operation),
                 restarts=Restarts(SYSTEM_CLOCK, EXPECTED),
                 created=CreatedContainers(client.feed.seen),
                 fingerprint=fingerprint,
@@ -381,7 +381,7 @@ def close_sessions() -> None:
         session.client.close()
 
 
-def _check_operation() -> None:
+def check_operation() -> None:
     """End a wait for another operation if this thread's operation was cancelled or has timed out."""
     operation = current_operation()
     if operation is not None:

@@ -6,23 +6,43 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Final
 
 import pulumi
 
 from stacks_pulumi import catalog
+from stacks_pulumi._identifiers import as_time
+from stacks_pulumi.api import models
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError
+from stacks_pulumi.errors import (
+    BadRequestError,
+    ConfigError,
+    ConflictError,
+    ExistsError,
+    NoCapacityError,
+    NotFoundError,
+    SpendingCapError,
+    StacksError,
+    VanishedError,
+    WaitError,
+    WaitTimeoutError,
+)
 from stacks_pulumi.pricing.recognition import CONTAINER, is_unknown
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._container_lifecycle import (
     ANSWERED,
+    SPELLING,
     STATUS_ERROR,
     STATUS_RUNNING,
     STATUS_STOPPED,
-    ContainerCreation,
     Lifecycle,
+    differences_to,
+    outputs,
+    reason_of,
+    spelling_of,
 )
+from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import (
     AdoptMode,
     DesiredStatus,
@@ -36,15 +56,17 @@ from stacks_pulumi.resources._fields import (
     plain,
 )
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
-from stacks_pulumi.resources._identity import (
+from stacks_pulumi.resources._identity import REQUESTED_AT
+from stacks_pulumi.resources._naming import DEFAULT_NAME, NAME_PATTERN, how_to_rename, named
+from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
+from stacks_pulumi.resources._preview_total import show_in_preview
+from stacks_pulumi.resources._resource import (
+    StacksResource,
     declare_container_name,
     has_name_pattern,
     provider_in_options,
 )
-from stacks_pulumi.resources._naming import DEFAULT_NAME, NAME_PATTERN, named
-from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
-from stacks_pulumi.resources._preview_total import show_in_preview
-from stacks_pulumi.resources._resource import StacksResource
+from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._session import Session
 
 
@@ -255,6 +277,164 @@ class Container(StacksResource, module="stacks", name="Container"):
             opts: Pulumi's options.
         """
         return Container(resource_name, lookup_options(id, opts), template=LOOKED_UP)
+
+
+_PATIENCE: Final = 120.0
+"""Seconds for which a refused rollback is retried: longer than a boot takes."""
+_PAUSE: Final = 2.0
+
+
+class ContainerCreation(Creation[models.Container]):
+    """The creation of a container: POST, wait until it runs, then status and external access."""
+
+    kind: ClassVar = "Container"
+    leaves_nothing: ClassVar = (VanishedError, ExistsError)
+    _since: float | None = None
+    """When the container was requested, by the API's clock."""
+    _listed_id: str | None = None
+
+    def under_way(self) -> contextlib.AbstractContextManager[None]:
+        """Record that connections to the container may follow."""
+        return EXPECTED.creating(self.op.label)
+
+    @property
+    def _lifecycle(self) -> Lifecycle:
+        return Lifecycle(self.session, self.op)
+
+    def create(self) -> models.Container:
+        """
+        Create the container, unless its price would exceed the key's spending cap.
+
+        Raises:
+            ExistsError: The account has a container of that name.
+            SpendingCapError: The price would exceed the cap.
+            NoCapacityError: The account is on the waitlist.
+        """
+        inputs = self.inputs
+        name, tier = inputs["name"], inputs.get("additional_storage_tier")
+        price = catalog.monthly_price(inputs["template"], inputs.get("plan"), tier)
+        # A promotional code may lower the price, so only the API can decide.
+        self.session.spending.admit(name, None if inputs.get("discount_code") else price)
+        self.op.progress("creating" if price is None else f"${price:.2f} a month")
+        client, clock = self.session.client, self.session.clock
+        begun = clock.now()
+        try:
+            made = client.containers.create(
+                name=name,
+                template=inputs["template"],
+                plan=inputs.get("plan"),
+                additional_storage_tier=tier,
+                discount_code=inputs.get("discount_code"),
+                on_held=lambda left: self.op.progress(f"the name is held, {left:.0f} s"),
+            )
+        except SpendingCapError as error:
+            raise self.session.spending.learn(name, price, error) from None
+        except NoCapacityError as error:
+            msg = (
+                f"{error.message}. If STACKS creates it later from the waitlist, the next `pulumi up` reports that "
+                'the name is taken: then adopt it (adopt="if_matching")'
+            )
+            raise replace(error, message=msg) from None
+        now = client.containers.server_now()
+        self._since = None if now is None else now - (clock.now() - begun)
+        return made
+
+    def id_of(self, thing: models.Container) -> str:
+        """Return the container's id: that of the row in the list, if the answer had another one."""
+        return self._listed_id or thing.id
+
+    def finish(self, thing: models.Container) -> dict[str, Any]:
+        """Wait until it runs, then set the status and the external access that the program wants."""
+        if not self.adopted or not thing.settled:
+            since = None if self.adopted else self._since or 0.0
+            thing = self._lifecycle.wait_until_created(thing, self.inputs, since)
+            self._listed_id = thing.id
+        if not self.adopted:
+            self.session.created.add(thing.id)
+        outs = self._lifecycle.settle(thing, {}, self.inputs, new=not self.adopted)
+        return {**outs, **self._spelling(thing)}
+
+    def _spelling(self, thing: models.Container) -> dict[str, Any]:
+        spelling = None if self.adopted else spelling_of(thing, self.inputs)
+        return {} if spelling is None else {SPELLING: spelling}
+
+    def known(self, thing: models.Container, error: Exception | None) -> dict[str, Any]:
+        """Return the outputs from the create response, with the status and creation time from a list."""
+        outs = outputs(thing, {}, self.inputs, None)
+        if not self.adopted:
+            # The time in the response is provisional. Without one in the state, the first refresh or update stores it.
+            outs.pop("created_at", None)
+            outs.update(self._listed_created_at(self.id_of(thing)))
+            outs.update(self._spelling(thing))
+        if isinstance(error, WaitError) and error.last_state is not None:
+            outs["status"] = error.last_state
+        return outs
+
+    def _listed_created_at(self, id_: str) -> dict[str, Any]:
+        # No request here: the creation may have failed because the API does not answer list requests.
+        seen = self.session.client.feed.seen(id_)
+        if seen is not None:
+            return {"created_at": seen.created_at} if seen.created_at else {}
+        since = self._since or self.session.clock.wall()
+        return {REQUESTED_AT: as_time(since)}
+
+    def describe_failure(self, thing: models.Container, error: StacksError) -> str:
+        """Return the message: why the container is not ready, with the end of its log."""
+        if isinstance(error, WaitTimeoutError) and error.last_state is None and not self.adopted:
+            return (
+                f'container "{self.inputs["name"]}" ({self.id_of(thing)}) was requested, and neither a list nor its '
+                f"own address has shown it within {error.elapsed:.0f} s: it may not be visible yet. Its id is in the "
+                "state, and it may be billed: `pulumi up` looks for it again"
+            )
+        done = "adopted" if self.adopted else "created"
+        again = "waits for it again" if isinstance(error, WaitTimeoutError) else "tries to start it again"
+        why = reason_of(error, "create")
+        return (
+            f'container "{self.inputs["name"]}" ({self.id_of(thing)}) was {done} but is not ready: {why}. '
+            f"{self._lifecycle.last_log_lines(self.id_of(thing))}It is in the state and it is billed: `pulumi up` "
+            f"{again}. To delete only this container, remove it from the program"
+        )
+
+    def describe(self, thing: models.Container) -> str:
+        """Return name, id, template and creation time, which help the user to find the owner."""
+        made = f", created at {thing.created_at}" if thing.created_at else ""
+        return f'the container "{thing.name or self.inputs["name"]}" ({thing.id}, {thing.template}{made})'
+
+    def differences(self, thing: models.Container) -> Sequence[str]:
+        """Return the differences from the program in template, plan and storage."""
+        if thing.template != self.inputs["template"]:
+            thing = self._lifecycle.with_template(thing)
+        return differences_to(self.inputs, thing)
+
+    def what_to_do(self) -> str:
+        """Return how to find the owner, how to choose another name, and what an adoption means."""
+        pattern = self.inputs.get(NAME_PATTERN)
+        by_default = pattern is not None or self.inputs["name"] == self.op.label
+        avoid = how_to_rename(pattern, self.session.settings.account, by_default=by_default)
+        return (
+            f"`stacks-pulumi account` shows which stack owns it. If it is another stack's, {avoid}. If it is no "
+            "stack's (an interrupted or waitlisted `up` of this stack, or created by hand), adopt it: write "
+            f"{self.adopting()}. This stack then changes it, and `pulumi destroy` deletes it with its data, even if "
+            "another stack manages it too."
+        )
+
+    def roll_back(self, thing: models.Container) -> None:
+        """Delete the container again; the API may refuse that while it boots, or not find the container yet."""
+        clock, containers = self.session.clock, self.session.client.containers
+        begun = clock.now()
+        while True:
+            try:
+                containers.delete(self.id_of(thing), thing.name)
+            except NotFoundError:
+                if clock.now() >= begun + containers.visible:
+                    raise
+                self._listed_id = self._lifecycle.id_by_name(self.inputs, self._since) or self._listed_id
+            except (BadRequestError, ConflictError):
+                if clock.now() >= begun + _PATIENCE:
+                    raise
+            else:
+                return
+            clock.sleep(_PAUSE)
 
 
 class ContainerHandler(ResourceHandler):

@@ -9,7 +9,7 @@ from tests.support.stack import Stack
 __all__ = ["BUGS"]
 
 _BUG = """\
-from stacks_pulumi.resources._container_lifecycle import ContainerCreation
+from stacks_pulumi.resources.container import ContainerCreation
 
 
 def create(self):

@@ -125,14 +125,14 @@ def test_a_failed_state_ends_a_wait_with_its_reason(clock: FakeClock) -> None:
         feed.wait(CREATED, "a", deadline=clock.now() + 60)
 
     assert caught.value.message == (
-        'container a: is "error" (no space) after 1 s, wanted running; read its logs, fix the cause, '
+        'container a: is "error" (no space) after 3 s, wanted running; read its logs, fix the cause, '
         "then start it again or delete it"
     )
     assert (caught.value.code, caught.value.subject, caught.value.last_state, caught.value.elapsed) == (
         "unexpected-status",
         "container a",
         "error",
-        1.0,
+        3.0,
     )
 
 
@@ -152,9 +152,122 @@ def test_a_container_that_had_failed_may_be_started(
 def test_an_object_missing_for_long_counts_as_deleted(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
-    with pytest.raises(errors.VanishedError, match="container a: no longer listed after 5 s, wanted running"):
+    with pytest.raises(
+        errors.VanishedError, match="container a: no longer listed after 11 s, wanted running"
+    ):
         feed.wait(CREATED, "a", deadline=clock.now() + 60)
-    assert len(account.looks) == 3
+    assert account.looks[-1] - account.looks[0] >= 10
+
+
+def test_a_container_that_is_deleted_during_its_boot_is_gone_within_20_seconds(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    account.put("a", "pending")
+    account.put("a", None, after=30)
+
+    with pytest.raises(errors.VanishedError):
+        feed.wait(CREATED, "a", deadline=clock.now() + 600)
+    assert 40 <= clock.now() - 1000 <= 50
+
+
+def test_a_sighting_between_two_absences_starts_them_again(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    account.put("a", "pending")
+    for after in (5, 20, 35):
+        account.put("a", None, after=after)
+        account.put("a", "pending", after=after + 8)
+    account.put("a", "running", after=50)
+
+    found = feed.wait(CREATED, "a", deadline=clock.now() + 600)
+
+    assert found is not None
+    assert found.status == "running"
+
+
+def test_a_sighting_in_a_list_counts_although_its_own_address_does_not_find_it(
+    account: ChangingAccount, clock: FakeClock
+) -> None:
+    feed = Feed(account, LIST, clock, noun="container", confirm=lambda _id: None)
+    account.put("a", None)
+    account.put("a", "pending", after=8)
+    account.put("a", None, after=12)
+    account.put("a", "running", after=20)
+
+    assert feed.wait(CREATED, "a", deadline=clock.now() + 60) is not None
+
+
+def test_a_new_container_is_not_visible_yet_until_the_time_has_passed(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    account.put("a", "running", after=100)
+
+    assert feed.wait(CREATED, "a", deadline=clock.now() + 600, visible=120) is not None
+
+    with pytest.raises(errors.VanishedError, match="neither a list nor its own address has shown it"):
+        feed.wait(CREATED, "b", deadline=clock.now() + 600, visible=120)
+    assert clock.now() - 1100 >= 120
+
+
+def test_a_new_container_whose_deadline_ends_first_has_timed_out(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    with pytest.raises(errors.WaitTimeoutError) as caught:
+        feed.wait(CREATED, "a", deadline=clock.now() + 60, visible=120)
+    assert caught.value.last_state is None
+
+
+def test_the_id_of_a_request_is_resolved_by_the_name(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    account.put("usr-1-web", "pending")
+    account.put("usr-1-web", "running", after=20)
+
+    found = feed.wait(
+        CREATED, "job-7", deadline=clock.now() + 60, visible=120, named=lambda row: row.id.endswith("-web")
+    )
+
+    assert found == Container(id="usr-1-web", status="running")
+
+
+@pytest.mark.parametrize("status", ["stopped", "exited", "created", "error"])
+def test_a_boot_may_pass_through_another_status(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock, status: str
+) -> None:
+    account.put("a", "pending")
+    account.put("a", status, after=4)
+    account.put("a", "running", after=5.5 if status == "error" else 12)
+
+    assert feed.wait(CREATED, "a", deadline=clock.now() + 60) is not None
+
+
+def test_a_container_that_stays_stopped_has_failed(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    account.put("a", "stopped")
+
+    with pytest.raises(errors.UnexpectedStateError):
+        feed.wait(CREATED, "a", deadline=clock.now() + 600)
+    assert 15 <= clock.now() - 1000 <= 20
+
+
+def test_an_unknown_status_is_named_at_the_first_look_and_by_the_timeout(
+    account: ChangingAccount, clock: FakeClock
+) -> None:
+    told: list[tuple[float, str]] = []
+    feed = Feed(
+        account,
+        LIST,
+        clock,
+        noun="container",
+        explain=lambda status: "map the word" if status == "active" else None,
+    )
+    account.put("a", "active")
+
+    with pytest.raises(errors.WaitTimeoutError, match=r'still "active" .*; map the word'):
+        feed.wait(CREATED, "a", deadline=clock.now() + 60, warn=lambda text: told.append((clock.now(), text)))
+    assert [text for _, text in told] == ["map the word"]
+    assert told[0][0] < 1003
 
 
 def test_a_deleted_object_is_reported_with_its_last_status(

@@ -1,0 +1,167 @@
+"""What the host concludes about a container from answers that are late, odd or missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.host import CallFailedError, Host, HostedResource
+
+EMPTY = {"success": True, "count": 0, "data": []}
+
+
+def hide(emulator: Emulator, times: int | None) -> None:
+    """Let neither the list nor the status show a container."""
+    emulator.faults.add("containers.list", "answer", body=EMPTY, times=times)
+    emulator.faults.add("containers.status", "status", code=404, times=times)
+
+
+# --- gone ---
+
+
+def test_one_absence_does_not_remove_a_container_from_the_state(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    web.up(name="web", template="nodejs")
+    hide(emulator, 1)
+
+    assert web.read()
+    assert emulator.calls("containers.list") >= 2
+
+
+def test_a_404_to_a_deletion_is_no_success_while_the_container_is_listed(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    web.up(name="web", template="nodejs")
+    web.timeout = 4
+    fault = emulator.faults.add("containers.delete", "status", code=404)
+
+    with pytest.raises(CallFailedError, match="wanted gone"):
+        web.delete()
+
+    assert fault.fired == 1
+    assert emulator.state.names() == ["web"]
+
+
+def test_a_refresh_drops_a_container_that_is_listed_as_deleted(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    web.up(name="web", template="nodejs")
+    tombstone = {"id": web.id, "name": "web", "type": "nodejs", "status": "deleted"}
+    emulator.faults.add("containers.list", "answer", body={"data": [tombstone]}, times=None)
+    emulator.faults.add("containers.status", "answer", body=tombstone, times=None)
+
+    assert not web.read()
+    emulator.faults.clear()
+
+
+def test_a_container_that_is_hidden_after_our_stop_is_kept(web: HostedResource, emulator: Emulator) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.faults.add("containers.list", "pass")
+    look = emulator.faults.add("containers.list", "answer", body=EMPTY, times=None)
+    emulator.faults.add("containers.status", "status", code=404, times=None)
+
+    web.up(name="web", template="nodejs", desired_status="stopped")
+    assert look.fired
+    assert web.read()
+
+    assert web.outs["status"] == "stopped"
+    assert sum("is not shown since" in line for line in web.lines()) == 2
+    emulator.faults.clear()
+    web.delete()
+    assert emulator.state.names() == []
+
+
+# --- not visible yet ---
+
+
+@pytest.fixture
+def slow_web(emulator: Emulator, make_host: Callable[..., Host], tmp_path: Path) -> HostedResource:
+    """Return a resource on a platform whose new containers are visible after a minute at most."""
+    path = tmp_path / "slow.yaml"
+    path.write_text("version: 1\nlists: {lag_seconds: 0.5}\ncontainers: {visible_seconds: 60}\n", "utf-8")
+    config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:platform": str(path)}
+    return make_host(config).resource("Container", "web")
+
+
+def test_a_container_that_is_not_visible_in_time_keeps_its_id(
+    slow_web: HostedResource, emulator: Emulator
+) -> None:
+    hide(emulator, None)
+    slow_web.timeout = 3
+
+    with pytest.raises(CallFailedError, match="it may not be visible yet") as failure:
+        slow_web.up(name="web", template="nodejs")
+
+    assert failure.value.kept_id == f"{emulator.account}-web"
+    assert "requested_at" in slow_web.outs
+    emulator.faults.clear()
+    slow_web.timeout = 0
+    # The next step of the engine for a resource whose creation failed partway.
+    slow_web.update(slow_web.checked(name="web", template="nodejs"))
+    assert slow_web.outs["status"] == "running"
+    assert "requested_at" not in slow_web.outs
+
+
+def test_a_container_that_is_never_visible_leaves_nothing(web: HostedResource, emulator: Emulator) -> None:
+    hide(emulator, None)
+
+    with pytest.raises(CallFailedError, match="neither a list nor its own address has shown it") as failure:
+        web.up(name="web", template="nodejs")
+
+    assert failure.value.kept_id is None
+    emulator.faults.clear()
+
+
+@pytest.mark.parametrize("answer", [{"id": "job-7"}, {}], ids=["the request's id", "no id"])
+def test_an_answer_with_another_id_is_resolved_by_the_name(
+    web: HostedResource, emulator: Emulator, answer: dict[str, str]
+) -> None:
+    data = {"name": "web", "template": "nodejs", "status": "pending", **answer}
+    emulator.faults.add("containers.create", "answer", code=202, body={"success": True, "data": data})
+    emulator.load([{"name": "other", "template": "nodejs"}])
+    before = set(emulator.state.containers)
+
+    web.up(name="web", template="nodejs")
+
+    assert {web.id} == set(emulator.state.containers) - before
+    web.delete()
+    assert set(emulator.state.containers) == before
+
+
+# --- the same ---
+
+
+def test_a_creation_time_that_only_the_status_has_is_compared(
+    web: HostedResource, emulator: Emulator, make_host: Callable[..., Host]
+) -> None:
+    web.up(name="web", template="nodejs")
+    # The next operation of the engine has seen no list.
+    web.host = make_host(web.host.config)
+    row = {"id": web.id, "name": "web", "type": "nodejs", "status": "running"}
+    emulator.faults.add("containers.list", "answer", body={"data": [row]}, times=None)
+    emulator.advance(60)
+    emulator.drift.recreate("web")
+
+    with pytest.raises(CallFailedError, match="It was not deleted"):
+        web.delete()
+
+    assert emulator.calls("containers.delete") == 0
+    emulator.faults.clear()
+
+
+# --- external access ---
+
+
+def test_a_url_that_the_answer_lacks_is_read_from_the_addresses(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    body = {"success": True, "message": "External access will be enabled"}
+    emulator.faults.add("containers.external_access", "answer", body=body)
+
+    web.up(name="web", template="nodejs", external_access=True)
+
+    assert web.outs["url"].endswith(".stackshosting.cloud")

@@ -1,0 +1,227 @@
+"""Which container is ours, which is gone, and what an error of a create request means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi import errors, platform
+from stacks_pulumi._identifiers import as_time
+from stacks_pulumi.api import CREATED, GONE
+from stacks_pulumi.api._call import Answer
+from stacks_pulumi.api.containers import ContainersApi
+from stacks_pulumi.api.models import Container
+from tests.support.clock import FakeClock
+from tests.unit.api.scripted_api import Script, chain, data, ok, refusal
+
+LOST = errors.ConnectionFailedError("x", sent=True)
+NOW = 1_800_000_000.0
+
+
+def api(script: Script, clock: FakeClock, facts: str = "") -> ContainersApi:
+    known = platform.PlatformFile(platform.parse(f"version: 1\n{facts}", "platform.yaml"), "platform.yaml")
+    return ContainersApi(chain(script, clock), clock, lambda: 0.0, platform=known, server_now=clock.wall)
+
+
+def row(name: str = "web", **more: Any) -> dict[str, Any]:
+    return {"id": f"usr-1-{name}", "name": name, "type": "nodejs", "status": "pending", **more}
+
+
+def later(clock: FakeClock, seconds: float, *rows: dict[str, Any]) -> Callable[[Any], Answer]:
+    """Return a list that shows the rows only after some seconds."""
+    shows = clock.now() + seconds
+    return lambda _call: data(list(rows) if clock.now() >= shows else [])
+
+
+@pytest.mark.parametrize("behind", [0.5, 20, 60, 110])
+def test_a_lost_create_is_recognised_although_the_list_is_behind(clock: FakeClock, behind: float) -> None:
+    created = as_time(clock.wall())
+    script = Script(
+        containers__create=LOST,
+        containers__list=later(clock, behind, row(type="Runtime", created_at=created)),
+    )
+
+    assert api(script, clock).create(name="web", template="nodejs").id == "usr-1-web"
+    assert script.operations.count("containers.create") == 1
+
+
+def test_a_lost_create_that_no_list_shows_in_time_is_sent_a_second_time(clock: FakeClock) -> None:
+    script = Script(containers__create=[LOST, data(row(), 202)], containers__list=data([]))
+
+    assert api(script, clock).create(name="web", template="nodejs").id == "usr-1-web"
+    assert clock.now() - 1000 >= 120
+
+
+def test_a_name_that_is_taken_after_a_lost_create_is_an_unknown_outcome(clock: FakeClock) -> None:
+    script = Script(containers__create=[LOST, refusal(400, "Name exists")], containers__list=data([]))
+
+    with pytest.raises(errors.ConnectionFailedError, match=r"Name exists.*and no list shows it") as caught:
+        api(script, clock).create(name="web", template="nodejs")
+    assert caught.value.code == "outcome-unknown"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        row(createdAt=as_time(NOW - 60)),
+        row(createdAt=as_time(NOW), template="redis"),
+        row(createdAt=as_time(NOW), plan="premium"),
+    ],
+    ids=["older", "other template", "other plan"],
+)
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_an_answer_with_another_container_is_no_creation(
+    clock: FakeClock, answer: dict[str, Any], status: int
+) -> None:
+    script = Script(containers__create=data(answer, status), containers__list=data([]))
+
+    with pytest.raises(errors.ExistsError) as caught:
+        api(script, clock).create(name="web", template="nodejs", plan="basic")
+    assert caught.value.existing.id == "usr-1-web"
+
+
+@pytest.mark.parametrize("spelling", [{"name": "acme-web"}, {"plan": "Basic Plan"}, {"plan": "BASIC"}])
+def test_the_spelling_of_the_platform_is_no_other_container(
+    clock: FakeClock, spelling: dict[str, str]
+) -> None:
+    answer = {**row(createdAt=as_time(NOW - 3)), **spelling}
+    script = Script(containers__create=data(answer, 202), containers__list=data([]))
+
+    assert api(script, clock).create(name="web", template="nodejs", plan="basic").id == "usr-1-web"
+
+
+@pytest.mark.parametrize(
+    ("container", "expected"),
+    [
+        ({}, True),
+        ({"name": "WEB"}, True),
+        ({"name": "acme-web"}, True),
+        ({"name": "shop"}, False),
+        ({"template": "Runtime"}, True),
+        ({"template": "Database"}, False),
+        ({"plan": "premium"}, False),
+        ({"created_at": as_time(NOW - 60)}, False),
+        ({"created_at": as_time(NOW - 4)}, True),
+        ({"created_at": None}, True),
+    ],
+)
+def test_which_container_may_be_ours(clock: FakeClock, container: dict[str, Any], expected: bool) -> None:
+    seen = Container(
+        **{
+            "id": "usr-1-web",
+            "name": "web",
+            "template": "nodejs",
+            "plan": "basic",
+            "created_at": as_time(NOW),
+            **container,
+        }
+    )
+    containers = api(Script(), clock, "containers: {name_prefix: acme-}")
+
+    assert containers.is_ours(seen, name="web", template="nodejs", plan="basic", since=NOW) is expected
+
+
+def test_a_name_that_is_held_after_our_deletion_is_tried_again(clock: FakeClock) -> None:
+    told: list[float] = []
+    frees = clock.now() + 40
+    script = Script(
+        containers__list=data([]),
+        containers__delete=ok({"success": True}),
+        containers__create=lambda _call: (
+            data(row(), 202) if clock.now() >= frees else refusal(409, "Name already in use")
+        ),
+    )
+    containers = api(script, clock)
+    assert containers.delete("usr-1-web", "Web")
+
+    assert containers.create(name="web", template="nodejs", on_held=told.append).id == "usr-1-web"
+    assert told[0] > told[-1] > 0
+
+
+def test_a_name_that_we_did_not_delete_is_not_tried_again(clock: FakeClock) -> None:
+    script = Script(
+        containers__list=data([]),
+        containers__delete=ok({"success": True}),
+        containers__create=refusal(409, "Name already in use"),
+    )
+    containers = api(script, clock)
+    containers.delete("usr-1-shop", "shop")
+
+    with pytest.raises(errors.ConflictError):
+        containers.create(name="web", template="nodejs")
+    assert script.operations.count("containers.create") == 1
+
+
+def test_a_deletion_is_acknowledged_by_success_or_by_a_status(clock: FakeClock) -> None:
+    script = Script(
+        containers__delete=[ok({}), refusal(400), refusal(400), refusal(404)],
+        containers__status=[ok({"id": "a", "status": "deleting"}), refusal(404)],
+    )
+    containers = api(script, clock)
+
+    assert containers.delete("a") is True
+    assert containers.delete("a") is True
+    assert containers.delete("a") is False
+    with pytest.raises(errors.NotFoundError):
+        containers.delete("a")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [refusal(404), refusal(410), ok({"id": "a", "status": "terminated"})],
+    ids=["404", "410", "dead"],
+)
+def test_an_address_that_shows_no_container(clock: FakeClock, answer: Answer) -> None:
+    containers = api(Script(containers__status=answer), clock)
+
+    assert containers.find("a") is None
+
+
+def test_a_container_that_is_deleted_and_still_listed_does_not_exist(clock: FakeClock) -> None:
+    rows = data([row(status="deleted"), row("shop", status="running")])
+    script = Script(containers__list=rows, containers__create=data(row(), 202))
+    containers = api(script, clock)
+
+    assert [container.name for container in containers.list()] == ["shop"]
+    assert containers.feed.wait(GONE, "usr-1-web", deadline=clock.now() + 60) is None
+    assert containers.create(name="web", template="nodejs").id == "usr-1-web"
+
+
+@pytest.mark.parametrize(
+    "text", ["Scheduled maintenance until 12:00", "API overloaded", "The service is temporarily unavailable"]
+)
+def test_a_503_that_is_about_something_else_is_an_outage(clock: FakeClock, text: str) -> None:
+    script = Script(containers__list=data([]), containers__create=refusal(503, text))
+
+    with pytest.raises(errors.ServerError, match=text) as caught:
+        api(script, clock).create(name="web", template="nodejs")
+    assert not isinstance(caught.value, errors.NoCapacityError)
+
+
+@pytest.mark.parametrize(
+    ("text", "facts", "kind"),
+    [
+        ("No capacity: temporarily on the waitlist", "", errors.NoCapacityError),
+        ("Maintenance", "errors: {unavailable: waitlist}", errors.NoCapacityError),
+        ("No capacity", "errors: {unavailable: outage}", errors.ServerError),
+    ],
+)
+def test_a_503_means_what_the_platform_file_or_its_text_says(
+    clock: FakeClock, text: str, facts: str, kind: type[errors.StacksError]
+) -> None:
+    script = Script(containers__list=data([]), containers__create=refusal(503, text))
+
+    with pytest.raises(kind) as caught:
+        api(script, clock, facts).create(name="web", template="nodejs")
+    assert type(caught.value) is kind
+
+
+def test_an_unknown_status_names_the_line_to_write(clock: FakeClock) -> None:
+    told: list[str] = []
+    script = Script(containers__list=data([row(status="active")]))
+
+    with pytest.raises(errors.WaitTimeoutError, match=r"write it into the platform file platform\.yaml"):
+        api(script, clock).feed.wait(CREATED, "usr-1-web", deadline=clock.now() + 20, warn=told.append)
+    assert "containers: {statuses: {active: running}}" in told[0]

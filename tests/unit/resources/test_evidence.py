@@ -1,0 +1,281 @@
+"""What shows that a container is gone, not visible yet, or still the one in the state."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from stacks_pulumi import platform
+from stacks_pulumi._identifiers import as_time
+from stacks_pulumi.api import models
+from stacks_pulumi.api.allowed_ips import AllowedIpsApi
+from stacks_pulumi.api.connections import ConnectionsApi
+from stacks_pulumi.api.containers import ContainersApi
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.resources._container_lifecycle import observed, outputs, spelling_of
+from stacks_pulumi.resources._identity import (
+    OWNERSHIP,
+    REQUESTED_AT,
+    Identity,
+    Owner,
+    creation_time,
+    find_container,
+    identify,
+    is_still,
+    same_container,
+)
+from stacks_pulumi.resources._running import check_not_recreated
+from stacks_pulumi.resources._session import CreatedContainers, Reads, Session
+from tests.support.clock import FakeClock
+from tests.unit.api.scripted_api import Reply, Script, chain, data, ok, refusal
+
+ID = "usr-1-web"
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    OWNERSHIP.clear()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(NOW)
+
+
+def session(clock: FakeClock, facts: str = "", **replies: Reply | list[Reply]) -> tuple[Session, Script]:
+    """Return what an operation needs of a session, over prepared replies."""
+    script = Script(**replies)
+    send = chain(script, clock)
+    known = platform.PlatformFile(platform.parse(f"version: 1\n{facts}", "platform.yaml"))
+    containers = ContainersApi(send, clock, lambda: 0.0, platform=known, server_now=clock.wall)
+    client = SimpleNamespace(
+        platform=known,
+        containers=containers,
+        feed=containers.feed,
+        allowed_ips=AllowedIpsApi(send, clock),
+        connections=ConnectionsApi(send, clock, containers.feed),
+    )
+    made = SimpleNamespace(
+        client=client, clock=clock, reads=Reads(clock), created=CreatedContainers(containers.feed.seen)
+    )
+    return cast("Session", made), script
+
+
+def row(created: float | None = NOW - 1000, **more: Any) -> dict[str, Any]:
+    at = None if created is None else as_time(created)
+    return {"id": ID, "name": "web", "type": "nodejs", "status": "running", "created_at": at, **more}
+
+
+def found(created: float | None) -> models.Container:
+    return models.Container(
+        id=ID, name="web", template="nodejs", created_at=None if created is None else as_time(created)
+    )
+
+
+STORED = {"name": "web", "template": "nodejs", "created_at": as_time(NOW - 1000)}
+
+
+# --- gone ---
+
+
+def test_a_container_is_gone_after_two_looks_that_are_further_apart_than_the_lag(clock: FakeClock) -> None:
+    made, script = session(clock, containers__list=data([]), containers__status=refusal(404))
+
+    assert find_container(made, ID, shared=True) is None
+    assert clock.now() - 1000 == pytest.approx(10, abs=0.5)
+    # The second look reads a list of its own.
+    assert script.operations == ["containers.list", "containers.status"] * 2
+
+
+def test_a_container_that_the_second_look_sees_is_there(clock: FakeClock) -> None:
+    made, _ = session(clock, containers__list=[data([]), data([row()])], containers__status=refusal(404))
+
+    assert find_container(made, ID, shared=True) is not None
+
+
+def test_a_container_that_is_listed_needs_one_call(clock: FakeClock) -> None:
+    made, script = session(clock, containers__list=data([row()]))
+
+    assert find_container(made, ID, stored=STORED) is not None
+    assert (script.operations, clock.now()) == (["containers.list"], 1000)
+
+
+def test_a_row_that_is_older_than_the_state_is_looked_at_again(clock: FakeClock) -> None:
+    new = row()
+    made, _ = session(clock, containers__list=[data([row(NOW - 9000)]), data([new])])
+
+    seen = find_container(made, ID, stored=STORED)
+
+    assert seen is not None
+    assert seen.created_at == new["created_at"]
+
+
+def test_a_row_that_stays_older_is_returned_as_it_is(clock: FakeClock) -> None:
+    made, _ = session(clock, containers__list=data([row(NOW - 9000)]))
+
+    seen = find_container(made, ID, stored=STORED)
+
+    assert seen is not None
+    assert identify(STORED, seen) is Identity.UNCERTAIN
+
+
+# --- not visible yet ---
+
+
+def test_a_container_that_was_never_seen_is_waited_for(clock: FakeClock) -> None:
+    shows = clock.now() + 60
+    stored = {"name": "web", "template": "nodejs", REQUESTED_AT: as_time(NOW - 50)}
+    made, _ = session(
+        clock,
+        containers__list=lambda _call: data([row(NOW - 49)] if clock.now() >= shows else []),
+        containers__status=refusal(404),
+    )
+
+    assert find_container(made, ID, stored=stored) is not None
+
+
+def test_a_container_that_was_never_seen_is_gone_when_its_time_has_passed(clock: FakeClock) -> None:
+    stored = {"name": "web", "template": "nodejs", REQUESTED_AT: as_time(NOW - 50)}
+    made, _ = session(clock, containers__list=data([]), containers__status=refusal(404))
+
+    assert find_container(made, ID, stored=stored) is None
+    assert 70 <= clock.now() - 1000 <= 80
+
+
+@pytest.mark.parametrize(("created", "is_ours"), [(NOW - 49, True), (NOW - 90, False)])
+def test_a_container_that_was_never_seen_is_found_by_its_name(
+    clock: FakeClock, created: float, is_ours: bool
+) -> None:
+    stored = {"name": "web", "template": "nodejs", REQUESTED_AT: as_time(NOW - 50)}
+    made, _ = session(clock, containers__list=data([row(created)]), containers__status=refusal(404))
+
+    assert (find_container(made, "job-7", stored=stored) is not None) is is_ours
+
+
+# --- the same ---
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (NOW, NOW, Identity.SAME),
+        (NOW, NOW + 60, Identity.UNCERTAIN),
+        (None, NOW, Identity.UNKNOWN),
+        (NOW, None, Identity.UNKNOWN),
+        (None, None, Identity.UNKNOWN),
+    ],
+)
+def test_the_same_needs_two_times(one: float | None, other: float | None, expected: Identity) -> None:
+    texts = [None if seconds is None else as_time(seconds) for seconds in (one, other)]
+
+    assert same_container(*texts) is expected
+
+
+def test_a_time_that_the_list_lacks_is_read_from_the_status_once(clock: FakeClock) -> None:
+    made, script = session(
+        clock,
+        containers__list=data([row(None)]),
+        containers__status=ok({"id": ID, "createdAt": as_time(NOW - 1000)}),
+    )
+
+    for _ in range(2):
+        seen = find_container(made, ID, shared=True, stored=STORED)
+        assert seen is not None
+        assert identify(STORED, seen) is Identity.SAME
+        assert creation_time(made, ID) == as_time(NOW - 1000)
+    assert script.operations.count("containers.status") == 1
+
+
+@pytest.mark.parametrize(("after", "expected"), [(2.0, True), (40.0, False), (-60.0, False)])
+def test_a_start_of_ours_explains_a_creation_time_shortly_after_it(
+    clock: FakeClock, after: float, expected: bool
+) -> None:
+    made, _ = session(
+        clock, connections__list=data({"outgoing": []}), allowed_ips__list=data({"allowed_ips": []})
+    )
+    OWNERSHIP.start(made, "restart", ID)
+
+    assert (is_still(made, ID, STORED, found(NOW + after)) is not None) is expected
+
+
+def test_a_start_explains_nothing_if_the_platform_keeps_the_time(clock: FakeClock) -> None:
+    made, _ = session(
+        clock,
+        "containers: {created_at_changes: [restore]}",
+        connections__list=data({"outgoing": []}),
+        allowed_ips__list=data({"allowed_ips": []}),
+    )
+    OWNERSHIP.start(made, "restart", ID)
+
+    assert is_still(made, ID, STORED, found(NOW + 2)) is None
+
+
+@pytest.mark.parametrize(("made_at", "expected"), [(NOW - 500, True), (NOW - 50, False), (NOW - 5000, False)])
+def test_a_connection_that_is_older_than_the_container_shows_that_it_is_the_same(
+    clock: FakeClock, made_at: float, expected: bool
+) -> None:
+    link = {"id": "c", "connection_name": "db", "created_at": as_time(made_at)}
+    made, _ = session(
+        clock, connections__list=data({"outgoing": [link]}), allowed_ips__list=data({"allowed_ips": []})
+    )
+
+    assert (is_still(made, ID, STORED, found(NOW - 110)) is not None) is expected
+
+
+def test_a_clock_that_moved_is_no_conflict_unless_another_container_did_not_move(clock: FakeClock) -> None:
+    none: dict[str, Any] = {
+        "connections__list": data({"outgoing": []}),
+        "allowed_ips__list": data({"allowed_ips": []}),
+    }
+    made, _ = session(clock, **none)
+
+    assert is_still(made, ID, STORED, found(NOW - 1000 + 3600)) is not None
+    assert is_still(made, "usr-1-db", STORED, found(NOW - 1000 + 77)) is None
+    assert is_still(made, ID, STORED, found(NOW - 1000 + 3600)) is None
+
+
+def test_a_child_is_created_in_a_container_that_this_operation_has_started(clock: FakeClock) -> None:
+    made, _ = session(clock)
+    OWNERSHIP.claim("Container", ID, Owner("urn", None, as_time(NOW - 1000)))
+    with pytest.raises(StacksError, match="may be another stack's container"):
+        check_not_recreated(ID, as_time(NOW + 2))
+
+    OWNERSHIP.start(made, "connect", ID)
+
+    check_not_recreated(ID, as_time(NOW + 2))
+
+
+# --- the platform's spelling ---
+
+
+def test_the_spelling_of_the_platform_is_kept_and_no_drift() -> None:
+    inputs = {"name": "web", "template": "nodejs", "plan": "basic"}
+    container = models.Container(id=ID, name="acme-web", template="nodejs", plan="Basic Plan")
+    spelling = spelling_of(container, inputs)
+
+    outs = {**outputs(container, {}, inputs, None), "spelling": spelling}
+
+    assert spelling == {"name": "acme-web", "plan": "Basic Plan"}
+    seen = observed(container, outs, None)
+    assert (seen["name"], seen["plan"]) == ("web", "basic")
+    assert outputs(container, outs, seen, None)["spelling"] == spelling
+
+
+def test_another_spelling_than_the_known_one_is_drift() -> None:
+    outs = {"name": "web", "template": "nodejs", "plan": "basic", "spelling": {"plan": "Basic Plan"}}
+
+    seen = observed(models.Container(id=ID, name="web", plan="Premium Plan"), outs, None)
+
+    assert seen["plan"] == "Premium Plan"
+
+
+def test_what_differs_only_in_case_is_no_other_spelling() -> None:
+    container = models.Container(id=ID, name="Web", template="nodejs", plan="BASIC")
+
+    assert spelling_of(container, {"name": "web", "plan": "basic"}) is None
+    assert (
+        observed(container, {"name": "web", "template": "nodejs", "plan": "basic"}, None)["plan"] == "basic"
+    )
