@@ -1,9 +1,9 @@
 """
 What does the account hold: how is it read, and in how many calls?
 
-It is one list, single requests for containers that seem to be missing, and the child objects of each container: allowed
-addresses, connections, VPN clients and pinned backups. The API lists each kind for only one container per call, so the
-child objects take one to three calls per container.
+It is one list, and the child objects of each container: allowed addresses, connections, VPN clients and pinned backups.
+The API lists each kind for only one container per call, so the child objects take one to three calls per container.
+Where something seems to be missing, it is read a second time.
 """
 
 from __future__ import annotations
@@ -13,31 +13,33 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from stacks_pulumi import catalog
+from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.api.models import (
-    ENDING_STATUSES,
     Backup,
     Connection,
     Container,
     ExternalAccess,
+    Listing,
     VpnClient,
 )
+from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.cost import live
-from stacks_pulumi.errors import NotFoundError, UnreadableAnswerError, WaitCancelledError
+from stacks_pulumi.errors import NotFoundError, WaitCancelledError
 from stacks_pulumi.pricing.money import count
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
 
 
-_CONFIRMED: Final = 3
-"""How many missing containers are requested one by one: with the list that is at most five calls."""
 _FEW: Final = 60
 """Up to this number, calls take only seconds, so no progress is shown."""
 _STEP: Final = 0.1
@@ -73,6 +75,24 @@ class Belongings:
     def deleted(self) -> bool:
         """Whether the container was deleted while its child objects were read."""
         return not (self.known or self.gaps)
+
+    def joined(self, later: Belongings) -> Belongings:
+        """Return what this or a later reading has seen: what one of them has not seen may exist."""
+        if later.deleted:
+            return later
+        entries = _joined(self.access.allowed_ips, later.access.allowed_ips)
+        return Belongings(
+            msgspec.structs.replace(later.access, allowed_ips=Listing(entries)),
+            _joined(self.connections, later.connections),
+            _joined(self.vpn_clients, later.vpn_clients),
+            _joined(self.backups, later.backups),
+            self.known & later.known,
+            tuple(dict.fromkeys(self.gaps + later.gaps)),
+        )
+
+
+def _joined(rows: Sequence[Any], later: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple({row.id: row for row in (*rows, *later)}.values())
 
 
 @dataclass(frozen=True)
@@ -121,23 +141,6 @@ def connected() -> Iterator[tuple[StacksClient, threading.Event]]:
         yield client, stop
 
 
-def confirm_missing(client: StacksClient, ids: Iterable[str]) -> None:
-    """
-    Request some of the containers that are in a state but not in the list.
-
-    Raises:
-        UnreadableAnswerError: One of them exists, so the list cannot be trusted.
-    """
-    for id_ in list(dict.fromkeys(ids))[:_CONFIRMED]:
-        try:
-            seen = client.containers.status(id_)
-        except NotFoundError:
-            continue
-        if seen.status not in ENDING_STATUSES:
-            msg = f"the API's list leaves out {id_}, which exists (it may be new): run the command again"
-            raise UnreadableAnswerError(msg, status=200)
-
-
 def belongings(
     client: StacksClient,
     containers: Sequence[Container],
@@ -164,6 +167,41 @@ def belongings(
     progress = Progress(calls, client.requests_per_minute, write or sys.stderr.write)
     progress.announce(len(containers))
     return ask(client, containers, backups=has_backups, progress=progress.done, stop=stop)
+
+
+def read_twice(
+    client: StacksClient,
+    containers: Sequence[Container],
+    has: dict[str, Belongings],
+    lacking: Callable[[dict[str, Belongings]], Collection[str]],
+    stop: threading.Event,
+) -> dict[str, Belongings]:
+    """
+    Return the child objects. Those of a container that seems to lack one were read twice, further apart than the lag.
+
+    Args:
+        client: The API.
+        containers: The containers.
+        has: What the first reading found.
+        lacking: Returns the containers, by id, that lack a child object which is in a state.
+        stop: Ends every wait for the rate limit once it is set.
+
+    Raises:
+        StacksError: A list cannot be read.
+    """
+    readings: list[dict[str, Belongings]] = []
+
+    def look() -> bool | None:
+        if readings:
+            concerned = [container for container in containers if container.id in lacking(has)]
+            again = ask(client, concerned, stop=stop)
+            readings.append({**has, **{id_: has[id_].joined(found) for id_, found in again.items()}})
+        else:
+            readings.append(has)
+        return None if lacking(readings[-1]) else True
+
+    look_twice(look, SYSTEM_CLOCK, client.platform.lag)
+    return readings[-1]
 
 
 def calls_for(container: Container, *, backups: bool = True) -> list[_Part]:
@@ -197,7 +235,7 @@ def ask(
         containers: The containers.
         backups: Whether the account has any backups.
         progress: Called after each call, with the number of calls that are done.
-        stop: Set when this function ends, with or without an error. It ends all waits for the rate limit.
+        stop: Set if this function ends with an error. It ends all waits for the rate limit.
 
     Raises:
         StacksError: A list cannot be read completely.
@@ -212,10 +250,12 @@ def ask(
         for number, ((id_, part), result) in enumerate(zip(calls, results, strict=True), start=1):
             listings[id_][part.field] = result
             progress(number)
-    finally:
+    except BaseException:
         # After an error or Ctrl-C no further call is made.
         if stop is not None:
             stop.set()
+        raise
+    finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return {container.id: _belongings(listings[container.id]) for container in containers}
 

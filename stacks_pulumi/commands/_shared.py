@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,6 +52,28 @@ def report_error(command: str, error: StacksError | OSError, *, exit_code: int =
     text = str(error) if isinstance(error, StacksError) else with_code(str(error), "file-access")
     sys.stderr.write(f"stacks-pulumi {command}: {one_line(text)}\n")
     return exit_code
+
+
+def save_snapshot(command: str, file: str, document: Mapping[str, Any], gap: str) -> None:
+    """
+    Save a snapshot of the account, if it has all containers: a later comparison would be wrong otherwise.
+
+    Args:
+        command: The command's name.
+        file: Where to save it.
+        document: The snapshot.
+        gap: Why the account may have more containers; empty if these are all. Nothing is written then, and a line on
+            standard error says so.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    from stacks_pulumi.cost.live import write_snapshot  # noqa: PLC0415  (other commands do not need it)
+
+    if gap:
+        sys.stderr.write(f"stacks-pulumi {command}: {one_line(f'{file} was not written: {gap}')}\n")
+    else:
+        write_snapshot(Path(file), document)
 
 
 HIDDEN = "[secret]"
