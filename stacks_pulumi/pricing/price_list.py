@@ -129,9 +129,13 @@ class PriceList:
     gap: str | None = None
     borrowed: dict[str, None] = field(default_factory=dict)
 
+    def listed(self, template: str, plan: str | None) -> Decimal | None:
+        """Return the price that is listed for a template under a plan, in any case; `None` if it is not known."""
+        return self.known.get((template, plan.lower() if plan else catalog.default_plan(template)))
+
     def __call__(self, template: str, plan: str | None, tier: int | None) -> Decimal | None:
         """Return the price of a container for a whole month, in US dollars; `None` if it is not known."""
-        told = self.known.get((template, plan or catalog.default_plan(template)))
+        told = self.listed(template, plan)
         if told is not None and tier is None:
             return told
         if template in self.differing or not any(listed == template for listed, _ in self.known):

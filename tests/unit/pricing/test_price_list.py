@@ -137,7 +137,7 @@ def test_any_other_price_is_unknown_and_named_and_has_no_upper_bound(entry: dict
 
 
 def test_one_price_far_from_the_catalogue_makes_all_of_that_answer_unknown() -> None:
-    entries = [
+    entries: list[dict[str, Any]] = [
         {"id": name, "plan": template.plan.name, "price": int(template.plan.usd * 100)}
         for name, template in catalog.TEMPLATES.items()
         if template.plan is not None
