@@ -94,7 +94,7 @@ def _remarks(result: AccountResult) -> Iterator[tuple[Weight, str]]:
         yield verdict.weight, f"{budget.name}: {verdict.text}"
     for stack, reason in account.elsewhere.items():
         yield "note", f"resources of {stack} are in another account and left out: {reason}"
-    for note in account.notes:
+    for note in (*account.notes, *(() if result.report is None else result.report.notes[1:])):
         yield "note", note
 
 

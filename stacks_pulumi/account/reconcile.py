@@ -263,6 +263,7 @@ def reconcile(
     *,
     taken_at: str,
     gap: str = "",
+    live_prices: bool = False,
 ) -> Reconciliation:
     """
     Compare an account with stacks.
@@ -273,6 +274,8 @@ def reconcile(
         this: Whether a resource of a state is in this account.
         taken_at: When the account was read.
         gap: Why there may be more containers; empty if these are all.
+        live_prices: Whether the prices are the platform's. A price in a state, which is the catalogue's, then replaces
+            none of them.
     """
     by_id = {container.id: container for container, _ in containers}
     claims = _Claims()
@@ -282,7 +285,13 @@ def reconcile(
     free = [container for container, _ in containers if container.id not in claims.owners]
     creating = _creating(stacks, this, free)
     records = [
-        _record(container, item, claims, creating.get(container.id, []), complete=not (stacks.unread or gap))
+        _record(
+            container,
+            item if live_prices else _refined(item, claims.owners.get(container.id, ())),
+            claims,
+            creating.get(container.id, []),
+            complete=not (stacks.unread or gap),
+        )
         for container, item in containers
     ]
     records.sort(key=lambda one: (one.name.casefold(), one.container.id))
@@ -382,7 +391,7 @@ def _record(
         ownership = "orphan" if complete and not notes else "unknown"
     return ContainerRecord(
         container,
-        _refined(item, mine),
+        item,
         tuple(mine),
         ownership,
         tuple(creating),

@@ -137,7 +137,14 @@ def _result(options: argparse.Namespace) -> AccountResult:
 
         def compared(containers: Listing[Container]) -> Reconciliation:
             items = [(one, live.item_of(one, prices or catalog.monthly_price)) for one in containers]
-            return reconcile(items, stacks, this, taken_at=taken_at, gap=live.gap_of(containers))
+            return reconcile(
+                items,
+                stacks,
+                this,
+                taken_at=taken_at,
+                gap=live.gap_of(containers),
+                live_prices=prices is not None,
+            )
 
         account = compared(containers)
         absent = [*account.not_listed, *(() if before is None else (one.id for one in before.containers))]

@@ -116,7 +116,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     check_overwrites_nothing(folder, FILES[options.language])
     with connected() as (client, stop):
         everything = live.described(client, live.listed(client))
-        # The program would lack containers, and nothing in it would say so.
+        # From an incomplete list, the program would lack containers without a word.
         everything.require_complete()
         containers = chosen(everything, options.include, options.exclude)
         if not containers:

@@ -5,8 +5,8 @@ Each function has two forms. `get_container(id)` needs a plain id and returns a 
 `get_container_output(id)`, also takes an output, such as the id of a container that does not exist yet, and returns
 an output; in the preview of a new stack it sends no request. An answer is cached for five seconds. If the result is
 secret, the `_output` form returns a secret output; the plain form returns plain text that the caller has to protect.
-A list of which the API returned only a part is an error, because a program would take it for the whole. The errors are
-those in `stacks_pulumi.errors`. If a program does not catch one, it ends with one line and no traceback.
+An incomplete list is an error, because a program would use it as the whole. The errors are those in
+`stacks_pulumi.errors`. If a program does not catch one, it ends with one line and no traceback.
 
 A program calls them by name, the native plugin through `Invoke`: both by the table `QUESTIONS`.
 
@@ -185,7 +185,7 @@ def answer(session: Session, name: str, arguments: Mapping[str, Any]) -> Any:
 
 def _check_complete(name: str, listing: Listing[Any]) -> None:
     """
-    Check that a list is complete: a program would take it for all that there is.
+    Check that a list is complete, because a program would use it as the whole.
 
     Raises:
         UnreadableAnswerError: It is not complete.

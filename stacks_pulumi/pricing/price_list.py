@@ -189,7 +189,7 @@ def price_list(rows: Iterable[tuple[str, str | None, Mapping[str, Any] | None]],
 
     Args:
         rows: The templates of the answer: id, plan, and the whole entry.
-        facts: What is known of the platform's prices.
+        facts: The platform file's settings for prices.
     """
     read = [_row(template, plan, entry or {}, facts) for template, plan, entry in rows]
     doubt = _doubt_of_all(read, facts)
@@ -277,7 +277,7 @@ def _at(entry: Mapping[str, Any], path: str) -> _Told | None:
 
 
 def _beside(entry: Mapping[str, Any]) -> frozenset[str]:
-    """Return what the fields beside a price say of it: its currency, its unit, its period."""
+    """Return the words of the fields beside a price: its currency, its unit, its period."""
     said = (value for name, value in entry.items() if snake_case(name) in _SAID_BESIDE)
     return frozenset().union(*(_words(value) for value in said if isinstance(value, str)))
 
