@@ -11,6 +11,7 @@ import pytest
 
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.cost import live
+from stacks_pulumi.errors import UnreadableAnswerError
 
 
 def client(containers: list[Container] | None = None, **more: Any) -> Any:
@@ -86,3 +87,38 @@ def test_a_policy_gets_names_and_prices(monkeypatch: pytest.MonkeyPatch) -> None
 
     [found] = live.containers(5)
     assert (found.name, str(found.price)) == ("web", "$4.00")
+
+
+@pytest.mark.parametrize(
+    ("row", "gap", "names"),
+    [
+        (
+            Container(id="usr-1-old", name="old", template="nodejs", plan="basic", status="deleted"),
+            None,
+            ["web"],
+        ),
+        (
+            Container(id="usr-1-odd", name="odd", template="nodejs", plan="basic", status="odd"),
+            None,
+            ["odd", "web"],
+        ),
+        (Container(id="usr-1-odd", name="odd", template="nodejs", plan="basic"), "no page 2", None),
+    ],
+    ids=["deleted", "unknown status", "incomplete"],
+)
+def test_a_policy_counts_all_that_is_billed_or_fails(
+    row: Container, gap: str | None, names: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web = Container(id="usr-1-web", name="web", template="nodejs", plan="basic", storage_mb=10240)
+
+    @contextmanager
+    def connect() -> Iterator[Any]:
+        yield client([row, web], gap=gap)
+
+    monkeypatch.setattr(live, "connect", cast("Any", connect))
+
+    if names is None:
+        with pytest.raises(UnreadableAnswerError, match="no page 2"):
+            live.containers(5)
+    else:
+        assert [one.name for one in live.containers(5)] == names
