@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -26,6 +26,7 @@ from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.api.models import (
     Backup,
     Connection,
+    Connections,
     Container,
     ExternalAccess,
     Listing,
@@ -48,6 +49,7 @@ _AT_ONCE: Final = 8
 _NEWEST: Final = 100
 
 _CLOSED: Final = ExternalAccess()
+_NONE: Final = Connections()
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Belongings:
     Attributes:
         access: Its external access and the allowed addresses.
         connections: The connections whose source it is.
+        incoming: The connections whose target it is.
         vpn_clients: The clients, if it is a VPN.
         backups: The pinned backups among the newest 100.
         known: The kinds that were read completely: an object of these kinds that is not here does not exist.
@@ -66,6 +69,7 @@ class Belongings:
 
     access: ExternalAccess = _CLOSED
     connections: tuple[Connection, ...] = ()
+    incoming: tuple[Connection, ...] = ()
     vpn_clients: tuple[VpnClient, ...] = ()
     backups: tuple[Backup, ...] = ()
     known: frozenset[str] = frozenset()
@@ -84,6 +88,7 @@ class Belongings:
         return Belongings(
             msgspec.structs.replace(later.access, allowed_ips=Listing(entries)),
             _joined(self.connections, later.connections),
+            _joined(self.incoming, later.incoming),
             _joined(self.vpn_clients, later.vpn_clients),
             _joined(self.backups, later.backups),
             self.known & later.known,
@@ -109,7 +114,7 @@ _ACCESS: Final = _Part(
     "access", "AllowedIp", "allowed addresses", lambda client, id_: client.allowed_ips.list(id_)
 )
 _CONNECTIONS: Final = _Part(
-    "connections", "Connection", "connections", lambda client, id_: client.connections.list(id_).outgoing
+    "connections", "Connection", "connections", lambda client, id_: client.connections.list(id_)
 )
 _CLIENTS: Final = _Part(
     "vpn_clients", "VpnClient", "VPN clients", lambda client, id_: client.vpn_clients.list(id_)
@@ -257,7 +262,28 @@ def ask(
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    return {container.id: _belongings(listings[container.id]) for container in containers}
+    return _with_sources(
+        containers, {container.id: _belongings(listings[container.id]) for container in containers}
+    )
+
+
+def _with_sources(containers: Sequence[Container], has: dict[str, Belongings]) -> dict[str, Belongings]:
+    """Give each source the connections that the platform lists only at their targets."""
+    outgoing = {row.id for one in has.values() for row in one.connections}
+    by_name = {one.name.casefold(): one.id for one in containers if one.name}
+    for target in containers:
+        for row in has[target.id].incoming:
+            if row.id in outgoing:
+                continue
+            source = row.source_id or by_name.get((row.source_name or "").casefold())
+            if source not in has:
+                gap = f"the source of connection {row.id} is not known, or was not read"
+                has[target.id] = replace(has[target.id], gaps=(*has[target.id].gaps, gap))
+                has = {id_: replace(one, known=one.known - {"Connection"}) for id_, one in has.items()}
+            else:
+                row = msgspec.structs.replace(row, target_id=target.id, target_name=target.name)  # noqa: PLW2901  (the same connection, seen from its source)
+                has[source] = replace(has[source], connections=(*has[source].connections, row))
+    return has
 
 
 def _listing(client: StacksClient, id_: str, part: _Part) -> Any:
@@ -273,17 +299,20 @@ def _belongings(listings: dict[str, Any]) -> Belongings:
         # The container was deleted during the calls.
         return Belongings()
     access: ExternalAccess = listings.get("access", _CLOSED)
+    connections: Connections = listings.get("connections", _NONE)
     backups = listings.get("backups", ())
     known = {"AllowedIp", "PinnedBackup", *(_PARTS[field].kind for field in listings)}
     if len(backups) >= _NEWEST:
         known.discard("PinnedBackup")
     # One unreadable row does not hide the rest of an account: it is reported, and no resource that may be in that row
     # is reported as missing.
-    gaps = {
-        field: listing.gap
-        for field, listing in {**listings, "access": access.allowed_ips}.items()
-        if listing.gap is not None
-    }
+    rows: list[tuple[str, Listing[Any]]] = [
+        ("access", access.allowed_ips),
+        ("connections", connections.incoming),
+        ("connections", connections.outgoing),
+        *((field, listing) for field, listing in listings.items() if isinstance(listing, Listing)),
+    ]
+    gaps = {field: listing.gap for field, listing in rows if listing.gap is not None}
     if any(entry.ip_address is None for entry in access.allowed_ips):
         gaps.setdefault("access", "one has no address that can be read")
     if any(backup.pinned is None for backup in backups):
@@ -291,7 +320,8 @@ def _belongings(listings: dict[str, Any]) -> Belongings:
     known -= {_PARTS[field].kind for field in gaps}
     return Belongings(
         access,
-        tuple(listings.get("connections", ())),
+        tuple(connections.outgoing),
+        tuple(connections.incoming),
         tuple(listings.get("vpn_clients", ())),
         tuple(backup for backup in backups if backup.pinned),
         frozenset(known),

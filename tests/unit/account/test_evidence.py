@@ -324,3 +324,34 @@ def test_a_container_is_missing_only_if_two_lists_lack_it(
 
     shop.emulator.faults.assert_none_left()
     assert f"it leaves out {shop.id('sql')}, which exists" in capsys.readouterr().out
+
+
+def test_a_connection_that_is_listed_only_at_its_target_belongs_to_its_source(
+    shop: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = answer(shop.emulator, f"containers/{shop.id('sql')}/connections")["data"]
+    assert told["outgoing"] == []
+    shop.emulator.faults.add(
+        "connections.list",
+        "answer",
+        body={"data": {"outgoing": [], "incoming": []}},
+        match="-app/",
+        times=None,
+    )
+
+    assert main([*ACCOUNT, "--children", *FAIL_ON]) == 0
+    assert main(["scaffold", "--out", "program"]) == 0
+
+    assert "1 Connection" in capsys.readouterr().out
+    assert "target=sql" in Path("program/__main__.py").read_text(encoding="utf-8")
+    shop.emulator.faults.clear()
+    # Without a source it belongs to one of the containers, and no connection is called missing.
+    row = {"id": "elsewhere", "connection_name": "x"}
+    shop.emulator.faults.add(
+        "connections.list", "answer", body={"data": {"outgoing": [], "incoming": [row]}}, times=None
+    )
+    assert main([*ACCOUNT, "--children", *FAIL_ON]) == 1
+    told = capsys.readouterr().out
+    assert "the source of connection elsewhere is not known" in told
+    assert "the account does not have it" not in told
+    shop.emulator.faults.clear()
