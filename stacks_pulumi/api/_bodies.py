@@ -11,23 +11,59 @@ Every text that comes from outside and is shown to people passes through `scrub`
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from stacks_pulumi.api import models
-from stacks_pulumi.api.models import Listing, Model, prepare
+from stacks_pulumi.api._words import READING, Vocabulary
+from stacks_pulumi.api.models import Listing, Model
 from stacks_pulumi.config import without_keys
 
 M = TypeVar("M", bound=Model)
 
+A_LIST: Final = "a list was expected"
+_building: Final = threading.Lock()
+
 _LONGEST: Final = 300
 _MOST_NAMES: Final = 1024
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-\s]+")
+_LISTS: Final = (
+    "items",
+    "results",
+    "rows",
+    "records",
+    "list",
+    "entries",
+    "values",
+    "elements",
+    "content",
+    "objects",
+)
+_ROWS: Final = (*_LISTS, "nodes", "edges", "result", "response", "payload", "embedded", "collection")
+_WORD_KEYS: Final = (
+    "name",
+    "state",
+    "status",
+    "phase",
+    "value",
+    "current",
+    "slug",
+    "key",
+    "id",
+    "code",
+    "label",
+    "title",
+)
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_A_TIME: Final = 1e9
+"""In seconds since the Unix epoch."""
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}|0")
 _WHERE: Final = re.compile(r" - at `\$?(.*)`$")
 
@@ -102,8 +138,8 @@ def items(kind: type[M], body: Any, *keys: str, path: str = "body", bare: Sequen
     Raises:
         ShapeError: It is not a list. A row that cannot be read is no error: the `Listing` then has a gap.
     """
-    value, path = unwrap(body, *keys, path=path)
-    entries = list(_entries(value, path, bare))
+    value, path = listed(body, keys, path) or _guessed(*unwrap(body, *keys, path=path))
+    entries = list(_entries(kind, value, path, bare))
     rows: list[M] = []
     gap: str | None = None
     damaged: set[Any] = set()
@@ -116,26 +152,69 @@ def items(kind: type[M], body: Any, *keys: str, path: str = "body", bare: Sequen
         if is_damaged:
             damaged.add(getattr(row, "id", None))
         rows.append(row)
-    count = body.get("count") if isinstance(body, Mapping) else None
-    if gap is None and isinstance(count, int) and count > len(entries):
-        gap = f"{path}: {count} rows were announced and {len(entries)} came"
     return Listing(rows, gap=gap, damaged=damaged)
 
 
-def _entries(value: Any, path: str, bare: Sequence[str]) -> Iterator[Any]:
+def lists_of(value: Any) -> list[Listing[Any]]:
+    """Return the lists that a value is, or consists of."""
+    if isinstance(value, Listing):
+        return [value]
+    fields = value.__struct_fields__ if isinstance(value, msgspec.Struct) else ()
+    return [rows for name in fields if isinstance(rows := getattr(value, name), Listing)]
+
+
+def listed(
+    body: Any, keys: Sequence[str] = (), path: str = "body", depth: int = 4
+) -> tuple[list[Any], str] | None:
+    """Return the rows of a list and their path; `None` if no name says where they are. `null` is an empty list."""
+    told: Any = body
+    for step in (told_path := READING.get().rows if path == "body" else ()):
+        told = told.get(step) if isinstance(told, Mapping) else None
+    if told_path and isinstance(told, list):
+        return told, ".".join(told_path)
+    if body is None or isinstance(body, list):
+        return body or [], path
+    if not isinstance(body, Mapping) or not depth:
+        return None
+    names = {snake(name).strip("_"): name for name in body}
+    named = [names[key] for key in ("data", *keys, *_ROWS) if key in names]
+    inside = [(body[name], name if path == "body" else f"{path}.{name}") for name in named]
+    for value, where in inside:
+        if isinstance(value, list):
+            return value, where
+    objects = [(value, where) for value, where in inside if isinstance(value, Mapping)]
+    for value, where in objects:
+        deeper = listed(value, keys, where, depth - 1)
+        if deeper is not None:
+            return deeper
+    return None if objects else next((([], where) for value, where in inside if value is None), None)
+
+
+def _guessed(value: Any, path: str) -> tuple[Any, str]:
+    """Return the rows under an unknown name, if they are the only list of objects. An empty list may be anything."""
+    if isinstance(value, Mapping):
+        lists = [name for name, rows in value.items() if rows and isinstance(rows, list)]
+        if len(lists) == 1 and all(isinstance(row, Mapping) for row in value[lists[0]]):
+            return value[lists[0]], lists[0] if path == "body" else f"{path}.{lists[0]}"
+    return value, path
+
+
+def _entries(kind: type[Model], value: Any, path: str, bare: Sequence[str]) -> Iterator[Any]:
     if isinstance(value, list):
         for entry in value:
             yield dict.fromkeys(bare, entry) if bare and isinstance(entry, str) else entry
-    elif (
-        bare
-        and value
-        and isinstance(value, Mapping)
-        and all(isinstance(entry, Mapping) for entry in value.values())
-    ):
+    elif value and isinstance(value, Mapping) and all(_is_row(kind, entry, bare) for entry in value.values()):
         for name, entry in value.items():
             yield {**dict.fromkeys(bare, name), **entry}
     else:
-        raise ShapeError(path, "a list was expected")
+        raise ShapeError(path, A_LIST)
+
+
+def _is_row(kind: type[Model], entry: Any, bare: Sequence[str]) -> bool:
+    """Whether an entry of a mapping is a row: an object that has an id, or gets the name as its id."""
+    return isinstance(entry, Mapping) and bool(
+        bare or any(field and field.name == "id" for field in map(_names(kind).__getitem__, entry))
+    )
 
 
 def record(kind: type[M], value: Any, path: str = "body") -> M:
@@ -150,8 +229,8 @@ def record(kind: type[M], value: Any, path: str = "body") -> M:
 
 def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
     """Return the model, and whether one of its fields could not be read."""
-    prepare(kind)
-    fields = _fields_of(kind, _mapping(value, path))
+    _prepare(kind)
+    fields = _fields_of(kind, _flat(as_mapping(value, path)))
     is_damaged = False
     while True:
         try:
@@ -167,24 +246,60 @@ def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
             is_damaged = True
 
 
+def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row with what is in its `node` or `attributes`, as some kinds of API have it."""
+    for name in ("node", "attributes"):
+        if isinstance(row.get(name), Mapping):
+            row = {**row, **row[name]}
+    return row
+
+
 def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the model's fields that an object has, by the model's names."""
-    names = _names(kind)
+    names, reading = _names(kind), READING.get()
     fields: dict[str, Any] = {}
     ranks: dict[str, int] = {}
     for spelling, value in given.items():
         field = names[spelling]
-        if field is None or value is None:
+        if field is None:
             continue
-        name, rank, convert, synonyms = field
+        name, rank, convert, vocabulary = field
+        if value is None:
+            value = kind.NULLS.get(name)  # noqa: PLW2901  (the same value in another form)
+            if value is None:
+                continue
         # If an object has a field in several spellings, the preferred one is used; of equal ones, the last.
         if name in fields and rank > ranks[name]:
             continue
         ranks[name] = rank
-        if convert is not None:
-            value = convert(value)  # noqa: PLW2901  (the same value in another form)
-        fields[name] = synonyms.get(value, value) if synonyms else value
+        if vocabulary is not None:
+            fields[name] = _word(value, reading.vocabularies[vocabulary])
+        else:
+            fields[name] = value if convert is None else convert(value)
+    if kind is models.Container and isinstance(fields.get("category"), str):
+        fields = {**reading.types[fields.pop("category")], **fields}
+        if ranks.get("template") is not None:
+            fields.pop("category", None)
     return fields
+
+
+def _word(value: Any, known: Vocabulary) -> Any:
+    """Return the word in a value, which may be a text, a number, or an object with a text or number in it."""
+    if isinstance(value, Mapping):
+        words = list(_words_in(value, 3))
+        value = next((word for word in words if known.meaning(word)), words[0] if words else value)
+    value = _as_text(value)
+    return known[value] if isinstance(value, str) else value
+
+
+def _words_in(value: Mapping[str, Any], depth: int) -> Iterator[str]:
+    """Return the texts and numbers in an object that may be a word, the most probable first."""
+    given = snake_keys(value)
+    for entry in (given[name] for name in _WORD_KEYS if name in given):
+        if isinstance(entry, Mapping) and depth > 1:
+            yield from _words_in(entry, depth - 1)
+        elif isinstance(word := _as_text(entry), str):
+            yield word
 
 
 def _as_text(value: Any) -> Any:
@@ -197,11 +312,28 @@ def _as_number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
+@functools.cache
+def _prepare(kind: type[Model]) -> None:
+    """
+    Let msgspec build its data about a model in one thread.
+
+    It does so at the first conversion, and two threads that do it concurrently crash the interpreter (msgspec 0.22).
+    """
+    with _building, contextlib.suppress(msgspec.ValidationError):
+        msgspec.convert([{}], list[kind], strict=False)  # type: ignore[valid-type]  # known at run time
+
+
+def _as_flag(value: Any) -> Any:
+    """Return the time since when something is so as true. Others stay unchanged."""
+    is_time = isinstance(value, str) and _TIME.match(value) is not None
+    return True if is_time or (type(value) in {int, float} and value > _A_TIME) else value
+
+
 class _Field(NamedTuple):
     name: str
     rank: int
     convert: Callable[[Any], Any] | None
-    synonyms: Mapping[str, str]
+    vocabulary: str | None
 
 
 class _Names(dict[str, "_Field | None"]):
@@ -220,9 +352,9 @@ class _Names(dict[str, "_Field | None"]):
         self.required = frozenset(field.name for field in fields if field.required)
         self._known: dict[str, _Field] = {}
         for field in fields:
-            convert, synonyms = _conversion(field.type), kind.SYNONYMS.get(field.name, {})
+            convert, vocabulary = _conversion(field.type), kind.WORDS.get(field.name)
             for rank, spelling in enumerate((field.name, *kind.ALIASES.get(field.name, ()))):
-                self._known.setdefault(spelling, _Field(field.name, rank, convert, synonyms))
+                self._known.setdefault(spelling, _Field(field.name, rank, convert, vocabulary))
 
     def __missing__(self, spelling: str) -> _Field | None:
         field = self._known.get(snake(spelling))
@@ -238,6 +370,8 @@ def _conversion(annotation: Any) -> Callable[[Any], Any] | None:
     """Return what brings a value into the form of a field that holds text, or a number or text."""
     if annotation == models.BackupId:
         return _as_number
+    if bool in get_args(annotation):
+        return _as_flag
     return _as_text if _is_text(annotation) else None
 
 
@@ -255,20 +389,20 @@ def snake(name: str) -> str:
     return _HUMP.sub("_", name).lower()
 
 
-def _snake_keys(value: Any) -> dict[str, Any]:
+def snake_keys(value: Any) -> dict[str, Any]:
     """Return an object with its names in snake_case; an empty one if the value is not an object."""
     return {snake(name): entry for name, entry in value.items()} if isinstance(value, Mapping) else {}
 
 
-def _mapping(value: Any, path: str) -> Mapping[str, Any]:
+def as_mapping(value: Any, path: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ShapeError(path, "an object was expected")
     return value
 
 
-def _list(value: Any, path: str) -> list[Any]:
+def as_list(value: Any, path: str) -> list[Any]:
     if not isinstance(value, list):
-        raise ShapeError(path, "a list was expected")
+        raise ShapeError(path, A_LIST)
     return value
 
 
@@ -311,7 +445,7 @@ def _text(value: Any) -> str | None:
     if isinstance(value, list):
         lines = [_line(entry) for entry in value]
         return None if None in lines else "\n".join(line.rstrip("\n") for line in lines if line is not None)
-    given = _snake_keys(value)
+    given = snake_keys(value)
     texts = (_text(given[key]) for key in _TEXT_KEYS if given.get(key) is not None)
     return next((text for text in texts if text is not None), None)
 
@@ -319,7 +453,7 @@ def _text(value: Any) -> str | None:
 def _line(entry: Any) -> str | None:
     if not isinstance(entry, Mapping):
         return _text(entry)
-    given = _snake_keys(entry)
+    given = snake_keys(entry)
     line = next((given[key] for key in _LINE_KEYS if isinstance(given.get(key), str)), None)
     stamp = entry.get("timestamp")
     return f"{stamp} {line}" if line is not None and isinstance(stamp, str) else line
@@ -369,14 +503,14 @@ def _created(body: Any, key: str) -> tuple[Any, str]:
     caller looks for the object in the list.
     """
     value, path = unwrap(body, key)
-    if not isinstance(_snake_keys(value).get("id", ""), str):
+    if not isinstance(snake_keys(value).get("id", ""), str):
         raise ShapeError(f"{path}.id", "text was expected")
     return value, path
 
 
 def backup_id_if_any(body: Any) -> models.BackupId | None:
     """Return the id of the new backup if the answer contains it."""
-    given = _snake_keys(unwrap(body, "backup")[0])
+    given = snake_keys(unwrap(body, "backup")[0])
     named = _as_number(given.get("backup_id"))
     if isinstance(named, str) and named:
         return named
@@ -388,59 +522,7 @@ def backup_id_if_any(body: Any) -> models.BackupId | None:
 # Answers of one endpoint
 
 
-_ENVELOPE: Final = frozenset({"success", "message", "data"})
 _ADDRESS: Final = ("id", "ip_address")
-
-
-def credentials(body: Any) -> models.Credentials:
-    """
-    Return the main login and its address, with the whole answer in `raw`.
-
-    The answer is nested (`mainCredentials`, `connectionInfo`) or, for some templates, a list of logins.
-    """
-    data, path = unwrap(body)
-    beside = body if isinstance(body, Mapping) else {}
-    inside = {"credentials": data} if isinstance(data, list) else _mapping(data, path)
-    raw = {name: value for name, value in {**beside, **inside}.items() if name not in _ENVELOPE}
-    # For each field the first part that has it takes precedence: the main login, then the address, then the rest.
-    flat: dict[str, Any] = {}
-    for part in _parts(raw):
-        for name, value in part.items():
-            if not isinstance(value, (Mapping, list)):
-                flat.setdefault(snake(name), value)
-    return msgspec.structs.replace(record(models.Credentials, flat, path), raw=raw)
-
-
-def _parts(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    given = _snake_keys(raw)
-    for name in ("main_credentials", "ssh_credentials", "ssh", "connection_info"):
-        if isinstance(given.get(name), Mapping):
-            yield given[name]
-    yield given
-    logins = given.get("credentials")
-    for part in logins if isinstance(logins, list) else [logins]:
-        if isinstance(part, Mapping):
-            yield part
-
-
-def templates(body: Any) -> Listing[models.Template]:
-    """Return the templates of an answer, which may be a list, a mapping by id, or lists by category."""
-    value, path = unwrap(body, "templates")
-    if isinstance(value, Mapping) and value and all(isinstance(entry, list) for entry in value.values()):
-        value = [
-            {"category": category, **(entry if isinstance(entry, Mapping) else {"id": entry})}
-            for category, entries in value.items()
-            for entry in entries
-        ]
-    if isinstance(value, Mapping):
-        value = {name: _with_raw(entry) for name, entry in value.items()}
-    elif isinstance(value, list):
-        value = [_with_raw({"id": entry} if isinstance(entry, str) else entry) for entry in value]
-    return items(models.Template, value, path=path, bare=("id",))
-
-
-def _with_raw(entry: Any) -> Any:
-    return {**entry, "raw": entry} if isinstance(entry, Mapping) else entry
 
 
 def allowed_ips(body: Any) -> models.ExternalAccess:
@@ -448,34 +530,41 @@ def allowed_ips(body: Any) -> models.ExternalAccess:
     value, path = unwrap(body)
     if not isinstance(value, Mapping):
         return models.ExternalAccess(allowed_ips=items(models.AllowedIp, value, path=path, bare=_ADDRESS))
-    given = _snake_keys(value)
-    entries = given.pop("allowed_ips", None)
-    if entries is None:
-        entries = given.get("ips")
+    given = snake_keys(value)
+    lists = {name: given.pop(name) for name in ("allowed_ips", "ips") if name in given}
     access = record(models.ExternalAccess, given, path)
-    if entries is None and access.enabled is False:
-        entries = []
-    # An empty list of addresses is an answer; a body without that list is not.
-    listed = items(models.AllowedIp, entries, path=f"{path}.allowed_ips", bare=_ADDRESS)
-    return msgspec.structs.replace(access, allowed_ips=listed)
+    entries = next((rows for rows in lists.values() if rows is not None), None)
+    if not lists and access.enabled is not False:
+        # An empty list of addresses is an answer; a body without that list is not.
+        entries = given
+    rows = items(models.AllowedIp, entries, path=f"{path}.allowed_ips", bare=_ADDRESS)
+    return msgspec.structs.replace(access, allowed_ips=rows)
 
 
 def connections(body: Any) -> models.Connections:
     """Return the connections in both directions. A bare list contains the outgoing ones."""
-    value, path = unwrap(body, "connections")
-    given = {"outgoing": value} if isinstance(value, list) else _mapping(value, path)
-    if given.get("outgoing") is None:
-        raise ShapeError(f"{path}.outgoing", "a list was expected")
+    value, path = _sides(body, "connections", models.Connections)
+    given = {"outgoing": value} if isinstance(value, list) else snake_keys(as_mapping(value, path))
+    if "outgoing" not in given:
+        raise ShapeError(f"{path}.outgoing", A_LIST)
     return models.Connections(
         **_lists(models.Connections, models.Connection, given, path, prepared=_with_text_variables)
     )
+
+
+def _sides(body: Any, key: str, whole: type[msgspec.Struct]) -> tuple[Any, str]:
+    """Return the object with the lists of `whole`, or one list, and its path."""
+    value, path = unwrap(body, key)
+    if snake_keys(value).keys() & set(whole.__struct_fields__):
+        return value, path
+    return listed(value, (key,), path) or (value, path)
 
 
 def _with_text_variables(entry: Any) -> Any:
     """Return the connection with each value of its variables converted to text."""
     if not isinstance(entry, Mapping):
         return entry
-    given = _snake_keys(entry)
+    given = snake_keys(entry)
     variables = given.get("environment_variables")
     if isinstance(variables, Mapping):
         given["environment_variables"] = {name: str(value) for name, value in variables.items()}
@@ -484,8 +573,8 @@ def _with_text_variables(entry: Any) -> Any:
 
 def targets(body: Any) -> models.Targets:
     """Return the targets by kind. A bare list contains all targets."""
-    value, path = unwrap(body, "targets")
-    given = {"all": value} if isinstance(value, list) else _snake_keys(_mapping(value, path))
+    value, path = _sides(body, "targets", models.Targets)
+    given = {"all": value} if isinstance(value, list) else snake_keys(as_mapping(value, path))
     return models.Targets(**_lists(models.Targets, models.Target, given, path, bare=("id",)))
 
 
@@ -503,64 +592,5 @@ def _lists(
     for name in whole.__struct_fields__:
         if given.get(name) is not None:
             where = f"{path}.{name}"
-            lists[name] = items(kind, list(map(prepared, _list(given[name], where))), path=where, bare=bare)
+            lists[name] = items(kind, list(map(prepared, as_list(given[name], where))), path=where, bare=bare)
     return lists
-
-
-_SERIES: Final = models.Metrics.__struct_fields__
-_TIMES: Final = ("timestamp", "time", "t", "ts", "date")
-_VALUES: Final = ("value", "v", "y", "usage", "percent")
-
-
-def metrics(body: Any) -> models.Metrics:
-    """
-    Return the metrics of a body. The guide gives their names and "arrays with timestamps", and no shape.
-
-    The body has one list of points for each series (`{"cpu": [...]}`), or one list of points that each have a value
-    for every series (`[{"timestamp": ..., "cpu": ...}]`).
-
-    Raises:
-        ShapeError: The body has neither shape.
-    """
-    value, path = unwrap(body, "metrics")
-    if isinstance(value, list):
-        samples = [_snake_keys(_mapping(sample, path)) for sample in value]
-        series = {
-            name: [
-                _point(_first(sample, _TIMES), sample[name])
-                for sample in samples
-                if sample.get(name) is not None
-            ]
-            for name in _SERIES
-        }
-    else:
-        if not isinstance(value, Mapping):
-            raise ShapeError(path, "an object or a list was expected")
-        given = _snake_keys(value)
-        stamps = given.get("timestamps")
-        series = {
-            name: list(_points(given[name], stamps, f"{path}.{name}")) for name in _SERIES if given.get(name)
-        }
-    try:
-        return msgspec.convert(series, models.Metrics, strict=False)
-    except msgspec.ValidationError:
-        raise ShapeError(path, "numbers with timestamps were expected") from None
-
-
-def _points(series: Any, stamps: Any, path: str) -> Iterator[dict[str, Any]]:
-    for index, entry in enumerate(_list(series, path)):
-        if isinstance(entry, Mapping):
-            yield _point(_first(entry, _TIMES), _first(entry, _VALUES))
-        elif isinstance(entry, list) and len(entry) == 2:
-            yield _point(entry[0], entry[1])
-        else:
-            yield _point(stamps[index] if isinstance(stamps, list) and index < len(stamps) else None, entry)
-
-
-def _point(timestamp: Any, value: Any) -> dict[str, Any]:
-    return {"timestamp": None if timestamp is None else str(timestamp), "value": value}
-
-
-def _first(given: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """Return the first value that is not `None` under these names; `None` if there is none."""
-    return next((given[name] for name in names if given.get(name) is not None), None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
 from stacks_pulumi._clock import Pulse
@@ -39,6 +39,8 @@ class Call(Generic[T]):
         json: The body.
         poll: Whether it only checks whether something has happened yet. All other calls are sent before such a call.
         again: Whether it is a POST that may be sent twice.
+        completeness: When it matters that a list is whole, so that a number of rows that may be one page is looked
+            into: always, when a caller asks for the list's `gap`, or never, because the caller wants only one page.
         pulse: Called while the call waits for its turn; what it raises ends the call before it is sent.
     """
 
@@ -50,6 +52,7 @@ class Call(Generic[T]):
     json: Mapping[str, Any] | None = None
     poll: bool = False
     again: bool = False
+    completeness: Literal["needed", "if_asked", "unneeded"] = "if_asked"
     pulse: Pulse | None = None
 
     @property

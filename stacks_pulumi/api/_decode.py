@@ -1,5 +1,5 @@
 """
-Decodes an answer: its status and body become the requested value or a typed error.
+Decodes an answer: its status and body become the requested value or a typed error. A list gets all its pages.
 
 This handler is inside the retry handler, so a call whose answer was cut short is sent again where that is safe.
 """
@@ -14,17 +14,34 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stacks_pulumi.api._bodies import ShapeError, scrub
+from stacks_pulumi.api._bodies import A_LIST, ShapeError, lists_of, scrub
 from stacks_pulumi.api._call import Answer, Call, Sender, call_to
 from stacks_pulumi.api._error_mapping import problem, unreadable, wrong_base_url
+from stacks_pulumi.api._pages import Page, Pages
+from stacks_pulumi.api._words import READING, Reading
 from stacks_pulumi.config import DEFAULT_BASE_URL
+from stacks_pulumi.endpoints import ENDPOINTS
+from stacks_pulumi.platform import UNKNOWN, Lists, PlatformFile
 
 T = TypeVar("T")
 
 _SUCCESS: Final = range(200, 300)
 _NOT_FOUND: Final = 404
+_NO_CONTENT: Final = 204
+_PARTIAL: Final = 206
+_LISTS: Final = (".list", ".templates", ".targets")
+_GUIDE: Final = frozenset({"success", "message", "count", "data"})
+_HINT: Final = re.compile(
+    r"next|more|total|pag|cursor|offset|link|meta|last|remain|token|trunc|limit|complete", re.IGNORECASE
+)
+_HEADERS: Final = re.compile(r"(x-)?(link|total|next|page|has|cursor|remaining)|content-range")
+_SIZES: Final = frozenset({10, 20, 25, 30, 40})
+"""Usual sizes of a page, beside all multiples of 50."""
 _REDIRECT: Final = range(300, 400)
 _VERSION: Final = re.compile(r"/api/v\d+$")
+_TEMPLATES: Final = replace(
+    call_to("containers.templates", parse=lambda body: body), what="check the address of a list"
+)
 _PROBE: Final = replace(call_to("containers.list", parse=lambda body: body), what="check the base URL")
 _BOM: Final = b"\xef\xbb\xbf"
 _PAGE: Final = re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE)
@@ -33,19 +50,45 @@ _PAGE: Final = re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE)
 class Decode:
     """The handler that decodes answers."""
 
-    def __init__(self, send: Sender, base_url: str = DEFAULT_BASE_URL) -> None:
+    def __init__(
+        self, send: Sender, base_url: str = DEFAULT_BASE_URL, platform: PlatformFile = UNKNOWN
+    ) -> None:
         self._send = send
         self._base_url = base_url
         self._is_trusted = _VERSION.search(base_url) is not None
+        self._platform = platform
+        self._reading = Reading(platform.facts)
+        self._pages = Pages(platform, base_url)
+        self._largest: dict[str, int] = {}
 
     def __call__(self, call: Call[T]) -> T:
         """
-        Send the call and read its answer.
+        Send the call and read its answer. A list has the rows of all its pages.
 
         Raises:
             ApiError: The answer is an error.
             UnreadableAnswerError: The answer cannot be understood.
         """
+        page = self._read(call, is_first=True)
+        lists = lists_of(page.value) if call.endpoint.method == "GET" else []
+        if not lists or call.completeness == "unneeded":
+            return page.value
+        is_round = self._is_round(call, max(map(len, lists)))
+        if is_round or self._platform.facts.lists != Lists() or _may_have_more(call, page):
+            return self._pages.whole(call, page, self._read, is_round=is_round)
+        return page.value
+
+    def _is_round(self, call: Call[Any], rows: int) -> bool:
+        """Whether a number of rows may be the size of a page: it is a usual one, and no list was longer."""
+        longest = self._largest.get(call.endpoint.name, 0)
+        self._largest[call.endpoint.name] = max(longest, rows)
+        return (
+            rows >= longest
+            and "limit" not in call.query
+            and (rows in _SIZES or (rows > 0 and rows % 50 == 0))
+        )
+
+    def _read(self, call: Call[T], *, is_first: bool = False) -> Page[T]:
         answer = self._send(call)
         if answer.status in _REDIRECT:
             raise unreadable(call, answer.status, _redirect(answer))
@@ -55,6 +98,8 @@ class Decode:
             # from another server at a wrong address.
             if answer.status == _NOT_FOUND and not isinstance(body, Mapping):
                 raise unreadable(call, answer.status, "it does not come from the API")
+            if answer.status == _NOT_FOUND and is_first and self._is_empty(call):
+                return Page(answer, [], self._parsed(call, []))
             if answer.status == _NOT_FOUND and (call.endpoint.is_fixed or not self._reaches_the_api()):
                 raise wrong_base_url(call, answer, body, self._base_url)
             raise problem(call, answer, body)
@@ -66,15 +111,40 @@ class Decode:
             body = _body(call, answer)
             if _says_no(body):
                 raise problem(call, answer, body)
-            return call.parse(body)
+            return Page(answer, body, self._parsed(call, body))
         except ShapeError as error:
-            raise unreadable(call, answer.status, f"its {scrub(str(error))}") from None
+            advice = ""
+            if call.endpoint.name.endswith(_LISTS) and error.wanted == A_LIST:
+                line = self._platform.advice("lists: {rows: path.of.the.rows}")
+                advice = f"; if the rows are under another name, {line}"
+            raise unreadable(call, answer.status, f"its {scrub(str(error))}{advice}") from None
         except RecursionError:
             raise unreadable(call, answer.status, "its JSON is nested too deeply") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise unreadable(
                 call, answer.status, f"it is not a complete JSON document ({len(answer.body)} bytes)"
             ) from None
+
+    def _parsed(self, call: Call[T], body: Any) -> T:
+        token = READING.set(self._reading)
+        try:
+            return call.parse(body)
+        finally:
+            READING.reset(token)
+
+    def _is_empty(self, call: Call[Any]) -> bool:
+        """Whether a 404 in answer to a list means an empty list: another call proves the address."""
+        if not call.endpoint.name.endswith(".list"):
+            return False
+        proof = _TEMPLATES
+        if not call.endpoint.is_fixed:
+            container = call.path.removeprefix("/containers/").partition("/")[0]
+            proof = replace(
+                proof, endpoint=ENDPOINTS["containers.status"], path=f"/containers/status/{container}"
+            )
+        answer = self._send(replace(proof, pulse=call.pulse))
+        body = _body_of_error(answer)
+        return answer.status in _SUCCESS and isinstance(body, (Mapping, list)) and not _says_no(body)
 
     def _reaches_the_api(self) -> bool:
         """Whether the base URL is that of the API. If its form does not show it, a list of the containers does."""
@@ -83,7 +153,27 @@ class Decode:
         return self._is_trusted
 
 
+def _may_have_more(call: Call[Any], page: Page[Any]) -> bool:
+    """Whether an answer is in another form than the guide's, so that it may say something about further pages."""
+    if page.answer.status == _PARTIAL or any(map(_HEADERS.match, page.answer.headers)):
+        return True
+    if not isinstance(page.body, Mapping):
+        return False
+    inside = page.body.get("data")
+    names = [*(page.body.keys() - _GUIDE), *(inside if isinstance(inside, Mapping) else ())]
+    rows = max(map(len, lists_of(page.value)))
+    count = page.body.get("count")
+    return (
+        any(map(_HINT.search, names))
+        or any(isinstance(page.body[name], Mapping) for name in page.body.keys() - _GUIDE)
+        or (isinstance(count, int) and count > rows)
+        or call.query.get("limit") == rows
+    )
+
+
 def _body(call: Call[Any], answer: Answer) -> Any:
+    if answer.status == _NO_CONTENT and call.endpoint.answer == "json":
+        return None
     content, kind = answer.body.removeprefix(_BOM), answer.headers.get("content-type", "").lower()
     if call.endpoint.answer == "json" or ("json" in kind and content.strip()):
         return msgspec.json.decode(content)

@@ -217,6 +217,8 @@ class Transport:
             self._base_url + call.path,
             params=dict(call.query),
             json=call.json,
+            # A cache on the way may answer with an older list, in which a new container is missing.
+            headers={"Cache-Control": "no-cache"} if call.endpoint.method == "GET" else None,
             timeout=timeout,
             allow_redirects=False,  # the key must not go to another host
             stream=True,

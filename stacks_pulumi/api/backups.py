@@ -125,7 +125,10 @@ class BackupsApi:
             before: Sequence[Backup] = ()
             if not is_first():
                 before = self._list_all(container_id, watch.pulse)
-                before.require_complete()
+                if len(before) < _ALL:
+                    before.require_complete()
+                # The newest backups are listed first, and only they matter.
+                before = Listing(tuple(before))
             watch.before = before
 
             def send(call: Call[BackupId | None]) -> Backup:
@@ -281,12 +284,13 @@ def _age(backup: Backup) -> tuple[int, str]:
 
 
 def _list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
-    return call_to(
+    call: Call[Listing[Backup]] = call_to(
         "backups.list",
         container_id,
         parse=lambda body: items(Backup, body, "backups"),
         query={"limit": limit},
     )
+    return call if limit >= _ALL else replace(call, completeness="unneeded")
 
 
 def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[BackupId | None]:

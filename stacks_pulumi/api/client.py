@@ -84,7 +84,7 @@ class StacksClient:
         self._transport = Transport(self._base_url, check_api_key(api_key), clock)
         limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
         self._limiter = limiter
-        send = assemble(self._transport, limiter, clock, self._base_url)
+        send = assemble(self._transport, limiter, clock, self._base_url, self.platform)
         self.containers = ContainersApi(send, clock, limiter.pace)
         self.feed: Feed[Container] = self.containers.feed
         self.allowed_ips = AllowedIpsApi(send, clock)
@@ -130,13 +130,20 @@ class StacksClient:
         self._transport.close()
 
 
-def assemble(transport: Sender, limiter: Limiter, clock: Clock, base_url: str = DEFAULT_BASE_URL) -> Handler:
+def assemble(
+    transport: Sender,
+    limiter: Limiter,
+    clock: Clock,
+    base_url: str = DEFAULT_BASE_URL,
+    platform: PlatformFile = UNKNOWN,
+) -> Handler:
     """
     Return the chain of handlers, which takes a call and returns the requested value.
 
         retry       sends each attempt through all handlers below, so each attempt counts for the rate limit
-        decode      turns the answer into a value or a typed error, which decides whether to retry
+        decode      turns the answer into a value or a typed error, which decides whether to retry; requests the
+                    further pages of a list
         limit       waits for the attempt's turn; reads the rate headers of every answer, errors included
         transport   sends the request
     """
-    return Retry(Decode(Limit(transport, limiter), base_url), clock)
+    return Retry(Decode(Limit(transport, limiter), base_url, platform), clock)

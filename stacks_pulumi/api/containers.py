@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Literal
 
 from stacks_pulumi._clock import Clock, Pulse
 from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api._bodies import (
     created_container,
-    credentials,
     done,
     item,
     items,
-    metrics,
     private_key,
     private_key_if_any,
     scrub,
-    templates,
     text_of,
 )
 from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api._retry import in_doubt
+from stacks_pulumi.api._unshaped import credentials, metrics, templates
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import (
@@ -63,7 +62,7 @@ class ContainersApi:
 
     def list(self) -> Listing[Container]:
         """Return all containers of the account (guide, "List Containers")."""
-        return self._send(LIST)
+        return self._send(replace(LIST, completeness="needed"))
 
     def status(self, container_id: str) -> Container:
         """

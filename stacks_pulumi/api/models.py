@@ -6,21 +6,20 @@ The API's data as types: frozen, with fields in snake_case. A field that an answ
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
 
+from stacks_pulumi.api._words import ENDING_STATUSES, SETTLED_STATUSES, is_known_status, may_be_from
 from stacks_pulumi.errors import UnreadableAnswerError
-from stacks_pulumi.platform import BackupStatus, ContainerStatus
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
+    "ENDING_STATUSES",
+    "SETTLED_STATUSES",
     "AllowedIp",
     "Backup",
     "BackupStats",
@@ -36,9 +35,8 @@ __all__ = [
     "Targets",
     "Template",
     "VpnClient",
+    "is_known_status",
 ]
-
-_building: Final = threading.Lock()
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f]*$")]
 """
@@ -61,8 +59,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Other spellings of a field in snake_case; the preferred one is first."""
 
-    SYNONYMS: ClassVar[Mapping[str, Mapping[str, str]]] = {}
-    """Synonyms of the values of a field, each with the value that is used here."""
+    WORDS: ClassVar[Mapping[str, str]] = {}
+    """The fields that are a word of the platform, each with its vocabulary (`_words`)."""
+
+    NULLS: ClassVar[Mapping[str, Any]] = {}
+    """What `null` means in a field. In all other fields it means that the answer did not contain the field."""
 
     def merge(self, other: Self) -> Self:
         """Return this model with its `None` fields filled from the other one."""
@@ -72,17 +73,6 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             if getattr(self, name) is None and getattr(other, name) is not None
         }
         return msgspec.structs.replace(self, **gaps) if gaps else self
-
-
-@functools.cache
-def prepare(kind: type[Model]) -> None:
-    """
-    Let msgspec build its data about a model in one thread.
-
-    It does so at the first conversion, and two threads that do it concurrently crash the interpreter (msgspec 0.22).
-    """
-    with _building, contextlib.suppress(msgspec.ValidationError):
-        msgspec.convert([{}], list[kind], strict=False)  # type: ignore[valid-type]  # known at run time
 
 
 T = TypeVar("T")
@@ -95,22 +85,40 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
     A row whose id cannot be read is left out. The list is then incomplete: a resource that it does not contain may
     exist. In a row that has an id, any other field that cannot be read is `None`.
 
+    Args:
+        gap: Why the list is incomplete, or what finds that out. It is asked only if the answer matters.
+
     Attributes:
         gap: Why the list is incomplete; `None` if it is complete.
         damaged: The ids of rows in which a field could not be read.
     """
 
-    gap: str | None
     damaged: frozenset[Any]
+    _gap: str | Callable[[], str | None] | None
 
     def __new__(
-        cls, rows: Iterable[T] = (), *, gap: str | None = None, damaged: Iterable[Any] = ()
+        cls,
+        rows: Iterable[T] = (),
+        *,
+        gap: str | Callable[[], str | None] | None = None,
+        damaged: Iterable[Any] = (),
     ) -> Listing[T]:
         """Create a list; by default it is complete and undamaged. A list that is made of a `Listing` has its gap."""
         listing = super().__new__(cls, rows)
-        listing.gap = rows.gap if isinstance(rows, Listing) else gap
+        listing._gap = rows._gap if isinstance(rows, Listing) and gap is None else gap  # noqa: SLF001  (its own class)
         listing.damaged = frozenset(damaged)
         return listing
+
+    @property
+    def gap(self) -> str | None:
+        """
+        Why the list is incomplete; `None` if it is complete.
+
+        If the rows do not show it (a round number of rows may be one page), this sends a request, once.
+        """
+        if callable(self._gap):
+            self._gap = self._gap()
+        return self._gap
 
     def find(self, wanted: Callable[[T], bool]) -> T | None:
         """
@@ -138,33 +146,6 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
             raise UnreadableAnswerError(msg, status=200)
 
 
-SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})
-"""A container keeps such a status until a request changes it. The guide does not list the statuses in between."""
-
-ENDING_STATUSES: Final = frozenset({"deleting", "deleted"})
-"""The status of a container that is being deleted or is deleted."""
-
-
-_STATUSES: Final[Mapping[str, frozenset[str]]] = {
-    "container": frozenset(get_args(ContainerStatus)),
-    "backup": frozenset(get_args(BackupStatus)),
-}
-
-
-def is_known_status(word: str, noun: str = "container") -> bool:
-    """
-    Whether a status means something here.
-
-    A status that does not is an unknown word of the platform, as the API sent it: only a platform file can say what it
-    means.
-
-    Args:
-        word: The status of a model.
-        noun: The kind of resource, as `Feed` has it: `container` or `backup`.
-    """
-    return word in _STATUSES[noun]
-
-
 class Container(Model, frozen=True, kw_only=True):
     """
     A container (guide, "List Containers", "Get Container Status" and "Create Container").
@@ -173,7 +154,7 @@ class Container(Model, frozen=True, kw_only=True):
         id: For instance `usr-abc12345-web`; also its host name inside the network.
         name: The name in the create request.
         status: `pending`, `running`, `stopped`, `error`; the guide does not list all.
-        template: Template id. The list calls it `type`.
+        template: Template id. The list calls it `type`; if that is a category, the template is not known.
         plan: Plan name.
         cpu: Virtual CPUs.
         memory_mb: Memory in MB.
@@ -194,6 +175,7 @@ class Container(Model, frozen=True, kw_only=True):
         raw_status: The status text of the container runtime, for instance `Up 2 hours (healthy)`.
         external_access: Whether it is open to the public.
         error_message: Why its status is `error`.
+        category: The list's `type`, if it is a category (`Database`) or may be one. `template` is not certain then.
     """
 
     id: Id
@@ -220,19 +202,16 @@ class Container(Model, frozen=True, kw_only=True):
     raw_status: str | None = None
     external_access: bool | None = None
     error_message: str | None = None
+    category: str | None = None
 
-    SYNONYMS: ClassVar[Mapping[str, Mapping[str, str]]] = {
-        "status": {
-            "exited": "stopped",
-            "failed": "error",
-            **dict.fromkeys(("removing", "destroying", "terminating"), "deleting"),
-            **dict.fromkeys(("removed", "destroyed", "terminated"), "deleted"),
-        }
-    }
+    WORDS: ClassVar[Mapping[str, str]] = {"status": "status", "plan": "plan", "template": "template"}
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "id": ("container_id",),
-        "template": ("type",),
+        "status": ("state", "container_status"),
+        "template": ("template_id",),
+        "category": ("type",),
+        "plan": ("plan_name", "plan_id", "tier"),
         "cpu": ("cpu_allocated",),
         "memory_mb": ("memory_allocated",),
         "storage_mb": ("storage_allocated", "storage"),
@@ -256,14 +235,9 @@ class Container(Model, frozen=True, kw_only=True):
         Whether the container may have been created from that template.
 
         The list contains only a `type`, and the guide does not say whether that includes the size: `nginx-micro` may
-        be listed as `nginx`, and `stacks-vpn` as `vpn`.
+        be listed as `nginx`, and `stacks-vpn` as `vpn`. If the `type` is a category, only the category is compared.
         """
-        return self.template in {
-            None,
-            template,
-            template.removesuffix("-micro"),
-            template.removeprefix("stacks-"),
-        }
+        return may_be_from(template, self.template, self.category)
 
 
 class Template(Model, frozen=True, kw_only=True):
@@ -287,6 +261,8 @@ class Template(Model, frozen=True, kw_only=True):
     plan: str | None = None
     monthly_usd: Amount | None = None
     raw: dict[str, Any] | None = None
+
+    WORDS: ClassVar[Mapping[str, str]] = {"id": "template", "plan": "plan"}
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "id": ("template_id", "template"),
@@ -314,6 +290,8 @@ class AllowedIp(Model, frozen=True, kw_only=True):
     description: str | None = None
     service_type: str | None = None
     added_at: str | None = None
+
+    WORDS: ClassVar[Mapping[str, str]] = {"service_type": "service"}
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "id": ("ip_id",),
@@ -383,7 +361,16 @@ class Backup(Model, frozen=True, kw_only=True):
     error_message: str | None = None
     pinned: bool | None = None
 
-    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {"id": ("backup_id",), "backup_type": ("type",)}
+    WORDS: ClassVar[Mapping[str, str]] = {"status": "backup_status", "backup_type": "backup_type"}
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "id": ("backup_id",),
+        "backup_type": ("type",),
+        "status": ("state",),
+        "pinned": ("is_pinned", "pinned_at"),
+    }
+
+    NULLS: ClassVar[Mapping[str, Any]] = {"pinned": False}
 
 
 class BackupStats(Model, frozen=True, kw_only=True):
@@ -441,6 +428,8 @@ class Connection(Model, frozen=True, kw_only=True):
     connection_string: str | None = None
     created_at: str | None = None
 
+    WORDS: ClassVar[Mapping[str, str]] = {"target_status": "status", "target_type": "template"}
+
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "id": ("connection_id",),
         "name": ("connection_name",),
@@ -487,6 +476,8 @@ class Target(Model, frozen=True, kw_only=True):
     name: str | None = None
     type: str | None = None
     suggested: bool | None = None
+
+    WORDS: ClassVar[Mapping[str, str]] = {"type": "template"}
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {"id": ("container_id",), "type": ("template",)}
 

@@ -24,6 +24,7 @@ from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.endpoints import SCOPES, Scope
 from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
+from stacks_pulumi.platform import UNKNOWN
 
 _SUCCESS: Final = range(200, 300)
 _WIDEST: Final = 20
@@ -153,7 +154,7 @@ class _Wire:
 
         self._transport = Transport(settings.base_url, settings.require_key(), clock)
         self._answer: Answer | None = None
-        self.handle = Decode(self._send, settings.base_url)
+        self.handle = Decode(self._send, settings.base_url, settings.platform or UNKNOWN)
 
     def seen(self) -> tuple[Rates, float | None]:
         """Return the rate limit in the last answer's headers, and how far this machine's clock is ahead."""

@@ -289,7 +289,7 @@ class PinnedBackupHandler(ResourceHandler):
             )
         except NotFoundError:
             return None
-        backup = listed.find(lambda backup: backup.id == number)
+        backup = _among(listed, number)
         if backup is not None:
             # The backup failed after the wait for it had timed out: report it as deleted, so that `up` makes another.
             failed = backup.status in BACKED_UP.failed and olds.get("pinned") is False
@@ -421,13 +421,21 @@ def _find(session: Session, container: str, number: models.BackupId) -> models.B
         VanishedError: The container does not have it.
     """
     listed = session.client.backups.list(container, limit=_NEWEST)
-    backup = listed.find(lambda backup: backup.id == number)
+    backup = _among(listed, number)
     if backup is None and len(listed) < _NEWEST:
         msg = (
             f"{container} has no backup {number}; it has {', '.join(str(backup.id) for backup in listed) or 'none'}. "
             "Correct backup_id; if the backup was deleted outside of this program, run `pulumi refresh`"
         )
         raise VanishedError(msg, subject=f"backup {number}")
+    return backup
+
+
+def _among(listed: models.Listing[models.Backup], number: models.BackupId) -> models.Backup | None:
+    """Return the backup; `None` if it is not in the list, which is whole or has the newest backups."""
+    backup = next((backup for backup in listed if backup.id == number), None)
+    if backup is None and len(listed) < _NEWEST:
+        listed.require_complete()
     return backup
 
 

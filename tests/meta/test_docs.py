@@ -15,6 +15,7 @@ from stacks_pulumi.config import KEYS
 from stacks_pulumi.resources.handlers import HANDLERS
 from tools.docs import marks
 from tools.docs.parts import generate
+from tools.docs.platform_file import schema_text
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -26,6 +27,7 @@ PAGES = sorted(
     ]
 )
 GENERATED = marks.pages(ROOT)
+PLATFORM_SCHEMA = ROOT / "stacks_pulumi" / "platform.schema.json"
 RESOURCES = sorted((ROOT / "docs/resources").glob("*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^( *)```python\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
@@ -41,6 +43,14 @@ def test_generated_parts_are_up_to_date(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
 
     assert text == marks.filled(text, generate), "run `make docs ARGS=--tables`"
+
+
+def test_the_schema_of_the_platform_file_is_up_to_date_and_describes_each_setting() -> None:
+    text = PLATFORM_SCHEMA.read_text(encoding="utf-8")
+
+    assert text == schema_text(), "run `make docs ARGS=--tables`"
+    parts = json.loads(text)["$defs"].values()
+    assert [name for part in parts for name, it in part["properties"].items() if not it["description"]] == []
 
 
 def test_an_unknown_part_is_an_error() -> None:

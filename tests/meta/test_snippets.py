@@ -18,6 +18,7 @@ from stacks_pulumi.account.budgets import read_budgets
 from stacks_pulumi.account.doctor_facts import Diagnosis
 from stacks_pulumi.config import KEYS
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.platform import parse
 from tests.support.languages import examples
 from tests.support.snippets import ROOT, commands, snippets
 
@@ -113,8 +114,17 @@ def test_every_call_of_the_control_api_in_the_pages_is_accepted() -> None:
     assert called >= 4
 
 
+def test_every_platform_file_in_the_pages_is_valid() -> None:
+    files = [snippet for snippet in snippets("yaml") if snippet.text.startswith("version: 1")]
+
+    assert files
+    for snippet in files:
+        parse(snippet.text, snippet.name)
+
+
 def test_every_setting_in_a_project_file_exists() -> None:
-    projects = [snippet for snippet in snippets("yaml") if "budgets:" not in snippet.text]
+    others = re.compile("budgets:|version: 1")
+    projects = [snippet for snippet in snippets("yaml") if not others.search(snippet.text)]
 
     assert len(projects) >= 4
     for snippet in projects:

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tools.docs import accounts, assumptions, calls, control, endpoints, functions, resources, settings, sizes
+from tools.docs import (
+    accounts,
+    assumptions,
+    calls,
+    control,
+    endpoints,
+    functions,
+    platform_file,
+    resources,
+    settings,
+    sizes,
+)
 
 __all__ = ["generate", "linked"]
 
 _PARTS: Final[dict[str, Callable[[], str]]] = {
     "configuration": settings.configuration,
+    "platform file": platform_file.settings,
     "plans": sizes.plans,
     "storage tiers": sizes.storage,
     "templates": sizes.templates,

@@ -92,7 +92,7 @@ def test_what_the_list_shows_of_the_platform_is_named(
 @pytest.mark.parametrize(
     ("body", "fields", "rows"),
     [
-        ({"ok": True, "things": [ROW]}, "ok, things", "things"),
+        ({"ok": True}, "ok", "..."),
         ({"answer": {"things": [ROW], "more": 1}}, "answer, answer.things, answer.more", "answer.things"),
         ({"data": "none"}, "data", "..."),
     ],

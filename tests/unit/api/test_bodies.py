@@ -212,17 +212,41 @@ def test_a_list_may_be_wrapped_or_bare_and_hold_objects_or_texts(body: Any) -> N
     assert [client.name for client in read] == ["a", "b"]
 
 
-def test_an_empty_list_is_a_list() -> None:
-    assert items(Container, {"success": True, "count": 0, "data": []}) == ()
+ONE = (Container(id="a"),)
 
 
 @pytest.mark.parametrize(
-    ("count", "gap"), [(3, "data: 3 rows were announced and 1 came"), (0, None), ("9", None)]
+    "body",
+    [
+        *(
+            {name: [{"id": "a"}]}
+            for name in ("items", "results", "rows", "records", "list", "content", "anything")
+        ),
+        {"data": {"items": [{"id": "a"}], "total": 1}},
+        {"success": True, "result": {"records": [{"id": "a"}]}},
+        {"response": {"data": {"containers": [{"id": "a"}]}}},
+        {"data": {"edges": [{"cursor": "x", "node": {"id": "a"}}]}},
+        {"_embedded": {"containers": [{"id": "a"}]}},
+        {"data": [{"id": "a", "attributes": {"name": None}}]},
+        {"data": {"a": {"id": "a"}}},
+        {"errors": [], "servers": [{"id": "a"}]},
+    ],
 )
-def test_a_list_that_announces_more_than_it_holds_is_incomplete(count: Any, gap: str | None) -> None:
-    read = items(Container, {"count": count, "data": [{"id": "a"}]})
+def test_rows_are_found_where_other_apis_have_them(body: Any) -> None:
+    assert items(Container, body, "containers") == ONE
 
-    assert (read, read.gap) == ((Container(id="a"),), gap)
+
+@pytest.mark.parametrize(
+    "body", [None, {"data": None}, {"success": True, "items": None}, {"data": {"containers": None}}]
+)
+def test_null_is_an_empty_list(body: Any) -> None:
+    read = items(Container, body, "containers")
+
+    assert (read, read.gap) == ((), None)
+
+
+def test_an_empty_list_is_a_list() -> None:
+    assert items(Container, {"success": True, "count": 0, "data": []}) == ()
 
 
 def test_an_absence_from_an_incomplete_list_is_unknown() -> None:
@@ -235,7 +259,7 @@ def test_an_absence_from_an_incomplete_list_is_unknown() -> None:
     assert pickle.loads(pickle.dumps(part)).gap == "data[2]"
 
 
-@pytest.mark.parametrize("body", [{}, {"data": {"a": 1}}, "a", None, 7, {"data": "a"}])
+@pytest.mark.parametrize("body", [{}, {"data": {"a": 1}}, {"data": {}}, {"odd": []}, "a", 7, {"data": "a"}])
 def test_a_value_that_is_no_list_is_an_error(body: Any) -> None:
     with pytest.raises(ShapeError):
         items(Container, body)

@@ -7,10 +7,12 @@ import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi.api import models
-from stacks_pulumi.api._bodies import done, item
-from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.api._bodies import done, item, items
+from stacks_pulumi.api._call import Answer, Call, call_to
 from stacks_pulumi.api._decode import Decode
-from tests.unit.api.scripted_api import a_call, ok, text
+from stacks_pulumi.api.containers import LIST
+from stacks_pulumi.platform import PlatformFile, parse
+from tests.unit.api.scripted_api import Script, a_call, ok, refusal, text
 
 
 def decode(
@@ -212,3 +214,67 @@ def test_the_base_url_is_checked_once() -> None:
         with pytest.raises(errors.NotFoundError):
             decode(a_call("GET", done))
     assert asked.count("containers.list") == 1
+
+
+# --- Lists ---
+
+
+NOT_FOUND = ok({"error": "Not found"}, 404)
+BACKUPS = call_to("backups.list", "usr-1/x", parse=lambda body: items(models.Backup, body, "backups"))
+
+
+def test_a_404_on_a_list_is_an_empty_list_if_another_call_proves_the_address() -> None:
+    script = Script(containers__list=NOT_FOUND, containers__templates=ok([]))
+
+    listed = Decode(script)(LIST)
+
+    assert (listed, listed.gap) == ((), None)
+    assert script.operations == ["containers.list", "containers.templates"]
+
+
+def test_a_404_on_the_list_of_a_container_is_an_empty_list_if_there_is_the_container() -> None:
+    script = Script(backups__list=NOT_FOUND, containers__status=ok({"id": "usr-1/x"}))
+
+    assert Decode(script)(BACKUPS) == ()
+    assert script.calls[1].path == "/containers/status/usr-1%2Fx"
+
+
+@pytest.mark.parametrize(
+    "proof", [NOT_FOUND, refusal(500), text("<html></html>", "text/html"), refusal(200), text("ok")]
+)
+def test_a_404_without_a_proof_stays_an_error(proof: Answer) -> None:
+    with pytest.raises(errors.NotFoundError):
+        Decode(Script(backups__list=NOT_FOUND, containers__status=proof))(BACKUPS)
+    with pytest.raises(errors.ApiError) as caught:
+        Decode(Script(containers__list=NOT_FOUND, containers__templates=proof))(LIST)
+    assert caught.value.code == "wrong-base-url"
+
+
+def test_no_content_is_an_empty_list_and_no_object() -> None:
+    assert Decode(Script(containers__list=Answer(204)))(LIST) == ()
+    with pytest.raises(errors.UnreadableAnswerError):
+        decode(Answer(204), lambda body: item(models.Container, body))
+
+
+def test_a_list_in_an_unknown_shape_says_where_its_rows_can_be_named() -> None:
+    script = Script(containers__list=ok({"odd": {"servers": []}}))
+
+    with pytest.raises(errors.UnreadableAnswerError) as caught:
+        Decode(script)(LIST)
+    assert (
+        "its body: a list was expected; if the rows are under another name, write it into a platform file, and name "
+        "that in stacks:platform: version: 1, lists: {rows: path.of.the.rows}"
+    ) in caught.value.message
+
+
+def test_the_facts_of_the_client_say_how_an_answer_is_read() -> None:
+    body = {"odd": {"servers": [{"id": "a", "status": "Warming"}]}, "data": {"id": "a", "status": "Warming"}}
+    facts = "version: 1\nlists: {rows: odd.servers}\ncontainers: {statuses: {warming: starting}}"
+    script = Script(containers__list=ok(body), containers__status=ok(body))
+    platform = PlatformFile(parse(facts, "facts.yaml"), "facts.yaml")
+    status = call_to("containers.status", "a", parse=lambda body: item(models.Container, body))
+
+    ours, others = Decode(script, platform=platform), Decode(script)
+
+    assert ours(LIST)[0].status == ours(status).status == "starting"
+    assert others(status).status == "Warming"

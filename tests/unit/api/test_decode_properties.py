@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks_pulumi import errors
-from stacks_pulumi.api import _bodies, models
+from stacks_pulumi.api import _bodies, _unshaped, models
 from stacks_pulumi.api._bodies import done, item, items, text_of
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api._decode import Decode
+from stacks_pulumi.api._unshaped import metrics
 from tests.unit.api.scripted_api import a_call
 
 NAMES = [
@@ -66,12 +67,12 @@ PARSERS: list[Callable[[Any], Any]] = [
     _bodies.allowed_ips,
     _bodies.created_connection,
     _bodies.connections,
-    _bodies.credentials,
+    _unshaped.credentials,
     _bodies.private_key,
     _bodies.private_key_if_any,
     _bodies.targets,
-    _bodies.templates,
-    _bodies.metrics,
+    _unshaped.templates,
+    metrics,
     text_of,
     done,
 ]

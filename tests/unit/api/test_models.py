@@ -10,6 +10,8 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import record
 from stacks_pulumi.api.models import Model
 
+MODELS = [name for name in models.__all__ if isinstance(getattr(models, name), type)]
+
 
 def test_merging_fills_gaps_and_overrides_nothing() -> None:
     told = models.Container(id="a", name="web", has_web_ui=False)
@@ -53,7 +55,7 @@ def test_a_vpn_client_is_known_by_its_name() -> None:
     assert models.VpnClient(name="laptop").id == "laptop"
 
 
-@pytest.mark.parametrize("name", [name for name in models.__all__ if name != "Listing"])
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "Listing"])
 def test_models_are_frozen_and_survive_pickling(name: str) -> None:
     kind: Any = getattr(models, name)
     required = {"id": 7 if kind is models.Backup else "a", "name": "a", "value": 1.0}
@@ -64,7 +66,7 @@ def test_models_are_frozen_and_survive_pickling(name: str) -> None:
         setattr(made, kind.__struct_fields__[0], None)
 
 
-@pytest.mark.parametrize("name", models.__all__)
+@pytest.mark.parametrize("name", MODELS)
 def test_spellings_are_in_snake_case_and_belong_to_a_field(name: str) -> None:
     kind = getattr(models, name)
     if issubclass(kind, Model):

@@ -50,6 +50,19 @@ def test_a_call_becomes_a_request_and_the_response_an_answer(
     assert headers["User-Agent"].startswith("stacks-pulumi/")
 
 
+def test_a_get_request_wants_no_older_answer(http: responses.RequestsMock, transport: Transport) -> None:
+    http.get(f"{TRANSPORT_URL}/anything")
+    http.put(f"{TRANSPORT_URL}/anything")
+
+    transport(a_call("GET"))
+    transport(a_call("PUT"))
+
+    read, written = (call.request.headers for call in http.calls)
+    assert read["Cache-Control"] == "no-cache"
+    assert "Cache-Control" not in written
+    assert not {"If-None-Match", "If-Modified-Since"} & {*read}
+
+
 def test_netrc_does_not_replace_the_key(
     http: responses.RequestsMock, transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,8 +68,8 @@ CASES: dict[str, tuple[str, str, Any, Any, Act]] = {
         "backups.list",
         data([{"id": 7, "backup_type": "manual"}]),
         data([{"id": 7, "backup_type": "manual"}, {"id": 8, "backup_type": "manual"}]),
-        lambda send, clock, gone: {8: "new"}[
-            BackupsApi(send, clock, lambda: 0.0).start("a", deadline=1e9, cancelled=gone).id
+        lambda send, clock, gone: {"8": "new"}[
+            str(BackupsApi(send, clock, lambda: 0.0).start("a", deadline=1e9, cancelled=gone).id)
         ],
     ),
 }

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import catalog
-from stacks_pulumi.api._bodies import templates
 from stacks_pulumi.platform import PlatformFile, Prices
 from stacks_pulumi.pricing.money import price
 from stacks_pulumi.pricing.price_list import PriceList, price_list
@@ -18,8 +17,8 @@ NOTHING = Prices()
 
 def prices(*entries: dict[str, Any], facts: Prices = NOTHING) -> PriceList:
     """The price list of an answer with these entries."""
-    rows = templates({"success": True, "templates": list(entries)})
-    return price_list([(row.id, row.plan, row.raw) for row in rows], facts)
+    rows = [(entry["id"], entry.get("plan", entry.get("tier")), entry) for entry in entries]
+    return price_list(rows, facts)
 
 
 def notes(listed: PriceList) -> list[str]:

@@ -1,0 +1,136 @@
+"""
+How three answers are read for which the guide gives no shape: credentials, templates and metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from stacks_pulumi.api import models
+from stacks_pulumi.api._bodies import (
+    ShapeError,
+    as_list,
+    as_mapping,
+    items,
+    listed,
+    record,
+    snake,
+    snake_keys,
+    unwrap,
+)
+from stacks_pulumi.api.models import Listing
+
+_ENVELOPE: Final = frozenset({"success", "message", "data"})
+
+
+def credentials(body: Any) -> models.Credentials:
+    """
+    Return the main login and its address, with the whole answer in `raw`.
+
+    The answer is nested (`mainCredentials`, `connectionInfo`) or, for some templates, a list of logins.
+    """
+    data, path = unwrap(body)
+    beside = body if isinstance(body, Mapping) else {}
+    inside = {"credentials": data} if isinstance(data, list) else as_mapping(data, path)
+    raw = {name: value for name, value in {**beside, **inside}.items() if name not in _ENVELOPE}
+    # For each field the first part that has it takes precedence: the main login, then the address, then the rest.
+    flat: dict[str, Any] = {}
+    for part in _parts(raw):
+        for name, value in part.items():
+            if not isinstance(value, (Mapping, list)):
+                flat.setdefault(snake(name), value)
+    return msgspec.structs.replace(record(models.Credentials, flat, path), raw=raw)
+
+
+def _parts(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    given = snake_keys(raw)
+    for name in ("main_credentials", "ssh_credentials", "ssh", "connection_info"):
+        if isinstance(given.get(name), Mapping):
+            yield given[name]
+    yield given
+    logins = given.get("credentials")
+    for part in logins if isinstance(logins, list) else [logins]:
+        if isinstance(part, Mapping):
+            yield part
+
+
+def templates(body: Any) -> Listing[models.Template]:
+    """Return the templates of an answer, which may be a list, a mapping by id, or lists by category."""
+    value, path = listed(body, ("templates",)) or unwrap(body, "templates")
+    if isinstance(value, Mapping) and value and all(isinstance(entry, list) for entry in value.values()):
+        value = [
+            {"category": category, **(entry if isinstance(entry, Mapping) else {"id": entry})}
+            for category, entries in value.items()
+            for entry in entries
+        ]
+    if isinstance(value, Mapping):
+        value = {name: _with_raw(entry) for name, entry in value.items()}
+    elif isinstance(value, list):
+        value = [_with_raw({"id": entry} if isinstance(entry, str) else entry) for entry in value]
+    return items(models.Template, value, path=path, bare=("id",))
+
+
+def _with_raw(entry: Any) -> Any:
+    return {**entry, "raw": entry} if isinstance(entry, Mapping) else entry
+
+
+_SERIES: Final = models.Metrics.__struct_fields__
+_TIMES: Final = ("timestamp", "time", "t", "ts", "date")
+_VALUES: Final = ("value", "v", "y", "usage", "percent")
+
+
+def metrics(body: Any) -> models.Metrics:
+    """
+    Return the metrics of a body. The guide gives their names and "arrays with timestamps", and no shape.
+
+    The body has one list of points for each series (`{"cpu": [...]}`), or one list of points that each have a value
+    for every series (`[{"timestamp": ..., "cpu": ...}]`).
+
+    Raises:
+        ShapeError: The body has neither shape.
+    """
+    value, path = unwrap(body, "metrics")
+    if isinstance(value, list):
+        samples = [snake_keys(as_mapping(sample, path)) for sample in value]
+        series = {
+            name: [
+                _point(_first(sample, _TIMES), sample[name])
+                for sample in samples
+                if sample.get(name) is not None
+            ]
+            for name in _SERIES
+        }
+    else:
+        if not isinstance(value, Mapping):
+            raise ShapeError(path, "an object or a list was expected")
+        given = snake_keys(value)
+        stamps = given.get("timestamps")
+        series = {
+            name: list(_points(given[name], stamps, f"{path}.{name}")) for name in _SERIES if given.get(name)
+        }
+    try:
+        return msgspec.convert(series, models.Metrics, strict=False)
+    except msgspec.ValidationError:
+        raise ShapeError(path, "numbers with timestamps were expected") from None
+
+
+def _points(series: Any, stamps: Any, path: str) -> Iterator[dict[str, Any]]:
+    for index, entry in enumerate(as_list(series, path)):
+        if isinstance(entry, Mapping):
+            yield _point(_first(entry, _TIMES), _first(entry, _VALUES))
+        elif isinstance(entry, list) and len(entry) == 2:
+            yield _point(entry[0], entry[1])
+        else:
+            yield _point(stamps[index] if isinstance(stamps, list) and index < len(stamps) else None, entry)
+
+
+def _point(timestamp: Any, value: Any) -> dict[str, Any]:
+    return {"timestamp": None if timestamp is None else str(timestamp), "value": value}
+
+
+def _first(given: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """Return the first value that is not `None` under these names; `None` if all are missing."""
+    return next((given[name] for name in names if given.get(name) is not None), None)
