@@ -101,6 +101,12 @@ def as_time(seconds: float) -> str:
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def compare_instants(first: str | None, second: str | None) -> bool | None:
+    """Return whether two times are the same to the second; `None` if one of them is missing or unreadable."""
+    one, other = _instant(first), _instant(second)
+    return None if one is None or other is None else abs(one - other) <= _TOLERANCE
+
+
 def is_before(first: str | None, second: str | None) -> bool:
     """Return whether the first time is certainly earlier than the second."""
     one, other = _instant(first), _instant(second)

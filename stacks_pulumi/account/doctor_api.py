@@ -7,10 +7,11 @@ The checks send one list of the containers, and with `--probe-scopes` up to thre
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import urllib.request
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from stacks_pulumi import config
@@ -30,11 +31,14 @@ from stacks_pulumi.account.doctor_facts import (
     unset_command,
     warning,
 )
+from stacks_pulumi.api.models import is_known_status
 from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings
 from stacks_pulumi.cost.live import item_of
+from stacks_pulumi.cost.report import UNSEEN
 from stacks_pulumi.endpoints import SCOPES
 from stacks_pulumi.errors import (
     ApiError,
+    ConfigError,
     ConnectionFailedError,
     InvalidApiKeyError,
     MissingScopeError,
@@ -42,11 +46,14 @@ from stacks_pulumi.errors import (
     RateLimitedError,
     ServerError,
     StacksError,
+    UnreadableAnswerError,
 )
-from stacks_pulumi.pricing.money import total
+from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.pricing.money import FREE, total
 
 if TYPE_CHECKING:
-    from stacks_pulumi.api.models import Container
+    from stacks_pulumi.api.models import Container, Listing
+    from stacks_pulumi.api.probe import Look
 
 
 _NOT_ASKED: Final = "the API was not asked: see the lines about the stack and its settings"
@@ -99,11 +106,67 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
         # The API always sends a JSON body; a proxy or a firewall may not.
         fix = "correct what the message names" if error.body else _to_find(facts, settings.base_url)
         yield problem("api", error.message, fix)
+    elif isinstance(error, UnreadableAnswerError) and seen.fields is not None:
+        # It is JSON, so it comes from an API, and only its shape is another one.
+        fields = ", ".join(seen.fields) or "no fields, because it is a list"
+        rows = seen.lists[0] if seen.lists else "..."
+        yield problem(
+            "api",
+            f"{settings.base_url} answers in JSON, and the containers are not found in it ({_reason(error)}); it has "
+            f"{fields}",
+            _known(facts).advice(f"lists: {{rows: {rows}}}"),
+        )
     else:
         # The answer comes from another server, or from another path of this one: a 404, a redirect or a web page.
         wrong, reason = f"the API is not at {settings.base_url}", _reason(error)
         text = reason if reason.startswith(wrong) else f"{wrong}{_through(facts, settings)}: {reason}"
         yield problem("api", text, _to_find(facts, settings.base_url))
+
+
+def _known(facts: Facts) -> PlatformFile:
+    return facts.platform if isinstance(facts.platform, PlatformFile) else UNKNOWN
+
+
+def platform(facts: Facts) -> Iterator[Diagnosis]:
+    """Report what the platform file says, and what the list of containers shows of the platform."""
+    known, (path, source) = facts.platform, facts.given("platform")
+    if isinstance(known, ConfigError):
+        yield problem("platform", known.message, f"correct {path}, or remove the setting {source}")
+    elif path is None:
+        yield ok("platform", "no platform file: what the API guide leaves open is read in several ways")
+    else:
+        yield ok("platform", f"{path} (from {source})")
+        for section, settings in known.facts.as_json().items():
+            if isinstance(settings, dict):
+                said = ", ".join(f"{name} is {_as_yaml(value)}" for name, value in settings.items())
+                yield ok("platform", f"{section}: {said}")
+    if facts.look is not None and facts.look.containers is not None:
+        yield from _observed(facts.look, facts.look.containers, _known(facts))
+
+
+def _as_yaml(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _observed(seen: Look, listed: Listing[Container], known: PlatformFile) -> Iterator[Diagnosis]:
+    if listed.gap is not None:
+        yield warning(
+            "platform",
+            f"the list of containers is incomplete: {listed.gap}",
+            f"if the list has pages, {known.advice('lists: {next: meta.next, parameter: page}')}",
+        )
+    elif seen.fields is not None and "count" not in {name.rpartition(".")[2] for name in seen.fields}:
+        yield ok("platform", "the list of containers has no count that would show whether it is complete")
+    words = dict.fromkeys(one.status for one in listed if one.status is not None)
+    for word in words:
+        if not is_known_status(word):
+            yield warning(
+                "platform",
+                f"a container has the status {word}, which is not known here",
+                f"if it means running, {known.advice(f'containers: {{statuses: {{{word}: running}}}}')}",
+            )
+    if "deleted" in words:
+        yield ok("platform", "the list of containers has deleted ones, which are left out everywhere")
 
 
 def _set_again(facts: Facts) -> str:
@@ -271,19 +334,20 @@ def cap(facts: Facts) -> Iterator[Diagnosis]:
     )
 
 
-def _created_since_the_first(listed: Iterable[Container], now: float) -> str:
+def _created_since_the_first(listed: Listing[Container], now: float) -> str:
     """Describe the containers created this month: the cap counts those of its key, but the list shows no keys."""
     month = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m")
-    created = [one for one in listed if (one.created_at or "").startswith(month)]
+    created = [one for one in listed if one.status != "deleted" and (one.created_at or "").startswith(month)]
+    if not created and listed.gap is not None:
+        return "The list of containers is incomplete, so it does not show which were created since the first"
     if not created:
         return "No container of the account was created since the first"
     noun = (
         "container that any key has" if len(created) == 1 else f"{len(created)} containers that any key has"
     )
     costs = "costs" if len(created) == 1 else "cost"
-    return (
-        f"The {noun} created since the first {costs} {total(item_of(one).price for one in created)} a month"
-    )
+    price = total(item_of(one).price for one in created) + (FREE if listed.gap is None else UNSEEN)
+    return f"The {noun} created since the first {costs} {price} a month"
 
 
 def _money(limit: float | None, spent: float | None) -> str:

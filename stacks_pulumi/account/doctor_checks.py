@@ -132,7 +132,7 @@ def _setting(facts: Facts, name: str, value: str | None) -> Iterator[Diagnosis]:
     full = f"{_OURS}{name}"
     if name not in config.KEYS or name == _SET_BY_PROGRAMS:
         yield _misspelt(facts, name, value)
-    elif name not in {"apiKey", "baseUrl"}:
+    elif name not in {"apiKey", "baseUrl", "platform"}:
         try:
             config.load({full: value}, {})
         except ConfigError as error:
@@ -352,6 +352,7 @@ CHECKS: Final[dict[str, Check]] = {
     "adopt": adopt,
     "autonaming": autonaming,
     "api": doctor_api.api,
+    "platform": doctor_api.platform,
     "account": doctor_api.account,
     "scopes": doctor_api.scopes,
     "cap": doctor_api.cap,

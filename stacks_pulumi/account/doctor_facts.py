@@ -7,6 +7,7 @@ sentence where no command helps.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import shlex
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from stacks_pulumi import config
+from stacks_pulumi import config, platform
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi._pulumi_cli import (
     Pulumi,
@@ -27,6 +28,7 @@ from stacks_pulumi._pulumi_cli import (
 from stacks_pulumi.config import DEFAULT_BASE_URL, NAMESPACE, AccountSettings
 from stacks_pulumi.endpoints import Scope
 from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.platform import UNKNOWN, PlatformFile
 
 if TYPE_CHECKING:
     from stacks_pulumi.api.probe import Look, Scopes
@@ -204,6 +206,20 @@ class Facts:
         return NAMESPACE in named or self.runtime not in {"python", None}
 
     @functools.cached_property
+    def platform(self) -> PlatformFile | ConfigError:
+        """What the platform file says, or why it cannot be read; `UNKNOWN` without a file."""
+        path, source = self.given("platform")
+        if path is None:
+            return UNKNOWN
+        # The program, and so the provider, runs in the project's folder.
+        in_project = self.project_file is not None and source.startswith(f"{NAMESPACE}:")
+        folder = self.project_file.parent if self.project_file is not None and in_project else Path()
+        try:
+            return dataclasses.replace(platform.read(folder / path), path=path)
+        except ConfigError as error:
+            return error
+
+    @functools.cached_property
     def settings(self) -> AccountSettings | ConfigError:
         """The key and the base URL that the provider would use, or why it would refuse them."""
         if self.is_locked:
@@ -211,7 +227,10 @@ class Facts:
         try:
             # Other malformed settings do not prevent calls of the API.
             names = [f"{NAMESPACE}:{key}" for key in ("apiKey", "baseUrl", "allowHttp")]
-            return config.load({name: self.configured.values.get(name) for name in names}, self.environ)
+            environ = {name: value for name, value in self.environ.items() if name != "STACKS_PLATFORM"}
+            loaded = config.load({name: self.configured.values.get(name) for name in names}, environ)
+            known = self.platform if isinstance(self.platform, PlatformFile) else None
+            return dataclasses.replace(loaded, platform=known)
         except ConfigError as error:
             return error
 

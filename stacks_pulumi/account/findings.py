@@ -18,7 +18,7 @@ from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.account.reconcile import ChildRecord, ContainerRecord, Missing, Reconciliation, StackTotal
 from stacks_pulumi.cost.live import priced
 from stacks_pulumi.cost.report import FOOTER, Item, LimitVerdict, Line, Report
-from stacks_pulumi.pricing.money import count, total
+from stacks_pulumi.pricing.money import Price, count, total
 from stacks_pulumi.reports import Advice, Column, Document, Row, Table, Weight
 from stacks_pulumi.reports.writers import MARKS
 
@@ -67,6 +67,7 @@ def document_of(result: AccountResult) -> Document:
         tables.append(_changes(result.report))
     return Document(
         f"The account costs {account.price} a month: {of}.",
+        tuple(_incomplete(account)),
         tuple(_remarks(result)),
         tuple(tables),
         advice=_advice(account),
@@ -75,21 +76,25 @@ def document_of(result: AccountResult) -> Document:
     )
 
 
+def _incomplete(account: Reconciliation) -> Iterator[str]:
+    yield from account.gaps
+    if account.gap:
+        yield "no container is called missing or an orphan, and the totals have no upper bound"
+    for unread in account.unread:
+        yield f"{unread.stack} was not read: {unread.error}"
+    if account.unread:
+        yield "no container is called an orphan, because a stack that was not read may own it"
+
+
 def _remarks(result: AccountResult) -> Iterator[tuple[Weight, str]]:
     account = result.account
-    for unread in account.unread:
-        yield "error", f"{unread.stack} was not read: {unread.error}"
-    if account.unread:
-        yield "error", "no container is called an orphan, because a stack that was not read may own it"
-    for gap in account.gaps:
-        yield "error", gap
     for finding in result.failed:
         yield "error", finding
     for budget, verdict in result.verdicts:
         yield verdict.weight, f"{budget.name}: {verdict.text}"
     for stack, reason in account.elsewhere.items():
         yield "note", f"resources of {stack} are in another account and left out: {reason}"
-    for note in account.notes:
+    for note in (*account.notes, *(() if result.report is None else result.report.notes[1:])):
         yield "note", note
 
 
@@ -112,6 +117,8 @@ def _rows(one: ContainerRecord) -> Iterator[Row]:
 
 def _owner(one: ContainerRecord | ChildRecord) -> str:
     names = ", ".join(dict.fromkeys(owner.stack for owner in one.owners))
+    if names and one.ownership == "unknown":
+        return f"{names} (not certain)"
     return names or _OWNED_BY_NONE[one.ownership]
 
 
@@ -133,12 +140,16 @@ def _note(one: ContainerRecord) -> str:
 def _totals(account: Reconciliation) -> Table:
     none, twice = account.without_stack, account.counted_twice
     rows = [(stack.name, str(stack.containers), str(stack.price)) for stack in account.stacks]
-    rows.append(("no stack", str(len(none)), str(total(one.item.price for one in none))))
+    rows.append(("no stack", str(len(none)), str(_price_of(account, none))))
     if twice.high != 0:
         rows.append(("counted in more than one stack", "", f"-{twice}"))
     rows.append(("account", str(len(account.containers)), str(account.price)))
     columns = (Column("Total"), Column("Containers"), Column("A month", "figure"))
     return Table(columns, tuple(map(Row, rows)))
+
+
+def _price_of(account: Reconciliation, containers: Sequence[ContainerRecord]) -> Price:
+    return total(one.item.price for one in containers) + account.unseen
 
 
 def _changes(report: Report) -> Table:
@@ -165,7 +176,7 @@ def _data(result: AccountResult) -> dict[str, Any]:
         "totals": {
             "account": {"containers": len(account.containers), **priced(account.price)},
             "stacks": {stack.name: _stack(stack) for stack in account.stacks},
-            "none": {"containers": len(none), **priced(total(one.item.price for one in none))},
+            "none": {"containers": len(none), **priced(_price_of(account, none))},
             "counted_twice": priced(account.counted_twice),
         },
         "unread": [{"stack": unread.stack, "error": unread.error} for unread in account.unread],

@@ -1,9 +1,9 @@
 """
 What does the account hold: how is it read, and in how many calls?
 
-It is one list, single requests for containers that seem to be missing, and the child objects of each container: allowed
-addresses, connections, VPN clients and pinned backups. The API lists each kind for only one container per call, so the
-child objects take one to three calls per container.
+It is one list, and the child objects of each container: allowed addresses, connections, VPN clients and pinned backups.
+The API lists each kind for only one container per call, so the child objects take one to three calls per container.
+Where something seems to be missing, it is read a second time.
 """
 
 from __future__ import annotations
@@ -13,31 +13,34 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from stacks_pulumi import catalog
+from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.api.models import (
-    ENDING_STATUSES,
     Backup,
     Connection,
+    Connections,
     Container,
     ExternalAccess,
+    Listing,
     VpnClient,
 )
+from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.cost import live
-from stacks_pulumi.errors import NotFoundError, UnreadableAnswerError, WaitCancelledError
+from stacks_pulumi.errors import NotFoundError, WaitCancelledError
 from stacks_pulumi.pricing.money import count
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
 
 
-_CONFIRMED: Final = 3
-"""How many missing containers are requested one by one: with the list that is at most five calls."""
 _FEW: Final = 60
 """Up to this number, calls take only seconds, so no progress is shown."""
 _STEP: Final = 0.1
@@ -46,6 +49,7 @@ _AT_ONCE: Final = 8
 _NEWEST: Final = 100
 
 _CLOSED: Final = ExternalAccess()
+_NONE: Final = Connections()
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Belongings:
     Attributes:
         access: Its external access and the allowed addresses.
         connections: The connections whose source it is.
+        incoming: The connections whose target it is.
         vpn_clients: The clients, if it is a VPN.
         backups: The pinned backups among the newest 100.
         known: The kinds that were read completely: an object of these kinds that is not here does not exist.
@@ -64,6 +69,7 @@ class Belongings:
 
     access: ExternalAccess = _CLOSED
     connections: tuple[Connection, ...] = ()
+    incoming: tuple[Connection, ...] = ()
     vpn_clients: tuple[VpnClient, ...] = ()
     backups: tuple[Backup, ...] = ()
     known: frozenset[str] = frozenset()
@@ -73,6 +79,25 @@ class Belongings:
     def deleted(self) -> bool:
         """Whether the container was deleted while its child objects were read."""
         return not (self.known or self.gaps)
+
+    def joined(self, later: Belongings) -> Belongings:
+        """Return what this or a later reading has seen: what one of them has not seen may exist."""
+        if later.deleted:
+            return later
+        entries = _joined(self.access.allowed_ips, later.access.allowed_ips)
+        return Belongings(
+            msgspec.structs.replace(later.access, allowed_ips=Listing(entries)),
+            _joined(self.connections, later.connections),
+            _joined(self.incoming, later.incoming),
+            _joined(self.vpn_clients, later.vpn_clients),
+            _joined(self.backups, later.backups),
+            self.known & later.known,
+            tuple(dict.fromkeys(self.gaps + later.gaps)),
+        )
+
+
+def _joined(rows: Sequence[Any], later: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple({row.id: row for row in (*rows, *later)}.values())
 
 
 @dataclass(frozen=True)
@@ -89,7 +114,7 @@ _ACCESS: Final = _Part(
     "access", "AllowedIp", "allowed addresses", lambda client, id_: client.allowed_ips.list(id_)
 )
 _CONNECTIONS: Final = _Part(
-    "connections", "Connection", "connections", lambda client, id_: client.connections.list(id_).outgoing
+    "connections", "Connection", "connections", lambda client, id_: client.connections.list(id_)
 )
 _CLIENTS: Final = _Part(
     "vpn_clients", "VpnClient", "VPN clients", lambda client, id_: client.vpn_clients.list(id_)
@@ -121,23 +146,6 @@ def connected() -> Iterator[tuple[StacksClient, threading.Event]]:
         yield client, stop
 
 
-def confirm_missing(client: StacksClient, ids: Iterable[str]) -> None:
-    """
-    Request some of the containers that are in a state but not in the list.
-
-    Raises:
-        UnreadableAnswerError: One of them exists, so the list cannot be trusted.
-    """
-    for id_ in list(dict.fromkeys(ids))[:_CONFIRMED]:
-        try:
-            seen = client.containers.status(id_)
-        except NotFoundError:
-            continue
-        if seen.status not in ENDING_STATUSES:
-            msg = f"the API's list leaves out {id_}, which exists (it may be new): run the command again"
-            raise UnreadableAnswerError(msg, status=200)
-
-
 def belongings(
     client: StacksClient,
     containers: Sequence[Container],
@@ -164,6 +172,41 @@ def belongings(
     progress = Progress(calls, client.requests_per_minute, write or sys.stderr.write)
     progress.announce(len(containers))
     return ask(client, containers, backups=has_backups, progress=progress.done, stop=stop)
+
+
+def read_twice(
+    client: StacksClient,
+    containers: Sequence[Container],
+    has: dict[str, Belongings],
+    lacking: Callable[[dict[str, Belongings]], Collection[str]],
+    stop: threading.Event,
+) -> dict[str, Belongings]:
+    """
+    Return the child objects. Those of a container that seems to lack one were read twice, further apart than the lag.
+
+    Args:
+        client: The API.
+        containers: The containers.
+        has: What the first reading found.
+        lacking: Returns the containers, by id, that lack a child object which is in a state.
+        stop: Ends every wait for the rate limit once it is set.
+
+    Raises:
+        StacksError: A list cannot be read.
+    """
+    readings: list[dict[str, Belongings]] = []
+
+    def look() -> bool | None:
+        if readings:
+            concerned = [container for container in containers if container.id in lacking(has)]
+            again = ask(client, concerned, stop=stop)
+            readings.append({**has, **{id_: has[id_].joined(found) for id_, found in again.items()}})
+        else:
+            readings.append(has)
+        return None if lacking(readings[-1]) else True
+
+    look_twice(look, SYSTEM_CLOCK, client.platform.lag)
+    return readings[-1]
 
 
 def calls_for(container: Container, *, backups: bool = True) -> list[_Part]:
@@ -197,7 +240,7 @@ def ask(
         containers: The containers.
         backups: Whether the account has any backups.
         progress: Called after each call, with the number of calls that are done.
-        stop: Set when this function ends, with or without an error. It ends all waits for the rate limit.
+        stop: Set if this function ends with an error. It ends all waits for the rate limit.
 
     Raises:
         StacksError: A list cannot be read completely.
@@ -212,12 +255,35 @@ def ask(
         for number, ((id_, part), result) in enumerate(zip(calls, results, strict=True), start=1):
             listings[id_][part.field] = result
             progress(number)
-    finally:
+    except BaseException:
         # After an error or Ctrl-C no further call is made.
         if stop is not None:
             stop.set()
+        raise
+    finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    return {container.id: _belongings(listings[container.id]) for container in containers}
+    return _with_sources(
+        containers, {container.id: _belongings(listings[container.id]) for container in containers}
+    )
+
+
+def _with_sources(containers: Sequence[Container], has: dict[str, Belongings]) -> dict[str, Belongings]:
+    """Give each source the connections that the platform lists only at their targets."""
+    outgoing = {row.id for one in has.values() for row in one.connections}
+    by_name = {one.name.casefold(): one.id for one in containers if one.name}
+    for target in containers:
+        for row in has[target.id].incoming:
+            if row.id in outgoing:
+                continue
+            source = row.source_id or by_name.get((row.source_name or "").casefold())
+            if source not in has:
+                gap = f"the source of connection {row.id} is not known, or was not read"
+                has[target.id] = replace(has[target.id], gaps=(*has[target.id].gaps, gap))
+                has = {id_: replace(one, known=one.known - {"Connection"}) for id_, one in has.items()}
+            else:
+                row = msgspec.structs.replace(row, target_id=target.id, target_name=target.name)  # noqa: PLW2901  (the same connection, seen from its source)
+                has[source] = replace(has[source], connections=(*has[source].connections, row))
+    return has
 
 
 def _listing(client: StacksClient, id_: str, part: _Part) -> Any:
@@ -233,17 +299,20 @@ def _belongings(listings: dict[str, Any]) -> Belongings:
         # The container was deleted during the calls.
         return Belongings()
     access: ExternalAccess = listings.get("access", _CLOSED)
+    connections: Connections = listings.get("connections", _NONE)
     backups = listings.get("backups", ())
     known = {"AllowedIp", "PinnedBackup", *(_PARTS[field].kind for field in listings)}
     if len(backups) >= _NEWEST:
         known.discard("PinnedBackup")
     # One unreadable row does not hide the rest of an account: it is reported, and no resource that may be in that row
     # is reported as missing.
-    gaps = {
-        field: listing.gap
-        for field, listing in {**listings, "access": access.allowed_ips}.items()
-        if listing.gap is not None
-    }
+    rows: list[tuple[str, Listing[Any]]] = [
+        ("access", access.allowed_ips),
+        ("connections", connections.incoming),
+        ("connections", connections.outgoing),
+        *((field, listing) for field, listing in listings.items() if isinstance(listing, Listing)),
+    ]
+    gaps = {field: listing.gap for field, listing in rows if listing.gap is not None}
     if any(entry.ip_address is None for entry in access.allowed_ips):
         gaps.setdefault("access", "one has no address that can be read")
     if any(backup.pinned is None for backup in backups):
@@ -251,7 +320,8 @@ def _belongings(listings: dict[str, Any]) -> Belongings:
     known -= {_PARTS[field].kind for field in gaps}
     return Belongings(
         access,
-        tuple(listings.get("connections", ())),
+        tuple(connections.outgoing),
+        tuple(connections.incoming),
         tuple(listings.get("vpn_clients", ())),
         tuple(backup for backup in backups if backup.pinned),
         frozenset(known),

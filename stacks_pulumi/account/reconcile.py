@@ -2,8 +2,8 @@
 Which stack owns each object of the account, and which objects does none own?
 
 An id alone is not an identity: a container belongs to a stack if both its id and its creation time are in the state.
-States of another account, or of another API, are ignored. A container is an orphan only if every stack was read
-completely.
+Without one of the two times that is unknown. States of another account, or of another API, are ignored. A container is
+an orphan only if every stack, and the list of the containers, was read completely.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from stacks_pulumi._identifiers import account_of, canonical_network, same_instant
+from stacks_pulumi._identifiers import account_of, canonical_network, compare_instants
 from stacks_pulumi.account.backend import Interrupted, Managed, Stacks, Unread
 from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost.live import Entry, Snapshot
-from stacks_pulumi.cost.report import Item
-from stacks_pulumi.pricing.money import Price, total
+from stacks_pulumi.cost.report import UNSEEN, Item
+from stacks_pulumi.pricing.money import FREE, Price, total
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
 
 Ownership: TypeAlias = Literal["owned", "double", "orphan", "interrupted", "automatic", "unknown"]
 """
 `owned`: by one resource. `double`: by two resources or more. `interrupted`: in no state, but a stack was creating it.
 `orphan`: in no state. `automatic`: in no state, because the platform created it. `unknown`: in no state that could be
-read.
+read, or in one whose container of this id may be another one.
 """
 
 _CONTAINERS: Final = frozenset({"Container", UNRECOGNISED})
@@ -50,6 +50,7 @@ class ChildRecord:
         ownership: Its ownership.
         creating: The interrupted creates that may have created it.
         recreated: Resources whose state has its id, in a container with another creation time.
+        sure: Whether the creation times of its container show that it is that of its owners.
     """
 
     kind: str
@@ -62,6 +63,7 @@ class ChildRecord:
     ownership: Ownership = "unknown"
     creating: tuple[Interrupted, ...] = ()
     recreated: tuple[Managed, ...] = ()
+    sure: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class ContainerRecord:
     Attributes:
         container: The container in the API's list.
         item: Its kind and price.
-        owners: The resources that manage it.
+        owners: The resources that manage it, also if that is unknown because a creation time is missing.
         ownership: Its ownership.
         creating: The interrupted creates that may have created it.
         recreated: Resources whose state has its id with another creation time.
@@ -113,10 +115,12 @@ class Missing:
     Attributes:
         resource: The resource.
         reason: Why it is missing.
+        recreated: Whether there is one with its id, with another creation time.
     """
 
     resource: Managed
     reason: str
+    recreated: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ class Reconciliation:
         stacks: The total of each stack.
         unread: The stacks that could not be read completely.
         gaps: The parts of the account that could not be read.
+        gap: Why there may be more containers; empty if these are all. It is one of the gaps too.
         elsewhere: Stack -> why some of its resources are of another account.
         source: Where the stacks come from.
         notes: Notes for the reader.
@@ -164,6 +169,7 @@ class Reconciliation:
     stacks: tuple[StackTotal, ...] = ()
     unread: tuple[Unread, ...] = ()
     gaps: tuple[str, ...] = ()
+    gap: str = ""
     elsewhere: dict[str, str] = field(default_factory=dict)
     source: str = ""
     notes: tuple[str, ...] = ()
@@ -176,7 +182,7 @@ class Reconciliation:
     @property
     def snapshot(self) -> Snapshot:
         """The account as it is saved and compared."""
-        return Snapshot(self.taken_at, self.base_url, tuple(one.entry for one in self.containers))
+        return Snapshot(self.taken_at, self.base_url, tuple(one.entry for one in self.containers), self.gap)
 
     @property
     def not_listed(self) -> Iterable[str]:
@@ -186,9 +192,21 @@ class Reconciliation:
         return (id_ for id_ in ids if id_ not in listed)
 
     @property
+    def lacking(self) -> set[str]:
+        """The ids of the listed containers that lack a child object which is in a state."""
+        ids = {missing.resource.id.partition("/") for missing in self.missing if not missing.recreated}
+        listed = {one.container.id for one in self.containers}
+        return {container for container, slash, _ in ids if slash and container in listed}
+
+    @property
     def price(self) -> Price:
         """The monthly price of the account."""
-        return total(one.item.price for one in self.containers)
+        return total(one.item.price for one in self.containers) + self.unseen
+
+    @property
+    def unseen(self) -> Price:
+        """What the containers that were not listed may cost."""
+        return UNSEEN if self.gap else FREE
 
     @property
     def without_stack(self) -> tuple[ContainerRecord, ...]:
@@ -244,6 +262,8 @@ def reconcile(
     this: ThisAccount,
     *,
     taken_at: str,
+    gap: str = "",
+    live_prices: bool = False,
 ) -> Reconciliation:
     """
     Compare an account with stacks.
@@ -253,16 +273,25 @@ def reconcile(
         stacks: The stacks, and those that could not be read.
         this: Whether a resource of a state is in this account.
         taken_at: When the account was read.
+        gap: Why there may be more containers; empty if these are all.
+        live_prices: Whether the prices are the platform's. A price in a state, which is the catalogue's, then replaces
+            none of them.
     """
     by_id = {container.id: container for container, _ in containers}
     claims = _Claims()
     for resource in (one for state in stacks.read for one in state.managed):
         if resource.kind in _CONTAINERS:
-            claims.add(resource, by_id.get(resource.id), this.why_elsewhere(resource))
+            claims.add(resource, by_id.get(resource.id), this.why_elsewhere(resource), complete=not gap)
     free = [container for container, _ in containers if container.id not in claims.owners]
     creating = _creating(stacks, this, free)
     records = [
-        _record(container, item, claims, creating.get(container.id, []), complete=not stacks.unread)
+        _record(
+            container,
+            item if live_prices else _refined(item, claims.owners.get(container.id, ())),
+            claims,
+            creating.get(container.id, []),
+            complete=not (stacks.unread or gap),
+        )
         for container, item in containers
     ]
     records.sort(key=lambda one: (one.name.casefold(), one.container.id))
@@ -271,8 +300,10 @@ def reconcile(
         taken_at,
         tuple(records),
         tuple(claims.missing),
-        _totals(stacks, records),
+        _totals(stacks, records, UNSEEN if gap else FREE),
         stacks.unread,
+        gaps=(gap,) if gap else (),
+        gap=gap,
         elsewhere=claims.elsewhere,
         source=stacks.source,
         notes=stacks.notes,
@@ -286,27 +317,39 @@ class _Claims:
     owners: dict[str, list[Managed]] = field(default_factory=lambda: defaultdict(list))
     recreated: dict[str, list[Managed]] = field(default_factory=lambda: defaultdict(list))
     remarks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    unsure: set[str] = field(default_factory=set)
     missing: list[Missing] = field(default_factory=list)
     elsewhere: dict[str, str] = field(default_factory=dict)
 
-    def add(self, resource: Managed, container: Container | None, elsewhere: str | None) -> None:
-        """Add a resource, with the container that has its id."""
+    def add(
+        self, resource: Managed, container: Container | None, elsewhere: str | None, *, complete: bool
+    ) -> None:
+        """Add a resource, with the container that has its id; `complete` is whether all containers are known."""
+        same = None if container is None else compare_instants(resource.created_at, container.created_at)
         if elsewhere is not None:
             self.elsewhere.setdefault(resource.stack, elsewhere)
-            if container is not None and same_instant(resource.created_at, container.created_at):
+            if container is not None and same is not False:
                 # Not reported as an orphan, because both addresses may lead to the same API.
                 self.remarks[container.id].append(
-                    f"{resource.stack} has a container with this id and creation time at {resource.base_url}"
+                    f"{resource.stack} has a container with this id{' and creation time' if same else ''} at "
+                    f"{resource.base_url}"
                 )
         elif container is None:
-            if resource.kind == "Container" and not resource.in_transit:
+            if complete and resource.kind == "Container" and not resource.in_transit:
                 self.missing.append(Missing(resource, "the account has no container with this id"))
-        elif same_instant(resource.created_at, container.created_at):
+        elif same is not False:
             self.owners[container.id].append(resource)
+            if same is None:
+                self.unsure.add(container.id)
+                self.remarks[container.id].append(_unsure(resource))
         else:
             self.recreated[container.id].append(resource)
             if not resource.in_transit:
                 self.missing.append(_recreated(resource, container))
+
+
+def _unsure(resource: Managed) -> str:
+    return f"may be another one than that of {resource.stack}, because a creation time is not known"
 
 
 def _recreated(resource: Managed, container: Container) -> Missing:
@@ -315,6 +358,7 @@ def _recreated(resource: Managed, container: Container) -> Missing:
         resource,
         f"the container with this id was created at {container.created_at}, and the one in the state at "
         f"{resource.created_at}",
+        recreated=True,
     )
 
 
@@ -337,7 +381,9 @@ def _record(
 ) -> ContainerRecord:
     mine, notes = claims.owners.get(container.id, []), claims.remarks.get(container.id, [])
     ownership: Ownership
-    if mine:
+    if container.id in claims.unsure:
+        ownership = "unknown"
+    elif mine:
         ownership = "owned" if len(mine) == 1 else "double"
     elif creating:
         ownership = "interrupted"
@@ -345,7 +391,7 @@ def _record(
         ownership = "orphan" if complete and not notes else "unknown"
     return ContainerRecord(
         container,
-        _refined(item, mine),
+        item,
         tuple(mine),
         ownership,
         tuple(creating),
@@ -364,7 +410,7 @@ def _refined(item: Item, owners: Sequence[Managed]) -> Item:
     return told if item.price.high is None or told.price.low <= item.price.high else item
 
 
-def _totals(stacks: Stacks, records: Iterable[ContainerRecord]) -> tuple[StackTotal, ...]:
+def _totals(stacks: Stacks, records: Iterable[ContainerRecord], unseen: Price) -> tuple[StackTotal, ...]:
     prices: dict[str, list[Price]] = defaultdict(list)
     counts: Counter[str] = Counter()
     for one in records:
@@ -372,7 +418,9 @@ def _totals(stacks: Stacks, records: Iterable[ContainerRecord]) -> tuple[StackTo
             prices[stack].append(one.item.price)
             counts[stack] += 1
     return tuple(
-        StackTotal(state.name, state.project, state.ref, counts[state.name], total(prices[state.name]))
+        StackTotal(
+            state.name, state.project, state.ref, counts[state.name], total(prices[state.name]) + unseen
+        )
         for state in sorted(stacks.read, key=lambda state: state.name)
     )
 
@@ -419,13 +467,12 @@ def with_children(
         for child in _children(one, belongings.get(one.container.id, Belongings())):
             key = (child.kind, child.id.casefold())
             known.add(key)
-            with_id = managed.get(key, ())
-            owners = tuple(
-                resource
-                for resource in with_id
-                if same_instant(resource.created_at, one.container.created_at)
-            )
-            of_other = tuple(resource for resource in with_id if resource not in owners)
+            now = one.container.created_at
+            with_id = [
+                (resource, compare_instants(resource.created_at, now)) for resource in managed.get(key, ())
+            ]
+            owners = tuple(resource for resource, same in with_id if same is not False)
+            of_other = tuple(resource for resource, same in with_id if same is False)
             missing += [
                 _recreated(resource, one.container) for resource in of_other if not resource.in_transit
             ]
@@ -434,8 +481,15 @@ def with_children(
                 for operation in creating
                 if operation.may_have_made(child.kind, one.container.id, child.name)
             )
-            judged = replace(child, owners=owners, creating=() if owners else made, recreated=of_other)
-            children.append(replace(judged, ownership=_ownership(judged, complete=not account.unread)))
+            judged = replace(
+                child,
+                owners=owners,
+                creating=() if owners else made,
+                recreated=of_other,
+                sure=all(same is not None for _, same in with_id),
+            )
+            complete = account.complete and child.kind in belongings[one.container.id].known
+            children.append(replace(judged, ownership=_ownership(judged, complete=complete)))
         containers.append(replace(one, children=tuple(children)))
     missing += [
         Missing(
@@ -444,23 +498,32 @@ def with_children(
         )
         for (kind, id_), resources in managed.items()
         for resource in resources
-        if (kind, id_) not in known and not resource.in_transit and _is_certain(kind, resource, belongings)
+        if (kind, id_) not in known
+        and not resource.in_transit
+        and _is_certain(kind, resource, belongings, complete=not account.gap)
     ]
     gaps = tuple(
         f"{one.name}: {gap}"
         for one in account.containers
         for gap in belongings.get(one.container.id, Belongings()).gaps
     )
-    return replace(account, containers=tuple(containers), missing=(*account.missing, *missing), gaps=gaps)
+    return replace(
+        account,
+        containers=tuple(containers),
+        missing=(*account.missing, *missing),
+        gaps=(*account.gaps, *gaps),
+    )
 
 
-def _is_certain(kind: str, resource: Managed, belongings: dict[str, Belongings]) -> bool:
-    """Whether a resource that was not listed certainly does not exist."""
+def _is_certain(kind: str, resource: Managed, belongings: dict[str, Belongings], *, complete: bool) -> bool:
+    """Whether a resource that was not listed certainly does not exist; `complete`: if all containers are known."""
     container = belongings.get(resource.id.partition("/")[0])
-    return container is None or kind in container.known
+    return complete if container is None else kind in container.known
 
 
 def _ownership(child: ChildRecord, *, complete: bool) -> Ownership:
+    if not child.sure:
+        return "unknown"
     if child.owners:
         return "owned" if len(child.owners) == 1 else "double"
     if child.automatic:

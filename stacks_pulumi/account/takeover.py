@@ -24,9 +24,10 @@ from typing import Any, Final, Literal, TypeAlias
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import PLACEHOLDER, camel_case, canonical_network
 from stacks_pulumi.account.read import Belongings
-from stacks_pulumi.api.models import AllowedIp, Connection, Container
+from stacks_pulumi.api.models import AllowedIp, Connection, Container, is_known_status
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import StacksError
+from stacks_pulumi.platform import UNKNOWN, PlatformFile
 from stacks_pulumi.pricing.recognition import NATIVE
 from stacks_pulumi.reports.writers import as_json
 
@@ -79,10 +80,12 @@ class LeftOut:
     Attributes:
         what: A description of the object.
         reason: Why it is left out.
+        unread: Whether the reason is that something could not be read, or is not known here.
     """
 
     what: str
     reason: str
+    unread: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,11 @@ class ScaffoldPlan:
 
     declared: tuple[DeclaredResource, ...]
     left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything in the account could be read and is known here."""
+        return not any(one.unread for one in self.left_out)
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -134,6 +142,7 @@ def plan(
     everything: Iterable[Container] | None = None,
     *,
     protect: Protect = "databases",
+    platform: PlatformFile = UNKNOWN,
 ) -> ScaffoldPlan:
     """
     Return the program that takes these containers over.
@@ -143,8 +152,9 @@ def plan(
         belongings: The child objects of each, by its id.
         everything: All containers of the account, to find the targets of connections; by default `containers`.
         protect: Which resources Pulumi refuses to delete: containers with data, every resource, or none.
+        platform: Where a word of the platform that is not known here can be explained.
     """
-    maker = _Maker(list(containers if everything is None else everything), protect)
+    maker = _Maker(list(containers if everything is None else everything), protect, platform)
     for container in containers:
         maker.container(container, belongings.get(container.id))
     for container in containers:
@@ -166,6 +176,7 @@ def without_duplicate(base: str, is_taken: Callable[[str], bool], joint: str = "
 class _Maker:
     everything: Sequence[Container]
     protect: Protect
+    platform: PlatformFile
     names: dict[str, str] = field(default_factory=dict)
     """Container id -> its resource name."""
     declared: list[DeclaredResource] = field(default_factory=list)
@@ -178,14 +189,21 @@ class _Maker:
     def container(self, container: Container, has: Belongings | None) -> None:
         """Declare a container, or record why not."""
         name, template = container.name, _template(container)
-        deleted = has is not None and has.deleted
-        reason = (
-            "it was deleted while the account was read" if deleted else self._why_not(container, template)
-        )
-        if reason is not None or name is None or template is None:
-            self.left_out.append(
-                LeftOut(f"container {name or container.id}", reason or "the API does not say its name")
+        what = f"container {name or container.id}"
+        if has is not None and has.deleted:
+            self._leave_out(what, "it was deleted while the account was read")
+            return
+        if name is None or template is None or not template.strip():
+            self._leave_out(
+                what, f"the API does not say its {'name' if name is None else 'template'}", unread=True
             )
+            return
+        if container.status is None or not is_known_status(container.status):
+            self._leave_out(what, self._unknown("containers", container.status), unread=True)
+            return
+        reason = self._why_not(container)
+        if reason is not None:
+            self._leave_out(what, reason)
             return
         inputs: dict[str, Value] = {"name": name, "template": template}
         if template != catalog.VPN_TEMPLATE and container.plan is not None:
@@ -208,7 +226,7 @@ class _Maker:
         self._allowed_ips(container, has.access.allowed_ips)
         own = Reference(self.names[container.id])
         for gap in has.gaps:
-            self._leave_out(f"what cannot be read of {container.name}", gap)
+            self._leave_out(f"what cannot be read of {container.name}", gap, unread=True)
         for client in has.vpn_clients:
             what = f"VPN client {client.name} of {container.name}"
             if client.name == "default":
@@ -224,6 +242,9 @@ class _Maker:
                 )
         for backup in has.backups:
             what = f"backup {backup.id} of {container.name}"
+            if backup.status is not None and not is_known_status(backup.status, "backup"):
+                self._leave_out(what, self._unknown("backups", backup.status), unread=True)
+                continue
             if backup.status not in {None, "completed"}:
                 self._leave_out(what, f"it is {backup.status}")
                 continue
@@ -233,10 +254,18 @@ class _Maker:
                 "PinnedBackup", f"{container.name}-{backup.id}", f"{container.id}/{backup.id}", pinned
             )
 
-    def _why_not(self, container: Container, template: str | None) -> str | None:
+    def _unknown(self, section: str, status: str | None) -> str:
+        """Return the reason for an object whose status is not known, with the line that explains it."""
+        if status is None:
+            return "the API does not say its status"
+        means = "running" if section == "containers" else "completed"
+        line = f"{section}: {{statuses: {{{status}: {means}}}}}"
+        return f"its status {status} is not known here; if it means {means}, {self.platform.advice(line)}"
+
+    def _why_not(self, container: Container) -> str | None:
         if self._times[(container.name or "").casefold()] > 1:
             return "another container's name differs only in upper and lower case, which the provider ignores"
-        return _why_not(container, template)
+        return _why_not(container)
 
     def _connections(self, container: Container, connections: Iterable[Connection]) -> None:
         for connection in connections:
@@ -321,8 +350,8 @@ class _Maker:
         self._taken.add((kind, name.casefold()))
         return name
 
-    def _leave_out(self, what: str, reason: str) -> None:
-        self.left_out.append(LeftOut(what, reason))
+    def _leave_out(self, what: str, reason: str, *, unread: bool = False) -> None:
+        self.left_out.append(LeftOut(what, reason, unread))
 
 
 def _template(container: Container) -> str | None:
@@ -333,9 +362,7 @@ def _template(container: Container) -> str | None:
     return f"stacks-{told}" if f"stacks-{told}" in catalog.TEMPLATES else told
 
 
-def _why_not(container: Container, template: str | None) -> str | None:
-    if template is None or not template.strip():
-        return "the API does not say its template"
+def _why_not(container: Container) -> str | None:
     if container.status == "error":
         return "it is in status error, and adopting it would start it: start or delete it first"
     if container.status not in _SETTLED:

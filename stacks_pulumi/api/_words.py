@@ -229,4 +229,4 @@ def is_known_status(word: str | None, noun: str = "container") -> bool:
         word: The status of a model.
         noun: The kind of resource, as `Feed` has it: `container` or `backup`.
     """
-    return not word or word in _KNOWN[noun]
+    return word is None or word in _KNOWN[noun]

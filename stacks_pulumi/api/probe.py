@@ -8,11 +8,14 @@ headers are kept.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import msgspec
+
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
-from stacks_pulumi.api._bodies import done
+from stacks_pulumi.api._bodies import done, scrub
 from stacks_pulumi.api._call import Answer, Call, call_to
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._limiter import Rates, rates, server_time
@@ -23,6 +26,9 @@ from stacks_pulumi.endpoints import SCOPES, Scope
 from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
 from stacks_pulumi.platform import UNKNOWN
 
+_SUCCESS: Final = range(200, 300)
+_WIDEST: Final = 20
+"""How many fields of an object are named at most."""
 _JUDGED: Final = frozenset({400, 402, 404, 409, 422})
 """Statuses that only a key with the scope gets: the API accepted the key and refused the request's content."""
 
@@ -37,12 +43,17 @@ class Look:
         containers: The containers, if they were listed.
         rates: The rate limit as the answer's headers state it.
         clock_ahead: Seconds by which this machine's clock is ahead of the API's; `None` if no answer had a date.
+        fields: The names of the fields of a successful answer in JSON, with those inside of `a` as `a.b`; `None` if the
+            answer is not one.
+        lists: Those of them that are lists.
     """
 
     error: StacksError | None = None
     containers: Listing[Container] | None = field(default=None, repr=False)
     rates: Rates = field(default_factory=Rates)
     clock_ahead: float | None = None
+    fields: tuple[str, ...] | None = None
+    lists: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,13 +87,14 @@ def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
         ConfigError: No key is configured.
     """
     wire = _Wire(settings, clock)
+    listed, problem = None, None
     try:
         listed = wire.handle(replace(LIST, poll=True))
     except StacksError as error:
-        return Look(error, None, *wire.seen())
+        problem = error
     finally:
         wire.close()
-    return Look(None, listed, *wire.seen())
+    return Look(problem, listed, *wire.seen(), *wire.shape())
 
 
 def probe_scopes(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Scopes:
@@ -150,6 +162,23 @@ class _Wire:
             return Rates(), None
         date = server_time(self._answer)
         return rates(self._answer), None if date is None else self._answer.received - date
+
+    def shape(self) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+        """Return the names of the fields of the last answer, and of those that are lists."""
+        answer = self._answer
+        try:
+            body = (
+                None if answer is None or answer.status not in _SUCCESS else msgspec.json.decode(answer.body)
+            )
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            body = None
+        if not isinstance(body, Mapping):
+            return (() if isinstance(body, list) else None), ()
+        fields = {scrub(name, 60): value for name, value in list(body.items())[:_WIDEST]}
+        for name, value in list(fields.items()):
+            inner = list(value.items())[:_WIDEST] if isinstance(value, Mapping) else []
+            fields |= {f"{name}.{scrub(within, 60)}": part for within, part in inner}
+        return tuple(fields), tuple(name for name, value in fields.items() if isinstance(value, list))
 
     def close(self) -> None:
         """Close the connection."""

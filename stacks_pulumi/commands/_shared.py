@@ -6,14 +6,14 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
 from stacks_pulumi.config import without_keys
-from stacks_pulumi.errors import ConfigError, StacksError, with_code
+from stacks_pulumi.errors import ConfigError, StacksError, UnreadableAnswerError, with_code
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
@@ -47,11 +47,45 @@ def one_line(text: str) -> str:
     return " ".join(without_keys(text).split())
 
 
+_SUCCESS: Final = range(200, 300)
+_SHAPE: Final = "lists: {rows: items, next: meta.next, parameter: page}"
+
+
 def report_error(command: str, error: StacksError | OSError, *, exit_code: int = 1) -> int:
     """Print why a command ended, in one line; return its exit code."""
     text = str(error) if isinstance(error, StacksError) else with_code(str(error), "file-access")
+    if isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS and "platform file" not in text:
+        # It may be an answer of the API whose shape is not known here.
+        from stacks_pulumi.platform import PlatformFile  # noqa: PLC0415  (only this error needs it)
+
+        advice = PlatformFile(path=os.environ.get("STACKS_PLATFORM") or None).advice(_SHAPE)
+        text = with_code(
+            f"{error.message}; if the platform has its rows or pages elsewhere, {advice}", error.code
+        )
     sys.stderr.write(f"stacks-pulumi {command}: {one_line(text)}\n")
     return exit_code
+
+
+def save_snapshot(command: str, file: str, document: Mapping[str, Any], gap: str) -> None:
+    """
+    Save a snapshot of the account, if it has all containers: a later comparison would be wrong otherwise.
+
+    Args:
+        command: The command's name.
+        file: Where to save it.
+        document: The snapshot.
+        gap: Why the account may have more containers; empty if these are all. Otherwise nothing is written, and a line
+            on standard error has the reason.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    from stacks_pulumi.cost.live import write_snapshot  # noqa: PLC0415  (other commands do not need it)
+
+    if gap:
+        sys.stderr.write(f"stacks-pulumi {command}: {one_line(f'{file} was not written: {gap}')}\n")
+    else:
+        write_snapshot(Path(file), document)
 
 
 HIDDEN = "[secret]"
@@ -146,7 +180,9 @@ def container_of(client: StacksClient, wanted: str) -> Container:
     Raises:
         StacksError: The account has no such container, or the list cannot be read.
     """
-    listed = client.containers.list()
+    from stacks_pulumi.cost.live import listed as live  # noqa: PLC0415  (other commands do not need it)
+
+    listed = live(client)
     container = next((one for one in listed if one.id == wanted), None)
     if container is None:
         container = listed.find(lambda one: (one.name or "").lower() == wanted.lower())

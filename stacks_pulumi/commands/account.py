@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._shared import Command, report_error
+from stacks_pulumi.commands._shared import Command, report_error, save_snapshot
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
     from stacks_pulumi.account.findings import AccountResult
+    from stacks_pulumi.account.read import Belongings
     from stacks_pulumi.account.reconcile import Reconciliation
+    from stacks_pulumi.api.models import Container, Listing
     from stacks_pulumi.reports import Document
 
 
@@ -80,13 +82,12 @@ def _findings(text: str) -> tuple[str, ...]:
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code is one of those that `--help` lists."""
     from stacks_pulumi.account.findings import document_of  # noqa: PLC0415  (only this command needs it)
-    from stacks_pulumi.cost.live import write_snapshot  # noqa: PLC0415  (as above)
 
     try:
         result = _result(options)
         document = document_of(result)
         if options.save is not None:
-            write_snapshot(Path(options.save), document.data)
+            save_snapshot("account", options.save, document.data, result.account.gap)
     except StacksError as error:
         return report_error("account", error)
     sys.stdout.write(_shown(document, options))
@@ -108,7 +109,7 @@ def _result(options: argparse.Namespace) -> AccountResult:
     from stacks_pulumi import catalog, config  # noqa: PLC0415  (as above)
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.findings import AccountResult  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.read import belongings, confirm_missing, connected  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.read import belongings, connected, read_twice  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.reconcile import ThisAccount, reconcile, with_children  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost.report import limits_of  # noqa: PLC0415  (as above)
@@ -121,26 +122,48 @@ def _result(options: argparse.Namespace) -> AccountResult:
     settings = config.load()
     fingerprint = settings.fingerprint
     with connected() as (client, stop):
-        monthly, notes = live.prices(client) if options.live_prices else (catalog.monthly_price, ())
+        prices = live.prices(client) if options.live_prices else None
         if options.state:
             stacks = backend.from_files([Path(file) for file in options.state])
         else:
             # A key that the API does not accept is reported before many exports are made.
             live.listed(client)
             stacks = backend.from_backend()
-        containers = live.listed(client)
+        containers = live.described(client, live.listed(client))
         has = belongings(client, containers, stop) if options.children else None
         stacks = backend.caught_up(stacks)
         this = ThisAccount(containers, settings.base_url, fingerprint)
-        account = reconcile(
-            [(container, live.item_of(container, monthly)) for container in containers],
-            stacks,
-            this,
-            taken_at=live.now(),
-        )
-        confirm_missing(client, account.not_listed)
+        taken_at = live.now()
+
+        def compared(containers: Listing[Container]) -> Reconciliation:
+            items = [(one, live.item_of(one, prices or catalog.monthly_price)) for one in containers]
+            return reconcile(
+                items,
+                stacks,
+                this,
+                taken_at=taken_at,
+                gap=live.gap_of(containers),
+                live_prices=prices is not None,
+            )
+
+        account = compared(containers)
+        absent = [*account.not_listed, *(() if before is None else (one.id for one in before.containers))]
+        confirmed = live.confirmed(client, containers, absent)
+        if confirmed.gap != containers.gap:
+            account = compared(confirmed)
         if has is not None:
-            account = with_children(account, has, stacks, this)
+            alone = account
+
+            def lacking(seen: dict[str, Belongings]) -> set[str]:
+                return with_children(alone, seen, stacks, this).lacking
+
+            has = read_twice(client, containers, has, lacking, stop)
+            account = with_children(alone, has, stacks, this)
+        notes: tuple[str, ...] = ()
+        if prices is not None:
+            notes = prices.notes(client.platform.advice)
+            gaps = filter(None, (*account.gaps, prices.incomplete))
+            account = dataclasses.replace(account, gaps=tuple(gaps))
     account = dataclasses.replace(account, notes=(*account.notes, *notes, _may_be_owned(account)))
     report = None if before is None else live.compare(before, account.snapshot)
     tagged = _no_tags if options.state else backend.tagged
@@ -172,6 +195,7 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
 
     ownerships = [one.ownership for one in account.containers]
     ownerships += [child.ownership for child in account.children()]
+    unknown = ownerships.count("unknown")
     orphans = sum(one in {"orphan", "interrupted"} for one in ownerships)
     double = ownerships.count("double")
     texts = {
@@ -182,7 +206,11 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
             f"{count(len(account.missing), 'resource')} that the account does not have (--fail-on missing)",
         ),
     }
-    return [texts[word][1] for word in _FINDINGS if word in fail_on and texts[word][0]]
+    found = [texts[word][1] for word in _FINDINGS if word in fail_on and texts[word][0]]
+    # In an incomplete report, what was not read is named, and the exit code is 1.
+    if fail_on and unknown and account.complete:
+        found.append(f"{count(unknown, 'object')} whose owner is not known (--fail-on {','.join(fail_on)})")
+    return found
 
 
 COMMANDS = {"account": Command(_HELP, add_arguments, run)}

@@ -72,16 +72,19 @@ def _run_backups(arguments: argparse.Namespace) -> int:
             return 0
         container = container_of(client, arguments.container)
         listed = client.backups.list(container.id, arguments.limit)
+        # The newest backups are all that was asked for.
+        gap = listed.gap if len(listed) < arguments.limit else None
         if arguments.json:
             rows = [msgspec.to_builtins(backup) for backup in listed]
-            sys.stdout.write(
-                as_json({"container": container.id, "complete": listed.gap is None, "backups": rows})
-            )
-        elif listed or listed.gap is None:
+            said = {"container": container.id, "complete": gap is None, "gap": gap, "backups": rows}
+            sys.stdout.write(as_json(said))
+        elif gap is None:
             sys.stdout.write(_table(listed))
-        if listed.gap is not None:
-            sys.stderr.write(f"stacks-pulumi backups: the list is incomplete: {listed.gap}\n")
-        return 0
+        else:
+            sys.stdout.write(f"Incomplete: {_shown(gap)}\n{_table(listed) if listed else ''}")
+        if gap is not None:
+            sys.stderr.write(f"stacks-pulumi backups: the list is incomplete: {_shown(gap)}\n")
+        return 0 if gap is None else 1
 
     return carry_out("backups", arguments, work)
 
@@ -325,9 +328,11 @@ def _config(client: StacksClient, container_id: str, name: str) -> str:
     try:
         return client.vpn_clients.config(container_id, name)
     except NotFoundError as error:
-        names = [one.name for one in client.vpn_clients.list(container_id)]
+        listed = client.vpn_clients.list(container_id)
+        names = [one.name for one in listed]
         if name in names:
             raise
+        listed.require_complete()
         msg = f"{container_id} has no VPN client {name!r}; it has: {', '.join(names) or 'none'}"
         raise StacksError(msg, code="not-found") from error
 

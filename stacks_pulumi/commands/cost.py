@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from stacks_pulumi import catalog, config
 from stacks_pulumi._pulumi_cli import InputError, read_file
-from stacks_pulumi.commands._shared import Command, report_error
+from stacks_pulumi.commands._shared import Command, report_error, save_snapshot
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.report import CostLimit, Report, add_limits, judge, limits_of, rest_of_month
 from stacks_pulumi.cost.result import CostResult, document_of
@@ -120,39 +120,47 @@ def _check_increase_limits(limits: tuple[CostLimit, ...], report: Report) -> Non
 
 
 def _report(options: argparse.Namespace) -> Report:
-    monthly: MonthlyPrice = catalog.monthly_price
-    notes: tuple[str, ...] = ()
     if not options.account and (options.save or options.compare_to):
         raise InputError(
             "--save and --compare-to are for --account: a preview compares by itself, and an export is its own record",
             code="invalid-argument",
         )
     if not (options.account or options.live_prices):
-        return report_of(_read(options.input), monthly)
+        return report_of(_read(options.input))
     if options.account and options.input != "-":
         msg = "--account and a file cannot be combined: remove one of them"
         raise InputError(msg, code="invalid-argument")
     from stacks_pulumi.cost import live  # noqa: PLC0415  (pricing a file needs no HTTP)
 
     with live.connect() as client:
-        if options.live_prices:
-            monthly, notes = live.prices(client)
+        listed = live.prices(client) if options.live_prices else None
+        monthly: MonthlyPrice = catalog.monthly_price if listed is None else listed
         report = (
             _account(client, monthly, options)
             if options.account
             else report_of(_read(options.input), monthly)
         )
-    return dataclasses.replace(report, notes=(*report.notes, *notes))
+    if listed is None:
+        return report
+    reasons = filter(None, (report.incomplete, listed.incomplete))
+    return dataclasses.replace(
+        report,
+        notes=(*report.notes, *listed.notes(client.platform.advice)),
+        incomplete="; ".join(reasons),
+    )
 
 
 def _account(client: StacksClient, monthly: MonthlyPrice, options: argparse.Namespace) -> Report:
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
 
     before = None if options.compare_to is None else live.read_snapshot(Path(options.compare_to))
-    now = live.snapshot_of(live.listed(client), monthly, config.load().base_url)
-    report = live.report_on(now.containers) if before is None else live.compare(before, now)
+    containers = live.described(client, live.listed(client))
+    if before is not None:
+        containers = live.confirmed(client, containers, (entry.id for entry in before.containers))
+    now = live.snapshot_of(containers, monthly, config.load().base_url)
+    report = live.report_on(now) if before is None else live.compare(before, now)
     if options.save is not None:
-        live.write_snapshot(Path(options.save), now.describe())
+        save_snapshot("cost", options.save, now.describe(), now.gap)
     return report
 
 

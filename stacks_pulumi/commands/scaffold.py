@@ -14,11 +14,16 @@ from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
     from stacks_pulumi.account.takeover import ScaffoldPlan
-    from stacks_pulumi.api import StacksClient
-    from stacks_pulumi.api.models import Container
 
 
 _HELP: Final = "write a program that takes over the containers of an account"
+
+_EXIT_CODES: Final = """\
+exit codes:
+  0  the program was written
+  1  an error (including a wrong option) and nothing was written, or the program was written without what the report
+     names, because it could not be read
+"""
 
 _LANGUAGES: Final = ("python", "yaml")
 _PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -29,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Read the account (STACKS_API_KEY) and write a Pulumi program that adopts its containers and their child "
         "resources. Neither this command nor the first `pulumi up` of the program changes the account."
     )
+    parser.epilog = _EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--out",
         required=True,
@@ -77,18 +84,23 @@ def _project(text: str) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; the exit code is 0 if the program was written, otherwise 1."""
+    """Run the command; the exit code is one of those that `--help` lists."""
     try:
-        _write(options)
+        program = _write(options)
     except StacksError as error:
         return report_error("scaffold", error)
-    return 0
+    if not program.complete:
+        # The report contains it too, but its output may go to a pipe.
+        sys.stderr.write(
+            "stacks-pulumi scaffold: not everything could be read, so the program lacks what the report names\n"
+        )
+    return 0 if program.complete else 1
 
 
-def _write(options: argparse.Namespace) -> None:
+def _write(options: argparse.Namespace) -> ScaffoldPlan:
     from stacks_pulumi import config  # noqa: PLC0415  (only this command needs it)
     from stacks_pulumi.account.read import belongings, connected  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.takeover import (  # noqa: PLC0415  (as above)  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.takeover import (  # noqa: PLC0415  (as above)
         FILES,
         check_overwrites_nothing,
         chosen,
@@ -103,22 +115,24 @@ def _write(options: argparse.Namespace) -> None:
     # Checked first, because reading the account may take minutes.
     check_overwrites_nothing(folder, FILES[options.language])
     with connected() as (client, stop):
-        everything = [_complete(client, container) for container in live.listed(client)]
+        everything = live.described(client, live.listed(client))
+        # From an incomplete list, the program would lack containers without a word.
+        everything.require_complete()
         containers = chosen(everything, options.include, options.exclude)
         if not containers:
             raise StacksError(_nothing_chosen(len(everything)), code="not-found")
-        program = plan(containers, belongings(client, containers, stop), everything, protect=options.protect)
+        program = plan(
+            containers,
+            belongings(client, containers, stop),
+            everything,
+            protect=options.protect,
+            platform=client.platform,
+        )
     settings = config.load()
     texts = files(program, options.language, options.project or project_name(folder), settings.base_url)
     write(folder, texts)
     sys.stdout.write(_report(folder, program, list(texts)))
-
-
-def _complete(client: StacksClient, container: Container) -> Container:
-    """Return the container; if the list lacks fields that a program has to declare, request the container itself."""
-    if container.name and container.template and container.status:
-        return container
-    return container.merge(client.containers.status(container.id))
+    return program
 
 
 def _nothing_chosen(number: int) -> str:
@@ -135,6 +149,8 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str]) -> str:
 
     kinds = ", ".join(f"{number} {kind}" for kind, number in program.counts.items())
     lines = [f"Wrote {', '.join(names)} to {folder}: {count(len(program.declared), 'resource')} ({kinds})."]
+    if not program.complete:
+        lines.insert(0, "Incomplete: not everything in the account could be read.")
     if program.left_out:
         lines += ["", "Left out:"]
         lines += [f"  {clean(one.what)}: {clean(one.reason)}" for one in program.left_out]

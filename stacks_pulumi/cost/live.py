@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from stacks_pulumi import catalog, config
-from stacks_pulumi._identifiers import account_of, same_instant
+from stacks_pulumi._clock import SYSTEM_CLOCK
+from stacks_pulumi._identifiers import account_of, compare_instants
 from stacks_pulumi._pulumi_cli import InputError, read_file, utf8
 from stacks_pulumi.cost.report import Item, Line, Report, bounds
-from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.pricing.money import MonthlyPrice, Price, count, describe, price, usd
+from stacks_pulumi.errors import ConfigError, NotFoundError
+from stacks_pulumi.pricing.money import MonthlyPrice, Price, describe, price
+from stacks_pulumi.pricing.price_list import PriceList, price_list
 from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 from stacks_pulumi.reports import Action
 from stacks_pulumi.reports.writers import as_json
@@ -29,10 +31,12 @@ from stacks_pulumi.reports.writers import as_json
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api._limiter import OnLimit
-    from stacks_pulumi.api.models import Container, Template
+    from stacks_pulumi.api.models import Container, Listing
 
 
 VERSION: Final = 1
+_CONFIRMED: Final = 3
+"""How many containers that seem to be missing are requested one by one."""
 _HELP: Final = (
     "pass the output of `stacks-pulumi account --save FILE` or `stacks-pulumi cost --account --save FILE`"
 )
@@ -83,11 +87,13 @@ class Snapshot:
         taken_at: When it was read, ISO 8601.
         base_url: The address of the API.
         containers: The containers.
+        gap: Why there may be more containers; empty if these are all.
     """
 
     taken_at: str
     base_url: str
     containers: tuple[Entry, ...]
+    gap: str = ""
 
     def header(self) -> dict[str, Any]:
         """Return the fields before the containers."""
@@ -123,6 +129,7 @@ class _Document(msgspec.Struct):
     taken_at: str
     base_url: str
     containers: list[_Container]
+    complete: bool = True
 
 
 def now() -> str:
@@ -166,7 +173,9 @@ def read_snapshot(path: Path) -> Snapshot:
     """
     try:
         document = msgspec.json.decode(utf8(read_file(path)), type=_Document)
-        entries = tuple(_entry_of_row(container) for container in document.containers)
+        entries = tuple(
+            _entry_of_row(container, complete=document.complete) for container in document.containers
+        )
     except (msgspec.DecodeError, InvalidOperation, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a snapshot ({error}): {_HELP}") from None
     if document.version != VERSION:
@@ -177,19 +186,21 @@ def read_snapshot(path: Path) -> Snapshot:
     return Snapshot(document.taken_at, document.base_url, entries)
 
 
-def _entry_of_row(container: _Container) -> Entry:
+def _entry_of_row(container: _Container, *, complete: bool) -> Entry:
     low, high = Decimal(container.price.low), container.price.high
     price = Price(low, None if high is None else Decimal(high))
     if not low.is_finite() or (price.high is not None and not price.high.is_finite()):
         raise ValueError(f"the price of {container.id!r} is not a number")
-    stacks = None if container.stacks is None else tuple(container.stacks)
+    # In an incomplete report, a stack that could not be read may own a container that seems to have none.
+    is_unknown = container.stacks is None or not (container.stacks or complete)
+    stacks = None if is_unknown else tuple(container.stacks or ())
     return Entry(container.id, container.name, container.created_at, Item(container.kind, price), stacks)
 
 
-def report_on(containers: Iterable[Entry]) -> Report:
+def report_on(snapshot: Snapshot) -> Report:
     """Return the report on the containers of an account, without a comparison."""
-    lines = (Line(entry.name, entry.id, "same", entry.item, entry.item) for entry in containers)
-    return Report("account", tuple(sorted(lines, key=lambda line: line.name)))
+    lines = (Line(entry.name, entry.id, "same", entry.item, entry.item) for entry in snapshot.containers)
+    return Report("account", tuple(sorted(lines, key=lambda line: line.name)), incomplete=snapshot.gap)
 
 
 def compare(before: Snapshot, after: Snapshot) -> Report:
@@ -212,10 +223,20 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
             "snapshot of the same account",
             code="other-account",
         )
-    lines = sorted(
-        _lines(before.containers, after.containers), key=lambda line: (line.action == "same", line.name)
-    )
-    return Report("comparison", tuple(lines), notes=(f"compared with the snapshot of {before.taken_at}",))
+    lines = sorted(_lines(before, after), key=lambda line: (line.action == "same", line.name))
+    notes = [f"compared with the snapshot of {before.taken_at}"]
+    earlier_times = {entry.id: entry.created_at for entry in before.containers}
+    unsure = [
+        entry.name
+        for entry in after.containers
+        if entry.id in earlier_times and compare_instants(earlier_times[entry.id], entry.created_at) is None
+    ]
+    if unsure:
+        notes.append(
+            "the creation time is not known now or in the snapshot, so these may be other containers of the same name: "
+            f"{', '.join(unsure)}"
+        )
+    return Report("comparison", tuple(lines), notes=tuple(notes), incomplete=after.gap)
 
 
 def _owners(snapshot: Snapshot) -> set[str]:
@@ -224,11 +245,12 @@ def _owners(snapshot: Snapshot) -> set[str]:
     return {account for account, entry in accounts if entry.id == f"{account}-{entry.name}"}
 
 
-def _lines(before: Iterable[Entry], after: Iterable[Entry]) -> Iterable[Line]:
-    left = {entry.id: entry for entry in before}
-    for entry in after:
+def _lines(before: Snapshot, after: Snapshot) -> Iterable[Line]:
+    left = {entry.id: entry for entry in before.containers}
+    for entry in after.containers:
         old = left.get(entry.id)
-        if old is not None and not same_instant(old.created_at, entry.created_at):
+        is_same = None if old is None else compare_instants(old.created_at, entry.created_at)
+        if is_same is False:
             # Another container now has the name. The old one stays in `left`, because it is gone.
             old = None
         else:
@@ -236,10 +258,16 @@ def _lines(before: Iterable[Entry], after: Iterable[Entry]) -> Iterable[Line]:
         if old is None:
             yield Line(entry.name, entry.id, "create", None, entry.item)
         else:
-            action: Action = "same" if _same(old.item, entry.item) else "update"
+            # If it may be another container, two equal ranges are not the same price.
+            stays = _same(old.item, entry.item) and (is_same is True or entry.price.exact)
+            action: Action = "same" if stays else "update"
             yield Line(entry.name, entry.id, action, old.item, entry.item)
     for old in left.values():
-        yield Line(old.name, old.id, "delete", old.item, None)
+        if after.gap:
+            rest = Item(f"{old.item.kind}, if it still exists", Price(Decimal(0), old.price.high))
+            yield Line(old.name, old.id, "update", old.item, rest)
+        else:
+            yield Line(old.name, old.id, "delete", old.item, None)
 
 
 def _same(one: Item, other: Item) -> bool:
@@ -274,62 +302,32 @@ def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price)
     Raises:
         StacksError: The account cannot be read.
     """
-    return report_on(_entry(container, monthly) for container in listed(client))
+    return report_on(snapshot_of(described(client, listed(client)), monthly, ""))
 
 
-def snapshot_of(containers: Iterable[Container], monthly: MonthlyPrice, base_url: str) -> Snapshot:
+def snapshot_of(containers: Listing[Container], monthly: MonthlyPrice, base_url: str) -> Snapshot:
     """Return the snapshot of these containers of the account."""
-    return Snapshot(now(), base_url, tuple(_entry(container, monthly) for container in containers))
+    entries = tuple(_entry(container, monthly) for container in containers)
+    return Snapshot(now(), base_url, entries, gap_of(containers))
 
 
-def prices(client: StacksClient) -> tuple[MonthlyPrice, tuple[str, ...]]:
+def prices(client: StacksClient) -> PriceList:
     """
-    Return the account's price list, and notes on its differences from the catalogue.
-
-    The API lists one price for each template, which is that of the listed plan. For other prices the catalogue is
-    used.
+    Return the prices that the platform lists and that are believed.
 
     Raises:
         StacksError: The templates cannot be read.
     """
-    templates = {template.id: template for template in client.containers.templates()}
-    notes = [
-        f"live prices: {template.id} costs {usd(live)} a month, the catalogue says {_catalogue_price(template)}"
-        for template in templates.values()
-        if (live := _live(template)) is not None
-        and live != catalog.monthly_price(template.id, _listed_plan(template))
-    ]
-    silent = sum(_live(template) is None for template in templates.values())
-    if silent:
-        notes.append(f"live prices: {count(silent, 'template')} without one; there the catalogue's is used")
-
-    def monthly(template: str, plan: str | None, tier: int | None) -> Decimal | None:
-        live = _live(templates[template]) if template in templates else None
-        if live is None or plan not in (None, _listed_plan(templates[template])):
-            return catalog.monthly_price(template, plan, tier)
-        if tier is None:
-            return live
-        storage = catalog.STORAGE_TIERS.get(tier)
-        return None if storage is None else live + storage.usd
-
-    return monthly, tuple(notes)
+    templates = client.containers.templates()
+    rows = ((template.id, template.plan, template.raw) for template in templates)
+    found = price_list(rows, client.platform.facts.prices)
+    return replace(found, gap=templates.gap)
 
 
-def _live(template: Template) -> Decimal | None:
-    return None if template.monthly_usd is None else Decimal(str(template.monthly_usd))
-
-
-def _listed_plan(template: Template) -> str | None:
-    return template.plan if template.plan in catalog.PLANS else catalog.default_plan(template.id)
-
-
-def _catalogue_price(template: Template) -> str:
-    known = (
-        catalog.monthly_price(template.id, _listed_plan(template))
-        if template.id in catalog.TEMPLATES
-        else None
-    )
-    return "nothing of it" if known is None else usd(known)
+def gap_of(containers: Listing[Container]) -> str:
+    """Return why an account may have more containers than this list; empty if these are all."""
+    gap = containers.gap
+    return "" if gap is None else f"the list of containers is incomplete, so the account may have more: {gap}"
 
 
 def containers(timeout_s: float) -> list[Entry]:
@@ -355,22 +353,94 @@ def containers(timeout_s: float) -> list[Entry]:
         pool.shutdown(wait=False)
 
 
-def listed(client: StacksClient) -> tuple[Container, ...]:
+def listed(client: StacksClient) -> Listing[Container]:
     """
-    Return all containers, each once. An incomplete list is an error, because it may omit containers that cost money.
+    Return the containers that exist, each once. The list has a gap if it may omit containers, which cost money.
 
     Raises:
-        StacksError: The list cannot be read, or is incomplete.
+        StacksError: The list cannot be read.
     """
-    containers = client.containers.list()
-    containers.require_complete()
-    # A container that is listed twice is billed once.
-    return tuple({(container.id, container.created_at): container for container in containers}.values())
+    from stacks_pulumi.api.models import Listing  # noqa: PLC0415  (pricing a file needs no HTTP)
+
+    rows = client.containers.list()
+    # A container that is listed twice is billed once. A deleted one that is still listed does not exist.
+    distinct = {(row.id, row.created_at): row for row in rows if row.status != "deleted"}
+    return Listing(distinct.values(), gap=rows.gap, damaged=rows.damaged)
+
+
+def described(client: StacksClient, containers: Listing[Container]) -> Listing[Container]:
+    """
+    Return the containers with what only their own answers say: one call for each whose row lacks it.
+
+    A row may lack the creation time, without which a container cannot be told from another one of its name, or have a
+    category in the place of its template.
+
+    Raises:
+        StacksError: A container cannot be read.
+    """
+    from stacks_pulumi.api.models import Listing  # noqa: PLC0415  (as above)
+
+    rows = [_described(client, container) for container in containers]
+    return Listing(rows, gap=containers.gap, damaged=containers.damaged)
+
+
+def _described(client: StacksClient, container: Container) -> Container:
+    is_known = container.template in catalog.TEMPLATES
+    has_plan = container.plan is not None or container.template == catalog.VPN_TEMPLATE
+    if is_known and has_plan and container.name and container.status and container.created_at:
+        return container
+    try:
+        told = client.containers.status(container.id)
+    except NotFoundError:
+        # It is listed, and may not be found yet.
+        return container
+    template = told.template if told.template in catalog.TEMPLATES else container.template or told.template
+    return msgspec.structs.replace(container.merge(told), template=template)
+
+
+def confirmed(client: StacksClient, containers: Listing[Container], ids: Iterable[str]) -> Listing[Container]:
+    """
+    Return the list. It has a gap if one of these containers exists although the list does not have it.
+
+    Without a gap they do not exist: two looks did not see them, further apart than the platform's lag.
+
+    Args:
+        client: The API.
+        containers: The list.
+        ids: Containers that should be in it.
+
+    Raises:
+        StacksError: The API cannot be read.
+    """
+    from stacks_pulumi.api.models import ENDING_STATUSES, Listing  # noqa: PLC0415  (as above)
+    from stacks_pulumi.api.once import look_twice  # noqa: PLC0415  (as above)
+
+    missing = set(ids) - {container.id for container in containers}
+    if not missing or containers.gap is not None:
+        return containers
+    first = [containers]
+
+    def look() -> str | None:
+        rows = first.pop() if first else listed(client)
+        seen = next((row.id for row in rows if row.id in missing), None)
+        for id_ in sorted(missing)[:_CONFIRMED]:
+            if seen is not None or rows.gap is not None:
+                break
+            try:
+                seen = None if client.containers.status(id_).status in ENDING_STATUSES else id_
+            except NotFoundError:
+                continue
+        return rows.gap if seen is None else f"it leaves out {seen}, which exists (it may be new)"
+
+    gap = look_twice(look, SYSTEM_CLOCK, client.platform.lag)
+    return containers if gap is None else Listing(tuple(containers), gap=gap, damaged=containers.damaged)
 
 
 def _list() -> list[Entry]:
     with connect() as client:
-        return [_entry(container) for container in listed(client)]
+        containers = listed(client)
+        containers.require_complete()
+        return [_entry(container) for container in described(client, containers)]
 
 
 def _entry(container: Container, monthly: MonthlyPrice = catalog.monthly_price) -> Entry:

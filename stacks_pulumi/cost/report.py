@@ -29,6 +29,9 @@ FOOTER: Final = "Prices of whole months in US dollars, before discount codes."
 
 _NOTHING: Final = Change.between(FREE, FREE)
 
+UNSEEN: Final = Price(Decimal(0), None)
+"""What the unlisted containers of an account cost, if its list is incomplete: nothing, or any sum."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -136,7 +139,8 @@ class Report:
         violations: The policy violations, mandatory ones first.
         notes: Facts that a reader needs to interpret the figures.
         blocked: Why the preview failed, if policies made it fail; otherwise empty.
-        incomplete: Why the figures are incomplete; empty if they are complete.
+        incomplete: Why the figures are incomplete; empty if they are complete. An incomplete account has sums without
+            an upper bound.
     """
 
     source: Source
@@ -155,20 +159,25 @@ class Report:
     @property
     def past(self) -> Price:
         """The monthly price of everything now."""
-        return total(line.past for line in self.lines)
+        seen = total(line.past for line in self.lines)
+        return seen if self.source == "comparison" else seen + self._unseen
 
     @property
     def planned(self) -> Price:
         """The monthly price of everything after the change."""
-        return total(line.planned for line in self.lines)
+        return total(line.planned for line in self.lines) + self._unseen
 
     @property
     def difference(self) -> Change:
         """The difference of the monthly price of everything."""
-        result = _NOTHING
+        result = Change.between(FREE, self._unseen) if self.source == "comparison" else _NOTHING
         for line in self.lines:
             result += line.difference
         return result
+
+    @property
+    def _unseen(self) -> Price:
+        return UNSEEN if self.incomplete and self.source in {"account", "comparison"} else FREE
 
     @property
     def unknown(self) -> tuple[Line, ...]:

@@ -61,6 +61,7 @@ def document_of(result: CostResult) -> Document:
     without_price = count(sum(other.count for other in report.not_priced), "resource")
     return Document(
         _headline(report),
+        (report.incomplete,) if report.incomplete else (),
         tuple(_remarks(result)),
         (_table(report),),
         report.violations,
@@ -84,8 +85,6 @@ def _headline(report: Report) -> str:
 
 def _remarks(result: CostResult) -> Iterator[tuple[Weight, str]]:
     report, rest = result.report, result.rest
-    if report.incomplete:
-        yield "error", report.incomplete
     if report.blocked:
         yield "error", report.blocked
     for verdict in result.verdicts:
@@ -188,6 +187,7 @@ def _data(result: CostResult) -> dict[str, Any]:
         "limits": [verdict.describe() for verdict in result.verdicts],
         "violations": [asdict(violation) for violation in report.violations],
         "blocked": report.blocked or None,
+        "complete": not report.incomplete,
         "incomplete": report.incomplete or None,
         "notes": list(report.notes),
     }

@@ -5,8 +5,8 @@ Each function has two forms. `get_container(id)` needs a plain id and returns a 
 `get_container_output(id)`, also takes an output, such as the id of a container that does not exist yet, and returns
 an output; in the preview of a new stack it sends no request. An answer is cached for five seconds. If the result is
 secret, the `_output` form returns a secret output; the plain form returns plain text that the caller has to protect.
-The errors are those in `stacks_pulumi.errors`. If a program does not catch one, it ends with one line and no
-traceback.
+An incomplete list is an error, because a program would use it as the whole. The errors are those in
+`stacks_pulumi.errors`. If a program does not catch one, it ends with one line and no traceback.
 
 A program calls them by name, the native plugin through `Invoke`: both by the table `QUESTIONS`.
 
@@ -16,9 +16,10 @@ A program calls them by name, the native plugin through `Invoke`: both by the ta
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 import msgspec
 import pulumi
@@ -26,12 +27,17 @@ from pulumi.runtime.mocks import MockCallArgs, MockMonitor
 from pulumi.runtime.settings import get_monitor
 
 from stacks_pulumi import config
+from stacks_pulumi.api import models
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.config import NAMESPACE
 from stacks_pulumi.errors import ConfigError, StacksError, with_account
 from stacks_pulumi.functions import results
+from stacks_pulumi.pricing.price_list import price_list
 from stacks_pulumi.resources._session import Session, session_for
 from stacks_pulumi.resources.provider import Provider, shown_alone
+
+if TYPE_CHECKING:
+    from stacks_pulumi.api import StacksClient
 
 __all__ = [
     "get_backup_stats",
@@ -73,6 +79,27 @@ runs, and its own engine changes the account.
 """
 
 
+def _existing(api: StacksClient) -> Listing[models.Container]:
+    """Return the containers without those that are deleted and still listed."""
+    rows = api.containers.list()
+    return Listing((row for row in rows if row.status != "deleted"), gap=rows.gap, damaged=rows.damaged)
+
+
+def _priced(api: StacksClient) -> Listing[models.Template]:
+    """Return the templates; a price that is not clearly in US dollars a month is `None`."""
+    rows = api.containers.templates()
+    known = price_list(((row.id, row.plan, row.raw) for row in rows), api.platform.facts.prices)
+    prices = ((row, known.listed(row.id, row.plan)) for row in rows)
+    return Listing(
+        (
+            msgspec.structs.replace(row, monthly_usd=None if price is None else float(price))
+            for row, price in prices
+        ),
+        gap=rows.gap,
+        damaged=rows.damaged,
+    )
+
+
 @dataclass(frozen=True)
 class Question:
     """
@@ -99,8 +126,8 @@ class Question:
 
 QUESTIONS: Final[Mapping[str, Question]] = {
     "get_container": Question(results.Container, lambda api, id: api.containers.status(id)),
-    "list_containers": Question(results.Container, lambda api: api.containers.list(), is_list=True),
-    "list_templates": Question(results.Template, lambda api: api.containers.templates(), is_list=True),
+    "list_containers": Question(results.Container, _existing, is_list=True),
+    "list_templates": Question(results.Template, _priced, is_list=True),
     "get_credentials": Question(
         results.Credentials, lambda api, container_id: api.containers.credentials(container_id), secret=True
     ),
@@ -144,11 +171,30 @@ def answer(session: Session, name: str, arguments: Mapping[str, Any]) -> Any:
         arguments: The function's arguments, by name.
 
     Raises:
-        StacksError: The API refused the request, or could not be reached.
+        StacksError: The API refused the request, could not be reached, or returned only a part of a list.
     """
     question = QUESTIONS[name]
     key = (name, *map(str, arguments.values()))
-    return session.reads.get(*key, ask=lambda: question.ask(session.client, **arguments), max_age=_MAX_AGE)
+    told = session.reads.get(*key, ask=lambda: question.ask(session.client, **arguments), max_age=_MAX_AGE)
+    for listing in [told, *map(told.__getattribute__, getattr(told, "__struct_fields__", ()))]:
+        # The newest backups are all that the caller asked for.
+        if isinstance(listing, Listing) and len(listing) < arguments.get("limit", math.inf):
+            _check_complete(name, listing)
+    return told
+
+
+def _check_complete(name: str, listing: Listing[Any]) -> None:
+    """
+    Check that a list is complete, because a program would use it as the whole.
+
+    Raises:
+        UnreadableAnswerError: It is not complete.
+    """
+    try:
+        listing.require_complete()
+    except StacksError as error:
+        msg = f"{name}: {error.message}. A single object can be read by its id or name"
+        raise replace(error, message=msg) from None
 
 
 _ACCOUNT: Final = f"{NAMESPACE}:account"
@@ -287,6 +333,8 @@ def list_containers_output(*, provider: Provider | None = None) -> pulumi.Output
 def list_templates(*, provider: Provider | None = None) -> list[results.Template]:
     """
     Return all templates with the API's prices (guide, "List Available Templates").
+
+    A price that is not clearly in US dollars a month is `None`; `raw` has what the API answered.
 
     Args:
         provider: The provider of the account; by default the stack's.

@@ -178,6 +178,7 @@ class Document:
 
     Attributes:
         headline: The whole result in one line.
+        incomplete: Why the report is incomplete, which is shown first; empty if it is complete.
         remarks: Texts for the reader, each with its weight; what made the command fail comes first.
         tables: The tables.
         violations: The policy violations, mandatory ones first.
@@ -189,6 +190,7 @@ class Document:
     """
 
     headline: str
+    incomplete: tuple[str, ...] = ()
     remarks: tuple[tuple[Weight, str], ...] = ()
     tables: tuple[Table, ...] = ()
     violations: tuple[PolicyViolation, ...] = ()
@@ -197,3 +199,8 @@ class Document:
     footer: str = ""
     checks: tuple[Check, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The headline, which begins with a word if the report is incomplete."""
+        return f"Incomplete: {self.headline}" if self.incomplete else self.headline

@@ -54,7 +54,7 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[
 
 def plain(document: Document) -> str:
     """Return the report in columns of plain text."""
-    lines = [clean(document.headline), ""]
+    lines = [clean(document.title), *(f"error: {clean(reason)}" for reason in document.incomplete), ""]
     for table in document.tables:
         if table.title:
             lines += [clean(table.title), ""]
@@ -133,7 +133,9 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
         highlight=False,
         legacy_windows=False,
     )
-    console.print(Text(document.headline, style="bold"))
+    console.print(Text(document.title, style="bold"))
+    for reason in document.incomplete:
+        console.print(Text.assemble(("error", _WEIGHTS["error"]), f": {clean(reason)}"))
     for table in document.tables:
         if not table.rows:
             continue
@@ -215,8 +217,9 @@ def markdown(document: Document, most: int | None = None) -> str:
         document: The report.
         most: How many rows of each part are shown; `None` for all.
     """
-    lines = [f"### {escape(document.headline)}", ""]
-    remarks = [f"{_SIGNS[weight]} {escape(text)}  " for weight, text in document.remarks]
+    lines = [f"### {escape(document.title)}", ""]
+    reasons = [("error", reason) for reason in document.incomplete]
+    remarks = [f"{_SIGNS[weight]} {escape(text)}  " for weight, text in (*reasons, *document.remarks)]
     # The reasons for a failure come first, notes last.
     lines += _first(remarks, None if most is None else max(most, 10))
     lines += [""] if remarks else []

@@ -309,3 +309,47 @@ def test_an_output_argument_is_an_error_that_names_the_output_form(account: Emul
         asyncio.run(ask())
 
     assert account.requests == []
+
+
+UNREADABLE: dict[str, tuple[str, Any]] = {
+    "list_containers": ("containers.list", [{"id": ".."}]),
+    "list_templates": ("containers.templates", [{"id": ".."}]),
+    "list_available_targets": ("connections.targets", {"databases": [{"id": ".."}]}),
+    "list_connections": ("connections.list", {"outgoing": [], "incoming": [{"id": ".."}]}),
+    "list_allowed_ips": ("allowed_ips.list", {"allowed_ips": [{"id": ".."}]}),
+    "list_backups": ("backups.list", [{"id": {}}]),
+    "list_vpn_clients": ("vpn_clients.list", [{"name": ".."}]),
+}
+"""Every function that returns a list: its endpoint, and an answer with a row that cannot be read."""
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_an_incomplete_list_is_an_error(name: str, account: Emulator) -> None:
+    endpoint, data = UNREADABLE[name]
+    account.faults.add(endpoint, "answer", body={"success": True, "data": data})
+
+    with pytest.raises(errors.UnreadableAnswerError, match=f"^{name}: the API's list is incomplete"):
+        ask(name, account)
+
+
+def test_the_newest_backups_that_were_asked_for_are_complete(account: Emulator) -> None:
+    rows = [{"id": number, "status": "completed"} for number in range(10)]
+    account.faults.add("backups.list", "answer", body={"success": True, "count": 30, "data": rows})
+
+    assert len(ask("list_backups", account)) == 10
+
+
+def test_a_deleted_container_that_is_still_listed_is_left_out(account: Emulator) -> None:
+    rows = [{"id": "usr-1-app", "name": "app"}, {"id": "usr-1-old", "name": "old", "status": "terminated"}]
+    account.faults.add("containers.list", "answer", body={"success": True, "data": rows})
+
+    assert [one.name for one in ask("list_containers", account)] == ["app"]
+
+
+@pytest.mark.parametrize(("price", "known"), [(4, 4.0), ("$4.50", 4.5), (400, None), ("4,00 EUR", None)])
+def test_a_price_that_is_not_clear_is_left_out(price: Any, known: float | None, account: Emulator) -> None:
+    rows = [{"id": "nodejs", "plan": "basic", "price": price}]
+    account.faults.add("containers.templates", "answer", body={"success": True, "data": rows})
+
+    [template] = ask("list_templates", account)
+    assert (template.monthly_usd, template.raw["price"]) == (known, price)

@@ -47,10 +47,15 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set the emulator's account in the environment, as for commands outside of a project."""
+def key_in_environment(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Set the emulator's account in the environment, as for commands outside of a project; its lists do not lag."""
+    platform = tmp_path_factory.mktemp("platform") / "platform.yaml"
+    platform.write_text("version: 1\nlists: {lag_seconds: 0}\n", encoding="utf-8")
     monkeypatch.setenv("STACKS_API_KEY", emulator.key)
     monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
+    monkeypatch.setenv("STACKS_PLATFORM", str(platform))
 
 
 @pytest.fixture

@@ -126,10 +126,12 @@ def test_an_incomplete_list_makes_no_container_missing(
     dev = accounts.export("dev.json", accounts.container("web"))
     accounts.emulator.faults.add("containers.list", "answer", body={"success": True, "count": 0, "data": []})
 
-    assert main(["account", "--state", dev]) == 1
+    data = account(capsys, dev, "--fail-on", "missing", code=1)
 
     accounts.emulator.faults.assert_none_left()
-    assert f"leaves out {accounts.id('web')}, which exists" in capsys.readouterr().err
+    assert (data["complete"], data["missing"], data["failed"]) == (False, [], [])
+    assert f"leaves out {accounts.id('web')}, which exists" in data["gaps"][0]
+    assert data["totals"]["account"]["price"] == {"low": "0.00", "high": None}
 
 
 def test_another_creation_time_is_another_container(
@@ -461,7 +463,8 @@ def test_one_call_for_a_thousand_containers_and_thirty_stacks(
 
     data = account(capsys, *files)
 
-    assert emulator.calls() - before <= 5
+    # Two lists, and three requests for single containers with each of them.
+    assert emulator.calls() - before == 8
     assert len([one for one in data["containers"] if one["ownership"] == "owned"]) == 990
     assert len(data["totals"]["stacks"]) == 30
     assert len(data["missing"]) == 60

@@ -19,6 +19,7 @@ from stacks_pulumi.cost import live
 from stacks_pulumi.errors import ServerError
 
 URL = "https://api.example/api/v1"
+CREATED_AT = "2026-01-01T00:00:00Z"
 HOSTILE = 'usr-1-x\'; rm -rf "$HOME" `id` ../..?a=1#b'
 
 
@@ -41,9 +42,9 @@ def test_the_command_that_deletes_an_orphan_names_exactly_that_container() -> No
 
 def test_the_state_delete_command_quotes_urn_and_stack() -> None:
     urn = f"urn:pulumi:dev::shop::t::{HOSTILE}"
-    owners = [Managed("shop/dev", urn, "Container", "usr-1-web") for _ in range(2)]
+    owners = [Managed("shop/dev", urn, "Container", "usr-1-web", CREATED_AT) for _ in range(2)]
 
-    [command] = commands(Container(id="usr-1-web"), *owners, ref="a b;c")
+    [command] = commands(Container(id="usr-1-web", created_at=CREATED_AT), *owners, ref="a b;c")
 
     assert shlex.split(command) == ["pulumi", "state", "delete", urn, "--stack", "a b;c"]
 

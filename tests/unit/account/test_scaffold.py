@@ -276,10 +276,12 @@ def test_a_list_with_a_row_that_cannot_be_read_is_left_out(
         "vpn_clients.list", "answer", body={"data": [{"name": ".."}, {"name": "laptop"}]}
     )
 
-    assert main(["scaffold", "--out", str(tmp_path / "taken")]) == 0
+    assert main(["scaffold", "--out", str(tmp_path / "taken")]) == 1
 
     full.emulator.faults.assert_none_left()
-    assert "what cannot be read of vpn: the list of VPN clients is incomplete" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert told.startswith("Incomplete: not everything in the account could be read.\n")
+    assert "what cannot be read of vpn: the list of VPN clients is incomplete" in told
     assert '"laptop"' in (tmp_path / "taken" / "__main__.py").read_text(encoding="utf-8")
 
 

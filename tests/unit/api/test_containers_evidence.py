@@ -99,8 +99,8 @@ def test_the_spelling_of_the_platform_is_no_other_container(
         ({"name": "WEB"}, True),
         ({"name": "acme-web"}, True),
         ({"name": "shop"}, False),
-        ({"template": "Runtime"}, True),
-        ({"template": "Database"}, False),
+        ({"template": None, "category": "Runtime"}, True),
+        ({"template": None, "category": "Database"}, False),
         ({"plan": "premium"}, False),
         ({"created_at": as_time(NOW - 60)}, False),
         ({"created_at": as_time(NOW - 4)}, True),
@@ -220,8 +220,8 @@ def test_a_503_means_what_the_platform_file_or_its_text_says(
 
 def test_an_unknown_status_names_the_line_to_write(clock: FakeClock) -> None:
     told: list[str] = []
-    script = Script(containers__list=data([row(status="active")]))
+    script = Script(containers__list=data([row(status="humming")]))
 
     with pytest.raises(errors.WaitTimeoutError, match=r"write it into the platform file platform\.yaml"):
         api(script, clock).feed.wait(CREATED, "usr-1-web", deadline=clock.now() + 20, warn=told.append)
-    assert "containers: {statuses: {active: running}}" in told[0]
+    assert "containers: {statuses: {humming: running}}" in told[0]

@@ -109,18 +109,30 @@ class TestBackups:
     ) -> None:
         emulator.faults.add("backups.list", "wrong_types", field="id", row=0)
 
-        assert main(["backups", "data"]) == 0
+        assert main(["backups", "data"]) == 1
 
-        assert "the list is incomplete" in capsys.readouterr().err
+        told = capsys.readouterr()
+        assert "the list is incomplete" in told.err
+        assert told.out.startswith("Incomplete: ")
+        assert "completed" in told.out
+
+    def test_as_many_backups_as_were_asked_for_are_complete(
+        self, emulator: Emulator, document: Callable[..., dict[str, Any]]
+    ) -> None:
+        rows = [{"id": number, "status": "completed"} for number in (1, 2)]
+        emulator.faults.add("backups.list", "answer", body={"data": rows, "count": 9})
+
+        assert document("backups", "data", "--limit", "2")["complete"] is True
 
     def test_an_incomplete_list_is_not_an_empty_one(
         self, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         emulator.faults.add("backups.list", "answer", body={"data": [{"status": "completed"}]})
 
-        assert main(["backups", "data"]) == 0
+        assert main(["backups", "data"]) == 1
 
-        assert capsys.readouterr().out == ""
+        [line] = capsys.readouterr().out.splitlines()
+        assert line.startswith("Incomplete: ")
 
 
 class TestCredentials:

@@ -9,16 +9,16 @@ from typing import Any, cast
 
 import pytest
 
-from stacks_pulumi.api.models import Container, Listing, Template
+from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.cost import live
-from stacks_pulumi.pricing.money import Price
+from stacks_pulumi.errors import UnreadableAnswerError
 
 
-def client(containers: list[Container] | None = None, templates: list[Template] | None = None) -> Any:
-    """A client with the given containers."""
-    return SimpleNamespace(
-        containers=SimpleNamespace(list=lambda: Listing(containers or []), templates=lambda: templates or [])
-    )
+def client(containers: list[Container] | None = None, **more: Any) -> Any:
+    """A client with the given containers, whose own answers say no more than the list."""
+    rows = Listing(containers or [], **more)
+    by_id = {row.id: row for row in rows}
+    return SimpleNamespace(containers=SimpleNamespace(list=lambda: rows, status=by_id.__getitem__))
 
 
 def test_the_account_is_priced_by_template_plan_and_storage() -> None:
@@ -59,40 +59,6 @@ def test_a_field_that_the_api_omits_is_a_range(container: Container, low: int, h
     assert (price.low, price.high) == (Decimal(low), Decimal(high))
 
 
-def test_live_prices_replace_the_catalogues_and_say_so() -> None:
-    monthly, notes = live.prices(
-        client(
-            templates=[
-                Template(id="nodejs", plan="basic", monthly_usd=4.5),
-                Template(id="nginx-micro", plan="micro", monthly_usd=1),
-                Template(id="novelty", plan="Special", monthly_usd=20),
-                Template(id="redis"),
-            ]
-        )
-    )
-
-    assert monthly("nodejs", "basic", None) == Decimal("4.5")
-    assert monthly("nodejs", None, 3) == Decimal("7.5")
-    assert monthly("nodejs", "premium", None) == Decimal(10)
-    assert monthly("nodejs", "basic", 7) is None
-    assert monthly("novelty", "basic", None) == Decimal(20)
-    assert monthly("novelty", "premium", None) is None
-    assert monthly("redis", None, None) == Decimal(4)
-    assert monthly("mysql", "basic", None) == Decimal(4)
-    assert notes == (
-        "live prices: nodejs costs $4.50 a month, the catalogue says $4.00",
-        "live prices: novelty costs $20.00 a month, the catalogue says nothing of it",
-        "live prices: 1 template without one; there the catalogue's is used",
-    )
-
-
-def test_live_prices_reach_the_report() -> None:
-    monthly, _ = live.prices(client(templates=[Template(id="nodejs", plan="basic", monthly_usd=4.5)]))
-    container = Container(id="x", template="nodejs", plan="basic", storage_mb=10240)
-
-    assert live.account(client([container]), monthly).planned == Price(Decimal("4.5"), Decimal("4.5"))
-
-
 def test_a_policy_does_not_wait_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
 
@@ -121,3 +87,38 @@ def test_a_policy_gets_names_and_prices(monkeypatch: pytest.MonkeyPatch) -> None
 
     [found] = live.containers(5)
     assert (found.name, str(found.price)) == ("web", "$4.00")
+
+
+@pytest.mark.parametrize(
+    ("row", "gap", "names"),
+    [
+        (
+            Container(id="usr-1-old", name="old", template="nodejs", plan="basic", status="deleted"),
+            None,
+            ["web"],
+        ),
+        (
+            Container(id="usr-1-odd", name="odd", template="nodejs", plan="basic", status="odd"),
+            None,
+            ["odd", "web"],
+        ),
+        (Container(id="usr-1-odd", name="odd", template="nodejs", plan="basic"), "no page 2", None),
+    ],
+    ids=["deleted", "unknown status", "incomplete"],
+)
+def test_a_policy_counts_all_that_is_billed_or_fails(
+    row: Container, gap: str | None, names: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web = Container(id="usr-1-web", name="web", template="nodejs", plan="basic", storage_mb=10240)
+
+    @contextmanager
+    def connect() -> Iterator[Any]:
+        yield client([row, web], gap=gap)
+
+    monkeypatch.setattr(live, "connect", cast("Any", connect))
+
+    if names is None:
+        with pytest.raises(UnreadableAnswerError, match="no page 2"):
+            live.containers(5)
+    else:
+        assert [one.name for one in live.containers(5)] == names

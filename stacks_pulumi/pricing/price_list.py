@@ -1,0 +1,304 @@
+"""
+Which prices does the platform list for its templates, and which of them are believed?
+
+The guide does not say in which field, unit and period a template has its price. A bare number may be dollars or cents,
+for a month or an hour. So a price is believed only if nothing says that it is anything but US dollars a month, and if
+the prices of the same answer that are in the catalogue too are within a factor of five of it. A new plan can then be
+believed, and a discount. Every other price is unknown: the catalogue's does not replace it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from stacks_pulumi import catalog
+from stacks_pulumi._identifiers import snake_case
+from stacks_pulumi.platform import Prices
+from stacks_pulumi.pricing.money import usd
+
+_FACTOR: Final = 5
+"""How far a price may be from the catalogue's: more than a discount, less than another unit or period."""
+_HOURS: Final = 730
+"""The hours of a month, where the platform file says that prices are per hour."""
+_CENT: Final = Decimal("0.01")
+_DEEPEST: Final = 4
+_SHOWN: Final = 5
+
+_PRICE: Final = frozenset({"price", "prices", "pricing", "cost", "costs", "fee", "monthly", "hourly", "usd"})
+"""Words in the name of a field that is a price, or has the parts of one."""
+_NEUTRAL: Final = _PRICE | {
+    "amount",
+    "value",
+    "list",
+    "base",
+    "plan",
+    "rate",
+    "per",
+    "billing",
+    "total",
+    "a",
+    "an",
+}
+_DOLLARS: Final = frozenset({"usd", "dollar", "dollars", "$", "us$"})
+_CENTS: Final = frozenset({"cent", "cents", "¢"})
+_MONTH: Final = frozenset({"month", "months", "monthly", "mo"})
+_HOUR: Final = frozenset({"hour", "hours", "hourly", "hr", "h"})
+_SAID_BESIDE: Final = frozenset({"currency", "unit", "per", "period", "interval"})
+"""Names of fields that say what the prices beside them are."""
+_WORD: Final = re.compile(r"[^\W\d_]+|[^\w\s.,/()-]+")
+_NUMBER: Final = re.compile(r"-?\d[\d.,]*")
+_LINE: Final = "prices: {field: price, unit: cents, per: month}"
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A price in an answer: where it is, its number, and the words of its name, in its text and beside it."""
+
+    path: str
+    number: Decimal | None
+    words: frozenset[str]
+
+    def monthly(self, facts: Prices) -> Decimal | None:
+        """Return US dollars a month; `None` if something says that it is not that, or may not be that."""
+        per = facts.per or ("hour" if self.words & _HOUR else "month")
+        if self.number is None or self.words - _NEUTRAL - _DOLLARS - _CENTS - _MONTH - _HOUR:
+            return None
+        if per == "hour" and facts.per is None:
+            # For how many hours of a month the platform bills is not known.
+            return None
+        cents = self.words & _CENTS if facts.unit is None else facts.unit == "cents"
+        amount = self.number / 100 if cents else self.number
+        return (amount * _HOURS).quantize(_CENT) if per == "hour" else amount
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A template of an answer, with its plan in lower case, and its price in US dollars a month if that is clear."""
+
+    template: str
+    plan: str | None
+    told: _Told | None
+    monthly: Decimal | None
+
+    @property
+    def listed(self) -> str | None:
+        """The plan of the catalogue that its price is for."""
+        return self.plan if self.plan in catalog.PLANS else catalog.default_plan(self.template)
+
+    @property
+    def catalogue(self) -> Decimal | None:
+        """The catalogue's price; `None` if it has no such template."""
+        return catalog.monthly_price(self.template, self.listed)
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether its price is near the catalogue's; `None` if that cannot be told."""
+        if self.monthly is None or self.catalogue is None:
+            return None
+        if self.plan in {None, self.listed} or self.template == catalog.VPN_TEMPLATE:
+            return self.catalogue / _FACTOR <= self.monthly <= self.catalogue * _FACTOR
+        # A plan that is new, or has another word here: it may be any of the catalogue's.
+        plans = [plan.usd for plan in catalog.PLANS.values()]
+        return True if min(plans) <= self.monthly <= max(plans) else None
+
+
+@dataclass(frozen=True, eq=False)
+class PriceList:
+    """
+    The prices of a platform. It is called like `catalog.monthly_price`, and returns `None` for an unknown price.
+
+    For what the platform does not list, which is another plan of a template or additional storage, the catalogue is
+    used only if the platform's price of that template is the catalogue's.
+
+    Attributes:
+        known: Template and plan -> US dollars a month.
+        doubts: Template -> why its price is not known.
+        differing: Template -> its price and the catalogue's, if they differ.
+        gap: Why the platform's list is incomplete; `None` if it is complete.
+        borrowed: What is priced by the catalogue, because the platform does not list it.
+    """
+
+    known: Mapping[tuple[str, str | None], Decimal]
+    doubts: Mapping[str, str]
+    differing: Mapping[str, tuple[Decimal, Decimal | None]]
+    gap: str | None = None
+    borrowed: dict[str, None] = field(default_factory=dict)
+
+    def listed(self, template: str, plan: str | None) -> Decimal | None:
+        """Return the price that is listed for a template under a plan, in any case; `None` if it is not known."""
+        return self.known.get((template, plan.lower() if plan else catalog.default_plan(template)))
+
+    def __call__(self, template: str, plan: str | None, tier: int | None) -> Decimal | None:
+        """Return the price of a container for a whole month, in US dollars; `None` if it is not known."""
+        told = self.listed(template, plan)
+        if told is not None and tier is None:
+            return told
+        if template in self.differing or not any(listed == template for listed, _ in self.known):
+            return None
+        price = catalog.monthly_price(template, plan, tier)
+        if price is not None:
+            words = [template, plan, None if tier is None else "with additional storage"]
+            self.borrowed[" ".join(filter(None, words))] = None
+        return price
+
+    @property
+    def incomplete(self) -> str:
+        """Why there may be more prices; empty if these are all."""
+        return "" if self.gap is None else f"the list of templates is incomplete: {self.gap}"
+
+    def notes(self, advice: Callable[[str], str]) -> tuple[str, ...]:
+        """
+        Return what a reader has to know of the prices. What the catalogue was used for is known after their use.
+
+        Args:
+            advice: Returns where a line of a platform file is written.
+        """
+        notes = [
+            f"live prices: {template} costs {usd(price)} a month, the catalogue says "
+            f"{'nothing of it' if known is None else usd(known)}"
+            for template, (price, known) in self.differing.items()
+        ]
+        by_reason: dict[str, list[str]] = defaultdict(list)
+        for template, reason in self.doubts.items():
+            by_reason[reason].append(template)
+        notes += [
+            f"live prices: the price of {_some(templates)} is not known: {reason}. If you know the field, its unit and "
+            f"its period, {advice(_LINE)}"
+            for reason, templates in by_reason.items()
+        ]
+        if self.borrowed:
+            notes.append(
+                f"live prices: the API does not list, so the catalogue's is used: {_some([*self.borrowed])}"
+            )
+        return tuple(notes)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def price_list(rows: Iterable[tuple[str, str | None, Mapping[str, Any] | None]], facts: Prices) -> PriceList:
+    """
+    Return the prices of an answer that are believed.
+
+    Args:
+        rows: The templates of the answer: id, plan, and the whole entry.
+        facts: The platform file's settings for prices.
+    """
+    read = [_row(template, plan, entry or {}, facts) for template, plan, entry in rows]
+    doubt = _doubt_of_all(read, facts)
+    times = Counter(row.template for row in read)
+    known: dict[tuple[str, str | None], Decimal] = {}
+    doubts: dict[str, str] = {}
+    differing: dict[str, tuple[Decimal, Decimal | None]] = {}
+    for row in read:
+        # A template that is listed once has one price, and the word for its plan may be another one than here.
+        keys = {(row.template, row.plan or row.listed)} | (
+            {(row.template, row.listed)} if times[row.template] == 1 else set()
+        )
+        if row.told is None:
+            doubts[row.template] = "it has no price"
+        elif row.monthly is None:
+            doubts[row.template] = f"{row.told.path} is not clearly in US dollars a month"
+        elif doubt:
+            doubts[row.template] = doubt
+        elif any(known.setdefault(key, row.monthly) != row.monthly for key in keys):
+            doubts[row.template] = "it is listed with two prices"
+        elif row.monthly != row.catalogue:
+            differing[row.template] = (row.monthly, row.catalogue)
+    return PriceList({key: price for key, price in known.items() if key[0] not in doubts}, doubts, differing)
+
+
+def _doubt_of_all(rows: Iterable[_Row], facts: Prices) -> str:
+    """Return why no price of the answer is believed; empty if the known ones agree with the catalogue."""
+    odd = next((row for row in rows if row.agrees is False), None)
+    if odd is not None and odd.monthly is not None and odd.catalogue is not None and odd.told is not None:
+        return (
+            f"if {odd.told.path} were in US dollars a month, {odd.template} would cost {usd(odd.monthly)}, and the "
+            f"catalogue says {usd(odd.catalogue)}"
+        )
+    if any(row.agrees for row in rows) or (facts.unit is not None and facts.per is not None):
+        return ""
+    return "no template of the catalogue is listed, whose price would show the unit"
+
+
+def _row(template: str, plan: str | None, entry: Mapping[str, Any], facts: Prices) -> _Row:
+    told = _chosen(list(_prices(entry)), facts) if facts.field is None else _at(entry, facts.field)
+    return _Row(
+        template, None if plan is None else plan.lower(), told, None if told is None else told.monthly(facts)
+    )
+
+
+def _chosen(prices: Sequence[_Told], facts: Prices) -> _Told | None:
+    """Return the price that is clearest; one without a number if several are equally clear and differ."""
+    clear = [price for price in prices if price.monthly(facts) is not None]
+    best = [price for price in clear if price.words & _MONTH] or clear or prices
+    if len({price.monthly(facts) for price in best}) > 1:
+        return _Told(" or ".join(price.path for price in best), None, frozenset())
+    return best[0] if best else None
+
+
+def _prices(
+    entry: Mapping[str, Any], path: str = "", around: frozenset[str] = frozenset(), depth: int = 0
+) -> Iterator[_Told]:
+    """Return everything in an entry that is named like a price, or is inside of something that is."""
+    around |= _beside(entry)
+    for name, value in entry.items():
+        words = _words(snake_case(name).replace("_", " "))
+        if (
+            snake_case(name) in _SAID_BESIDE
+            or value is None
+            or isinstance(value, bool)
+            or not (path or words & _PRICE)
+        ):
+            continue
+        if isinstance(value, Mapping) and depth < _DEEPEST:
+            yield from _prices(value, f"{path}{name}.", around | words, depth + 1)
+        else:
+            yield _told(f"{path}{name}", value, around | words)
+
+
+def _at(entry: Mapping[str, Any], path: str) -> _Told | None:
+    """Return the price in a field that the platform file names: the words of its name say nothing more."""
+    around: frozenset[str] = frozenset()
+    value: Any = entry
+    for name in path.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        around |= _beside(value)
+        value = value.get(name)
+    return None if value is None else _told(path, value, around)
+
+
+def _beside(entry: Mapping[str, Any]) -> frozenset[str]:
+    """Return the words of the fields beside a price: its currency, its unit, its period."""
+    said = (value for name, value in entry.items() if snake_case(name) in _SAID_BESIDE)
+    return frozenset().union(*(_words(value) for value in said if isinstance(value, str)))
+
+
+def _told(path: str, value: Any, words: frozenset[str]) -> _Told:
+    if isinstance(value, (int, float)):
+        value = str(value)
+    if not isinstance(value, str):
+        return _Told(path, None, words)
+    numbers = _NUMBER.findall(value)
+    rest = _words(_NUMBER.sub(" ", value))
+    return _Told(path, _number(numbers[0]) if len(numbers) == 1 else None, words | rest)
+
+
+def _number(text: str) -> Decimal | None:
+    """Return the number of `4`, `4.00`, `4,00` or `1,234.50`; `None` if it is not clear which mark is the point."""
+    text = text.rstrip(".,")
+    if re.fullmatch(r"\d+,\d{1,2}", text):
+        return Decimal(text.replace(",", "."))
+    return Decimal(text.replace(",", "")) if re.fullmatch(r"\d+(,\d{3})*(\.\d+)?", text) else None
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.lower()))

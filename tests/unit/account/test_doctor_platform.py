@@ -1,0 +1,111 @@
+"""The doctor on the platform: its file, and what the list of the containers shows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.machine import Machine
+from tests.unit.account.conftest import Report, only
+
+Doctor = Callable[..., Report]
+ROW = {"id": "usr-1-web", "name": "web", "template": "nodejs", "plan": "basic", "status": "running"}
+
+
+def texts(report: Report) -> list[str]:
+    return [line["text"] for line in report.of("platform")]
+
+
+def test_without_a_file_there_is_one_line(doctor: Doctor) -> None:
+    assert only(doctor(), "platform")["level"] == "ok"
+
+
+def test_each_section_of_the_file_is_one_line(machine: Machine, doctor: Doctor, emulator: Emulator) -> None:
+    text = "version: 1\nlists: {rows: items, page_size: 20}\ncontainers: {statuses: {hibernating: running}}\n"
+    (machine.project / "real.yaml").write_text(text, encoding="utf-8")
+    machine.set("stacks:platform", "real.yaml")
+    row = {**ROW, "status": "hibernating"}
+    emulator.faults.add("containers.list", "answer", body={"data": [row], "count": 1})
+
+    told = texts(doctor())
+
+    assert told[:3] == [
+        "real.yaml (from stacks:platform)",
+        "lists: rows is items, page_size is 20",
+        'containers: statuses is {"hibernating": "running"}',
+    ]
+
+
+@pytest.mark.parametrize("by_variable", [False, True], ids=["setting", "variable"])
+def test_a_mistake_in_the_file_is_a_problem_with_its_line(
+    machine: Machine, doctor: Doctor, by_variable: bool
+) -> None:
+    file = machine.project / "real.yaml"
+    file.write_text("version: 1\nlists:\n  row: items\n", encoding="utf-8")
+    if by_variable:
+        machine.variable("STACKS_PLATFORM", str(file))
+    else:
+        machine.set("stacks:platform", "real.yaml")
+
+    report = doctor()
+
+    line = report.of("platform")[0]
+    assert (line["level"], report.code) == ("problem", 1)
+    assert "line 3: there is no setting row; did you mean rows?" in line["text"]
+    assert line["fix"].startswith("correct ")
+    # The other checks go on.
+    assert only(report, "api")["level"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("body", "level", "text", "fix"),
+    [
+        ({"data": [ROW, {"id": ".."}], "count": 2}, "warning", "is incomplete: data[1]", "lists: {next: "),
+        ({"data": [ROW], "count": 3}, "warning", "3 rows were announced", "lists: {next: "),
+        ({"data": [ROW]}, "ok", "has no count", ""),
+        (
+            {"data": [{**ROW, "status": "hibernating"}], "count": 1},
+            "warning",
+            "the status hibernating, which is not known here",
+            "containers: {statuses: {hibernating: running}}",
+        ),
+        ({"data": [{**ROW, "status": "terminated"}], "count": 1}, "ok", "has deleted ones", ""),
+    ],
+    ids=["unreadable row", "count", "no count", "unknown status", "tombstone"],
+)
+def test_what_the_list_shows_of_the_platform_is_named(
+    body: dict[str, Any], level: str, text: str, fix: str, *, doctor: Doctor, emulator: Emulator
+) -> None:
+    emulator.faults.add("containers.list", "answer", body=body)
+
+    report = doctor()
+
+    line = report.of("platform")[1]
+    assert (line["level"], report.code) == (level, 0)
+    assert text in line["text"]
+    assert fix in line["fix"]
+
+
+@pytest.mark.parametrize(
+    ("body", "fields", "rows"),
+    [
+        ({"ok": True}, "ok", "..."),
+        ({"answer": {"things": [ROW], "more": 1}}, "answer, answer.things, answer.more", "answer.things"),
+        ({"data": "none"}, "data", "..."),
+    ],
+)
+def test_another_shape_is_not_blamed_on_the_base_url(
+    body: dict[str, Any], fields: str, rows: str, doctor: Doctor, emulator: Emulator
+) -> None:
+    emulator.faults.add("containers.list", "answer", body=body)
+
+    line = only(doctor(), "api")
+
+    assert line["level"] == "problem"
+    assert "answers in JSON, and the containers are not found in it" in line["text"]
+    assert line["text"].endswith(f"it has {fields}")
+    assert f"lists: {{rows: {rows}}}" in line["fix"]
+    assert "baseUrl" not in line["fix"]
