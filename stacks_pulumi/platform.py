@@ -67,7 +67,7 @@ class Lists(_Section, frozen=True):
         parameter: The query parameter that asks for the next page with a cursor, a page number or an offset.
         page_size: The most rows of one answer.
         count_is_rows: Whether `count` is the number of rows. If it is false, a higher `count` means nothing.
-        empty: How an empty list is answered: as a list, as `null`, or with the code of what does not exist.
+        empty: How an empty list is answered: as a list, as `null` (`nothing`), or with the code of a `missing` object.
         lag_seconds: The most seconds that a list is behind. The client's default is 10.
         cache_seconds: The seconds for which an answer to a GET request may be an older one, unless the request has
             `Cache-Control: no-cache`.
@@ -79,7 +79,7 @@ class Lists(_Section, frozen=True):
     parameter: str | None = None
     page_size: Annotated[int, msgspec.Meta(ge=1)] | None = None
     count_is_rows: bool | None = None
-    empty: Literal["list", "null", "missing"] | None = None
+    empty: Literal["list", "nothing", "missing"] | None = None
     lag_seconds: Seconds | None = None
     cache_seconds: Seconds | None = None
 
@@ -239,8 +239,8 @@ class Errors(_Section, frozen=True):
         unavailable: What a 503 in answer to a create request means: the waitlist, or an outage.
         outage_seconds: For how many seconds an outage answers all requests with 503.
         waitlist_seconds: The seconds after which a container of the waitlist is created.
-        missing_code: The status code for what does not exist.
-        conflict_code: The status code for what exists already, or is not possible in the present status.
+        missing_code: The status code for an object that does not exist.
+        conflict_code: The status code for a name that is taken, and for an operation that the present status forbids.
         form: The form of an error: the guide's, an object in `error`, a text in `detail`, problem+json, a list in
             `errors`, plain text, or a web page.
         rate_headers: The names and the unit of the headers about the rate limit: the guide's, `RateLimit-*` with the

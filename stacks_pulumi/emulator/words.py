@@ -160,7 +160,7 @@ class Words:
         if "count" in body:
             more = max(len(inner), len(page) + 1)
             body = {**body, "count": more if lists.count_is_rows is False else len(page)}
-        shown = None if not inner and lists.empty == "null" else page
+        shown = None if not inner and lists.empty == "nothing" else page
         if lists.rows == "":
             return shown, headers
         rest = {key: value for key, value in body.items() if key != "data"}

@@ -14,9 +14,10 @@ import requests
 from stacks_pulumi.emulator import DrivenClock, Emulator
 from stacks_pulumi.emulator.server import Incoming
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.platform import Facts
+from stacks_pulumi.platform import Facts, parse
 from tests.emulator.conftest import MORNING, Caller, Control
 from tests.support.platforms import READINGS, platform, random_platform
+from tools.docs.readings import readings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -197,6 +198,14 @@ def test_there_is_a_reading_for_each_setting() -> None:
     assert read == {
         (name, setting) for name, section in sections.items() for setting in type(section).__struct_fields__
     }
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_documentation_has_each_reading_as_a_platform_file(reading: str) -> None:
+    (row,) = [row for row in readings().splitlines() if row.startswith(f"| {reading} |")]
+    lines = re.findall(r"`(.*?)`", row)
+
+    assert parse("\n".join(["version: 1", *lines]), reading) == READINGS[reading]
 
 
 # How a platform is chosen.
@@ -571,7 +580,7 @@ def test_rows_are_under_another_path(play: Callable[..., Played]) -> None:
 
 
 def test_an_empty_list_is_answered_in_other_ways(play: Callable[..., Played]) -> None:
-    assert play(lists={"empty": "null"}).body("GET", "/containers", status=200)["data"] is None
+    assert play(lists={"empty": "nothing"}).body("GET", "/containers", status=200)["data"] is None
     play(lists={"empty": "missing"}).body("GET", "/containers", status=404)
 
 
