@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from stacks_pulumi import cli
+from stacks_pulumi import cli, platform
 from stacks_pulumi.account.budgets import read_budgets
 from stacks_pulumi.account.doctor_facts import Diagnosis
 from stacks_pulumi.config import KEYS
@@ -140,6 +140,14 @@ def test_the_budgets_in_the_pages_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "budgets.yaml").write_text(sample.text, encoding="utf-8")
 
     assert len(read_budgets(tmp_path / "budgets.yaml")) == 3
+
+
+def test_the_platform_files_in_the_pages_can_be_read() -> None:
+    samples = [it for it in snippets("yaml") if "version: 1\n" in it.text]
+
+    assert samples
+    for sample in samples:
+        assert platform.parse(sample.text, sample.name) != platform.Facts()
 
 
 def test_the_doctors_document_has_the_fields_that_its_page_shows() -> None:
