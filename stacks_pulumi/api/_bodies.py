@@ -28,6 +28,7 @@ M = TypeVar("M", bound=Model)
 _LONGEST: Final = 300
 _MOST_NAMES: Final = 1024
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-\s]+")
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}|0")
 _WHERE: Final = re.compile(r" - at `\$?(.*)`$")
 
 
@@ -175,15 +176,14 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
         field = names[spelling]
         if field is None or value is None:
             continue
-        name, rank, is_text, synonyms = field
+        name, rank, convert, synonyms = field
         # If an object has a field in several spellings, the preferred one is used; of equal ones, the last.
         if name in fields and rank > ranks[name]:
             continue
         ranks[name] = rank
-        if is_text and type(value) is not str:
-            fields[name] = _as_text(value)
-        else:
-            fields[name] = synonyms.get(value, value) if synonyms else value
+        if convert is not None:
+            value = convert(value)  # noqa: PLW2901  (the same value in another form)
+        fields[name] = synonyms.get(value, value) if synonyms else value
     return fields
 
 
@@ -192,10 +192,15 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
+def _as_number(value: Any) -> Any:
+    """Return a number that is a text as a number: `"id": "178"`. Others stay unchanged."""
+    return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+
+
 class _Field(NamedTuple):
     name: str
     rank: int
-    is_text: bool
+    convert: Callable[[Any], Any] | None
     synonyms: Mapping[str, str]
 
 
@@ -215,9 +220,9 @@ class _Names(dict[str, "_Field | None"]):
         self.required = frozenset(field.name for field in fields if field.required)
         self._known: dict[str, _Field] = {}
         for field in fields:
-            is_text, synonyms = _is_text(field.type), kind.SYNONYMS.get(field.name, {})
+            convert, synonyms = _conversion(field.type), kind.SYNONYMS.get(field.name, {})
             for rank, spelling in enumerate((field.name, *kind.ALIASES.get(field.name, ()))):
-                self._known.setdefault(spelling, _Field(field.name, rank, is_text, synonyms))
+                self._known.setdefault(spelling, _Field(field.name, rank, convert, synonyms))
 
     def __missing__(self, spelling: str) -> _Field | None:
         field = self._known.get(snake(spelling))
@@ -227,6 +232,13 @@ class _Names(dict[str, "_Field | None"]):
 
 
 _names = functools.cache(_Names)
+
+
+def _conversion(annotation: Any) -> Callable[[Any], Any] | None:
+    """Return what brings a value into the form of a field that holds text, or a number or text."""
+    if annotation == models.BackupId:
+        return _as_number
+    return _as_text if _is_text(annotation) else None
 
 
 def _is_text(annotation: Any) -> bool:
@@ -362,10 +374,14 @@ def _created(body: Any, key: str) -> tuple[Any, str]:
     return value, path
 
 
-def backup_id_if_any(body: Any) -> int | None:
+def backup_id_if_any(body: Any) -> models.BackupId | None:
     """Return the id of the new backup if the answer contains it."""
     given = _snake_keys(unwrap(body, "backup")[0])
-    number = given.get("backup_id", given.get("id"))
+    named = _as_number(given.get("backup_id"))
+    if isinstance(named, str) and named:
+        return named
+    # An `id` that is a text may be that of the request or of a job.
+    number = given.get("id") if named is None else named
     return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 

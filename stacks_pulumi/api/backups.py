@@ -14,7 +14,7 @@ from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi.api._bodies import backup_id_if_any, done, item, items
 from stacks_pulumi.api._call import Call, Handler, call_to
 from stacks_pulumi.api.feed import Feed, Watch
-from stacks_pulumi.api.models import Backup, BackupStats, Listing
+from stacks_pulumi.api.models import Backup, BackupId, BackupStats, Listing
 from stacks_pulumi.api.once import once, settle
 from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.errors import (
@@ -33,16 +33,19 @@ _PAUSES: Final = (5.0, 10.0, 20.0)
 class _Appears(Watch[Backup]):
     """Waits for the first manual backup that is newer than all earlier ones."""
 
-    newer_than = 0
+    before: Sequence[Backup] = ()
 
     def is_it(self, backup: Backup) -> bool:
         """Whether this backup is newer, and manual or of unknown type."""
-        return backup.id > self.newer_than and backup.backup_type in {"manual", None}
+        known = [earlier.id for earlier in self.before]
+        newest = max((id for id in known if isinstance(id, int)), default=0)
+        is_newer = backup.id > newest if isinstance(backup.id, int) else backup.id not in known
+        return is_newer and backup.backup_type in {"manual", None}
 
     def judge(self, rows: Listing[Backup]) -> bool:
         """Whether the backup has appeared."""
         self.trouble = None
-        self.resource = min(filter(self.is_it, rows), key=lambda backup: backup.id, default=None)
+        self.resource = min(filter(self.is_it, rows), key=_age, default=None)
         # A row that could be read only in part may be a scheduled backup. The next list may show it in full.
         return self.resource is not None and self.resource.id not in rows.damaged
 
@@ -67,7 +70,7 @@ class BackupsApi:
         """
         return self._send(_list_call(container_id, limit))
 
-    def trigger(self, container_id: str) -> int | None:
+    def trigger(self, container_id: str) -> BackupId | None:
         """
         Request a backup (guide, "Trigger Manual Backup"). `start` also finds the new backup.
 
@@ -123,9 +126,9 @@ class BackupsApi:
             if not is_first():
                 before = self._list_all(container_id, watch.pulse)
                 before.require_complete()
-            watch.newer_than = max((backup.id for backup in before), default=0)
+            watch.before = before
 
-            def send(call: Call[int | None]) -> Backup:
+            def send(call: Call[BackupId | None]) -> Backup:
                 number = self._send(call)
                 if number is not None:
                     return Backup(id=number, container_id=container_id)
@@ -159,7 +162,7 @@ class BackupsApi:
     def wait(
         self,
         container_id: str,
-        backup_id: int,
+        backup_id: BackupId,
         *,
         deadline: float,
         on_tick: Callable[[Backup | None, float], None] | None = None,
@@ -190,7 +193,7 @@ class BackupsApi:
         """Return statistics of all backups of the account (guide, "Backup Statistics")."""
         return self._send(call_to("backups.stats", parse=lambda body: item(BackupStats, body, "stats")))
 
-    def restore(self, backup_id: int) -> None:
+    def restore(self, backup_id: BackupId) -> None:
         """
         Restore a container from a backup (guide, "Restore Backup"). The container has to be running.
 
@@ -202,7 +205,7 @@ class BackupsApi:
         """
         self._send(call_to("backups.restore", backup_id, parse=done))
 
-    def pin(self, backup_id: int, *, container_id: str | None = None) -> None:
+    def pin(self, backup_id: BackupId, *, container_id: str | None = None) -> None:
         """
         Pin a backup, so that the retention clean-up skips it (guide, "Pin Backup"). Pinning it again is a no-op.
 
@@ -212,7 +215,7 @@ class BackupsApi:
         """
         self._mark("backups.pin", backup_id, container_id, pinned=True)
 
-    def unpin(self, backup_id: int, *, container_id: str | None = None) -> None:
+    def unpin(self, backup_id: BackupId, *, container_id: str | None = None) -> None:
         """
         Unpin a backup, so that the retention clean-up may delete it (guide, "Unpin Backup").
 
@@ -222,7 +225,7 @@ class BackupsApi:
         """
         self._mark("backups.unpin", backup_id, container_id, pinned=False)
 
-    def delete(self, backup_id: int, *, container_id: str | None = None) -> None:
+    def delete(self, backup_id: BackupId, *, container_id: str | None = None) -> None:
         """
         Delete a backup (guide, "Delete Backup").
 
@@ -243,7 +246,7 @@ class BackupsApi:
 
         settle(self._send, call_to("backups.delete", backup_id, parse=done), is_gone)
 
-    def _mark(self, endpoint: str, backup_id: int, container_id: str | None, *, pinned: bool) -> None:
+    def _mark(self, endpoint: str, backup_id: BackupId, container_id: str | None, *, pinned: bool) -> None:
         def is_marked(_error: StacksError) -> bool:
             if container_id is None:
                 return False
@@ -272,6 +275,11 @@ class BackupsApi:
                 self._changed.notify_all()
 
 
+def _age(backup: Backup) -> tuple[int, str]:
+    """Return what is lower for an older backup: its number, or else its creation time."""
+    return (backup.id, "") if isinstance(backup.id, int) else (0, backup.created_at or "")
+
+
 def _list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
     return call_to(
         "backups.list",
@@ -281,5 +289,5 @@ def _list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
     )
 
 
-def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[int | None]:
+def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[BackupId | None]:
     return call_to("backups.trigger", container_id, parse=backup_id_if_any, pulse=pulse)

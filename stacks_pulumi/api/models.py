@@ -10,11 +10,12 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_args
 
 import msgspec
 
 from stacks_pulumi.errors import UnreadableAnswerError
+from stacks_pulumi.platform import BackupStatus, ContainerStatus
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -44,6 +45,9 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.
 An id. It is never empty and never consists of dots: in a path such an id would address another resource or a whole
 collection. It has no control characters, because it is shown to people as part of a line.
 """
+
+BackupId: TypeAlias = int | Id
+"""The id of a backup: a number in the guide, and a text (a UUID) where the platform has such. A text is no number."""
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 """A number. The bounds exclude `nan` and `inf`, which a state file cannot contain."""
@@ -139,6 +143,26 @@ SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})
 
 ENDING_STATUSES: Final = frozenset({"deleting", "deleted"})
 """The status of a container that is being deleted or is deleted."""
+
+
+_STATUSES: Final[Mapping[str, frozenset[str]]] = {
+    "container": frozenset(get_args(ContainerStatus)),
+    "backup": frozenset(get_args(BackupStatus)),
+}
+
+
+def is_known_status(word: str, noun: str = "container") -> bool:
+    """
+    Whether a status means something here.
+
+    A status that does not is an unknown word of the platform, as the API sent it: only a platform file can say what it
+    means.
+
+    Args:
+        word: The status of a model.
+        noun: The kind of resource, as `Feed` has it: `container` or `backup`.
+    """
+    return word in _STATUSES[noun]
 
 
 class Container(Model, frozen=True, kw_only=True):
@@ -332,7 +356,7 @@ class Backup(Model, frozen=True, kw_only=True):
     A backup of a container (guide, "List Backups").
 
     Attributes:
-        id: A number that grows with every backup of the platform.
+        id: A number that grows with every backup of the platform, or a text that says nothing about the order.
         container_id: The container that was backed up.
         container_name: The name of that container.
         backup_type: `scheduled` or `manual`.
@@ -346,7 +370,7 @@ class Backup(Model, frozen=True, kw_only=True):
         pinned: Whether the retention clean-up skips it.
     """
 
-    id: int
+    id: BackupId
     container_id: str | None = None
     container_name: str | None = None
     backup_type: str | None = None

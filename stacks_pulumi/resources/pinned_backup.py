@@ -398,7 +398,7 @@ def _pin(session: Session, op: Operation, container: str, backup: models.Backup)
     return pinned
 
 
-def _wait_until_complete(session: Session, op: Operation, container: str, number: int) -> None:
+def _wait_until_complete(session: Session, op: Operation, container: str, number: models.BackupId) -> None:
     try:
         session.client.backups.wait(
             container, number, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
@@ -413,7 +413,7 @@ def _wait_until_complete(session: Session, op: Operation, container: str, number
         raise replace(error, message=msg, code="backup-failed") from None
 
 
-def _find(session: Session, container: str, number: int) -> models.Backup | None:
+def _find(session: Session, container: str, number: models.BackupId) -> models.Backup | None:
     """
     Return the backup; `None` if it may exist but be too old for the list.
 
@@ -431,7 +431,7 @@ def _find(session: Session, container: str, number: int) -> models.Backup | None
     return backup
 
 
-def _out_of_sight(container: str, number: int) -> str:
+def _out_of_sight(container: str, number: models.BackupId) -> str:
     return f"backup {number} of {container} is not among the newest {_NEWEST}, which is all that can be looked up"
 
 

@@ -43,12 +43,16 @@ def test_list(client: StacksClient, http: responses.RequestsMock) -> None:
     [
         ({"success": True, "data": {"container_id": "a", "status": "in_progress"}}, None),
         ({"success": True, "data": {"backupId": 7}}, 7),
+        ({"success": True, "data": {"backup_id": "7"}}, 7),
+        ({"success": True, "data": {"backup_id": "9f0c-uuid"}}, "9f0c-uuid"),
         ({"data": {"id": "7"}}, None),
         ({"data": {"id": True}}, None),
         ([], None),
     ],
 )
-def test_trigger(client: StacksClient, http: responses.RequestsMock, body: Any, expected: int | None) -> None:
+def test_trigger(
+    client: StacksClient, http: responses.RequestsMock, body: Any, expected: int | str | None
+) -> None:
     http.post(f"{URL}/containers/a/backup", status=202, json=body)
 
     assert client.backups.trigger("a") == expected

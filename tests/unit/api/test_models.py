@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from stacks_pulumi.api import models
+from stacks_pulumi.api._bodies import record
 from stacks_pulumi.api.models import Model
 
 
@@ -25,6 +26,27 @@ def test_merging_nothing_new_gives_the_same() -> None:
 
 def test_the_internal_host_is_the_id() -> None:
     assert models.Container(id="usr-1-db").internal_host == "usr-1-db"
+
+
+@pytest.mark.parametrize(
+    ("told", "id"), [(178, 178), ("178", 178), ("0178", "0178"), ("9f0c-uuid", "9f0c-uuid")]
+)
+def test_the_id_of_a_backup_is_a_number_or_a_text(told: object, id: object) -> None:
+    assert record(models.Backup, {"id": told}).id == id
+
+
+@pytest.mark.parametrize(
+    ("word", "noun", "known"),
+    [
+        ("running", "container", True),
+        ("completed", "backup", True),
+        ("completed", "container", False),
+        ("warming", "container", False),
+        ("", "container", False),
+    ],
+)
+def test_a_status_that_means_nothing_here_is_unknown(word: str, noun: str, known: bool) -> None:
+    assert models.is_known_status(word, noun) is known
 
 
 def test_a_vpn_client_is_known_by_its_name() -> None:
