@@ -76,6 +76,11 @@ def same_name(one: str | None, other: str) -> bool:
     return one is not None and one.casefold() == other.casefold()
 
 
+def is_instant(text: str | None) -> bool:
+    """Return whether a text is a time that can be read."""
+    return _instant(text) is not None
+
+
 def same_instant(first: str | None, second: str | None) -> bool:
     """Return whether two times are the same to the second; true if one of them is missing or unreadable."""
     one, other = _instant(first), _instant(second)

@@ -23,7 +23,7 @@ from pulumi.runtime import get_root_resource
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
-from stacks_pulumi._identifiers import account_of, name_of, same_instant
+from stacks_pulumi._identifiers import account_of, is_instant, name_of, same_instant
 from stacks_pulumi._pulumi_cli import pulumi_home
 from stacks_pulumi.api import models
 from stacks_pulumi.config import NAMESPACE
@@ -54,6 +54,23 @@ class Identity(enum.Enum):
     UNCERTAIN = "uncertain"
     """It was created at another time from the same template. It may be either: the guide does not say that a resize or
     a restore keeps the creation time."""
+    UNKNOWN = "unknown"
+    """One of the two creation times is missing, so they show nothing. It never counts as equal."""
+
+
+def same_container(stored_created_at: str | None, created_at: str | None) -> Identity:
+    """
+    Compare two creation times of containers with one id.
+
+    Children use it too: they record the time of their container (`CONTAINER_CREATED_AT`), and get the present one from
+    `find_container` or `creation_time`, which ask the container's status if the list has no time.
+
+    Returns:
+        `SAME` if both times are there and equal to the second, `UNCERTAIN` if they differ, `UNKNOWN` if one is missing.
+    """
+    if not is_instant(stored_created_at) or not is_instant(created_at):
+        return Identity.UNKNOWN
+    return Identity.SAME if same_instant(stored_created_at, created_at) else Identity.UNCERTAIN
 
 
 def identify(stored: Mapping[str, Any], container: models.Container) -> Identity:
@@ -64,8 +81,9 @@ def identify(stored: Mapping[str, Any], container: models.Container) -> Identity
         stored: The resource's outputs in the state: `created_at` and `template`.
         container: The container that has the id now.
     """
-    if same_instant(stored.get("created_at"), container.created_at):
-        return Identity.SAME
+    identity = same_container(stored.get("created_at"), container.created_at)
+    if identity is not Identity.UNCERTAIN:
+        return identity
     template = stored.get("template")
     return Identity.UNCERTAIN if not template or container.made_from(template) else Identity.OTHER
 
