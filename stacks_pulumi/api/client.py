@@ -87,10 +87,10 @@ class StacksClient:
         send = assemble(self._transport, limiter, clock, self._base_url)
         self.containers = ContainersApi(send, clock, limiter.pace)
         self.feed: Feed[Container] = self.containers.feed
-        self.allowed_ips = AllowedIpsApi(send, clock)
-        self.connections = ConnectionsApi(send, clock, self.feed)
-        self.backups = BackupsApi(send, clock, limiter.pace)
-        self.vpn_clients = VpnClientsApi(send, clock)
+        self.allowed_ips = AllowedIpsApi(send, clock, self.platform)
+        self.connections = ConnectionsApi(send, clock, self.feed, self.platform)
+        self.backups = BackupsApi(send, clock, limiter.pace, self.platform)
+        self.vpn_clients = VpnClientsApi(send, clock, self.platform)
 
     @classmethod
     def of(cls, settings: AccountSettings, on_limit: OnLimit | None = None) -> Self:
