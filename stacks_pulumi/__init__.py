@@ -50,9 +50,10 @@ if TYPE_CHECKING:
     )
     from stacks_pulumi.hosts.dynamic import provider_for
     from stacks_pulumi.resources.allowed_ip import AllowedIp
+    from stacks_pulumi.resources.backup_restore import BackupRestore
     from stacks_pulumi.resources.connection import Connection
     from stacks_pulumi.resources.container import Container
-    from stacks_pulumi.resources.pinned_backup import BackupRestore, PinnedBackup
+    from stacks_pulumi.resources.pinned_backup import PinnedBackup
     from stacks_pulumi.resources.provider import Provider
     from stacks_pulumi.resources.ssh_certificate import SshCertificate
     from stacks_pulumi.resources.vpn_client import VpnClient
@@ -103,7 +104,7 @@ _FUNCTIONS: Final = "stacks_pulumi.functions"
 _MODULES: Final = {
     **{name: _FUNCTIONS for name in __all__ if name.startswith(("get_", "list_"))},
     "AllowedIp": "stacks_pulumi.resources.allowed_ip",
-    "BackupRestore": "stacks_pulumi.resources.pinned_backup",
+    "BackupRestore": "stacks_pulumi.resources.backup_restore",
     "Connection": "stacks_pulumi.resources.connection",
     "Container": "stacks_pulumi.resources.container",
     "PinnedBackup": "stacks_pulumi.resources.pinned_backup",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import re
+import uuid
 from typing import Final
 
 _PREFIX: Final = "urn:pulumi:"
@@ -111,6 +112,26 @@ def is_before(first: str | None, second: str | None) -> bool:
     """Return whether the first time is certainly earlier than the second."""
     one, other = _instant(first), _instant(second)
     return one is not None and other is not None and one < other - _TOLERANCE
+
+
+def seconds_between(first: str | None, second: str | None) -> float | None:
+    """Return the seconds from the first time to the second; `None` if one of them is missing or unreadable."""
+    one, other = _instant(first), _instant(second)
+    return None if one is None or other is None else (other - one).total_seconds()
+
+
+def seconds_since(time: str | None, now: float) -> float | None:
+    """Return the seconds from a time to `now`, which is since the Unix epoch; `None` if the time is unreadable."""
+    instant = _instant(time)
+    return None if instant is None else now - instant.timestamp()
+
+
+def is_unique(id_: str | int) -> bool:
+    """Return whether an id is never given twice: a random or a time-based UUID."""
+    try:
+        return uuid.UUID(str(id_)).version in {1, 4, 6, 7}
+    except ValueError:
+        return False
 
 
 def _instant(text: str | None) -> datetime.datetime | None:

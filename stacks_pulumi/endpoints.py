@@ -114,7 +114,7 @@ _ENDPOINTS: Final = (
              "Delete Backup", "delete backup {backup_id}"),
     Endpoint("vpn_clients.list", "GET", "/containers/{vpn_container_id}/vpn-clients", Scope.READ, "json",
              "List VPN Clients", "list the VPN clients of container {vpn_container_id}"),
-    Endpoint("vpn_clients.add", "POST", "/containers/{vpn_container_id}/vpn-clients", Scope.MANAGE, "json",
+    Endpoint("vpn_clients.add", "POST", "/containers/{vpn_container_id}/vpn-clients", Scope.MANAGE, "any",
              "Add VPN Client", 'add the VPN client "{name}" to container {vpn_container_id}'),
     Endpoint("vpn_clients.config", "GET", "/containers/{vpn_container_id}/vpn-config", Scope.READ, "text",
              "Download VPN Config",

@@ -6,24 +6,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stacks_pulumi._clock import Clock
+import msgspec
+
+from stacks_pulumi._clock import Clock, Pulse
 from stacks_pulumi._identifiers import canonical_network
 from stacks_pulumi.api._bodies import allowed_ips, done, item
 from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api.models import AllowedIp, ExternalAccess
-from stacks_pulumi.api.once import once, settle
+from stacks_pulumi.api.once import Deleted, look_twice, once, settle
 from stacks_pulumi.errors import StacksError
+from stacks_pulumi.platform import UNKNOWN, PlatformFile
 
 
 class AllowedIpsApi:
     """Methods for allowed IPs. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
-    def __init__(self, send: Handler, clock: Clock) -> None:
+    def __init__(self, send: Handler, clock: Clock, platform: PlatformFile = UNKNOWN) -> None:
         self._send = send
         self._clock = clock
+        self._lag = platform.lag
+        self._deleted = Deleted(clock, platform.settle)
 
     def list(self, container_id: str) -> ExternalAccess:
         """Return who may connect, in `allowed_ips`, and whether external access is on (guide, "List Allowed IPs")."""
+        access = self._listed(container_id)
+        entries = self._deleted.without(container_id, access.allowed_ips)
+        return msgspec.structs.replace(access, allowed_ips=entries)
+
+    def _listed(self, container_id: str) -> ExternalAccess:
         return self._send(call_to("allowed_ips.list", container_id, parse=allowed_ips))
 
     def add(
@@ -34,6 +44,7 @@ class AllowedIpsApi:
         description: str = "Custom IP",
         service_type: str = "both",
         before: Sequence[AllowedIp] | None = None,
+        pulse: Pulse | None = None,
     ) -> AllowedIp:
         """
         Add an allowed address exactly once (guide, "Add Allowed IP").
@@ -44,6 +55,7 @@ class AllowedIpsApi:
             description: A description for people.
             service_type: `http`, `tcp` or `both`.
             before: The list from before the request, as `once` takes it; requested unless given.
+            pulse: Called during waits; what it raises ends the wait.
 
         Raises:
             ExistsError: An entry with the same address, description and service type existed before.
@@ -56,25 +68,38 @@ class AllowedIpsApi:
             parse=lambda body: item(AllowedIp, body, "allowed_ip", "ip"),
             words={"ip_address": ip_address},
             json=asked,
+            pulse=pulse,
         )
         address = canonical(ip_address)
 
         def same_address(entry: AllowedIp) -> bool:
             return canonical(entry.ip_address) == address
 
-        added = once(
-            self._send,
-            call,
-            before=before,
-            taken=lambda entry: (
-                same_address(entry)
-                and entry.service_type == service_type
-                and entry.description == description
-            ),
-            look=lambda: self.list(container_id).allowed_ips,
-            ours=same_address,
-            clock=self._clock,
-        )
+        def attempt() -> AllowedIp:
+            return once(
+                self._send,
+                call,
+                before=before,
+                taken=lambda entry: (
+                    same_address(entry)
+                    and entry.service_type == service_type
+                    and entry.description == description
+                ),
+                look=lambda: self.list(container_id).allowed_ips,
+                ours=same_address,
+                clock=self._clock,
+                pauses=(self._lag,) * 3,
+            )
+
+        def is_held() -> bool:
+            """Whether a deleted entry for the address is still listed: then the refusal may be about that one."""
+            return any(
+                same_address(entry) and self._deleted.has(container_id, entry.id)
+                for entry in self._listed(container_id).allowed_ips
+            )
+
+        added = self._deleted.until_free(container_id, attempt, pulse, is_held)
+        self._deleted.discard(container_id, added.id)
         return added.merge(AllowedIp(id=added.id, **asked))
 
     def remove(self, container_id: str, ip_id: str) -> None:
@@ -82,14 +107,18 @@ class AllowedIpsApi:
         Remove an allowed address (guide, "Remove Allowed IP"). The API never removes the last one.
 
         Raises:
-            NotFoundError: The entry did not exist when this was called.
+            NotFoundError: The API does not know the entry. It may still exist.
             BadRequestError: It is the last one.
         """
 
+        def look() -> AllowedIp | None:
+            return self.list(container_id).allowed_ips.find(lambda entry: entry.id == ip_id)
+
         def is_gone(_error: StacksError) -> bool:
-            return self.list(container_id).allowed_ips.find(lambda entry: entry.id == ip_id) is None
+            return look_twice(look, self._clock, self._lag) is None
 
         settle(self._send, call_to("allowed_ips.remove", container_id, ip_id, parse=done), is_gone)
+        self._deleted.add(container_id, ip_id)
 
 
 def canonical(address: str | None) -> str:

@@ -6,57 +6,178 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from typing import Final
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
-from stacks_pulumi.api._bodies import backup_id_if_any, done, item, items
-from stacks_pulumi.api._call import Call, Handler, call_to
+from stacks_pulumi.api._bodies import backup_id_if_any, done, item, items, scrub
+from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
+from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api.feed import Feed, Watch
-from stacks_pulumi.api.models import Backup, BackupId, BackupStats, Listing
-from stacks_pulumi.api.once import once, settle
+from stacks_pulumi.api.models import Backup, BackupId, BackupStats, Listing, is_known_status
+from stacks_pulumi.api.once import look_twice, once, settle
 from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.errors import (
     ForbiddenError,
     InvalidApiKeyError,
     StacksError,
+    UnexpectedStateError,
     UnreadableAnswerError,
+    VanishedError,
     WaitCancelledError,
+    WaitError,
+    WaitTimeoutError,
 )
+from stacks_pulumi.platform import UNKNOWN, PlatformFile
 
-_ALL: Final = 100
+MOST: Final = 100
+"""The maximum length of a list (guide, "List Backups"); older backups cannot be looked up."""
 _PAUSES: Final = (5.0, 10.0, 20.0)
 """Backups start in the background: one whose response was lost may appear in the list only after a while."""
+_POLLS: Final = 5.0
+"""Seconds for the list that shows what has happened by then."""
+_UNDER_WAY: Final = frozenset(
+    {"pending", "queued", "running", "started", "starting", "creating", "processing"}
+)
+"""Words for a backup in progress that are clear without a platform file."""
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class NotListedError(WaitTimeoutError):
+    """
+    The API has accepted the request for a backup, and no list has shown the backup.
+
+    Attributes:
+        before: The ids of the backups that existed before the request.
+    """
+
+    before: tuple[BackupId, ...] = ()
 
 
 class _Appears(Watch[Backup]):
-    """Waits for the first manual backup that is newer than all earlier ones."""
+    """
+    Waits for the first manual backup that is newer than all earlier ones.
 
-    before: Sequence[Backup] = ()
+    Attributes:
+        before: The ids of the earlier ones.
+    """
+
+    before: Sequence[BackupId] = ()
+
+    def limit(self, deadline: float) -> None:
+        """Set when the wait times out."""
+        self._deadline = deadline
 
     def is_it(self, backup: Backup) -> bool:
-        """Whether this backup is newer, and manual or of unknown type."""
-        known = [earlier.id for earlier in self.before]
-        newest = max((id for id in known if isinstance(id, int)), default=0)
-        is_newer = backup.id > newest if isinstance(backup.id, int) else backup.id not in known
-        return is_newer and backup.backup_type in {"manual", None}
+        """Whether this backup is newer, and certainly not a scheduled one."""
+        newest = max((id for id in self.before if isinstance(id, int)), default=0)
+        is_newer = backup.id > newest if isinstance(backup.id, int) else backup.id not in self.before
+        return is_newer and backup.backup_type != "scheduled"
 
     def judge(self, rows: Listing[Backup]) -> bool:
         """Whether the backup has appeared."""
         self.trouble = None
-        self.resource = min(filter(self.is_it, rows), key=_age, default=None)
+        # An unknown word for the type may mean `manual` or `scheduled`.
+        order = sorted(
+            filter(self.is_it, rows), key=lambda row: (row.backup_type not in {"manual", None}, *_age(row))
+        )
+        self.resource = next(iter(order), None)
         # A row that could be read only in part may be a scheduled backup. The next list may show it in full.
         return self.resource is not None and self.resource.id not in rows.damaged
+
+
+class _Completes(Watch[Backup]):
+    """
+    Waits until a backup is complete.
+
+    Args:
+        backup_id: The backup.
+        absent: How many seconds no list must show the backup, before it counts as gone.
+        platform: The platform file: words and times.
+    """
+
+    def __init__(self, backup_id: BackupId, absent: float, platform: PlatformFile, **others: Any) -> None:
+        super().__init__(f"backup {scrub(str(backup_id), 80)}", BACKED_UP.name, **others)
+        self._id = backup_id
+        self._absent = absent
+        self._platform = platform
+        self._since: tuple[str | None, float] = ("", 0.0)
+
+    def judge(self, rows: Listing[Backup]) -> bool:
+        """
+        Whether the backup is complete.
+
+        Raises:
+            UnexpectedStateError: It failed, or has had a status of unknown meaning for some time.
+            VanishedError: It does not exist any more.
+        """
+        self.trouble = None
+        self.resource = next((row for row in rows if row.id == self._id), None)
+        if self.resource is None and rows.gap is not None:
+            self.trouble = UnreadableAnswerError(f"the list is incomplete ({rows.gap})", status=200)
+            return False
+        status = None if self.resource is None else self.resource.status or "unknown"
+        if status != self._since[0]:
+            self._since = (status, self._clock.now())
+        lasting = self._clock.now() - self._since[1]
+        if self.resource is None:
+            if lasting >= self._absent:
+                raise self._end(VanishedError, "no longer listed", "another client or STACKS deleted it")
+            return False
+        self.last_state = self.resource.status
+        if is_complete(self.resource):
+            return True
+        if status in BACKED_UP.failed:
+            why = f" ({scrub(self.resource.error_message)})" if self.resource.error_message else ""
+            raise self._end(
+                UnexpectedStateError, f"is {self._shown_state}{why}", "look at it in the dashboard"
+            )
+        if (
+            self.last_state is not None
+            and is_unknown_status(self.last_state)
+            and lasting >= self._platform.backup_listed
+        ):
+            raise self._end(
+                UnexpectedStateError,
+                f"is {self._shown_state}",
+                unknown_status(self._platform, self.last_state),
+            )
+        return False
+
+
+def is_unknown_status(status: str) -> bool:
+    """Return whether the meaning of a backup's status is unknown."""
+    return not is_known_status(status, "backup") and status not in _UNDER_WAY | BACKED_UP.failed
+
+
+def unknown_status(platform: PlatformFile, status: str) -> str:
+    """Return what to do about a status of unknown meaning."""
+    word = scrub(status, 40)
+    return (
+        f'the status "{word}" is not known (known are in_progress, completed and failed): if it means that the backup '
+        f"is complete, {platform.advice(f'backups: {{statuses: {{{word}: completed}}}}')}"
+    )
+
+
+def is_complete(backup: Backup) -> bool:
+    """Return whether a backup is complete: by its status or, if that is unknown, because it has a completion time."""
+    if backup.status in BACKED_UP.target:
+        return True
+    is_open = backup.status is None or is_unknown_status(backup.status)
+    return is_open and backup.completed_at is not None and not backup.error_message
 
 
 class BackupsApi:
     """Methods for backups. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
-    def __init__(self, send: Handler, clock: Clock, pace: Callable[[], float]) -> None:
+    def __init__(
+        self, send: Handler, clock: Clock, pace: Callable[[], float], platform: PlatformFile = UNKNOWN
+    ) -> None:
         self._send = send
         self._clock = clock
         self._pace = pace
+        self._platform = platform
         self._changed = threading.Condition()
         self._starting: set[str] = set()
 
@@ -95,8 +216,9 @@ class BackupsApi:
         """
         Start one backup, and return it.
 
-        The API does not return the id. The new backup is the first manual one of the container that is newer than all
-        earlier ones. Only one start per container is in progress at a time, so two callers never get the same backup.
+        The API does not return the id. The new backup is the first one of the container that is newer than all earlier
+        ones and not a scheduled one. Only one start per container is in progress at a time, so two callers never get
+        the same backup.
 
         Args:
             container_id: The container; it has to be running.
@@ -109,34 +231,32 @@ class BackupsApi:
 
         Raises:
             BadRequestError: The container does not run.
-            WaitTimeoutError: The API accepted the request, but no backup has appeared.
+            NotListedError: The API accepted the request, but no backup has appeared.
+            WaitTimeoutError: No backup was started before the deadline.
             WaitCancelledError: `cancelled()` was true, and no backup was started.
             InvalidApiKeyError: The key was revoked. If a backup was started before that, the message mentions it.
         """
-        watch = _Appears(
-            f"backup of container {container_id}",
-            "its appearance in the list",
-            clock=self._clock,
-            deadline=deadline,
-            on_tick=on_tick,
-            cancelled=cancelled,
-        )
+        watch = self._appears(container_id, deadline, on_tick, cancelled)
         with self._turn(container_id, watch.pulse):
             before: Sequence[Backup] = ()
             if not is_first():
-                before = self._list_all(container_id, watch.pulse)
-                if len(before) < _ALL:
-                    before.require_complete()
-                # The newest backups are listed first, and only they matter.
-                before = Listing(tuple(before))
-            watch.before = before
+                before = listed = _newest(self._list_all(container_id, watch.pulse))
+                listed.require_complete()
+            watch.before = [backup.id for backup in before]
 
             def send(call: Call[BackupId | None]) -> Backup:
-                number = self._send(call)
+                try:
+                    number = self._send(call)
+                except CALL_ERRORS as error:
+                    if in_doubt(error):
+                        # Another request could make a second backup, so the first one gets the time to appear.
+                        with suppress(WaitError, *CALL_ERRORS):
+                            return self._follow(container_id, watch, deadline)
+                    raise
                 if number is not None:
                     return Backup(id=number, container_id=container_id)
                 try:
-                    backup = self._feed(container_id).follow(watch)
+                    return self._follow(container_id, watch, deadline)
                 except WaitCancelledError:
                     # The API accepted the request, and the backup's id is needed to delete it. So the search continues.
                     msg = f"start a backup of container {container_id}: accepted, and cancelled before it was listed"
@@ -148,19 +268,76 @@ class BackupsApi:
                         "not known: STACKS deletes it after seven days"
                     )
                     raise replace(error, message=msg) from None
-                assert backup is not None  # noqa: S101  (the watch returns true only with a backup)
-                return backup
 
             return once(
                 send,
                 _trigger(container_id, watch.pulse),
                 before=before,
                 taken=None,
-                look=lambda: self._list_all(container_id, watch.pulse),
+                look=lambda: _newest(self._list_all(container_id, watch.pulse)),
                 ours=watch.is_it,
                 clock=self._clock,
                 pauses=_PAUSES,
             )
+
+    def resume(
+        self,
+        container_id: str,
+        before: Sequence[BackupId],
+        *,
+        deadline: float,
+        on_tick: Callable[[Backup | None, float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Backup:
+        """
+        Return a backup that `start` has requested, and that no list had shown by then.
+
+        Args:
+            container_id: The container.
+            before: The ids of the backups that existed before the request.
+            deadline: See `start`.
+            on_tick: See `start`.
+            cancelled: See `start`.
+
+        Raises:
+            NotListedError: No list shows it yet.
+        """
+        watch = self._appears(container_id, deadline, on_tick, cancelled)
+        watch.before = before
+        return self._follow(container_id, watch, deadline)
+
+    def _appears(
+        self,
+        container_id: str,
+        deadline: float,
+        on_tick: Callable[[Backup | None, float], None] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> _Appears:
+        return _Appears(
+            f"backup of container {container_id}",
+            "its appearance in the list",
+            clock=self._clock,
+            deadline=deadline,
+            on_tick=on_tick,
+            cancelled=cancelled,
+        )
+
+    def _follow(self, container_id: str, watch: _Appears, deadline: float) -> Backup:
+        """Return the backup as soon as a list shows it; wait no longer than a platform needs for that."""
+        watch.limit(min(deadline, self._clock.now() + self._platform.backup_listed + _POLLS))
+        try:
+            backup = self._feed(container_id).follow(watch)
+        except WaitTimeoutError as error:
+            raise NotListedError(
+                error.message,
+                subject=error.subject,
+                elapsed=error.elapsed,
+                before=tuple(watch.before),
+            ) from None
+        finally:
+            watch.limit(deadline)
+        assert backup is not None  # noqa: S101  (the watch returns true only with a backup)
+        return backup
 
     def wait(
         self,
@@ -170,6 +347,7 @@ class BackupsApi:
         deadline: float,
         on_tick: Callable[[Backup | None, float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        is_new: bool = False,
     ) -> Backup:
         """
         Wait until a backup is complete.
@@ -180,16 +358,27 @@ class BackupsApi:
             deadline: When the wait times out, in seconds of the clock's `now()`.
             on_tick: Called at least once a second with the last known backup and the seconds waited.
             cancelled: Called at least twice a second; true ends the wait.
+            is_new: Whether the backup was started a short time ago: a list may show it later.
 
         Raises:
-            UnexpectedStateError: The backup failed; the message contains the API's reason.
-            VanishedError: The backup is not in the list any more.
+            UnexpectedStateError: The backup failed (the message contains the API's reason), or its status is an unknown
+                word (the message says where to write its meaning).
+            VanishedError: No list has shown the backup for some time.
             WaitTimeoutError: The wait timed out.
             WaitCancelledError: `cancelled()` was true.
         """
-        feed = self._feed(container_id)
-        backup = feed.wait(BACKED_UP, backup_id, deadline=deadline, on_tick=on_tick, cancelled=cancelled)
-        assert backup is not None  # noqa: S101  (only a wait for deletion returns None)
+        absent = max(self._platform.lag, self._platform.backup_listed if is_new else 0.0)
+        watch = _Completes(
+            backup_id,
+            absent,
+            self._platform,
+            clock=self._clock,
+            deadline=deadline,
+            on_tick=on_tick,
+            cancelled=cancelled,
+        )
+        backup = self._feed(container_id).follow(watch)
+        assert backup is not None  # noqa: S101  (the watch returns true only with a backup)
         return backup
 
     def stats(self) -> BackupStats:
@@ -237,15 +426,22 @@ class BackupsApi:
             container_id: Its container. If given, a refusal counts as success when the backup is gone.
 
         Raises:
-            NotFoundError: The backup did not exist when this was called.
+            NotFoundError: The API does not know the backup. It may still exist.
         """
 
-        def is_gone(_error: StacksError) -> bool:
+        def is_gone(error: StacksError) -> bool:
             if container_id is None:
                 return False
-            listed = self._list_all(container_id)
-            # The API lists at most 100 backups, so a full list may not contain it.
-            return len(listed) < _ALL and listed.find(lambda backup: backup.id == backup_id) is None
+            container = container_id
+
+            def look() -> Backup | None:
+                listed = self._list_all(container)
+                row = next((row for row in listed if row.id == backup_id), None)
+                if row is None and is_partial(listed):
+                    raise error
+                return row
+
+            return look_twice(look, self._clock, self._platform.lag) is None
 
         settle(self._send, call_to("backups.delete", backup_id, parse=done), is_gone)
 
@@ -260,10 +456,10 @@ class BackupsApi:
         settle(self._send, call_to(endpoint, backup_id, parse=done, again=True), is_marked)
 
     def _list_all(self, container_id: str, pulse: Pulse | None = None) -> Listing[Backup]:
-        return self._send(replace(_list_call(container_id, _ALL), pulse=pulse))
+        return self._send(replace(_list_call(container_id, MOST), pulse=pulse))
 
     def _feed(self, container_id: str) -> Feed[Backup]:
-        return Feed(self._send, _list_call(container_id, _ALL), self._clock, noun="backup", pace=self._pace)
+        return Feed(self._send, _list_call(container_id, MOST), self._clock, noun="backup", pace=self._pace)
 
     @contextmanager
     def _turn(self, container_id: str, pulse: Pulse) -> Iterator[None]:
@@ -290,7 +486,17 @@ def _list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
         parse=lambda body: items(Backup, body, "backups"),
         query={"limit": limit},
     )
-    return call if limit >= _ALL else replace(call, completeness="unneeded")
+    return call if limit >= MOST else replace(call, completeness="unneeded")
+
+
+def is_partial(listed: Listing[Backup]) -> bool:
+    """Return whether a backup may exist that a list does not contain: the list has a gap, or is full."""
+    return listed.gap is not None or len(listed) >= MOST
+
+
+def _newest(listed: Listing[Backup]) -> Listing[Backup]:
+    """Return a list that has as many rows as it can as a complete one: it has the newest backups."""
+    return listed if len(listed) < MOST else Listing(tuple(listed), damaged=listed.damaged)
 
 
 def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[BackupId | None]:

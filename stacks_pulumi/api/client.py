@@ -89,10 +89,10 @@ class StacksClient:
             send, clock, limiter.pace, platform=self.platform, server_now=limiter.server_now
         )
         self.feed: Feed[Container] = self.containers.feed
-        self.allowed_ips = AllowedIpsApi(send, clock)
-        self.connections = ConnectionsApi(send, clock, self.feed)
-        self.backups = BackupsApi(send, clock, limiter.pace)
-        self.vpn_clients = VpnClientsApi(send, clock)
+        self.allowed_ips = AllowedIpsApi(send, clock, self.platform)
+        self.connections = ConnectionsApi(send, clock, self.feed, self.platform)
+        self.backups = BackupsApi(send, clock, limiter.pace, self.platform)
+        self.vpn_clients = VpnClientsApi(send, clock, self.platform)
 
     @classmethod
     def of(cls, settings: AccountSettings, on_limit: OnLimit | None = None) -> Self:

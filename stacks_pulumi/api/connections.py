@@ -1,28 +1,44 @@
 """
 Connections between containers (guide, "Container Connections").
+
+The guide lists a connection at both of its ends. A platform may list it only at one of them, later than it was made,
+and with another name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from stacks_pulumi._clock import Clock
-from stacks_pulumi._identifiers import same_name
+from stacks_pulumi._clock import Clock, Pulse
+from stacks_pulumi._identifiers import same_name, seconds_since
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import connections, created_connection, done, scrub, targets
 from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api.feed import Feed
-from stacks_pulumi.api.once import once, settle
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.api.models import Listing
+from stacks_pulumi.api.once import Deleted, look_twice, once, settle
+from stacks_pulumi.errors import NotFoundError, StacksError
+from stacks_pulumi.platform import UNKNOWN, PlatformFile
+
+_EARLIEST = 600.0
+"""Seconds before a request: a connection that was made earlier than that was not made by the request. Clocks differ."""
 
 
 class ConnectionsApi:
     """Methods for connections. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
-    def __init__(self, send: Handler, clock: Clock, containers: Feed[models.Container]) -> None:
+    def __init__(
+        self,
+        send: Handler,
+        clock: Clock,
+        containers: Feed[models.Container],
+        platform: PlatformFile = UNKNOWN,
+    ) -> None:
         self._send = send
         self._clock = clock
         self._containers = containers
+        self._platform = platform
+        self._deleted = Deleted(clock, platform.connection_listed)
 
     def targets(self, container_id: str) -> models.Targets:
         """Return the targets that a container can be connected to (guide, "List Available Targets")."""
@@ -30,7 +46,56 @@ class ConnectionsApi:
 
     def list(self, container_id: str) -> models.Connections:
         """Return the connections of a container in both directions (guide, "List Connections")."""
-        return self._send(call_to("connections.list", container_id, parse=connections))
+        listed = self._send(call_to("connections.list", container_id, parse=connections))
+        return models.Connections(
+            outgoing=self._deleted.without("", listed.outgoing),
+            incoming=self._deleted.without("", listed.incoming),
+        )
+
+    def find(
+        self,
+        connection_id: str,
+        source_id: str,
+        target_id: str | None = None,
+        *,
+        ask: Callable[[str], models.Connections] | None = None,
+    ) -> models.Connection | None:
+        """
+        Return a connection as one of its ends lists it; `None` if neither does.
+
+        The target is asked only if the source does not list the connection.
+
+        Args:
+            connection_id: Its id.
+            source_id: Its source.
+            target_id: Its target, if it is known.
+            ask: Lists the connections of a container, instead of `list`.
+
+        Raises:
+            NotFoundError: The API does not know the source, and the target does not list the connection.
+            UnreadableAnswerError: A list that does not contain it is incomplete.
+        """
+        ask = ask or self.list
+        ends = [(source_id, "outgoing"), *([(target_id, "incoming")] if target_id else [])]
+        if self._platform.facts.connections.listed_at == "target":
+            ends.reverse()
+        looked: list[Listing[models.Connection]] = []
+        unknown: NotFoundError | None = None
+        for container, side in ends:
+            try:
+                rows: Listing[models.Connection] = getattr(ask(container), side)
+            except NotFoundError as error:
+                unknown = error if container == source_id else unknown
+                continue
+            row = next((row for row in rows if row.id == connection_id), None)
+            if row is not None:
+                return row
+            looked.append(rows)
+        if unknown is not None:
+            raise unknown
+        for rows in looked:
+            rows.require_complete()
+        return None
 
     def create(
         self,
@@ -39,6 +104,7 @@ class ConnectionsApi:
         *,
         name: str | None = None,
         before: Sequence[models.Connection] | None = None,
+        pulse: Pulse | None = None,
     ) -> models.Connection:
         """
         Connect a container to another exactly once (guide, "Create Connection").
@@ -50,6 +116,7 @@ class ConnectionsApi:
             target_id: The container that the variables describe.
             name: Name of the connection; the API chooses one if it is not given.
             before: The source's connections, as `once` takes them; requested unless given.
+            pulse: Called during waits; what it raises ends the wait.
 
         Raises:
             ExistsError: The source already had a connection to the target of that name (without a name: of any name).
@@ -62,24 +129,62 @@ class ConnectionsApi:
             parse=created_connection,
             words={"as_name": f' as "{scrub(name, 80)}"' if name else ""},
             json={"connectionName": name} if name else {},
+            pulse=pulse,
         )
+        sent = self._clock.wall()
 
-        def same(connection: models.Connection) -> bool:
-            called_so = name is None or same_name(connection.name, name)
-            return called_so and self._leads_to(connection, target_id)
+        def leads_there(connection: models.Connection) -> bool:
+            return self._leads_to(connection, target_id)
 
-        made = once(
-            self._send,
-            call,
-            before=before,
-            taken=same,
-            look=lambda: self.list(source_id).outgoing,
-            ours=same,
-            clock=self._clock,
-        )
+        def is_new(connection: models.Connection) -> bool:
+            """Whether a connection that was not listed before is ours: the platform may change its name."""
+            age = seconds_since(connection.created_at, sent)
+            return (
+                (name is None or is_spelling(name, connection.name))
+                and leads_there(connection)
+                and (age is None or age < _EARLIEST)
+            )
+
+        def look() -> Listing[models.Connection]:
+            listed = self.list(source_id).outgoing
+            if any(row.id not in known for row in listed):
+                return listed
+            incoming = self.list(target_id).incoming
+            new = [row for row in incoming if _comes_from(row, source_id)]
+            rows = [*listed, *(row.merge(models.Connection(id=row.id, target_id=target_id)) for row in new)]
+            return Listing(
+                {row.id: row for row in rows}.values(),
+                gap=listed.gap or incoming.gap,
+                damaged=listed.damaged | incoming.damaged,
+            )
+
+        def attempt() -> models.Connection:
+            return once(
+                self._send,
+                call,
+                before=former,
+                taken=lambda row: (name is None or same_name(row.name, name)) and leads_there(row),
+                look=look,
+                ours=is_new,
+                clock=self._clock,
+                pauses=self._pauses,
+            )
+
+        former = self.list(source_id).outgoing if before is None else before
+        known = {row.id for row in former}
+        made = self._deleted.until_free("", attempt, pulse)
+        self._deleted.discard("", made.id)
         return made.merge(models.Connection(id=made.id, name=name, source_id=source_id, target_id=target_id))
 
-    def delete(self, connection_id: str, *, source_id: str | None = None) -> None:
+    @property
+    def _pauses(self) -> Sequence[float]:
+        """The seconds before each look for a connection whose response was lost: a list may be behind."""
+        lag, listed = self._platform.lag, self._platform.connection_listed
+        return lag, lag, max(listed - 2 * lag, lag)
+
+    def delete(
+        self, connection_id: str, *, source_id: str | None = None, target_id: str | None = None
+    ) -> None:
         """
         Delete a connection (guide, "Delete Connection").
 
@@ -87,17 +192,25 @@ class ConnectionsApi:
             connection_id: Its id.
             source_id: Its source. If given, a refusal after a lost response counts as success when the connection is
                 gone.
+            target_id: Its target, if it is known: a platform may list a connection only there.
 
         Raises:
-            NotFoundError: The connection did not exist when this was called.
+            NotFoundError: The API does not know the connection. It may still exist.
         """
 
         def is_gone(_error: StacksError) -> bool:
             if source_id is None:
                 return False
-            return self.list(source_id).outgoing.find(lambda listed: listed.id == connection_id) is None
+            source = source_id
+            return (
+                look_twice(
+                    lambda: self.find(connection_id, source, target_id), self._clock, self._platform.lag
+                )
+                is None
+            )
 
         settle(self._send, call_to("connections.delete", connection_id, parse=done), is_gone)
+        self._deleted.add("", connection_id)
 
     def _leads_to(self, connection: models.Connection, target_id: str) -> bool:
         if connection.target_id is not None:
@@ -109,3 +222,20 @@ class ConnectionsApi:
             return False
         target = self._containers.find(target_id)
         return target is None or target.name is None or same_name(target.name, name)
+
+
+def is_spelling(name: str, shown: str | None) -> bool:
+    """
+    Return whether a name may be the platform's spelling of ours.
+
+    It may be in another case, and have additions that make it unique.
+    """
+    return shown is not None and name.casefold() in shown.casefold()
+
+
+def _comes_from(connection: models.Connection, source_id: str) -> bool:
+    """Return whether a connection that its target lists has this source."""
+    if connection.source_id is not None:
+        return connection.source_id == source_id
+    name = connection.source_name
+    return name is not None and source_id.casefold().endswith(name.casefold())

@@ -8,12 +8,13 @@ one. So: list, POST, and if the outcome is unknown, list again before the next s
 out, or is in progress. The same happens after a crash: an earlier process has sent the request. So a refusal is an
 error only if the state differs from the requested one.
 
-`look_twice` decides that something is gone.
+`look_twice` decides that something is gone. `Deleted` knows what this client has deleted, while lists still show it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
@@ -45,6 +46,7 @@ T = TypeVar("T", bound=_HasId)
 
 PAUSES: Final = (1.0, 3.0, 8.0)
 _FEW: Final = 2
+_PAUSE: Final = 2.0
 _UNKNOWN: Final = (
     "{why}, so the outcome of the request is unknown: look in the STACKS dashboard before you try again, and adopt or "
     "delete the object if it exists"
@@ -232,6 +234,77 @@ def look_twice(
         return seen
     sleep_with_pulse(lag, clock, pulse)
     return look()
+
+
+class Deleted:
+    """
+    What this client has deleted, for as long as the platform may still show it or hold its name.
+
+    Args:
+        clock: Time.
+        seconds: How long that may be.
+    """
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._until: dict[tuple[str, str], float] = {}
+
+    def add(self, scope: str, id: str) -> None:
+        """Record that the API has acknowledged the deletion of an object; `scope` is where its id is unique."""
+        with self._lock:
+            self._until[scope, id] = self._clock.now() + self._seconds
+
+    def discard(self, scope: str, id: str) -> None:
+        """Record that the API has created an object with that id."""
+        with self._lock:
+            self._until.pop((scope, id), None)
+
+    def without(self, scope: str, rows: Listing[T]) -> Listing[T]:
+        """Return a list without the rows of deleted objects."""
+        return Listing(
+            (row for row in rows if not self.has(scope, str(row.id))), gap=rows.gap, damaged=rows.damaged
+        )
+
+    def has(self, scope: str, id: str) -> bool:
+        """Return whether this object was deleted."""
+        with self._lock:
+            return self._until.get((scope, id), 0.0) > self._clock.now()
+
+    def until_free(
+        self,
+        scope: str,
+        attempt: Callable[[], R],
+        pulse: Pulse | None,
+        is_held: Callable[[], bool] = lambda: True,
+    ) -> R:
+        """
+        Return the result of an attempt. A refusal may be the effect of a deletion that is not in effect yet: then the
+        attempt is repeated.
+
+        Args:
+            scope: Where the deleted objects were.
+            attempt: Creates an object.
+            pulse: Called during waits; what it raises ends the wait.
+            is_held: Whether a deletion may be the reason for a refusal; asked only if something in the scope was
+                deleted a short time ago.
+
+        Raises:
+            StacksError: The error of the attempt, if nothing in the scope was deleted a short time ago.
+        """
+        was_held = False
+        while True:
+            with self._lock:
+                until = max((end for (where, _), end in self._until.items() if where == scope), default=0.0)
+            try:
+                return attempt()
+            except (*_REFUSALS, ExistsError):
+                held = self._clock.now() < until and is_held()
+                if not held and not was_held:
+                    raise
+                was_held = held
+            sleep_with_pulse(_PAUSE, self._clock, pulse)
 
 
 def may_be_done(error: StacksError) -> bool:

@@ -4,23 +4,49 @@ Clients of a VPN container (guide, "VPN Management").
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from stacks_pulumi._clock import Clock
+import msgspec
+
+from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api._bodies import done, item, items, scrub, text_of
+from stacks_pulumi.api._bodies import ShapeError, done, item, items, scrub, text_of
 from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api.models import Listing, VpnClient
-from stacks_pulumi.api.once import once, settle
+from stacks_pulumi.api.once import Deleted, look_twice, once, settle
 from stacks_pulumi.errors import StacksError
+from stacks_pulumi.platform import UNKNOWN, PlatformFile
+
+_PAUSE = 2.0
+
+
+class AddedVpnClient(VpnClient, frozen=True, kw_only=True):
+    """
+    A client in an answer that has its configuration: the one to the request that adds it. `repr` omits it.
+
+    Attributes:
+        config: Its WireGuard configuration with its private key, a secret.
+    """
+
+    config: str
+
+    def __repr__(self) -> str:
+        return f"AddedVpnClient(name={self.name!r}, ...)"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        """Return what rich shows; by default it would show the secret."""
+        return [("name", self.name)]
 
 
 class VpnClientsApi:
     """Methods for VPN clients. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
-    def __init__(self, send: Handler, clock: Clock) -> None:
+    def __init__(self, send: Handler, clock: Clock, platform: PlatformFile = UNKNOWN) -> None:
         self._send = send
         self._clock = clock
+        self._lag = platform.lag
+        self._deleted = Deleted(clock, platform.settle)
 
     def list(self, container_id: str) -> Listing[VpnClient]:
         """Return all clients of a VPN container (guide, "List VPN Clients")."""
@@ -32,14 +58,25 @@ class VpnClientsApi:
             )
         )
 
-    def add(self, container_id: str, name: str, *, before: Sequence[VpnClient] | None = None) -> VpnClient:
+    def add(
+        self,
+        container_id: str,
+        name: str,
+        *,
+        before: Sequence[VpnClient] | None = None,
+        pulse: Pulse | None = None,
+    ) -> VpnClient:
         """
-        Add a client exactly once (guide, "Add VPN Client"). `config` returns its configuration.
+        Add a client exactly once (guide, "Add VPN Client").
+
+        The result is an `AddedVpnClient` if the answer has the configuration: a platform may give it only there. Else
+        `config` returns it.
 
         Args:
             container_id: The VPN container.
             name: The client's name.
             before: The container's clients, as `once` takes them; requested unless given.
+            pulse: Called during waits; what it raises ends the wait.
 
         Raises:
             ExistsError: The container already had a client of that name. Names are not case-sensitive.
@@ -48,19 +85,38 @@ class VpnClientsApi:
         call = call_to(
             "vpn_clients.add",
             container_id,
-            parse=lambda body: item(VpnClient, body, "client", "vpn_client"),
+            parse=lambda body: _created(body, name),
             words={"name": scrub(name, 80)},
             json={"name": name},
+            pulse=pulse,
         )
-        return once(
-            self._send,
-            call,
-            before=before,
-            taken=lambda client: same_name(client.name, name),
-            look=lambda: self.list(container_id),
-            ours=lambda client: same_name(client.name, name),
-            clock=self._clock,
+
+        def is_it(client: VpnClient) -> bool:
+            return same_name(client.name, name)
+
+        if before is None:
+            before = self.list(container_id)
+            # A list may show a client for some time after this client has removed it.
+            while any(map(is_it, before)) and self._deleted.has(container_id, name.casefold()):
+                sleep_with_pulse(_PAUSE, self._clock, pulse)
+                before = self.list(container_id)
+        former = before
+        added = self._deleted.until_free(
+            container_id,
+            lambda: once(
+                self._send,
+                call,
+                before=former,
+                taken=is_it,
+                look=lambda: self.list(container_id),
+                ours=is_it,
+                clock=self._clock,
+                pauses=(self._lag,) * 3,
+            ),
+            pulse,
         )
+        self._deleted.discard(container_id, name.casefold())
+        return added
 
     def config(self, container_id: str, name: str = "default") -> str:
         """Return a client's WireGuard configuration with its private key; secret (guide, "Download VPN Config")."""
@@ -79,12 +135,37 @@ class VpnClientsApi:
         Remove a client (guide, "Remove VPN Client").
 
         Raises:
-            NotFoundError: The client did not exist when this was called.
+            NotFoundError: The API does not know the client. It may still exist.
         """
         shown = {"client_name": scrub(name, 80)}
         call = call_to("vpn_clients.remove", container_id, name, parse=done, words=shown)
 
+        def look() -> VpnClient | None:
+            return self.list(container_id).find(lambda client: same_name(client.name, name))
+
         def is_gone(_error: StacksError) -> bool:
-            return self.list(container_id).find(lambda client: same_name(client.name, name)) is None
+            return look_twice(look, self._clock, self._lag) is None
 
         settle(self._send, call, is_gone)
+        self._deleted.add(container_id, name.casefold())
+
+
+def _created(body: Any, name: str) -> VpnClient:
+    """Return the client in the answer to a create request, which may be no more than its configuration."""
+    config = _configuration(body)
+    try:
+        client = item(VpnClient, body, "client", "vpn_client")
+    except ShapeError:
+        if config is None:
+            raise
+        client = VpnClient(name=name)
+    return client if config is None else AddedVpnClient(**msgspec.structs.asdict(client), config=config)
+
+
+def _configuration(value: Any) -> str | None:
+    """Return the first WireGuard configuration in an answer; `None` if the answer has none."""
+    if isinstance(value, str):
+        return value if "[Interface]" in value else None
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    found = (_configuration(entry) for entry in inner)
+    return next((text for text in found if text is not None), None)

@@ -13,14 +13,16 @@ A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handle
 - `_identity`: Is it ours: is it there, the same object, in our account, owned by which resource?
 - `_session`: What do the operations of one account share?
 - `_restarts`: When is a source restarted for its connections?
-- `_running`: Does the container of a child run, and is it still the same?
+- `_running`: Does the container of a child run, and is the child gone or still the same?
 - `_preview_total`: Which price does the last line of a preview show?
 - `_container_lifecycle`: Which steps does an operation on a container take?
 - `container`: What is a Container, and which changes of it are refused?
 - `connection`: What is a Connection?
-- `allowed_ip`: What is an AllowedIp, and how is a container's list changed?
+- `allowed_ip`: What is an AllowedIp?
+- `_address_list`: How is a container's list of allowed addresses read and changed?
 - `vpn_client`: What is a VpnClient?
-- `pinned_backup`: What is a PinnedBackup, and what is a BackupRestore?
+- `pinned_backup`: What is a PinnedBackup?
+- `backup_restore`: What is a BackupRestore?
 - `ssh_certificate`: What is an SshCertificate?
 - `provider`: How does a program use another account, and how does an error end it without a traceback?
 - `handlers`: Which handler serves which kind?

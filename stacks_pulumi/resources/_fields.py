@@ -190,9 +190,11 @@ def ip_network(value: Any) -> str:
     return network
 
 
-def backup_number(value: Any) -> int:
-    """Return a backup's number, given as a number or as the id of a PinnedBackup, which ends with it."""
+def backup_number(value: Any) -> int | str:
+    """Return a backup's number, or its id where that is a text, given alone or in the id of a PinnedBackup."""
     number = value.rpartition("/")[2] if isinstance(value, str) else value
+    if isinstance(number, str) and re.search(r"\d", number) and not re.fullmatch(r"-?[\d.]+", number):
+        return number
     try:
         parsed = float(number)
     except (TypeError, ValueError):

@@ -1,13 +1,19 @@
-"""Checks of a child resource's container: whether it runs, and whether it belongs to this stack."""
+"""
+Checks of a child resource's container: whether it runs, and whether it belongs to this stack. And the evidence that a
+child is gone, or is the one in the state.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
+from stacks_pulumi._identifiers import seconds_between, seconds_since
 from stacks_pulumi.api import models
+from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.api.wait import CREATED, Wait
-from stacks_pulumi.errors import StacksError, UnexpectedStateError, VanishedError
+from stacks_pulumi.errors import NotFoundError, StacksError, UnexpectedStateError, VanishedError
 from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
 from stacks_pulumi.resources._fields import ParentInProgram
 from stacks_pulumi.resources._identity import (
@@ -18,7 +24,10 @@ from stacks_pulumi.resources._identity import (
     same_container,
 )
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._session import Session
+
+R = TypeVar("R")
 
 
 def runs(
@@ -107,6 +116,12 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
         )
 
 
+def are_running(session: Session, *containers: str) -> bool:
+    """Return whether a new list shows all of these containers running; a container that it lacks counts as running."""
+    listed = session.client.feed.snapshot()
+    return all(one.status == STATUS_RUNNING for one in listed if one.id in containers)
+
+
 def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) -> models.Container | None:
     listed = {container.id: container for container in session.client.feed.snapshot()}
     for id_ in containers:
@@ -139,3 +154,90 @@ def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> mod
     return session.client.feed.wait(
         wait, container, deadline=op.deadline, on_tick=on_tick, cancelled=op.cancelled
     )
+
+
+# --- is a child gone, and is it the same? ---
+
+
+class _ContainerGoneError(Exception):
+    """The container is certainly gone, and so are its children."""
+
+
+def find_child(
+    session: Session,
+    op: Operation,
+    id_: str,
+    look: Callable[[bool], R | None],
+    *,
+    since: str | None = None,
+    settle: float = 0.0,
+) -> R | None:
+    """
+    Return a child; `None` only if it is certainly gone.
+
+    It is gone if its container is, or if two looks that are far enough apart do not find it. A child that was created a
+    short time ago may not be listed yet.
+
+    Args:
+        session: The account.
+        op: The operation.
+        id_: The child's id.
+        look: Looks for the child. The argument is whether a list that other reads have requested is new enough.
+        since: When the child was created; unknown counts as a short time ago.
+        settle: How many seconds a new child may not be listed.
+
+    Raises:
+        StacksError: What can be read is incomplete.
+    """
+    looks = itertools.count()
+
+    def seen() -> R | None:
+        is_first = next(looks) == 0
+        try:
+            return look(is_first)
+        except NotFoundError:
+            # The API knows no such list. Whether the container exists is decided by the rule for containers.
+            if find_container(session, parent_id(id_), shared=is_first) is None:
+                raise _ContainerGoneError from None
+            return None
+
+    def pulse() -> None:
+        op.check_active()
+        op.check_time(f"a second look for {id_}, which is not listed")
+        op.progress("not listed: looks again")
+
+    age = seconds_since(since, session.clock.wall())
+    lag = session.client.platform.lag
+    try:
+        return look_twice(
+            seen, session.clock, lag if age is not None and age > settle else max(lag, settle), pulse
+        )
+    except _ContainerGoneError:
+        return None
+
+
+def same_time(stored: str | None, listed: str | None, *, slack: float = 1.0) -> bool | None:
+    """
+    Return whether two times of an object are the same; `None` if one is missing or unreadable, which proves nothing.
+
+    Args:
+        stored: The time in the state.
+        listed: The time in a list.
+        slack: How many seconds they may differ. The time in the answer to a create request is provisional.
+    """
+    seconds = seconds_between(stored, listed)
+    return None if seconds is None else abs(seconds) <= slack
+
+
+def same_content(stored: Mapping[str, Any], listed: Mapping[str, Any]) -> bool:
+    """Return whether no value that both have differs."""
+    return all(stored.get(name) in {None, "", value} for name, value in listed.items() if value is not None)
+
+
+def leave_alone(
+    op: Operation, what: str, stored: str | None, listed: str | None, *, refresh: bool = False
+) -> None:
+    """Warn that an object only has the id of the one in the state."""
+    times = f" (it was made at {listed}, and the one in the state at {stored})" if stored or listed else ""
+    end = f", and {op.label!r} is reported as deleted" if refresh else ""
+    op.warn(f"{what} is another one now{times}: it is left alone{end}")

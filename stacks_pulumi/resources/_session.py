@@ -223,6 +223,8 @@ class CreatedContainers:
         self._seen = seen
         self._lock = threading.Lock()
         self._containers: dict[str, _Created] = {}
+        self._opened: dict[str, str] = {}
+        self._revoked: set[str] = set()
 
     def add(self, id_: str) -> None:
         """Record that this operation has created the container. Without a listed creation time it is not recorded."""
@@ -233,7 +235,11 @@ class CreatedContainers:
                 self._containers[id_] = _Created(container.created_at)
 
     def add_access(self, id_: str, access: models.ExternalAccess) -> None:
-        """Record the response to turning external access on: the API has added the caller's address to the list."""
+        """Record the response to turning external access on: the API adds the caller's address to the list."""
+        if access.enabled:
+            with self._lock:
+                self._opened[id_] = canonical(access.your_ip)
+                self._revoked.discard(id_)
         # After an unknown outcome, `access` is from a list, whose entries another client may have added.
         if access.enabled and access.your_ip and not access.allowed_ips:
             with self._lock:
@@ -242,8 +248,9 @@ class CreatedContainers:
                     self._containers[id_] = replace(created, auto_added=canonical(access.your_ip))
 
     def revoke(self, id_: str) -> None:
-        """Record that the address that the API had added was removed from the list."""
+        """Record that the address that the API had added was removed from the list, or was awaited in vain."""
         with self._lock:
+            self._revoked.add(id_)
             created = self._containers.get(id_)
             if created is not None and created.auto_added is not None:
                 self._containers[id_] = replace(created, auto_added="")
@@ -252,6 +259,21 @@ class CreatedContainers:
         """Forget a container that is deleted."""
         with self._lock:
             self._containers.pop(id_, None)
+            self._opened.pop(id_, None)
+
+    def opened_for(self, id_: str) -> str | None:
+        """
+        Return the caller's address, if this operation has turned the container's external access on.
+
+        It is empty if the API did not say the address, and `None` if the access was on before, or is off.
+        """
+        with self._lock:
+            return self._opened.get(id_)
+
+    def was_revoked(self, id_: str) -> bool:
+        """Return whether the caller's address was dealt with since external access was turned on."""
+        with self._lock:
+            return id_ in self._revoked
 
     def created_at(self, id_: str) -> str | None:
         """Return the container's creation time; `None` unless this operation has created it."""

@@ -8,20 +8,32 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 
+from stacks_pulumi._identifiers import is_unique
 from stacks_pulumi.api import models
+from stacks_pulumi.api.connections import is_spelling
 from stacks_pulumi.api.wait import STARTED
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import NotFoundError, StacksError
+from stacks_pulumi.errors import BadRequestError, ConflictError, NotFoundError, StacksError
 from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
+from stacks_pulumi.resources._identity import RECENT
 from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._restarts import EXPECTED, NewConnection
-from stacks_pulumi.resources._running import is_own_container, runs, wait_for, wait_until_running
-from stacks_pulumi.resources._session import REFUSALS, Session
+from stacks_pulumi.resources._running import (
+    are_running,
+    find_child,
+    is_own_container,
+    leave_alone,
+    runs,
+    same_time,
+    wait_for,
+    wait_until_running,
+)
+from stacks_pulumi.resources._session import MAX_AGE, REFUSALS, Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -198,21 +210,22 @@ class ConnectionHandler(ResourceHandler):
     ) -> dict[str, Any] | None:
         """Find it among the connections of its source; one request serves all connections of a source."""
         source = parent_id(id_)
-        try:
-            listed = session.reads.get(
-                "connections", source, ask=lambda: session.client.connections.list(source)
-            )
-        except NotFoundError:
-            return None
-        connection = listed.outgoing.find(lambda item: item.id == own_name(id_))
+        connection = _find(session, op, id_, olds)
         if connection is None:
+            return None
+        if not _is_ours(connection, olds):
+            leave_alone(
+                op, _named(id_, connection), olds.get("created_at"), connection.created_at, refresh=True
+            )
             return None
         kept = ("restart_source", "adopt", _RESTART_PENDING)
         inputs: dict[str, Any] = {name: olds[name] for name in kept if name in olds}
+        name = olds.get("name")
         inputs.update(
             source=source,
             target=olds.get("target") or _target_id(session, connection),
-            name=connection.name or olds.get("name"),
+            # The platform may write our name in another way; that is no change.
+            name=name if name and is_spelling(name, connection.name) else connection.name or name,
         )
         return _outputs(connection, olds, inputs)
 
@@ -221,14 +234,74 @@ class ConnectionHandler(ResourceHandler):
     ) -> dict[str, Any]:
         """Restart the source of a connection whose creation was not completed."""
         if inputs["restart_source"] and olds.get(_RESTART_PENDING):
-            _restart(session, op, inputs["source"])
+            _restart(session, op, inputs)
         return _outputs(None, olds, inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Delete the connection; the source keeps the variables until it is restarted."""
+        if not is_unique(own_name(id_)) and not _is_to_be_deleted(session, op, id_, olds):
+            return
         op.progress("disconnecting")
-        with contextlib.suppress(NotFoundError):
-            session.client.connections.delete(own_name(id_), source_id=parent_id(id_))
+        try:
+            _disconnect(session, id_, olds)
+        except NotFoundError:
+            # That is no evidence: it may be listed nevertheless.
+            if _is_to_be_deleted(session, op, id_, olds, max_age=0.0):
+                _disconnect(session, id_, olds)
+
+
+def _disconnect(session: Session, id_: str, olds: Mapping[str, Any]) -> None:
+    session.client.connections.delete(
+        own_name(id_), source_id=parent_id(id_), target_id=olds.get("target") or None
+    )
+
+
+def _is_to_be_deleted(
+    session: Session, op: Operation, id_: str, olds: Mapping[str, Any], *, max_age: float = RECENT
+) -> bool:
+    """Return whether the connection exists and is the one in the state: another one may have got its id."""
+    connection = _find(session, op, id_, olds, max_age=max_age)
+    if connection is None:
+        return False
+    if not _is_ours(connection, olds):
+        leave_alone(op, _named(id_, connection), olds.get("created_at"), connection.created_at)
+        return False
+    return True
+
+
+def _find(
+    session: Session, op: Operation, id_: str, olds: Mapping[str, Any], *, max_age: float = MAX_AGE
+) -> models.Connection | None:
+    """Return the connection as one of its ends lists it; `None` if it is certainly gone."""
+    api, target = session.client.connections, olds.get("target") or None
+
+    def look(shared: bool) -> models.Connection | None:
+        def ask(container: str) -> models.Connections:
+            age = max_age if shared else 0.0
+            return session.reads.get("connections", container, ask=lambda: api.list(container), max_age=age)
+
+        return api.find(own_name(id_), parent_id(id_), target, ask=ask)
+
+    listed = session.client.platform.connection_listed
+    return find_child(session, op, id_, look, since=olds.get("created_at"), settle=listed)
+
+
+def _is_ours(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
+    """Return whether a connection with our id is the one in the state, and not a later one with the same id."""
+    if is_unique(connection.id):
+        return True
+    same = same_time(olds.get("created_at"), connection.created_at)
+    if same is not None:
+        return same
+    name, target = olds.get("name"), olds.get("target")
+    leads_there = connection.target_id in {None, target} and (
+        connection.target_name is None or not target or is_spelling(connection.target_name, target)
+    )
+    return leads_there and (not name or connection.name is None or is_spelling(name, connection.name))
+
+
+def _named(id_: str, connection: models.Connection) -> str:
+    return f'the connection {id_} ("{connection.name}" to {connection.target_name or connection.target_id})'
 
 
 class _ConnectionCreation(Creation[models.Connection]):
@@ -248,13 +321,25 @@ class _ConnectionCreation(Creation[models.Connection]):
             if self.session.created.are_running(source, target):
                 with contextlib.suppress(*REFUSALS):
                     return self._connect(before=())
-            wait_until_running(self.session, self.op, "a connection", source, target)
-            return self._connect()
+            while True:
+                wait_until_running(self.session, self.op, "a connection", source, target)
+                try:
+                    return self._connect()
+                except (BadRequestError, ConflictError):
+                    # The platform may have restarted one of the two for another connection.
+                    if are_running(self.session, source, target):
+                        raise
 
     def _connect(self, before: tuple[models.Connection, ...] | None = None) -> models.Connection:
         self.op.progress("connecting")
         source, target, name = (self.inputs[field] for field in ("source", "target", "name"))
-        return self.session.client.connections.create(source, target, name=name, before=before)
+        return self.session.client.connections.create(
+            source, target, name=name, before=before, pulse=self._pulse
+        )
+
+    def _pulse(self) -> None:
+        self.op.check_active()
+        self.op.check_time("the connection")
 
     def id_of(self, thing: models.Connection) -> str:
         return child_id(self.inputs["source"], thing.id)
@@ -262,7 +347,7 @@ class _ConnectionCreation(Creation[models.Connection]):
     def finish(self, thing: models.Connection) -> dict[str, Any]:
         # The source of an adopted connection already has the variables.
         if self.inputs["restart_source"] and not self.adopted:
-            _restart(self.session, self.op, self.inputs["source"], self._made)
+            _restart(self.session, self.op, self.inputs, self._made)
         return self.known(thing, None)
 
     def known(self, thing: models.Connection, error: Exception | None) -> dict[str, Any]:
@@ -285,17 +370,33 @@ class _ConnectionCreation(Creation[models.Connection]):
         return is_own_container(self.session, self.inputs["source"])
 
     def roll_back(self, thing: models.Connection) -> None:
-        self.session.client.connections.delete(thing.id, source_id=self.inputs["source"])
+        self.session.client.connections.delete(
+            thing.id, source_id=self.inputs["source"], target_id=self.inputs["target"]
+        )
 
 
-def _restart(session: Session, op: Operation, source: str, made: NewConnection | None = None) -> None:
+def _restart(
+    session: Session, op: Operation, inputs: Mapping[str, Any], made: NewConnection | None = None
+) -> None:
     op.progress("waiting for others")
+    source, target = inputs["source"], inputs["target"]
     session.restarts.restart(source, lambda: _restart_now(session, op, source), op.check_active, made)
+    # A platform may restart both ends.
+    other = session.client.feed.seen(target)
+    if other is not None and not other.settled:
+        wait_for(session, op, STARTED, target)
 
 
 def _restart_now(session: Session, op: Operation, source: str) -> None:
     op.progress("restarting source")
-    session.client.containers.set_status(source, "restart")
+    try:
+        session.client.containers.set_status(source, "restart")
+    except (BadRequestError, ConflictError):
+        # The platform may be restarting it at this moment, with or without the new variables.
+        if are_running(session, source):
+            raise
+        wait_for(session, op, STARTED, source)
+        session.client.containers.set_status(source, "restart")
     wait_for(session, op, STARTED, source)
 
 

@@ -6,9 +6,10 @@ from typing import Final
 
 from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources.allowed_ip import AllowedIpHandler
+from stacks_pulumi.resources.backup_restore import BackupRestoreHandler
 from stacks_pulumi.resources.connection import ConnectionHandler
 from stacks_pulumi.resources.container import ContainerHandler
-from stacks_pulumi.resources.pinned_backup import BackupRestoreHandler, PinnedBackupHandler
+from stacks_pulumi.resources.pinned_backup import PinnedBackupHandler
 from stacks_pulumi.resources.ssh_certificate import SshCertificateHandler
 from stacks_pulumi.resources.vpn_client import VpnClientHandler
 

@@ -1,17 +1,29 @@
 """
-PinnedBackup: a backup that the platform's retention clean-up skips; and BackupRestore: its data, put back once.
+PinnedBackup: a backup that the platform's retention clean-up skips.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import pulumi
 
-from stacks_pulumi.api import in_doubt, models
+from stacks_pulumi._clock import sleep_with_pulse
+from stacks_pulumi._identifiers import is_unique
+from stacks_pulumi.api import models
+from stacks_pulumi.api._bodies import scrub
+from stacks_pulumi.api.backups import (
+    MOST,
+    NotListedError,
+    is_complete,
+    is_partial,
+    is_unknown_status,
+    unknown_status,
+)
 from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.errors import (
     ExistsError,
@@ -19,129 +31,44 @@ from stacks_pulumi.errors import (
     StacksError,
     UnexpectedStateError,
     VanishedError,
+    WaitTimeoutError,
 )
 from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources import _fields
-from stacks_pulumi.resources._creation import Creation, InitFailedError
-from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, ParentInProgram, changed
+from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, ParentInProgram
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
-from stacks_pulumi.resources._identity import OWNERSHIP
+from stacks_pulumi.resources._identity import OWNERSHIP, RECENT, find_container
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import (
     Child,
-    StacksResource,
     child_id,
     container_id,
     input_id,
     parent_id,
 )
-from stacks_pulumi.resources._running import runs, wait_until_running
-from stacks_pulumi.resources._session import REFUSALS, Session
+from stacks_pulumi.resources._running import (
+    find_child,
+    leave_alone,
+    runs,
+    same_content,
+    same_time,
+    wait_until_running,
+)
+from stacks_pulumi.resources._session import MAX_AGE, REFUSALS, Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
 
-class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
-    """
-    A restore (guide, "Restore Backup"): the data of the container is replaced by the data of the backup.
-
-    The restore runs when the resource is created and when `backup_id` or `triggers` change, and at no other time.
-    Removing the resource from the program does not undo it.
-    """
-
-    backup_id: pulumi.Output[int]
-    """The backup's number."""
-
-    def __init__(
-        self,
-        resource_name: str,
-        opts: pulumi.ResourceOptions | None = None,
-        *,
-        backup_id: pulumi.Input[int | str],
-        triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
-    ) -> None:
-        """
-        Declare a restore.
-
-        Args:
-            resource_name: Name in the program.
-            opts: Pulumi's options.
-            backup_id: The number of a completed backup (or the id of a PinnedBackup); its container must run.
-            triggers: When any value in this list changes, the backup is restored again.
-        """
-        super().__init__(resource_name, {"backup_id": backup_id, "triggers": triggers}, opts)
-
-
-class BackupRestoreHandler(ResourceHandler):
-    """Check, create, read, diff, update and delete a restore."""
-
-    kind: ClassVar = "BackupRestore"
-    owns: ClassVar = False
-    id_form: ClassVar = ""
-    fields: ClassVar = (
-        Field("backup_id", _fields.backup_number, OnChange.UPDATE, required=True),
-        Field("triggers", _fields.strings, OnChange.UPDATE),
-    )
-
-    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Restoration:
-        """Restore."""
-        return _Restoration(session, op, inputs)
-
-    def on_read(
-        self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """Return the state: the API does not list past restores."""
-        return olds
-
-    def on_update(
-        self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Restore again if the program requests it, but not to complete a restore whose outcome is unknown."""
-        if changed(self.fields, olds, inputs):
-            _restore(session, op, inputs)
-        return dict(inputs)
-
-    def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """No-op: the data stays unchanged."""
-
-
-class _Restoration(Creation[int]):
-    """A restore. It leaves no object at the API, so there is nothing to roll back."""
-
-    kind: ClassVar = "BackupRestore"
-
-    def create(self) -> int:
-        _restore(self.session, self.op, self.inputs)
-        return int(self.inputs["backup_id"])
-
-    def id_of(self, thing: int) -> str:
-        return str(thing)
-
-    def known(self, thing: int, error: Exception | None) -> dict[str, Any]:
-        return dict(self.inputs)
-
-
-def _restore(session: Session, op: Operation, inputs: dict[str, Any]) -> None:
-    number = inputs["backup_id"]
-    op.progress(f"restoring backup {number}")
-    try:
-        # A backup's number does not show which container it belongs to, so delay the restarts of all.
-        with session.restarts.held_off(None, op.check_active):
-            session.client.backups.restore(number)
-    except StacksError as error:
-        if not in_doubt(error):
-            raise
-        # A second restore would overwrite the data written since the first one, so treat it as done.
-        msg = (
-            f"the outcome of the restore of backup {number} is unknown: {error.message}. Look at the data. To "
-            "restore again, change `triggers`: `pulumi up` alone does not repeat the restore"
-        )
-        raise InitFailedError(msg, code="outcome-unknown", id=str(number), outs=inputs) from None
-
-
-_NEWEST: Final = 100
-"""The maximum length of a list (guide, "List Backups"); older backups cannot be looked up."""
+_SOUGHT: Final = "backups_before"
+"""
+The output of a backup that was started and that no list has shown: the ids of the backups that existed before. It is
+found by them, so that the next `up` does not make another one.
+"""
+_PAUSE: Final = 2.0
+_UNKNOWN_ID: Final = "unlisted"
+"""The number in the id of such a resource."""
 
 
 class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
@@ -224,6 +151,17 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
         return PinnedBackup(resource_name, lookup_options(id, opts), container=LOOKED_UP)
 
 
+class _OutOfSight(NamedTuple):
+    """A backup that may exist although a list does not contain it, and why."""
+
+    text: str
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class _BackupFailedError(UnexpectedStateError):
+    """The platform could not make the backup."""
+
+
 class PinnedBackupHandler(ResourceHandler):
     """Check, create, read, diff, update and delete a pinned backup."""
 
@@ -278,48 +216,106 @@ class PinnedBackupHandler(ResourceHandler):
     ) -> dict[str, Any] | None:
         """Find it among the container's backups; one request serves all backups of a container."""
         container = parent_id(id_)
+        if _SOUGHT in olds:
+            # The next update looks for it.
+            return None if find_container(session, container, shared=True) is None else olds
         try:
-            number = _fields.backup_number(id_)
+            number = _number(id_, olds)
         except ValueError:
             # Only a look-up can have the number of such a backup.
             return None
-        try:
-            listed = session.reads.get(
-                "backups", container, ask=lambda: session.client.backups.list(container, limit=_NEWEST)
-            )
-        except NotFoundError:
+        found = _find(session, op, id_, olds, number)
+        if found is None:
             return None
-        backup = _among(listed, number)
-        if backup is not None:
-            # The backup failed after the wait for it had timed out: report it as deleted, so that `up` makes another.
-            failed = backup.status in BACKED_UP.failed and olds.get("pinned") is False
-            return None if failed else _outputs(backup, {**olds, "container": container})
-        if len(listed) < _NEWEST:
+        if isinstance(found, _OutOfSight):
+            op.warn(f"{found.text}: assumed unchanged")
+            return {**olds, "container": container, "backup_id": number}
+        if not _is_ours(found, olds):
+            leave_alone(op, f"backup {id_}", olds.get("created_at"), found.created_at, refresh=True)
             return None
-        op.warn(f"{_out_of_sight(container, number)}: assumed unchanged")
-        return {**olds, "container": container, "backup_id": number}
+        # The backup failed after the wait for it had timed out: report it as deleted, so that `up` makes another.
+        failed = found.status in BACKED_UP.failed and olds.get("pinned") is False
+        return None if failed else _outputs(found, {**olds, "container": container})
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Pin the backup again if it is not pinned, and store `on_delete`."""
-        container, number = parent_id(id_), _fields.backup_number(id_)
+        container = parent_id(id_)
+        if _SOUGHT in olds:
+            return self._resume(session, op, container, olds, inputs)
+        number = _number(id_, olds)
         if olds.get("pinned") is True:
             names = {field.name for field in self.fields}
             kept = {name: value for name, value in olds.items() if name not in names}
             return {**kept, **inputs, "backup_id": number}
-        backup = models.Backup(id=number, status=olds.get("status"))
-        return _outputs(_pin(session, op, container, backup), inputs)
+        found = _find(session, op, id_, olds, number)
+        if found is None or (isinstance(found, models.Backup) and not _is_ours(found, olds)):
+            what = "is gone" if found is None else f"is another one (of {found.created_at})"
+            msg = f"backup {number} of {container} {what}. Nothing was changed: run `pulumi refresh` and `pulumi up`"
+            raise VanishedError(msg, subject=f"backup {number}")
+        backup = found if isinstance(found, models.Backup) else models.Backup(id=number, status="completed")
+        return _outputs(_pin(session, op, container, backup, is_new=False), inputs)
+
+    def _resume(
+        self,
+        session: Session,
+        op: Operation,
+        container: str,
+        olds: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Find the backup that an earlier operation has started, and pin it."""
+        try:
+            backup = session.client.backups.resume(
+                container,
+                olds[_SOUGHT],
+                deadline=op.deadline,
+                on_tick=_progress(session, op),
+                cancelled=op.cancelled,
+            )
+        except NotListedError as error:
+            msg = (
+                f"{_not_listed(container)}. If the dashboard shows no new backup, none was made: `pulumi up --replace "
+                f"'{op.call.urn}'` makes one"
+            )
+            raise replace(error, message=msg) from None
+        return _outputs(_pin(session, op, container, backup, is_new=True), inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Unpin or delete the backup, or leave it unchanged."""
-        number, backups = _fields.backup_number(id_), session.client.backups
+        container = parent_id(id_)
+        if _SOUGHT in olds:
+            op.warn(
+                f"{_not_listed(container)}. If there is one, STACKS deletes it after seven days: it is not pinned"
+            )
+            return
+        number, backups = _number(id_, olds), session.client.backups
         act = {"unpin": backups.unpin, "delete": backups.delete}.get(olds.get("on_delete", "unpin"))
         if act is None:
             op.inform(f"backup {number} stays pinned: on_delete is 'keep'")
             return
-        with contextlib.suppress(NotFoundError):
-            act(number, container_id=parent_id(id_))
+        if not is_unique(number) and not self._is_there(session, op, id_, olds):
+            return
+        try:
+            act(number, container_id=container)
+        except NotFoundError:
+            # That is no evidence: it may be listed nevertheless.
+            if self._is_there(session, op, id_, olds, max_age=0.0):
+                act(number, container_id=container)
+
+    def _is_there(
+        self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], max_age: float = RECENT
+    ) -> bool:
+        """Return whether the backup exists and is the one in the state: another one may have got its number."""
+        found = _find(session, op, id_, olds, _number(id_, olds), max_age=max_age)
+        if isinstance(found, _OutOfSight):
+            op.warn(f"{found.text}, so that it cannot be compared with the state: it is left alone")
+        elif found is not None and _is_ours(found, olds):
+            return True
+        elif found is not None:
+            leave_alone(op, f"backup {id_}", olds.get("created_at"), found.created_at)
+        return False
 
 
 class _PinnedBackupCreation(Creation[models.Backup]):
@@ -327,7 +323,11 @@ class _PinnedBackupCreation(Creation[models.Backup]):
 
     kind: ClassVar = "PinnedBackup"
     # A failed backup is not kept in the state.
-    leaves_nothing: ClassVar = (UnexpectedStateError, VanishedError)
+    leaves_nothing: ClassVar = (_BackupFailedError, VanishedError)
+
+    def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
+        super().__init__(session, op, inputs)
+        self._missing: NotListedError | None = None
 
     def create(self) -> models.Backup:
         container, named = self.inputs["container"], self.inputs.get("backup_id")
@@ -347,24 +347,39 @@ class _PinnedBackupCreation(Creation[models.Backup]):
     def _start(self) -> models.Backup:
         container = self.inputs["container"]
         self.op.progress("starting a backup")
-        return self.session.client.backups.start(
-            container,
-            deadline=self.op.deadline,
-            on_tick=_progress(self.op),
-            cancelled=self.op.cancelled,
-            is_first=lambda: self.session.created.take_first_backup(container),
-        )
+        try:
+            return self.session.client.backups.start(
+                container,
+                deadline=self.op.deadline,
+                on_tick=_progress(self.session, self.op),
+                cancelled=self.op.cancelled,
+                is_first=lambda: self.session.created.take_first_backup(container),
+            )
+        except NotListedError as error:
+            # The state keeps the ids by which it is found, so that the next `up` does not make another one.
+            self._missing = error
+            return models.Backup(id=f"{_UNKNOWN_ID}-{secrets.token_hex(4)}")
 
     def id_of(self, thing: models.Backup) -> str:
         return child_id(self.inputs["container"], str(thing.id))
 
     def finish(self, thing: models.Backup) -> dict[str, Any]:
-        return _outputs(_pin(self.session, self.op, self.inputs["container"], thing), self.inputs)
+        container = self.inputs["container"]
+        if self._missing is not None:
+            raise self._missing
+        if self.inputs.get("backup_id") is None and thing.backup_type not in {None, "manual"}:
+            raise _unknown_type(self.session, thing)
+        is_new = self.inputs.get("backup_id") is None
+        return _outputs(_pin(self.session, self.op, container, thing, is_new=is_new), self.inputs)
 
     def known(self, thing: models.Backup, error: Exception | None) -> dict[str, Any]:
+        if self._missing is not None:
+            return {**self.inputs, "pinned": False, _SOUGHT: list(self._missing.before)}
         return _outputs(thing, self.inputs)
 
     def describe_failure(self, thing: models.Backup, error: StacksError) -> str:
+        if self._missing is not None:
+            return f"{_not_listed(self.inputs['container'])}. `pulumi up` looks for it again, and makes no other one"
         backup = self.describe(thing)
         return f"{backup} is not pinned: {error.message}. `pulumi up` tries again"
 
@@ -372,75 +387,188 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         return f"backup {thing.id} of {self.inputs['container']}"
 
     def roll_back(self, thing: models.Backup) -> None:
+        if self._missing is not None:
+            return
         # The guide does not describe the deletion of a backup in progress. Unpinned, it is deleted after a week.
         self.session.client.backups.unpin(thing.id, container_id=self.inputs["container"])
 
 
-def _pin(session: Session, op: Operation, container: str, backup: models.Backup) -> models.Backup:
+def _pin(
+    session: Session, op: Operation, container: str, backup: models.Backup, *, is_new: bool
+) -> models.Backup:
     """Wait until the backup is complete, and pin it if necessary. One that is too old for the list is complete."""
     number = backup.id
-    seen = backup if backup.status is not None else _find(session, container, number)
-    if seen is not None and seen.pinned:
+    seen = backup
+    if backup.status is None and not is_new:
+        found = _existing(session, op, container, number)
+        seen = models.Backup(id=number, status="completed") if isinstance(found, _OutOfSight) else found
+    if seen.pinned:
         return seen
-    if seen is not None and seen.status != "completed":
-        _wait_until_complete(session, op, container, number)
+    if not is_complete(seen):
+        seen = _wait_until_complete(session, op, container, number, is_new=is_new)
+    if seen.status is not None and is_unknown_status(seen.status):
+        op.warn(f"backup {number} of {container}: {unknown_status(session.client.platform, seen.status)}")
     op.progress(f"pinning backup {number}")
     session.client.backups.pin(number, container_id=container)
-    pinned = _find(session, container, number)
-    if pinned is None:
-        op.warn(f"{_out_of_sight(container, number)}: the API accepted to pin it")
-        return models.Backup(id=number, pinned=True)
-    if not pinned.pinned:
-        msg = (
-            f"the API accepted to pin backup {number} of {container}, and its list says that it is not pinned"
+    return _pinned(session, op, container, number)
+
+
+def _pinned(session: Session, op: Operation, container: str, number: models.BackupId) -> models.Backup:
+    """Return the backup as soon as a list shows that it is pinned."""
+    clock = session.clock
+    until = clock.now() + session.client.platform.backup_pinned
+    while True:
+        listed = session.client.backups.list(container, limit=MOST)
+        row = next((row for row in listed if row.id == number), None)
+        if row is not None and row.pinned:
+            return row
+        if row is None and is_partial(listed):
+            op.warn(f"{_out_of_sight(container, number, listed)}: the API accepted to pin it")
+            return models.Backup(id=number, pinned=True)
+        if clock.now() >= until:
+            break
+        op.progress(f"backup {number}: pin not listed yet")
+        op.check_time(f"the pin of backup {number}")
+        sleep_with_pulse(min(_PAUSE, until - clock.now()), clock, op.check_active)
+    if row is not None and row.pinned is None:
+        op.warn(
+            f"the API accepted to pin backup {number} of {container}, and its list does not say what is pinned"
         )
-        raise StacksError(msg, code="unexpected-status")
-    return pinned
+        return row.merge(models.Backup(id=number, pinned=True))
+    shown = "does not have it" if row is None else "says that it is not pinned"
+    msg = f"the API accepted to pin backup {number} of {container}, and its list {shown}"
+    raise StacksError(msg, code="unexpected-status")
 
 
-def _wait_until_complete(session: Session, op: Operation, container: str, number: models.BackupId) -> None:
+def _wait_until_complete(
+    session: Session, op: Operation, container: str, number: models.BackupId, *, is_new: bool
+) -> models.Backup:
     try:
-        session.client.backups.wait(
-            container, number, deadline=op.deadline, on_tick=_progress(op), cancelled=op.cancelled
+        return session.client.backups.wait(
+            container,
+            number,
+            deadline=op.deadline,
+            on_tick=_progress(session, op),
+            cancelled=op.cancelled,
+            is_new=is_new,
         )
+    except VanishedError as error:
+        if not is_new:
+            raise
+        # It was made, so the state keeps its number.
+        raise WaitTimeoutError(
+            f"no list shows it after {error.elapsed:.0f} s", subject=error.subject, elapsed=error.elapsed
+        ) from None
     except UnexpectedStateError as error:
-        backup = _find(session, container, number)
-        reason = backup.error_message if backup is not None else None
+        if error.last_state not in BACKED_UP.failed:
+            raise
+        found = _existing(session, op, container, number)
+        reason = found.error_message if isinstance(found, models.Backup) else None
         msg = (
             f"backup {number} of {container} failed: {reason or 'the API gives no reason'}. Remove the cause, and run "
             f"`pulumi up --refresh`, which makes a new backup; if backup_id is {number}, change or remove it first"
         )
-        raise replace(error, message=msg, code="backup-failed") from None
+        raise _BackupFailedError(
+            msg,
+            code="backup-failed",
+            subject=error.subject,
+            last_state=error.last_state,
+            elapsed=error.elapsed,
+        ) from None
 
 
-def _find(session: Session, container: str, number: models.BackupId) -> models.Backup | None:
+def _existing(
+    session: Session, op: Operation, container: str, number: models.BackupId
+) -> models.Backup | _OutOfSight:
     """
-    Return the backup; `None` if it may exist but be too old for the list.
+    Return the backup.
 
     Raises:
         VanishedError: The container does not have it.
     """
-    listed = session.client.backups.list(container, limit=_NEWEST)
-    backup = _among(listed, number)
-    if backup is None and len(listed) < _NEWEST:
+    found = _find(session, op, child_id(container, str(number)), {}, number, max_age=0.0)
+    if found is None:
+        listed = session.client.backups.list(container, limit=MOST)
         msg = (
             f"{container} has no backup {number}; it has {', '.join(str(backup.id) for backup in listed) or 'none'}. "
             "Correct backup_id; if the backup was deleted outside of this program, run `pulumi refresh`"
         )
         raise VanishedError(msg, subject=f"backup {number}")
-    return backup
+    return found
 
 
-def _among(listed: models.Listing[models.Backup], number: models.BackupId) -> models.Backup | None:
-    """Return the backup; `None` if it is not in the list, which is whole or has the newest backups."""
-    backup = next((backup for backup in listed if backup.id == number), None)
-    if backup is None and len(listed) < _NEWEST:
-        listed.require_complete()
-    return backup
+def _find(
+    session: Session,
+    op: Operation,
+    id_: str,
+    olds: Mapping[str, Any],
+    number: models.BackupId,
+    *,
+    max_age: float = MAX_AGE,
+) -> models.Backup | _OutOfSight | None:
+    """Return the backup, or that it may be too old for the list; `None` if it is certainly gone."""
+    container = parent_id(id_)
+
+    # mypy joins the two types to `object`.
+    def look(shared: bool) -> Any:
+        listed = session.reads.get(
+            "backups",
+            container,
+            ask=lambda: session.client.backups.list(container, limit=MOST),
+            max_age=max_age if shared else 0.0,
+        )
+        row = next((row for row in listed if row.id == number), None)
+        if row is None and is_partial(listed):
+            return _OutOfSight(_out_of_sight(container, number, listed))
+        return row
+
+    settle = session.client.platform.backup_listed if olds else 0.0
+    found: models.Backup | _OutOfSight | None = find_child(
+        session, op, id_, look, since=olds.get("created_at"), settle=settle
+    )
+    return found
 
 
-def _out_of_sight(container: str, number: models.BackupId) -> str:
-    return f"backup {number} of {container} is not among the newest {_NEWEST}, which is all that can be looked up"
+def _is_ours(backup: models.Backup, olds: Mapping[str, Any]) -> bool:
+    """Return whether a backup with our number is the one in the state, and not a later one with the same number."""
+    if is_unique(backup.id):
+        return True
+    same = same_time(olds.get("created_at"), backup.created_at)
+    if same is not None:
+        return same
+    return same_content(olds, {"completed_at": backup.completed_at, "size_bytes": backup.size_bytes})
+
+
+def _number(id_: str, olds: Mapping[str, Any]) -> models.BackupId:
+    """
+    Return the backup's number. The id of a backup that was listed late does not have it.
+
+    Raises:
+        ValueError: The id has none.
+    """
+    return _fields.backup_number(olds.get("backup_id") or id_)
+
+
+def _unknown_type(session: Session, backup: models.Backup) -> StacksError:
+    word = scrub(backup.backup_type or "", 40)
+    advice = session.client.platform.advice(f"backups: {{types: {{{word}: manual}}}}")
+    return StacksError(
+        f'its type "{word}" is not known (known are manual and scheduled), so it may not be the one that was started: '
+        f"if that word is for backups that are made on request, {advice}",
+        code="unexpected-status",
+    )
+
+
+def _not_listed(container: str) -> str:
+    return f"the API accepted to start a backup of {container}, and no list has shown a new one"
+
+
+def _out_of_sight(container: str, number: models.BackupId, listed: models.Listing[models.Backup]) -> str:
+    if len(listed) < MOST:
+        return f"backup {number} of {container} is not in a list that is incomplete ({listed.gap})"
+    return (
+        f"backup {number} of {container} is not among the newest {MOST}, which is all that can be looked up"
+    )
 
 
 def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -456,8 +584,15 @@ def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]
     return {name: value for name, value in outs.items() if value is not None}
 
 
-def _progress(op: Operation) -> Callable[[models.Backup | None, float], None]:
+def _progress(session: Session, op: Operation) -> Callable[[models.Backup | None, float], None]:
+    """Return a function that shows the status, and warns immediately about one of unknown meaning."""
+    warned: set[str] = set()
+
     def on_tick(backup: models.Backup | None, _elapsed: float) -> None:
-        op.progress(f"backup {'not listed yet' if backup is None else backup.status}")
+        status = None if backup is None else backup.status
+        op.progress(f"backup {'not listed yet' if backup is None else status}")
+        if status is not None and is_unknown_status(status) and status not in warned:
+            warned.add(status)
+            op.warn(f"a backup's status: {unknown_status(session.client.platform, status)}")
 
     return on_tick

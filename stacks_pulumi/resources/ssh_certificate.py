@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pulumi
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import same_instant
-from stacks_pulumi.errors import NotFoundError, VanishedError
+from stacks_pulumi.errors import VanishedError
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Field, OnChange, ParentInProgram, changed, secret
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
-from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, creation_time, find_container
+from stacks_pulumi.resources._identity import (
+    CONTAINER_CREATED_AT,
+    Identity,
+    creation_time,
+    find_container,
+    same_container,
+)
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, container_id, input_id
-from stacks_pulumi.resources._running import runs, wait_until_running
+from stacks_pulumi.resources._running import find_child, leave_alone, runs, wait_until_running
 from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
@@ -106,24 +111,25 @@ class SshCertificateHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Download the key again, because it may have been renewed; `None` if the container was recreated."""
-        container = find_container(session, id_, shared=True)
-        if container is None or not same_instant(olds.get(CONTAINER_CREATED_AT), container.created_at):
+        container, stored = find_container(session, id_, shared=True), olds.get(CONTAINER_CREATED_AT)
+        if container is None:
             return None
-        try:
-            key = session.client.containers.certificate(id_)
-        except NotFoundError:
+        if same_container(stored, container.created_at) is Identity.UNCERTAIN:
+            leave_alone(op, f"the container {id_} of the SSH key", stored, container.created_at, refresh=True)
             return None
-        return _outputs({**olds, "container": id_}, key, container.created_at)
+        key = find_child(session, op, id_, lambda _shared: session.client.containers.certificate(id_))
+        return None if key is None else _outputs({**olds, "container": id_}, key, container.created_at)
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Create a new key if a trigger changed. Otherwise (the state is from the other host) download the key."""
         container = find_container(session, id_)
-        if container is not None and not same_instant(olds.get(CONTAINER_CREATED_AT), container.created_at):
+        stored = olds.get(CONTAINER_CREATED_AT)
+        if container is not None and same_container(stored, container.created_at) is Identity.UNCERTAIN:
             msg = (
                 f"the SSH key of {id_} was not renewed: the container was deleted and created again (at "
-                f"{container.created_at}; the state has {olds.get(CONTAINER_CREATED_AT)}). Run `pulumi refresh` and "
+                f"{container.created_at}; the state has {stored}). Run `pulumi refresh` and "
                 "then `pulumi up`"
             )
             raise VanishedError(msg, subject=f"container {id_}")

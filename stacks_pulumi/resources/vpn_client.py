@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import pulumi
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import same_instant, same_name
+from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import models
+from stacks_pulumi.api.vpn_clients import AddedVpnClient
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
+from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, VanishedError
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
@@ -21,13 +22,22 @@ from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     IDENTITY_CONFLICT,
     RECENT,
+    Identity,
     creation_time,
     find_container,
+    same_container,
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
-from stacks_pulumi.resources._running import is_own_container, runs, wait_until_running
-from stacks_pulumi.resources._session import REFUSALS, Session
+from stacks_pulumi.resources._running import (
+    find_child,
+    is_own_container,
+    leave_alone,
+    runs,
+    same_time,
+    wait_until_running,
+)
+from stacks_pulumi.resources._session import MAX_AGE, REFUSALS, Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -106,6 +116,12 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
         return VpnClient(resource_name, lookup_options(id, opts), container=LOOKED_UP)
 
 
+_CREATED_AT: Final = "client_created_at"
+"""The output with the client's creation time: a name can be used again."""
+
+_SLACK: Final = 60.0
+"""Seconds by which the time in the answer that adds a client may differ from that in the list."""
+
 _DEFAULT: Final = "default"
 """The client that the platform creates with every VPN container."""
 
@@ -161,36 +177,64 @@ class VpnClientHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Find it in the list of the container's clients; the stored configuration is kept."""
-        container, name = parent_id(id_), own_name(id_)
-        try:
-            clients = session.reads.get(
-                "vpn_clients", container, ask=lambda: session.client.vpn_clients.list(container)
-            )
-        except NotFoundError:
+        client = _find(session, op, id_, olds)
+        if client is None:
             return None
-        # The API may store names in lower case.
-        if clients.find(lambda client: same_name(client.name, name)) is None:
+        same = same_time(olds.get(_CREATED_AT), client.created_at, slack=_SLACK)
+        if same is False:
+            leave_alone(op, f"the VPN client {id_}", olds.get(_CREATED_AT), client.created_at, refresh=True)
             return None
         config = olds.get("config")
-        outs = {**olds, "container": container, "name": name}
+        outs = {**olds, "container": parent_id(id_), "name": own_name(id_)}
         outs.pop(IDENTITY_CONFLICT, None)
         outs.update(self._identity(session, op, id_, olds))
+        if client.created_at is not None:
+            outs[_CREATED_AT] = client.created_at
         return {**outs, "config": secret(config)} if config is not None else outs
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Add the configuration to the state or remove it, also for a client whose creation was not completed."""
-        if inputs.get("adopt") != "if_matching":
+        adopts = inputs.get("adopt") == "if_matching"
+        # A platform may give a configuration only once, so one in the state is kept.
+        config = None if adopts and olds.get(IDENTITY_CONFLICT) is not None else olds.get("config")
+        downloads = config is None and inputs["store_config"]
+        if not adopts and (olds.get(_CREATED_AT) is None or not downloads):
             _check_not_recreated(session, op, id_, olds)
-        return _outputs(session, inputs)
+        elif not adopts and not self._is_there(session, op, id_, olds):
+            msg = f"the VPN client {id_} of the state is gone. Nothing was changed: run `pulumi refresh`"
+            raise VanishedError(msg, subject=f"VPN client {id_}")
+        return _outputs(session, inputs, config, olds.get(_CREATED_AT))
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Remove the client; its key then becomes invalid."""
-        _check_not_recreated(session, op, id_, olds)
+        if olds.get(_CREATED_AT) is None:
+            _check_not_recreated(session, op, id_, olds)
+        elif not self._is_there(session, op, id_, olds):
+            return
         op.progress("removing the client")
-        with contextlib.suppress(NotFoundError):
+        try:
             session.client.vpn_clients.remove(parent_id(id_), own_name(id_))
+        except NotFoundError:
+            # That is no evidence: it may be listed nevertheless.
+            if self._is_there(session, op, id_, olds, max_age=0.0):
+                session.client.vpn_clients.remove(parent_id(id_), own_name(id_))
+
+    def _is_there(
+        self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], *, max_age: float = RECENT
+    ) -> bool:
+        """Return whether the client exists and is the one in the state: its name may have been used again."""
+        client = _find(session, op, id_, olds, max_age=max_age)
+        if client is None:
+            return False
+        same = same_time(olds.get(_CREATED_AT), client.created_at, slack=_SLACK)
+        if same is False:
+            leave_alone(op, f"the VPN client {id_}", olds.get(_CREATED_AT), client.created_at)
+            return False
+        if same is None:
+            _check_not_recreated(session, op, id_, olds)
+        return True
 
     def _identity(
         self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]
@@ -198,16 +242,20 @@ class VpnClientHandler(ResourceHandler):
         """Return the container's creation time. If it differs, the owner is uncertain: a client has no unique id."""
         container = find_container(session, parent_id(id_), shared=True)
         now, stored = None if container is None else container.created_at, olds.get(CONTAINER_CREATED_AT)
-        if same_instant(stored, now):
+        if same_container(stored, now) is not Identity.UNCERTAIN:
             return {CONTAINER_CREATED_AT: now or stored}
         op.warn(f"{_recreated(id_, stored, now)}. It stays in the state. {_remedies(op)}")
         return {CONTAINER_CREATED_AT: stored, IDENTITY_CONFLICT: now}
 
 
 class _VpnClientCreation(Creation[str]):
-    """POST, then the download of the configuration. A client is identified by its name."""
+    """POST, then the download of the configuration if the answer did not have it. A client's id is its name."""
 
     kind: ClassVar = "VpnClient"
+
+    def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
+        super().__init__(session, op, inputs)
+        self._added: models.VpnClient | None = None
 
     def create(self) -> str:
         container, name = self.inputs["container"], self.inputs["name"]
@@ -223,14 +271,21 @@ class _VpnClientCreation(Creation[str]):
     def _add(self, before: tuple[models.VpnClient, ...] | None = None) -> str:
         self.op.progress("adding the client")
         container, name = self.inputs["container"], self.inputs["name"]
-        self.session.client.vpn_clients.add(container, name, before=before)
+        self._added = self.session.client.vpn_clients.add(container, name, before=before, pulse=self._pulse)
         return str(name)
+
+    def _pulse(self) -> None:
+        self.op.check_active()
+        self.op.check_time("the client")
 
     def id_of(self, thing: str) -> str:
         return child_id(self.inputs["container"], thing)
 
     def finish(self, thing: str) -> dict[str, Any]:
-        return _outputs(self.session, self.inputs)
+        added = self._added
+        config = added.config if isinstance(added, AddedVpnClient) else None
+        created_at = None if added is None else added.created_at
+        return _outputs(self.session, self.inputs, config, created_at)
 
     def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
         return self.inputs
@@ -238,7 +293,8 @@ class _VpnClientCreation(Creation[str]):
     def describe_failure(self, thing: str, error: StacksError) -> str:
         return (
             f'VPN client "{thing}" was added, but its configuration could not be downloaded: {error.message}. '
-            "`pulumi up` tries again"
+            "`pulumi up` tries again. If the platform gives a configuration only in the answer that adds the client, "
+            "change rotate_triggers, which adds it again with a new key, or set store_config=False"
         )
 
     def describe(self, thing: str) -> str:
@@ -251,18 +307,41 @@ class _VpnClientCreation(Creation[str]):
         self.session.client.vpn_clients.remove(self.inputs["container"], thing)
 
 
-def _outputs(session: Session, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _find(
+    session: Session, op: Operation, id_: str, olds: Mapping[str, Any], *, max_age: float = MAX_AGE
+) -> models.VpnClient | None:
+    """Return the client as its container lists it; `None` if it is certainly gone."""
+    container, name = parent_id(id_), own_name(id_)
+
+    def look(shared: bool) -> models.VpnClient | None:
+        clients = session.reads.get(
+            "vpn_clients",
+            container,
+            ask=lambda: session.client.vpn_clients.list(container),
+            max_age=max_age if shared else 0.0,
+        )
+        # The API may store names in lower case.
+        return clients.find(lambda client: same_name(client.name, name))
+
+    settle = session.client.platform.settle
+    return find_child(session, op, id_, look, since=olds.get(_CREATED_AT), settle=settle)
+
+
+def _outputs(
+    session: Session, inputs: Mapping[str, Any], config: str | None, created_at: str | None
+) -> dict[str, Any]:
     container = inputs["container"]
-    outs = {**inputs, CONTAINER_CREATED_AT: creation_time(session, container)}
+    outs = {**inputs, CONTAINER_CREATED_AT: creation_time(session, container), _CREATED_AT: created_at}
     if inputs["store_config"]:
-        outs["config"] = secret(session.client.vpn_clients.config(container, inputs["name"]))
+        config = config or session.client.vpn_clients.config(container, inputs["name"])
+        outs["config"] = secret(config)
     return {name: value for name, value in outs.items() if value is not None}
 
 
 def _check_not_recreated(session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
     container = find_container(session, parent_id(id_), max_age=RECENT)
     stored = olds.get(CONTAINER_CREATED_AT)
-    if container is not None and not same_instant(stored, container.created_at):
+    if container is not None and same_container(stored, container.created_at) is Identity.UNCERTAIN:
         msg = f"{_recreated(id_, stored, container.created_at)}. Nothing was changed. {_remedies(op)}"
         raise StacksError(msg, code="identity-unclear")
 

@@ -1,8 +1,8 @@
 """
 The life of a stack on a platform that answers otherwise than the guide's examples.
 
-One program with every kind of resource is created, found unchanged, refreshed, changed and destroyed, beside a container
-that somebody else made. Whatever the platform does, nothing may be lost, left or deleted by mistake.
+One program with every kind of resource is created, found unchanged, refreshed, changed and destroyed, beside a
+container that somebody else made. Whatever the platform does, nothing may be lost, left or deleted by mistake.
 """
 
 from __future__ import annotations

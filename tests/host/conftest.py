@@ -44,23 +44,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("host_kind", list(HOSTS) if one is None else [one], scope="module")
 
 
-@pytest.fixture
-def platform_file(tmp_path: Path) -> Path:
-    """Return the platform file of the emulator: it is never behind, and its objects are visible immediately."""
-    path = tmp_path / "platform.yaml"
-    path.write_text(
-        "version: 1\nlists: {lag_seconds: 0.5}\ncontainers: {visible_seconds: 2}\n", encoding="utf-8"
-    )
-    return path
+QUICK: Final = """
+version: 1
+lists: {lag_seconds: 0.5}
+containers: {visible_seconds: 2}
+access: {settle_seconds: 0.5}
+connections: {listed_seconds: 0.5}
+backups: {listed_seconds: 0.5, pinned_seconds: 0.5}
+"""
+"""A platform on which everything takes effect soon, so that a second look costs no time."""
 
 
 @pytest.fixture
-def make_host(host_kind: str, platform_file: Path) -> Iterator[Callable[..., Host]]:
+def make_host(host_kind: str, tmp_path: Path) -> Iterator[Callable[..., Host]]:
     """Start a host with a configuration. The test fails if the host wrote any output, such as a key."""
     made: list[Host] = []
+    platform = tmp_path / "platform.yaml"
+    platform.write_text(QUICK)
 
     def make(config: Mapping[str, str], python_path: str | None = None) -> Host:
-        made.append(HOSTS[host_kind]({"stacks:platform": str(platform_file), **config}, python_path))
+        made.append(HOSTS[host_kind]({"stacks:platform": str(platform), **config}, python_path))
         return made[-1]
 
     yield make

@@ -1,8 +1,8 @@
 """
 The life of a stack on every reading of the guide, with the defaults alone and with a platform file that describes it.
 
-`tests/chaos/platform_life.py` has the rules: nothing is lost, left at the platform, or deleted by mistake. All lives run
-once, many in parallel; each test checks those of one reading.
+`tests/chaos/platform_life.py` has the rules: nothing is lost, left at the platform, or deleted by mistake. All lives
+run once, many in parallel; each test checks those of one reading.
 """
 
 from __future__ import annotations

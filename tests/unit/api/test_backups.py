@@ -11,7 +11,7 @@ from responses.matchers import query_param_matcher
 from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api._call import Answer, Call
-from stacks_pulumi.api.backups import BackupsApi
+from stacks_pulumi.api.backups import BackupsApi, NotListedError
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import URL, Reply, Script, chain, data, ok, refusal
 
@@ -325,3 +325,32 @@ def test_a_failed_backup_has_the_reason_of_the_api(clock: FakeClock) -> None:
 def test_a_deleted_backup_ends_the_wait(clock: FakeClock) -> None:
     with pytest.raises(errors.VanishedError):
         backups(Script(backups__list=data([])), clock).wait("a", 11, deadline=clock.now() + 60)
+
+
+def test_a_backup_that_appears_after_its_start_was_given_up_is_found(clock: FakeClock) -> None:
+    store = Store(clock, shows_after=90)
+    nouns = backups(store, clock)
+    with pytest.raises(NotListedError) as caught:
+        nouns.start("a", deadline=clock.now() + 600)
+
+    found = backups(store, clock).resume("a", caught.value.before, deadline=clock.now() + 600)
+
+    assert (found.id, caught.value.before, store.asked) == (11, (10,), 1)
+
+
+def test_a_full_list_is_enough_for_a_start(clock: FakeClock) -> None:
+    earlier = [entry(number) for number in range(1, 101)]
+    script = Script(
+        backups__list=[data(earlier), data([entry(101), *earlier[1:]])], backups__trigger=data({}, 202)
+    )
+
+    assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 101
+
+
+@pytest.mark.parametrize("status", [503, 409])
+def test_a_deletion_is_confirmed_by_two_complete_lists(clock: FakeClock, status: int) -> None:
+    script = Script(backups__delete=refusal(status), backups__list=[data([]), data([entry(7)])])
+
+    with pytest.raises(errors.ApiError):
+        backups(script, clock).delete(7, container_id="a")
+    assert script.operations.count("backups.list") == 2

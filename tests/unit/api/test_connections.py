@@ -147,3 +147,85 @@ def test_names_are_compared_without_case(clock: FakeClock) -> None:
 
     assert (made.id, made.name) == ("c", "main")
     assert script.operations.count("connections.create") == 1
+
+
+def incoming(*entries: dict[str, str]) -> Answer:
+    return data({"outgoing": [], "incoming": list(entries)})
+
+
+def test_find_asks_the_target_if_the_source_does_not_list_the_connection(clock: FakeClock) -> None:
+    script = Script(connections__list=[outgoing(), incoming(entry("c", "main", "db"))])
+
+    found = connections(script, clock).find("c", "usr-1-app", "usr-1-db")
+
+    assert found is not None
+    assert found.id == "c"
+
+
+def test_find_raises_if_a_list_that_lacks_the_connection_is_incomplete(clock: FakeClock) -> None:
+    script = Script(connections__list=[outgoing(entry("", "main", "db")), incoming()])
+
+    with pytest.raises(errors.UnreadableAnswerError, match="incomplete"):
+        connections(script, clock).find("c", "usr-1-app", "usr-1-db")
+
+
+@pytest.mark.parametrize(
+    ("made", "is_ours"),
+    [
+        ({}, True),
+        ({"connection_name": "MAIN-7f3a"}, True),
+        ({"source_name": "web"}, False),
+        ({"connection_name": "other"}, False),
+        ({"created_at": "2020-01-01T00:00:00Z"}, False),
+    ],
+)
+def test_a_lost_response_is_found_where_only_the_target_lists_it(
+    clock: FakeClock, made: dict[str, str], is_ours: bool
+) -> None:
+    row = {**entry("c", "main", "db"), "source_name": "app", **made}
+    lost = errors.ConnectionFailedError("x", sent=True)
+    script = Script(
+        connections__list=lambda call: incoming(row) if "usr-1-db" in call.path else outgoing(),
+        connections__create=[lost, data({**MADE, "id": "d"})],
+    )
+
+    found = connections(script, clock).create("usr-1-app", "usr-1-db", name="main")
+
+    assert found.id == ("c" if is_ours else "d")
+
+
+def test_a_lost_response_is_not_sent_again_before_a_list_can_show_it(clock: FakeClock) -> None:
+    began = clock.now()
+    script = Script(
+        connections__list=lambda _call: (
+            outgoing(entry("c", "main", "db")) if clock.now() - began > 8 else outgoing()
+        ),
+        connections__create=[errors.ConnectionFailedError("x", sent=True), data({**MADE, "id": "d"})],
+        containers__list=listed(app="running", db="running"),
+    )
+
+    assert connections(script, clock).create("usr-1-app", "usr-1-db", name="main").id == "c"
+    assert script.operations.count("connections.create") == 1
+
+
+def test_a_name_that_a_deleted_connection_still_has_is_tried_again(clock: FakeClock) -> None:
+    old = entry("b", "main", "db")
+    script = Script(
+        connections__list=outgoing(old),
+        connections__delete=ok({"success": True}),
+        connections__create=[refusal(409, "name taken"), refusal(409, "name taken"), data(MADE)],
+        containers__list=listed(app="running", db="running"),
+    )
+    nouns = connections(script, clock)
+    nouns.delete("b", source_id="usr-1-app")
+
+    assert nouns.list("usr-1-app").outgoing == ()
+    assert nouns.create("usr-1-app", "usr-1-db", name="main").id == "c"
+
+
+def test_a_name_that_another_connection_has_is_not_tried_again(clock: FakeClock) -> None:
+    script = Script(connections__list=outgoing(), connections__create=refusal(409, "name taken"))
+
+    with pytest.raises(errors.ConflictError):
+        connections(script, clock).create("usr-1-app", "usr-1-db", name="main")
+    assert clock.now() == 1000.0

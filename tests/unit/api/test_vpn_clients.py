@@ -8,9 +8,9 @@ from responses.matchers import json_params_matcher, query_param_matcher
 
 from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient, models
-from stacks_pulumi.api.vpn_clients import VpnClientsApi
+from stacks_pulumi.api.vpn_clients import AddedVpnClient, VpnClientsApi
 from tests.support.clock import FakeClock
-from tests.unit.api.scripted_api import URL, Script, chain, ok, refusal
+from tests.unit.api.scripted_api import URL, Script, chain, data, ok, refusal
 
 CONFIG = "[Interface]\nPrivateKey = x\n"
 
@@ -91,3 +91,30 @@ def test_a_refused_repeat_after_an_assumed_look_leaves_the_outcome_unknown(clock
     # A look before has shown what the list is like, so the refusal counts.
     with pytest.raises(errors.BadRequestError):
         VpnClientsApi(chain(script(), clock), clock).add("v", "laptop")
+
+
+def test_a_removed_client_that_is_still_listed_is_waited_for(clock: FakeClock) -> None:
+    laptop = {"name": "laptop"}
+    script = Script(
+        vpn_clients__list=[data([laptop]), data([laptop]), data([])],
+        vpn_clients__remove=ok({"success": True}),
+        vpn_clients__add=data(laptop),
+    )
+    nouns = VpnClientsApi(chain(script, clock), clock)
+    nouns.remove("v", "Laptop")
+
+    assert nouns.add("v", "laptop").name == "laptop"
+    assert clock.now() >= 1004.0
+
+
+def test_a_configuration_in_the_answer_is_not_shown(clock: FakeClock) -> None:
+    text = "[Interface]\nPrivateKey = secret\n"
+    script = Script(
+        vpn_clients__list=data([]), vpn_clients__add=data({"client": {"name": "laptop"}, "config": text})
+    )
+
+    added = VpnClientsApi(chain(script, clock), clock).add("v", "laptop")
+
+    assert isinstance(added, AddedVpnClient)
+    assert added.config == text
+    assert "secret" not in repr(added)

@@ -18,10 +18,12 @@ from stacks_pulumi.api import models
 from stacks_pulumi.emulator import Emulator, access
 from stacks_pulumi.emulator.answers import Refusal
 from stacks_pulumi.errors import BadRequestError, NotFoundError, ServerError, StacksError
+from stacks_pulumi.platform import UNKNOWN
+from stacks_pulumi.resources._address_list import AllowedIpList
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources._identity import OWNERSHIP
 from stacks_pulumi.resources._session import CreatedContainers, Reads
-from stacks_pulumi.resources.allowed_ip import AllowedIpCreation, AllowedIpList
+from stacks_pulumi.resources.allowed_ip import AllowedIpCreation
 from tests.support.accounts import addresses, running
 from tests.support.clock import FakeClock
 
@@ -52,6 +54,7 @@ class Account:
         self.allowed_ips = SimpleNamespace(list=self._list, add=self._add, remove=self._remove)
         self.containers = SimpleNamespace(external_access=self._external_access)
         self.feed = SimpleNamespace(find=lambda _id, max_age: None)
+        self.platform = UNKNOWN
         listed = models.Container(id=self.id, status="running", created_at="2026-05-16T18:00:00.000Z")
         self.created = CreatedContainers(lambda _id: listed)
         if is_new:
@@ -68,13 +71,17 @@ class Account:
             label="mine",
             call=SimpleNamespace(urn="urn:pulumi:dev::tests::mine"),
             check_active=lambda: None,
+            check_time=lambda _what: None,
+            deadline=1e9,
             shielded=contextlib.nullcontext,
             report=warned.append,
             inform=warned.append,
         )
+        clock = FakeClock()
         session: Any = SimpleNamespace(
             client=self,
-            reads=Reads(FakeClock()),
+            clock=clock,
+            reads=Reads(clock),
             fingerprint="0123456789abcdef",
             settings=SimpleNamespace(adopt=inputs.get("adopt", "never")),
             turn=contextlib.nullcontext,
@@ -95,7 +102,10 @@ class Account:
             for ip in self.web.allowed_ips
         )
         return models.ExternalAccess(
-            enabled=self.web.external_access, url=self.web.url, allowed_ips=models.Listing(entries)
+            enabled=self.web.external_access,
+            url=self.web.url,
+            your_ip=self.emulator.platform.your_ip,
+            allowed_ips=models.Listing(entries),
         )
 
     def _add(self, container: str, *, before: object, **entry: str) -> models.AllowedIp:
@@ -214,9 +224,9 @@ def test_an_address_is_removed_after_any_failed_request(
     left = others - ({account.emulator.platform.your_ip} if inputs["revoke_auto_added"] else set())
 
     try:
-        account.list(inputs, warnings).remove(MINE, inputs, replacing=False)
+        account.list(inputs, warnings).remove(f"{account.id}/{MINE}", inputs, replacing=False)
     except StacksError:
-        account.list(inputs, warnings).remove(MINE, inputs, replacing=False)
+        account.list(inputs, warnings).remove(f"{account.id}/{MINE}", inputs, replacing=False)
 
     assert MINE not in addresses(account.emulator, "web")
     assert account.web.external_access is bool(account.web.allowed_ips)

@@ -1,0 +1,472 @@
+"""
+A container's list of addresses that may connect: how one address is found, added, changed and removed.
+
+Two rules of the API complicate changes. The list is never empty while external access is on: the API does not remove
+the last entry, and between two steps a client must not lose its access. And when external access is turned on, the API
+adds the caller's own address, which the program did not request; that may take some seconds.
+
+An entry is identified by its address. A change of its description or service type also changes its id, because the API
+can only add another entry. If the API has an address in the list twice, both entries count as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stacks_pulumi import _identifiers
+from stacks_pulumi._clock import sleep_with_pulse
+from stacks_pulumi._identifiers import is_before, is_unique
+from stacks_pulumi.api import models
+from stacks_pulumi.api.allowed_ips import canonical
+from stacks_pulumi.errors import BadRequestError, ConflictError, NotFoundError, StacksError
+from stacks_pulumi.resources._fields import (
+    found_changed,
+)
+from stacks_pulumi.resources._identity import (
+    CONTAINER_CREATED_AT,
+    OWNERSHIP,
+    Identity,
+    creation_time,
+    find_container,
+    same_container,
+)
+from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._resource import child_id, own_name
+from stacks_pulumi.resources._running import (
+    find_child,
+    same_content,
+    same_time,
+)
+from stacks_pulumi.resources._session import MAX_AGE, Session
+
+PLACEHOLDER: Final = {
+    # An address reserved for documentation (RFC 5737), which no client has.
+    "ip_address": "192.0.2.1",
+    "description": _identifiers.PLACEHOLDER,
+    "service_type": "http",
+}
+_REFUSED: Final = (BadRequestError, ConflictError)
+_GUIDE_WORDS: Final = "your ip (auto-added)"
+_AWAITED: Final = "awaited_address"
+"""The output with the caller's own address if the API has not added it yet: a later update removes it."""
+_SLACK: Final = 60.0
+"""Seconds by which the time in the answer that adds an entry may differ from that in the list."""
+_PAUSE: Final = 2.0
+
+
+@dataclass(frozen=True)
+class AllowedIpList:
+    """
+    The list of one container, for one run of the engine.
+
+    Attributes:
+        session: The account.
+        op: The operation.
+        container: The container's id.
+    """
+
+    session: Session
+    op: Operation
+    container: str
+
+    def read(self, id_: str, olds: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the entry's outputs; `None` if the entry or the container is deleted, or external access is off."""
+        address = own_name(id_)
+        access = self._find(id_, olds)
+        container = find_container(self.session, self.container, shared=True)
+        if access is None or container is None:
+            return None
+        entries = entries_of(access.allowed_ips, address)
+        if not _is_ours(entries, olds, container.created_at):
+            self.op.warn(
+                f"{_foreign(self.container, address, olds, entries, container.created_at)}: it is left alone, and "
+                f"{self.op.label!r} is reported as deleted"
+            )
+            return None
+        # A second, different entry for the same address is drift.
+        entry = next((entry for entry in entries if not matches(entry, olds)), entries[0])
+        # Turning external access off and on adds the caller's address again; the next update removes it.
+        revoke = bool(olds.get("revoke_auto_added"))
+        undone = ["revoke_auto_added"] if revoke and self.unwanted(access, address, olds) else []
+        return {
+            **{name: value for name, value in olds.items() if name in {"adopt", _AWAITED}},
+            "container": self.container,
+            "ip_address": address,
+            "description": entry.description or "Custom IP",
+            "service_type": entry.service_type or "both",
+            "revoke_auto_added": revoke,
+            **entry_outputs(entry, container.created_at),
+            **found_changed(undone),
+        }
+
+    def change(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
+        """Change the entry's description or service type. The API can do that only by adding another entry."""
+        address = inputs["ip_address"]
+        with self.session.turn(self.container):
+            created_at = creation_time(self.session, self.container)
+            access = self.open_access(address)
+            entries = access.allowed_ips
+            present = entries_of(entries, address)
+            if present and not _is_ours(present, olds, created_at) and inputs.get("adopt") != "if_matching":
+                msg = (
+                    f"{_foreign(self.container, address, olds, present, created_at)}. It was not changed: run "
+                    '`pulumi refresh` and then `pulumi up`, or write adopt="if_matching" to adopt that entry'
+                )
+                raise StacksError(msg, code="identity-unclear")
+            entry, replaced = self.put_entry(entries, inputs)
+            self.take_out([*replaced, *self.unwanted(access, address, {**olds, **inputs})])
+        return {**inputs, **entry_outputs(entry, created_at)}
+
+    def remove(self, id_: str, olds: Mapping[str, Any], *, replacing: bool) -> None:
+        """
+        Remove the address.
+
+        The API does not remove the last entry. Before a replacement, a placeholder is added, so that external access
+        and its host name stay. Otherwise external access is turned off.
+        """
+        address = own_name(id_)
+        with self.session.turn(self.container):
+            access = self._find(id_, olds, shared=False)
+            if access is None:
+                return
+            going = entries_of(access.allowed_ips, address)
+            created_at = creation_time(self.session, self.container)
+            if not _is_ours(going, olds, created_at):
+                self.op.warn(
+                    f"{_foreign(self.container, address, olds, going, created_at)}: it is left alone"
+                )
+                return
+            going += self.unwanted(access, address, olds)
+            if _only(going, access):
+                self._make_room(access, address, going, replacing=replacing)
+                return
+            try:
+                self.take_out(going)
+            except _REFUSED:
+                # Another client has removed the other entries, or the API has another reason.
+                if not _only(going, self._access()):
+                    raise
+                self._make_room(access, address, going, replacing=replacing)
+
+    # --- steps ---
+
+    def _access(self) -> models.ExternalAccess:
+        return self.session.client.allowed_ips.list(self.container)
+
+    def _find(
+        self, id_: str, olds: Mapping[str, Any], *, shared: bool = True
+    ) -> models.ExternalAccess | None:
+        """Return the access of a container whose list has the address; `None` if the entry is certainly gone."""
+
+        def look(is_first: bool) -> models.ExternalAccess | None:
+            age = MAX_AGE if is_first and shared else 0.0
+            access = self.session.reads.get("allowed_ips", self.container, ask=self._access, max_age=age)
+            if not entries_of(access.allowed_ips, own_name(id_)):
+                access.allowed_ips.require_complete()
+                return None
+            return None if access.enabled is False else access
+
+        settle = self.session.client.platform.settle
+        return find_child(self.session, self.op, id_, look, since=olds.get("added_at"), settle=settle)
+
+    def _wait_until(
+        self, wanted: Callable[[models.ExternalAccess], object], what: str
+    ) -> models.ExternalAccess:
+        """Return the container's access as soon as it is as wanted, or as it is when the time for that has passed."""
+        clock = self.session.clock
+        until = min(clock.now() + self.session.client.platform.settle, self.op.deadline)
+        while True:
+            access = self._access()
+            if wanted(access) or clock.now() >= until:
+                return access
+            self.op.progress(f"waiting for {what}")
+            sleep_with_pulse(min(_PAUSE, until - clock.now()), clock, self.op.check_active)
+
+    @property
+    def was_opened(self) -> bool:
+        """Whether this operation has turned external access on, which may take effect later."""
+        return self.session.created.opened_for(self.container) is not None
+
+    def open_access(self, address: str) -> models.ExternalAccess:
+        """Return the container's access, which must be on to add an address."""
+        access = self._access()
+        if access.enabled is False and self.was_opened:
+            access = self._wait_until(lambda seen: seen.enabled is not False, "external access")
+        if access.enabled is False:
+            msg = (
+                f"external access of {self.container} is off, so {address} cannot be added to its list: set "
+                "external_access=True on the Container (if it is set already, `pulumi up --refresh` turns external "
+                "access on again), or remove this AllowedIp"
+            )
+            raise StacksError(msg, code="external-access-off")
+        return access
+
+    def auto_added(self, access: models.ExternalAccess, olds: Mapping[str, Any]) -> list[models.AllowedIp]:
+        """
+        Return the entries that the API added for the caller when external access was turned on.
+
+        If this operation has turned it on, an entry for the caller's address is one, whatever its description. The list
+        was empty before, so if the API does not say the address, the only entry that no resource manages is one. In a
+        later operation two signs are needed: the address and the description.
+        """
+        rows = [
+            entry
+            for entry in access.allowed_ips
+            if entry.description != PLACEHOLDER["description"] and not self._is_managed(entry)
+        ]
+        opened_for, told = self.session.created.opened_for(self.container), canonical(access.your_ip)
+        if opened_for is None:
+            known = self.session.client.platform.facts.access.own_address_description
+            words = {_GUIDE_WORDS, (known or _GUIDE_WORDS).strip().lower()}
+            return [
+                entry
+                for entry in rows
+                if canonical(entry.ip_address) == olds.get(_AWAITED)
+                or (
+                    canonical(entry.ip_address) == told and (entry.description or "").strip().lower() in words
+                )
+            ]
+        if opened_for or told:
+            return entries_of(rows, opened_for or told)
+        return rows if len(rows) == 1 else []
+
+    def _is_managed(self, entry: models.AllowedIp) -> bool:
+        return OWNERSHIP.owner("AllowedIp", child_id(self.container, canonical(entry.ip_address))) is not None
+
+    def unwanted(
+        self, access: models.ExternalAccess, address: str, inputs: Mapping[str, Any]
+    ) -> list[models.AllowedIp]:
+        """Return the entries to remove: the caller's own, if the program revokes it, and leftover placeholders."""
+        own = self.auto_added(access, inputs) if inputs.get("revoke_auto_added") else []
+        return [
+            entry
+            for entry in access.allowed_ips
+            if canonical(entry.ip_address) != canonical(address)
+            and (entry in own or entry.description == PLACEHOLDER["description"])
+        ]
+
+    def revoke(self, address: str) -> dict[str, Any]:
+        """
+        Remove the caller's own address, which may be listed some time after external access was turned on.
+
+        Returns:
+            The output with the address that was not seen, which a later update removes; empty if it was seen.
+        """
+        created = self.session.created
+        opened_for = created.opened_for(self.container)
+        mine = {"ip_address": address, "revoke_auto_added": True}
+        is_managed = opened_for and (
+            opened_for == canonical(address)
+            or self._is_managed(models.AllowedIp(id="-", ip_address=opened_for))
+        )
+        if opened_for is None or is_managed or created.was_revoked(self.container):
+            return {}
+        access = self._wait_until(lambda seen: self.unwanted(seen, address, mine), "the caller's entry")
+        own = self.unwanted(access, address, mine)
+        self.take_out(own)
+        if own:
+            return {}
+        others = ", ".join(
+            f"{entry.ip_address} ({entry.description})"
+            for entry in access.allowed_ips
+            if canonical(entry.ip_address) != canonical(address) and not self._is_managed(entry)
+        )
+        who = opened_for or canonical(access.your_ip)
+        self.op.warn(
+            f"the address that STACKS adds for the caller{f' ({who})' if who else ''} was not seen in the list of "
+            f"{self.container}, so revoke_auto_added has not removed it: run `pulumi up --refresh` later, which "
+            f"removes it{'' if who else ' only if STACKS says which one it is'}. "
+            f"Other addresses in the list: {others or 'none'}"
+        )
+        return {_AWAITED: who} if who else {}
+
+    def _put(
+        self, entry: Mapping[str, Any], before: Sequence[models.AllowedIp], *, patient: bool = False
+    ) -> models.AllowedIp:
+        """Add an entry. If `patient`, a refusal may be due to external access that is not on yet."""
+        clock, platform = self.session.clock, self.session.client.platform
+        began = clock.now()
+        while True:
+            try:
+                return self.session.client.allowed_ips.add(
+                    self.container,
+                    ip_address=entry["ip_address"],
+                    description=entry["description"],
+                    service_type=entry["service_type"],
+                    before=before,
+                )
+            except _REFUSED:
+                waited = clock.now() - began
+                if not patient or not self.was_opened or waited >= platform.settle:
+                    raise
+                # If the list says that it is on for some time, the API has another reason.
+                if self._access().enabled is True and waited >= platform.lag:
+                    raise
+            self.op.progress("waiting for external access")
+            self.op.check_time("external access")
+            sleep_with_pulse(_PAUSE, clock, self.op.check_active)
+
+    def put_entry(
+        self, entries: Sequence[models.AllowedIp], inputs: Mapping[str, Any]
+    ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
+        """Add an entry that matches the inputs; return it, and the entries to remove, which it replaces."""
+        olds = entries_of(entries, inputs["ip_address"])
+        right = next((entry for entry in olds if matches(entry, inputs)), None)
+        if right is not None:
+            return right, [entry for entry in olds if entry.id != right.id]
+        self.op.progress(f"allowing {inputs['ip_address']}")
+        if not olds:
+            return self._put(inputs, entries, patient=isinstance(entries, models.Listing)), []
+        try:
+            new = self._put(inputs, entries)
+        except _REFUSED:
+            return self._replace_entry(entries, olds[0], inputs)
+        # An API that changes the entry in place returns the same id.
+        return new, [entry for entry in olds if entry.id != new.id]
+
+    def _replace_entry(
+        self, entries: Sequence[models.AllowedIp], old: models.AllowedIp, inputs: Mapping[str, Any]
+    ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
+        """Do the same if the API refuses an address twice: remove the old entry, then add the new one."""
+        placeholder: list[models.AllowedIp] = []
+        try:
+            self.take_out([old])
+        except _REFUSED:
+            # It is the only entry. A reserved address is added, so that the list is not empty for a moment.
+            placeholder = [self._put(PLACEHOLDER, entries)]
+            self.take_out([old])
+        left = models.Listing([*(entry for entry in entries if entry.id != old.id), *placeholder])
+        try:
+            return self._put(inputs, left), placeholder
+        except StacksError:
+            before = {
+                "description": old.description or "Custom IP",
+                "service_type": old.service_type or "both",
+            }
+            with self.op.shielded():
+                try:
+                    self._put({**inputs, **before}, left)
+                    self.take_out(placeholder)
+                except StacksError as error:
+                    self.op.report(
+                        f"{inputs['ip_address']} can no longer reach {self.container}: changing its entry failed, and "
+                        f"adding the old entry back failed too ({error.reason}). `pulumi up` adds it again"
+                    )
+            raise
+
+    def take_out(self, entries: Iterable[models.AllowedIp]) -> None:
+        """Remove entries; no error for one that is gone."""
+        api = self.session.client.allowed_ips
+        for entry in entries:
+            self.op.progress(f"removing {entry.ip_address}")
+            try:
+                api.remove(self.container, entry.id)
+            except NotFoundError:
+                # That is no evidence: it may be listed nevertheless.
+                if self._is_listed(entry):
+                    api.remove(self.container, entry.id)
+
+    def _is_listed(self, entry: models.AllowedIp) -> bool:
+        def look(_is_first: bool) -> models.AllowedIp | None:
+            return self._access().allowed_ips.find(lambda row: row.id == entry.id)
+
+        id_ = child_id(self.container, entry.ip_address or entry.id)
+        return find_child(self.session, self.op, id_, look, since=entry.added_at) is not None
+
+    def _make_room(
+        self,
+        access: models.ExternalAccess,
+        address: str,
+        going: Sequence[models.AllowedIp],
+        *,
+        replacing: bool,
+    ) -> None:
+        """Remove the last entries."""
+        if not replacing:
+            self._close(access, address)
+            return
+        self._put(PLACEHOLDER, access.allowed_ips)
+        self.take_out([entry for entry in going if entry.description != PLACEHOLDER["description"]])
+
+    def _close(self, access: models.ExternalAccess, address: str) -> None:
+        self.session.client.containers.external_access(self.container, enabled=False)
+        # In a `destroy` the container is usually deleted next; in an `up` it stays, and the user must be told.
+        say = self.op.inform if OWNERSHIP.owner("Container", self.container) is None else self.op.warn
+        say(
+            f"{address} was the last address that could reach {self.container}, and the API keeps the last one in its "
+            f"list: external access was turned off instead, and with it {access.url or access.subdomain}. If the "
+            "Container says external_access=True, remove that too, or a later `pulumi up --refresh` turns it on again"
+        )
+
+
+def entries_of(entries: Iterable[models.AllowedIp], address: str) -> list[models.AllowedIp]:
+    """Return the entries for an address."""
+    return [entry for entry in entries if canonical(entry.ip_address) == canonical(address)]
+
+
+def matches(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
+    """Return whether an entry has the description and the service type of the inputs."""
+    wanted = (inputs.get("description"), inputs.get("service_type"))
+    return (entry.description or "Custom IP", entry.service_type or "both") == wanted
+
+
+def _only(entries: Iterable[models.AllowedIp], access: models.ExternalAccess) -> bool:
+    """Return whether the list has no other entries."""
+    return {entry.id for entry in access.allowed_ips} <= {entry.id for entry in entries}
+
+
+def _is_ours(
+    entries: Iterable[models.AllowedIp], olds: Mapping[str, Any], container_created_at: str | None
+) -> bool:
+    """
+    Return whether the entries for an address are the ones in the state.
+
+    A later container with the same id has another list, and another client may have added the address again. A unique
+    id decides, otherwise the time at which the entry was added. Where it has no time, the container's identity and
+    then the content decide.
+    """
+    entries, stored = list(entries), olds.get("added_at")
+    if any(entry.id == olds.get("entry_id") and is_unique(entry.id) for entry in entries):
+        return True
+    if is_before(stored, container_created_at):
+        return False
+    times = [
+        same_time(stored, entry.added_at, slack=_SLACK if entry.id == olds.get("entry_id") else 1.0)
+        for entry in entries
+    ]
+    if None not in times or True in times:
+        return True in times
+    container = same_container(olds.get(CONTAINER_CREATED_AT), container_created_at)
+    if container is not Identity.UNKNOWN:
+        return container is Identity.SAME
+    return any(
+        entry.id == olds.get("entry_id")
+        or same_content(olds, {"description": entry.description, "service_type": entry.service_type})
+        for entry in entries
+    )
+
+
+def _foreign(
+    container: str,
+    address: str,
+    olds: Mapping[str, Any],
+    entries: Sequence[models.AllowedIp],
+    created_at: str | None,
+) -> str:
+    return (
+        f"the rule for {address} in the list of {container} was added at {entries[0].added_at}, the one in the state "
+        f"at {olds.get('added_at')}, and the container was created at {created_at}: the rule for that address is "
+        "another one"
+    )
+
+
+def entry_outputs(entry: models.AllowedIp, container_created_at: str | None) -> dict[str, Any]:
+    """Return the outputs that are not inputs."""
+    said = {
+        "entry_id": entry.id,
+        "added_at": entry.added_at,
+        CONTAINER_CREATED_AT: container_created_at,
+    }
+    return {name: value for name, value in said.items() if value is not None}

@@ -1,0 +1,123 @@
+"""
+BackupRestore: the data of a backup, put back once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pulumi
+
+from stacks_pulumi.api import in_doubt, models
+from stacks_pulumi.errors import (
+    StacksError,
+)
+from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources._creation import Creation, InitFailedError
+from stacks_pulumi.resources._fields import Field, OnChange, changed
+from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._resource import (
+    StacksResource,
+)
+from stacks_pulumi.resources._session import Session
+
+
+class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
+    """
+    A restore (guide, "Restore Backup"): the data of the container is replaced by the data of the backup.
+
+    The restore runs when the resource is created and when `backup_id` or `triggers` change, and at no other time.
+    Removing the resource from the program does not undo it.
+    """
+
+    backup_id: pulumi.Output[int]
+    """The backup's number."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        backup_id: pulumi.Input[int | str],
+        triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
+    ) -> None:
+        """
+        Declare a restore.
+
+        Args:
+            resource_name: Name in the program.
+            opts: Pulumi's options.
+            backup_id: The number of a completed backup (or the id of a PinnedBackup); its container must run.
+            triggers: When any value in this list changes, the backup is restored again.
+        """
+        super().__init__(resource_name, {"backup_id": backup_id, "triggers": triggers}, opts)
+
+
+class BackupRestoreHandler(ResourceHandler):
+    """Check, create, read, diff, update and delete a restore."""
+
+    kind: ClassVar = "BackupRestore"
+    owns: ClassVar = False
+    id_form: ClassVar = ""
+    fields: ClassVar = (
+        Field("backup_id", _fields.backup_number, OnChange.UPDATE, required=True),
+        Field("triggers", _fields.strings, OnChange.UPDATE),
+    )
+
+    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Restoration:
+        """Restore."""
+        return _Restoration(session, op, inputs)
+
+    def on_read(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Return the state: the API does not list past restores."""
+        return olds
+
+    def on_update(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Restore again if the program requests it, but not to complete a restore whose outcome is unknown."""
+        if changed(self.fields, olds, inputs):
+            _restore(session, op, inputs)
+        return dict(inputs)
+
+    def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
+        """No-op: the data stays unchanged."""
+
+
+class _Restoration(Creation[models.BackupId]):
+    """A restore. It leaves no object at the API, so there is nothing to roll back."""
+
+    kind: ClassVar = "BackupRestore"
+
+    def create(self) -> models.BackupId:
+        _restore(self.session, self.op, self.inputs)
+        number: models.BackupId = self.inputs["backup_id"]
+        return number
+
+    def id_of(self, thing: models.BackupId) -> str:
+        return str(thing)
+
+    def known(self, thing: models.BackupId, error: Exception | None) -> dict[str, Any]:
+        return dict(self.inputs)
+
+
+def _restore(session: Session, op: Operation, inputs: dict[str, Any]) -> None:
+    number = inputs["backup_id"]
+    op.progress(f"restoring backup {number}")
+    try:
+        # A backup's number does not show which container it belongs to, so delay the restarts of all.
+        with session.restarts.held_off(None, op.check_active):
+            session.client.backups.restore(number)
+    except StacksError as error:
+        if not in_doubt(error):
+            raise
+        # A second restore would overwrite the data written since the first one, so treat it as done.
+        msg = (
+            f"the outcome of the restore of backup {number} is unknown: {error.message}. Look at the data. To "
+            "restore again, change `triggers`: `pulumi up` alone does not repeat the restore"
+        )
+        raise InitFailedError(msg, code="outcome-unknown", id=str(number), outs=inputs) from None

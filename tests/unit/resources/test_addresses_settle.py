@@ -1,0 +1,225 @@
+"""Allowed addresses on a platform on which external access, and the caller's own address, take effect later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.api.models import ExternalAccess
+from stacks_pulumi.platform import Access, Facts
+from stacks_pulumi.resources.allowed_ip import AllowedIpHandler
+from tests.unit.api.scripted_api import Reply, data, ok, refusal
+from tests.unit.resources.scripted_account import ScriptedAccount, error_of
+
+CALLER = "203.0.113.45"
+OFFICE = "198.51.100.7"
+ID = f"usr-1-app/{OFFICE}"
+
+
+def entry(id_: str, address: str, description: str = "Custom IP") -> dict[str, Any]:
+    return {"id": id_, "ip_address": address, "description": description, "service_type": "both"}
+
+
+MINE, OWN = entry("1", OFFICE), entry("2", CALLER, "You")
+
+
+def listed(*entries: dict[str, Any], enabled: bool = True, your_ip: str | None = CALLER) -> Reply:
+    return data(
+        {"external_access_enabled": enabled, "allowed_ips": list(entries), "your_current_ip": your_ip}
+    )
+
+
+def account(
+    *looks: Reply, facts: Facts | None = None, opened_for: str | None = CALLER, **more: Any
+) -> ScriptedAccount:
+    """Return an account whose operation has turned the external access on, unless `opened_for` is `None`."""
+    replies: dict[str, Any] = {
+        "allowed_ips__list": list(looks),
+        "allowed_ips__add": data(MINE),
+        "allowed_ips__remove": ok({"success": True}),
+        **more,
+    }
+    made = ScriptedAccount(facts, **replies)
+    if opened_for is not None:
+        made.session.created.add_access("usr-1-app", ExternalAccess(enabled=True, your_ip=opened_for or None))
+    return made
+
+
+def create(on: ScriptedAccount, *, revoke: bool = False) -> dict[str, Any]:
+    inputs = {
+        "container": "usr-1-app",
+        "ip_address": OFFICE,
+        "description": "Custom IP",
+        "service_type": "both",
+        "revoke_auto_added": revoke,
+    }
+    return AllowedIpHandler().creation(on.session, on.op, inputs).run()[1]
+
+
+def read(on: ScriptedAccount, **olds: Any) -> dict[str, Any] | None:
+    stored = {
+        "container": "usr-1-app",
+        "ip_address": OFFICE,
+        "description": "Custom IP",
+        "service_type": "both",
+        "entry_id": "1",
+        "container_created_at": "2027-01-15T08:00:00.000Z",
+        **olds,
+    }
+    return AllowedIpHandler().on_read(on.session, on.op, ID, stored)
+
+
+def removed(on: ScriptedAccount) -> list[str]:
+    """Return the ids of the entries that were removed."""
+    return [
+        call.path.rpartition("/")[2] for call in on.script.calls if call.endpoint.name == "allowed_ips.remove"
+    ]
+
+
+# --- external access that is on later ---
+
+
+def test_an_address_waits_for_external_access_that_this_operation_has_turned_on() -> None:
+    on = account(*[listed(enabled=False)] * 4, listed(OWN))
+
+    create(on)
+
+    assert on.sent("allowed_ips.add") == 1
+    assert 6.0 <= on.seconds <= 10.0
+    assert "waiting for external access" in on.call.shown
+
+
+def test_external_access_that_stays_off_is_an_error_after_a_limited_time() -> None:
+    on = account(listed(enabled=False))
+
+    error = error_of(lambda: create(on))
+
+    assert error.code == "external-access-off"
+    assert 60.0 <= on.seconds < 70.0
+
+
+def test_external_access_that_was_off_before_is_an_error_at_once() -> None:
+    on = account(listed(enabled=False), opened_for=None)
+
+    assert error_of(lambda: create(on)).code == "external-access-off"
+    assert on.seconds == 0
+
+
+def test_a_refusal_while_external_access_is_turned_on_is_tried_again() -> None:
+    off, no = listed(enabled=False), refusal(400, "External access is not enabled")
+    on = account(
+        listed(OWN), off, off, off, off, off, off, listed(OWN), allowed_ips__add=[no, no, no, no, data(MINE)]
+    )
+
+    create(on)
+
+    assert on.sent("allowed_ips.add") == 5
+
+
+def test_a_refusal_for_another_reason_is_an_error_soon() -> None:
+    on = account(listed(OWN), allowed_ips__add=refusal(400, "Too many addresses"))
+
+    assert "Too many addresses" in error_of(lambda: create(on)).message
+    assert 10.0 <= on.seconds < 20.0
+
+
+# --- the caller's own address ---
+
+
+@pytest.mark.parametrize("description", ["You", "Your IP (Auto-added)", ""])
+def test_the_callers_address_is_awaited_and_removed_whatever_its_description(description: str) -> None:
+    own = entry("2", CALLER, description)
+    on = account(listed(), listed(MINE), listed(MINE), listed(MINE, own))
+
+    outs = create(on, revoke=True)
+
+    assert removed(on) == ["2"]
+    assert "awaited_address" not in outs
+    assert on.call.warnings == []
+
+
+def test_an_address_that_was_not_seen_is_named_and_removed_later() -> None:
+    on = account(listed(), listed(MINE))
+
+    outs = create(on, revoke=True)
+
+    assert 60.0 <= on.seconds < 70.0
+    assert outs["awaited_address"] == CALLER
+    (warning,) = on.call.warnings
+    assert CALLER in warning
+    assert "pulumi up --refresh" in warning
+
+    later = account(listed(MINE, OWN, your_ip="192.0.2.77"), opened_for=None)
+    found = read(later, revoke_auto_added=True, awaited_address=CALLER)
+
+    assert found is not None
+    assert found["changed_outside"] == ["revoke_auto_added"]
+
+
+@pytest.mark.parametrize("opened_for", ["", None])
+def test_an_entry_is_not_the_callers_because_of_its_text(opened_for: str | None) -> None:
+    colleague = entry("3", "192.0.2.50", "Your IP (Auto-added)")
+    on = account(listed(colleague), listed(MINE, colleague), opened_for=opened_for)
+
+    create(on, revoke=True)
+
+    assert removed(on) == []
+
+
+def test_without_an_address_in_any_answer_the_only_new_entry_is_the_callers() -> None:
+    on = account(listed(your_ip=None), listed(MINE, OWN, your_ip=None), opened_for="")
+
+    create(on, revoke=True)
+
+    # The entry of this program is managed, and so is not counted.
+    assert removed(on) == ["2"]
+
+
+def test_several_new_entries_cannot_be_told_apart_and_are_named() -> None:
+    other = entry("3", "192.0.2.50", "Colleague")
+    on = account(listed(your_ip=None), listed(MINE, OWN, other, your_ip=None), opened_for="")
+
+    create(on, revoke=True)
+
+    assert removed(on) == []
+    assert f"{CALLER} (You), 192.0.2.50 (Colleague)" in on.call.warnings[-1]
+
+
+def test_a_description_of_the_platform_file_shows_drift() -> None:
+    facts = Facts(access=Access(own_address_description="You"))
+    known = account(listed(MINE, OWN), facts=facts, opened_for=None)
+    unknown = account(listed(MINE, OWN), opened_for=None)
+
+    found, other = read(known, revoke_auto_added=True), read(unknown, revoke_auto_added=True)
+
+    assert found is not None
+    assert other is not None
+    assert "changed_outside" in found
+    assert "changed_outside" not in other
+
+
+# --- removals that are listed later ---
+
+
+def test_a_removed_entry_that_is_still_listed_is_not_there() -> None:
+    api = account(listed(MINE, OWN), opened_for=None).session.client.allowed_ips
+    api.remove("usr-1-app", "2")
+
+    assert [one.id for one in api.list("usr-1-app").allowed_ips] == ["1"]
+
+
+def test_an_address_is_added_again_when_its_removed_entry_is_no_longer_listed() -> None:
+    on = account(
+        listed(MINE),
+        listed(MINE),
+        listed(),
+        opened_for=None,
+        allowed_ips__add=[refusal(400, "taken"), refusal(400, "taken"), data(MINE)],
+    )
+    api = on.session.client.allowed_ips
+    api.remove("usr-1-app", "1")
+
+    added = api.add("usr-1-app", OFFICE, before=())
+
+    assert added.id == "1"

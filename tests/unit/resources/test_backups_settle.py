@@ -1,0 +1,237 @@
+"""Backups on a platform with other words, other ids, and lists that are behind: each that was made is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.platform import Backups, BackupStatus, Facts
+from stacks_pulumi.resources._creation import InitFailedError
+from stacks_pulumi.resources.pinned_backup import PinnedBackupHandler
+from tests.unit.api.scripted_api import Reply, data, ok, refusal
+from tests.unit.resources.scripted_account import ScriptedAccount
+
+UUID = "0b7c8a52-3a0e-4b6f-9a53-6f1d2c3b4a5e"
+MADE = "2027-01-15T08:00:05.000Z"
+INPUTS: dict[str, Any] = {"container": "usr-1-db", "on_delete": "unpin"}
+
+
+def row(id_: Any = 8, **more: Any) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "backup_type": "manual",
+        "status": "completed",
+        "created_at": MADE,
+        "pinned": 0,
+        **more,
+    }
+
+
+OLD = row(7, created_at="2026-05-16T18:00:00.000Z")
+
+
+def rows(*given: dict[str, Any]) -> Reply:
+    return data(list(given))
+
+
+def account(*looks: Reply, facts: Facts | None = None, **more: Any) -> ScriptedAccount:
+    replies: dict[str, Any] = {
+        "backups__list": list(looks),
+        "backups__trigger": data({"container_id": "usr-1-db", "status": "in_progress"}, 202),
+        "backups__pin": ok({"success": True}),
+        **more,
+    }
+    return ScriptedAccount(facts, **replies)
+
+
+def create(on: ScriptedAccount, **inputs: Any) -> tuple[str, dict[str, Any]]:
+    return PinnedBackupHandler().creation(on.session, on.op, {**INPUTS, **inputs}).run()
+
+
+def update(on: ScriptedAccount, id_: str, olds: dict[str, Any]) -> dict[str, Any]:
+    return PinnedBackupHandler().on_update(on.session, on.op, id_, olds, dict(INPUTS))
+
+
+def init_failed(on: ScriptedAccount) -> InitFailedError:
+    with pytest.raises(InitFailedError) as failure:
+        create(on)
+    return failure.value
+
+
+# --- ids, pins, lag ---
+
+
+def test_a_text_is_an_id() -> None:
+    on = account(rows(row(UUID[::-1])), rows(row(UUID[::-1]), row(UUID)), rows(row(UUID, pinned=1)))
+
+    id_, outs = create(on)
+
+    assert (id_, outs["backup_id"], outs["pinned"]) == (f"usr-1-db/{UUID}", UUID, True)
+    found = PinnedBackupHandler().on_read(on.session, on.op, id_, dict(outs))
+    assert found is not None
+    assert found["backup_id"] == UUID
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [{"pinned": MADE}, {"pinned": 1_800_000_000}, {"pinned": None, "pinned_at": MADE}, {"isPinned": "true"}],
+)
+def test_a_pin_may_be_a_time(shown: dict[str, Any]) -> None:
+    pinned = {name: value for name, value in row().items() if name != "pinned"} | shown
+    on = account(rows(), rows(row()), rows(pinned))
+
+    assert create(on)[1]["pinned"] is True
+
+
+@pytest.mark.parametrize("shown", [{"pinned": "0"}, {"pinned": False}, {"pinned_at": None}])
+def test_no_pin_is_no_time(shown: dict[str, Any]) -> None:
+    unpinned = {name: value for name, value in row().items() if name != "pinned"} | shown
+    on = account(rows(unpinned))
+
+    outs = PinnedBackupHandler().on_read(
+        on.session, on.op, "usr-1-db/8", {"created_at": MADE, "backup_id": 8}
+    )
+
+    assert outs is not None
+    assert outs["pinned"] is False
+
+
+def test_a_pin_that_is_listed_later_is_awaited() -> None:
+    on = account(rows(), rows(row()), rows(row()), rows(row()), rows(row(pinned=1)))
+
+    assert create(on)[1]["pinned"] is True
+    assert on.sent("backups.pin") == 1
+
+
+def test_a_backup_that_is_listed_later_is_awaited() -> None:
+    on = account(rows(OLD), *[rows(OLD)] * 8, rows(OLD, row()), rows(OLD, row(pinned=1)))
+
+    assert create(on)[0] == "usr-1-db/8"
+    assert on.sent("backups.trigger") == 1
+
+
+# --- each backup that was made is named, and no other one is made ---
+
+
+def test_a_backup_that_is_not_listed_is_found_by_the_next_up() -> None:
+    on = account(rows(OLD))
+
+    failure = init_failed(on)
+
+    assert 60.0 <= on.seconds < 75.0
+    assert "no list has shown a new one" in failure.message
+    assert failure.outs["backups_before"] == [7]
+
+    later = account(rows(OLD, row()), rows(OLD, row(pinned=1)))
+    outs = update(later, failure.id, dict(failure.outs))
+
+    assert (outs["backup_id"], outs["pinned"]) == (8, True)
+    assert "backups_before" not in outs
+    assert later.sent("backups.trigger") == 0
+    # From then on the id of the resource says nothing, and the number does.
+    found = PinnedBackupHandler().on_read(later.session, later.op, failure.id, dict(outs))
+    assert found is not None
+    assert found["backup_id"] == 8
+
+
+def test_a_backup_that_no_list_ever_shows_is_no_endless_wait() -> None:
+    failure = init_failed(account(rows(OLD)))
+    later = account(rows(OLD))
+
+    with pytest.raises(Exception, match="pulumi up --replace"):
+        update(later, failure.id, dict(failure.outs))
+    assert later.seconds < 75.0
+    later.session.reads.get("containers", ask=later.session.client.feed.snapshot)
+    assert PinnedBackupHandler().on_read(later.session, later.op, failure.id, dict(failure.outs)) is not None
+
+
+def test_an_unknown_type_is_named_at_once_and_the_backup_kept() -> None:
+    on = account(rows(OLD), rows(OLD, row(backup_type="adhoc")))
+
+    failure = init_failed(on)
+
+    assert failure.id == "usr-1-db/8"
+    assert "backups: {types: {adhoc: manual}}" in failure.message
+    assert on.seconds < 10.0
+    later = account(rows(OLD, row()), rows(OLD, row(pinned=1)))
+    assert update(later, failure.id, dict(failure.outs))["pinned"] is True
+    assert later.sent("backups.trigger") == 0
+
+
+def test_an_id_in_the_answer_that_no_list_shows_is_kept() -> None:
+    on = account(rows(OLD), backups__trigger=data({"backup_id": 8}, 202))
+
+    failure = init_failed(on)
+
+    assert failure.id == "usr-1-db/8"
+    assert on.seconds < 90.0
+
+
+def test_a_lost_response_gets_the_time_to_appear_before_another_request() -> None:
+    lost: list[Reply] = [refusal(504), data({"status": "in_progress"}, 202)]
+    on = account(rows(OLD), *[rows(OLD)] * 8, rows(OLD, row()), rows(row(pinned=1)), backups__trigger=lost)
+
+    assert create(on)[0] == "usr-1-db/8"
+    assert on.sent("backups.trigger") == 1
+
+
+# --- words ---
+
+
+def test_an_unknown_status_is_named_at_once_and_ends_the_wait_soon() -> None:
+    odd = row(status="archived")
+    on = account(rows(OLD), rows(OLD, odd))
+
+    failure = init_failed(on)
+
+    assert failure.id == "usr-1-db/8"
+    assert "backups: {statuses: {archived: completed}}" in failure.message
+    assert "backups: {statuses: {archived: completed}}" in on.call.warnings[0]
+    assert len(on.call.warnings) == 1
+    assert on.seconds < 90.0
+
+
+@pytest.mark.parametrize("status", ["archived", None])
+def test_a_completion_time_shows_that_a_backup_is_complete(status: str | None) -> None:
+    done = row(status=status, completed_at="2027-01-15T08:00:09.000Z")
+    on = account(rows(OLD), rows(OLD, done), rows(OLD, {**done, "pinned": 1}))
+
+    assert create(on)[1]["pinned"] is True
+    assert on.seconds < 10.0
+    assert len(on.call.warnings) == (1 if status else 0)
+
+
+@pytest.mark.parametrize("status", ["running", "queued"])
+def test_a_word_for_a_backup_in_progress_is_no_problem(status: str) -> None:
+    on = account(rows(OLD), *[rows(OLD, row(status=status))] * 6, rows(OLD, row()), rows(OLD, row(pinned=1)))
+
+    assert create(on)[1]["pinned"] is True
+    assert on.call.warnings == []
+
+
+def test_facts_shorten_the_waits() -> None:
+    words: dict[str, BackupStatus] = {}
+    on = account(rows(OLD), facts=Facts(backups=Backups(listed_seconds=5, statuses=words)))
+
+    init_failed(on)
+
+    assert on.seconds < 20.0
+
+
+# --- lists that may lack a backup ---
+
+
+@pytest.mark.parametrize("looks", [rows(*(row(number) for number in range(9, 109))), rows(OLD, {"id": []})])
+def test_absence_from_a_partial_list_proves_nothing(looks: Reply) -> None:
+    olds = {**INPUTS, "backup_id": 8, "pinned": True, "status": "completed", "created_at": MADE}
+    on = account(looks, backups__unpin=ok({"success": True}))
+
+    found = PinnedBackupHandler().on_read(on.session, on.op, "usr-1-db/8", olds)
+
+    assert found is not None
+    assert on.call.warnings[-1].endswith("assumed unchanged")
+
+    PinnedBackupHandler().on_delete(on.session, on.op, "usr-1-db/8", olds)
+    assert on.sent("backups.unpin") == 0
+    assert "left alone" in on.call.warnings[-1]

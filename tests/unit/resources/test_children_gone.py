@@ -1,0 +1,353 @@
+"""A child is gone, or is another one, only with evidence: of a connection, an address, a client and a backup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.platform import Connections, Facts, Lists
+from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources.allowed_ip import AllowedIpHandler
+from stacks_pulumi.resources.connection import ConnectionHandler
+from stacks_pulumi.resources.pinned_backup import PinnedBackupHandler
+from stacks_pulumi.resources.vpn_client import VpnClientHandler
+from tests.unit.api.scripted_api import Reply, data, ok, refusal
+from tests.unit.resources.scripted_account import BORN, ScriptedAccount, containers, error_of
+
+MADE = "2027-01-15T08:00:05.000Z"
+LATER = "2027-01-15T09:30:00.000Z"
+LONG_AGO = "2026-05-16T18:00:00.000Z"
+
+
+def outgoing(*rows: dict[str, Any]) -> Reply:
+    return data({"outgoing": list(rows), "incoming": []})
+
+
+def incoming(*rows: dict[str, Any]) -> Reply:
+    return data({"outgoing": [], "incoming": list(rows)})
+
+
+LINK = {"id": "c7", "connection_name": "main", "target_name": "db", "created_at": LONG_AGO}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of child: its handler, its state, its row in a list, and the operations on it."""
+
+    handler: ResourceHandler
+    id: str
+    olds: dict[str, Any]
+    row: dict[str, Any]
+    listing: Any
+    lists: str
+    deletes: str
+
+    def account(self, *looks: Reply, **more: Any) -> ScriptedAccount:
+        """Return an account whose list answers in turn."""
+        replies: dict[str, Any] = {self.lists.replace(".", "__"): list(looks)}
+        replies[self.deletes.replace(".", "__")] = ok({"success": True})
+        return ScriptedAccount(**{**replies, **more})
+
+    def shows(self, *rows: dict[str, Any]) -> Reply:
+        reply: Reply = self.listing(*rows)
+        return reply
+
+    def read(self, account: ScriptedAccount) -> dict[str, Any] | None:
+        return self.handler.on_read(account.session, account.op, self.id, dict(self.olds))
+
+    def delete(self, account: ScriptedAccount) -> None:
+        self.handler.on_delete(account.session, account.op, self.id, dict(self.olds))
+
+
+def addresses(*rows: dict[str, Any]) -> Reply:
+    other = {"id": "9", "ip_address": "192.0.2.9"}
+    return data({"external_access_enabled": True, "allowed_ips": [other, *rows]})
+
+
+KINDS = {
+    "connection": Kind(
+        ConnectionHandler(),
+        "usr-1-app/c7",
+        {"source": "usr-1-app", "target": "usr-1-db", "name": "main", "created_at": LONG_AGO},
+        LINK,
+        outgoing,
+        "connections.list",
+        "connections.delete",
+    ),
+    "address": Kind(
+        AllowedIpHandler(),
+        "usr-1-app/198.51.100.7",
+        {
+            "container": "usr-1-app",
+            "ip_address": "198.51.100.7",
+            "description": "Office",
+            "service_type": "http",
+            "entry_id": "1",
+            "added_at": "2027-01-15T08:00:05.000Z",
+            "container_created_at": BORN,
+        },
+        {
+            "id": "1",
+            "ip_address": "198.51.100.7",
+            "description": "Office",
+            "service_type": "http",
+            "added_at": MADE,
+        },
+        addresses,
+        "allowed_ips.list",
+        "allowed_ips.remove",
+    ),
+    "client": Kind(
+        VpnClientHandler(),
+        "usr-1-app/laptop",
+        {
+            "container": "usr-1-app",
+            "name": "laptop",
+            "client_created_at": LONG_AGO,
+            "container_created_at": BORN,
+        },
+        {"name": "laptop", "created_at": LONG_AGO},
+        lambda *rows: data(list(rows)),
+        "vpn_clients.list",
+        "vpn_clients.remove",
+    ),
+    "backup": Kind(
+        PinnedBackupHandler(),
+        "usr-1-app/7",
+        {
+            "container": "usr-1-app",
+            "backup_id": 7,
+            "on_delete": "delete",
+            "pinned": True,
+            "status": "completed",
+            "size_bytes": 5,
+            "created_at": LONG_AGO,
+        },
+        {"id": 7, "status": "completed", "pinned": 1, "size_bytes": 5, "created_at": LONG_AGO},
+        lambda *rows: data(list(rows)),
+        "backups.list",
+        "backups.delete",
+    ),
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return KINDS[request.param]
+
+
+def test_one_absence_is_no_deletion(kind: Kind) -> None:
+    extra = (
+        {"connections__list": [outgoing(), incoming(), outgoing(LINK)]}
+        if kind.lists == "connections.list"
+        else {}
+    )
+    account = kind.account(kind.shows(), kind.shows(kind.row), **extra)
+
+    assert kind.read(account) is not None
+    assert account.seconds >= 10.0
+
+
+def test_two_absences_that_are_far_enough_apart_are_one(kind: Kind) -> None:
+    account = kind.account(kind.shows())
+
+    assert kind.read(account) is None
+    assert account.seconds >= 10.0
+    assert "not listed: looks again" in account.call.shown
+
+
+def test_a_container_that_is_gone_takes_its_children_with_it(kind: Kind) -> None:
+    account = kind.account(
+        refusal(404), containers__list=containers("other"), containers__status=refusal(404)
+    )
+
+    assert kind.read(account) is None
+
+
+def test_a_list_that_is_not_found_is_no_deletion_while_the_container_exists(kind: Kind) -> None:
+    looks: list[Reply] = [refusal(404), refusal(404), kind.shows(kind.row)]
+    account = kind.account(*(looks if kind.lists == "connections.list" else looks[1:]))
+
+    assert kind.read(account) is not None
+
+
+def test_a_404_to_a_delete_is_no_evidence(kind: Kind) -> None:
+    deletes = {kind.deletes.replace(".", "__"): [refusal(404), ok({"success": True})]}
+    account = kind.account(kind.shows(kind.row), **deletes)
+
+    kind.delete(account)
+
+    assert account.sent(kind.deletes) == 2
+
+
+def test_a_404_to_a_delete_ends_it_if_two_lists_lack_the_object(kind: Kind) -> None:
+    deletes = {kind.deletes.replace(".", "__"): refusal(404)}
+    account = kind.account(kind.shows(kind.row), kind.shows(), **deletes)
+
+    kind.delete(account)
+
+    assert account.sent(kind.deletes) == 1
+    assert account.seconds >= 10.0
+
+
+def test_a_later_object_with_the_same_id_is_left_alone(kind: Kind) -> None:
+    time = "added_at" if kind.lists == "allowed_ips.list" else "created_at"
+    theirs = kind.shows({**kind.row, time: LATER})
+    deleting, reading = kind.account(theirs), kind.account(theirs)
+
+    kind.delete(deleting)
+
+    assert deleting.sent(kind.deletes) == 0
+    assert "another one" in deleting.call.warnings[-1]
+    assert "left alone" in deleting.call.warnings[-1]
+    assert kind.read(reading) is None
+    assert "is reported as deleted" in reading.call.warnings[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("connection", {"target_name": "cache"}),
+        ("connection", {"connection_name": "backup"}),
+        ("backup", {"size_bytes": 99}),
+    ],
+)
+@pytest.mark.parametrize("differs", [True, False])
+def test_without_times_the_content_decides(name: str, other: dict[str, Any], differs: bool) -> None:
+    kind = KINDS[name]
+    row = {**kind.row, **(other if differs else {}), "created_at": None}
+    account = kind.account(kind.shows(row))
+
+    kind.delete(account)
+
+    assert account.sent(kind.deletes) == (0 if differs else 1)
+
+
+def test_a_random_id_is_never_given_twice() -> None:
+    id_ = "0b7c8a52-3a0e-4b6f-9a53-6f1d2c3b4a5e"
+    account = ScriptedAccount(connections__delete=ok({"success": True}))
+
+    ConnectionHandler().on_delete(account.session, account.op, f"usr-1-app/{id_}", {"target": "usr-1-db"})
+
+    # No look is needed.
+    assert account.script.operations == ["connections.delete"]
+
+
+# --- connections ---
+
+
+def test_a_connection_that_only_its_target_lists_is_there() -> None:
+    account = ScriptedAccount(connections__list=[outgoing(), incoming(LINK)])
+
+    assert KINDS["connection"].read(account) is not None
+    assert account.seconds == 0
+
+
+def test_a_known_platform_is_asked_where_it_lists_connections() -> None:
+    facts = Facts(connections=Connections(listed_at="target"))
+    account = ScriptedAccount(facts, connections__list=incoming(LINK))
+
+    assert KINDS["connection"].read(account) is not None
+    assert [call.path for call in account.script.calls] == ["/containers/usr-1-db/connections"]
+
+
+def test_a_new_connection_has_more_time_to_appear() -> None:
+    kind = KINDS["connection"]
+    account = ScriptedAccount(connections__list=[outgoing(), incoming(), outgoing(LINK)])
+    olds = {name: value for name, value in kind.olds.items() if name != "created_at"}
+
+    assert kind.handler.on_read(account.session, account.op, kind.id, olds) is not None
+    assert account.seconds >= 60.0
+
+
+@pytest.mark.parametrize("shown", ["MAIN", "main-7f3a", "db/main"])
+def test_the_platforms_spelling_of_a_name_is_no_change(shown: str) -> None:
+    account = ScriptedAccount(connections__list=outgoing({**LINK, "connection_name": shown}))
+
+    outs = KINDS["connection"].read(account)
+
+    assert outs is not None
+    assert outs["name"] == "main"
+
+
+def test_a_container_that_is_restarted_for_another_connection_is_waited_for() -> None:
+    def restarting(status: str) -> Reply:
+        rows = [
+            {"id": f"usr-1-{name}", "name": name, "type": "nodejs", "status": status, "created_at": BORN}
+            for name in ("app", "db")
+        ]
+        return data(rows)
+
+    account = ScriptedAccount(
+        containers__list=[restarting("running"), restarting("restarting"), restarting("running")],
+        connections__list=outgoing(),
+        connections__create=[refusal(400, "must be running"), data({"id": "c8", "connectionName": "main"})],
+    )
+    inputs = {"source": "usr-1-app", "target": "usr-1-db", "name": "main", "restart_source": False}
+
+    id_, _ = ConnectionHandler().creation(account.session, account.op, inputs).run()
+
+    assert id_ == "usr-1-app/c8"
+
+
+# --- clients ---
+
+
+def test_an_update_refuses_another_client() -> None:
+    kind = KINDS["client"]
+    account = kind.account(kind.shows({**kind.row, "created_at": LATER}))
+    inputs = {"container": "usr-1-app", "name": "laptop", "store_config": True}
+
+    error = error_of(lambda: kind.handler.on_update(account.session, account.op, kind.id, kind.olds, inputs))
+
+    assert "run `pulumi refresh`" in error.message
+    assert account.sent("vpn_clients.config") == 0
+
+
+CONFIG = "[Interface]\nPrivateKey = x\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"success": True, "data": {"client": {"name": "laptop"}, "config": CONFIG}},
+        {"success": True, "data": {"name": "laptop", "wireguard": {"conf": CONFIG}}},
+        {"success": True, "config": CONFIG},
+    ],
+)
+@pytest.mark.parametrize("store", [True, False])
+def test_a_configuration_that_is_given_once_is_kept(answer: Any, store: bool) -> None:
+    account = ScriptedAccount(
+        vpn_clients__list=data([{"name": "default"}]),
+        vpn_clients__add=ok(answer),
+        vpn_clients__config=refusal(404),
+    )
+    inputs = {"container": "usr-1-app", "name": "laptop", "store_config": store}
+
+    _, outs = VpnClientHandler().creation(account.session, account.op, inputs).run()
+
+    assert ("config" in outs) is store
+    assert account.sent("vpn_clients.config") == 0
+    if store:
+        assert outs["config"]["value"] == CONFIG
+
+
+def test_an_update_keeps_the_configuration_of_the_state() -> None:
+    kind = KINDS["client"]
+    account = kind.account(kind.shows(kind.row))
+    olds = {**kind.olds, "config": CONFIG}
+    inputs = {"container": "usr-1-app", "name": "laptop", "store_config": True, "adopt": "never"}
+
+    outs = kind.handler.on_update(account.session, account.op, kind.id, olds, inputs)
+
+    assert outs["config"]["value"] == CONFIG
+    assert account.sent("vpn_clients.config") == 0
+
+
+def test_lag_of_a_platform_file_is_used() -> None:
+    account = ScriptedAccount(Facts(lists=Lists(lag_seconds=25)), vpn_clients__list=data([]))
+
+    assert KINDS["client"].read(account) is None
+    assert 25.0 <= account.seconds < 30.0
