@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.support.host import HOSTS, Host
+from tests.support.host import HOSTS, PROMPT, Host
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,22 +45,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def platform_file(tmp_path: Path) -> Path:
-    """Return the platform file of the emulator: it is never behind, and its objects are visible immediately."""
-    path = tmp_path / "platform.yaml"
-    path.write_text(
-        "version: 1\nlists: {lag_seconds: 0.5}\ncontainers: {visible_seconds: 2}\n", encoding="utf-8"
-    )
-    return path
-
-
-@pytest.fixture
-def make_host(host_kind: str, platform_file: Path) -> Iterator[Callable[..., Host]]:
+def make_host(host_kind: str) -> Iterator[Callable[..., Host]]:
     """Start a host with a configuration. The test fails if the host wrote any output, such as a key."""
     made: list[Host] = []
 
     def make(config: Mapping[str, str], python_path: str | None = None) -> Host:
-        made.append(HOSTS[host_kind]({"stacks:platform": str(platform_file), **config}, python_path))
+        made.append(HOSTS[host_kind]({**PROMPT, **config}, python_path))
         return made[-1]
 
     yield make

@@ -10,7 +10,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.chaos.matrix.cell import Cell, Verdict
 from tests.chaos.matrix.changes import CHANGES
 from tests.chaos.matrix.failures import FAILURES, TIMES
-from tests.support.host import HOSTS, Host
+from tests.support.host import HOSTS, PROMPT, Host
 
 __all__ = ["CELLS", "run"]
 
@@ -85,4 +85,4 @@ def _account() -> Emulator:
 
 
 def _host(emulator: Emulator, kind: str) -> Host:
-    return HOSTS[kind]({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+    return HOSTS[kind]({**PROMPT, "stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
