@@ -144,17 +144,6 @@ DELETED_STATUS: Final = "deleted"
 ENDING_STATUSES: Final = frozenset({"deleting", DELETED_STATUS})
 """The status of a container that is being deleted or is deleted."""
 
-_KNOWN_STATUSES: Final = (
-    SETTLED_STATUSES
-    | ENDING_STATUSES
-    | {"pending", "creating", "created", "starting", "stopping", "restarting", "exited", "failed"}
-)
-
-
-def is_known_status(status: str | None) -> bool:
-    """Return whether the meaning of a container's status is known; true if there is none."""
-    return not status or status in _KNOWN_STATUSES
-
 
 class Container(Model, frozen=True, kw_only=True):
     """

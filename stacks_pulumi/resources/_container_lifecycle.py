@@ -435,7 +435,7 @@ class Lifecycle:
 
     def with_template(self, container: models.Container) -> models.Container:
         """Return the container with its template: the list may have only the category, and its status has both."""
-        if container.template is None or container.template in catalog.TEMPLATES:
+        if container.template in catalog.TEMPLATES:
             return container
         alone = self.session.client.containers.find(container.id)
         return container if alone is None else alone.merge(container)
