@@ -282,6 +282,10 @@ class ContainersApi:
             raise ExistsError(scrub(msg), existing=made)
         return made
 
+    def has_deleted(self, name: str) -> bool:
+        """Whether this client has deleted a container of that name, which a list may still show."""
+        return name.casefold() in self._released
+
     def is_ours(
         self, container: Container, *, name: str, template: str, plan: str | None, since: float | None
     ) -> bool:

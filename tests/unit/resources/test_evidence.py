@@ -13,7 +13,7 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
-from stacks_pulumi.errors import NotFoundError, StacksError
+from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
 from stacks_pulumi.resources._container_lifecycle import (
     Lifecycle,
     differences_to,
@@ -32,7 +32,7 @@ from stacks_pulumi.resources._identity import (
     is_still,
     same_container,
 )
-from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._running import check_not_recreated
 from stacks_pulumi.resources._session import CreatedContainers, Reads, Session
 from stacks_pulumi.resources.container import ContainerCreation
@@ -161,6 +161,47 @@ def test_a_container_that_was_never_seen_is_found_by_its_name(
     made, _ = session(clock, containers__list=data([row(created)]), containers__status=refusal(404))
 
     assert (find_container(made, "job-7", stored=stored) is not None) is is_ours
+
+
+def operation(clock: FakeClock) -> Operation:
+    call = SimpleNamespace(
+        name="web", urn="urn", is_active=lambda: True, status=lambda _text: None, warn=lambda _text: None
+    )
+    return Operation(cast("EngineCall", call), clock, clock.now(), clock.now() + 600)
+
+
+def test_the_old_container_of_a_replacement_is_not_taken_for_the_new_one(clock: FakeClock) -> None:
+    made, _ = session(
+        clock,
+        containers__delete=ok({}),
+        containers__list=[data([row(NOW - 9000)]), data([row(NOW - 9000)]), data([row(NOW + 1)])],
+    )
+    made.client.containers.delete(ID, "web")
+    inputs = {"name": "web", "template": "nodejs"}
+
+    seen = Lifecycle(made, operation(clock)).wait_until_created(found(None), inputs, NOW)
+
+    assert seen.created_at == as_time(NOW + 1)
+
+
+def test_a_container_that_is_older_than_the_request_is_not_ours(clock: FakeClock) -> None:
+    made, _ = session(clock, containers__list=data([row(NOW - 9000)]))
+
+    with pytest.raises(ExistsError, match="existed before the request"):
+        Lifecycle(made, operation(clock)).wait_until_created(
+            found(None), {"name": "web", "template": "nodejs"}, NOW
+        )
+
+
+def test_a_container_that_stays_hidden_and_stopped_is_kept_by_an_update(clock: FakeClock) -> None:
+    made, _ = session(clock, containers__list=data([]), containers__status=refusal(404))
+    stored = {**STORED, "status": "stopped", "stop_unseen": True}
+
+    outs = Lifecycle(made, operation(clock)).update(
+        ID, stored, {"name": "web", "template": "nodejs", "desired_status": "stopped"}
+    )
+
+    assert (outs["status"], outs["stop_unseen"]) == ("stopped", True)
 
 
 # --- the same ---
