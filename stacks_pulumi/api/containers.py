@@ -25,13 +25,13 @@ from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import (
     DELETED_STATUS,
     ENDING_STATUSES,
+    SETTLED_STATUSES,
     Container,
     Credentials,
     ExternalAccess,
     Listing,
     Metrics,
     Template,
-    is_known_status,
 )
 from stacks_pulumi.api.once import may_be_done, once, settle
 from stacks_pulumi.catalog import PLANS
@@ -59,6 +59,11 @@ _TAKEN: Final = ("exist", "taken", "in use", "already", "reserved", "duplicate",
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 
+_KNOWN_STATUSES: Final = (
+    SETTLED_STATUSES
+    | ENDING_STATUSES
+    | {"pending", "creating", "created", "starting", "stopping", "restarting", "exited", "failed"}
+)
 _TOLERANCE: Final = 5.0
 """Seconds by which a new container may seem older than the request for it: the API's clocks may differ a little."""
 _HELD_PAUSE: Final = 5.0
@@ -149,7 +154,7 @@ class ContainersApi:
 
     def _explain(self, status: str) -> str | None:
         """Return what to do about a status whose meaning is not known; `None` for the others."""
-        if is_known_status(status):
+        if status in _KNOWN_STATUSES:
             return None
         shown = scrub(status, 40)
         line = self._platform.advice(f"containers: {{statuses: {{{shown}: running}}}}")
@@ -273,6 +278,10 @@ class ContainersApi:
             )
             raise ExistsError(scrub(msg), existing=made)
         return made
+
+    def has_deleted(self, name: str) -> bool:
+        """Whether this client has deleted a container of that name, which a list may still show."""
+        return name.casefold() in self._released
 
     def is_ours(
         self, container: Container, *, name: str, template: str, plan: str | None, since: float | None

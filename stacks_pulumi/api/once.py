@@ -198,11 +198,13 @@ def _find(
     If the request was carried out (`done`), the list is read until the pauses end, because it may lag. Otherwise the
     first list that can be read decides.
     """
-    looked = 0
+    looked, until = 0, clock.now() + max(sum(pauses), 2 * sum(PAUSES))
     # A new resource may exist that no state contains, so neither a cancellation nor a deadline ends the search.
     with shielded():
         for pause in (0.0, *pauses) if done else pauses:
             sleep_with_pulse(pause, clock)
+            if clock.now() > until:
+                break  # the looks themselves took the time, because the API fails
             try:
                 created = appeared()
             except CALL_ERRORS:

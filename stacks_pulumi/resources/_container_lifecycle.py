@@ -232,7 +232,8 @@ class Lifecycle:
     def update(self, id_: str, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
         """Update the container to match the inputs, also a container whose creation was not completed."""
         container = find_container(self.session, id_, stored=olds)
-        if container is None and olds.get(STOP_UNSEEN) is not None:
+        hidden = container is None and olds.get(STOP_UNSEEN) is not None
+        if hidden:
             container = _as_stored(id_, olds)
         identity = Identity.OTHER if container is None else self._identify(id_, olds, container)
         if container is None or identity is Identity.OTHER:
@@ -250,6 +251,8 @@ class Lifecycle:
             if not container.settled:
                 container = self._wait(SETTLED, container).merge(container)
             outs = self.settle(container, olds, inputs, new=False)
+            if hidden and outs["status"] == STATUS_STOPPED:
+                outs[STOP_UNSEEN] = True
             return {**outs, **_by_request(id_, olds, container)}
         except (UnexpectedStateError, WaitTimeoutError) as error:
             # The state keeps the old inputs, so that the next `up` repeats all steps.
@@ -435,7 +438,7 @@ class Lifecycle:
 
     def with_template(self, container: models.Container) -> models.Container:
         """Return the container with its template: the list may have only the category, and its status has both."""
-        if container.template is None or container.template in catalog.TEMPLATES:
+        if container.template in catalog.TEMPLATES:
             return container
         alone = self.session.client.containers.find(container.id)
         return container if alone is None else alone.merge(container)
@@ -456,7 +459,15 @@ class Lifecycle:
         """
         visible = 0.0 if since is None else self.session.client.containers.visible
         named = functools.partial(self._is_ours, inputs, since)
-        found = self._wait(CREATED, container, visible=visible, named=named)
+        # After a replacement, a list may still show the old container, which has the same id.
+        replaced = since is not None and self.session.client.containers.has_deleted(inputs["name"])
+        found = self._wait(
+            CREATED,
+            container,
+            visible=visible,
+            named=named,
+            is_it=(lambda row: not is_older(row, since)) if replaced else None,
+        )
         if found.created_at is None:
             # Only then the list has no creation time.
             found = found.merge(self.session.client.containers.find(found.id) or found)
@@ -497,6 +508,7 @@ class Lifecycle:
         *,
         visible: float = 0.0,
         named: Callable[[models.Container], bool] | None = None,
+        is_it: Callable[[models.Container], bool] | None = None,
     ) -> models.Container:
         def on_tick(seen: models.Container | None, _elapsed: float) -> None:
             status = container.status if seen is None else seen.status
@@ -513,6 +525,7 @@ class Lifecycle:
             cancelled=self.op.cancelled,
             visible=visible,
             named=named,
+            is_it=is_it,
             warn=lambda text: self.op.warn(f"{container.id}: {text}"),
         )
         if found is None:

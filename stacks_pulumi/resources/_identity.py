@@ -33,7 +33,7 @@ from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError, WaitCancelledError
 from stacks_pulumi.platform import Operation
-from stacks_pulumi.resources._session import Session, check_operation
+from stacks_pulumi.resources._session import MAX_AGE, Session, check_operation
 
 # --- the same container? ---
 
@@ -134,7 +134,8 @@ def find_container(
         if found is None:
             found = client.containers.find(id_)
         elif found.created_at is None:
-            alone = session.reads.get("status", id_, ask=lambda: client.containers.find(id_))
+            age = MAX_AGE if shared else RECENT
+            alone = session.reads.get("status", id_, ask=lambda: client.containers.find(id_), max_age=age)
             found = found if alone is None else found.merge(alone)
         if found is None and REQUESTED_AT in state:
             found = _by_name(state, listed)

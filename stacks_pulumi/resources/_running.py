@@ -152,7 +152,12 @@ def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> mod
         op.progress(f"{container}: not listed yet" if seen is None else f"{seen.name}: {seen.status}")
 
     return session.client.feed.wait(
-        wait, container, deadline=op.deadline, on_tick=on_tick, cancelled=op.cancelled
+        wait,
+        container,
+        deadline=op.deadline,
+        on_tick=on_tick,
+        cancelled=op.cancelled,
+        warn=lambda text: op.warn(f"{container}: {text}"),
     )
 
 

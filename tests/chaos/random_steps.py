@@ -26,7 +26,7 @@ from tests.chaos.faults import Drawn, drawn
 from tests.chaos.hosts import Hosts
 from tests.chaos.ministack import MiniStack, Outcome, Ref
 from tests.chaos.program import KINDS, NAMES, TEMPLATES, VPN, Program
-from tests.support.host import HostedResource
+from tests.support.host import PROMPT, HostedResource
 
 __all__ = ["Chaos", "Drift", "Edit", "edits", "flip", "pick", "turn", "variant"]
 
@@ -128,7 +128,7 @@ class Chaos:
         self.counts = Counter[str]() if counts is None else counts
         self.emulator = Emulator(rate_window=4.0, backup_seconds=0.2, clock=DrivenClock(speed=SPEED))
         self.emulator.start()
-        config = {"stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url}
+        config = {**PROMPT, "stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url}
         self.hosts = Hosts(config, host, SPEED)
         self.program = self.new_program()
         # The first operation makes the stack; every operation has another host.

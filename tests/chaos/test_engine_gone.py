@@ -15,7 +15,7 @@ from stacks_pulumi.emulator import Emulator, Fault
 from tests.chaos.account import holdings
 from tests.chaos.matrix import changes
 from tests.chaos.ministack import Declared, MiniStack, Ref
-from tests.support.host import Host, HostedResource
+from tests.support.host import PROMPT, Host, HostedResource
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.host, pytest.mark.chaos, pytest.mark.real_processes]
@@ -39,7 +39,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def host(emulator: Emulator) -> Iterator[Host]:
-    started = Host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+    started = Host({**PROMPT, "stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
     yield started
     started.stop()
 
@@ -93,7 +93,7 @@ def test_a_cancel_does_not_end_a_look_that_waits_for_the_rate_limit(
 
 def test_a_rollback_that_fails_is_reported_with_the_id(emulator: Emulator) -> None:
     scopes = ("containers:read", "containers:create", "containers:manage")
-    host = Host({"stacks:apiKey": emulator.new_key(scopes=scopes), "stacks:baseUrl": emulator.url})
+    host = Host({**PROMPT, "stacks:apiKey": emulator.new_key(scopes=scopes), "stacks:baseUrl": emulator.url})
     try:
         resource = HostedResource(host, "Container", "web")
         checked = resource.checked(name="web", template="nodejs")

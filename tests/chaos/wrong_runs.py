@@ -14,7 +14,7 @@ from tests.chaos.account import claims, holdings, secrets
 from tests.chaos.matrix import changes
 from tests.chaos.ministack import Declared, MiniStack, Outcome, Ref
 from tests.chaos.wrong_types import Wrong, altered, wrongs
-from tests.support.host import Host, HostedResource
+from tests.support.host import PROMPT, Host, HostedResource
 
 __all__ = ["CHANGES", "READS", "Seen", "run"]
 
@@ -72,7 +72,7 @@ Work = Callable[["_Lane", Wrong, Seen], None]
 class _Lane:
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
-        self.host = Host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        self.host = Host({**PROMPT, "stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
         self.numbers = itertools.count()
         self._everything: MiniStack | None = None
 

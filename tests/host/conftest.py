@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.support.host import HOSTS, Host
+from tests.support.host import HOSTS, PROMPT, Host
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,26 +44,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("host_kind", list(HOSTS) if one is None else [one], scope="module")
 
 
-QUICK: Final = """
-version: 1
-lists: {lag_seconds: 0.5}
-containers: {visible_seconds: 2}
-access: {settle_seconds: 0.5}
-connections: {listed_seconds: 0.5}
-backups: {listed_seconds: 0.5, pinned_seconds: 0.5}
-"""
-"""A platform on which everything takes effect soon, so that a second look costs no time."""
-
-
 @pytest.fixture
-def make_host(host_kind: str, tmp_path: Path) -> Iterator[Callable[..., Host]]:
+def make_host(host_kind: str) -> Iterator[Callable[..., Host]]:
     """Start a host with a configuration. The test fails if the host wrote any output, such as a key."""
     made: list[Host] = []
-    platform = tmp_path / "platform.yaml"
-    platform.write_text(QUICK)
 
     def make(config: Mapping[str, str], python_path: str | None = None) -> Host:
-        made.append(HOSTS[host_kind]({"stacks:platform": str(platform), **config}, python_path))
+        made.append(HOSTS[host_kind]({**PROMPT, **config}, python_path))
         return made[-1]
 
     yield make

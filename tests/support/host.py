@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import grpc
@@ -34,6 +35,8 @@ from tests.support.forked import commands
 from tests.support.waiting import PATIENCE, until
 
 PROVIDER = "__provider"
+PROMPT: Final = {"stacks:platform": str(Path(__file__).with_name("prompt-platform.yaml"))}
+"""The setting with the platform file of the emulator, with which nothing that is missing is waited for."""
 SECRET = {rpc._special_sig_key: rpc._special_secret_sig}
 UNKNOWN = rpc.UNKNOWN
 

@@ -11,7 +11,7 @@ from stacks_pulumi.emulator.platform import DrivenClock
 from tests.chaos.matrix.cell import Cell, Verdict
 from tests.chaos.matrix.changes import CHANGES
 from tests.chaos.matrix.failures import FAILURES, TIMES
-from tests.support.host import HOSTS, Host
+from tests.support.host import HOSTS, PROMPT, Host
 
 __all__ = ["CELLS", "run"]
 
@@ -89,4 +89,5 @@ def _account() -> Emulator:
 
 
 def _host(emulator: Emulator, kind: str) -> Host:
-    return HOSTS[kind]({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}, speed=SPEED)
+    config = {**PROMPT, "stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+    return HOSTS[kind](config, speed=SPEED)

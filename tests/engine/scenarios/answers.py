@@ -6,6 +6,7 @@ from typing import Any
 
 from stacks_pulumi.emulator import Emulator
 from tests.engine.scenarios.scenario import Scenario
+from tests.support.host import PROMPT
 from tests.support.stack import Stack
 
 __all__ = ["ANSWERS"]
@@ -20,7 +21,10 @@ class _Fault:
         self._operation, self._kind, self._times, self._options = operation, kind, times, options
         self._first = first
 
-    def __call__(self, emulator: Emulator, _stack: Stack) -> None:
+    def __call__(self, emulator: Emulator, stack: Stack) -> None:
+        # Otherwise a create request whose outcome is unknown is looked for during minutes.
+        for name, value in PROMPT.items():
+            stack.set(name, value)
         for _ in range(self._first):
             emulator.faults.add(self._operation, "pass")
         emulator.faults.add(self._operation, self._kind, self._times, **self._options)

@@ -135,6 +135,7 @@ def test_a_name_that_is_held_after_our_deletion_is_tried_again(clock: FakeClock)
     )
     containers = api(script, clock)
     assert containers.delete("usr-1-web", "Web")
+    assert containers.has_deleted("web")
 
     assert containers.create(name="web", template="nodejs", on_held=told.append).id == "usr-1-web"
     assert told[0] > told[-1] > 0

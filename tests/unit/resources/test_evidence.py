@@ -13,8 +13,14 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
-from stacks_pulumi.errors import StacksError
-from stacks_pulumi.resources._container_lifecycle import observed, outputs, spelling_of
+from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
+from stacks_pulumi.resources._container_lifecycle import (
+    Lifecycle,
+    differences_to,
+    observed,
+    outputs,
+    spelling_of,
+)
 from stacks_pulumi.resources._identity import (
     OWNERSHIP,
     REQUESTED_AT,
@@ -26,8 +32,10 @@ from stacks_pulumi.resources._identity import (
     is_still,
     same_container,
 )
+from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._running import check_not_recreated
 from stacks_pulumi.resources._session import CreatedContainers, Reads, Session
+from stacks_pulumi.resources.container import ContainerCreation
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import Reply, Script, chain, data, ok, refusal
 
@@ -155,6 +163,47 @@ def test_a_container_that_was_never_seen_is_found_by_its_name(
     assert (find_container(made, "job-7", stored=stored) is not None) is is_ours
 
 
+def operation(clock: FakeClock) -> Operation:
+    call = SimpleNamespace(
+        name="web", urn="urn", is_active=lambda: True, status=lambda _text: None, warn=lambda _text: None
+    )
+    return Operation(cast("EngineCall", call), clock, clock.now(), clock.now() + 600)
+
+
+def test_the_old_container_of_a_replacement_is_not_taken_for_the_new_one(clock: FakeClock) -> None:
+    made, _ = session(
+        clock,
+        containers__delete=ok({}),
+        containers__list=[data([row(NOW - 9000)]), data([row(NOW - 9000)]), data([row(NOW + 1)])],
+    )
+    made.client.containers.delete(ID, "web")
+    inputs = {"name": "web", "template": "nodejs"}
+
+    seen = Lifecycle(made, operation(clock)).wait_until_created(found(None), inputs, NOW)
+
+    assert seen.created_at == as_time(NOW + 1)
+
+
+def test_a_container_that_is_older_than_the_request_is_not_ours(clock: FakeClock) -> None:
+    made, _ = session(clock, containers__list=data([row(NOW - 9000)]))
+
+    with pytest.raises(ExistsError, match="existed before the request"):
+        Lifecycle(made, operation(clock)).wait_until_created(
+            found(None), {"name": "web", "template": "nodejs"}, NOW
+        )
+
+
+def test_a_container_that_stays_hidden_and_stopped_is_kept_by_an_update(clock: FakeClock) -> None:
+    made, _ = session(clock, containers__list=data([]), containers__status=refusal(404))
+    stored = {**STORED, "status": "stopped", "stop_unseen": True}
+
+    outs = Lifecycle(made, operation(clock)).update(
+        ID, stored, {"name": "web", "template": "nodejs", "desired_status": "stopped"}
+    )
+
+    assert (outs["status"], outs["stop_unseen"]) == ("stopped", True)
+
+
 # --- the same ---
 
 
@@ -246,6 +295,58 @@ def test_a_child_is_created_in_a_container_that_this_operation_has_started(clock
     OWNERSHIP.start(made, "connect", ID)
 
     check_not_recreated(ID, as_time(NOW + 2))
+
+
+# --- a template that is a category ---
+
+
+@pytest.mark.parametrize("category", ["Runtime", "Database"])
+def test_a_category_does_not_show_that_the_template_is_the_same(category: str) -> None:
+    container = models.Container(id=ID, name="web", template=category)
+
+    assert differences_to({"template": "nodejs"}, container) == [
+        f"its template is {category!r}, not 'nodejs'"
+    ]
+
+
+@pytest.mark.parametrize(("listed", "calls"), [("Runtime", 1), ("nodejs", 0)])
+def test_the_status_tells_the_template_of_a_category(clock: FakeClock, listed: str, calls: int) -> None:
+    made, script = session(clock, containers__status=ok({"id": ID, "template": "nodejs", "type": "Runtime"}))
+    lifecycle = Lifecycle(made, cast("Operation", None))
+
+    seen = lifecycle.with_template(models.Container(id=ID, template=listed, plan="basic"))
+
+    assert (seen.template, seen.plan, len(script.calls)) == ("nodejs", "basic", calls)
+
+
+# --- a rollback ---
+
+
+def rollback(made: Session) -> ContainerCreation:
+    creation = ContainerCreation(
+        made, cast("Operation", None), {"name": "web", "template": "nodejs", "plan": None}
+    )
+    creation.roll_back(models.Container(id="job-7", name="web"))
+    return creation
+
+
+def test_a_rollback_finds_the_container_by_its_name(clock: FakeClock) -> None:
+    made, script = session(
+        clock, containers__list=[data([]), data([row(NOW)])], containers__delete=[*[refusal(404)] * 2, ok({})]
+    )
+
+    creation = rollback(made)
+
+    assert creation.id_of(models.Container(id="job-7")) == ID
+    assert [call.path for call in script.calls][-1].endswith(ID)
+
+
+def test_a_rollback_gives_up_when_the_container_would_be_visible(clock: FakeClock) -> None:
+    made, _ = session(clock, containers__list=data([]), containers__delete=refusal(404))
+
+    with pytest.raises(NotFoundError):
+        rollback(made)
+    assert clock.now() - 1000 >= 120
 
 
 # --- the platform's spelling ---
