@@ -11,6 +11,7 @@ can only add another entry. If the API has an address in the list twice, both en
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,7 +21,14 @@ from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import is_before, is_unique
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import canonical
-from stacks_pulumi.errors import BadRequestError, ConflictError, NotFoundError, StacksError
+from stacks_pulumi.errors import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    StacksError,
+    WaitCancelledError,
+)
+from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources._fields import (
     found_changed,
 )
@@ -54,6 +62,18 @@ _AWAITED: Final = "awaited_address"
 _SLACK: Final = 60.0
 """Seconds by which the time in the answer that adds an entry may differ from that in the list."""
 _PAUSE: Final = 2.0
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class PutBackError(StacksError):
+    """
+    An entry could not be changed, and the old one was added back.
+
+    Attributes:
+        entry: The entry that was added back.
+    """
+
+    entry: models.AllowedIp
 
 
 @dataclass(frozen=True)
@@ -115,8 +135,18 @@ class AllowedIpList:
                     '`pulumi refresh` and then `pulumi up`, or write adopt="if_matching" to adopt that entry'
                 )
                 raise StacksError(msg, code="identity-unclear")
-            entry, replaced = self.put_entry(entries, inputs)
-            self.take_out([*replaced, *self.unwanted(access, address, {**olds, **inputs})])
+            entry: models.AllowedIp | None = None
+            try:
+                entry, replaced = self.put_entry(entries, inputs)
+                self.take_out([*replaced, *self.unwanted(access, address, {**olds, **inputs})])
+            except StacksError as error:
+                added = error.entry if isinstance(error, PutBackError) else entry
+                if added is None or isinstance(error, WaitCancelledError):
+                    raise
+                # The state gets the id and the time of the new entry, which show the next operation that it is ours.
+                outs = {**olds, **entry_outputs(added, created_at)}
+                id_ = child_id(self.container, address)
+                raise InitFailedError(error.message, code=error.code, id=id_, outs=outs) from error
         return {**inputs, **entry_outputs(entry, created_at)}
 
     def remove(self, id_: str, olds: Mapping[str, Any], *, replacing: bool) -> None:
@@ -340,20 +370,24 @@ class AllowedIpList:
         left = models.Listing([*(entry for entry in entries if entry.id != old.id), *placeholder])
         try:
             return self._put(inputs, left), placeholder
-        except StacksError:
+        except StacksError as refused:
             before = {
                 "description": old.description or "Custom IP",
                 "service_type": old.service_type or "both",
             }
             with self.op.shielded():
                 try:
-                    self._put({**inputs, **before}, left)
-                    self.take_out(placeholder)
+                    entry = self._put({**inputs, **before}, left)
+                    # The next change removes a placeholder that is left.
+                    with contextlib.suppress(StacksError):
+                        self.take_out(placeholder)
                 except StacksError as error:
                     self.op.report(
                         f"{inputs['ip_address']} can no longer reach {self.container}: changing its entry failed, and "
                         f"adding the old entry back failed too ({error.reason}). `pulumi up` adds it again"
                     )
+                else:
+                    raise PutBackError(refused.message, code=refused.code, entry=entry) from refused
             raise
 
     def take_out(self, entries: Iterable[models.AllowedIp]) -> None:

@@ -325,7 +325,12 @@ class HostedResource:
             news=self._struct(checked),
             timeout=self.timeout,
         )
-        answer = self._call("Update", request)
+        try:
+            answer = self._call("Update", request)
+        except CallFailedError as error:
+            if error.kept_id is not None:
+                self._keep(error.kept_id, checked, error.kept)
+            raise
         self._keep(self.id, checked, self.host.to_dict(answer.properties))
 
     def read(self) -> bool:

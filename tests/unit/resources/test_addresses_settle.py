@@ -8,6 +8,7 @@ import pytest
 
 from stacks_pulumi.api.models import ExternalAccess
 from stacks_pulumi.platform import Access, Facts
+from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources.allowed_ip import AllowedIpHandler
 from tests.unit.api.scripted_api import Reply, data, ok, refusal
 from tests.unit.resources.scripted_account import ScriptedAccount, error_of
@@ -223,3 +224,29 @@ def test_an_address_is_added_again_when_its_removed_entry_is_no_longer_listed() 
     added = api.add("usr-1-app", OFFICE, before=())
 
     assert added.id == "1"
+
+
+# --- a change that fails partway ---
+
+
+@pytest.mark.parametrize("fails", ["allowed_ips__add", "allowed_ips__remove"])
+def test_the_state_gets_the_entry_that_a_failed_change_has_added(fails: str) -> None:
+    old = {**MINE, "added_at": "2027-01-15T08:00:05.000Z"}
+    back = {**entry("5", OFFICE), "added_at": "2027-01-15T08:10:00.000Z"}
+    answers: dict[str, Any] = {
+        "allowed_ips__add": [refusal(400, "twice"), refusal(400, "no"), data(back)],
+        "allowed_ips__remove": ok({"success": True}),
+    }
+    looks = [listed(old, OWN), listed(OWN)]
+    if fails == "allowed_ips__remove":
+        looks = [listed(old, OWN)]
+        answers = {"allowed_ips__add": data(back), "allowed_ips__remove": refusal(400, "no")}
+    on = account(*looks, opened_for=None, **answers)
+    olds = {"ip_address": OFFICE, "entry_id": "1", "added_at": old["added_at"], "description": "Custom IP"}
+    inputs = {"container": "usr-1-app", "ip_address": OFFICE, "description": "New", "service_type": "both"}
+
+    with pytest.raises(InitFailedError) as failure:
+        AllowedIpHandler().on_update(on.session, on.op, ID, olds, inputs)
+
+    assert (failure.value.outs["entry_id"], failure.value.outs["added_at"]) == ("5", back["added_at"])
+    assert failure.value.outs["description"] == "Custom IP"
