@@ -267,9 +267,11 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
             continue
         name, rank, convert, vocabulary = field
         if value is None:
-            value = kind.NULLS.get(name)  # noqa: PLW2901  (the same value in another form)
-            if value is None:
-                continue
+            if name in kind.NULLS:
+                # Another spelling may have the value.
+                ranks.setdefault(name, len(given))
+                fields.setdefault(name, kind.NULLS[name])
+            continue
         # If an object has a field in several spellings, the preferred one is used; of equal ones, the last.
         if name in fields and rank > ranks[name]:
             continue

@@ -147,12 +147,12 @@ def test_a_backup_that_no_list_ever_shows_is_no_endless_wait() -> None:
 
 
 def test_an_unknown_type_is_named_at_once_and_the_backup_kept() -> None:
-    on = account(rows(OLD), rows(OLD, row(backup_type="adhoc")))
+    on = account(rows(OLD), rows(OLD, row(backup_type="whim")))
 
     failure = init_failed(on)
 
     assert failure.id == "usr-1-db/8"
-    assert "backups: {types: {adhoc: manual}}" in failure.message
+    assert "backups: {types: {whim: manual}}" in failure.message
     assert on.seconds < 10.0
     later = account(rows(OLD, row()), rows(OLD, row(pinned=1)))
     assert update(later, failure.id, dict(failure.outs))["pinned"] is True
