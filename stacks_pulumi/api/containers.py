@@ -70,7 +70,7 @@ _HELD_PAUSE: Final = 5.0
 
 
 def _existing(body: Any) -> Listing[Container]:
-    """Return the containers in a list. A row that stays listed after the deletion is none."""
+    """Return the containers in a list. A deleted container that stays listed is left out."""
     rows = items(Container, body, "containers")
     return Listing((row for row in rows if row.status != DELETED_STATUS), gap=rows.gap, damaged=rows.damaged)
 
@@ -87,7 +87,7 @@ class ContainersApi:
         send: The chain.
         clock: Time.
         pace: See `Feed`.
-        platform: What is known of the platform.
+        platform: The facts about the platform, from its file.
         server_now: Returns the time by the API's clock; `None` if it is not known.
 
     Attributes:

@@ -480,7 +480,7 @@ class Lifecycle:
         return found.merge(container)
 
     def id_by_name(self, inputs: Mapping[str, Any], since: float | None) -> str | None:
-        """Return the id of the container that we requested, by its row in the list; `None` if there is none."""
+        """Return the id of the container that we requested, by its row in the list; `None` if no row is ours."""
         rows = self.session.client.feed.snapshot()
         return next((row.id for row in rows if self._is_ours(inputs, since, row)), None)
 

@@ -94,7 +94,7 @@ def test_a_container_is_gone_after_two_looks_that_are_further_apart_than_the_lag
 
     assert find_container(made, ID, shared=True) is None
     assert clock.now() - 1000 == pytest.approx(10, abs=0.5)
-    # The second look reads a list of its own.
+    # The second look reads another list.
     assert script.operations == ["containers.list", "containers.status"] * 2
 
 
