@@ -94,4 +94,5 @@ def empty_up(engine: Path, rounds: int = 3) -> float:
 
 
 def _stack(folder: Path, engine: Path, emulator: Emulator) -> Stack:
-    return Stack(folder, engine, {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+    config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+    return Stack(folder, engine, config, passphrase=True)

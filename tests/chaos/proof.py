@@ -29,7 +29,7 @@ class ChaosProof(Proof):
     # Most of the time is spent waiting.
     at_once = 4
     # Many operations are no-ops without a request, so few of the faults fire. Threads vary their number.
-    least: ClassVar[Mapping[str, int]] = {"steps": 200, "faults fired": 15}
+    least: ClassVar[Mapping[str, int]] = {"steps": 100, "faults fired": 8}
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ class ChaosProof(Proof):
     @classmethod
     def short(cls) -> Iterator[list[str]]:
         for host in HOSTS:
-            yield ["--seed=20260401", "--cases=16", "--turns=8", f"--host={host}"]
+            yield ["--seed=20260401", "--cases=8", "--turns=8", f"--host={host}"]
 
     def draw(self, chance: Random) -> Iterator[Case]:
         steps, host = self.given.steps, self.given.host

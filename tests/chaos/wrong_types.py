@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from typing import Any
-
-import yaml
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.answers import Response
 from stacks_pulumi.emulator.app import BASE_PATH, match
 from stacks_pulumi.emulator.server import Incoming
+from tests.support.openapi import contract
 
 __all__ = ["OPERATIONS", "Wrong", "altered", "wrongs"]
 
@@ -72,16 +69,9 @@ class Wrong:
         return bool(self.path) and self.path[-1] == "id" and isinstance(self.value, int)
 
 
-@functools.cache
-def _contract() -> dict[str, Any]:
-    text = resources.files("stacks_pulumi.emulator").joinpath("openapi.yaml").read_text(encoding="utf-8")
-    found: dict[str, Any] = yaml.safe_load(text)
-    return found
-
-
 def _schemas() -> dict[str, dict[str, Any]]:
     found = {}
-    for methods in _contract()["paths"].values():
+    for methods in contract()["paths"].values():
         for method, operation in methods.items():
             if method == "parameters":
                 continue
@@ -105,7 +95,7 @@ def wrongs(operation: str) -> list[Wrong]:
 
 def _fields(schema: dict[str, Any], path: tuple[_Step, ...]) -> Iterator[tuple[tuple[_Step, ...], str]]:
     if "$ref" in schema:
-        named = _contract()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        named = contract()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         yield from _fields(named, path)
         return
     for part in schema.get("allOf", ()):

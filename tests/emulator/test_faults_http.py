@@ -157,6 +157,9 @@ def test_types_are_wrong_everywhere_or_in_one_field(emulator: Emulator, call: Ca
     one_field = call("GET", "/containers").json()["data"][0]
 
     assert all(type(everywhere[key]) is not type(right[key]) for key in right)
+    numbers = [key for key in right if type(right[key]) in {int, float}]
+    assert numbers
+    assert [everywhere[key] for key in numbers] == [[str(right[key])] for key in numbers]
     assert [key for key in right if one_field[key] != right[key]] == ["status"]
 
 

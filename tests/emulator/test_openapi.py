@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import stacks_pulumi.emulator
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import OPEN, OPERATIONS
+from tests.support import openapi
 
 # The endpoints in the order and spelling of the guide.
 GUIDE = [
@@ -52,9 +51,7 @@ GUIDE = [
 
 @pytest.fixture(scope="module")
 def contract() -> dict[str, Any]:
-    text = resources.files("stacks_pulumi.emulator").joinpath("openapi.yaml").read_text()
-    loaded: dict[str, Any] = yaml.safe_load(text)
-    return loaded
+    return openapi.contract()
 
 
 @pytest.fixture(scope="module")

@@ -117,6 +117,17 @@ def test_an_emulator_resumes_from_the_file(tmp_path: Path) -> None:
     assert second.state.keys[0].spending_cap == 20
 
 
+def test_a_change_is_written_to_the_journal_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    emulator = Emulator(state_file=path)
+    snapshot = path.read_bytes()
+
+    emulator.fail_boot("app")
+
+    assert path.read_bytes() == snapshot
+    assert b'"app"' in (tmp_path / "state.json.journal").read_bytes()
+
+
 def test_a_given_key_is_added_to_a_file(tmp_path: Path) -> None:
     first = Emulator(state_file=tmp_path / "state.json")
     mine = "sk_stacks_" + "ab" * 32

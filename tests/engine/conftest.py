@@ -56,13 +56,15 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def make_stack(tmp_path: Path, engine: Path) -> Callable[..., Stack]:
+def make_stack(request: pytest.FixtureRequest, tmp_path: Path, engine: Path) -> Callable[..., Stack]:
     """Make a stack on an emulator's account; a test can make several."""
     made: list[Stack] = []
+    passphrase = request.node.get_closest_marker("passphrase") is not None
 
     def make(api: Emulator, key: str | None = None, python_path: Path | None = None) -> Stack:
         config = {"stacks:apiKey": key or api.key, "stacks:baseUrl": api.url}
-        made.append(Stack(tmp_path / f"stack{len(made)}", engine, config, python_path=python_path))
+        folder = tmp_path / f"stack{len(made)}"
+        made.append(Stack(folder, engine, config, python_path=python_path, passphrase=passphrase))
         return made[-1]
 
     return make

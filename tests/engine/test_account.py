@@ -127,7 +127,6 @@ def test_each_container_has_its_owner_and_the_total_is_the_bill(
 
 @pytest.mark.slow
 @pytest.mark.chaos
-@pytest.mark.real_processes
 def test_an_interrupted_create_is_named_with_its_stack(
     make_stack: Callable[..., Stack],
     monkeypatch: pytest.MonkeyPatch,
@@ -138,8 +137,11 @@ def test_an_interrupted_create_is_named_with_its_stack(
         monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
         stack = make_stack(emulator)
         stack.program('stacks.Container("web", template="nodejs")')
-        process = stack.start("up", "--yes", "--skip-preview")
-        until(lambda: answer_was_read(emulator, "containers.create"), alive=lambda: process.poll() is None)
+        with stack.real_processes():
+            process = stack.start("up", "--yes", "--skip-preview")
+            until(
+                lambda: answer_was_read(emulator, "containers.create"), alive=lambda: process.poll() is None
+            )
         # As in a power failure: the engine sees no error of its provider, and the provider does not roll back.
         process.send_signal(signal.SIGSTOP)
         for pid in [*(pid for pid in _session(process.pid) if pid != process.pid), process.pid]:

@@ -72,8 +72,7 @@ def test_drift_is_corrected_and_a_deleted_container_recreated(stack: Stack, emul
 
     emulator.drift.delete("web")
     assert stack.refresh(drift=True).changes == {"delete": 1}
-    assert stack.up().steps("web") == ["create"]
-    stack.destroy()
+    assert stack.up(quiet_afterwards=False).steps("web") == ["create"]
 
 
 def test_a_replacement_needs_consent_and_deletes_first(stack: Stack, emulator: Emulator) -> None:
@@ -88,7 +87,6 @@ def test_a_replacement_needs_consent_and_deletes_first(stack: Stack, emulator: E
 
     assert replaced.order() == [("delete-replaced", "web"), ("replace", "web"), ("create-replacement", "web")]
     assert emulator.state.container("web").template == "python"
-    stack.destroy()
 
 
 def test_the_next_up_completes_a_failed_create(stack: Stack, emulator: Emulator) -> None:
@@ -102,8 +100,6 @@ def test_the_next_up_completes_a_failed_create(stack: Stack, emulator: Emulator)
     assert finished.steps("web") == ["update"]
     assert stack.outputs()["url"].endswith(".stackshosting.cloud")
     assert emulator.calls("containers.create") == 1
-    stack.destroy()
-    assert names(emulator) == set()
 
 
 def test_a_looked_up_container_is_never_changed(emulator: Emulator, make_stack: Callable[..., Stack]) -> None:
@@ -128,7 +124,6 @@ def test_a_looked_up_container_is_never_changed(emulator: Emulator, make_stack: 
     reader.program('web = stacks.Container.get("theirs", "usr-00000000-nothing")')
     missing = reader.up_fails()
     assert "usr-00000000-nothing" in missing.text
-    owner.destroy()
 
 
 def test_many_containers_are_created_concurrently(stack: Stack, emulator: Emulator) -> None:

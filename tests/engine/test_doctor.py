@@ -7,6 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from stacks_pulumi.emulator import Emulator
 from tests.support.packs import with_packs
 from tests.support.stack import PASSPHRASE, Stack
@@ -71,6 +73,7 @@ def test_a_stack_that_works_has_no_problem_and_nothing_is_changed(stack: Stack, 
     assert stack.preview().changes == {}
 
 
+@pytest.mark.passphrase
 def test_the_engines_stored_settings_are_recognised(stack: Stack, emulator: Emulator) -> None:
     stack.cli("config", "set", "stacks:apiKey", emulator.key, "--plaintext")
     stack.set("stacks:adopt", "if_matching")
@@ -168,6 +171,7 @@ def test_the_key_of_another_account_is_reported_first(stack: Stack, emulator: Em
     assert doctor(stack).code == 0
 
 
+@pytest.mark.passphrase
 def test_the_commands_use_the_stacks_own_key(stack: Stack, emulator: Emulator) -> None:
     stack.program(SHOP)
     stack.up(quiet_afterwards=False)

@@ -21,7 +21,7 @@ from tests.chaos.account import answer_was_read, holdings
 from tests.support.stack import Stack
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.chaos, pytest.mark.real_processes]
+pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
 WEB = 'web = stacks.Container("web", template="nodejs")\n'
 HOSTS = {"dynamic": "pulumi.dynamic", "native": "pulumi-resource-stacks"}
@@ -174,8 +174,9 @@ def _take_over(stack: Stack, emulator: Emulator, host: str) -> None:
 def _in_the_middle(stack: Stack, emulator: Emulator, what: str, host: str) -> subprocess.Popen[str]:
     """Start an `up`, and return once it waits for the object that it creates."""
     stack.program(PROGRAMS[what], host=host)
-    process = stack.start("up", "--yes", "--skip-preview")
-    until(lambda: answer_was_read(emulator, STARTS[what]), alive=lambda: process.poll() is None)
+    with stack.real_processes():
+        process = stack.start("up", "--yes", "--skip-preview")
+        until(lambda: answer_was_read(emulator, STARTS[what]), alive=lambda: process.poll() is None)
     return process
 
 

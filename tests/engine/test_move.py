@@ -42,24 +42,21 @@ def test_the_state_of_an_earlier_version_is_moved_used_and_moved_back(
 
     stack.program(PROGRAM, host="native")
     assert stack.preview().changes == {}
-    stack.up()
+    stack.up(quiet_afterwards=False)
     stack.refresh()
     assert types(stack) == {"stacks:index"}
     assert writes(emulator) == []
 
     stack.program(PROGRAM.replace('"v1", 2', '"v2", 2'), host="native")
-    assert stack.up().order() == [("update", "app")]
+    assert stack.up(quiet_afterwards=False).order() == [("update", "app")]
     used = writes(emulator)
     assert len(used) == 1
 
     stack.program(PROGRAM.replace('"v1", 2', '"v2", 2'))
-    assert set(stack.up().changes) == {"update"}
+    assert set(stack.up(quiet_afterwards=False).changes) == {"update"}
     stack.refresh()
     assert types(stack) == {"pulumi-python:dynamic/stacks"}
     assert writes(emulator) == used
-
-    stack.destroy()
-    assert emulator.state.containers == {}
 
 
 def test_resources_of_an_explicit_provider_are_moved_and_moved_back(stack: Stack, emulator: Emulator) -> None:
@@ -67,15 +64,15 @@ def test_resources_of_an_explicit_provider_are_moved_and_moved_back(stack: Stack
         program = TWO_ACCOUNTS.format(key=other.key, url=other.url)
         stack.native()
         stack.program(program)
-        stack.up()
+        stack.up(quiet_afterwards=False)
         made = writes(emulator, other)
 
         stack.program(program, host="native")
-        there = stack.up()
+        there = stack.up(quiet_afterwards=False)
         stack.refresh()
         moved = types(stack)
         stack.program(program)
-        back = stack.up()
+        back = stack.up(quiet_afterwards=False)
         stack.refresh()
 
         # The provider itself is another resource.
@@ -86,6 +83,3 @@ def test_resources_of_an_explicit_provider_are_moved_and_moved_back(stack: Stack
         assert types(stack) == {"pulumi-python:dynamic/stacks"}
         assert writes(emulator, other) == made
         assert other.key not in stack.export() + stack.said()
-
-        stack.destroy()
-        assert other.state.containers == emulator.state.containers == {}

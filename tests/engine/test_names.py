@@ -33,7 +33,7 @@ def test_two_stacks_of_one_program_share_an_account(stack: Stack, emulator: Emul
     stack.set("stacks:namePattern", PATTERN)
     second_stack(stack, emulator, namePattern=PATTERN)
 
-    stack.up()
+    stack.up(quiet_afterwards=False)
     stack.up("--stack", "prod", quiet_afterwards=False)
 
     assert names(emulator) == {"web-dev", "web-db-dev", "web-prod", "web-db-prod"}
@@ -46,9 +46,7 @@ def test_two_stacks_of_one_program_share_an_account(stack: Stack, emulator: Emul
         "a destroy leaves the other stack's containers alone"
     )
     stack.refresh("--stack", "prod", drift=True)
-    stack.up("--stack", "prod", quiet_afterwards=False)
-    stack.destroy("--stack", "prod")
-    assert names(emulator) == set()
+    assert stack.up("--stack", "prod", quiet_afterwards=False).changes == {}
 
 
 def test_without_a_pattern_the_second_stack_gets_an_error(stack: Stack, emulator: Emulator) -> None:

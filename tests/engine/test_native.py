@@ -69,7 +69,7 @@ def test_every_kind_is_created_once_refreshed_and_destroyed(native: Stack, emula
     assert emulator.calls() == 0
     assert "monthlyPriceUsd" in preview.text
 
-    result = native.up()
+    result = native.up(quiet_afterwards=False)
     assert result.changes == {"create": len(MEMBERS) + 1}
     assert names(emulator) == {"app", "sql", "vpn"}
     assert native.outputs()["wireguard"] == "[secret]"
@@ -97,7 +97,7 @@ def test_drift_is_shown_by_property_and_corrected(native: Stack, emulator: Emula
 
     emulator.drift.delete("web")
     assert native.refresh(drift=True).changes == {"delete": 1}
-    assert native.up().steps("web") == ["create"]
+    assert native.up(quiet_afterwards=False).steps("web") == ["create"]
 
 
 def test_a_change_that_would_delete_data_is_refused_on_its_property(
@@ -187,18 +187,16 @@ def native(kind, name, **props):
 """ + FAMILY_NATIVE.removeprefix(NATIVE)
 
     stack.program(there)
-    moved = stack.up()
+    moved = stack.up(quiet_afterwards=False)
     stack.refresh()
     stack.program(FAMILY_DYNAMIC)
-    back = stack.up()
+    back = stack.up(quiet_afterwards=False)
     stack.refresh()
 
     assert moved.changes == {}
     assert set(back.changes) <= {"update"}
     assert writes(emulator) == before
     assert stack.resources()["app"]["type"].startswith("pulumi-python:")
-    stack.destroy()
-    assert names(emulator) == set()
 
 
 def test_an_import_works_with_the_dynamic_class(stack: Stack, emulator: Emulator) -> None:
@@ -210,7 +208,7 @@ def test_an_import_works_with_the_dynamic_class(stack: Stack, emulator: Emulator
         "import", "stacks:index:Container", "web", f"{emulator.account}-web", "--yes", "--generate-code=false"
     )
     stack.program('stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(protect=True))')
-    result = stack.up()
+    result = stack.up(quiet_afterwards=False)
 
     assert result.steps("web") == ["update"]
     assert writes(emulator) == before
@@ -255,6 +253,7 @@ def test_an_import_of_a_missing_object_is_an_error(stack: Stack, emulator: Emula
     assert "Traceback" not in failed.text
 
 
+@pytest.mark.passphrase
 def test_an_explicit_provider_has_another_account(native: Stack, emulator: Emulator) -> None:
     with Emulator(boot_seconds=0.2) as other:
         native.program(
@@ -265,7 +264,7 @@ native("Container", "web", pulumi.ResourceOptions(provider=team), template="node
 native("Container", "api", template="nodejs")
 """
         )
-        native.up()
+        native.up(quiet_afterwards=False)
 
         assert names(emulator) == {"api"}
         assert names(other) == {"web"}

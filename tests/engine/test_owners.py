@@ -41,7 +41,6 @@ def test_a_forced_replacement_that_creates_first_adopts_and_keeps(stack: Stack, 
     replaced = stack.up("--replace", urn, quiet_afterwards=False)
     assert replaced.steps("orders-db") == ["delete-replaced", "replace", "create-replacement"]
     assert emulator.calls("containers.create") == 2
-    stack.destroy()
 
 
 def test_a_backup_made_by_triggers_can_be_kept_by_its_number(stack: Stack, emulator: Emulator) -> None:
@@ -59,7 +58,6 @@ def test_a_backup_made_by_triggers_can_be_kept_by_its_number(stack: Stack, emula
     replaced = stack.up("--replace", stack.resources()["backup"]["urn"], quiet_afterwards=False)
     assert any("the new half of this replacement has adopted it" in line for line in replaced.warnings)
     assert [backup.pinned for backup in emulator.state.backups.values()] == [True]
-    stack.destroy()
 
 
 def test_two_resources_of_a_program_cannot_have_one_container(stack: Stack, emulator: Emulator) -> None:
@@ -129,4 +127,3 @@ def test_another_accounts_key_keeps_the_state(stack: Stack, emulator: Emulator, 
     stack.set("stacks:apiKey", emulator.key)
     stack.program(FAMILY)
     assert stack.up(quiet_afterwards=False).changes == {}
-    stack.destroy()

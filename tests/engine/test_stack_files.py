@@ -8,10 +8,13 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import yaml
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
+
+pytestmark = pytest.mark.passphrase
 
 OUTPUTS = """
 web = stacks.Container("web", template="nodejs")

@@ -57,13 +57,13 @@ def test_a_deletion_whose_answer_is_lost_and_whose_retry_is_refused_succeeds(
     assert stack.resources() == {}
 
 
-@pytest.mark.real_processes
 def test_a_destroy_after_a_kill_during_a_slow_deletion_succeeds(stack: Stack, emulator: Emulator) -> None:
     stack.program(WEB)
     stack.up(quiet_afterwards=False)
     slow_deletion(emulator, 15)
-    process = stack.start("destroy", "--yes", "--skip-preview")
-    until(lambda: emulator.calls("containers.delete") > 0)
+    with stack.real_processes():
+        process = stack.start("destroy", "--yes", "--skip-preview")
+        until(lambda: emulator.calls("containers.delete") > 0)
 
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -90,7 +90,4 @@ def test_a_list_with_a_wrong_count_keeps_the_state(stack: Stack, emulator: Emula
     assert set(stack.resources()) == state
     emulator.faults.assert_none_left()
     emulator.faults.clear()
-    stack.refresh(drift=True)
-    stack.up()
-    stack.destroy()
-    assert contents(emulator)["containers"] == ["other"]
+    stack.refresh()

@@ -298,6 +298,7 @@ def test_an_unknown_key_of_a_provider_is_an_error_with_a_fix() -> None:
         stacks.list_containers(provider=provider)
 
     assert isinstance(failure.value, pulumi.RunError)
+    assert failure.value.code == "value-not-known"
 
 
 def test_an_output_argument_is_an_error_that_names_the_output_form(account: Emulator) -> None:
@@ -305,9 +306,10 @@ def test_an_output_argument_is_an_error_that_names_the_output_form(account: Emul
         output: Any = pulumi.Output.from_input("usr-1-web")
         stacks.get_container(output)
 
-    with pytest.raises(errors.StacksError, match="call get_container_output, which waits for it"):
+    with pytest.raises(errors.StacksError, match="call get_container_output, which waits for it") as failure:
         asyncio.run(ask())
 
+    assert failure.value.code == "value-not-known"
     assert account.requests == []
 
 

@@ -104,7 +104,7 @@ def test_the_plugin_runs_a_program_in_yaml_where_no_python_is(tmp_path: Path) ->
     engine, language_host = ensure().bin, yaml_host()
     with Emulator(boot_seconds=0.2) as emulator:
         config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
-        stack = Stack(tmp_path / "stack", engine, config)
+        stack = Stack(tmp_path / "stack", engine, config, passphrase=True)
         stack.yaml(SHOP, language_host)
         stack.env["PATH"] = f"{language_host}{os.pathsep}{engine}"
         del stack.env["VIRTUAL_ENV"]

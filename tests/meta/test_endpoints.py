@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.api import StacksClient
@@ -19,11 +18,12 @@ from stacks_pulumi.api.wait import CREATED
 from stacks_pulumi.emulator import OPERATIONS as SERVED
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.endpoints import ENDPOINTS
+from tests.support.openapi import contract
 from tools.docs import functions
 from tools.docs.calls import measured
 
 ROOT = Path(__file__).parents[2]
-CONTRACT = yaml.safe_load((ROOT / "stacks_pulumi/emulator/openapi.yaml").read_text(encoding="utf-8"))
+CONTRACT = contract()
 OPERATIONS = {
     asked["operationId"]: (method.upper(), path, asked["x-scope"])
     for path, methods in CONTRACT["paths"].items()

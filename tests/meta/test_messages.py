@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import collections
+import typing
 from typing import Final
 
 import pytest
 
+from stacks_pulumi.errors import ErrorCode
 from tools.messages import PACKAGE, ROOT, Message, messages
 
 NOT_SHOWN: Final = {
@@ -66,6 +69,26 @@ def test_every_error_that_reaches_a_user_has_a_code(raised: list[Message]) -> No
     ]
 
     assert without == []
+
+
+def test_every_code_that_the_package_gives_is_listed_and_every_listed_one_is_used() -> None:
+    given: set[ast.expr | None] = set()
+    texts = collections.Counter[str]()
+    for file in (ROOT / PACKAGE).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                given |= {word.value for word in node.keywords if word.arg == "code"}
+                given |= set(node.args[1:2]) if ast.unparse(node.func).endswith("with_code") else set()
+            elif isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation).endswith("ErrorCode"):
+                given.add(node.value)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts[node.value] += 1
+    codes = {str(one.value) for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+    listed = set(typing.get_args(ErrorCode))
+
+    assert codes - listed == set()
+    # One of them is the list's own.
+    assert {code for code in listed if texts[code] < 2} == set()
 
 
 def test_the_lists_have_no_entry_that_nothing_needs(raised: list[Message]) -> None:

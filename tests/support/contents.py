@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from stacks_pulumi.emulator import Emulator
+from tests.chaos.account import holdings
 
-__all__ = ["contents", "writes"]
+__all__ = ["contents", "managed", "writes"]
 
 AUTO_ADDED = "Your IP (Auto-added)"
 
@@ -40,6 +41,13 @@ def contents(emulator: Emulator) -> dict[str, list[str]]:
                 f"{backup.container_name} {backup.id}" for backup in state.backups.values() if backup.pinned
             ),
         }
+
+
+def managed(emulator: Emulator) -> set[str]:
+    """Return the ids of what `contents` shows, which are those in a state that is complete."""
+    with emulator.platform.lock:
+        backups = list(emulator.state.backups.values())
+    return holdings(emulator) - {f"{one.container_id}/{one.id}" for one in backups if not one.pinned}
 
 
 def writes(emulator: Emulator, after: int = 0) -> list[str]:

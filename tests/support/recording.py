@@ -12,6 +12,8 @@ import json
 import re
 from typing import Any
 
+import yaml
+
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 
@@ -48,11 +50,12 @@ def play(state: dict[str, Any], stack: Stack, api: Emulator) -> None:
     for value, placeholder in _placeholders(api).items():
         text = text.replace(placeholder, value)
     state = json.loads(text)
-    # The record has plain text; the stack encrypts it with its passphrase.
-    salt = re.findall(
-        r"encryptionsalt: (\S+)", (stack.folder / "Pulumi.dev.yaml").read_text(encoding="utf-8")
-    )
-    state["deployment"]["secrets_providers"] = {"type": "passphrase", "state": {"salt": salt[0]}}
+    # The record has plain text; the stack encrypts it with its key.
+    settings = yaml.safe_load((stack.folder / "Pulumi.dev.yaml").read_text(encoding="utf-8"))
+    state["deployment"]["secrets_providers"] = {
+        "type": "cloud",
+        "state": {"url": settings["secretsprovider"], "encryptedkey": settings["encryptedkey"]},
+    }
     # The creation time also identifies a container.
     moment = datetime.datetime.fromisoformat(_A_MOMENT.replace("Z", "+00:00")).timestamp()
     for container in api.state.containers.values():

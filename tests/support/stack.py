@@ -1,14 +1,18 @@
 """
 A stack on a real Pulumi engine, with a method for each command.
 
-After a successful `up` and `refresh` the stack checks that no change remains: a second `up` changes nothing, a preview
-after a refresh is empty. The second `up` is for every kind of resource, for every story about identity, replacement
-and drift, and elsewhere once for each behaviour. `quiet_afterwards=False` turns it off for an `up` that only prepares a
-story, that itself has to change nothing, or that is followed by a checked `refresh`.
+After a successful `up` and `refresh` the stack checks that no change remains: an `up` after them changes nothing. This
+second `up` is for every kind of resource, for every story about identity, replacement and drift, and elsewhere once for
+each behaviour. `quiet_afterwards=False` turns it off for an `up` that only prepares a story, that itself has to change
+nothing, or that is followed by a checked `refresh`.
+
+A story ends without a `destroy`, unless that is what it is about: its account ends with the test. `Stack.ids` shows
+that the state has everything that the account has.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -21,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support import key_service
 from tests.support.forked import commands
 from tests.support.stack_files import Saved, StackFiles
 
@@ -103,13 +108,21 @@ class Stack:
         engine: Folder of the engine's binaries.
         config: The stack's configuration; a value under a key that ends with `apiKey` is set as a secret.
         python_path: Put first on the module path of programs and providers: another version of the SDK, for instance.
+        passphrase: Encrypt secrets with a passphrase, as most users do, and not with the tests' key service.
     """
 
     def __init__(
-        self, folder: Path, engine: Path, config: dict[str, str], *, python_path: Path | None = None
+        self,
+        folder: Path,
+        engine: Path,
+        config: dict[str, str],
+        *,
+        python_path: Path | None = None,
+        passphrase: bool = False,
     ) -> None:
         self.folder = folder
         self._files = StackFiles(folder)
+        self._commands = str(commands.folder())
         self._events = folder / "events.json"
         self._said: list[str] = []
         state = folder / "state"
@@ -121,14 +134,18 @@ class Stack:
                 if not name.startswith(("PULUMI_", "STACKS_"))
             },
             "PATH": os.pathsep.join(
-                [str(commands.folder()), str(Path(sys.prefix) / "bin"), str(engine), os.environ["PATH"]]
+                [self._commands, str(Path(sys.prefix) / "bin"), str(engine), os.environ["PATH"]]
             ),
             "VIRTUAL_ENV": sys.prefix,
             **({} if python_path is None else {"PYTHONPATH": str(python_path)}),
             "PULUMI_BACKEND_URL": f"file://{state}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            **({} if passphrase else key_service.environment()),
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
+            # A command of the engine ends before a collection of its garbage is worth its time.
+            "GOGC": "off",
+            "GOMEMLIMIT": "200MiB",
             # The engine writes its events to a file, as for the Automation API.
             "PULUMI_DEBUG_COMMANDS": "true",
             # Python compiles the tested programs and this package once, not once for each run.
@@ -138,16 +155,16 @@ class Stack:
         }
         (folder / "Pulumi.yaml").write_text("name: tests\nruntime: python\n", encoding="utf-8")
         self.program("")
-        self._initialise(engine, config)
+        self._initialise(engine, config, "passphrase" if passphrase else key_service.PROVIDER)
 
-    def _initialise(self, engine: Path, config: Mapping[str, str]) -> None:
+    def _initialise(self, engine: Path, config: Mapping[str, str], provider: str) -> None:
         """Make the stack: the first one with the commands, and others with the same secrets as its copies."""
         secrets = {key: value for key, value in config.items() if _is_secret(key)}
-        template = (engine, self._files.project, *secrets.items())
+        template = (engine, self._files.project, provider, *secrets.items())
         if template in _TEMPLATES:
             self._files.restore(_TEMPLATES[template])
         else:
-            self._run("stack", "init", "dev")
+            self._run("stack", "init", "dev", "--secrets-provider", provider)
             for key, value in secrets.items():
                 self.set(key, value)
             _TEMPLATES[template] = self._files.save()
@@ -155,9 +172,28 @@ class Stack:
 
     def native(self) -> None:
         """Let programs use the native types, with the plugin of this environment."""
-        plugin = f"{{name: stacks, path: {json.dumps(str(commands.folder()))}}}"
+        plugin = f"{{name: stacks, path: {json.dumps(self._commands)}}}"
         text = f"name: tests\nruntime: python\nplugins:\n  providers: [{plugin}]\n"
         (self.folder / "Pulumi.yaml").write_text(text, encoding="utf-8")
+
+    @contextlib.contextmanager
+    def real_processes(self) -> Iterator[None]:
+        """In this context the engine starts its processes and forks none, because the test interrupts or kills them."""
+        before, commands.Mode.real = commands.Mode.real, True
+        self._find_processes()
+        try:
+            yield
+        finally:
+            commands.Mode.real = before
+            self._find_processes()
+
+    def _find_processes(self) -> None:
+        """Let the engine find the commands that start its processes, or fork them."""
+        before, self._commands = self._commands, str(commands.folder())
+        self.env["PATH"] = self.env["PATH"].replace(before, self._commands, 1)
+        project = self.folder / "Pulumi.yaml"
+        text = project.read_text(encoding="utf-8").replace(json.dumps(before), json.dumps(self._commands))
+        project.write_text(text, encoding="utf-8")
 
     def yaml(self, project: str, host: Path) -> None:
         """Use a `Pulumi.yaml` as the program; `host` is the folder of the language host."""
@@ -207,11 +243,11 @@ class Stack:
         return _failed(self.engine("preview", *arguments))
 
     def refresh(self, *arguments: str, drift: bool = False) -> Result:
-        """Run `pulumi refresh`; it must succeed. Without drift the preview after it must be empty."""
+        """Run `pulumi refresh`; it must succeed. Without drift the `up` after it must change nothing."""
         result = _succeeded(self.engine("refresh", "--yes", "--skip-preview", *arguments))
         if not drift:
-            preview = self.preview()
-            assert preview.changes == {}, f"not empty after a refresh:\n{preview.text}"
+            again = self.up(quiet_afterwards=False)
+            assert again.changes == {}, f"an up after a refresh changed something:\n{again.text}"
         return result
 
     def destroy(self, *arguments: str) -> Result:
@@ -257,6 +293,12 @@ class Stack:
         """Return this package's resources in the state, by name."""
         found = json.loads(self.export())["deployment"].get("resources") or []
         return {item["urn"].rpartition("::")[2]: item for item in found if "stacks:" in item["type"]}
+
+    def ids(self) -> frozenset[str]:
+        """Return the ids in the state that are also those of objects in the account."""
+        kinds = ("SshCertificate", "BackupRestore")
+        found = self.resources().values()
+        return frozenset(item["id"] for item in found if not item["type"].endswith(kinds))
 
     def outputs(self, *, secrets: bool = False) -> dict[str, Any]:
         """Return the stack's outputs; without `secrets` these are `[secret]`."""

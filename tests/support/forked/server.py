@@ -1,7 +1,7 @@
 """
-A Python that has imported the SDK and gRPC, and forks a process for each client.
+A Python that has imported this package, the SDK and gRPC, and forks a process for each client.
 
-It does not import `stacks_pulumi`: each fork does, so a test sees what an import of the package does in a new process.
+What an import of the package does in a new process is seen by the tests that start real ones.
 It has one thread and does not use gRPC, because a process with threads must not fork.
 
 The server ends when its standard input does, which the process of the tests holds open. It kills the forks that run.
@@ -29,16 +29,26 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 IMPORTED = (
+    "difflib",
     "google.protobuf.any_pb2",
     "grpc",
+    "grpc._channel",
+    "grpc._server",
+    "grpc.experimental",
     "msgspec",
+    "pickletools",
     "pulumi.dynamic",
     "pulumi.runtime.proto.engine_pb2_grpc",
     "pulumi.runtime.proto.provider_pb2_grpc",
     "pulumi.runtime.proto.status_pb2",
+    "pulumi_policy",
     "requests",
+    "stacks_pulumi.functions",
+    "stacks_pulumi.hosts.dynamic",
+    "stacks_pulumi.hosts.plugin.wire",
+    "stacks_pulumi.policy",
 )
-"""What hosts and programs import, apart from this package."""
+"""What hosts, programs and packs import, without the modules that run with `-m`: Python warns of an imported one."""
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that a terminal or a CI job sends to all processes of the tests."""
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import requests
 import responses
 from responses.matchers import json_params_matcher, query_param_matcher
 
@@ -84,6 +85,16 @@ def test_certificate(client: StacksClient, http: responses.RequestsMock) -> None
 
 def test_regenerate_certificate(client: StacksClient, http: responses.RequestsMock) -> None:
     http.post(f"{URL}/containers/a/certificate/regenerate", json={"data": {"privateKey": PEM}})
+
+    assert client.containers.regenerate_certificate("a") == PEM
+
+
+def test_a_certificate_whose_answer_was_lost_is_made_again(
+    client: StacksClient, http: responses.RequestsMock
+) -> None:
+    url = f"{URL}/containers/a/certificate/regenerate"
+    http.post(url, body=requests.ConnectionError("reset"))
+    http.post(url, json={"data": {"privateKey": PEM}})
 
     assert client.containers.regenerate_certificate("a") == PEM
 

@@ -66,8 +66,10 @@ def test_a_container_with_the_same_id_and_another_creation_time_is_another_one()
 
 
 def test_a_snapshot_of_another_api_is_refused() -> None:
-    with pytest.raises(InputError, match="a snapshot of the same account"):
+    with pytest.raises(InputError, match="a snapshot of the same account") as caught:
         compare(snapshot(url="https://other.example/api/v1"), snapshot())
+
+    assert caught.value.code == "other-account"
 
 
 def test_a_snapshot_of_another_account_at_the_same_api_is_refused() -> None:

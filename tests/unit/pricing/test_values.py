@@ -35,6 +35,23 @@ def test_a_hidden_value_exists(value: Any) -> None:
     assert not is_unknown(value)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+        "030794c1-ac77-496b-92df-f27374a8bd58",
+        "e48ece36-62e2-4504-bad9-02848725956a",
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
+    ],
+    ids=["boolean", "number", "string", "array", "asset", "archive", "object"],
+)
+def test_an_output_that_does_not_exist_yet_is_unknown_whatever_its_type(value: str) -> None:
+    assert known(value) is UNKNOWN
+
+
 def test_absent_is_not_unknown() -> None:
     assert text({}, "plan") is None
     assert whole({"tier": None}, "tier") is None
