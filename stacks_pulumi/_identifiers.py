@@ -9,6 +9,7 @@ resources, `ipAddress` elsewhere.
 from __future__ import annotations
 
 import datetime
+import email.utils
 import ipaddress
 import re
 import uuid
@@ -77,11 +78,6 @@ def same_name(one: str | None, other: str) -> bool:
     return one is not None and one.casefold() == other.casefold()
 
 
-def is_instant(text: str | None) -> bool:
-    """Return whether a text is a time that can be read."""
-    return _instant(text) is not None
-
-
 def same_instant(first: str | None, second: str | None) -> bool:
     """Return whether two times are the same to the second; true if one of them is missing or unreadable."""
     one, other = _instant(first), _instant(second)
@@ -103,8 +99,14 @@ def as_time(seconds: float) -> str:
 
 
 def compare_instants(first: str | None, second: str | None) -> bool | None:
-    """Return whether two times are the same to the second; `None` if one of them is missing or unreadable."""
+    """
+    Return whether two times are the same to the second; `None` if one of them is missing or unreadable.
+
+    A time in a form that is not known can still be equal to itself.
+    """
     one, other = _instant(first), _instant(second)
+    if one is None and other is None and first and first == second:
+        return True if sum(map(str.isdigit, first)) >= _DIGITS_OF_A_TIME else None
     return None if one is None or other is None else abs(one - other) <= _TOLERANCE
 
 
@@ -134,12 +136,29 @@ def is_unique(id_: str | int) -> bool:
         return False
 
 
+_NUMBER: Final = re.compile(r"\d{9,19}(\.\d+)?")
+_ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(.*)", re.DOTALL)
+_UTC: Final = datetime.timezone.utc
+_DIGITS_OF_A_TIME: Final = 8
+
+
 def _instant(text: str | None) -> datetime.datetime | None:
+    """Return a time in ISO 8601, as an HTTP date, or as a number since the Unix epoch (s, ms, us or ns)."""
     if not isinstance(text, str):
         return None
+    text = text.strip()
     try:
-        # Python 3.10 does not parse a `Z`.
-        parsed = datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00").replace("z", "+00:00"))
-    except ValueError:
+        if _NUMBER.fullmatch(text):
+            # Ten digits are seconds until the year 2286; each unit that is smaller has three digits more.
+            digits = len(text.partition(".")[0])
+            return datetime.datetime.fromtimestamp(float(text) / 1000 ** max((digits - 8) // 3, 0), _UTC)
+        found = _ISO.fullmatch(text)
+        if found is not None:
+            zone = found[3].strip().replace("Z", "+00:00").replace("z", "+00:00")
+            fraction = (found[2] or ".0").ljust(7, "0")  # Python 3.10 wants six digits
+            parsed = datetime.datetime.fromisoformat(f"{found[1]}{fraction}{zone}")
+        else:
+            parsed = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError, OSError, IndexError):
         return None
-    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=datetime.timezone.utc)
+    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=_UTC)

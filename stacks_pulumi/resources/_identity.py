@@ -20,10 +20,9 @@ from typing import Any, Final
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import (
     account_of,
+    compare_instants,
     is_before,
-    is_instant,
     name_of,
-    same_instant,
     same_name,
     seconds_of,
 )
@@ -76,9 +75,8 @@ def same_container(stored_created_at: str | None, created_at: str | None) -> Ide
     Returns:
         `SAME` if both times are there and equal to the second, `UNCERTAIN` if they differ, `UNKNOWN` if one is missing.
     """
-    if not is_instant(stored_created_at) or not is_instant(created_at):
-        return Identity.UNKNOWN
-    return Identity.SAME if same_instant(stored_created_at, created_at) else Identity.UNCERTAIN
+    same = compare_instants(stored_created_at, created_at)
+    return Identity.UNKNOWN if same is None else Identity.SAME if same else Identity.UNCERTAIN
 
 
 def identify(stored: Mapping[str, Any], container: models.Container) -> Identity:

@@ -38,7 +38,7 @@ def holdings(emulator: Emulator, among: str = "") -> set[str]:
             found |= {
                 f"{container.id}/{entry.ip_address}"
                 for entry in container.allowed_ips
-                if entry.description != AUTO_ADDED
+                if entry.description != AUTO_ADDED and entry.ip_address != emulator.platform.your_ip
             }
             found |= {
                 f"{container.id}/{client.name}"
