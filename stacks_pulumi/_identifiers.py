@@ -78,14 +78,6 @@ def same_name(one: str | None, other: str) -> bool:
     return one is not None and one.casefold() == other.casefold()
 
 
-def same_instant(first: str | None, second: str | None) -> bool:
-    """Return whether two times are the same to the second; true if one of them is missing or unreadable."""
-    one, other = _instant(first), _instant(second)
-    if one is None or other is None:
-        return True
-    return abs(one - other) <= _TOLERANCE
-
-
 def seconds_of(text: str | None) -> float | None:
     """Return a time in seconds since the Unix epoch; `None` if it cannot be read."""
     instant = _instant(text)

@@ -57,6 +57,10 @@ _OUTAGE: Final = ("maintenance", "outage", "overload", "temporarily")
 _CAPACITY: Final = ("capacity", "waitlist", "waiting list")
 _TAKEN: Final = ("exist", "taken", "in use", "already", "reserved", "duplicate", "not available")
 """Words of a refusal because of the name."""
+_NOT_LISTED: Final = (
+    "If no list shows a container of that name, it may not be visible yet, for instance after an interrupted `up`: try "
+    "again in some minutes"
+)
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 
@@ -264,8 +268,10 @@ class ContainersApi:
                 try:
                     return self._send(call)
                 except (BadRequestError, ConflictError) as error:
-                    if self._clock.now() >= held_until or not _is_taken(error):
+                    if not _is_taken(error):
                         raise
+                    if self._clock.now() >= held_until:
+                        raise replace(error, message=f"{error.message}. {_NOT_LISTED}") from None
                 if on_held is not None:
                     on_held(held_until - self._clock.now())
                 sleep_with_pulse(_HELD_PAUSE, self._clock, pulse)

@@ -376,12 +376,8 @@ class ContainerCreation(Creation[models.Container]):
 
     def describe_failure(self, thing: models.Container, error: StacksError) -> str:
         """Return the message: why the container is not ready, with the end of its log."""
-        if (
-            isinstance(error, WaitTimeoutError)
-            and error.last_state is None
-            and not self.adopted
-            and not self._listed_id
-        ):
+        unseen = not self.adopted and self.session.client.feed.seen(self.id_of(thing)) is None
+        if unseen and isinstance(error, WaitTimeoutError) and error.last_state is None:
             return (
                 f'container "{self.inputs["name"]}" ({self.id_of(thing)}) was requested, and neither a list nor its '
                 f"own address has shown it within {error.elapsed:.0f} s: it may not be visible yet. Its id is in the "

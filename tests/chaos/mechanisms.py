@@ -37,7 +37,7 @@ class Replaced:
 
 
 MECHANISMS: dict[str, tuple[Replaced, ...]] = {
-    "identity": (Replaced("stacks_pulumi._identifiers", "same_instant", "lambda *args: True"),),
+    "identity": (Replaced("stacks_pulumi._identifiers", "compare_instants", "lambda *args: True"),),
     "ownership": (
         Replaced("stacks_pulumi.resources._identity", "Ownership.taken_from", "lambda *args: None"),
         Replaced("stacks_pulumi.resources._identity", "Ownership.owner", "lambda *args: None"),

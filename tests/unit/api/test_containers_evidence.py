@@ -257,6 +257,15 @@ def test_a_lost_create_is_found_under_another_word_for_its_template(clock: FakeC
     assert script.operations.count("containers.create") == 1
 
 
+def test_a_name_that_is_taken_by_what_no_list_shows_may_be_a_container_that_is_not_visible_yet(
+    clock: FakeClock,
+) -> None:
+    script = Script(containers__create=refusal(400, "Name exists"), containers__list=data([]))
+
+    with pytest.raises(errors.BadRequestError, match="it may not be visible yet"):
+        api(script, clock).create(name="web", template="nodejs")
+
+
 # --- not found by its id yet ---
 
 
