@@ -9,6 +9,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.host import CallFailedError, Host, HostedResource
+from tests.support.platforms import platform
 
 EMPTY = {"success": True, "count": 0, "data": []}
 
@@ -165,3 +166,40 @@ def test_a_url_that_the_answer_lacks_is_read_from_the_addresses(
     web.up(name="web", template="nodejs", external_access=True)
 
     assert web.outs["url"].endswith(".stackshosting.cloud")
+
+
+def test_external_access_waits_until_a_new_container_is_found_by_its_id(
+    slow_web: HostedResource, emulator: Emulator
+) -> None:
+    missing = emulator.faults.add("containers.external_access", "status", code=404, times=2)
+    unknown = emulator.faults.add("containers.status", "status", code=404)
+
+    slow_web.up(name="web", template="nodejs", external_access=True)
+
+    assert (missing.fired, unknown.fired) == (2, 1)
+    assert slow_web.outs["url"].endswith(".stackshosting.cloud")
+
+
+# --- the platform's words ---
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost"])
+def test_a_template_under_another_word_is_kept_and_no_drift(
+    make_host: Callable[..., Host], lost: bool
+) -> None:
+    facts = platform(containers={"templates": {"node": "nodejs"}, "plans": {"Basic Plan": "basic"}})
+    with Emulator(boot_seconds=0.05, platform=facts) as emulator:
+        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        web = host.resource("Container", "web")
+        if lost:
+            emulator.faults.add("containers.create", "drop_after")
+
+        web.up(name="web", template="nodejs")
+
+        assert web.outs["spelling"] == {"template": "node", "plan": "Basic Plan"}
+        warnings = [line for line in web.lines() if "platform file" in line]
+        assert ["{templates: {node: nodejs}}" in line for line in warnings] == [True, False]
+        assert web.read()
+        assert web.up(name="web", template="nodejs") == []
+        web.delete()
+        assert emulator.state.names() == []
