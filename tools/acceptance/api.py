@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import requests
@@ -203,7 +203,7 @@ class Api:
         answer = self.call("containers.status", f"usr-00000000-{prefix}")
         if answer.status == 403:
             self.missing |= {403}
-        return answer
+        return replace(answer, absent=answer.status in self.missing)
 
     def call_url(self, operation: str, *values: str) -> str:
         """Return the address of an operation."""

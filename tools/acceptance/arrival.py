@@ -169,8 +169,7 @@ class _Arrival:
         first = f"after the creation of {self._created.asked.name} was answered"
         listed = None if self._listed is None else self._listed - at
         found = None if self._found is None else self._found - at
-        late = self._listed is not None and self._reached is not None and self._listed >= self._reached[1]
-        if self._pending_unlisted and late:
+        if listed and self._is_listed_when_it_runs(listed):
             run.learned.note(
                 "containers.listed_while_pending",
                 value=False,
@@ -189,6 +188,23 @@ class _Arrival:
         known = [it for it in (listed, found) if it is not None]
         if known:
             run.learned.most("containers.visible_seconds", min(known), f"neither knew it before {first}")
+
+    def _is_listed_when_it_runs(self, listed: float) -> bool:
+        """Return whether the list has shown the container from the moment on when it ran."""
+        run = self._run
+        if self._reached is None or self._seen is None or self._listed is None:
+            return False
+        if self._pending_unlisted:
+            return 0 <= self._listed - self._reached[1] <= run.pace.interval
+        # It was not seen before: the platform's own times say when it began to run.
+        times = [reading.moment(self._seen.answer.get(name)) for name in ("created_at", "updated_at")]
+        began, ran = times
+        return (
+            began is not None
+            and ran is not None
+            and ran > began
+            and abs(ran - began - listed) <= run.pace.interval
+        )
 
     def _note_kind(self) -> None:
         """Note the words for the template and the plan, and what `type` is."""

@@ -19,7 +19,7 @@ def discard(run: Run, id_: str | None) -> None:
     """Delete a container, and wait until nothing shows it; the sweep deletes what this leaves."""
     if id_ is None:
         return
-    before = run.look(id_)
+    before = run.leave(id_)
     run.api.call("containers.delete", id_)
     Departure(run, id_, before).wait()
 
@@ -41,7 +41,7 @@ class Departure:
     ) -> None:
         self._run = run
         self._id = id_
-        self._before = before.word
+        self._known = {word.lower() for word in run.words.seen} | {(before.word or "").lower()}
         self._when_gone = when_gone
         self._began = run.now()
         self._gone: float | None = None
@@ -61,6 +61,7 @@ class Departure:
             self._run.problems.append(f"a deletion: {error}; shown: {words}")
             return False
         if self._replaced:
+            self._run.is_over(self._id)
             return True
         self._note()
         self._run.is_over(self._id)
@@ -71,7 +72,7 @@ class Departure:
         seen, row = run.look(self._id), run.row(self._id)
         listed = None if row is None else reading.word(reading.field(row, "status", "state"))
         for word in (seen.word, listed):
-            if word is not None and word != self._before:
+            if word is not None and word.lower() not in self._known:
                 self._since.setdefault(word, now)
                 self._until[word] = now
         if seen.means == "gone" or self._is_tombstone(seen.word, now):
@@ -93,7 +94,12 @@ class Departure:
 
     def _is_new(self, word: str | None) -> bool:
         """Return whether a word is neither that from before the deletion nor one for a deletion in progress."""
-        return word is not None and word != self._before and self._run.words.means(word) != "deleting"
+        means = self._run.words.means(word)
+        return (
+            word is not None
+            and (means == "deleted" or word.lower() not in self._known)
+            and means != "deleting"
+        )
 
     def _is_tombstone(self, word: str | None, now: float) -> bool:
         if word is None or not self._is_new(word):

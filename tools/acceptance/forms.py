@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -70,13 +71,13 @@ def note_rate(learned: Learned, answer: Answer) -> None:
     learned.note("errors.rate_headers", form, "the headers of the list of containers")
 
 
-def note_clock(learned: Learned, answer: Answer, now: float) -> None:
+def note_clock(learned: Learned, answer: Answer) -> None:
     """Note how far the platform's clock is from this one."""
     try:
         at = email.utils.parsedate_to_datetime(str(answer.headers.get("Date"))).timestamp()
     except (TypeError, ValueError, IndexError):
         return
-    ahead = round(at - now)
+    ahead = round(at - time.time())
     evidence = f"the header Date is {ahead} s from the clock of this machine"
     learned.note("answers.clock_ahead_seconds", ahead if abs(ahead) > _CLOCK else 0, evidence)
 
@@ -140,7 +141,10 @@ def note_shape(learned: Learned, operation: str, answer: Answer) -> None:
         shape = "strings" if answer.text.startswith('"') else "text"
     elif isinstance(strings, list) and strings and all(isinstance(it, str) for it in strings):
         shape = "strings"
-    elif isinstance(body, Mapping) and isinstance(body.get("data"), (Mapping, str)) and "success" in body:
+    elif isinstance(body, Mapping) and "success" in body:
+        inner = body.get("data")
+        if not isinstance(inner, Mapping) or len(inner) != 1:
+            return
         shape = "wrapped"
     elif isinstance(body, (list, Mapping)):
         shape = "bare"

@@ -125,6 +125,15 @@ class Learned:
         """Remove a fact that another one explains."""
         self._known.pop(name, None)
 
+    def forget_word(self, name: str, word: str) -> None:
+        """Remove a word that another fact explains."""
+        words, reasons = self._known.get(name, ({}, ""))
+        left = {it: meaning for it, meaning in words.items() if it != word}
+        if left:
+            self._known[name] = (left, reasons)
+        else:
+            self._known.pop(name, None)
+
     def lines(self) -> list[tuple[str, str, str]]:
         """Return each fact as the file has it: its name, its value in YAML, and the evidence."""
         return [

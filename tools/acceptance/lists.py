@@ -53,10 +53,11 @@ class Listing:
 
 @dataclass(frozen=True)
 class _Sign:
-    """A sign of more rows: where it stands, and the value that asks for them, if it has one."""
+    """A sign of more rows: where it stands, the value that asks for them, if it has one, and its form."""
 
     where: str
     value: Any = None
+    form: str | None = None
 
 
 class Lists:
@@ -69,6 +70,7 @@ class Lists:
     Attributes:
         rows: The path of the rows of a container list.
         next: Where an answer names the next page: a path, `Link`, or `none`.
+        form: What that has: `address`, `cursor`, `page`, `flag` or `total`.
         parameter: The parameter that asks for it.
         page_size: The most rows of one answer.
     """
@@ -77,6 +79,7 @@ class Lists:
         self._api = api
         self.rows: str | None = None
         self.next: str | None = None
+        self.form: str | None = None
         self.parameter: str | None = None
         self.page_size: int | None = None
 
@@ -107,7 +110,7 @@ class Lists:
                     first, list(seen.values()), complete=False, why=f"{sign.where} names more rows"
                 )
             if self.page_size is None:
-                self.page_size, self.next = len(rows), sign.where
+                self.page_size, self.next, self.form = len(rows), sign.where, sign.form
             answer, rows = further
             new = {_key(row): row for row in rows if _key(row) not in seen}
             if not new:
@@ -147,17 +150,27 @@ class Lists:
         named = {where: reading.plain(where.rsplit(".", 1)[-1]) for where in scalars}
         for where, name in named.items():
             if _NEXT.search(name) and not isinstance(scalars[where], bool) and name not in _MORE:
-                return _Sign(where, scalars[where])
+                value = scalars[where]
+                form = (
+                    "page"
+                    if reading.number(value) is not None
+                    else "address"
+                    if _is_address(value)
+                    else "cursor"
+                )
+                return _Sign(where, value, form)
         for where, name in named.items():
             value = scalars[where]
             if name in _MORE and str(value).lower() in {"true", "1", "yes"}:
-                return _Sign(where)
+                return _Sign(where, form="flag")
             if name in _TOTALS and name != "count" and (reading.number(value) or 0) > seen:
-                return _Sign(where)
+                return _Sign(where, form="total")
             if name in _LAST and (reading.number(value) or 0) > self._page(scalars):
-                return _Sign(where)
-        if answer.status == 206 or (reading.number(answer.headers.get("X-Total-Count")) or 0) > seen:
-            return _Sign("X-Total-Count" if answer.status != 206 else "206")
+                return _Sign(where, form="total")
+        if (reading.number(answer.headers.get("X-Total-Count")) or 0) > seen:
+            return _Sign("X-Total-Count", form="total")
+        if answer.status == 206:
+            return _Sign("206")
         # Silence means more only if it did once, and the page is full.
         if self.next == "none" and rows and len(rows) == self.page_size:
             return _Sign("none")
@@ -181,7 +194,7 @@ class Lists:
     ) -> tuple[Answer, list[dict[str, Any]]] | None:
         """Return the next page; `None` if no request has other rows."""
         name, *values = operation
-        if isinstance(sign.value, str) and re.match(r"https?://|/|\?", sign.value):
+        if _is_address(sign.value):
             url = urljoin(self._api.call_url(name, *values), sign.value)
             if urlsplit(url)[:2] != urlsplit(self._api.base_url)[:2]:
                 return None
@@ -215,6 +228,10 @@ class Lists:
             else [*cursors, (own, sign.value), *pages]
         )
         return [it for it in found if it[1] is not None and self.parameter in {None, it[0]}]
+
+
+def _is_address(value: Any) -> bool:
+    return isinstance(value, str) and re.match(r"https?://|/|\?", value) is not None
 
 
 def _key(row: Mapping[str, Any]) -> str:

@@ -90,6 +90,7 @@ class Run:
         label: The text after the prefix in its name.
         second: The id of the managed service.
         created_at: The creation time of the compute container, as it was first shown.
+        departed: The creation times of the containers that were deleted, by id.
         unsettled: Whether the container of a creation may appear after the sweep.
     """
 
@@ -109,6 +110,7 @@ class Run:
     label: str = "-Main"
     second: str | None = None
     created_at: Any = None
+    departed: dict[str | None, Any] = field(default_factory=dict)
     unsettled: bool = False
 
     def __post_init__(self) -> None:
@@ -225,6 +227,12 @@ class Run:
                     "errors.outage_seconds", seconds, f"the list had a 503 for {seconds:.0f} s"
                 )
 
+    def leave(self, id_: str) -> Seen:
+        """Look at a container that will be deleted, and keep its creation time, by which it is known later."""
+        seen = self.look(id_)
+        self.departed[id_] = reading.field(self.row(id_), "created_at")
+        return seen
+
     def is_over(self, id_: str) -> None:
         """Record that a container is deleted, and was seen to be gone."""
         for asked in self.record.asked:
@@ -266,8 +274,10 @@ class Run:
         for id_, row in known.items():
             name = reading.field(row, "name")
             if is_of(name, self.prefix) and str(name).lower().endswith(asked.name.lower()):
-                before = {it for other in self.record.asked if other is not asked for it in other.ids}
-                if id_ not in before and self.means(row) not in {"deleted", "deleting"}:
+                birth = reading.field(row, "created_at")
+                # A list that is behind may still have an older container of this name, perhaps with the same id.
+                stale = id_ in self.departed and (birth is None or birth == self.departed[id_])
+                if not stale and self.means(row) not in {"deleted", "deleting"}:
                     return row
         return next((known[id_] for id_ in asked.ids if id_ in known), None)
 

@@ -167,6 +167,7 @@ class Sweep:
         try:
             if self._lists.read("containers.list").answer.ok:
                 self.api.learn_missing(self.records[0].prefix)
+                self._lists.probe("containers.list")
             for _ in range(_MOST_LOOKS):
                 if self._step():
                     return []

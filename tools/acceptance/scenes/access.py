@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any, Final
 
 from tools.acceptance import reading
@@ -109,13 +110,20 @@ def _list(run: Run, id_: str) -> None:
     codes = ", ".join(answer.describe() for answer in answers)
     run.judge("allowed_ips.add", "IPv4 and IPv6", all(answer.ok for answer in answers), codes)
     wanted = sum(answer.ok for answer in answers)
+    networks = {_network(address) for address in _ADDED}
     added, seconds = run.timed(
-        lambda: [it for it in _addresses(run, id_) if reading.field(it, "ip_address") in _ADDED],
+        lambda: [it for it in _addresses(run, id_) if _network(reading.field(it, "ip_address")) in networks],
         lambda found: len(found) >= wanted,
         "the new addresses",
         run.pace.visible,
     )
     _settled(run, seconds, "adding an address")
+    given = [it for it in added if reading.field(it, "ip_address") in _ADDED]
+    if added:
+        form = "given" if len(given) == len(added) else "network"
+        run.learned.note(
+            "access.address_form", form, f"{len(added) - len(given)} of {len(added)} are spelt otherwise"
+        )
     defaults = {
         (reading.field(entry, "description"), reading.field(entry, "service_type")) for entry in added
     }
@@ -167,6 +175,14 @@ def _entries(answer: Answer) -> list[dict[str, Any]]:
     found = answer.get("allowed_ips", "items") if answer.ok else None
     rows = found if isinstance(found, list) else answer.rows()
     return [entry for entry in rows if isinstance(entry, dict)]
+
+
+def _network(address: Any) -> str:
+    """Return an address in one spelling."""
+    try:
+        return str(ipaddress.ip_network(str(address), strict=False))
+    except ValueError:
+        return str(address)
 
 
 def _is_off(answer: Answer) -> bool:

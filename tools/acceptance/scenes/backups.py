@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from tools.acceptance import reading
+from tools.acceptance.api import Answer
 from tools.acceptance.run import Run
 
 __all__ = ["backups"]
@@ -24,6 +25,7 @@ def backups(run: Run) -> None:
         return
     run.api.make_room(10)
     total = _total(run)
+    _empty(run, run.api.call("backups.list", id_))
     before = _ids(_rows(run, id_))
     trigger = run.api.call("backups.trigger", id_)
     status = trigger.get("status")
@@ -60,6 +62,15 @@ def backups(run: Run) -> None:
     deleted = run.api.call("backups.delete", number)
     run.form("backups.delete", deleted)
     run.judge("backups.delete", "A pinned backup", deleted.ok, deleted.describe())
+
+
+def _empty(run: Run, answer: Answer) -> None:
+    """Note how an empty list is answered."""
+    if answer.absent:
+        run.learned.note("lists.empty", "missing", f"the list of no backups is a {answer.status}")
+    elif answer.ok and not answer.rows():
+        null = None in reading.paths(answer.body).values()
+        run.learned.note("lists.empty", "null" if null else "list", "the list of no backups")
 
 
 def _in_progress(run: Run, id_: str, total: int | None) -> None:

@@ -84,7 +84,7 @@ def _clients(run: Run, id_: str) -> None:
     )
     config = run.api.call("vpn_clients.config", id_, query={"client": "laptop"})
     run.form("vpn_clients.config", config)
-    _where(run, added, config)
+    _where(run, added, config, run.api.call("vpn_clients.config", id_, query={"client": "laptop"}))
     default = run.api.call("vpn_clients.config", id_, query={"client": "default"})
     without = run.api.call("vpn_clients.config", id_)
     same = without.ok and digest_of(without) == digest_of(default)
@@ -94,12 +94,15 @@ def _clients(run: Run, id_: str) -> None:
     run.judge("vpn_clients.remove", "The default client", removed.ok, removed.describe())
 
 
-def _where(run: Run, added: Answer, config: Answer) -> None:
+def _where(run: Run, added: Answer, config: Answer, again: Answer) -> None:
     """Note which answer has the configuration of a new client; only its presence is kept."""
-    given, later = ("[Interface]" in it.text or "PrivateKey" in it.text for it in (added, config))
+    answers = (added, config, again)
+    given, later, twice = ("[Interface]" in it.text or "PrivateKey" in it.text for it in answers)
     if later or given:
-        evidence = f"the answer that adds a client has the configuration, the download ({config.describe()}) has none"
-        run.learned.note("vpn_clients.config_in", "download" if later else "create", evidence)
+        codes = ", ".join(it.describe() for it in answers)
+        evidence = f"the answer that adds a client, and two downloads: {codes}"
+        where = "download" if twice else "once" if later else "create"
+        run.learned.note("vpn_clients.config_in", where, evidence)
 
 
 def _names(answer: Answer) -> list[str]:
