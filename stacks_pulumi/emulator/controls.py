@@ -174,6 +174,8 @@ class Controls:
         """
         Add containers and connections immediately, all or none, without a request and without counting against a cap.
 
+        They are visible immediately, also on a platform that shows new objects late.
+
         Args:
             containers: Name, template and optionally plan, status, allowed_ips, vpn_clients and backups of each.
             connections: Source, target and name of each.
@@ -187,15 +189,16 @@ class Controls:
         """
         with self.platform.lock:
             ids = load(self.platform, self.account, containers, connections)
+            self._begin()
             self._save()
             return ids
 
     def set_platform(self, platform: Facts | str | Path | None) -> None:
         """
-        Play another platform from now on. What is there now counts as having been there all the time.
+        Play another platform from now on. All present objects count as visible for a long time.
 
         Args:
-            platform: What is known of it, or the platform file that says it; `None` for the ordinary platform.
+            platform: Its description, or the path of a platform file; `None` for the ordinary platform.
 
         Raises:
             ConfigError: The file cannot be read, or says something that is not in the format.
@@ -206,7 +209,7 @@ class Controls:
             self.platform.facts = facts
             if facts.answers.shapes is not None:
                 self.shapes.set_all(dict(facts.answers.shapes))
-            self.api.other = None if facts == Facts() else OtherPlatform(self.platform)
+            self._begin()
             if self.api.other is None:
                 self.platform.state.memory = None
             self._save()
@@ -239,6 +242,7 @@ class Controls:
         """Remove everything except accounts and keys: containers, faults, requests, spending, rate windows."""
         with self.platform.lock:
             self.platform.empty()
+            self._begin()
             self.faults.clear()
             self.api.log.clear()
             self.api.limiter.forget()
@@ -273,6 +277,10 @@ class Controls:
         known.spending_cap = answers.dollars("spending_cap", spending_cap)
         known.rate_limit = self._rate_limit
         return secret
+
+    def _begin(self) -> None:
+        """Play the platform from now on; all present objects count as visible for a long time."""
+        self.api.other = None if self.platform.facts == Facts() else OtherPlatform(self.platform)
 
     def _save(self, *, fold: bool = False) -> None:
         if self.api.other is not None:

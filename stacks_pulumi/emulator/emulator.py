@@ -127,8 +127,7 @@ class Emulator(Controls):
             spending_cap=spending_cap,
             rate_limit=rate_limit,
         )
-        if platform is not None:
-            self.set_platform(platform)
+        self.set_platform(platform)
         self._control = ControlApi(self, self._cross_origin.allows, self.control_token, lambda: self.url)
 
     @property

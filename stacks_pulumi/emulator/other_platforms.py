@@ -2,8 +2,8 @@
 What does a request see and change on a platform that a file describes, and when?
 
 The rules of the nouns stay as they are. A GET request is answered by its rule from a copy of the state, in which late
-things are as they were and hidden things are missing. Every other request is carried out on the state itself, and what
-follows from it on that platform is added. `Words` translates both.
+objects are as they were and hidden objects are missing. Every other request is carried out on the state itself, with
+what follows from it on that platform. `Words` translates both.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from stacks_pulumi.emulator.words import LISTS, Words
 from stacks_pulumi.platform import Facts
 
 _CONTAINER_ARGS: Final = ("container_id", "source_id", "target_id", "vpn_container_id")
+_ID_ARGS: Final = (*_CONTAINER_ARGS, "backup_id")
 _PAGED: Final = LISTS | {"allowed_ips.list"}
 _OUTAGE_SECONDS: Final = 5.0
 _ENCODER: Final = msgspec.json.Encoder()
@@ -31,7 +32,7 @@ _DECODER: Final = msgspec.json.Decoder(State)
 
 class OtherPlatform:
     """
-    Plays the platform that facts describe.
+    Plays the platform that facts describe. All objects that exist at its start count as visible for a long time.
 
     Args:
         platform: The data of the rules, with the facts.
@@ -50,8 +51,16 @@ class OtherPlatform:
             self.facts.backups.pinned_seconds,
         )
         self._longest = max(seconds or 0.0 for seconds in late)
-        # What is there now counts as having been there all the time.
         self._past: list[tuple[float, bytes]] = [(float("-inf"), _ENCODER.encode(platform.state))]
+        self._before = frozenset(
+            [
+                *(container.port for container in platform.state.containers.values()),
+                *(ip.id for container in platform.state.containers.values() for ip in container.allowed_ips),
+                *platform.state.connections,
+                *(str(number) for number in platform.state.backups),
+            ]
+        )
+        self._cache_seconds = self.facts.lists.cache_seconds or 0.0
         self._cached: dict[tuple[str, ...], tuple[float, Response]] = {}
 
     def remember(self) -> None:
@@ -74,33 +83,52 @@ class OtherPlatform:
         """
         now = self._platform.clock.now()
         self._carry_on(now)
+        request = replace(request, args=self._own(request.args))
+        if route.method != "GET":
+            return self._written(route, request, shape, self._done(route, request), incoming)
         where = (request.key.label, incoming.path, str(sorted(request.query.items())))
-        at, kept = self._cached.get(where, (float("-inf"), None))
-        fresh = "no-cache" in incoming.cache_control
-        if kept is not None and not fresh and now < at + (self.facts.lists.cache_seconds or 0.0):
+        at, kept = self._cached.get(where, (now, None))
+        if kept is not None and now < at + self._cache_seconds and "no-cache" not in incoming.cache_control:
             return kept
-        known = {str(shown): own for own, shown in self._ids(self._platform.state).items()}
-        request = replace(request, args={name: known.get(it, it) for name, it in request.args.items()})
-        if route.method == "GET":
-            answer, state = self._seen(route, request)
-        else:
-            answer, state = self._done(route, request), self._platform.state
-        response = self._written(route, request, answers.finished(answer, shape), self._ids(state), incoming)
-        if route.method == "GET" and self.facts.lists.cache_seconds:
+        response = self._written(route, request, shape, self._seen(route, request), incoming)
+        if self._cache_seconds:
             self._cached[where] = (now, response)
         return response
+
+    def ids(self, state: State) -> dict[str, Any]:
+        """Return the platform's ids of a state, by those of the rules, where they differ."""
+        shown: dict[str, Any] = {}
+        form = self.facts.containers.id_form
+        if form in {"number", "uuid"}:
+            deleted = {_grave(it.container): it.container for it in (state.memory or Memory()).deleted}
+            for own, container in {**deleted, **state.containers}.items():
+                uuid = state.derive_uuid("container", container.account, container.port)
+                shown[own] = 40_000 + container.port if form == "number" else uuid
+        if self.facts.backups.id_form == "uuid":
+            shown.update({str(number): state.derive_uuid("backup", number) for number in state.backups})
+        return shown
+
+    def _own(self, args: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables of a path with the rules' ids. An id that the platform does not show leads nowhere."""
+        shown = self.ids(self._platform.state)
+        known = {str(it): own for own, it in shown.items()}
+        return {
+            name: known.get(it, "" if it in shown and name in _ID_ARGS else it) for name, it in args.items()
+        }
 
     def _written(
         self,
         route: Route,
         request: Request,
-        answer: tuple[int, Any],
-        ids: Mapping[str, Any],
+        shape: str,
+        seen: tuple[Reply | Open, State],
         incoming: Incoming,
     ) -> Response:
-        status, body = answer
+        """Return the response with an answer of the rules, which is about a state, as the platform writes it."""
+        answer, state = seen
+        status, body = answers.finished(answer, shape)
         headers: dict[str, str] = {}
-        body = self.words.of_answer(route.name, body, ids)
+        body = self.words.of_answer(route.name, body, self.ids(state))
         if route.name == "containers.create":
             status = self.facts.containers.create_code or status
             body = self._with_other_id(body)
@@ -141,19 +169,6 @@ class OtherPlatform:
         if memory is None:
             memory = self._platform.state.memory = Memory()
         return memory
-
-    def _ids(self, state: State) -> dict[str, Any]:
-        """Return the platform's ids of a state, by those of the rules, where they differ."""
-        shown: dict[str, Any] = {}
-        form = self.facts.containers.id_form
-        if form in {"number", "uuid"}:
-            deleted = {_grave(it.container): it.container for it in (state.memory or Memory()).deleted}
-            for own, container in {**deleted, **state.containers}.items():
-                uuid = state.derive_uuid("container", container.account, container.port)
-                shown[own] = 40_000 + container.port if form == "number" else uuid
-        if self.facts.backups.id_form == "uuid":
-            shown.update({str(number): state.derive_uuid("backup", number) for number in state.backups})
-        return shown
 
     # What a GET request sees.
 
@@ -209,7 +224,8 @@ class OtherPlatform:
 
     def _is_found(self, container: Container, at: float) -> bool:
         facts = self.facts.containers
-        return at >= container.created_at + _seconds(facts.found_seconds, facts.visible_seconds)
+        seconds = _seconds(facts.found_seconds, facts.visible_seconds)
+        return self._is_there(container.port, container.created_at, seconds, at)
 
     def _is_listed(self, container: Container, at: float) -> bool:
         facts = self.facts.containers
@@ -217,7 +233,12 @@ class OtherPlatform:
             return False
         if container.status == "stopped" and facts.listed_while_stopped is False:
             return False
-        return at >= container.created_at + _seconds(facts.listed_seconds, facts.visible_seconds)
+        seconds = _seconds(facts.listed_seconds, facts.visible_seconds)
+        return self._is_there(container.port, container.created_at, seconds, at)
+
+    def _is_there(self, key: str | int, created_at: float, seconds: float | None, at: float) -> bool:
+        """Return whether a new object is shown at a moment, if the platform shows it after some seconds."""
+        return key in self._before or at >= created_at + (seconds or 0.0)
 
     def _dress(self, state: State, at: float) -> None:
         """Give containers the statuses of a boot and the creation times of the platform, and add the deleted ones."""
@@ -271,11 +292,11 @@ class OtherPlatform:
             else:
                 container.external_access, container.subdomain = former.external_access, former.subdomain
                 container.allowed_ips = former.allowed_ips
-        own = self.facts.access.own_address_seconds or 0.0
+        own = self.facts.access.own_address_seconds
         container.allowed_ips = [
             ip
             for ip in container.allowed_ips
-            if ip.description != self._own_description or now >= ip.added_at + own
+            if ip.description != self._own_description or self._is_there(ip.id, ip.added_at, own, now)
         ]
 
     @property
@@ -295,7 +316,7 @@ class OtherPlatform:
         return {
             key: it
             for key, it in listed.items()
-            if now >= it.created_at + (facts.listed_seconds or 0.0)
+            if self._is_there(key, it.created_at, facts.listed_seconds, now)
             and {it.source, it.target} <= state.containers.keys()
             and any(getattr(it, side) == container.id for side in sides)
         }
@@ -306,7 +327,7 @@ class OtherPlatform:
         state.backups = {
             key: it
             for key, it in self._as_of(lag).backups.items()
-            if now >= it.created_at + (facts.listed_seconds or 0.0)
+            if self._is_there(str(key), it.created_at, facts.listed_seconds, now)
         }
         for key, backup in state.backups.items() if pins is not None else ():
             former = (pins or {}).get(key)
@@ -332,14 +353,15 @@ class OtherPlatform:
 
     # What every other request does.
 
-    def _done(self, route: Route, request: Request) -> Reply | Open:
+    def _done(self, route: Route, request: Request) -> tuple[Reply | Open, State]:
+        """Carry out a request; return the answer and the state."""
         now = self._platform.clock.now()
         for name in _CONTAINER_ARGS:
             container = self._platform.state.containers.get(request.args.get(name, ""))
             if container is not None and not self._is_found(container, now):
                 raise not_found("Container")
         if route.name == "containers.create":
-            return self._create(route, request, now)
+            return self._create(route, request, now), self._platform.state
         if route.name == "connections.create":
             request = replace(request, body=self._named(request))
         settle = self.facts.access.settle_seconds
@@ -355,7 +377,7 @@ class OtherPlatform:
             config = vpn.wireguard(self._platform.state, container, client)
             if isinstance(answer, Open):
                 answer = replace(answer, value={**answer.value, "config": config})
-        return answer
+        return answer, self._platform.state
 
     def _create(self, route: Route, request: Request, now: float) -> Reply | Open:
         facts, errors, memory = self.facts.containers, self.facts.errors, self._memory

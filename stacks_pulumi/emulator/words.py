@@ -305,7 +305,7 @@ def _named(ids: Mapping[str, Any], rest: _Convert) -> _Convert:
 
 
 def _back(words: Mapping[str, str] | None) -> _Convert:
-    """Return what translates our words into those of the platform, of which the first is used."""
+    """Return what translates the guide's words into the platform's; the first one that has a meaning is used."""
     theirs: dict[Any, str] = {}
     for word, ours in (words or {}).items():
         theirs.setdefault(ours, word)
