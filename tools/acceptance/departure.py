@@ -60,10 +60,8 @@ class Departure:
             words = ", ".join(self._since) or "no status"
             self._run.problems.append(f"a deletion: {error}; shown: {words}")
             return False
-        if self._replaced:
-            self._run.is_over(self._id)
-            return True
         self._note()
+        self._run.tombstone_measured = self._run.tombstone_measured or not self._replaced
         self._run.is_over(self._id)
         return True
 
@@ -72,7 +70,7 @@ class Departure:
         seen, row = run.look(self._id), run.row(self._id)
         listed = None if row is None else reading.word(reading.field(row, "status", "state"))
         for word in (seen.word, listed):
-            if word is not None and word.lower() not in self._known:
+            if word is not None and (word.lower() not in self._known or run.words.means(word) == "deleted"):
                 self._since.setdefault(word, now)
                 self._until[word] = now
         if seen.means == "gone" or self._is_tombstone(seen.word, now):
@@ -89,8 +87,8 @@ class Departure:
             return False
         shown = [word for word in (seen.word, listed) if word is not None]
         measured = all(now - self._since.get(word, now) >= _LOOKS * run.pace.interval for word in shown)
-        # A known tombstone needs no measurement.
-        return measured or run.learned.get("containers.tombstone") is not None
+        # It is measured once.
+        return measured or run.tombstone_measured
 
     def _is_new(self, word: str | None) -> bool:
         """Return whether a word is neither that from before the deletion nor one for a deletion in progress."""
@@ -119,7 +117,7 @@ class Departure:
         for word, since in self._since.items():
             if word == last:
                 run.words.learn(word, "deleted", "a deleted container is still listed with it")
-                ended = self._until[word] < now
+                ended = self._until[word] < now and not self._replaced
                 run.learned.note("containers.tombstone", word, f"a deleted container is listed as {word}")
                 run.record.tombstone(word)
                 if ended:

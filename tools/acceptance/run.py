@@ -121,6 +121,7 @@ class Run:
         self.deadline = Deadline(seconds, min(_RESERVE, seconds / 2), self.now)
         self.api.deadline = self.deadline
         self._failed: set[str] = set()
+        self.tombstone_measured = False
 
     # --- findings ---
 
@@ -213,6 +214,7 @@ class Run:
                 f"the creation of {asked.name} had {answer.describe()}: the container may appear"
             )
             return
+        began = self.now()
         look = self.api.call("containers.list")
         outage = look.status == 503
         meaning = "503 (an outage)" if outage else "503 (the waitlist)"
@@ -223,6 +225,7 @@ class Run:
             listed = lambda: self.api.call("containers.list").ok  # noqa: E731  (a look of one line)
             _, seconds = self.timed(listed, bool, "the end of an outage")
             if seconds is not None:
+                seconds = self.now() - began
                 self.learned.seconds(
                     "errors.outage_seconds", seconds, f"the list had a 503 for {seconds:.0f} s"
                 )

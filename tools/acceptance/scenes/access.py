@@ -6,7 +6,7 @@ import ipaddress
 from typing import Any, Final
 
 from tools.acceptance import reading
-from tools.acceptance.api import Answer
+from tools.acceptance.lists import Listing
 from tools.acceptance.run import Run
 
 __all__ = ["external_access"]
@@ -21,8 +21,8 @@ def external_access(run: Run) -> None:
     id_ = run.main
     if id_ is None:
         return
-    off = run.api.call("allowed_ips.list", id_)
-    run.guide_form("allowed_ips.list", off)
+    off = _listed(run, id_)
+    run.guide_form("allowed_ips.list", off.answer)
     empty = _is_off(off)
     run.judge("allowed_ips.list", "While access is off", empty, "so it is" if empty else "something is left")
     early = run.api.call("allowed_ips.add", id_, body={"ip_address": _RANGE})
@@ -46,9 +46,7 @@ def external_access(run: Run) -> None:
     finally:
         closed = run.api.call("containers.external_access", id_, body={"enabled": False})
     run.form("containers.external_access", closed, "The answer to disabling.")
-    after, seconds = run.timed(
-        lambda: run.api.call("allowed_ips.list", id_), _is_off, "the end of access", run.pace.visible
-    )
+    after, seconds = run.timed(lambda: _listed(run, id_), _is_off, "the end of access", run.pace.visible)
     _settled(run, seconds, "closing")
     gone = _is_off(after)
     run.judge(
@@ -66,22 +64,20 @@ def _opened(run: Run, id_: str) -> None:
     began = run.now()
     times: dict[str, float] = {}
 
-    def look() -> Answer:
-        answer = run.api.call("allowed_ips.list", id_)
-        if answer.get("url") is not None or str(answer.get("external_access_enabled")).lower() in {
-            "true",
-            "1",
-        }:
+    def look() -> Listing:
+        listing = _listed(run, id_)
+        flag = str(listing.answer.get("external_access_enabled")).lower()
+        if listing.answer.get("url") is not None or flag in {"true", "1"}:
             times.setdefault("open", run.now() - began)
-        if _entries(answer):
+        if listing.rows:
             times.setdefault("own", run.now() - began)
-        return answer
+        return listing
 
-    answer, _ = run.timed(
+    listing, _ = run.timed(
         look, lambda _: len(times) == 2, "open access with the caller's address", run.pace.visible
     )
     _settled(run, times.get("open"), "opening")
-    entries = _entries(answer)
+    entries = listing.rows
     if "own" in times:
         late = times["own"] - times.get("open", 0.0)
         run.learned.seconds(
@@ -97,13 +93,13 @@ def _opened(run: Run, id_: str) -> None:
 
 
 def _list(run: Run, id_: str) -> None:
-    first = run.api.call("allowed_ips.list", id_)
-    run.guide_form("allowed_ips.list", first)
-    auto = [entry for entry in _entries(first) if reading.field(entry, "description") == _AUTO]
+    first = _listed(run, id_)
+    run.guide_form("allowed_ips.list", first.answer)
+    auto = [entry for entry in first.rows if reading.field(entry, "description") == _AUTO]
     run.judge("containers.external_access", "Enabling adds", len(auto) == 1, f"{len(auto)} such entry")
     run.api.call("containers.external_access", id_, body={"enabled": True})
-    again = run.api.call("allowed_ips.list", id_)
-    same = first.get("subdomain") == again.get("subdomain")
+    again = _listed(run, id_)
+    same = first.answer.get("subdomain") == again.answer.get("subdomain")
     run.judge("containers.external_access", "Enabling again", same, "the same" if same else "another")
     answers = [run.api.call("allowed_ips.add", id_, body={"ip_address": address}) for address in _ADDED]
     run.form("allowed_ips.add", answers[0])
@@ -112,7 +108,9 @@ def _list(run: Run, id_: str) -> None:
     wanted = sum(answer.ok for answer in answers)
     networks = {_network(address) for address in _ADDED}
     added, seconds = run.timed(
-        lambda: [it for it in _addresses(run, id_) if _network(reading.field(it, "ip_address")) in networks],
+        lambda: [
+            it for it in _listed(run, id_).rows if _network(reading.field(it, "ip_address")) in networks
+        ],
         lambda found: len(found) >= wanted,
         "the new addresses",
         run.pace.visible,
@@ -144,7 +142,7 @@ def _list(run: Run, id_: str) -> None:
 
 
 def _remove(run: Run, id_: str) -> None:
-    entries = _addresses(run, id_)
+    entries = _listed(run, id_).rows
     for number, entry in enumerate(entries, start=1):
         answer = run.api.call("allowed_ips.remove", id_, str(reading.word(reading.field(entry, "id"))))
         if number == len(entries):
@@ -159,7 +157,7 @@ def _remove(run: Run, id_: str) -> None:
 def _removed(run: Run, id_: str, number: Any) -> None:
     """Measure when an address is no longer listed."""
     _, seconds = run.timed(
-        lambda: [reading.field(entry, "id") for entry in _addresses(run, id_)],
+        lambda: [reading.field(entry, "id") for entry in _listed(run, id_).rows],
         lambda listed: number not in listed,
         "the removal of an address",
         run.pace.visible,
@@ -167,14 +165,8 @@ def _removed(run: Run, id_: str, number: Any) -> None:
     _settled(run, seconds, "removing an address")
 
 
-def _addresses(run: Run, id_: str) -> list[dict[str, Any]]:
-    return _entries(run.api.call("allowed_ips.list", id_))
-
-
-def _entries(answer: Answer) -> list[dict[str, Any]]:
-    found = answer.get("allowed_ips", "items") if answer.ok else None
-    rows = found if isinstance(found, list) else answer.rows()
-    return [entry for entry in rows if isinstance(entry, dict)]
+def _listed(run: Run, id_: str) -> Listing:
+    return run.lists.read("allowed_ips.list", id_)
 
 
 def _network(address: Any) -> str:
@@ -185,7 +177,6 @@ def _network(address: Any) -> str:
         return str(address)
 
 
-def _is_off(answer: Answer) -> bool:
-    return (
-        answer.ok and answer.get("subdomain") is None and answer.get("url") is None and _entries(answer) == []
-    )
+def _is_off(listing: Listing) -> bool:
+    answer = listing.answer
+    return answer.ok and answer.get("subdomain") is None and answer.get("url") is None and not listing.rows

@@ -168,7 +168,7 @@ def _appears(run: Run, source: str, target: str) -> None:
                 times.setdefault(where, run.now() - began)
         return len(times)
 
-    run.timed(look, lambda count: count == 2, "a connection at both of its ends", run.pace.visible / 2)
+    run.timed(look, lambda count: count == 2, "a connection at both of its ends", 3 * run.pace.lag)
     if not times:
         run.problems.append("connections: a new connection was listed nowhere")
         return
@@ -254,6 +254,8 @@ def _remove_all(run: Run, source: str, target: str) -> None:
             dict.fromkeys(id_ for row in rows if (id_ := reading.word(reading.field(row, "id"))) is not None)
         )
 
+    # A list that is behind would not have them yet.
+    run.sleep(run.pace.lag)
     for id_ in ids():
         run.form("connections.delete", run.api.call("connections.delete", id_))
     for id_ in (source, target):

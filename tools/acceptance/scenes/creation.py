@@ -32,7 +32,7 @@ _COMPUTE_TEMPLATES: Final = "Compute templates are"
 
 def reads(run: Run) -> None:
     """The list, the templates, the statistics, and the refusals of reads."""
-    listed = run.api.call("containers.list")
+    listed = run.lists.read("containers.list").answer
     run.lists.probe("containers.list")
     wanted = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
     missing = [name for name in wanted if name not in listed.headers]
@@ -302,7 +302,7 @@ def _judge_row(run: Run, id_: str, created: Created) -> None:
             else {**listed.body, run.lists.rows or "": own}
         )
     run.guide_form("containers.list", Answer(listed.status, listed.headers, own, ""))
-    _judge_count(run, listing.answer, len(listing.rows))
+    _judge_count(run, listing.answer)
     shown, first = reading.field(row, "created_at"), created.answer.get("createdAt")
     note_times(run.learned, shown, status.get("createdAt"))
     note_fields(run.learned, row, status)
@@ -329,15 +329,12 @@ def _judge_row(run: Run, id_: str, created: Created) -> None:
     run.judge("containers.status", "The plan micro has", size == [0.1, 512, 5120], f"{size}")
 
 
-def _judge_count(run: Run, listed: Answer, rows: int) -> None:
+def _judge_count(run: Run, listed: Answer) -> None:
     """Note the path of the rows, and what `count` is."""
     path = run.lists.rows
     if path is not None:
         run.learned.note("lists.rows", path, f"the rows of the container list are under {path}")
     count = reading.number(reading.field(listed.body, "count"))
     if count is not None:
-        run.learned.note(
-            "lists.count_is_rows",
-            count in {rows, len(listed.rows(path))},
-            f"count is {count:.0f} for {rows} rows",
-        )
+        rows = len(listed.rows(path))
+        run.learned.note("lists.count_is_rows", count == rows, f"count is {count:.0f} for {rows} rows")

@@ -22,7 +22,7 @@ def restart_stop_and_start(run: Run) -> None:
     id_ = run.main
     if id_ is None:
         return
-    _restart(run, id_)
+    at_once = _restart(run, id_)
     same = run.api.call("containers.set_status", id_, body={"status": "running"})
     after = run.look(id_).means
     run.judge(
@@ -34,7 +34,7 @@ def restart_stop_and_start(run: Run) -> None:
     odd = run.api.call("containers.set_status", id_, body={"status": "paused"})
     run.refuses("containers.set_status", "A word other than", odd)
     _wording(run, id_, _RUNNING)
-    _stop(run, id_)
+    _stop(run, id_, at_once=at_once)
     _wording(run, id_, _STOPPED)
     _while_stopped(run, id_)
     started = run.set_status(id_, "restart")
@@ -49,7 +49,8 @@ def restart_stop_and_start(run: Run) -> None:
     )
 
 
-def _restart(run: Run, id_: str) -> None:
+def _restart(run: Run, id_: str) -> bool:
+    """Restart the container; return whether its status changed with the request."""
     run.api.make_room(4)
     asked = run.api.call("containers.set_status", id_, body={"status": "restart"})
     run.form("containers.set_status", asked)
@@ -74,15 +75,22 @@ def _restart(run: Run, id_: str) -> None:
     if run.reach(id_, "running", "restarting") != "running":
         run.set_status(id_, "running")
     run.same_creation("It stays the same over a restart.", "restart")
+    return first.means != "running"
 
 
-def _stop(run: Run, id_: str) -> None:
-    """Stop the container, and measure how long the list, and answers without `no-cache`, are behind."""
+def _stop(run: Run, id_: str, *, at_once: bool) -> None:
+    """
+    Stop the container, and measure how long the list, and answers without `no-cache`, are behind.
+
+    Args:
+        run: The run.
+        id_: The container.
+        at_once: Whether a status changes with its request, so that an older one later is one from a cache.
+    """
     before = run.look(id_, fresh=False)
-    run.rows(fresh=False)
-    began = run.now()
     run.api.call("containers.set_status", id_, body={"status": "stopped"})
-    _cached(run, id_, before.word, began)
+    if at_once:
+        _cached(run, id_, before.word)
     reached = run.reach(id_, "stopped", "stopping")
     if reached == "hidden":
         evidence = "a container that was stopped has no status"
@@ -106,18 +114,19 @@ def _stop(run: Run, id_: str) -> None:
         run.learned.most("lists.lag_seconds", seconds, "the list showed a stop later than the status")
 
 
-def _cached(run: Run, id_: str, before: str | None, began: float) -> None:
-    """Note for how long a request without `no-cache` has the answer from before."""
-    fresh, plain = run.look(id_), run.look(id_, fresh=False)
-    if fresh.word == before or plain.word != before:
-        run.learned.same("lists.cache_seconds")
-        return
+def _cached(run: Run, id_: str, before: str | None) -> None:
+    """Note for how long requests without `no-cache` have the answer from before; one with it could renew the cache."""
     _, seconds = run.timed(
-        lambda: run.look(id_, fresh=False).word, lambda word: word != before, "the end of a cached answer"
+        lambda: run.look(id_, fresh=False).word,
+        lambda word: word != before,
+        "the end of a cached answer",
+        run.pace.visible,
     )
     if seconds is not None:
-        evidence = "without Cache-Control: no-cache a status was an older one"
-        run.learned.seconds("lists.cache_seconds", run.now() - began, evidence)
+        evidence = (
+            f"without no-cache a status was an older one for {seconds:.0f} s; with it, it changes at once"
+        )
+        run.learned.seconds("lists.cache_seconds", seconds, evidence)
 
 
 def _wording(run: Run, id_: str, wanted: re.Pattern[str]) -> None:
