@@ -80,15 +80,18 @@ class _Arrival:
         return f"{listed}, {words} (raw status {self._seen.raw if self._seen else ''!r})"
 
     def _look(self) -> bool:
-        run, asked = self._run, self._created.asked
+        run, asked, now = self._run, self._created.asked, self._run.now()
+        # The status first: a list that has only containers that run has one that its status showed as running before.
+        seen = self._status(asked.ids)
         row = run.named(run.rows(), asked)
         if row is not None:
-            self._row, self._listed = row, self._listed if self._listed is not None else run.now()
+            self._row, self._listed = row, self._listed if self._listed is not None else now
             id_ = container_id(row)
             run.record.add_ids(asked, [id_] if id_ is not None else [])
-        seen = self._status([*([self._id] if self._id else []), *asked.ids])
+        if seen is None and row is not None:
+            seen = self._status(asked.ids)
         if seen is not None:
-            self._seen, self._found = seen, self._found if self._found is not None else run.now()
+            self._seen, self._found = seen, self._found if self._found is not None else now
             self._judge(seen)
             state = (seen.word, seen.means, seen.raw)
         elif row is not None:
@@ -97,19 +100,22 @@ class _Arrival:
             state = (reading.word(reading.field(row, "status", "state")), run.means(row), raw or "")
         else:
             return False
-        reached = self._trail.see(*state, run.now())
+        reached = self._trail.see(*state, now)
         if reached is not None and self._reached is None:
-            self._reached = (reached, run.now())
+            self._reached = (reached, now)
         self._pending_unlisted = self._pending_unlisted or (reached is None and row is None)
         if self._reached is None:
             return False
-        waited = run.now() - self._reached[1] >= run.pace.visible
+        waited = now - self._reached[1] >= run.pace.visible
         return (self._listed is not None and self._found is not None) or waited
 
     def _status(self, ids: list[str]) -> Seen | None:
         """Return the status of the first id that has one under the name that was asked for."""
-        for id_ in list(dict.fromkeys(ids))[:_MOST_IDS]:
+        for id_ in list(dict.fromkeys([*([self._id] if self._id else []), *ids]))[:_MOST_IDS]:
             seen = self._run.look(id_)
+            if seen.means in {"deleted", "deleting"}:
+                # An older container of this name.
+                continue
             name = seen.answer.get("name", "container_name") if seen.answer.ok else None
             asked = self._created.asked.name.lower()
             if seen.answer.ok and (name is None or str(name).lower().endswith(asked)):
@@ -195,7 +201,7 @@ class _Arrival:
         if self._reached is None or self._seen is None or self._listed is None:
             return False
         if self._pending_unlisted:
-            return 0 <= self._listed - self._reached[1] <= run.pace.interval
+            return self._listed == self._reached[1]
         # It was not seen before: the platform's own times say when it began to run.
         times = [reading.moment(self._seen.answer.get(name)) for name in ("created_at", "updated_at")]
         began, ran = times

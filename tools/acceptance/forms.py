@@ -143,7 +143,7 @@ def note_shape(learned: Learned, operation: str, answer: Answer) -> None:
         shape = "strings"
     elif isinstance(body, Mapping) and "success" in body:
         inner = body.get("data")
-        if not isinstance(inner, Mapping) or len(inner) != 1:
+        if not isinstance(inner, Mapping) or len(inner) != 1 or "message" in inner:
             return
         shape = "wrapped"
     elif isinstance(body, (list, Mapping)):

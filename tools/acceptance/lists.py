@@ -128,7 +128,7 @@ class Lists:
         """
         first = self._api.call(operation, *values)
         rows = first.rows(self.rows)
-        if len(rows) < 2 or self.next is not None:
+        if not rows or self.next is not None:
             return False
         seen = {_key(row): row for row in rows}
         turned = self._turn((operation, *values), {}, _Sign("none"), 2, seen)

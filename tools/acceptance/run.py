@@ -110,7 +110,7 @@ class Run:
     label: str = "-Main"
     second: str | None = None
     created_at: Any = None
-    departed: dict[str | None, Any] = field(default_factory=dict)
+    departed: dict[str | None, set[str]] = field(default_factory=dict)
     unsettled: bool = False
 
     def __post_init__(self) -> None:
@@ -233,7 +233,7 @@ class Run:
     def leave(self, id_: str) -> Seen:
         """Look at a container that will be deleted, and keep its creation time, by which it is known later."""
         seen = self.look(id_)
-        self.departed[id_] = reading.field(self.row(id_), "created_at")
+        self.departed[id_] = self.births(id_, self.row(id_))
         return seen
 
     def is_over(self, id_: str) -> None:
@@ -277,9 +277,8 @@ class Run:
         for id_, row in known.items():
             name = reading.field(row, "name")
             if is_of(name, self.prefix) and str(name).lower().endswith(asked.name.lower()):
-                birth = reading.field(row, "created_at")
                 # A list that is behind may still have an older container of this name, perhaps with the same id.
-                stale = id_ in self.departed and (birth is None or birth == self.departed[id_])
+                stale = id_ in self.departed and self.births(str(id_), row) <= self.departed[id_]
                 if not stale and self.means(row) not in {"deleted", "deleting"}:
                     return row
         return next((known[id_] for id_ in asked.ids if id_ in known), None)
@@ -369,6 +368,11 @@ class Run:
         return answer
 
     # --- identity ---
+
+    def births(self, id_: str, row: Mapping[str, Any] | None) -> set[str]:
+        """Return the creation times of a container, as its row in a list and its status show them."""
+        shown = (reading.field(row, "created_at"), self.look(id_).answer.get("created_at"))
+        return {str(it) for it in shown if it is not None}
 
     def birth(self, id_: str) -> Any:
         """Return the creation time of a container, as the status, or else the list, shows it."""
