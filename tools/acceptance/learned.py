@@ -10,7 +10,7 @@ from typing import Any, Final, get_type_hints
 
 from stacks_pulumi import platform
 
-__all__ = ["GUIDE", "Learned"]
+__all__ = ["FACTS", "GUIDE", "Learned"]
 
 GUIDE: Final[dict[str, Any]] = {
     "lists.rows": "data",
@@ -138,7 +138,7 @@ class Learned:
         """Return each fact as the file has it: its name, its value in YAML, and the evidence."""
         return [
             (name, json.dumps(value, ensure_ascii=False), evidence)
-            for name, (value, evidence) in sorted(self._known.items(), key=lambda it: _NAMES.index(it[0]))
+            for name, (value, evidence) in sorted(self._known.items(), key=lambda it: FACTS.index(it[0]))
         ]
 
     def text(self, about: str, scrubbed: Callable[[str], str]) -> str:
@@ -155,7 +155,7 @@ class Learned:
         ]
         for title, names in (
             ("As the guide says", sorted(self._same - set(self._known))),
-            ("Not seen", [name for name in _NAMES if name not in self._same and name not in self._known]),
+            ("Not seen", [name for name in FACTS if name not in self._same and name not in self._known]),
         ):
             lines += [f"# {title}: {', '.join(names) or 'nothing'}."]
         lines.append(f"version: {platform.VERSION}")
@@ -180,7 +180,8 @@ def _names() -> list[str]:
     ]
 
 
-_NAMES: Final = _names()
+FACTS: Final = _names()
+"""Every fact that a platform file can have, in its order."""
 
 
 def _line(text: str) -> str:

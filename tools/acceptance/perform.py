@@ -32,6 +32,7 @@ def perform(run: Run, say: Say, scenes: Sequence[Callable[[Run], None]] = SCENES
             say(scene.__name__.replace("_", " "))
             _play(run, scene)
     finally:
+        run.conclude()
         left = sweep(run, say)
     return left
 

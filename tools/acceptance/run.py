@@ -31,6 +31,15 @@ LASTING: Final = frozenset({"running", "stopped", "error"})
 BETWEEN: Final = frozenset({"starting", "stopping", "restarting", "deleting"})
 _FORM: Final = "The form of the answer"
 _GUIDE_FORM: Final = "The answer has the form of the guide."
+_LISTED_LATE: Final = (
+    "containers.listed_seconds",
+    "access.settle_seconds",
+    "access.own_address_seconds",
+    "connections.listed_seconds",
+    "connections.removal_seconds",
+    "backups.listed_seconds",
+    "backups.pinned_seconds",
+)
 _RESERVE: Final = 240.0
 
 
@@ -363,8 +372,8 @@ class Run:
         """Start, stop or restart, and wait."""
         answer = self.api.call("containers.set_status", id_, body={"status": word})
         if answer.ok:
-            passing = {"stopped": "stopping", "running": "starting"}.get(word, "restarting")
-            self.reach(id_, "stopped" if word == "stopped" else "running", passing)
+            stops = word == "stopped"
+            self.reach(id_, "stopped" if stops else "running", "stopping" if stops else "starting")
         return answer
 
     # --- identity ---
@@ -405,3 +414,26 @@ class Run:
             else:
                 self.learned.entry("containers.created_at_changes", operation, f"{operation}: {evidence}")
         self.created_at = now
+
+    def conclude(self) -> None:
+        """Note the words and pages that were met, and remove what a list that is behind explains."""
+        self.words.close()
+        lists, learned = self.lists, self.learned
+        if lists.page_size is None:
+            learned.same("lists.next")
+        else:
+            evidence = f"a list had {lists.page_size} rows, and {lists.next} for more"
+            for name, value in (
+                ("next", lists.next),
+                ("next_form", lists.form),
+                ("parameter", lists.parameter),
+                ("page_size", lists.page_size),
+            ):
+                learned.note(f"lists.{name}", value, evidence)
+        lag = learned.get("lists.lag_seconds") or 0
+        for name in _LISTED_LATE:
+            if (learned.get(name) or lag + 1) <= lag:
+                learned.forget(name)
+        if learned.get("lists.rows") is not None:
+            for operation in ("containers.templates", "vpn_clients.list"):
+                learned.forget_word("answers.shapes", operation)

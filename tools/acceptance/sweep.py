@@ -26,6 +26,7 @@ _MOST_LOOKS: Final = 400
 _LIVE: Final = frozenset(
     {"running", "stopped", "pending", "starting", "stopping", "restarting", "error", "deleting"}
 )
+_INVALID: Final = frozenset({400, 422})
 _LIKELY: Final = {
     401: ": STACKS_API_KEY is wrong, or it was revoked",
     403: ": the key of STACKS_API_KEY lacks the scope containers:read",
@@ -85,6 +86,8 @@ class _Look:
         foreign: Whether it is another container's id.
         tried: When it was last asked to be deleted.
         deleted: Whether such a request was accepted.
+        unclear: Whether the last one had an answer that neither accepts it nor says that the id is absent.
+        unusable: Whether the API says that it is no id.
         absent: Since when nothing shows it, or all shows it as deleted.
     """
 
@@ -96,6 +99,8 @@ class _Look:
     foreign: bool = False
     tried: float | None = None
     deleted: bool = False
+    unclear: bool = False
+    unusable: bool = False
     absent: float | None = None
 
 
@@ -213,8 +218,10 @@ class Sweep:
         shown = [row for row in self._listing.rows if container_id(row) == id_]
         if status.ok and isinstance(status.body, Mapping):
             shown.append(dict(status.body))
-        look.foreign = bool(shown) and not self._is_named(id_, shown)
-        if look.foreign:
+        if bool(shown) and not self._is_named(id_, shown):
+            if not look.foreign:
+                self.notes.append(f"an id for {look.name} belongs to another container, which stays")
+            look.foreign = True
             return
         look.seen = look.seen or bool(shown)
         words = {it.lower() for row in shown if (it := reading.word(reading.field(row, "status", "state")))}
@@ -224,7 +231,8 @@ class Sweep:
             look.word, look.since = word, self.now()
         if not look.deleted:
             look.before = word
-        readable = (status.ok or status.absent) and self._listing.answer.ok
+        look.unusable = status.status in _INVALID
+        readable = (status.ok or status.absent or look.unusable) and self._listing.answer.ok
         if not readable or (shown and not self._is_tombstone(look, words)):
             look.absent = self._quiet = None
         elif look.absent is None:
@@ -253,7 +261,10 @@ class Sweep:
         if look.tried is not None and self.now() - look.tried < pause:
             return
         look.tried = self.now()
-        look.deleted = self.api.call("containers.delete", id_).ok or look.deleted
+        answer = self.api.call("containers.delete", id_)
+        look.deleted = answer.ok or look.deleted
+        # Refused for another reason than its absence, it may be there although nothing shows it.
+        look.unclear = not (answer.ok or answer.absent or (look.unusable and answer.status in _INVALID))
 
     def _is_tombstone(self, look: _Look, words: set[str]) -> bool:
         """Return whether a container is deleted and still listed: by its word, or because a new word stays."""
@@ -264,7 +275,10 @@ class Sweep:
         return bool(words) and look.deleted and look.before not in words and stays and not words & _LIVE
 
     def _is_gone(self, look: _Look) -> bool:
-        return look.foreign or (look.absent is not None and self.now() - look.absent >= self.pace.lag)
+        if look.foreign:
+            return True
+        absent = look.absent is not None and self.now() - look.absent >= self.pace.lag
+        return absent and (look.deleted or not look.unclear)
 
     def _open(self) -> list[Asked]:
         """Return the requests whose containers may still be there."""

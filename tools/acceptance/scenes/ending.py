@@ -16,15 +16,6 @@ __all__ = ["deletion", "what_was_seen"]
 _TIME: Final = "Deletion takes time."
 _AGAIN: Final = "A second request meanwhile is a no-op."
 _LISTED: Final = "Containers that are being deleted are listed."
-_LISTED_LATE: Final = (
-    "containers.listed_seconds",
-    "access.settle_seconds",
-    "access.own_address_seconds",
-    "connections.listed_seconds",
-    "connections.removal_seconds",
-    "backups.listed_seconds",
-    "backups.pinned_seconds",
-)
 _TAKEN: Final = "A deleted container's name is taken"
 
 
@@ -140,8 +131,6 @@ def _meanwhile(run: Run, id_: str, name: _Name) -> None:
 
 def what_was_seen(run: Run) -> None:
     """Judge the statuses of the whole run, and the rate limit if it was reached."""
-    run.words.close()
-    _note_pages(run)
     seen = {word.lower() for word in run.words.seen}
     odd, between = seen - KNOWN, seen & BETWEEN
     text = "The statuses between two lasting ones"
@@ -155,29 +144,6 @@ def what_was_seen(run: Run) -> None:
             run.skip(subject, begin, "the run did not meet the rate limit")
     else:
         _limited(run, run.api.limited)
-
-
-def _note_pages(run: Run) -> None:
-    """Note the pages that were met, and remove what a list that is behind explains."""
-    lists, learned = run.lists, run.learned
-    if lists.page_size is None:
-        learned.same("lists.next")
-    else:
-        evidence = f"a list had {lists.page_size} rows, and {lists.next} for more"
-        for name, value in (
-            ("next", lists.next),
-            ("next_form", lists.form),
-            ("parameter", lists.parameter),
-            ("page_size", lists.page_size),
-        ):
-            learned.note(f"lists.{name}", value, evidence)
-    lag = learned.get("lists.lag_seconds") or 0
-    for name in _LISTED_LATE:
-        if (learned.get(name) or lag + 1) <= lag:
-            learned.forget(name)
-    if learned.get("lists.rows") is not None:
-        for operation in ("containers.templates", "vpn_clients.list"):
-            learned.forget_word("answers.shapes", operation)
 
 
 def _limited(run: Run, answer: Answer) -> None:
