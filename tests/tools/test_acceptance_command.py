@@ -99,12 +99,8 @@ def test_a_run_writes_a_platform_file_that_can_be_read(
 
     assert command("run", "--platform-out", str(file)) == 0
 
-    known = platform.read(file)
-    assert known.facts.as_json() == {
-        "version": 1,
-        "containers": {"type_is": "category"},
-        "prices": {"unit": "cents"},
-    }
+    facts = platform.read(file).facts
+    assert (facts.containers.type_is, facts.prices.unit) == ("category", "cents")
     (text,) = tmp_path.glob("acc-*.md")
     assert "The file is `platform.yaml`" in text.read_text(encoding="utf-8")
     assert "# the type of a ubuntu-micro in the list is System" in file.read_text(encoding="utf-8")

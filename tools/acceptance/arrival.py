@@ -52,6 +52,7 @@ class _Arrival:
         self._id: str | None = None
         self._row: dict[str, Any] | None = None
         self._seen: Seen | None = None
+        self._first: float | None = None
         self._listed: float | None = None
         self._found: float | None = None
         self._reached: tuple[str, float] | None = None
@@ -81,6 +82,7 @@ class _Arrival:
 
     def _look(self) -> bool:
         run, asked, now = self._run, self._created.asked, self._run.now()
+        self._first = now if self._first is None else self._first
         # The status first: a list that has only containers that run has one that its status showed as running before.
         seen = self._status(asked.ids)
         row = run.named(run.rows(), asked)
@@ -171,7 +173,8 @@ class _Arrival:
 
     def _note_times(self) -> None:
         """Note when the list and the status knew the container; each `None` if it never did."""
-        run, at = self._run, self._created.at
+        # What the first look shows took no time.
+        run, at = self._run, self._first or self._created.at
         first = f"after the creation of {self._created.asked.name} was answered"
         listed = None if self._listed is None else self._listed - at
         found = None if self._found is None else self._found - at

@@ -82,7 +82,7 @@ class Departure:
             self._gone = None
         over = self._gone is not None and (row is None or self._is_tombstone(listed, now))
         if self._gone is not None and row is not None and not self._is_new(listed):
-            self._stale = run.now()
+            self._stale = now
         if not over:
             return False
         shown = [word for word in (seen.word, listed) if word is not None]

@@ -326,21 +326,27 @@ class Run:
     def timed(
         self, look: Callable[[], Any], fits: Callable[[Any], bool], what: str, patience: float | None = None
     ) -> tuple[Any, float | None]:
-        """Repeat a look until its result fits; return the last result, and the seconds, `None` if it never fitted."""
-        began = self.now()
-        last: list[Any] = [None]
+        """
+        Repeat a look until its result fits; return the last result, and the seconds, `None` if it never fitted.
+
+        What the first look shows took no time: the seconds are those until the request of the look that fitted.
+        """
+        began = at = self.now()
+        last: Any = None
 
         def remembered() -> Any:
-            last[0] = look()
-            return last[0]
+            nonlocal at, last
+            at = self.now()
+            last = look()
+            return last
 
         try:
             self.until(remembered, fits, what, patience)
         except OutOfTimeError:
             if self.deadline.left <= 0:
                 raise
-            return last[0], None
-        return last[0], self.now() - began
+            return last, None
+        return last, 0.0 if at - began < self.pace.interval / 2 else at - began
 
     def reach(self, id_: str, goal: str, passing: str) -> str:
         """

@@ -163,9 +163,10 @@ def _appears(run: Run, source: str, target: str) -> None:
     times: dict[str, float] = {}
 
     def look() -> int:
+        late = run.now() - began
         for where, id_ in (("source", source), ("target", target)):
             if _rows(run, id_):
-                times.setdefault(where, run.now() - began)
+                times.setdefault(where, late if late >= run.interval / 2 else 0.0)
         return len(times)
 
     run.timed(look, lambda count: count == 2, "a connection at both of its ends", 3 * run.pace.lag)
@@ -260,10 +261,8 @@ def _remove_all(run: Run, source: str, target: str) -> None:
         run.form("connections.delete", run.api.call("connections.delete", id_))
     for id_ in (source, target):
         run.reach(id_, "running", "restarting")
-    began = run.now()
     _, seconds = run.timed(ids, lambda found: not found, "the removal of connections", run.pace.visible)
     if seconds is not None:
-        seconds = run.now() - began
         run.learned.seconds(
             "connections.removal_seconds", seconds, f"deleted connections were listed for {seconds:.0f} s"
         )
