@@ -64,7 +64,7 @@ class Answer:
         return reading.field(self.body, *names)
 
     def rows(self, path: str | None = None) -> list[dict[str, Any]]:
-        """Return the objects of the first list; empty if there is none."""
+        """Return the objects of the first list; empty without one."""
         found = reading.rows_in(self.body, path) if self.ok else None
         return [] if found is None else found[1]
 

@@ -33,7 +33,7 @@ class Departure:
         id_: The container.
         before: Its status before the request.
         when_gone: Called with each look after the status no longer has it, or has it as deleted; returns whether the
-            wait ends, because what is seen from now on may be another container.
+            wait ends, because a later sighting may be of another container.
     """
 
     def __init__(

@@ -52,7 +52,7 @@ GUIDE: Final[dict[str, Any]] = {
     "answers.unknown_fields": False,
     "answers.times": "guide",
 }
-"""What the guide says, or shows, and the emulator does without a platform file."""
+"""What the guide says, or shows, and the emulator plays by default."""
 
 _MARGIN: Final = 1.5
 _LONGEST: Final = 160

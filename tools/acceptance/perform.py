@@ -49,7 +49,7 @@ def _play(run: Run, scene: Callable[[Run], None]) -> None:
 
 
 def sweep(run: Run, say: Say) -> list[str]:
-    """Delete every container of a run, with the time that is reserved for it, and return the names of what is left."""
+    """Delete every container of a run, with the time that is reserved for it, and return the names of the rest."""
     say("sweep")
     run.deadline.release()
     clean = Sweep(run.api, [run.record], run.sleep, run.now, run.pace, run.lists)

@@ -88,7 +88,7 @@ class Run:
         api: The API.
         prefix: The beginning of the name of every container of the run.
         budget: The limit on its cost.
-        record: What was asked for.
+        record: The names and ids of its containers.
         minutes: The limit on its time, the sweep included.
         patience: Seconds to wait for a change of status or a backup.
         interval: Seconds between two looks.
@@ -390,7 +390,7 @@ class Run:
         return {str(it) for it in shown if it is not None}
 
     def birth(self, id_: str) -> Any:
-        """Return the creation time of a container, as the status, or else the list, shows it."""
+        """Return the creation time of a container, as the status shows it; if it has none, the list."""
         found = self.look(id_).answer.get("created_at")
         return found if found is not None else reading.field(self.row(id_), "created_at")
 

@@ -166,7 +166,7 @@ class Sweep:
         Delete, until nothing is left or the time is over.
 
         Returns:
-            The names of what is left, or may be.
+            The names of the containers that are left, or may be.
         """
         refused = 0
         try:
@@ -190,7 +190,7 @@ class Sweep:
         return list(dict.fromkeys(left)) or [f"perhaps {it.prefix}..." for it in self.records]
 
     def _step(self) -> bool:
-        """Look at everything once, delete what is there, and return whether nothing is left."""
+        """Look at everything once, delete the containers, and return whether nothing is left."""
         self._listing = self._lists.read("containers.list")
         for record in self.records:
             for asked in record.asked:

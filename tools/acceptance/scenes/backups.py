@@ -130,7 +130,7 @@ def _learn(run: Run, row: dict[str, Any], word: str, stayed: float) -> None:
     if _means(run, row) is not None:
         return
     ended = reading.field(row, "completed_at")
-    # The end has to be in a time of its own: an unknown word may come with a planned one.
+    # One look is too few: an unknown word may come with a planned end.
     if stayed >= (run.pace.steady if ended is None else run.pace.interval):
         failed = reading.field(row, "error_message")
         reason = f"it stayed for {stayed:.0f} s, completed_at {'set' if ended is not None else 'not set'}"

@@ -124,7 +124,7 @@ def _cached(run: Run, id_: str, before: str | None) -> None:
     )
     if seconds is not None:
         evidence = (
-            f"without no-cache a status was an older one for {seconds:.0f} s; with it, it changes at once"
+            f"without no-cache a status was an older one for {seconds:.0f} s; with it, it changes immediately"
         )
         run.learned.seconds("lists.cache_seconds", seconds, evidence)
 
