@@ -62,25 +62,29 @@ class Lists(_Section, frozen=True):
             the rows.
         next: Where an answer names the next page: the path of a field (`meta.next`) that has an address, a cursor or a
             page number, or `Link` for the header. `none` if it names none although there are more rows.
-        next_form: What that field has: an address, a cursor, a page number, a flag that there is more, or the number of
-            all rows.
+        next_form: What that field has: an address, a cursor, a page number, a flag that there is more, the number of
+            all rows, or the number of the last page.
         parameter: The query parameter that asks for the next page with a cursor, a page number or an offset.
         page_size: The most rows of one answer.
+        page_code: The status code of an answer with only a part of the rows.
         count_is_rows: Whether `count` is the number of rows. If it is false, a higher `count` means nothing.
-        empty: How an empty list is answered: as a list, as `null`, or with the code of what does not exist.
+        empty: How an empty list is answered: as a list, as `null` (`nothing`), or with the code of a `missing` object.
         lag_seconds: The most seconds that a list is behind. The client's default is 10.
+        lag_in: Whether all lists are behind, or every second one, as with two servers that take turns.
         cache_seconds: The seconds for which an answer to a GET request may be an older one, unless the request has
             `Cache-Control: no-cache`.
     """
 
     rows: str | None = None
     next: str | None = None
-    next_form: Literal["address", "cursor", "page", "flag", "total"] | None = None
+    next_form: Literal["address", "cursor", "page", "flag", "total", "last_page"] | None = None
     parameter: str | None = None
     page_size: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    page_code: Literal[200, 206] | None = None
     count_is_rows: bool | None = None
-    empty: Literal["list", "null", "missing"] | None = None
+    empty: Literal["list", "nothing", "missing"] | None = None
     lag_seconds: Seconds | None = None
+    lag_in: Literal["all", "every_second"] | None = None
     cache_seconds: Seconds | None = None
 
 
@@ -105,6 +109,7 @@ class Containers(_Section, frozen=True):
         visible_seconds: The most seconds until a new container is visible anywhere. The client's default is 120.
         listed_seconds: The seconds until a list shows a new container.
         found_seconds: The seconds until its status is found.
+        status_lag_seconds: The seconds that a status is behind.
         listed_while_pending: Whether a list shows a container before it runs.
         listed_while_stopped: Whether a list and a status show a container that is stopped.
         tombstone: The status of a container that is deleted and still listed.
@@ -131,6 +136,7 @@ class Containers(_Section, frozen=True):
     visible_seconds: Seconds | None = None
     listed_seconds: Seconds | None = None
     found_seconds: Seconds | None = None
+    status_lag_seconds: Seconds | None = None
     listed_while_pending: bool | None = None
     listed_while_stopped: bool | None = None
     tombstone: str | None = None
@@ -239,8 +245,8 @@ class Errors(_Section, frozen=True):
         unavailable: What a 503 in answer to a create request means: the waitlist, or an outage.
         outage_seconds: For how many seconds an outage answers all requests with 503.
         waitlist_seconds: The seconds after which a container of the waitlist is created.
-        missing_code: The status code for what does not exist.
-        conflict_code: The status code for what exists already, or is not possible in the present status.
+        missing_code: The status code for an object that does not exist.
+        conflict_code: The status code for a name that is taken, and for an operation that the present status forbids.
         form: The form of an error: the guide's, an object in `error`, a text in `detail`, problem+json, a list in
             `errors`, plain text, or a web page.
         rate_headers: The names and the unit of the headers about the rate limit: the guide's, `RateLimit-*` with the

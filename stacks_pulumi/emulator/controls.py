@@ -202,13 +202,16 @@ class Controls:
 
         Raises:
             ConfigError: The file cannot be read, or says something that is not in the format.
+            ValueError: It sets the shape of an answer that the guide specifies.
         """
         known = read(platform).facts if isinstance(platform, (str, Path)) else platform
         facts = known or Facts()
         with self.platform.lock:
-            self.platform.facts = facts
             if facts.answers.shapes is not None:
+                # An invalid shape ends the call before anything has changed.
+                Shapes(dict(facts.answers.shapes))
                 self.shapes.set_all(dict(facts.answers.shapes))
+            self.platform.facts = facts
             self._begin()
             if self.api.other is None:
                 self.platform.state.memory = None

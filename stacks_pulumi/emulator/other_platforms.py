@@ -19,12 +19,15 @@ from stacks_pulumi.emulator.answers import Open, Refusal, Reply, Request, Respon
 from stacks_pulumi.emulator.platform import Platform, iso
 from stacks_pulumi.emulator.server import Incoming
 from stacks_pulumi.emulator.state import Connection, Container, Memory, State, Waiting
-from stacks_pulumi.emulator.words import LISTS, Words
+from stacks_pulumi.emulator.words import PAGED, Verbatim, Words
 from stacks_pulumi.platform import Facts
 
 _CONTAINER_ARGS: Final = ("container_id", "source_id", "target_id", "vpn_container_id")
 _ID_ARGS: Final = (*_CONTAINER_ARGS, "backup_id")
-_PAGED: Final = LISTS | {"allowed_ips.list"}
+_OF_CONTAINERS: Final = frozenset({"containers.list", "containers.status"})
+_OF_ONE: Final = frozenset(
+    {"containers.status", "allowed_ips.list", "connections.list", "backups.list", "vpn_clients.list"}
+)
 _OUTAGE_SECONDS: Final = 5.0
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(State)
@@ -46,6 +49,7 @@ class OtherPlatform:
             platform.state.memory = Memory()
         late = (
             self.facts.lists.lag_seconds,
+            self.facts.containers.status_lag_seconds,
             self.facts.access.settle_seconds,
             self.facts.connections.removal_seconds,
             self.facts.backups.pinned_seconds,
@@ -60,6 +64,7 @@ class OtherPlatform:
                 *(str(number) for number in platform.state.backups),
             ]
         )
+        self._turn = 0
         self._cache_seconds = self.facts.lists.cache_seconds or 0.0
         self._cached: dict[tuple[str, ...], tuple[float, Response]] = {}
 
@@ -134,9 +139,11 @@ class OtherPlatform:
             body = self._with_other_id(body)
         elif route.name == "containers.external_access" and self.facts.access.url_in_answer is False:
             body = _without_url(body)
-        if route.name in _PAGED:
-            body, headers = self.words.paged(body, request.query, f"http://{incoming.host}{incoming.path}")
-        return encode(status, self.words.shaped(body), headers)
+        if route.name in PAGED:
+            status, body, headers = self.words.paged(
+                body, request.query, f"http://{incoming.host}{incoming.path}"
+            )
+        return encode(status, self.words.shaped(route.name, body), headers)
 
     def _with_other_id(self, body: Any) -> Any:
         """Return the answer to a create request with the id that the platform gives there."""
@@ -177,16 +184,14 @@ class OtherPlatform:
         now = self._platform.clock.now()
         if route.name == "vpn_clients.config":
             self._give(request)
-        at, state = now, self._as_of(0.0)
-        if route.name == "containers.list":
-            at = now - (self.facts.lists.lag_seconds or 0.0)
-            state = self._as_of(self.facts.lists.lag_seconds or 0.0)
+        behind = self._behind(route.name) if route.name in _OF_CONTAINERS else 0.0
+        at, state = now - behind, self._as_of(behind)
         self._hide(route.name, state, request, at)
         for name in _CONTAINER_ARGS:
             container = state.containers.get(request.args.get(name, ""))
             if container is not None:
                 self._delay(route.name, state, container, now)
-        if route.name in {"containers.list", "containers.status"}:
+        if route.name in _OF_CONTAINERS:
             self._dress(state, at)
         answer = route.handler(replace(request, platform=self._platform.view(state, at)))
         self._count_reads(route.name, request)
@@ -194,6 +199,14 @@ class OtherPlatform:
             for row in answer.body["data"] if isinstance(answer, Reply) else ():
                 row["pinned"] = iso(self._memory.pinned_at.get(row["id"], now)) if row["pinned"] else None
         return answer, state
+
+    def _behind(self, operation: str) -> float:
+        """Return how many seconds the answer of this operation is behind."""
+        if operation == "containers.status":
+            return self.facts.containers.status_lag_seconds or 0.0
+        self._turn += 1
+        fresh = self.facts.lists.lag_in == "every_second" and self._turn % 2
+        return 0.0 if fresh else self.facts.lists.lag_seconds or 0.0
 
     def _as_of(self, seconds: float) -> State:
         """Return the state as it was some seconds ago."""
@@ -246,7 +259,8 @@ class OtherPlatform:
         for container in state.containers.values():
             container.created_at = memory.created_at.get(container.id, container.created_at)
             if container.status == "pending" and facts.boot_statuses:
-                container.status = facts.boot_statuses[self._step(container, at, len(facts.boot_statuses))]
+                step = self._step(container, at, len(facts.boot_statuses))
+                container.status = Verbatim(facts.boot_statuses[step])
         if facts.tombstone is None:
             return
         by_name = facts.id_form in {None, "name"}
@@ -254,7 +268,7 @@ class OtherPlatform:
             container, key = entry.container, entry.container.id if by_name else _grave(entry.container)
             shown = facts.tombstone_seconds is None or at < entry.at + facts.tombstone_seconds
             if shown and (not by_name or key not in state.containers):
-                state.containers[key] = replace(container, id=key, status=facts.tombstone)
+                state.containers[key] = replace(container, id=key, status=Verbatim(facts.tombstone))
 
     def _step(self, container: Container, at: float, steps: int) -> int:
         """Return in which of the equal steps of its boot a container is."""
@@ -270,12 +284,11 @@ class OtherPlatform:
 
     def _delay(self, operation: str, state: State, container: Container, now: float) -> None:
         """Let what belongs to a container be as its list shows it now."""
-        lag = self.facts.lists.lag_seconds or 0.0
+        if operation not in _OF_ONE:
+            return
+        lag = self._behind(operation)
         if operation in {"containers.status", "allowed_ips.list"}:
-            settle = self.facts.access.settle_seconds or 0.0
-            self._delay_access(
-                container, settle if operation == "containers.status" else max(lag, settle), now
-            )
+            self._delay_access(container, max(lag, self.facts.access.settle_seconds or 0.0), now)
         elif operation == "connections.list":
             state.connections = self._listed_connections(state, container, lag, now)
         elif operation == "backups.list":

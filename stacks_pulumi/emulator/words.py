@@ -25,8 +25,10 @@ from stacks_pulumi.platform import ContainerStatus, Facts
 
 _Convert: TypeAlias = Callable[[Any], Any]
 
-LISTS: Final = frozenset({"containers.list", "containers.templates", "backups.list", "vpn_clients.list"})
-"""The operations whose answer is a list."""
+PAGED: Final = frozenset(
+    {"containers.list", "containers.templates", "backups.list", "vpn_clients.list", "allowed_ips.list"}
+)
+"""The operations whose answer is a list, or an object with one list."""
 
 _IDS: Final = ("id", "container_id", "containerId", "sourceContainer", "targetContainer")
 _TIMES: Final = (
@@ -45,6 +47,12 @@ _OFFSETS: Final = frozenset({"offset", "skip", "start"})
 _HEADERS: Final = frozenset({"Link", "X-Total-Count"})
 _FREE: Final = frozenset({"environmentVariables"})
 """Objects whose keys are not names of fields."""
+
+
+class Verbatim(str):
+    """A word of the platform, which needs no translation."""
+
+    __slots__ = ()
 
 
 class Words:
@@ -90,6 +98,9 @@ class Words:
                 "pinned": self._pinned,
             },
         }
+        self._spell = _SPELLINGS.get(facts.answers.keys)
+        paths = (facts.lists.rows, facts.lists.next, facts.prices.field)
+        self._own_names = frozenset(step for path in paths if path for step in path.split("."))
         if facts.access.address_form == "network":
             of_all = {**of_all, "ip_address": _network}
         self._others = of_all
@@ -121,21 +132,22 @@ class Words:
             body = _without(body, name)
         return self._with_prices(body) if operation == "containers.templates" else body
 
-    def shaped(self, body: Any) -> Any:
-        """Return a body with the platform's names of fields, and wrapped as the platform does."""
+    def shaped(self, operation: str, body: Any) -> Any:
+        """Return a body with the platform's names of fields, and an object wrapped as the platform does."""
         answers = self._facts.answers
-        if isinstance(body, dict):
+        if isinstance(body, dict) and operation not in PAGED:
             if answers.wrapped == "data" and "data" not in body:
                 body = {"success": True, "data": {key: it for key, it in body.items() if key != "success"}}
             elif answers.wrapped == "flat" and isinstance(body.get("data"), dict):
                 body = {**{key: it for key, it in body.items() if key != "data"}, **body["data"]}
         if answers.unknown_fields:
             body = _with_unknown_fields(body)
-        return _renamed(body, _SPELLINGS[answers.keys]) if answers.keys in _SPELLINGS else body
+        return body if self._spell is None else _renamed(body, self._spell, self._own_names)
 
-    def paged(self, body: Any, query: Mapping[str, str], address: str) -> tuple[Any, dict[str, str]]:
+    def paged(self, body: Any, query: Mapping[str, str], address: str) -> tuple[int, Any, dict[str, str]]:
         """
-        Return the body of a list with the rows of one page where the platform has them, and the headers for the next.
+        Return the answer with one page of a list: the status code, the body with the rows where the platform has them,
+        and the headers about the next page.
 
         Args:
             body: The whole list as the guide has it.
@@ -147,24 +159,26 @@ class Words:
         """
         lists = self._facts.lists
         if not isinstance(body, dict):
-            return body, {}
+            return 200, body, {}
         inner = body.get("data")
-        if isinstance(inner, dict) and isinstance(inner.get("allowed_ips"), list):
-            page, follow, headers = self._page(inner["allowed_ips"], query, address)
-            return _placed({**body, "data": {**inner, "allowed_ips": page}}, follow), headers
-        if not isinstance(inner, list):
-            return body, {}
-        page, follow, headers = self._page(inner, query, address)
-        if not inner and lists.empty == "missing":
+        outer = inner if isinstance(inner, dict) and "allowed_ips" in inner else None
+        rows = inner if outer is None else outer["allowed_ips"]
+        if not isinstance(rows, list):
+            return 200, body, {}
+        page, follow, headers = self._page(rows, query, address)
+        status = 200 if len(page) == len(rows) else lists.page_code or 200
+        if outer is not None:
+            return status, _placed({**body, "data": {**outer, "allowed_ips": page}}, follow), headers
+        if not rows and lists.empty == "missing":
             raise not_found("Entries")
         if "count" in body:
-            more = max(len(inner), len(page) + 1)
+            more = max(len(rows), len(page) + 1)
             body = {**body, "count": more if lists.count_is_rows is False else len(page)}
-        shown = None if not inner and lists.empty == "null" else page
+        shown = None if not rows and lists.empty == "nothing" else page
         if lists.rows == "":
-            return shown, headers
+            return status, shown, headers
         rest = {key: value for key, value in body.items() if key != "data"}
-        return _placed(_placed(rest, {lists.rows or "data": shown}), follow), headers
+        return status, _placed(_placed(rest, {lists.rows or "data": shown}), follow), headers
 
     def _page(
         self, rows: list[Any], query: Mapping[str, str], address: str
@@ -188,6 +202,8 @@ class Words:
             told: Any = more
         elif form == "total":
             told = len(rows)
+        elif form == "last_page":
+            told = max(1, -(-len(rows) // lists.page_size))
         else:
             told = None if not more else url if form == "address" else int(value) if form == "page" else value
         if lists.next in _HEADERS:
@@ -245,7 +261,7 @@ class Words:
         form = self._facts.containers.status_form
         if form == "object":
             return {"state": word, "reason": None}
-        if form != "number":
+        if form != "number" or isinstance(word, Verbatim):
             return word
         unnamed = get_args(ContainerStatus)
         return int(word) if word.isdecimal() else 100 + (unnamed.index(word) if word in unnamed else 0)
@@ -309,7 +325,13 @@ def _back(words: Mapping[str, str] | None) -> _Convert:
     theirs: dict[Any, str] = {}
     for word, ours in (words or {}).items():
         theirs.setdefault(ours, word)
-    return lambda value: theirs.get(value, value) if isinstance(value, str) else value
+
+    def translated(value: Any) -> Any:
+        return (
+            theirs.get(value, value) if isinstance(value, str) and not isinstance(value, Verbatim) else value
+        )
+
+    return translated
 
 
 def _known(words: Mapping[str, str] | None, value: Any) -> Any:
@@ -360,12 +382,16 @@ def _with_unknown_fields(value: Any) -> Any:
     return {**known, "region": None, "labels": {"tier": "a"}}
 
 
-def _renamed(value: Any, spell: Callable[[str], str]) -> Any:
+def _renamed(value: Any, spell: Callable[[str], str], own: frozenset[str]) -> Any:
+    """Return a body with other names of fields, except those that the platform file names."""
     if isinstance(value, list):
-        return [_renamed(inner, spell) for inner in value]
+        return [_renamed(inner, spell, own) for inner in value]
     if not isinstance(value, dict):
         return value
-    return {spell(key): it if key in _FREE else _renamed(it, spell) for key, it in value.items()}
+    return {
+        key if key in own else spell(key): it if key in _FREE else _renamed(it, spell, own)
+        for key, it in value.items()
+    }
 
 
 def _camel(name: str) -> str:

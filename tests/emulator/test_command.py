@@ -178,6 +178,14 @@ def test_data_is_loaded_at_start(start: Callable[..., Running], tmp_path: Path) 
     assert running.ask("POST", "/containers", micro).status_code == 202
 
 
+def test_it_plays_the_platform_of_a_file(start: Callable[..., Running], tmp_path: Path) -> None:
+    file = tmp_path / "platform.yaml"
+    file.write_text("version: 1\nlists: {rows: items}\n", encoding="utf-8")
+
+    running = start("--platform", str(file))
+    assert running.ask("GET", "/containers").json()["items"] == []
+
+
 def test_without_limits_no_request_is_limited(start: Callable[..., Running]) -> None:
     running = start("--rate-limit", "none", "--spending-cap", "none", "--key", "sk_stacks_" + "cd" * 32)
     answers = [
@@ -252,6 +260,7 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
         (["--port", "0", "--load", "/nowhere.json"], "/nowhere.json: No such file or directory"),
         (["--port", "0", "--load", "pyproject.toml"], "pyproject.toml cannot be loaded: "),
         (["--port", "0", "--env-file", "/nowhere/.env"], "/nowhere/.env: No such file or directory"),
+        (["--platform", "/nowhere.yaml"], "the platform file /nowhere.yaml cannot be read: No such file"),
         (["--your-ip", "nonsense"], "your_ip must be an IPv4 or IPv6 address, not 'nonsense'"),
     ],
 )

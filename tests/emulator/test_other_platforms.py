@@ -14,9 +14,10 @@ import requests
 from stacks_pulumi.emulator import DrivenClock, Emulator
 from stacks_pulumi.emulator.server import Incoming
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.platform import Facts
+from stacks_pulumi.platform import Facts, parse
 from tests.emulator.conftest import MORNING, Caller, Control
 from tests.support.platforms import READINGS, platform, random_platform
+from tools.docs.readings import readings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -181,7 +182,7 @@ def test_a_random_platform_answers_every_request(seed: int) -> None:
     drawn = random_platform(seed)
 
     assert drawn == random_platform(seed) != Facts()
-    assert {code for code, _, _ in life(drawn)} <= {200, 201, 202, 204, 400, 403, 404, 409, 410, 503}
+    assert {code for code, _, _ in life(drawn)} <= {200, 201, 202, 204, 206, 400, 403, 404, 409, 410, 503}
 
 
 def test_there_is_a_reading_for_each_setting() -> None:
@@ -197,6 +198,14 @@ def test_there_is_a_reading_for_each_setting() -> None:
     assert read == {
         (name, setting) for name, section in sections.items() for setting in type(section).__struct_fields__
     }
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_documentation_has_each_reading_as_a_platform_file(reading: str) -> None:
+    (row,) = [row for row in readings().splitlines() if row.startswith(f"| {reading} |")]
+    lines = re.findall(r"`(.*?)`", row)
+
+    assert parse("\n".join(["version: 1", *lines]), reading) == READINGS[reading]
 
 
 # How a platform is chosen.
@@ -375,6 +384,33 @@ def test_lists_of_what_belongs_to_a_container_lag_too(play: Callable[..., Played
     assert lengths() == [0, 0, 0, 1]
     call.advance(1)
     assert lengths() == [1, 1, 1, 2]
+
+
+def test_every_second_list_can_be_behind(play: Callable[..., Played]) -> None:
+    call = play(lists={"lag_seconds": 10, "lag_in": "every_second"})
+    web = call.pending()
+
+    assert [call.names() for _ in range(3)] == [["web"], [], ["web"]]
+    assert [call.status(web) for _ in range(3)] == [200, 200, 200]
+
+
+def test_a_status_can_be_behind(play: Callable[..., Played]) -> None:
+    call = play(containers={"status_lag_seconds": 10}, access={"settle_seconds": 5})
+    web = call.pending()
+    call.advance(9)
+    assert (call.status(web), call.names()) == (404, ["web"])
+    call.advance(20)
+
+    def status() -> str:
+        return str(call.body("GET", f"/containers/status/{web}")["status"])
+
+    assert (status(), call.rows()[0]["status"]) == ("pending", "running")
+    call("PUT", f"/containers/{web}/external-access", {"enabled": True})
+    call.advance(9)
+    assert status() == "running"
+    assert call.body("GET", f"/containers/status/{web}")["externalAccessEnabled"] is False
+    call.advance(1)
+    assert call.body("GET", f"/containers/status/{web}")["externalAccessEnabled"] is True
 
 
 def test_a_lagging_list_counts_reads_of_the_present(play: Callable[..., Played]) -> None:
@@ -571,7 +607,7 @@ def test_rows_are_under_another_path(play: Callable[..., Played]) -> None:
 
 
 def test_an_empty_list_is_answered_in_other_ways(play: Callable[..., Played]) -> None:
-    assert play(lists={"empty": "null"}).body("GET", "/containers", status=200)["data"] is None
+    assert play(lists={"empty": "nothing"}).body("GET", "/containers", status=200)["data"] is None
     play(lists={"empty": "missing"}).body("GET", "/containers", status=404)
 
 
@@ -589,6 +625,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "offset": {"next": "next", "next_form": "page", "parameter": "offset"},
     "flag": {"next": "has_more", "next_form": "flag", "parameter": "pageNumber"},
     "total": {"next": "total", "next_form": "total", "parameter": "page"},
+    "last_page": {"next": "last_page", "next_form": "last_page", "parameter": "page"},
     "Link": {"next": "Link"},
     "X-Total-Count": {"next": "X-Total-Count", "next_form": "total"},
     "silent": {"next": "none", "parameter": "page"},
@@ -611,6 +648,8 @@ def follow(call: Played, answer: requests.Response, page: int) -> requests.Respo
         told = page + 1 if len(body["data"]) == 2 else None
     elif facts.next_form == "flag":
         told = page + 1 if told else None
+    elif facts.next_form == "last_page":
+        told = page + 1 if page < told else None
     if told is None:
         return None
     if str(told).startswith("http"):
@@ -631,6 +670,15 @@ def test_lists_have_pages(form: str, play: Callable[..., Played]) -> None:
         answer = follow(call, answer, len(pages))
 
     assert pages == [["a-1", "b-2"], ["c-3", "d-4"], ["e-5"]]
+
+
+def test_a_part_of_the_rows_can_have_another_code(play: Callable[..., Played]) -> None:
+    call = play(lists={"page_size": 1, "page_code": 206})
+    call.pending("a-1")
+    assert call("GET", "/containers").status_code == 200
+    call.pending("b-2")
+
+    assert call("GET", "/containers").status_code == 206
 
 
 def test_pages_of_allowed_addresses(play: Callable[..., Played]) -> None:
@@ -950,6 +998,29 @@ def test_objects_have_other_names_and_places(play: Callable[..., Played]) -> Non
     assert wrapped.body("GET", f"/containers/status/{web}")["data"]["id"] == web
     told = flat.body("POST", "/containers", {"name": "web", "template": "nodejs"}, 202)
     assert (told["id"], "data" in told) == (web, False)
+
+
+def test_paths_in_a_platform_file_are_spelt_as_they_are_there(play: Callable[..., Played]) -> None:
+    call = play(
+        lists={"page_size": 1, "rows": "all_rows", "next": "the_meta.next_page", "parameter": "page"},
+        containers={"boot_statuses": ["stopped"], "statuses": {"Halted": "stopped"}},
+        answers={"keys": "camel", "wrapped": "data"},
+    )
+    call.pending("a-1")
+    call.pending("b-2")
+    body = call.body("GET", "/containers")
+
+    assert [(row["status"], "createdAt" in row) for row in body["all_rows"]] == [("stopped", True)]
+    assert body["the_meta"] == {"next_page": "2"}
+
+
+def test_a_shape_of_an_answer_that_is_not_open_is_refused(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match="is not open"):
+        emulator.set_platform(
+            platform(lists={"rows": "items"}, answers={"shapes": {"containers.list": "bare"}})
+        )
+
+    assert emulator.platform.facts == Facts()
 
 
 def test_objects_have_unknown_fields(play: Callable[..., Played]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from stacks_pulumi import cli
+from stacks_pulumi import cli, platform
 from stacks_pulumi.account.budgets import read_budgets
 from stacks_pulumi.account.doctor_facts import Diagnosis
 from stacks_pulumi.config import KEYS
@@ -114,7 +114,8 @@ def test_every_call_of_the_control_api_in_the_pages_is_accepted() -> None:
 
 
 def test_every_setting_in_a_project_file_exists() -> None:
-    projects = [snippet for snippet in snippets("yaml") if "budgets:" not in snippet.text]
+    others = ("budgets:", "version: 1\n")
+    projects = [it for it in snippets("yaml") if not any(word in it.text for word in others)]
 
     assert len(projects) >= 4
     for snippet in projects:
@@ -130,6 +131,14 @@ def test_the_budgets_in_the_pages_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "budgets.yaml").write_text(sample.text, encoding="utf-8")
 
     assert len(read_budgets(tmp_path / "budgets.yaml")) == 3
+
+
+def test_the_platform_files_in_the_pages_can_be_read() -> None:
+    samples = [it for it in snippets("yaml") if "version: 1\n" in it.text]
+
+    assert samples
+    for sample in samples:
+        assert platform.parse(sample.text, sample.name) != platform.Facts()
 
 
 def test_the_doctors_document_has_the_fields_that_its_page_shows() -> None:

@@ -81,15 +81,23 @@ READINGS: Final[dict[str, Facts]] = {
     "pages with X-Total-Count": platform(
         lists={"page_size": 2, "next": "X-Total-Count", "next_form": "total"}
     ),
+    "pages with the last page": platform(
+        lists={"page_size": 2, "next": "meta.last_page", "next_form": "last_page", "parameter": "page"}
+    ),
+    "pages with a 206": platform(
+        lists={"page_size": 2, "next": "none", "parameter": "page", "page_code": 206}
+    ),
     "silent pages": platform(lists={"page_size": 2, "next": "none", "parameter": "page"}),
     "silent pages with a count": platform(lists={"page_size": 2, "next": "none", "count_is_rows": False}),
     "a count above the rows": platform(lists={"count_is_rows": False}),
     "rows under items": platform(lists={"rows": "items"}),
     "rows under data.containers": platform(lists={"rows": "data.containers"}),
     "bare lists": platform(lists={"rows": ""}),
-    "an empty list is null": platform(lists={"empty": "null"}),
+    "an empty list is null": platform(lists={"empty": "nothing"}),
     "an empty list is a 404": platform(lists={"empty": "missing"}),
     "lists lag 20 s": platform(lists={"lag_seconds": 20}),
+    "every second list lags 20 s": platform(lists={"lag_seconds": 20, "lag_in": "every_second"}),
+    "lists and statuses lag 10 s": platform(lists={"lag_seconds": 10}, containers={"status_lag_seconds": 10}),
     "GETs cached for 5 s": platform(lists={"cache_seconds": 5}),
     # Deleted and stopped.
     "tombstones": platform(containers={"tombstone": "deleted"}),
@@ -198,12 +206,18 @@ def random_platform(seed: int, most: int = 6) -> Facts:
     for name in draw.sample(sorted(READINGS), draw.randint(2, most)):
         known = READINGS[name].as_json()
         known.pop("version")
-        if all(sections.get(section, {}).keys().isdisjoint(facts) for section, facts in known.items()):
+        if all(_fit(sections.get(section, {}), facts) for section, facts in known.items()):
             for section, facts in known.items():
                 sections.setdefault(section, {}).update(
                     {setting: _drawn(draw, setting, value) for setting, value in facts.items()}
                 )
     return platform(**sections)
+
+
+def _fit(drawn: dict[str, Any], facts: dict[str, Any]) -> bool:
+    """Return whether two sections set different things. A bare list has no place for a field about the next page."""
+    together = {**drawn, **facts}
+    return drawn.keys().isdisjoint(facts) and not (together.get("rows") == "" and "next" in together)
 
 
 def _drawn(draw: random.Random, setting: str, value: Any) -> Any:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tools.docs import accounts, assumptions, calls, control, endpoints, functions, resources, settings, sizes
+from tools.docs import (
+    accounts,
+    assumptions,
+    calls,
+    control,
+    endpoints,
+    functions,
+    readings,
+    resources,
+    settings,
+    sizes,
+)
 
 __all__ = ["generate", "linked"]
 
@@ -20,6 +31,7 @@ _PARTS: Final[dict[str, Callable[[], str]]] = {
     "assumptions": assumptions.assumptions,
     "control calls": control.control_calls,
     "control faults": control.control_faults,
+    "readings": readings.readings,
     "account": accounts.table,
     "account comparison": accounts.comparison,
     "scaffold": accounts.report,
