@@ -104,6 +104,12 @@ def unnamed(facts: platform.Facts, learned: dict[str, Any]) -> set[str]:
         excused |= listed
     if learned.get("lists.lag_seconds"):
         excused |= _BEHIND_A_LAG
+    if 0 < (facts.lists.lag_seconds or 0) <= (facts.containers.status_lag_seconds or 0):
+        # A list is compared with the status, which is as late.
+        excused |= {"lists.lag_seconds", *_BEHIND_A_LAG}
+    if facts.containers.create_id in {"request", "none"}:
+        # The status of an unknown id cannot be asked for.
+        excused |= {"containers.found_seconds"}
     if facts.lists.rows == "":
         # A bare list has no place for a field.
         excused |= {"lists.next_form"}

@@ -177,7 +177,9 @@ class _Arrival:
         run, at = self._run, self._first or self._created.at
         first = f"after the creation of {self._created.asked.name} was answered"
         listed = None if self._listed is None else self._listed - at
-        found = None if self._found is None else self._found - at
+        # Without its id in the answer, the status could not be asked for before the list had it.
+        asked = self._id in self._created.answer.ids
+        found = None if self._found is None or not asked else self._found - at
         if listed and self._is_listed_when_it_runs(listed):
             run.learned.note(
                 "containers.listed_while_pending",

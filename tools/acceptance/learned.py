@@ -15,6 +15,7 @@ __all__ = ["FACTS", "GUIDE", "Learned"]
 GUIDE: Final[dict[str, Any]] = {
     "lists.rows": "data",
     "lists.count_is_rows": True,
+    "lists.page_code": 200,
     "containers.status_form": "text",
     "lists.empty": "list",
     "containers.type_is": "template",

@@ -70,9 +70,10 @@ class Lists:
     Attributes:
         rows: The path of the rows of a container list.
         next: Where an answer names the next page: a path, `Link`, or `none`.
-        form: What that has: `address`, `cursor`, `page`, `flag` or `total`.
+        form: What that has: `address`, `cursor`, `page`, `flag`, `total` or `last_page`.
         parameter: The parameter that asks for it.
         page_size: The most rows of one answer.
+        page_code: The status code of an answer with a part of the rows.
     """
 
     def __init__(self, api: Api) -> None:
@@ -82,6 +83,7 @@ class Lists:
         self.form: str | None = None
         self.parameter: str | None = None
         self.page_size: int | None = None
+        self.page_code = 200
 
     def read(
         self, operation: str, *values: str, query: Mapping[str, Any] | None = None, fresh: bool = True
@@ -111,6 +113,7 @@ class Lists:
                 )
             if self.page_size is None:
                 self.page_size, self.next, self.form = len(rows), sign.where, sign.form
+                self.page_code = answer.status
             answer, rows = further
             new = {_key(row): row for row in rows if _key(row) not in seen}
             if not new:
@@ -166,7 +169,7 @@ class Lists:
             if name in _TOTALS and name != "count" and (reading.number(value) or 0) > seen:
                 return _Sign(where, form="total")
             if name in _LAST and (reading.number(value) or 0) > self._page(scalars):
-                return _Sign(where, form="total")
+                return _Sign(where, form="last_page")
         if (reading.number(answer.headers.get("X-Total-Count")) or 0) > seen:
             return _Sign("X-Total-Count", form="total")
         if answer.status == 206:

@@ -434,6 +434,7 @@ class Run:
                 ("next_form", lists.form),
                 ("parameter", lists.parameter),
                 ("page_size", lists.page_size),
+                ("page_code", lists.page_code),
             ):
                 learned.note(f"lists.{name}", value, evidence)
         lag = learned.get("lists.lag_seconds") or 0

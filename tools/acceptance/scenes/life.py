@@ -91,6 +91,14 @@ def _stop(run: Run, id_: str, *, at_once: bool) -> None:
     run.api.call("containers.set_status", id_, body={"status": "stopped"})
     if at_once:
         _cached(run, id_, before.word)
+    else:
+        _, late = run.timed(
+            lambda: run.look(id_).word, lambda word: word != before.word, "a status after a stop"
+        )
+        if late is not None:
+            run.learned.seconds(
+                "containers.status_lag_seconds", late, f"a status was {late:.0f} s behind a stop"
+            )
     reached = run.reach(id_, "stopped", "stopping")
     if reached == "hidden":
         evidence = "a container that was stopped has no status"
