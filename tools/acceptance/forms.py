@@ -85,7 +85,7 @@ def note_clock(learned: Learned, answer: Answer) -> None:
 def note_fields(learned: Learned, row: Mapping[str, Any], status: Answer) -> None:
     """Note the spelling of names of fields, and fields that the guide does not have."""
     names = [str(name) for name in row]
-    there = [str(name) for name in (status.body if isinstance(status.body, Mapping) else ())]
+    there = [str(name) for name in (status.data if isinstance(status.data, Mapping) else ())]
     camel = any(re.search(r"[a-z][A-Z]", name) for name in names)
     snake = any("_" in name for name in there)
     spelling = "camel" if camel and not snake else "snake" if snake and not camel else "guide"
@@ -97,6 +97,8 @@ def note_fields(learned: Learned, row: Mapping[str, Any], status: Answer) -> Non
 def note_wrapping(learned: Learned, created: Answer, status: Answer) -> None:
     """Note whether objects are wrapped in `data`: the guide does that for a created container, not for a status."""
     inner, outer = (isinstance(reading.at_path(it.body, "data"), Mapping) for it in (created, status))
+    if not created.ok and not outer:
+        return
     wrapped = "data" if outer else "guide" if inner else "flat"
     learned.note("answers.wrapped", wrapped, "the answers to a creation and for a status")
 

@@ -306,8 +306,7 @@ def _judge_row(run: Run, id_: str, created: Created) -> None:
     shown, first = reading.field(row, "created_at"), created.answer.get("createdAt")
     note_times(run.learned, shown, status.get("createdAt"))
     note_fields(run.learned, row, status)
-    if created.answer.ok:
-        note_wrapping(run.learned, created.answer, status)
+    note_wrapping(run.learned, created.answer, status)
     if run.created_at is None:
         run.created_at = shown
     run.judge(
