@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.chaos.mechanisms_proof import MechanismsProof
 from tests.chaos.proof import ChaosProof
+from tests.prove.acceptance import AcceptanceProof
 from tests.prove.mutants import Mutants
 from tests.prove.proof import Proof
 from tests.prove.properties import Properties
@@ -13,6 +14,7 @@ from tests.prove.properties import Properties
 __all__ = ["PROOFS"]
 
 PROOFS: Final[dict[str, type[Proof]]] = {
+    "acceptance": AcceptanceProof,
     "chaos": ChaosProof,
     "mechanisms": MechanismsProof,
     "mutants": Mutants,
