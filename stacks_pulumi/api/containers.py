@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
 from stacks_pulumi._identifiers import same_name, seconds_of
@@ -25,13 +25,13 @@ from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import (
     DELETED_STATUS,
     ENDING_STATUSES,
-    SETTLED_STATUSES,
     Container,
     Credentials,
     ExternalAccess,
     Listing,
     Metrics,
     Template,
+    is_known_status,
 )
 from stacks_pulumi.api.once import may_be_done, once, settle
 from stacks_pulumi.catalog import PLANS
@@ -59,23 +59,12 @@ _TAKEN: Final = ("exist", "taken", "in use", "already", "reserved", "duplicate",
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 
-_KNOWN_STATUSES: Final = (
-    SETTLED_STATUSES
-    | ENDING_STATUSES
-    | {"pending", "creating", "created", "starting", "stopping", "restarting", "exited", "failed"}
-)
 _TOLERANCE: Final = 5.0
 """Seconds by which a new container may seem older than the request for it: the API's clocks may differ a little."""
 _HELD_PAUSE: Final = 5.0
 
 
-def _existing(body: Any) -> Listing[Container]:
-    """Return the containers in a list. A deleted container that stays listed is left out."""
-    rows = items(Container, body, "containers")
-    return Listing((row for row in rows if row.status != DELETED_STATUS), gap=rows.gap, damaged=rows.damaged)
-
-
-LIST: Final = call_to("containers.list", parse=_existing)
+LIST: Final = call_to("containers.list", parse=lambda body: items(Container, body, "containers"))
 """The request for all containers of the account (guide, "List Containers")."""
 
 
@@ -115,7 +104,7 @@ class ContainersApi:
         self._released: dict[str, float] = {}
         """When a deletion of ours was acknowledged, by the name of the container."""
         self.feed: Feed[Container] = Feed(
-            send,
+            self._existing,
             LIST,
             clock,
             noun="container",
@@ -125,9 +114,17 @@ class ContainersApi:
             explain=self._explain,
         )
 
+    def _existing(self, call: Call[Listing[Container]]) -> Listing[Container]:
+        """Return the containers of a list with all its pages, without deleted ones that it still has."""
+        rows = self._send(call)
+        if all(row.status != DELETED_STATUS for row in rows):
+            return rows
+        existing = [row for row in rows if row.status != DELETED_STATUS]
+        return Listing(existing, gap=lambda: rows.gap, damaged=rows.damaged)
+
     def list(self) -> Listing[Container]:
         """Return all containers of the account (guide, "List Containers")."""
-        return self._send(replace(LIST, completeness="needed"))
+        return self._existing(replace(LIST, completeness="needed"))
 
     def status(self, container_id: str) -> Container:
         """
@@ -154,7 +151,7 @@ class ContainersApi:
 
     def _explain(self, status: str) -> str | None:
         """Return what to do about a status whose meaning is not known; `None` for the others."""
-        if status in _KNOWN_STATUSES:
+        if is_known_status(status):
             return None
         shown = scrub(status, 40)
         line = self._platform.advice(f"containers: {{statuses: {{{shown}: running}}}}")
