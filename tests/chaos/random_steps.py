@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.answers import Refusal
 from stacks_pulumi.emulator.platform import DrivenClock
+from stacks_pulumi.platform import Facts
 from tests.chaos.account import claims, connected, failures, holdings, secrets
 from tests.chaos.faults import Drawn, drawn
 from tests.chaos.hosts import Hosts
@@ -122,14 +123,22 @@ class Chaos:
     Args:
         host: Which host the providers run in.
         counts: How many steps, operations and faults there were.
+        platform: What the platform does. The provider then has its defaults alone.
     """
 
-    def __init__(self, host: str = "dynamic", counts: Counter[str] | None = None) -> None:
+    def __init__(
+        self,
+        host: str = "dynamic",
+        counts: Counter[str] | None = None,
+        platform: Facts | None = None,
+    ) -> None:
         self.counts = Counter[str]() if counts is None else counts
-        self.emulator = Emulator(rate_window=4.0, backup_seconds=0.2, clock=DrivenClock(speed=SPEED))
+        speed = SPEED if platform is None else 2 * SPEED
+        clock = DrivenClock(speed=speed)
+        self.emulator = Emulator(rate_window=4.0, backup_seconds=0.2, clock=clock, platform=platform)
         self.emulator.start()
-        config = {**PROMPT, "stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url}
-        self.hosts = Hosts(config, host, SPEED)
+        config = {"stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url}
+        self.hosts = Hosts({**(PROMPT if platform is None else {}), **config}, host, speed)
         self.program = self.new_program()
         # The first operation makes the stack; every operation has another host.
         self.stack: MiniStack | None = None
