@@ -27,7 +27,7 @@ from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.api.models import AllowedIp, Connection, Container, is_known_status
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 from stacks_pulumi.pricing.recognition import NATIVE
 from stacks_pulumi.reports.writers import as_json
 

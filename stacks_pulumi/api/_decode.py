@@ -21,7 +21,7 @@ from stacks_pulumi.api._pages import Page, Pages
 from stacks_pulumi.api._words import READING, Reading
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.endpoints import ENDPOINTS
-from stacks_pulumi.platform import UNKNOWN, Lists, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, Lists, PlatformFile
 
 T = TypeVar("T")
 

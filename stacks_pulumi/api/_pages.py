@@ -29,7 +29,7 @@ from stacks_pulumi.errors import (
     ServerError,
     UnreadableAnswerError,
 )
-from stacks_pulumi.platform import PlatformFile
+from stacks_pulumi.platform_file import PlatformFile
 
 T = TypeVar("T")
 Query = Mapping[str, str | int]

@@ -15,7 +15,7 @@ from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api.models import AllowedIp, ExternalAccess
 from stacks_pulumi.api.once import Deleted, look_twice, once, settle
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 
 class AllowedIpsApi:

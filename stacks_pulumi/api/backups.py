@@ -29,7 +29,7 @@ from stacks_pulumi.errors import (
     WaitError,
     WaitTimeoutError,
 )
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 MOST: Final = 100
 """The maximum length of a list (guide, "List Backups"); older backups cannot be looked up."""

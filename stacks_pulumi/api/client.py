@@ -17,7 +17,7 @@ from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.api.vpn_clients import VpnClientsApi
 from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings, check_api_key, check_base_url
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -45,7 +45,7 @@ from stacks_pulumi.errors import (
     ServerError,
     StacksError,
 )
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""

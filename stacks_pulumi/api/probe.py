@@ -24,7 +24,7 @@ from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.endpoints import SCOPES, Scope
 from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
-from stacks_pulumi.platform import UNKNOWN
+from stacks_pulumi.platform_file import UNKNOWN
 
 _SUCCESS: Final = range(200, 300)
 _WIDEST: Final = 20

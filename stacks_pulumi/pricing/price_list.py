@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import snake_case
-from stacks_pulumi.platform import Prices
+from stacks_pulumi.platform_file import Prices
 from stacks_pulumi.pricing.money import usd
 
 _FACTOR: Final = 5

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from stacks_pulumi.platform import Facts
+from stacks_pulumi.platform_file import PlatformFacts
 from tests.chaos.account import holdings
 from tests.chaos.faults import Drawn, drawn
 from tests.chaos.ministack import MiniStack, Outcome
@@ -77,7 +77,7 @@ class IdentityChaos(Chaos):
         host: str = "dynamic",
         counts: Counter[str] | None = None,
         steps: frozenset[str] = frozenset(STEPS),
-        platform: Facts | None = None,
+        platform: PlatformFacts | None = None,
     ) -> None:
         self.steps = steps
         super().__init__(host, counts, platform)
@@ -146,6 +146,7 @@ class IdentityChaos(Chaos):
             )
         # Let it boot, so that a later refusal has no other reason.
         self.emulator.drift.start(new.id)
+        self._let_time_pass()
         self.vanished |= before - holdings(self.emulator)
         self.foreign.add(new.id)
         self.released.discard(new.id)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stacks_pulumi.emulator import DrivenClock, Emulator
-from stacks_pulumi.platform import Facts
+from stacks_pulumi.platform_file import PlatformFacts
 from tests.chaos.account import claims, holdings, secrets
 from tests.chaos.ministack import Declared, MiniStack, Outcome, Ref
 from tests.support.host import HOSTS, Host
@@ -97,7 +97,7 @@ class Life:
         kind: One of `HOSTS`.
     """
 
-    def __init__(self, platform: Facts, known: Path | None = None, kind: str = "dynamic") -> None:
+    def __init__(self, platform: PlatformFacts, known: Path | None = None, kind: str = "dynamic") -> None:
         self._platform = platform
         self._known = known
         self._start = HOSTS[kind]
@@ -193,7 +193,7 @@ def _kind(id_: str) -> str:
     return "address" if own.count(".") == 3 else "laptop" if own == "laptop" else "backup or connection"
 
 
-def lives(platforms: dict[str, Facts]) -> Iterator[tuple[str, Lived]]:
+def lives(platforms: dict[str, PlatformFacts]) -> Iterator[tuple[str, Lived]]:
     """Yield each platform's name with what happened on it."""
     for name, platform in platforms.items():
         yield name, Life(platform).run()

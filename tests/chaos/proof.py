@@ -9,7 +9,7 @@ from dataclasses import asdict
 from random import Random
 from typing import Any, ClassVar, Final
 
-from stacks_pulumi.platform import Facts
+from stacks_pulumi.platform_file import PlatformFacts
 from tests.chaos.faults import Drawn
 from tests.chaos.identity_steps import DEFAULT, STEPS, IdentityChaos, chosen
 from tests.chaos.random_steps import Chaos, Drift, Edit, edits
@@ -97,7 +97,7 @@ def machine(host: str, counts: Counter[str], steps: frozenset[str], platform: st
     return IdentityChaos(host, counts, steps, facts) if steps else Chaos(host, counts, facts)
 
 
-def _keeps_ids(facts: Facts) -> bool:
+def _keeps_ids(facts: PlatformFacts) -> bool:
     """Return whether ids are those of the rules: chaos compares the account with the state by them."""
     changed = (
         facts.containers.id_form,

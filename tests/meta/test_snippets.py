@@ -18,7 +18,7 @@ from stacks_pulumi.account.budgets import read_budgets
 from stacks_pulumi.account.doctor_facts import Diagnosis
 from stacks_pulumi.config import KEYS
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.platform import parse
+from stacks_pulumi.platform_file import parse
 from tests.support.languages import examples
 from tests.support.snippets import ROOT, commands, snippets
 

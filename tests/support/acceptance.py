@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from stacks_pulumi import platform
+from stacks_pulumi import platform_file
 from stacks_pulumi.emulator import Emulator
 from tools.acceptance import reading
 from tools.acceptance.api import Answer, Api
@@ -59,7 +59,7 @@ def emulated(**settings: Any) -> Iterator[Emulator]:
 
 
 @contextmanager
-def played(facts: platform.Facts) -> Iterator[Emulator]:
+def played(facts: platform_file.PlatformFacts) -> Iterator[Emulator]:
     """A platform with three containers of the account's owner; without capacity if an answer to that is described."""
     with emulated(**_PACE, platform=facts) as api:
         api.load([{"name": name, "template": "nodejs"} for name in OWN])
@@ -90,11 +90,11 @@ def left_on(api: Emulator) -> list[str]:
 def learned_of(run: Run) -> dict[str, Any]:
     """Return what the file of a run says; it has to be a valid one."""
     text = run.learned.text("A run.", str)
-    platform.parse(text, "platform.yaml")
+    platform_file.parse(text, "platform.yaml")
     return {name: run.learned.get(name) for name, _, _ in run.learned.lines()}
 
 
-def unnamed(facts: platform.Facts, learned: dict[str, Any]) -> set[str]:
+def unnamed(facts: platform_file.PlatformFacts, learned: dict[str, Any]) -> set[str]:
     """Return what a run has not found out although it was observable."""
     wanted = _differences(facts)
     listed = {"containers.listed_seconds", "containers.listed_while_pending"}
@@ -119,7 +119,7 @@ def unnamed(facts: platform.Facts, learned: dict[str, Any]) -> set[str]:
     return wanted.keys() - learned.keys() - excused
 
 
-def wrong(facts: platform.Facts, learned: dict[str, Any]) -> dict[str, Any]:
+def wrong(facts: platform_file.PlatformFacts, learned: dict[str, Any]) -> dict[str, Any]:
     """Return what a run has found out about a platform that is not so."""
     return {
         name: learned[name]
@@ -145,7 +145,7 @@ def _agrees(name: str, value: Any, found: Any) -> bool:
     return set(found) == set(value) if isinstance(value, list) else bool(found == value)
 
 
-def _differences(facts: platform.Facts) -> dict[str, Any]:
+def _differences(facts: platform_file.PlatformFacts) -> dict[str, Any]:
     sections = facts.as_json()
     sections.pop("version")
     return {

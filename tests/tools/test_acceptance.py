@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi import platform
+from stacks_pulumi import platform_file
 from stacks_pulumi.emulator import OPERATIONS, Emulator, containers, keys
 from stacks_pulumi.emulator import backups as emulated_backups
 from stacks_pulumi.emulator.answers import OPEN
@@ -414,7 +414,7 @@ TOGETHER = {
 """Readings that one run finds out together."""
 
 
-def joined(names: tuple[str, ...]) -> platform.Facts:
+def joined(names: tuple[str, ...]) -> platform_file.PlatformFacts:
     """Return the platform of several readings that set different things."""
     lines: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -423,7 +423,7 @@ def joined(names: tuple[str, ...]) -> platform.Facts:
         for section, facts in known.items():
             assert lines.setdefault(section, {}).keys().isdisjoint(facts), name
             lines[section].update(facts)
-    return platform.parse(json.dumps({"version": 1, **lines}), "joined")
+    return platform_file.parse(json.dumps({"version": 1, **lines}), "joined")
 
 
 @pytest.mark.parametrize("names", TOGETHER.values(), ids=TOGETHER)
@@ -503,7 +503,7 @@ def test_a_name_and_an_id_are_on_the_disk_before_the_run_goes_on(tmp_path: Path)
     ],
 )
 def test_a_run_that_is_killed_is_swept(reading_of: str | None, at: int, sent: bool, tmp_path: Path) -> None:
-    facts = platform.Facts() if reading_of is None else READINGS[reading_of]
+    facts = platform_file.PlatformFacts() if reading_of is None else READINGS[reading_of]
     with played(facts) as api:
         left, _ = killed_and_swept(api, tmp_path / f"{PREFIX}.json", at, sent=sent)
 

@@ -8,13 +8,13 @@ import pytest
 
 from stacks_pulumi import config
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.platform import UNKNOWN, Facts, parse, read, schema
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFacts, parse, read, schema
 
 
 def test_a_setting_that_is_missing_is_not_known() -> None:
     facts = parse("version: 1", "facts.yaml")
 
-    assert facts == Facts() == UNKNOWN.facts
+    assert facts == PlatformFacts() == UNKNOWN.facts
     assert facts.as_json() == {"version": 1}
 
 
@@ -111,6 +111,6 @@ def test_advice_names_the_file_if_there_is_one(tmp_path: Path) -> None:
 
 
 def test_the_schema_has_every_part() -> None:
-    properties = schema()["$defs"]["Facts"]["properties"]
+    properties = schema()["$defs"]["PlatformFacts"]["properties"]
 
-    assert set(properties) == set(Facts.__struct_fields__)
+    assert set(properties) == set(PlatformFacts.__struct_fields__)

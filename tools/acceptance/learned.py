@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, get_type_hints
 
-from stacks_pulumi import platform
+from stacks_pulumi import platform_file
 
 __all__ = ["FACTS", "GUIDE", "Learned"]
 
@@ -159,7 +159,7 @@ class Learned:
             ("Not seen", [name for name in FACTS if name not in self._same and name not in self._known]),
         ):
             lines += [f"# {title}: {', '.join(names) or 'nothing'}."]
-        lines.append(f"version: {platform.VERSION}")
+        lines.append(f"version: {platform_file.VERSION}")
         section = ""
         for name, value, evidence in self.lines():
             part, _, setting = name.partition(".")
@@ -172,10 +172,10 @@ class Learned:
 
 def _names() -> list[str]:
     """Return every fact that a platform file has, in its order."""
-    hints: Mapping[str, Any] = get_type_hints(platform.Facts)
+    hints: Mapping[str, Any] = get_type_hints(platform_file.PlatformFacts)
     return [
         f"{part}.{name}"
-        for part in platform.Facts.__struct_fields__
+        for part in platform_file.PlatformFacts.__struct_fields__
         if part != "version"
         for name in hints[part].__struct_fields__
     ]

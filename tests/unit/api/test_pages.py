@@ -18,7 +18,7 @@ from stacks_pulumi.api.backups import _list_call
 from stacks_pulumi.api.client import assemble
 from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.models import Container, Listing
-from stacks_pulumi.platform import PlatformFile, parse
+from stacks_pulumi.platform_file import PlatformFile, parse
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import URL, Script, ok, refusal
 

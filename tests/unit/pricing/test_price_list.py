@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import catalog
-from stacks_pulumi.platform import PlatformFile, Prices
+from stacks_pulumi.platform_file import PlatformFile, Prices
 from stacks_pulumi.pricing.money import price
 from stacks_pulumi.pricing.price_list import PriceList, price_list
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.api.models import ExternalAccess
-from stacks_pulumi.platform import Access, Facts
+from stacks_pulumi.platform_file import Access, PlatformFacts
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources.allowed_ip import AllowedIpHandler
 from tests.unit.api.scripted_api import Reply, data, ok, refusal
@@ -32,7 +32,7 @@ def listed(*entries: dict[str, Any], enabled: bool = True, your_ip: str | None =
 
 
 def account(
-    *looks: Reply, facts: Facts | None = None, opened_for: str | None = CALLER, **more: Any
+    *looks: Reply, facts: PlatformFacts | None = None, opened_for: str | None = CALLER, **more: Any
 ) -> ScriptedAccount:
     """Return an account whose operation has turned the external access on, unless `opened_for` is `None`."""
     replies: dict[str, Any] = {
@@ -188,7 +188,7 @@ def test_several_new_entries_cannot_be_told_apart_and_are_named() -> None:
 
 
 def test_a_description_of_the_platform_file_shows_drift() -> None:
-    facts = Facts(access=Access(own_address_description="You"))
+    facts = PlatformFacts(access=Access(own_address_description="You"))
     known = account(listed(MINE, OWN), facts=facts, opened_for=None)
     unknown = account(listed(MINE, OWN), opened_for=None)
 

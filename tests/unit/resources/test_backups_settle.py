@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.platform import Backups, BackupStatus, Facts
+from stacks_pulumi.platform_file import Backups, BackupStatus, PlatformFacts
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources.pinned_backup import PinnedBackupHandler
 from tests.unit.api.scripted_api import Reply, data, ok, refusal
@@ -35,7 +35,7 @@ def rows(*given: dict[str, Any]) -> Reply:
     return data(list(given))
 
 
-def account(*looks: Reply, facts: Facts | None = None, **more: Any) -> ScriptedAccount:
+def account(*looks: Reply, facts: PlatformFacts | None = None, **more: Any) -> ScriptedAccount:
     replies: dict[str, Any] = {
         "backups__list": list(looks),
         "backups__trigger": data({"container_id": "usr-1-db", "status": "in_progress"}, 202),
@@ -212,7 +212,7 @@ def test_a_word_for_a_backup_in_progress_is_no_problem(status: str) -> None:
 
 def test_facts_shorten_the_waits() -> None:
     words: dict[str, BackupStatus] = {}
-    on = account(rows(OLD), facts=Facts(backups=Backups(listed_seconds=5, statuses=words)))
+    on = account(rows(OLD), facts=PlatformFacts(backups=Backups(listed_seconds=5, statuses=words)))
 
     init_failed(on)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.platform import Connections, Facts, Lists
+from stacks_pulumi.platform_file import Connections, Lists, PlatformFacts
 from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources.allowed_ip import AllowedIpHandler
 from stacks_pulumi.resources.connection import ConnectionHandler
@@ -250,7 +250,7 @@ def test_a_connection_that_only_its_target_lists_is_there() -> None:
 
 
 def test_a_known_platform_is_asked_where_it_lists_connections() -> None:
-    facts = Facts(connections=Connections(listed_at="target"))
+    facts = PlatformFacts(connections=Connections(listed_at="target"))
     account = ScriptedAccount(facts, connections__list=incoming(LINK))
 
     assert KINDS["connection"].read(account) is not None
@@ -351,7 +351,7 @@ def test_an_update_keeps_the_configuration_of_the_state() -> None:
 
 
 def test_lag_of_a_platform_file_is_used() -> None:
-    account = ScriptedAccount(Facts(lists=Lists(lag_seconds=25)), vpn_clients__list=data([]))
+    account = ScriptedAccount(PlatformFacts(lists=Lists(lag_seconds=25)), vpn_clients__list=data([]))
 
     assert KINDS["client"].read(account) is None
     assert 25.0 <= account.seconds < 30.0

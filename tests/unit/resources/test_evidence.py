@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from stacks_pulumi import platform
+from stacks_pulumi import platform_file
 from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
@@ -57,7 +57,7 @@ def session(clock: FakeClock, facts: str = "", **replies: Reply | list[Reply]) -
     """Return what an operation needs of a session, over prepared replies."""
     script = Script(**replies)
     send = chain(script, clock)
-    known = platform.PlatformFile(platform.parse(f"version: 1\n{facts}", "platform.yaml"))
+    known = platform_file.PlatformFile(platform_file.parse(f"version: 1\n{facts}", "platform.yaml"))
     containers = ContainersApi(send, clock, lambda: 0.0, platform=known, server_now=clock.wall)
     client = SimpleNamespace(
         platform=known,

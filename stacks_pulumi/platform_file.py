@@ -284,7 +284,7 @@ class Answers(_Section, frozen=True):
     clock_ahead_seconds: Annotated[float, msgspec.Meta(ge=-86400, le=86400)] | None = None
 
 
-class Facts(_Section, frozen=True):
+class PlatformFacts(_Section, frozen=True):
     """
     What is known of a platform: the content of a platform file.
 
@@ -328,7 +328,7 @@ class PlatformFile:
         path: The file that says it, as it was given; `None` without a file.
     """
 
-    facts: Facts = field(default_factory=Facts)
+    facts: PlatformFacts = field(default_factory=PlatformFacts)
     path: str | None = None
 
     @property
@@ -399,7 +399,7 @@ def read(path: str | Path) -> PlatformFile:
     return PlatformFile(parse(text, str(path)), str(path))
 
 
-def parse(text: str, path: str) -> Facts:
+def parse(text: str, path: str) -> PlatformFacts:
     """
     Return what the text of a platform file says.
 
@@ -445,7 +445,7 @@ def parse(text: str, path: str) -> Facts:
     # A part without settings is empty, and not a text.
     document = {name: value for name, value in document.items() if value != ""}
     try:
-        return msgspec.convert(document, Facts, strict=False)
+        return msgspec.convert(document, PlatformFacts, strict=False)
     except msgspec.ValidationError as error:
         where, problem = _explained(str(error), document)
         raise _wrong(path, lines.get(where) or lines.get(where.split("[")[0], 1), problem) from None
@@ -453,7 +453,7 @@ def parse(text: str, path: str) -> Facts:
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a platform file, for completion in editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Facts)}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(PlatformFacts)}
 
 
 def _wrong(path: str, line: int, problem: str) -> ConfigError:
@@ -480,7 +480,7 @@ def _explained(message: str, document: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _section(steps: Sequence[str]) -> type[_Section]:
-    kind: type[_Section] = Facts
+    kind: type[_Section] = PlatformFacts
     for step in steps:
         kind = get_type_hints(kind)[step]
     return kind
