@@ -1,9 +1,9 @@
 """
-What is known of the real platform beyond the API guide, and the file that says it.
+The facts about a platform that the API guide does not state, and the file that contains them.
 
 The guide leaves much open: the words for a status, the pages of a list, the seconds until a new container is visible.
 The client tolerates all of that within its defaults. A platform file (`stacks:platform`, `STACKS_PLATFORM`) replaces a
-default with what was seen. The acceptance run writes such a file, and the emulator plays the platform that one
+default with an observed fact. The acceptance run writes such a file, and the emulator plays the platform that one
 describes.
 
     version: 1
@@ -286,7 +286,7 @@ class Answers(_Section, frozen=True):
 
 class PlatformFacts(_Section, frozen=True):
     """
-    What is known of a platform: the content of a platform file.
+    The facts about a platform: the content of a platform file.
 
     Attributes:
         version: The version of the format.
@@ -313,7 +313,7 @@ class PlatformFacts(_Section, frozen=True):
     answers: Answers = Answers()
 
     def as_json(self) -> dict[str, Any]:
-        """Return what is known, as the file has it: without what is not."""
+        """Return the settings that the file has."""
         known = msgspec.to_builtins(self)
         return {"version": VERSION, **{name: value for name, value in known.items() if value}}
 
@@ -321,10 +321,10 @@ class PlatformFacts(_Section, frozen=True):
 @dataclass(frozen=True)
 class PlatformFile:
     """
-    What is known of the platform that a client talks to.
+    The facts about the platform that a client talks to, and their file.
 
     Attributes:
-        facts: What is known.
+        facts: The facts.
         path: The file that says it, as it was given; `None` without a file.
     """
 
@@ -378,7 +378,7 @@ def _or(known: float | None, default: float) -> float:
 
 
 UNKNOWN: Final = PlatformFile()
-"""A platform of which nothing is known beyond the guide."""
+"""A platform without a file: the defaults apply."""
 
 _WHERE: Final = re.compile(r"`\$(.*)`$")
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
@@ -500,4 +500,4 @@ def _in_words(kind: Any) -> str:
         return f"words of the platform, each with what it means: {_in_words(choices[1])}"
     if origin is Annotated:
         return "a number of seconds, 86400 at most" if choices[0] is float else "a whole number, 1 or more"
-    return {bool: "true or false", str: "a text"}.get(kind, "settings of its own")
+    return {bool: "true or false", str: "a text"}.get(kind, "a group of settings")

@@ -220,7 +220,7 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {
 
 def is_known_status(word: str | None, noun: str = "container") -> bool:
     """
-    Whether a status means something here; true if there is none.
+    Whether a status means something here; true for `None`.
 
     A status that does not is an unknown word of the platform, as the API sent it: only a platform file can say what it
     means.

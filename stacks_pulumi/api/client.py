@@ -48,10 +48,10 @@ class StacksClient:
         on_limit: Called in a thread that waits for the rate limit or a free connection: when the wait begins, then at
             least once a second. Its arguments are the seconds until the limit allows requests (0 if it does now) and
             how many requests wait. If it raises, the request is not sent.
-        platform: What is known of the platform beyond the guide; by default nothing.
+        platform: The facts about the platform that the guide does not state; by default none.
 
     Attributes:
-        platform: What is known of the platform beyond the guide.
+        platform: The facts about the platform that the guide does not state.
         containers: Containers, their keys, credentials, logs and metrics.
         allowed_ips: The addresses that may reach a container from outside.
         connections: Connections between containers.

@@ -221,7 +221,7 @@ def look_twice(
     look: Callable[[], R | None], clock: Clock, lag: float, pulse: Pulse | None = None
 ) -> R | None:
     """
-    Return what is seen; `None` only if two looks that are `lag` seconds apart did not see it.
+    Return the object that a look finds; `None` only if two looks that are `lag` seconds apart did not find it.
 
     One absence proves nothing: a list may be behind, and so may the answer for one id.
 

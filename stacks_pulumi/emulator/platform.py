@@ -254,7 +254,7 @@ class DrivenClock:
             return self._moment()
 
     def wall(self) -> float:
-        """Return the time of a clock that begins with now, and that nobody drives or freezes."""
+        """Return the time of a clock that begins with now, and that no call drives or freezes."""
         start, origin = self._begun
         return start + (time.monotonic() - origin) * self.speed
 

@@ -2,7 +2,7 @@
 The life of a stack on a platform that answers otherwise than the guide's examples.
 
 One program with every kind of resource is created, found unchanged, refreshed, changed and destroyed, beside a
-container that somebody else made. Whatever the platform does, nothing may be lost, left or deleted by mistake.
+container that another person made. Whatever the platform does, nothing may be lost, left or deleted by mistake.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Lived:
 
 class Life:
     """
-    A stack, an account, and a container of somebody else in it.
+    A stack, an account, and a container of another person in it.
 
     Args:
         platform: What the platform does.

@@ -225,7 +225,7 @@ class Chaos:
         self.foreign = (self.foreign | (after - before)) & after
 
     def _let_time_pass(self) -> None:
-        """Let every list catch up: what another person has done is to be seen."""
+        """Let every list catch up: the next operation sees what another person has done."""
         if self.platform is not None:
             self.emulator.advance(60)
 

@@ -1,4 +1,4 @@
-"""The platform file: what is known of the platform beyond the guide."""
+"""The platform file: the facts about a platform that the guide does not state."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_what_is_written_is_read_again() -> None:
         ("version: 2", 1, "version is '2', and must be 1"),
         ("version: 1\nlists:\n  page_siz: 3", 3, "there is no setting page_siz; did you mean page_size?"),
         ("version: 1\nvpn: 3", 2, "there is no setting vpn; there are version, lists"),
-        ("version: 1\nlists: many", 2, "lists is 'many', and must be settings of its own"),
+        ("version: 1\nlists: many", 2, "lists is 'many', and must be a group of settings"),
         ("version: 1\nlists:\n  page_size: 0", 3, "page_size is '0', and must be a whole number, 1 or more"),
         ("version: 1\nlists:\n  page_size: 1\n  page_size: 2", 4, "page_size is there twice"),
         ("version: 1\nlists:\n  count_is_rows: on", 3, "count_is_rows is 'on', and must be true or false"),

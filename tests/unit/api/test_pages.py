@@ -47,7 +47,7 @@ class Account:
         style: What an answer says about the next page.
         size: The rows of a page.
         count: The number of all rows.
-        fault: What is done with a request for another page than the first.
+        fault: How it answers a request for another page than the first.
     """
 
     style: str
@@ -277,7 +277,7 @@ def test_a_round_number_of_rows_costs_a_call_only_if_it_matters(ten: Script) -> 
     assert [dict(call.query) for call in ten.calls] == [{}, {"page": 2}, {"offset": 10}, {"limit": 1}]
 
     assert send(LIST).gap is None
-    assert len(ten.calls) == 5, "what was found out is remembered"
+    assert len(ten.calls) == 5, "the answer is remembered"
 
 
 def test_a_list_that_was_longer_shows_that_a_page_is(clock: FakeClock) -> None:
