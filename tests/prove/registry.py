@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.chaos.mechanisms_proof import MechanismsProof
+from tests.chaos.platforms_proof import PlatformsProof
 from tests.chaos.proof import ChaosProof
 from tests.prove.acceptance import AcceptanceProof
 from tests.prove.mutants import Mutants
@@ -18,5 +19,6 @@ PROOFS: Final[dict[str, type[Proof]]] = {
     "chaos": ChaosProof,
     "mechanisms": MechanismsProof,
     "mutants": Mutants,
+    "platforms": PlatformsProof,
     "properties": Properties,
 }
