@@ -23,6 +23,7 @@ CALL_ERRORS: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)
 """The errors of a call itself. Any other exception that a call raises comes from a pulse."""
 
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
+_CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_container_id"})
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Call(Generic[T]):
         completeness: When it matters that a list is whole, so that a number of rows that may be one page is looked
             into: always, when a caller asks for the list's `gap`, or never, because the caller wants only one page.
         pulse: Called while the call waits for its turn; what it raises ends the call before it is sent.
+        containers: The ids of the containers in its path.
     """
 
     endpoint: Endpoint
@@ -54,6 +56,7 @@ class Call(Generic[T]):
     again: bool = False
     completeness: Literal["needed", "if_asked", "unneeded"] = "if_asked"
     pulse: Pulse | None = None
+    containers: tuple[str, ...] = ()
 
     @property
     def repeatable(self) -> bool:
@@ -102,6 +105,7 @@ def call_to(
         json,
         again=again,
         pulse=pulse,
+        containers=tuple(id for variable, id in variables.items() if variable in _CONTAINERS),
     )
 
 

@@ -175,32 +175,35 @@ _SHORT_FORMS: Final = frozenset(
 ) - {"storage"}
 """What the list may call a template: without the size or the prefix. `storage` is a category as well."""
 
+_TEMPLATE_WORDS: Final = _SHORT_FORMS | catalog.TEMPLATES.keys()
+
 _CATEGORIES: Final = {_squeezed(category.value): category for category in catalog.Category}
 
 
-def category(word: str) -> catalog.Category | None:
+def category(word: str | None) -> catalog.Category | None:
     """Return the guide's category that a word means, in the singular or plural; `None` if it means none."""
-    form = _squeezed(word)
+    form = _squeezed(word or "")
     return _CATEGORIES.get(form) or _CATEGORIES.get(form.removesuffix("s"))
 
 
-def may_be_from(wanted: str, template: str | None, type: str | None) -> bool:
+def is_from(wanted: str, template: str | None, type: str | None) -> bool | None:
     """
-    Whether a container may have been created from a template.
+    Whether a container was created from a template; `None` if its words do not show that.
+
+    A word that is neither a template nor a category of the guide may be the platform's own word for the template.
 
     Args:
         wanted: The template.
         template: What the answer says about the container's template.
         type: The container's `type`, if that may be a category. `template` is not certain if it is the same.
     """
-    if template is None or template == type:
-        told, known = category(type or ""), catalog.TEMPLATES.get(wanted)
-        return told is None or known is None or told is known.category
-    return template.casefold() in {
-        wanted.casefold(),
-        wanted.removesuffix("-micro"),
-        wanted.removeprefix("stacks-"),
-    }
+    known, word = catalog.TEMPLATES.get(wanted), (template or "").casefold()
+    if word in {wanted.casefold(), wanted.removesuffix("-micro"), wanted.removeprefix("stacks-")}:
+        return True
+    told = category(type if template is None or template == type else template)
+    if told is not None and known is not None and told is not known.category:
+        return False
+    return False if word in _TEMPLATE_WORDS and told is None else None
 
 
 SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})

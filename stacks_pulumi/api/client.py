@@ -4,6 +4,7 @@ The client: one object for each API key, which any number of threads may use.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
@@ -49,6 +50,8 @@ class StacksClient:
             least once a second. Its arguments are the seconds until the limit allows requests (0 if it does now) and
             how many requests wait. If it raises, the request is not sent.
         platform: The facts about the platform that the guide does not state; by default none.
+        on_wait: Called in a thread that waits for something that the platform does not show yet, at least twice a
+            second, with a text. If it raises, the wait ends.
 
     Attributes:
         platform: The facts about the platform that the guide does not state.
@@ -74,6 +77,7 @@ class StacksClient:
         clock: Clock = SYSTEM_CLOCK,
         on_limit: OnLimit | None = None,
         platform: PlatformFile | None = None,
+        on_wait: Callable[[str], None] = lambda _text: None,
     ) -> None:
         # Imported here and not at the top: it loads requests, more than half of this package's import time, and a
         # program that only declares resources sends no request.
@@ -86,8 +90,9 @@ class StacksClient:
         self._limiter = limiter
         send = assemble(self._transport, limiter, clock, self._base_url, self.platform)
         self.containers = ContainersApi(
-            send, clock, limiter.pace, platform=self.platform, server_now=limiter.server_now
+            send, clock, limiter.pace, platform=self.platform, server_now=limiter.server_now, on_wait=on_wait
         )
+        send = self.containers.send
         self.feed: Feed[Container] = self.containers.feed
         self.allowed_ips = AllowedIpsApi(send, clock, self.platform)
         self.connections = ConnectionsApi(send, clock, self.feed, self.platform)
@@ -95,7 +100,12 @@ class StacksClient:
         self.vpn_clients = VpnClientsApi(send, clock, self.platform)
 
     @classmethod
-    def of(cls, settings: AccountSettings, on_limit: OnLimit | None = None) -> Self:
+    def of(
+        cls,
+        settings: AccountSettings,
+        on_limit: OnLimit | None = None,
+        on_wait: Callable[[str], None] = lambda _text: None,
+    ) -> Self:
         """
         Return a client for an account.
 
@@ -109,6 +119,7 @@ class StacksClient:
             requests_per_minute=settings.requests_per_minute,
             on_limit=on_limit,
             platform=settings.platform,
+            on_wait=on_wait,
         )
 
     @property

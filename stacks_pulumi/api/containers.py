@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,8 +18,8 @@ from stacks_pulumi.api._bodies import (
     scrub,
     text_of,
 )
-from stacks_pulumi.api._call import Call, Handler, call_to
-from stacks_pulumi.api._retry import in_doubt
+from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
+from stacks_pulumi.api._retry import UntilVisible, in_doubt
 from stacks_pulumi.api._unshaped import credentials, metrics, private_key, private_key_if_any, templates
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
@@ -78,8 +79,10 @@ class ContainersApi:
         pace: See `Feed`.
         platform: The facts about the platform, from its file.
         server_now: Returns the time by the API's clock; `None` if it is not known.
+        on_wait: Called during waits for what the platform does not show yet, with a text; what it raises ends the wait.
 
     Attributes:
+        send: The chain, which waits until a new container is found by its id.
         feed: The list of containers, shared by all threads that wait for one.
         visible: The seconds after which a new container that was never seen counts as missing.
         server_now: Returns the time by the API's clock, in seconds since the Unix epoch; `None` if no answer told it.
@@ -93,8 +96,21 @@ class ContainersApi:
         *,
         platform: PlatformFile = UNKNOWN,
         server_now: Callable[[], float | None] = lambda: None,
+        on_wait: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self._send = send
+        self.send: Handler = UntilVisible(
+            send,
+            clock,
+            is_new=self._is_new,
+            is_listed=self._is_listed,
+            find=self.find,
+            seconds=platform.visible,
+            on_wait=on_wait,
+        )
+        self._send = self.send
+        self._on_wait = on_wait
+        self._made: dict[str, float] = {}
+        """When this client created a container, by its id."""
         self._clock = clock
         self._platform = platform
         self.visible = platform.visible
@@ -121,6 +137,15 @@ class ContainersApi:
             return rows
         existing = [row for row in rows if row.status != DELETED_STATUS]
         return Listing(existing, gap=lambda: rows.gap, damaged=rows.damaged)
+
+    def _is_new(self, container_id: str) -> bool:
+        return self._clock.now() < self._made.get(container_id, -math.inf) + self.visible
+
+    def _is_listed(self, container_id: str, *, new: bool = False) -> bool:
+        if new:
+            with contextlib.suppress(*CALL_ERRORS):
+                self.feed.snapshot()
+        return self.feed.seen(container_id) is not None
 
     def list(self) -> Listing[Container]:
         """Return all containers of the account (guide, "List Containers")."""
@@ -256,24 +281,33 @@ class ContainersApi:
             # Another client may have created a container of that name, but of another template or earlier.
             return self.is_ours(container, name=name, template=template, plan=plan, since=since)
 
+        def look() -> Listing[Container]:
+            self._on_wait("outcome unknown: looks")
+            return self.feed.snapshot()
+
         made = once(
             send,
             call,
             before=before,
             taken=taken,
-            look=self.feed.snapshot,
+            look=look,
             ours=ours,
             clock=self._clock,
             final_error=lambda error: self._waitlist(call.what, error),
             visible=self.visible,
         )
         made = made.merge(Container(id=made.id, name=name, template=template, plan=plan))
-        if made.id in {row.id for row in before} or is_older(made, since) or not _fits(made, template, plan):
+        existed = made.id in {row.id for row in before} or is_older(made, since)
+        # What a request of ours has made is ours, whatever the platform calls its template and its plan.
+        timed = since is not None and seconds_of(made.created_at) is not None
+        is_new = timed or (before.gap is None and taken(made))
+        if existed or not (is_new or _fits(made, template, plan)):
             msg = (
                 f"{call.what}: the API answered with a container that this request did not create (id {made.id}, "
                 f"template {made.template}, created at {made.created_at}); take it over, or use another name"
             )
             raise ExistsError(scrub(msg), existing=made)
+        self._made[made.id] = self._clock.now()
         return made
 
     def has_deleted(self, name: str) -> bool:
@@ -346,6 +380,7 @@ class ContainersApi:
 
         call = call_to("containers.delete", container_id, parse=lambda _body: "going")
         result = settle(self._send, call, is_going)
+        self._made.pop(container_id, None)
         if name is not None:
             self._released[name.casefold()] = self._clock.now()
         return result == "going"
@@ -419,9 +454,9 @@ class ContainersApi:
 
 
 def _fits(container: Container, template: str, plan: str | None) -> bool:
-    """Whether a container may have that template and plan; the platform may use other words for a plan."""
+    """Whether a container may have that template and plan; the platform may use other words for them."""
     others = PLANS.keys() - {plan}
-    return container.made_from(template) and (
+    return container.is_from(template) is not False and (
         plan is None or container.plan is None or container.plan.casefold() not in others
     )
 

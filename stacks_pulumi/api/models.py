@@ -15,8 +15,8 @@ from stacks_pulumi.api._words import (
     DELETED_STATUS,
     ENDING_STATUSES,
     SETTLED_STATUSES,
+    is_from,
     is_known_status,
-    may_be_from,
 )
 from stacks_pulumi.errors import UnreadableAnswerError
 
@@ -237,14 +237,14 @@ class Container(Model, frozen=True, kw_only=True):
         """Whether its status does not change without a request."""
         return self.status in SETTLED_STATUSES
 
-    def made_from(self, template: str) -> bool:
+    def is_from(self, template: str) -> bool | None:
         """
-        Whether the container may have been created from that template.
+        Whether the container was created from that template; `None` if nothing shows it.
 
         The list contains only a `type`, and the guide does not say whether that includes the size: `nginx-micro` may
-        be listed as `nginx`, and `stacks-vpn` as `vpn`. If the `type` is a category, only the category is compared.
+        be listed as `nginx`, and `stacks-vpn` as `vpn`. A category, or a word of the platform's own, shows nothing.
         """
-        return may_be_from(template, self.template, self.category)
+        return is_from(template, self.template, self.category)
 
 
 class Template(Model, frozen=True, kw_only=True):

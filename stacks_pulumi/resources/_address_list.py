@@ -425,6 +425,7 @@ class AllowedIpList:
         self.take_out([entry for entry in going if entry.description != PLACEHOLDER["description"]])
 
     def _close(self, access: models.ExternalAccess, address: str) -> None:
+        OWNERSHIP.start(self.session, "external_access", self.container)
         self.session.client.containers.external_access(self.container, enabled=False)
         # In a `destroy` the container is usually deleted next; in an `up` it stays, and the user must be told.
         say = self.op.inform if OWNERSHIP.owner("Container", self.container) is None else self.op.warn
@@ -464,6 +465,9 @@ def _is_ours(
     entries, stored = list(entries), olds.get("added_at")
     if any(entry.id == olds.get("entry_id") and is_unique(entry.id) for entry in entries):
         return True
+    if any(same_time(stored, entry.added_at) for entry in entries):
+        return True
+    # Only then: the container's time may be that of a start.
     if is_before(stored, container_created_at):
         return False
     times = [

@@ -14,7 +14,7 @@ import msgspec
 
 from stacks_pulumi import catalog
 from stacks_pulumi._clock import sleep_with_pulse
-from stacks_pulumi._identifiers import same_name
+from stacks_pulumi._identifiers import as_time, compare_instants
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api.containers import is_older
@@ -28,12 +28,21 @@ from stacks_pulumi.errors import (
     WaitCancelledError,
     WaitTimeoutError,
 )
-from stacks_pulumi.resources._fields import changed_outside, found_changed
+from stacks_pulumi.resources._fields import (
+    as_spelt,
+    changed_outside,
+    differences_to,
+    found_changed,
+    spelling_of,
+)
 from stacks_pulumi.resources._identity import (
+    FORMER_TIMES,
     IDENTITY_CONFLICT,
     OWNERSHIP,
     RECENT,
     REQUESTED_AT,
+    SPELLING,
+    STARTED_AT,
     Identity,
     find_container,
     identify,
@@ -74,9 +83,6 @@ ANSWERED: Final = (
 STOP_UNSEEN: Final = "stop_unseen"
 """The output of a container that was stopped by this stack and is not shown since: a platform may hide it."""
 
-SPELLING: Final = "spelling"
-"""The output with the platform's spelling of name and plan. It exists only where that differs from the program's."""
-
 
 def outputs(
     container: models.Container,
@@ -98,7 +104,11 @@ def outputs(
         # Until the user decides who owns the container, the state keeps the identity of the earlier one.
         answered["created_at"] = None
     outs = {name: olds.get(name) if value is None else value for name, value in answered.items()}
-    outs[SPELLING] = olds.get(SPELLING)
+    kept = (SPELLING, FORMER_TIMES, STARTED_AT)
+    outs.update({name: olds.get(name) for name in kept})
+    if compare_instants(olds.get("created_at"), outs["created_at"]) is False:
+        # A start has changed the time. The children still have the former one.
+        outs[FORMER_TIMES] = [*olds.get(FORMER_TIMES, ()), olds["created_at"]][-_MOST_TIMES:]
     outs.update(inputs)
     if access is not None and access.enabled:
         outs.update(url=access.url, subdomain=access.subdomain)
@@ -116,13 +126,14 @@ def observed(
         olds: The previous outputs; empty for a look-up.
         access: Its external access, if this program manages that.
     """
-    not_inputs = {*ANSWERED, "url", "subdomain", IDENTITY_CONFLICT, REQUESTED_AT, SPELLING, STOP_UNSEEN}
+    hidden = {IDENTITY_CONFLICT, REQUESTED_AT, SPELLING, STOP_UNSEEN, FORMER_TIMES, STARTED_AT}
+    not_inputs = {*ANSWERED, "url", "subdomain", *hidden}
     inputs = {name: value for name, value in olds.items() if name not in not_inputs}
     spelling = olds.get(SPELLING) or {}
-    inputs["name"] = _as_spelt(inputs.get("name"), container.name, spelling.get("name"))
+    inputs["name"] = as_spelt(inputs.get("name"), container.name, spelling.get("name"))
     template = inputs["template"] = inputs.get("template") or container.template or ""
     if template != catalog.VPN_TEMPLATE:
-        inputs["plan"] = _as_spelt(inputs.get("plan"), container.plan, spelling.get("plan"))
+        inputs["plan"] = as_spelt(inputs.get("plan"), container.plan, spelling.get("plan"))
         added = catalog.added_tier(catalog.PLANS.get(inputs["plan"]), container.storage_mb)
         # A missing tier does not mean no tier: the guide leaves open whether `storage` includes it.
         inputs["additional_storage_tier"] = added or inputs.get("additional_storage_tier")
@@ -141,41 +152,7 @@ def observed(
     return inputs
 
 
-def _as_spelt(stored: str | None, told: str | None, known: str | None) -> str | None:
-    """Return the API's word; in the program's spelling if it is the known one, or they differ only in case."""
-    if stored is not None and told is not None and (told == known or same_name(stored, told)):
-        return stored
-    return told or stored
-
-
-def spelling_of(container: models.Container, inputs: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return how the platform spells the values that it was given, where it differs; `None` if it does not."""
-    told = {"name": container.name, "plan": container.plan}
-    differing = {
-        name: word
-        for name, word in told.items()
-        if word is not None and inputs.get(name) is not None and not same_name(word, str(inputs[name]))
-    }
-    return differing or None
-
-
-def differences_to(inputs: Mapping[str, Any], container: models.Container) -> list[str]:
-    """Return the differences that prevent an adoption; only inputs that the program sets are compared."""
-    differences = []
-    template, plan, tier = inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
-    # A category does not show that the template is the same.
-    is_category = container.template in {category.value for category in catalog.Category}
-    if is_category or not container.made_from(template):
-        differences.append(f"its template is {container.template!r}, not {template!r}")
-    if plan is not None and container.plan is not None and not same_name(container.plan, plan):
-        differences.append(f"its plan is {container.plan!r}, not {plan!r}")
-    if tier is not None and plan in catalog.PLANS and container.storage_mb is not None:
-        wanted = catalog.PLANS[plan].storage_mb + catalog.STORAGE_TIERS[tier].storage_mb
-        if container.storage_mb != wanted:
-            differences.append(f"it has {container.storage_mb} MB of storage, not {wanted} MB")
-    return differences
-
-
+_MOST_TIMES: Final = 20
 _LOG_LINES: Final = 5
 _LOG_WIDTH: Final = 200
 _SHOWN: Final[dict[str | None, str]] = {"pending": "pending, 10 to 30 s"}
@@ -208,6 +185,7 @@ class Lifecycle:
             return dict(olds)
         if container is None:
             return None
+        olds = self.with_spelling(olds, container)
         identity = self._identify(id_, olds, container)
         if identity is Identity.OTHER:
             self.op.warn(
@@ -235,6 +213,8 @@ class Lifecycle:
         hidden = container is None and olds.get(STOP_UNSEEN) is not None
         if hidden:
             container = _as_stored(id_, olds)
+        if container is not None:
+            olds = self.with_spelling(olds, container)
         identity = Identity.OTHER if container is None else self._identify(id_, olds, container)
         if container is None or identity is Identity.OTHER:
             gone = f"container {id_} is gone: it was deleted outside of this program"
@@ -247,6 +227,8 @@ class Lifecycle:
             raise VanishedError(msg, subject=f"container {id_}")
         if identity is Identity.UNCERTAIN:
             self._bind(id_, olds, inputs, container)
+            # The children of the former container have its time, and are not in this one.
+            olds = {name: value for name, value in olds.items() if name not in {"created_at", FORMER_TIMES}}
         try:
             if not container.settled:
                 container = self._wait(SETTLED, container).merge(container)
@@ -309,11 +291,13 @@ class Lifecycle:
         identity = identify(olds, container)
         if identity is Identity.SAME:
             OWNERSHIP.moved_together(id_, 0.0)
+            OWNERSHIP.know_times(id_, olds)
         if identity is not Identity.UNCERTAIN:
             return identity
         reason = is_still(self.session, id_, olds, container)
         if reason is None:
             return identity
+        OWNERSHIP.know_times(id_, olds, container.created_at)
         self.op.warn(
             f"the container {id_} was created at {container.created_at}, and the one in the state at "
             f"{olds.get('created_at')}. It is taken as the same one: {reason}"
@@ -335,7 +319,7 @@ class Lifecycle:
         self, id_: str, olds: Mapping[str, Any], inputs: Mapping[str, Any], container: models.Container
     ) -> None:
         """Adopt the container that has the id now, if the program asks for that and it matches."""
-        differences = differences_to(inputs, container)
+        differences = differences_to(inputs, self.with_template(container), olds.get(SPELLING))
         if inputs.get("adopt") != "if_matching" or differences:
             hint = f" It differs from the program: {'; '.join(differences)}." if differences else ""
             msg = f"{uncertain(id_, olds, container)}. It was not changed.{hint} {self._remedies()}"
@@ -364,7 +348,7 @@ class Lifecycle:
         ):
             container = self._set_status(container, STATUS_RUNNING, STARTED)
             fresh = True
-        access = self._settle_access(container, inputs.get("external_access"), new=new)
+        access, switched_at = self._settle_access(container, inputs.get("external_access"), new=new)
         if olds and not fresh and inputs.get("restart_triggers") != olds.get("restart_triggers"):
             container = self._restart(container, desired)
         unseen = False
@@ -379,21 +363,26 @@ class Lifecycle:
                 )
                 container = msgspec.structs.replace(container, status=STATUS_STOPPED)
         outs = outputs(container, olds, inputs, access)
+        if switched_at is not None:
+            outs[STARTED_AT] = as_time(switched_at)
         return {**outs, STOP_UNSEEN: True} if unseen else outs
 
     def _settle_access(
         self, container: models.Container, wanted: bool | None, *, new: bool
-    ) -> models.ExternalAccess | None:
+    ) -> tuple[models.ExternalAccess | None, float | None]:
+        """Return the external access, and when it was switched, if it was and the API's clock is known."""
         if wanted is None or (new and not wanted):
-            return None
+            return None, None
+        switched_at: float | None = None
         access = None if new else self.session.client.allowed_ips.list(container.id)
         if access is None or access.enabled is not wanted:
             self.op.progress(f"external access: {'on' if wanted else 'off'}")
             OWNERSHIP.start(self.session, "external_access", container.id)
+            switched_at = self.session.client.containers.server_now()
             access = self.session.client.containers.external_access(container.id, enabled=wanted)
             self.session.created.add_access(container.id, access)
             access = self._access_in_effect(container.id, access, wanted=wanted)
-        return access
+        return access, switched_at
 
     def _access_in_effect(
         self, id_: str, access: models.ExternalAccess, *, wanted: bool
@@ -435,6 +424,32 @@ class Lifecycle:
         return self._wait(wait, container).merge(container)
 
     # --- looking and waiting ---
+
+    def is_its_word(self, name: str, word: str, value: str) -> str:
+        """Return what to do about a word that may be the platform's for a template or a plan."""
+        shown = scrub(word, 40)
+        advice = self.session.client.platform.advice(f"containers: {{{name}s: {{{shown}: {value}}}}}")
+        return f'the API says "{shown}" for the {name} {value}: if that is its word for it, {advice}'
+
+    def with_spelling(
+        self, olds: Mapping[str, Any], container: models.Container, *, proven: bool = False
+    ) -> dict[str, Any]:
+        """
+        Return the outputs with the platform's spelling, if it is not known yet: this look is the first one.
+
+        Args:
+            olds: The outputs.
+            container: The container.
+            proven: See `spelling_of`.
+        """
+        is_first = proven or REQUESTED_AT in olds or not olds.get("created_at")
+        if not is_first or not olds.get("template") or SPELLING in olds:
+            return dict(olds)
+        spelling = spelling_of(container, olds, proven=proven)
+        for name, word in (spelling or {}).items():
+            if name != "name":
+                self.op.warn(f"{container.id}: {self.is_its_word(name, word, olds[name])}")
+        return dict(olds) if spelling is None else {**olds, SPELLING: spelling}
 
     def with_template(self, container: models.Container) -> models.Container:
         """Return the container with its template: the list may have only the category, and its status has both."""

@@ -26,8 +26,8 @@ from stacks_pulumi.errors import (
     VanishedError,
     WaitCancelledError,
 )
-from stacks_pulumi.resources._identity import ORIGIN, OWNERSHIP, Owner, new_origin, record_adoption, token_of
-from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._identity import ORIGIN, OWNERSHIP, Owner, new_origin, token_of
+from stacks_pulumi.resources._operation import Operation, record_adoption
 from stacks_pulumi.resources._session import Session
 
 T = TypeVar("T")

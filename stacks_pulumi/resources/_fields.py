@@ -25,7 +25,9 @@ from typing import Any, Final, Literal
 import pulumi
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import canonical_network
+from stacks_pulumi._identifiers import canonical_network, same_name
+from stacks_pulumi.api import models
+from stacks_pulumi.api._words import category
 from stacks_pulumi.errors import with_code
 from stacks_pulumi.pricing.recognition import SIGNATURE, is_unknown
 
@@ -415,3 +417,72 @@ class ParentInProgram:
         wanted = self.facts.get("external_access")
         adopted = self.facts.get("adopt") == "if_matching"
         return wanted is False or (wanted is None and self.is_new and not adopted)
+
+
+# --- the platform's words for the fields of a container ---
+
+
+def as_spelt(stored: str | None, told: str | None, known: str | None) -> str | None:
+    """Return the API's word; in the program's spelling if it is the known one, or they differ only in case."""
+    if stored is not None and told is not None and (told == known or same_name(stored, told)):
+        return stored
+    return told or stored
+
+
+def spelling_of(
+    container: models.Container, inputs: Mapping[str, Any], *, proven: bool
+) -> dict[str, str] | None:
+    """
+    Return how the platform spells the values that it was given, where it differs; `None` if it does not.
+
+    Args:
+        container: The container.
+        inputs: The values that were given.
+        proven: Whether a request with these values certainly created it. Otherwise a template or a plan of the guide
+            is no spelling of another one.
+    """
+    template, plan = str(inputs.get("template")), inputs.get("plan")
+    told = {"name": container.name}
+    same = container.is_from(template)
+    if (same is None or (proven and not same)) and category(container.template) is None:
+        told["template"] = container.template
+    if proven or (container.plan or "").casefold() not in catalog.PLANS.keys() - {plan}:
+        told["plan"] = container.plan
+    differing = {
+        name: word
+        for name, word in told.items()
+        if word is not None and inputs.get(name) is not None and not same_name(word, str(inputs[name]))
+    }
+    return differing or None
+
+
+def differences_to(
+    inputs: Mapping[str, Any], container: models.Container, spelling: Mapping[str, str] | None = None
+) -> list[str]:
+    """
+    Return the differences that prevent an adoption; only inputs that the program sets are compared.
+
+    Args:
+        inputs: The inputs.
+        container: The container.
+        spelling: The platform's spelling of the inputs, as far as it is known.
+    """
+    differences, spelling = [], spelling or {}
+    template, plan, tier = inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
+    # A category, or a word that is not known, does not show that the template is the same.
+    if not container.is_from(template) and (
+        container.template is None or container.template != spelling.get("template")
+    ):
+        differences.append(f"its template is {container.template or container.category!r}, not {template!r}")
+    if (
+        plan is not None
+        and container.plan is not None
+        and not same_name(container.plan, plan)
+        and container.plan != spelling.get("plan")
+    ):
+        differences.append(f"its plan is {container.plan!r}, not {plan!r}")
+    if tier is not None and plan in catalog.PLANS and container.storage_mb is not None:
+        wanted = catalog.PLANS[plan].storage_mb + catalog.STORAGE_TIERS[tier].storage_mb
+        if container.storage_mb != wanted:
+            differences.append(f"it has {container.storage_mb} MB of storage, not {wanted} MB")
+    return differences

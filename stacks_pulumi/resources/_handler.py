@@ -39,16 +39,23 @@ from stacks_pulumi.resources._fields import (
     plain,
 )
 from stacks_pulumi.resources._identity import (
+    FORMER_TIMES,
     ORIGIN,
     OWNERSHIP,
     Owner,
-    adopted_elsewhere,
     check_account,
     rebinds,
     renewed_origin,
     token_of,
 )
-from stacks_pulumi.resources._operation import Checked, Difference, EngineCall, Found, Operation
+from stacks_pulumi.resources._operation import (
+    Checked,
+    Difference,
+    EngineCall,
+    Found,
+    Operation,
+    adopted_elsewhere,
+)
 from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._session import Session, close_sessions, session_for
@@ -291,6 +298,8 @@ class ResourceHandler(ResourceKind):
                 self._check_account(call, id_, origin)
                 owner = Owner(call.urn, token_of(origin), olds.get("created_at"), replacing=bool(replaces))
                 OWNERSHIP.keep(self.kind, id_, owner)
+                if FORMER_TIMES in olds:
+                    OWNERSHIP.know_times(id_, plain(olds))
             return Difference(
                 changes=(
                     bool(differing or changed_outside(olds))

@@ -11,10 +11,8 @@ import contextlib
 import enum
 import secrets
 import threading
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 from stacks_pulumi._clock import sleep_with_pulse
@@ -26,7 +24,6 @@ from stacks_pulumi._identifiers import (
     same_name,
     seconds_of,
 )
-from stacks_pulumi._pulumi_cli import pulumi_home
 from stacks_pulumi.api import models
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.once import look_twice
@@ -42,6 +39,17 @@ CONTAINER_CREATED_AT: Final = "container_created_at"
 REQUESTED_AT: Final = "requested_at"
 """
 The output with the time of the create request, by the API's clock. Only a container that no list has shown yet has it.
+"""
+
+STARTED_AT: Final = "started_at"
+"""The output with the time, by the API's clock, of the request that switched external access: it may be a start."""
+
+FORMER_TIMES: Final = "former_created_at"
+"""The output with the earlier creation times of a container, on a platform where a start changes them."""
+
+SPELLING: Final = "spelling"
+"""
+The output with the platform's spelling of name, template and plan. It exists only where that is not the program's.
 """
 
 IDENTITY_CONFLICT: Final = "identity_conflict"
@@ -92,8 +100,13 @@ def identify(stored: Mapping[str, Any], container: models.Container) -> Identity
         identity = Identity.UNCERTAIN
     if identity is not Identity.UNCERTAIN:
         return identity
-    template = stored.get("template")
-    return Identity.UNCERTAIN if not template or container.made_from(template) else Identity.OTHER
+    template, spelling = stored.get("template"), stored.get(SPELLING) or {}
+    may_be = (
+        not template
+        or container.is_from(template) is not False
+        or container.template == spelling.get("template")
+    )
+    return Identity.UNCERTAIN if may_be else Identity.OTHER
 
 
 def find_container(
@@ -176,7 +189,7 @@ def _by_name(stored: Mapping[str, Any], listed: Iterable[models.Container]) -> m
             row
             for row in listed
             if same_name(row.name, str(stored.get("name")))
-            and row.made_from(str(stored.get("template")))
+            and row.is_from(str(stored.get("template"))) is not False
             and not is_older(row, requested)
         ),
         None,
@@ -214,6 +227,8 @@ def creation_time(session: Session, id_: str) -> str | None:
 
 # --- may its creation time have changed? ---
 
+_ANY: Final = ""
+"""In the register of started containers: one that is not known."""
 _STARTING: Final = 30.0
 """Seconds after our request in which a container starts (guide: 10 to 30 seconds)."""
 _TOLERANCE: Final = 5.0
@@ -231,35 +246,65 @@ def is_still(
     platform's clock was moved, which changes the times of all containers by the same whole quarters of an hour; or
     something that belongs to the container is older than it.
     """
-    if OWNERSHIP.explains(id_, container.created_at):
-        return "this operation has started it, and its creation time may change with a start"
-    before, now = seconds_of(stored.get("created_at")), seconds_of(container.created_at)
+    known = stored.get("created_at")
+    if reason := OWNERSHIP.why_it_moved(id_, known, container.created_at):
+        return reason
+    before, now = seconds_of(known), seconds_of(container.created_at)
     if before is None or now is None:
         return None
-    moved = now - before
+    started, moved = seconds_of(stored.get(STARTED_AT)), now - before
+    if started is not None and -_TOLERANCE <= now - started <= _STARTING:
+        return "the last operation has started it, and its creation time may change with a start"
     quarters = round(moved / _QUARTER) * _QUARTER
     if quarters and abs(moved - quarters) <= 1.0 and abs(moved) <= _MOST_HOURS:
         if OWNERSHIP.moved_together(id_, quarters):
             return f"the times of all known containers moved by {quarters / 60:.0f} minutes"
     else:
         OWNERSHIP.moved_together(id_, moved)
-    if moved > 0 and _has_older_child(session, id_, before, now):
+    if _has_older_child(session, id_, known, container.created_at):
         return (
-            "it has a connection or an allowed address that is older than that, so it was not created again"
+            "it has a connection, an address or a backup that is older than that, so it was not created again"
         )
     return None
 
 
-def _has_older_child(session: Session, id_: str, before: float, now: float) -> bool:
+def still_same_container(
+    session: Session, id_: str, stored_created_at: str | None, created_at: str | None
+) -> Identity:
+    """
+    Compare the creation time of a container that a child recorded with the present one.
+
+    Args:
+        session: The account.
+        id_: The container's id.
+        stored_created_at: What the child's state has.
+        created_at: The present one, as `find_container` or `creation_time` returns it.
+
+    Returns:
+        As `same_container`, but `SAME` if the times differ and something shows that it is one container nevertheless.
+    """
+    identity = same_container(stored_created_at, created_at)
+    if identity is Identity.UNCERTAIN and (
+        OWNERSHIP.why_it_moved(id_, stored_created_at, created_at)
+        or _has_older_child(session, id_, stored_created_at, created_at)
+    ):
+        return Identity.SAME
+    return identity
+
+
+def _has_older_child(session: Session, id_: str, stored: str | None, now: str | None) -> bool:
     """Return whether something that a deletion of the container removes was made between the two times."""
-    client = session.client
+    if not is_before(stored, now):
+        return False
+    client, reads = session.client, session.reads
     times: list[str | None] = []
     with contextlib.suppress(NotFoundError):
-        connections = client.connections.list(id_)
+        connections = reads.get("connections", id_, ask=lambda: client.connections.list(id_))
         times += [row.created_at for row in (*connections.outgoing, *connections.incoming)]
-        times += [row.added_at for row in client.allowed_ips.list(id_).allowed_ips]
-    made = [seconds for seconds in map(seconds_of, times) if seconds is not None]
-    return any(before <= seconds < now - 1.0 for seconds in made)
+        access = reads.get("allowed_ips", id_, ask=lambda: client.allowed_ips.list(id_))
+        times += [row.added_at for row in access.allowed_ips]
+        times += [row.created_at for row in client.backups.list(id_)]
+    return any(not is_before(time, stored) and is_before(time, now) for time in times)
 
 
 def rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -402,6 +447,7 @@ class Ownership:
         self._undecided: set[str] = set()
         self._started: dict[str, list[float]] = {}
         self._moved: dict[str, float] = {}
+        self._times: dict[str, list[str]] = {}
 
     def clear(self) -> None:
         """Forget everything: the run of the engine has ended."""
@@ -412,12 +458,20 @@ class Ownership:
             self._undecided.clear()
             self._started.clear()
             self._moved.clear()
+            self._times.clear()
 
     def start(self, session: Session, operation: Operation, *ids: str) -> None:
-        """Record that a request of this operation may start these containers, after which their times may differ."""
+        """
+        Record that a request of this operation may start containers, after which their creation times may differ.
+
+        Args:
+            session: The account.
+            operation: What the request does.
+            ids: The containers; none if it is not known which one, as with the number of a backup.
+        """
         changing, now = session.client.platform.facts.containers.created_at_changes, _server_now(session)
         with self._lock:
-            for id_ in ids:
+            for id_ in ids or (_ANY,):
                 times = self._started.setdefault(id_, [])
                 if now is not None and (changing is None or operation in changing):
                     times.append(now)
@@ -425,14 +479,25 @@ class Ownership:
     def has_started(self, id_: str) -> bool:
         """Return whether a request of this operation may have started the container."""
         with self._lock:
-            return id_ in self._started
+            return not self._started.keys().isdisjoint((id_, _ANY))
 
-    def explains(self, id_: str, created_at: str | None) -> bool:
-        """Return whether a creation time may come from a start of the container by this operation."""
+    def know_times(self, id_: str, outs: Mapping[str, Any], *others: str | None) -> None:
+        """Record that one container of ours has, or had, the creation times in its outputs, and these others."""
+        times = (*outs.get(FORMER_TIMES, ()), outs.get("created_at"), *others)
+        with self._lock:
+            self._times.setdefault(id_, []).extend(time for time in times if time is not None)
+
+    def why_it_moved(self, id_: str, stored: str | None, created_at: str | None) -> str | None:
+        """Return why a container may have this creation time now and the stored one before; `None` if unknown."""
         seconds = seconds_of(created_at)
         with self._lock:
-            times = tuple(self._started.get(id_, ()))
-        return seconds is not None and any(-_TOLERANCE <= seconds - started <= _STARTING for started in times)
+            started = [*self._started.get(id_, ()), *self._started.get(_ANY, ())]
+            known = tuple(self._times.get(id_, ()))
+        if seconds is not None and any(-_TOLERANCE <= seconds - start <= _STARTING for start in started):
+            return "this operation has started it, and its creation time may change with a start"
+        if all(any(compare_instants(time, other) for other in known) for time in (stored, created_at)):
+            return "its creation time has changed before"
+        return None
 
     def moved_together(self, id_: str, seconds: float) -> bool:
         """Record by how much a container's creation time moved; return whether that is so for all known ones."""
@@ -518,54 +583,3 @@ class Ownership:
 
 OWNERSHIP: Final = Ownership()
 """The register of this process."""
-
-
-_KEPT: Final = 3 * 3600.0
-"""Seconds for which a file is valid: a later engine may have the same port."""
-
-
-def record_adoption(engine: str, kind: str, id_: str, token: str | None) -> None:
-    """
-    Record that the object was adopted, for all provider processes of one engine, which its address identifies.
-
-    Each explicit provider has a separate process with a separate register of owners. If a program moves a container to
-    another provider and resource in one `up`, without an alias, one process adopts the container and the other would
-    delete it. No-op without an engine, because then no other process exists.
-    """
-    file = _file(engine)
-    if file is None:
-        return
-    # If the folder cannot be written, only the protection between processes is lost; the adoption goes on.
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        for other in file.parent.iterdir():
-            if _is_old(other):
-                other.unlink(missing_ok=True)
-        with file.open("a", encoding="utf-8") as lines:
-            lines.write(f"{kind} {token} {id_}\n")
-
-
-def adopted_elsewhere(engine: str, kind: str, id_: str, token: str | None) -> bool:
-    """Return whether a resource with another token has adopted the object in this operation."""
-    file = _file(engine)
-    if file is None:
-        return False
-    try:
-        if _is_old(file):
-            return False
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return False
-    entries = [line.split(" ", maxsplit=2) for line in lines]
-    tokens = [entry[1] for entry in entries if len(entry) == 3 and (entry[0], entry[2]) == (kind, id_)]
-    return bool(tokens) and tokens[-1] != str(token)
-
-
-def _is_old(file: Path) -> bool:
-    return time.time() - file.stat().st_mtime > _KEPT
-
-
-def _file(engine: str) -> Path | None:
-    if not engine:
-        return None
-    return pulumi_home() / "stacks-adoptions" / engine.rpartition(":")[2]

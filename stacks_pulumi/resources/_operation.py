@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from stacks_pulumi._clock import Clock, is_shielded, shielded
 from stacks_pulumi._identifiers import name_of
+from stacks_pulumi._pulumi_cli import pulumi_home
 from stacks_pulumi.errors import WaitCancelledError, WaitTimeoutError, with_code
 
 
@@ -237,3 +240,56 @@ class Operation:
 def current_operation() -> Operation | None:
     """Return the current operation of this thread, or `None`."""
     return getattr(_local, "operation", None)
+
+
+# --- what the provider processes of one engine share ---
+
+_KEPT: Final = 3 * 3600.0
+"""Seconds for which a file is valid: a later engine may have the same port."""
+
+
+def record_adoption(engine: str, kind: str, id_: str, token: str | None) -> None:
+    """
+    Record that the object was adopted, for all provider processes of one engine, which its address identifies.
+
+    Each explicit provider has a separate process with a separate register of owners. If a program moves a container to
+    another provider and resource in one `up`, without an alias, one process adopts the container and the other would
+    delete it. No-op without an engine, because then no other process exists.
+    """
+    file = _file(engine)
+    if file is None:
+        return
+    # If the folder cannot be written, only the protection between processes is lost; the adoption goes on.
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for other in file.parent.iterdir():
+            if _is_old(other):
+                other.unlink(missing_ok=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(f"{kind} {token} {id_}\n")
+
+
+def adopted_elsewhere(engine: str, kind: str, id_: str, token: str | None) -> bool:
+    """Return whether a resource with another token has adopted the object in this operation."""
+    file = _file(engine)
+    if file is None:
+        return False
+    try:
+        if _is_old(file):
+            return False
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    entries = [line.split(" ", maxsplit=2) for line in lines]
+    tokens = [entry[1] for entry in entries if len(entry) == 3 and (entry[0], entry[2]) == (kind, id_)]
+    return bool(tokens) and tokens[-1] != str(token)
+
+
+def _is_old(file: Path) -> bool:
+    return time.time() - file.stat().st_mtime > _KEPT
+
+
+def _file(engine: str) -> Path | None:
+    if not engine:
+        return None
+    return pulumi_home() / "stacks-adoptions" / engine.rpartition(":")[2]

@@ -21,7 +21,7 @@ from stacks_pulumi.resources._identity import (
     Identity,
     creation_time,
     find_container,
-    same_container,
+    still_same_container,
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import parent_id
@@ -53,14 +53,16 @@ def is_own_container(session: Session, id_: str) -> bool:
     owner = OWNERSHIP.owner("Container", id_)
     if owner is None:
         return False
-    return same_container(owner.created_at, creation_time(session, id_)) is Identity.SAME
+    now = creation_time(session, id_)
+    return still_same_container(session, id_, owner.created_at, now) is Identity.SAME
 
 
-def check_not_recreated(id_: str, created_at: str | None) -> None:
+def check_not_recreated(session: Session, id_: str, created_at: str | None) -> None:
     """
     Refuse to create a child in a container that has the same id as this program's container, but is another one.
 
     Args:
+        session: The account.
         id_: The container's id.
         created_at: When the container that has the id now was created.
 
@@ -68,10 +70,9 @@ def check_not_recreated(id_: str, created_at: str | None) -> None:
         StacksError: The state has a container of that id with another creation time.
     """
     owner = OWNERSHIP.owner("Container", id_)
-    if owner is None or OWNERSHIP.explains(id_, created_at):
-        # The time may change with a start.
+    if owner is None:
         return
-    if same_container(owner.created_at, created_at) is Identity.UNCERTAIN:
+    if still_same_container(session, id_, owner.created_at, created_at) is Identity.UNCERTAIN:
         msg = (
             f"the container {id_} was created at {created_at}, and {owner.name!r} of this program at "
             f"{owner.created_at}: it may be another stack's container with the same name. Nothing was created in it: "
@@ -126,7 +127,7 @@ def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) ->
     listed = {container.id: container for container in session.client.feed.snapshot()}
     for id_ in containers:
         container = listed.get(id_) or _alone(session, purpose, id_)
-        check_not_recreated(id_, container.created_at)
+        check_not_recreated(session, id_, container.created_at)
         if container.status != STATUS_RUNNING:
             return container
     return None

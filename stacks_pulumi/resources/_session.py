@@ -380,7 +380,7 @@ def session_for(settings: AccountSettings) -> Session:
     with _lock:
         session = _sessions.get(account)
         if session is None:
-            client = StacksClient.of(settings, _report_limit)
+            client = StacksClient.of(settings, _report_limit, _report_wait)
             session = _sessions[account] = Session(
                 settings,
                 client,
@@ -430,6 +430,14 @@ class _Sometimes:
 
 
 _program_said: Final = _Sometimes(5.0, SYSTEM_CLOCK)
+
+
+def _report_wait(text: str) -> None:
+    operation = current_operation()
+    if operation is not None:
+        operation.check_active()
+        operation.check_time(text)
+        operation.progress(text)
 
 
 def _report_limit(seconds: float, queued: int) -> None:

@@ -74,7 +74,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         if self.session.created.lacks_address(container, address, revoke=revoke):
             with contextlib.suppress(*REFUSALS):
                 return self._list.put_entry((), self.inputs)[0]
-        check_not_recreated(container, creation_time(self.session, container))
+        check_not_recreated(self.session, container, creation_time(self.session, container))
         self._before = self._list.open_access(address)
         before = self._before.allowed_ips
         # The API added the caller's own entry, so a program that declares that address may take it over.

@@ -19,7 +19,7 @@ from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
-from stacks_pulumi.resources._identity import RECENT
+from stacks_pulumi.resources._identity import OWNERSHIP, RECENT
 from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._restarts import EXPECTED, NewConnection
@@ -251,9 +251,9 @@ class ConnectionHandler(ResourceHandler):
 
 
 def _disconnect(session: Session, id_: str, olds: Mapping[str, Any]) -> None:
-    session.client.connections.delete(
-        own_name(id_), source_id=parent_id(id_), target_id=olds.get("target") or None
-    )
+    source, target = parent_id(id_), olds.get("target") or None
+    OWNERSHIP.start(session, "connect", *filter(None, (source, target)))
+    session.client.connections.delete(own_name(id_), source_id=source, target_id=target)
 
 
 def _is_to_be_deleted(
@@ -333,6 +333,7 @@ class _ConnectionCreation(Creation[models.Connection]):
     def _connect(self, before: tuple[models.Connection, ...] | None = None) -> models.Connection:
         self.op.progress("connecting")
         source, target, name = (self.inputs[field] for field in ("source", "target", "name"))
+        OWNERSHIP.start(self.session, "connect", source, target)
         return self.session.client.connections.create(
             source, target, name=name, before=before, pulse=self._pulse
         )
@@ -389,6 +390,7 @@ def _restart(
 
 def _restart_now(session: Session, op: Operation, source: str) -> None:
     op.progress("restarting source")
+    OWNERSHIP.start(session, "restart", source)
     try:
         session.client.containers.set_status(source, "restart")
     except (BadRequestError, ConflictError):

@@ -32,15 +32,12 @@ from stacks_pulumi.pricing.recognition import CONTAINER, is_unknown
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._container_lifecycle import (
     ANSWERED,
-    SPELLING,
     STATUS_ERROR,
     STATUS_RUNNING,
     STATUS_STOPPED,
     Lifecycle,
-    differences_to,
     outputs,
     reason_of,
-    spelling_of,
 )
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import (
@@ -53,6 +50,7 @@ from stacks_pulumi.resources._fields import (
     Template,
     changed,
     changed_outside,
+    differences_to,
     plain,
 )
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
@@ -352,11 +350,7 @@ class ContainerCreation(Creation[models.Container]):
         if not self.adopted:
             self.session.created.add(thing.id)
         outs = self._lifecycle.settle(thing, {}, self.inputs, new=not self.adopted)
-        return {**outs, **self._spelling(thing)}
-
-    def _spelling(self, thing: models.Container) -> dict[str, Any]:
-        spelling = None if self.adopted else spelling_of(thing, self.inputs)
-        return {} if spelling is None else {SPELLING: spelling}
+        return outs if self.adopted else self._lifecycle.with_spelling(outs, thing, proven=True)
 
     def known(self, thing: models.Container, error: Exception | None) -> dict[str, Any]:
         """Return the outputs from the create response, with the status and creation time from a list."""
@@ -364,15 +358,17 @@ class ContainerCreation(Creation[models.Container]):
         if not self.adopted:
             # The time in the response is provisional. Without one in the state, the first refresh or update stores it.
             outs.pop("created_at", None)
-            outs.update(self._listed_created_at(self.id_of(thing)))
-            outs.update(self._spelling(thing))
+            seen = self.session.client.feed.seen(self.id_of(thing))
+            outs.update(self._listed_created_at(seen))
+            outs = self._lifecycle.with_spelling(
+                outs, thing if seen is None else seen.merge(thing), proven=True
+            )
         if isinstance(error, WaitError) and error.last_state is not None:
             outs["status"] = error.last_state
         return outs
 
-    def _listed_created_at(self, id_: str) -> dict[str, Any]:
+    def _listed_created_at(self, seen: models.Container | None) -> dict[str, Any]:
         # No request here: the creation may have failed because the API does not answer list requests.
-        seen = self.session.client.feed.seen(id_)
         if seen is not None:
             return {"created_at": seen.created_at} if seen.created_at else {}
         since = self._since or self.session.clock.wall()
@@ -380,7 +376,12 @@ class ContainerCreation(Creation[models.Container]):
 
     def describe_failure(self, thing: models.Container, error: StacksError) -> str:
         """Return the message: why the container is not ready, with the end of its log."""
-        if isinstance(error, WaitTimeoutError) and error.last_state is None and not self.adopted:
+        if (
+            isinstance(error, WaitTimeoutError)
+            and error.last_state is None
+            and not self.adopted
+            and not self._listed_id
+        ):
             return (
                 f'container "{self.inputs["name"]}" ({self.id_of(thing)}) was requested, and neither a list nor its '
                 f"own address has shown it within {error.elapsed:.0f} s: it may not be visible yet. Its id is in the "
@@ -402,9 +403,13 @@ class ContainerCreation(Creation[models.Container]):
 
     def differences(self, thing: models.Container) -> Sequence[str]:
         """Return the differences from the program in template, plan and storage."""
-        if thing.template != self.inputs["template"]:
+        template = self.inputs["template"]
+        if thing.template != template:
             thing = self._lifecycle.with_template(thing)
-        return differences_to(self.inputs, thing)
+        found = differences_to(self.inputs, thing)
+        if found and thing.template is not None and thing.is_from(template) is None:
+            found.append(self._lifecycle.is_its_word("template", thing.template, template))
+        return found
 
     def what_to_do(self) -> str:
         """Return how to find the owner, how to choose another name, and what an adoption means."""

@@ -18,7 +18,7 @@ from stacks_pulumi.resources._identity import (
     Identity,
     creation_time,
     find_container,
-    same_container,
+    still_same_container,
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, container_id, input_id
@@ -114,7 +114,7 @@ class SshCertificateHandler(ResourceHandler):
         container, stored = find_container(session, id_, shared=True), olds.get(CONTAINER_CREATED_AT)
         if container is None:
             return None
-        if same_container(stored, container.created_at) is Identity.UNCERTAIN:
+        if still_same_container(session, id_, stored, container.created_at) is Identity.UNCERTAIN:
             leave_alone(op, f"the container {id_} of the SSH key", stored, container.created_at, refresh=True)
             return None
         key = find_child(session, op, id_, lambda _shared: session.client.containers.certificate(id_))
@@ -126,10 +126,11 @@ class SshCertificateHandler(ResourceHandler):
         """Create a new key if a trigger changed. Otherwise (the state is from the other host) download the key."""
         container = find_container(session, id_)
         stored = olds.get(CONTAINER_CREATED_AT)
-        if container is not None and same_container(stored, container.created_at) is Identity.UNCERTAIN:
+        now = None if container is None else container.created_at
+        if still_same_container(session, id_, stored, now) is Identity.UNCERTAIN:
             msg = (
                 f"the SSH key of {id_} was not renewed: the container was deleted and created again (at "
-                f"{container.created_at}; the state has {stored}). Run `pulumi refresh` and "
+                f"{now}; the state has {stored}). Run `pulumi refresh` and "
                 "then `pulumi up`"
             )
             raise VanishedError(msg, subject=f"container {id_}")
@@ -138,7 +139,7 @@ class SshCertificateHandler(ResourceHandler):
             key = session.client.containers.regenerate_certificate(id_)
         else:
             key = session.client.containers.certificate(id_)
-        return _outputs(inputs, key, None if container is None else container.created_at)
+        return _outputs(inputs, key, now)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """No-op: the key belongs to the container and stays there."""

@@ -25,7 +25,7 @@ from stacks_pulumi.resources._identity import (
     Identity,
     creation_time,
     find_container,
-    same_container,
+    still_same_container,
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
@@ -242,7 +242,7 @@ class VpnClientHandler(ResourceHandler):
         """Return the container's creation time. If it differs, the owner is uncertain: a client has no unique id."""
         container = find_container(session, parent_id(id_), shared=True)
         now, stored = None if container is None else container.created_at, olds.get(CONTAINER_CREATED_AT)
-        if same_container(stored, now) is not Identity.UNCERTAIN:
+        if still_same_container(session, parent_id(id_), stored, now) is not Identity.UNCERTAIN:
             return {CONTAINER_CREATED_AT: now or stored}
         op.warn(f"{_recreated(id_, stored, now)}. It stays in the state. {_remedies(op)}")
         return {CONTAINER_CREATED_AT: stored, IDENTITY_CONFLICT: now}
@@ -340,9 +340,9 @@ def _outputs(
 
 def _check_not_recreated(session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
     container = find_container(session, parent_id(id_), max_age=RECENT)
-    stored = olds.get(CONTAINER_CREATED_AT)
-    if container is not None and same_container(stored, container.created_at) is Identity.UNCERTAIN:
-        msg = f"{_recreated(id_, stored, container.created_at)}. Nothing was changed. {_remedies(op)}"
+    now, stored = None if container is None else container.created_at, olds.get(CONTAINER_CREATED_AT)
+    if still_same_container(session, parent_id(id_), stored, now) is Identity.UNCERTAIN:
+        msg = f"{_recreated(id_, stored, now)}. Nothing was changed. {_remedies(op)}"
         raise StacksError(msg, code="identity-unclear")
 
 

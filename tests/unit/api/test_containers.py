@@ -243,12 +243,14 @@ def test_delete_of_a_missing_container_is_an_error(clock: FakeClock) -> None:
         containers(Script(containers__delete=refusal(404)), clock).delete("a")
 
 
-def test_delete_after_a_lost_first_attempt_is_success(clock: FakeClock) -> None:
-    script = Script(containers__delete=[errors.ConnectionFailedError("x", sent=True), refusal(404)])
+def test_delete_after_a_lost_first_attempt_is_not_acknowledged(clock: FakeClock) -> None:
+    script = Script(
+        containers__delete=[errors.ConnectionFailedError("x", sent=True), refusal(404)],
+        containers__status=refusal(404),
+    )
 
-    containers(script, clock).delete("a")
-
-    assert len(script.calls) == 2
+    assert not containers(script, clock).delete("a")
+    assert script.operations == ["containers.delete"] * 2 + ["containers.status"]
 
 
 def test_create(client: StacksClient, http: responses.RequestsMock) -> None:

@@ -20,11 +20,12 @@ LOST = errors.ConnectionFailedError("x", sent=True)
 NOW = 1_800_000_000.0
 
 
-def api(script: Script, clock: FakeClock, facts: str = "") -> ContainersApi:
+def api(script: Script, clock: FakeClock, facts: str = "", **more: Any) -> ContainersApi:
     known = platform_file.PlatformFile(
         platform_file.parse(f"version: 1\n{facts}", "platform.yaml"), "platform.yaml"
     )
-    return ContainersApi(chain(script, clock), clock, lambda: 0.0, platform=known, server_now=clock.wall)
+    send = chain(script, clock)
+    return ContainersApi(send, clock, lambda: 0.0, platform=known, server_now=clock.wall, **more)
 
 
 def row(name: str = "web", **more: Any) -> dict[str, Any]:
@@ -44,8 +45,11 @@ def test_a_lost_create_is_recognised_although_the_list_is_behind(clock: FakeCloc
         containers__create=LOST,
         containers__list=later(clock, behind, row(type="Runtime", created_at=created)),
     )
+    told: list[str] = []
 
-    assert api(script, clock).create(name="web", template="nodejs").id == "usr-1-web"
+    made = api(script, clock, on_wait=told.append).create(name="web", template="nodejs")
+    assert made.id == "usr-1-web"
+    assert set(told) == {"outcome unknown: looks"}
     assert script.operations.count("containers.create") == 1
 
 
@@ -68,10 +72,10 @@ def test_a_name_that_is_taken_after_a_lost_create_is_an_unknown_outcome(clock: F
     "answer",
     [
         row(createdAt=as_time(NOW - 60)),
-        row(createdAt=as_time(NOW), template="redis"),
-        row(createdAt=as_time(NOW), plan="premium"),
+        row(createdAt=as_time(NOW - 60), template="node"),
+        {**row(template="redis"), "name": "other"},
     ],
-    ids=["older", "other template", "other plan"],
+    ids=["older", "older under another word", "another name and template without a time"],
 )
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_an_answer_with_another_container_is_no_creation(
@@ -228,3 +232,103 @@ def test_an_unknown_status_names_the_line_to_write(clock: FakeClock) -> None:
     with pytest.raises(errors.WaitTimeoutError, match=r"write it into the platform file platform\.yaml"):
         api(script, clock).feed.wait(CREATED, "usr-1-web", deadline=clock.now() + 20, warn=told.append)
     assert "containers: {statuses: {humming: running}}" in told[0]
+
+
+@pytest.mark.parametrize("created_at", [as_time(NOW), None])
+@pytest.mark.parametrize("words", [{"template": "node"}, {"template": "redis", "plan": "premium"}])
+def test_what_our_request_has_made_is_ours_under_any_words(
+    clock: FakeClock, words: dict[str, str], created_at: str | None
+) -> None:
+    script = Script(
+        containers__create=data(row(createdAt=created_at, **words), 202), containers__list=data([])
+    )
+
+    made = api(script, clock).create(name="web", template="nodejs", plan="basic")
+
+    assert (made.id, made.template) == ("usr-1-web", words["template"])
+
+
+def test_a_lost_create_is_found_under_another_word_for_its_template(clock: FakeClock) -> None:
+    new = {**row(createdAt=as_time(NOW + 1)), "type": "node", "status": "pending"}
+    script = Script(
+        containers__create=errors.ConnectionFailedError("x", sent=True),
+        containers__list=[data([]), data([new])],
+    )
+
+    assert api(script, clock).create(name="web", template="nodejs", plan="basic").id == "usr-1-web"
+    assert script.operations.count("containers.create") == 1
+
+
+# --- not found by its id yet ---
+
+
+NEW: dict[str, Any] = {"containers__create": data({"id": "usr-1-web", "createdAt": as_time(NOW)}, 202)}
+MISSING = refusal(404)
+OPENED = data({"url": "web.example"})
+
+
+def test_a_request_waits_until_a_new_container_is_found(clock: FakeClock) -> None:
+    told: list[str] = []
+    script = Script(
+        **NEW,
+        containers__list=data([]),
+        containers__status=[MISSING, MISSING, data(row())],
+        containers__external_access=[MISSING, MISSING, MISSING, OPENED],
+    )
+    containers = api(script, clock, on_wait=told.append)
+    containers.create(name="web", template="nodejs")
+
+    assert containers.external_access("usr-1-web", enabled=True).url == "web.example"
+    assert clock.now() == pytest.approx(1004, abs=0.1)
+    assert set(told) == {"usr-1-web: not visible yet"}
+
+
+def test_a_request_waits_for_a_container_that_a_list_shows(clock: FakeClock) -> None:
+    script = Script(
+        containers__list=data([row()]),
+        containers__status=MISSING,
+        containers__external_access=[MISSING, MISSING, OPENED],
+    )
+    containers = api(script, clock)
+    containers.feed.snapshot()
+
+    assert containers.external_access("usr-1-web", enabled=True).url == "web.example"
+
+
+def test_a_404_about_another_object_is_raised_at_once(clock: FakeClock) -> None:
+    script = Script(
+        containers__list=data([row()]),
+        containers__status=data(row()),
+        containers__external_access=MISSING,
+    )
+    containers = api(script, clock)
+    containers.feed.snapshot()
+
+    with pytest.raises(errors.NotFoundError):
+        containers.external_access("usr-1-web", enabled=True)
+    assert clock.now() == 1000
+    assert script.operations.count("containers.external_access") == 1
+
+
+def test_a_container_that_no_list_shows_any_more_is_not_waited_for(clock: FakeClock) -> None:
+    script = Script(
+        containers__list=[data([row()]), data([])],
+        containers__status=MISSING,
+        containers__external_access=MISSING,
+    )
+    containers = api(script, clock)
+    containers.feed.snapshot()
+
+    with pytest.raises(errors.NotFoundError):
+        containers.external_access("usr-1-web", enabled=True)
+    assert clock.now() == 1000
+
+
+def test_a_container_that_is_never_found_ends_the_wait(clock: FakeClock) -> None:
+    script = Script(containers__list=data([row()]), containers__status=MISSING, containers__delete=MISSING)
+    containers = api(script, clock)
+    containers.feed.snapshot()
+
+    with pytest.raises(errors.NotFoundError):
+        containers.delete("usr-1-web")
+    assert clock.now() == pytest.approx(1120, abs=3)

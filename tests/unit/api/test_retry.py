@@ -116,10 +116,12 @@ def test_other_exceptions_are_raised_immediately(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("first", [BROKE, FAILED, GARBLED])
-def test_a_404_after_a_lost_delete_is_success(clock: FakeClock, first: errors.StacksError) -> None:
-    call = a_call("DELETE", parse=lambda body: f"parsed {body!r}")
-
-    assert Retry(Answers(first, ABSENT), clock)(call) == "parsed ''"
+def test_a_404_after_a_lost_delete_is_no_success_and_notes_the_doubt(
+    clock: FakeClock, first: errors.StacksError
+) -> None:
+    with pytest.raises(errors.NotFoundError) as caught:
+        Retry(Answers(first, ABSENT), clock)(a_call("DELETE"))
+    assert caught.value.after_doubt
 
 
 @pytest.mark.parametrize(

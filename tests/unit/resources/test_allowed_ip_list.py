@@ -52,7 +52,7 @@ class Account:
         self.changes = 0
         self.fewest = 99
         self.allowed_ips = SimpleNamespace(list=self._list, add=self._add, remove=self._remove)
-        self.containers = SimpleNamespace(external_access=self._external_access)
+        self.containers = SimpleNamespace(external_access=self._external_access, server_now=lambda: None)
         self.feed = SimpleNamespace(find=lambda _id, max_age: None)
         self.platform = UNKNOWN
         listed = models.Container(id=self.id, status="running", created_at="2026-05-16T18:00:00.000Z")

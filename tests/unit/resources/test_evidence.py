@@ -11,19 +11,22 @@ from stacks_pulumi import platform_file
 from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
+from stacks_pulumi.api.backups import BackupsApi
 from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
 from stacks_pulumi.resources._container_lifecycle import (
     Lifecycle,
-    differences_to,
     observed,
     outputs,
-    spelling_of,
 )
+from stacks_pulumi.resources._fields import differences_to, spelling_of
 from stacks_pulumi.resources._identity import (
+    FORMER_TIMES,
     OWNERSHIP,
     REQUESTED_AT,
+    SPELLING,
+    STARTED_AT,
     Identity,
     Owner,
     creation_time,
@@ -31,6 +34,7 @@ from stacks_pulumi.resources._identity import (
     identify,
     is_still,
     same_container,
+    still_same_container,
 )
 from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._running import check_not_recreated
@@ -55,7 +59,12 @@ def clock() -> FakeClock:
 
 def session(clock: FakeClock, facts: str = "", **replies: Reply | list[Reply]) -> tuple[Session, Script]:
     """Return what an operation needs of a session, over prepared replies."""
-    script = Script(**replies)
+    nothing: dict[str, Any] = {
+        "connections__list": data({"outgoing": []}),
+        "allowed_ips__list": data({"allowed_ips": []}),
+        "backups__list": data([]),
+    }
+    script = Script(**{**nothing, **replies})
     send = chain(script, clock)
     known = platform_file.PlatformFile(platform_file.parse(f"version: 1\n{facts}", "platform.yaml"))
     containers = ContainersApi(send, clock, lambda: 0.0, platform=known, server_now=clock.wall)
@@ -65,6 +74,7 @@ def session(clock: FakeClock, facts: str = "", **replies: Reply | list[Reply]) -
         feed=containers.feed,
         allowed_ips=AllowedIpsApi(send, clock),
         connections=ConnectionsApi(send, clock, containers.feed),
+        backups=BackupsApi(send, clock, lambda: 0.0, known),
     )
     made = SimpleNamespace(
         client=client, clock=clock, reads=Reads(clock), created=CreatedContainers(containers.feed.seen)
@@ -242,9 +252,7 @@ def test_a_time_that_the_list_lacks_is_read_from_the_status_once(clock: FakeCloc
 def test_a_start_of_ours_explains_a_creation_time_shortly_after_it(
     clock: FakeClock, after: float, expected: bool
 ) -> None:
-    made, _ = session(
-        clock, connections__list=data({"outgoing": []}), allowed_ips__list=data({"allowed_ips": []})
-    )
+    made, _ = session(clock)
     OWNERSHIP.start(made, "restart", ID)
 
     assert (is_still(made, ID, STORED, found(NOW + after)) is not None) is expected
@@ -254,8 +262,6 @@ def test_a_start_explains_nothing_if_the_platform_keeps_the_time(clock: FakeCloc
     made, _ = session(
         clock,
         "containers: {created_at_changes: [restore]}",
-        connections__list=data({"outgoing": []}),
-        allowed_ips__list=data({"allowed_ips": []}),
     )
     OWNERSHIP.start(made, "restart", ID)
 
@@ -275,11 +281,7 @@ def test_a_connection_that_is_older_than_the_container_shows_that_it_is_the_same
 
 
 def test_a_clock_that_moved_is_no_conflict_unless_another_container_did_not_move(clock: FakeClock) -> None:
-    none: dict[str, Any] = {
-        "connections__list": data({"outgoing": []}),
-        "allowed_ips__list": data({"allowed_ips": []}),
-    }
-    made, _ = session(clock, **none)
+    made, _ = session(clock)
 
     assert is_still(made, ID, STORED, found(NOW - 1000 + 3600)) is not None
     assert is_still(made, "usr-1-db", STORED, found(NOW - 1000 + 77)) is None
@@ -290,11 +292,72 @@ def test_a_child_is_created_in_a_container_that_this_operation_has_started(clock
     made, _ = session(clock)
     OWNERSHIP.claim("Container", ID, Owner("urn", None, as_time(NOW - 1000)))
     with pytest.raises(StacksError, match="may be another stack's container"):
-        check_not_recreated(ID, as_time(NOW + 2))
+        check_not_recreated(made, ID, as_time(NOW + 2))
 
     OWNERSHIP.start(made, "connect", ID)
 
-    check_not_recreated(ID, as_time(NOW + 2))
+    check_not_recreated(made, ID, as_time(NOW + 2))
+
+
+def test_a_restore_may_have_started_any_container(clock: FakeClock) -> None:
+    made, _ = session(clock)
+    OWNERSHIP.start(made, "restore")
+
+    assert is_still(made, ID, STORED, found(NOW + 2)) is not None
+
+
+def test_a_child_of_a_container_whose_time_has_changed_before_is_kept(clock: FakeClock) -> None:
+    made, _ = session(clock)
+    times = [as_time(NOW - 1000), as_time(NOW - 500), as_time(NOW)]
+    before = {**STORED, FORMER_TIMES: times[:1], "created_at": times[1]}
+
+    assert still_same_container(made, ID, times[0], times[2]) is Identity.UNCERTAIN
+    OWNERSHIP.know_times(ID, outputs(found(NOW), before, {}, None))
+    assert still_same_container(made, ID, times[0], times[2]) is Identity.SAME
+    assert still_same_container(made, ID, times[0], as_time(NOW + 50)) is Identity.UNCERTAIN
+
+
+def test_the_switch_of_external_access_explains_a_new_time_in_the_next_operation(clock: FakeClock) -> None:
+    made, _ = session(clock)
+    stored = {**STORED, STARTED_AT: as_time(NOW - 100)}
+
+    assert is_still(made, ID, stored, found(NOW - 98)) is not None
+    assert is_still(made, ID, stored, found(NOW - 50)) is None
+
+
+# --- the platform's words ---
+
+
+@pytest.mark.parametrize(
+    ("told", "proven", "expected"),
+    [
+        ({"template": "node", "plan": "Basic Plan"}, False, {"template": "node", "plan": "Basic Plan"}),
+        ({"template": "redis", "plan": "premium"}, False, None),
+        ({"template": "redis", "plan": "premium"}, True, {"template": "redis", "plan": "premium"}),
+        ({"category": "Runtime"}, True, None),
+        ({"template": "NodeJS", "plan": "BASIC"}, True, None),
+    ],
+)
+def test_an_unknown_word_is_a_spelling_and_a_known_one_only_of_what_we_made(
+    told: dict[str, str], proven: bool, expected: dict[str, str] | None
+) -> None:
+    inputs = {"name": "web", "template": "nodejs", "plan": "basic"}
+
+    assert spelling_of(models.Container(id=ID, name="web", **told), inputs, proven=proven) == expected
+
+
+def test_a_container_whose_template_is_unknown_is_not_adopted() -> None:
+    unknown = models.Container(id=ID, name="web", category="Runtime")
+
+    assert differences_to({"template": "nodejs"}, unknown) == ["its template is 'Runtime', not 'nodejs'"]
+
+
+def test_the_spelling_in_the_state_identifies_the_template() -> None:
+    now = models.Container(id=ID, template="redis", created_at=as_time(NOW))
+
+    assert identify(STORED, now) is Identity.OTHER
+    assert identify({**STORED, SPELLING: {"template": "redis"}}, now) is Identity.UNCERTAIN
+    assert differences_to({"template": "nodejs"}, now, {"template": "redis"}) == []
 
 
 # --- a template that is a category ---
@@ -355,7 +418,7 @@ def test_a_rollback_gives_up_when_the_container_would_be_visible(clock: FakeCloc
 def test_the_spelling_of_the_platform_is_kept_and_no_drift() -> None:
     inputs = {"name": "web", "template": "nodejs", "plan": "basic"}
     container = models.Container(id=ID, name="acme-web", template="nodejs", plan="Basic Plan")
-    spelling = spelling_of(container, inputs)
+    spelling = spelling_of(container, inputs, proven=True)
 
     outs = {**outputs(container, {}, inputs, None), "spelling": spelling}
 
@@ -376,7 +439,7 @@ def test_another_spelling_than_the_known_one_is_drift() -> None:
 def test_what_differs_only_in_case_is_no_other_spelling() -> None:
     container = models.Container(id=ID, name="Web", template="nodejs", plan="BASIC")
 
-    assert spelling_of(container, {"name": "web", "plan": "basic"}) is None
+    assert spelling_of(container, {"name": "web", "template": "nodejs", "plan": "basic"}, proven=True) is None
     assert (
         observed(container, {"name": "web", "template": "nodejs", "plan": "basic"}, None)["plan"] == "basic"
     )
