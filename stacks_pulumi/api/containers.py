@@ -72,7 +72,7 @@ _HELD_PAUSE: Final = 5.0
 def _existing(body: Any) -> Listing[Container]:
     """Return the containers in a list. A deleted container that stays listed is left out."""
     rows = items(Container, body, "containers")
-    return Listing((row for row in rows if row.status != DELETED_STATUS), gap=rows.gap, damaged=rows.damaged)
+    return rows.where(lambda row: row.status != DELETED_STATUS)
 
 
 LIST: Final = call_to("containers.list", parse=_existing)

@@ -123,9 +123,11 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
 
         If the rows do not show it (a round number of rows may be one page), this sends a request, once.
         """
-        if callable(self._gap):
-            self._gap = self._gap()
-        return self._gap
+        return self._gap() if callable(self._gap) else self._gap
+
+    def where(self, wanted: Callable[[T], bool]) -> Listing[T]:
+        """Return the rows for which `wanted` is true, as a list that is as complete as this one."""
+        return Listing(filter(wanted, self), gap=self._gap, damaged=self.damaged)
 
     def find(self, wanted: Callable[[T], bool]) -> T | None:
         """

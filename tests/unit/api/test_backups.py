@@ -354,4 +354,10 @@ def test_a_deletion_is_confirmed_by_two_complete_lists(clock: FakeClock, status:
 
     with pytest.raises(errors.ApiError):
         backups(script, clock).delete(7, container_id="a")
-    assert script.operations.count("backups.list") == 2
+    # The second list asks for further pages.
+    assert [dict(call.query) for call in script.calls if call.endpoint.name == "backups.list"] == [
+        {"limit": 100},
+        {"limit": 100},
+        {"limit": 100, "page": 2},
+        {"limit": 100, "offset": 1},
+    ]
