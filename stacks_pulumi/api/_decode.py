@@ -67,6 +67,10 @@ class Decode:
             ApiError: The answer is an error.
             UnreadableAnswerError: The answer cannot be understood.
         """
+        value = self._whole(call)
+        return value if call.finish is None else call.finish(value)
+
+    def _whole(self, call: Call[T]) -> T:
         page = self._read(call, is_first=True)
         lists = lists_of(page.value) if call.endpoint.method == "GET" else []
         if not lists or call.completeness == "unneeded":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
 from stacks_pulumi._identifiers import same_name, seconds_of
@@ -69,13 +69,14 @@ _TOLERANCE: Final = 5.0
 _HELD_PAUSE: Final = 5.0
 
 
-def _existing(body: Any) -> Listing[Container]:
-    """Return the containers in a list. A deleted container that stays listed is left out."""
-    rows = items(Container, body, "containers")
+def _existing(rows: Listing[Container]) -> Listing[Container]:
+    """Return the containers of a list. A deleted container that stays listed is left out."""
     return rows.where(lambda row: row.status != DELETED_STATUS)
 
 
-LIST: Final = call_to("containers.list", parse=_existing)
+LIST: Final[Call[Listing[Container]]] = replace(
+    call_to("containers.list", parse=lambda body: items(Container, body, "containers")), finish=_existing
+)
 """The request for all containers of the account (guide, "List Containers")."""
 
 

@@ -212,8 +212,7 @@ def test_a_removed_entry_that_is_still_listed_is_not_there() -> None:
 
 def test_an_address_is_added_again_when_its_removed_entry_is_no_longer_listed() -> None:
     on = account(
-        listed(MINE),
-        listed(MINE),
+        *[listed(MINE)] * 4,
         listed(),
         opened_for=None,
         allowed_ips__add=[refusal(400, "taken"), refusal(400, "taken"), data(MINE)],
