@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi.api._bodies import backup_id_if_any, done, item, items, scrub
-from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
+from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to, certain
 from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api.feed import Feed, Watch
 from stacks_pulumi.api.models import Backup, BackupId, BackupStats, Listing, is_known_status
@@ -368,18 +368,26 @@ class BackupsApi:
             WaitCancelledError: `cancelled()` was true.
         """
         absent = max(self._platform.lag, self._platform.backup_listed if is_new else 0.0)
-        watch = _Completes(
-            backup_id,
-            absent,
-            self._platform,
-            clock=self._clock,
-            deadline=deadline,
-            on_tick=on_tick,
-            cancelled=cancelled,
-        )
-        backup = self._feed(container_id).follow(watch)
-        assert backup is not None  # noqa: S101  (the watch returns true only with a backup)
-        return backup
+        while True:
+            watch = _Completes(
+                backup_id,
+                absent,
+                self._platform,
+                clock=self._clock,
+                deadline=deadline,
+                on_tick=on_tick,
+                cancelled=cancelled,
+            )
+            try:
+                backup = self._feed(container_id).follow(watch)
+            except VanishedError:
+                with certain():
+                    listed = self._list_all(container_id, watch.pulse)
+                if backup_id not in {row.id for row in listed} and not is_partial(listed):
+                    raise
+                continue
+            assert backup is not None  # noqa: S101  (the watch returns true only with a backup)
+            return backup
 
     def stats(self) -> BackupStats:
         """Return statistics of all backups of the account (guide, "Backup Statistics")."""
@@ -449,7 +457,8 @@ class BackupsApi:
         def is_marked(_error: StacksError) -> bool:
             if container_id is None:
                 return False
-            backups = self._list_all(container_id)
+            with certain():
+                backups = self._list_all(container_id)
             return any(backup.id == backup_id and backup.pinned is pinned for backup in backups)
 
         # Pinning is idempotent, although the method is POST.

@@ -65,7 +65,14 @@ _TOLERANCE: Final = 5.0
 _HELD_PAUSE: Final = 5.0
 
 
-LIST: Final = call_to("containers.list", parse=lambda body: items(Container, body, "containers"))
+def _existing(rows: Listing[Container]) -> Listing[Container]:
+    """Return the containers of a list. A deleted container that stays listed is left out."""
+    return rows.where(lambda row: row.status != DELETED_STATUS)
+
+
+LIST: Final[Call[Listing[Container]]] = replace(
+    call_to("containers.list", parse=lambda body: items(Container, body, "containers")), finish=_existing
+)
 """The request for all containers of the account (guide, "List Containers")."""
 
 
@@ -120,7 +127,7 @@ class ContainersApi:
         self._released: dict[str, float] = {}
         """When a deletion of ours was acknowledged, by the name of the container."""
         self.feed: Feed[Container] = Feed(
-            self._existing,
+            send,
             LIST,
             clock,
             noun="container",
@@ -129,14 +136,6 @@ class ContainersApi:
             lag=platform.lag,
             explain=self._explain,
         )
-
-    def _existing(self, call: Call[Listing[Container]]) -> Listing[Container]:
-        """Return the containers of a list with all its pages, without deleted ones that it still has."""
-        rows = self._send(call)
-        if all(row.status != DELETED_STATUS for row in rows):
-            return rows
-        existing = [row for row in rows if row.status != DELETED_STATUS]
-        return Listing(existing, gap=lambda: rows.gap, damaged=rows.damaged)
 
     def _is_new(self, container_id: str) -> bool:
         return self._clock.now() < self._made.get(container_id, -math.inf) + self.visible
@@ -149,7 +148,7 @@ class ContainersApi:
 
     def list(self) -> Listing[Container]:
         """Return all containers of the account (guide, "List Containers")."""
-        return self._existing(replace(LIST, completeness="needed"))
+        return self._send(replace(LIST, completeness="needed"))
 
     def status(self, container_id: str) -> Container:
         """

@@ -346,7 +346,7 @@ class Feed(Generic[T]):
 
     def __init__(
         self,
-        send: Callable[[Call[Listing[T]]], Listing[T]],
+        send: Handler,
         call: Call[Listing[T]],
         clock: Clock,
         *,

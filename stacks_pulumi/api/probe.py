@@ -89,7 +89,7 @@ def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
     wire = _Wire(settings, clock)
     listed, problem = None, None
     try:
-        listed = wire.handle(replace(LIST, poll=True))
+        listed = wire.handle(replace(LIST, poll=True, finish=None))
     except StacksError as error:
         problem = error
     finally:

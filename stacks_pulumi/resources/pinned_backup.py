@@ -16,6 +16,7 @@ from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import is_unique
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import scrub
+from stacks_pulumi.api._call import certain
 from stacks_pulumi.api.backups import (
     MOST,
     NotListedError,
@@ -40,13 +41,7 @@ from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, ParentInP
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import OWNERSHIP, RECENT, find_container
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._resource import (
-    Child,
-    child_id,
-    container_id,
-    input_id,
-    parent_id,
-)
+from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, parent_id
 from stacks_pulumi.resources._running import (
     find_child,
     leave_alone,
@@ -418,14 +413,16 @@ def _pinned(session: Session, op: Operation, container: str, number: models.Back
     clock = session.clock
     until = clock.now() + session.client.platform.backup_pinned
     while True:
-        listed = session.client.backups.list(container, limit=MOST)
+        is_last = clock.now() >= until
+        with certain() if is_last else contextlib.nullcontext():
+            listed = session.client.backups.list(container, limit=MOST)
         row = next((row for row in listed if row.id == number), None)
         if row is not None and row.pinned:
             return row
         if row is None and is_partial(listed):
             op.warn(f"{_out_of_sight(container, number, listed)}: the API accepted to pin it")
             return models.Backup(id=number, pinned=True)
-        if clock.now() >= until:
+        if is_last:
             break
         op.progress(f"backup {number}: pin not listed yet")
         op.check_time(f"the pin of backup {number}")

@@ -327,6 +327,18 @@ def test_a_deleted_backup_ends_the_wait(clock: FakeClock) -> None:
         backups(Script(backups__list=data([])), clock).wait("a", 11, deadline=clock.now() + 60)
 
 
+def test_a_backup_on_a_page_that_no_answer_names_is_waited_for(clock: FakeClock) -> None:
+    def listed(call: Call[Any]) -> Answer:
+        newest = [entry(12), entry(11, "completed" if clock.now() > began + 30 else "in_progress")]
+        page = int(call.query.get("page", 1))
+        return data(newest[page - 1 : page])
+
+    began = clock.now()
+    script = Script(backups__list=listed)
+
+    assert backups(script, clock).wait("a", 11, deadline=clock.now() + 60).status == "completed"
+
+
 def test_a_backup_that_appears_after_its_start_was_given_up_is_found(clock: FakeClock) -> None:
     store = Store(clock, shows_after=90)
     nouns = backups(store, clock)
@@ -354,4 +366,10 @@ def test_a_deletion_is_confirmed_by_two_complete_lists(clock: FakeClock, status:
 
     with pytest.raises(errors.ApiError):
         backups(script, clock).delete(7, container_id="a")
-    assert script.operations.count("backups.list") == 2
+    # The second list asks for further pages.
+    assert [dict(call.query) for call in script.calls if call.endpoint.name == "backups.list"] == [
+        {"limit": 100},
+        {"limit": 100},
+        {"limit": 100, "page": 2},
+        {"limit": 100, "offset": 1},
+    ]

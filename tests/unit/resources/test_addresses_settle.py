@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api.models import ExternalAccess
 from stacks_pulumi.platform_file import Access, PlatformFacts
 from stacks_pulumi.resources._creation import InitFailedError
@@ -212,8 +213,7 @@ def test_a_removed_entry_that_is_still_listed_is_not_there() -> None:
 
 def test_an_address_is_added_again_when_its_removed_entry_is_no_longer_listed() -> None:
     on = account(
-        listed(MINE),
-        listed(MINE),
+        *[listed(MINE)] * 4,
         listed(),
         opened_for=None,
         allowed_ips__add=[refusal(400, "taken"), refusal(400, "taken"), data(MINE)],
@@ -224,6 +224,48 @@ def test_an_address_is_added_again_when_its_removed_entry_is_no_longer_listed() 
     added = api.add("usr-1-app", OFFICE, before=())
 
     assert added.id == "1"
+
+
+# --- an address on a page that no answer names ---
+
+
+def paged(*entries: dict[str, Any]) -> Any:
+    """Return a list with one entry a page."""
+
+    def answer(call: Call[Any]) -> Answer:
+        page = int(call.query.get("page", 1))
+        reply = listed(*entries[page - 1 : page])
+        assert isinstance(reply, Answer)
+        return reply
+
+    return answer
+
+
+@pytest.mark.parametrize("description", ["Custom IP", "Somebody's"])
+def test_an_address_that_is_refused_because_of_a_page_that_was_not_read_exists(description: str) -> None:
+    theirs = entry("7", OFFICE, description)
+    on = account(
+        opened_for=None,
+        allowed_ips__list=paged(OWN, theirs),
+        allowed_ips__add=refusal(400, "already allowed"),
+    )
+
+    error = error_of(lambda: create(on))
+
+    assert error.code == "already-exists"
+    assert 'adopt="if_matching"' in error.message
+    assert on.sent("allowed_ips.add") == 1
+
+
+def test_an_address_that_is_on_a_page_that_was_not_read_is_changed() -> None:
+    on = account(
+        opened_for=None, allowed_ips__list=paged(OWN, MINE), allowed_ips__add=data(entry("3", OFFICE, "New"))
+    )
+    olds = {"ip_address": OFFICE, "entry_id": "1", "description": "Custom IP", "service_type": "both"}
+    inputs = {"container": "usr-1-app", **olds, "description": "New"}
+
+    assert AllowedIpHandler().on_update(on.session, on.op, ID, olds, inputs)["entry_id"] == "3"
+    assert removed(on) == ["1"]
 
 
 # --- a change that fails partway ---

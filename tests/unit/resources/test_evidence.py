@@ -339,7 +339,7 @@ def test_the_switch_of_external_access_explains_a_new_time_in_the_next_operation
     ],
 )
 def test_an_unknown_word_is_a_spelling_and_a_known_one_only_of_what_we_made(
-    told: dict[str, str], proven: bool, expected: dict[str, str] | None
+    told: dict[str, Any], proven: bool, expected: dict[str, str] | None
 ) -> None:
     inputs = {"name": "web", "template": "nodejs", "plan": "basic"}
 
