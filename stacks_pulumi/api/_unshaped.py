@@ -83,6 +83,7 @@ def private_key_if_any(body: Any) -> str | None:
 def templates(body: Any) -> Listing[models.Template]:
     """Return the templates of an answer, which may be a list, a mapping by id, or lists by category."""
     value, path = listed(body, ("templates",)) or unwrap(body, "templates")
+    beside = dict(_beside(body, value))
     if isinstance(value, Mapping) and value and all(isinstance(entry, list) for entry in value.values()):
         value = [
             {"category": category, **(entry if isinstance(entry, Mapping) else {"id": entry})}
@@ -90,14 +91,25 @@ def templates(body: Any) -> Listing[models.Template]:
             for entry in entries
         ]
     if isinstance(value, Mapping):
-        value = {name: _with_raw(entry) for name, entry in value.items()}
+        value = {name: _with_raw(entry, beside) for name, entry in value.items()}
     elif isinstance(value, list):
-        value = [_with_raw({"id": entry} if isinstance(entry, str) else entry) for entry in value]
+        value = [_with_raw({"id": entry} if isinstance(entry, str) else entry, beside) for entry in value]
     return items(models.Template, value, path=path, bare=("id",))
 
 
-def _with_raw(entry: Any) -> Any:
-    return {**entry, "raw": entry} if isinstance(entry, Mapping) else entry
+def _beside(body: Any, rows: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Return the path and the value of each field of an answer that is not in its rows."""
+    if body is rows or not isinstance(body, Mapping):
+        return
+    for name, value in body.items():
+        if isinstance(value, Mapping):
+            yield from _beside(value, rows, f"{path}{name}.")
+        elif not isinstance(value, list):
+            yield f"{path}{name}", value
+
+
+def _with_raw(entry: Any, beside: Mapping[str, Any]) -> Any:
+    return {**entry, "raw": entry, "beside": beside} if isinstance(entry, Mapping) else entry
 
 
 _SERIES: Final = models.Metrics.__struct_fields__

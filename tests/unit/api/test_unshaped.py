@@ -75,6 +75,18 @@ def test_templates_come_in_any_shape(body: Any) -> None:
     assert read.raw
 
 
+def test_what_is_said_beside_the_templates_is_kept_with_each() -> None:
+    body = {
+        "currency": "EUR",
+        "meta": {"tax": {"rate": 19}},
+        "data": {"templates": [{"id": "nginx"}], "per": "week"},
+    }
+
+    (read,) = _unshaped.templates(body)
+
+    assert read.beside == {"currency": "EUR", "meta.tax.rate": 19, "data.per": "week"}
+
+
 def test_templates_may_be_only_names() -> None:
     assert [(t.id, t.category) for t in _unshaped.templates({"data": {"Web": ["nginx"]}})] == [
         ("nginx", "Web")
