@@ -4,6 +4,8 @@ How the answers are read for which the guide gives no shape: credentials, keys, 
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -19,12 +21,12 @@ from stacks_pulumi.api._bodies import (
     record,
     snake,
     snake_keys,
-    text_of,
     unwrap,
 )
 from stacks_pulumi.api.models import Listing
 
-_PEM: Final = "-----BEGIN "
+_PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
+_WIREGUARD: Final = re.compile(r"^\s*\[Interface\]", re.MULTILINE)
 _ENVELOPE: Final = frozenset({"success", "message", "data"})
 
 
@@ -61,15 +63,50 @@ def _parts(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def private_key(body: Any) -> str:
     """
-    Return the private key in an answer, which may be bare or wrapped.
+    Return the private key in an answer, which may be bare or wrapped, beside a public one, or in base64.
 
     Raises:
         ShapeError: The answer contains no private key.
     """
-    text = text_of(body)
-    if _PEM not in text:
+    text = _marked(body, _PEM)
+    if text is None:
         raise ShapeError("body", "a private key in PEM form was expected")
     return text
+
+
+def configuration_if_any(body: Any) -> str | None:
+    """Return the first WireGuard configuration in an answer, in text or base64; `None` if the answer has none."""
+    return _marked(body, _WIREGUARD)
+
+
+def configuration(body: Any) -> str:
+    """
+    Return the WireGuard configuration in an answer. Another text may say that it is not ready yet.
+
+    Raises:
+        ShapeError: The answer contains no configuration.
+    """
+    text = configuration_if_any(body)
+    if text is None:
+        raise ShapeError("body", "a WireGuard configuration, with [Interface], was expected")
+    return text
+
+
+def _marked(value: Any, mark: re.Pattern[str]) -> str | None:
+    """Return the first text in an answer that has a mark; a list of texts may be its lines."""
+    if isinstance(value, str):
+        return next((text for text in (value, _from_base64(value)) if mark.search(text)), None)
+    if isinstance(value, list) and all(isinstance(line, str) for line in value):
+        value = ["\n".join(line.rstrip("\n") for line in value)] if len(value) > 1 else value
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return next((text for text in (_marked(entry, mark) for entry in inner) if text is not None), None)
+
+
+def _from_base64(text: str) -> str:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True).decode()
+    except ValueError:
+        return ""
 
 
 def private_key_if_any(body: Any) -> str | None:
