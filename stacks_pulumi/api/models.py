@@ -376,7 +376,7 @@ class Backup(Model, frozen=True, kw_only=True):
         "id": ("backup_id",),
         "backup_type": ("type",),
         "status": ("state",),
-        "pinned": ("is_pinned", "pinned_at"),
+        "pinned": ("is_pinned", "pinned_at", "protected", "is_protected"),
     }
 
     NULLS: ClassVar[Mapping[str, Any]] = {"pinned": False}
