@@ -24,7 +24,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi.api._bodies import scrub
-from stacks_pulumi.api._call import CALL_ERRORS, Call
+from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.api.wait import Wait, WaitVerdict, verdict
 from stacks_pulumi.errors import (

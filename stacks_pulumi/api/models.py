@@ -254,6 +254,7 @@ class Template(Model, frozen=True, kw_only=True):
         plan: The plan that it is listed under.
         monthly_usd: Price per month in US dollars.
         raw: The whole entry, unchanged.
+        beside: What the answer says beside the list, by path: it may be the currency of all prices.
     """
 
     id: Id
@@ -263,6 +264,7 @@ class Template(Model, frozen=True, kw_only=True):
     plan: str | None = None
     monthly_usd: Amount | None = None
     raw: dict[str, Any] | None = None
+    beside: dict[str, Any] | None = None
 
     WORDS: ClassVar[Mapping[str, str]] = {"id": "template", "plan": "plan"}
 
@@ -364,7 +366,7 @@ class Backup(Model, frozen=True, kw_only=True):
         "id": ("backup_id",),
         "backup_type": ("type",),
         "status": ("state",),
-        "pinned": ("is_pinned", "pinned_at"),
+        "pinned": ("is_pinned", "pinned_at", "protected", "is_protected"),
     }
 
     NULLS: ClassVar[Mapping[str, Any]] = {"pinned": False}

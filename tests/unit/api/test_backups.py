@@ -149,10 +149,48 @@ def test_start_finds_the_backup_that_the_answer_does_not_name(clock: FakeClock) 
 
 
 def test_start_uses_the_id_in_the_answer(clock: FakeClock) -> None:
-    script = Script(backups__list=data([entry(10)]), backups__trigger=data({"id": 11}, 202))
+    script = Script(backups__list=data([entry(10)]), backups__trigger=data({"backup_id": 11}, 202))
 
     assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 11
     assert script.operations == ["backups.list", "backups.trigger"]
+
+
+@pytest.mark.parametrize("id_", [90417, 11])
+def test_an_id_in_the_answer_may_be_that_of_a_job(clock: FakeClock, id_: int) -> None:
+    lists = [data([entry(10)]), data([entry(10)]), data([entry(10), entry(11)])]
+    script = Script(backups__list=lists, backups__trigger=data({"id": id_}, 202))
+    began = clock.now()
+
+    assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 11
+    # A backup with another id may be another client's, as long as the one that was named may still appear.
+    assert (clock.now() - began >= 10) == (id_ != 11)
+
+
+def test_numbers_may_have_no_order(clock: FakeClock) -> None:
+    lists = [data([entry(500)]), data([entry(500), entry(77)])]
+    script = Script(backups__list=lists, backups__trigger=data({}, 202))
+
+    assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 77
+
+
+def test_a_field_that_no_list_shows_readably_does_not_hide_the_new_backup(clock: FakeClock) -> None:
+    lists = [data([]), data([entry(11, size_bytes="7 MB")])]
+    script = Script(backups__list=lists, backups__trigger=data({}, 202))
+
+    assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 11
+
+
+def test_a_backup_may_get_another_id_while_it_is_made(clock: FakeClock) -> None:
+    at, other = "2026-05-17T02:00:14.000Z", "2026-05-17T02:00:19.000Z"
+    lists = [
+        data([entry(3, "in_progress", created_at=at)]),
+        data([entry(11, created_at=at), entry(12, created_at=other)]),
+    ]
+    script = Script(backups__list=lists)
+
+    made = backups(script, clock).wait("a", 3, deadline=clock.now() + 60, is_new=True, created_at=at)
+
+    assert made.id == 11
 
 
 def test_two_starts_of_one_container_find_two_backups(clock: FakeClock) -> None:

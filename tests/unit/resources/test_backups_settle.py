@@ -75,7 +75,14 @@ def test_a_text_is_an_id() -> None:
 
 @pytest.mark.parametrize(
     "shown",
-    [{"pinned": MADE}, {"pinned": 1_800_000_000}, {"pinned": None, "pinned_at": MADE}, {"isPinned": "true"}],
+    [
+        {"pinned": MADE},
+        {"pinned": 1_800_000_000},
+        {"pinned": None, "pinned_at": MADE},
+        {"isPinned": "true"},
+        {"pinned": "yes"},
+        {"is_protected": True},
+    ],
 )
 def test_a_pin_may_be_a_time(shown: dict[str, Any]) -> None:
     pinned = {name: value for name, value in row().items() if name != "pinned"} | shown
@@ -95,6 +102,18 @@ def test_no_pin_is_no_time(shown: dict[str, Any]) -> None:
 
     assert outs is not None
     assert outs["pinned"] is False
+
+
+def test_a_list_that_does_not_say_what_is_pinned_takes_no_pin_away() -> None:
+    silent = {name: value for name, value in row().items() if name != "pinned"}
+    on = account(rows(), rows(silent), rows(silent))
+
+    id_, outs = create(on)
+
+    assert outs["pinned"] is True
+    found = PinnedBackupHandler().on_read(on.session, on.op, id_, dict(outs))
+    assert found is not None
+    assert found["pinned"] is True
 
 
 def test_a_pin_that_is_listed_later_is_awaited() -> None:
